@@ -1,0 +1,254 @@
+"""What the program does, from Python: a spec goes in, a typed result with ``to_json()`` comes out.
+
+A spec is a path, YAML text or a mapping. The commands are a thin layer over these functions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i import settings as settings_module
+from e2i.check import check
+from e2i.errors import BadInput, InvalidSpec, Refused
+from e2i.settings import Settings
+from e2i.spec.problems import Problem
+
+if TYPE_CHECKING:
+    from e2i.planning.model import Plan
+    from e2i.execution.engine import Engine
+    from e2i.execution.events import Listener
+    from e2i.execution.record import RunRecord
+    from e2i.spec.expand import Expanded
+
+Spec = str | Path | Mapping[str, Any]
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A spec as given: its text or mapping, and the name that its problems go by."""
+
+    content: str | bytes | Mapping[str, Any]
+    file: str
+
+    @property
+    def text(self) -> str:
+        """The spec as text that can be kept and read again."""
+        if isinstance(self.content, bytes):
+            return self.content.decode("utf-8", "replace")
+        return self.content if isinstance(self.content, str) else json.dumps(dict(self.content), default=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Whether a spec is valid, and all of its problems."""
+
+    problems: tuple[Problem, ...]
+
+    @property
+    def valid(self) -> bool:
+        return all(problem.severity != "error" for problem in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "valid": self.valid,
+            "problems": [problem.to_json() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where paths in specs lead from, where the configuration is and where state is kept."""
+
+    root: Path
+    store: Path
+    settings: Settings
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        root: Path | None = None,
+        store: Path | None = None,
+        profile: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Workspace:
+        """The workspace at ``root`` (default: the current directory). Reads ``config/``; makes nothing."""
+        environ = os.environ if environ is None else environ
+        root = (root or Path.cwd()).resolve()
+        place = store or Path(environ.get("E2I_STORE") or root / ".e2i")
+        return cls(root, place.resolve(), settings_module.load(root / "config", profile, environ))
+
+
+def read_source(spec: Spec) -> Source:
+    """The text behind a path, or the text or mapping itself. Raises BadInput when there is no such file."""
+    if isinstance(spec, Mapping):
+        return Source(spec, "<mapping>")
+    if isinstance(spec, str) and "\n" in spec:
+        return Source(spec, "<text>")
+    path = Path(spec)
+    try:
+        return Source(path.read_bytes(), str(spec))
+    except OSError as error:
+        near = sorted(str(other) for other in path.parent.glob("*.yaml"))[:8] if path.parent.is_dir() else []
+        raise BadInput(
+            f"cannot read the spec {str(spec)!r}: {error.strerror or error}",
+            code="no-such-spec",
+            hint=f"specs there: {', '.join(near)}" if near else "give the path of a YAML file",
+        ) from error
+
+
+def validate(
+    spec: Spec, params: Mapping[str, Any] | None = None, *, profile: str | None = None, workspace: Workspace | None = None
+) -> Validation:
+    """Checks a spec. Needs none of the tools installed and runs nothing."""
+    workspace = workspace or Workspace.open(profile=profile)
+    source = read_source(spec)
+    _, problems = check(source.content, source.file, params or {}, workspace.settings.env, require_params=False)
+    return Validation(tuple(problems))
+
+
+def plan(
+    spec: Spec,
+    params: Mapping[str, Any] | None = None,
+    *,
+    profile: str | None = None,
+    select: Collection[str] = (),
+    fresh: bool = False,
+    workspace: Workspace | None = None,
+) -> Plan:
+    """What a run would do now, and why. Writes nothing. Raises InvalidSpec, BadInput."""
+    from e2i.execution.journal import FILE, NoHistory, Reader
+    from e2i.execution.store import ArtifactStore
+
+    workspace = workspace or Workspace.open(profile=profile)
+    expanded = _checked(read_source(spec), params or {}, workspace)
+    with ExitStack() as stack:
+        history: Reader | NoHistory = NoHistory()
+        if (workspace.store / FILE).exists():
+            history = stack.enter_context(Reader(workspace.store, ArtifactStore(workspace.store).has))
+        return _planner(expanded, history, workspace, select, fresh).plan()
+
+
+def run(
+    spec: Spec,
+    params: Mapping[str, Any] | None = None,
+    *,
+    profile: str | None = None,
+    select: Collection[str] = (),
+    fresh: bool = False,
+    bound_to: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    listen: Listener | None = None,
+    on_engine: Callable[[Engine], None] | None = None,
+    workspace: Workspace | None = None,
+) -> RunRecord:
+    """Carries a spec out. ``bound_to`` is a plan document that was approved: anything else is refused.
+
+    ``listen`` is told every event, ``on_engine`` gets the engine before it starts (to stop it from a signal handler).
+    Raises InvalidSpec, BadInput, Refused; a step that fails is in the record.
+    """
+    from e2i.execution.courier import CourierProcess
+    from e2i.execution.engine import Engine, RunRequest
+    from e2i.execution.environment import for_worker
+    from e2i.execution.journal import Journal
+    from e2i.execution.pool import Pool
+    from e2i.execution.store import ArtifactStore
+
+    workspace = workspace or Workspace.open(profile=profile)
+    settings = workspace.settings
+    source = read_source(spec)
+    expanded = _checked(source, params or {}, workspace)
+    journal = Journal(workspace.store, ArtifactStore(workspace.store).has)
+    with ExitStack() as stack:
+        stack.callback(journal.close)
+        planner = _planner(expanded, journal, workspace, select, fresh)
+        planned = planner.plan()
+        if bound_to is not None:
+            _compare(planned, bound_to)
+        cores = len(os.sched_getaffinity(0))
+        environ = for_worker(os.environ, threads=cores, store=workspace.store)
+        pool = Pool(
+            settings.workers or cores,
+            store=workspace.store,
+            workspace=workspace.root,
+            settings=settings.model_dump_json(),
+            environ=environ,
+        )
+        stack.callback(pool.close)
+
+        def start_courier() -> Callable[[], Mapping[str, Any]]:
+            courier = CourierProcess(workspace.store, settings, environ)
+            stack.callback(courier.kill)
+            return courier.finish
+
+        request = RunRequest(
+            run=run_id or new_run_id(),
+            file=source.file,
+            text=source.text,
+            planner=planner,
+            plan=planned,
+            settings=settings,
+            store=workspace.store,
+            environ=os.environ,
+            cores=cores,
+        )
+        engine = Engine(request, pool, journal, start_courier, listen or (lambda event: None))
+        if on_engine is not None:
+            on_engine(engine)
+        return engine.execute()
+
+
+def new_run_id() -> str:
+    """A name that sorts by time and does not repeat."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) -> Expanded:
+    expanded, problems = check(source.content, source.file, params, workspace.settings.env)
+    if expanded is None:
+        raise InvalidSpec(problems)
+    return expanded
+
+
+def _planner(expanded: Expanded, history: Any, workspace: Workspace, select: Collection[str], fresh: bool) -> Any:
+    from e2i.planning import graph
+    from e2i.planning.build import Planner
+    from e2i.execution import surroundings
+
+    selected = None
+    if select:
+        labels: dict[str, set[str]] = {}
+        for node in expanded.nodes.values():
+            for label in (node.id, node.group, *(f"tag:{tag}" for tag in node.step.tags)):
+                labels.setdefault(label, set()).add(node.id)
+        selected = graph.select(graph.build(expanded), select, labels)
+    return Planner(expanded, history, surroundings.of(workspace.root), fresh, selected)
+
+
+def _compare(now: Plan, approved: Mapping[str, Any]) -> None:
+    """Raises Refused, naming the first differences, when the plan of this run is not the approved one."""
+    if now.digest == approved.get("digest"):
+        return
+    before, after = approved.get("bound", {}), now.to_json()["bound"]
+    changes = [
+        f"{step} is new" if step not in before else f"{step} is gone" if step not in after else f"{step} differs"
+        for step in sorted(before.keys() | after.keys())
+        if before.get(step) != after.get(step)
+    ]
+    if approved.get("params") != json.loads(json.dumps(dict(now.params))):
+        changes.insert(0, "the parameters differ")
+    raise Refused(
+        f"the plan no longer matches the approved one: {'; '.join(changes[:5]) or 'its name differs'}",
+        code="plan-changed",
+        hint="plan again, and have the new plan approved",
+    )

@@ -1,0 +1,99 @@
+"""What a tool declares about itself: the pure half of a tool, light enough to import for every check.
+
+In: models and names. Out: ``Tool`` and ``Action``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    """Base of an action's parameters: what ``with:`` may hold. Every field has a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, arbitrary_types_allowed=False)
+
+
+class Outputs(BaseModel):
+    """Base of an action's outputs: what ``steps.ID.NAME`` may name. Every field has a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class ToolSettings(BaseModel):
+    """Base of a tool's settings: where this environment's service is, and how long to wait for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    deadline: float = 30.0
+    """Seconds that one call to the tool may take."""
+
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of the service in production mode; None when the tool is embedded."""
+        return None
+
+
+class Effect(StrEnum):
+    """What running an action does beyond its outputs."""
+
+    PURE = "pure"
+    """Nothing: equal inputs give equal outputs, so a finished result is reused."""
+    EXTERNAL = "external"
+    """Writes to a tool (a registry, a store) under an idempotency key; its result is reused while its inputs are equal."""
+    SERVICE = "service"
+    """Starts a process that lives while later steps of the run need it; started only when one of them runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a tool can do, named ``tool.name`` in ``uses:``.
+
+    The function that does it is ``e2i.tools.<tool>.actions.<name>(params, ctx) -> outputs``; it is imported only to run.
+    ``version`` is raised when the meaning of the result changes. ``libraries`` are the distributions whose versions
+    can change the result.
+    """
+
+    name: str
+    summary: str
+    params: type[Params]
+    outputs: type[Outputs]
+    effect: Effect = Effect.PURE
+    version: int = 1
+    libraries: tuple[str, ...] = ()
+    idempotent: bool = True
+    always: bool = False
+    """True when the result must never be reused (it looks at a clock, a service, the outside)."""
+    reads: Callable[[Any], Sequence[str]] | None = None
+    """Given validated parameters, the workspace files that the action reads: their content counts as input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool: its settings, its actions and what is known of it without importing it.
+
+    ``distribution`` is the name on the package index, ``extra`` the extra of e2i that installs it (None: core).
+    ``outages`` are dotted names of the exceptions that mean "the tool is down", as opposed to "you asked for nonsense".
+    ``imports`` are the modules that a worker imports ahead when a step of this tool is next.
+    """
+
+    name: str
+    summary: str
+    actions: tuple[Action, ...]
+    settings: type[ToolSettings] = ToolSettings
+    distribution: str | None = None
+    extra: str | None = None
+    outages: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    sink: bool = False
+    """True when ``e2i.tools.<tool>.sink`` can take telemetry from the outbox."""
+
+    def action(self, name: str) -> Action | None:
+        return next((action for action in self.actions if action.name == name), None)
+
+
+ActionFunction = Callable[[Any, Any], Any]

@@ -1,0 +1,132 @@
+"""The types of things that steps hand to each other: references to stored data, JSON-able, never the data itself.
+
+In: digests and cheap facts. Out: frozen pydantic models, told apart by ``type``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Column(BaseModel):
+    """One column of a table: its name and its Arrow type, such as ``double`` or ``timestamp[us, tz=UTC]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    type: str
+
+
+class Artifact(BaseModel):
+    """Something a step made. ``digest`` identifies its content or, for things in a service, what they were made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    type: str
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class Stored(Artifact):
+    """An artifact whose bytes are in the store, under its digest: one file, or one folder."""
+
+
+class Table(Stored):
+    """A table: an Arrow IPC file."""
+
+    type: Literal["table"] = "table"
+    columns: tuple[Column, ...]
+    rows: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+class Model(Stored):
+    """A fitted model: a folder with ``manifest.json`` and the library's own model file. Holds no pickle."""
+
+    type: Literal["model"] = "model"
+    algorithm: str
+    task: Literal["classification", "regression"]
+    target: str
+    features: tuple[str, ...]
+
+
+class Report(Stored):
+    """A file or a folder made to be looked at; ``entry`` is the file to open, relative to the folder ("" for one file)."""
+
+    type: Literal["report"] = "report"
+    media_type: str
+    title: str
+    entry: str = ""
+
+
+class Study(Artifact):
+    """An Optuna study in the study storage."""
+
+    type: Literal["study"] = "study"
+    name: str
+    trials: int
+
+
+class FeatureRepo(Artifact):
+    """Feature definitions registered in Feast: each view with its feature names and its entity's join keys."""
+
+    type: Literal["feature_repo"] = "feature_repo"
+    project: str
+    views: dict[str, tuple[str, ...]]
+    join_keys: dict[str, tuple[str, ...]]
+
+
+class ModelVersion(Artifact):
+    """A version of a registered MLflow model; ``run`` is the MLflow run that logged it."""
+
+    type: Literal["model_version"] = "model_version"
+    name: str
+    version: int
+    uri: str
+    run: str
+    alias: str | None = None
+
+
+class Bento(Artifact):
+    """A Bento in BentoML's store, made from the model with digest ``model``."""
+
+    type: Literal["bento"] = "bento"
+    tag: str
+    model: str
+
+
+class Service(Artifact):
+    """A running HTTP service on this machine; ``pid`` is its process group's leader."""
+
+    type: Literal["service"] = "service"
+    url: str
+    pid: int
+    kept: bool = False
+
+
+ARTIFACTS: dict[str, type[Artifact]] = {
+    "table": Table,
+    "model": Model,
+    "report": Report,
+    "study": Study,
+    "feature_repo": FeatureRepo,
+    "model_version": ModelVersion,
+    "bento": Bento,
+    "service": Service,
+}
+
+
+def read_artifacts(value: Any) -> Any:
+    """Plain data with every artifact document in it turned into its type. Raises pydantic's ValidationError."""
+    if isinstance(value, dict):
+        kind = value.get("type")
+        if isinstance(kind, str) and kind in ARTIFACTS and "digest" in value:
+            return ARTIFACTS[kind].model_validate(value)
+        return {key: read_artifacts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [read_artifacts(item) for item in value]
+    return value

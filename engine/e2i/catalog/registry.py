@@ -1,0 +1,57 @@
+"""The one mapping from tool names to the modules that declare them.
+
+In: a name such as ``optuna.tune``. Out: its ``Tool`` and ``Action``; only the module of that tool is imported.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from e2i.catalog.action import Action, ActionFunction, Tool
+
+TOOLS: dict[str, str] = {
+    "bentoml": "e2i.tools.bentoml",
+    "data": "e2i.tools.data",
+    "dataset": "e2i.tools.dataset",
+    "debug": "e2i.tools.debug",
+    "feast": "e2i.tools.feast",
+    "great_expectations": "e2i.tools.great_expectations",
+    "mlflow": "e2i.tools.mlflow",
+    "model": "e2i.tools.model",
+    "opik": "e2i.tools.opik",
+    "optuna": "e2i.tools.optuna",
+    "python": "e2i.tools.python",
+    "shap": "e2i.tools.shap",
+}
+"""Tool name → the module whose ``TOOL`` declares it."""
+
+
+def tool(name: str) -> Tool | None:
+    """The tool of that name, or None."""
+    module = TOOLS.get(name)
+    if module is None:
+        return None
+    declared = import_module(module).TOOL
+    assert isinstance(declared, Tool), module
+    return declared
+
+
+def find(uses: str) -> tuple[Tool, Action] | None:
+    """The tool and action that ``uses`` names, or None."""
+    tool_name, _, action_name = uses.partition(".")
+    found = tool(tool_name)
+    action = found.action(action_name) if found else None
+    return (found, action) if found and action else None
+
+
+def names() -> list[str]:
+    """Every ``tool.action``, sorted. Imports every declaration; meant for messages and listings."""
+    declared = (tool(name) for name in sorted(TOOLS))
+    return sorted(f"{item.name}.{action.name}" for item in declared if item for action in item.actions)
+
+
+def function(uses: str) -> ActionFunction:
+    """The function behind an action. Imports the tool's ``actions`` module."""
+    tool_name, _, action_name = uses.partition(".")
+    implementation: ActionFunction = getattr(import_module(f"{TOOLS[tool_name]}.actions"), action_name)
+    return implementation

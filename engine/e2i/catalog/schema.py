@@ -1,0 +1,52 @@
+"""The JSON Schema of a spec: the models and every action's parameters go in, one schema comes out.
+
+Editors use it for completion and hover; agents write specs from it. A parameter may always be an expression instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from e2i.catalog import registry
+from e2i.catalog.action import Action
+from e2i.spec.models import PipelineSpec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+EXPRESSION = {"type": "string", "pattern": r"\$\{\{.*\}\}", "description": "An expression, such as ${{ steps.load.table }}."}
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """Draft 2020-12. ``with`` is checked against the action that ``uses`` names."""
+    schema = PipelineSpec.model_json_schema(by_alias=True)
+    definitions: dict[str, Any] = schema["$defs"]
+    step = definitions["StepSpec"]
+    actions = {name: found[1] for name in registry.names() if (found := registry.find(name))}
+    step["properties"]["uses"] = {
+        "description": "The action, as tool.action.",
+        "anyOf": [{"const": name, "description": action.summary} for name, action in actions.items()],
+    }
+    step["allOf"] = []
+    for name, action in actions.items():
+        definitions[f"with {name}"] = _with(name, action, definitions)
+        then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with {name}"}}}
+        if any(field.is_required() for field in action.params.model_fields.values()):
+            then["required"] = ["with"]
+        step["allOf"].append({"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then})
+    return {"$schema": DIALECT, "$id": "pipeline.v1.json", **schema, "title": "e2i pipeline, version 1"}
+
+
+def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an action's parameters, each of which may be an expression; its own definitions move to the top."""
+    schema = action.params.model_json_schema(ref_template=f"#/$defs/{name} {{model}}")
+    for inner, definition in schema.pop("$defs", {}).items():
+        definitions[f"{name} {inner}"] = _open(definition)
+    return _open(schema) | {"title": name, "description": action.summary}
+
+
+def _open(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema with an expression allowed in place of every property's value."""
+    properties = {}
+    for name, value in schema.get("properties", {}).items():
+        shown = {key: value[key] for key in ("description", "default", "title") if key in value}
+        properties[name] = {**shown, "anyOf": [{k: v for k, v in value.items() if k not in shown}, EXPRESSION]}
+    return {**schema, "properties": properties} if properties else schema

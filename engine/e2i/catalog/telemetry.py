@@ -1,0 +1,61 @@
+"""What is measured while a run goes on, on its way to a tracker.
+
+In: facts from steps and from the engine. Out: ``Entry``, the JSON-able row of the outbox, and ``Sink``, which takes them.
+
+Kinds and their bodies (times are milliseconds since the epoch):
+
+=================  ====================================================================================================
+``run.started``    pipeline, params {name: value}, spec (digest), started_ms, profile
+``param``          step, name, value
+``metric``         step, name, value, index, at_ms
+``child``          step, name, status, started_ms, ended_ms, params, metrics
+``attachment``     step, name, artifact (the document of a Stored artifact; a Model is logged as a model)
+``step.finished``  step, uses, agent, status, attempts, started_ms, ended_ms, needs [ids], inputs, outputs, error, group
+``run.finished``   status (succeeded, failed, interrupted), ended_ms
+=================  ====================================================================================================
+
+``group`` is the id of the matrix that the step is a cell of, or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from e2i.catalog.action import ToolSettings
+from e2i.catalog.artifacts import Stored
+
+KINDS = ("run.started", "param", "metric", "child", "attachment", "step.finished", "run.finished")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing to deliver to one sink. ``key`` is its idempotency key: delivering it twice must equal delivering it once."""
+
+    key: str
+    sink: str
+    run: str
+    kind: str
+    body: dict[str, Any]
+    sequence: int = 0
+    """Order within the outbox; given by it."""
+
+
+class Sink(Protocol):
+    """Takes entries to a tool. Made in the courier's process by ``e2i.tools.<tool>.sink.open_sink``."""
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        """Delivers entries of one run, in order, all or none as far as the tool allows; safe to repeat.
+
+        Raises ToolUnavailable when the tool is down (the entries stay), and StepError when the tool refuses them for
+        good (they are set aside with the reason).
+        """
+
+    def close(self) -> None:
+        """Flushes and closes the client, within the tool's deadline."""
+
+
+OpenSink = Callable[[ToolSettings, Path, Callable[[Stored], Path]], Sink]
+"""``open_sink(settings, home, open_artifact)``: what a tool with ``sink=True`` offers in its ``sink`` module."""

@@ -1,0 +1,42 @@
+"""Whether a spec fits the catalog. In: an expanded spec. Out: every problem of its wiring; nothing is run or imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from e2i.check import actions, order, references
+from e2i.spec.expand import Expanded, expand
+from e2i.spec.load import load, parameter_values
+from e2i.spec.problems import Problem
+
+
+def check(
+    source: str | bytes | Mapping[str, Any],
+    file: str,
+    given: Mapping[str, Any],
+    env: Mapping[str, str],
+    *,
+    require_params: bool = True,
+) -> tuple[Expanded | None, list[Problem]]:
+    """Reads and checks a spec. All problems come back at once, sorted by place; without errors the spec is there.
+
+    ``require_params=False`` is for ``validate``: a parameter without a default is no fault of the spec.
+    """
+    loaded, problems = load(source, file)
+    if loaded is None:
+        return None, problems
+    values, faults = parameter_values(loaded.spec, loaded.document, given)
+    if not require_params:
+        faults = [fault for fault in faults if fault.code != "missing-parameter"]
+    expressions = references.check_syntax(loaded)
+    if expressions:  # the steps cannot be expanded while an expression cannot be read
+        return None, _sorted([*faults, *expressions, *actions.check_names(loaded)])
+    expanded, matrices = expand(loaded, values, env)
+    found = [*faults, *matrices, *references.check(expanded), *order.check(expanded), *actions.check(expanded)]
+    return (expanded if not found else None), _sorted(found)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    """By place, each once: the cells of a matrix repeat the problems of their step."""
+    return [problem for _, problem in sorted({problem.sort_key: problem for problem in problems}.items())]

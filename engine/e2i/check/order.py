@@ -1,0 +1,48 @@
+"""Whether the steps can be put in an order. In: an expanded spec. Out: unknown steps in ``needs``, and whole cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+
+from e2i.spec import suggest
+from e2i.spec.expand import Expanded
+from e2i.spec.problems import Problem, pointer
+
+
+def check(expanded: Expanded) -> Iterator[Problem]:
+    """Problems of ``needs`` and of the order as a whole."""
+    document, steps = expanded.loaded.document, expanded.loaded.spec.steps
+    for group, step in steps.items():
+        for index, needed in enumerate(step.needs):
+            if needed not in steps:
+                path = ("steps", group, "needs", index)
+                near = suggest.nearest(needed, steps)
+                fixes = ({"op": "replace", "path": pointer(path), "value": near[0]},) if near else ()
+                yield Problem(
+                    "unknown-step",
+                    f'there is no step "{needed}"',
+                    document.place(path),
+                    pointer(path),
+                    suggest.hint(needed, steps),
+                    fixes=fixes,
+                )
+    upstream = {group: set(nodes[0].upstream) & set(steps) for group, nodes in expanded.groups.items() if nodes}
+    try:
+        TopologicalSorter(upstream).prepare()
+    except CycleError as error:
+        cycle = _from_fixed_start([str(name) for name in error.args[1][:-1]])
+        path = ("steps", cycle[0])
+        yield Problem(
+            "cycle",
+            f"steps wait for each other: {' → '.join([*cycle, cycle[0]])}",
+            document.place(path, key=True),
+            pointer(path),
+            "remove one of these references",
+        )
+
+
+def _from_fixed_start(cycle: list[str]) -> list[str]:
+    """The cycle read along the flow of data, from its alphabetically first step, so that it always reads the same."""
+    first = cycle.index(min(cycle))
+    return cycle[first:] + cycle[:first]

@@ -1,0 +1,98 @@
+"""Whether every reference leads somewhere. In: a spec. Out: problems for unknown names, steps and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from e2i.catalog import registry
+from e2i.check import kinds
+from e2i.spec import expressions, suggest
+from e2i.spec.expand import Expanded, Path, StepNode
+from e2i.spec.expressions import ExpressionError, Reference, Template
+from e2i.spec.load import LoadedSpec
+from e2i.spec.problems import Problem, pointer
+
+
+def check_syntax(loaded: LoadedSpec) -> list[Problem]:
+    """Problems of expressions that cannot be read at all."""
+    held: dict[str, Any] = {
+        "steps": {
+            group: {"with": step.with_, "when": step.when, "matrix": step.matrix}
+            for group, step in loaded.spec.steps.items()
+        },
+        "outputs": loaded.spec.outputs,
+    }
+    return [
+        Problem("bad-expression", str(fault), loaded.document.place_in(path, fault.offset), pointer(path), fault.hint)
+        for path, fault in expressions.walk(held)
+        if isinstance(fault, ExpressionError)
+    ]
+
+
+def check(expanded: Expanded) -> Iterator[Problem]:
+    """Problems of references in steps and in the pipeline's outputs."""
+    for node in expanded.nodes.values():
+        for path, reference in node.references:
+            yield from _check_one(expanded, node, path, reference)
+    for path, template in expressions.walk(expanded.loaded.spec.outputs):
+        for reference in template.references if isinstance(template, Template) else ():
+            yield from _check_one(expanded, None, ("outputs", *path), reference)
+
+
+def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference: Reference) -> Iterator[Problem]:
+    def problem(code: str, message: str, hint: str | None, wrong: str = "", near: tuple[str, ...] = ()) -> Problem:
+        document = expanded.loaded.document
+        text = document.value(path)
+        fixes: tuple[dict[str, Any], ...] = ()
+        if near and isinstance(text, str) and text.count(wrong) == 1:
+            fixes = ({"op": "replace", "path": pointer(path), "value": text.replace(wrong, near[0])},)
+        return Problem(code, message, document.place(path), pointer(path), hint, fixes=fixes)
+
+    name = str(reference.path[0]) if reference.path else ""
+    spec = expanded.loaded.spec
+    match reference.root:
+        case "params" if name and name not in spec.params:
+            yield problem(
+                "unknown-parameter",
+                f'the spec has no parameter "{name}"',
+                suggest.hint(name, spec.params) or "declare it under params:",
+                name,
+                suggest.nearest(name, spec.params),
+            )
+        case "matrix" if name and name not in (cell := (node.cell if node else None) or {}):
+            where = "the step's matrix has" if cell else "there is"
+            yield problem("unknown-matrix-name", f'{where} no name "{name}"', suggest.hint(name, cell))
+        case "env" if name and name not in expanded.env:
+            hint = suggest.hint(name, expanded.env) or "the operator lists what specs may read under env: in config/"
+            yield problem("unknown-env", f'env has no name "{name}"', hint)
+        case "steps" if name:
+            if name not in spec.steps:
+                near = suggest.nearest(name, spec.steps)
+                yield problem("unknown-step", f'there is no step "{name}"', suggest.hint(name, spec.steps), name, near)
+            elif len(reference.path) > 1:
+                yield from _check_output(expanded, node, reference, problem)
+
+
+def _check_output(expanded: Expanded, node: StepNode | None, reference: Reference, problem: Any) -> Iterator[Problem]:
+    group, output = str(reference.path[0]), reference.path[1]
+    step = expanded.loaded.spec.steps[group]
+    feeding = expanded.feeding(node, group) if node else expanded.groups.get(group, ())
+    if step.matrix is not None and (len(feeding) != 1 or feeding[0].cell is None or node is None or node.cell is None):
+        if isinstance(output, str):
+            yield problem(
+                "matrix-as-one",
+                f'"{group}" has a matrix, so steps.{group} is a list with one entry for each cell, not one step',
+                f"hand steps.{group} to an action that takes the list (model.select), or name a cell: steps.{group}[0]",
+            )
+        return
+    found = registry.find(step.uses)
+    if found is None:
+        return
+    outputs = found[1].outputs.model_fields
+    if str(output) not in outputs:
+        near = suggest.nearest(str(output), outputs)
+        hint = suggest.hint(str(output), outputs, most=12)
+        yield problem("unknown-output", f'{step.uses} (step "{group}") has no output "{output}"', hint, str(output), near)
+    elif len(reference.path) > 2 and (unknown := kinds.unknown_field(outputs[str(output)].annotation, reference.path[2])):
+        yield problem("unknown-output", f"steps.{group}.{output} has no {unknown}", None)

@@ -1,0 +1,80 @@
+"""A tool's or action's name goes in; what it takes and gives comes out, as a document or as text for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from e2i.catalog import registry
+from e2i.catalog.action import Action, Tool
+from e2i.check import kinds
+from e2i.errors import BadInput
+from e2i.spec import suggest
+
+SCHEMA_VERSION = 1
+
+
+def document(name: str | None) -> dict[str, Any]:
+    """The catalog, one tool or one action as JSON; an action with the schemas of its parameters and outputs."""
+    chosen = _chosen(name)
+    return {"schema_version": SCHEMA_VERSION, "actions": [_document(tool, action) for tool, action in chosen]}
+
+
+def show(name: str | None) -> None:
+    """Prints the same for people."""
+    chosen = _chosen(name)
+    if len(chosen) == 1:
+        _show_action(*chosen[0])
+        return
+    width = max(len(f"{tool.name}.{action.name}") for tool, action in chosen)
+    last = ""
+    for tool, action in chosen:
+        if tool.name != last:
+            click.echo(f"\n{click.style(tool.name, bold=True)}  {click.style(tool.summary, dim=True)}")
+            last = tool.name
+        click.echo(f"  {f'{tool.name}.{action.name}'.ljust(width)}  {action.summary.splitlines()[0]}")
+    click.echo(f"\n{click.style('e2i catalog ACTION', bold=True)} shows parameters and outputs.")
+
+
+def _chosen(name: str | None) -> list[tuple[Tool, Action]]:
+    tools = [tool for each in sorted(registry.TOOLS) if (tool := registry.tool(each))]
+    everything = [(tool, action) for tool in tools for action in tool.actions]
+    if name is None:
+        return everything
+    chosen = [(tool, action) for tool, action in everything if name in (tool.name, f"{tool.name}.{action.name}")]
+    if not chosen:
+        known = registry.names()
+        hint = suggest.hint(name, known) or "`e2i catalog` lists them"
+        raise BadInput(f"there is no tool or action {name!r}", code="unknown-action", hint=hint)
+    return chosen
+
+
+def _document(tool: Tool, action: Action) -> dict[str, Any]:
+    return {
+        "action": f"{tool.name}.{action.name}",
+        "tool": tool.name,
+        "summary": action.summary,
+        "effect": action.effect.value,
+        "version": action.version,
+        "libraries": list(action.libraries),
+        "extra": tool.extra,
+        "params": action.params.model_json_schema(),
+        "outputs": action.outputs.model_json_schema(mode="serialization"),
+    }
+
+
+def _show_action(tool: Tool, action: Action) -> None:
+    click.echo(f"{click.style(f'{tool.name}.{action.name}', bold=True)}  ({action.effect.value}, version {action.version})")
+    click.echo(f"{action.summary}\n")
+    if tool.extra:
+        click.echo(f'needs: pip install "e2i[{tool.extra}]"\n')
+    click.echo("with:")
+    for name, field in action.params.model_fields.items():
+        state = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+        kind = kinds.describe(kinds.kinds(field.annotation))
+        click.echo(f"  {click.style(name, bold=True)}: {kind} ({state})\n      {field.description or ''}")
+    click.echo("outputs:")
+    for name, field in action.outputs.model_fields.items():
+        kind = kinds.describe(kinds.kinds(field.annotation))
+        click.echo(f"  {click.style(name, bold=True)}: {kind}\n      {field.description or ''}")

@@ -1,0 +1,67 @@
+"""The settings and the store go in; the state of each tool comes out: installed, mode, reachable, what waits for it."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from typing import Any
+
+import click
+
+from e2i.api import Workspace
+from e2i.catalog import registry
+from e2i.catalog.action import Tool
+from e2i.execution.journal import FILE
+from e2i.execution.surroundings import installed
+
+CONNECT_WITHIN = 1.0
+"""Seconds that a service may take to accept a connection."""
+
+
+def examine(workspace: Workspace) -> list[dict[str, Any]]:
+    """One entry a tool that stands on a library. A service is reachable when it accepts a connection."""
+    depths = _depths(workspace)
+    tools = [tool for name in sorted(registry.TOOLS) if (tool := registry.tool(name)) and tool.distribution]
+    return [_examine(tool, workspace, depths.get(tool.name, 0)) for tool in tools]
+
+
+def show(found: list[dict[str, Any]], workspace: Workspace) -> None:
+    for tool in found:
+        version = tool["installed"] or click.style("not installed", fg="yellow")
+        reachable = click.style("reachable", fg="green") if tool["reachable"] else click.style("not reachable", fg="red")
+        waits = f"  {tool['outbox']} waiting" if tool["outbox"] else ""
+        click.echo(f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {reachable}  breaker {tool['breaker']}{waits}")
+    click.echo(click.style(f"profile {workspace.settings.profile}, store {workspace.store}", dim=True))
+
+
+def _examine(tool: Tool, workspace: Workspace, waiting: int) -> dict[str, Any]:
+    version = installed(tool.distribution or "")
+    address = workspace.settings.tool(tool.name).address()
+    return {
+        "tool": tool.name,
+        "installed": version,
+        "mode": "embedded" if address is None else "server",
+        "reachable": version is not None and (address is None or _accepts(*address)),
+        "breaker": "closed",  # a breaker lives as long as its process; between runs every one of them is closed
+        "outbox": waiting,
+    }
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), CONNECT_WITHIN):
+            return True
+    except OSError:
+        return False
+
+
+def _depths(workspace: Workspace) -> dict[str, int]:
+    path = workspace.store / FILE
+    if not path.exists():
+        return {}
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        rows = database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink")
+        return {sink: count for sink, count in rows}
+    finally:
+        database.close()

@@ -1,0 +1,46 @@
+"""A plan goes in; what a person wants to know of it comes out: a legend, a block a step, a total, what it was compared with."""
+
+from __future__ import annotations
+
+import click
+
+from e2i.api import Workspace
+from e2i.cli.problems_view import safe
+from e2i.planning.model import Plan, PlanStep, Verdict
+
+SIGNS: dict[Verdict, tuple[str, str, str]] = {
+    Verdict.RUN: ("+", "green", "will be carried out"),
+    Verdict.ALWAYS: ("!", "cyan", "is carried out in every run"),
+    Verdict.DEFERRED: ("?", "yellow", "run or reuse: known when a step above has run"),
+    Verdict.REUSE: ("=", "blue", "its finished result is reused"),
+    Verdict.SKIP: ("-", "bright_black", "is left out"),
+}
+
+
+def show(plan: Plan, workspace: Workspace) -> None:
+    """Prints the plan on standard output."""
+    used = [verdict for verdict in SIGNS if plan.summary[verdict.value]]
+    click.echo(f"Plan of {click.style(plan.name, bold=True)}, {len(plan.steps)} steps\n")
+    for verdict in used:
+        sign, colour, meaning = SIGNS[verdict]
+        click.echo(f"  {click.style(sign, fg=colour, bold=True)} {verdict.value}: {meaning}")
+    click.echo()
+    width = max(len(step.id) for step in plan.steps)
+    for step in plan.steps:
+        click.echo(_block(step, width))
+    if plan.params:
+        shown = ", ".join(f"{name}={value}" for name, value in plan.params.items())
+        click.echo(f"\n  params: {safe(shown)}")
+    counts = ", ".join(f"{plan.summary[verdict.value]} {verdict.value}" for verdict in used)
+    click.echo(f"\nTotal: {click.style(counts, bold=True)}")
+    click.echo(click.style(f"compared with the store {workspace.store} (profile {workspace.settings.profile})", dim=True))
+    click.echo(click.style(f"digest {plan.digest}", dim=True))
+
+
+def _block(step: PlanStep, width: int) -> str:
+    sign, colour, _ = SIGNS[step.verdict]
+    head = f"  {click.style(sign, fg=colour, bold=True)} {click.style(step.id.ljust(width), bold=True)}  {step.uses}"
+    lines = [head, f"    {' ' * width}  {click.style(step.reason.code.value, fg=colour)}: {safe(step.reason.detail)}"]
+    if step.needs:
+        lines.append(click.style(f"    {' ' * width}  after {', '.join(step.needs)}", dim=True))
+    return "\n".join(lines)

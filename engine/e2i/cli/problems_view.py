@@ -1,0 +1,72 @@
+"""Problems and errors go in; lines for people come out, on standard error, with the place and a caret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import click
+
+from e2i.errors import E2IError
+from e2i.spec.problems import Problem
+
+MOST = 50
+"""Problems that are shown in full."""
+
+
+def show(problems: Sequence[Problem]) -> None:
+    """Every problem with the line of the file that it is about."""
+    for problem in problems[:MOST]:
+        click.echo(render(problem), err=True)
+    if len(problems) > MOST:
+        click.echo(f"… and {len(problems) - MOST} more (--json has them all)", err=True)
+
+
+def render(problem: Problem) -> str:
+    """One problem: place, message, code, the line with a caret, and what to do."""
+    colour = "red" if problem.severity == "error" else "yellow"
+    head = f"{click.style(str(problem.place), bold=True)}: {click.style(problem.severity, fg=colour)}: "
+    lines = [f"{head}{safe(problem.message)} {click.style(f'[{problem.code}]', dim=True)}"]
+    source = _line(problem.place.file, problem.place.line)
+    if source.strip():
+        number = f"{problem.place.line:>5} | "
+        shown, column = _window(source, problem.place.column)
+        lines.append(click.style(number, dim=True) + safe(shown))
+        lines.append(click.style(" " * 6 + "| ", dim=True) + " " * (column - 1) + click.style("^", fg=colour, bold=True))
+    if problem.hint:
+        lines.append(click.style(" " * 6 + "= ", dim=True) + safe(problem.hint))
+    return "\n".join(lines)
+
+
+def show_error(error: E2IError) -> None:
+    """An error that is not about a place in a file."""
+    click.echo(f"{click.style('error', fg='red')}: {safe(error.message)} {click.style(f'[{error.code}]', dim=True)}", err=True)
+    if error.hint:
+        click.echo(f"       {safe(error.hint)}", err=True)
+
+
+def safe(text: str) -> str:
+    """Text that cannot steer a terminal: control characters are shown escaped."""
+    return "".join(char if char.isprintable() or char in "\n" else char.encode("unicode_escape").decode() for char in text)
+
+
+def _window(source: str, column: int, width: int = 110) -> tuple[str, int]:
+    """The part of a long line around the column, and where the column is in it."""
+    if len(source) <= width:
+        return source, column
+    start = max(0, min(column - width // 2, len(source) - width))
+    return source[start : start + width], column - start
+
+
+@cache
+def _lines(file: str) -> tuple[str, ...]:
+    try:
+        return tuple(Path(file).read_text("utf-8", "replace").removeprefix("\ufeff").splitlines())
+    except (OSError, ValueError):
+        return ()
+
+
+def _line(file: str, number: int) -> str:
+    lines = _lines(file)
+    return lines[number - 1].replace("\t", " ") if 0 < number <= len(lines) else ""

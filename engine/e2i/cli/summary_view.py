@@ -1,0 +1,74 @@
+"""The record of a run goes in; a summary for people comes out: what happened, the results, and where everything is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from typing import Any
+
+import click
+
+from e2i.catalog.artifacts import ARTIFACTS
+from e2i.cli.problems_view import safe
+from e2i.execution.record import RunRecord
+
+COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow"}
+
+
+def show(record: RunRecord) -> None:
+    """Prints the summary on standard output."""
+    counts = Counter(step.status.value for step in record.steps.values())
+    shown = ", ".join(f"{count} {status}" for status, count in counts.items())
+    status = click.style(record.status, fg=COLOURS[record.status], bold=True)
+    click.echo(f"\n{record.pipeline}: {status} in {record.seconds:.1f} s ({shown})")
+    if record.outputs:
+        click.echo("\noutputs")
+        for name, value in record.outputs.items():
+            click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
+    click.echo("\nwhere things are")
+    for name, place in _places(record):
+        click.echo(f"  {name:<10} {place}")
+    if record.status != "succeeded":
+        click.echo(f"\nrun the same command again to go on: what is finished is reused (or --resume {record.run})")
+
+
+def brief(value: Any, width: int = 200) -> str:
+    """A value on one line; an artifact by what is worth knowing of it."""
+    if isinstance(value, dict) and value.get("type") in ARTIFACTS:
+        facts = {k: v for k, v in value.items() if k not in ("type", "digest", "columns", "features") and v not in ("", None)}
+        told = ", ".join(f"{name}={item}" for name, item in facts.items())
+        return f"{value['type']} {value['digest'][7:19]} ({told})"[:width]
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.get("type") in ARTIFACTS:
+            return brief(value)
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _places(record: RunRecord) -> list[tuple[str, str]]:
+    store = record.store
+    places = [("run", f"e2i show {record.run}"), ("report", f"e2i report {record.run}"), ("store", str(store))]
+    if (database := store / "mlflow" / "mlflow.db").exists():
+        places.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
+    for name, tally in sorted(record.telemetry.items()):
+        if tally.left:
+            places.append((name, f"{tally.left} entries wait in the outbox: e2i sync"))
+    for step in record.steps.values():
+        for output, value in (step.outputs or {}).items():
+            if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):
+                places.append(("service", f"{value['url']} ({step.id}.{output}); kill {value['pid']} ends it"))
+            if isinstance(value, dict) and value.get("type") == "report":
+                digest = value["digest"][7:]
+                path = store / "objects" / digest[:2] / digest[2:]
+                places.append(("report", f"{step.id}: {path / value['entry'] if value.get('entry') else path}"))
+    return places

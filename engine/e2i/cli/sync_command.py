@@ -1,0 +1,35 @@
+"""The outbox goes in; what waits is delivered, and what became of it is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import asdict
+
+import click
+
+from e2i.api import Workspace
+from e2i.errors import Exit
+from e2i.execution import courier
+from e2i.execution.environment import for_worker
+from e2i.execution.journal import FILE
+
+
+def sync(workspace: Workspace, *, as_json: bool) -> Exit:
+    """Delivers everything that waits, within the flush time. Exit code 4 when something still waits."""
+    tallies = {}
+    if (workspace.store / FILE).exists():
+        os.environ.update(for_worker({}, threads=1, store=workspace.store))
+        stop = threading.Event()
+        stop.set()
+        tallies = courier.sync(workspace.store, workspace.settings, stop, flush=workspace.settings.flush)
+    if as_json:
+        click.echo(json.dumps({"schema_version": 1, "sinks": {name: asdict(tally) for name, tally in tallies.items()}}))
+    else:
+        for name, tally in sorted(tallies.items()):
+            problem = f": {tally.problem}" if tally.problem else ""
+            click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.set_aside} refused{problem}")
+        if not tallies:
+            click.echo("nothing waits")
+    return Exit.UNAVAILABLE if any(tally.left for tally in tallies.values()) else Exit.DONE

@@ -1,0 +1,83 @@
+"""The few kinds of error that leave the engine, each with its exit code.
+
+In: what went wrong, as data. Out: exceptions that the command line prints in one place.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from e2i.spec.problems import Problem
+
+
+class Exit(IntEnum):
+    """The documented exit codes of every command."""
+
+    DONE = 0
+    STEP_FAILED = 1
+    BAD_INPUT = 2
+    REFUSED = 3
+    UNAVAILABLE = 4
+    DEFECT = 70
+    INTERRUPTED = 130
+
+
+class E2IError(Exception):
+    """Base of every error that the engine raises on purpose.
+
+    ``code`` names the kind for programs, ``hint`` says what to do about it.
+    """
+
+    exit_code: Exit = Exit.DEFECT
+
+    def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.hint = hint
+
+
+class BadInput(E2IError):
+    """A parameter, an option, a file or a configuration is not usable as given."""
+
+    exit_code = Exit.BAD_INPUT
+
+
+class InvalidSpec(BadInput):
+    """A spec has problems; ``problems`` holds all of them, sorted by place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(f"the spec has {len(problems)} problem(s)", code="invalid-spec")
+        self.problems = tuple(problems)
+
+
+class Refused(E2IError):
+    """Policy forbids it, or the plan that was approved no longer matches."""
+
+    exit_code = Exit.REFUSED
+
+
+class ToolUnavailable(E2IError):
+    """A tool is not installed, cannot be reached, or its breaker is open. The only error that counts as an outage."""
+
+    exit_code = Exit.UNAVAILABLE
+
+    def __init__(self, tool: str, message: str, *, code: str = "tool-unavailable", hint: str | None = None) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.tool = tool
+
+
+class StepError(E2IError):
+    """A step's work failed for a reason that belongs to the user: data, parameters, a failed quality gate."""
+
+    exit_code = Exit.STEP_FAILED
+
+    def __init__(
+        self, message: str, *, code: str = "step-failed", hint: str | None = None, details: object = None
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.details = details

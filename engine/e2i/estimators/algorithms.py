@@ -1,0 +1,169 @@
+"""The models that can be trained, each with what is known of it without importing its library.
+
+In: nothing. Out: ``ALGORITHMS``, the one mapping from an algorithm's name to its description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from e2i.errors import StepError
+from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
+
+if TYPE_CHECKING:
+    from e2i.estimators.fitting import Library
+
+AlgorithmName = Literal["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression", "Ridge", "Lasso"]
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One algorithm. ``module`` meets the ``Library`` protocol; ``encoding`` is one of ``scoring.encode``.
+
+    ``params`` are the hyperparameters it takes, under the library's own scikit-learn names; anything else is refused,
+    so that no parameter is silently ignored and none names a file. ``rounds`` is true when it learns in rounds, so that
+    it can stop early and be pruned. ``requirements`` are what a saved model needs to be loaded.
+    """
+
+    module: str
+    encoding: Literal["codes", "frame", "filled", "one-hot"]
+    tasks: tuple[Task, ...]
+    space: Mapping[str, Dimension]
+    params: frozenset[str]
+    requirements: tuple[str, ...]
+    rounds: bool = False
+
+    def library(self) -> Library:
+        """The module that fits it. Imports the library only when it is used."""
+        return cast("Library", import_module(self.module))
+
+
+def check(name: str, task: str, params: Mapping[str, Any]) -> Algorithm:
+    """The algorithm of that name. Raises StepError when it cannot do the task or does not take a parameter."""
+    algorithm = ALGORITHMS[name]
+    if task not in algorithm.tasks:
+        able = ", ".join(other for other, found in ALGORITHMS.items() if task in found.tasks)
+        raise StepError(f"{name} does no {task}", code="wrong-task", hint=f"algorithms for {task}: {able}")
+    unknown = sorted(set(params) - algorithm.params)
+    if unknown:
+        near = get_close_matches(unknown[0], algorithm.params, n=1)
+        raise StepError(
+            f"{name} takes no parameter {', '.join(map(repr, unknown))}",
+            code="unknown-parameter",
+            hint=(f"did you mean {near[0]!r}? " if near else "") + f"it takes {', '.join(sorted(algorithm.params))}",
+        )
+    return algorithm
+
+
+_BOTH: tuple[Task, ...] = ("classification", "regression")
+_TREES = IntRange(low=50, high=200)
+_RATE = FloatRange(low=0.02, high=0.3, log=True)
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "XGBoost": Algorithm(
+        module="e2i.estimators.xgboost",
+        encoding="codes",
+        tasks=_BOTH,
+        space={
+            "n_estimators": _TREES,
+            "max_depth": IntRange(low=3, high=8),
+            "learning_rate": _RATE,
+            "subsample": FloatRange(low=0.6, high=1.0),
+            "colsample_bytree": FloatRange(low=0.5, high=1.0),
+        },
+        params=frozenset(
+            "n_estimators max_depth learning_rate subsample colsample_bytree colsample_bylevel colsample_bynode "
+            "min_child_weight gamma reg_alpha reg_lambda max_leaves grow_policy max_delta_step scale_pos_weight "
+            "num_parallel_tree max_cat_to_onehot max_cat_threshold base_score".split()
+        ),
+        requirements=("xgboost", "numpy", "pandas"),
+        rounds=True,
+    ),
+    "LightGBM": Algorithm(
+        module="e2i.estimators.lightgbm",
+        encoding="codes",
+        tasks=_BOTH,
+        space={
+            "n_estimators": _TREES,
+            "num_leaves": IntRange(low=8, high=128, log=True),
+            "learning_rate": _RATE,
+            "min_child_samples": IntRange(low=5, high=100),
+            "subsample": FloatRange(low=0.6, high=1.0),
+            "colsample_bytree": FloatRange(low=0.5, high=1.0),
+        },
+        params=frozenset(
+            "n_estimators num_leaves max_depth learning_rate subsample subsample_freq colsample_bytree "
+            "min_child_samples min_child_weight min_split_gain reg_alpha reg_lambda scale_pos_weight is_unbalance "
+            "path_smooth extra_trees max_cat_threshold cat_smooth cat_l2".split()
+        ),
+        requirements=("lightgbm", "numpy", "pandas"),
+        rounds=True,
+    ),
+    "CatBoost": Algorithm(
+        module="e2i.estimators.catboost",
+        encoding="frame",
+        tasks=_BOTH,
+        space={
+            "iterations": _TREES,
+            "depth": IntRange(low=3, high=8),
+            "learning_rate": _RATE,
+            "l2_leaf_reg": FloatRange(low=1.0, high=10.0, log=True),
+            "random_strength": FloatRange(low=0.0, high=2.0),
+        },
+        params=frozenset(
+            "iterations depth learning_rate l2_leaf_reg random_strength bagging_temperature bootstrap_type subsample "
+            "rsm border_count grow_policy min_data_in_leaf max_leaves scale_pos_weight auto_class_weights "
+            "one_hot_max_size leaf_estimation_iterations".split()
+        ),
+        requirements=("catboost", "numpy", "pandas"),
+        rounds=True,
+    ),
+    "RandomForest": Algorithm(
+        module="e2i.estimators.forest",
+        encoding="filled",
+        tasks=_BOTH,
+        space={
+            "n_estimators": _TREES,
+            "max_depth": IntRange(low=4, high=16),
+            "min_samples_leaf": IntRange(low=1, high=50, log=True),
+            "max_features": FloatRange(low=0.2, high=1.0),
+        },
+        params=frozenset(
+            "n_estimators max_depth min_samples_leaf min_samples_split max_features max_leaf_nodes max_samples "
+            "min_impurity_decrease min_weight_fraction_leaf bootstrap criterion class_weight ccp_alpha".split()
+        ),
+        requirements=("scikit-learn", "skops", "numpy", "pandas"),
+    ),
+    "LogisticRegression": Algorithm(
+        module="e2i.estimators.linear",
+        encoding="one-hot",
+        tasks=("classification",),
+        space={
+            "C": FloatRange(low=1e-3, high=100.0, log=True),
+            "class_weight": Choices(choices=(None, "balanced")),
+        },
+        params=frozenset("C class_weight fit_intercept max_iter tol solver l1_ratio".split()),
+        requirements=("scikit-learn", "skops", "numpy", "pandas"),
+    ),
+    "Ridge": Algorithm(
+        module="e2i.estimators.linear",
+        encoding="one-hot",
+        tasks=("regression",),
+        space={"alpha": FloatRange(low=1e-3, high=1000.0, log=True)},
+        params=frozenset("alpha fit_intercept max_iter tol solver positive".split()),
+        requirements=("scikit-learn", "skops", "numpy", "pandas"),
+    ),
+    "Lasso": Algorithm(
+        module="e2i.estimators.linear",
+        encoding="one-hot",
+        tasks=("regression",),
+        space={"alpha": FloatRange(low=1e-4, high=10.0, log=True)},
+        params=frozenset("alpha fit_intercept max_iter tol positive selection".split()),
+        requirements=("scikit-learn", "skops", "numpy", "pandas"),
+    ),
+}

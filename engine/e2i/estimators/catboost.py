@@ -1,0 +1,101 @@
+"""Encoded rows and parameters go in; a CatBoost model comes out, with its model file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from e2i.errors import StepError
+from e2i.estimators.fitting import Encoded
+from e2i.estimators.rounds import Watch
+from e2i.estimators.schema import Schema
+
+LIBRARY = "catboost"
+FILE = "model.cbm"
+
+_LOSSES = {"regression": "RMSE", "binary": "Logloss", "multiclass": "MultiClass"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pools:
+    """Rows as CatBoost reads them; a fit quantises its own copy, so that several threads can share them."""
+
+    train: Any
+    validation: Any | None
+
+
+def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Pools:
+    """Builds the pools once."""
+    import catboost
+
+    def pool(rows: Encoded) -> Any:
+        return catboost.Pool(rows.matrix, rows.labels, cat_features=schema.categorical, thread_count=threads)
+
+    try:
+        return Pools(pool(train), validation and pool(validation))
+    except catboost.CatBoostError as error:
+        raise StepError(f"CatBoost refuses the data: {error}", code="bad-features") from error
+
+
+def fit(
+    algorithm: str,
+    schema: Schema,
+    data: Pools,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    threads: int,
+    watch: Watch | None,
+) -> Any:
+    """A CatBoost model. ``iterations`` (100 by default) is the number of rounds."""
+    import catboost
+
+    settings = {
+        "iterations": 100,
+        "loss_function": _LOSSES[schema.shape],
+        "random_seed": seed,
+        "thread_count": threads,
+        "allow_writing_files": False,
+        "logging_level": "Silent",
+        **{name: value for name, value in params.items() if value is not None},
+    }
+    watching: dict[str, Any] = {}
+    if watch is not None:
+        settings |= {"eval_metric": _metric(watch, schema), "use_best_model": False}
+        watching = {"eval_set": data.validation, "callbacks": [_Watching(watch)]}
+    try:
+        model = catboost.CatBoost(settings).fit(data.train, **watching)
+        if watch is not None and watch.keep is not None and watch.keep < model.tree_count_:
+            model.shrink(watch.keep)
+    except catboost.CatBoostError as error:
+        raise StepError(f"CatBoost: {error}", code="fit-failed") from error
+    return model
+
+
+def save(native: Any, path: Path) -> None:
+    """Writes CatBoost's own binary file, without the time and the random id that it puts in."""
+    about = native.get_metadata()
+    about["train_finish_time"] = about["model_guid"] = ""
+    native.save_model(str(path))
+
+
+def _metric(watch: Watch, schema: Schema) -> str:
+    log_loss = "MultiClass" if schema.shape == "multiclass" else "Logloss"
+    return {"log_loss": log_loss, "roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE"}[watch.metric]
+
+
+class _Watching:
+    """CatBoost's callback: true goes on."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def after_iteration(self, info: Any) -> bool:
+        name = self.watch.metric
+        values = info.metrics["validation"]
+        key = {"roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE"}.get(name) or next(
+            found for found in values if found in ("Logloss", "MultiClass")
+        )
+        return not self.watch.stop(info.iteration - 1, float(values[key][-1]))

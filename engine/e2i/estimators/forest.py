@@ -1,0 +1,47 @@
+"""Encoded rows and parameters go in; a scikit-learn random forest comes out, with its skops file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from e2i.errors import StepError
+from e2i.estimators import skops
+from e2i.estimators.fitting import Encoded
+from e2i.estimators.rounds import Watch
+from e2i.estimators.schema import Schema
+
+LIBRARY = "sklearn"
+FILE = "model.skops"
+
+
+def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Encoded:
+    """The rows as they are: trees only read them."""
+    return train
+
+
+def fit(
+    algorithm: str,
+    schema: Schema,
+    data: Encoded,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    threads: int,
+    watch: Watch | None,
+) -> Any:
+    """A RandomForestClassifier or RandomForestRegressor. Predicts on one thread, so that sums keep their order."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    kind = RandomForestRegressor if schema.shape == "regression" else RandomForestClassifier
+    try:
+        model = kind(random_state=seed, n_jobs=threads, **params).fit(data.matrix, data.labels)
+    except (ValueError, TypeError) as error:
+        raise StepError(f"RandomForest: {error}", code="fit-failed") from error
+    return model.set_params(n_jobs=None)
+
+
+def save(native: Any, path: Path) -> None:
+    """Writes the model by skops."""
+    skops.save(native, path)

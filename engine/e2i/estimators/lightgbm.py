@@ -1,0 +1,93 @@
+"""Encoded rows and parameters go in; a LightGBM booster comes out, with its model file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from e2i.errors import StepError
+from e2i.estimators.fitting import Encoded
+from e2i.estimators.rounds import Watch
+from e2i.estimators.schema import Schema
+
+LIBRARY = "lightgbm"
+FILE = "model.txt"
+
+_OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Encoded rows. LightGBM changes a Dataset's parameters while it trains, so each fit bins its own (milliseconds)."""
+
+    train: Encoded
+    validation: Encoded | None
+
+
+def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Rows:
+    """Nothing that can be shared safely beyond the encoded rows."""
+    return Rows(train, validation)
+
+
+def fit(
+    algorithm: str,
+    schema: Schema,
+    data: Rows,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    threads: int,
+    watch: Watch | None,
+) -> Any:
+    """A booster. ``n_estimators`` (100 by default) is the number of rounds; ``subsample`` applies in each of them."""
+    import lightgbm
+
+    settings = {
+        "objective": _OBJECTIVES[schema.shape],
+        "seed": seed,
+        "num_threads": threads,
+        "verbosity": -1,
+        "deterministic": True,
+        "force_col_wise": True,
+        "subsample_freq": 1,
+        "metric": "none" if watch is None else _metric(watch, schema),
+        **{name: value for name, value in params.items() if value is not None},
+    }
+    if schema.shape == "multiclass":
+        settings["num_class"] = len(schema.classes or ())
+    rounds = int(settings.pop("n_estimators", 100))
+    binning = {"num_threads": threads, "verbosity": -1}
+    try:
+        train = lightgbm.Dataset(
+            data.train.matrix, data.train.labels, categorical_feature=schema.categorical, params=binning
+        )
+        watching: dict[str, Any] = {}
+        if watch is not None and data.validation is not None:
+            held_out = train.create_valid(data.validation.matrix, data.validation.labels)
+            watching = {"valid_sets": [held_out], "valid_names": ["validation"], "callbacks": [_callback(watch)]}
+        return lightgbm.train(settings, train, rounds, **watching)
+    except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
+        raise StepError(f"LightGBM: {error}", code="fit-failed") from error
+
+
+def save(native: Any, path: Path) -> None:
+    """Writes LightGBM's own text, with the rounds that early stopping kept."""
+    native.save_model(str(path), num_iteration=native.best_iteration)
+
+
+def _metric(watch: Watch, schema: Schema) -> str:
+    log_loss = "multi_logloss" if schema.shape == "multiclass" else "binary_logloss"
+    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "l1"}[watch.metric]
+
+
+def _callback(watch: Watch) -> Any:
+    from lightgbm.callback import EarlyStopException
+
+    def watching(env: Any) -> None:
+        if watch.stop(env.iteration, float(env.evaluation_result_list[0][2])):
+            keep = env.iteration + 1 if watch.keep is None else watch.keep
+            raise EarlyStopException(keep - 1, env.evaluation_result_list)
+
+    return watching

@@ -1,0 +1,65 @@
+"""Encoded rows and parameters go in; a scikit-learn linear model comes out, with its skops file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from e2i.errors import StepError
+from e2i.estimators import skops
+from e2i.estimators.fitting import Encoded
+from e2i.estimators.rounds import Watch
+from e2i.estimators.schema import Schema
+
+LIBRARY = "sklearn"
+FILE = "model.skops"
+
+_DEFAULTS: dict[str, dict[str, Any]] = {"LogisticRegression": {"max_iter": 1000}, "Ridge": {}, "Lasso": {}}
+
+
+def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Encoded:
+    """The rows as they are: the solvers only read them."""
+    return train
+
+
+def fit(
+    algorithm: str,
+    schema: Schema,
+    data: Encoded,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    threads: int,
+    watch: Watch | None,
+) -> Any:
+    """A LogisticRegression, Ridge or Lasso. Raises StepError also when the solver did not converge."""
+    import warnings
+
+    from sklearn import linear_model
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.simplefilter("ignore", ConvergenceWarning)  # told below as an error, with what to do about it
+    try:
+        model = getattr(linear_model, algorithm)(**{"random_state": seed, **_DEFAULTS[algorithm], **params})
+        model.fit(data.matrix, data.labels)
+    except (ValueError, TypeError) as error:
+        raise StepError(f"{algorithm}: {error}", code="fit-failed") from error
+    if _most(model.n_iter_) >= (model.max_iter or math.inf):
+        raise StepError(
+            f"{algorithm} did not converge in {model.max_iter} iterations",
+            code="not-converged",
+            hint="raise `max_iter`, or regularise more strongly",
+        )
+    return model
+
+
+def save(native: Any, path: Path) -> None:
+    """Writes the model by skops."""
+    skops.save(native, path)
+
+
+def _most(iterations: Any) -> float:
+    """The greatest number of iterations of a solver, which may count per class or not at all."""
+    return 0.0 if iterations is None else float(max(iterations)) if hasattr(iterations, "__len__") else float(iterations)

@@ -1,0 +1,177 @@
+"""True labels and predictions go in; metrics come out, as plain numbers. One that is not defined is left out.
+
+Definitions are scikit-learn's. Predictions are as ``Scorer.predict`` gives them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from e2i.errors import StepError
+from e2i.estimators.algorithms import Task
+
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Matrix
+
+MetricName = Literal[
+    "roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "prevalence",
+    "rmse", "mae", "r2", "mape",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """What a metric is computed from. ``predicted`` is (n,) or, for more than two classes, (n, k).
+
+    ``decided`` are the classes decided for: by ``threshold`` for two, the likeliest for more; empty for regression.
+    """
+
+    labels: Matrix
+    predicted: Matrix
+    decided: Matrix
+
+    @property
+    def binary(self) -> bool:
+        return self.predicted.ndim == 1
+
+    @property
+    def one_hot(self) -> Matrix:
+        import numpy as np
+
+        return (self.labels[:, None] == np.arange(self.predicted.shape[1])).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric: for which task, whether more is better, and how it is computed."""
+
+    task: Task
+    direction: Literal["maximize", "minimize"]
+    compute: Callable[[Rows], float]
+
+
+def evaluate(task: Task, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> dict[str, float]:
+    """Every metric of the task that is defined for these rows. Averages over classes weigh each class alike."""
+    rows = _rows(task, labels, predicted, threshold)
+    values = {name: metric.compute(rows) for name, metric in METRICS.items() if metric.task == task}
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
+
+
+def score(metric: str, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> float:
+    """One metric; NaN where it is not defined."""
+    found = METRICS[metric]
+    return float(found.compute(_rows(found.task, labels, predicted, threshold)))
+
+
+def choose(metric: str | None, task: Task) -> str:
+    """The metric asked for, or the task's default. Raises StepError when it is of the other task."""
+    if metric is None:
+        return "roc_auc" if task == "classification" else "rmse"
+    if METRICS[metric].task != task:
+        able = ", ".join(name for name, found in METRICS.items() if found.task == task)
+        raise StepError(f"{metric} is no metric of {task}", code="wrong-metric", hint=f"choose one of {able}")
+    return metric
+
+
+def _rows(task: Task, labels: Matrix, predicted: Matrix, threshold: float) -> Rows:
+    import numpy as np
+
+    if task == "regression":
+        return Rows(labels, predicted, np.empty(0))
+    decided = (predicted >= threshold).astype(np.int32) if predicted.ndim == 1 else predicted.argmax(axis=1)
+    return Rows(labels, predicted, decided)
+
+
+def _roc_auc(rows: Rows) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if rows.binary:
+        return math.nan if len(set(rows.labels.tolist())) < 2 else float(roc_auc_score(rows.labels, rows.predicted))
+    if len(set(rows.labels.tolist())) < rows.predicted.shape[1]:
+        return math.nan
+    return float(roc_auc_score(rows.one_hot, rows.predicted, average="macro"))
+
+
+def _average_precision(rows: Rows) -> float:
+    from sklearn.metrics import average_precision_score
+
+    if rows.binary:
+        return float(average_precision_score(rows.labels, rows.predicted)) if rows.labels.any() else math.nan
+    if len(set(rows.labels.tolist())) < rows.predicted.shape[1]:
+        return math.nan
+    return float(average_precision_score(rows.one_hot, rows.predicted, average="macro"))
+
+
+def _log_loss(rows: Rows) -> float:
+    """Mean of -ln p(true class); probabilities are kept a float32 rounding away from 0 and 1."""
+    import numpy as np
+
+    if rows.binary:
+        likelihood = np.where(rows.labels == 1, rows.predicted, 1.0 - rows.predicted)
+    else:
+        likelihood = rows.predicted[np.arange(len(rows.labels)), rows.labels]
+    return float(-np.log(likelihood.clip(np.finfo(np.float32).eps, 1.0)).mean())
+
+
+def _brier(rows: Rows) -> float:
+    """Mean squared error of the probability; for more than two classes summed over them (Brier 1950)."""
+    if rows.binary:
+        return float(((rows.predicted - rows.labels) ** 2).mean())
+    return float(((rows.predicted - rows.one_hot) ** 2).sum(axis=1).mean())
+
+
+def _accuracy(rows: Rows) -> float:
+    return float((rows.labels == rows.decided).mean())
+
+
+def _of_decisions(name: str) -> Callable[[Rows], float]:
+    def compute(rows: Rows) -> float:
+        from sklearn import metrics
+
+        average: dict[str, Any] = {} if rows.binary else {"average": "macro"}
+        return float(getattr(metrics, name)(rows.labels, rows.decided, zero_division=0.0, **average))
+
+    return compute
+
+
+def _prevalence(rows: Rows) -> float:
+    return float(rows.labels.mean()) if rows.binary else math.nan
+
+
+def _rmse(rows: Rows) -> float:
+    return math.sqrt(float(((rows.labels - rows.predicted) ** 2).mean()))
+
+
+def _mae(rows: Rows) -> float:
+    return float(abs(rows.labels - rows.predicted).mean())
+
+
+def _r2(rows: Rows) -> float:
+    spread = float(((rows.labels - rows.labels.mean()) ** 2).sum())
+    return 1.0 - float(((rows.labels - rows.predicted) ** 2).sum()) / spread if spread > 0.0 else math.nan
+
+
+def _mape(rows: Rows) -> float:
+    if not rows.labels.all():
+        return math.nan
+    return float(abs((rows.labels - rows.predicted) / rows.labels).mean())
+
+
+METRICS: dict[str, Metric] = {
+    "roc_auc": Metric("classification", "maximize", _roc_auc),
+    "average_precision": Metric("classification", "maximize", _average_precision),
+    "log_loss": Metric("classification", "minimize", _log_loss),
+    "brier": Metric("classification", "minimize", _brier),
+    "accuracy": Metric("classification", "maximize", _accuracy),
+    "f1": Metric("classification", "maximize", _of_decisions("f1_score")),
+    "precision": Metric("classification", "maximize", _of_decisions("precision_score")),
+    "recall": Metric("classification", "maximize", _of_decisions("recall_score")),
+    "prevalence": Metric("classification", "maximize", _prevalence),
+    "rmse": Metric("regression", "minimize", _rmse),
+    "mae": Metric("regression", "minimize", _mae),
+    "r2": Metric("regression", "maximize", _r2),
+    "mape": Metric("regression", "minimize", _mape),
+}

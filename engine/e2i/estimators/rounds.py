@@ -1,0 +1,46 @@
+"""What happens round by round while a model learns on a validation table: stop early, or stop a trial that is behind.
+
+In: the validation metric of each round. Out: whether to stop, and how many rounds to keep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+WatchedMetric = Literal["log_loss", "roc_auc", "rmse", "mae"]
+"""Metrics that the boosting libraries compute round by round themselves."""
+
+
+class Watch(Protocol):
+    """Told the validation metric after each round (from 0)."""
+
+    @property
+    def metric(self) -> WatchedMetric: ...
+
+    @property
+    def keep(self) -> int | None:
+        """Rounds to keep of those that were learnt; None keeps all."""
+
+    def stop(self, done: int, value: float) -> bool:
+        """True when no further round shall follow round ``done``."""
+
+
+@dataclass(slots=True)
+class EarlyStopping:
+    """Stops after ``patience`` rounds without improvement and keeps the best."""
+
+    metric: WatchedMetric
+    patience: int
+    best: float = float("nan")
+    best_round: int = -1
+
+    @property
+    def keep(self) -> int | None:
+        return self.best_round + 1 if self.best_round >= 0 else None
+
+    def stop(self, done: int, value: float) -> bool:
+        better = value > self.best if self.metric == "roc_auc" else value < self.best
+        if self.best_round < 0 or better:
+            self.best, self.best_round = value, done
+        return done - self.best_round >= self.patience

@@ -1,0 +1,243 @@
+"""A training table goes in; what a model needs to know of it comes out: the task, the classes and the features.
+
+Everything is learnt from the training table alone and is plain data, so that a manifest can hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from e2i.errors import StepError
+from e2i.estimators.algorithms import ALGORITHMS, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2i.estimators.scoring import Matrix
+
+MAX_CATEGORIES = 500
+"""Categories kept for one column, the most frequent first; the others count as missing."""
+
+ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat"}
+"""numpy's names of types that Arrow calls otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a model is trained to see. ``features`` are the manifest's; ``classes`` is None for regression."""
+
+    target: str
+    task: Task
+    classes: tuple[Any, ...] | None
+    features: tuple[dict[str, Any], ...]
+    encoding: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(feature["name"] for feature in self.features)
+
+    @property
+    def categorical(self) -> list[int]:
+        """Positions of the features that are categories."""
+        return [i for i, feature in enumerate(self.features) if feature["kind"] == "category"]
+
+    @property
+    def shape(self) -> Literal["regression", "binary", "multiclass"]:
+        if self.classes is None:
+            return "regression"
+        return "binary" if len(self.classes) == 2 else "multiclass"
+
+    def encode(self, frame: pd.DataFrame) -> Any:
+        """The frame's features as the library takes them. Raises StepError."""
+        from e2i.estimators.scoring import ScoringError, encode
+
+        try:
+            return encode(frame, self.features, self.encoding)
+        except ScoringError as error:
+            raise StepError(str(error), code="bad-features") from error
+
+    def labels(self, frame: pd.DataFrame) -> Matrix:
+        """The target: float64 for regression, positions in ``classes`` (int32) for classification. Raises StepError."""
+        return labels(frame, self.target, self.classes)
+
+
+def learn(
+    frame: pd.DataFrame,
+    target: str,
+    algorithm: str,
+    *,
+    task: Task | None = None,
+    features: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+) -> Schema:
+    """Learns the schema from a training table. Raises StepError naming every column that cannot be used, and the fix."""
+    if target not in frame.columns:
+        raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
+    _refuse_missing(frame, target)
+    known = ALGORITHMS[algorithm]
+    task = task or (known.tasks[0] if len(known.tasks) == 1 else infer_task(frame[target]))
+    classes = _classes(frame[target], target) if task == "classification" else None
+    encoding = known.encoding
+    names = _names(frame, target, features, exclude)
+    described = [_feature(frame[name], encoding) for name in names]
+    return Schema(target, task, classes, tuple(described), encoding)
+
+
+def infer_task(target: pd.Series[Any]) -> Task:
+    """Classification for text, booleans and two distinct numbers, else regression."""
+    if _kind(target) == "category" or target.nunique(dropna=True) <= 2:
+        return "classification"
+    return "regression"
+
+
+def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> Matrix:
+    """The target of a table as numbers: as they are for regression, else positions in ``classes``. Raises StepError."""
+    import numpy as np
+    import pandas as pd
+
+    if target not in frame.columns:
+        raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
+    _refuse_missing(frame, target)
+    if classes is None:
+        try:
+            values: Matrix = frame[target].astype(np.float64).to_numpy()
+        except (TypeError, ValueError) as error:
+            raise StepError(f"target {target!r} must hold numbers for regression: {error}", code="bad-target") from error
+        if not np.isfinite(values).all():
+            raise StepError(f"target {target!r} holds infinite values", code="bad-target", hint="remove those rows")
+        return values
+    positions = pd.Index(list(classes), dtype=object).get_indexer(pd.Index(frame[target].astype(object), dtype=object))
+    if (positions < 0).any():
+        strange = sorted({str(value)[:40] for value in frame[target][positions < 0]})[:5]
+        raise StepError(
+            f"target {target!r} holds classes that the training table lacks: {', '.join(strange)}",
+            code="unknown-class",
+            hint=f"the model knows {', '.join(str(item)[:40] for item in classes[:10])}",
+        )
+    return positions.astype(np.int32)
+
+
+def _names(
+    frame: pd.DataFrame, target: str, features: Sequence[str] | None, exclude: Sequence[str]
+) -> list[str]:
+    """The columns to learn from. Raises StepError when one is unknown, is the target, or is of no use to a model."""
+    absent = [name for name in (*(features or ()), *exclude) if name not in frame.columns]
+    if absent:
+        raise StepError(
+            f"the table has no column {', '.join(map(repr, absent))}", code="unknown-column", hint=_available(frame)
+        )
+    if features is not None and target in features:
+        raise StepError(f"the target {target!r} is among the features", code="leakage", hint="take it out of `features`")
+    chosen = list(frame.columns if features is None else dict.fromkeys(features))
+    names = [str(name) for name in chosen if name != target and name not in set(exclude)]
+    unusable = [f"{name} ({_unusable(frame[name])})" for name in names if _kind(frame[name]) == "other"]
+    if features is None:
+        unusable += [f"{name} (looks like an identifier)" for name in names if _is_identifier(frame[name])]
+    if unusable:
+        bare = ", ".join(item.rpartition(" (")[0] for item in unusable)
+        raise StepError(
+            f"columns that cannot be features: {', '.join(unusable)}",
+            code="bad-features",
+            hint=f"add `exclude: [{bare}]`, or list the columns to use in `features`",
+        )
+    if not names:
+        raise StepError("no feature is left", code="bad-features", hint="check `features` and `exclude`")
+    return names
+
+
+def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
+    """A feature as the manifest describes it."""
+    import numpy as np
+
+    from e2i.estimators.scoring import ScoringError, encode
+
+    name = str(column.name)
+    if _kind(column) == "category":
+        counts = column.value_counts()
+        kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
+        return {"name": name, "kind": "category", "type": "string", "categories": sorted(kept)}
+    kind = str(column.dtype)
+    feature = {"name": name, "kind": "number", "type": ARROW_NAMES.get(kind, "bool" if kind == "object" else kind)}
+    if encoding in ("codes", "frame"):
+        return feature
+    try:
+        values = encode(column.to_frame(), [feature], "codes")[:, 0].astype(np.float64)
+    except ScoringError as error:
+        raise StepError(str(error), code="bad-features") from error
+    present = values[~np.isnan(values)]
+    fill = float(np.median(present)) if len(present) else 0.0
+    feature["fill"] = fill
+    if encoding == "one-hot":
+        filled = np.where(np.isnan(values), fill, values)
+        feature |= {"mean": float(filled.mean()), "scale": float(filled.std()) or 1.0}
+    return feature
+
+
+def _classes(target: pd.Series[Any], name: str) -> tuple[Any, ...]:
+    if _kind(target) == "other":
+        raise StepError(f"target {name!r} holds {_unusable(target)}, not classes", code="bad-target")
+    values = [value.item() if hasattr(value, "item") else value for value in target.unique()]
+    if len(values) < 2:
+        raise StepError(
+            f"target {name!r} has only one class in the training table: {values[0]!r}",
+            code="bad-target",
+            hint="check the split, or the condition that makes the target",
+        )
+    if len(values) > MAX_CATEGORIES or (_kind(target) == "number" and len(values) > len(target) / 2 > 10):
+        raise StepError(
+            f"target {name!r} has {len(values)} distinct values: too many for classes",
+            code="bad-target",
+            hint="set `task: regression`, or choose a target with fewer classes",
+        )
+    return tuple(sorted(values))
+
+
+def _refuse_missing(frame: pd.DataFrame, target: str) -> None:
+    missing = int(frame[target].isna().sum())
+    if not len(frame):
+        raise StepError("the table has no rows", code="no-rows", hint="check the steps that made it")
+    if missing:
+        raise StepError(
+            f"target {target!r} is missing in {missing} of {len(frame)} rows",
+            code="bad-target",
+            hint="remove those rows with data.select before the split",
+        )
+
+
+def _kind(column: pd.Series[Any]) -> Literal["number", "category", "other"]:
+    """What a column can be for a model, from its type and, for Python objects, from its values."""
+    from pandas.api import types
+
+    if isinstance(column.dtype, types.CategoricalDtype):
+        return _kind(column.cat.categories.to_series())
+    if types.is_bool_dtype(column.dtype) or (
+        types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype)
+    ):
+        return "number"
+    match types.infer_dtype(column, skipna=True):
+        case "string":
+            return "category"
+        case "boolean" | "decimal" | "floating" | "integer" | "mixed-integer-float" | "empty":
+            return "number"
+        case _:
+            return "other"
+
+
+def _unusable(column: pd.Series[Any]) -> str:
+    from pandas.api import types
+
+    return str(column.dtype) if column.dtype != object else str(types.infer_dtype(column, skipna=True))
+
+
+def _is_identifier(column: pd.Series[Any]) -> bool:
+    """Text with many values of few rows each names things; it tells nothing about new ones."""
+    if _kind(column) != "category":
+        return False
+    distinct = column.nunique()
+    return distinct > MAX_CATEGORIES or distinct > max(100, len(column) / 5)
+
+
+def _available(frame: pd.DataFrame) -> str:
+    return f"it has {', '.join(str(name) for name in frame.columns[:40])}"

@@ -1,0 +1,224 @@
+"""A saved model's folder and a table go in; predictions come out.
+
+This module stands alone: it is copied as it is into every Bento and MLflow model, so it imports nothing of e2i, and a
+model's library only once a model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Matrix = np.ndarray[Any, np.dtype[Any]]
+
+TRUSTED = ("sklearn.tree._tree.Tree",)
+"""What a scikit-learn model may hold beyond the types that skops trusts by itself."""
+
+
+class ScoringError(ValueError):
+    """A table does not fit the model, or a folder holds no model that can be read."""
+
+
+def load(folder: str | Path) -> Scorer:
+    """The model in a folder that holds ``manifest.json`` and the library's own file. Raises ScoringError."""
+    place = Path(folder)
+    try:
+        manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["schema_version"] != 1:
+            raise ScoringError(f"manifest.json has schema version {manifest['schema_version']}; this module reads 1")
+        file = place / Path(manifest["file"]).name
+        reader = _READERS[manifest["library"]]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ScoringError(f"{place.name} is not a saved model: {type(error).__name__}: {error}") from error
+    return Scorer(manifest, reader(file))
+
+
+class Scorer:
+    """A loaded model. ``manifest`` says what it was trained on, ``native`` is the library's own object."""
+
+    def __init__(self, manifest: dict[str, Any], native: Any) -> None:
+        self.manifest = manifest
+        self.native = native
+
+    @property
+    def features(self) -> list[str]:
+        return [feature["name"] for feature in self.manifest["features"]]
+
+    def encode(self, frame: pd.DataFrame) -> Any:
+        """What the library takes: float32 (n, p), for CatBoost a frame, for linear models float64 (n, columns)."""
+        return encode(frame, self.manifest["features"], self.manifest["encoding"])
+
+    def predict(self, frame: pd.DataFrame) -> Matrix:
+        """Binary: probability of ``classes[1]``, shape (n,). Multi-class: probabilities (n, k). Regression: (n,)."""
+        return self.output(self.encode(frame))
+
+    def margin(self, frame: pd.DataFrame) -> Matrix:
+        """What SHAP values add up to: the raw margin where the library has one, else the prediction."""
+        return self.output(self.encode(frame), margin=True)
+
+    def output(self, encoded: Any, *, margin: bool = False) -> Matrix:
+        """``predict`` or ``margin`` of rows that are encoded already, in float64."""
+        shape = "regression" if self.manifest["classes"] is None else "binary" if self.binary else "multiclass"
+        return np.asarray(_OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64)
+
+    @property
+    def binary(self) -> bool:
+        classes = self.manifest["classes"]
+        return classes is not None and len(classes) == 2
+
+
+def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding: str) -> Any:
+    """The features of ``frame``, in order, as a library takes them. Raises ScoringError.
+
+    ``codes``: numbers, and positions in the list of categories, float32, NaN where missing or unknown. ``frame``: the
+    same as a frame whose categories are int32, -1 where missing or unknown. ``filled``: as codes, numbers filled with
+    the training median, categories with -1. ``one-hot``: float64, numbers filled and standardised, a column a category.
+    """
+    absent = [feature["name"] for feature in features if feature["name"] not in frame.columns]
+    if absent:
+        raise ScoringError(f"the table lacks feature(s) the model was trained on: {', '.join(map(repr, absent))}")
+    if encoding == "one-hot":
+        return _one_hot(frame, features)
+    matrix = np.empty((len(frame), len(features)), dtype=np.float32)
+    for position, feature in enumerate(features):
+        matrix[:, position] = _column(frame[feature["name"]], feature)
+    if encoding == "filled":
+        fills = np.array([feature.get("fill", -1.0) for feature in features], dtype=np.float32)
+        return np.where(np.isnan(matrix), fills, matrix)
+    return _as_frame(matrix, features) if encoding == "frame" else matrix
+
+
+def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
+    """One feature as floats, NaN where missing or unknown."""
+    if feature["kind"] == "category":
+        codes = pd.Index(feature["categories"], dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
+        return np.where(codes < 0, np.nan, codes).astype(np.float32)
+    try:
+        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+            numbers: Matrix = column.to_numpy()
+        else:
+            numbers = column.astype(object).where(column.notna(), np.nan).astype(np.float64).to_numpy()
+    except (TypeError, ValueError) as error:
+        raise ScoringError(f"feature {feature['name']!r} must hold numbers: {error}") from error
+    if numbers.dtype.kind == "f" and np.isinf(numbers).any():
+        raise ScoringError(f"feature {feature['name']!r} holds infinite values; make them missing or bound them")
+    return numbers
+
+
+def _as_frame(matrix: Matrix, features: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    columns = {}
+    for position, feature in enumerate(features):
+        values = matrix[:, position]
+        columns[feature["name"]] = (
+            np.nan_to_num(values, nan=-1.0).astype(np.int32) if feature["kind"] == "category" else values
+        )
+    return pd.DataFrame(columns)
+
+
+def _one_hot(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]]) -> Matrix:
+    blocks = []
+    for feature in features:
+        values = _column(frame[feature["name"]], feature).astype(np.float64)
+        if feature["kind"] == "category":
+            blocks.append((values[:, None] == np.arange(len(feature["categories"]))).astype(np.float64))
+        else:
+            filled = np.where(np.isnan(values), feature["fill"], values)
+            blocks.append(((filled - feature["mean"]) / feature["scale"])[:, None])
+    return np.hstack(blocks)
+
+
+def _read_xgboost(file: Path) -> Any:
+    import xgboost
+
+    try:
+        return xgboost.Booster(model_file=str(file))
+    except xgboost.core.XGBoostError as error:
+        raise ScoringError(f"{file.name} is not a model that XGBoost can read: {str(error)[:200]}") from error
+
+
+def _read_lightgbm(file: Path) -> Any:
+    import lightgbm
+
+    try:
+        return lightgbm.Booster(model_file=str(file))
+    except lightgbm.basic.LightGBMError as error:
+        raise ScoringError(f"{file.name} is not a model that LightGBM can read: {str(error)[:200]}") from error
+
+
+def _read_catboost(file: Path) -> Any:
+    import catboost
+
+    try:
+        return catboost.CatBoost().load_model(str(file))
+    except catboost.CatBoostError as error:
+        raise ScoringError(f"{file.name} is not a model that CatBoost can read: {str(error)[:200]}") from error
+
+
+def _read_sklearn(file: Path) -> Any:
+    from zipfile import BadZipFile
+
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return skops.io.load(file, trusted=list(TRUSTED))
+    except (BadZipFile, KeyError, ValueError, TypeError, UntrustedTypesFoundException) as error:
+        raise ScoringError(f"{file.name} is not a model that skops can read: {str(error)[:200]}") from error
+
+
+def _xgboost_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any:
+    return native.inplace_predict(encoded, predict_type="margin" if margin else "value")
+
+
+def _lightgbm_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any:
+    return native.predict(encoded, raw_score=margin)
+
+
+def _catboost_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any:
+    if margin or shape == "regression":
+        return native.predict(encoded, prediction_type="RawFormulaVal")
+    probabilities = native.predict(encoded, prediction_type="Probability")
+    return probabilities[:, 1] if shape == "binary" else probabilities
+
+
+def _sklearn_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any:
+    if margin and hasattr(native, "decision_function"):
+        return native.decision_function(encoded)
+    if shape == "regression":
+        return native.predict(encoded)
+    probabilities = native.predict_proba(encoded)
+    return probabilities[:, 1] if shape == "binary" else probabilities
+
+
+_READERS = {
+    "xgboost": _read_xgboost,
+    "lightgbm": _read_lightgbm,
+    "catboost": _read_catboost,
+    "sklearn": _read_sklearn,
+}
+_OUTPUTS = {
+    "xgboost": _xgboost_output,
+    "lightgbm": _lightgbm_output,
+    "catboost": _catboost_output,
+    "sklearn": _sklearn_output,
+}
+
+
+class _PyFunc:
+    """What MLflow calls: ``predict`` of a frame, or of anything a frame can be made from."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Matrix:
+        return self.scorer.predict(frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame))
+
+
+def _load_pyfunc(path: str) -> _PyFunc:
+    """MLflow's entry point (``loader_module``)."""
+    return _PyFunc(load(path))

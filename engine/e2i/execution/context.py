@@ -1,0 +1,186 @@
+"""What a running action asks of the engine: ``StepContext``, carried out inside a worker process.
+
+In: the call, the settings, the store. Out: frames, artifacts, connectors; telemetry leaves through ``emit``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog import registry
+from e2i.catalog.action import ToolSettings
+from e2i.catalog.artifacts import Service, Stored, Table
+from e2i.catalog.context import A, C, ChildRun, RunInfo
+from e2i.errors import Refused, StepError
+from e2i.resilience.breaker import Breaker
+from e2i.resilience.guard import Guard
+from e2i.execution import frames, services
+from e2i.execution.store import ArtifactStore
+from e2i.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Worker:
+    """What outlives a step in one process: open connectors, their breakers, and frames that were just used."""
+
+    def __init__(self, store: ArtifactStore, settings: Settings, workspace: Path, lifelines: services.Lifelines) -> None:
+        self.store = store
+        self.settings = settings
+        self.workspace = workspace
+        self.lifelines = lifelines
+        self.frames = frames.FrameCache()
+        self._connectors: dict[type[Any], Any] = {}
+
+    def connect(self, connector: type[C]) -> C:
+        opened = self._connectors.get(connector)
+        if opened is None:
+            opened = connector(
+                self.settings.tool(connector.tool), guard_of(connector.tool, self.settings), self.home(connector.tool)
+            )
+            self._connectors[connector] = opened
+        result: C = opened
+        return result
+
+    def home(self, tool: str) -> Path:
+        folder = self.store.root / tool
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def guard_of(tool: str, settings: Settings) -> Guard:
+    """A guard with a closed breaker, by the tool's declaration and this environment's deadline."""
+    declared = registry.tool(tool)
+    assert declared is not None, tool
+    return Guard(
+        tool,
+        breaker=Breaker(tool),
+        deadline=settings.tool(tool).deadline,
+        outages=declared.outages,
+        extra=declared.extra,
+    )
+
+
+class WorkerContext:
+    """Implements ``e2i.catalog.context.StepContext`` for one attempt of one step."""
+
+    def __init__(
+        self, worker: Worker, info: RunInfo, *, seed: int, threads: int, fingerprint: str, scratch: Path, emit: Emit
+    ) -> None:
+        self._worker = worker
+        self.info = info
+        self.seed = seed
+        self.threads = threads
+        self.scratch = scratch
+        self._fingerprint = fingerprint
+        self._emit = emit
+        self._metrics = 0
+
+    def settings(self, tool: str) -> ToolSettings:
+        return self._worker.settings.tool(tool)
+
+    def connect(self, connector: type[C]) -> C:
+        return self._worker.connect(connector)
+
+    def home(self, tool: str) -> Path:
+        return self._worker.home(tool)
+
+    def workspace_file(self, text: str) -> Path:
+        return inside(self._worker.workspace, text)
+
+    def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        cached = self._worker.frames.get(table.digest)
+        if cached is None:
+            path = self._worker.store.path(table.digest)
+            if columns is not None:
+                return frames.read(path, columns)
+            cached = frames.read(path)
+            self._worker.frames.put(table.digest, cached)
+        if columns is None:
+            return cached
+        absent = [name for name in columns if name not in cached.columns]
+        if absent:
+            raise StepError(
+                f"the table has no column {', '.join(map(repr, absent))}; it has {', '.join(table.names)}",
+                code="unknown-column",
+            )
+        return cached[list(columns)]
+
+    def table(self, frame: pd.DataFrame) -> Table:
+        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".arrow", delete=False) as file:
+            path = Path(file.name)
+        columns = frames.write(frame, path)
+        return Table(digest=self._worker.store.put(path), columns=columns, rows=len(frame))
+
+    def open(self, artifact: Stored) -> Path:
+        return self._worker.store.path(artifact.digest)
+
+    def keep(self, path: Path, kind: type[A], **facts: Any) -> A:
+        return kind(digest=self._worker.store.put(path), **facts)
+
+    def metric(self, name: str, value: float, step: int = 0) -> None:
+        if not math.isfinite(value):
+            raise StepError(f"metric {name!r} is {value}, not a finite number", code="bad-metric")
+        self._telemetry("metric", {"name": name, "value": float(value), "index": step})
+
+    def param(self, name: str, value: str | int | float | bool) -> None:
+        self._telemetry("param", {"name": name, "value": value})
+
+    def child(self, child: ChildRun) -> None:
+        self._telemetry(
+            "child",
+            {
+                "name": child.name,
+                "status": child.status,
+                "started_ms": child.started_ms,
+                "ended_ms": child.ended_ms,
+                "params": dict(child.params),
+                "metrics": dict(child.metrics),
+            },
+        )
+
+    def attach(self, name: str, artifact: Stored) -> None:
+        self._telemetry("attachment", {"name": name, "artifact": artifact.model_dump(mode="json")})
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        self._emit({"progress": {"done": done, "total": total, "note": note}})
+
+    def key(self, *parts: str) -> str:
+        return hashlib.sha256("\0".join([self._fingerprint, *parts]).encode()).hexdigest()[:32]
+
+    def serve(
+        self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool
+    ) -> Service:
+        logs = self._worker.store.root / "runs" / self.info.run / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        log = logs / f"{self.info.step}.service.log"
+        return services.start(
+            argv, port=port, ready=ready, env=env, log=log, digest=digest, keep=keep, lifelines=self._worker.lifelines
+        )
+
+    def _telemetry(self, kind: str, body: dict[str, Any]) -> None:
+        self._emit({"telemetry": {"kind": kind, "body": body}})
+
+
+def inside(workspace: Path, text: str) -> Path:
+    """A path from a spec, resolved inside the workspace; links are followed before it is checked.
+
+    Raises Refused when it leads outside, BadInput-like Refused when it is no plain relative path.
+    """
+    if not text or "\0" in text or "://" in text:
+        raise Refused(f"not a path: {text!r}", code="bad-path", hint="give a path relative to the workspace")
+    root = workspace.resolve()
+    path = (root / text).resolve()
+    if not path.is_relative_to(root):
+        raise Refused(
+            f"the path {text!r} leads outside the workspace", code="path-outside", hint="put the file into the workspace"
+        )
+    return path

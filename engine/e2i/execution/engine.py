@@ -1,0 +1,465 @@
+"""Carries a plan out: steps that are ready go to the executor, what they say becomes durable, then known.
+
+In: a planner, an executor, a journal. Out: a ``RunRecord``; events on the way. One thread, one loop; nothing here knows what a
+step does.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from e2i.catalog.action import Effect
+from e2i.catalog.context import RunInfo
+from e2i.catalog.telemetry import Entry
+from e2i.planning.build import Decision, Planner
+from e2i.planning.fingerprint import reduced, static_key
+from e2i.planning.model import Plan, PlanStep, Verdict
+from e2i.resilience import retry
+from e2i.resilience.courier import Tally
+from e2i.execution import secrets
+from e2i.execution.events import Event, Listener
+from e2i.execution.executor import Ended, Executor, Failure, Measured, Progressed, StepCall
+from e2i.execution.journal import Journal
+from e2i.execution.record import RunRecord, RunStatus, StepRecord
+from e2i.execution.state import GOOD, RunState, Status
+from e2i.settings import Settings
+from e2i.spec import durations
+from e2i.spec.expand import StepNode, is_settled, plain
+from e2i.spec.expressions import ExpressionError
+
+JITTER = 0.1
+"""The share of each wait between attempts that is left to chance, so that many runs do not come back at once."""
+BODY_LIMIT = 20_000
+"""Characters of a step's inputs or outputs that a tracker is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is to be carried out, and in which surroundings."""
+
+    run: str
+    file: str
+    text: str
+    planner: Planner
+    plan: Plan
+    settings: Settings
+    store: Path
+    environ: Mapping[str, str]
+    cores: int
+
+
+@dataclass(slots=True)
+class _Attempting:
+    """A step that is being carried out, or waits for its next attempt."""
+
+    decision: Decision
+    attempt: int = 1
+    started_ms: int = 0
+    telemetry: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Engine:
+    """One run. ``execute`` blocks until it is over; ``stop`` may be called from a signal handler."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        executor: Executor,
+        journal: Journal,
+        start_courier: Callable[[], Callable[[], Mapping[str, Tally]]],
+        listen: Listener,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], float] = time.monotonic,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._request = request
+        self._executor = executor
+        self._journal = journal
+        self._start_courier = start_courier
+        self._finish_courier: Callable[[], Mapping[str, Tally]] | None = None
+        self._listen = listen
+        self._now_ms = now_ms
+        self._clock = clock
+        self._chance = chance or random.Random()
+        self._steps: dict[str, PlanStep] = {step.id: step for step in request.plan.steps}
+        self._state = RunState({step.id: step.needs for step in request.plan.steps})
+        self._outputs: dict[str, Mapping[str, Any]] = {}
+        self._records: dict[str, StepRecord] = {}
+        self._attempting: dict[str, _Attempting] = {}
+        self._waiting: list[str] = []
+        """Steps that are ready and decided, in order, until a worker is free."""
+        self._retries: dict[str, float] = {}
+        """When a step's next attempt may start."""
+        self._withheld: list[Entry] = []
+        """Telemetry of reused steps, told only if some step of this run is carried out."""
+        self._sequence = 0
+        self._stopping = 0
+        self._started_ms = 0
+
+    def stop(self) -> None:
+        """Once: nothing new starts, what runs may finish. Twice: what runs is ended at once."""
+        self._stopping += 1
+
+    def execute(self) -> RunRecord:
+        """Carries the plan out and returns what came of it."""
+        request = self._request
+        self._started_ms = self._now_ms()
+        self._journal.start_run(
+            {
+                "run": request.run,
+                "pipeline": request.plan.name,
+                "status": "running",
+                "started_ms": self._started_ms,
+                "file": request.file,
+                "spec": request.text,
+                "profile": request.settings.profile,
+                "params": _dump(request.plan.params),
+                "plan": _dump(request.plan.to_json()),
+            },
+            [(step.id, step.uses) for step in request.plan.steps],
+        )
+        self._tell("run.started", steps=len(self._steps), name=request.plan.name)
+        said_stopping = False
+        while not self._state.is_over:
+            self._decide_ready()
+            if self._stopping and not said_stopping:
+                said_stopping = True
+                self._tell("run.stopping", running=self._state.open(Status.RUNNING))
+            if self._stopping:
+                self._cancel_open()
+            else:
+                self._submit_waiting()
+            if self._state.open(Status.RUNNING):
+                self._take(self._executor.poll(self._patience()))
+            elif self._retries and not self._stopping:
+                self._executor.poll(self._patience())
+        return self._finish()
+
+    # What becomes of a step that is ready
+
+    def _decide_ready(self) -> None:
+        ready = self._state.take_ready()
+        while ready:
+            for step in ready:
+                self._decide(step)
+            ready = self._state.take_ready()
+
+    def _decide(self, step: str) -> None:
+        """Skips a step, reuses its result, or lines it up for a worker."""
+        planned, node = self._steps[step], self._request.planner.expanded.nodes[step]
+        if planned.verdict is Verdict.SKIP:
+            return self._close(step, Status.SKIPPED, None, note=planned.reason.detail)
+        if missing := self._missing_inputs(step, node):
+            return self._close(step, Status.SKIPPED, None, note=f"{', '.join(missing)} gave no result")
+        try:
+            if self._request.planner.expanded.resolve(node.step.when, node, self._outputs) is False:
+                return self._close(step, Status.SKIPPED, None, note=f"when: {node.step.when}")
+            decision = self._request.planner.decide(node, self._outputs)
+        except ExpressionError as error:
+            failure = Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint)
+            return self._close(step, Status.FAILED, None, failure)
+        if not is_settled(decision.params):
+            failure = Failure("missing-input", "an input is not there: the step that gives it was skipped")
+            return self._close(step, Status.FAILED, decision, failure)
+        if self._is_reusable(planned, node, decision):
+            assert decision.outputs is not None and decision.fingerprint is not None
+            self._outputs[step] = decision.outputs
+            telemetry = self._journal.telemetry(decision.fingerprint)
+            return self._close(step, Status.REUSED, decision, telemetry=telemetry)
+        self._attempting[step] = _Attempting(decision)
+        self._waiting.append(step)
+        return None
+
+    def _is_reusable(self, planned: PlanStep, node: StepNode, decision: Decision) -> bool:
+        if decision.verdict is not Verdict.REUSE:
+            return False
+        planner = self._request.planner
+        if planner.action(node).effect is not Effect.SERVICE:
+            return True
+        if planned.verdict in (Verdict.RUN, Verdict.ALWAYS):
+            return False
+        # A service is not needed if every step that uses it would be reused, given the service's last outputs.
+        outputs = {**self._outputs, node.id: decision.outputs or {}}
+        users = [other for other in self._steps.values() if node.id in other.needs and other.verdict is not Verdict.SKIP]
+        return all(
+            planner.decide(planner.expanded.nodes[user.id], outputs).verdict is Verdict.REUSE for user in users
+        )
+
+    def _missing_inputs(self, step: str, node: StepNode) -> list[str]:
+        """The steps above without a result that this step cannot do without: those it reads, and failures that count."""
+        reads = {str(reference.path[0]) for _, reference in node.references if reference.root == "steps" and reference.path}
+        nodes = self._request.planner.expanded.nodes
+        return [
+            above
+            for above in self._state.failed_above(step)
+            if nodes[above].group in reads
+            or (self._state.status[above] is not Status.SKIPPED and nodes[above].options.on_error == "fail")
+        ]
+
+    # Work
+
+    def _submit_waiting(self) -> None:
+        now = self._clock()
+        due = [step for step, at in self._retries.items() if at <= now]
+        for step in due:
+            del self._retries[step]
+        self._waiting = due + self._waiting
+        while self._waiting and self._executor.free() > 0:
+            self._submit(self._waiting.pop(0))
+        if self._executor.free() > 0:
+            self._executor.foresee(self._next_uses())
+
+    def _submit(self, step: str) -> None:
+        attempting = self._attempting[step]
+        node = self._request.planner.expanded.nodes[step]
+        now = self._now_ms()
+        if attempting.attempt == 1:
+            self._state.start(step)
+            attempting.started_ms = now
+        self._begin_telemetry()
+        self._journal.start_step(self._request.run, step, attempting.attempt, now)
+        self._tell("step.started", step, attempt=attempting.attempt, uses=node.step.uses)
+        settings = self._request.settings
+        self._executor.submit(
+            StepCall(
+                uses=node.step.uses,
+                params=secrets.reveal(plain(attempting.decision.params), settings.secrets, self._request.environ),
+                info=RunInfo(
+                    run=self._request.run,
+                    pipeline=self._request.plan.name,
+                    step=step,
+                    attempt=attempting.attempt,
+                    agent=node.step.agent,
+                    started_ms=self._started_ms,
+                ),
+                seed=self._request.planner.seed,
+                threads=node.options.resources.threads or self._threads(),
+                fingerprint=attempting.decision.fingerprint or "",
+                timeout=durations.parse(node.options.timeout or settings.timeout),
+            )
+        )
+
+    def _threads(self) -> int:
+        """The cores divided among the steps that run side by side now."""
+        side_by_side = len(self._state.open(Status.RUNNING)) + len(self._waiting)
+        return max(1, self._request.cores // max(1, min(side_by_side, self._request.cores)))
+
+    def _next_uses(self) -> list[str]:
+        """The actions of the steps that are next in the plan and may be carried out."""
+        pending = (self._steps[step] for step in self._state.open(Status.PENDING))
+        return [step.uses for step in pending if step.verdict is not Verdict.SKIP][:3]
+
+    def _patience(self) -> float:
+        """Seconds until something must be looked at, whatever the workers say."""
+        return max(0.0, min([0.5, *(at - self._clock() for at in self._retries.values())]))
+
+    def _take(self, messages: list[Any]) -> None:
+        measured: list[Entry] = []
+        for message in messages:
+            match message:
+                case Measured(step, kind, body):
+                    body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
+                    self._attempting[step].telemetry.append((kind, body))
+                    measured.extend(self._entries(kind, body))
+                case Progressed(step, done, total, note):
+                    self._tell("step.progress", step, done=done, total=total, note=note)
+                case Ended():
+                    self._journal.record(measured)
+                    measured = []
+                    self._end(message)
+        if measured:
+            self._journal.record(measured)
+
+    def _end(self, ended: Ended) -> None:
+        """An attempt is over: the step is done, or is tried again."""
+        step, attempting = ended.step, self._attempting[ended.step]
+        node = self._request.planner.expanded.nodes[step]
+        attempting.attempts.append({"seconds": ended.seconds, "error": ended.failure.to_json() if ended.failure else None})
+        if ended.failure is None:
+            self._outputs[step] = ended.outputs
+            return self._close(step, Status.SUCCEEDED, attempting.decision, seconds=ended.seconds)
+        options = node.options.retry
+        idempotent = self._request.planner.action(node).idempotent
+        again = ended.failure.unavailable or (ended.failure.lost and idempotent)
+        if again and attempting.attempt < options.attempts and not self._stopping:
+            wait = retry.pause(
+                attempting.attempt,
+                initial=durations.parse(options.initial),
+                maximum=durations.parse(options.max),
+                backoff=options.backoff,
+            ) * (1 - JITTER * self._chance.random())
+            attempting.attempt += 1
+            self._retries[step] = self._clock() + wait
+            self._tell("step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=ended.failure.to_json())
+            return None
+        status = Status.FAILED
+        if ended.failure.code == "cancelled":
+            status = Status.CANCELLED
+        elif ended.failure.unavailable and node.options.on_unavailable != "fail":
+            status = Status.SKIPPED if node.options.on_unavailable == "skip" else Status.DEFERRED
+        return self._close(step, status, attempting.decision, ended.failure, seconds=ended.seconds)
+
+    # Ends
+
+    def _close(
+        self,
+        step: str,
+        status: Status,
+        decision: Decision | None,
+        failure: Failure | None = None,
+        *,
+        seconds: float = 0.0,
+        note: str = "",
+        telemetry: list[tuple[str, dict[str, Any]]] | None = None,
+    ) -> None:
+        """A step is over: durable first, then known to the steps below and to whoever listens."""
+        attempting = self._attempting.pop(step, None)
+        attempts = attempting.attempt if attempting else 0
+        outputs = self._outputs.get(step) if status in GOOD else None
+        error = failure.to_json() if failure else None
+        now = self._now_ms()
+        node = self._request.planner.expanded.nodes[step]
+        told = (attempting.telemetry if attempting else telemetry) or []
+        result = None
+        if status is Status.SUCCEEDED and decision and decision.fingerprint:
+            result = {
+                "fingerprint": decision.fingerprint,
+                "static_key": static_key(decision.components),
+                "uses": node.step.uses,
+                "components": decision.components,
+                "telemetry": told,
+            }
+        entries = [entry for kind, body in (telemetry or []) for entry in self._entries(kind, body)]
+        finished = {
+            "step": step,
+            "uses": node.step.uses,
+            "agent": node.step.agent,
+            "status": status.value,
+            "attempts": attempting.attempts if attempting else [],
+            "started_ms": attempting.started_ms if attempting else now,
+            "ended_ms": now,
+            "needs": list(self._steps[step].needs),
+            "inputs": _bounded(reduced(plain(decision.params))) if decision else None,
+            "outputs": _bounded(outputs),
+            "error": error,
+            "group": node.group if node.cell is not None else None,
+        }
+        entries.extend(self._entries("step.finished", finished))
+        if self._finish_courier is None:
+            self._withheld.extend(entries)
+            entries = []
+        facts = {
+            "status": status.value,
+            "pipeline": self._request.plan.name,
+            "ended_ms": now,
+            "fingerprint": decision.fingerprint if decision else None,
+            "outputs": outputs,
+            "error": error,
+            "attempts": attempts,
+        }
+        self._journal.finish_step(self._request.run, step, facts, result, entries)
+        self._records[step] = StepRecord(step, node.step.uses, status, attempts, seconds, outputs, error)
+        self._state.finish(step, status)
+        self._tell(
+            "step.finished", step, status=status.value, seconds=round(seconds, 3), attempts=attempts, error=error, note=note
+        )
+
+    def _cancel_open(self) -> None:
+        """Steps that have not started never will; the second time, those that run are ended."""
+        for step in [*self._waiting, *self._retries]:
+            self._close(step, Status.CANCELLED, None)
+        self._waiting.clear()
+        self._retries.clear()
+        for step in self._state.open(Status.PENDING):
+            self._close(step, Status.CANCELLED, None)
+        self._state.take_ready()
+        if self._stopping > 1:
+            for step in self._state.open(Status.RUNNING):
+                self._executor.cancel(step)
+
+    def _finish(self) -> RunRecord:
+        status = self._status()
+        outputs = self._run_outputs()
+        ended = self._now_ms()
+        entries = self._entries("run.finished", {"status": status, "ended_ms": ended}) if self._finish_courier else []
+        self._journal.finish_run(self._request.run, status, outputs, ended, entries)
+        self._executor.close()
+        tallies = dict(self._finish_courier()) if self._finish_courier else {}
+        for tool, tally in sorted(tallies.items()):
+            if tally.left or tally.set_aside:
+                self._tell("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=tally.problem)
+        record = RunRecord(
+            run=self._request.run,
+            pipeline=self._request.plan.name,
+            status=status,
+            started_ms=self._started_ms,
+            ended_ms=self._now_ms(),
+            steps={step: self._records[step] for step in self._steps},
+            outputs=outputs,
+            store=self._request.store,
+            telemetry=tallies,
+        )
+        document = record.to_json()
+        self._tell("run.finished", status=status, steps=document["steps"], outputs=document["outputs"])
+        return record
+
+    def _status(self) -> RunStatus:
+        statuses = [(step, record.status) for step, record in self._records.items()]
+        nodes = self._request.planner.expanded.nodes
+        if any(status is Status.FAILED and nodes[step].options.on_error == "fail" for step, status in statuses):
+            return "failed"
+        return "interrupted" if any(status is Status.CANCELLED for _, status in statuses) else "succeeded"
+
+    def _run_outputs(self) -> dict[str, Any]:
+        """The pipeline's outputs, as far as the steps that they read have results."""
+        expanded = self._request.planner.expanded
+        found: dict[str, Any] = {}
+        for name, value in expanded.loaded.spec.outputs.items():
+            try:
+                resolved = expanded.resolve(value, None, self._outputs)
+            except ExpressionError:
+                resolved = None
+            found[name] = resolved if is_settled(resolved) else None
+        return found
+
+    # Telemetry
+
+    def _begin_telemetry(self) -> None:
+        """With the first step that is really carried out, the run becomes known to the trackers."""
+        if self._finish_courier is not None:
+            return
+        started = {
+            "pipeline": self._request.plan.name,
+            "params": dict(self._request.plan.params),
+            "spec": self._request.plan.digest,
+            "started_ms": self._started_ms,
+            "profile": self._request.settings.profile,
+        }
+        self._journal.record([*self._entries("run.started", started), *self._withheld])
+        self._withheld.clear()
+        self._finish_courier = self._start_courier()
+
+    def _entries(self, kind: str, body: dict[str, Any]) -> list[Entry]:
+        self._sequence += 1
+        key = f"{self._request.run}/{self._started_ms}/{self._sequence}"
+        return [Entry(key, sink, self._request.run, kind, body) for sink in self._request.settings.sinks]
+
+    def _tell(self, name: str, step: str | None = None, /, **facts: Any) -> None:
+        self._listen(Event(name, self._request.run, self._now_ms(), step, facts))
+
+
+def _bounded(value: Any) -> Any:
+    text = _dump(value)
+    return value if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict)

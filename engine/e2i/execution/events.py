@@ -1,0 +1,39 @@
+"""What a run says while it goes on. In: facts. Out: ``Event``, a line of JSON or of a terminal, and who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
+
+    ``run.started`` steps · ``step.started`` attempt · ``step.progress`` done, total, note · ``step.retried`` attempt, wait,
+    error · ``step.finished`` status, seconds, attempts, error · ``tool.degraded`` tool, waiting, problem ·
+    ``run.stopping`` running · ``run.finished`` status, steps, outputs.
+    """
+
+    name: str
+    run: str
+    at_ms: int
+    step: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of the contract."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "event": self.name,
+            "run": self.run,
+            "step": self.step,
+            "at": self.at_ms / 1000,
+            **self.facts,
+        }
+
+
+Listener = Callable[[Event], None]

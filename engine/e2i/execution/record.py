@@ -1,0 +1,65 @@
+"""What a run came to. In: the ends of its steps. Out: ``RunRecord``, versioned and JSON-able."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from e2i.resilience.courier import Tally
+from e2i.execution.state import Status
+
+RunStatus = Literal["succeeded", "failed", "interrupted"]
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """How a step ended. ``seconds`` is the time of its last attempt, 0 for a step that was not carried out."""
+
+    id: str
+    uses: str
+    status: Status
+    attempts: int = 0
+    seconds: float = 0.0
+    outputs: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status.value,
+            "attempts": self.attempts,
+            "seconds": round(self.seconds, 3),
+            "error": dict(self.error) if self.error else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """How a run ended, and where everything is. Times are milliseconds since the epoch."""
+
+    run: str
+    pipeline: str
+    status: RunStatus
+    started_ms: int
+    ended_ms: int
+    steps: Mapping[str, StepRecord]
+    outputs: Mapping[str, Any]
+    store: Path
+    telemetry: Mapping[str, Tally]
+    """What became of the telemetry for each sink."""
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended_ms - self.started_ms) / 1000
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run": self.run,
+            "name": self.pipeline,
+            "status": self.status,
+            "steps": {name: step.to_json() for name, step in self.steps.items()},
+            "outputs": dict(self.outputs),
+        }

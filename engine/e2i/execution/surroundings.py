@@ -1,0 +1,36 @@
+"""What a plan may know of this machine: versions of libraries and digests of workspace files. Reads only."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from e2i.errors import Refused
+from e2i.planning.fingerprint import Surroundings
+from e2i.execution.context import inside
+from e2i.execution.store import digest_of
+
+
+def of(workspace: Path) -> Surroundings:
+    """The surroundings of a workspace. Each file and library is looked at once."""
+
+    @cache
+    def file(name: str) -> str | None:
+        try:
+            path = inside(workspace, name)
+        except Refused:  # the step itself will say so
+            return None
+        return digest_of(path) if path.exists() else None
+
+    return Surroundings(library=installed, file=file, python=f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+@cache
+def installed(distribution: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

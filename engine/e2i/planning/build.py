@@ -1,0 +1,192 @@
+"""A checked spec and the history of past results go in; the ``Plan`` comes out. Reads only; nothing is run or written.
+
+``decide`` is used twice: here for every step that can be decided before anything runs, and by the run for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from e2i.catalog import registry
+from e2i.catalog.action import Action, Effect
+from e2i.planning import fingerprint, graph
+from e2i.planning.fingerprint import Components, Surroundings
+from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why
+from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, plain
+
+SEED_PARAMETER = "seed"
+"""The pipeline parameter that seeds every step; without it the seed is 0."""
+
+
+class History(Protocol):
+    """What past runs left behind. It has no method that writes."""
+
+    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
+        """The outputs of a finished step, if the artifacts that they name are all in the store."""
+
+    def any_result(self, static_key: str) -> bool:
+        """True when some finished step had the same parameters, whatever its inputs were."""
+
+    def last(self, pipeline: str, step: str) -> Components | None:
+        """The components of the last finished run of this step of this pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to happen to a step, as far as its inputs are known."""
+
+    verdict: Verdict
+    reason: Reason
+    components: Components
+    fingerprint: str | None = None
+    outputs: Mapping[str, Any] | None = None
+    """The result to reuse."""
+    params: Any = None
+    """The parameters to call the action with, resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Decides about the steps of one pipeline."""
+
+    expanded: Expanded
+    history: History
+    around: Surroundings
+    fresh: bool = False
+    selected: Collection[str] | None = None
+    """Ids of nodes; None: all."""
+    _static: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        value = self.expanded.params.get(SEED_PARAMETER, 0)
+        return value if isinstance(value, int) else 0
+
+    def plan(self) -> Plan:
+        """Every step, in order, with its verdict."""
+        steps: dict[str, PlanStep] = {}
+        outputs: dict[str, Mapping[str, Any]] = {}
+        graph_ = graph.build(self.expanded)
+        for name in graph.order(graph_):
+            node = self.expanded.nodes[name]
+            above = self.expanded.upstream(node)
+            decision = self._skipped(node, [steps[other] for other in above]) or self.decide(node, outputs)
+            if decision.outputs is not None:
+                outputs[name] = decision.outputs
+            steps[name] = PlanStep(
+                id=name,
+                group=node.group,
+                uses=node.step.uses,
+                needs=above,
+                verdict=decision.verdict,
+                reason=decision.reason,
+                fingerprint=decision.fingerprint,
+                components=decision.components,
+                bound=_bound(node),
+            )
+        _start_needed_services(steps, self.expanded)
+        params = {name: plain(value) for name, value in self.expanded.params.items()}
+        return Plan(self.expanded.loaded.spec.name, tuple(steps.values()), params)
+
+    def decide(self, node: StepNode, outputs: Mapping[str, Mapping[str, Any]]) -> Decision:
+        """What to do with a step, given the outputs of the steps above it as far as there are any."""
+        action = self.action(node)
+        if node.id not in self._static:
+            self._static[node.id] = self.expanded.resolve(node.step.with_, node, {})
+        params = self.expanded.resolve(node.step.with_, node, outputs)
+        parts = fingerprint.components(node.step.uses, action, self._static[node.id], params, self.seed, self.around)
+        settled = is_settled(params)
+        mark = fingerprint.fingerprint(parts) if settled else None
+        decision = Decision(Verdict.RUN, Reason(Why.NEVER_RUN), parts, mark, params=params)
+        last = self.history.last(self.expanded.loaded.spec.name, node.id)
+        if action.always or (action.effect is Effect.SERVICE and _is_kept(params)):
+            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.ALWAYS, f"{node.step.uses} is never reused"))
+        if not node.options.cache:
+            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.CACHE_OFF, "the step says cache: false"))
+        if self.fresh:
+            return replace(decision, reason=Reason(Why.FRESH, "asked for by --fresh"))
+        if mark is None:
+            if self.history.any_result(fingerprint.static_key(parts)):
+                waits = ", ".join(sorted(_waits(params)))
+                return replace(
+                    decision, verdict=Verdict.DEFERRED, reason=Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives")
+                )
+            return replace(decision, reason=_unsettled_difference(parts, last))
+        found = self.history.outputs(mark)
+        if found is not None:
+            return replace(
+                decision, verdict=Verdict.REUSE, reason=Reason(Why.UNCHANGED, "a finished result is there"), outputs=found
+            )
+        return replace(decision, reason=fingerprint.difference(parts, last))
+
+    def action(self, node: StepNode) -> Action:
+        found = registry.find(node.step.uses)
+        assert found is not None, f"{node.step.uses} was checked"
+        return found[1]
+
+    def _skipped(self, node: StepNode, above: list[PlanStep]) -> Decision | None:
+        """The decision for a step that will not be carried out at all, if that is known."""
+        reason = None
+        if self.selected is not None and node.id not in self.selected:
+            reason = Reason(Why.NOT_SELECTED, "not named by --select")
+        elif self.expanded.resolve(node.step.when, node, {}) is False:
+            reason = Reason(Why.WHEN_FALSE, f"when: {node.step.when}")
+        elif lost := sorted(step.id for step in above if step.verdict is Verdict.SKIP and step.group in _read_by(node)):
+            reason = Reason(Why.UPSTREAM_SKIPPED, f"{', '.join(lost)} is skipped")
+        if reason is None:
+            return None
+        raw = self.expanded.resolve(node.step.with_, node, {})
+        parts = fingerprint.components(node.step.uses, self.action(node), raw, raw, self.seed, self.around)
+        return Decision(Verdict.SKIP, reason, parts)
+
+
+def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> None:
+    """A service is started only when a step that uses it is carried out, whether or not its own inputs changed."""
+    working = (Verdict.RUN, Verdict.ALWAYS, Verdict.DEFERRED)
+    for name, step in steps.items():
+        found = registry.find(step.uses)
+        if found is None or found[1].effect is not Effect.SERVICE or step.verdict is not Verdict.REUSE:
+            continue
+        users = [other.id for other in steps.values() if name in other.needs and other.verdict in working]
+        if users:
+            reason = Reason(Why.NEEDED, f"{', '.join(users)} will use it")
+            steps[name] = replace(step, verdict=Verdict.RUN, reason=reason)
+        else:
+            steps[name] = replace(step, reason=Reason(Why.NOT_NEEDED, "no step that uses it is carried out"))
+
+
+def _bound(node: StepNode) -> dict[str, Any]:
+    return {"when": node.step.when, **node.options.model_dump(mode="json", include=set(type(node.options).model_fields) & _OPTIONS)}
+
+
+_OPTIONS = {"retry", "timeout", "on_error", "on_unavailable", "cache", "resources"}
+
+
+def _read_by(node: StepNode) -> set[str]:
+    """The steps whose outputs the node reads, as opposed to merely coming after them."""
+    return {str(ref.path[0]) for _, ref in node.references if ref.root == "steps" and ref.path}
+
+
+def _waits(params: Any) -> set[str]:
+    match params:
+        case Pending():
+            return {str(ref.path[0]) if ref.root == "steps" else ref.root for ref in params.references if ref.path or ref.root == "run"}
+        case dict():
+            return set().union(*map(_waits, params.values()))
+        case list():
+            return set().union(*map(_waits, params))
+    return set()
+
+
+def _unsettled_difference(parts: Components, last: Components | None) -> Reason:
+    """Why a step must run although its inputs are not known yet: nothing with these parameters was ever finished."""
+    reason = fingerprint.difference({**parts, "params": last["params"]} if last else parts, last)
+    if reason.code is Why.RESULT_LOST:
+        return Reason(Why.INPUT_CHANGED, "the steps above give something new")
+    return reason
+
+
+def _is_kept(params: Any) -> bool:
+    return isinstance(params, dict) and params.get("keep") is True

@@ -1,0 +1,118 @@
+"""What can change a step's result. In: an action, its parameters, its surroundings. Out: components, and their digest.
+
+Covered: the action and its version, resolved parameters, digests of inputs and files, versions of the libraries that the
+action declares, the Python version, the seed. Never covered: comments, order of keys, descriptions, whitespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from e2i.catalog.action import Action
+from e2i.catalog.artifacts import ARTIFACTS
+from e2i.planning.model import Reason, Why, digest
+from e2i.spec.expand import is_settled, plain
+
+Components = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a plan may know of the machine, handed in so that planning itself stays pure."""
+
+    library: Callable[[str], str | None]
+    """The installed version of a distribution, or None."""
+    file: Callable[[str], str | None]
+    """The digest of a workspace file, or None when there is none."""
+    python: str
+    """Major and minor version, such as ``3.11``."""
+
+
+def components(uses: str, action: Action, raw: Any, params: Any, seed: int, around: Surroundings) -> Components:
+    """What the fingerprint covers. ``raw`` is ``with`` as far as literals go, ``params`` as far as all inputs are known."""
+    return {
+        "action": uses,
+        "version": action.version,
+        "with": plain(raw),
+        "params": reduced(plain(params)),
+        "files": _files(action, params, around),
+        "libraries": {name: around.library(name) for name in sorted(action.libraries)},
+        "python": around.python,
+        "seed": seed,
+    }
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """The digest under which the result of a step is kept."""
+    return digest({key: value for key, value in parts.items() if key != "with"})
+
+
+def static_key(parts: Mapping[str, Any]) -> str:
+    """The digest of what is known before any step has run: equal for runs that differ in the content of inputs alone."""
+    return digest({key: value for key, value in parts.items() if key != "params"})
+
+
+def reduced(value: Any) -> Any:
+    """The value with every artifact as its digest alone: where a thing is, or what it is called, changes no result."""
+    if isinstance(value, Mapping):
+        if value.get("type") in ARTIFACTS and "digest" in value:
+            return {"$artifact": value["digest"]}
+        return {key: reduced(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [reduced(item) for item in value]
+    return value
+
+
+def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reason:
+    """The first thing, in order of interest, that makes a step differ from its last finished run."""
+    if before is None:
+        return Reason(Why.NEVER_RUN, "no finished result of this step is in the store")
+    if (now["action"], now["version"]) != (before["action"], before["version"]):
+        return Reason(
+            Why.ACTION_CHANGED, f"{before['action']} v{before['version']} → {now['action']} v{now['version']}"
+        )
+    if changes := _changes(before["with"], now["with"]):
+        return Reason(Why.PARAMETER_CHANGED, "; ".join(changes[:3]) + (" …" if len(changes) > 3 else ""))
+    if changes := _changes(before["files"], now["files"], show=False):
+        return Reason(Why.FILE_CHANGED, ", ".join(changes))
+    if changes := _changes(before["libraries"] | {"python": before["python"]}, now["libraries"] | {"python": now["python"]}):
+        return Reason(Why.LIBRARY_CHANGED, "; ".join(changes))
+    if now["seed"] != before["seed"]:
+        return Reason(Why.SEED_CHANGED, f"{before['seed']} → {now['seed']}")
+    if changes := _changes(before["params"], now["params"], show=False):
+        return Reason(Why.INPUT_CHANGED, ", ".join(changes))
+    return Reason(Why.RESULT_LOST, "it ran before, but its result is no longer in the store")
+
+
+def _files(action: Action, params: Any, around: Surroundings) -> dict[str, str | None]:
+    if action.reads is None or not is_settled(params):
+        return {}
+    try:
+        read = action.reads(action.params.model_validate(params))
+    except ValidationError:  # `check` reports it; until then the files are not known
+        return {}
+    return {name: around.file(name) for name in sorted(read)}
+
+
+def _changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list[str]:
+    """The places at which two plain values differ, as ``name old → new``."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict) and "$artifact" not in before:
+        return [
+            change
+            for key in sorted(before.keys() | now.keys())
+            for change in _changes(before.get(key), now.get(key), f"{path}.{key}" if path else str(key), show=show)
+        ]
+    return [f"{path} {_short(before)} → {_short(now)}" if show else path]
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"

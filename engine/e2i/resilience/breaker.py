@@ -1,0 +1,306 @@
+"""The outcomes of calls to one tool go in; permits to call it, or ``CircuitOpen``, come out.
+
+The state machine is ``Circuit``, a frozen value with two pure transitions; ``Breaker`` gives it a clock, a lock and
+a voice. Five consecutive failures open it; 30 s later three probes may pass, and all three must succeed to close it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from e2i.errors import ToolUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Outcome(StrEnum):
+    """How a permitted call ended. ``IGNORED`` says nothing of the tool: it was cancelled, or the caller's mistake."""
+
+    OK = "ok"
+    FAILED = "failed"
+    IGNORED = "ignored"
+
+
+class CircuitOpen(ToolUnavailable):
+    """The call was not made: the tool's breaker is open, or its probes are all out. ``retry_in`` is in seconds."""
+
+    def __init__(self, tool: str, retry_in: float) -> None:
+        super().__init__(
+            tool,
+            f"{tool} is not called: its breaker is open, the next try is in {retry_in:.1f} s",
+            code="circuit-open",
+            hint=f"see what is wrong with {tool} by `e2i doctor`",
+        )
+        self.retry_in = retry_in
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When a circuit opens and closes. Durations are seconds."""
+
+    failures: int = 5
+    """Consecutive failures that open it."""
+    recovery: float = 30.0
+    """How long it stays open before probes may pass."""
+    probes: int = 3
+    """Probes that may pass while half-open; all of them must succeed to close it."""
+    lease: float = 60.0
+    """How long a probe may be out before it counts as vanished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One permitted call: the generation of the circuit it belongs to, and its number."""
+
+    generation: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """All that a breaker remembers, and how often what happened. Times are seconds of a monotonic clock."""
+
+    state: State = State.CLOSED
+    generation: int = 0
+    """Raised with every change of state and every new round of probes: outcomes of an older one change nothing."""
+    failures: int = 0
+    opened_at: float = 0.0
+    successes: int = 0
+    leases: tuple[tuple[int, float], ...] = ()
+    """The probes that are out: number of the grant, and when its lease ends."""
+    granted: int = 0
+    ok: int = 0
+    failed: int = 0
+    ignored: int = 0
+    rejected: int = 0
+    changes: int = 0
+
+    def acquire(self, policy: Policy, now: float, lease: float) -> tuple[Circuit, Grant | float]:
+        """The next circuit, and a grant, or the seconds after which another try makes sense."""
+        match self.state:
+            case State.CLOSED:
+                return self._grant()
+            case State.OPEN:
+                waited = now - self.opened_at
+                if 0 <= waited < policy.recovery:  # below 0: the machine was started anew, its clock too
+                    return self._reject(policy.recovery - waited)
+                return replace(self, changes=self.changes + 1)._round()._grant(now + lease)
+            case State.HALF_OPEN:
+                if any(until <= now for _, until in self.leases):
+                    return self._round()._grant(now + lease)
+                if len(self.leases) + self.successes < policy.probes:
+                    return self._grant(now + lease)
+                return self._reject(min((until for _, until in self.leases), default=now) - now)
+
+    def settle(self, policy: Policy, grant: Grant, outcome: Outcome, now: float) -> Circuit:
+        """The circuit after a permitted call has ended."""
+        if grant.generation != self.generation:
+            return replace(self, ignored=self.ignored + 1)
+        circuit = replace(self, leases=tuple(lease for lease in self.leases if lease[0] != grant.number))
+        match outcome:
+            case Outcome.IGNORED:
+                return replace(circuit, ignored=circuit.ignored + 1)
+            case Outcome.OK:
+                circuit = replace(circuit, ok=circuit.ok + 1, failures=0)
+                if circuit.state is State.CLOSED:
+                    return circuit
+                circuit = replace(circuit, successes=circuit.successes + 1)
+                return circuit._become(State.CLOSED, now) if circuit.successes >= policy.probes else circuit
+            case Outcome.FAILED:
+                circuit = replace(circuit, failed=circuit.failed + 1, failures=circuit.failures + 1)
+                opens = circuit.state is State.HALF_OPEN or circuit.failures >= policy.failures
+                return circuit._become(State.OPEN, now) if opens else circuit
+
+    def _grant(self, until: float | None = None) -> tuple[Circuit, Grant]:
+        number = self.granted + 1
+        leases = self.leases if until is None else (*self.leases, (number, until))
+        return replace(self, granted=number, leases=leases), Grant(self.generation, number)
+
+    def _reject(self, retry_in: float) -> tuple[Circuit, float]:
+        return replace(self, rejected=self.rejected + 1), retry_in
+
+    def _round(self) -> Circuit:
+        """A new round of probes; what is still out from the last one is given up."""
+        return replace(self, state=State.HALF_OPEN, generation=self.generation + 1, successes=0, leases=())
+
+    def _become(self, state: State, now: float) -> Circuit:
+        return replace(
+            self,
+            state=state,
+            generation=self.generation + 1,
+            failures=0,
+            successes=0,
+            leases=(),
+            opened_at=now if state is State.OPEN else self.opened_at,
+            changes=self.changes + 1,
+        )
+
+
+class BreakerState(Protocol):
+    """Where a circuit is kept. The seam for a state that processes share."""
+
+    def read(self) -> Circuit: ...
+
+    def update(self, change: Callable[[Circuit], tuple[Circuit, T]]) -> T:
+        """Replaces the circuit by what ``change`` makes of it, atomically, and returns the other thing it gives."""
+
+
+class LocalState:
+    """A circuit in this process's memory. Survives fork (with a lock of its own) and pickling (for spawn)."""
+
+    def __init__(self, circuit: Circuit | None = None) -> None:
+        self._circuit = circuit or Circuit()
+        self._lock = threading.Lock()
+        reference = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _renew_lock(reference))
+
+    def read(self) -> Circuit:
+        return self._circuit
+
+    def update(self, change: Callable[[Circuit], tuple[Circuit, T]]) -> T:
+        with self._lock:
+            self._circuit, result = change(self._circuit)
+            return result
+
+    def __reduce__(self) -> tuple[type[LocalState], tuple[Circuit]]:
+        return LocalState, (self._circuit,)
+
+
+def _renew_lock(reference: weakref.ref[LocalState]) -> None:
+    state = reference()
+    if state is not None:
+        state._lock = threading.Lock()
+
+
+Listener = Callable[[str, State, State], object]
+"""Told the tool, its breaker's old state and its new one, after each change and outside the lock."""
+
+
+class Breaker:
+    """Lets calls to ``tool`` through, or rejects them at once. Thread-safe; no lock is held while a call runs."""
+
+    def __init__(
+        self,
+        tool: str,
+        policy: Policy = Policy(),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        state: BreakerState | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.tool = tool
+        self.policy = policy
+        self._clock = clock
+        self._state = state if state is not None else LocalState()
+        self._listener = listener
+
+    @property
+    def state(self) -> State:
+        return self._state.read().state
+
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit as it is now, with its counts."""
+        return self._state.read()
+
+    def acquire(
+        self, counts: Callable[[BaseException], bool] = lambda error: True, *, lease: float | None = None
+    ) -> Permit:
+        """A permit to call the tool once, to be used in a ``with`` statement. Raises CircuitOpen.
+
+        ``counts`` tells whether an exception says that the tool is down. ``lease`` is how long (seconds) the call
+        may be out if it is a probe.
+        """
+        now = self._clock()
+        ends = self.policy.lease if lease is None else lease
+
+        def change(old: Circuit) -> tuple[Circuit, tuple[State, State, Grant | float]]:
+            new, answer = old.acquire(self.policy, now, ends)
+            return new, (old.state, new.state, answer)
+
+        before, after, answer = self._state.update(change)
+        if before is not after:
+            self._tell(before, after)
+        if isinstance(answer, Grant):
+            return Permit(self, answer, counts)
+        raise CircuitOpen(self.tool, answer)
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls ``function`` under a permit; every Exception it raises is a failure, and is passed on unchanged."""
+        with self.acquire():
+            return function(*args, **kwargs)
+
+    def settle(self, grant: Grant, outcome: Outcome) -> None:
+        """Records how a permitted call ended."""
+        now = self._clock()
+
+        def change(old: Circuit) -> tuple[Circuit, tuple[State, State]]:
+            new = old.settle(self.policy, grant, outcome, now)
+            return new, (old.state, new.state)
+
+        before, after = self._state.update(change)
+        if before is not after:
+            self._tell(before, after)
+
+    def _tell(self, before: State, after: State) -> None:
+        log.warning("breaker of %s: %s, was %s", self.tool, after, before)
+        if self._listener is None:
+            return
+        try:
+            self._listener(self.tool, before, after)
+        except Exception:  # a listener is a guest: whatever it raises must not change what happens to the call
+            log.exception("a listener of the breaker of %s failed", self.tool)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.tool, self.policy, self._clock, self._state, self._listener)
+
+
+def _restore(
+    tool: str, policy: Policy, clock: Callable[[], float], state: BreakerState, listener: Listener | None
+) -> Breaker:
+    return Breaker(tool, policy, clock=clock, state=state, listener=listener)
+
+
+class Permit:
+    """Leave to make one call. Left without an exception: the tool is well. An exception that counts: it failed.
+
+    All else gives the permit back and counts neither way: the caller's own errors, cancellation, KeyboardInterrupt.
+    """
+
+    __slots__ = ("_breaker", "_counts", "grant")
+
+    def __init__(self, breaker: Breaker, grant: Grant, counts: Callable[[BaseException], bool]) -> None:
+        self._breaker = breaker
+        self.grant = grant
+        self._counts = counts
+
+    def __enter__(self) -> Permit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            outcome = Outcome.OK
+        elif isinstance(error, Exception) and self._counts(error):
+            outcome = Outcome.FAILED
+        else:
+            outcome = Outcome.IGNORED
+        self._breaker.settle(self.grant, outcome)

@@ -1,0 +1,208 @@
+"""A call to a tool goes in; out comes its result, ``ToolUnavailable`` when it is down, or the caller's error unchanged.
+
+Around every call stand the tool's breaker, a deadline, and the knowledge of which exceptions mean "down".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import math
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from e2i.errors import E2IError, ToolUnavailable
+from e2i.resilience.breaker import Breaker
+
+T = TypeVar("T")
+MARGIN = 1.0
+"""Seconds that a probe's lease lasts beyond its deadline, so that a missed deadline is still heard."""
+
+
+class MissedDeadlineError(TimeoutError):
+    """A guarded call did not answer in time. It may still be running in its thread; its result is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Guards the calls to one tool.
+
+    ``deadline`` is in seconds; ``math.inf`` means none, and the call then runs in the caller's own thread.
+    ``outages`` are exception classes, or their dotted names (looked up in modules that are loaded: nothing is
+    imported). ``classify`` decides where the class of an exception is not enough, such as by a status code: True for an
+    outage, False for the caller's error, None to leave it to ``outages``. ``extra`` is the extra of e2i that
+    installs the tool.
+    """
+
+    tool: str
+    breaker: Breaker
+    deadline: float = 30.0
+    outages: tuple[str | type[BaseException], ...] = ()
+    classify: Callable[[BaseException], bool | None] | None = None
+    extra: str | None = None
+
+    def call(self, function: Callable[..., T], *args: Any, deadline: float | None = None, **kwargs: Any) -> T:
+        """Calls ``function(*args, **kwargs)``. Raises ToolUnavailable (CircuitOpen without calling) or its own errors.
+
+        With a deadline the call runs in a daemon thread with the caller's context variables: a hung client cannot hang
+        the step.
+        """
+        seconds = self.deadline if deadline is None else deadline
+        try:
+            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)):
+                if math.isinf(seconds):
+                    return function(*args, **kwargs)
+                return _in_thread(lambda: function(*args, **kwargs), seconds)
+        except Exception as error:  # classified; whatever is not an outage leaves unchanged
+            explained = self._explain(error, function, seconds)
+            if explained is error:
+                raise
+            raise explained from error
+
+    async def acall(
+        self,
+        function: Callable[..., Awaitable[T]] | Callable[..., T],
+        *args: Any,
+        deadline: float | None = None,
+        **kwargs: Any,
+    ) -> T:
+        """As ``call``, without blocking the event loop: a coroutine function is awaited, any other runs in a thread."""
+        seconds = self.deadline if deadline is None else deadline
+        try:
+            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)):
+                if inspect.iscoroutinefunction(function):
+                    work: Awaitable[T] = function(*args, **kwargs)
+                else:
+                    work = _future(lambda: cast("T", function(*args, **kwargs)))
+                return await _within(work, seconds)
+        except Exception as error:  # classified; whatever is not an outage leaves unchanged
+            explained = self._explain(error, function, seconds)
+            if explained is error:
+                raise
+            raise explained from error
+
+    def is_outage(self, error: BaseException) -> bool:
+        """True when the exception says that the tool is down, rather than that it was asked for nonsense."""
+        if isinstance(error, E2IError):
+            return isinstance(error, ToolUnavailable) and error.code != "tool-missing"
+        if isinstance(error, MissedDeadlineError):
+            return True
+        verdict = self.classify(error) if self.classify else None
+        if verdict is not None:
+            return verdict
+        return isinstance(error, (ConnectionError, TimeoutError, *_loaded(self.outages)))
+
+    def _explain(self, error: Exception, function: Callable[..., Any], seconds: float) -> Exception:
+        """The exception to raise: ``error`` itself, or the ToolUnavailable that it means."""
+        if isinstance(error, E2IError):
+            return error
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("e2i"):
+            return ToolUnavailable(
+                self.tool,
+                f"{self.tool} is not installed: {error}",
+                code="tool-missing",
+                hint=f'pip install "e2i[{self.extra or self.tool}]"',
+            )
+        if not self.is_outage(error):
+            return error
+        name = getattr(function, "__name__", type(function).__name__)
+        if isinstance(error, MissedDeadlineError):
+            return ToolUnavailable(
+                self.tool,
+                f"{self.tool} did not answer {name} within {seconds:g} s",
+                code="deadline-missed",
+                hint=f"check that {self.tool} is up, or raise its `deadline` in the configuration",
+            )
+        lines = str(error).strip().splitlines() or [""]
+        return ToolUnavailable(
+            self.tool,
+            f"{self.tool} is unavailable, {name} failed: {type(error).__name__}: {lines[0][:300]}",
+            hint=f"check the address and state of {self.tool} by `e2i doctor`",
+        )
+
+
+def _lease(seconds: float) -> float | None:
+    return None if math.isinf(seconds) else seconds + MARGIN
+
+
+def _loaded(names: tuple[str | type[BaseException], ...]) -> tuple[type[BaseException], ...]:
+    """The exception classes among ``names`` whose modules are loaded."""
+    found: list[type[BaseException]] = []
+    for name in names:
+        if isinstance(name, str):
+            module, _, attribute = name.rpartition(".")
+            loaded = getattr(sys.modules.get(module), attribute, None)
+        else:
+            loaded = name
+        if isinstance(loaded, type) and issubclass(loaded, BaseException):
+            found.append(loaded)
+    return tuple(found)
+
+
+def _start(work: Callable[[], T], done: Callable[[T | None, BaseException | None], object]) -> None:
+    """Runs ``work`` in a daemon thread that nobody needs to wait for, and hands its result or exception to ``done``."""
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            result = context.run(work)
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits, which raises it
+            done(None, error)
+        else:
+            done(result, None)
+
+    threading.Thread(target=run, name="e2i-guarded-call", daemon=True).start()
+
+
+def _in_thread(work: Callable[[], T], seconds: float) -> T:
+    ended = threading.Event()
+    outcome: list[tuple[T | None, BaseException | None]] = []
+
+    def done(result: T | None, error: BaseException | None) -> None:
+        outcome.append((result, error))
+        ended.set()
+
+    _start(work, done)
+    if not ended.wait(seconds):
+        raise MissedDeadlineError
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+def _future(work: Callable[[], T]) -> asyncio.Future[T]:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("T", result))
+
+    def done(result: T | None, error: BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:  # the loop was closed while the call hung: nobody waits any more
+            return
+
+    _start(work, done)
+    return future
+
+
+async def _within(work: Awaitable[T], seconds: float) -> T:
+    limit = asyncio.timeout(None if math.isinf(seconds) else seconds)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError as error:
+        if limit.expired():
+            raise MissedDeadlineError from error
+        raise

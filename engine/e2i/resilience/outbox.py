@@ -1,0 +1,195 @@
+"""Telemetry entries go in; they come out in order, until their sink has taken each of them or refused it for good.
+
+A durable queue in a SQLite file, which several processes may use at once. Delivered entries leave their key behind, so
+an entry that is put again is not delivered again; refused ones are kept whole, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from e2i.catalog.telemetry import Entry
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS outbox (
+    sequence INTEGER PRIMARY KEY,
+    sink TEXT NOT NULL,
+    key TEXT NOT NULL,
+    run TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'set-aside')),
+    reason TEXT,
+    UNIQUE (sink, key)
+);
+CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
+CREATE TABLE IF NOT EXISTS outbox_couriers (sink TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
+"""
+"""The outbox's tables; ``CREATE … IF NOT EXISTS``, so that the engine may keep them in its own database."""
+
+PUT = "INSERT OR IGNORE INTO outbox (sink, key, run, kind, body) VALUES (?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An entry that its sink refused for good, and why."""
+
+    entry: Entry
+    reason: str
+
+
+class Outbox:
+    """The queue in the SQLite file ``path`` (WAL, every commit synced to disk). One object belongs to one thread.
+
+    ``wait`` is how long (seconds) to wait for another process's transaction. Raises sqlite3.Error.
+    """
+
+    def __init__(self, path: Path, *, wait: float = 5.0) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, timeout=wait, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.executescript(TABLES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Adds entries, all or none; one whose key the sink has had before is ignored.
+
+        Raises ValueError when a body is not JSON, such as a NaN.
+        """
+        with self._transaction():
+            put(self._database, entries)
+
+    def take(self, sink: str, limit: int = 500) -> list[Entry]:
+        """The oldest waiting entries of a sink, in order; they stay until acknowledged or set aside."""
+        rows = self._database.execute(
+            "SELECT key, sink, run, kind, body, sequence FROM outbox"
+            " WHERE state = 'waiting' AND sink = ? ORDER BY sequence LIMIT ?",
+            (sink, limit),
+        )
+        return [_to_entry(row) for row in rows]
+
+    def acknowledge(self, entries: Iterable[Entry]) -> None:
+        """Marks entries (as taken) delivered. Their keys are kept, their bodies are not."""
+        self._mark("UPDATE outbox SET state = 'delivered', body = 'null', reason = NULL WHERE sequence = ?", entries)
+
+    def set_aside(self, entries: Iterable[Entry], reason: str) -> None:
+        """Takes entries out of the queue and keeps them with the reason."""
+        self._mark("UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?", entries, reason)
+
+    def restore(self, sink: str) -> int:
+        """Puts what was set aside for a sink back into the queue, each entry at its old place; returns how many."""
+        changed = self._database.execute(
+            "UPDATE outbox SET state = 'waiting', reason = NULL WHERE state = 'set-aside' AND sink = ?", (sink,)
+        )
+        return changed.rowcount
+
+    def depth(self) -> dict[str, int]:
+        """How many entries wait, by sink; sinks with none are left out. Reads an index of the waiting ones only."""
+        rows = self._database.execute(
+            "SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink ORDER BY sink"
+        )
+        return dict(rows.fetchall())
+
+    def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
+        """What was set aside, in order; of one sink or of all."""
+        rows = self._database.execute(
+            "SELECT key, sink, run, kind, body, sequence, reason FROM outbox"
+            " WHERE state = 'set-aside' AND (?1 IS NULL OR sink = ?1) ORDER BY sequence",
+            (sink,),
+        )
+        return [DeadLetter(_to_entry(row[:6]), row[6]) for row in rows]
+
+    def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
+        """True when ``holder`` is the one courier of the sink, now or already. A dead holder's lease is taken over."""
+        with self._transaction():
+            row = self._database.execute("SELECT holder FROM outbox_couriers WHERE sink = ?", (sink,)).fetchone()
+            if row is not None and row[0] != holder and alive(row[0]):
+                return False
+            self._database.execute("INSERT OR REPLACE INTO outbox_couriers VALUES (?, ?)", (sink, holder))
+            return True
+
+    def release(self, sink: str, holder: str) -> None:
+        """Ends the holder's lease, if it has it."""
+        self._database.execute("DELETE FROM outbox_couriers WHERE sink = ? AND holder = ?", (sink, holder))
+
+    def _mark(self, statement: str, entries: Iterable[Entry], *values: str) -> None:
+        with self._transaction():
+            self._database.executemany(statement, [(*values, entry.sequence) for entry in entries])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:  # undone and raised again, whatever it is
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+
+def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """As ``Outbox.put``, as part of the open transaction of a connection to a database that has ``TABLES``."""
+    connection.executemany(PUT, [(entry.sink, entry.key, entry.run, entry.kind, _to_json(entry)) for entry in entries])
+
+
+def process_identity(pid: int | None = None) -> str:
+    """``pid:start:boot`` of a live process, or "" when there is none (a zombie is none). Told apart from a reused pid.
+
+    Where /proc is missing, only the pid is known.
+    """
+    pid = os.getpid() if pid is None else pid
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except FileNotFoundError:
+        return "" if Path("/proc/self/stat").exists() or not _answers(pid) else f"{pid}::"
+    except ProcessLookupError:
+        return ""
+    state, *fields = text.rpartition(")")[2].split()
+    return "" if state in "ZX" else f"{pid}:{fields[18]}:{boot}"
+
+
+def process_alive(identity: str) -> bool:
+    """True while the process of that identity (anything after a ``#`` aside) runs on this machine."""
+    identity = identity.partition("#")[0]
+    pid = identity.partition(":")[0]
+    return pid.isdigit() and process_identity(int(pid)) == identity
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _to_json(entry: Entry) -> str:
+    try:
+        return json.dumps(entry.body, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the {entry.kind} entry {entry.key!r} for {entry.sink} is not JSON: {error}") from error
+
+
+def _to_entry(row: Sequence[str | int]) -> Entry:
+    key, sink, run, kind, body, sequence = row
+    return Entry(str(key), str(sink), str(run), str(kind), json.loads(str(body)), int(sequence))

@@ -1,0 +1,129 @@
+"""``config/default.yaml`` and the profile over it go in; ``Settings`` comes out: where this environment's services are, and limits.
+
+In: files, and the environment that ``${NAME}`` and ``${NAME:-default}`` read. Out: a frozen, validated value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from e2i.catalog import registry
+from e2i.catalog.action import ToolSettings
+from e2i.errors import BadInput, InvalidSpec
+from e2i.spec import document
+
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+class Settings(BaseModel):
+    """What one environment (a profile) says about services and limits. Nothing in it changes what a spec means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Annotated[str, Field(description="Name of the profile these settings were read for.")] = "default"
+    workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one a core.")] = None
+    timeout: Annotated[str, Field(description="How long a step may take unless it says otherwise.")] = "24h"
+    flush: Annotated[
+        float, Field(ge=0, le=600, description="Seconds that the end of a run waits for trackers to take what is left.")
+    ] = 60.0
+    sinks: Annotated[
+        tuple[str, ...], Field(description="Tools that every run is reported to, through the outbox.")
+    ] = ("mlflow", "opik")
+    env: Annotated[
+        Mapping[str, str], Field(description="What specs may read as `env.NAME`. Nothing else of the environment.")
+    ] = {}
+    secrets: Annotated[
+        Mapping[str, str], Field(description="What specs may name as `secrets.NAME`: the variable that holds each.")
+    ] = {}
+    tools: Annotated[
+        Mapping[str, Mapping[str, Any]], Field(description="Each tool's own settings, by the tool's name.")
+    ] = {}
+
+    def tool(self, name: str) -> ToolSettings:
+        """The validated settings of one tool. Raises BadInput naming the setting that is wrong."""
+        declared = registry.tool(name)
+        if declared is None:
+            raise BadInput(f"there is no tool named {name!r}", code="unknown-tool")
+        try:
+            return declared.settings.model_validate(dict(self.tools.get(name, {})))
+        except ValidationError as error:
+            raise BadInput(
+                f"settings of {name} (profile {self.profile}): {_first(error)}",
+                code="bad-settings",
+                hint=f"see `tools: {name}:` in config/",
+            ) from error
+
+
+def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Settings:
+    """Settings from ``folder/default.yaml`` with ``folder/PROFILE.yaml`` over it; defaults where there is no file.
+
+    Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting.
+    """
+    data: dict[str, Any] = {}
+    for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            data = _merge(data, _read(path, environ))
+        elif name != "default":
+            known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in ("default", "policy"))
+            raise BadInput(
+                f"there is no profile {name!r}: {path} does not exist",
+                code="unknown-profile",
+                hint=f"profiles here: {', '.join(known) or 'none'}",
+            )
+    try:
+        return Settings.model_validate({**data, "profile": profile or "default"})
+    except ValidationError as error:
+        raise BadInput(f"configuration in {folder}: {_first(error)}", code="bad-settings") from error
+
+
+def _read(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    found, problems = document.read(path.read_bytes(), str(path))
+    if found is None or problems:
+        raise InvalidSpec(problems)
+    data: dict[str, Any] = _substitute(found.data, environ, path)
+    return data
+
+
+def _substitute(value: Any, environ: Mapping[str, str], path: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _substitute(item, environ, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(item, environ, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        name, default = match["name"], match["default"]
+        found = environ.get(name) or default
+        if found is None:
+            raise BadInput(
+                f"{path}: the environment variable {name} is not set",
+                code="unset-variable",
+                hint=f"set it, or write ${{{name}:-default}}",
+            )
+        return found
+
+    text = VARIABLE.sub(variable, value)
+    if VARIABLE.fullmatch(value):  # a value that is one variable keeps YAML's types: ${PORT:-5000} is a number
+        from e2i.spec import scalars
+
+        return scalars.resolve(text)
+    return text
+
+
+def _merge(base: Any, over: Any) -> Any:
+    """Mappings are merged key by key; anything else is replaced."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
+    return over
+
+
+def _first(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"

@@ -1,0 +1,269 @@
+"""YAML text → plain data, under limits, with every fault and its place.
+
+In: decoded text. Out: dict, list, str, int, float, bool and None, and problems. Built on PyYAML's event stream and not
+on its loaders: those recurse (the C one crashes on deep nesting), expand merge keys without end, keep the last of two
+equal keys, and read YAML 1.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from e2i.spec import scalars, syntax
+from e2i.spec.positions import PARSER, Path, Spot, locate
+from e2i.spec.problems import Place, Problem, pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How big a document may be. The defaults hold a spec of 100,000 steps."""
+
+    bytes: int = 64 * 2**20
+    """Of the text."""
+    depth: int = 64
+    """Of nesting, after aliases are followed."""
+    aliased: int = 8 * 2**20
+    """Characters, roughly, that the document would be longer with every alias written out."""
+
+
+MAX_PROBLEMS = 1_000
+"""After so many the text is not read on: it is no spec, and each problem takes memory."""
+MAX_KEY = 1_000
+"""Characters of a key: it stands in every path below it."""
+
+
+def compose(text: str, file: str, limits: Limits) -> tuple[Any, list[Problem]]:
+    """The data of the one document in ``text``; equal aliases are one shared object, so treat the data as read-only.
+
+    A document with problems has no usable data. An empty text gives None and one problem.
+    """
+    composer = _Composer(file, limits, text)
+    try:
+        composer.run()
+    except GiveUpError:
+        pass
+    except yaml.YAMLError as error:
+        fault = syntax.explain(error, text, file)
+        # What breaks the line also cuts its expression short; one message is enough.
+        composer.problems = [known for known in composer.problems if known.place.line != fault.place.line]
+        composer.problems.append(fault)
+    return composer.root, composer.problems
+
+
+class GiveUpError(Exception):
+    """Nothing after this fault can be understood, or there are more faults than anybody reads."""
+
+
+class _Composer:
+    """The state of one pass: the open collections, and what was found."""
+
+    def __init__(self, file: str, limits: Limits, text: str) -> None:
+        self.file = file
+        self.limits = limits
+        self.text = text
+        self.root: Any = None
+        self.problems: list[Problem] = []
+        # The collection being filled, the key whose value comes next, and the same of every collection around it.
+        self.container: Any = None
+        self.key: str | None = None
+        self.stack: list[tuple[Any, str | None]] = []
+        self.anchors: dict[str, Any] = {}
+        self.sizes: dict[int, tuple[int, int]] = {}
+        self.aliased = 0
+
+    def run(self) -> None:
+        documents = 0
+        event: Any
+        # The order of the tests is the order of frequency: this loop is where reading a spec spends its time.
+        for event in yaml.parse(self.text, Loader=PARSER):
+            kind = event.__class__
+            if kind is ScalarEvent:
+                container = self.container
+                if container.__class__ is dict and self.key is None:
+                    self.key = self.read_key(event)
+                else:
+                    value = self.read_scalar(event)
+                    if container.__class__ is dict:
+                        container[self.key] = value
+                        self.key = None
+                    elif container.__class__ is list:
+                        container.append(value)
+                    else:
+                        self.root = value
+            elif kind is MappingStartEvent:
+                self.open(event, {})
+            elif kind is SequenceStartEvent:
+                self.open(event, [])
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                self.container, self.key = self.stack.pop()[0], None
+            elif kind is AliasEvent:
+                self.place_value(event, self.follow(event))
+            elif kind is DocumentStartEvent:
+                documents += 1
+                self.begin(event, documents)
+        if not documents:
+            self.problems.append(
+                Problem("empty", "the file is empty", Place(self.file, 1, 1), "", "a spec starts with version: 1")
+            )
+
+    def begin(self, event: Any, number: int) -> None:
+        if number > 1:
+            self.stop(event, "multiple-documents", "a second document starts here", hint='remove the "---"')
+        if event.version is not None and event.version < (1, 2):
+            self.fault(event, "yaml-version", "this is read as YAML 1.2, not 1.1", hint="remove the %YAML line")
+
+    def read_key(self, event: Any) -> str:
+        """A mapping key, which must be text and new."""
+        text: str = event.value
+        if event.tag is not None or event.anchor is not None:
+            self.decorated(event, text)
+        if event.implicit[0]:
+            if text == "<<":
+                self.fault(event, "merge-key", 'merge keys ("<<") are not supported', hint="write the keys out")
+            elif not self.is_text(text):
+                short = scalars.shorten(text)
+                self.fault(event, "key-type", f"the key {short or '(empty)'} is not text", hint=f'quote it: "{short}"')
+        else:
+            self.check_characters(event)
+        if len(text) > MAX_KEY:
+            self.fault(event, "key-type", f"a key longer than {MAX_KEY:,} characters")
+            text = scalars.shorten(text)
+        if text in self.container:
+            self.duplicate(event, text)
+        return text
+
+    def duplicate(self, event: Any, text: str) -> None:
+        path = (*self.path(), text)
+        spot, depth = self.spots.find(path) if self.spots else (None, 0)
+        first = f", first used on line {spot.key_line}" if spot is not None and depth == len(path) else ""
+        self.fault(event, "duplicate-key", f'duplicate key "{scalars.shorten(text)}"{first}', key=text)
+
+    @cached_property
+    def spots(self) -> Spot | None:
+        return locate(self.text)
+
+    def read_scalar(self, event: Any) -> scalars.Scalar:
+        text: str = event.value
+        value: scalars.Scalar = text
+        if event.implicit[0]:
+            try:
+                value = scalars.resolve(text)
+            except scalars.ScalarError as error:
+                self.fault(event, "number", str(error))
+            if "${{" in text and "}}" not in text and "$${{" not in text:
+                self.fault(event, "unclosed-expression", 'this "${{" is never closed', hint=syntax.QUOTE_EXPRESSION)
+        elif event.style == '"':
+            self.check_characters(event)
+        if event.tag is not None or event.anchor is not None:
+            self.decorated(event, value)
+        return value
+
+    def open(self, event: Any, container: Any) -> None:
+        """Starts a collection: puts it into its parent at once, so that its path is known while it is filled."""
+        if event.tag is not None or event.anchor is not None:
+            self.decorated(event, container)
+        key = self.key
+        self.place_value(event, container)
+        self.stack.append((self.container, key))
+        self.container, self.key = container, None
+        if len(self.stack) > self.limits.depth:
+            self.stop(event, "too-deep", f"nested more than {self.limits.depth} levels deep")
+
+    def place_value(self, event: Any, value: Any) -> None:
+        container = self.container
+        if container.__class__ is dict:
+            if self.key is None:
+                message = "a key must be text, not a mapping, a list or an alias"
+                self.stop(event, "key-type", message, hint='an expression is written "${{ … }}", in quotes')
+            container[self.key] = value
+            self.key = None
+        elif container.__class__ is list:
+            container.append(value)
+        else:
+            self.root = value
+
+    def decorated(self, event: Any, value: Any) -> None:
+        """A node with a tag, which is refused, or an anchor, which is remembered."""
+        if event.tag is not None:
+            self.fault(event, "tag", f'tags are not supported: "{scalars.shorten(event.tag)}"', hint="remove the tag")
+        if event.anchor is not None:
+            self.anchors[event.anchor] = value
+
+    def follow(self, event: Any) -> Any:
+        """What an alias stands for, once it is known to be finite and small enough when written out."""
+        name = scalars.shorten(event.anchor)
+        if event.anchor not in self.anchors:
+            self.fault(event, "alias", f'nothing above is anchored as "&{name}"', hint=f'quote "*{name}" if it is text')
+            return None
+        value = self.anchors[event.anchor]
+        around = [self.container, *(container for container, _ in self.stack)]
+        if isinstance(value, dict | list) and any(value is container for container in around):
+            self.stop(event, "alias", f'the alias "*{name}" stands inside its own anchor')
+        size, height = self.measure(value)
+        self.aliased += size
+        if self.aliased > self.limits.aliased:
+            message = f"aliases would make the document more than {self.limits.aliased:,} characters longer"
+            self.stop(event, "alias", message, hint="write less with aliases")
+        if len(self.stack) + height > self.limits.depth:
+            self.stop(event, "too-deep", f"nested more than {self.limits.depth} levels deep, with aliases followed")
+        return value
+
+    def measure(self, value: Any) -> tuple[int, int]:
+        """Characters that a value would take written out, and its levels of nesting. Each collection is measured once.
+
+        Recursion is bounded: what aliases stand for was itself held to the depth limit.
+        """
+        if not isinstance(value, dict | list):
+            return 8 + len(value) if isinstance(value, str) else 8, 0
+        if id(value) not in self.sizes:
+            items = [self.measure(item) for item in (value.values() if isinstance(value, dict) else value)]
+            keys = sum(8 + len(key) for key in value) if isinstance(value, dict) else 0
+            size = 8 + keys + sum(size for size, _ in items)
+            self.sizes[id(value)] = size, 1 + max((height for _, height in items), default=0)
+        return self.sizes[id(value)]
+
+    def is_text(self, text: str) -> bool:
+        try:
+            return isinstance(scalars.resolve(text), str)
+        except scalars.ScalarError:
+            return False
+
+    def check_characters(self, event: Any) -> None:
+        """Only double quotes can bring in, by an escape, what the text itself was searched for."""
+        if event.style == '"' and (offset := scalars.forbidden(event.value)) is not None:
+            self.fault(event, "bad-character", f"{scalars.character(event.value[offset])} is not allowed in text")
+
+    def fault(self, event: Any, code: str, message: str, *, hint: str | None = None, key: str | None = None) -> None:
+        path = self.path() if key is None else (*self.path(), key)
+        place = Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        self.problems.append(Problem(code, message, place, pointer(path), hint))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise GiveUpError
+
+    def stop(self, event: Any, code: str, message: str, *, hint: str | None = None) -> None:
+        self.fault(event, code, message, hint=hint)
+        raise GiveUpError
+
+    def path(self) -> Path:
+        """Where the value being read belongs."""
+        steps: list[str | int] = []
+        for container, key in [*self.stack[1:], (self.container, self.key)]:
+            if isinstance(container, list):
+                # A collection is in its list before it is filled, so every list but the innermost is one ahead.
+                steps.append(len(container) - (container is not self.container))
+            elif key is not None:
+                steps.append(key)
+        return tuple(steps)

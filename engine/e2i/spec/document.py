@@ -1,0 +1,217 @@
+"""YAML text → ``Document``: plain data, and the place of every node.
+
+In: text, bytes, or a mapping from Python. Out: ``(Document, [])``, or ``(None, problems)``.
+
+YAML is read as 1.2 core: UTF-8, no tags, no merge keys, no duplicate keys; depth, aliases and bytes are bounded before
+anything is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from e2i.spec import scalars
+from e2i.spec.composer import MAX_PROBLEMS, GiveUpError, Limits, compose
+from e2i.spec.positions import Path, Spot, locate
+from e2i.spec.problems import Place, Problem, pointer
+
+__all__ = ["Document", "Limits", "from_mapping", "read", "read_value"]
+
+
+class Document:
+    """A spec as plain data that knows where each value stands. ``data`` is for reading only: aliases share objects."""
+
+    def __init__(self, data: dict[str, Any], file: str, text: str | None) -> None:
+        self.data = data
+        self.file = file
+        self.text = text
+        """What was read, without a byte order mark; None when the data came from Python."""
+
+    def value(self, path: Path) -> Any:
+        """The value at ``path``, or None when there is none; ``has`` tells it from a null."""
+        return self._find(path)[1]
+
+    def has(self, path: Path) -> bool:
+        """Whether there is a value at ``path``."""
+        return self._find(path)[0]
+
+    def place(self, path: Path, *, key: bool = False) -> Place:
+        """Where the value at ``path`` stands, or its key.
+
+        What is not there stands where the key of its nearest ancestor does; data from Python stands at 1:1.
+        """
+        if self._spots is None:
+            return Place(self.file, 1, 1)
+        spot, depth = self._spots.find(path)
+        if key or depth < len(path):
+            return Place(self.file, spot.key_line, spot.key_column)
+        return Place(self.file, spot.line, spot.column)
+
+    def place_in(self, path: Path, offset: int) -> Place:
+        """Where character ``offset`` of the text at ``path`` stands, if the text is written plainly on one line."""
+        place, value = self.place(path), self.value(path)
+        written = self.line(place.line)[place.column - 1 :]
+        quote = 1 if written[:1] in ('"', "'") else 0
+        if not isinstance(value, str) or not written[quote:].startswith(value):
+            return place
+        return Place(place.file, place.line, place.column + quote + offset)
+
+    def span(self, path: Path, *, key: bool = False) -> tuple[int, int] | None:
+        """The offsets in ``text`` between which the value (or key) at ``path`` is written; None when it is not there.
+
+        A block mapping or list may reach over the blank lines and comments behind it.
+        """
+        spot, depth = self._spots.find(path) if self._spots else (None, 0)
+        if spot is None or depth < len(path) or (key and spot.key_end == spot.key_start):
+            return None
+        return (spot.key_start, spot.key_end) if key else (spot.start, spot.end)
+
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1; empty when there is none."""
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+
+    def _find(self, path: Path) -> tuple[bool, Any]:
+        value: Any = self.data
+        for step in path:
+            in_list = isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value)
+            if not (in_list or (isinstance(value, dict) and step in value)):
+                return False, None
+            value = value[step]
+        return True, value
+
+    @cached_property
+    def _spots(self) -> Spot | None:
+        return None if self.text is None else locate(self.text)
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return [] if self.text is None else self.text.splitlines()
+
+
+def read(text: str | bytes, file: str, limits: Limits | None = None) -> tuple[Document | None, list[Problem]]:
+    """The document in a file's text. ``file`` is only a name, for places."""
+    clean, problems = _characters(text, file, limits or Limits())
+    if problems:
+        return None, problems
+    data, problems = compose(clean, file, limits or Limits())
+    if not problems and not isinstance(data, dict):
+        top = locate(clean)
+        place = Place(file, top.line, top.column) if top else Place(file, 1, 1)
+        kind = "a list" if isinstance(data, list) else "empty" if data is None else "one value"
+        problems = [
+            Problem(
+                "not-a-mapping",
+                f"the top level must be a mapping, but is {kind}",
+                place,
+                "",
+                "a spec starts with version: 1",
+            )
+        ]
+    if problems:
+        return None, sorted(problems, key=lambda problem: problem.sort_key)
+    return Document(data, file, clean), []
+
+
+def read_value(text: str, file: str, limits: Limits | None = None) -> tuple[Any, list[Problem]]:
+    """The value that a short YAML text stands for, such as the one in ``-p NAME=VALUE``. An empty text is null."""
+    clean, problems = _characters(text, file, limits or Limits())
+    if problems or not clean.strip():
+        return None, problems
+    data, problems = compose(clean, file, limits or Limits())
+    return (None, problems) if problems else (data, [])
+
+
+def from_mapping(
+    data: Mapping[str, Any], file: str = "<mapping>", limits: Limits | None = None
+) -> tuple[Document | None, list[Problem]]:
+    """The document that a mapping from Python stands for: a copy of it, held to the same rules as text.
+
+    Tuples become lists; anything that YAML could not have said, such as an object, is a problem.
+    """
+    copier = _Copier(file, limits or Limits())
+    try:
+        copy = copier.copy(data, ())
+    except GiveUpError:
+        return None, copier.problems
+    return (None, copier.problems) if copier.problems else (Document(copy, file, None), [])
+
+
+def _characters(text: str | bytes, file: str, limits: Limits) -> tuple[str, list[Problem]]:
+    """The decoded text without a leading byte order mark, if it holds only what a text may hold."""
+    if len(text) > limits.bytes:
+        message = f"the file is larger than {limits.bytes:,} bytes"
+        return "", [Problem("too-large", message, Place(file, 1, 1), "")]
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start].decode("utf-8").removeprefix("\ufeff")
+            hint = "save the file as UTF-8" + (", not UTF-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "")
+            return "", [Problem("not-utf8", "the file is not UTF-8 here", _end(before, file), "", hint)]
+    text = text.removeprefix("\ufeff")
+    # Carriage returns are line ends in the text itself; only an escape could put one into a value.
+    offset = scalars.forbidden(text.replace("\r", " ") if "\r" in text else text)
+    if offset is None:
+        return text, []
+    message = f"{scalars.character(text[offset])} is not allowed in a spec"
+    return "", [Problem("bad-character", message, _end(text[:offset], file), "", "remove it")]
+
+
+def _end(before: str, file: str) -> Place:
+    """The place right behind ``before``."""
+    lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return Place(file, len(lines), len(lines[-1]) + 1)
+
+
+class _Copier:
+    """Copies data from Python, checking it on the way."""
+
+    def __init__(self, file: str, limits: Limits) -> None:
+        self.file = file
+        self.limits = limits
+        self.problems: list[Problem] = []
+        self.size = 0
+
+    def copy(self, value: Any, path: Path) -> Any:
+        self.size += 8 + (len(value) if isinstance(value, str) else 0)
+        if self.size > self.limits.bytes:
+            self.fault(path, "too-large", f"the data is larger than {self.limits.bytes:,} bytes")
+            raise GiveUpError
+        match value:
+            case Mapping() | list() | tuple() if len(path) >= self.limits.depth:
+                self.fault(path, "too-deep", f"nested more than {self.limits.depth} levels deep")
+                raise GiveUpError
+            case Mapping():
+                return {self.key(key, path): self.copy(item, (*path, key)) for key, item in value.items()}
+            case list() | tuple():
+                return [self.copy(item, (*path, index)) for index, item in enumerate(value)]
+            case str():
+                return self.text(value, path)
+            case None | bool():
+                return value
+            case float():
+                return float(value)
+            case int() if scalars.INT_MIN <= value <= scalars.INT_MAX:
+                return int(value)
+            case int():
+                return self.fault(path, "number", "the integer does not fit in 64 bits")
+        named = type(value).__name__
+        return self.fault(path, "not-plain", f"{named} is not plain data: give text, a number, a list or a mapping")
+
+    def key(self, key: Any, path: Path) -> str:
+        if isinstance(key, str):
+            return self.text(key, path)
+        self.fault(path, "key-type", f"the key {scalars.shorten(repr(key))} is not text")
+        return ""
+
+    def text(self, value: str, path: Path) -> str:
+        if (offset := scalars.forbidden(value)) is not None:
+            self.fault(path, "bad-character", f"{scalars.character(value[offset])} is not allowed in text")
+        return str.__str__(value)  # exactly a str, also for an enum's member
+
+    def fault(self, path: Path, code: str, message: str) -> None:
+        self.problems.append(Problem(code, message, Place(self.file, 1, 1), pointer(path)))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise GiveUpError

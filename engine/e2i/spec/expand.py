@@ -1,0 +1,233 @@
+"""A ``PipelineSpec`` and parameter values go in; the steps that there really are come out: one for each cell of a matrix.
+
+What can be known before anything runs (``params``, ``matrix``, ``env``) can be filled in here; the rest stays ``Pending``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from e2i.spec import expressions
+from e2i.spec.expressions import ExpressionError, Reference, Secret, Template
+from e2i.spec.load import LoadedSpec
+from e2i.spec.models import StepOptions, StepSpec
+from e2i.spec.problems import Problem, pointer
+
+Path = tuple[str | int, ...]
+MAX_CELLS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The place of a value that is not known yet: the text of its expression, and the steps that it waits for."""
+
+    text: str
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True)
+class StepNode:
+    """One step to carry out: a step of the spec, or one cell of a matrix step (``id`` is then ``train[XGBoost]``)."""
+
+    id: str
+    group: str
+    """The step's id in the spec."""
+    cell: Mapping[str, Any] | None
+    step: StepSpec
+    options: StepOptions
+
+    @property
+    def path(self) -> Path:
+        return ("steps", self.group)
+
+    @cached_property
+    def references(self) -> tuple[tuple[Path, Reference], ...]:
+        """Every reference in ``with`` and ``when``, with the path of the text that holds it."""
+        held = {"with": self.step.with_, "when": self.step.when}
+        return tuple(
+            ((*self.path, *path), reference)
+            for path, template in expressions.walk(held)
+            if isinstance(template, Template)
+            for reference in template.references
+        )
+
+    @property
+    def upstream(self) -> frozenset[str]:
+        """The ids, as the spec names them, of the steps that must come first."""
+        return frozenset(self.step.needs) | {
+            str(reference.path[0]) for _, reference in self.references if reference.root == "steps" and reference.path
+        }
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """All steps of a pipeline, with what is known of their scope."""
+
+    loaded: LoadedSpec
+    params: Mapping[str, Any]
+    env: Mapping[str, str]
+    nodes: Mapping[str, StepNode]
+
+    @cached_property
+    def groups(self) -> Mapping[str, tuple[StepNode, ...]]:
+        """The nodes of each step of the spec, cells in the order of the matrix."""
+        found: dict[str, list[StepNode]] = {}
+        for node in self.nodes.values():
+            found.setdefault(node.group, []).append(node)
+        return {group: tuple(nodes) for group, nodes in found.items()}
+
+    def feeding(self, node: StepNode, group: str) -> tuple[StepNode, ...]:
+        """The nodes that ``steps.<group>`` means for ``node``: its own cell's counterpart, one step, or all cells."""
+        nodes = self.groups.get(group, ())
+        same = self._counterpart(node, nodes)
+        return (same,) if same else nodes
+
+    def upstream(self, node: StepNode) -> tuple[str, ...]:
+        """The ids of the nodes that must be done before ``node``, sorted."""
+        return tuple(sorted({above.id for group in node.upstream for above in self.feeding(node, group)}))
+
+    def scope(self, node: StepNode | None, outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """The names that the node's expressions may use. ``outputs`` holds what finished nodes gave, by node id.
+
+        For ``node=None``: the scope of the pipeline's ``outputs``.
+        """
+        return {
+            "params": self.params,
+            "env": self.env,
+            "matrix": (node.cell if node else None) or {},
+            "secrets": {},
+            "run": {},
+            "steps": {group: self._result(node, group, outputs) for group in self.groups},
+        }
+
+    def is_known(self, node: StepNode | None, reference: Reference, outputs: Mapping[str, Any]) -> bool:
+        """True when everything that the reference reads is there."""
+        if reference.root == "steps" and reference.path:
+            group = str(reference.path[0])
+            feeding = self.feeding(node, group) if node else self.groups.get(group, ())
+            return bool(feeding) and all(above.id in outputs for above in feeding)
+        return reference.root in ("params", "env", "matrix", "secrets")
+
+    def resolve(self, value: Any, node: StepNode | None, outputs: Mapping[str, Mapping[str, Any]]) -> Any:
+        """The value with every expression evaluated that can be, and ``Pending`` in place of the others.
+
+        Raises ExpressionError.
+        """
+        if not any(True for _ in expressions.walk(value)):
+            return value
+        scope = self.scope(node, outputs)
+
+        def known(reference: Reference) -> bool:
+            return self.is_known(node, reference, outputs)
+
+        return _resolve(value, scope, known)
+
+    def _result(self, node: StepNode | None, group: str, outputs: Mapping[str, Mapping[str, Any]]) -> Any:
+        nodes = self.groups[group]
+        same = self._counterpart(node, nodes) if node else None
+        if same is not None or nodes[0].cell is None:
+            return outputs.get((same or nodes[0]).id, {})
+        return [{"matrix": dict(cell.cell or {}), "outputs": outputs.get(cell.id, {})} for cell in nodes]
+
+    @staticmethod
+    def _counterpart(node: StepNode, nodes: tuple[StepNode, ...]) -> StepNode | None:
+        """Between two matrix steps with the same names, a cell means the cell with its own values."""
+        if node.cell is None:
+            return None
+        for other in nodes:
+            if other.cell is not None and all(
+                name in node.cell and node.cell[name] == value for name, value in other.cell.items()
+            ):
+                return other
+        return None
+
+
+def expand(loaded: LoadedSpec, params: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Expanded, list[Problem]]:
+    """The steps of a spec for these parameter values. Problems: a matrix that is no list, is too large, or not known yet."""
+    nodes: dict[str, StepNode] = {}
+    problems: list[Problem] = []
+    for group, step in loaded.spec.steps.items():
+        options = loaded.spec.options(step)
+        try:
+            cells = list(_cells(step, params, env))
+        except (ExpressionError, ValueError) as error:
+            path: Path = ("steps", group, "matrix")
+            message = f"the matrix of step {group!r} is not usable: {error}"
+            problems.append(Problem("bad-matrix", message, loaded.document.place(path), pointer(path)))
+            cells = []
+        if step.matrix is None:
+            nodes[group] = StepNode(group, group, None, step, options)
+            continue
+        for cell in cells:
+            name = f"{group}[{','.join(_label(value) for value in cell.values())}]"
+            if name in nodes:
+                name = f"{name}#{sum(other.group == group for other in nodes.values())}"
+            nodes[name] = StepNode(name, group, cell, step, options)
+    return Expanded(loaded, params, env, nodes), problems
+
+
+def _cells(step: StepSpec, params: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Every combination of the matrix's values, the last name varying fastest."""
+    if step.matrix is None:
+        return
+    scope = {"params": params, "env": env, "matrix": {}, "steps": {}, "secrets": {}, "run": {}}
+    axes: dict[str, list[Any]] = {}
+    for name, values in step.matrix.items():
+        values = expressions.render(values, scope)
+        if not isinstance(values, list) or not values:
+            raise ValueError(f'"{name}" must be a list of values')
+        axes[name] = values
+    count = 1
+    for values in axes.values():
+        count *= len(values)
+    if count > MAX_CELLS:
+        raise ValueError(f"it has {count} cells, more than {MAX_CELLS}")
+    for combination in itertools.product(*axes.values()):
+        yield dict(zip(axes, combination, strict=True))
+
+
+def _label(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    kept = "".join(char if char.isalnum() or char in "._-" else "_" for char in text)
+    return kept[:40]
+
+
+def _resolve(value: Any, scope: Mapping[str, Any], known: Callable[[Reference], bool]) -> Any:
+    if isinstance(value, dict):
+        return {key: _resolve(item, scope, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, scope, known) for item in value]
+    if not isinstance(value, str) or not expressions.has_expression(value):
+        return value
+    template = expressions.parse(value)
+    if all(known(reference) for reference in template.references):
+        return expressions.evaluate(template, scope)
+    return Pending(value, template.references)
+
+
+def is_settled(value: Any) -> bool:
+    """True when nothing in the value is ``Pending``."""
+    if isinstance(value, dict):
+        return all(map(is_settled, value.values()))
+    if isinstance(value, list):
+        return all(map(is_settled, value))
+    return not isinstance(value, Pending)
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON: a ``Pending`` as the text of its expression, a secret by its name."""
+    match value:
+        case Pending():
+            return value.text
+        case Secret():
+            return {"$secret": value.name}
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
+        case list():
+            return [plain(item) for item in value]
+    return value

@@ -1,0 +1,252 @@
+"""The inside of ``${{ … }}`` that is more than a plain reference → a checked ``Formula``, and its value.
+
+In: source text. Out: Jinja2's syntax tree, held to an allow-list of nodes, and evaluated by a bounded evaluator of our
+own: Jinja2 never compiles or runs anything. Imported only when a spec holds such an expression.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.parser import Parser
+
+from e2i.spec import operators, suggest
+from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
+from e2i.spec.references import Reference, root
+from e2i.spec.scalars import INT_MAX, INT_MIN, character, forbidden, shorten
+from e2i.spec.values import Budget, ExpressionError, MissingError
+
+MAX_NODES = 500
+"""Of an expression's syntax tree."""
+MAX_NESTING = 50
+"""Of an expression's syntax tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A checked expression and the references in it, in the order they are written."""
+
+    source: str
+    node: nodes.Expr
+    references: tuple[Reference, ...]
+
+    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+        """Its value. Raises ExpressionError, also for a result that is too big."""
+        budget = Budget()
+        value = _Evaluator(scope, budget).value(self.node)
+        budget.value(value, opaque=True)
+        return value
+
+
+def parse(source: str) -> Formula:
+    """The formula that a text stands for. Raises ExpressionError."""
+    try:
+        parser = Parser(Environment(), source, state="variable")
+        node = parser.parse_expression()
+        if not parser.stream.eos:
+            raise ExpressionError(
+                f'"{shorten(str(parser.stream.current.value))}" is not expected here', hint=_OPERATORS_HINT
+            )
+    except TemplateSyntaxError as error:
+        raise ExpressionError(f"the expression cannot be read: {shorten(error.message or '', 200)}") from error
+    except RecursionError as error:
+        raise ExpressionError("the expression is nested too deeply") from error
+    checker = _Checker(source)
+    checker.check(node)
+    return Formula(source, node, tuple(dict.fromkeys(checker.references)))
+
+
+def _reference(node: nodes.Node, source: str = "") -> Reference | None:
+    """The reference that a chain of names and constant indices is, or None."""
+    path: list[str | int] = []
+    while not isinstance(node, nodes.Name):
+        match node:
+            case nodes.Getattr():
+                path.append(node.attr)
+            case nodes.Getitem(arg=nodes.Const(value=str() | int() as key)) if not isinstance(key, bool):
+                path.append(key)
+            case _:
+                return None
+        node = node.node
+    return Reference(root(node.name, source), tuple(reversed(path)))
+
+
+class _Checker:
+    """One walk over a syntax tree: refuses what is not allowed, collects the references."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.references: list[Reference] = []
+        self.seen = 0
+
+    def check(self, node: nodes.Node, depth: int = 1, *, may_be_missing: bool = False) -> None:
+        self.seen += 1
+        if self.seen > MAX_NODES:
+            raise ExpressionError(f"the expression has more than {MAX_NODES} parts", hint="compute it in a step")
+        if depth > MAX_NESTING:
+            raise ExpressionError(f"the expression is nested more than {MAX_NESTING} levels deep")
+        match node:
+            case nodes.Const():
+                self.constant(node.value)
+                return
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                reference = _reference(node, self.source)
+                if reference is not None:
+                    reference.check(alone=False)
+                    self.references.append(replace(reference, optional=may_be_missing))
+                    return
+            case nodes.Dict():
+                for pair in node.items:
+                    if not (isinstance(pair.key, nodes.Const) and isinstance(pair.key.value, str)):
+                        raise ExpressionError("the keys of a mapping are quoted text")
+            case nodes.Filter():
+                self.call(node, "filter", list(FILTERS))
+            case nodes.Test():
+                self.call(node, "test", list(TESTS))
+            case nodes.CondExpr(expr2=None):
+                raise ExpressionError('"if" needs an "else" in an expression')
+        if type(node) not in _ALLOWED:
+            raise self.refused(node)
+        asks = isinstance(node, nodes.Filter | nodes.Test) and node.name in ASK_WHETHER_THERE
+        for index, child in enumerate(node.iter_child_nodes()):
+            self.check(child, depth + 1, may_be_missing=asks and index == 0)
+
+    def constant(self, value: Any) -> None:
+        if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+            raise ExpressionError("the integer does not fit in 64 bits")
+        if isinstance(value, float) and abs(value) == float("inf"):
+            raise ExpressionError("the number is too large for a float")
+        if isinstance(value, str) and (offset := forbidden(value)) is not None:
+            raise ExpressionError(f"{character(value[offset])} is not allowed in text")
+
+    def call(self, node: nodes.Filter | nodes.Test, what: str, known: list[str]) -> None:
+        if node.name not in known:
+            raise ExpressionError(
+                f'unknown {what} "{shorten(node.name)}"',
+                offset=max(0, self.source.find(node.name)),
+                hint=suggest.hint(node.name, known) or f"the {what}s are {', '.join(known)}",
+            )
+        if node.dyn_args is not None or node.dyn_kwargs is not None:
+            raise ExpressionError('"*" and "**" are not supported in arguments')
+        if isinstance(node, nodes.Test):
+            if node.args or node.kwargs:
+                raise ExpressionError(f'the test "{node.name}" takes no arguments')
+            return
+        try:
+            named = {str(keyword.key): None for keyword in node.kwargs}
+            inspect.signature(FILTERS[node.name]).bind(None, None, *node.args, **named)
+        except TypeError as error:
+            raise ExpressionError(f'the filter "{node.name}" does not take these arguments: {error}') from error
+
+    def refused(self, node: nodes.Node) -> ExpressionError:
+        if isinstance(node, nodes.Call):
+            return ExpressionError(
+                "functions and methods cannot be called", hint='filters are used with "|": value | length'
+            )
+        if isinstance(node, nodes.Slice):
+            return ExpressionError("slices are not supported", hint="use one index, or the filters first and last")
+        return ExpressionError(f"{type(node).__name__} is not supported in an expression")
+
+
+class _Evaluator:
+    """One evaluation. Its recursion is bounded by the tree's nesting, its work by the budget."""
+
+    def __init__(self, scope: Mapping[str, Any], budget: Budget) -> None:
+        self.scope = scope
+        self.budget = budget
+
+    def value(self, node: nodes.Node) -> Any:
+        self.budget.spend(1)
+        match node:
+            case nodes.Const():
+                return node.value
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                return self.looked_up(node)
+            case nodes.List() | nodes.Tuple():
+                return [self.value(item) for item in node.items]
+            case nodes.Dict():
+                return {
+                    pair.key.value: self.value(pair.value) for pair in node.items if isinstance(pair.key, nodes.Const)
+                }
+            case nodes.And():
+                left = self.value(node.left)
+                return self.value(node.right) if operators.truth(left) else left
+            case nodes.Or():
+                left = self.value(node.left)
+                return left if operators.truth(left) else self.value(node.right)
+            case nodes.Not():
+                return not operators.truth(self.value(node.node))
+            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
+                return self.value(node.expr1 if operators.truth(self.value(node.test)) else otherwise)
+            case nodes.Compare():
+                return self.compared(node)
+            case nodes.Neg():
+                return operators.negative(self.value(node.node))
+            case nodes.Pos():
+                return operators.positive(self.value(node.node))
+            case nodes.Concat():
+                return operators.concatenate([self.value(part) for part in node.nodes], self.budget)
+            case nodes.BinExpr() if type(node) in _BINARY:
+                return _BINARY[type(node)](self.value(node.left), self.value(node.right), self.budget)
+            case nodes.Filter(node=nodes.Expr() as operand):
+                value = self.perhaps(operand) if node.name in ASK_WHETHER_THERE else self.value(operand)
+                named = {str(keyword.key): self.value(keyword.value) for keyword in node.kwargs}
+                return FILTERS[node.name](self.budget, value, *map(self.value, node.args), **named)
+            case nodes.Test():
+                return TESTS[node.name](
+                    self.perhaps(node.node) if node.name in ASK_WHETHER_THERE else self.value(node.node)
+                )
+        raise AssertionError(f"{type(node).__name__} passed the check")
+
+    def perhaps(self, node: nodes.Node) -> Any:
+        try:
+            return self.value(node)
+        except MissingError:
+            return NOTHING
+
+    def looked_up(self, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Any:
+        reference = _reference(node)
+        if reference is not None:
+            return reference.look_up(self.scope)
+        assert not isinstance(node, nodes.Name)
+        key = node.attr if isinstance(node, nodes.Getattr) else self.value(node.arg)
+        return operators.look_up(self.value(node.node), key)
+
+    def compared(self, node: nodes.Compare) -> bool:
+        left = self.value(node.expr)
+        for operand in node.ops:
+            right = self.value(operand.expr)
+            match operand.op:
+                case "in":
+                    holds = operators.contains(right, left, self.budget)
+                case "notin":
+                    holds = not operators.contains(right, left, self.budget)
+                case op:
+                    holds = operators.compare(_COMPARISONS[op], left, right, self.budget)
+            if not holds:
+                return False
+            left = right
+        return True
+
+
+_OPERATORS_HINT = "an expression is one value: names, text in quotes, numbers, operators and filters"
+_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">="}
+_BINARY: dict[type[nodes.Expr], operators.Binary] = {
+    nodes.Add: operators.add,
+    nodes.Sub: operators.arithmetic("-", operator.sub),
+    nodes.Mul: operators.multiply,
+    nodes.Div: operators.arithmetic("/", operator.truediv),
+    nodes.FloorDiv: operators.arithmetic("//", operator.floordiv),
+    nodes.Mod: operators.arithmetic("%", operator.mod),
+    nodes.Pow: operators.power,
+}
+_ALLOWED: set[type[nodes.Node]] = _BINARY.keys() | {
+    *(nodes.Name, nodes.Getattr, nodes.Getitem, nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair),
+    *(nodes.And, nodes.Or, nodes.Not, nodes.Compare, nodes.Operand, nodes.CondExpr, nodes.Concat),
+    *(nodes.Neg, nodes.Pos, nodes.Filter, nodes.Test, nodes.Keyword),
+}

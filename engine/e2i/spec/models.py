@@ -1,0 +1,134 @@
+"""What a user may write, in shape: plain data goes in, ``PipelineSpec`` comes out, or pydantic's errors with true paths.
+
+``with:`` stays raw: only ``e2i.check`` knows the action that it is for.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from e2i.spec import durations
+
+
+def _duration(text: str) -> str:
+    durations.parse(text)
+    return text
+
+
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+PipelineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Duration = Annotated[
+    str,
+    AfterValidator(_duration),
+    Field(json_schema_extra={"pattern": r"^(\d+(\.\d+)?(d|h|m|s|ms))+$", "examples": ["30s", "10m", "1h30m"]}),
+]
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+class Shape(BaseModel):
+    """Base of everything in a spec: frozen, and a key that is not known is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, populate_by_name=True)
+
+
+class ParamSpec(Shape):
+    """A parameter of the pipeline, given by ``-p NAME=VALUE`` or else its default. Without a default it is required."""
+
+    type: Annotated[
+        Literal["string", "integer", "number", "boolean", "list", "mapping", "date", "path"],
+        Field(description="The type that a value must have."),
+    ]
+    default: Annotated[Any, Field(description="The value when none is given.")] = None
+    choices: Annotated[tuple[Any, ...] | None, Field(min_length=1, description="The only values allowed.")] = None
+    min: Annotated[float | None, Field(description="Least value, or least length of a string or list.")] = None
+    max: Annotated[float | None, Field(description="Greatest value, or greatest length of a string or list.")] = None
+    pattern: Annotated[str | None, Field(max_length=200, description="Regular expression for the whole string.")] = None
+    description: Annotated[Text, Field(description="For people.")] = ""
+
+    @property
+    def required(self) -> bool:
+        return "default" not in self.model_fields_set
+
+
+class RetrySpec(Shape):
+    """When a tool is out, or an attempt is lost: how often to try, and how long to wait in between."""
+
+    attempts: Annotated[int, Field(ge=1, le=100, description="Attempts in all.")] = 1
+    backoff: Annotated[Literal["exponential", "linear", "constant"], Field(description="How the wait grows.")] = (
+        "exponential"
+    )
+    initial: Annotated[Duration, Field(description="The first wait.")] = "1s"
+    max: Annotated[Duration, Field(description="The longest wait.")] = "30s"
+
+
+class ResourcesSpec(Shape):
+    """What a step needs of the machine."""
+
+    threads: Annotated[int | None, Field(ge=1, le=1024, description="Cores that numeric libraries may use.")] = None
+
+
+class StepOptions(Shape):
+    """Everything about how a step is carried out; ``defaults:`` holds the same keys for every step."""
+
+    retry: Annotated[RetrySpec, Field(description="Attempts and waits.")] = RetrySpec()
+    timeout: Annotated[Duration | None, Field(description="How long one attempt may take.")] = None
+    on_error: Annotated[Literal["fail", "continue"], Field(description="What a failure means for the run.")] = "fail"
+    on_unavailable: Annotated[
+        Literal["fail", "skip", "defer"], Field(description="What to do when the step's tool is out.")
+    ] = "fail"
+    cache: Annotated[bool, Field(description="false: always carried out, never reused.")] = True
+    resources: Annotated[ResourcesSpec, Field(description="What the step needs of the machine.")] = ResourcesSpec()
+
+
+class StepSpec(StepOptions):
+    """One step: the action it ``uses``, with which parameters, and how it is carried out."""
+
+    uses: Annotated[str, Field(max_length=200, description="The action, as tool.action.")]
+    with_: Annotated[dict[str, Any], Field(alias="with", description="The action's parameters.")] = Field(
+        default_factory=dict
+    )
+    needs: Annotated[tuple[str, ...], Field(description="Steps to come first, without data from them.")] = ()
+    when: Annotated[bool | str, Field(description="The step is skipped when this is false.")] = True
+    matrix: Annotated[
+        dict[Identifier, list[Any] | str] | None,
+        Field(min_length=1, description="Names with lists of values: the step is repeated for every combination."),
+    ] = None
+    tags: Annotated[tuple[Identifier, ...], Field(description="Labels for --select tag:NAME.")] = ()
+    agent: Annotated[Identifier | None, Field(description="The agent role this step acts for.")] = None
+    description: Annotated[Text, Field(description="For people.")] = ""
+
+
+class PipelineSpec(Shape):
+    """A pipeline, version 1 of the language."""
+
+    version: Annotated[Literal[1], Field(description="Version of the language.")]
+    name: Annotated[PipelineName, Field(description="The pipeline's name; its history goes by it.")]
+    description: Annotated[Text, Field(description="For people.")] = ""
+    params: Annotated[dict[Identifier, ParamSpec], Field(description="Parameters of the pipeline.")] = Field(
+        default_factory=dict
+    )
+    defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = StepOptions()
+    steps: Annotated[dict[Identifier, StepSpec], Field(min_length=1, description="The steps, by id.")]
+    outputs: Annotated[dict[Identifier, Any], Field(description="What a run gives back, by name.")] = Field(
+        default_factory=dict
+    )
+
+    def options(self, step: StepSpec) -> StepOptions:
+        """The step's options with the pipeline's defaults under them; nested mappings are merged key by key."""
+        if not self.defaults.model_fields_set:
+            return step
+        return StepOptions.model_construct(
+            **{name: _over(getattr(self.defaults, name), getattr(step, name), name in step.model_fields_set)
+               for name in StepOptions.model_fields}
+        )  # fmt: skip
+
+
+def _over(base: Any, value: Any, is_set: bool) -> Any:
+    if not is_set:
+        return base
+    if isinstance(base, BaseModel) and isinstance(value, BaseModel):
+        return base.model_copy(update={name: getattr(value, name) for name in value.model_fields_set})
+    return value

@@ -1,0 +1,66 @@
+"""What is wrong with a text and where: the one type that every check returns and every command prints.
+
+In: facts about a fault. Out: ``Problem``, sortable by place, JSON-able.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a file: ``line`` and ``column`` count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault: what (``code``, ``message``), where (``place``, JSON pointer ``path``), what to do (``hint``, ``fixes``).
+
+    ``fixes`` are RFC 6902 operations; they are present only when the mend is certain.
+    """
+
+    code: str
+    message: str
+    place: Place
+    path: str
+    hint: str | None = None
+    severity: Severity = "error"
+    fixes: tuple[dict[str, Any], ...] = field(default=())
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{self.place}: {self.message} [{self.code}]{hint}"
+
+    @property
+    def sort_key(self) -> tuple[str, int, int, str, str]:
+        return (self.place.file, self.place.line, self.place.column, self.code, self.message)
+
+    def to_json(self) -> dict[str, Any]:
+        """The PROBLEM document of the contract."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "file": self.place.file,
+            "line": self.place.line,
+            "column": self.place.column,
+            "path": self.path,
+            "hint": self.hint,
+            "fixes": list(self.fixes),
+        }
+
+
+def pointer(path: tuple[str | int, ...]) -> str:
+    """A path of keys as a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)

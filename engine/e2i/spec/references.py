@@ -1,0 +1,72 @@
+"""A name in an expression, such as ``steps.load.table`` or ``matrix.fold`` → where it leads.
+
+In: the name's parts, and later the scope. Out: ``Reference``, and the value it leads to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from e2i.spec import operators, suggest
+from e2i.spec.scalars import shorten
+from e2i.spec.values import ExpressionError, MissingError, Secret, written
+
+ROOTS = ("params", "steps", "matrix", "env", "secrets", "run")
+"""The names in scope."""
+
+_NAMED_ONE_BY_ONE = ("steps", "env", "secrets")
+"""Roots that are never used whole: which step, variable or secret is meant must be known before anything runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """``root`` and the keys and indices below it. ``optional``: it stands under ``default`` or ``is defined``."""
+
+    root: str
+    path: tuple[str | int, ...] = ()
+    optional: bool = False
+
+    @property
+    def parts(self) -> tuple[str | int, ...]:
+        """``("steps", "load", "table")``."""
+        return (self.root, *self.path)
+
+    def __str__(self) -> str:
+        return written(self.parts)
+
+    def check(self, *, alone: bool) -> None:
+        """Raises ExpressionError if an expression may not hold this reference; ``alone``: it is a value of its own."""
+        if self.root in _NAMED_ONE_BY_ONE and not (self.path and isinstance(self.path[0], str)):
+            hint = f"name one of them: {self.root}.NAME"
+            raise ExpressionError(f'"{self.root}" cannot be used as a whole', hint=hint)
+        if self.root == "secrets" and not (alone and len(self.path) == 1):
+            raise ExpressionError(
+                "a secret must be a value of its own, not a part of text or of a computation",
+                hint='write only "${{ secrets.NAME }}"',
+            )
+
+    def look_up(self, scope: Mapping[str, Any]) -> Any:
+        """The value. Only keys of mappings and indices of lists are followed, never attributes of objects.
+
+        A secret is a ``Secret``, whatever the scope holds. Raises MissingError, naming what was found and what was not.
+        """
+        if self.root == "secrets":
+            return Secret(str(self.path[0]))
+        if self.root not in scope:
+            raise MissingError(f'"{self.root}" cannot be used here')
+        value = scope[self.root]
+        for index, key in enumerate(self.path):
+            value = operators.look_up(value, key, self.parts[: index + 1])
+        return value
+
+
+def root(name: str, source: str = "") -> str:
+    """The name, if it is one of those in scope. Raises ExpressionError."""
+    if name in ROOTS:
+        return name
+    found = re.search(rf"\b{re.escape(name)}\b", source)
+    offset = found.start() if found else 0
+    raise ExpressionError(f'unknown name "{shorten(name)}"', offset=offset, hint=suggest.hint(name, ROOTS))

@@ -1,0 +1,88 @@
+"""A mistyped name and the names that exist → the ones that were probably meant.
+
+In: a name and candidates. Out: the nearest by edit distance, or a hint for a message.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+_LONGEST = 200
+"""Names beyond this are not typing errors; comparing them would only cost time."""
+
+
+def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]:
+    """Up to ``n`` candidates within a few typing errors of ``name``: nearest first, then in alphabetical order.
+
+    One error is an inserted, missing, wrong or swapped character; upper and lower case count as equal. A third of
+    the name's characters may be wrong.
+    """
+    if not name or len(name) > _LONGEST:
+        return ()
+    folded = name.casefold()
+    letters = Counter(folded)
+    allowed = max(1, len(folded) // 3)
+    near = []
+    for candidate in set(candidates):
+        other = candidate.casefold()
+        if abs(len(other) - len(folded)) <= allowed and (least := _letters_apart(letters, other)) <= allowed:
+            near.append((least, candidate))
+    found: list[tuple[int, str]] = []
+    # By the lower bound first: once n are found, what cannot be nearer is not compared.
+    for least, candidate in sorted(near):
+        limit = found[n - 1][0] if len(found) >= n else allowed
+        if least > limit:
+            break
+        distance = _distance(*_differing(folded, candidate.casefold()), limit)
+        if distance <= limit:
+            found = sorted([*found, (distance, candidate)])
+    return tuple(candidate for _, candidate in found[:n])
+
+
+def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:
+    """What to say after ``unknown NAME``: the nearest name, or all of them when they are few, or None.
+
+    >>> hint("convertd", ["converted", "calls"])
+    'did you mean "converted"?'
+    """
+    known = sorted(set(candidates))
+    if near := nearest(name, known):
+        return f'did you mean "{near[0]}"?'
+    if 0 < len(known) <= most:
+        return "choose from: " + ", ".join(known)
+    return None
+
+
+def _letters_apart(letters: Counter[str], other: str) -> int:
+    """A lower bound of the distance that is cheap to know: how many letters one has and the other lacks."""
+    theirs = Counter(other)
+    return max((letters - theirs).total(), (theirs - letters).total())
+
+
+def _differing(a: str, b: str) -> tuple[str, str]:
+    """Both texts without what they start and end with alike; their distance is the same."""
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    end = 0
+    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
+        end += 1
+    return a[start : len(a) - end], b[start : len(b) - end]
+
+
+def _distance(a: str, b: str, limit: int) -> int:
+    """Optimal string alignment distance of ``a`` and ``b``, or ``limit + 1`` as soon as it must exceed ``limit``."""
+    before: list[int] = []
+    above = list(range(len(b) + 1))
+    for i, char in enumerate(a, 1):
+        row = [i]
+        for j, other in enumerate(b, 1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (char != other))
+            if i > 1 and j > 1 and char == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        if min(row) > limit:
+            return limit + 1
+        before, above = above, row
+    return above[-1]

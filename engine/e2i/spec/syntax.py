@@ -1,0 +1,129 @@
+"""What PyYAML says of a syntax error → what a person can act on.
+
+In: a ``YAMLError`` and the text. Out: one ``Problem`` with line, column and, where the mistake is a known one, a hint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import yaml
+
+from e2i.spec.problems import Place, Problem
+
+QUOTE_EXPRESSION = 'quote an expression that holds ": ", " #" or braces, or stands inside { } or [ ]: "${{ … }}"'
+
+
+def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
+    """The problem behind an error of PyYAML's scanner or parser."""
+    said = getattr(error, "problem", None) or " ".join(str(error).split())
+    context = getattr(error, "context", None) or ""
+    opened = getattr(error, "context_mark", None)
+    mark = getattr(error, "problem_mark", None) or opened
+    if mark is None:
+        return Problem("yaml-syntax", f"this is not YAML: {said}", Place(file, 1, 1), "")
+    line = next(iter(text.splitlines()[mark.line : mark.line + 1]), "")
+    char = line[mark.column : mark.column + 1]
+    if char == "\t" or "tab character" in said:
+        place = Place(file, mark.line + 1, mark.column + 1)
+        return Problem("tab", "a tab cannot indent a line", place, "", "use spaces")
+    mistake = next((known for known in _MISTAKES if known.explains(said, context)), None)
+    if mistake is None:
+        mistake = _Mistake(said, f"this is not YAML: {context + ', ' if context else ''}{said}")
+    if mistake.where_opened and opened is not None:
+        mark = opened
+    hint = QUOTE_EXPRESSION if "${{" in line else mistake.hint
+    message = mistake.message.replace("CHAR", char).replace("LINE", str(opened.line + 1) if opened else "?")
+    return Problem("yaml-syntax", message, Place(file, mark.line + 1, mark.column + 1), "", hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mistake:
+    """A mistake that PyYAML reports: part of its words (``|`` between libyaml's and the Python parser's), and ours."""
+
+    said: str
+    message: str
+    hint: str | None = None
+    context: str = ""
+    where_opened: bool = False
+    """The mistake is where the construct was opened, not where the text gave out."""
+
+    def explains(self, said: str, context: str) -> bool:
+        return self.context in context and any(part in said for part in self.said.split("|"))
+
+
+_MISTAKES = (
+    _Mistake(
+        "mapping values are not allowed",
+        'a ":" is not allowed here',
+        'quote text that holds ": ", or check the indentation of this line against the one above',
+    ),
+    _Mistake(
+        "sequence entries are not allowed",
+        'a list item ("- ") cannot start here',
+        "put it on a line of its own, below its key",
+    ),
+    _Mistake(
+        "expected '-'|expected <block end>",
+        'this does not continue the list around it, where a "- " was expected',
+        "indent the items of a list alike",
+        context="collection",
+    ),
+    _Mistake(
+        "expected key|expected <block end>",
+        "this does not continue the mapping around it",
+        "indent a key like the keys beside it; text after a closing quote belongs inside the quotes",
+    ),
+    _Mistake("could not find expected ':'", 'a key without ":"', 'write "key: value"', where_opened=True),
+    _Mistake(
+        "unexpected end of stream",
+        "the quote that opens here is never closed",
+        context="quoted scalar",
+        where_opened=True,
+    ),
+    _Mistake(
+        "',' or '}'",
+        'expected "," or "}" here, for the "{" of line LINE',
+        'inside { } quote text that holds { } [ ] , or ": "',
+    ),
+    _Mistake(
+        "',' or ']'",
+        'expected "," or "]" here, for the "[" of line LINE',
+        'inside [ ] quote text that holds { } [ ] , or ": "',
+    ),
+    _Mistake("cannot start any token", 'a value cannot start with "CHAR"', "quote it"),
+    _Mistake(
+        "alphabetic or numeric character",
+        '"*" starts an alias',
+        'quote text that starts with "*"',
+        context="alias",
+        where_opened=True,
+    ),
+    _Mistake(
+        "alphabetic or numeric character",
+        '"&" starts an anchor',
+        'quote text that starts with "&"',
+        context="anchor",
+        where_opened=True,
+    ),
+    _Mistake(
+        "unknown escape character",
+        "an unknown escape in double quotes",
+        'write "\\\\" for a backslash, or use single quotes',
+    ),
+    _Mistake("invalid Unicode character escape", "an escape in double quotes that stands for no character"),
+    _Mistake("undefined tag handle", "tags are not supported", 'remove the tag, or quote text that starts with "!"'),
+    _Mistake(
+        "expected <document start>|expected '<document start>'",
+        "this line is indented less than the first one, or follows a value that was complete",
+        "start every top-level key in the first column",
+    ),
+    _Mistake("incompatible YAML document", "this version of YAML is not read here", "remove the %YAML line"),
+    _Mistake(
+        "expected comment or line break|expected chomping",
+        'text cannot follow "|" or ">"',
+        "put it on the next line, indented",
+        context="block scalar",
+    ),
+    _Mistake("node content", "a value is missing here"),
+)

@@ -1,0 +1,197 @@
+"""What a value inside an expression may be: how it becomes text, and how much of it there may be.
+
+In: plain data (None, bool, int, float, str, list, mapping). Out: text, or ``ExpressionError`` for what is too big, too
+deep or of the wrong kind.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from e2i.spec import suggest
+from e2i.spec.scalars import INT_MAX, INT_MIN
+
+MAX_CHARACTERS = 1_000_000
+"""Of text that an expression may make."""
+MAX_ITEMS = 100_000
+"""Of values, nested ones counted, that an expression may make."""
+MAX_DEPTH = 64
+"""Of nesting in a value that an expression works on."""
+MAX_WORK = 500_000
+"""Steps that evaluating one expression may take: one for each item looked at and for each 16 characters."""
+
+
+class ExpressionError(ValueError):
+    """An expression cannot be read or evaluated. ``offset`` is where, in characters from the start of the text."""
+
+    def __init__(self, message: str, *, offset: int = 0, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self._hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it."""
+        return self._hint
+
+    def moved(self, by: int) -> ExpressionError:
+        """This error, seen from a text in which the expression starts ``by`` characters later."""
+        self.offset += by
+        return self
+
+
+class MissingError(ExpressionError):
+    """A name leads to nothing; ``default`` and ``is defined`` catch it. ``known`` are the names that are there."""
+
+    def __init__(self, message: str, key: str = "", known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.key = key
+        self.known = known
+
+    @property
+    def hint(self) -> str | None:
+        # Made when it is asked for: comparing with 10,000 step ids takes a while, and a caught error needs no hint.
+        return suggest.hint(self.key, self.known)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Stands for a secret until the step that uses it asks for the value; shows itself as ``***`` everywhere."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+
+class Budget:
+    """What evaluating one expression may still cost. Everything is charged for before it is done."""
+
+    def __init__(self, work: int = MAX_WORK) -> None:
+        self.work = work
+
+    def spend(self, steps: int) -> None:
+        self.work -= steps
+        if self.work < 0:
+            raise ExpressionError("the expression takes too much work", hint="compute it in a step")
+
+    def text(self, characters: int) -> None:
+        """Charges for text of that length."""
+        if characters > MAX_CHARACTERS:
+            raise ExpressionError(f"the expression makes more than {MAX_CHARACTERS:,} characters of text")
+        self.spend(1 + characters // 16)
+
+    def items(self, count: int) -> None:
+        """Charges for a list or mapping of that many items."""
+        if count > MAX_ITEMS:
+            raise _too_many()
+        self.spend(1 + count)
+
+    def value(self, value: Any, *, opaque: bool = False) -> None:
+        """Charges for a whole value, and for its shared parts as often as they stand in it.
+
+        Anything but plain data is refused unless ``opaque``, which is for values that are only passed on.
+        """
+        characters = items = 0
+        level: list[Any] = [value]
+        for _ in range(MAX_DEPTH + 1):
+            items += len(level)
+            below: list[Any] = []
+            for item in level:
+                if isinstance(item, str):
+                    characters += len(item)
+                elif isinstance(item, Mapping | list | tuple):
+                    if items + len(below) + len(item) > MAX_ITEMS:
+                        raise _too_many()
+                    if isinstance(item, Mapping):
+                        characters += sum(len(key) for key in item if isinstance(key, str))
+                        item = item.values()
+                    below.extend(item)
+                elif not (opaque or item is None or isinstance(item, bool | int | float)):
+                    raise ExpressionError(f"an expression cannot work on {kind(item)}")
+            if not below:
+                self.spend(items)
+                self.text(characters)
+                return
+            level = below
+        raise ExpressionError(f"the value is nested more than {MAX_DEPTH} levels deep")
+
+
+def as_text(value: Any, budget: Budget) -> str:
+    """A value inside text: as YAML writes it (``true``, ``null``, ``0.5``); lists and mappings as JSON."""
+    match value:
+        case str():
+            budget.text(len(value))
+            return value
+        case None | True | False:
+            return _WORDS[value]
+        case int():
+            # Digits beyond 64 bits can only come from a step's output; str() of very long ones is slow.
+            return str(integer(value))
+        case float():
+            return repr(value) if math.isfinite(value) else _WORDS_OF_FLOATS.get(value, ".nan")
+        case Mapping() | list() | tuple():
+            return as_json(value, budget)
+    raise ExpressionError(f"{kind(value)} cannot stand inside text")
+
+
+def as_json(value: Any, budget: Budget) -> str:
+    """A plain value as JSON on one line."""
+    budget.value(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise ExpressionError(f"the value has no JSON: {error}") from error
+
+
+def integer(value: int) -> int:
+    """The integer, if it fits in 64 bits."""
+    if INT_MIN <= value <= INT_MAX:
+        return value
+    raise ExpressionError("the integer does not fit in 64 bits")
+
+
+def kind(value: Any) -> str:
+    """What a value is, for a message."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "a mapping"
+        case Secret():
+            return "a secret"
+    return f"a {type(value).__name__}"
+
+
+def written(parts: tuple[str | int, ...]) -> str:
+    """A chain of names and indices as an expression writes it: ``steps.load['my-key'][0]``."""
+    if not parts:
+        return "the value"
+    return str(parts[0]) + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" if part.isidentifier() else f"['{part}']"
+        for part in parts[1:]
+    )
+
+
+def _too_many() -> ExpressionError:
+    return ExpressionError(f"the expression makes more than {MAX_ITEMS:,} values")
+
+
+_WORDS = {None: "null", True: "true", False: "false"}
+_WORDS_OF_FLOATS = {math.inf: ".inf", -math.inf: "-.inf"}

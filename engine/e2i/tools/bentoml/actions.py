@@ -1,0 +1,116 @@
+"""The BentoML actions: models in; Bentos, services and their answers out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Model
+from e2i.catalog.context import StepContext
+from e2i.errors import StepError
+from e2i.tools.bentoml import (
+    PackageOutputs,
+    PackageParams,
+    PredictOutputs,
+    PredictParams,
+    ServeOutputs,
+    ServeParams,
+)
+from e2i.tools.bentoml.build import Recipe
+from e2i.tools.bentoml.connector import BentoMLService
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+async def package(params: PackageParams, ctx: StepContext) -> PackageOutputs:
+    """Builds the Bento, or finds the one that was built from the same."""
+    recipe = Recipe(
+        params.name, params.version, dict(params.labels), params.workers, params.timeout, params.concurrency
+    )
+    bento = await ctx.connect(BentoMLService).package_model(params.model, ctx.open(params.model), recipe)
+    return PackageOutputs(bento=bento)
+
+
+async def serve(params: ServeParams, ctx: StepContext) -> ServeOutputs:
+    """Starts the service and waits until it is ready."""
+    bento = params.bento
+    command = await ctx.connect(BentoMLService).command(bento.tag, params.port, supervised=params.keep)
+    service = ctx.serve(
+        command.argv, port=command.port, ready="/readyz", env=command.env, digest=bento.digest, keep=params.keep
+    )
+    return ServeOutputs(service=service)
+
+
+async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
+    """Asks the service; with a model, the answers must be the model's own. Raises StepError when they are not."""
+    import numpy as np
+
+    client, url = ctx.connect(BentoMLService), params.service.url
+    known = await client.metadata(url)
+    features = [feature["name"] for feature in known["features"]]
+    frame = _rows(params, ctx, features)
+    output = np.asarray(await client.predict(url, _plain(frame)), dtype=np.float64)
+    difference = None
+    if params.model is not None:
+        difference = _difference(output, _local(params.model, ctx, frame))
+        if not difference <= params.tolerance:
+            raise StepError(
+                f"the service's predictions differ from the model's by up to {difference:.3g} in {len(frame)} rows",
+                code="prediction-mismatch",
+                hint=f"it serves the model {known['model']}, compared with {params.model.digest}",
+                details={"max_difference": difference, "served": known["model"], "compared": params.model.digest},
+            )
+    return PredictOutputs(predictions=ctx.table(_named(output, known["classes"])), max_difference=difference)
+
+
+def _rows(params: PredictParams, ctx: StepContext, features: list[str]) -> pd.DataFrame:
+    """The rows to send, with the model's features only."""
+    import pandas as pd
+
+    if params.table is not None:
+        return ctx.frame(params.table, features).head(params.rows)
+    frame = pd.DataFrame([dict(row) for row in params.input or ()])
+    absent = [name for name in features if name not in frame.columns]
+    if absent:
+        raise StepError(
+            f"`input` lacks {', '.join(absent)}", code="unknown-column", hint=f"the model takes {', '.join(features)}"
+        )
+    return frame[features]
+
+
+def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows that JSON can hold: every missing value is null."""
+    present = frame.astype(object).where(frame.notna(), None)
+    names = list(present.columns)
+    return [
+        {name: value.item() if hasattr(value, "item") else value for name, value in zip(names, row, strict=True)}
+        for row in present.itertuples(index=False, name=None)
+    ]
+
+
+def _local(model: Model, ctx: StepContext, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+    from e2i.estimators import scoring
+
+    try:
+        return scoring.load(ctx.open(model)).predict(frame)
+    except scoring.ScoringError as error:
+        raise StepError(str(error), code="bad-features") from error
+
+
+def _difference(served: np.ndarray[Any, Any], local: np.ndarray[Any, Any]) -> float:
+    import numpy as np
+
+    if served.shape != local.shape:
+        return float("inf")
+    return float(np.max(np.abs(served - local), initial=0.0))
+
+
+def _named(output: np.ndarray[Any, Any], classes: list[Any] | None) -> pd.DataFrame:
+    import pandas as pd
+
+    if output.ndim == 1:
+        return pd.DataFrame({"prediction": output})
+    return pd.DataFrame(
+        {f"prediction_{label}": output[:, i] for i, label in enumerate(classes or range(output.shape[1]))}
+    )

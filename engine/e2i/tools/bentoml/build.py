@@ -1,0 +1,168 @@
+"""A fitted model and how to serve it go in; the one Bento of that content comes out, built if it is not there yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Bento, Model
+from e2i.errors import StepError, ToolUnavailable
+from e2i.resilience.lock import exclusive
+
+if TYPE_CHECKING:
+    import bentoml
+
+TEMPLATE = Path(__file__).with_name("template.py")
+REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a model is to be served."""
+
+    name: str
+    version: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
+    timeout: int = 30
+    concurrency: int = 32
+
+
+def open_store(home: Path) -> None:
+    """Makes ``home`` BentoML's home in this process. BentoML reads it once: a process has one."""
+    wanted, known = str(home.resolve()), os.environ.get("BENTOML_HOME", "")
+    if "bentoml" in sys.modules and str(Path(known).resolve()) != wanted:
+        raise ToolUnavailable(
+            "bentoml",
+            "BentoML is already in use in this process with another home",
+            code="bentoml-home",
+            hint=f"set BENTOML_HOME={wanted} before bentoml is imported",
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["BENTOML_HOME"] = wanted
+
+
+def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bento:
+    """The Bento of that model and recipe. Raises StepError when its version is taken by other content.
+
+    A Bento is complete once its mark is written; what a crash left without one is built again.
+    """
+    open_store(home)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    digest = _digest(model, recipe, manifest)
+    tag = f"{recipe.name}:{recipe.version or digest[7:23]}"
+    mark = home / "complete" / f"{tag.replace(':', '@')}.json"
+    with exclusive(home / "lock"):
+        if mark.exists():
+            made = json.loads(mark.read_text("utf-8"))["digest"]
+            if made != digest:
+                raise StepError(
+                    f"the Bento {tag} exists with other content",
+                    code="bento-exists",
+                    hint="leave `version` out, or give another",
+                )
+        else:
+            _build(home, tag, digest, model, folder, recipe, manifest)
+            mark.parent.mkdir(exist_ok=True)
+            mark.with_suffix(".new").write_text(json.dumps({"schema_version": 1, "digest": digest}), "utf-8")
+            mark.with_suffix(".new").replace(mark)
+    return Bento(digest=digest, tag=tag, model=model.digest)
+
+
+def find_bento(home: Path, tag: str) -> bentoml.Bento:
+    """The Bento of that tag. Raises StepError when it is not in the store."""
+    open_store(home)
+    import bentoml
+    from bentoml.exceptions import BentoMLException
+
+    try:
+        return bentoml.get(tag)
+    except BentoMLException as error:
+        raise StepError(
+            f"there is no Bento {tag} in the store", code="unknown-bento", hint="run the step that packages it again"
+        ) from error
+
+
+def _build(
+    home: Path, tag: str, digest: str, model: Model, folder: Path, recipe: Recipe, manifest: Mapping[str, Any]
+) -> None:
+    import bentoml
+    from bentoml.exceptions import BentoMLException
+
+    name, _, number = tag.partition(":")
+    try:
+        _drop(home, tag)
+        with bentoml.models.create(tag, labels={"platform": "e2i"}) as stored:
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                target = Path(stored.path_of(str(file.relative_to(folder))))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+        with tempfile.TemporaryDirectory(dir=home) as context:
+            # Importing by name is how BentoML reads a service: each Bento's module has a name of its own.
+            module = f"e2i_service_{digest[7:23]}"
+            shutil.copyfile(TEMPLATE, Path(context) / f"{module}.py")
+            shutil.copyfile(_scoring(), Path(context) / "scoring.py")
+            config = {
+                **asdict(recipe),
+                "version": number,
+                "digest": digest,
+                "model": model.digest,
+                "model_tag": tag,
+            }
+            (Path(context) / "service.json").write_text(json.dumps(config, indent=1, sort_keys=True), "utf-8")
+            bentoml.bentos.build(
+                f"{module}:ModelService",
+                name=name,
+                version=number,
+                labels={**recipe.labels, "platform": "e2i", "model": model.digest[7:23]},
+                build_ctx=context,
+                include=[f"{module}.py", "scoring.py", "service.json"],
+                models=[tag],
+                python={"packages": _requirements(manifest), "lock_packages": False},
+            )
+    except BentoMLException as error:
+        raise StepError(f"BentoML could not build {tag}: {str(error)[:500]}", code="bento-failed") from error
+
+
+def _drop(home: Path, tag: str) -> None:
+    """Takes away what an interrupted build left."""
+    for store in ("bentos", "models"):
+        shutil.rmtree(home / store / tag.replace(":", "/"), ignore_errors=True)
+
+
+def _digest(model: Model, recipe: Recipe, manifest: Mapping[str, Any]) -> str:
+    """``sha256:…`` of everything that goes into the Bento, its version aside."""
+    content = {
+        "model": model.digest,
+        "recipe": {**asdict(recipe), "labels": dict(recipe.labels), "version": None},
+        "requirements": _requirements(manifest),
+        "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in (TEMPLATE, _scoring())],
+        "bentoml": version("bentoml"),
+    }
+    return f"sha256:{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}"
+
+
+def _requirements(manifest: Mapping[str, Any]) -> list[str]:
+    """Exact versions only: whatever else a requirement can say ends up in a container's build."""
+    given = [str(item) for item in manifest["requirements"]]
+    if not all(REQUIREMENT.fullmatch(item) for item in given):
+        raise StepError(f"the model's requirements are not exact versions: {given}", code="bad-model")
+    named = {item.partition("==")[0] for item in given}
+    return sorted(given + [f"{name}=={version(name)}" for name in ("numpy", "pandas") if name not in named])
+
+
+def _scoring() -> Path:
+    spec = find_spec("e2i.estimators.scoring")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin)

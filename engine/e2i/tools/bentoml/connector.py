@@ -1,0 +1,122 @@
+"""``BentoMLService``: what the platform's agents and the actions ask of BentoML, behind the guard.
+
+In: settings, guard, folder. Out: Bentos, the command that serves one, and a service's answers.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from e2i.catalog.artifacts import Bento, Model
+from e2i.errors import Refused, StepError, ToolUnavailable
+from e2i.resilience.guard import Guard
+from e2i.tools.bentoml import BentoMLSettings
+from e2i.tools.bentoml.build import Recipe, ensure_bento, find_bento
+from e2i.tools.bentoml.ports import HOST, claim
+
+LOCAL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to start a service: its arguments, its port, and what its environment needs."""
+
+    argv: tuple[str, ...]
+    port: int
+    env: Mapping[str, str]
+
+
+class BentoMLService:
+    """BentoML's client. Every method may raise ToolUnavailable (down) and StepError (refused)."""
+
+    tool: ClassVar[str] = "bentoml"
+
+    def __init__(self, settings: BentoMLSettings, guard: Guard, home: Path) -> None:
+        self.settings = settings
+        self.guard = guard
+        self.home = home
+
+    async def package_model(self, model: Model, folder: Path, recipe: Recipe) -> Bento:
+        """The Bento of that model and recipe, built if it is not there yet."""
+        return await self.guard.acall(
+            ensure_bento, self.home, model, folder, recipe, deadline=self.settings.build_deadline
+        )
+
+    async def command(self, tag: str, port: int = 0, *, supervised: bool = False) -> Command:
+        """The command that serves a Bento. Raises ToolUnavailable when the port is taken, naming who has it.
+
+        ``supervised``, or more than one worker, takes BentoML's own supervisor, which restarts workers that die.
+        """
+        return await self.guard.acall(_command, self.home, tag, port, supervised, deadline=self.settings.build_deadline)
+
+    async def predict(self, url: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The service's predictions, one for each row of features."""
+        answer = await self._post(url, "/predict", {"input": [dict(row) for row in rows]})
+        output = answer.get("output")
+        if not isinstance(output, list) or len(output) != len(rows):
+            raise StepError(f"{url} did not answer with one prediction for each row", code="bad-answer")
+        return output
+
+    async def metadata(self, url: str) -> dict[str, Any]:
+        """Which model a service has: its digest, features and classes."""
+        return await self._post(url, "/metadata", {})
+
+    async def is_ready(self, url: str) -> bool:
+        """True when the service answers requests."""
+        try:
+            return await self.guard.acall(_ready, _local(url), self.settings.deadline)
+        except ToolUnavailable:
+            return False
+
+    async def _post(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self.guard.acall(_post, _local(url) + path, body, self.settings.deadline)
+
+
+def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
+    from e2i.tools.bentoml import server
+
+    workers = int(find_bento(home, tag).info.services[0].config.get("workers") or 1)
+    port = claim(port)
+    argv: tuple[str, ...]
+    if supervised or workers > 1:
+        argv = (sys.executable, "-m", "bentoml", "serve", tag, "--host", HOST, "--port", str(port))
+    else:
+        argv = (sys.executable, "-P", server.__file__, tag, str(port))
+    return Command(argv, port, {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true"})
+
+
+def _local(url: str) -> str:
+    """Services are on this machine; a spec may write any address where a service belongs."""
+    if not LOCAL.fullmatch(url):
+        raise Refused(f"not a service of this machine: {url[:80]!r}", code="bad-address", hint=f"http://{HOST}:PORT")
+    return url
+
+
+async def _post(url: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    import httpx
+
+    async with httpx.AsyncClient(timeout=seconds, trust_env=False) as client:
+        answer = await client.post(url, json=body)
+    if answer.status_code >= 500:
+        raise ToolUnavailable("bentoml", f"{url} answered {answer.status_code}: {answer.text[:300]}")
+    if answer.status_code >= 400:
+        raise StepError(f"{url} refused the request: {answer.text[:500]}", code="service-refused")
+    try:
+        document = answer.json()
+    except ValueError as error:
+        raise StepError(f"{url} did not answer with JSON", code="bad-answer") from error
+    if not isinstance(document, dict):
+        raise StepError(f"{url} did not answer with a JSON object", code="bad-answer")
+    return document
+
+
+async def _ready(url: str, seconds: float) -> bool:
+    import httpx
+
+    async with httpx.AsyncClient(timeout=seconds, trust_env=False) as client:
+        return (await client.get(f"{url}/readyz")).status_code == 200

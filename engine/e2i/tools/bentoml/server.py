@@ -1,0 +1,39 @@
+"""A Bento's tag and a port go in; BentoML's own application answers there, in this process, until it is told to stop.
+
+Run as ``python -P server.py TAG PORT`` with BENTOML_HOME set. It is what a worker of ``bentoml serve`` does, without
+the supervisor: one process instead of two, ready in two thirds of the time. The engine's guardian ends it; nothing
+restarts it, so services that stay, or that want several workers, are left to ``bentoml serve``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+
+HOST = "127.0.0.1"
+
+
+def main(tag: str, port: int) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    # Uvicorn ends well on a signal and then raises it again: left alone it would skip what has to be cleaned up here.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    home = os.environ["BENTOML_HOME"]
+    with socket.socket() as listener, tempfile.TemporaryDirectory(prefix="metrics-", dir=home) as metrics:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read when bentoml imports prometheus_client
+        import bentoml
+        import uvicorn
+
+        service = bentoml.load(tag)
+        config = uvicorn.Config(
+            service.to_asgi(), log_level="warning", timeout_graceful_shutdown=5, server_header=False
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

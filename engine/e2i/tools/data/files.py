@@ -1,0 +1,163 @@
+"""Tables in files of other programs: a CSV, Parquet or Arrow file goes in, a typed frame comes out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.errors import StepError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = {
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".feather": "feather",
+    ".arrow": "feather",
+}
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def read(
+    path: Path,
+    shown: str,
+    *,
+    kind: str | None,
+    columns: Sequence[str] | None,
+    rows: int | None,
+    types: Mapping[str, str],
+    times: Sequence[str],
+) -> pd.DataFrame:
+    """The file's rows; ``shown`` is its name in messages.
+
+    Raises StepError when there is no such file, its kind is unknown, it cannot be read, it has no row, or a column is
+    absent or holds something else than its type says.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    if not path.is_file():
+        raise StepError(f"there is no file {shown}", code="no-such-file", hint=_neighbours(path))
+    kind = kind or _kind(path, shown)
+    try:
+        present = _header(path, kind)
+        _require(shown, present, [*(columns or ()), *types, *times])
+        wanted = list(columns or present)
+        typed = [name for name in wanted if name in types or name in times]
+        frame = _body(path, kind, wanted, rows, as_text=typed)
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeError,
+        pa.ArrowException,
+        OSError,
+        EOFError,
+    ) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise StepError(f"{shown} cannot be read as {kind}: {reason[0][:300]}", code="unreadable-file") from error
+    if frame.empty:
+        raise StepError(f"{shown} has no rows", code="empty-table")
+    for name in typed:
+        frame[name] = _typed(frame[name], types.get(name, "time"), shown)
+    return frame
+
+
+def _kind(path: Path, shown: str) -> str:
+    name = path.name.lower()
+    kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+    if kind is None:
+        raise StepError(
+            f"the kind of {shown} cannot be told from its suffix",
+            code="unknown-format",
+            hint=f"give `format`, or one of the suffixes {', '.join(SUFFIXES)}",
+        )
+    return kind
+
+
+def _neighbours(path: Path) -> str | None:
+    names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, 1)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+def _header(path: Path, kind: str) -> list[str]:
+    """Names of the columns, as they stand in the file."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    match kind:
+        case "csv":
+            # Read as a row: as a header pandas would rename a second "a" to "a.1" without a word.
+            first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+            return [str(name) for name in first.iloc[0]]
+        case "parquet":
+            return list(pq.read_schema(path).names)
+        case _:
+            with pa.memory_map(str(path)) as source:
+                return list(pa.ipc.open_file(source).schema.names)
+
+
+def _require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
+    twice = sorted({name for name in present if present.count(name) > 1})
+    if twice:
+        raise StepError(f"{shown} has two columns of one name: {', '.join(twice)}", code="duplicate-column")
+    absent = [name for name in wanted if name not in present]
+    if absent:
+        raise StepError(
+            f"{shown} has no column {', '.join(map(repr, absent))}",
+            code="unknown-column",
+            hint=f"its columns: {', '.join(present[:40])}",
+        )
+
+
+def _body(path: Path, kind: str, columns: list[str], rows: int | None, *, as_text: list[str]) -> pd.DataFrame:
+    """The rows, with the columns ``as_text`` read as they are written, so that no type is guessed for them."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    match kind:
+        case "csv":
+            frame = pd.read_csv(path, usecols=columns, nrows=rows, dtype=dict.fromkeys(as_text, str), low_memory=False)
+            return frame[columns]
+        case "parquet":
+            table = pq.read_table(path, columns=columns, partitioning=None)
+        case _:
+            with pa.memory_map(str(path)) as source:
+                table = pa.ipc.open_file(source).read_all().select(columns)
+    result: pd.DataFrame = table.slice(0, rows).to_pandas(ignore_metadata=True)
+    return result
+
+
+def _typed(column: pd.Series[Any], kind: str, shown: str) -> pd.Series[Any]:
+    """The column as that type; missing values stay missing. Raises StepError naming the first misfit."""
+    import pandas as pd
+
+    present = column.notna()
+    match kind:
+        case "string":
+            return column.astype("string")
+        case "time":
+            result: pd.Series[Any] = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+        case "boolean":
+            result = column.astype("string").str.lower().map(BOOLEANS).astype("boolean")
+        case "integer":  # through text, not through floats: identifiers have more than 53 bits
+            text = column.astype("string").str.replace(r"\.0*$", "", regex=True)
+            result = text.where(text.str.fullmatch(r"[+-]?[0-9]{1,18}").fillna(False)).astype("Int64")
+        case _:
+            result = pd.to_numeric(column, errors="coerce").astype("float64")
+    unfit = present & result.isna()
+    if unfit.any():
+        first = int(unfit.to_numpy().argmax())
+        raise StepError(
+            f"{shown}: column {column.name!r} holds no {kind} in {int(unfit.sum())} rows, first in data row "
+            f"{first + 1}: {str(column.iloc[first])[:80]!r}",
+            code="bad-value",
+        )
+    return result

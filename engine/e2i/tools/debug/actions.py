@@ -1,0 +1,27 @@
+"""Carries out the debug actions. In: their parameters. Out: their outputs."""
+
+from __future__ import annotations
+
+import time
+
+from e2i.catalog.context import StepContext
+from e2i.errors import StepError, ToolUnavailable
+from e2i.tools.debug import EchoOutputs, EchoParams, FailOutputs, FailParams, SleepParams
+
+
+def echo(params: EchoParams, ctx: StepContext) -> EchoOutputs:
+    """The value, unchanged."""
+    return EchoOutputs(value=params.value)
+
+
+def sleep(params: SleepParams, ctx: StepContext) -> EchoOutputs:
+    """The value, after a while."""
+    time.sleep(params.seconds)
+    return EchoOutputs(value=params.value)
+
+
+def fail(params: FailParams, ctx: StepContext) -> FailOutputs:
+    """Raises StepError, or ToolUnavailable when asked to."""
+    if params.unavailable:
+        raise ToolUnavailable("debug", params.message)
+    raise StepError(params.message, code="asked-to-fail")

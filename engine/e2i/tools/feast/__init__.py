@@ -1,0 +1,276 @@
+"""What Feast offers to a spec. In: nothing. Out: ``TOOL``, the parameters and outputs of its actions, and its settings.
+
+Terms are Feast's: an *entity* names the key of a thing, a *feature view* is a time-stamped table about an entity, and
+the value of a feature *at a point in time* is the newest one that was known then and is not older than the view's ttl.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.artifacts import FeatureRepo, Table
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)]
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}(:(\*|[^\s:*]+))?$")]
+FeatureType = Literal["int32", "int64", "float32", "float64", "bool", "string", "timestamp"]
+Value = str | int
+
+
+class _Part(BaseModel):
+    """Base of the named parts of parameters and settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class SqliteOnlineStore(_Part):
+    """The embedded online store: one SQLite file per version of the definitions."""
+
+    type: Literal["sqlite"] = "sqlite"
+
+
+class RedisOnlineStore(_Part):
+    """An online store on a Redis server."""
+
+    type: Literal["redis"]
+    host: Annotated[Host, Field(description="Host name or address of the server")]
+    port: Annotated[int, Field(ge=1, le=65535, description="Port")] = 6379
+    db: Annotated[int, Field(ge=0, description="Number of the Redis database")] = 0
+    password: Annotated[SecretStr | None, Field(description="Password, if the server asks for one")] = None
+    ssl: Annotated[bool, Field(description="Whether to speak TLS")] = False
+
+    @field_validator("password")
+    @classmethod
+    def _no_comma(cls, value: SecretStr | None) -> SecretStr | None:
+        """Feast takes the password inside a comma-separated connection string."""
+        if value is not None and "," in value.get_secret_value():
+            raise ValueError("a Redis password must not contain a comma: Feast cannot pass it on")
+        return value
+
+
+class PostgresOnlineStore(_Part):
+    """An online store on a PostgreSQL server."""
+
+    type: Literal["postgres"]
+    host: Annotated[Host, Field(description="Host name or address of the server")]
+    port: Annotated[int, Field(ge=1, le=65535, description="Port")] = 5432
+    database: Annotated[str, Field(description="Database")]
+    db_schema: Annotated[str, Field(description="Schema")] = "public"
+    user: Annotated[str, Field(description="User")]
+    password: Annotated[SecretStr, Field(description="Password")]
+    sslmode: Annotated[
+        Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+        Field(description="TLS mode of libpq; a local server usually needs `disable`"),
+    ] = "require"
+
+
+class FileRegistry(_Part):
+    """The embedded registry: one file per version of the definitions."""
+
+    type: Literal["file"] = "file"
+
+
+class SqlRegistry(_Part):
+    """A registry in a SQL database that many machines share."""
+
+    type: Literal["sql"]
+    url: Annotated[SecretStr, Field(description="SQLAlchemy address, such as postgresql+psycopg://user:pw@host/db")]
+
+
+class FeastSettings(ToolSettings):
+    """Where the registry and the online store are. The default is embedded: files inside the store."""
+
+    deadline: Annotated[float, Field(gt=0, description="Seconds that one online read of up to 50 keys may take")] = 1.0
+    registry: Annotated[FileRegistry | SqlRegistry, Field(discriminator="type", description="The registry")] = (
+        FileRegistry()
+    )
+    online_store: Annotated[
+        SqliteOnlineStore | RedisOnlineStore | PostgresOnlineStore,
+        Field(discriminator="type", description="The online store"),
+    ] = SqliteOnlineStore()
+    offline_store: Annotated[
+        Literal["asof", "file"],
+        Field(description="The engine of historical joins: e2i's sorted as-of join, or Feast's own file store (Dask)"),
+    ] = "asof"
+
+
+class EntityParams(_Part):
+    """What identifies the things that features are about."""
+
+    join_key: Annotated[str | None, Field(description="Column that holds the key; default: the entity's name")] = None
+    type: Annotated[Literal["string", "int64"], Field(description="Type of the key")] = "string"
+    description: Annotated[str, Field(description="For people")] = ""
+
+
+class ViewParams(_Part):
+    """A time-stamped table about one entity, or about a combination of entities."""
+
+    table: Annotated[Table, Field(description="The rows: keys, timestamp and features")]
+    entity: Annotated[
+        Name | tuple[Name, ...], Field(description="Entity, or entities, whose join keys identify a row's subject")
+    ]
+    timestamp: Annotated[str, Field(description="Column with the time from which a row's values hold")]
+    created: Annotated[
+        str | None, Field(description="Column with the time at which a row became known, if that can be later")
+    ] = None
+    ttl: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$",
+            description="Age beyond which a value no longer counts, such as 2h or 120d; default: it never expires",
+        ),
+    ] = None
+    features: Annotated[
+        tuple[str, ...] | dict[str, FeatureType] | None,
+        Field(min_length=1, description="Columns that are features, or a mapping column → type; default: all others"),
+    ] = None
+    description: Annotated[str, Field(description="For people")] = ""
+    tags: Annotated[dict[str, str], Field(description="Tags of the view in the registry", default_factory=dict)]
+
+
+class ApplyParams(Params):
+    project: Annotated[Name, Field(description="Feast project: the name space of entities and views")]
+    entities: Annotated[dict[Name, EntityParams], Field(min_length=1, description="Entities by name")]
+    views: Annotated[dict[Name, ViewParams], Field(min_length=1, description="Feature views by name")]
+    tags: Annotated[dict[str, str], Field(description="Tags of every view in the registry", default_factory=dict)]
+
+
+class ApplyOutputs(Outputs):
+    repo: Annotated[FeatureRepo, Field(description="The registered definitions with their data, at this version")]
+    features: Annotated[int, Field(description="How many features are registered")]
+
+
+class HistoricalFeaturesParams(Params):
+    repo: Annotated[FeatureRepo, Field(description="Definitions, from feast.apply")]
+    table: Annotated[Table, Field(description="Rows to enrich: join keys and a timestamp")]
+    timestamp: Annotated[str, Field(description="Column of the table with each row's point in time")]
+    features: Annotated[
+        tuple[Reference, ...], Field(min_length=1, description="view:feature, or view (or view:*) for all of a view")
+    ]
+    keep: Annotated[
+        tuple[str, ...] | None, Field(description="Columns of the table to keep beside the features; default: all")
+    ] = None
+    created_cutoff: Annotated[
+        bool,
+        Field(description="Leave out values whose `created` is after the row's point in time: late corrections leak"),
+    ] = True
+    full_feature_names: Annotated[bool, Field(description="Name feature columns view__feature")] = False
+
+
+class HistoricalFeaturesOutputs(Outputs):
+    table: Annotated[Table, Field(description="One row per input row, in input order; null where nothing was known")]
+    coverage: Annotated[dict[str, float], Field(description="View → share of rows with at least one value, 0 to 1")]
+
+
+class MaterializeParams(Params):
+    repo: Annotated[FeatureRepo, Field(description="Definitions, from feast.apply")]
+    views: Annotated[tuple[Name, ...] | None, Field(min_length=1, description="Views to publish; default: all")] = None
+    start: Annotated[
+        AwareDatetime | None,
+        Field(description="Oldest values to publish; default: `end` less the view's ttl, or the oldest there is"),
+    ] = None
+    end: Annotated[
+        AwareDatetime | None, Field(description="Newest values to publish; default: the newest time in the data")
+    ] = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise ValueError("start is after end")
+        return self
+
+
+class Published(_Part):
+    """What was written to the online store for one view."""
+
+    rows: Annotated[int, Field(description="Rows of the view's data within the window")]
+    keys: Annotated[int, Field(description="Distinct keys written: the newest row of each")]
+
+
+class MaterializeOutputs(Outputs):
+    until: Annotated[str, Field(description="The point in time that the online store now answers for, ISO 8601, UTC")]
+    views: Annotated[dict[str, Published], Field(description="What was written, by view")]
+
+
+class OnlineFeaturesParams(Params):
+    repo: Annotated[FeatureRepo, Field(description="Definitions, from feast.apply")]
+    features: Annotated[
+        tuple[Reference, ...], Field(min_length=1, description="view:feature, or view (or view:*) for all of a view")
+    ]
+    entities: Annotated[
+        tuple[dict[str, Value | None], ...] | None,
+        Field(min_length=1, max_length=100_000, description="Keys to look up: a mapping join key → value each"),
+    ] = None
+    table: Annotated[Table | None, Field(description="Instead of `entities`: a table with the join keys")] = None
+    rows: Annotated[int, Field(ge=1, le=100_000, description="With `table`: how many distinct keys, from the top")] = 10
+    missing: Annotated[
+        Literal["null", "error"], Field(description="What a key with no value at all gives: nulls, or a failed step")
+    ] = "null"
+    full_feature_names: Annotated[bool, Field(description="Name features view__feature")] = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.entities is None) == (self.table is None):
+            raise ValueError("give either `entities` or `table`")
+        return self
+
+
+class OnlineFeaturesOutputs(Outputs):
+    rows: Annotated[
+        list[dict[str, str | int | float | bool | None]], Field(description="Keys and features, in the order asked for")
+    ]
+    table: Annotated[Table, Field(description="The same as a table")]
+
+
+TOOL = Tool(
+    name="feast",
+    summary="Feature store: point-in-time correct training data, and the same features online.",
+    settings=FeastSettings,
+    distribution="feast",
+    extra="feast",
+    outages=(
+        "redis.exceptions.ConnectionError",
+        "redis.exceptions.TimeoutError",
+        "psycopg.OperationalError",
+        "psycopg_pool.PoolTimeout",
+        "sqlalchemy.exc.OperationalError",
+        "sqlite3.OperationalError",
+    ),
+    imports=("e2i.tools.feast.sdk",),
+    actions=(
+        Action(
+            name="apply",
+            summary="Registers entities and feature views over tables, as one immutable version of a project.",
+            params=ApplyParams,
+            outputs=ApplyOutputs,
+            effect=Effect.EXTERNAL,
+            libraries=("feast", "pyarrow"),
+        ),
+        Action(
+            name="historical_features",
+            summary="Adds to each row of a table the feature values that were known at that row's point in time.",
+            params=HistoricalFeaturesParams,
+            outputs=HistoricalFeaturesOutputs,
+            libraries=("feast", "pandas"),
+        ),
+        Action(
+            name="materialize",
+            summary="Publishes the newest feature values of every key to the online store.",
+            params=MaterializeParams,
+            outputs=MaterializeOutputs,
+            effect=Effect.EXTERNAL,
+            libraries=("feast",),
+        ),
+        Action(
+            name="online_features",
+            summary="Looks up the published feature values of some keys, as a service would.",
+            params=OnlineFeaturesParams,
+            outputs=OnlineFeaturesOutputs,
+            libraries=("feast",),
+            always=True,
+        ),
+    ),
+)

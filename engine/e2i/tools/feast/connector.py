@@ -1,0 +1,163 @@
+"""Definitions, rows and keys go in; feature values come out. ``FeastClient`` is the platform's client of Feast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from e2i.catalog.artifacts import FeatureRepo
+from e2i.tools.feast import FeastSettings, Published
+from e2i.tools.feast.definitions import Definition
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from e2i.resilience.guard import Guard
+    from e2i.tools.feast.versions import Versions
+
+KEYS_PER_READ = 50
+"""Online keys in one call, so that the deadline does not depend on how many are asked for."""
+
+
+class FeastClient:
+    """Feast behind one interface. Every call goes through the guard.
+
+    Work over files (apply, historical join, materialization) has no deadline of its own: it ends with the step's
+    timeout. An online read has ``settings.deadline`` seconds for every 50 keys.
+    """
+
+    tool: ClassVar[str] = "feast"
+
+    def __init__(self, settings: FeastSettings, guard: Guard, home: Path) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._home = home
+        self._known: Versions | None = None
+
+    async def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
+        """Registers a definition; ``tables`` holds each view's rows. Applying equal content again changes nothing.
+
+        Raises StepError when a table cannot be stored as its view declares it.
+        """
+
+        def work() -> FeatureRepo:
+            return self._versions().apply(definition, tables)
+
+        return await self._guard.acall(work, deadline=math.inf)
+
+    async def register_feature(self, repo: FeatureRepo, view: str, feature: str) -> FeatureRepo:
+        """A new version in which ``view`` also has ``feature``, a column of the table that the view was made from.
+
+        Feast registers views, not single features, so this registers the whole definition again. Raises StepError.
+        """
+
+        def work() -> FeatureRepo:
+            from e2i.tools.feast import repository
+
+            opened = self._versions().open(repo)
+            extended = repository.with_feature(opened.root, opened.definition, view, feature)
+            return self._versions().ensure(extended)
+
+        return await self._guard.acall(work, deadline=math.inf)
+
+    async def get_historical_features(
+        self,
+        repo: FeatureRepo,
+        frame: pd.DataFrame,
+        features: Sequence[str],
+        *,
+        timestamp: str = "event_timestamp",
+        created_cutoff: bool = True,
+        full_feature_names: bool = False,
+    ) -> pd.DataFrame:
+        """The features of each row at its point in time: one row per row of ``frame``, with its index and order.
+
+        ``frame`` holds the join keys and ``timestamp`` (without a zone: UTC). Values are null where nothing was known,
+        where the newest value is older than the view's ttl, and where a key is null or unknown. Raises StepError.
+        """
+
+        def work() -> pd.DataFrame:
+            from e2i.tools.feast import retrieval
+
+            opened = self._versions().open(repo)
+            return retrieval.historical(opened, frame, features, timestamp, created_cutoff, full_feature_names)
+
+        return await self._guard.acall(work, deadline=math.inf)
+
+    async def materialize(
+        self,
+        repo: FeatureRepo,
+        views: Sequence[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> tuple[datetime, dict[str, Published]]:
+        """Writes each key's newest row with a time in [start, end] to the online store; returns ``end`` and counts."""
+
+        def work() -> tuple[datetime, dict[str, Published]]:
+            from e2i.tools.feast import retrieval
+
+            return retrieval.materialize(self._versions().open(repo), views, start, end)
+
+        return await self._guard.acall(work, deadline=math.inf)
+
+    async def get_online_features(
+        self,
+        repo: FeatureRepo,
+        features: Sequence[str],
+        entities: Sequence[Mapping[str, Any]],
+        *,
+        full_feature_names: bool = False,
+    ) -> list[dict[str, Any]]:
+        """One mapping per entity, keys and features, in order; None for what is not in the online store.
+
+        Raises StepError for an unknown feature or a missing join key, ToolUnavailable when the store does not answer.
+        """
+        opened = await self._guard.acall(lambda: self._versions().open(repo), deadline=math.inf)
+        from e2i.tools.feast import retrieval  # here: a Feast that is not installed was reported by the line above
+
+        names, wanted = retrieval.online_rows(opened, features, entities, full_feature_names)
+        rows: list[dict[str, Any]] = []
+        for first in range(0, len(wanted), KEYS_PER_READ):
+            part = wanted[first : first + KEYS_PER_READ]
+            rows += await self._guard.acall(
+                retrieval.read_online, opened, names, part, deadline=self._settings.deadline
+            )
+        return rows
+
+    async def push(self, repo: FeatureRepo, view: str, frame: pd.DataFrame) -> int:
+        """Writes rows (keys, timestamps, features) straight to the online store; returns how many. Raises StepError."""
+
+        def work() -> int:
+            from e2i.tools.feast import retrieval
+
+            return retrieval.push(self._versions().open(repo), view, frame)
+
+        return await self._guard.acall(work, deadline=math.inf)
+
+    async def get_feature_statistics(
+        self,
+        repo: FeatureRepo,
+        view: str,
+        features: Sequence[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        """Counts, nulls, quantiles and histograms by Feast's monitoring, one mapping a feature, over whole days."""
+
+        def work() -> list[dict[str, Any]]:
+            from e2i.tools.feast import retrieval
+
+            return retrieval.statistics(self._versions().open(repo), view, features, start, end)
+
+        return await self._guard.acall(work, deadline=math.inf)
+
+    def _versions(self) -> Versions:
+        if self._known is None:
+            from e2i.tools.feast.versions import Versions
+
+            self._known = Versions(self._settings, self._home)
+        return self._known

@@ -1,0 +1,200 @@
+"""An offline store for Feast. In: views over Parquet files, and entity rows. Out: point-in-time joins of both.
+
+Feast picks it by ``offline_store: {type: e2i.tools.feast.offline.AsofOfflineStore}``. Why not one of Feast's own:
+
+- ``file`` imports Dask (1.5 s), drops rows past the ttl, collapses equal rows, and joins every row with every row of
+  its key before it filters.
+- ``duckdb`` resolves relative paths against the current directory, so a store could not be moved, and joins in the
+  same way: 303,000 distinct rows x 26,000 hours of weather take 3.9 s, here 0.3 s.
+
+``tests/tools/feast`` checks it against ``file``, against ``pandas.merge_asof`` and against a plain loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from e2i.tools.feast import sdk
+from e2i.tools.feast.point_in_time import Times, newest_known, newest_of_each_key
+
+ENTITY_TIME = "event_timestamp"
+MICROSECONDS = pa.timestamp("us", "UTC")
+
+
+class AsofOfflineStoreConfig(sdk.FeastConfigBaseModel):  # type: ignore[misc]  # Feast is not type-checked
+    """Selects ``AsofOfflineStore`` in a Feast configuration."""
+
+    type: Literal["e2i.tools.feast.offline.AsofOfflineStore"] = "e2i.tools.feast.offline.AsofOfflineStore"
+
+
+class ArrowJob(sdk.RetrievalJob):  # type: ignore[misc]  # Feast is not type-checked
+    """A retrieval that is computed when its result is asked for."""
+
+    def __init__(self, compute: Callable[[], pa.Table], full_feature_names: bool, references: Sequence[str]) -> None:
+        super().__init__()
+        self._compute = compute
+        self._full_feature_names = full_feature_names
+        self._references = list(references)
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        return self._compute()
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        frame: pd.DataFrame = self._compute().to_pandas()
+        return frame
+
+    @property
+    def full_feature_names(self) -> bool:
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[Any]:
+        return []
+
+    @property
+    def metadata(self) -> sdk.RetrievalMetadata | None:
+        return sdk.RetrievalMetadata(features=self._references, keys=[])
+
+
+class AsofOfflineStore(sdk.OfflineStore):  # type: ignore[misc]  # Feast is not type-checked
+    """Point-in-time joins over Parquet files by one sort and one binary search per view."""
+
+    supports_filter_by_created_timestamp = True
+
+    @staticmethod
+    def get_historical_features(
+        config: sdk.RepoConfig,
+        feature_views: list[sdk.FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str | None,
+        registry: Any,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = False,
+        **kwargs: Any,
+    ) -> sdk.RetrievalJob:
+        """Each entity row with the newest known values, in the order of ``entity_df``, timed by ``event_timestamp``."""
+        if not isinstance(entity_df, pd.DataFrame):
+            raise TypeError("the as-of store joins to a pandas frame of entity rows")
+
+        def compute() -> pa.Table:
+            times = micros(pa.Array.from_pandas(entity_df[ENTITY_TIME]))
+            joined = pa.Table.from_pandas(entity_df, preserve_index=False)
+            for view in feature_views:
+                name = view.projection.name_to_use()
+                features = [ref.partition(":")[2] for ref in feature_refs if ref.partition(":")[0] == name]
+                values = _as_of(config, view, entity_df, times, features, filter_by_created_timestamp)
+                for feature in features:
+                    label = f"{name}__{feature}" if full_feature_names else feature
+                    joined = joined.append_column(label, values[feature])
+            return joined
+
+        return ArrowJob(compute, full_feature_names, feature_refs)
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: sdk.RepoConfig,
+        data_source: Any,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> sdk.RetrievalJob:
+        """The newest row of each key with a time in [start, end]."""
+
+        def compute() -> pa.Table:
+            times = [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
+            table = read_source(config, data_source, [*join_key_columns, *feature_name_columns, *times])
+            table = within(table, timestamp_field, start_date, end_date)
+            created = micros(table[created_timestamp_column]) if created_timestamp_column else None
+            keys = table.select(join_key_columns).to_pandas()
+            newest = newest_of_each_key(keys, micros(table[timestamp_field]), keys=join_key_columns, created=created)
+            return table.take(newest)
+
+        return ArrowJob(compute, False, feature_name_columns)
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: sdk.RepoConfig,
+        data_source: Any,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> sdk.RetrievalJob:
+        """Every row with a time in [start, end]."""
+
+        def compute() -> pa.Table:
+            times = [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
+            table = read_source(config, data_source, [*join_key_columns, *feature_name_columns, *times])
+            return within(table, timestamp_field, start_date, end_date)
+
+        return ArrowJob(compute, False, feature_name_columns)
+
+
+def read_source(config: sdk.RepoConfig, source: Any, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a file source; a relative path is relative to the repository."""
+    path = sdk.FileSource.get_uri_for_file_path(config.repo_path, source.path)
+    return pq.read_table(path, columns=list(dict.fromkeys(columns)))
+
+
+def within(table: pa.Table, column: str, start: datetime | None, end: datetime | None) -> pa.Table:
+    """The rows whose time is in [start, end]; None is no limit."""
+    times = micros(table[column])
+    inside = np.ones(len(times), dtype=bool)
+    if start is not None:
+        inside &= times >= pd.Timestamp(start).value // 1000
+    if end is not None:
+        inside &= times <= pd.Timestamp(end).value // 1000
+    return table.filter(pa.array(inside))
+
+
+def micros(times: pa.Array | pa.ChunkedArray) -> Times:
+    """Timestamps as microseconds since the epoch. A time without a zone is UTC. Null is not allowed."""
+    return np.asarray(times.cast(MICROSECONDS, safe=False).cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+
+def _as_of(
+    config: sdk.RepoConfig,
+    view: sdk.FeatureView,
+    rows: pd.DataFrame,
+    times: Times,
+    features: Sequence[str],
+    created_cutoff: bool,
+) -> pa.Table:
+    """One row per entity row: the view's features as known then, null where there is none."""
+    source = view.batch_source
+    if source is None:
+        raise TypeError(f"feature view {view.name} has no source")
+    created_column = source.created_timestamp_column
+    keys = [column.name for column in view.entity_columns]
+    stamps = [source.timestamp_field, *([created_column] if created_column else [])]
+    table = read_source(config, source, [*keys, *features, *stamps])
+    created = micros(table[created_column]) if created_column else None
+    positions = newest_known(
+        rows,
+        times,
+        table.select(keys).to_pandas(),
+        micros(table[source.timestamp_field]),
+        keys=keys,
+        created=created,
+        known=created if created_cutoff else None,
+        ttl=_microseconds(view.ttl),
+    )
+    return table.select(list(features)).take(pa.array(positions, mask=positions < 0))
+
+
+def _microseconds(ttl: timedelta | None) -> int | None:
+    """Feast stores "never expires" as zero."""
+    return ttl // timedelta(microseconds=1) if ttl else None

@@ -1,0 +1,112 @@
+"""A registry file goes in, its definitions come out, or an error that says what to do. Written atomically.
+
+Feast picks it by ``registry_store_type: e2i.tools.feast.registry.SafeRegistryStore``. Feast's own file store leaves
+half a file when it is killed while writing (and ``materialize`` writes), shows such a half to other processes, and
+unpickles whatever functions a registry holds. We register plain views over files and refuse to load anything else.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import sqlalchemy
+
+from e2i.errors import Refused, StepError
+from e2i.tools.feast import sdk
+from e2i.tools.feast.repository import replacing
+
+HARMLESS = {
+    "entities",
+    "data_sources",
+    "feature_view_version_history",
+    "feature_views",
+    "infra",
+    "last_updated",
+    "project_metadata",
+    "projects",
+    "registry_schema_version",
+    "version_id",
+}
+"""Parts of a registry that hold no code. Others (on-demand and stream views, validation references …) can."""
+TABLES_WITH_CODE = {"label_views", "on_demand_feature_views", "stream_feature_views", "validation_references"}
+"""The same for the tables of a SQL registry."""
+
+
+class SafeRegistryStore(sdk.FileRegistryStore):  # type: ignore[misc]  # Feast is not type-checked
+    """A registry file that holds no code and is never half written."""
+
+    def get_registry_proto(self) -> sdk.RegistryProto:
+        """Raises FileNotFoundError (Feast then starts an empty registry), StepError or Refused."""
+        name = f"the Feast registry of version {self._filepath.parent.name[:12]}"
+        registry = parse(self._filepath.read_bytes(), name)
+        refuse_code(registry, name)
+        return registry
+
+    def _write_registry(self, registry_proto: sdk.RegistryProto) -> None:
+        registry_proto.version_id = str(uuid.uuid4())
+        registry_proto.last_updated.GetCurrentTime()
+        with replacing(self._filepath) as file:
+            file.write(registry_proto.SerializeToString())
+
+
+def parse(data: bytes, name: str) -> sdk.RegistryProto:
+    """Raises StepError when the bytes are no registry."""
+    registry = sdk.RegistryProto()
+    try:
+        registry.ParseFromString(data)
+    except sdk.DecodeError as error:
+        raise StepError(
+            f"{name} is damaged: {error}",
+            code="feature-registry-damaged",
+            hint="run feast.apply again (`e2i-run SPEC --fresh`): it rebuilds the registry from the definitions",
+        ) from error
+    return registry
+
+
+def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
+    """Raises Refused when loading the registry would run code that it carries or names."""
+    found = {descriptor.name for descriptor, _ in registry.ListFields()} - HARMLESS
+    sources = list(registry.data_sources)
+    for view in registry.feature_views:
+        if view.spec.HasField("feature_transformation"):
+            found.add(f"a transformation in feature view {view.spec.name}")
+        if view.spec.HasField("stream_source") or view.spec.source_views:
+            found.add(f"a derived feature view {view.spec.name}")
+        sources.append(view.spec.batch_source)
+    for source in sources:
+        if source.type != sdk.DataSourceProto.BATCH_FILE:
+            found.add(f"a source that is not a file, {source.name}")
+    if any(record.feature_view_type != "feature_view" for record in registry.feature_view_version_history.records):
+        found.add("an earlier version of another kind of view")
+    if found:
+        raise _refusal(name, found)
+
+
+def refuse_code_in_database(url: str) -> None:
+    """The same check for a SQL registry, before Feast opens it. Raises Refused."""
+    engine = sqlalchemy.create_engine(url)
+    registry = sdk.RegistryProto()
+    try:
+        with engine.connect() as connection:
+            present = set(sqlalchemy.inspect(connection).get_table_names())
+            for name in sorted(TABLES_WITH_CODE & present):
+                if connection.execute(sqlalchemy.text(f"SELECT 1 FROM {name} LIMIT 1")).first():
+                    raise _refusal("the Feast SQL registry", {name})
+            for name, column, parts in (
+                ("feature_views", "feature_view_proto", registry.feature_views),
+                ("data_sources", "data_source_proto", registry.data_sources),
+            ):
+                if name in present:
+                    for row in connection.execute(sqlalchemy.text(f"SELECT {column} FROM {name}")):
+                        parts.add().ParseFromString(bytes(row[0]))
+    finally:
+        engine.dispose()
+    refuse_code(registry, "the Feast SQL registry")
+
+
+def _refusal(name: str, found: set[str]) -> Refused:
+    return Refused(
+        f"{name} holds {', '.join(sorted(found))}",
+        code="feature-registry-refused",
+        hint="e2i loads only registries of plain feature views over files, because the others can carry pickled code",
+    )

@@ -1,0 +1,222 @@
+"""Definitions and their tables go in; a folder that Feast can open comes out. Layout, below the store's feast home::
+
+    PROJECT/sources/DIGEST.parquet            the rows of a view: immutable, shared by all versions that use them
+    PROJECT/versions/DIGEST/definition.json   what this version consists of; written last: its presence means complete
+    PROJECT/versions/DIGEST/registry.db       Feast's registry of it
+    PROJECT/versions/DIGEST/online.db         Feast's online store of it
+    PROJECT/feature_store.yaml                the version applied last, for Feast's own command line and client
+
+**Versions.** Two pipelines may apply different content under one project name. Each content is a version of its own,
+with a registry and an online store of its own, and every read names the version it wants by digest: neither sees the
+other's definitions, data or published values. ``feature_store.yaml`` alone says "latest"; no step reads it. With a
+registry on a server there is one per project: every view carries the digest of its definition as a tag, and reading a
+view that somebody has changed since is an error, never another view's values. An online store on a server is shared by
+the versions of a project, as Feast means it to be: it holds what was published last.
+
+Paths inside are relative to PROJECT, so a store can be moved or copied.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from e2i.catalog.artifacts import FeatureRepo
+from e2i.errors import StepError
+from e2i.tools.feast import (
+    FeastSettings,
+    PostgresOnlineStore,
+    RedisOnlineStore,
+    SqliteOnlineStore,
+    SqlRegistry,
+)
+from e2i.tools.feast.definitions import Definition, View, feature_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARROW = {
+    "bool": pa.bool_(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "string": pa.string(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
+
+
+def version_folder(root: Path, digest: str) -> Path:
+    """The folder of one version; ``digest`` may have its ``sha256:`` prefix."""
+    return root / "versions" / digest.removeprefix("sha256:")
+
+
+def source_file(view: View) -> str:
+    """The path of a view's rows, relative to the project's folder."""
+    return f"sources/{view.source}.parquet"
+
+
+def read_definition(root: Path, repo: FeatureRepo) -> Definition:
+    """What a version consists of. Raises StepError when this store does not hold it."""
+    path = version_folder(root, repo.digest) / "definition.json"
+    try:
+        return Definition.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StepError(
+            f"this store holds no version {repo.digest[7:19]} of the Feast project {repo.project}",
+            code="feature-repo-missing",
+            hint="run feast.apply again (`e2i-run SPEC --fresh`)",
+        ) from error
+
+
+def write_definition(root: Path, definition: Definition) -> None:
+    """Marks a version as complete."""
+    with replacing(version_folder(root, definition.digest()) / "definition.json") as file:
+        file.write(definition.model_dump_json(indent=1).encode())
+
+
+def write_source(root: Path, view: View, table: pa.Table) -> None:
+    """Stores the rows of a view, with exact types and microseconds in UTC. Does nothing when they are there.
+
+    Rows with a null key are left out: they are about nothing, and Feast's file store would match them with each other.
+    """
+    path = root / source_file(view)
+    if path.exists():
+        return
+    casts = {name: ARROW[type_] for name, type_ in view.casts().items()}
+    columns = {name: _column(view, table, name, casts.get(name)) for name in table.column_names}
+    for name in filter(None, (view.timestamp, view.created)):
+        nulls = columns[name].null_count
+        if nulls:
+            raise StepError(
+                f"{nulls} rows of feature view {view.name} have no {name!r}: they hold at no time",
+                code="null-timestamp",
+                hint="drop these rows before feast.apply, for instance with data.select",
+            )
+    keyed = pa.table(columns)
+    for key in view.join_keys:
+        keyed = keyed.filter(keyed[key].is_valid())
+    with replacing(path) as file:
+        pq.write_table(keyed, file, compression="zstd")
+
+
+def with_feature(root: Path, definition: Definition, view_name: str, feature: str) -> Definition:
+    """The definition with one more feature, a column of the view's stored rows. Raises StepError."""
+    view = definition.view(view_name)
+    schema = pq.read_schema(root / source_file(view))
+    if feature not in schema.names or feature in view.casts():
+        raise StepError(
+            f"{feature!r} cannot become a feature of view {view_name}: it is no free column of its table",
+            code="bad-feature",
+            hint=f"free columns: {', '.join(sorted(set(schema.names) - set(view.casts()))) or 'none'}",
+        )
+    type_ = feature_type(view_name, feature, str(schema.field(feature).type))
+    extended = view.model_copy(update={"features": {**view.features, feature: type_}})
+    views = tuple(extended if item.name == view_name else item for item in definition.views)
+    return definition.model_copy(update={"views": views})
+
+
+def configuration(settings: FeastSettings, digest: str, project: str) -> dict[str, Any]:
+    """Feast's configuration of one version, relative to the project's folder. Holds only classes that we name here."""
+    version = version_folder(Path(), digest)
+    registry: dict[str, Any] = {
+        "registry_type": "file",
+        "registry_store_type": "e2i.tools.feast.registry.SafeRegistryStore",
+        "path": str(version / "registry.db"),
+        "cache_ttl_seconds": 0,
+    }
+    if isinstance(settings.registry, SqlRegistry):
+        registry = {"registry_type": "sql", "path": settings.registry.url.get_secret_value(), "cache_ttl_seconds": 60}
+    engine = "e2i.tools.feast.offline.AsofOfflineStore" if settings.offline_store == "asof" else "file"
+    return {
+        "project": project,
+        "provider": "local",
+        "registry": registry,
+        "online_store": _online_store(settings, version),
+        "offline_store": {"type": engine},
+        # Otherwise Feast reads every row and keeps any one of those with equal times.
+        "materialization": {"pull_latest_features": True, "online_write_batch_size": 10_000},
+        "entity_key_serialization_version": 3,
+    }
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Keeps other processes from registering in the same project meanwhile."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "apply.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def point_feast_at(root: Path, settings: FeastSettings, digest: str, project: str) -> None:
+    """Writes ``feature_store.yaml`` for Feast's own client, in embedded mode. It needs no e2i to be read."""
+    if isinstance(settings.registry, SqlRegistry) or not isinstance(settings.online_store, SqliteOnlineStore):
+        return
+    document = configuration(settings.model_copy(update={"offline_store": "file"}), digest, project)
+    document["registry"] = {"registry_type": "file", "path": document["registry"]["path"]}
+    with replacing(root / "feature_store.yaml") as file:
+        file.write(yaml.safe_dump(document, sort_keys=False).encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that replaces ``path`` in one step, once it is written and safe on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
+        new = Path(folder) / path.name
+        with new.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+
+
+def _online_store(settings: FeastSettings, version: Path) -> dict[str, Any]:
+    match settings.online_store:
+        case SqliteOnlineStore():
+            return {"type": "sqlite", "path": str(version / "online.db")}
+        case RedisOnlineStore() as redis:
+            options: Mapping[str, object] = {
+                "db": redis.db,
+                "ssl": str(redis.ssl).lower(),
+                "socket_timeout": settings.deadline,
+                "socket_connect_timeout": settings.deadline,
+                **({"password": redis.password.get_secret_value()} if redis.password else {}),
+            }
+            parts = [f"{redis.host}:{redis.port}", *(f"{name}={value}" for name, value in options.items())]
+            return {"type": "redis", "connection_string": ",".join(parts)}
+        case PostgresOnlineStore() as postgres:
+            return {**postgres.model_dump(exclude={"password"}), "password": postgres.password.get_secret_value()}
+
+
+def _column(view: View, table: pa.Table, name: str, type_: pa.DataType | None) -> pa.ChunkedArray:
+    """A column in the type that the view gives it; any other as it is, but in microseconds and without dictionaries."""
+    column = table[name]
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if type_ is None:
+        type_ = ARROW["timestamp"] if pa.types.is_timestamp(column.type) else column.type
+    if pa.types.is_timestamp(type_) and not pa.types.is_temporal(column.type):
+        raise StepError(
+            f"column {name!r} of feature view {view.name} is {column.type}, not a timestamp",
+            code="not-a-timestamp",
+            hint="parse it as a timestamp when the table is loaded",
+        )
+    try:
+        return column.cast(type_, safe=not pa.types.is_timestamp(type_))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise StepError(
+            f"column {name!r} of feature view {view.name} is {column.type} and cannot be read as {type_}: {error}",
+            code="bad-feature",
+            hint="give the entity or the feature the type that its column has",
+        ) from error

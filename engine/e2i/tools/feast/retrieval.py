@@ -1,0 +1,226 @@
+"""An open version and keys, rows or a window of time go in; feature values come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from e2i.errors import StepError
+from e2i.tools.feast import Published
+from e2i.tools.feast.definitions import Entity, View, labels
+from e2i.tools.feast.offline import ENTITY_TIME, micros, read_source, within
+from e2i.tools.feast.point_in_time import newest_of_each_key
+from e2i.tools.feast.versions import Opened
+
+ROW = "e2i_row"
+"""Column that carries the row's number through Feast, which keeps neither order nor duplicates."""
+KEY_TYPES = {"int64": int, "string": str}
+
+
+def historical(
+    opened: Opened,
+    frame: pd.DataFrame,
+    references: Sequence[str],
+    timestamp: str,
+    created_cutoff: bool,
+    full_feature_names: bool,
+) -> pd.DataFrame:
+    """See ``FeastClient.get_historical_features``.
+
+    Feast is asked once for each distinct key and time; rows that it drops (past the ttl, in its file store) come
+    back as nulls, and rows that it would collapse get their values each.
+    """
+    asked = opened.definition.resolve(references)
+    names = labels(asked, full_feature_names)
+    opened.check(asked)
+    entities = _entities(opened, asked)
+    keys = list(entities)
+    questions = frame[_present(frame, [*keys, timestamp])].set_axis([*keys, ENTITY_TIME], axis=1)
+    questions[ENTITY_TIME] = _moments(questions[ENTITY_TIME], timestamp)
+    groups = questions.groupby([*keys, ENTITY_TIME], sort=False, dropna=False).ngroup().to_numpy()
+    questions = questions.assign(**{ROW: groups}).drop_duplicates(ROW)
+    for key, entity in entities.items():
+        questions[key] = _typed(questions[key], entity)
+    answers: pd.DataFrame = opened.store.get_historical_features(
+        entity_df=questions,
+        features=[f"{view}:{feature}" for view, feature in names],
+        full_feature_names=full_feature_names,
+        filter_by_created_timestamp=created_cutoff,
+    ).to_df()
+    return answers.set_index(ROW)[list(names.values())].reindex(groups).set_axis(frame.index)
+
+
+def materialize(
+    opened: Opened, views: Sequence[str] | None, start: datetime | None, end: datetime | None
+) -> tuple[datetime, dict[str, Published]]:
+    """See ``FeastClient.materialize``."""
+    chosen = [opened.definition.view(name) for name in views or [view.name for view in opened.definition.views]]
+    opened.check(view.name for view in chosen)
+    until = end or max(_last_moment(opened, view) for view in chosen)
+    published = {}
+    for view in chosen:
+        since = start or (until - timedelta(seconds=view.ttl) if view.ttl else datetime(1970, 1, 1, tzinfo=UTC))
+        published[view.name] = _count(opened, view, since, until)
+        if published[view.name].keys:
+            opened.store.materialize(since, until, feature_views=[view.name])
+    return until, published
+
+
+def online_rows(
+    opened: Opened, references: Sequence[str], entities: Sequence[Mapping[str, Any]], full_feature_names: bool
+) -> tuple[dict[tuple[str, str], str], list[dict[str, Any]]]:
+    """The columns to ask for, and the checked keys to ask about. Raises StepError."""
+    asked = opened.definition.resolve(references)
+    names = labels(asked, full_feature_names)
+    opened.check(asked)
+    keys = _entities(opened, asked)
+    for entity in entities:
+        missing = [key for key in keys if key not in entity]
+        if missing:
+            raise StepError(
+                f"an entity has no {missing[0]!r}: {dict(entity)!r:.200}",
+                code="missing-join-key",
+                hint=f"these features need: {', '.join(keys)}",
+            )
+        wrong = [key for key, kind in keys.items() if not isinstance(entity[key], (KEY_TYPES[kind.type], type(None)))]
+        if wrong:
+            raise StepError(
+                f"join key {wrong[0]!r} is {entity[wrong[0]]!r:.100}, but its entity is {keys[wrong[0]].type}",
+                code="join-key-type",
+                hint="quote it in YAML to make it text" if keys[wrong[0]].type == "string" else "give a whole number",
+            )
+    return names, [{key: entity[key] for key in keys} for entity in entities]
+
+
+def read_online(
+    opened: Opened, names: Mapping[tuple[str, str], str], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Keys and features of each row, None where there is none. A view whose key is null has no value."""
+    answers: list[dict[str, Any]] = [{**row, **dict.fromkeys(names.values())} for row in rows]
+    for view in dict.fromkeys(view for view, _ in names):
+        keys = opened.definition.view(view).join_keys
+        known = [answer for answer in answers if all(answer[key] is not None for key in keys)]
+        if not known:
+            continue
+        wanted = {feature: label for (owner, feature), label in names.items() if owner == view}
+        found = opened.store.get_online_features(
+            features=[f"{view}:{feature}" for feature in wanted],
+            entity_rows=[{key: answer[key] for key in keys} for answer in known],
+        ).to_dict()
+        for feature, label in wanted.items():
+            for answer, value in zip(known, found[feature], strict=True):
+                answer[label] = _plain(value)
+    return answers
+
+
+def push(opened: Opened, view: str, frame: pd.DataFrame) -> int:
+    """See ``FeastClient.push``."""
+    wanted = opened.definition.view(view)
+    opened.check([view])
+    columns = _present(frame, list(wanted.casts()))
+    opened.store.write_to_online_store(view, frame[columns].reset_index(drop=True))
+    return len(frame)
+
+
+def statistics(
+    opened: Opened, view: str, features: Sequence[str] | None, start: datetime | None, end: datetime | None
+) -> list[dict[str, Any]]:
+    """See ``FeastClient.get_feature_statistics``."""
+    from feast.monitoring.monitoring_service import MonitoringService
+
+    opened.definition.resolve([f"{view}:{feature}" for feature in features or ["*"]])
+    opened.check([view])
+    first = start or datetime(1970, 1, 1, tzinfo=UTC)
+    last = end or _last_moment(opened, opened.definition.view(view))
+    answer = MonitoringService(opened.store).compute_transient(
+        project=opened.definition.project,
+        feature_view_name=view,
+        feature_names=list(features) if features else None,
+        start_date=first.date(),
+        end_date=last.date(),
+    )
+    metrics: list[dict[str, Any]] = answer["metrics"]
+    return metrics
+
+
+def _entities(opened: Opened, views: Mapping[str, object]) -> dict[str, Entity]:
+    """Join key → entity of the views, sorted by key."""
+    found = {entity.join_key: entity for name in views for entity in opened.definition.view(name).entities}
+    return dict(sorted(found.items()))
+
+
+def _present(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise StepError(
+            f"the table has no column {missing[0]!r}",
+            code="missing-column",
+            hint=f"these features need: {', '.join(columns)}",
+        )
+    return list(columns)
+
+
+def _moments(times: pd.Series[Any], column: str) -> pd.Series[Any]:
+    """Times in microseconds, UTC."""
+    if not pd.api.types.is_datetime64_any_dtype(times):
+        raise StepError(
+            f"column {column!r} of the table is {times.dtype}, not a timestamp",
+            code="not-a-timestamp",
+            hint="parse it as a timestamp when the table is loaded",
+        )
+    if times.isna().any():
+        raise StepError(
+            f"{int(times.isna().sum())} rows of the table have no {column!r}: they are at no point in time",
+            code="null-timestamp",
+            hint="drop these rows first, for instance with data.select",
+        )
+    return pd.to_datetime(times, utc=True).dt.as_unit("us")
+
+
+def _typed(keys: pd.Series[Any], entity: Entity) -> pd.Series[Any]:
+    """Join keys in the entity's type, nulls among them. pandas makes floats of whole numbers with nulls among them."""
+    present = keys.dropna()
+    if entity.type == "int64":
+        fits = pd.api.types.is_numeric_dtype(keys) and bool((present % 1 == 0).all())
+    else:
+        fits = pd.api.types.infer_dtype(present.astype(object)) in ("string", "empty")
+    if not fits and len(present):
+        raise StepError(
+            f"join key {entity.join_key!r} of the table is {keys.dtype}, but entity {entity.name} is {entity.type}",
+            code="join-key-type",
+            hint="set the entity's `type`, or change the column's type when the table is loaded",
+        )
+    if entity.type == "int64":
+        return keys.astype("float64" if keys.isna().any() else "int64")
+    return keys.astype(object)
+
+
+def _last_moment(opened: Opened, view: View) -> datetime:
+    """The newest time in a view's rows, event or created."""
+    columns = [name for name in (view.timestamp, view.created) if name]
+    table = read_source(opened.store.config, _source(opened, view), columns)
+    newest = max((int(micros(table[name]).max()) for name in columns if len(table)), default=0)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
+
+
+def _count(opened: Opened, view: View, start: datetime, end: datetime) -> Published:
+    table = read_source(opened.store.config, _source(opened, view), [*view.join_keys, view.timestamp])
+    table = within(table, view.timestamp, start, end)
+    keys = table.select(list(view.join_keys)).to_pandas()
+    newest = newest_of_each_key(keys, micros(table[view.timestamp]), keys=view.join_keys)
+    return Published(rows=table.num_rows, keys=int(np.size(newest)))
+
+
+def _plain(value: Any) -> Any:
+    """A feature's value as JSON has it: times as ISO 8601 text, not-a-number as None."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if value != value else value
+
+
+def _source(opened: Opened, view: View) -> Any:
+    return opened.store.get_feature_view(view.name).batch_source

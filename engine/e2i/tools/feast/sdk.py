@@ -1,0 +1,73 @@
+"""The one door to Feast. In: nothing. Out: the names of Feast that we use, imported fast and kept quiet.
+
+``import feast`` takes several times longer than it must because ``typeguard.typechecked`` instruments Feast's classes
+as they are defined. Feast's annotations are not ours to check at run time, so the decorator is a no-op while Feast is
+imported, and is put back at once. What is left (about 0.8 s beyond pandas) is SQLAlchemy, FastAPI and Feast's own
+modules, which it imports unconditionally. Modules that it would import later (provider, SQLite store, local engine) are
+imported here too, so that they are not instrumented then. Nothing else in e2i may import feast first.
+
+Feast prints to standard output while it materializes. ``print`` is shadowed in the one module that does so: redirecting
+standard output would also swallow what other threads write.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typeguard
+
+
+@contextmanager
+def _without_typeguard() -> Iterator[None]:
+    """``typeguard.typechecked`` decorates nothing inside the block."""
+
+    def untouched(target: Any = None, **_options: Any) -> Any:
+        return target if target is not None else lambda decorated: decorated
+
+    original = typeguard.typechecked
+    typeguard.typechecked = untouched
+    try:
+        yield
+    finally:
+        typeguard.typechecked = original
+
+
+with _without_typeguard():
+    import feast.infra.compute_engines.local.compute
+    import feast.infra.online_stores.sqlite
+    import feast.infra.passthrough_provider  # noqa: F401  (imported for its effect, as said above)
+    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType, feature_store, types
+    from feast.errors import FeastModuleImportError, FeatureViewNotFoundException
+    from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
+    from feast.infra.registry.file import FileRegistryStore
+    from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
+    from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
+    from feast.repo_config import FeastConfigBaseModel
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+
+feature_store.__dict__["print"] = lambda *_args, **_options: None
+logging.getLogger("feast").setLevel(logging.ERROR)
+
+__all__ = [
+    "DataSourceProto",
+    "DecodeError",
+    "Entity",
+    "FeastConfigBaseModel",
+    "FeastModuleImportError",
+    "FeatureStore",
+    "FeatureView",
+    "FeatureViewNotFoundException",
+    "Field",
+    "FileRegistryStore",
+    "FileSource",
+    "OfflineStore",
+    "RegistryProto",
+    "RepoConfig",
+    "RetrievalJob",
+    "RetrievalMetadata",
+    "ValueType",
+    "types",
+]

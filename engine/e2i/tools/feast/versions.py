@@ -1,0 +1,168 @@
+"""Definitions go in; versions that are registered in Feast and open come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from e2i.catalog.artifacts import FeatureRepo
+from e2i.errors import StepError, ToolUnavailable
+from e2i.tools.feast import FeastSettings, FileRegistry, SqlRegistry, repository, sdk
+from e2i.tools.feast.definitions import Definition, View
+from e2i.tools.feast.registry import refuse_code_in_database
+
+DEFINITION_TAG = "e2i.definition"
+"""The tag of a registered view that holds the digest of its definition."""
+
+FEAST_TYPES = {
+    "bool": sdk.types.Bool,
+    "float32": sdk.types.Float32,
+    "float64": sdk.types.Float64,
+    "int32": sdk.types.Int32,
+    "int64": sdk.types.Int64,
+    "string": sdk.types.String,
+    "timestamp": sdk.types.UnixTimestamp,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One version of a project, open in Feast. ``root`` is the project's folder."""
+
+    definition: Definition
+    root: Path
+    store: sdk.FeatureStore
+
+    def check(self, views: Iterable[str]) -> None:
+        """Raises StepError when the registry does not hold exactly this version of the views."""
+        for name in views:
+            view = self.definition.view(name)
+            try:
+                registered = self.store.get_feature_view(name)
+            except sdk.FeatureViewNotFoundException as error:
+                raise _not_registered(self.definition, name) from error
+            if registered.tags.get(DEFINITION_TAG) != view.digest():
+                raise StepError(
+                    f"feature view {name} of Feast project {self.definition.project} was changed by somebody else",
+                    code="feature-view-changed",
+                    hint="run feast.apply again (`e2i-run SPEC --fresh`), or use another project name",
+                )
+
+
+class Versions:
+    """The versions in one feast home. Opened ones are kept."""
+
+    def __init__(self, settings: FeastSettings, home: Path) -> None:
+        self._settings = settings
+        self._home = home
+        self._opened: dict[str, Opened] = {}
+
+    def open(self, repo: FeatureRepo) -> Opened:
+        """Raises StepError when the version is not here or its registry is damaged, Refused when that holds code."""
+        known = self._opened.get(repo.digest)
+        if known is None:
+            root = self._home / repo.project
+            definition = repository.read_definition(root, repo)
+            if self._embedded and not (repository.version_folder(root, repo.digest) / "registry.db").exists():
+                raise _not_registered(definition, definition.views[0].name)
+            known = Opened(definition, root, self._connect(root, definition))
+            self._opened[repo.digest] = known
+        elif not self._embedded:
+            known.store.refresh_registry()
+        return known
+
+    def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
+        """Stores the rows and registers the views, unless this version is complete; makes it the project's latest."""
+        root = self._home / definition.project
+        for view in definition.views:
+            repository.write_source(root, view, tables[view.name])
+        return self.ensure(definition)
+
+    def ensure(self, definition: Definition) -> FeatureRepo:
+        """Registers the views of a definition whose rows are stored."""
+        root, repo = self._home / definition.project, definition.repo()
+        with repository.locked(root):
+            if not self._intact(repo):
+                self._register(root, definition)
+            repository.point_feast_at(root, self._settings, repo.digest, repo.project)
+        return repo
+
+    @property
+    def _embedded(self) -> bool:
+        return isinstance(self._settings.registry, FileRegistry)
+
+    def _intact(self, repo: FeatureRepo) -> bool:
+        try:
+            opened = self.open(repo)
+            opened.check(repo.views)
+        except StepError:
+            self._opened.pop(repo.digest, None)
+            return False
+        return True
+
+    def _register(self, root: Path, definition: Definition) -> None:
+        folder = repository.version_folder(root, definition.digest())
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "registry.db").unlink(missing_ok=True)
+        entities = {
+            entity.name: sdk.Entity(
+                name=entity.name,
+                join_keys=[entity.join_key],
+                value_type=sdk.ValueType.INT64 if entity.type == "int64" else sdk.ValueType.STRING,
+                description=entity.description,
+            )
+            for view in definition.views
+            for entity in view.entities
+        }
+        views = [_feature_view(view, entities) for view in definition.views]
+        self._connect(root, definition).apply([*entities.values(), *views])
+        repository.write_definition(root, definition)
+
+    def _connect(self, root: Path, definition: Definition) -> sdk.FeatureStore:
+        if isinstance(self._settings.registry, SqlRegistry):
+            refuse_code_in_database(self._settings.registry.url.get_secret_value())
+        config = repository.configuration(self._settings, definition.digest(), definition.project)
+        try:
+            store = sdk.FeatureStore(repo_path=str(root), config=sdk.RepoConfig(repo_path=root, **config))
+            _ = store.registry
+        except sdk.FeastModuleImportError as error:
+            kind = self._settings.online_store.type
+            raise ToolUnavailable(
+                "feast",
+                f"Feast's {kind} store cannot be imported: {error.__cause__ or error}",
+                code="tool-missing",
+                hint=f'pip install "feast[{kind}]"',
+            ) from error
+        return store
+
+
+def _feature_view(view: View, entities: Mapping[str, sdk.Entity]) -> sdk.FeatureView:
+    keys = [sdk.Field(name=entity.join_key, dtype=FEAST_TYPES[entity.type]) for entity in view.entities]
+    features = [sdk.Field(name=name, dtype=FEAST_TYPES[type_]) for name, type_ in view.features.items()]
+    return sdk.FeatureView(
+        name=view.name,
+        entities=[entities[entity.name] for entity in view.entities],
+        ttl=timedelta(seconds=view.ttl or 0),
+        schema=[*keys, *features],
+        source=sdk.FileSource(
+            name=f"{view.name}_source",
+            path=repository.source_file(view),
+            timestamp_field=view.timestamp,
+            created_timestamp_column=view.created or "",
+        ),
+        online=True,
+        description=view.description,
+        tags={**view.tags, DEFINITION_TAG: view.digest()},
+    )
+
+
+def _not_registered(definition: Definition, view: str) -> StepError:
+    return StepError(
+        f"feature view {view} of Feast project {definition.project} is not in the registry",
+        code="feature-view-missing",
+        hint="run feast.apply again (`e2i-run SPEC --fresh`): it rebuilds the registry from the definitions",
+    )

@@ -1,0 +1,85 @@
+"""Carries out ``great_expectations.validate``. In: a table and a suite. Out: outcomes and data docs, or a failed gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from e2i.catalog.artifacts import Report
+from e2i.errors import StepError
+from e2i.tools.data import filters
+from e2i.tools.great_expectations import Outcome, ValidateOutputs, ValidateParams
+from e2i.tools.great_expectations.connector import GEValidator
+from e2i.tools.great_expectations.suite import Suite, load, path_of
+
+if TYPE_CHECKING:
+    from e2i.catalog.context import StepContext
+    from e2i.tools.great_expectations.validation import Validation
+
+MOST_NAMED = 10
+"""Failed expectations that a message names; the details hold all of them."""
+
+
+async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
+    """Checks a table. The data docs are kept and attached whatever comes of it.
+
+    Raises StepError (``quality-failed``) when an expectation fails that `fail_on` covers: ``details`` holds the report,
+    the statistics and the failed outcomes. Raises BadInput or Refused for a suite that cannot be used.
+    """
+    suite = (
+        load(ctx.workspace_file(path_of(params.suite)), params.suite)
+        if isinstance(params.suite, str)
+        else Suite(name="inline", expectations=params.suite)
+    )
+    frame = ctx.frame(params.table)
+    if params.where:
+        frame = frame[filters.mask(frame, params.where)]
+    if frame.empty:
+        raise StepError("there are no rows to check", code="empty-table", hint="look at the table, or loosen `where`")
+    validation = await ctx.connect(GEValidator).validate(frame, suite, samples=params.samples)
+
+    page = ctx.scratch / "data_docs.html"
+    page.write_text(validation.page, encoding="utf-8")
+    report = ctx.keep(page, Report, media_type="text/html", title=f"Data docs: {suite.name}")
+    ctx.attach(f"great_expectations/{suite.name}.html", report)
+    for name, value in validation.statistics.model_dump().items():
+        ctx.metric(f"{suite.name}.{name}", value)
+
+    covered = {"critical": ("critical",), "warning": ("critical", "warning"), "never": ()}[params.fail_on]
+    failed = [item for item in validation.outcomes if not item.success and item.severity in covered]
+    if failed:
+        raise _failure(validation, failed, report)
+    return ValidateOutputs(
+        success=validation.statistics.unsuccessful == 0,
+        statistics=validation.statistics,
+        results=validation.outcomes,
+        report=report,
+    )
+
+
+def _failure(validation: Validation, failed: list[Outcome], report: Report) -> StepError:
+    count = validation.statistics.evaluated
+    named = [_describe(item) for item in failed[:MOST_NAMED]]
+    more = [f"and {len(failed) - MOST_NAMED} more"] if len(failed) > MOST_NAMED else []
+    return StepError(
+        f"suite {validation.suite}: {len(failed)} of {count} expectations failed: {'; '.join(named + more)}",
+        code="quality-failed",
+        hint="open the data docs of this step; mend the data, or the suite where it expects too much",
+        details={
+            "suite": validation.suite,
+            "report": report.model_dump(mode="json"),
+            "statistics": validation.statistics.model_dump(mode="json"),
+            "failed": [item.model_dump(mode="json") for item in failed],
+        },
+    )
+
+
+def _describe(item: Outcome) -> str:
+    """One failed expectation in a line; ``repr`` escapes whatever a sample holds that does not print."""
+    subject = f"{item.type}({', '.join(item.columns)})"
+    if item.broken is not None:
+        return f"{subject} could not be checked: {item.broken!r}"
+    if item.unexpected_count is None:
+        return f"{subject} found {item.observed_value!r}"
+    share = "" if item.unexpected_percent is None else f" ({item.unexpected_percent:.3g} %)"
+    such = f", such as {', '.join(repr(value) for value in item.samples[:5])}" if item.samples else ""
+    return f"{subject}: {item.unexpected_count} of {item.element_count} unexpected{share}{such}"

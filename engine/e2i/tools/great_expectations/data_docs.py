@@ -1,0 +1,61 @@
+"""Data docs as one page: a suite and its results go in, HTML that loads nothing from elsewhere comes out.
+
+Great Expectations renders the sections. Its page loads scripts and styles from six hosts, so ``pages/`` holds our own
+frame and the blocks that need a script. A content policy in the page forbids any request and any script besides, and
+what is data is escaped, because some of the library's templates put it into the page as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from e2i.tools.great_expectations.suite import Suite
+
+
+def render(suite: Suite, results: Sequence[Any]) -> str:
+    """The page for results in the order given. Equal results give equal bytes: no clock, no random ids."""
+    import great_expectations as gx
+    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+
+    held = sum(bool(result.success) for result in results)
+    shown = ExpectationSuiteValidationResult(
+        success=held == len(results),
+        results=list(results),
+        suite_name=suite.name,
+        statistics={
+            "evaluated_expectations": len(results),
+            "successful_expectations": held,
+            "unsuccessful_expectations": len(results) - held,
+            "success_percent": 100 * held / len(results),
+        },
+        meta={"great_expectations_version": gx.__version__},
+    )
+    page: str = _view().render(ValidationResultsPageRenderer().render(shown), description=suite.description or "")
+    return page
+
+
+def _view() -> Any:
+    from great_expectations.render.view import DefaultJinjaPageView
+    from jinja2 import ChoiceLoader, FileSystemLoader, pass_context
+
+    class OfflineView(DefaultJinjaPageView):  # type: ignore[misc]  # the library has no types
+        """The library's view with our frame, and with text escaped where it would be taken as markup."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.env.loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent / "pages"), self.env.loader])
+
+        @pass_context
+        def render_content_block(self, context: Any, content_block: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(content_block, str):
+                return escape(content_block, quote=False)
+            if isinstance(content_block, list):
+                content_block = [escape(item) if isinstance(item, str) else item for item in content_block]
+            return super().render_content_block(context, content_block, *args, **kwargs)
+
+    return OfflineView()

@@ -1,0 +1,134 @@
+"""An expectation suite as data: a YAML file or an inline list goes in, a checked ``Suite`` comes out.
+
+Nothing here needs Great Expectations, so a suite in a spec is checked before anything runs. What would let a suite
+execute something (row conditions that pandas evaluates, SQL, references that the library resolves) is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from e2i.errors import BadInput, Refused
+from e2i.spec import document
+from e2i.spec.suggest import hint
+
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
+FOLDER = "config/expectations"
+LONGEST_TEXT = 2_000
+"""Characters of one text in a suite, such as a regular expression."""
+
+KINDS = frozenset(
+    ["expect_column_distinct_values_to_be_in_set", "expect_column_distinct_values_to_contain_set", "expect_column_distinct_values_to_equal_set", "expect_column_kl_divergence_to_be_less_than", "expect_column_max_to_be_between", "expect_column_mean_to_be_between", "expect_column_median_to_be_between", "expect_column_min_to_be_between", "expect_column_most_common_value_to_be_in_set", "expect_column_pair_values_a_to_be_greater_than_b", "expect_column_pair_values_to_be_equal", "expect_column_pair_values_to_be_in_set", "expect_column_proportion_of_non_null_values_to_be_between", "expect_column_proportion_of_unique_values_to_be_between", "expect_column_quantile_values_to_be_between", "expect_column_stdev_to_be_between", "expect_column_sum_to_be_between", "expect_column_to_exist", "expect_column_type_to_be", "expect_column_unique_value_count_to_be_between", "expect_column_value_lengths_to_be_between", "expect_column_value_lengths_to_equal", "expect_column_value_z_scores_to_be_less_than", "expect_column_values_to_be_between", "expect_column_values_to_be_dateutil_parseable", "expect_column_values_to_be_decreasing", "expect_column_values_to_be_in_set", "expect_column_values_to_be_in_type_list", "expect_column_values_to_be_increasing", "expect_column_values_to_be_json_parseable", "expect_column_values_to_be_null", "expect_column_values_to_be_of_type", "expect_column_values_to_be_unique", "expect_column_values_to_match_json_schema", "expect_column_values_to_match_like_pattern", "expect_column_values_to_match_like_pattern_list", "expect_column_values_to_match_regex", "expect_column_values_to_match_regex_list", "expect_column_values_to_match_strftime_format", "expect_column_values_to_not_be_in_set", "expect_column_values_to_not_be_null", "expect_column_values_to_not_be_outliers", "expect_column_values_to_not_match_like_pattern", "expect_column_values_to_not_match_like_pattern_list", "expect_column_values_to_not_match_regex", "expect_column_values_to_not_match_regex_list", "expect_compound_columns_to_be_unique", "expect_multicolumn_sum_to_equal", "expect_multicolumn_values_to_be_equal", "expect_select_column_values_to_be_unique_within_record", "expect_table_column_count_to_be_between", "expect_table_column_count_to_equal", "expect_table_columns_to_match_ordered_list", "expect_table_columns_to_match_set", "expect_table_row_count_to_be_between", "expect_table_row_count_to_equal"]
+)
+"""The expectations of Great Expectations 1.24 that look at one table and run nothing (a test compares with the library)."""
+REFUSED_KINDS = {
+    "unexpected_rows_expectation": "it runs SQL",
+    "expect_query_results_to_match_comparison": "it runs SQL",
+    "expect_table_row_count_to_equal_other_table": "it reads another table",
+}
+REFUSED_ARGUMENTS = {
+    "row_condition": "it is evaluated as code; filter the table with `where`",
+    "condition_parser": "it goes with row_condition; filter the table with `where`",
+    "unexpected_rows_query": "it runs SQL",
+    "windows": "it reads the results of other runs",
+    "batch_id": "the step sets it",
+    "catch_exceptions": "the step sets it",
+    "id": "the step sets it",
+    "meta": "the step sets it; say what there is to say in `notes`",
+    "rendered_content": "the step sets it",
+    "result_format": "the step sets it; see `samples`",
+}
+
+
+class Expectation(BaseModel):
+    """One expectation; its other keys are the arguments that Great Expectations documents for its type."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
+
+    type: Annotated[str, Field(description="Name of the expectation, such as expect_column_values_to_not_be_null.")]
+    severity: Annotated[
+        Literal["critical", "warning"], Field(description="What it means when it fails: see `fail_on`.")
+    ] = "critical"
+    notes: Annotated[
+        str | None, Field(max_length=LONGEST_TEXT, description="Why it is expected; shown in reports.")
+    ] = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the expectation's type is called with."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _safe_and_known(self) -> Self:
+        if reason := REFUSED_KINDS.get(self.type):
+            raise PydanticCustomError("refused", "{name} is refused: {reason}", {"name": self.type, "reason": reason})
+        if self.type not in KINDS:
+            said = hint(self.type, KINDS)
+            raise ValueError(f"there is no expectation {self.type!r}" + (f"; {said}" if said else ""))
+        for name, reason in REFUSED_ARGUMENTS.items():
+            if name in self.arguments:
+                raise PydanticCustomError("refused", "{name} is refused: {reason}", {"name": name, "reason": reason})
+        for part in _parts(self.arguments):
+            if isinstance(part, str) and len(part) > LONGEST_TEXT:
+                raise ValueError(f"a text of more than {LONGEST_TEXT} characters")
+        return self
+
+
+Expectations = Annotated[tuple[Expectation, ...], Field(min_length=1, max_length=1_000)]
+
+
+class Suite(BaseModel):
+    """Named expectations about one table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: Annotated[str, Field(pattern=NAME, description="Name of the suite: that of its file.")]
+    description: Annotated[str | None, Field(description="What the suite is for.")] = None
+    expectations: Annotated[Expectations, Field(description="What is expected, in the order in which it is reported.")]
+
+
+def path_of(name: str) -> str:
+    """Where the suite of that name lies in the workspace."""
+    return f"{FOLDER}/{name}.yaml"
+
+
+def load(path: Path, name: str) -> Suite:
+    """The suite in a file. Raises BadInput naming every fault, or Refused for what would execute something."""
+    if not path.is_file():
+        known = [file.stem for file in path.parent.glob("*.yaml")]
+        raise BadInput(
+            f"there is no suite {name!r}: {path_of(name)} does not exist", code="unknown-suite", hint=hint(name, known)
+        )
+    content, problems = document.read(path.read_bytes(), path_of(name))
+    if content is None or problems:
+        raise BadInput("; ".join(str(problem) for problem in problems), code="bad-suite")
+    try:
+        suite = Suite.model_validate(content.data)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc']) or 'the suite'}: {fault['msg']}" for fault in error.errors()
+        ]
+        kind = Refused if any(fault["type"] == "refused" for fault in error.errors()) else BadInput
+        raise kind(f"{path_of(name)}: {'; '.join(faults[:10])}", code="bad-suite") from error
+    if suite.name != name:
+        raise BadInput(f"{path_of(name)} calls itself {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
+    return suite
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Every value inside a value. Raises for a key that Great Expectations or JSON Schema would resolve, such as $ref."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if str(key).startswith("$"):
+                raise PydanticCustomError("refused", "{name} is refused: it is a reference", {"name": str(key)[:80]})
+            yield from _parts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _parts(item)
+    else:
+        yield value

@@ -1,0 +1,160 @@
+"""Runs a suite on a frame with Great Expectations: both go in, outcomes in the suite's order and data docs come out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from e2i.errors import BadInput
+from e2i.spec.suggest import hint
+from e2i.tools.great_expectations import Outcome, Statistics, data_docs
+from e2i.tools.great_expectations.suite import Expectation, Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST = 80
+"""Characters of a text that is shown as a sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What came of one suite: an outcome for each expectation, in its order, and the page that shows them."""
+
+    suite: str
+    outcomes: tuple[Outcome, ...]
+    page: str
+
+    @property
+    def statistics(self) -> Statistics:
+        held = sum(outcome.success for outcome in self.outcomes)
+        return Statistics(
+            evaluated=len(self.outcomes),
+            successful=held,
+            unsuccessful=len(self.outcomes) - held,
+            success_percent=100.0 * held / len(self.outcomes),
+        )
+
+
+def validate(frame: pd.DataFrame, suite: Suite, samples: int) -> Validation:
+    """Checks every expectation, with at most ``samples`` unexpected values each. The frame is not changed.
+
+    Raises BadInput naming every expectation whose arguments do not fit its type. Leaves nothing behind: the library's
+    context lives in memory, for this call only.
+    """
+    gx = _library()
+    checked = gx.ExpectationSuite(
+        name=suite.name, expectations=[_build(item, index) for index, item in enumerate(suite.expectations)]
+    )
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = _no_bars()
+    asset = context.data_sources.add_pandas("memory").add_dataframe_asset("table")
+    batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
+    found = batch.validate(checked, result_format={"result_format": "SUMMARY", "partial_unexpected_count": samples})
+    # The library groups results by column, so each carries its place in the suite; positions would mix them up.
+    results = sorted(found.results, key=lambda result: int(result.expectation_config.meta["index"]))
+    outcomes = tuple(_outcome(item, result) for item, result in zip(suite.expectations, results, strict=True))
+    return Validation(suite.name, outcomes, data_docs.render(suite, results))
+
+
+def _library() -> Any:
+    """Great Expectations without its chatter."""
+    import great_expectations as gx
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    return gx
+
+
+def _no_bars() -> Any:
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    return ProgressBarsConfig(globally=False, metric_calculations=False)
+
+
+def _build(item: Expectation, index: int) -> Any:
+    """The library's own expectation. Raises BadInput for arguments that its type does not take."""
+    from great_expectations.compatibility import pydantic
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    kind = get_expectation_impl(item.type)
+    unknown = sorted(set(item.arguments) - set(kind.__fields__))
+    try:
+        if not unknown:
+            return kind(**item.arguments, severity=item.severity, notes=item.notes, meta={"index": index})
+    except (pydantic.ValidationError, TypeError, ValueError) as error:
+        raise BadInput(f"expectation {index + 1}, {item.type}: {_reason(error)}", code="bad-expectation") from error
+    raise BadInput(
+        f"expectation {index + 1}, {item.type}: takes no {', '.join(unknown)}",
+        code="bad-expectation",
+        hint=hint(unknown[0], sorted(set(kind.args_keys) | set(kind.domain_keys) | set(kind.success_keys))),
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The library's complaint in one line."""
+    from great_expectations.compatibility import pydantic
+
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error)[:300]
+    first: dict[str, dict[str, Any]] = {}
+    for fault in error.errors():
+        first.setdefault(str(fault["loc"][0]), fault)
+    return "; ".join(f"{name}: {fault['msg']}" for name, fault in first.items())[:500]
+
+
+def _outcome(item: Expectation, result: Any) -> Outcome:
+    found: Mapping[str, Any] = result.result
+    percent = found.get("unexpected_percent")
+    return Outcome(
+        type=item.type,
+        columns=columns_of(item),
+        severity=item.severity,
+        success=bool(result.success),
+        broken=_broken(result.exception_info),
+        element_count=found.get("element_count"),
+        missing_count=found.get("missing_count"),
+        unexpected_count=found.get("unexpected_count"),
+        unexpected_percent=None if percent is None else float(percent),
+        observed_value=_plain(found.get("observed_value")),
+        samples=tuple(_plain(value) for value in found.get("partial_unexpected_list") or ()),
+        notes=item.notes,
+    )
+
+
+def columns_of(item: Expectation) -> tuple[str, ...]:
+    """The columns that an expectation names, in the order of its arguments."""
+    named = [item.arguments.get(name) for name in ("column", "column_A", "column_B")]
+    listed = item.arguments.get("column_list") or ()
+    return tuple(str(name) for name in [*named, *listed] if name is not None)
+
+
+def _broken(info: Mapping[str, Any] | None) -> str | None:
+    """Why an expectation could not be checked. The library tells it here only, flat or by metric, success being False."""
+    reports = [info, *(item for item in (info or {}).values() if isinstance(item, Mapping))]
+    for report in reports:
+        if report and report.get("raised_exception"):
+            return " ".join(str(report.get("exception_message") or "unknown reason").split())[:300]
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold, of bounded size."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case str():
+            return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
+        case Mapping():
+            return {str(key)[:LONGEST]: _plain(item) for key, item in list(value.items())[:100]}
+        case list() | tuple():
+            return [_plain(item) for item in value[:100]]
+        case date():
+            return value.isoformat()
+        case _:
+            return _plain(value.item() if hasattr(value, "item") else str(value))

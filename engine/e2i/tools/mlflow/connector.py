@@ -1,0 +1,263 @@
+"""``MLflowConnector``: what the platform's agents and the actions ask of MLflow, behind the guard.
+
+In: settings, guard, folder. Out: plain values and small references; run ids are always said, nothing is "active".
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+from e2i.catalog.artifacts import Model
+from e2i.errors import StepError
+from e2i.resilience.guard import Guard
+from e2i.tools.mlflow import LIVE_STAGES, MLflowSettings, Stage
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion as MLflowVersion
+
+    from e2i.tools.mlflow.filters import Condition
+    from e2i.tools.mlflow.models import LoggedRef
+    from e2i.tools.mlflow.runs import RunRef
+    from e2i.tools.mlflow.tracking import Tracking
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class MLflowConnector:
+    """MLflow's client. Every method may raise ToolUnavailable (down) and StepError (MLflow refuses)."""
+
+    tool: ClassVar[str] = "mlflow"
+
+    def __init__(self, settings: MLflowSettings, guard: Guard, home: Path) -> None:
+        self.settings = settings
+        self.guard = guard
+        self.home = home
+        self._tracking: Tracking | None = None
+
+    async def get_or_create_experiment(self, name: str) -> str:
+        """The experiment's id. The settings' prefix is put before the name."""
+        from e2i.tools.mlflow.runs import ensure_experiment
+
+        return await self._call(ensure_experiment, self.settings.experiment_prefix + name)
+
+    async def ensure_run(self, run: str, pipeline: str, started_ms: int) -> RunRef:
+        """The MLflow run that stands for an e2i run, made if missing."""
+        from e2i.tools.mlflow.runs import ensure_run
+
+        return await self._call(ensure_run, run, pipeline, started_ms)
+
+    @asynccontextmanager
+    async def start_run(
+        self, experiment: str, name: str, tags: Mapping[str, str] | None = None
+    ) -> AsyncIterator[ActiveRun]:
+        """A new run, ended when the block ends: FINISHED, FAILED after an exception, KILLED when cancelled."""
+        from e2i.tools.mlflow.runs import RunRef
+
+        experiment_id = await self.get_or_create_experiment(experiment)
+        made = await self._call(_create_run, experiment_id, name, dict(tags or {}))
+        active = ActiveRun(self, RunRef(made, experiment_id))
+        status = "KILLED"
+        try:
+            yield active
+            status = "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            await self._call(_terminate, made, status)
+
+    async def log_batch(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, object] | None = None,
+        *,
+        step: int = 0,
+        at_ms: int | None = None,
+    ) -> None:
+        """Logs metrics and parameters in one request. With ``at_ms`` given, logging the same again changes nothing."""
+        moment = int(time.time() * 1000) if at_ms is None else at_ms
+        await self._call(_log_batch, run_id, dict(metrics or {}), dict(params or {}), step, moment)
+
+    async def log_artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
+        """Copies a file to the run, below ``folder``."""
+        await self._transfer(_log_artifact, run_id, path, folder)
+
+    async def log_model(self, run: RunRef, model: Model, folder: Path, name: str = "model") -> LoggedRef:
+        """Logs a fitted model to the run, once."""
+        from e2i.tools.mlflow.models import ensure_logged_model
+
+        return await self._transfer(ensure_logged_model, run, model, folder, name)
+
+    async def log_model_metrics(self, run: RunRef, logged: LoggedRef, metrics: Mapping[str, float], at_ms: int) -> None:
+        """Shows figures beside a logged model, and in its run. The same figures at the same moment are logged once."""
+        await self._call(_log_batch, run.id, dict(metrics), {}, 0, at_ms, logged.id)
+
+    async def register_model(
+        self,
+        name: str,
+        logged: LoggedRef,
+        run: RunRef,
+        *,
+        key: str,
+        digest: str,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> MLflowVersion:
+        """The version made under the idempotency key ``key``: a new one, or an earlier attempt's."""
+        from e2i.tools.mlflow.registry import ensure_version
+
+        return await self._call(
+            ensure_version, name, logged, run, key=key, digest=digest, description=description, tags=tags
+        )
+
+    async def transition_model_version_stage(
+        self, name: str, version: int, stage: Stage, archive_existing: bool = True
+    ) -> int | None:
+        """Moves a version to a stage; the version that stood there before, if another did."""
+        from e2i.tools.mlflow.registry import set_stage
+
+        return await self._call(set_stage, name, version, stage, archive_existing=archive_existing)
+
+    async def get_latest_versions(self, name: str, stages: Sequence[str] = ()) -> list[MLflowVersion]:
+        """The version in each of the stages; without stages, the newest version."""
+        from e2i.tools.mlflow.registry import latest_versions
+
+        return await self._call(latest_versions, name, tuple(stages))
+
+    async def get_version_by_stage(self, name: str, stage: str) -> MLflowVersion | None:
+        """The version that stands in a live stage, or None."""
+        from e2i.tools.mlflow.registry import version_in_stage
+
+        if stage not in LIVE_STAGES:
+            raise StepError(f"no live stage: {stage!r}", code="unknown-stage", hint=f"one of {', '.join(LIVE_STAGES)}")
+        return await self._call(version_in_stage, name, stage)
+
+    async def get_version(self, name: str, version: int) -> MLflowVersion:
+        """The version of that number."""
+        from e2i.tools.mlflow.registry import find_version
+
+        return await self._call(find_version, name, version)
+
+    async def load(self, name: str, version: int, folder: Path) -> Path:
+        """Downloads the files of a version that e2i registered; the model's folder below ``folder``."""
+        return await self._transfer(_download, name, version, folder)
+
+    async def search_runs(self, experiment: str, *conditions: Condition, limit: int = 100) -> list[Run]:
+        """Runs of an experiment that meet all conditions, newest first."""
+        return await self._call(_search_runs, self.settings.experiment_prefix + experiment, conditions, limit)
+
+    async def _call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls ``function(tracking, …)`` behind the guard; MLflow is opened by the first call."""
+        return await self._within(self.settings.deadline, function, *args, **kwargs)
+
+    async def _transfer(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``_call``, with the time that moving files may take."""
+        return await self._within(self.settings.transfer_deadline, function, *args, **kwargs)
+
+    async def _within(
+        self, seconds: float, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        from e2i.tools.mlflow.outages import translated
+        from e2i.tools.mlflow.tracking import open_tracking
+
+        if self._tracking is None:
+            self._tracking = await self.guard.acall(
+                open_tracking, self.settings, self.home, deadline=self.settings.transfer_deadline
+            )
+        return await self.guard.acall(
+            partial(translated()(function), self._tracking, *args, **kwargs), deadline=seconds
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRun:
+    """A run inside ``async with connector.start_run(...)``."""
+
+    connector: MLflowConnector
+    run: RunRef
+
+    async def log_params(self, params: Mapping[str, object]) -> None:
+        await self.connector.log_batch(self.run.id, params=params)
+
+    async def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        await self.connector.log_batch(self.run.id, metrics, step=step)
+
+    async def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        await self.connector.log_artifact(self.run.id, path, folder)
+
+    async def log_model(self, model: Model, folder: Path, name: str = "model") -> LoggedRef:
+        return await self.connector.log_model(self.run, model, folder, name)
+
+
+def _create_run(tracking: Tracking, experiment: str, name: str, tags: dict[str, str]) -> str:
+    return str(tracking.client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+
+
+def _terminate(tracking: Tracking, run_id: str, status: str) -> None:
+    tracking.client.set_terminated(run_id, status)
+
+
+def _log_batch(
+    tracking: Tracking,
+    run_id: str,
+    metrics: Mapping[str, float],
+    params: Mapping[str, object],
+    step: int,
+    at_ms: int,
+    model_id: str | None = None,
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    from e2i.tools.mlflow.runs import key_of, log_batch
+
+    log_batch(
+        tracking,
+        run_id,
+        [Metric(key_of(name), value, at_ms, step, model_id=model_id) for name, value in metrics.items()],
+        [Param(key_of(name), str(value)) for name, value in params.items()],
+    )
+
+
+def _log_artifact(tracking: Tracking, run_id: str, path: Path, folder: str | None) -> None:
+    tracking.client.log_artifact(run_id, str(path), folder)
+
+
+def _download(tracking: Tracking, name: str, version: int, folder: Path) -> Path:
+    import mlflow.artifacts
+
+    from e2i.tools.mlflow.registry import find_version
+
+    find_version(tracking, name, version)
+    location = tracking.client.get_model_version_download_uri(name, str(version))
+    fetched = mlflow.artifacts.download_artifacts(
+        artifact_uri=f"{location}/data/model", dst_path=str(folder), tracking_uri=tracking.uri
+    )
+    target = folder / "downloaded"
+    shutil.move(fetched, target)
+    return target
+
+
+def _search_runs(tracking: Tracking, experiment: str, conditions: Sequence[Condition], limit: int) -> list[Any]:
+    from e2i.tools.mlflow.filters import render
+
+    found = tracking.client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    return list(
+        tracking.client.search_runs(
+            [found.experiment_id],
+            render(*conditions),
+            max_results=limit,
+            order_by=["attributes.start_time DESC"],
+        )
+    )

@@ -1,0 +1,126 @@
+"""A fitted model and a run go in; the one MLflow model that stands for it in that run comes out.
+
+The model is MLflow's ``python_function``, loaded by ``e2i.estimators.scoring``, of which a copy goes with it: neither
+e2i nor a pickle is needed to load it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Model
+from e2i.errors import StepError
+from e2i.tools.mlflow.filters import attribute, render, tag
+from e2i.tools.mlflow.runs import RunRef
+from e2i.tools.mlflow.signature import example_of, signature_of
+from e2i.tools.mlflow.tracking import Tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+
+DIGEST_TAG = "e2i.model"
+MANIFEST = {"algorithm", "task", "target", "features", "requirements"}
+LOADER = "e2i_scoring"
+"""The name of the copied module: not ``scoring``, which could be somebody's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRef:
+    """A logged model: its id and where its files are."""
+
+    id: str
+    location: str
+
+
+def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: Path, name: str = "model") -> LoggedRef:
+    """Logs the model of ``folder`` to the run unless it is there. Safe to repeat after a crash at any point.
+
+    A model is known in a run by its digest. One whose files were not complete yet gets them again.
+    """
+    client = tracking.client
+    with tracking.alone():
+        query = render(attribute("source_run_id", run.id), tag(DIGEST_TAG, model.digest))
+        found = client.search_logged_models([run.experiment], filter_string=query, max_results=1)
+        logged = found[0] if found else _create(tracking, run, model, folder, name)
+        if str(logged.status) != "READY":
+            with tempfile.TemporaryDirectory(dir=tracking.home) as scratch:
+                saved = save(folder, Path(scratch), logged)
+                client.log_model_artifacts(logged.model_id, str(saved))
+            _link(tracking, run, str(logged.model_id))
+            client.finalize_logged_model(logged.model_id, "READY")
+    return LoggedRef(str(logged.model_id), str(logged.artifact_location))
+
+
+def save(folder: Path, scratch: Path, logged: LoggedModel) -> Path:
+    """Writes the MLflow model folder into ``scratch``: files, scoring module, signature, requirements."""
+    import mlflow.pyfunc
+    from mlflow.models import Model as Description
+
+    manifest = read_manifest(folder)
+    data = scratch / "model"
+    shutil.copytree(folder, data, copy_function=shutil.copyfile)
+    loader = scratch / f"{LOADER}.py"
+    shutil.copyfile(scoring_file(), loader)
+    saved = scratch / "saved"
+    mlflow.pyfunc.save_model(
+        str(saved),
+        loader_module=LOADER,
+        data_path=str(data),
+        code_paths=[str(loader)],
+        mlflow_model=Description(
+            artifact_path=logged.artifact_location,
+            model_uuid=logged.model_id,
+            run_id=logged.source_run_id,
+            model_id=logged.model_id,
+        ),
+        signature=signature_of(manifest),
+        input_example=example_of(manifest),
+        pip_requirements=list(manifest["requirements"]),
+        metadata={"algorithm": manifest["algorithm"], "task": manifest["task"], "target": manifest["target"]},
+    )
+    return saved
+
+
+def scoring_file() -> Path:
+    """The file of ``e2i.estimators.scoring``, found without importing it."""
+    spec = find_spec("e2i.estimators.scoring")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The model's manifest. Raises StepError when the folder is no model."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise StepError(f"not a model: its manifest.json cannot be read ({error})", code="bad-model") from error
+    if not isinstance(manifest, dict) or manifest.get("schema_version") != 1 or not manifest.keys() >= MANIFEST:
+        raise StepError("not a model: its manifest.json has another version, or lacks entries", code="bad-model")
+    return manifest
+
+
+def _create(tracking: Tracking, run: RunRef, model: Model, folder: Path, name: str) -> LoggedModel:
+    params = read_manifest(folder).get("params") or {}
+    return tracking.client.create_logged_model(
+        run.experiment,
+        name=name,
+        source_run_id=run.id,
+        tags={DIGEST_TAG: model.digest, "e2i.target": model.target},
+        params={str(key)[:255]: str(value)[:6000] for key, value in params.items()},
+        model_type=model.algorithm,
+    )
+
+
+def _link(tracking: Tracking, run: RunRef, model_id: str) -> None:
+    """Shows the model among the run's outputs, once: MLflow refuses the second time."""
+    from mlflow.entities import LoggedModelOutput
+
+    outputs = tracking.client.get_run(run.id).outputs
+    if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
+        tracking.client.log_outputs(run.id, [LoggedModelOutput(model_id, 0)])

@@ -1,0 +1,51 @@
+"""MLflow's exceptions go in; ``ToolUnavailable`` for an outage, or ``StepError`` for a refusal, comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from e2i.errors import StepError, ToolUnavailable
+
+OLD_SCHEMA = "out-of-date database schema"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Around calls to MLflow, or as a decorator. One class of MLflow's means both "down" and "no such run"."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+        if OLD_SCHEMA in str(error):
+            raise ToolUnavailable(
+                "mlflow",
+                "the MLflow database was made by another version of MLflow",
+                code="mlflow-schema",
+                hint="back it up, then run `mlflow db upgrade URI`; the embedded one is mlflow/mlflow.db in the store",
+            ) from error
+        if is_outage(error):
+            raise ToolUnavailable("mlflow", f"MLflow does not answer: {message}", hint="see `e2i doctor`") from error
+        raise StepError(f"MLflow refused: {message}", code="mlflow-refused") from error
+
+
+def is_outage(error: BaseException) -> bool:
+    """True when the server or the database is down. A refused request, or a fault in what was sent, is none.
+
+    The database store wraps its driver's errors: a lost connection is TEMPORARILY_UNAVAILABLE, anything else is not.
+    The client of a server has a plain exception for a failed connection, a RestException with the status otherwise.
+    """
+    from mlflow.exceptions import MlflowException, RestException
+
+    if not isinstance(error, MlflowException):
+        return False
+    if isinstance(error, RestException):
+        return bool(error.get_http_status_code() >= 500 or error.get_http_status_code() == 429)
+    cause = error.__cause__ or error.__context__
+    return (
+        error.error_code == "TEMPORARILY_UNAVAILABLE"
+        or str(error).startswith("API request to ")
+        or bool(getattr(cause, "connection_invalidated", False))
+    )

@@ -1,0 +1,105 @@
+"""Logged models go in; versions of registered models and their stages come out.
+
+A stage is an alias (``models:/NAME@production``) and the tag ``stage``, which also remembers what has been archived. A
+version stands in one stage at a time, and a stage holds one version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from e2i.errors import StepError
+from e2i.tools.mlflow import LIVE_STAGES
+from e2i.tools.mlflow.filters import attribute, render, tag
+from e2i.tools.mlflow.models import DIGEST_TAG, LoggedRef
+from e2i.tools.mlflow.runs import KEY_TAG, RunRef
+from e2i.tools.mlflow.tracking import Tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MLflowVersion
+
+STAGE_TAG = "stage"
+
+
+def ensure_version(
+    tracking: Tracking,
+    name: str,
+    logged: LoggedRef,
+    run: RunRef,
+    *,
+    key: str,
+    digest: str,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> MLflowVersion:
+    """The version made under ``key``: an earlier attempt's, or a new one. The model is registered if it is not yet."""
+    client = tracking.client
+    with tracking.alone():
+        if not client.search_registered_models(render(attribute("name", name)), max_results=1):
+            client.create_registered_model(name)
+        found = client.search_model_versions(render(attribute("name", name), tag(KEY_TAG, key)), max_results=1)
+        if found:
+            return found[0]
+        return client.create_model_version(
+            name,
+            source=f"models:/{logged.id}" if tracking.is_server else logged.location,
+            run_id=run.id,
+            tags={**(tags or {}), KEY_TAG: key, DIGEST_TAG: digest},
+            description=description or None,
+            model_id=logged.id,
+        )
+
+
+def set_stage(tracking: Tracking, name: str, version: int, stage: str, *, archive_existing: bool = True) -> int | None:
+    """Moves a version to a stage and returns the version that stood there before, if another did. Safe to repeat."""
+    client = tracking.client
+    with tracking.alone():
+        find_version(tracking, name, version)
+        aliases = {alias: int(held) for alias, held in client.get_registered_model(name).aliases.items()}
+        previous = aliases.get(stage) if aliases.get(stage) != version else None
+        if previous is not None and archive_existing:  # before the alias moves and no longer tells who it was
+            client.set_model_version_tag(name, str(previous), STAGE_TAG, "archived")
+        if stage != "archived" and aliases.get(stage) != version:
+            client.set_registered_model_alias(name, stage, str(version))
+        client.set_model_version_tag(name, str(version), STAGE_TAG, stage)
+        for alias, held in sorted(aliases.items()):
+            if held == version and alias in LIVE_STAGES and alias != stage:
+                client.delete_registered_model_alias(name, alias)
+    return previous
+
+
+def find_version(tracking: Tracking, name: str, version: int) -> MLflowVersion:
+    """The version of that number. Raises StepError when there is none."""
+    client = tracking.client
+    query = render(attribute("name", name))
+    latest = client.search_model_versions(query, max_results=5, order_by=["version_number DESC"])
+    if not latest or not 1 <= version <= int(latest[0].version):
+        known = ", ".join(str(item.version) for item in latest) or "none"
+        raise StepError(
+            f"the registered model {name!r} has no version {version}",
+            code="unknown-version",
+            hint=f"its latest versions: {known}",
+        )
+    return client.get_model_version(name, str(version))
+
+
+def version_in_stage(tracking: Tracking, name: str, stage: str) -> MLflowVersion | None:
+    """The version that stands in a live stage, or None."""
+    client = tracking.client
+    if not client.search_registered_models(render(attribute("name", name)), max_results=1):
+        return None
+    held = client.get_registered_model(name).aliases.get(stage)
+    return None if held is None else client.get_model_version(name, str(held))
+
+
+def latest_versions(tracking: Tracking, name: str, stages: tuple[str, ...] = ()) -> list[MLflowVersion]:
+    """The version in each of the stages; without stages, the newest version."""
+    if stages:
+        found = (version_in_stage(tracking, name, stage) for stage in stages)
+        return [version for version in found if version is not None]
+    return list(
+        tracking.client.search_model_versions(
+            render(attribute("name", name)), max_results=1, order_by=["version_number DESC"]
+        )
+    )

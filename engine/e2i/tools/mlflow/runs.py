@@ -1,0 +1,131 @@
+"""An e2i run goes in; the one MLflow run that stands for it comes out, made if it does not exist yet.
+
+Both the courier and a step that registers a model may be first, so a run is found by its tag ``e2i.run``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from e2i.errors import StepError
+from e2i.tools.mlflow.filters import render, tag
+from e2i.tools.mlflow.tracking import Tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Param, RunTag
+
+RUN_TAG = "e2i.run"
+KEY_TAG = "e2i.key"
+PARENT_TAG = "mlflow.parentRunId"
+UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+FORBIDDEN = re.compile(r"[^\w\-. :/]")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """An MLflow run: its id and its experiment's."""
+
+    id: str
+    experiment: str
+
+
+def ensure_experiment(tracking: Tracking, name: str) -> str:
+    """The id of the experiment of that name, made if missing. Raises StepError when it was deleted."""
+    client = tracking.client
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        with tracking.alone():
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                return str(client.create_experiment(name, _place(tracking, name), tags={"platform": "e2i"}))
+    if found.lifecycle_stage != "active":
+        raise StepError(
+            f"the MLflow experiment {name!r} was deleted",
+            code="experiment-deleted",
+            hint=f"restore it: mlflow experiments restore --experiment-id {found.experiment_id}",
+        )
+    return str(found.experiment_id)
+
+
+def find_run(tracking: Tracking, run: str) -> RunRef | None:
+    """The MLflow run that stands for the e2i run, in whatever experiment."""
+    experiments = [str(item.experiment_id) for item in _pages(tracking.client.search_experiments)]
+    return _search(tracking, experiments, run)
+
+
+def ensure_run(tracking: Tracking, run: str, pipeline: str, started_ms: int) -> RunRef:
+    """The MLflow run that stands for the e2i run, made in the pipeline's experiment if missing."""
+    experiment = ensure_experiment(tracking, tracking.experiment_prefix + pipeline)
+    with tracking.alone():
+        found = _search(tracking, [experiment], run)
+        if found is not None:
+            return found
+        made = tracking.client.create_run(
+            experiment,
+            start_time=started_ms or None,
+            run_name=run,
+            tags={RUN_TAG: run, "mlflow.source.name": pipeline, "mlflow.source.type": "PROJECT"},
+        )
+    return RunRef(str(made.info.run_id), experiment)
+
+
+def log_batch(
+    tracking: Tracking,
+    run: str,
+    metrics: Sequence[Metric] = (),
+    params: Sequence[Param] = (),
+    tags: Sequence[RunTag] = (),
+) -> None:
+    """Logs everything in as few requests as MLflow's limits allow. Logging the same again changes nothing."""
+    for start in range(0, max(len(metrics), 10 * len(params), 10 * len(tags)), 800):
+        tenth = start // 10
+        tracking.client.log_batch(
+            run,
+            metrics=metrics[start : start + 800],
+            params=params[tenth : tenth + 80],
+            tags=tags[tenth : tenth + 80],
+        )
+
+
+def children(tracking: Tracking, parent: RunRef) -> dict[str, tuple[str, bool]]:
+    """The run's child runs by their ``e2i.key``: the id of each, and whether it is complete."""
+    query = render(tag(PARENT_TAG, parent.id))
+    found = _pages(tracking.client.search_runs, experiment_ids=[parent.experiment], filter_string=query)
+    return {
+        item.data.tags[KEY_TAG]: (str(item.info.run_id), item.info.status != "RUNNING")
+        for item in found
+        if KEY_TAG in item.data.tags
+    }
+
+
+def key_of(*parts: str, separator: str = "/") -> str:
+    """A name that MLflow takes for a metric, a parameter or a tag: each other character becomes ``_``."""
+    text = FORBIDDEN.sub("_", separator.join(parts))[:250]
+    return text if posixpath.normpath(text) == text and text[0] not in "/." else text.replace("/", "_").lstrip(".")
+
+
+def _search(tracking: Tracking, experiments: list[str], run: str) -> RunRef | None:
+    found = tracking.client.search_runs(
+        experiments, render(tag(RUN_TAG, run)), max_results=1, order_by=["attributes.start_time ASC"]
+    )
+    return RunRef(str(found[0].info.run_id), str(found[0].info.experiment_id)) if found else None
+
+
+def _place(tracking: Tracking, experiment: str) -> str | None:
+    if tracking.artifacts is None:
+        return None
+    return f"{tracking.artifacts.rstrip('/')}/{UNSAFE.sub('_', experiment).lstrip('.') or 'experiment'}"
+
+
+def _pages(search: Any, **arguments: Any) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = search(max_results=1000, page_token=token, **arguments)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -1,0 +1,77 @@
+"""A path goes in; an empty MLflow database comes out at it, in milliseconds where MLflow's own migrations take seconds.
+
+``schema.sql`` is what MLflow's migrations make, written down once. ``python -m e2i.tools.mlflow.schema`` prints it anew
+for the MLflow that is installed; a test compares the two. For any other version of MLflow the file is not used.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+HEADER = "-- mlflow "
+
+
+def create(database: Path, artifacts: Path) -> bool:
+    """Makes an empty database at ``database``, which must not exist yet. False when the schema is not for this MLflow.
+
+    Experiment 0 keeps its files below ``artifacts``. The journal is a write-ahead log, so that the courier and a step
+    can write side by side; the setting stays with the file.
+    """
+    text = SCHEMA.read_text("utf-8")
+    if text.splitlines()[0] != HEADER + version("mlflow"):
+        return False
+    staged = database.with_suffix(".new")
+    staged.unlink(missing_ok=True)
+    with closing(sqlite3.connect(staged)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(text)
+        with connection:
+            connection.execute(
+                "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time,"
+                " last_update_time, workspace) VALUES (0, 'Default', ?, 'active', 0, 0, 'default')",
+                [str(artifacts / "0")],
+            )
+    staged.rename(database)
+    return True
+
+
+def relocate(database: Path, old: Path, new: Path) -> None:
+    """Points every file that the database knows below ``old`` to the same place below ``new``: the store was moved."""
+    places = {
+        "experiments": ("artifact_location",),
+        "runs": ("artifact_uri",),
+        "logged_models": ("artifact_location",),
+        "model_versions": ("source", "storage_location"),
+    }
+    start = f"{old}/"
+    with closing(sqlite3.connect(database, timeout=20)) as connection, connection:
+        for table, columns in places.items():
+            for column in columns:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                    [f"{new}/", len(start) + 1, len(start), start],
+                )
+
+
+def dump() -> str:
+    """The schema that the installed MLflow makes, with the rows its migrations put in, as one script."""
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "mlflow.db"
+        MlflowClient(f"sqlite:///{database}").search_experiments(max_results=1)
+        with closing(sqlite3.connect(database)) as connection:
+            with connection:
+                connection.execute("DELETE FROM experiments")
+            lines = list(connection.iterdump())
+    return "\n".join([HEADER + version("mlflow"), *lines, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(dump())

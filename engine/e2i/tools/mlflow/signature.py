@@ -1,0 +1,68 @@
+"""A model's manifest goes in; the MLflow signature and input example that say the same come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+TYPES = {
+    "double": "double",
+    "float64": "double",
+    "float": "float",
+    "float32": "float",
+    "bool": "boolean",
+    "boolean": "boolean",
+}
+INTEGERS = {"int8", "int16", "int32", "uint8", "uint16"}
+
+
+def signature_of(manifest: Mapping[str, Any]) -> ModelSignature:
+    """Inputs as the training table had them; output float64, (n,) or, for more than two classes, (n, classes)."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    classes = manifest.get("classes") or ()
+    shape = (-1, len(classes)) if len(classes) > 2 else (-1,)
+    inputs = Schema([ColSpec(_type(feature), feature["name"]) for feature in manifest["features"]])
+    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), shape)]))
+
+
+def example_of(manifest: Mapping[str, Any]) -> pd.DataFrame | None:
+    """The manifest's example rows as a frame with the signature's types, or None when they do not have them.
+
+    A missing value in a column of integers has no such type; MLflow would refuse its own example.
+    """
+    import pandas as pd
+
+    if not manifest.get("example"):
+        return None
+    names = [feature["name"] for feature in manifest["features"]]
+    frame = pd.DataFrame(list(manifest["example"]), columns=names)
+    for feature in manifest["features"]:
+        name, kind = feature["name"], _type(feature)
+        if kind == "string":
+            frame[name] = frame[name].astype("object")
+        elif kind in ("double", "float"):
+            frame[name] = frame[name].astype("float64" if kind == "double" else "float32")
+        elif frame[name].isna().any():
+            return None
+        else:
+            frame[name] = frame[name].astype({"long": "int64", "integer": "int32", "boolean": "bool"}[kind])
+    return frame
+
+
+def _type(feature: Mapping[str, Any]) -> str:
+    """MLflow's type for a feature. Text, and whatever a category is made of, is a string unless it is a number."""
+    kind = str(feature["type"]).lower()
+    if kind in TYPES:
+        return TYPES[kind]
+    if kind in INTEGERS:
+        return "integer"
+    if kind in ("int64", "uint32", "uint64"):
+        return "long"
+    return "double" if feature["kind"] == "number" else "string"

@@ -1,0 +1,197 @@
+"""Telemetry entries of a run go in; one MLflow run with parameters, metrics, child runs, files and models comes out.
+
+How it reads in MLflow:
+
+- The experiment is the pipeline, the run is the e2i run (tag ``e2i.run``).
+- A step's metric is ``STEP/NAME``: MLflow charts each step in a section of its own, and two may log the same name.
+- A step's parameter is ``STEP.NAME``, the pipeline's own are ``params.NAME``, as in expressions.
+- Each finished step leaves the tag ``e2i.step.STEP``: how it ended, what it used, how long it took.
+- Child runs (trials) are nested, and keep their plain names.
+
+Every entry may come twice, or again after a crash half way: metrics and parameters are equal rows, child runs are known
+by their entry's key, files are overwritten by the same bytes, models are known by their digest.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from e2i.catalog.action import ToolSettings
+from e2i.catalog.artifacts import Model, Report, Stored, read_artifacts
+from e2i.catalog.telemetry import Entry, Sink
+from e2i.errors import StepError
+from e2i.tools.mlflow import MLflowSettings
+from e2i.tools.mlflow.models import ensure_logged_model
+from e2i.tools.mlflow.outages import translated
+from e2i.tools.mlflow.runs import KEY_TAG, PARENT_TAG, RunRef, children, ensure_run, find_run, key_of, log_batch
+from e2i.tools.mlflow.tracking import Tracking, open_tracking
+
+STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+ORPHANS = "unknown"
+"""The pipeline of a run whose ``run.started`` never came."""
+
+
+def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Stored], Path]) -> Sink:
+    """A sink over MLflow. Raises ToolUnavailable when it is down."""
+    assert isinstance(settings, MLflowSettings)
+    return MLflowSink(open_tracking(settings, home), open_artifact, nested=settings.log_trials_as_children)
+
+
+class MLflowSink:
+    """Implements ``e2i.catalog.telemetry.Sink``. Remembers which MLflow run is which, so that it looks each up once."""
+
+    def __init__(self, tracking: Tracking, open_artifact: Callable[[Stored], Path], *, nested: bool = True) -> None:
+        self._tracking = tracking
+        self._open = open_artifact
+        self._nested = nested
+        self._runs: dict[str, RunRef] = {}
+        self._children: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    @translated()
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        """Delivers entries of one run, in order. Raises ToolUnavailable (down) and StepError (a bad entry)."""
+        if not entries:
+            return
+        run = self._run(entries)
+        self._rows(run, entries)
+        for entry in entries:
+            match entry.kind:
+                case "child" if self._nested:
+                    self._child(run, entry)
+                case "attachment":
+                    self._attach(run, entry.body["name"], read_artifacts(entry.body["artifact"]))
+                case "run.started":
+                    self._reopen(run)
+                case "run.finished":
+                    ended = int(entry.body["ended_ms"])
+                    self._tracking.client.set_terminated(run.id, STATUS[entry.body["status"]], ended)
+
+    def close(self) -> None:
+        """Nothing is held back: what was delivered is in MLflow."""
+
+    def _run(self, entries: Sequence[Entry]) -> RunRef:
+        name = entries[0].run
+        if name not in self._runs:
+            started = next((entry.body for entry in entries if entry.kind == "run.started"), None)
+            found = None if started else find_run(self._tracking, name)
+            started = started or {"pipeline": ORPHANS, "started_ms": 0}
+            self._runs[name] = found or ensure_run(
+                self._tracking, name, str(started["pipeline"]), int(started["started_ms"])
+            )
+        return self._runs[name]
+
+    def _reopen(self, run: RunRef) -> None:
+        """A resumed run runs again until it is finished again."""
+        if self._tracking.client.get_run(run.id).info.status != "RUNNING":
+            self._tracking.client.update_run(run.id, status="RUNNING")
+
+    def _rows(self, run: RunRef, entries: Sequence[Entry]) -> None:
+        """Everything that is a row: all parameters, metrics and tags of the entries in one batch."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics: list[Metric] = []
+        params: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        for entry in entries:
+            body = entry.body
+            match entry.kind:
+                case "metric":
+                    name = key_of(body["step"], body["name"])
+                    metrics.append(Metric(name, body["value"], int(body["at_ms"]), int(body["index"])))
+                case "param":
+                    params[key_of(body["step"], body["name"], separator=".")] = _text(body["value"])
+                case "run.started":
+                    params.update({key_of("params", k, separator="."): _text(v) for k, v in body["params"].items()})
+                    tags.update({f"e2i.{k}": str(body[k]) for k in ("pipeline", "profile", "spec") if body.get(k)})
+                case "step.finished":
+                    tags[key_of("e2i.step", body["step"], separator=".")] = _ending(body)
+                case "child" if not self._nested:
+                    for name, value in body["metrics"].items():
+                        series = key_of(body["step"], "trials", name)
+                        metrics.append(Metric(series, value, int(body["ended_ms"]), entry.sequence))
+        log_batch(
+            self._tracking,
+            run.id,
+            metrics,
+            [Param(name, value) for name, value in params.items()],
+            [RunTag(name, value) for name, value in tags.items()],
+        )
+
+    def _child(self, parent: RunRef, entry: Entry) -> None:
+        from mlflow.entities import Metric, Param
+
+        if parent.id not in self._children:
+            self._children[parent.id] = children(self._tracking, parent)
+        known, body, client = self._children[parent.id], entry.body, self._tracking.client
+        child, complete = known.get(entry.key, ("", False))
+        if complete:
+            return
+        if not child:
+            made = client.create_run(
+                parent.experiment,
+                start_time=int(body["started_ms"]),
+                run_name=body["name"],
+                tags={PARENT_TAG: parent.id, KEY_TAG: entry.key, "e2i.step": body["step"]},
+            )
+            child = str(made.info.run_id)
+            known[entry.key] = (child, False)
+        log_batch(
+            self._tracking,
+            child,
+            [Metric(key_of(k), v, int(body["ended_ms"]), 0) for k, v in body["metrics"].items()],
+            [Param(key_of(k), _text(v)) for k, v in body["params"].items()],
+        )
+        client.set_terminated(child, "FINISHED" if body["status"] == "finished" else "FAILED", int(body["ended_ms"]))
+        known[entry.key] = (child, True)
+
+    def _attach(self, run: RunRef, name: str, artifact: Stored) -> None:
+        """A model is logged as a model, anything else as files below ``name``."""
+        path = _place(name)
+        source = self._open(artifact)
+        if isinstance(artifact, Model):
+            ensure_logged_model(self._tracking, run, artifact, source, path.name)
+            return
+        if not source.is_dir():
+            path = path.with_name(path.name + _suffix(path, artifact))
+        with tempfile.TemporaryDirectory(dir=self._tracking.home) as scratch:
+            staged = Path(scratch) / path.name  # MLflow takes the file's own name; the store's is its digest
+            if source.is_dir():
+                shutil.copytree(source, staged, copy_function=shutil.copyfile)
+                self._tracking.client.log_artifacts(run.id, str(staged), str(path))
+            else:
+                shutil.copyfile(source, staged)
+                folder = None if path.parent == PurePosixPath(".") else str(path.parent)
+                self._tracking.client.log_artifact(run.id, str(staged), folder)
+
+
+def _place(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if not name.isprintable() or not path.name or path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise StepError(f"not a name for an attachment: {name[:80]!r}", code="bad-attachment")
+    return path
+
+
+def _suffix(path: PurePosixPath, artifact: Stored) -> str:
+    """The ending by which MLflow's UI knows how to show the file, where the name has none."""
+    if path.suffix:
+        return ""
+    if isinstance(artifact, Report):
+        return mimetypes.guess_extension(artifact.media_type) or ""
+    return ".arrow" if artifact.type == "table" else ""
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _ending(body: Mapping[str, Any]) -> str:
+    seconds = (int(body["ended_ms"]) - int(body["started_ms"])) / 1000
+    error = body.get("error")
+    reason = f": {error.get('message', error) if isinstance(error, Mapping) else error}" if error else ""
+    return f"{body['status']}, {body['uses']}, {seconds:.2f} s{reason}"[:5000]

@@ -1,0 +1,123 @@
+"""Settings and a folder go in; ``Tracking`` comes out: an MLflow client with its place, opened without global state.
+
+Everything that has to be true before MLflow is first used in a process is seen to here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from e2i.errors import Refused, ToolUnavailable
+from e2i.tools.mlflow import MLflowSettings, schema
+from e2i.resilience.lock import exclusive
+from e2i.tools.mlflow.outages import translated
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROBE_SECONDS = 1.0
+ANSWER_SECONDS = 3.0
+PORTS = {"http": 80, "https": 443, "postgresql": 5432}
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """An open MLflow: its client, the URI that the client was made for, and where new experiments keep their files.
+
+    ``artifacts`` is None when the server decides. ``home`` is the tool's folder in the store.
+    """
+
+    client: MlflowClient
+    uri: str
+    artifacts: str | None
+    home: Path
+    experiment_prefix: str
+
+    @property
+    def is_server(self) -> bool:
+        return self.uri.startswith("http")
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Guards "look, then make": steps and the courier are different processes, and both may find nothing."""
+        return exclusive(self.home / "lock")
+
+
+def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
+    """Opens MLflow. Raises ToolUnavailable within about a second when nothing listens at its address."""
+    home.mkdir(parents=True, exist_ok=True)
+    for address in filter(None, (settings.tracking_uri, settings.registry_uri)):
+        _probe(address)
+    _prepare_process(settings)
+    with translated():
+        from mlflow import MlflowClient
+
+        artifacts = home.resolve() / "artifacts"
+        uri = settings.tracking_uri or _embedded(home.resolve(), artifacts)
+        client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
+        client.search_experiments(max_results=1)
+    own = None if uri.startswith("http") else str(artifacts)
+    return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix)
+
+
+def _embedded(home: Path, artifacts: Path) -> str:
+    """The URI of the database in ``home``, which is made if missing, and mended if the store was moved."""
+    database, place = home / "mlflow.db", home / "artifacts.path"
+    with exclusive(home / "lock"):
+        if not database.exists():
+            schema.create(database, artifacts)  # if it cannot, MLflow makes its own on first contact
+        elif place.exists() and (known := Path(place.read_text("utf-8"))) != artifacts:
+            schema.relocate(database, known, artifacts)
+        if not place.exists() or place.read_text("utf-8") != str(artifacts):
+            place.with_suffix(".new").write_text(str(artifacts), "utf-8")
+            place.with_suffix(".new").replace(place)
+    return f"sqlite:///{database}"
+
+
+def _prepare_process(settings: MLflowSettings) -> None:
+    """MLflow reads these at each request: no retries of its own (the engine retries), no waiting past the deadline."""
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(settings.deadline)))
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it logs, it also raises
+
+
+def _probe(address: str) -> None:
+    """Knocks first: MLflow tries a dead database ten times, with pauses, and a silent server once for each question."""
+    parts = urlsplit(address)
+    if parts.scheme == "sqlite" or not parts.hostname:
+        return
+    host, port = parts.hostname, parts.port or PORTS[parts.scheme.partition("+")[0]]
+    try:
+        with socket.create_connection((host, port), timeout=PROBE_SECONDS) as connection:
+            peer = ipaddress.ip_address(str(connection.getpeername()[0]).partition("%")[0])
+        if peer.is_link_local:
+            raise Refused(f"{host} is the link-local address {peer}", code="bad-address", hint="name MLflow's own host")
+        if parts.scheme.startswith("http"):
+            _ask(parts.scheme, host, port)
+    except (OSError, HTTPException) as error:
+        raise ToolUnavailable(
+            "mlflow",
+            f"nothing answers for MLflow at {host}:{port} ({error or type(error).__name__})",
+            hint="start it, or correct tools.mlflow.tracking_uri in config/",
+        ) from error
+
+
+def _ask(scheme: str, host: str, port: int) -> None:
+    """Any answer will do: the server may want a password for more than this."""
+    kind = HTTPSConnection if scheme == "https" else HTTPConnection
+    connection = kind(host, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/health")
+        connection.getresponse()
+    finally:
+        connection.close()

@@ -1,0 +1,138 @@
+"""Parameters of ``model.*`` go in; models, metrics, predictions and reports come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Report
+from e2i.catalog.context import StepContext
+from e2i.errors import StepError
+from e2i.estimators import metrics, saved
+from e2i.estimators.rounds import EarlyStopping, WatchedMetric
+from e2i.tools.model import (
+    EvaluateOutputs,
+    EvaluateParams,
+    PredictOutputs,
+    PredictParams,
+    SelectOutputs,
+    SelectParams,
+    TrainOutputs,
+    TrainParams,
+)
+from e2i.tools.model.choice import choose
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2i.estimators.fitting import Encoded, Fitted
+    from e2i.estimators.scoring import Matrix, Scorer
+
+
+def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
+    """Fits one model, measures it on the rows at hand and hands it to the tracker as ``model``."""
+    from e2i.estimators import fitting
+
+    prepared = fitting.prepare(
+        ctx.frame(params.table),
+        None if params.validation is None else ctx.frame(params.validation),
+        params.target,
+        params.algorithm,
+        task=params.task,
+        features=params.features,
+        exclude=params.exclude,
+        threads=ctx.threads,
+    )
+    stop = params.early_stopping
+    default: WatchedMetric = "log_loss" if prepared.schema.task == "classification" else "rmse"
+    watch = None if stop is None else EarlyStopping(stop.metric or default, stop.rounds)
+    seed = ctx.seed if params.seed is None else params.seed
+    fitted = fitting.fit(prepared, params.params, seed=seed, threads=ctx.threads, watch=watch)
+    measured = _measure(fitted, "train", prepared.train)
+    if prepared.validation is not None:
+        measured |= _measure(fitted, "validation", prepared.validation)
+    model = saved.keep_model(fitted, ctx)
+    for name, value in params.params.items():
+        ctx.param(name, "null" if value is None else value)
+    ctx.param("algorithm", params.algorithm)
+    _record(measured, ctx)
+    ctx.attach("model", model)
+    return TrainOutputs(model=model, metrics=measured)
+
+
+def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
+    """Judges a model on a table and draws what it sees into one HTML page."""
+    from e2i.estimators import schema
+    from e2i.tools.model import page
+
+    scorer = saved.open_model(params.model, ctx)
+    frame = ctx.frame(params.table)
+    labels = schema.labels(frame, params.model.target, scorer.manifest["classes"])
+    predicted = saved.predict(scorer, frame)
+    measured = metrics.evaluate(params.model.task, labels, predicted, threshold=params.threshold)
+    title = f"{params.model.algorithm}: {params.model.target}"
+    file = ctx.scratch / "evaluation.html"
+    rows = page.Judged(scorer.manifest["classes"], labels, predicted, params.threshold)
+    file.write_text(page.render(title, measured, rows, plots=params.plots), encoding="utf-8")
+    report = ctx.keep(file, Report, media_type="text/html", title=title)
+    _record(measured, ctx)
+    ctx.attach("evaluation.html", report)
+    return EvaluateOutputs(metrics=measured, report=report)
+
+
+def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
+    """Adds the model's predictions to the table's kept columns."""
+    scorer = saved.open_model(params.model, ctx)
+    frame = ctx.frame(params.table)
+    kept = frame if params.keep is None else ctx.frame(params.table, params.keep)
+    columns = _predictions(scorer, saved.predict(scorer, frame), params.threshold)
+    taken = sorted(set(columns) & set(kept.columns))
+    if taken:
+        raise StepError(
+            f"the table has a column of the same name as the predictions: {', '.join(taken)}",
+            code="duplicate-column",
+            hint="list the columns to carry over in `keep`, without it",
+        )
+    return PredictOutputs(table=ctx.table(kept.assign(**columns)))
+
+
+def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
+    """Judges the candidates on one table, or takes the metrics they come with, and chooses the best."""
+    chosen = choose(params, None if params.table is None else lambda model: _judge(model, params, ctx))
+    ctx.param("selected", chosen.name)
+    _record({params.metric or "value": chosen.ranking[0].value}, ctx)
+    return chosen
+
+
+def _judge(model: Any, params: SelectParams, ctx: StepContext) -> dict[str, float]:
+    from e2i.estimators import schema
+
+    assert params.table is not None
+    scorer = saved.open_model(model, ctx)
+    frame = ctx.frame(params.table)
+    labels = schema.labels(frame, model.target, scorer.manifest["classes"])
+    return metrics.evaluate(model.task, labels, saved.predict(scorer, frame))
+
+
+def _measure(fitted: Fitted, part: str, rows: Encoded) -> dict[str, float]:
+    task = fitted.prepared.schema.task
+    measured = metrics.evaluate(task, rows.labels, fitted.scorer.output(rows.matrix))
+    return {f"{part}_{name}": value for name, value in measured.items()}
+
+
+def _predictions(scorer: Scorer, predicted: Matrix, threshold: float) -> dict[str, Matrix | pd.Series[Any]]:
+    import pandas as pd
+
+    classes = scorer.manifest["classes"]
+    if classes is None:
+        return {"prediction": predicted}
+    if scorer.binary:
+        decided = (predicted >= threshold).astype(int)
+        return {"prediction": pd.Series(classes).take(decided).to_numpy(), "probability": predicted}
+    named = {f"probability_{label}": predicted[:, place] for place, label in enumerate(classes)}
+    return {"prediction": pd.Series(classes).take(predicted.argmax(axis=1)).to_numpy(), **named}
+
+
+def _record(measured: Mapping[str, float], ctx: StepContext) -> None:
+    for name, value in measured.items():
+        ctx.metric(name, value)

@@ -1,0 +1,85 @@
+"""Candidates in any form a spec may give them go in; the best of them comes out, with the ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from e2i.catalog.artifacts import Model
+from e2i.errors import StepError
+from e2i.estimators.metrics import METRICS
+from e2i.tools.model import Cell, Ranked, SelectOutputs, SelectParams, Trained
+
+Judge = Callable[[Model], dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model under a name, with what is known of it."""
+
+    name: str
+    model: Model
+    metrics: dict[str, float]
+
+
+def choose(params: SelectParams, judge: Judge | None) -> SelectOutputs:
+    """The best candidate by ``params.metric``; ``judge`` measures each anew. Raises StepError when that cannot be told."""
+    found = candidates(params)
+    tasks = {candidate.model.task for candidate in found}
+    if len(tasks) > 1:
+        raise StepError("the candidates do not all predict the same kind of thing", code="wrong-task")
+    if judge is not None:
+        found = [Candidate(item.name, item.model, judge(item.model)) for item in found]
+    metric = params.metric or ("roc_auc" if tasks == {"classification"} else "rmse")
+    lacking = [item for item in found if metric not in item.metrics]
+    if lacking:
+        raise StepError(
+            f"no metric {metric!r} is known of {', '.join(item.name for item in lacking)}",
+            code="unknown-metric",
+            hint=f"give `table` to judge them on, or choose one of {', '.join(sorted(lacking[0].metrics)) or 'none'}",
+        )
+    sign = -1.0 if _direction(metric, params.direction) == "maximize" else 1.0
+    ranked = sorted(found, key=lambda item: sign * item.metrics[metric])
+    best = ranked[0]
+    ranking = [Ranked(name=item.name, algorithm=item.model.algorithm, value=item.metrics[metric]) for item in ranked]
+    return SelectOutputs(model=best.model, name=best.name, metrics=best.metrics, ranking=ranking)
+
+
+def candidates(params: SelectParams) -> list[Candidate]:
+    """Every candidate under a name that tells them apart."""
+    if isinstance(params.candidates, dict):
+        return [_candidate(name, item) for name, item in params.candidates.items()]
+    return [_candidate(_name(place, item), item) for place, item in enumerate(params.candidates, start=1)]
+
+
+def _candidate(name: str, item: Cell | Trained | Model) -> Candidate:
+    match item:
+        case Cell():
+            return Candidate(name, item.outputs.model, item.outputs.metrics)
+        case Trained():
+            return Candidate(name, item.model, item.metrics)
+        case Model():
+            return Candidate(name, item, {})
+
+
+def _name(place: int, item: Cell | Trained | Model) -> str:
+    """A cell is called by its values; anything else by its algorithm and its place in the list."""
+    match item:
+        case Cell():
+            return "/".join(str(value) for value in item.matrix.values()) or str(place)
+        case Trained():
+            return f"{item.model.algorithm} {place}"
+        case Model():
+            return f"{item.algorithm} {place}"
+
+
+def _direction(metric: str, asked: str | None) -> str:
+    """The direction asked for, or that of the metric, also under a prefix such as ``validation_``."""
+    if asked is not None:
+        return asked
+    known = next((name for name in METRICS if metric == name or metric.endswith(f"_{name}")), None)
+    if known is None:
+        raise StepError(
+            f"it is not known whether more {metric!r} is better", code="unknown-metric", hint="set `direction`"
+        )
+    return METRICS[known].direction

@@ -1,0 +1,115 @@
+"""Metrics, labels and predictions go in; one HTML page comes out that needs nothing else, its plots inside it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Matrix
+
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}"
+    "td+td{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}"
+)
+BINS = 10
+"""Bins of the calibration curve, of equal numbers of rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What is drawn. ``classes`` is None for regression."""
+
+    classes: Sequence[Any] | None
+    labels: Matrix
+    predicted: Matrix
+    threshold: float
+
+
+def render(title: str, metrics: Mapping[str, float], rows: Judged, *, plots: bool) -> str:
+    """The page. Equal input gives equal text."""
+    table = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.6g}</td></tr>" for name, value in metrics.items())
+    picture = f'<img alt="plots" src="data:image/png;base64,{base64.b64encode(draw(rows)).decode()}">' if plots else ""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+        f"<h1>{html.escape(title)}</h1><p>{len(rows.labels):,} rows</p><table>{table}</table>{picture}</html>\n"
+    )
+
+
+def draw(rows: Judged) -> bytes:
+    """A PNG: for two classes ROC, precision-recall, calibration and confusion; for more the confusion; else residuals."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if rows.classes is None:
+        figure = Figure(figsize=(10, 4.5), layout="constrained")
+        _residuals(figure.subplots(1, 2), rows)
+    elif rows.predicted.ndim == 1:
+        figure = Figure(figsize=(10, 9), layout="constrained")
+        _binary(figure.subplots(2, 2), rows)
+    else:
+        figure = Figure(figsize=(6, 5.5), layout="constrained")
+        _confusion(figure.subplots(), rows, rows.predicted.argmax(axis=1))
+    FigureCanvasAgg(figure)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=90, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _binary(axes: Any, rows: Judged) -> None:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    labels, predicted = rows.labels, rows.predicted
+    roc, recall, calibration, confusion = axes.flat
+    if 0 < labels.sum() < len(labels):
+        false_positive, true_positive, _ = roc_curve(labels, predicted)
+        roc.plot(false_positive, true_positive)
+        precisions, recalls, _ = precision_recall_curve(labels, predicted)
+        recall.plot(recalls, precisions)
+    roc.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    roc.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
+    recall.axhline(labels.mean(), linestyle=":", color="grey")
+    recall.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    _calibration(calibration, labels, predicted)
+    _confusion(confusion, rows, (predicted >= rows.threshold).astype(int))
+
+
+def _calibration(axes: Any, labels: Matrix, predicted: Matrix) -> None:
+    import numpy as np
+
+    bins = np.array_split(np.argsort(predicted, kind="stable"), min(BINS, len(predicted)))
+    axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    axes.plot([predicted[part].mean() for part in bins], [labels[part].mean() for part in bins], marker="o")
+    axes.set(title="Calibration", xlabel="predicted probability", ylabel="observed share")
+
+
+def _confusion(axes: Any, rows: Judged, decided: Matrix) -> None:
+    import numpy as np
+
+    names = [str(name)[:20] for name in rows.classes or ()]
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, (rows.labels, decided), 1)
+    axes.imshow(counts, cmap="Blues")
+    ticks = range(len(names))
+    axes.set(title="Confusion", xlabel="predicted", ylabel="true")
+    axes.set_xticks(ticks, names, rotation=45 if len(names) > 4 else 0)
+    axes.set_yticks(ticks, names)
+    if len(names) <= 12:
+        for (true, found), count in np.ndenumerate(counts):
+            dark = count > counts.max() / 2
+            axes.text(found, true, f"{count:,}", ha="center", va="center", color="white" if dark else "black")
+
+
+def _residuals(axes: Any, rows: Judged) -> None:
+    scatter, spread = axes
+    residuals = rows.labels - rows.predicted
+    scatter.scatter(rows.predicted, residuals, s=4, alpha=0.4, rasterized=True)
+    scatter.axhline(0, linestyle=":", color="grey")
+    scatter.set(title="Residuals", xlabel="predicted", ylabel="true minus predicted")
+    spread.hist(residuals, bins=40)
+    spread.set(title="Spread of the residuals", xlabel="true minus predicted", ylabel="rows")

@@ -1,0 +1,261 @@
+"""Requests of Opik's REST API go in; answers come out. Traces, spans and scores are kept in one SQLite file.
+
+This is what the SDK talks to when no server is configured: writing, reading back by id, and searching. One object
+serves any number of threads, and several processes may use one file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from e2i.tools.opik.local_filters import BadFilter, matches
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS projects (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS records (
+    kind TEXT NOT NULL CHECK (kind IN ('traces', 'spans')),
+    id TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+CREATE INDEX IF NOT EXISTS records_trace ON records (kind, trace_id);
+CREATE INDEX IF NOT EXISTS records_project ON records (kind, project_id, id);
+CREATE TABLE IF NOT EXISTS scores (
+    kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (kind, id, name)
+) WITHOUT ROWID;
+"""
+
+LARGEST_BATCH = 1000
+LONGEST_PAGE = 2000
+DEFAULT_PROJECT = "Default Project"
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer with a JSON body, or lines of JSON."""
+
+    status: int
+    content: bytes = b""
+    media_type: str = "application/json"
+
+
+class RejectedError(Exception):
+    """The request is refused with an HTTP status, as the server would."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.answer = _json({"errors": [message]}, status)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LocalBackend:
+    """Opik's REST API over the SQLite file ``path``. Waits at most ``wait`` seconds for another process."""
+
+    def __init__(self, path: Path, *, wait: float = 5.0, now: Callable[[], datetime] = utc_now) -> None:
+        self.path = path
+        self._wait = wait
+        self._now = now
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._database() as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(TABLES)
+
+    def answer(self, method: str, path: str, body: Any) -> Answer:
+        """The answer to one request. ``path`` begins after ``/api/``, ``body`` is the JSON that was sent, or None."""
+        path = path.removeprefix("v1/private/").strip("/")
+        try:
+            with self._database() as database:
+                return self._route(database, method, path, body)
+        except RejectedError as error:
+            return error.answer
+        except sqlite3.OperationalError as error:
+            return _json({"errors": [f"{self.path.name}: {error}"]}, 503)
+
+    def _route(self, database: sqlite3.Connection, method: str, path: str, body: Any) -> Answer:
+        match method, path.split("/"):
+            case "GET", ["is-alive", *_]:
+                return _json({"message": "Healthy Server", "healthy": True})
+            case "POST", ["traces" | "spans" as kind, "batch"]:
+                for document in _batch(body, kind):
+                    self._write(database, kind, document)
+                return Answer(204)
+            case "POST", ["traces" | "spans" as kind]:
+                self._write(database, kind, body)
+                return Answer(201)
+            case "PUT", ["traces" | "spans" as kind, "feedback-scores"]:
+                for score in _batch(body, "scores"):
+                    self._score(database, kind, score)
+                return Answer(204)
+            case "POST", ["traces" | "spans" as kind, "search"]:
+                return self._search(database, kind, body or {})
+            case "PATCH", ["traces" | "spans" as kind, identity]:
+                self._write(database, kind, {**_stored(database, kind, identity), **_without_nones(body)}, replace=True)
+                return Answer(204)
+            case "GET", ["traces" | "spans" as kind, identity]:
+                return _json(self._read(database, kind, _stored(database, kind, identity)))
+            case "POST", ["projects", "retrieve"]:
+                return _json(_project(database, "name", body.get("name")))
+            case "GET", ["projects", identity]:
+                return _json(_project(database, "id", identity))
+        raise RejectedError(404, f"embedded Opik does not offer {method} {path}; configure a server to use it")
+
+    def _write(self, database: sqlite3.Connection, kind: str, sent: Document, *, replace: bool = False) -> None:
+        """Keeps a trace or a span, in place of the one with its id, unless that was updated later."""
+        document = _without_nones(sent)
+        identity = _checked(document.get("id"))
+        if "start_time" not in document:
+            raise RejectedError(400, "start_time must not be null")
+        trace = identity if kind == "traces" else _checked(document.get("trace_id"))
+        now = self._now().isoformat()
+        project = self._project_id(database, document.pop("project_name", None) or DEFAULT_PROJECT, now)
+        row = database.execute("SELECT document FROM records WHERE kind = ? AND id = ?", (kind, identity)).fetchone()
+        old = json.loads(row[0]) if row else {}
+        document = {"created_at": old.get("created_at", now), "last_updated_at": now, **document}
+        if old and not replace and old["last_updated_at"] > document["last_updated_at"]:
+            return
+        database.execute(
+            "INSERT OR REPLACE INTO records (kind, id, project_id, trace_id, document) VALUES (?, ?, ?, ?, ?)",
+            (kind, identity, project, trace, json.dumps(document)),
+        )
+
+    def _project_id(self, database: sqlite3.Connection, name: str, now: str) -> str:
+        identity = str(uuid5(NAMESPACE_URL, f"opik:{name}"))
+        database.execute(
+            "INSERT OR IGNORE INTO projects (id, name, created_at) VALUES (?, ?, ?)", (identity, name, now)
+        )
+        return identity
+
+    def _score(self, database: sqlite3.Connection, kind: str, score: Document) -> None:
+        now = self._now().isoformat()
+        kept = {name: score[name] for name in ("name", "category_name", "value", "reason", "source") if score.get(name)}
+        kept = {"source": "sdk", **kept, "value": score["value"], "created_at": now, "last_updated_at": now}
+        database.execute(
+            "INSERT OR REPLACE INTO scores (kind, id, name, document) VALUES (?, ?, ?, ?)",
+            (kind, _checked(score.get("id")), score["name"], json.dumps(kept)),
+        )
+
+    def _search(self, database: sqlite3.Connection, kind: str, query: Document) -> Answer:
+        """Newest ids first, as lines of JSON."""
+        clauses, values = ["kind = ?"], [kind]
+        if query.get("project_name"):
+            clauses.append("project_id = (SELECT id FROM projects WHERE name = ?)")
+            values.append(query["project_name"])
+        for column in ("project_id", "trace_id"):
+            if query.get(column):
+                clauses.append(f"{column} = ?")
+                values.append(query[column])
+        if query.get("last_retrieved_id"):
+            clauses.append("id < ?")
+            values.append(query["last_retrieved_id"])
+        rows = database.execute(
+            f"SELECT project_id, document FROM records WHERE {' AND '.join(clauses)} ORDER BY id DESC", values
+        )
+        limit = min(int(query.get("limit") or 500), LONGEST_PAGE)
+        hidden = set(query.get("exclude") or [])
+        lines: list[bytes] = []
+        for project, text in rows:
+            document = self._read(database, kind, {**json.loads(text), "project_id": project})
+            try:
+                if matches(document, query.get("filters") or []):
+                    shown = {name: value for name, value in document.items() if name not in hidden}
+                    lines.append(json.dumps(shown).encode() + b"\n")
+            except BadFilter as error:
+                raise RejectedError(400, str(error)) from error
+            if len(lines) == limit:
+                break
+        return Answer(200, b"".join(lines), "application/octet-stream")
+
+    def _read(self, database: sqlite3.Connection, kind: str, document: Document) -> Document:
+        """A document as it is shown: with its scores, duration (milliseconds) and, for a trace, facts of its spans."""
+        shown = {**document, "feedback_scores": _scores(database, kind, document["id"])}
+        if "end_time" in document:
+            took = datetime.fromisoformat(document["end_time"]) - datetime.fromisoformat(document["start_time"])
+            shown["duration"] = took.total_seconds() * 1000
+        if kind == "traces":
+            spans = database.execute(
+                "SELECT document FROM records WHERE kind = 'spans' AND trace_id = ?", (document["id"],)
+            ).fetchall()
+            shown["span_count"] = len(spans)
+            usage: dict[str, int] = {}
+            for (text,) in spans:
+                for name, count in (json.loads(text).get("usage") or {}).items():
+                    usage[name] = usage.get(name, 0) + count
+            if usage:
+                shown["usage"] = usage
+        return shown
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own for each request, and one transaction around it, synced to disk."""
+        database = sqlite3.connect(self.path, timeout=self._wait)
+        try:
+            database.execute("PRAGMA synchronous = FULL")
+            with database:
+                yield database
+        finally:
+            database.close()
+
+
+def _batch(body: Any, name: str) -> list[Document]:
+    documents = body.get(name) if isinstance(body, Mapping) else None
+    if not isinstance(documents, list) or not 1 <= len(documents) <= LARGEST_BATCH:
+        raise RejectedError(400, f"{name} size must be between 1 and {LARGEST_BATCH}")
+    return documents
+
+
+def _checked(identity: Any) -> str:
+    try:
+        if UUID(str(identity)).version == 7:
+            return str(identity)
+    except ValueError:
+        pass
+    raise RejectedError(400, f"id must be a UUID of version 7, not {identity!r}")
+
+
+def _stored(database: sqlite3.Connection, kind: str, identity: str) -> Document:
+    row = database.execute(
+        "SELECT document, project_id, name FROM records JOIN projects ON projects.id = project_id"
+        " WHERE kind = ? AND records.id = ?",
+        (kind, identity),
+    ).fetchone()
+    if row is None:
+        raise RejectedError(404, f"{kind}: {identity} not found")
+    document: Document = json.loads(row[0])
+    return {**document, "project_id": row[1], "project_name": row[2]}
+
+
+def _scores(database: sqlite3.Connection, kind: str, identity: str) -> list[Document]:
+    rows = database.execute("SELECT document FROM scores WHERE kind = ? AND id = ? ORDER BY name", (kind, identity))
+    return [json.loads(row[0]) for row in rows]
+
+
+def _project(database: sqlite3.Connection, column: str, value: Any) -> Document:
+    assert re.fullmatch("id|name", column)
+    row = database.execute(f"SELECT id, name, created_at FROM projects WHERE {column} = ?", (value,)).fetchone()
+    if row is None:
+        raise RejectedError(404, f"project {value!r} not found")
+    return {"id": row[0], "name": row[1], "created_at": row[2], "last_updated_at": row[2]}
+
+
+def _without_nones(document: Document) -> Document:
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def _json(value: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(value).encode())

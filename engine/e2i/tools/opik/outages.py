@@ -1,0 +1,40 @@
+"""Exceptions of Opik's client go in; whether Opik is down, or refuses what it was given, comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from e2i.errors import StepError, ToolUnavailable
+
+WAIT = frozenset({401, 403, 404, 408, 425, 429})
+"""HTTP statuses below 500 that say nothing against the data: a key that ran out, a wrong address, too many calls."""
+
+
+def is_outage(error: BaseException) -> bool | None:
+    """True for an answer that may be better another time, False for a refusal of the data, None for no answer at all.
+
+    Meant as a guard's ``classify``.
+    """
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        return None
+    return status >= 500 or status in WAIT
+
+
+@contextmanager
+def told_apart() -> Iterator[None]:
+    """Turns what the REST client raises into ToolUnavailable (send it later) or StepError (refused for good)."""
+    import httpx
+    from opik.rest_api.core.api_error import ApiError
+
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise ToolUnavailable("opik", f"opik cannot be reached: {type(error).__name__}: {error}") from error
+    except ApiError as error:
+        said = f"HTTP {error.status_code}: {str(error.body)[:300]}"
+        if is_outage(error):
+            hint = "check `tools: opik: api_key` and `url`" if error.status_code in (401, 403, 404) else None
+            raise ToolUnavailable("opik", f"opik does not take telemetry: {said}", hint=hint) from error
+        raise StepError(f"opik refuses the telemetry: {said}", code="refused-telemetry") from error

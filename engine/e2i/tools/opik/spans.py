@@ -1,0 +1,263 @@
+"""Telemetry of one run goes in; the run's trace, its spans and their scores come out, as Opik's REST API takes them.
+
+Pure, and the same for the same entries: what is delivered twice is written twice to the same ids.
+
+run -> trace; step -> span; matrix -> span around its cells; child run (a trial) and attempt -> span below the step's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from e2i.catalog.telemetry import Entry
+from e2i.tools.opik import LARGEST_SCORE
+from e2i.tools.opik.identity import span_id, trace_id
+
+LARGEST = 32_000
+"""Characters of JSON that an input, an output or the metadata of a span may have; the rest is cut, and says so."""
+
+Document = dict[str, Any]
+
+
+@dataclass(slots=True)
+class StepFacts:
+    """What is known of one step so far."""
+
+    finished: Mapping[str, Any] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    attachments: dict[str, Any] = field(default_factory=dict)
+    children: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What Opik should hold of a run: its trace, its spans by id, and the scores of spans."""
+
+    trace: Document
+    spans: dict[str, Document]
+    scores: dict[tuple[str, str], Document]
+    """By the span's id and the score's name."""
+
+
+def build(entries: Sequence[Entry], project: str) -> Traced:
+    """The trace of the run that all the entries (at least one) belong to."""
+    run = entries[0].run
+    started: Mapping[str, Any] = {}
+    ended: Mapping[str, Any] = {}
+    steps: dict[str, StepFacts] = {}
+    for entry in entries:
+        match entry.kind:
+            case "run.started":
+                started = entry.body
+            case "run.finished":
+                ended = entry.body
+            case _:
+                _note(steps.setdefault(entry.body["step"], StepFacts()), entry)
+    began = started.get("started_ms") or min(_times(entries), default=0)
+    builder = _Builder(run, int(began), project)
+    for step, facts in sorted(steps.items()):
+        builder.step(step, facts)
+    builder.groups()
+    return Traced(builder.trace_of(started, ended, steps), builder.spans, builder.scores)
+
+
+def _note(facts: StepFacts, entry: Entry) -> None:
+    body = entry.body
+    match entry.kind:
+        case "step.finished":
+            facts.finished = body
+        case "param":
+            facts.params[body["name"]] = body["value"]
+        case "metric":
+            facts.metrics[body["name"]] = body["value"]
+        case "attachment":
+            facts.attachments[body["name"]] = body["artifact"]
+        case "child":
+            facts.children[body["name"]] = body
+        case kind:
+            raise ValueError(f"unknown kind of telemetry: {kind}")
+
+
+def _times(entries: Iterable[Entry]) -> list[int]:
+    return [
+        body[name] for body in (entry.body for entry in entries) for name in ("started_ms", "at_ms") if name in body
+    ]
+
+
+class _Builder:
+    """Collects the documents of one run."""
+
+    def __init__(self, run: str, began: int, project: str) -> None:
+        self.run = run
+        self.began = began
+        self.project = project
+        self.trace = trace_id(run, began)
+        self.spans: dict[str, Document] = {}
+        self.scores: dict[tuple[str, str], Document] = {}
+        self._cells: dict[str, list[Mapping[str, Any]]] = {}
+
+    def step(self, step: str, facts: StepFacts) -> None:
+        """The spans of a step. Its own span waits until it has ended; those of its children need not."""
+        own = self._id(step)
+        for name, child in sorted(facts.children.items()):
+            self._child(own, step, name, child)
+        done = facts.finished
+        if done is None:
+            return
+        group = done.get("group")
+        if group is not None:
+            self._cells.setdefault(group, []).append(done)
+        attempts = done.get("attempt_times") or []
+        for number, attempt in enumerate(attempts if len(attempts) > 1 else [], start=1):
+            self._attempt(own, step, number, attempt)
+        metadata = {
+            name: done.get(name) for name in ("uses", "agent", "needs", "attempts", "status", "group") if done.get(name)
+        }
+        known = {"params": facts.params, "metrics": facts.metrics, "attachments": facts.attachments}
+        self._add(
+            own,
+            name=step,
+            type="tool",
+            parent_span_id=None if group is None else self._id("group", group),
+            start_time=_time(_start(done, self.began)),
+            end_time=_time(_end(done, self.began)),
+            input=_bounded(done.get("inputs") or {}),
+            output=_bounded(done.get("outputs") or {}),
+            metadata=_bounded({**metadata, **{name: value for name, value in known.items() if value}}),
+            tags=[done["status"]],
+            error_info=_error(done.get("error"), done["status"]),
+        )
+        for name, value in sorted(facts.metrics.items()):
+            if abs(value) <= LARGEST_SCORE:  # a larger one stands in the metadata only
+                score = {"id": own, "name": name, "value": value, "project_name": self.project, "source": "sdk"}
+                self.scores[own, name] = score
+
+    def groups(self) -> None:
+        """A span around the cells of each matrix, from the first start to the last end so far."""
+        for group, cells in sorted(self._cells.items()):
+            statuses = sorted({str(cell["status"]) for cell in cells})
+            self._add(
+                self._id("group", group),
+                name=group,
+                type="general",
+                start_time=_time(min(_start(cell, self.began) for cell in cells)),
+                end_time=_time(max(_end(cell, self.began) for cell in cells)),
+                metadata={"cells": len(cells), "statuses": statuses},
+                tags=["matrix"],
+            )
+
+    def trace_of(
+        self, started: Mapping[str, Any], ended: Mapping[str, Any], steps: Mapping[str, StepFacts]
+    ) -> Document:
+        status = str(ended.get("status", "running"))
+        finished = {step: facts.finished for step, facts in sorted(steps.items()) if facts.finished}
+        failed = {step: done["error"] for step, done in finished.items() if done.get("error")}
+        metadata = {
+            "run": self.run,
+            "spec": started.get("spec"),
+            "profile": started.get("profile"),
+            "status": status,
+            "steps": {step: done["status"] for step, done in finished.items()},
+        }
+        document = {
+            "id": self.trace,
+            "project_name": self.project,
+            "name": started.get("pipeline", self.run),
+            "start_time": _time(self.began),
+            "end_time": _time(ended["ended_ms"]) if ended else None,
+            "input": _bounded(dict(started.get("params") or {})),
+            "output": {"status": status} if ended else None,
+            "metadata": _bounded({name: value for name, value in metadata.items() if value}),
+            "tags": [status],
+            "error_info": _error(
+                {"message": "; ".join(_told(s, e) for s, e in failed.items()), "code": "run-failed"}, status
+            )
+            if status == "failed"
+            else None,
+            "source": "sdk",
+        }
+        return _without_nones(document)
+
+    def _child(self, parent: str, step: str, name: str, child: Mapping[str, Any]) -> None:
+        self._add(
+            self._id(step, "child", name),
+            name=name,
+            type="general",
+            parent_span_id=parent,
+            start_time=_time(child["started_ms"]),
+            end_time=_time(child["ended_ms"]),
+            input=_bounded(dict(child.get("params") or {})),
+            output=_bounded(dict(child.get("metrics") or {})),
+            tags=[child["status"]],
+            error_info=_error(None, child["status"]),
+        )
+
+    def _attempt(self, parent: str, step: str, number: int, attempt: Mapping[str, Any]) -> None:
+        error = attempt.get("error")
+        self._add(
+            self._id(step, "attempt", str(number)),
+            name=f"attempt {number}",
+            type="general",
+            parent_span_id=parent,
+            start_time=_time(attempt["started_ms"]),
+            end_time=_time(attempt["ended_ms"]),
+            tags=["failed" if error else "succeeded"],
+            error_info=_error(error, "failed" if error else "succeeded"),
+        )
+
+    def _id(self, *path: str) -> str:
+        return span_id(self.run, self.began, *path)
+
+    def _add(self, own: str, **facts: Any) -> None:
+        document = {"id": own, "trace_id": self.trace, "project_name": self.project, "source": "sdk", **facts}
+        self.spans[own] = _without_nones(document)
+
+
+def _start(done: Mapping[str, Any], began: int) -> int:
+    """When a step started; one that was skipped never did, and stands at the start of the run."""
+    return int(done.get("started_ms") or began)
+
+
+def _end(done: Mapping[str, Any], began: int) -> int:
+    return int(done.get("ended_ms") or _start(done, began))
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _error(error: Any, status: str) -> Document | None:
+    """Opik's error_info of a step's error document (``message``, ``code`` …), or of a bare failed status."""
+    if not error and status != "failed":
+        return None
+    told = error if isinstance(error, Mapping) else {"message": str(error or status)}
+    return {
+        "exception_type": str(told.get("code") or told.get("type") or status),
+        "message": str(told.get("message", status))[:2000],
+        "traceback": str(told.get("traceback") or told.get("hint") or "")[:LARGEST],
+    }
+
+
+def _told(step: str, error: Any) -> str:
+    return f"{step}: {error.get('message', error) if isinstance(error, Mapping) else error}"
+
+
+def _bounded(value: Document) -> Document:
+    """The mapping itself, or, if its JSON is too long, each of its values as text with an equal share of the room."""
+    if len(json.dumps(value)) <= LARGEST:
+        return value
+    share = max(LARGEST // len(value), 40)
+    kept: Document = {}
+    for name, item in list(value.items())[: LARGEST // 40]:
+        text = json.dumps(item)
+        kept[name[:200]] = item if len(text) <= share else f"{text[:share]}… ({len(text)} characters)"
+    return kept
+
+
+def _without_nones(document: Document) -> Document:
+    return {name: value for name, value in document.items() if value is not None}

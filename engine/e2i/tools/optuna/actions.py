@@ -1,0 +1,137 @@
+"""Parameters of ``optuna.tune`` go in; a study, its best parameters and its trials come out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Study
+from e2i.catalog.context import ChildRun, StepContext
+from e2i.errors import StepError
+from e2i.estimators import algorithms, metrics
+from e2i.estimators.algorithms import ALGORITHMS
+from e2i.tools.optuna import Scalar, TuneOutputs, TuneParams, search
+from e2i.tools.optuna.connector import OptunaTuner
+from e2i.tools.optuna.objective import Objective
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
+    """Searches, or goes on with the search of an earlier attempt; every trial becomes a child run.
+
+    Raises StepError when no trial was completed, with the reasons, and ToolUnavailable when the storage fails.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from e2i.estimators import fitting
+
+    prepared = fitting.prepare(
+        ctx.frame(params.train),
+        ctx.frame(params.validation),
+        params.target,
+        params.algorithm,
+        task=params.task,
+        features=params.features,
+        exclude=params.exclude,
+        threads=ctx.threads,
+    )
+    space = params.space or ALGORITHMS[params.algorithm].space
+    space = {name: dimension for name, dimension in space.items() if name not in params.fixed}
+    algorithms.check(params.algorithm, prepared.schema.task, {**space, **params.fixed})
+    metric = metrics.choose(params.metric, prepared.schema.task)
+    seed = ctx.seed if params.seed is None else params.seed
+    plan = search.Plan(
+        space=space,
+        trials=params.trials,
+        direction=params.direction or metrics.METRICS[metric].direction,
+        sampler=params.sampler,
+        pruner=params.pruner,
+        parallel=params.parallel,
+        seed=seed,
+    )
+    name = _name(params, ctx.key("study"))
+    tuner = ctx.connect(OptunaTuner)
+    with threadpool_limits(limits=1, user_api="blas"):  # trials share the cores; and sums keep their order on any machine
+        trials = await tuner.optimize(
+            name,
+            Objective(prepared, metric, params.fixed, seed, prune=params.pruner != "none"),
+            plan,
+            timeout=params.timeout,
+            progress=lambda done: ctx.progress(done, params.trials, f"{done} of {params.trials} trials"),
+        )
+    for trial in trials:
+        ctx.child(_child(trial, metric))
+    best = _best(trials, plan.direction)
+    ctx.metric(f"best_{metric}", best.value)
+    best_params: dict[str, Scalar] = {**params.fixed, **best.params}
+    for parameter, value in best_params.items():
+        ctx.param(parameter, "null" if value is None else value)
+    return TuneOutputs(
+        study=Study(digest=_digest(name, trials), name=name, trials=len(trials)),
+        best_params=best_params,
+        best_value=best.value,
+        trials=ctx.table(_table(trials, list(space))),
+    )
+
+
+def _name(params: TuneParams, key: str) -> str:
+    """The study's name: readable, safe as a file's name, and its own for every different input."""
+    title = params.study or f"{params.target}-{params.algorithm}"
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', title)[:100]}-{key[:10]}"
+
+
+def _best(trials: Sequence[Any], direction: str) -> Any:
+    """The best completed trial, the first of equals. Raises StepError when there is none."""
+    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    if not completed:
+        reasons = Counter(trial.user_attrs.get("reason", trial.state.name.lower()) for trial in trials)
+        listed = "; ".join(f"{reason} ({count} of {len(trials)})" for reason, count in reasons.most_common(3))
+        raise StepError(
+            f"no trial was completed: {listed or 'none was begun before the timeout'}",
+            code="no-completed-trial",
+            hint="check `space` and `fixed`, or raise `timeout`",
+            details={"reasons": dict(reasons)},
+        )
+    sign = -1.0 if direction == "maximize" else 1.0
+    return min(completed, key=lambda trial: sign * trial.value)
+
+
+def _child(trial: Any, metric: str) -> ChildRun:
+    return ChildRun(
+        name=f"trial-{trial.number:04d}",
+        status="failed" if trial.state.name == "FAIL" else "finished",
+        started_ms=int(trial.datetime_start.timestamp() * 1000),
+        ended_ms=int(trial.datetime_complete.timestamp() * 1000),
+        params={name: "null" if value is None else value for name, value in trial.params.items()},
+        metrics={} if trial.value is None else {metric: trial.value},
+    )
+
+
+def _table(trials: Sequence[Any], names: Sequence[str]) -> pd.DataFrame:
+    """One row a trial. A parameter whose values are of several types is given as text."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "number": [trial.number for trial in trials],
+        "state": [trial.state.name.lower() for trial in trials],
+        "value": pd.array([trial.value for trial in trials], dtype="Float64"),
+    }
+    for name in names:
+        values = [trial.params.get(name) for trial in trials]
+        kinds = {type(value) for value in values if value is not None}
+        mixed = len(kinds) > 1
+        columns[f"params_{name}"] = [str(value) if mixed and value is not None else value for value in values]
+    columns["reason"] = pd.array([trial.user_attrs.get("reason") for trial in trials], dtype="string")
+    return pd.DataFrame(columns)
+
+
+def _digest(name: str, trials: Sequence[Any]) -> str:
+    """Identifies a study by what its trials were and gave."""
+    content = [(trial.number, trial.state.name, trial.value, sorted(trial.params.items())) for trial in trials]
+    return "sha256:" + hashlib.sha256(json.dumps([name, content]).encode()).hexdigest()

@@ -1,0 +1,178 @@
+"""A search goes in; a study in Optuna's own storage comes out, with exactly the trials asked for.
+
+The storage is a relational database, embedded (a SQLite file that Optuna's command line and dashboard open as it is)
+and in production alike. It is written in whole batches of finished trials, so a killed search leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from e2i.errors import ToolUnavailable
+from e2i.resilience.guard import Guard
+from e2i.tools.optuna import Settings, search
+
+FILE = "studies.db"
+POLL_SECONDS = 0.2
+
+
+class OptunaTuner:
+    """Studies in Optuna's storage."""
+
+    tool: ClassVar[str] = "optuna"
+
+    def __init__(self, settings: Settings, guard: Guard, home: Path) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._home = home
+        self._opened: tuple[Any, int | None] | None = None
+
+    async def optimize(
+        self,
+        name: str,
+        objective: search.Objective,
+        plan: search.Plan,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[Any]:
+        """Carries the study ``name`` on to ``plan.trials`` trials and returns them (optuna FrozenTrial), in order.
+
+        A finished study is returned as it is. ``timeout`` (seconds) begins no further batch. ``progress`` is told the
+        number of finished trials. Raises ToolUnavailable when the storage fails; what was recorded by then is kept.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout
+        async with self._alone_with(name):
+            recorded = await self.open_study(name, plan.direction)
+            done = len(recorded)
+            progress(done)
+
+            async def record(trials: list[Any]) -> None:
+                nonlocal done
+                await self.add_trials(name, trials)
+                done += len(trials)
+                progress(done)
+
+            return await search.run(
+                plan, objective, recorded, record, lambda: ends is not None and time.monotonic() >= ends
+            )
+
+    async def open_study(self, name: str, direction: str) -> list[Any]:
+        """The finished trials of a study, which is made if there is none. A trial left running is marked as failed."""
+        return await self._guard.acall(self._open_study, name, direction)
+
+    async def add_trials(self, name: str, trials: list[Any]) -> None:
+        """Adds finished trials to a study."""
+        await self._guard.acall(self._add_trials, name, trials)
+
+    def _open_study(self, name: str, direction: str) -> list[Any]:
+        import optuna
+        from optuna.trial import TrialState
+
+        with self._explained():
+            study = optuna.create_study(
+                study_name=name, storage=self._storage(), direction=direction, load_if_exists=True
+            )
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+                study.tell(trial.number, state=TrialState.FAIL)
+            return list(study.trials)
+
+    def _add_trials(self, name: str, trials: list[Any]) -> None:
+        import optuna
+
+        with self._explained():
+            study = optuna.load_study(study_name=name, storage=self._storage())
+            study.add_trials(trials)
+
+    def _storage(self) -> Any:
+        """The storage, opened once. Raises ToolUnavailable when its file has gone or been replaced since."""
+        if self._opened is None:
+            self._opened = self._open()
+        storage, opened_inode = self._opened
+        if opened_inode != self._inode():
+            self._opened = None
+            raise ToolUnavailable(
+                self.tool,
+                f"the study storage {FILE} was removed or replaced while it was in use",
+                code="storage-lost",
+                hint="run again: the study is made anew; do not clean the store while runs go on",
+            )
+        return storage
+
+    def _open(self) -> tuple[Any, int | None]:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        if self._settings.storage is not None:
+            url = self._settings.storage.get_secret_value().replace("postgresql://", "postgresql+psycopg://", 1)
+            about: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+            try:
+                return optuna.storages.RDBStorage(url, engine_kwargs=about), None
+            except ImportError as error:
+                raise ToolUnavailable(
+                    self.tool,
+                    "the driver of the study storage's database is not installed",
+                    code="tool-missing",
+                    hint='pip install "psycopg[binary]"',
+                ) from error
+        with _locked(self._home / "studies.lock"):  # two processes must not make the tables at once
+            about = {"connect_args": {"timeout": self._settings.busy}}
+            storage = optuna.storages.RDBStorage(f"sqlite:///{self._home / FILE}", engine_kwargs=about)
+        return storage, self._inode()
+
+    def _inode(self) -> int | None:
+        if self._settings.storage is not None:
+            return None
+        path = self._home / FILE
+        return path.stat().st_ino if path.exists() else -1
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Optuna reports a locked or dead database as invalid data; this says what was really the matter."""
+        import optuna
+        import sqlalchemy.exc
+
+        try:
+            yield
+        except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.DBAPIError) as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            text = str(cause).strip().splitlines()
+            raise ToolUnavailable(
+                self.tool,
+                f"the study storage cannot be used: {type(cause).__name__}: {text[0][:200] if text else ''}",
+                code="storage-unavailable",
+                hint=f"check that the database is up, or that no process keeps {FILE} locked; recorded trials are kept",
+            ) from error
+
+    @asynccontextmanager
+    async def _alone_with(self, name: str) -> AsyncIterator[None]:
+        """Waits until no other process of this store works on the study, so that no trial is made twice."""
+        folder = self._home / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(POLL_SECONDS)
+            yield
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,41 @@
+"""Functions of the user's own project as steps: a module and a function are named, its arguments go in, its result comes out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from e2i.catalog.action import Action, Outputs, Params, Tool
+from e2i.catalog.artifacts import Table
+
+
+class CallParams(Params):
+    file: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_/.-]{0,200}\.py$", description="Python file in the workspace, such as steps/clean.py."),
+    ]
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")]
+    arguments: Annotated[dict[str, Any], Field(description="Keyword arguments; a table arrives as a pandas DataFrame.")] = {}
+
+
+class CallOutputs(Outputs):
+    value: Annotated[Any, Field(description="What the function returned, unless that is a DataFrame.")] = None
+    table: Annotated[Table | None, Field(description="What the function returned, if that is a DataFrame.")] = None
+
+
+TOOL = Tool(
+    name="python",
+    summary="Functions of the user's own project as steps.",
+    actions=(
+        Action(
+            "call",
+            "Calls a function of a Python file in the workspace with keyword arguments.",
+            CallParams,
+            CallOutputs,
+            libraries=("pandas", "numpy"),
+            idempotent=False,
+            reads=lambda params: (params.file,),
+        ),
+    ),
+)

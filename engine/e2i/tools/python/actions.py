@@ -1,0 +1,65 @@
+"""Calls functions of the user's project. In: a file, a function and arguments. Out: its result, as data or as a table."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+from e2i.catalog.artifacts import Table
+from e2i.catalog.context import StepContext
+from e2i.errors import StepError
+from e2i.tools.python import CallOutputs, CallParams
+
+
+def call(params: CallParams, ctx: StepContext) -> CallOutputs:
+    """Calls the function. Raises StepError, with the traceback from the user's own frame on, when it raises."""
+    path = ctx.workspace_file(params.file)
+    if not path.is_file():
+        raise StepError(f"there is no file {params.file!r} in the workspace", code="no-such-file")
+    arguments = {name: _given(value, ctx) for name, value in params.arguments.items()}
+    try:
+        function = runpy.run_path(str(path)).get(params.function)
+        if not callable(function):
+            raise StepError(f"{params.file} has no function {params.function!r}", code="no-such-function")
+        result = function(**arguments)
+    except StepError:
+        raise
+    except Exception as error:  # the boundary to the user's own code
+        trace = "".join(traceback.format_exception(type(error), error, _from(error.__traceback__, str(path))))
+        print(trace, file=sys.stderr)
+        raise StepError(
+            f"{params.function} in {params.file} raised {type(error).__name__}: {error}",
+            code="user-code-failed",
+            details={"traceback": trace[-8_000:]},
+        ) from error
+    return _returned(result, params, ctx)
+
+
+def _given(value: Any, ctx: StepContext) -> Any:
+    """The argument as user code gets it: tables are frames of its own."""
+    return ctx.frame(value).copy() if isinstance(value, Table) else value
+
+
+def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
+    if type(result).__name__ == "DataFrame":
+        return CallOutputs(table=ctx.table(result))
+    try:
+        return CallOutputs(value=json.loads(json.dumps(result, allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise StepError(
+            f"{params.function} in {params.file} returned {type(result).__name__}, which is neither a DataFrame nor plain data: {error}",
+            code="bad-result",
+            hint="return a DataFrame, or lists, mappings, strings and numbers",
+        ) from error
+
+
+def _from(trace: TracebackType | None, file: str) -> TracebackType | None:
+    """The traceback without the engine's own frames."""
+    start = trace
+    while start is not None and start.tb_frame.f_code.co_filename != file:
+        start = start.tb_next
+    return start or trace

@@ -1,0 +1,157 @@
+"""A loaded model and rows go in; SHAP values come out in one shape for every library, proved to add up to the margin.
+
+XGBoost, LightGBM and CatBoost compute them exactly themselves; forests and linear models go through shap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from e2i.errors import StepError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2i.estimators.scoring import Matrix, Scorer
+
+TOLERANCE = 1e-4
+"""Greatest gap between sum and margin, relative to the largest margin or 1; float32 sums leave about 1e-6."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """``values`` (n, p, k), ``expected`` (k,), ``margin`` (n, k): k is 1 but for more than two classes."""
+
+    features: list[str]
+    classes: list[Any] | None
+    values: Matrix
+    expected: Matrix
+    margin: Matrix
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """Each feature's share of the mean absolute value over rows and classes, greatest first."""
+        import numpy as np
+
+        sizes = np.abs(self.values).mean(axis=(0, 2))
+        shares = sizes / (sizes.sum() or 1.0)
+        ranked = sorted(zip(self.features, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+        return dict(ranked)
+
+
+def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, threads: int) -> Explanation:
+    """SHAP values of every row of ``frame``. ``background`` matters to linear models only.
+
+    Raises StepError when a table does not fit the model, or when the values do not add up.
+    """
+    import numpy as np
+
+    from e2i.estimators.scoring import ScoringError
+
+    manifest = scorer.manifest
+    try:
+        encoded = scorer.encode(frame)
+        if manifest["encoding"] == "one-hot":
+            values, expected = _linear(scorer, encoded, scorer.encode(background))
+        else:
+            values, expected = _EXPLAINERS[manifest["library"]](scorer, encoded, threads)
+    except ScoringError as error:
+        raise StepError(str(error), code="bad-features") from error
+    margin = scorer.output(encoded, margin=True)
+    if values.ndim == 2:
+        values, margin = values[:, :, None], margin[:, None]
+    if scorer.binary and values.shape[2] == 2:  # shap gives both classes of a forest; the second is the positive
+        values, expected, margin = values[:, :, 1:], expected[1:], margin.reshape(-1, 1)
+    classes = None if manifest["classes"] is None or scorer.binary else list(manifest["classes"])
+    found = Explanation(scorer.features, classes, values, np.atleast_1d(expected), margin)
+    _check(found, manifest["algorithm"])
+    return found
+
+
+def _check(found: Explanation, algorithm: str) -> None:
+    import numpy as np
+
+    gap = float(np.abs(found.values.sum(axis=1) + found.expected - found.margin).max())
+    allowed = TOLERANCE * max(1.0, float(np.abs(found.margin).max()))
+    if not gap <= allowed:
+        raise StepError(
+            f"the SHAP values of this {algorithm} model miss its margin by {gap:.3g}, more than {allowed:.3g}",
+            code="not-additive",
+            hint="do not use them; this is a defect of the library's version, please report it with the model",
+        )
+
+
+def _xgboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
+    """(n, p) or (n, p, k), and the bias, which XGBoost gives as a last column."""
+    import xgboost
+
+    booster = scorer.native
+    rows = xgboost.DMatrix(
+        encoded,
+        feature_names=booster.feature_names,
+        feature_types=booster.feature_types,
+        enable_categorical=True,
+        nthread=threads,
+    )
+    booster.set_param({"nthread": threads})
+    return _split(booster.predict(rows, pred_contribs=True).astype("float64"))
+
+
+def _lightgbm(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
+    flat = scorer.native.predict(encoded, pred_contrib=True, num_threads=threads)
+    columns = len(scorer.features) + 1
+    return _split(flat.reshape(len(flat), -1, columns) if flat.shape[1] > columns else flat)
+
+
+def _catboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
+    import catboost
+
+    categorical = [i for i, feature in enumerate(scorer.manifest["features"]) if feature["kind"] == "category"]
+    pool = catboost.Pool(encoded, cat_features=categorical, thread_count=threads)
+    return _split(scorer.native.get_feature_importance(pool, type="ShapValues", thread_count=threads))
+
+
+def _forest(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
+    """Exact values along the trees' own paths, in probabilities for classes."""
+    import numpy as np
+    import shap
+
+    explainer = shap.TreeExplainer(scorer.native)
+    return np.asarray(explainer.shap_values(encoded, check_additivity=False)), np.atleast_1d(explainer.expected_value)
+
+
+def _linear(scorer: Scorer, encoded: Matrix, background: Matrix) -> tuple[Matrix, Matrix]:
+    """Exact values against all background rows; the columns of one category are summed to its feature."""
+    import numpy as np
+    import shap
+
+    if len(background) < 2:
+        raise StepError(
+            "a linear model is explained against other rows, and there are none: every value would be 0",
+            code="no-background",
+            hint="give `background`, such as the training table",
+        )
+    masker = shap.maskers.Independent(background, max_samples=len(background))
+    explainer = shap.LinearExplainer(scorer.native, masker)
+    columns = np.asarray(explainer.shap_values(encoded))
+    widths = [len(feature.get("categories", (0,))) for feature in scorer.manifest["features"]]
+    starts = np.cumsum([0, *widths[:-1]])
+    return np.add.reduceat(columns, starts, axis=1), np.atleast_1d(explainer.expected_value)
+
+
+def _split(contributions: Matrix) -> tuple[Matrix, Matrix]:
+    """(n, p + 1) or (n, k, p + 1) with the bias last → values (n, p) or (n, p, k), and the bias of each class."""
+    import numpy as np
+
+    values, bias = contributions[..., :-1], contributions[0, ..., -1]
+    return (values if values.ndim == 2 else values.transpose(0, 2, 1)), np.atleast_1d(bias)
+
+
+_EXPLAINERS: Mapping[str, Callable[[Scorer, Any, int], tuple[Matrix, Matrix]]] = {
+    "xgboost": _xgboost,
+    "lightgbm": _lightgbm,
+    "catboost": _catboost,
+    "sklearn": _forest,
+}

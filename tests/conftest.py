@@ -1,0 +1,21 @@
+"""Fixtures for every test: a real step context in a temporary store, and an environment in which nothing phones home."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from context import LocalContext
+
+from e2i.execution.environment import QUIET
+
+os.environ.update(QUIET)
+
+
+@pytest.fixture
+def ctx(tmp_path: Path) -> Iterator[LocalContext]:
+    context = LocalContext(tmp_path)
+    yield context
+    context.close()

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from e2i.catalog.telemetry import Entry, Sink
+from e2i.errors import BadInput, StepError, ToolUnavailable
+from e2i.resilience.breaker import Breaker, State
+from e2i.resilience.courier import Courier, Tally, deliver
+from e2i.resilience.guard import Guard
+from e2i.resilience.outbox import Outbox
+
+LONG = 20.0
+
+
+class Tracker:
+    """A sink that remembers what it took. Down while ``down``; refuses ``poison``; hangs until ``release``."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.poison: set[str] = set()
+        self.broken: set[str] = set()
+        self.release: threading.Event | None = None
+        self.batches: list[list[str]] = []
+        self.opened = 0
+        self.closed = 0
+        self.reached = threading.Event()
+
+    def open(self, name: str) -> Sink:
+        self.opened += 1
+        return self
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        keys = [entry.key for entry in entries]
+        self.reached.set()
+        if self.release is not None:
+            self.release.wait(LONG)
+        if self.down:
+            raise ToolUnavailable("opik", "opik is down")
+        if bad := self.poison & set(keys):
+            raise StepError(f"refused: {sorted(bad)}")
+        if self.broken & set(keys):
+            raise KeyError("name")
+        self.batches.append(keys)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    @property
+    def taken(self) -> list[str]:
+        return [key for batch in self.batches for key in batch]
+
+
+@pytest.fixture
+def open_outbox(tmp_path: Path) -> Callable[[], Outbox]:
+    return lambda: Outbox(tmp_path / "state.db")
+
+
+@pytest.fixture
+def tracker() -> Tracker:
+    return Tracker()
+
+
+def guard(tool: str = "opik", deadline: float = LONG) -> Guard:
+    return Guard(tool, breaker=Breaker(tool), deadline=deadline)
+
+
+def put(open_outbox: Callable[[], Outbox], keys: Sequence[str], sink: str = "opik", run: str = "r1") -> None:
+    with open_outbox() as outbox:
+        outbox.put(Entry(key, sink, run, "metric", {}) for key in keys)
+
+
+def now() -> threading.Event:
+    stop = threading.Event()
+    stop.set()
+    return stop
+
+
+def test_everything_is_delivered_in_order_and_by_run(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    put(open_outbox, ["a", "b"], run="r1")
+    put(open_outbox, ["c"], run="r2")
+    put(open_outbox, ["d"], run="r1")
+    assert deliver(open_outbox, tracker.open, [guard()], now()) == {"opik": Tally(delivered=4)}
+    assert tracker.batches == [["a", "b"], ["c"], ["d"]]
+    assert (tracker.opened, tracker.closed) == (1, 1)
+
+
+def test_a_sink_with_nothing_to_take_is_never_opened(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    assert deliver(open_outbox, tracker.open, [guard()], now()) == {"opik": Tally()}
+    assert tracker.opened == 0
+
+
+def test_an_outage_keeps_the_entries_and_other_sinks_go_on(open_outbox: Callable[[], Outbox]) -> None:
+    opik, mlflow = Tracker(), Tracker()
+    opik.down = True
+    put(open_outbox, ["a", "b"])
+    put(open_outbox, ["a"], sink="mlflow")
+    sinks = {"opik": opik, "mlflow": mlflow}
+    tallies = deliver(open_outbox, sinks.__getitem__, [guard("opik"), guard("mlflow")], now())
+    assert tallies == {"opik": Tally(left=2, problem="opik is down"), "mlflow": Tally(delivered=1)}
+    opik.down = False
+    assert deliver(open_outbox, lambda name: opik, [guard()], now()) == {"opik": Tally(delivered=2)}
+    assert opik.taken == ["a", "b"]
+
+
+def test_a_long_outage_opens_the_breaker(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    tracker.down = True
+    put(open_outbox, ["a"])
+    opik = guard()
+    with open_outbox() as outbox:
+        courier = Courier(outbox, tracker.open, opik)
+        for _ in range(5):
+            with pytest.raises(ToolUnavailable):
+                courier.deliver_once()
+        assert opik.breaker.state is State.OPEN
+        assert outbox.depth() == {"opik": 1}
+
+
+def test_a_poisoned_entry_is_set_aside_alone(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    tracker.poison, tracker.broken = {"3"}, {"17"}
+    put(open_outbox, [str(number) for number in range(20)])
+    assert deliver(open_outbox, tracker.open, [guard()], now()) == {"opik": Tally(delivered=18, set_aside=2)}
+    assert tracker.taken == [str(number) for number in range(20) if number not in (3, 17)]
+    with open_outbox() as outbox:
+        assert [(letter.entry.key, letter.reason) for letter in outbox.dead_letters()] == [
+            ("3", "refused: ['3']"),
+            ("17", "KeyError: 'name'"),
+        ]
+
+
+def test_a_sink_that_cannot_be_opened_loses_nothing(open_outbox: Callable[[], Outbox]) -> None:
+    def broken(name: str) -> Sink:
+        raise BadInput("api_key is not set", code="bad-settings")
+
+    put(open_outbox, ["a"])
+    tally = deliver(open_outbox, broken, [guard()], now())["opik"]
+    assert (tally.left, tally.set_aside) == (1, 0)
+    assert tally.problem == "the sink of opik cannot be opened: BadInput: api_key is not set"
+
+
+def test_a_hung_sink_ends_at_the_flush_deadline(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    tracker.release = threading.Event()
+    put(open_outbox, ["a"])
+    try:
+        tally = deliver(open_outbox, tracker.open, [guard()], now(), flush=0.05)["opik"]
+    finally:
+        tracker.release.set()
+    assert tally.left == 1
+    assert tally.problem is not None
+    assert tally.problem.startswith("opik did not answer deliver within 0.0")
+
+
+def test_it_delivers_in_the_background_until_told_to_stop(
+    open_outbox: Callable[[], Outbox], tracker: Tracker
+) -> None:
+    stop, tallies = threading.Event(), list[dict[str, Tally]]()
+    thread = threading.Thread(
+        target=lambda: tallies.append(deliver(open_outbox, tracker.open, [guard()], stop, poll=0.01))
+    )
+    thread.start()
+    put(open_outbox, ["a"])
+    assert tracker.reached.wait(LONG)
+    put(open_outbox, ["b"])
+    stop.set()
+    thread.join(LONG)
+    assert tallies == [{"opik": Tally(delivered=2)}]
+    assert tracker.taken == ["a", "b"]
+
+
+def test_two_couriers_do_not_deliver_the_same_sink(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    put(open_outbox, ["a"])
+    with open_outbox() as outbox:
+        assert outbox.lease("opik", "another", lambda holder: True)
+        outbox.release("opik", "another")
+        first, second = Courier(outbox, tracker.open, guard()), Courier(outbox, tracker.open, guard())
+        assert first._pass(None) == (True, None)
+        put(open_outbox, ["b"])
+        assert second._pass(None) == (True, "another courier delivers to opik")
+        assert first.run(now(), poll=0.01, flush=5) == Tally(delivered=2)
+        put(open_outbox, ["c"])
+        assert second.run(now(), poll=0.01, flush=5) == Tally(delivered=1)
+
+
+def test_a_crash_between_delivery_and_acknowledgement_delivers_again(
+    open_outbox: Callable[[], Outbox], tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(open_outbox, ["a"])
+    with open_outbox() as outbox:
+        courier = Courier(outbox, tracker.open, guard())
+        with monkeypatch.context() as patched:
+            patched.setattr(outbox, "acknowledge", _locked)
+            waiting, problem = courier._pass(None)
+            assert waiting
+            assert problem is not None
+            assert problem.endswith("cannot be used: database is locked")
+        assert courier._pass(None) == (True, None)
+        assert tracker.taken == ["a", "a"]
+        assert outbox.depth() == {}
+
+
+def _locked(entries: Sequence[Entry]) -> None:
+    raise sqlite3.OperationalError("database is locked")

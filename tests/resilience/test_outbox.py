@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2i.catalog.telemetry import Entry
+from e2i.resilience.outbox import TABLES, Outbox, process_alive, process_identity
+
+
+def entry(key: str, sink: str = "opik", run: str = "r1", **body: Any) -> Entry:
+    return Entry(key, sink, run, "metric", body)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    with Outbox(tmp_path / "state.db") as opened:
+        yield opened
+
+
+def keys(entries: list[Entry]) -> list[str]:
+    return [item.key for item in entries]
+
+
+def test_entries_come_out_as_they_were_put_and_stay_until_acknowledged(outbox: Outbox) -> None:
+    outbox.put([entry("b", value=1.5, name="auc ü"), entry("a", sink="mlflow"), entry("c", run="r2")])
+    taken = outbox.take("opik")
+    assert keys(taken) == ["b", "c"]
+    assert taken[0].body == {"value": 1.5, "name": "auc ü"}
+    assert (taken[0].run, taken[0].kind, taken[1].run) == ("r1", "metric", "r2")
+    assert outbox.take("opik") == taken
+    outbox.acknowledge(taken[:1])
+    assert keys(outbox.take("opik")) == ["c"]
+    assert outbox.depth() == {"mlflow": 1, "opik": 1}
+
+
+def test_a_batch_is_as_long_as_asked(outbox: Outbox) -> None:
+    outbox.put(entry(str(number)) for number in range(10))
+    assert keys(outbox.take("opik", 3)) == ["0", "1", "2"]
+
+
+def test_a_repeated_key_is_ignored_even_after_delivery(outbox: Outbox) -> None:
+    outbox.put([entry("a", value=1), entry("a", value=2)])
+    outbox.put([entry("a", value=3), entry("a", sink="mlflow")])
+    assert [item.body for item in outbox.take("opik")] == [{"value": 1}]
+    outbox.acknowledge(outbox.take("opik"))
+    outbox.put([entry("a", value=4)])
+    assert outbox.depth() == {"mlflow": 1}
+
+
+def test_a_put_is_all_or_none(outbox: Outbox) -> None:
+    with pytest.raises(ValueError, match="the metric entry 'b' for opik is not JSON"):
+        outbox.put([entry("a"), entry("b", value=float("nan"))])
+    assert outbox.depth() == {}
+
+
+def test_a_put_can_be_part_of_the_engines_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    engine = sqlite3.connect(path, isolation_level=None)
+    engine.executescript(TABLES)
+    with Outbox(path) as outbox:
+        for end, depth in (("ROLLBACK", {}), ("COMMIT", {"opik": 1})):
+            engine.execute("BEGIN IMMEDIATE")
+            outbox.put([entry("a")], engine)
+            assert outbox.depth() == {}
+            engine.execute(end)
+            assert outbox.depth() == depth
+    engine.close()
+
+
+def test_what_is_set_aside_is_kept_with_its_reason_and_can_be_restored(outbox: Outbox) -> None:
+    outbox.put([entry("a", value=1), entry("b"), entry("c", sink="mlflow")])
+    outbox.set_aside(outbox.take("opik", 1), "value refused")
+    assert keys(outbox.take("opik")) == ["b"]
+    (letter,) = outbox.dead_letters()
+    assert (letter.entry.key, letter.entry.body, letter.reason) == ("a", {"value": 1}, "value refused")
+    assert outbox.dead_letters("mlflow") == []
+    assert outbox.restore("opik") == 1
+    assert keys(outbox.take("opik")) == ["a", "b"]
+
+
+def test_entries_survive_the_death_of_the_process_that_put_them(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, pathlib; from e2i.resilience.outbox import Outbox; from e2i.catalog.telemetry import Entry\n"
+        "box = Outbox(pathlib.Path(sys.argv[1])); box.put([Entry('a', 'opik', 'r', 'metric', {})])\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "state.db"
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    died = subprocess.run([sys.executable, "-c", program, str(path)], env=environ, check=False)
+    assert died.returncode == -signal.SIGKILL
+    with Outbox(path) as outbox:
+        assert keys(outbox.take("opik")) == ["a"]
+
+
+def test_one_courier_at_a_time_has_a_sinks_lease(outbox: Outbox) -> None:
+    everyone_lives = lambda holder: True  # noqa: E731
+    assert outbox.lease("opik", "first", everyone_lives)
+    assert outbox.lease("opik", "first", everyone_lives)
+    assert not outbox.lease("opik", "second", everyone_lives)
+    assert outbox.lease("mlflow", "second", everyone_lives)
+    outbox.release("opik", "second")
+    assert not outbox.lease("opik", "second", everyone_lives)
+    outbox.release("opik", "first")
+    assert outbox.lease("opik", "second", everyone_lives)
+
+
+def test_a_dead_couriers_lease_is_taken_over(outbox: Outbox) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    holder = f"{process_identity(child.pid)}#1"
+    assert outbox.lease("opik", holder, process_alive)
+    assert not outbox.lease("opik", process_identity(), process_alive)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and still a zombie
+    assert outbox.lease("opik", process_identity(), process_alive)
+    child.communicate()
+
+
+def test_a_reused_pid_is_another_process() -> None:
+    pid, start, boot = process_identity().split(":")
+    assert process_alive(f"{pid}:{start}:{boot}")
+    assert not process_alive(f"{pid}:{int(start) - 1}:{boot}")
+    assert not process_alive("")
+
+
+BODIES = st.dictionaries(
+    st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec=None)), lambda inner: st.lists(inner, max_size=3), max_leaves=5), max_size=4,
+)  # fmt: skip
+
+
+@given(bodies=st.lists(BODIES, max_size=5))
+def test_any_json_body_survives_the_queue(bodies: list[dict[str, Any]]) -> None:
+    with Outbox(Path(":memory:")) as outbox:
+        outbox.put(Entry(str(number), "opik", "r", "metric", body) for number, body in enumerate(bodies))
+        assert [item.body for item in outbox.take("opik")] == bodies

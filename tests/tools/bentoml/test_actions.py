@@ -1,0 +1,214 @@
+"""Bentos and services, asked about with BentoML's own client and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from context import LocalContext
+from e2i.catalog.artifacts import Bento, Service
+from e2i.errors import Refused, StepError, ToolUnavailable
+from e2i.estimators import scoring
+from e2i.tools.bentoml import PackageParams, PredictParams, ServeParams
+from e2i.tools.bentoml.actions import package, predict, serve
+from e2i.tools.bentoml.build import open_store
+from small_model import small_model
+
+pytestmark = pytest.mark.skipif(find_spec("bentoml") is None, reason="BentoML is not installed")
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalContext]:
+    """One context for the module: BentoML reads its home once in a process."""
+    context = LocalContext(tmp_path_factory.mktemp("studio"))
+    yield context
+    context.close()
+
+
+def packaged(ctx: LocalContext, model: Any, **more: Any) -> Bento:
+    return asyncio.run(package(PackageParams.model_validate({"model": model, "name": "hcp", **more}), ctx)).bento
+
+
+@pytest.fixture(scope="module")
+def served(studio: LocalContext) -> tuple[Any, Any, Bento, Service]:
+    model, frame = small_model(studio)
+    bento = packaged(studio, model)
+    return model, frame, bento, asyncio.run(serve(ServeParams(bento=bento), studio)).service
+
+
+def test_a_served_model_predicts_as_it_does_locally(studio: LocalContext, served: Any) -> None:
+    model, frame, bento, service = served
+    assert service.digest == bento.digest and not service.kept
+    params = PredictParams(service=service, table=studio.table(frame), rows=150, model=model)
+    outcome = asyncio.run(predict(params, studio))
+    assert outcome.max_difference is not None and outcome.max_difference <= 1e-6
+    local = scoring.load(studio.open(model)).predict(frame.head(150))
+    np.testing.assert_allclose(studio.frame(outcome.predictions)["prediction"], local, atol=1e-6)
+
+
+def test_the_service_is_bentomls_own(served: Any) -> None:
+    model, _, bento, service = served
+    for path in ("/readyz", "/livez", "/metrics", "/docs.json"):
+        assert httpx.get(service.url + path).status_code == 200, path
+    assert "/predict" in httpx.get(service.url + "/docs.json").json()["paths"]
+    known = httpx.post(service.url + "/metadata", json={}).json()
+    assert (known["digest"], known["model"]) == (bento.digest, model.digest)
+    assert known["features"] == [
+        {"name": "calls", "kind": "number", "type": "int64"},
+        {"name": "score", "kind": "number", "type": "double"},
+        {"name": "brand", "kind": "category", "type": "string"},
+    ]
+
+
+def test_rows_may_be_lists_or_mappings(served: Any) -> None:
+    url = served[3].url + "/predict"
+    rows = [[12, None, "Kisqali"], {"brand": "Kisqali", "calls": 12, "score": None}, [12, None, "never seen"]]
+    answer = httpx.post(url, json={"input": rows}).json()["output"]
+    assert answer[0] == answer[1] and len(answer) == 3
+    assert httpx.post(url, json={"input": []}).json() == {"output": []}
+    for bad, reason in (([[1]], "3 features"), ([{"calls": 1}], "lacks score, brand"), ([["x", 1, "y"]], "calls")):
+        refused = httpx.post(url, json={"input": bad})
+        assert refused.status_code == 400 and reason in refused.text
+
+
+def test_rows_written_out_are_predicted_too(studio: LocalContext, served: Any) -> None:
+    model, _, _, service = served
+    rows = ({"calls": 12, "score": 0.5, "brand": "Fabhalta", "ignored": 1}, {"calls": 1, "score": None, "brand": "x"})
+    outcome = asyncio.run(predict(PredictParams(service=service, input=rows, model=model), studio))
+    assert outcome.predictions.rows == 2 and outcome.max_difference <= 1e-6
+    with pytest.raises(StepError, match="brand"):
+        asyncio.run(predict(PredictParams(service=service, input=({"calls": 1, "score": 2.0},)), studio))
+
+
+def test_a_service_with_another_model_is_found_out(studio: LocalContext, served: Any) -> None:
+    _, frame, _, service = served
+    other, _ = small_model(studio, params={"n_estimators": 1, "max_depth": 1})
+    with pytest.raises(StepError) as caught:
+        asyncio.run(predict(PredictParams(service=service, table=studio.table(frame), model=other), studio))
+    assert caught.value.code == "prediction-mismatch"
+
+
+def test_a_port_in_use_is_named_with_its_process(studio: LocalContext, served: Any) -> None:
+    bento = served[2]
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ToolUnavailable, match=f"port {port} .* process {os.getpid()} ") as caught:
+            asyncio.run(serve(ServeParams(bento=bento, port=port), studio))
+    assert "\n" not in str(caught.value)
+
+
+def test_packaging_again_gives_the_same_bento(studio: LocalContext, served: Any) -> None:
+    model, _, bento, _ = served
+    assert packaged(studio, model) == bento
+    assert packaged(studio, model, timeout=7) != bento
+    versions = [path.name for path in (studio.home("bentoml") / "bentos" / "hcp").iterdir() if path.is_dir()]
+    assert len(versions) == 2
+    named = packaged(studio, model, version="v1", labels={"team": "tier0"})
+    import bentoml
+
+    assert named.tag == "hcp:v1" and bentoml.get("hcp:v1").info.labels["team"] == "tier0"
+    with pytest.raises(StepError, match="other content"):
+        packaged(studio, model, version="v1")
+
+
+def test_an_interrupted_build_is_done_again(studio: LocalContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bentoml
+
+    model, _ = small_model(studio)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(bentoml.bentos, "build", killed)
+        packaged(studio, model, name="crashed")
+    bento = packaged(studio, model, name="crashed")
+    assert (studio.home("bentoml") / "bentos" / bento.tag.replace(":", "/") / "src" / "service.json").is_file()
+
+
+def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: Any) -> None:
+    place = studio.home("bentoml") / "bentos" / served[2].tag.replace(":", "/")
+    sources = sorted(path.name for path in (place / "src").iterdir() if path.suffix == ".py")
+    assert len(sources) == 2 and sources[1] == "scoring.py"
+    assert not any("import e2i" in path.read_text() or "from e2i" in path.read_text() for path in place.rglob("*.py"))
+    assert all(item.count("==") == 1 for item in (place / "env/python/requirements.txt").read_text().split())
+    assert not [path for path in studio.home("bentoml").rglob("*") if path.suffix in (".pkl", ".pickle")]
+
+
+def test_a_store_that_was_moved_still_serves_its_bentos(studio: LocalContext, served: Any, tmp_path: Path) -> None:
+    shutil.copytree(studio.home("bentoml"), tmp_path / "home")
+    code = "import sys, bentoml; from starlette.testclient import TestClient\n"
+    code += "with TestClient(bentoml.load(sys.argv[1]).to_asgi()) as client:\n"
+    code += "    print(client.post('/predict', json={'input': [[12, 0.5, 'Kisqali']]}).text)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, served[2].tag],
+        env={**os.environ, "BENTOML_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "output" in json.loads(done.stdout.strip().splitlines()[-1]), done.stderr[-500:]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "http://127.0.0.1:80/evil", "https://example.test", "file:///etc"]
+)
+def test_only_services_of_this_machine_are_asked(ctx: LocalContext, url: str) -> None:
+    service = Service(digest=f"sha256:{'0' * 64}", url=url, pid=1)
+    with pytest.raises(Refused):
+        asyncio.run(predict(PredictParams(service=service, input=({"a": 1},)), ctx))
+
+
+def test_a_service_that_has_gone_is_an_outage(ctx: LocalContext) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(ToolUnavailable):
+        asyncio.run(
+            predict(PredictParams(service=Service(digest=f"sha256:{'0' * 64}", url=url, pid=1), input=({},)), ctx)
+        )
+
+
+def test_a_service_that_fails_is_an_outage(ctx: LocalContext) -> None:
+    class Failing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(503, "overloaded")
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Failing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    service = Service(digest=f"sha256:{'0' * 64}", url=f"http://127.0.0.1:{server.server_port}", pid=1)
+    with pytest.raises(ToolUnavailable, match="503"):
+        asyncio.run(predict(PredictParams(service=service, input=({"a": 1},)), ctx))
+    server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["os:system", "Upper", "a/b", "../x", "x\nRUN id", "a" * 62, ""])
+def test_a_name_that_is_more_than_a_name_is_refused(studio: LocalContext, served: Any, name: str) -> None:
+    with pytest.raises(ValidationError):
+        PackageParams(model=served[0], name=name)
+
+
+def test_one_process_has_one_home(studio: LocalContext, served: Any, tmp_path: Path) -> None:
+    with pytest.raises(ToolUnavailable, match="another home"):
+        open_store(tmp_path)

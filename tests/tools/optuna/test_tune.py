@@ -1,0 +1,175 @@
+"""optuna.tune on real tables, with Optuna's own storage asked afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+import xgboost
+from context import LocalContext
+from learning import others, table
+from sklearn.metrics import roc_auc_score
+
+from e2i.errors import StepError
+from e2i.estimators.algorithms import ALGORITHMS
+from e2i.tools.optuna import TuneOutputs, TuneParams
+from e2i.tools.optuna.actions import tune
+
+SMALL: dict[str, Any] = {
+    "n_estimators": {"type": "int", "low": 5, "high": 20},
+    "max_depth": {"type": "int", "low": 2, "high": 4},
+    "learning_rate": {"type": "float", "low": 0.05, "high": 0.3, "log": True},
+}
+
+
+def run(ctx: LocalContext, **params: Any) -> TuneOutputs:
+    frame = table(400)
+    target = params.setdefault("target", "binary")
+    given = {"exclude": others(target), "space": SMALL, "trials": 6, **params}
+    return asyncio.run(
+        tune(TuneParams(train=ctx.table(frame[:300]), validation=ctx.table(frame[300:]), **given), ctx)
+    )
+
+
+def stored(ctx: LocalContext, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{ctx.home('optuna') / 'studies.db'}")
+
+
+def test_the_storage_holds_exactly_the_trials_asked_for(ctx: LocalContext) -> None:
+    found = run(ctx, trials=5)
+    study = stored(ctx, found.study.name)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 5
+    assert study.best_params == found.best_params
+    assert study.best_value == found.best_value
+    assert found.study.trials == found.trials.rows == 5
+    assert [child["name"] for child in ctx.children] == [f"trial-{n:04d}" for n in range(5)]
+    assert ctx.metrics["best_roc_auc"] == found.best_value
+
+
+def test_one_at_a_time_equals_a_sequential_study_of_optuna_with_xgbclassifier(ctx: LocalContext) -> None:
+    frame = table(400)
+    features = ["a", "b", "count"]
+    train, validation = frame[:300], frame[300:]
+
+    def objective(trial: optuna.Trial) -> float:
+        model = xgboost.XGBClassifier(
+            tree_method="hist",
+            random_state=ctx.seed,
+            n_estimators=trial.suggest_int("n_estimators", 5, 20),
+            max_depth=trial.suggest_int("max_depth", 2, 4),
+            learning_rate=trial.suggest_float("learning_rate", 0.05, 0.3, log=True),
+        ).fit(train[features], train["binary"])
+        return float(roc_auc_score(validation["binary"], model.predict_proba(validation[features])[:, 1]))
+
+    plain = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=ctx.seed))
+    plain.optimize(objective, n_trials=14)
+    ours = stored(ctx, run(ctx, trials=14, parallel=1, features=features, exclude=()).study.name)
+    assert [trial.params for trial in ours.trials] == [trial.params for trial in plain.trials]
+    assert np.allclose([t.value for t in ours.trials], [t.value for t in plain.trials], rtol=0, atol=1e-12)
+
+
+def test_side_by_side_repeats_exactly(ctx: LocalContext, tmp_path: Path) -> None:
+    other = LocalContext(tmp_path / "other", step="another")
+    first, second = run(ctx, trials=12, parallel=3), run(other, trials=12, parallel=3)
+    assert ctx.frame(first.trials).equals(other.frame(second.trials))
+    other.close()
+
+
+def test_a_finished_study_is_not_run_again(ctx: LocalContext) -> None:
+    first = run(ctx)
+    before = [trial.datetime_complete for trial in stored(ctx, first.study.name).trials]
+    assert run(ctx) == first
+    assert [trial.datetime_complete for trial in stored(ctx, first.study.name).trials] == before
+
+
+@pytest.mark.parametrize(("parallel", "kept"), [(1, 4), (2, 4), (2, 3)])
+def test_an_interrupted_study_ends_as_one_that_was_not(
+    ctx: LocalContext, tmp_path: Path, parallel: int, kept: int
+) -> None:
+    whole = LocalContext(tmp_path / "whole")
+    expected = run(whole, trials=14, parallel=parallel)
+    url = f"sqlite:///{ctx.home('optuna') / 'studies.db'}"
+    cut = optuna.create_study(study_name=expected.study.name, storage=url, direction="maximize")
+    cut.add_trials(stored(whole, expected.study.name).trials[:kept])
+    resumed = run(ctx, trials=14, parallel=parallel)
+    assert resumed == expected
+    assert len(stored(ctx, resumed.study.name).trials) == 14
+    whole.close()
+
+
+def test_a_trial_left_running_is_failed_and_counts(ctx: LocalContext, tmp_path: Path) -> None:
+    other = LocalContext(tmp_path / "other")
+    name = run(other, trials=1).study.name
+    other.close()
+    url = f"sqlite:///{ctx.home('optuna') / 'studies.db'}"
+    optuna.create_study(study_name=name, storage=url, direction="maximize").ask()
+    found = run(ctx, trials=4)
+    states = [trial.state.name for trial in stored(ctx, found.study.name).trials]
+    assert states == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_every_algorithm_is_tuned_over_its_own_space(ctx: LocalContext, algorithm: str) -> None:
+    target = "amount" if "classification" not in ALGORITHMS[algorithm].tasks else "binary"
+    fixed = {name: 8 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
+    found = run(ctx, algorithm=algorithm, target=target, space=None, fixed=fixed, trials=2)
+    assert set(found.best_params) == set(ALGORITHMS[algorithm].space)
+    assert {**found.best_params, **fixed} == found.best_params
+
+
+def test_no_completed_trial_is_an_error_with_the_reasons(ctx: LocalContext) -> None:
+    space = {"max_depth": {"type": "int", "low": -5, "high": -3}}
+    with pytest.raises(StepError, match=r"no trial was completed: XGBoost: .*max_depth.*\(\d of 3\)"):
+        run(ctx, space=space, trials=3)
+
+
+def test_an_unknown_hyperparameter_is_refused_before_any_trial(ctx: LocalContext) -> None:
+    with pytest.raises(StepError, match="takes no parameter 'max_dept'") as caught:
+        run(ctx, space={"max_dept": {"type": "int", "low": 1, "high": 2}})
+    assert "did you mean 'max_depth'" in str(caught.value.hint)
+    assert not ctx.children
+
+
+def test_trials_behind_the_median_are_pruned(ctx: LocalContext) -> None:
+    space = {"learning_rate": {"type": "float", "low": 0.0001, "high": 0.5, "log": True}}
+    found = run(ctx, space=space, fixed={"n_estimators": 40}, trials=14, pruner="median", metric="log_loss")
+    states = ctx.frame(found.trials)["state"].tolist()
+    assert "pruned" in states and "complete" in states
+    assert stored(ctx, found.study.name).best_params.items() <= found.best_params.items()
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_other_samplers_repeat_exactly(ctx: LocalContext, tmp_path: Path, sampler: str) -> None:
+    other = LocalContext(tmp_path / "other")
+    assert run(ctx, sampler=sampler) == run(other, sampler=sampler)
+    other.close()
+
+
+def test_a_categorical_of_several_types_is_searched_and_listed(ctx: LocalContext) -> None:
+    space = {"class_weight": {"type": "categorical", "choices": [None, "balanced"]}}
+    found = run(ctx, algorithm="LogisticRegression", space=space, fixed={"C": 0.5}, trials=3)
+    assert found.best_params["C"] == 0.5
+    assert "params_class_weight" in found.trials.names
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "int", "low": 3, "high": 1},
+        {"type": "float", "low": 0.0, "high": 1.0, "log": True},
+        {"type": "int", "low": 0, "high": 1.5},
+        {"low": 1, "high": 3},
+        [1, 2, 3],
+    ],
+)
+def test_a_range_that_optuna_would_sample_wrongly_is_refused(wrong: Any) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    from e2i.estimators.space import Dimension
+
+    with pytest.raises(ValidationError):
+        TypeAdapter(Dimension).validate_python(wrong)
