@@ -154,9 +154,7 @@ def test_a_hung_sink_ends_at_the_flush_deadline(open_outbox: Callable[[], Outbox
     assert tally.problem.startswith("opik did not answer deliver within 0.0")
 
 
-def test_it_delivers_in_the_background_until_told_to_stop(
-    open_outbox: Callable[[], Outbox], tracker: Tracker
-) -> None:
+def test_it_delivers_in_the_background_until_told_to_stop(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
     stop, tallies = threading.Event(), list[dict[str, Tally]]()
     thread = threading.Thread(
         target=lambda: tallies.append(deliver(open_outbox, tracker.open, [guard()], stop, poll=0.01))

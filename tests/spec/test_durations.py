@@ -28,7 +28,9 @@ def test_durations_are_read_as_seconds(text: str, seconds: float) -> None:
     assert durations.parse(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "s", "30 s", "-5s", "1m1h", "5s5s", "1e3s", "1.s", "10min", "½h", "5s\n", "٣s"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "s", "30 s", "-5s", "1m1h", "5s5s", "1e3s", "1.s", "10min", "½h", "5s\n", "٣s"]
+)
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="such as 30s, 10m or 1h30m"):
         durations.parse(text)
@@ -46,7 +48,13 @@ def test_text_and_seconds_round_trip_in_milliseconds(milliseconds: int) -> None:
 
 
 def test_text_is_the_shortest_sum_of_units() -> None:
-    assert [durations.text(value) for value in (0, 0.5, 90, 5400, 90_061.001)] == ["0s", "500ms", "1m30s", "1h30m", "1d1h1m1s1ms"]
+    assert [durations.text(value) for value in (0, 0.5, 90, 5400, 90_061.001)] == [
+        "0s",
+        "500ms",
+        "1m30s",
+        "1h30m",
+        "1d1h1m1s1ms",
+    ]
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])

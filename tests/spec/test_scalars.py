@@ -42,7 +42,14 @@ def test_not_a_number_has_three_spellings(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["9223372036854775808", "-9223372036854775809", "0xffffffffffffffff1", "0o1000000000000000000000", "1e999", "-1e999"],
+    [
+        "9223372036854775808",
+        "-9223372036854775809",
+        "0xffffffffffffffff1",
+        "0o1000000000000000000000",
+        "1e999",
+        "-1e999",
+    ],
 )
 def test_numbers_that_fit_nowhere_are_refused(text: str) -> None:
     with pytest.raises(scalars.ScalarError):
@@ -63,7 +70,9 @@ def test_what_python_writes_of_a_number_is_read_as_the_same_number(value: float)
     assert scalars.resolve(repr(value)) == value
 
 
-@pytest.mark.parametrize("char", ["\0", "\x07", "\x1b", "\r", "\x7f", "\x85", "\u200f", "\u202e", "\u2066", "\ud800", "\ufeff"])
+@pytest.mark.parametrize(
+    "char", ["\0", "\x07", "\x1b", "\r", "\x7f", "\x85", "\u200f", "\u202e", "\u2066", "\ud800", "\ufeff"]
+)
 def test_characters_that_make_text_read_otherwise_than_it_is_are_forbidden(char: str) -> None:
     assert scalars.forbidden("ab" + char) == 2
     assert scalars.character(char).startswith(f"U+{ord(char):04X}")

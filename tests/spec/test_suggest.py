@@ -8,7 +8,15 @@ import pytest
 
 from e2i.spec import suggest
 
-ACTIONS = ["optuna.tune", "model.train", "model.evaluate", "mlflow.register", "mlflow.promote", "shap.explain", "data.split"]
+ACTIONS = [
+    "optuna.tune",
+    "model.train",
+    "model.evaluate",
+    "mlflow.register",
+    "mlflow.promote",
+    "shap.explain",
+    "data.split",
+]
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Models of tables: a table and parameters go in, a fitted model in a folder comes out, and predictions from such a folder."""
+"""Models of tables: tables and parameters go in; fitted models in folders come out, and predictions by them."""

@@ -77,9 +77,27 @@ ALGORITHMS: dict[str, Algorithm] = {
             "colsample_bytree": FloatRange(low=0.5, high=1.0),
         },
         params=frozenset(
-            "n_estimators max_depth learning_rate subsample colsample_bytree colsample_bylevel colsample_bynode "
-            "min_child_weight gamma reg_alpha reg_lambda max_leaves grow_policy max_delta_step scale_pos_weight "
-            "num_parallel_tree max_cat_to_onehot max_cat_threshold base_score".split()
+            [
+                "n_estimators",
+                "max_depth",
+                "learning_rate",
+                "subsample",
+                "colsample_bytree",
+                "colsample_bylevel",
+                "colsample_bynode",
+                "min_child_weight",
+                "gamma",
+                "reg_alpha",
+                "reg_lambda",
+                "max_leaves",
+                "grow_policy",
+                "max_delta_step",
+                "scale_pos_weight",
+                "num_parallel_tree",
+                "max_cat_to_onehot",
+                "max_cat_threshold",
+                "base_score",
+            ]
         ),
         requirements=("xgboost", "numpy", "pandas"),
         rounds=True,
@@ -97,9 +115,27 @@ ALGORITHMS: dict[str, Algorithm] = {
             "colsample_bytree": FloatRange(low=0.5, high=1.0),
         },
         params=frozenset(
-            "n_estimators num_leaves max_depth learning_rate subsample subsample_freq colsample_bytree "
-            "min_child_samples min_child_weight min_split_gain reg_alpha reg_lambda scale_pos_weight is_unbalance "
-            "path_smooth extra_trees max_cat_threshold cat_smooth cat_l2".split()
+            [
+                "n_estimators",
+                "num_leaves",
+                "max_depth",
+                "learning_rate",
+                "subsample",
+                "subsample_freq",
+                "colsample_bytree",
+                "min_child_samples",
+                "min_child_weight",
+                "min_split_gain",
+                "reg_alpha",
+                "reg_lambda",
+                "scale_pos_weight",
+                "is_unbalance",
+                "path_smooth",
+                "extra_trees",
+                "max_cat_threshold",
+                "cat_smooth",
+                "cat_l2",
+            ]
         ),
         requirements=("lightgbm", "numpy", "pandas"),
         rounds=True,
@@ -116,9 +152,25 @@ ALGORITHMS: dict[str, Algorithm] = {
             "random_strength": FloatRange(low=0.0, high=2.0),
         },
         params=frozenset(
-            "iterations depth learning_rate l2_leaf_reg random_strength bagging_temperature bootstrap_type subsample "
-            "rsm border_count grow_policy min_data_in_leaf max_leaves scale_pos_weight auto_class_weights "
-            "one_hot_max_size leaf_estimation_iterations".split()
+            [
+                "iterations",
+                "depth",
+                "learning_rate",
+                "l2_leaf_reg",
+                "random_strength",
+                "bagging_temperature",
+                "bootstrap_type",
+                "subsample",
+                "rsm",
+                "border_count",
+                "grow_policy",
+                "min_data_in_leaf",
+                "max_leaves",
+                "scale_pos_weight",
+                "auto_class_weights",
+                "one_hot_max_size",
+                "leaf_estimation_iterations",
+            ]
         ),
         requirements=("catboost", "numpy", "pandas"),
         rounds=True,
@@ -134,8 +186,21 @@ ALGORITHMS: dict[str, Algorithm] = {
             "max_features": FloatRange(low=0.2, high=1.0),
         },
         params=frozenset(
-            "n_estimators max_depth min_samples_leaf min_samples_split max_features max_leaf_nodes max_samples "
-            "min_impurity_decrease min_weight_fraction_leaf bootstrap criterion class_weight ccp_alpha".split()
+            [
+                "n_estimators",
+                "max_depth",
+                "min_samples_leaf",
+                "min_samples_split",
+                "max_features",
+                "max_leaf_nodes",
+                "max_samples",
+                "min_impurity_decrease",
+                "min_weight_fraction_leaf",
+                "bootstrap",
+                "criterion",
+                "class_weight",
+                "ccp_alpha",
+            ]
         ),
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),
@@ -147,7 +212,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "C": FloatRange(low=1e-3, high=100.0, log=True),
             "class_weight": Choices(choices=(None, "balanced")),
         },
-        params=frozenset("C class_weight fit_intercept max_iter tol solver l1_ratio".split()),
+        params=frozenset(["C", "class_weight", "fit_intercept", "max_iter", "tol", "solver", "l1_ratio"]),
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),
     "Ridge": Algorithm(
@@ -155,7 +220,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         encoding="one-hot",
         tasks=("regression",),
         space={"alpha": FloatRange(low=1e-3, high=1000.0, log=True)},
-        params=frozenset("alpha fit_intercept max_iter tol solver positive".split()),
+        params=frozenset(["alpha", "fit_intercept", "max_iter", "tol", "solver", "positive"]),
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),
     "Lasso": Algorithm(
@@ -163,7 +228,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         encoding="one-hot",
         tasks=("regression",),
         space={"alpha": FloatRange(low=1e-4, high=10.0, log=True)},
-        params=frozenset("alpha fit_intercept max_iter tol positive selection".split()),
+        params=frozenset(["alpha", "fit_intercept", "max_iter", "tol", "positive", "selection"]),
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),
 }

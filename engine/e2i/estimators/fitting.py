@@ -6,6 +6,7 @@ called many times, also from several threads.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,9 @@ def save(fitted: Fitted, folder: Path) -> Path:
     """Writes the model's folder: ``manifest.json`` and the library's own file. Returns the folder."""
     folder.mkdir(parents=True)
     manifest = fitted.scorer.manifest
-    ALGORITHMS[manifest["algorithm"]].library().save(fitted.scorer.native, folder / manifest["file"])
+    file = folder / manifest["file"]
+    ALGORITHMS[manifest["algorithm"]].library().save(fitted.scorer.native, file)
+    manifest = {**manifest, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
     return folder

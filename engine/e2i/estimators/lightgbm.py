@@ -20,7 +20,7 @@ _OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "mu
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Encoded rows. LightGBM changes a Dataset's parameters while it trains, so each fit bins its own (milliseconds)."""
+    """Encoded rows. LightGBM changes a Dataset while it trains, so each fit bins its own (milliseconds)."""
 
     train: Encoded
     validation: Encoded | None

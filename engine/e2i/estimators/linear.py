@@ -62,4 +62,6 @@ def save(native: Any, path: Path) -> None:
 
 def _most(iterations: Any) -> float:
     """The greatest number of iterations of a solver, which may count per class or not at all."""
-    return 0.0 if iterations is None else float(max(iterations)) if hasattr(iterations, "__len__") else float(iterations)
+    return (
+        0.0 if iterations is None else float(max(iterations)) if hasattr(iterations, "__len__") else float(iterations)
+    )

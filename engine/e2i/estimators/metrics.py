@@ -41,7 +41,8 @@ class Rows:
     def one_hot(self) -> Matrix:
         import numpy as np
 
-        return (self.labels[:, None] == np.arange(self.predicted.shape[1])).astype(np.int32)
+        matrix: Matrix = (self.labels[:, None] == np.arange(self.predicted.shape[1])).astype(np.int32)
+        return matrix
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A Model artifact goes in; its scorer comes out, or a StepError that a user can act on. Between tools and ``scoring``."""
+"""Model artifacts go in; scorers and predictions come out, or StepErrors that a user can act on."""
 
 from __future__ import annotations
 

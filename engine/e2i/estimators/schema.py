@@ -72,7 +72,7 @@ def learn(
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
 ) -> Schema:
-    """Learns the schema from a training table. Raises StepError naming every column that cannot be used, and the fix."""
+    """Learns the schema from a training table. Raises StepError naming each column that cannot be used, and the fix."""
     if target not in frame.columns:
         raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
     _refuse_missing(frame, target)
@@ -104,11 +104,15 @@ def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> M
         try:
             values: Matrix = frame[target].astype(np.float64).to_numpy()
         except (TypeError, ValueError) as error:
-            raise StepError(f"target {target!r} must hold numbers for regression: {error}", code="bad-target") from error
+            raise StepError(
+                f"target {target!r} must hold numbers for regression: {error}", code="bad-target"
+            ) from error
         if not np.isfinite(values).all():
             raise StepError(f"target {target!r} holds infinite values", code="bad-target", hint="remove those rows")
         return values
-    positions = pd.Index(list(classes), dtype=object).get_indexer(pd.Index(frame[target].astype(object), dtype=object))
+    positions: Matrix = pd.Index(list(classes), dtype=object).get_indexer(
+        pd.Index(frame[target].astype(object), dtype=object)
+    )
     if (positions < 0).any():
         strange = sorted({str(value)[:40] for value in frame[target][positions < 0]})[:5]
         raise StepError(
@@ -119,9 +123,7 @@ def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> M
     return positions.astype(np.int32)
 
 
-def _names(
-    frame: pd.DataFrame, target: str, features: Sequence[str] | None, exclude: Sequence[str]
-) -> list[str]:
+def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
     """The columns to learn from. Raises StepError when one is unknown, is the target, or is of no use to a model."""
     absent = [name for name in (*(features or ()), *exclude) if name not in frame.columns]
     if absent:
@@ -129,7 +131,9 @@ def _names(
             f"the table has no column {', '.join(map(repr, absent))}", code="unknown-column", hint=_available(frame)
         )
     if features is not None and target in features:
-        raise StepError(f"the target {target!r} is among the features", code="leakage", hint="take it out of `features`")
+        raise StepError(
+            f"the target {target!r} is among the features", code="leakage", hint="take it out of `features`"
+        )
     chosen = list(frame.columns if features is None else dict.fromkeys(features))
     names = [str(name) for name in chosen if name != target and name not in set(exclude)]
     unusable = [f"{name} ({_unusable(frame[name])})" for name in names if _kind(frame[name]) == "other"]
@@ -159,7 +163,11 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
         kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
         return {"name": name, "kind": "category", "type": "string", "categories": sorted(kept)}
     kind = str(column.dtype)
-    feature = {"name": name, "kind": "number", "type": ARROW_NAMES.get(kind, "bool" if kind == "object" else kind)}
+    feature: dict[str, Any] = {
+        "name": name,
+        "kind": "number",
+        "type": ARROW_NAMES.get(kind, "bool" if kind == "object" else kind),
+    }
     if encoding in ("codes", "frame"):
         return feature
     try:

@@ -6,6 +6,7 @@ model's library only once a model is loaded.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,8 +34,11 @@ def load(folder: str | Path) -> Scorer:
             raise ScoringError(f"manifest.json has schema version {manifest['schema_version']}; this module reads 1")
         file = place / Path(manifest["file"]).name
         reader = _READERS[manifest["library"]]
+        sound = hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ScoringError(f"{place.name} is not a saved model: {type(error).__name__}: {error}") from error
+    if not sound:  # some libraries end the whole process when they read a damaged file
+        raise ScoringError(f"{file.name} is damaged: it does not have the digest that the manifest gives")
     return Scorer(manifest, reader(file))
 
 

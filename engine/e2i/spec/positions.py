@@ -97,7 +97,7 @@ class _Locator:
         if parent is None:
             self.root = self.root or spot
         elif parent.children is not None:
-            # A key that is no text (the composer refuses it) has no name to be found by.
+            # Without a key in a mapping this is a key that is no text, where the composer stops: any name will do.
             step = self.key.value if self.key is not None else len(parent.children)
             parent.children.setdefault(step, spot)
         self.key = None

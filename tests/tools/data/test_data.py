@@ -91,7 +91,7 @@ class TestLoad:
         put(ctx, "journeys.csv", CSV)
         with pytest.raises(StepError) as caught:
             read(ctx, path="journey.csv")
-        assert caught.value.hint == "did you mean 'journeys.csv'?"
+        assert caught.value.hint == 'did you mean "journeys.csv"?'
 
     @pytest.mark.parametrize("path", ["../a.csv", "/etc/passwd", "https://example.org/a.csv", "a\0.csv"])
     def test_a_path_outside_the_workspace_is_refused(self, ctx: LocalContext, path: str) -> None:

@@ -61,7 +61,7 @@ def test_an_unknown_column_is_named_with_the_nearest() -> None:
     with pytest.raises(StepError) as caught:
         rows({"column": "cout", "op": "eq", "value": 1})
     assert caught.value.code == "unknown-column"
-    assert caught.value.hint == "did you mean 'count'?"
+    assert caught.value.hint == 'did you mean "count"?'
 
 
 @pytest.mark.parametrize(

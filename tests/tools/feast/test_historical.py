@@ -154,6 +154,24 @@ def test_an_empty_table_gives_an_empty_table(ctx: LocalContext) -> None:
     assert join(ctx, apply(ctx, log()), rows(["a"], ["2024-05-01"]).head(0)).empty
 
 
+def test_a_feature_named_like_a_key_of_another_view_is_named(ctx: LocalContext) -> None:
+    brands = log().rename(columns={"hcp_id": "brand", "calls": "hcp_id"})
+    params = ApplyParams.model_validate(
+        {
+            "project": "clash",
+            "entities": {"hcp": {"join_key": "hcp_id"}, "brand": {}},
+            "views": {"history": view(ctx.table(log())), "market": {**view(ctx.table(brands)), "entity": "brand"}},
+        }
+    )
+    repo = run(actions.apply(params, ctx)).repo
+    some = rows(["a"], ["2024-05-01"]).assign(brand="a")
+    with pytest.raises(StepError, match="'hcp_id'") as caught:
+        join(ctx, repo, some, "history", "market", keep=())
+    assert caught.value.code == "feature-name-collision"
+    found = join(ctx, repo, some, "history", "market", keep=(), full_feature_names=True)
+    assert found.to_dict("records") == [{"history__calls": 2.0, "market__hcp_id": 2.0}]
+
+
 def test_a_time_without_a_zone_is_utc(ctx: LocalContext) -> None:
     some = rows(["a"], ["2024-04-01"])
     some["when"] = some["when"].dt.tz_localize(None)

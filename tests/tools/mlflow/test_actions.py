@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from context import LocalContext
 from pydantic import ValidationError
-from small_model import small_model
 
+from context import LocalContext
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.estimators.scoring import load as load_scorer
 from e2i.tools.mlflow import LoadParams, PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import load, promote, register
+from small_model import small_model
 
 mlflow = pytest.importorskip("mlflow")
 

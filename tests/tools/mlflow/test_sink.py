@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from context import LocalContext
-from small_model import small_model
 
+from context import LocalContext
 from e2i.catalog.artifacts import Report
 from e2i.catalog.telemetry import Entry
 from e2i.errors import StepError, ToolUnavailable
 from e2i.tools.mlflow import MLflowSettings
 from e2i.tools.mlflow.sink import open_sink
+from small_model import small_model
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -251,3 +252,19 @@ def test_a_silent_server_is_an_outage_within_the_deadline(tmp_path: Path) -> Non
         with pytest.raises(ToolUnavailable):
             open_sink(MLflowSettings(tracking_uri=address), tmp_path, lambda _: tmp_path)
         assert time.monotonic() - began < 5
+
+
+def test_a_damaged_database_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 500)
+    with pytest.raises(ToolUnavailable, match="not a database") as caught:
+        open_sink(MLflowSettings(), tmp_path, lambda _: tmp_path)
+    assert str(tmp_path / "mlflow.db") in str(caught.value.hint)
+
+
+def test_a_database_of_another_mlflow_is_named_with_what_to_do(tmp_path: Path) -> None:
+    open_sink(MLflowSettings(), tmp_path, lambda _: tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'another'")
+    with pytest.raises(ToolUnavailable) as caught:
+        open_sink(MLflowSettings(), tmp_path, lambda _: tmp_path)
+    assert caught.value.code == "mlflow-schema" and "mlflow db upgrade" in str(caught.value.hint)

@@ -10,14 +10,14 @@ import numpy as np
 import optuna
 import pytest
 import xgboost
-from context import LocalContext
-from learning import others, table
 from sklearn.metrics import roc_auc_score
 
+from context import LocalContext
 from e2i.errors import StepError
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.tools.optuna import TuneOutputs, TuneParams
 from e2i.tools.optuna.actions import tune
+from learning import others, table
 
 SMALL: dict[str, Any] = {
     "n_estimators": {"type": "int", "low": 5, "high": 20},
@@ -30,9 +30,7 @@ def run(ctx: LocalContext, **params: Any) -> TuneOutputs:
     frame = table(400)
     target = params.setdefault("target", "binary")
     given = {"exclude": others(target), "space": SMALL, "trials": 6, **params}
-    return asyncio.run(
-        tune(TuneParams(train=ctx.table(frame[:300]), validation=ctx.table(frame[300:]), **given), ctx)
-    )
+    return asyncio.run(tune(TuneParams(train=ctx.table(frame[:300]), validation=ctx.table(frame[300:]), **given), ctx))
 
 
 def stored(ctx: LocalContext, name: str) -> optuna.Study:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
+from e2i.spec.suggest import hint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +80,7 @@ def _kind(path: Path, shown: str) -> str:
 
 
 def _neighbours(path: Path) -> str | None:
-    names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, 1)
-    return f"did you mean {near[0]!r}?" if near else None
+    return hint(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else None
 
 
 def _header(path: Path, kind: str) -> list[str]:
@@ -112,7 +110,7 @@ def _require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
         raise StepError(
             f"{shown} has no column {', '.join(map(repr, absent))}",
             code="unknown-column",
-            hint=f"its columns: {', '.join(present[:40])}",
+            hint=hint(absent[0], present, most=40),
         )
 
 

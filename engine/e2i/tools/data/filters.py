@@ -5,7 +5,6 @@ A filter is data, never an expression, so a spec that a machine wrote cannot smu
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.errors import StepError
+from e2i.spec.suggest import hint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,16 +69,15 @@ def mask(frame: pd.DataFrame, filters: Sequence[Filter]) -> pd.Series[bool]:
 
 
 def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raises StepError naming every column that the frame has not, with the nearest that it has."""
+    """Raises StepError naming every column that the frame has not, with the nearest to the first."""
     present = [str(name) for name in frame.columns]
     absent = [name for name in names if name not in present]
     if not absent:
         return
-    near = [close[0] for name in absent if (close := difflib.get_close_matches(name, present, 1))]
     raise StepError(
         f"the table has no column {', '.join(map(repr, absent))}",
         code="unknown-column",
-        hint=f"did you mean {', '.join(map(repr, near))}?" if near else f"its columns: {', '.join(present[:40])}",
+        hint=hint(absent[0], present, most=40),
     )
 
 

@@ -51,8 +51,9 @@ def read_flights(folder: Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]
     # Not the order of the file, which is that of the actual departures.
     order = np.lexsort([*(pd.factorize(arrived[name], sort=True)[0] for name in ORDER)])
     if 0 < rows < len(arrived):
+        edges = np.arange(rows + 1) * len(arrived) // rows
         within = np.random.default_rng(seed).random(rows)
-        order = order[((np.arange(rows) + within) * len(arrived) / rows).astype(int)]
+        order = order[edges[:-1] + (within * np.diff(edges)).astype(int)]
     taken = arrived.iloc[order].reset_index(drop=True)
     date = taken["year"] * 10_000 + taken["month"] * 100 + taken["day"]
     flights = pd.DataFrame(
@@ -62,7 +63,9 @@ def read_flights(folder: Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]
             + "-"
             + taken["origin"]
             + "-"
-            + date.astype(str),
+            + date.astype(str)
+            + "-"
+            + (taken["hour"] * 100 + taken["minute"]).astype(str).str.zfill(4),
             "carrier": taken["carrier"],
             "flight": taken["flight"],
             "tailnum": taken["tailnum"],

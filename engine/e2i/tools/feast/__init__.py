@@ -210,6 +210,10 @@ class OnlineFeaturesParams(Params):
         Literal["null", "error"], Field(description="What a key with no value at all gives: nulls, or a failed step")
     ] = "null"
     full_feature_names: Annotated[bool, Field(description="Name features view__feature")] = False
+    until: Annotated[
+        str | None,
+        Field(description="What feast.materialize gave: the lookup comes after it, and again when something newer is published"),
+    ] = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -270,7 +274,6 @@ TOOL = Tool(
             params=OnlineFeaturesParams,
             outputs=OnlineFeaturesOutputs,
             libraries=("feast",),
-            always=True,
         ),
     ),
 )

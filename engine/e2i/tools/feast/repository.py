@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from pydantic import ValidationError
 
 from e2i.catalog.artifacts import FeatureRepo
 from e2i.errors import StepError
@@ -66,16 +67,19 @@ def source_file(view: View) -> str:
 
 
 def read_definition(root: Path, repo: FeatureRepo) -> Definition:
-    """What a version consists of. Raises StepError when this store does not hold it."""
+    """What a version consists of. Raises StepError when this store does not hold it, or holds something else."""
     path = version_folder(root, repo.digest) / "definition.json"
+    version = f"version {repo.digest[7:19]} of the Feast project {repo.project}"
+    again = "run feast.apply again (`e2i-run SPEC --fresh`)"
     try:
-        return Definition.model_validate_json(path.read_bytes())
+        definition = Definition.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise StepError(
-            f"this store holds no version {repo.digest[7:19]} of the Feast project {repo.project}",
-            code="feature-repo-missing",
-            hint="run feast.apply again (`e2i-run SPEC --fresh`)",
-        ) from error
+        raise StepError(f"this store holds no {version}", code="feature-repo-missing", hint=again) from error
+    except ValidationError as error:
+        raise StepError(f"{version} is damaged", code="feature-repo-damaged", hint=again) from error
+    if f"sha256:{definition.digest()}" != repo.digest:
+        raise StepError(f"{version} is damaged: its digest differs", code="feature-repo-damaged", hint=again)
+    return definition
 
 
 def write_definition(root: Path, definition: Definition) -> None:

@@ -39,6 +39,13 @@ def historical(
     opened.check(asked)
     entities = _entities(opened, asked)
     keys = list(entities)
+    clash = [label for label in names.values() if label in {*keys, ENTITY_TIME, ROW}]
+    if clash:
+        raise StepError(
+            f"feature {clash[0]!r} has the name of a join key or of Feast's own time column",
+            code="feature-name-collision",
+            hint="set full_feature_names: true",
+        )
     questions = frame[_present(frame, [*keys, timestamp])].set_axis([*keys, ENTITY_TIME], axis=1)
     questions[ENTITY_TIME] = _moments(questions[ENTITY_TIME], timestamp)
     groups = questions.groupby([*keys, ENTITY_TIME], sort=False, dropna=False).ngroup().to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,13 +11,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from e2i.catalog.artifacts import FeatureRepo
-from e2i.errors import StepError, ToolUnavailable
+from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.tools.feast import FeastSettings, FileRegistry, SqlRegistry, repository, sdk
 from e2i.tools.feast.definitions import Definition, View
 from e2i.tools.feast.registry import refuse_code_in_database
 
 DEFINITION_TAG = "e2i.definition"
 """The tag of a registered view that holds the digest of its definition."""
+
+PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+"""A project names a folder, so nothing else is accepted, wherever the name comes from."""
 
 FEAST_TYPES = {
     "bool": sdk.types.Bool,
@@ -64,9 +68,13 @@ class Versions:
     def open(self, repo: FeatureRepo) -> Opened:
         """Raises StepError when the version is not here or its registry is damaged, Refused when that holds code."""
         known = self._opened.get(repo.digest)
+        if not PROJECT.fullmatch(repo.project) or (known and known.definition.repo() != repo):
+            raise _forged(repo)
         if known is None:
             root = self._home / repo.project
             definition = repository.read_definition(root, repo)
+            if definition.repo() != repo:
+                raise _forged(repo)
             if self._embedded and not (repository.version_folder(root, repo.digest) / "registry.db").exists():
                 raise _not_registered(definition, definition.views[0].name)
             known = Opened(definition, root, self._connect(root, definition))
@@ -157,6 +165,14 @@ def _feature_view(view: View, entities: Mapping[str, sdk.Entity]) -> sdk.Feature
         online=True,
         description=view.description,
         tags={**view.tags, DEFINITION_TAG: view.digest()},
+    )
+
+
+def _forged(repo: FeatureRepo) -> Refused:
+    return Refused(
+        f"the feature repo {repo.project!r:.80} is not one that feast.apply made",
+        code="feature-repo-refused",
+        hint="refer to the step that applied it: ${{ steps.ID.repo }}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Carries out ``great_expectations.validate``. In: a table and a suite. Out: outcomes and data docs, or a failed gate."""
+"""Carries out ``great_expectations.validate``. In: a table, a suite. Out: outcomes and data docs, or a failed gate."""
 
 from __future__ import annotations
 

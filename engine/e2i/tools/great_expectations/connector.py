@@ -25,5 +25,5 @@ class GEValidator:
         self._guard = guard
 
     async def validate(self, frame: pd.DataFrame, suite: Suite, *, samples: int = 5) -> Validation:
-        """Checks a frame against a suite. Raises BadInput for a suite that does not fit, ToolUnavailable without the library."""
+        """Checks a frame. Raises BadInput for arguments that do not fit, ToolUnavailable without the library."""
         return await self._guard.acall(validate, frame, suite, samples, deadline=self._settings.deadline)

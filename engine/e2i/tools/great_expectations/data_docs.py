@@ -53,9 +53,14 @@ def _view() -> Any:
         @pass_context
         def render_content_block(self, context: Any, content_block: Any, *args: Any, **kwargs: Any) -> Any:
             if isinstance(content_block, str):
-                return escape(content_block, quote=False)
+                return escape(content_block)
             if isinstance(content_block, list):
                 content_block = [escape(item) if isinstance(item, str) else item for item in content_block]
             return super().render_content_block(context, content_block, *args, **kwargs)
+
+        def render_string_template(self, template: Any) -> Any:
+            if isinstance(template, dict):  # a column's name stands in the text of a section's heading
+                template = {**template, "template": escape(template.get("template", ""))}
+            return super().render_string_template(template)
 
     return OfflineView()

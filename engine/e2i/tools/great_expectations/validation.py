@@ -50,9 +50,7 @@ def validate(frame: pd.DataFrame, suite: Suite, samples: int) -> Validation:
     checked = gx.ExpectationSuite(
         name=suite.name, expectations=[_build(item, index) for index, item in enumerate(suite.expectations)]
     )
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = _no_bars()
-    asset = context.data_sources.add_pandas("memory").add_dataframe_asset("table")
+    asset = _context(gx).data_sources.add_pandas("memory").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
     found = batch.validate(checked, result_format={"result_format": "SUMMARY", "partial_unexpected_count": samples})
     # The library groups results by column, so each carries its place in the suite; positions would mix them up.
@@ -69,10 +67,20 @@ def _library() -> Any:
     return gx
 
 
-def _no_bars() -> Any:
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+def _context(gx: Any) -> Any:
+    """A context in memory: no folder for a site, no progress bars, nothing reported to the library's makers."""
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-    return ProgressBarsConfig(globally=False, metric_calculations=False)
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+        analytics_enabled=False,
+    )
+    return gx.get_context(mode="ephemeral", project_config=config)
 
 
 def _build(item: Expectation, index: int) -> Any:
@@ -133,7 +141,7 @@ def columns_of(item: Expectation) -> tuple[str, ...]:
 
 
 def _broken(info: Mapping[str, Any] | None) -> str | None:
-    """Why an expectation could not be checked. The library tells it here only, flat or by metric, success being False."""
+    """Why an expectation could not be checked; the library tells it here only, flat or by metric."""
     reports = [info, *(item for item in (info or {}).values() if isinstance(item, Mapping))]
     for report in reports:
         if report and report.get("raised_exception"):

@@ -153,7 +153,11 @@ TOOL = Tool(
     extra="mlflow",
     settings=MLflowSettings,
     sink=True,
-    imports=("mlflow", "mlflow.pyfunc"),
+    imports=(
+        "mlflow.pyfunc",
+        "mlflow.store.tracking.sqlalchemy_store",
+        "mlflow.store.model_registry.sqlalchemy_store",
+    ),
     outages=(
         "sqlalchemy.exc.OperationalError",
         "requests.exceptions.ConnectionError",

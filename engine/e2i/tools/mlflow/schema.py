@@ -50,13 +50,19 @@ def relocate(database: Path, old: Path, new: Path) -> None:
         "model_versions": ("source", "storage_location"),
     }
     start = f"{old}/"
-    with closing(sqlite3.connect(database, timeout=20)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=3)) as connection, connection:
         for table, columns in places.items():
             for column in columns:
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
                     [f"{new}/", len(start) + 1, len(start), start],
                 )
+
+
+def check(database: Path) -> None:
+    """Reads from the database. Raises sqlite3.DatabaseError when it is damaged, or locked for longer than a moment."""
+    with closing(sqlite3.connect(database, timeout=3)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def dump() -> str:

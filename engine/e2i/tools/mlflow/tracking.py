@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import os
 import socket
+import sqlite3
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from e2i.errors import Refused, ToolUnavailable
-from e2i.tools.mlflow import MLflowSettings, schema
 from e2i.resilience.lock import exclusive
+from e2i.tools.mlflow import MLflowSettings, schema
 from e2i.tools.mlflow.outages import translated
 
 if TYPE_CHECKING:
@@ -72,10 +73,20 @@ def _embedded(home: Path, artifacts: Path) -> str:
     """The URI of the database in ``home``, which is made if missing, and mended if the store was moved."""
     database, place = home / "mlflow.db", home / "artifacts.path"
     with exclusive(home / "lock"):
-        if not database.exists():
-            schema.create(database, artifacts)  # if it cannot, MLflow makes its own on first contact
-        elif place.exists() and (known := Path(place.read_text("utf-8"))) != artifacts:
-            schema.relocate(database, known, artifacts)
+        try:
+            if not database.exists():
+                schema.create(database, artifacts)  # if it cannot, MLflow makes its own on first contact
+            elif place.exists() and (known := Path(place.read_text("utf-8"))) != artifacts:
+                schema.relocate(database, known, artifacts)
+            else:
+                schema.check(database)
+        except sqlite3.DatabaseError as error:
+            raise ToolUnavailable(
+                "mlflow",
+                f"the embedded MLflow database cannot be used: {error}",
+                code="mlflow-database",
+                hint=f"restore {database}, or move it away to begin with an empty one",
+            ) from error
         if not place.exists() or place.read_text("utf-8") != str(artifacts):
             place.with_suffix(".new").write_text(str(artifacts), "utf-8")
             place.with_suffix(".new").replace(place)
@@ -87,6 +98,7 @@ def _prepare_process(settings: MLflowSettings) -> None:
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(settings.deadline)))
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"  # else a uv.lock in the current directory is copied into every model
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what it logs, it also raises
 
@@ -104,12 +116,28 @@ def _probe(address: str) -> None:
             raise Refused(f"{host} is the link-local address {peer}", code="bad-address", hint="name MLflow's own host")
         if parts.scheme.startswith("http"):
             _ask(parts.scheme, host, port)
+        else:
+            _connect(address)
     except (OSError, HTTPException) as error:
         raise ToolUnavailable(
             "mlflow",
             f"nothing answers for MLflow at {host}:{port} ({error or type(error).__name__})",
             hint="start it, or correct tools.mlflow.tracking_uri in config/",
         ) from error
+
+
+def _connect(address: str) -> None:
+    """Logs in once. Raises ToolUnavailable with the database's reason, or when its driver is not installed."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(
+        address, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": round(ANSWER_SECONDS)}
+    )
+    try:
+        engine.connect().close()
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:300]
+        raise ToolUnavailable("mlflow", f"the MLflow database refused: {reason}", code="mlflow-database") from error
 
 
 def _ask(scheme: str, host: str, port: int) -> None:

@@ -59,8 +59,9 @@ class TrainParams(Params):
     target: Target
     algorithm: Algorithm = "XGBoost"
     params: Annotated[
-        dict[str, Scalar], Field(description="Hyperparameters, under the library's scikit-learn names.")
-    ] = {}
+        dict[str, Scalar],
+        Field(default_factory=dict, description="Hyperparameters, under the library's scikit-learn names."),
+    ]
     features: Features = None
     exclude: Exclude = ()
     task: TaskName = None

@@ -23,7 +23,7 @@ class Candidate:
 
 
 def choose(params: SelectParams, judge: Judge | None) -> SelectOutputs:
-    """The best candidate by ``params.metric``; ``judge`` measures each anew. Raises StepError when that cannot be told."""
+    """The best candidate; ``judge``, if given, measures each anew. Raises StepError when it cannot be told."""
     found = candidates(params)
     tasks = {candidate.model.task for candidate in found}
     if len(tasks) > 1:

@@ -33,12 +33,11 @@ class Judged:
 
 def render(title: str, metrics: Mapping[str, float], rows: Judged, *, plots: bool) -> str:
     """The page. Equal input gives equal text."""
-    table = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.6g}</td></tr>" for name, value in metrics.items())
-    picture = f'<img alt="plots" src="data:image/png;base64,{base64.b64encode(draw(rows)).decode()}">' if plots else ""
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-        f"<h1>{html.escape(title)}</h1><p>{len(rows.labels):,} rows</p><table>{table}</table>{picture}</html>\n"
-    )
+    lines = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.6g}</td></tr>" for name, value in metrics.items())
+    picture = f'<img alt="" src="data:image/png;base64,{base64.b64encode(draw(rows)).decode()}">' if plots else ""
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    body = f"<h1>{html.escape(title)}</h1><p>{len(rows.labels):,} rows</p><table>{lines}</table>{picture}"
+    return f'<!doctype html><html lang="en">{head}{body}</html>\n'
 
 
 def draw(rows: Judged) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
-from e2i.errors import ToolUnavailable
+from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.guard import Guard
 from e2i.tools.opik import OpikSettings
 from e2i.tools.opik.identity import is_sampled
@@ -101,15 +101,20 @@ class OpikConnector:
     async def flush(self, timeout: float | None = None) -> Flushed:
         """Sends what is kept, within ``timeout`` seconds (the tool's deadline if None).
 
-        Raises ToolUnavailable when Opik did not accept all of it, which is then still kept, and StepError when it
-        refuses it. Sending twice is harmless.
+        Raises ToolUnavailable when Opik did not accept all of it, which is then still kept (sending twice is harmless),
+        and StepError naming what Opik refused for good, which is then dropped; all else was accepted.
         """
         sent = dict(self._kept)
-        if sent:
-            await self._guard.acall(self._send, sent, deadline=timeout)
+        refused = await self._guard.acall(self._send, sent, deadline=timeout) if sent else []
         for key, document in sent.items():
             if self._kept.get(key) is document:
                 del self._kept[key]
+        if refused:
+            raise StepError(
+                f"opik refuses {len(refused)} of {len(sent)} documents, first: {refused[0]}",
+                code="refused-telemetry",
+                details=refused,
+            )
         scores = sum(kind.endswith("scores") for kind, _, _ in sent)
         return Flushed(documents=len(sent) - scores, scores=scores)
 
@@ -164,13 +169,20 @@ class OpikConnector:
             **{key: item for key, item in score.items() if item is not None},
         }
 
-    def _send(self, documents: Mapping[tuple[str, str, str], Document]) -> None:
+    def _send(self, documents: Mapping[tuple[str, str, str], Document]) -> list[str]:
+        """Writes all documents; if some are refused, one by one. Returns what was said against the refused ones."""
         from e2i.tools.opik.writing import write
 
         kinds: dict[str, list[Document]] = {}
         for (kind, _, _), document in documents.items():
             kinds.setdefault(kind, []).append(document)
-        write(self._rest, **kinds)
+        try:
+            write(self._rest, **kinds)
+        except StepError as error:
+            if len(documents) == 1:
+                return [f"{next(iter(documents))}: {error.message}"]
+            return [said for key, document in documents.items() for said in self._send({key: document})]
+        return []
 
     @cached_property
     def _rest(self) -> OpikApi:

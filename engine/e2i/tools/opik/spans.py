@@ -112,8 +112,7 @@ class _Builder:
         group = done.get("group")
         if group is not None:
             self._cells.setdefault(group, []).append(done)
-        attempts = done.get("attempt_times") or []
-        for number, attempt in enumerate(attempts if len(attempts) > 1 else [], start=1):
+        for number, attempt in enumerate(_timed_attempts(done), start=1):
             self._attempt(own, step, number, attempt)
         metadata = {
             name: done.get(name) for name in ("uses", "agent", "needs", "attempts", "status", "group") if done.get(name)
@@ -216,6 +215,14 @@ class _Builder:
     def _add(self, own: str, **facts: Any) -> None:
         document = {"id": own, "trace_id": self.trace, "project_name": self.project, "source": "sdk", **facts}
         self.spans[own] = _without_nones(document)
+
+
+def _timed_attempts(done: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The attempts of a step that was retried, if it is known when each began and ended."""
+    attempts = done.get("attempts")
+    if not isinstance(attempts, list) or len(attempts) < 2:
+        return []
+    return attempts if all("started_ms" in attempt and "ended_ms" in attempt for attempt in attempts) else []
 
 
 def _start(done: Mapping[str, Any], began: int) -> int:

@@ -1,4 +1,4 @@
-"""Hyperparameter studies. In: training and validation tables, an algorithm, a search space. Out: a study and its best parameters.
+"""Hyperparameter studies. In: tables, an algorithm, a search space. Out: a study and its best parameters.
 
 Declarations only; ``actions`` does the work.
 """
@@ -67,7 +67,7 @@ class TuneParams(Params):
         dict[Parameter, Dimension] | None,
         Field(min_length=1, description="Hyperparameters to search, each with its range; null: the algorithm's own."),
     ] = None
-    fixed: Annotated[dict[Parameter, Scalar], Field(description="Hyperparameters held constant.")] = {}
+    fixed: Annotated[dict[Parameter, Scalar], Field(default_factory=dict, description="Hyperparameters held constant.")]
     sampler: Annotated[Literal["tpe", "random", "qmc"], Field(description="How parameters are proposed.")] = "tpe"
     pruner: Annotated[
         Literal["none", "median"],
@@ -87,7 +87,9 @@ class TuneParams(Params):
     ] = None
     study: Annotated[
         str | None,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of the study; null: target and algorithm."),
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of the study; null: target and algorithm."
+        ),
     ] = None
     seed: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of the sampler and of every fit; null: the run's own.")
@@ -99,7 +101,8 @@ class TuneOutputs(Outputs):
 
     study: Annotated[Study, Field(description="The study in Optuna's storage, with exactly the trials asked for.")]
     best_params: Annotated[
-        dict[str, Scalar], Field(description="The best trial's parameters with the fixed ones: `params` of model.train.")
+        dict[str, Scalar],
+        Field(description="The best trial's parameters with the fixed ones: `params` of model.train."),
     ]
     best_value: Annotated[float, Field(description="The best trial's metric on the validation table.")]
     trials: Annotated[Table, Field(description="One row a trial: number, state, value, the parameters, the reason.")]

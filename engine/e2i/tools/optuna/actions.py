@@ -57,7 +57,9 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
     )
     name = _name(params, ctx.key("study"))
     tuner = ctx.connect(OptunaTuner)
-    with threadpool_limits(limits=1, user_api="blas"):  # trials share the cores; and sums keep their order on any machine
+    with threadpool_limits(
+        limits=1, user_api="blas"
+    ):  # trials share the cores; and sums keep their order on any machine
         trials = await tuner.optimize(
             name,
             Objective(prepared, metric, params.fixed, seed, prune=params.pruner != "none"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,47 +34,36 @@ def write(folder: Path, title: str, found: Explanation, frame: pd.DataFrame, *, 
         f"<tr><td>{html.escape(name)}</td><td>{share:.2%}</td></tr>" for name, share in found.importance.items()
     )
     shown = "".join(f'<h2>{html.escape(caption)}</h2><img alt="" src="{name}">' for name, caption in pictures)
-    (folder / ENTRY).write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-        f"<h1>{html.escape(title)}</h1><p>SHAP values of {len(found.values):,} rows, in the model's margin.</p>"
-        f"<table>{rows}</table>{shown}</html>\n",
-        encoding="utf-8",
-    )
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    about = f"<h1>{html.escape(title)}</h1><p>SHAP values of {len(found.values):,} rows, in the model's margin.</p>"
+    page = f'<!doctype html><html lang="en">{head}{about}<table>{rows}</table>{shown}</html>\n'
+    (folder / ENTRY).write_text(page, encoding="utf-8")
     return folder
 
 
 def _draw(folder: Path, found: Explanation, frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """Saves the plots and returns their names and captions. A beeswarm is drawn for each of several classes."""
+    """Saves the plots and returns their names and captions; of several classes each has its own."""
     import shap
 
     numbers = _numbers(frame, found.features)
     top = list(found.importance)[:DEPENDENCES]
     pictures = []
+
+    def picture(name: str, caption: str, draw: Callable[[Any], Any]) -> None:
+        _save(folder / name, draw)
+        pictures.append((name, caption))
+
     for place in range(found.values.shape[2]):
         of_class = "" if found.classes is None else f" of class {found.classes[place]}"
         suffix = "" if found.classes is None else f"_{place}"
         shown = shap.Explanation(found.values[:, :, place], data=numbers, feature_names=found.features)
-        drawings: dict[str, tuple[str, Callable[[Any], Any]]] = {
-            f"bar{suffix}.png": (
-                f"Mean absolute value{of_class}",
-                lambda axes, shown=shown: shap.plots.bar(shown, max_display=SHOWN, ax=axes, show=False),
-            ),
-            f"beeswarm{suffix}.png": (
-                f"Value of each row{of_class}",
-                lambda axes, shown=shown: shap.plots.beeswarm(
-                    shown, max_display=SHOWN, ax=axes, plot_size=None, show=False
-                ),
-            ),
-        }
+        options = {"max_display": SHOWN, "show": False}
+        picture(f"bar{suffix}.png", f"Mean absolute value{of_class}", partial(_bar, shown, options))
+        picture(f"beeswarm{suffix}.png", f"Value of each row{of_class}", partial(_beeswarm, shown, options))
         for rank, name in enumerate(top, start=1):
             values = found.values[:, found.features.index(name), place]
-            drawings[f"dependence_{rank}{suffix}.png"] = (
-                f"Dependence on {name}{of_class}",
-                lambda axes, name=name, values=values: _dependence(axes, frame[name], values),
-            )
-        for file, (caption, draw) in drawings.items():
-            _save(folder / file, draw)
-            pictures.append((file, caption))
+            dependence = partial(_dependence, frame[name], values)
+            picture(f"dependence_{rank}{suffix}.png", f"Dependence on {name}{of_class}", dependence)
     return pictures
 
 
@@ -102,7 +92,19 @@ def _seeded() -> Iterator[None]:
         np.random.set_state(state)
 
 
-def _dependence(axes: Any, column: pd.Series[Any], values: Matrix) -> None:
+def _bar(shown: Any, options: dict[str, Any], axes: Any) -> None:
+    import shap
+
+    shap.plots.bar(shown, ax=axes, **options)
+
+
+def _beeswarm(shown: Any, options: dict[str, Any], axes: Any) -> None:
+    import shap
+
+    shap.plots.beeswarm(shown, ax=axes, plot_size=None, **options)
+
+
+def _dependence(column: pd.Series[Any], values: Matrix, axes: Any) -> None:
     from pandas.api import types
 
     if types.is_numeric_dtype(column.dtype):
@@ -116,12 +118,16 @@ def _dependence(axes: Any, column: pd.Series[Any], values: Matrix) -> None:
 
 
 def _numbers(frame: pd.DataFrame, features: list[str]) -> Matrix:
-    """The features as colours for the beeswarm: numbers as they are, text in grey (NaN)."""
+    """The features as colours for the beeswarm: numbers as they are, text by its place in alphabetical order."""
     import numpy as np
     from pandas.api import types
 
-    columns = [
-        frame[name].astype(float).to_numpy() if types.is_numeric_dtype(frame[name].dtype) else np.full(len(frame), np.nan)
-        for name in features
-    ]
+    columns = []
+    for name in features:
+        column = frame[name]
+        if types.is_numeric_dtype(column.dtype):
+            columns.append(column.astype(float).to_numpy())
+        else:
+            codes = column.astype("category").cat.codes.to_numpy()
+            columns.append(np.where(codes < 0, np.nan, codes))
     return np.column_stack(columns)

@@ -1,0 +1,188 @@
+"""Every algorithm fitted, saved and loaded; equality with the libraries' own classes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost
+
+from e2i.errors import StepError
+from e2i.estimators import fitting, metrics, scoring
+from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators.rounds import EarlyStopping
+from learning import NUMERIC, others, table
+
+CASES = [
+    (algorithm, target)
+    for algorithm, known in sorted(ALGORITHMS.items())
+    for target, task in (("binary", "classification"), ("three", "classification"), ("amount", "regression"))
+    if task in known.tasks
+]
+
+
+def fitted(algorithm: str, target: str = "binary", **params: Any) -> fitting.Fitted:
+    frame = table(400)
+    sizes = {name: 12 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
+    prepared = fitting.prepare(frame[:300], frame[300:], target, algorithm, exclude=others(target))
+    return fitting.fit(prepared, {**sizes, **params}, seed=7, threads=2)
+
+
+@pytest.mark.parametrize(("algorithm", "target"), CASES)
+def test_a_saved_model_predicts_as_the_fitted_one(algorithm: str, target: str, tmp_path: Path) -> None:
+    model = fitted(algorithm, target)
+    loaded = scoring.load(fitting.save(model, tmp_path / "model"))
+    rows = table(100, seed=5)
+    predicted = loaded.predict(rows)
+    assert np.array_equal(predicted, model.scorer.predict(rows))
+    assert predicted.shape == ((100, 3) if target == "three" else (100,))
+    if target != "amount":
+        assert ((predicted >= 0) & (predicted <= 1)).all()
+    assert loaded.margin(rows).shape == predicted.shape
+
+
+@pytest.mark.parametrize(("algorithm", "target"), CASES)
+def test_equal_fits_give_equal_bytes_and_hold_no_pickle(algorithm: str, target: str, tmp_path: Path) -> None:
+    files = []
+    for name in ("one", "two"):
+        folder = fitting.save(fitted(algorithm, target), tmp_path / name)
+        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert files[0] == files[1]
+    assert not any(content[:2] in (b"\x80\x04", b"\x80\x05") for content in files[0].values())
+
+
+@pytest.mark.parametrize(("algorithm", "target"), CASES)
+def test_unknown_and_missing_values_are_scored_alike(algorithm: str, target: str) -> None:
+    scorer = fitted(algorithm, target).scorer
+    rows = table(50, seed=3)
+    unknown, missing = rows.assign(kind="never seen"), rows.assign(kind=None)
+    assert np.array_equal(scorer.predict(unknown), scorer.predict(missing))
+    assert np.isfinite(scorer.predict(rows.assign(a=np.nan, kind=7))).all()
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_every_algorithm_learns_the_signal(algorithm: str) -> None:
+    target = "binary" if "classification" in ALGORITHMS[algorithm].tasks else "amount"
+    model = fitted(algorithm, target, **({"alpha": 0.01} if algorithm == "Lasso" else {}))
+    held_out = model.prepared.validation
+    assert held_out is not None
+    measured = metrics.evaluate(model.prepared.schema.task, held_out.labels, model.scorer.output(held_out.matrix))
+    assert measured.get("roc_auc", 1.0) > 0.75 and measured.get("r2", 1.0) > 0.8
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_xgboost_equals_its_scikit_learn_class(task: str) -> None:
+    frame, unseen = table(500), table(200, seed=1)
+    params = {"n_estimators": 30, "max_depth": 4, "learning_rate": 0.1, "subsample": 0.7, "colsample_bytree": 0.7}
+    target, kind = ("binary", xgboost.XGBClassifier) if task == "classification" else ("amount", xgboost.XGBRegressor)
+    plain = kind(tree_method="hist", random_state=11, **params).fit(frame[list(NUMERIC)], frame[target])
+    prepared = fitting.prepare(frame, None, target, "XGBoost", features=NUMERIC)
+    ours = fitting.fit(prepared, params, seed=11, threads=1).scorer.predict(unseen)
+    rows = unseen[list(NUMERIC)]
+    theirs = plain.predict_proba(rows)[:, 1] if task == "classification" else plain.predict(rows)
+    assert np.abs(ours - theirs).max() <= 1e-9
+
+
+@pytest.mark.parametrize("algorithm", ["XGBoost", "LightGBM", "CatBoost"])
+@pytest.mark.parametrize(("target", "metric"), [("binary", "roc_auc"), ("three", "log_loss"), ("amount", "mae")])
+def test_early_stopping_keeps_the_best_round_also_on_disk(
+    algorithm: str, target: str, metric: Any, tmp_path: Path
+) -> None:
+    frame = table(300)
+    prepared = fitting.prepare(frame[:150], frame[150:], target, algorithm, exclude=others(target))
+    watch = EarlyStopping(metric, 5)
+    name = "iterations" if algorithm == "CatBoost" else "n_estimators"
+    model = fitting.fit(prepared, {name: 300, "learning_rate": 0.5}, seed=1, threads=1, watch=watch)
+    rows = prepared.validation
+    assert rows is not None and watch.best_round < 290
+    reached = metrics.score(metric, rows.labels, model.scorer.output(rows.matrix))
+    assert reached == pytest.approx(watch.best, rel=1e-3)
+    loaded = scoring.load(fitting.save(model, tmp_path / "model"))
+    assert np.array_equal(loaded.predict(frame), model.scorer.predict(frame))
+
+
+def test_early_stopping_is_refused_where_there_are_no_rounds() -> None:
+    prepared = fitting.prepare(table(100), table(50), "binary", "RandomForest", exclude=others("binary"))
+    with pytest.raises(StepError, match="does not learn in rounds"):
+        fitting.fit(prepared, {}, seed=1, threads=1, watch=EarlyStopping("log_loss", 3))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "params", "message"),
+    [
+        ("XGBoost", {"max_dept": 3}, "takes no parameter 'max_dept'"),
+        ("XGBoost", {"max_depth": -3}, "XGBoost: .*max_depth"),
+        ("LightGBM", {"num_leaves": 1}, "LightGBM"),
+        ("CatBoost", {"train_dir": "/tmp"}, "takes no parameter 'train_dir'"),
+        ("CatBoost", {"depth": 99}, "CatBoost"),
+        ("RandomForest", {"max_depth": -1}, "RandomForest"),
+        ("LogisticRegression", {"C": -1.0}, "LogisticRegression"),
+        ("LogisticRegression", {"C": 1e6, "max_iter": 1}, "did not converge in 1 iterations"),
+    ],
+)
+def test_a_wrong_parameter_is_an_error_of_the_step(algorithm: str, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(StepError, match=message):
+        fitted(algorithm, **params)
+
+
+def test_the_manifest_is_plain_json_with_what_scoring_needs(tmp_path: Path) -> None:
+    folder = fitting.save(fitted("LightGBM", "three"), tmp_path / "model")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["schema_version"] == 1
+    assert manifest["classes"] == ["high", "low", "middle"]
+    assert [feature["kind"] for feature in manifest["features"]] == ["number"] * 4 + ["category"]
+    assert [feature["type"] for feature in manifest["features"]] == ["double", "double", "int64", "bool", "string"]
+    assert manifest["requirements"][0].startswith("lightgbm==")
+    assert len(manifest["example"]) == 5 and manifest["params"] == {"n_estimators": 12}
+
+
+def test_scoring_stands_alone(tmp_path: Path) -> None:
+    model = fitted("XGBoost")
+    fitting.save(model, tmp_path / "model")
+    (tmp_path / "scoring.py").write_bytes(Path(scoring.__file__).read_bytes())
+    script = (
+        "import json, sys, pandas, scoring\n"
+        "model = scoring._load_pyfunc('model')\n"
+        "rows = pandas.DataFrame(model.scorer.manifest['example'])\n"
+        "assert not any(name.split('.')[0] == 'e2i' for name in sys.modules)\n"
+        "print(json.dumps(model.predict(rows).tolist()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={}, capture_output=True, check=True)
+    assert np.allclose(json.loads(done.stdout), model.scorer.predict(table(400)[:5]), rtol=0, atol=1e-9)
+
+
+def damaged(algorithm: str, folder: Path, **manifest: Any) -> Path:
+    """A saved model whose file was cut off; ``manifest`` is changed too."""
+    fitting.save(fitted(algorithm), folder)
+    about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    file = folder / about["file"]
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    about |= {key: digest if value == "as it is" else value for key, value in manifest.items()}
+    (folder / "manifest.json").write_text(json.dumps(about), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("algorithm", ["XGBoost", "LightGBM", "CatBoost", "RandomForest"])
+def test_a_damaged_file_never_reaches_the_library(algorithm: str, tmp_path: Path) -> None:
+    with pytest.raises(scoring.ScoringError, match="is damaged"):
+        scoring.load(damaged(algorithm, tmp_path / "model"))
+
+
+@pytest.mark.parametrize("algorithm", ["XGBoost", "CatBoost", "RandomForest"])
+def test_a_file_that_the_library_refuses_is_an_error_of_scoring(algorithm: str, tmp_path: Path) -> None:
+    with pytest.raises(scoring.ScoringError, match="is not a model that"):
+        scoring.load(damaged(algorithm, tmp_path / "model", sha256="as it is"))
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(scoring.ScoringError, match="is not a saved model"):
+        scoring.load(tmp_path)
+    with pytest.raises(scoring.ScoringError, match="schema version 2"):
+        scoring.load(damaged("XGBoost", tmp_path / "model", schema_version=2))

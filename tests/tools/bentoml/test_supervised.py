@@ -1,0 +1,48 @@
+"""BentoML's own supervisor, for services that stay or have several workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.skipif(find_spec("bentoml") is None, reason="BentoML is not installed")
+
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+import conftest
+from context import LocalContext
+from small_model import small_model
+from e2i.tools.bentoml import PackageParams, PredictParams, ServeParams
+from e2i.tools.bentoml.actions import package, predict, serve
+
+ctx = LocalContext(Path(sys.argv[1]))
+model, frame = small_model(ctx)
+bento = asyncio.run(package(PackageParams(model=model, name="kept"), ctx)).bento
+service = asyncio.run(serve(ServeParams(bento=bento, keep=True), ctx)).service
+asyncio.run(predict(PredictParams(service=service, table=ctx.table(frame), model=model), ctx))
+ctx.close()
+print(service.pid, service.url)
+"""
+
+
+def test_a_kept_service_outlives_the_process_that_started_it(tmp_path: Path) -> None:
+    tests = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": f"{tests.parent / 'engine'}:{tests}"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-800:]
+    pid, url = done.stdout.split()
+    try:
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        assert b"bentoml" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    finally:
+        os.kill(int(pid), signal.SIGTERM)

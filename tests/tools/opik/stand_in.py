@@ -1,0 +1,95 @@
+"""An Opik server on loopback: the protocol of ``LocalBackend`` over real sockets, and able to misbehave on demand."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Literal
+
+from e2i.tools.opik.client import read_body
+from e2i.tools.opik.local_backend import LocalBackend
+
+Mood = Literal["well", "failing", "silent", "refusing", "unauthorized"]
+
+
+class StandIn:
+    """``mood`` says how it answers: 500 while ``failing``, 400 while ``refusing``, never while ``silent``."""
+
+    def __init__(self, path: Path) -> None:
+        self.backend = LocalBackend(path)
+        self.mood: Mood = "well"
+        self.requests: Counter[str] = Counter()
+        self.keys: set[str | None] = set()
+        self._stopped = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/api"
+
+    def start(self) -> None:
+        """Begins to listen; after ``stop`` on the same port again."""
+        self._server = _Server(("127.0.0.1", self._port), _handler(self))
+        self._port = self._server.server_port
+        self._stopped.clear()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends every answer that is still due and refuses connections."""
+        self._stopped.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def answer(self, method: str, path: str, content: bytes, encoding: str | None) -> tuple[int, str, bytes] | None:
+        self.requests[f"{method} {path}"] += 1
+        match self.mood:
+            case "failing":
+                return 500, "application/json", b'{"errors":["out of memory"]}'
+            case "refusing":
+                return 400, "application/json", b'{"errors":["no such field"]}'
+            case "unauthorized":
+                return 401, "application/json", b'{"errors":["bad key"]}'
+            case "silent":
+                self._stopped.wait(30)
+                return None
+        answer = self.backend.answer(method, path.removeprefix("/api/"), read_body(content, encoding))
+        return answer.status, answer.media_type, answer.content
+
+
+class _Server(ThreadingHTTPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            stand_in.keys.add(self.headers.get("authorization"))
+            content = self.rfile.read(int(self.headers.get("content-length") or 0))
+            told = stand_in.answer(
+                self.command, self.path.partition("?")[0], content, self.headers.get("content-encoding")
+            )
+            if told is None:
+                self.close_connection = True
+                return
+            status, media_type, body = told
+            self.send_response(status)
+            self.send_header("content-type", media_type)
+            if status != 204:
+                self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = _answer  # noqa: N815 - the names that http.server looks for
+
+        def log_message(self, *args: object) -> None:
+            """Says nothing."""
+
+    return Handler
