@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from context import LocalContext
 
+from context import LocalContext
 from e2i.execution.environment import QUIET
 
 os.environ.update(QUIET)

@@ -22,10 +22,10 @@ from e2i.settings import Settings
 from e2i.spec.problems import Problem
 
 if TYPE_CHECKING:
-    from e2i.planning.model import Plan
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
     from e2i.execution.record import RunRecord
+    from e2i.planning.model import Plan
     from e2i.spec.expand import Expanded
 
 Spec = str | Path | Mapping[str, Any]
@@ -108,7 +108,11 @@ def read_source(spec: Spec) -> Source:
 
 
 def validate(
-    spec: Spec, params: Mapping[str, Any] | None = None, *, profile: str | None = None, workspace: Workspace | None = None
+    spec: Spec,
+    params: Mapping[str, Any] | None = None,
+    *,
+    profile: str | None = None,
+    workspace: Workspace | None = None,
 ) -> Validation:
     """Checks a spec. Needs none of the tools installed and runs nothing."""
     workspace = workspace or Workspace.open(profile=profile)
@@ -221,9 +225,9 @@ def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) ->
 
 
 def _planner(expanded: Expanded, history: Any, workspace: Workspace, select: Collection[str], fresh: bool) -> Any:
+    from e2i.execution import surroundings
     from e2i.planning import graph
     from e2i.planning.build import Planner
-    from e2i.execution import surroundings
 
     selected = None
     if select:

@@ -31,9 +31,10 @@ class Settings(BaseModel):
     flush: Annotated[
         float, Field(ge=0, le=600, description="Seconds that the end of a run waits for trackers to take what is left.")
     ] = 60.0
-    sinks: Annotated[
-        tuple[str, ...], Field(description="Tools that every run is reported to, through the outbox.")
-    ] = ("mlflow", "opik")
+    sinks: Annotated[tuple[str, ...], Field(description="Tools that every run is reported to, through the outbox.")] = (
+        "mlflow",
+        "opik",
+    )
     env: Annotated[
         Mapping[str, str], Field(description="What specs may read as `env.NAME`. Nothing else of the environment.")
     ] = {}

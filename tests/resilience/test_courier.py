@@ -18,13 +18,14 @@ LONG = 20.0
 
 
 class Tracker:
-    """A sink that remembers what it took. Down while ``down``; refuses ``poison``; hangs until ``release``."""
+    """Remembers what it took. Down while ``down``; hangs until ``release`` when given more than ``fast``."""
 
     def __init__(self) -> None:
         self.down = False
         self.poison: set[str] = set()
         self.broken: set[str] = set()
         self.release: threading.Event | None = None
+        self.fast = 0
         self.batches: list[list[str]] = []
         self.opened = 0
         self.closed = 0
@@ -37,7 +38,7 @@ class Tracker:
     def deliver(self, entries: Sequence[Entry]) -> None:
         keys = [entry.key for entry in entries]
         self.reached.set()
-        if self.release is not None:
+        if self.release is not None and len(entries) > self.fast:
             self.release.wait(LONG)
         if self.down:
             raise ToolUnavailable("opik", "opik is down")
@@ -152,6 +153,20 @@ def test_a_hung_sink_ends_at_the_flush_deadline(open_outbox: Callable[[], Outbox
     assert tally.left == 1
     assert tally.problem is not None
     assert tally.problem.startswith("opik did not answer deliver within 0.0")
+
+
+def test_a_slow_sink_gets_on_with_smaller_batches(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    tracker.release, tracker.fast = threading.Event(), 150
+    put(open_outbox, [str(number) for number in range(400)])
+    slow = guard(deadline=0.2)
+    with open_outbox() as outbox:
+        courier = Courier(outbox, tracker.open, slow)
+        problems = [courier._pass(None)[1] for _ in range(2)]
+        assert [problem and problem.startswith("opik did not answer") for problem in problems] == [True, True]
+        tracker.fast = 400
+        assert courier.run(now(), poll=0.01, flush=10) == Tally(delivered=400)
+    tracker.release.set()
+    assert [len(batch) for batch in tracker.batches] == [125, 250, 25]
 
 
 def test_it_delivers_in_the_background_until_told_to_stop(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.catalog.telemetry import Entry
-from e2i.resilience.outbox import TABLES, Outbox, process_alive, process_identity
+from e2i.resilience.outbox import TABLES, Outbox, process_alive, process_identity, put
 
 
 def entry(key: str, sink: str = "opik", run: str = "r1", **body: Any) -> Entry:
@@ -70,7 +70,7 @@ def test_a_put_can_be_part_of_the_engines_transaction(tmp_path: Path) -> None:
     with Outbox(path) as outbox:
         for end, depth in (("ROLLBACK", {}), ("COMMIT", {"opik": 1})):
             engine.execute("BEGIN IMMEDIATE")
-            outbox.put([entry("a")], engine)
+            put(engine, [entry("a")])
             assert outbox.depth() == {}
             engine.execute(end)
             assert outbox.depth() == depth

@@ -12,7 +12,11 @@ from e2i.catalog.action import Action
 from e2i.spec.models import PipelineSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-EXPRESSION = {"type": "string", "pattern": r"\$\{\{.*\}\}", "description": "An expression, such as ${{ steps.load.table }}."}
+EXPRESSION = {
+    "type": "string",
+    "pattern": r"\$\{\{.*\}\}",
+    "description": "An expression, such as ${{ steps.load.table }}.",
+}
 
 
 def pipeline_schema() -> dict[str, Any]:

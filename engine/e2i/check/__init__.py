@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from e2i.check import actions, order, references
@@ -33,8 +33,15 @@ def check(
     if expressions:  # the steps cannot be expanded while an expression cannot be read
         return None, _sorted([*faults, *expressions, *actions.check_names(loaded)])
     expanded, matrices = expand(loaded, values, env)
-    found = [*faults, *matrices, *references.check(expanded), *order.check(expanded), *actions.check(expanded)]
-    return (expanded if not found else None), _sorted(found)
+    names = list(references.check(expanded))
+    found = [*faults, *matrices, *names, *order.check(expanded), *_without(names, actions.check(expanded))]
+    return (expanded if all(problem.severity != "error" for problem in found) else None), _sorted(found)
+
+
+def _without(names: list[Problem], problems: Iterable[Problem]) -> Iterator[Problem]:
+    """The problems but for expressions that fail because of a name that leads nowhere: those are in ``names``."""
+    known = {problem.path for problem in names}
+    return (problem for problem in problems if problem.code != "bad-expression" or problem.path not in known)
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:

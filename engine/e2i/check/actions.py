@@ -17,7 +17,7 @@ from e2i.check import kinds
 from e2i.spec import expressions, suggest
 from e2i.spec.expand import Expanded, Path, Pending, StepNode
 from e2i.spec.expressions import ExpressionError, Reference, Secret
-from e2i.spec.load import LoadedSpec
+from e2i.spec.load import LoadedSpec, wording
 from e2i.spec.problems import Problem, pointer
 
 NOTHING = "sha256:" + "0" * 64
@@ -29,8 +29,8 @@ def check_names(loaded: LoadedSpec) -> Iterator[Problem]:
         if registry.find(step.uses) is None:
             path: Path = ("steps", group, "uses")
             known = registry.names()
-            near = suggest.nearest(step.uses, known)
-            fixes = ({"op": "replace", "path": pointer(path), "value": near[0]},) if near else ()
+            meant = suggest.certain(step.uses, known)
+            fixes = ({"op": "replace", "path": pointer(path), "value": meant},) if meant else ()
             yield Problem(
                 "unknown-action",
                 f'unknown action "{step.uses}"',
@@ -45,25 +45,42 @@ def check(expanded: Expanded) -> Iterator[Problem]:
     """Problems of ``uses`` and ``with``."""
     yield from check_names(expanded.loaded)
     for node in expanded.nodes.values():
+        yield from _check_when(expanded, node)
         found = registry.find(node.step.uses)
         if found is not None:
             yield from _check_with(expanded, node, found[1])
 
 
+def _check_when(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
+    """A condition that is known already must be true or false."""
+    try:
+        value = expanded.resolve(node.step.when, node, {})
+    except ExpressionError as error:
+        yield _bad_expression(expanded, node, ("when",), node.step.when, error)
+        return
+    if not isinstance(value, (bool, Pending)):
+        path: Path = (*node.path, "when")
+        message = f'"when" must be true or false, not {value!r}'
+        hint = "compare it: ${{ params.rows > 0 }}"
+        yield Problem("bad-condition", message, expanded.loaded.document.place(path), pointer(path), hint)
+
+
 def _check_with(expanded: Expanded, node: StepNode, action: Action) -> Iterator[Problem]:
     base: Path = (*node.path, "with")
     fields = action.params.model_fields
-    try:
-        value = expanded.resolve(node.step.with_, node, {})
-    except ExpressionError as error:
-        path = _failing(expanded, node) or base
-        yield Problem("bad-expression", str(error), expanded.loaded.document.place(path), pointer(path), error.hint)
-        return
+    value: dict[str, Any] = {}
+    for name, written in node.step.with_.items():
+        try:
+            value[name] = expanded.resolve(written, node, {})
+        except ExpressionError as error:
+            value[name] = Pending("", ())
+            yield _bad_expression(expanded, node, ("with", name), written, error)
     for name in value:
         if name not in fields:
             path = (*base, name)
-            near = suggest.nearest(name, fields)
-            fixes = ({"op": "move", "from": pointer(path), "path": pointer((*base, near[0]))},) if near else ()
+            meant = suggest.certain(name, fields)
+            move = {"op": "move", "from": pointer(path), "path": pointer((*base, meant or ""))}
+            fixes = (move,) if meant and meant not in value else ()
             yield Problem(
                 "unknown-action-parameter",
                 f'{node.step.uses} has no parameter "{name}"',
@@ -80,7 +97,7 @@ def _check_with(expanded: Expanded, node: StepNode, action: Action) -> Iterator[
     try:
         action.params.model_validate(known)
     except ValidationError as error:
-        yield from _parameter_problems(expanded, node, error, known, waiting)
+        yield from _parameter_problems(expanded, node, action, error, known, waiting)
 
 
 def _stand_in(expanded: Expanded, node: StepNode, value: Any, path: Path, waiting: dict[Path, Pending | Secret]) -> Any:
@@ -142,7 +159,12 @@ def _check_kind(expanded: Expanded, node: StepNode, action: Action, name: str, p
 
 
 def _parameter_problems(
-    expanded: Expanded, node: StepNode, error: ValidationError, known: Any, waiting: dict[Path, Pending | Secret]
+    expanded: Expanded,
+    node: StepNode,
+    action: Action,
+    error: ValidationError,
+    known: Any,
+    waiting: dict[Path, Pending | Secret],
 ) -> Iterator[Problem]:
     document = expanded.loaded.document
     base: Path = (*node.path, "with")
@@ -158,24 +180,24 @@ def _parameter_problems(
             place = document.place(path if document.has(path) else node.path, key=True)
             yield Problem("missing-action-parameter", message, place, pointer(path))
         elif isinstance(fault["input"], Artifact):
-            given = str(fault["input"].model_fields["type"].default) if hasattr(fault["input"], "type") else "artifact"
+            given = str(type(fault["input"]).model_fields["type"].default)
             text = document.value(path)
-            message = f'"{name}" does not take a {given}: {fault["msg"]}'
-            message += f" ({text})" if isinstance(text, str) else ""
+            message = f'"{name}" does not take a {given}' + (f" ({text})" if isinstance(text, str) else "")
+            field = action.params.model_fields.get(name)
+            if field is not None:
+                message += f": it takes {kinds.describe(kinds.kinds(field.annotation))}"
             yield Problem("wrong-type", message, document.place(path), pointer(path))
         else:
-            shown = repr(fault["input"])
-            message = f'"{name}": {fault["msg"].removeprefix("Value error, ")}'
-            if not isinstance(fault["input"], (dict, list, tuple)) and len(shown) < 80:
-                message += f", not {shown}"
-            yield Problem("bad-action-parameter", message, document.place(path), pointer(path))
+            yield Problem("bad-action-parameter", wording(fault, (name,)), document.place(path), pointer(path))
 
 
 def _within(location: Path, data: Any) -> Path:
     """The location without the steps that pydantic adds for unions."""
     kept: list[str | int] = []
     for key in location:
-        if (isinstance(data, dict) and key in data) or (isinstance(data, list) and isinstance(key, int) and key < len(data)):
+        if (isinstance(data, dict) and key in data) or (
+            isinstance(data, list) and isinstance(key, int) and key < len(data)
+        ):
             data = data[key]
             kept.append(key)
         elif isinstance(data, dict) and len(kept) == len(location) - 1:
@@ -183,14 +205,20 @@ def _within(location: Path, data: Any) -> Path:
     return tuple(kept)
 
 
-def _failing(expanded: Expanded, node: StepNode) -> Path | None:
-    """The path of the expression in ``with`` that cannot be evaluated."""
-    for path, _ in expressions.walk({"with": node.step.with_}):
-        value: Any = {"with": node.step.with_}
+def _bad_expression(expanded: Expanded, node: StepNode, path: Path, written: Any, error: ExpressionError) -> Problem:
+    """The problem of an expression somewhere in ``written``, which stands at ``path`` in the step."""
+    place = (*node.path, *path, *_failing(expanded, node, written))
+    return Problem("bad-expression", str(error), expanded.loaded.document.place(place), pointer(place), error.hint)
+
+
+def _failing(expanded: Expanded, node: StepNode, written: Any) -> Path:
+    """The path of the first expression in the value that cannot be evaluated."""
+    for path, _ in expressions.walk(written):
+        value: Any = written
         for key in path:
             value = value[key]
         try:
             expanded.resolve(value, node, {})
         except ExpressionError:
-            return (*node.path, *path)
-    return None
+            return path
+    return ()

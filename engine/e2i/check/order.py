@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
 from e2i.spec import suggest
-from e2i.spec.expand import Expanded
+from e2i.spec.expand import Expanded, Path
 from e2i.spec.problems import Problem, pointer
 
 
 def check(expanded: Expanded) -> Iterator[Problem]:
     """Problems of ``needs`` and of the order as a whole."""
     document, steps = expanded.loaded.document, expanded.loaded.spec.steps
+    path: Path
     for group, step in steps.items():
         for index, needed in enumerate(step.needs):
             if needed not in steps:
                 path = ("steps", group, "needs", index)
-                near = suggest.nearest(needed, steps)
-                fixes = ({"op": "replace", "path": pointer(path), "value": near[0]},) if near else ()
+                meant = suggest.certain(needed, steps)
+                fixes = ({"op": "replace", "path": pointer(path), "value": meant},) if meant else ()
                 yield Problem(
                     "unknown-step",
                     f'there is no step "{needed}"',

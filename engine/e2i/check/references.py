@@ -41,12 +41,12 @@ def check(expanded: Expanded) -> Iterator[Problem]:
 
 
 def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference: Reference) -> Iterator[Problem]:
-    def problem(code: str, message: str, hint: str | None, wrong: str = "", near: tuple[str, ...] = ()) -> Problem:
+    def problem(code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None) -> Problem:
         document = expanded.loaded.document
         text = document.value(path)
         fixes: tuple[dict[str, Any], ...] = ()
-        if near and isinstance(text, str) and text.count(wrong) == 1:
-            fixes = ({"op": "replace", "path": pointer(path), "value": text.replace(wrong, near[0])},)
+        if meant and isinstance(text, str) and text.count(wrong) == 1:
+            fixes = ({"op": "replace", "path": pointer(path), "value": text.replace(wrong, meant)},)
         return Problem(code, message, document.place(path), pointer(path), hint, fixes=fixes)
 
     name = str(reference.path[0]) if reference.path else ""
@@ -58,7 +58,7 @@ def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference:
                 f'the spec has no parameter "{name}"',
                 suggest.hint(name, spec.params) or "declare it under params:",
                 name,
-                suggest.nearest(name, spec.params),
+                suggest.certain(name, spec.params),
             )
         case "matrix" if name and name not in (cell := (node.cell if node else None) or {}):
             where = "the step's matrix has" if cell else "there is"
@@ -68,8 +68,8 @@ def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference:
             yield problem("unknown-env", f'env has no name "{name}"', hint)
         case "steps" if name:
             if name not in spec.steps:
-                near = suggest.nearest(name, spec.steps)
-                yield problem("unknown-step", f'there is no step "{name}"', suggest.hint(name, spec.steps), name, near)
+                meant = suggest.certain(name, spec.steps)
+                yield problem("unknown-step", f'there is no step "{name}"', suggest.hint(name, spec.steps), name, meant)
             elif len(reference.path) > 1:
                 yield from _check_output(expanded, node, reference, problem)
 
@@ -83,16 +83,19 @@ def _check_output(expanded: Expanded, node: StepNode | None, reference: Referenc
             yield problem(
                 "matrix-as-one",
                 f'"{group}" has a matrix, so steps.{group} is a list with one entry for each cell, not one step',
-                f"hand steps.{group} to an action that takes the list (model.select), or name a cell: steps.{group}[0]",
+                f"hand steps.{group} to an action that takes the list (model.select),"
+                f" or read one cell: steps.{group}[0].outputs.{output}",
             )
         return
     found = registry.find(step.uses)
     if found is None:
         return
-    outputs = found[1].outputs.model_fields
-    if str(output) not in outputs:
-        near = suggest.nearest(str(output), outputs)
-        hint = suggest.hint(str(output), outputs, most=12)
-        yield problem("unknown-output", f'{step.uses} (step "{group}") has no output "{output}"', hint, str(output), near)
-    elif len(reference.path) > 2 and (unknown := kinds.unknown_field(outputs[str(output)].annotation, reference.path[2])):
+    outputs, name = found[1].outputs.model_fields, str(output)
+    if name not in outputs:
+        message = f'{step.uses} (step "{group}") has no output "{name}"'
+        hint = suggest.hint(name, outputs, most=12)
+        yield problem("unknown-output", message, hint, name, suggest.certain(name, outputs))
+    elif len(reference.path) > 2 and (
+        unknown := kinds.unknown_field(outputs[str(output)].annotation, reference.path[2])
+    ):
         yield problem("unknown-output", f"steps.{group}.{output} has no {unknown}", None)

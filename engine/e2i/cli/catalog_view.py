@@ -65,7 +65,9 @@ def _document(tool: Tool, action: Action) -> dict[str, Any]:
 
 
 def _show_action(tool: Tool, action: Action) -> None:
-    click.echo(f"{click.style(f'{tool.name}.{action.name}', bold=True)}  ({action.effect.value}, version {action.version})")
+    click.echo(
+        f"{click.style(f'{tool.name}.{action.name}', bold=True)}  ({action.effect.value}, version {action.version})"
+    )
     click.echo(f"{action.summary}\n")
     if tool.extra:
         click.echo(f'needs: pip install "e2i[{tool.extra}]"\n')

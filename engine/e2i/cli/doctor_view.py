@@ -28,7 +28,9 @@ def examine(workspace: Workspace) -> list[dict[str, Any]]:
 def show(found: list[dict[str, Any]], workspace: Workspace) -> None:
     for tool in found:
         version = tool["installed"] or click.style("not installed", fg="yellow")
-        reachable = click.style("reachable", fg="green") if tool["reachable"] else click.style("not reachable", fg="red")
+        reachable = (
+            click.style("reachable", fg="green") if tool["reachable"] else click.style("not reachable", fg="red")
+        )
         waits = f"  {tool['outbox']} waiting" if tool["outbox"] else ""
         click.echo(f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {reachable}  breaker {tool['breaker']}{waits}")
     click.echo(click.style(f"profile {workspace.settings.profile}, store {workspace.store}", dim=True))

@@ -43,7 +43,9 @@ def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
         except click.ClickException:
             raise
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's flush is quiet too
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # so that the interpreter's flush is quiet too
             code = Exit.DONE
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line and a place
             code = Exit.DEFECT

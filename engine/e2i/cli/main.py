@@ -28,7 +28,9 @@ def _profile(command: F) -> F:
 
 def _store(command: F) -> F:
     return click.option(
-        "--store", type=click.Path(path_type=Path, file_okay=False), help="Where all state lives. Default: .e2i/ or E2I_STORE."
+        "--store",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Where all state lives. Default: .e2i/ or E2I_STORE.",
     )(command)
 
 
@@ -62,7 +64,9 @@ def e2i() -> None:
 @_fresh
 @_store
 @click.option("--dry-run", is_flag=True, help="Plan and run nothing.")
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path, dir_okay=False), help="Run only if the plan is this one.")
+@click.option(
+    "--plan", "plan_file", type=click.Path(path_type=Path, dir_okay=False), help="Run only if the plan is this one."
+)
 @click.option("--resume", metavar="RUN", help="Continue that run with its own parameters.")
 @_json
 @guarded
@@ -131,7 +135,9 @@ def validate(specs: tuple[str, ...], profile: str | None, as_json: bool) -> Exit
 @_fresh
 @_store
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as JSON to FILE.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "mermaid", "dot"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "mermaid", "dot"]), default="text", show_default=True
+)
 @_json
 @guarded
 def plan(

@@ -32,7 +32,9 @@ def plan_document(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read the plan {path}: {error}", code="bad-plan", hint="write one by e2i plan -o") from error
+        raise BadInput(
+            f"cannot read the plan {path}: {error}", code="bad-plan", hint="write one by e2i plan -o"
+        ) from error
     if not isinstance(found, dict) or not isinstance(found.get("digest"), str) or found.get("schema_version") != 1:
         raise BadInput(f"{path} is not a plan", code="bad-plan", hint="write one by e2i plan -o")
     return found

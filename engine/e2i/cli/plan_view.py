@@ -33,7 +33,9 @@ def show(plan: Plan, workspace: Workspace) -> None:
         click.echo(f"\n  params: {safe(shown)}")
     counts = ", ".join(f"{plan.summary[verdict.value]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
-    click.echo(click.style(f"compared with the store {workspace.store} (profile {workspace.settings.profile})", dim=True))
+    click.echo(
+        click.style(f"compared with the store {workspace.store} (profile {workspace.settings.profile})", dim=True)
+    )
     click.echo(click.style(f"digest {plan.digest}", dim=True))
 
 

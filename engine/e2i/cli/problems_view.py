@@ -33,7 +33,9 @@ def render(problem: Problem) -> str:
         number = f"{problem.place.line:>5} | "
         shown, column = _window(source, problem.place.column)
         lines.append(click.style(number, dim=True) + safe(shown))
-        lines.append(click.style(" " * 6 + "| ", dim=True) + " " * (column - 1) + click.style("^", fg=colour, bold=True))
+        lines.append(
+            click.style(" " * 6 + "| ", dim=True) + " " * (column - 1) + click.style("^", fg=colour, bold=True)
+        )
     if problem.hint:
         lines.append(click.style(" " * 6 + "= ", dim=True) + safe(problem.hint))
     return "\n".join(lines)
@@ -41,14 +43,18 @@ def render(problem: Problem) -> str:
 
 def show_error(error: E2IError) -> None:
     """An error that is not about a place in a file."""
-    click.echo(f"{click.style('error', fg='red')}: {safe(error.message)} {click.style(f'[{error.code}]', dim=True)}", err=True)
+    click.echo(
+        f"{click.style('error', fg='red')}: {safe(error.message)} {click.style(f'[{error.code}]', dim=True)}", err=True
+    )
     if error.hint:
         click.echo(f"       {safe(error.hint)}", err=True)
 
 
 def safe(text: str) -> str:
     """Text that cannot steer a terminal: control characters are shown escaped."""
-    return "".join(char if char.isprintable() or char in "\n" else char.encode("unicode_escape").decode() for char in text)
+    return "".join(
+        char if char.isprintable() or char in "\n" else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def _window(source: str, column: int, width: int = 110) -> tuple[str, int]:

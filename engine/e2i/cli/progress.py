@@ -149,7 +149,9 @@ def describe(event: Event) -> Iterator[str]:
         case "tool.degraded":
             refused = f", {facts['refused']} refused" if facts["refused"] else ""
             problem = f": {safe(facts['problem'])}" if facts["problem"] else ""
-            yield click.style(f"  ! {facts['tool']}: {facts['waiting']} waiting in the outbox{refused}{problem}", fg="yellow")
+            yield click.style(
+                f"  ! {facts['tool']}: {facts['waiting']} waiting in the outbox{refused}{problem}", fg="yellow"
+            )
         case "run.stopping":
             running = ", ".join(facts["running"])
             yield click.style(f"stopping: {running or 'nothing'} still runs; Ctrl-C again ends it at once", fg="yellow")

@@ -36,7 +36,9 @@ def show(record: RunRecord) -> None:
 def brief(value: Any, width: int = 200) -> str:
     """A value on one line; an artifact by what is worth knowing of it."""
     if isinstance(value, dict) and value.get("type") in ARTIFACTS:
-        facts = {k: v for k, v in value.items() if k not in ("type", "digest", "columns", "features") and v not in ("", None)}
+        facts = {
+            k: v for k, v in value.items() if k not in ("type", "digest", "columns", "features") and v not in ("", None)
+        }
         told = ", ".join(f"{name}={item}" for name, item in facts.items())
         return f"{value['type']} {value['digest'][7:19]} ({told})"[:width]
     if isinstance(value, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,10 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Writes CatBoost's own binary file, without the time and the random id that it puts in."""
+    """Writes CatBoost's own binary file, without the time, the random id and the number of threads that it puts in."""
     about = native.get_metadata()
     about["train_finish_time"] = about["model_guid"] = ""
+    about["params"] = re.sub(r'"thread_count":\d+', '"thread_count":-1', about["params"])
     native.save_model(str(path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,9 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Writes LightGBM's own text, with the rounds that early stopping kept."""
-    native.save_model(str(path), num_iteration=native.best_iteration)
+    """Writes LightGBM's own text, with the rounds that early stopping kept, without the number of threads."""
+    text = native.model_to_string(num_iteration=native.best_iteration)
+    path.write_text(re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", text), encoding="utf-8")
 
 
 def _metric(watch: Watch, schema: Schema) -> str:

@@ -17,10 +17,10 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo
 from e2i.errors import Refused, StepError
-from e2i.resilience.breaker import Breaker
-from e2i.resilience.guard import Guard
 from e2i.execution import frames, services
 from e2i.execution.store import ArtifactStore
+from e2i.resilience.breaker import Breaker
+from e2i.resilience.guard import Guard
 from e2i.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ Emit = Callable[[dict[str, Any]], None]
 class Worker:
     """What outlives a step in one process: open connectors, their breakers, and frames that were just used."""
 
-    def __init__(self, store: ArtifactStore, settings: Settings, workspace: Path, lifelines: services.Lifelines) -> None:
+    def __init__(
+        self, store: ArtifactStore, settings: Settings, workspace: Path, lifelines: services.Lifelines
+    ) -> None:
         self.store = store
         self.settings = settings
         self.workspace = workspace
@@ -181,6 +183,8 @@ def inside(workspace: Path, text: str) -> Path:
     path = (root / text).resolve()
     if not path.is_relative_to(root):
         raise Refused(
-            f"the path {text!r} leads outside the workspace", code="path-outside", hint="put the file into the workspace"
+            f"the path {text!r} leads outside the workspace",
+            code="path-outside",
+            hint="put the file into the workspace",
         )
     return path

@@ -18,11 +18,11 @@ from typing import Any
 
 from e2i.catalog import registry
 from e2i.catalog.telemetry import Sink
-from e2i.resilience.courier import Tally, deliver
-from e2i.resilience.outbox import Outbox
 from e2i.execution.context import guard_of
 from e2i.execution.journal import FILE
 from e2i.execution.store import ArtifactStore
+from e2i.resilience.courier import Tally, deliver
+from e2i.resilience.outbox import Outbox
 from e2i.settings import Settings
 
 
@@ -42,7 +42,9 @@ class CourierProcess:
                 start_new_session=True,
             )
         assert self._popen.stdin is not None
-        self._popen.stdin.write(json.dumps({"store": str(store), "settings": settings.model_dump_json()}).encode() + b"\n")
+        self._popen.stdin.write(
+            json.dumps({"store": str(store), "settings": settings.model_dump_json()}).encode() + b"\n"
+        )
         self._popen.stdin.flush()
         self._flush = settings.flush
 

@@ -17,17 +17,17 @@ from typing import Any
 from e2i.catalog.action import Effect
 from e2i.catalog.context import RunInfo
 from e2i.catalog.telemetry import Entry
-from e2i.planning.build import Decision, Planner
-from e2i.planning.fingerprint import reduced, static_key
-from e2i.planning.model import Plan, PlanStep, Verdict
-from e2i.resilience import retry
-from e2i.resilience.courier import Tally
 from e2i.execution import secrets
 from e2i.execution.events import Event, Listener
 from e2i.execution.executor import Ended, Executor, Failure, Measured, Progressed, StepCall
 from e2i.execution.journal import Journal
 from e2i.execution.record import RunRecord, RunStatus, StepRecord
 from e2i.execution.state import GOOD, RunState, Status
+from e2i.planning.build import Decision, Planner
+from e2i.planning.fingerprint import reduced, static_key
+from e2i.planning.model import Plan, PlanStep, Verdict
+from e2i.resilience import retry
+from e2i.resilience.courier import Tally
 from e2i.settings import Settings
 from e2i.spec import durations
 from e2i.spec.expand import StepNode, is_settled, plain
@@ -188,14 +188,16 @@ class Engine:
             return False
         # A service is not needed if every step that uses it would be reused, given the service's last outputs.
         outputs = {**self._outputs, node.id: decision.outputs or {}}
-        users = [other for other in self._steps.values() if node.id in other.needs and other.verdict is not Verdict.SKIP]
-        return all(
-            planner.decide(planner.expanded.nodes[user.id], outputs).verdict is Verdict.REUSE for user in users
-        )
+        users = [
+            other for other in self._steps.values() if node.id in other.needs and other.verdict is not Verdict.SKIP
+        ]
+        return all(planner.decide(planner.expanded.nodes[user.id], outputs).verdict is Verdict.REUSE for user in users)
 
     def _missing_inputs(self, step: str, node: StepNode) -> list[str]:
         """The steps above without a result that this step cannot do without: those it reads, and failures that count."""
-        reads = {str(reference.path[0]) for _, reference in node.references if reference.root == "steps" and reference.path}
+        reads = {
+            str(reference.path[0]) for _, reference in node.references if reference.root == "steps" and reference.path
+        }
         nodes = self._request.planner.expanded.nodes
         return [
             above
@@ -282,7 +284,9 @@ class Engine:
         """An attempt is over: the step is done, or is tried again."""
         step, attempting = ended.step, self._attempting[ended.step]
         node = self._request.planner.expanded.nodes[step]
-        attempting.attempts.append({"seconds": ended.seconds, "error": ended.failure.to_json() if ended.failure else None})
+        attempting.attempts.append(
+            {"seconds": ended.seconds, "error": ended.failure.to_json() if ended.failure else None}
+        )
         if ended.failure is None:
             self._outputs[step] = ended.outputs
             return self._close(step, Status.SUCCEEDED, attempting.decision, seconds=ended.seconds)
@@ -298,7 +302,9 @@ class Engine:
             ) * (1 - JITTER * self._chance.random())
             attempting.attempt += 1
             self._retries[step] = self._clock() + wait
-            self._tell("step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=ended.failure.to_json())
+            self._tell(
+                "step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=ended.failure.to_json()
+            )
             return None
         status = Status.FAILED
         if ended.failure.code == "cancelled":
@@ -369,7 +375,13 @@ class Engine:
         self._records[step] = StepRecord(step, node.step.uses, status, attempts, seconds, outputs, error)
         self._state.finish(step, status)
         self._tell(
-            "step.finished", step, status=status.value, seconds=round(seconds, 3), attempts=attempts, error=error, note=note
+            "step.finished",
+            step,
+            status=status.value,
+            seconds=round(seconds, 3),
+            attempts=attempts,
+            error=error,
+            note=note,
         )
 
     def _cancel_open(self) -> None:
@@ -395,7 +407,9 @@ class Engine:
         tallies = dict(self._finish_courier()) if self._finish_courier else {}
         for tool, tally in sorted(tallies.items()):
             if tally.left or tally.set_aside:
-                self._tell("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=tally.problem)
+                self._tell(
+                    "tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=tally.problem
+                )
         record = RunRecord(
             run=self._request.run,
             pipeline=self._request.plan.name,

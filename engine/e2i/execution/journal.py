@@ -229,7 +229,8 @@ class Journal:
     ) -> None:
         with self._transaction():
             self._database.execute(
-                "UPDATE runs SET status = ?, ended_ms = ?, outputs = ? WHERE run = ?", (status, ended_ms, _dump(outputs), run)
+                "UPDATE runs SET status = ?, ended_ms = ?, outputs = ? WHERE run = ?",
+                (status, ended_ms, _dump(outputs), run),
             )
             outbox.put(self._database, entries)
 
@@ -285,7 +286,8 @@ def _any_result(database: sqlite3.Connection, static_key: str) -> bool:
 
 def _last(database: sqlite3.Connection, pipeline: str, step: str) -> dict[str, Any] | None:
     row = database.execute(
-        "SELECT components FROM latest JOIN results USING (fingerprint) WHERE pipeline = ? AND step = ?", (pipeline, step)
+        "SELECT components FROM latest JOIN results USING (fingerprint) WHERE pipeline = ? AND step = ?",
+        (pipeline, step),
     ).fetchone()
     return json.loads(row["components"]) if row else None
 

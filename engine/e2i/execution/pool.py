@@ -152,7 +152,9 @@ class Pool:
         return process
 
     def _send(self, process: _Process, message: Mapping[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is noticed when it is read from
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # a dead worker is noticed when it is read from
             process.control.sendall(json.dumps(message).encode() + b"\n")
 
     def _receive(self, process: _Process) -> list[Message]:
@@ -196,9 +198,7 @@ class Pool:
         process.popen.wait()
         if process.call is None:
             return []
-        return [
-            Ended(process.call.info.step, time.monotonic() - process.started, failure=_failure(process, code))
-        ]
+        return [Ended(process.call.info.step, time.monotonic() - process.started, failure=_failure(process, code))]
 
     def _end(self, process: _Process, why: str) -> None:
         process.ending = why

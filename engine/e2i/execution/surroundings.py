@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from e2i.errors import Refused
-from e2i.planning.fingerprint import Surroundings
 from e2i.execution.context import inside
 from e2i.execution.store import digest_of
+from e2i.planning.fingerprint import Surroundings
 
 
 def of(workspace: Path) -> Surroundings:

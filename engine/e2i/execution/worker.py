@@ -101,7 +101,9 @@ def carry_out(worker: Worker, call: dict[str, Any], emit: Any) -> dict[str, Any]
             )
             outputs = _act(call["uses"], call["params"], context)
             return {"outputs": outputs, "failure": None}
-        except Exception as error:  # the outermost boundary of a step: whatever a tool raises ends the step, not the worker
+        except (
+            Exception
+        ) as error:  # the outermost boundary of a step: whatever a tool raises ends the step, not the worker
             traceback.print_exc()
             return {"outputs": {}, "failure": asdict(_failure(error, call["uses"]))}
         finally:

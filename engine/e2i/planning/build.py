@@ -102,7 +102,9 @@ class Planner:
         decision = Decision(Verdict.RUN, Reason(Why.NEVER_RUN), parts, mark, params=params)
         last = self.history.last(self.expanded.loaded.spec.name, node.id)
         if action.always or (action.effect is Effect.SERVICE and _is_kept(params)):
-            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.ALWAYS, f"{node.step.uses} is never reused"))
+            return replace(
+                decision, verdict=Verdict.ALWAYS, reason=Reason(Why.ALWAYS, f"{node.step.uses} is never reused")
+            )
         if not node.options.cache:
             return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.CACHE_OFF, "the step says cache: false"))
         if self.fresh:
@@ -111,13 +113,18 @@ class Planner:
             if self.history.any_result(fingerprint.static_key(parts)):
                 waits = ", ".join(sorted(_waits(params)))
                 return replace(
-                    decision, verdict=Verdict.DEFERRED, reason=Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives")
+                    decision,
+                    verdict=Verdict.DEFERRED,
+                    reason=Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"),
                 )
             return replace(decision, reason=_unsettled_difference(parts, last))
         found = self.history.outputs(mark)
         if found is not None:
             return replace(
-                decision, verdict=Verdict.REUSE, reason=Reason(Why.UNCHANGED, "a finished result is there"), outputs=found
+                decision,
+                verdict=Verdict.REUSE,
+                reason=Reason(Why.UNCHANGED, "a finished result is there"),
+                outputs=found,
             )
         return replace(decision, reason=fingerprint.difference(parts, last))
 
@@ -158,7 +165,10 @@ def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> No
 
 
 def _bound(node: StepNode) -> dict[str, Any]:
-    return {"when": node.step.when, **node.options.model_dump(mode="json", include=set(type(node.options).model_fields) & _OPTIONS)}
+    return {
+        "when": node.step.when,
+        **node.options.model_dump(mode="json", include=set(type(node.options).model_fields) & _OPTIONS),
+    }
 
 
 _OPTIONS = {"retry", "timeout", "on_error", "on_unavailable", "cache", "resources"}
@@ -172,7 +182,11 @@ def _read_by(node: StepNode) -> set[str]:
 def _waits(params: Any) -> set[str]:
     match params:
         case Pending():
-            return {str(ref.path[0]) if ref.root == "steps" else ref.root for ref in params.references if ref.path or ref.root == "run"}
+            return {
+                str(ref.path[0]) if ref.root == "steps" else ref.root
+                for ref in params.references
+                if ref.path or ref.root == "run"
+            }
         case dict():
             return set().union(*map(_waits, params.values()))
         case list():

@@ -31,7 +31,10 @@ def mermaid(plan: Plan) -> str:
 def dot(plan: Plan) -> str:
     """A Graphviz digraph."""
     lines = ["digraph plan {", "  rankdir=TB; node [shape=box, style=filled, fontname=Helvetica];"]
-    lines += [f"  {_quoted(step.id)} [label={_label(step)}, fillcolor={_quoted(COLOURS[step.verdict])}];" for step in plan.steps]
+    lines += [
+        f"  {_quoted(step.id)} [label={_label(step)}, fillcolor={_quoted(COLOURS[step.verdict])}];"
+        for step in plan.steps
+    ]
     lines += [f"  {_quoted(above)} -> {_quoted(step.id)};" for step in plan.steps for above in step.needs]
     return "\n".join([*lines, "}"])
 

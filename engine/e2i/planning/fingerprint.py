@@ -79,7 +79,9 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
         return Reason(Why.PARAMETER_CHANGED, "; ".join(changes[:3]) + (" …" if len(changes) > 3 else ""))
     if changes := _changes(before["files"], now["files"], show=False):
         return Reason(Why.FILE_CHANGED, ", ".join(changes))
-    if changes := _changes(before["libraries"] | {"python": before["python"]}, now["libraries"] | {"python": now["python"]}):
+    if changes := _changes(
+        before["libraries"] | {"python": before["python"]}, now["libraries"] | {"python": now["python"]}
+    ):
         return Reason(Why.LIBRARY_CHANGED, "; ".join(changes))
     if now["seed"] != before["seed"]:
         return Reason(Why.SEED_CHANGED, f"{before['seed']} → {now['seed']}")

@@ -20,6 +20,7 @@ from e2i.resilience.guard import Guard
 from e2i.resilience.outbox import Outbox, process_alive, process_identity
 
 BATCH = 500
+"""Entries taken at a time; fewer after a missed deadline, so that a slow sink still gets on."""
 OPENING = 120.0
 """Seconds that opening a sink may take: it imports the tool, which no deadline for a call allows for."""
 LONGEST_PAUSE = 5.0
@@ -89,6 +90,7 @@ class Courier:
         self._clock = clock
         self._holder = f"{process_identity()}#{uuid4().hex}"
         self._sink: Sink | None = None
+        self._size = BATCH
         self._delivered = 0
         self._set_aside = 0
 
@@ -121,7 +123,7 @@ class Courier:
         ``deadline`` (seconds) shortens that of each call to the sink.
         """
         seconds = self._guard.deadline if deadline is None else min(deadline, self._guard.deadline)
-        batch = self._outbox.take(self._guard.tool, BATCH)
+        batch = self._outbox.take(self._guard.tool, self._size)
         for _, entries in groupby(batch, key=lambda entry: entry.run):
             sink = self._open(OPENING if deadline is None else min(deadline, OPENING))
             self._deliver(sink, list(entries), seconds)
@@ -135,10 +137,13 @@ class Courier:
                 return False, None
             if not self._outbox.lease(name, self._holder, process_alive):
                 return True, f"another courier delivers to {name}"
-            return self.deliver_once(deadline), None
+            delivered = self.deliver_once(deadline)
+            self._size = min(BATCH, 2 * self._size)
+            return delivered, None
         except ToolUnavailable as error:
             if error.code == "deadline-missed":
                 self._sink = None  # the old one is still busy with the call that hangs
+                self._size = max(1, self._size // 2)
             return True, error.message
         except sqlite3.OperationalError as error:  # locked for long, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"

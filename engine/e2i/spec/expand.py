@@ -22,6 +22,15 @@ Path = tuple[str | int, ...]
 MAX_CELLS = 1_000
 
 
+class BadMatrixError(ValueError):
+    """A matrix cannot be taken apart; ``path`` leads to the fault from the matrix on."""
+
+    def __init__(self, message: str, hint: str | None, path: Path) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.path = path
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """The place of a value that is not known yet: the text of its expression, and the steps that it waits for."""
@@ -155,10 +164,10 @@ def expand(loaded: LoadedSpec, params: Mapping[str, Any], env: Mapping[str, str]
         options = loaded.spec.options(step)
         try:
             cells = list(_cells(step, params, env))
-        except (ExpressionError, ValueError) as error:
-            path: Path = ("steps", group, "matrix")
-            message = f"the matrix of step {group!r} is not usable: {error}"
-            problems.append(Problem("bad-matrix", message, loaded.document.place(path), pointer(path)))
+        except BadMatrixError as error:
+            path: Path = ("steps", group, "matrix", *error.path)
+            message = f'the matrix of step "{group}" is not usable: {error}'
+            problems.append(Problem("bad-matrix", message, loaded.document.place(path), pointer(path), error.hint))
             cells = []
         if step.matrix is None:
             nodes[group] = StepNode(group, group, None, step, options)
@@ -175,18 +184,20 @@ def _cells(step: StepSpec, params: Mapping[str, Any], env: Mapping[str, str]) ->
     """Every combination of the matrix's values, the last name varying fastest."""
     if step.matrix is None:
         return
-    scope = {"params": params, "env": env, "matrix": {}, "steps": {}, "secrets": {}, "run": {}}
     axes: dict[str, list[Any]] = {}
-    for name, values in step.matrix.items():
-        values = expressions.render(values, scope)
+    for name, written in step.matrix.items():
+        try:
+            values = expressions.render(written, {"params": params, "env": env})
+        except ExpressionError as error:
+            raise BadMatrixError(str(error), error.hint or "a matrix may read params and env", (name,)) from error
         if not isinstance(values, list) or not values:
-            raise ValueError(f'"{name}" must be a list of values')
+            raise BadMatrixError(f'"{name}" must be a list of at least one value', None, (name,))
         axes[name] = values
     count = 1
     for values in axes.values():
         count *= len(values)
     if count > MAX_CELLS:
-        raise ValueError(f"it has {count} cells, more than {MAX_CELLS}")
+        raise BadMatrixError(f"it has {count:,} cells, more than {MAX_CELLS:,}", None, ())
     for combination in itertools.product(*axes.values()):
         yield dict(zip(axes, combination, strict=True))
 

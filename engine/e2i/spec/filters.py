@@ -105,12 +105,9 @@ def maximum(budget: Budget, value: Any) -> Any:
     return max(_comparable("max", _filled("max", value, budget)), key=_folded)
 
 
-def total(budget: Budget, value: Any) -> Any:
+def total(budget: Budget, value: Any) -> int | float:
     """The sum of a list of numbers."""
-    result: Any = 0
-    for item in _list("sum", value, budget):
-        result = operators.arithmetic("+", lambda left, right: left + right)(result, item, budget)
-    return result
+    return operators.number(sum(_number("sum", item) for item in _list("sum", value, budget)))
 
 
 def sort(budget: Budget, value: Any, reverse: bool = False, case_sensitive: bool = False) -> list[Any]:

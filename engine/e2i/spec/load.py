@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from e2i.spec import document, suggest
+from e2i.spec import document, patterns, suggest
 from e2i.spec.document import Document
-from e2i.spec.models import ParamSpec, PipelineSpec, RetrySpec, ResourcesSpec, StepOptions, StepSpec
+from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
 from e2i.spec.problems import Problem, pointer
 
 Path = tuple[str | int, ...]
@@ -57,9 +57,7 @@ def parameter_values(
     for name in sorted(set(given) - set(spec.params)):
         place = document.place(("params",), key=True)
         message = f'the spec has no parameter "{name}"'
-        problems.append(
-            Problem("unknown-parameter", message, place, "/params", suggest.hint(name, spec.params))
-        )
+        problems.append(Problem("unknown-parameter", message, place, "/params", suggest.hint(name, spec.params)))
     for name, declared in spec.params.items():
         path: Path = ("params", name)
         if name in given:
@@ -67,7 +65,9 @@ def parameter_values(
         elif declared.required:
             message = f'parameter "{name}" has no default and no value was given'
             problems.append(
-                Problem("missing-parameter", message, document.place(path, key=True), pointer(path), f"give -p {name}=VALUE")
+                Problem(
+                    "missing-parameter", message, document.place(path, key=True), pointer(path), f"give -p {name}=VALUE"
+                )
             )
             continue
         else:
@@ -90,7 +90,9 @@ def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
     if not _TYPES[declared.type](value):
         return value, f"must be {_article(declared.type)}, not {_show(value)}"
     if declared.choices is not None and value not in declared.choices:
-        near = suggest.hint(value, [c for c in declared.choices if isinstance(c, str)]) if isinstance(value, str) else None
+        near = (
+            suggest.hint(value, [c for c in declared.choices if isinstance(c, str)]) if isinstance(value, str) else None
+        )
         allowed = ", ".join(_show(choice) for choice in declared.choices)
         return value, f"must be one of {allowed}, not {_show(value)}" + (f" ({near})" if near else "")
     size = len(value) if isinstance(value, (str, list, dict)) else value
@@ -98,7 +100,7 @@ def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
         return value, f"must be at least {declared.min:g}, not {_show(value)}"
     if declared.max is not None and size > declared.max:
         return value, f"must be at most {declared.max:g}, not {_show(value)}"
-    if declared.pattern is not None and isinstance(value, str) and not re.fullmatch(declared.pattern, value):
+    if declared.pattern is not None and isinstance(value, str) and not patterns.matches(declared.pattern, value):
         return value, f"must match {declared.pattern!r}, and {_show(value)} does not"
     return value, None
 
@@ -136,8 +138,10 @@ def _shape_problem(fault: Any, document: Document) -> Problem:
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])
-        near = suggest.nearest(str(last), known)
-        fixes = ({"op": "move", "from": pointer(path), "path": pointer((*path[:-1], near[0]))},) if near else ()
+        meant = suggest.certain(str(last), known)
+        moved = (*path[:-1], meant or "")
+        move = {"op": "move", "from": pointer(path), "path": pointer(moved)}
+        fixes = (move,) if meant and not document.has(moved) else ()
         return Problem(
             "unknown-key",
             f'unknown key "{last}"',
@@ -149,27 +153,44 @@ def _shape_problem(fault: Any, document: Document) -> Problem:
     if kind == "missing":
         parent = path[:-1]
         return Problem(
-            "missing-key", f'the key "{_alias(last)}" is missing', document.place(parent, key=bool(parent)), pointer(parent)
+            "missing-key",
+            f'the key "{_alias(last)}" is missing',
+            document.place(parent, key=bool(parent)),
+            pointer(parent),
         )
     if path and path[-1] == "[key]":
         path = path[:-1]
-        message = f'"{str(path[-1])[:80]}" is not a name: letters, digits and "_", at most 64, not starting with a digit'
+        message = (
+            f'"{str(path[-1])[:80]}" is not a name: letters, digits and "_", at most 64, not starting with a digit'
+        )
         return Problem("bad-name", message, document.place(path, key=True), pointer(path))
     path = _existing(path, document.data)
-    message = f"{fault['msg'].removeprefix('Value error, ')}"
-    if "input" in fault and not isinstance(fault["input"], (dict, list)):
-        message += f", not {_show(fault['input'])}"
-    named = f'"{path[-1]}": ' if path else ""
-    return Problem("bad-value", f"{named}{message}", document.place(path), pointer(path))
+    return Problem("bad-value", wording(fault, path), document.place(path), pointer(path))
+
+
+def wording(fault: Any, path: Path) -> str:
+    """What pydantic says of the value at ``path``, as a sentence about it: ``"trials" should be …``."""
+    kind, given = fault["type"], fault["input"]
+    said = fault["msg"]
+    if kind == "value_error":
+        said = f": {said.removeprefix('Value error, ')}"
+    elif kind in ("model_type", "model_attributes_type", "dict_type"):
+        said = " should be a mapping"
+    else:
+        said = _SUBJECT.sub(" should", said) if _SUBJECT.match(said) else f": {said}"
+    if not isinstance(given, (dict, list, tuple)) and str(given) not in said:
+        said += f", not {'null' if given is None else _show(given)}"
+    return f'"{path[-1]}"{said}' if path else said.lstrip(" :")
+
+
+_SUBJECT = re.compile(r"^(Input|String|List|Tuple|Dictionary|Set|Value|Data) should")
 
 
 def _existing(path: Path, data: Any) -> Path:
     """The path without the steps that pydantic adds for unions and keys."""
     kept: list[str | int] = []
     for key in path:
-        if isinstance(data, dict) and key in data:
-            data = data[key]
-        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+        if (isinstance(data, dict) and key in data) or (isinstance(data, list) and isinstance(key, int) and key < len(data)):
             data = data[key]
         else:
             continue

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from e2i.spec import durations
+from e2i.spec import durations, patterns
 
 
-def _duration(text: str) -> str:
-    durations.parse(text)
+def _duration(value: Any) -> Any:
+    durations.parse(str(value))  # also of a number, to say that it needs a unit
+    return value
+
+
+def _pattern(text: str) -> str:
+    patterns.matches(text, "")
     return text
 
 
@@ -22,7 +27,7 @@ Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 PipelineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Duration = Annotated[
     str,
-    AfterValidator(_duration),
+    BeforeValidator(_duration),
     Field(json_schema_extra={"pattern": r"^(\d+(\.\d+)?(d|h|m|s|ms))+$", "examples": ["30s", "10m", "1h30m"]}),
 ]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
@@ -45,7 +50,10 @@ class ParamSpec(Shape):
     choices: Annotated[tuple[Any, ...] | None, Field(min_length=1, description="The only values allowed.")] = None
     min: Annotated[float | None, Field(description="Least value, or least length of a string or list.")] = None
     max: Annotated[float | None, Field(description="Greatest value, or greatest length of a string or list.")] = None
-    pattern: Annotated[str | None, Field(max_length=200, description="Regular expression for the whole string.")] = None
+    pattern: Annotated[
+        Annotated[str, AfterValidator(_pattern)] | None,
+        Field(max_length=200, description="Regular expression for the whole string."),
+    ] = None
     description: Annotated[Text, Field(description="For people.")] = ""
 
     @property

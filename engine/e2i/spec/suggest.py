@@ -16,13 +16,27 @@ def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]
     """Up to ``n`` candidates within a few typing errors of ``name``: nearest first, then in alphabetical order.
 
     One error is an inserted, missing, wrong or swapped character; upper and lower case count as equal. A third of
-    the name's characters may be wrong.
+    the name's characters may be wrong, but never all of them: to ``c``, ``a`` is not near.
     """
+    return tuple(candidate for _, candidate in _ranked(name, candidates, n))
+
+
+def certain(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that ``name`` must have meant: the nearest, if no other is as near. For fixes, not for hints."""
+    match _ranked(name, candidates, 2):
+        case [(_, only)]:
+            return only
+        case [(best, only), (second, _)] if best < second:
+            return only
+    return None
+
+
+def _ranked(name: str, candidates: Iterable[str], n: int) -> list[tuple[int, str]]:
     if not name or len(name) > _LONGEST:
-        return ()
+        return []
     folded = name.casefold()
     letters = Counter(folded)
-    allowed = max(1, len(folded) // 3)
+    allowed = max(1, len(folded) // 3) if len(folded) > 1 else 0
     near = []
     for candidate in set(candidates):
         other = candidate.casefold()
@@ -37,7 +51,7 @@ def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]
         distance = _distance(*_differing(folded, candidate.casefold()), limit)
         if distance <= limit:
             found = sorted([*found, (distance, candidate)])
-    return tuple(candidate for _, candidate in found[:n])
+    return found[:n]
 
 
 def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:

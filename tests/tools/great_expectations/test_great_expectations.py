@@ -155,6 +155,12 @@ class TestGate:
         assert ctx.metrics["inline.success_percent"] == 25.0
         assert ctx.metrics["inline.unsuccessful"] == 6
 
+    def test_the_shared_frame_is_left_as_it_was(self, ctx: LocalContext) -> None:
+        table = ctx.table(journeys())
+        before = ctx.frame(table).copy(deep=True)
+        run(ctx, journeys(), SUITE, fail_on="never")
+        pd.testing.assert_frame_equal(ctx.frame(table), before)
+
     def test_severity_decides_what_fails_the_step(self, ctx: LocalContext) -> None:
         frame = pd.DataFrame({"a": [1.0, None]})
         suite = [{"type": "expect_column_values_to_not_be_null", "column": "a", "severity": "warning"}]
@@ -233,6 +239,13 @@ class TestDataDocs:
         assert html.count("<meta") == 3
         assert not re.search(r'href="(?![#.])', html)
         assert "&lt;script&gt;" in html
+
+    def test_the_page_shows_observed_values_and_nothing_is_printed(
+        self, ctx: LocalContext, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        html = page(ctx, run(ctx, journeys(), SUITE, fail_on="never").report)
+        assert f"{journeys()['calls'].mean():.6f}"[:8] in html
+        assert capfd.readouterr() == ("", "")
 
     def test_equal_results_give_equal_pages(self, ctx: LocalContext) -> None:
         one, again = (run(ctx, journeys(), SUITE, fail_on="never") for _ in range(2))

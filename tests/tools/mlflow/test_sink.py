@@ -15,7 +15,7 @@ from context import LocalContext
 from e2i.catalog.artifacts import Report
 from e2i.catalog.telemetry import Entry
 from e2i.errors import StepError, ToolUnavailable
-from e2i.tools.mlflow import MLflowSettings
+from e2i.tools.mlflow import MLflowSettings, schema
 from e2i.tools.mlflow.sink import open_sink
 from small_model import small_model
 
@@ -262,7 +262,7 @@ def test_a_damaged_database_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_database_of_another_mlflow_is_named_with_what_to_do(tmp_path: Path) -> None:
-    open_sink(MLflowSettings(), tmp_path, lambda _: tmp_path).close()
+    schema.create(tmp_path / "mlflow.db", tmp_path / "artifacts")
     with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'another'")
     with pytest.raises(ToolUnavailable) as caught:

@@ -119,7 +119,10 @@ def test_models_are_selected_by_the_metrics_they_come_with(ctx: LocalContext) ->
     }
     assert select(SelectParams(candidates=named, metric="log_loss"), ctx).name == "second"
     assert select(SelectParams(candidates=named, metric="log_loss", direction="maximize"), ctx).name == "first"
-    assert select(SelectParams(candidates=[first, second], metric="train_roc_auc"), ctx).name == "XGBoost 1"
+    assert (
+        select(SelectParams(candidates=[first.model_dump(), second.model_dump()], metric="train_roc_auc"), ctx).name
+        == "XGBoost 1"
+    )
     with pytest.raises(StepError, match="no metric 'roc_auc' is known of first, second"):
         select(SelectParams(candidates=named), ctx)
     with pytest.raises(StepError, match="not known whether more 'profit' is better"):

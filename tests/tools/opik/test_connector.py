@@ -182,7 +182,7 @@ def test_sampling_goes_by_the_trace_and_holds_for_all_that_belongs_to_it(connect
 def test_the_score_action_scores_the_runs_own_trace(ctx: LocalContext) -> None:
     async def work() -> None:
         outputs = await score(ScoreParams(name="approved", value=1, reason="by hand"), ctx)
-        assert outputs.trace == trace_id(ctx.info.run, ctx.info.started_ms)
+        assert outputs.trace == trace_id(ctx.info.run)
         opik = ctx.connect(OpikConnector)
         async with opik.trace("test", trace_id=outputs.trace):
             pass

@@ -142,19 +142,25 @@ def test_a_value_that_cannot_be_compared_is_named() -> None:
         matches(DOCUMENT, [{"field": "start_time", "operator": ">", "value": "soon"}])
 
 
-@given(run=st.text(), step=st.text(), started=st.integers(0, 2**48 - 1))
-def test_ids_are_uuids_of_version_7_and_the_same_for_the_same_names(run: str, step: str, started: int) -> None:
+@given(run=st.text(), step=st.text(), at=st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)))
+def test_ids_are_uuids_of_version_7_and_the_same_for_the_same_names(run: str, step: str, at: datetime) -> None:
     from opik.id_helpers import is_valid_uuid_v7
 
-    identity = span_id(run, started, step)
+    run = f"{at:%Y%m%d-%H%M%S}-{run}"
+    identity = span_id(run, step)
     assert is_valid_uuid_v7(identity)
-    assert identity == span_id(run, started, step)
-    assert int(identity.replace("-", "")[:12], 16) == started
-    assert identity != trace_id(run, started)
+    assert identity == span_id(run, step)
+    assert identity != trace_id(run)
+    named = int(at.replace(microsecond=0, tzinfo=UTC).timestamp() * 1000)
+    assert int(identity.replace("-", "")[:12], 16) == named
+
+
+def test_a_run_of_any_name_has_a_trace() -> None:
+    assert trace_id("r1") != trace_id("r2")
 
 
 def test_sampling_is_fair_and_monotonous() -> None:
-    runs = [trace_id(str(number), number) for number in range(2000)]
+    runs = [trace_id(str(number)) for number in range(2000)]
     shares = {rate: {run for run in runs if is_sampled(run, rate)} for rate in (0.0, 0.1, 0.5, 1.0)}
     assert (len(shares[0.0]), len(shares[1.0])) == (0, 2000)
     assert 150 < len(shares[0.1]) < 250

@@ -21,7 +21,7 @@ from e2i.tools.opik.sink import open_sink
 from tools.opik.conftest import STARTED, telemetry
 from tools.opik.stand_in import StandIn
 
-TRACE = trace_id("r1", STARTED)
+TRACE = trace_id("r1")
 
 
 def sink_at(home: Path, **settings: Any) -> Sink:
@@ -112,8 +112,10 @@ def test_a_resumed_run_that_succeeds_is_no_longer_failed(tmp_path: Path) -> None
     sink = sink_at(tmp_path)
     sink.deliver(telemetry())
     again = {**telemetry()[9].body, "status": "succeeded", "error": None}
+    begun = {**telemetry()[0].body, "started_ms": STARTED + 400}
     sink.deliver(
         [
+            Entry("r1:begun", "opik", "r1", "run.started", begun),
             Entry("r1:again", "opik", "r1", "step.finished", again),
             Entry("r1:end", "opik", "r1", "run.finished", {"status": "succeeded", "ended_ms": STARTED + 500}),
         ]
@@ -175,7 +177,7 @@ def test_sampling_keeps_whole_runs_and_always_the_same_ones(tmp_path: Path) -> N
     client = open_client(OpikSettings(), tmp_path)
     kept = {trace.metadata["run"] for trace in client.search_traces()}
     client.end(flush=False)
-    assert kept == {run for run in runs if is_sampled(trace_id(run, STARTED), 0.5)}
+    assert kept == {run for run in runs if is_sampled(trace_id(run), 0.5)}
     assert 0 < len(kept) < len(runs)
 
 

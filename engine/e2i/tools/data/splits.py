@@ -49,7 +49,8 @@ def by_time(column: pd.Series[Any], shares: Shares) -> Parts:
             code="not-a-time",
             hint="name it in parse_dates of data.load",
         )
-    _, codes, counts = np.unique(column.to_numpy(), return_inverse=True, return_counts=True)
+    codes, _ = pd.factorize(column, sort=True)
+    counts = np.bincount(codes)
     middles = (np.cumsum(counts) - counts / 2) / max(len(column), 1)
     return _cut(middles, shares)[codes]
 

@@ -33,7 +33,8 @@ class HcpOutputs(Outputs):
         Field(
             description="One row an HCP and observation date: hcp_id, observation_date, brand, specialty, region, "
             "call_frequency and sample_frequency (in the 90 days before), first and last call and sample dates, "
-            "treatment (1: called within 30 days after), outcome (new prescriptions index), target (1: adopted)."
+            "treatment (1: called within 30 days after), outcome (new prescriptions index) and target (1: adopted), "
+            "made from outcome. The last three are known only afterwards."
         ),
     ]
     history: Annotated[

@@ -212,7 +212,9 @@ class OnlineFeaturesParams(Params):
     full_feature_names: Annotated[bool, Field(description="Name features view__feature")] = False
     until: Annotated[
         str | None,
-        Field(description="What feast.materialize gave: the lookup comes after it, and again when something newer is published"),
+        Field(
+            description="What feast.materialize gave: the lookup comes after it, and again when something newer is published"
+        ),
     ] = None
 
     @model_validator(mode="after")

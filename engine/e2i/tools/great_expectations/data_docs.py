@@ -8,9 +8,12 @@ what is data is escaped, because some of the library's templates put it into the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from e2i.tools.great_expectations.values import plain
 
 if TYPE_CHECKING:
     from e2i.tools.great_expectations.suite import Suite
@@ -25,7 +28,7 @@ def render(suite: Suite, results: Sequence[Any]) -> str:
     held = sum(bool(result.success) for result in results)
     shown = ExpectationSuiteValidationResult(
         success=held == len(results),
-        results=list(results),
+        results=[_printable(result) for result in results],
         suite_name=suite.name,
         statistics={
             "evaluated_expectations": len(results),
@@ -37,6 +40,13 @@ def render(suite: Suite, results: Sequence[Any]) -> str:
     )
     page: str = _view().render(ValidationResultsPageRenderer().render(shown), description=suite.description or "")
     return page
+
+
+def _printable(result: Any) -> Any:
+    """The result with plain values: the library's renderers do not know the numbers of numpy 2."""
+    printable = copy(result)
+    printable.result = plain(dict(result.result))
+    return printable
 
 
 def _view() -> Any:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import BadInput
 from e2i.spec.suggest import hint
 from e2i.tools.great_expectations import Outcome, Statistics, data_docs
 from e2i.tools.great_expectations.suite import Expectation, Suite
+from e2i.tools.great_expectations.values import plain
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LONGEST = 80
-"""Characters of a text that is shown as a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +123,8 @@ def _outcome(item: Expectation, result: Any) -> Outcome:
         missing_count=found.get("missing_count"),
         unexpected_count=found.get("unexpected_count"),
         unexpected_percent=None if percent is None else float(percent),
-        observed_value=_plain(found.get("observed_value")),
-        samples=tuple(_plain(value) for value in found.get("partial_unexpected_list") or ()),
+        observed_value=plain(found.get("observed_value")),
+        samples=tuple(plain(value) for value in found.get("partial_unexpected_list") or ()),
         notes=item.notes,
     )
 
@@ -147,22 +143,3 @@ def _broken(info: Mapping[str, Any] | None) -> str | None:
         if report and report.get("raised_exception"):
             return " ".join(str(report.get("exception_message") or "unknown reason").split())[:300]
     return None
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON can hold, of bounded size."""
-    match value:
-        case None | bool() | int():
-            return value
-        case float() if math.isfinite(value):
-            return value
-        case str():
-            return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
-        case Mapping():
-            return {str(key)[:LONGEST]: _plain(item) for key, item in list(value.items())[:100]}
-        case list() | tuple():
-            return [_plain(item) for item in value[:100]]
-        case date():
-            return value.isoformat()
-        case _:
-            return _plain(value.item() if hasattr(value, "item") else str(value))

@@ -41,7 +41,7 @@ def render(title: str, metrics: Mapping[str, float], rows: Judged, *, plots: boo
 
 
 def draw(rows: Judged) -> bytes:
-    """A PNG: for two classes ROC, precision-recall, calibration and confusion; for more the confusion; else residuals."""
+    """A PNG: for two classes four curves, for more the confusion matrix, for regression the residuals."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -12,7 +12,7 @@ async def score(params: ScoreParams, ctx: StepContext) -> ScoreOutputs:
     """Gives this run's trace a score, if it is sampled; the trace itself may arrive later, through the outbox."""
     settings = ctx.settings("opik")
     assert isinstance(settings, OpikSettings)
-    trace = trace_id(ctx.info.run, ctx.info.started_ms)
+    trace = trace_id(ctx.info.run)
     opik = ctx.connect(OpikConnector)
     await opik.log_feedback(trace, params.name, params.value, reason=params.reason)
     await opik.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from uuid import UUID
 
 
@@ -14,19 +15,28 @@ def uuid7(at_ms: int, *parts: str) -> str:
     return str(UUID(bytes=bytes(octets)))
 
 
-def trace_id(run: str, started_ms: int) -> str:
-    """The trace of a run that started at ``started_ms``."""
-    return uuid7(started_ms, "trace", run)
+def trace_id(run: str) -> str:
+    """The trace of a run. Its time is the one that the run's name begins with, so that traces sort as runs do."""
+    return uuid7(_named_ms(run), "trace", run)
 
 
-def span_id(run: str, started_ms: int, *path: str) -> str:
-    """The span of something within that run, named by its path, such as a step's id and a trial's name."""
-    return uuid7(started_ms, "span", run, *path)
+def span_id(run: str, *path: str) -> str:
+    """The span of something within a run, named by its path, such as a step's id and a trial's name."""
+    return uuid7(_named_ms(run), "span", run, *path)
 
 
 def is_sampled(trace: str, rate: float) -> bool:
     """Whether the trace with that id is among the share ``rate`` (0 to 1) that is kept. Depends on the id only."""
     return int.from_bytes(_hash(("sample", trace))[:8], "big") < rate * 2**64
+
+
+def _named_ms(run: str) -> int:
+    """The UTC time in a name like ``20261122-231500-a1b2c3``, in milliseconds since the epoch; 0 if it has none."""
+    try:
+        named = datetime.strptime(run[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    return max(0, int(named.timestamp() * 1000))
 
 
 def _hash(parts: tuple[str, ...]) -> bytes:

@@ -8,7 +8,7 @@ run -> trace; step -> span; matrix -> span around its cells; child run (a trial)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -58,8 +58,7 @@ def build(entries: Sequence[Entry], project: str) -> Traced:
                 ended = entry.body
             case _:
                 _note(steps.setdefault(entry.body["step"], StepFacts()), entry)
-    began = started.get("started_ms") or min(_times(entries), default=0)
-    builder = _Builder(run, int(began), project)
+    builder = _Builder(run, _began(entries), project)
     for step, facts in sorted(steps.items()):
         builder.step(step, facts)
     builder.groups()
@@ -83,10 +82,11 @@ def _note(facts: StepFacts, entry: Entry) -> None:
             raise ValueError(f"unknown kind of telemetry: {kind}")
 
 
-def _times(entries: Iterable[Entry]) -> list[int]:
-    return [
-        body[name] for body in (entry.body for entry in entries) for name in ("started_ms", "at_ms") if name in body
-    ]
+def _began(entries: Sequence[Entry]) -> int:
+    """When the run first started, in milliseconds; as long as that is not known, the first moment that is."""
+    starts = [entry.body["started_ms"] for entry in entries if entry.kind == "run.started"]
+    moments = [entry.body[name] for entry in entries for name in ("started_ms", "at_ms") if entry.body.get(name)]
+    return min(starts or moments, default=0)
 
 
 class _Builder:
@@ -96,7 +96,7 @@ class _Builder:
         self.run = run
         self.began = began
         self.project = project
-        self.trace = trace_id(run, began)
+        self.trace = trace_id(run)
         self.spans: dict[str, Document] = {}
         self.scores: dict[tuple[str, str], Document] = {}
         self._cells: dict[str, list[Mapping[str, Any]]] = {}
@@ -210,7 +210,7 @@ class _Builder:
         )
 
     def _id(self, *path: str) -> str:
-        return span_id(self.run, self.began, *path)
+        return span_id(self.run, *path)
 
     def _add(self, own: str, **facts: Any) -> None:
         document = {"id": own, "trace_id": self.trace, "project_name": self.project, "source": "sdk", **facts}

@@ -13,10 +13,15 @@ from e2i.catalog.artifacts import Table
 class CallParams(Params):
     file: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_/.-]{0,200}\.py$", description="Python file in the workspace, such as steps/clean.py."),
+        Field(
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_/.-]{0,200}\.py$",
+            description="Python file in the workspace, such as steps/clean.py.",
+        ),
     ]
     function: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")]
-    arguments: Annotated[dict[str, Any], Field(description="Keyword arguments; a table arrives as a pandas DataFrame.")] = {}
+    arguments: Annotated[
+        dict[str, Any], Field(description="Keyword arguments; a table arrives as a pandas DataFrame.")
+    ] = {}
 
 
 class CallOutputs(Outputs):

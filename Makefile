@@ -1,0 +1,52 @@
+# `make run` and `make test` are all that a fresh machine with CPython 3.11, 3.12 or 3.13 needs.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all lint check format schemas golden bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## builds .venv with everything; its commands are then in .venv/bin
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "e2i needs Python 3.11, 3.12 or 3.13; say make PYTHON=python3.11"'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	unset PYTHONDONTWRITEBYTECODE; \
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[all,dev]' \
+	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	touch $(STAMP)
+
+run: setup ## the main job: 40,000 real flights through all seven tools, in .e2i
+	$(BIN)/e2i-run specs/flight_delays.yaml
+
+test: setup ## the default tests
+	$(BIN)/python -m pytest
+
+test-all: setup ## the default tests and the slow ones
+	$(BIN)/python -m pytest -m ''
+
+lint: setup ## style, types, layers, schema drift
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/e2i schema --json | cmp - schemas/pipeline.v1.json
+
+check: lint test ## what CI runs
+
+format: setup ## puts the code in its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: setup ## writes schemas/ from the models
+	$(BIN)/e2i schema --json > schemas/pipeline.v1.json
+
+bench: setup ## e2i against the hand-written script, both in one run
+	$(BIN)/python benchmarks/flagship.py
+
+clean: ## removes the environment and the state
+	rm -rf .venv .e2i

@@ -1,0 +1,197 @@
+"""Nodes and edges of an acyclic graph go in; a layered drawing comes out: a place for each node, a path for each edge.
+
+Sugiyama's method in small: layers by longest path, order within a layer by barycentres, then coordinates. Pure and
+deterministic. Lengths are CSS pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+HEIGHT = 46
+MARGIN = 6
+BETWEEN = 22
+"""Between neighbours of one layer."""
+LAYERS = 34
+"""Between one layer and the next, when they lie below each other."""
+SIDEWAYS = 46
+"""The same, when they lie side by side."""
+BEND = 14
+"""Room across for an edge that passes through a layer."""
+SWEEPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """``places``: the upper left corner of each node; ``paths``: SVG path data for each edge that is drawn."""
+
+    width: float
+    height: float
+    node_width: float
+    places: Mapping[str, tuple[float, float]]
+    paths: Mapping[tuple[str, str], str]
+
+
+@dataclass(slots=True)
+class _Point:
+    """A node, or the place where a long edge passes through a layer (``name`` is None). ``at`` is its middle, across."""
+
+    size: float
+    name: str | None = None
+    at: float = 0.0
+    above: list[_Point] = field(default_factory=list)
+    below: list[_Point] = field(default_factory=list)
+
+
+def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> Drawing:
+    """The drawing of a graph given as what each node needs, needs first. Side by side if that fits ``room``, else downwards.
+
+    Edges that follow from others are left out.
+    """
+    edges = essential(needs)
+    layers = _layers(edges)
+    depth = len(layers)
+    sideways = 2 * MARGIN + depth * node_width + (depth - 1) * SIDEWAYS <= room
+    rows, chains = _rows(edges, layers, HEIGHT if sideways else node_width)
+    _order(rows)
+    _spread(rows)
+    across = max((point.at + point.size / 2 for row in rows for point in row), default=0.0)
+    along = node_width if sideways else HEIGHT
+    apart = along + (SIDEWAYS if sideways else LAYERS)
+    places = {
+        point.name: _flip(sideways, point.at - point.size / 2 + MARGIN, layer * apart + MARGIN)
+        for layer, row in enumerate(rows)
+        for point in row
+        if point.name is not None
+    }
+    ranks = {name: layer for layer, names in enumerate(layers) for name in names}
+    paths = {
+        edge: _path([(point.at + MARGIN, (ranks[edge[0]] + index) * apart + MARGIN) for index, point in enumerate(chain)],
+                    along, sideways)
+        for edge, chain in chains.items()
+    }  # fmt: skip
+    width, height = _flip(sideways, across + 2 * MARGIN, max(depth * apart - (apart - along), 0) + 2 * MARGIN)
+    return Drawing(width, height, node_width, places, paths)
+
+
+def essential(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The same order with the fewest edges (the transitive reduction): a need of another need goes without saying."""
+    ancestors: dict[str, set[str]] = {}
+    for name, above in needs.items():
+        ancestors[name] = {*above}.union(*(ancestors[other] for other in above))
+    return {
+        name: [
+            one for one in dict.fromkeys(above) if not any(one in ancestors[other] for other in above if other != one)
+        ]
+        for name, above in needs.items()
+    }
+
+
+def _layers(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Each node one layer below the lowest that it needs; a node without needs right above the first that needs it."""
+    rank: dict[str, int] = {}
+    for name, above in edges.items():
+        rank[name] = max((rank[other] + 1 for other in above), default=0)
+    for name, above in edges.items():
+        below = [rank[other] for other, others in edges.items() if name in others] if not above else []
+        rank[name] = min(below) - 1 if below else rank[name]
+    layers: list[list[str]] = [[] for _ in range(max(rank.values(), default=-1) + 1)]
+    for name in edges:
+        layers[rank[name]].append(name)
+    return layers
+
+
+def _rows(
+    edges: Mapping[str, Sequence[str]], layers: Sequence[Sequence[str]], size: float
+) -> tuple[list[list[_Point]], dict[tuple[str, str], list[_Point]]]:
+    """The points of every layer, and for each edge the points that it goes through."""
+    nodes = {name: _Point(size, name) for names in layers for name in names}
+    rank = {name: layer for layer, names in enumerate(layers) for name in names}
+    rows = [[nodes[name] for name in names] for names in layers]
+    chains: dict[tuple[str, str], list[_Point]] = {}
+    for name, above in edges.items():
+        for other in above:
+            passed = [_Point(BEND) for _ in range(rank[other] + 1, rank[name])]
+            for layer, point in enumerate(passed, start=rank[other] + 1):
+                rows[layer].append(point)
+            chain = [nodes[other], *passed, nodes[name]]
+            for one, two in zip(chain, chain[1:], strict=False):
+                one.below.append(two)
+                two.above.append(one)
+            chains[other, name] = chain
+    return rows, chains
+
+
+def _order(rows: list[list[_Point]]) -> None:
+    """Sorts every layer by the mean place of its neighbours, down and up in turn: few edges cross."""
+    place = {id(point): float(index) for row in rows for index, point in enumerate(row)}
+    for sweep in range(SWEEPS):
+        downwards = sweep % 2 == 0
+        for row in rows if downwards else reversed(rows):
+            keys = {}
+            for point in row:
+                near = point.above if downwards else point.below
+                own = place[id(point)]
+                keys[id(point)] = sum(place[id(other)] for other in near) / len(near) if near else own
+            row.sort(key=lambda point: keys[id(point)])
+            place.update((id(point), float(index)) for index, point in enumerate(row))
+
+
+def _spread(rows: list[list[_Point]]) -> None:
+    """Gives every point a place across, as near to its neighbours as the others of its layer leave room."""
+    for row in rows:
+        _place(row, [0.0] * len(row))
+    for sweep in range(2 * SWEEPS):
+        for row in rows if sweep % 2 == 0 else reversed(rows):
+            wanted = []
+            for point in row:
+                near = (
+                    [*point.above, *point.below] if sweep >= SWEEPS else point.above if sweep % 2 == 0 else point.below
+                )
+                wanted.append(sum(other.at for other in near) / len(near) if near else point.at)
+            _place(row, wanted)
+    least = min((point.at - point.size / 2 for row in rows for point in row), default=0.0)
+    for row in rows:
+        for point in row:
+            point.at -= least
+
+
+def _place(row: Sequence[_Point], wanted: Sequence[float]) -> None:
+    """Moves a layer's points to where they want to be, in their order and not over each other.
+
+    Neighbours that want the same room form a block, which settles at the mean of what its points want.
+    """
+    blocks: list[tuple[list[int], float]] = []  # the points, and the place wanted by the first of them
+    offsets = [0.0]
+    for left, right in zip(row, row[1:], strict=False):
+        offsets.append(offsets[-1] + (left.size + right.size) / 2 + BETWEEN)
+    for index in range(len(row)):
+        members, start = [index], wanted[index] - offsets[index]
+        while blocks and blocks[-1][1] > start:
+            earlier, before = blocks.pop()
+            start = (before * len(earlier) + start * len(members)) / (len(earlier) + len(members))
+            members = earlier + members
+        blocks.append((members, start))
+    for members, start in blocks:
+        for index in members:
+            row[index].at = start + offsets[index]
+
+
+def _path(points: Sequence[tuple[float, float]], along: float, sideways: bool) -> str:
+    """From the end of the first node to the start of the last, through the points between, each passed straight."""
+    stops = [(points[0][0], points[0][1] + along)]
+    for across, start in points[1:-1]:
+        stops += [(across, start), (across, start + along)]
+    stops.append(points[-1])
+    text = "M{:.1f} {:.1f}".format(*_flip(sideways, *stops[0]))
+    for (x, y), (to_x, to_y) in zip(stops, stops[1:], strict=False):
+        half = (y + to_y) / 2
+        curve = (_flip(sideways, x, half), _flip(sideways, to_x, half), _flip(sideways, to_x, to_y))
+        text += " C" + ", ".join("{:.1f} {:.1f}".format(*point) for point in curve)
+    return text
+
+
+def _flip(sideways: bool, across: float, along: float) -> tuple[float, float]:
+    """(x, y) of a point that is given by its place across and along the direction of the edges."""
+    return (along, across) if sideways else (across, along)
