@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
     from e2i.execution.record import RunRecord
+    from e2i.planning.build import History
     from e2i.planning.model import Plan
     from e2i.spec.expand import Expanded
 
@@ -117,7 +118,8 @@ def validate(
     """Checks a spec. Needs none of the tools installed and runs nothing."""
     workspace = workspace or Workspace.open(profile=profile)
     source = read_source(spec)
-    _, problems = check(source.content, source.file, params or {}, workspace.settings.env, require_params=False)
+    known = workspace.settings
+    _, problems = check(source.content, source.file, params or {}, known.env, known.secrets, require_params=False)
     return Validation(tuple(problems))
 
 
@@ -195,11 +197,13 @@ def run(
             stack.callback(courier.kill)
             return courier.finish
 
+        run_id = run_id or new_run_id()
+        facts = {"id": run_id, "name": planned.name, "profile": settings.profile}
         request = RunRequest(
-            run=run_id or new_run_id(),
+            run=run_id,
             file=source.file,
             text=source.text,
-            planner=planner,
+            planner=replace(planner, expanded=replace(expanded, run=facts)),
             plan=planned,
             settings=settings,
             store=workspace.store,
@@ -218,13 +222,14 @@ def new_run_id() -> str:
 
 
 def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) -> Expanded:
-    expanded, problems = check(source.content, source.file, params, workspace.settings.env)
+    known = workspace.settings
+    expanded, problems = check(source.content, source.file, params, known.env, known.secrets)
     if expanded is None:
         raise InvalidSpec(problems)
     return expanded
 
 
-def _planner(expanded: Expanded, history: Any, workspace: Workspace, select: Collection[str], fresh: bool) -> Any:
+def _planner(expanded: Expanded, history: History, workspace: Workspace, select: Collection[str], fresh: bool) -> Any:
     from e2i.execution import surroundings
     from e2i.planning import graph
     from e2i.planning.build import Planner

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.errors import BadInput, InvalidSpec
-from e2i.spec import document
+from e2i.spec import document, scalars
 
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -112,9 +112,10 @@ def _substitute(value: Any, environ: Mapping[str, str], path: Path) -> Any:
 
     text = VARIABLE.sub(variable, value)
     if VARIABLE.fullmatch(value):  # a value that is one variable keeps YAML's types: ${PORT:-5000} is a number
-        from e2i.spec import scalars
-
-        return scalars.resolve(text)
+        try:
+            return scalars.resolve(text)
+        except scalars.ScalarError as error:
+            raise BadInput(f"{path}: {value} is {text[:40]}: {error}", code="bad-settings") from error
     return text
 
 

@@ -188,7 +188,7 @@ def test_a_secret_is_a_part_of_nothing(text: str) -> None:
         ("${{ 'abc }}", "a quote in the expression is never closed", 4, None),
         ("${{ }}", "the expression is empty", 0, None),
         ("${{ 1 2 }}", '"2" is not expected here', 4, "one value"),
-        ("${{ 1 + }}", "the expression cannot be read", 4, None),
+        ("${{ 1 + }}", "the expression cannot be read: unexpected 'end of the expression'", 4, None),
         ("${{ params.text | uper }}", 'unknown filter "uper"', 18, 'did you mean "upper"?'),
         ("${{ params.n is odd }}", 'unknown test "odd"', 16, None),
         ("${{ params.list[1:] }}", "slices are not supported", 4, "first and last"),

@@ -10,7 +10,8 @@ Kinds and their bodies (times are milliseconds since the epoch):
 ``metric``         step, name, value, index, at_ms
 ``child``          step, name, status, started_ms, ended_ms, params, metrics
 ``attachment``     step, name, artifact (the document of a Stored artifact; a Model is logged as a model)
-``step.finished``  step, uses, agent, status, attempts, started_ms, ended_ms, needs [ids], inputs, outputs, error, group
+``step.finished``  step, uses, agent, status, attempts [{started_ms, ended_ms, seconds, error}], started_ms, ended_ms,
+                   needs [ids], inputs, outputs, error, group
 ``run.finished``   status (succeeded, failed, interrupted), ended_ms
 =================  ====================================================================================================
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from e2i.check import actions, order, references
@@ -16,11 +16,13 @@ def check(
     file: str,
     given: Mapping[str, Any],
     env: Mapping[str, str],
+    secrets: Collection[str] = (),
     *,
     require_params: bool = True,
 ) -> tuple[Expanded | None, list[Problem]]:
     """Reads and checks a spec. All problems come back at once, sorted by place; without errors the spec is there.
 
+    ``env`` and ``secrets`` are the names that the operator lets specs use.
     ``require_params=False`` is for ``validate``: a parameter without a default is no fault of the spec.
     """
     loaded, problems = load(source, file)
@@ -32,7 +34,7 @@ def check(
     expressions = references.check_syntax(loaded)
     if expressions:  # the steps cannot be expanded while an expression cannot be read
         return None, _sorted([*faults, *expressions, *actions.check_names(loaded)])
-    expanded, matrices = expand(loaded, values, env)
+    expanded, matrices = expand(loaded, values, env, secrets)
     names = list(references.check(expanded))
     found = [*faults, *matrices, *names, *order.check(expanded), *_without(names, actions.check(expanded))]
     return (expanded if all(problem.severity != "error" for problem in found) else None), _sorted(found)

@@ -191,13 +191,13 @@ def _parameter_problems(
             yield Problem("bad-action-parameter", wording(fault, (name,)), document.place(path), pointer(path))
 
 
-def _within(location: Path, data: Any) -> Path:
+def _within(location: Path, known: Any) -> Path:
     """The location without the steps that pydantic adds for unions."""
+    data: Any = known
     kept: list[str | int] = []
     for key in location:
-        if (isinstance(data, dict) and key in data) or (
-            isinstance(data, list) and isinstance(key, int) and key < len(data)
-        ):
+        in_list = isinstance(data, list) and isinstance(key, int) and key < len(data)
+        if in_list or (isinstance(data, dict) and key in data):
             data = data[key]
             kept.append(key)
         elif isinstance(data, dict) and len(kept) == len(location) - 1:

@@ -33,12 +33,12 @@ def check(expanded: Expanded) -> Iterator[Problem]:
         TopologicalSorter(upstream).prepare()
     except CycleError as error:
         cycle = _from_fixed_start([str(name) for name in error.args[1][:-1]])
-        path = ("steps", cycle[0])
+        first = ("steps", cycle[0])
         yield Problem(
             "cycle",
             f"steps wait for each other: {' → '.join([*cycle, cycle[0]])}",
-            document.place(path, key=True),
-            pointer(path),
+            document.place(first, key=True),
+            pointer(first),
             "remove one of these references",
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from e2i.catalog import registry
 from e2i.check import kinds
 from e2i.spec import expressions, suggest
-from e2i.spec.expand import Expanded, Path, StepNode
+from e2i.spec.expand import RUN_FACTS, Expanded, Path, StepNode
 from e2i.spec.expressions import ExpressionError, Reference, Template
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Problem, pointer
@@ -66,6 +66,12 @@ def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference:
         case "env" if name and name not in expanded.env:
             hint = suggest.hint(name, expanded.env) or "the operator lists what specs may read under env: in config/"
             yield problem("unknown-env", f'env has no name "{name}"', hint)
+        case "secrets" if name and name not in expanded.secrets:
+            hint = suggest.hint(name, expanded.secrets)
+            hint = hint or "the operator lists the secrets that specs may name under secrets: in config/"
+            yield problem("unknown-secret", f'there is no secret "{name}"', hint)
+        case "run" if name and name not in RUN_FACTS:
+            yield problem("unknown-run-name", f'run has no "{name}"', suggest.hint(name, RUN_FACTS))
         case "steps" if name:
             if name not in spec.steps:
                 meant = suggest.certain(name, spec.steps)

@@ -85,12 +85,17 @@ def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str],
 
 
 def main() -> None:
-    start: dict[str, Any] = json.loads(sys.stdin.readline() or "null")
+    start: dict[str, Any] | None = json.loads(sys.stdin.readline() or "null")
     if start is None:
         return
     settings = Settings.model_validate_json(start["settings"])
     stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
     tallies = sync(Path(start["store"]), settings, stop, flush=settings.flush)
     print(json.dumps({name: asdict(tally) for name, tally in tallies.items()}), flush=True)
 

@@ -23,11 +23,11 @@ from e2i.execution.executor import Ended, Executor, Failure, Measured, Progresse
 from e2i.execution.journal import Journal
 from e2i.execution.record import RunRecord, RunStatus, StepRecord
 from e2i.execution.state import GOOD, RunState, Status
+from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
 from e2i.planning.build import Decision, Planner
-from e2i.planning.fingerprint import reduced, static_key
+from e2i.planning.fingerprint import static_key
 from e2i.planning.model import Plan, PlanStep, Verdict
 from e2i.resilience import retry
-from e2i.resilience.courier import Tally
 from e2i.settings import Settings
 from e2i.spec import durations
 from e2i.spec.expand import StepNode, is_settled, plain
@@ -35,8 +35,6 @@ from e2i.spec.expressions import ExpressionError
 
 JITTER = 0.1
 """The share of each wait between attempts that is left to chance, so that many runs do not come back at once."""
-BODY_LIMIT = 20_000
-"""Characters of a step's inputs or outputs that a tracker is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Engine:
         request: RunRequest,
         executor: Executor,
         journal: Journal,
-        start_courier: Callable[[], Callable[[], Mapping[str, Tally]]],
+        start_courier: Callable[[], FinishCourier],
         listen: Listener,
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -83,8 +81,6 @@ class Engine:
         self._request = request
         self._executor = executor
         self._journal = journal
-        self._start_courier = start_courier
-        self._finish_courier: Callable[[], Mapping[str, Tally]] | None = None
         self._listen = listen
         self._now_ms = now_ms
         self._clock = clock
@@ -98,11 +94,9 @@ class Engine:
         """Steps that are ready and decided, in order, until a worker is free."""
         self._retries: dict[str, float] = {}
         """When a step's next attempt may start."""
-        self._withheld: list[Entry] = []
-        """Telemetry of reused steps, told only if some step of this run is carried out."""
-        self._sequence = 0
         self._stopping = 0
-        self._started_ms = 0
+        self._started_ms = now_ms()
+        self._telemetry = Telemetry(request.run, self._started_ms, request.settings.sinks, journal, start_courier)
 
     def stop(self) -> None:
         """Once: nothing new starts, what runs may finish. Twice: what runs is ended at once."""
@@ -111,7 +105,6 @@ class Engine:
     def execute(self) -> RunRecord:
         """Carries the plan out and returns what came of it."""
         request = self._request
-        self._started_ms = self._now_ms()
         self._journal.start_run(
             {
                 "run": request.run,
@@ -226,7 +219,15 @@ class Engine:
         if attempting.attempt == 1:
             self._state.start(step)
             attempting.started_ms = now
-        self._begin_telemetry()
+        self._telemetry.begin(
+            {
+                "pipeline": self._request.plan.name,
+                "params": dict(self._request.plan.params),
+                "spec": self._request.plan.digest,
+                "started_ms": self._started_ms,
+                "profile": self._request.settings.profile,
+            }
+        )
         self._journal.start_step(self._request.run, step, attempting.attempt, now)
         self._tell("step.started", step, attempt=attempting.attempt, uses=node.step.uses)
         settings = self._request.settings
@@ -270,7 +271,7 @@ class Engine:
                 case Measured(step, kind, body):
                     body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
                     self._attempting[step].telemetry.append((kind, body))
-                    measured.extend(self._entries(kind, body))
+                    measured.extend(self._telemetry.entries(kind, body))
                 case Progressed(step, done, total, note):
                     self._tell("step.progress", step, done=done, total=total, note=note)
                 case Ended():
@@ -284,8 +285,14 @@ class Engine:
         """An attempt is over: the step is done, or is tried again."""
         step, attempting = ended.step, self._attempting[ended.step]
         node = self._request.planner.expanded.nodes[step]
+        now = self._now_ms()
         attempting.attempts.append(
-            {"seconds": ended.seconds, "error": ended.failure.to_json() if ended.failure else None}
+            {
+                "started_ms": now - round(ended.seconds * 1000),
+                "ended_ms": now,
+                "seconds": ended.seconds,
+                "error": ended.failure.to_json() if ended.failure else None,
+            }
         )
         if ended.failure is None:
             self._outputs[step] = ended.outputs
@@ -343,7 +350,7 @@ class Engine:
                 "components": decision.components,
                 "telemetry": told,
             }
-        entries = [entry for kind, body in (telemetry or []) for entry in self._entries(kind, body)]
+        entries = [entry for kind, body in (telemetry or []) for entry in self._telemetry.entries(kind, body)]
         finished = {
             "step": step,
             "uses": node.step.uses,
@@ -353,15 +360,12 @@ class Engine:
             "started_ms": attempting.started_ms if attempting else now,
             "ended_ms": now,
             "needs": list(self._steps[step].needs),
-            "inputs": _bounded(reduced(plain(decision.params))) if decision else None,
-            "outputs": _bounded(outputs),
+            "inputs": bounded(decision.params) if decision else None,
+            "outputs": bounded(outputs),
             "error": error,
             "group": node.group if node.cell is not None else None,
         }
-        entries.extend(self._entries("step.finished", finished))
-        if self._finish_courier is None:
-            self._withheld.extend(entries)
-            entries = []
+        entries.extend(self._telemetry.entries("step.finished", finished))
         facts = {
             "status": status.value,
             "pipeline": self._request.plan.name,
@@ -371,7 +375,7 @@ class Engine:
             "error": error,
             "attempts": attempts,
         }
-        self._journal.finish_step(self._request.run, step, facts, result, entries)
+        self._journal.finish_step(self._request.run, step, facts, result, self._telemetry.due(entries))
         self._records[step] = StepRecord(step, node.step.uses, status, attempts, seconds, outputs, error)
         self._state.finish(step, status)
         self._tell(
@@ -401,10 +405,10 @@ class Engine:
         status = self._status()
         outputs = self._run_outputs()
         ended = self._now_ms()
-        entries = self._entries("run.finished", {"status": status, "ended_ms": ended}) if self._finish_courier else []
-        self._journal.finish_run(self._request.run, status, outputs, ended, entries)
+        entries = self._telemetry.entries("run.finished", {"status": status, "ended_ms": ended})
+        self._journal.finish_run(self._request.run, status, outputs, ended, self._telemetry.due(entries))
         self._executor.close()
-        tallies = dict(self._finish_courier()) if self._finish_courier else {}
+        tallies = self._telemetry.finish()
         for tool, tally in sorted(tallies.items()):
             if tally.left or tally.set_aside:
                 self._tell(
@@ -444,35 +448,8 @@ class Engine:
             found[name] = resolved if is_settled(resolved) else None
         return found
 
-    # Telemetry
-
-    def _begin_telemetry(self) -> None:
-        """With the first step that is really carried out, the run becomes known to the trackers."""
-        if self._finish_courier is not None:
-            return
-        started = {
-            "pipeline": self._request.plan.name,
-            "params": dict(self._request.plan.params),
-            "spec": self._request.plan.digest,
-            "started_ms": self._started_ms,
-            "profile": self._request.settings.profile,
-        }
-        self._journal.record([*self._entries("run.started", started), *self._withheld])
-        self._withheld.clear()
-        self._finish_courier = self._start_courier()
-
-    def _entries(self, kind: str, body: dict[str, Any]) -> list[Entry]:
-        self._sequence += 1
-        key = f"{self._request.run}/{self._started_ms}/{self._sequence}"
-        return [Entry(key, sink, self._request.run, kind, body) for sink in self._request.settings.sinks]
-
     def _tell(self, name: str, step: str | None = None, /, **facts: Any) -> None:
         self._listen(Event(name, self._request.run, self._now_ms(), step, facts))
-
-
-def _bounded(value: Any) -> Any:
-    text = _dump(value)
-    return value if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
 
 
 def _dump(value: Any) -> str:

@@ -99,7 +99,7 @@ def _look(step: Step, report: Report, open_artifact: OpenArtifact, folder: Path 
         if picture is not None and len(picture.data) <= room:
             shown.append(picture)
             room -= len(picture.data)
-    href = _href(entry, folder) if entry and folder else ""
+    href = link(entry, folder) if entry and folder else ""
     return Look(step, report.title, digest, href, tuple(shown), len(pictures) - len(shown))
 
 
@@ -175,8 +175,8 @@ def _picture(caption: str, content: bytes) -> Picture | None:
     return Picture(caption, base64.b64encode(content).decode("ascii"), width, height)
 
 
-def _href(file: Path, folder: Path) -> str:
-    """A relative link. Browsers show a local file without a known suffix as text, so there is none to such a file."""
-    if file.suffix.lower() not in (".html", ".htm", ".png", ".svg", ".pdf", ".txt", ".log"):
+def link(file: Path, folder: Path) -> str:
+    """A relative link to an existing file; "" for one without a known suffix, which browsers would show as plain text."""
+    if not file.is_file() or file.suffix.lower() not in (".html", ".htm", ".png", ".svg", ".pdf", ".txt", ".log"):
         return ""
     return quote(Path(os.path.relpath(file, folder.resolve())).as_posix())

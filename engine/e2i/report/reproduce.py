@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
+from e2i.spec import document
 
 PIECES = re.compile(
     r"(?P<expression>\$\{\{[^\n}]{0,2000}\}\})"
@@ -54,10 +54,6 @@ def pieces(text: str) -> Iterator[tuple[str, str]]:
 
 def _argument(value: Any) -> str:
     """The value as ``-p`` reads it: text that YAML would take for something else is quoted."""
-    if isinstance(value, str):
-        try:
-            if yaml.load(value, yaml.BaseLoader) == value and yaml.safe_load(value) == value:
-                return value
-        except yaml.YAMLError:
-            pass
+    if isinstance(value, str) and document.read_value(value, "-p") == (value, []):
+        return value
     return json.dumps(value, ensure_ascii=False)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,8 @@ from e2i.spec.problems import Problem, pointer
 
 Path = tuple[str | int, ...]
 MAX_CELLS = 1_000
+RUN_FACTS = ("id", "name", "profile")
+"""What expressions may read of the run: its id, the pipeline's name, and the profile. Not known before it starts."""
 
 
 class BadMatrixError(ValueError):
@@ -81,6 +83,10 @@ class Expanded:
     params: Mapping[str, Any]
     env: Mapping[str, str]
     nodes: Mapping[str, StepNode]
+    secrets: frozenset[str] = frozenset()
+    """The names of the secrets that specs may use."""
+    run: Mapping[str, str] = field(default_factory=dict)
+    """The ``RUN_FACTS`` once there is a run."""
 
     @cached_property
     def groups(self) -> Mapping[str, tuple[StepNode, ...]]:
@@ -109,8 +115,7 @@ class Expanded:
             "params": self.params,
             "env": self.env,
             "matrix": (node.cell if node else None) or {},
-            "secrets": {},
-            "run": {},
+            "run": self.run,
             "steps": {group: self._result(node, group, outputs) for group in self.groups},
         }
 
@@ -120,7 +125,7 @@ class Expanded:
             group = str(reference.path[0])
             feeding = self.feeding(node, group) if node else self.groups.get(group, ())
             return bool(feeding) and all(above.id in outputs for above in feeding)
-        return reference.root in ("params", "env", "matrix", "secrets")
+        return reference.root != "run" or bool(self.run)
 
     def resolve(self, value: Any, node: StepNode | None, outputs: Mapping[str, Mapping[str, Any]]) -> Any:
         """The value with every expression evaluated that can be, and ``Pending`` in place of the others.
@@ -156,7 +161,9 @@ class Expanded:
         return None
 
 
-def expand(loaded: LoadedSpec, params: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Expanded, list[Problem]]:
+def expand(
+    loaded: LoadedSpec, params: Mapping[str, Any], env: Mapping[str, str], secrets: Collection[str] = ()
+) -> tuple[Expanded, list[Problem]]:
     """The steps of a spec for these parameter values. Problems: a matrix that is no list, is too large, or not known yet."""
     nodes: dict[str, StepNode] = {}
     problems: list[Problem] = []
@@ -177,7 +184,7 @@ def expand(loaded: LoadedSpec, params: Mapping[str, Any], env: Mapping[str, str]
             if name in nodes:
                 name = f"{name}#{sum(other.group == group for other in nodes.values())}"
             nodes[name] = StepNode(name, group, cell, step, options)
-    return Expanded(loaded, params, env, nodes), problems
+    return Expanded(loaded, params, env, nodes, frozenset(secrets)), problems
 
 
 def _cells(step: StepSpec, params: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[dict[str, Any]]:

@@ -53,7 +53,8 @@ def parse(source: str) -> Formula:
                 f'"{shorten(str(parser.stream.current.value))}" is not expected here', hint=_OPERATORS_HINT
             )
     except TemplateSyntaxError as error:
-        raise ExpressionError(f"the expression cannot be read: {shorten(error.message or '', 200)}") from error
+        said = (error.message or "").replace("end of template", "end of the expression")
+        raise ExpressionError(f"the expression cannot be read: {shorten(said, 200)}") from error
     except RecursionError as error:
         raise ExpressionError("the expression is nested too deeply") from error
     checker = _Checker(source)

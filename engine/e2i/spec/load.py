@@ -188,13 +188,13 @@ _SUBJECT = re.compile(r"^(Input|String|List|Tuple|Dictionary|Set|Value|Data) sho
 
 def _existing(path: Path, data: Any) -> Path:
     """The path without the steps that pydantic adds for unions and keys."""
+    value: Any = data
     kept: list[str | int] = []
     for key in path:
-        if (isinstance(data, dict) and key in data) or (isinstance(data, list) and isinstance(key, int) and key < len(data)):
-            data = data[key]
-        else:
-            continue
-        kept.append(key)
+        in_list = isinstance(value, list) and isinstance(key, int) and key < len(value)
+        if in_list or (isinstance(value, dict) and key in value):
+            value = value[key]
+            kept.append(key)
     return tuple(kept)
 
 

@@ -1,0 +1,102 @@
+"""Steps go in; the boxes and arrows of a picture of the run come out. Large matrices are one box each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from e2i.report import layout
+from e2i.report.steps import ATTENTION, Step
+from e2i.report.values import duration
+
+CELLS = 6
+"""Cells of a matrix that are drawn one by one; of a larger matrix one box is drawn."""
+ROOM = 1060.0
+"""Pixels that a page has across."""
+CHARACTER = 7.6
+"""Width of a letter of a box's title, on average, a little generous."""
+NARROWEST, WIDEST = 118.0, 216.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A step, or ``count`` cells of a matrix; ``status`` is the one to look at first."""
+
+    x: float
+    y: float
+    anchor: str
+    title: str
+    uses: str
+    side: str
+    status: str
+    told: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """``arrows``: SVG path data and whether the arrow leads on from a step with a result."""
+
+    width: float
+    height: float
+    box_width: float
+    box_height: float
+    boxes: tuple[Box, ...]
+    arrows: tuple[tuple[str, bool], ...]
+
+
+def draw(steps: Sequence[Step]) -> Picture:
+    """The picture. A need that follows from other needs is not drawn."""
+    sizes = Counter(step.group for step in steps)
+    names = {step.id: step.group if sizes[step.group] > CELLS else step.id for step in steps}
+    members: dict[str, list[Step]] = {}
+    for step in steps:
+        members.setdefault(names[step.id], []).append(step)
+    needs = _needs(members, names)
+    longest = max((max(len(name), len(cells[0].uses) * 0.9) for name, cells in members.items()), default=0)
+    width = min(max(longest * CHARACTER + 26, NARROWEST), WIDEST)
+    drawing = layout.draw(needs, width, ROOM)
+    letters = int((width - 24) / CHARACTER)
+    boxes = tuple(_box(name, cells, drawing.places[name], letters) for name, cells in members.items())
+    results = {box.anchor: box.status in ("succeeded", "reused") for box in boxes}
+    arrows = tuple((path, results[members[above][0].anchor]) for (above, _), path in drawing.paths.items())
+    return Picture(drawing.width, drawing.height, width, layout.HEIGHT, boxes, arrows)
+
+
+def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, list[str]]:
+    """What each box needs, every box after those that it needs."""
+    needs = {
+        name: sorted({names[above] for cell in cells for above in cell.needs} - {name}) for name, cells in members.items()
+    }
+    ordered: dict[str, list[str]] = {}
+    while waiting := [name for name in needs if name not in ordered]:
+        ready = [name for name in waiting if all(above in ordered for above in needs[name])]
+        # Two large matrices whose cells need each other's in turn: some arrow must be left out.
+        for name in ready or waiting[:1]:
+            ordered[name] = [above for above in needs[name] if above in ordered]
+    return ordered
+
+
+def _box(name: str, cells: Sequence[Step], place: tuple[float, float], letters: int) -> Box:
+    first = min(cells, key=lambda cell: ATTENTION.index(cell.status) if cell.status in ATTENTION else 0)
+    seconds = [cell.seconds for cell in cells if cell.seconds is not None]
+    told = [f"{name} ({first.uses}): " + ", ".join(f"{n} {s}" if len(cells) > 1 else s
+            for s, n in Counter(cell.status for cell in cells).items())]  # fmt: skip
+    if needed := sorted({above for cell in cells for above in cell.needs}):
+        told.append("needs " + ", ".join(needed[:20]))
+    return Box(
+        x=place[0],
+        y=place[1],
+        anchor=cells[0].anchor,
+        title=_cut(name, letters),
+        uses=_cut(first.uses, int(letters * 1.15)),
+        side=f"× {len(cells)}" if len(cells) > 1 else duration(seconds[0]) if seconds else "",
+        status=first.status,
+        told="\n".join(told),
+        count=len(cells),
+    )
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: max(letters - 1, 1)] + "…"

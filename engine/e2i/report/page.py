@@ -1,0 +1,141 @@
+"""The document of a run and its artifacts go in; one HTML page comes out that loads nothing and runs no script.
+
+Everything recorded is escaped by Jinja, and a content policy in the page forbids requests, scripts and foreign styles.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from e2i import __version__
+from e2i.report import graph, measures, pictures, reproduce, steps, timeline, values
+from e2i.report.pictures import OpenArtifact, safe_href
+
+DECEPTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+"""Characters that a browser drops, or that make a text read otherwise than it is."""
+SIGNS = {
+    "succeeded": "✓",
+    "reused": "=",
+    "failed": "✗",
+    "skipped": "–",
+    "deferred": "?",
+    "cancelled": "×",
+    "interrupted": "×",
+    "running": "▸",
+    "pending": "·",
+}
+
+
+def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | None = None) -> str:
+    """The page for a run, given as ``execution.journal.Reader.run`` documents it. Equal input gives equal text.
+
+    ``open_artifact`` gives the file or folder of a stored artifact, or raises E2IError. ``folder`` is where the page will
+    be written: links to pages of the store are relative to it; without it there are none.
+    """
+    spec = steps.read_spec(run)
+    found = steps.of(run, spec)
+    chart = timeline.build(found, run["started_ms"], run["ended_ms"])
+    style, policy = _style()
+    return _environment().get_template("report.html.j2").render(
+        style=style,
+        policy=policy,
+        version=__version__,
+        run=run,
+        spec=spec,
+        steps=found,
+        counts=_counts(found),
+        seconds=(run["ended_ms"] - run["started_ms"]) / 1000 if run["ended_ms"] else None,
+        work=sum(step.seconds or 0.0 for step in found),
+        params=_params(run, spec),
+        outputs=[(name, values.show(value)) for name, value in (run["outputs"] or {}).items()],
+        faults=[(step, _details(step), _log(step, folder)) for step in found if step.error],
+        chart=chart,
+        chained={step.id for step in chart.chain.steps} if chart and chart.chain else set(),
+        graph=graph.draw(found),
+        metrics=measures.metrics(found),
+        importances=measures.importances(found),
+        gallery=pictures.gallery(found, open_artifact, folder),
+        commands=reproduce.commands(run, finished=run["status"] == "succeeded"),
+        spec_pieces=list(reproduce.pieces(run["spec"])),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("e2i.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": values.duration,
+        "short": values.short,
+        "show": values.show,
+        "moment": _moment,
+        "safe_href": safe_href,
+        "sign": lambda status: SIGNS.get(status, "·"),
+        "percent": lambda value: f"{value:.3f}%",
+    }
+    return environment
+
+
+def _visible(value: Any) -> Any:
+    """Whatever an expression of the template gives: characters that deceive are shown escaped."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return DECEPTIVE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), value.replace("\r\n", "\n"))
+
+
+def _style() -> tuple[Markup, str]:
+    """The style sheet, and the content policy that allows it and nothing else but the pictures inside the page."""
+    style = (Path(__file__).parent / "report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    return Markup(style), policy  # noqa: S704 - our own file
+
+
+def _counts(found: tuple[steps.Step, ...]) -> list[tuple[str, int]]:
+    """How many steps have each status, the good ones first."""
+    counts = Counter(step.status for step in found)
+    order = [*steps.GOOD, *steps.ATTENTION]
+    return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+
+
+def _params(run: Mapping[str, Any], spec: Any) -> list[tuple[str, values.Shown, str, bool]]:
+    """Name, value, description, and whether the value is another one than the spec's default."""
+    declared = spec.params if spec else {}
+    return [
+        (
+            name,
+            values.show(value),
+            declared[name].description if name in declared else "",
+            name in declared and not declared[name].required and declared[name].default != value,
+        )
+        for name, value in (run["params"] or {}).items()
+    ]
+
+
+def _details(step: steps.Step) -> values.Shown | None:
+    details = (step.error or {}).get("details")
+    return None if details in (None, {}, []) else values.show(details)
+
+
+def _log(step: steps.Step, folder: Path | None) -> str:
+    """A link to what the step wrote, when the page will be in the run's own folder."""
+    return pictures.link(folder / "logs" / f"{step.id}.log", folder) if folder else ""
+
+
+def _moment(milliseconds: int | None) -> str:
+    return "" if milliseconds is None else f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
