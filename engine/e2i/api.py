@@ -229,7 +229,7 @@ def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) ->
     return expanded
 
 
-def _planner(expanded: Expanded, history: History, workspace: Workspace, select: Collection[str], fresh: bool) -> Any:
+def _planner(expanded: Expanded, history: History, workspace: Workspace, select: Collection[str], fresh: bool) -> Planner:
     from e2i.execution import surroundings
     from e2i.planning import graph
     from e2i.planning.build import Planner

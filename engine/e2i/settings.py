@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.errors import BadInput, InvalidSpec
-from e2i.spec import document, scalars
+from e2i.spec import document, scalars, suggest
+from e2i.spec.models import Duration
 
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -27,7 +28,7 @@ class Settings(BaseModel):
 
     profile: Annotated[str, Field(description="Name of the profile these settings were read for.")] = "default"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one a core.")] = None
-    timeout: Annotated[str, Field(description="How long a step may take unless it says otherwise.")] = "24h"
+    timeout: Annotated[Duration, Field(description="How long a step may take unless it says otherwise.")] = "24h"
     flush: Annotated[
         float, Field(ge=0, le=600, description="Seconds that the end of a run waits for trackers to take what is left.")
     ] = 60.0
@@ -78,9 +79,26 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
                 hint=f"profiles here: {', '.join(known) or 'none'}",
             )
     try:
-        return Settings.model_validate({**data, "profile": profile or "default"})
+        settings = Settings.model_validate({**data, "profile": profile or "default"})
     except ValidationError as error:
         raise BadInput(f"configuration in {folder}: {_first(error)}", code="bad-settings") from error
+    _check_tools(settings, folder)
+    return settings
+
+
+def _check_tools(settings: Settings, folder: Path) -> None:
+    """Every tool that is named must exist and take its settings; every sink must take telemetry."""
+    for name in settings.tools:
+        if name not in registry.TOOLS:
+            hint = suggest.hint(name, registry.TOOLS, most=20)
+            raise BadInput(f"configuration in {folder}: tools: there is no tool {name!r}", code="bad-settings", hint=hint)
+        settings.tool(name)
+    for name in settings.sinks:
+        declared = registry.tool(name)
+        if declared is None or not declared.sink:
+            known = ", ".join(tool for tool in sorted(registry.TOOLS) if (found := registry.tool(tool)) and found.sink)
+            message = f"configuration in {folder}: sinks: {name!r} does not take telemetry"
+            raise BadInput(message, code="bad-settings", hint=f"choose from: {known}")
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -101,7 +119,8 @@ def _substitute(value: Any, environ: Mapping[str, str], path: Path) -> Any:
 
     def variable(match: re.Match[str]) -> str:
         name, default = match["name"], match["default"]
-        found = environ.get(name) or default
+        found = environ.get(name, default)
+        found = found or default or found  # as in a shell, ":-" counts a variable that is set but empty as not set
         if found is None:
             raise BadInput(
                 f"{path}: the environment variable {name} is not set",

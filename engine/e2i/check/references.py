@@ -67,8 +67,7 @@ def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference:
             hint = suggest.hint(name, expanded.env) or "the operator lists what specs may read under env: in config/"
             yield problem("unknown-env", f'env has no name "{name}"', hint)
         case "secrets" if name and name not in expanded.secrets:
-            hint = suggest.hint(name, expanded.secrets)
-            hint = hint or "the operator lists the secrets that specs may name under secrets: in config/"
+            hint = suggest.hint(name, expanded.secrets) or "the operator lists secrets under secrets: in config/"
             yield problem("unknown-secret", f'there is no secret "{name}"', hint)
         case "run" if name and name not in RUN_FACTS:
             yield problem("unknown-run-name", f'run has no "{name}"', suggest.hint(name, RUN_FACTS))

@@ -158,7 +158,7 @@ def plan(
     workspace = api.Workspace.open(store=store, profile=profile)
     planned = api.plan(spec, options.parameters(params), select=select, fresh=fresh, workspace=workspace)
     if output is not None:
-        output.write_text(json.dumps(planned.to_json(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        options.write_plan(output, planned.to_json())
     return _print_plan(planned, as_json, workspace, form)
 
 
@@ -221,6 +221,25 @@ def show(run: str, store: Path | None, as_json: bool) -> Exit:
         _print_json({"schema_version": 1, **found})
     else:
         history_view.show_run(found)
+    return Exit.DONE
+
+
+@e2i.command()
+@click.argument("run")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: report.html in the run's folder.")
+@_store
+@_json
+@guarded
+def report(run: str, output: Path | None, store: Path | None, as_json: bool) -> Exit:
+    """Writes the HTML report of a run and prints its path."""
+    from e2i import api
+    from e2i.cli import report_command
+
+    path = report_command.write(api.Workspace.open(store=store).store, run, output)
+    if as_json:
+        _print_json({"schema_version": 1, "path": str(path)})
+    else:
+        click.echo(path)
     return Exit.DONE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,14 @@ def parameters(given: Iterable[str]) -> dict[str, Any]:
             raise BadInput(f"-p {name}: {problems[0].message}", code="bad-option", hint=problems[0].hint)
         values[name] = found
     return values
+
+
+def write_plan(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes what ``plan_document`` reads. Raises BadInput when the file cannot be written."""
+    try:
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot write the plan {path}: {error.strerror}", code="bad-option") from error
 
 
 def plan_document(path: Path) -> dict[str, Any]:

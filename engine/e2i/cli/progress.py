@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from e2i.cli import streams
 from e2i.cli.problems_view import safe
 from e2i.execution.events import Event
 
@@ -48,11 +49,11 @@ class JsonLines:
         try:
             print(json.dumps(event.to_json(), ensure_ascii=False), flush=True)
         except BrokenPipeError:
-            sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - stays open for the rest of the run
+            streams.mute(sys.stdout)
 
 
 class Lines:
-    """Plain lines on standard error, for logs and pipes."""
+    """Plain lines on standard error, for logs and pipes. A closed output does not stop the run."""
 
     def __enter__(self) -> Self:
         return self
@@ -61,8 +62,11 @@ class Lines:
 
     def tell(self, event: Event) -> None:
         if event.name != "step.progress":
-            for line in describe(event):
-                click.echo(line, err=True)
+            try:
+                for line in describe(event):
+                    click.echo(line, err=True)
+            except BrokenPipeError:
+                streams.mute(sys.stderr)
 
 
 class Screen:

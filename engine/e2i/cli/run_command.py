@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from e2i import api, settings
-from e2i.cli import summary_view
+from e2i.cli import streams, summary_view
 from e2i.cli.progress import JsonLines, Lines, Reporter, Screen
 from e2i.errors import BadInput, Exit
 from e2i.execution.engine import Engine
@@ -51,7 +51,10 @@ def run(
             workspace=workspace,
         )
     if not as_json:
-        summary_view.show(record)
+        try:
+            summary_view.show(record)
+        except BrokenPipeError:
+            streams.mute(sys.stdout)
     match record.status:
         case "succeeded":
             return Exit.DONE

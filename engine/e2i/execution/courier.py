@@ -33,7 +33,7 @@ class CourierProcess:
         log = store / "courier.log"
         with log.open("ab") as errors:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "e2i.execution.courier"],
+                [sys.executable, "-P", "-m", "e2i.execution.courier"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 from e2i.catalog.action import Effect
 from e2i.catalog.context import RunInfo
 from e2i.catalog.telemetry import Entry
+from e2i.errors import Refused
 from e2i.execution import secrets
 from e2i.execution.events import Event, Listener
 from e2i.execution.executor import Ended, Executor, Failure, Measured, Progressed, StepCall
@@ -94,6 +96,8 @@ class Engine:
         """Steps that are ready and decided, in order, until a worker is free."""
         self._retries: dict[str, float] = {}
         """When a step's next attempt may start."""
+        self._secrets = secrets.values(request.settings.secrets, request.environ)
+        """What no output, message or measurement may hold."""
         self._stopping = 0
         self._started_ms = now_ms()
         self._telemetry = Telemetry(request.run, self._started_ms, request.settings.sinks, journal, start_courier)
@@ -153,8 +157,12 @@ class Engine:
         if missing := self._missing_inputs(step, node):
             return self._close(step, Status.SKIPPED, None, note=f"{', '.join(missing)} gave no result")
         try:
-            if self._request.planner.expanded.resolve(node.step.when, node, self._outputs) is False:
+            condition = self._request.planner.expanded.resolve(node.step.when, node, self._outputs)
+            if condition is False:
                 return self._close(step, Status.SKIPPED, None, note=f"when: {node.step.when}")
+            if condition is not True:
+                failure = Failure("bad-condition", f'"when" must be true or false, not {condition!r}', "compare it")
+                return self._close(step, Status.FAILED, None, failure)
             decision = self._request.planner.decide(node, self._outputs)
         except ExpressionError as error:
             failure = Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint)
@@ -167,18 +175,26 @@ class Engine:
             self._outputs[step] = decision.outputs
             telemetry = self._journal.telemetry(decision.fingerprint)
             return self._close(step, Status.REUSED, decision, telemetry=telemetry)
+        try:
+            self._revealed(decision)
+        except Refused as error:
+            return self._close(step, Status.FAILED, decision, Failure(error.code, error.message, error.hint))
         self._attempting[step] = _Attempting(decision)
         self._waiting.append(step)
         return None
 
+    def _revealed(self, decision: Decision) -> dict[str, Any]:
+        """The parameters to call the action with, secrets included. Raises Refused."""
+        request = self._request
+        found: dict[str, Any] = secrets.reveal(plain(decision.params), request.settings.secrets, request.environ)
+        return found
+
     def _is_reusable(self, planned: PlanStep, node: StepNode, decision: Decision) -> bool:
-        if decision.verdict is not Verdict.REUSE:
-            return False
+        if decision.verdict is not Verdict.REUSE or planned.verdict is Verdict.RUN:
+            return False  # what the plan says is carried out, also when a step of this run has just done the same work
         planner = self._request.planner
         if planner.action(node).effect is not Effect.SERVICE:
             return True
-        if planned.verdict in (Verdict.RUN, Verdict.ALWAYS):
-            return False
         # A service is not needed if every step that uses it would be reused, given the service's last outputs.
         outputs = {**self._outputs, node.id: decision.outputs or {}}
         users = [
@@ -234,7 +250,7 @@ class Engine:
         self._executor.submit(
             StepCall(
                 uses=node.step.uses,
-                params=secrets.reveal(plain(attempting.decision.params), settings.secrets, self._request.environ),
+                params=self._revealed(attempting.decision),
                 info=RunInfo(
                     run=self._request.run,
                     pipeline=self._request.plan.name,
@@ -269,11 +285,12 @@ class Engine:
         for message in messages:
             match message:
                 case Measured(step, kind, body):
+                    body = secrets.mask(body, self._secrets)
                     body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
                     self._attempting[step].telemetry.append((kind, body))
                     measured.extend(self._telemetry.entries(kind, body))
                 case Progressed(step, done, total, note):
-                    self._tell("step.progress", step, done=done, total=total, note=note)
+                    self._tell("step.progress", step, done=done, total=total, note=secrets.mask(note, self._secrets))
                 case Ended():
                     self._journal.record(measured)
                     measured = []
@@ -284,6 +301,7 @@ class Engine:
     def _end(self, ended: Ended) -> None:
         """An attempt is over: the step is done, or is tried again."""
         step, attempting = ended.step, self._attempting[ended.step]
+        failure = secrets.mask(ended.failure, self._secrets)
         node = self._request.planner.expanded.nodes[step]
         now = self._now_ms()
         attempting.attempts.append(
@@ -291,15 +309,15 @@ class Engine:
                 "started_ms": now - round(ended.seconds * 1000),
                 "ended_ms": now,
                 "seconds": ended.seconds,
-                "error": ended.failure.to_json() if ended.failure else None,
+                "error": failure.to_json() if failure else None,
             }
         )
-        if ended.failure is None:
-            self._outputs[step] = ended.outputs
+        if failure is None:
+            self._outputs[step] = secrets.mask(ended.outputs, self._secrets)
             return self._close(step, Status.SUCCEEDED, attempting.decision, seconds=ended.seconds)
         options = node.options.retry
         idempotent = self._request.planner.action(node).idempotent
-        again = ended.failure.unavailable or (ended.failure.lost and idempotent)
+        again = failure.unavailable or (failure.lost and idempotent)
         if again and attempting.attempt < options.attempts and not self._stopping:
             wait = retry.pause(
                 attempting.attempt,
@@ -308,17 +326,18 @@ class Engine:
                 backoff=options.backoff,
             ) * (1 - JITTER * self._chance.random())
             attempting.attempt += 1
+            attempting.telemetry.clear()
             self._retries[step] = self._clock() + wait
             self._tell(
-                "step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=ended.failure.to_json()
+                "step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=failure.to_json()
             )
             return None
         status = Status.FAILED
-        if ended.failure.code == "cancelled":
+        if failure.code == "cancelled":
             status = Status.CANCELLED
-        elif ended.failure.unavailable and node.options.on_unavailable != "fail":
+        elif failure.unavailable and node.options.on_unavailable != "fail":
             status = Status.SKIPPED if node.options.on_unavailable == "skip" else Status.DEFERRED
-        return self._close(step, status, attempting.decision, ended.failure, seconds=ended.seconds)
+        return self._close(step, status, attempting.decision, failure, seconds=ended.seconds)
 
     # Ends
 
@@ -408,6 +427,7 @@ class Engine:
         entries = self._telemetry.entries("run.finished", {"status": status, "ended_ms": ended})
         self._journal.finish_run(self._request.run, status, outputs, ended, self._telemetry.due(entries))
         self._executor.close()
+        shutil.rmtree(self._request.store / "tmp" / self._request.run, ignore_errors=True)
         tallies = self._telemetry.finish()
         for tool, tally in sorted(tallies.items()):
             if tally.left or tally.set_aside:

@@ -135,7 +135,7 @@ class Pool:
         ours, theirs = socket.socketpair()
         with Path(self._arguments["store"], "workers.log").open("ab") as log:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "e2i.execution.worker", str(theirs.fileno()), *map(str, self._inherited)],
+                [sys.executable, "-P", "-m", "e2i.execution.worker", str(theirs.fileno()), *map(str, self._inherited)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -201,6 +201,8 @@ class Pool:
         return [Ended(process.call.info.step, time.monotonic() - process.started, failure=_failure(process, code))]
 
     def _end(self, process: _Process, why: str) -> None:
+        if process.ending is not None:  # asking again must not put off its end
+            return
         process.ending = why
         process.kill_at = time.monotonic() + GRACE
         _signal(process, signal.SIGTERM)

@@ -1,13 +1,21 @@
-"""Secrets stay names until the step that uses them runs. In: parameters with placeholders. Out: parameters with values."""
+"""Secrets stay names until the step that uses them runs, and leave it as ``***``.
+
+In: parameters with placeholders; what steps say. Out: parameters with values; the same without them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from e2i.errors import Refused
+from e2i.execution.executor import Failure
 
 PLACEHOLDER = "$secret"
+MASK = "***"
+SHORTEST = 8
+"""Characters that a secret must have to be looked for inside other text: digests must not be hit by chance."""
 
 
 def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> Any:
@@ -21,6 +29,29 @@ def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) 
         return {key: reveal(item, declared, environ) for key, item in value.items()}
     if isinstance(value, list):
         return [reveal(item, declared, environ) for item in value]
+    return value
+
+
+def values(declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The texts of all declared secrets that are set, longest first."""
+    found = {environ[variable] for variable in declared.values() if environ.get(variable)}
+    return tuple(sorted(found, key=lambda text: (-len(text), text)))
+
+
+def mask(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Plain data or a failure without secrets in its texts. Keys of mappings stay as they are."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = MASK if value == secret else value.replace(secret, MASK) if len(secret) >= SHORTEST else value
+            return value
+        case dict():
+            return {key: mask(item, secrets) for key, item in value.items()}
+        case list():
+            return [mask(item, secrets) for item in value]
+        case Failure(message=message, hint=hint, details=details):
+            shown = {"message": mask(message, secrets), "hint": mask(hint, secrets), "details": mask(details, secrets)}
+            return replace(value, **shown)
     return value
 
 

@@ -84,9 +84,9 @@ def carry_out(worker: Worker, call: dict[str, Any], emit: Any) -> dict[str, Any]
     info = RunInfo(**call["info"])
     folder = worker.store.root / "runs" / info.run / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    scratch = worker.store.root / "tmp"
-    scratch.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="step-", dir=scratch))
+    scratches = worker.store.root / "tmp" / info.run
+    scratches.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="step-", dir=scratches))
     with _output_to(folder / f"{info.step.replace('/', '_')}.log"):
         began = time.monotonic()
         try:
@@ -126,7 +126,8 @@ def _act(uses: str, raw: dict[str, Any], context: WorkerContext) -> dict[str, An
     if inspect.iscoroutine(result):
         result = asyncio.run(result)
     assert isinstance(result, found[1].outputs), f"{uses} must return {found[1].outputs.__name__}"
-    return result.model_dump(mode="json")
+    outputs: dict[str, Any] = json.loads(result.model_dump_json())  # NaN, which JSON does not have, becomes null
+    return outputs
 
 
 def _failure(error: Exception, uses: str) -> Failure:

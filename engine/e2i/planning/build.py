@@ -72,7 +72,8 @@ class Planner:
         for name in graph.order(graph_):
             node = self.expanded.nodes[name]
             above = self.expanded.upstream(node)
-            decision = self._skipped(node, [steps[other] for other in above]) or self.decide(node, outputs)
+            needed = [steps[other] for other in above]
+            decision = self._skipped(node, needed) or self._conditional(node, needed, self.decide(node, outputs))
             if decision.outputs is not None:
                 outputs[name] = decision.outputs
             steps[name] = PlanStep(
@@ -84,7 +85,7 @@ class Planner:
                 reason=decision.reason,
                 fingerprint=decision.fingerprint,
                 components=decision.components,
-                bound=_bound(node),
+                bound=self._bound(node),
             )
         _start_needed_services(steps, self.expanded)
         params = {name: plain(value) for name, value in self.expanded.params.items()}
@@ -149,6 +150,27 @@ class Planner:
         return Decision(Verdict.SKIP, reason, parts)
 
 
+    def _conditional(self, node: StepNode, above: list[PlanStep], decision: Decision) -> Decision:
+        """The same decision, or a deferred one when what a step above gives decides whether this one is left out."""
+        detail = ""
+        if not is_settled(self.expanded.resolve(node.step.when, node, {})):
+            detail = f"when: {node.step.when}"
+        elif unsure := [s.id for s in above if s.reason.code is Why.WHEN_UNKNOWN and s.group in _read_by(node)]:
+            detail = f"{', '.join(unsure)} may be skipped"
+        if not detail:
+            return decision
+        return replace(decision, verdict=Verdict.DEFERRED, reason=Reason(Why.WHEN_UNKNOWN, detail), outputs=None)
+
+    def _bound(self, node: StepNode) -> dict[str, Any]:
+        """What decides how a step is carried out, beyond what can change its result."""
+        return {
+            "when": node.step.when,
+            "selected": self.selected is None or node.id in self.selected,
+            "fresh": self.fresh,
+            **node.options.model_dump(mode="json", include=_OPTIONS),
+        }
+
+
 def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> None:
     """A service is started only when a step that uses it is carried out, whether or not its own inputs changed."""
     working = (Verdict.RUN, Verdict.ALWAYS, Verdict.DEFERRED)
@@ -162,13 +184,6 @@ def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> No
             steps[name] = replace(step, verdict=Verdict.RUN, reason=reason)
         else:
             steps[name] = replace(step, reason=Reason(Why.NOT_NEEDED, "no step that uses it is carried out"))
-
-
-def _bound(node: StepNode) -> dict[str, Any]:
-    return {
-        "when": node.step.when,
-        **node.options.model_dump(mode="json", include=set(type(node.options).model_fields) & _OPTIONS),
-    }
 
 
 _OPTIONS = {"retry", "timeout", "on_error", "on_unavailable", "cache", "resources"}

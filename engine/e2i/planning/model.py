@@ -23,7 +23,7 @@ class Verdict(StrEnum):
     RUN = "run"
     REUSE = "reuse"
     DEFERRED = "deferred"
-    """Cannot be known until a step above has run; becomes run or reuse."""
+    """Cannot be known until a step above has run; becomes run, reuse or skip."""
     ALWAYS = "always"
     SKIP = "skip"
 
@@ -47,6 +47,7 @@ class Why(StrEnum):
     NEEDED = "service-needed"
     NOT_NEEDED = "service-not-needed"
     WHEN_FALSE = "when-false"
+    WHEN_UNKNOWN = "when-unknown"
     UPSTREAM_SKIPPED = "upstream-skipped"
     NOT_SELECTED = "not-selected"
 

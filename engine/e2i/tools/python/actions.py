@@ -6,6 +6,7 @@ import json
 import runpy
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,7 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
     if not path.is_file():
         raise StepError(f"there is no file {params.file!r} in the workspace", code="no-such-file")
     arguments = {name: _given(value, ctx) for name, value in params.arguments.items()}
+    _import_from(ctx.workspace_file("."))
     try:
         function = runpy.run_path(str(path)).get(params.function)
         if not callable(function):
@@ -28,7 +30,7 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
         result = function(**arguments)
     except StepError:
         raise
-    except Exception as error:  # the boundary to the user's own code
+    except (Exception, SystemExit) as error:  # the boundary to the user's own code
         trace = "".join(traceback.format_exception(type(error), error, _from(error.__traceback__, str(path))))
         print(trace, file=sys.stderr)
         raise StepError(
@@ -37,6 +39,12 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
             details={"traceback": trace[-8_000:]},
         ) from error
     return _returned(result, params, ctx)
+
+
+def _import_from(workspace: Path) -> None:
+    """Lets the user's file import its neighbours, after everything that is installed."""
+    if str(workspace) not in sys.path:
+        sys.path.append(str(workspace))
 
 
 def _given(value: Any, ctx: StepContext) -> Any:

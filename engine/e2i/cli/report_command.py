@@ -1,0 +1,37 @@
+"""A run of the journal goes in; the HTML page about it is written, whole or not at all, and its path comes out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from e2i import report
+from e2i.cli import history_view
+from e2i.errors import BadInput
+from e2i.execution.store import ArtifactStore
+
+PAGE = "report.html"
+
+
+def write(store: Path, run: str, output: Path | None) -> Path:
+    """Writes the page to ``output``, or else into the run's folder. Raises BadInput for an unknown run or a bad path."""
+    found = history_view.run(store, run)
+    target = (output or store / "runs" / found["run"] / PAGE).absolute()
+    artifacts = ArtifactStore(store)
+    page = report.build(found, lambda artifact: artifacts.path(artifact.digest), target.parent)
+    try:
+        if output is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=".report-", delete=False) as file:
+            staged = Path(file.name)
+            file.write(page)
+        staged.chmod(0o644)
+        os.replace(staged, target)
+    except OSError as error:
+        raise BadInput(
+            f"the report cannot be written to {target}: {error.strerror or error}",
+            code="not-writable",
+            hint="give another file by -o FILE",
+        ) from error
+    return target

@@ -1,0 +1,72 @@
+"""Fixtures of the end-to-end tests: each shipped spec is run once, small, by its console script; all tests look at that.
+
+The flights run in a sandbox of their own. The three specs about HCPs share one store, as they would on a user's machine,
+and the first of them runs without any network. No test may change what another one looks at: a test that runs
+something more compares with the runs below by their ids.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from e2e.offline import NOT_ALLOWED
+from e2e.sandbox import HERE, Run, Sandbox
+
+FLIGHTS = ("specs/flight_delays.yaml", "-p", "rows=6000", "-p", "trials=4")
+CONVERSION = ("specs/hcp_conversion.yaml", "-p", "rows=4000", "-p", "trials=4")
+COMPARISON = ("specs/model_comparison.yaml", "-p", "rows=4000")
+VOLUME = ("specs/prescription_volume.yaml", "-p", "rows=4000", "-p", "trials=4")
+OFFLINE = (sys.executable, str(HERE / "offline.py"))
+
+
+@pytest.fixture(scope="session")
+def flights_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    return Sandbox.make(tmp_path_factory.mktemp("flights"))
+
+
+@pytest.fixture(scope="session")
+def hcp_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    return Sandbox.make(tmp_path_factory.mktemp("hcp"))
+
+
+@pytest.fixture(scope="session")
+def flights(flights_sandbox: Sandbox) -> Run:
+    """``flight_delays``, the first run in its store."""
+    return flights_sandbox.run(*FLIGHTS)
+
+
+@pytest.fixture(scope="session")
+def flights_again(flights: Run) -> Run:
+    """The same command once more."""
+    return flights.sandbox.run(*FLIGHTS)
+
+
+@pytest.fixture(scope="session")
+def no_network(hcp_sandbox: Sandbox) -> bool:
+    """Whether a process can be given a network with nothing but the loopback device here."""
+    return hcp_sandbox.command("e2i", "--version", launcher=OFFLINE).returncode != NOT_ALLOWED
+
+
+@pytest.fixture(scope="session")
+def conversion(hcp_sandbox: Sandbox, no_network: bool) -> Run:
+    """``hcp_conversion``, the first run in its store; without a network where that can be had."""
+    return hcp_sandbox.run(*CONVERSION, launcher=OFFLINE if no_network else ())
+
+
+@pytest.fixture(scope="session")
+def comparison(conversion: Run) -> Run:
+    return conversion.sandbox.run(*COMPARISON)
+
+
+@pytest.fixture(scope="session")
+def volume(conversion: Run) -> Run:
+    return conversion.sandbox.run(*VOLUME)
+
+
+@pytest.fixture(params=["flights", "conversion"])
+def route(request: pytest.FixtureRequest) -> Run:
+    """Each of the runs that take the whole route, from data to a service."""
+    run: Run = request.getfixturevalue(request.param)
+    return run
