@@ -1,10 +1,11 @@
-"""``e2i-run specs/hcp_conversion.yaml`` beside the same work by hand, cold, whole processes, in turn; prints the ratios.
+"""``e2i-run specs/hcp_conversion.yaml`` beside the same work by hand, cold, whole processes, in turn; prints the
+ratios.
 
     python benchmarks/flagship.py [--pairs 3] [--rows 50000] [--trials 20] [--by-hand SCRIPT]
 
-Both sides start with nothing but byte-compiled libraries: a new store, a new folder. CPU seconds are those of all processes
-of a side, as the operating system counts them for finished children. ``--by-hand`` names another script that takes
-``--rows --trials --workdir``.
+Both sides start with nothing but byte-compiled libraries: a new store, a new folder. CPU seconds are those of all
+processes of a side, as the operating system counts them for finished children. ``--by-hand`` names another script
+that takes ``--rows --trials --workdir``.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python benchmarks/handwritten.py --rows 50000 --trials 20 --workdir out
 
-What a good engineer would write without e2i, and the thing to beat: telemetry off, explicit model requirements, an ephemeral
-Great Expectations context, threads that sleep while they wait. It uses e2i's generator for the table and nothing else of
-e2i. Prints one JSON object: wall seconds of each phase and the scores. ``--workdir`` is emptied first.
+What a good engineer would write without e2i, and the thing to beat: telemetry off, explicit model requirements, an
+ephemeral Great Expectations context, threads that sleep while they wait. It uses e2i's generator for the table and
+nothing else of e2i. Prints one JSON object: wall seconds of each phase and the scores. ``--workdir`` is emptied
+first.
 """
 
 from __future__ import annotations

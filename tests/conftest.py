@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from context import LocalContext
+from project import Project, until
 from e2i.execution.environment import QUIET
 
 os.environ.update(QUIET)
@@ -19,3 +20,11 @@ def ctx(tmp_path: Path) -> Iterator[LocalContext]:
     context = LocalContext(tmp_path)
     yield context
     context.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project of which no process may be left when the test is over."""
+    made = Project(tmp_path / "project")
+    yield made
+    assert until(lambda: not made.processes()), f"still running: {made.processes()}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
     from e2i.execution.record import RunRecord
-    from e2i.planning.build import History
+    from e2i.planning.build import History, Planner
     from e2i.planning.model import Plan
     from e2i.spec.expand import Expanded
 
@@ -229,7 +229,9 @@ def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) ->
     return expanded
 
 
-def _planner(expanded: Expanded, history: History, workspace: Workspace, select: Collection[str], fresh: bool) -> Planner:
+def _planner(
+    expanded: Expanded, history: History, workspace: Workspace, select: Collection[str], fresh: bool
+) -> Planner:
     from e2i.execution import surroundings
     from e2i.planning import graph
     from e2i.planning.build import Planner

@@ -20,9 +20,13 @@ def predict(folder: Path, frame: pd.DataFrame, *, margin: bool = False) -> np.nd
     """The probability of the second class for each row, or its log-odds."""
     manifest = read_manifest(folder)
     booster = xgboost.Booster(model_file=folder / manifest["file"])
-    columns = [_numbers(frame[feature["name"]], feature) for feature in manifest["features"]]
-    rows = xgboost.DMatrix(np.column_stack(columns), missing=np.nan)
+    rows = xgboost.DMatrix(encode(manifest, frame), missing=np.nan)
     return np.asarray(booster.predict(rows, output_margin=margin), dtype=np.float64)
+
+
+def encode(manifest: dict[str, Any], frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Numbers as they are, categories by their place in the manifest, NaN where missing or unknown; shape (n, p)."""
+    return np.column_stack([_numbers(frame[feature["name"]], feature) for feature in manifest["features"]])
 
 
 def _numbers(column: pd.Series[Any], feature: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -44,7 +44,9 @@ class Effect(StrEnum):
     PURE = "pure"
     """Nothing: equal inputs give equal outputs, so a finished result is reused."""
     EXTERNAL = "external"
-    """Writes to a tool (a registry, a store) under an idempotency key; its result is reused while its inputs are equal."""
+    """Writes to a tool (a registry, a store) under an idempotency key; its result is reused while its inputs are
+    equal.
+    """
     SERVICE = "service"
     """Starts a process that lives while later steps of the run need it; started only when one of them runs."""
 
@@ -53,9 +55,9 @@ class Effect(StrEnum):
 class Action:
     """One thing a tool can do, named ``tool.name`` in ``uses:``.
 
-    The function that does it is ``e2i.tools.<tool>.actions.<name>(params, ctx) -> outputs``; it is imported only to run.
-    ``version`` is raised when the meaning of the result changes. ``libraries`` are the distributions whose versions
-    can change the result.
+    The function that does it is ``e2i.tools.<tool>.actions.<name>(params, ctx) -> outputs``; it is imported only to
+    run. ``version`` is raised when the meaning of the result changes. ``libraries`` are the distributions whose
+    versions can change the result.
     """
 
     name: str

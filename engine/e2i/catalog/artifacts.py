@@ -55,7 +55,9 @@ class Model(Stored):
 
 
 class Report(Stored):
-    """A file or a folder made to be looked at; ``entry`` is the file to open, relative to the folder ("" for one file)."""
+    """A file or a folder made to be looked at; ``entry`` is the file to open, relative to the folder ("" for one
+    file).
+    """
 
     type: Literal["report"] = "report"
     media_type: str

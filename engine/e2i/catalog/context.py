@@ -34,7 +34,9 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChildRun:
-    """A run below the step's run in the tracker, such as one trial of a study. Times are milliseconds since the epoch."""
+    """A run below the step's run in the tracker, such as one trial of a study. Times are milliseconds since the
+    epoch.
+    """
 
     name: str
     status: Literal["finished", "failed"]
@@ -45,7 +47,9 @@ class ChildRun:
 
 
 class Connector(Protocol):
-    """A tool's client behind one interface: its settings, the guard every call goes through, and its folder in the store."""
+    """A tool's client behind one interface: its settings, the guard every call goes through, and its folder in the
+    store.
+    """
 
     tool: ClassVar[str]
 

@@ -1,6 +1,7 @@
 """What is measured while a run goes on, on its way to a tracker.
 
-In: facts from steps and from the engine. Out: ``Entry``, the JSON-able row of the outbox, and ``Sink``, which takes them.
+In: facts from steps and from the engine. Out: ``Entry``, the JSON-able row of the outbox, and ``Sink``, which takes
+them.
 
 Kinds and their bodies (times are milliseconds since the epoch):
 
@@ -33,7 +34,9 @@ KINDS = ("run.started", "param", "metric", "child", "attachment", "step.finished
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to deliver to one sink. ``key`` is its idempotency key: delivering it twice must equal delivering it once."""
+    """One thing to deliver to one sink. ``key`` is its idempotency key: delivering it twice must equal delivering it
+    once.
+    """
 
     key: str
     sink: str

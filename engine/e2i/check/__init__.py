@@ -1,4 +1,6 @@
-"""Whether a spec fits the catalog. In: an expanded spec. Out: every problem of its wiring; nothing is run or imported."""
+"""Whether a spec fits the catalog. In: an expanded spec. Out: every problem of its wiring; nothing is run or
+imported.
+"""
 
 from __future__ import annotations
 

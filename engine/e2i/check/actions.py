@@ -1,4 +1,5 @@
-"""Whether each step fits its action. In: an expanded spec. Out: unknown actions, and parameters that the action does not take.
+"""Whether each step fits its action. In: an expanded spec. Out: unknown actions, and parameters that the action does
+not take.
 
 A value that is known is checked by the action's own pydantic model; of a reference, the kind is known and is checked.
 """
@@ -101,7 +102,9 @@ def _check_with(expanded: Expanded, node: StepNode, action: Action) -> Iterator[
 
 
 def _stand_in(expanded: Expanded, node: StepNode, value: Any, path: Path, waiting: dict[Path, Pending | Secret]) -> Any:
-    """The value with an empty artifact of the right type where a reference to one stands, and None for other unknowns."""
+    """The value with an empty artifact of the right type where a reference to one stands, and None for other
+    unknowns.
+    """
     if isinstance(value, dict):
         return {key: _stand_in(expanded, node, item, (*path, key), waiting) for key, item in value.items()}
     if isinstance(value, list):

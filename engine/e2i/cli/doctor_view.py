@@ -64,6 +64,6 @@ def _depths(workspace: Workspace) -> dict[str, int]:
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         rows = database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink")
-        return {sink: count for sink, count in rows}
+        return dict(rows)
     finally:
         database.close()

@@ -1,4 +1,6 @@
-"""The commands ``e2i`` and ``e2i-run``: arguments go in; one call of the API, its printed result and an exit code come out."""
+"""The commands ``e2i`` and ``e2i-run``: arguments go in; one call of the API, its printed result and an exit code
+come out.
+"""
 
 from __future__ import annotations
 
@@ -226,7 +228,9 @@ def show(run: str, store: Path | None, as_json: bool) -> Exit:
 
 @e2i.command()
 @click.argument("run")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: report.html in the run's folder.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: report.html in the run's folder."
+)
 @_store
 @_json
 @guarded

@@ -1,4 +1,6 @@
-"""A plan goes in; what a person wants to know of it comes out: a legend, a block a step, a total, what it was compared with."""
+"""A plan goes in; what a person wants to know of it comes out: a legend, a block a step, a total, what it was
+compared with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Events of a run go in; what is going on comes out: a live table on a terminal, plain lines elsewhere, or JSON lines."""
+"""Events of a run go in; what is going on comes out: a live table on a terminal, plain lines elsewhere, or JSON
+lines.
+"""
 
 from __future__ import annotations
 
@@ -74,12 +76,13 @@ class Screen:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._table)
         self._running: dict[str, _Running] = {}
         self._steps = 0
         self._done = 0
         self._began = time.monotonic()
         self._stopping = False
+        # Last, because it draws the table at once.
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._table)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -145,7 +148,8 @@ def describe(event: Event) -> Iterator[str]:
             sign, colour = SIGNS[facts["status"]]
             took = f"  {facts['seconds']:.1f} s" if facts["attempts"] else ""
             note = f"  {click.style(safe(facts['note']), dim=True)}" if facts["note"] else ""
-            yield f"  {click.style(sign, fg=colour)} {event.step}  {click.style(facts['status'], fg=colour)}{took}{note}"
+            status = click.style(facts["status"], fg=colour)
+            yield f"  {click.style(sign, fg=colour)} {event.step}  {status}{took}{note}"
             yield from _error(facts["error"])
         case "step.retried":
             error = facts["error"]["message"]

@@ -23,7 +23,9 @@ def write(store: Path, run: str, output: Path | None) -> Path:
     try:
         if output is None:
             target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=".report-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=target.parent, prefix=".report-", delete=False
+        ) as file:
             staged = Path(file.name)
             file.write(page)
         staged.chmod(0o644)

@@ -1,4 +1,6 @@
-"""A spec and options go in; the run's progress and its summary come out: for people on a terminal, for programs as JSON lines."""
+"""A spec and options go in; the run's progress and its summary come out: for people on a terminal, for programs as
+JSON lines.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The process that delivers telemetry in the background: the outbox goes in, trackers have it.
 
-Run as ``python -m e2i.execution.courier``; reads one line of JSON from standard input to start. When standard input ends (the run
-is over, or the engine is gone) it delivers for at most the flush time more, prints its tallies as JSON and ends.
+Run as ``python -m e2i.execution.courier``; reads one line of JSON from standard input to start. When standard input
+ends (the run is over, or the engine is gone) it delivers for at most the flush time more, prints its tallies as JSON
+and ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Carries a plan out: steps that are ready go to the executor, what they say becomes durable, then known.
 
-In: a planner, an executor, a journal. Out: a ``RunRecord``; events on the way. One thread, one loop; nothing here knows what a
-step does.
+In: a planner, an executor, a journal. Out: a ``RunRecord``; events on the way. One thread, one loop; nothing here
+knows what a step does.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Engine:
         try:
             condition = self._request.planner.expanded.resolve(node.step.when, node, self._outputs)
             if condition is False:
-                return self._close(step, Status.SKIPPED, None, note=f"when: {node.step.when}")
+                return self._close(step, Status.SKIPPED, None, note=f"when: {node.condition}")
             if condition is not True:
                 failure = Failure("bad-condition", f'"when" must be true or false, not {condition!r}', "compare it")
                 return self._close(step, Status.FAILED, None, failure)
@@ -328,9 +328,7 @@ class Engine:
             attempting.attempt += 1
             attempting.telemetry.clear()
             self._retries[step] = self._clock() + wait
-            self._tell(
-                "step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=failure.to_json()
-            )
+            self._tell("step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=failure.to_json())
             return None
         status = Status.FAILED
         if failure.code == "cancelled":

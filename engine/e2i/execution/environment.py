@@ -30,10 +30,12 @@ QUIET: dict[str, str] = {
 }
 
 INHERITED = (
-    "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "SSL_CERT_FILE", "TMPDIR", "TZ",
-    "USER", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "COVERAGE_PROCESS_START",
+    "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "SSL_CERT_FILE", "TMPDIR",
+    "TZ", "USER", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "COVERAGE_PROCESS_START",
 )  # fmt: skip
-"""What a worker may inherit. Everything else of the engine's environment, secrets first of all, stays with the engine."""
+"""What a worker may inherit. Everything else of the engine's environment, secrets first of all, stays with the
+engine.
+"""
 
 
 def for_worker(environ: Mapping[str, str], *, threads: int, store: Path) -> dict[str, str]:

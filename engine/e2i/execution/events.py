@@ -13,8 +13,8 @@ SCHEMA_VERSION = 1
 class Event:
     """One thing that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
 
-    ``run.started`` steps · ``step.started`` attempt · ``step.progress`` done, total, note · ``step.retried`` attempt, wait,
-    error · ``step.finished`` status, seconds, attempts, error · ``tool.degraded`` tool, waiting, problem ·
+    ``run.started`` steps · ``step.started`` attempt · ``step.progress`` done, total, note · ``step.retried`` attempt,
+    wait, error · ``step.finished`` status, seconds, attempts, error · ``tool.degraded`` tool, waiting, problem ·
     ``run.stopping`` running · ``run.finished`` status, steps, outputs.
     """
 

@@ -1,8 +1,8 @@
 """A command goes in and is run in a group of its own; when the engine's lifeline ends, nothing of it is left.
 
-Run as a file by ``python -I -S guardian.py LIFELINE COMMAND…`` with the standard library only. LIFELINE is the number of an
-inherited pipe end, or empty for a service that is to stay. It adopts every descendant of the command (Linux: as a
-subreaper), so that a server's workers do not survive their supervisor.
+Run as a file by ``python -I -S guardian.py LIFELINE COMMAND…`` with the standard library only. LIFELINE is the number
+of an inherited pipe end, or empty for a service that is to stay. It adopts every descendant of the command (Linux: as
+a subreaper), so that a server's workers do not survive their supervisor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ GRACE = 5.0
 
 
 def main(lifeline: str, command: list[str]) -> int:
-    """Runs the command until it ends, the lifeline ends, or SIGTERM or SIGINT comes; then ends all of its descendants."""
+    """Runs the command until it ends, the lifeline ends, or SIGTERM or SIGINT comes; then ends all of its
+    descendants.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     woken, wake = os.pipe()
@@ -64,11 +66,11 @@ def end(child: subprocess.Popen[bytes]) -> None:
 def descendants(root: int) -> list[int]:
     """The living processes below ``root``, from /proc; a zombie is not living."""
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208 - the guardian starts fast: pathlib alone would double that
         if not name.isdigit():
             continue
         try:
-            with open(f"/proc/{name}/stat", "rb") as file:
+            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - as above
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue

@@ -1,6 +1,7 @@
 """What has happened, durably: runs, their steps and the results that may be reused, in one SQLite file of the store.
 
-In: transitions, each committed before it is acted on. Out: history for plans, records for people, telemetry for the outbox.
+In: transitions, each committed before it is acted on. Out: history for plans, records for people, telemetry for the
+outbox.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ FILE = "state.db"
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT PRIMARY KEY, pipeline TEXT NOT NULL, status TEXT NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER,
-    file TEXT NOT NULL, spec TEXT NOT NULL, profile TEXT NOT NULL, params TEXT NOT NULL, plan TEXT NOT NULL, outputs TEXT
+    file TEXT NOT NULL, spec TEXT NOT NULL, profile TEXT NOT NULL, params TEXT NOT NULL, plan TEXT NOT NULL, outputs
+    TEXT
 );
 CREATE INDEX IF NOT EXISTS runs_by_time ON runs (started_ms);
 CREATE TABLE IF NOT EXISTS steps (
-    run TEXT NOT NULL, step TEXT NOT NULL, uses TEXT NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    started_ms INTEGER, ended_ms INTEGER, fingerprint TEXT, outputs TEXT, error TEXT,
-    PRIMARY KEY (run, step)
+    run TEXT NOT NULL, step TEXT NOT NULL, uses TEXT NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT
+    0, started_ms INTEGER, ended_ms INTEGER, fingerprint TEXT, outputs TEXT, error TEXT, PRIMARY KEY (run, step)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS results (
     fingerprint TEXT PRIMARY KEY, static_key TEXT NOT NULL, uses TEXT NOT NULL, components TEXT NOT NULL,

@@ -21,7 +21,8 @@ SHORTEST = 8
 def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> Any:
     """The value with every placeholder replaced by what its environment variable holds.
 
-    ``declared`` maps the names that specs may use to variables. Raises Refused for any other name, and for an unset one.
+    ``declared`` maps the names that specs may use to variables. Raises Refused for any other name, and for an unset
+    one.
     """
     if isinstance(value, dict):
         if value.keys() == {PLACEHOLDER}:

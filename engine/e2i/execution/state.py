@@ -27,7 +27,9 @@ GOOD = (Status.SUCCEEDED, Status.REUSED)
 
 
 class RunState:
-    """The steps of a run. A step is ready when all that it waits for is over; what that means for it is for the caller."""
+    """The steps of a run. A step is ready when all that it waits for is over; what that means for it is for the
+    caller.
+    """
 
     def __init__(self, needs: Mapping[str, tuple[str, ...]]) -> None:
         self.status = dict.fromkeys(needs, Status.PENDING)

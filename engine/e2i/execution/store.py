@@ -42,7 +42,7 @@ class ArtifactStore:
         try:
             shutil.move(path, staged)
             try:
-                os.rename(staged, target)
+                staged.rename(target)
             except OSError:
                 if not target.exists():  # not a lost race with an equal put
                     raise

@@ -1,7 +1,7 @@
 """What a run tells its trackers: facts go in; entries of the outbox come out, and a courier that delivers them.
 
-A run in which no step is carried out tells nothing, so that nothing need be imported for it; with the first step that is, the
-trackers learn of everything, reused steps included.
+A run in which no step is carried out tells nothing, so that nothing need be imported for it; with the first step that
+is, the trackers learn of everything, reused steps included.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ class Telemetry:
     """The telemetry of one run."""
 
     def __init__(
-        self, run: str, started_ms: int, sinks: tuple[str, ...], journal: Journal, start_courier: Callable[[], FinishCourier]
+        self,
+        run: str,
+        started_ms: int,
+        sinks: tuple[str, ...],
+        journal: Journal,
+        start_courier: Callable[[], FinishCourier],
     ) -> None:
         self._run = run
         self._started_ms = started_ms

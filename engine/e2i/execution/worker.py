@@ -1,7 +1,7 @@
 """A worker process: calls of actions come in on a control socket, telemetry and outcomes go out on it.
 
-Run as ``python -m e2i.execution.worker CONTROL ENGINE GUARDIANS`` (numbers of inherited descriptors). It carries out one
-call at a time and lives until the control socket is closed; then it ends itself and everything in its group.
+Run as ``python -m e2i.execution.worker CONTROL ENGINE GUARDIANS`` (numbers of inherited descriptors). It carries out
+one call at a time and lives until the control socket is closed; then it ends itself and everything in its group.
 """
 
 from __future__ import annotations
@@ -101,9 +101,7 @@ def carry_out(worker: Worker, call: dict[str, Any], emit: Any) -> dict[str, Any]
             )
             outputs = _act(call["uses"], call["params"], context)
             return {"outputs": outputs, "failure": None}
-        except (
-            Exception
-        ) as error:  # the outermost boundary of a step: whatever a tool raises ends the step, not the worker
+        except Exception as error:  # noqa: BLE001 - the outermost boundary: what a tool raises ends the step, not the worker
             traceback.print_exc()
             return {"outputs": {}, "failure": asdict(_failure(error, call["uses"]))}
         finally:

@@ -140,7 +140,7 @@ class Planner:
         if self.selected is not None and node.id not in self.selected:
             reason = Reason(Why.NOT_SELECTED, "not named by --select")
         elif self.expanded.resolve(node.step.when, node, {}) is False:
-            reason = Reason(Why.WHEN_FALSE, f"when: {node.step.when}")
+            reason = Reason(Why.WHEN_FALSE, f"when: {node.condition}")
         elif lost := sorted(step.id for step in above if step.verdict is Verdict.SKIP and step.group in _read_by(node)):
             reason = Reason(Why.UPSTREAM_SKIPPED, f"{', '.join(lost)} is skipped")
         if reason is None:
@@ -149,12 +149,11 @@ class Planner:
         parts = fingerprint.components(node.step.uses, self.action(node), raw, raw, self.seed, self.around)
         return Decision(Verdict.SKIP, reason, parts)
 
-
     def _conditional(self, node: StepNode, above: list[PlanStep], decision: Decision) -> Decision:
         """The same decision, or a deferred one when what a step above gives decides whether this one is left out."""
         detail = ""
         if not is_settled(self.expanded.resolve(node.step.when, node, {})):
-            detail = f"when: {node.step.when}"
+            detail = f"when: {node.condition}"
         elif unsure := [s.id for s in above if s.reason.code is Why.WHEN_UNKNOWN and s.group in _read_by(node)]:
             detail = f"{', '.join(unsure)} may be skipped"
         if not detail:

@@ -1,4 +1,6 @@
-"""A plan goes in; a diagram in Mermaid's or Graphviz's language comes out. Every label is quoted, so no text can be markup."""
+"""A plan goes in; a diagram in Mermaid's or Graphviz's language comes out. Every label is quoted, so no text can be
+markup.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What can change a step's result. In: an action, its parameters, its surroundings. Out: components, and their digest.
 
-Covered: the action and its version, resolved parameters, digests of inputs and files, versions of the libraries that the
-action declares, the Python version, the seed. Never covered: comments, order of keys, descriptions, whitespace.
+Covered: the action and its version, resolved parameters, digests of inputs and files, versions of the libraries that
+the action declares, the Python version, the seed. Never covered: comments, order of keys, descriptions, whitespace.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Surroundings:
 
 
 def components(uses: str, action: Action, raw: Any, params: Any, seed: int, around: Surroundings) -> Components:
-    """What the fingerprint covers. ``raw`` is ``with`` as far as literals go, ``params`` as far as all inputs are known."""
+    """What the fingerprint covers. ``raw`` is ``with`` as far as literals go, ``params`` as far as all inputs are
+    known.
+    """
     return {
         "action": uses,
         "version": action.version,

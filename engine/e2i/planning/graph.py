@@ -1,4 +1,6 @@
-"""The steps as a directed graph. In: nodes and what each waits for. Out: an order, and the steps that a selection means."""
+"""The steps as a directed graph. In: nodes and what each waits for. Out: an order, and the steps that a selection
+means.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ ROOM = 1060.0
 """Pixels that a page has across."""
 CHARACTER = 7.6
 """Width of a letter of a box's title, on average, a little generous."""
-NARROWEST, WIDEST = 118.0, 216.0
+SMALL = 6.2
+"""The same of the line below."""
+NARROWEST, WIDEST = 126.0, 232.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,16 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``arrows``: SVG path data and whether the arrow leads on from a step with a result."""
+    """``arrows``: SVG path data and whether the arrow leads on from a step with a result.
+
+    ``fits``: it may be shrunk to the width of the page and is still readable.
+    """
 
     width: float
     height: float
     box_width: float
     box_height: float
+    fits: bool
     boxes: tuple[Box, ...]
     arrows: tuple[tuple[str, bool], ...]
 
@@ -54,14 +60,13 @@ def draw(steps: Sequence[Step]) -> Picture:
     for step in steps:
         members.setdefault(names[step.id], []).append(step)
     needs = _needs(members, names)
-    longest = max((max(len(name), len(cells[0].uses) * 0.9) for name, cells in members.items()), default=0)
-    width = min(max(longest * CHARACTER + 26, NARROWEST), WIDEST)
+    longest = max((max(len(name) + 6, len(cells[0].uses) * SMALL / CHARACTER) for name, cells in members.items()), default=0)
+    width = min(max(longest * CHARACTER + 30, NARROWEST), WIDEST)
     drawing = layout.draw(needs, width, ROOM)
-    letters = int((width - 24) / CHARACTER)
-    boxes = tuple(_box(name, cells, drawing.places[name], letters) for name, cells in members.items())
+    boxes = tuple(_box(name, cells, drawing.places[name], width) for name, cells in members.items())
     results = {box.anchor: box.status in ("succeeded", "reused") for box in boxes}
     arrows = tuple((path, results[members[above][0].anchor]) for (above, _), path in drawing.paths.items())
-    return Picture(drawing.width, drawing.height, width, layout.HEIGHT, boxes, arrows)
+    return Picture(drawing.width, drawing.height, width, layout.HEIGHT, drawing.width <= 1.3 * ROOM, boxes, arrows)
 
 
 def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, list[str]]:
@@ -78,7 +83,7 @@ def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, l
     return ordered
 
 
-def _box(name: str, cells: Sequence[Step], place: tuple[float, float], letters: int) -> Box:
+def _box(name: str, cells: Sequence[Step], place: tuple[float, float], width: float) -> Box:
     first = min(cells, key=lambda cell: ATTENTION.index(cell.status) if cell.status in ATTENTION else 0)
     seconds = [cell.seconds for cell in cells if cell.seconds is not None]
     told = [f"{name} ({first.uses}): " + ", ".join(f"{n} {s}" if len(cells) > 1 else s
@@ -89,8 +94,8 @@ def _box(name: str, cells: Sequence[Step], place: tuple[float, float], letters: 
         x=place[0],
         y=place[1],
         anchor=cells[0].anchor,
-        title=_cut(name, letters),
-        uses=_cut(first.uses, int(letters * 1.15)),
+        title=_cut(name, int((width - 30) / CHARACTER) - 6),
+        uses=_cut(first.uses, int((width - 30) / SMALL)),
         side=f"× {len(cells)}" if len(cells) > 1 else duration(seconds[0]) if seconds else "",
         status=first.status,
         told="\n".join(told),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-HEIGHT = 46
+HEIGHT = 44
 MARGIN = 6
 BETWEEN = 22
 """Between neighbours of one layer."""
-LAYERS = 34
+LAYERS = 28
 """Between one layer and the next, when they lie below each other."""
 SIDEWAYS = 46
 """The same, when they lie side by side."""

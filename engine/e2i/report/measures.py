@@ -10,15 +10,28 @@ from e2i.report.values import number, numbers
 
 BARS = 15
 """Features that are shown of an importance."""
+SIDE_BY_SIDE = 6
+"""Cells of a matrix whose metrics are shown in columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The name of a row or a column, and the step to look at for it."""
+
+    text: str
+    step: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The metrics of one step, or of all cells of a matrix: a row a step, a cell for each name (None: not measured)."""
+    """The metrics of one step, or of all cells of a matrix. Rows hold a text for each column, None: not measured.
 
-    title: str
-    names: tuple[str, ...]
-    rows: tuple[tuple[Step, tuple[str | None, ...]], ...]
+    The cells of a small matrix are the columns, those of a large one the rows; a single step is the only column.
+    """
+
+    title: Label
+    columns: tuple[Label, ...]
+    rows: tuple[tuple[Label, tuple[str | None, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,13 @@ def importances(steps: Sequence[Step]) -> tuple[Importance, ...]:
 
 
 def _metrics(group: str, measured: Sequence[tuple[Step, dict[str, float]]]) -> Metrics:
-    names = tuple(dict.fromkeys(name for _, found in measured for name in found))
-    return Metrics(
-        group,
-        names,
-        tuple((step, tuple(number(found[name], 4) if name in found else None for name in names)) for step, found in measured),
-    )
+    single = measured[0][0] if len(measured) == 1 else None
+    names = list(dict.fromkeys(name for _, found in measured for name in found))
+    labels = [Label(step.id.removeprefix(group)[1:-1] or group, step) for step, _ in measured]
+    values = [[number(found[name], 4) if name in found else None for name in names] for _, found in measured]
+    title = Label(single.id if single else group, single)
+    if len(measured) > SIDE_BY_SIDE:
+        rows = tuple((label, tuple(row)) for label, row in zip(labels, values, strict=True))
+        return Metrics(title, tuple(map(Label, names)), rows)
+    rows = tuple((Label(name), tuple(row[index] for row in values)) for index, name in enumerate(names))
+    return Metrics(title, tuple(labels), rows)

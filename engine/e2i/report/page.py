@@ -83,6 +83,7 @@ def _environment() -> Environment:
         "duration": values.duration,
         "short": values.short,
         "show": values.show,
+        "is_wide": values.is_wide,
         "moment": _moment,
         "safe_href": safe_href,
         "sign": lambda status: SIGNS.get(status, "·"),

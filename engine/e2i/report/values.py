@@ -110,6 +110,16 @@ def show(value: Any, depth: int = 0) -> Shown:
     return Raw(text[:LONGEST], max(len(text) - LONGEST, 0))
 
 
+def is_wide(shown: Shown) -> bool:
+    """True for what needs the width of the page: grids, JSON, and mappings of anything but texts."""
+    match shown:
+        case Grid() | Raw():
+            return True
+        case Pairs(rows):
+            return any(not isinstance(item, Text) for _, item in rows)
+    return False
+
+
 def artifacts(value: Any) -> Iterator[Artifact]:
     """Every artifact in plain data, from the outside inwards."""
     if isinstance(value, dict):

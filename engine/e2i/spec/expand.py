@@ -56,6 +56,11 @@ class StepNode:
     def path(self) -> Path:
         return ("steps", self.group)
 
+    @property
+    def condition(self) -> str:
+        """``when`` as it is written."""
+        return str(self.step.when).lower() if isinstance(self.step.when, bool) else self.step.when
+
     @cached_property
     def references(self) -> tuple[tuple[Path, Reference], ...]:
         """Every reference in ``with`` and ``when``, with the path of the text that holds it."""
@@ -125,6 +130,11 @@ class Expanded:
             group = str(reference.path[0])
             feeding = self.feeding(node, group) if node else self.groups.get(group, ())
             return bool(feeding) and all(above.id in outputs for above in feeding)
+        if reference.root == "params" and reference.path:
+            return reference.path[0] in self.params
+        if reference.root == "matrix":
+            cell = (node.cell if node else None) or {}
+            return not any(isinstance(value, Pending) for value in cell.values())
         return reference.root != "run" or bool(self.run)
 
     def resolve(self, value: Any, node: StepNode | None, outputs: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -170,7 +180,7 @@ def expand(
     for group, step in loaded.spec.steps.items():
         options = loaded.spec.options(step)
         try:
-            cells = list(_cells(step, params, env))
+            cells = list(_cells(step, params, env, loaded.spec.params))
         except BadMatrixError as error:
             path: Path = ("steps", group, "matrix", *error.path)
             message = f'the matrix of step "{group}" is not usable: {error}'
@@ -187,12 +197,20 @@ def expand(
     return Expanded(loaded, params, env, nodes, frozenset(secrets)), problems
 
 
-def _cells(step: StepSpec, params: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Every combination of the matrix's values, the last name varying fastest."""
+def _cells(
+    step: StepSpec, params: Mapping[str, Any], env: Mapping[str, str], declared: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Every combination of the matrix's values, the last name varying fastest.
+
+    A parameter that is declared but has no value, which ``validate`` allows, stands for one value that is not known.
+    """
     if step.matrix is None:
         return
     axes: dict[str, list[Any]] = {}
     for name, written in step.matrix.items():
+        if waits := [ref for ref in _parameters(written) if ref.path[0] in declared and ref.path[0] not in params]:
+            axes[name] = [Pending(str(written), tuple(waits))]
+            continue
         try:
             values = expressions.render(written, {"params": params, "env": env})
         except ExpressionError as error:
@@ -209,7 +227,16 @@ def _cells(step: StepSpec, params: Mapping[str, Any], env: Mapping[str, str]) ->
         yield dict(zip(axes, combination, strict=True))
 
 
+def _parameters(value: Any) -> Iterator[Reference]:
+    """The references to single parameters in nested data."""
+    for _, template in expressions.walk(value):
+        if isinstance(template, Template):
+            yield from (ref for ref in template.references if ref.root == "params" and ref.path)
+
+
 def _label(value: Any) -> str:
+    if isinstance(value, Pending):
+        return "?"
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     kept = "".join(char if char.isalnum() or char in "._-" else "_" for char in text)
     return kept[:40]

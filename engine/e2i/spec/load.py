@@ -79,7 +79,8 @@ def parameter_values(
         value, fault = check_value(declared, value)
         if fault:
             problems.append(Problem("bad-parameter", f"{what} {fault}", document.place(path), pointer(path)))
-        values[name] = value
+        else:
+            values[name] = value
     return values, problems
 
 
@@ -178,7 +179,7 @@ def wording(fault: Any, path: Path) -> str:
         said = " should be a mapping"
     else:
         said = _SUBJECT.sub(" should", said) if _SUBJECT.match(said) else f": {said}"
-    if not isinstance(given, (dict, list, tuple)) and str(given) not in said:
+    if not isinstance(given, (dict, list, tuple)) and f'"{given}"' not in said:
         said += f", not {'null' if given is None else _show(given)}"
     return f'"{path[-1]}"{said}' if path else said.lstrip(" :")
 

@@ -1,0 +1,103 @@
+"""A user's project in a temporary folder: specs and settings go in, plans, runs and commands of the real program come out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from e2i import api
+from e2i.execution.events import Event
+from e2i.execution.record import RunRecord
+from e2i.planning.model import Plan
+
+ENGINE = Path(api.__file__).parents[1]
+WITHIN = 30.0
+"""Seconds that a test waits for something that takes far less."""
+
+
+class Project:
+    """A folder with ``config/default.yaml`` (no sinks) and whatever a test writes into it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = root / ".e2i"
+        self.events: list[Event] = []
+        self.write("config/default.yaml", "sinks: []\nflush: 5\n")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
+
+    @property
+    def workspace(self) -> api.Workspace:
+        return api.Workspace.open(root=self.root, environ={})
+
+    def plan(self, spec: api.Spec, params: Mapping[str, Any] | None = None, **options: Any) -> Plan:
+        return api.plan(spec, params, workspace=self.workspace, **options)
+
+    def run(self, spec: api.Spec, params: Mapping[str, Any] | None = None, **options: Any) -> RunRecord:
+        """Runs in this process, with real workers. Its events are in ``events``."""
+        self.events.clear()
+        return api.run(spec, params, workspace=self.workspace, listen=self.events.append, **options)
+
+    def statuses(self, spec: api.Spec, params: Mapping[str, Any] | None = None, **options: Any) -> dict[str, str]:
+        record = self.run(spec, params, **options)
+        return {name: step.status.value for name, step in record.steps.items()}
+
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+        """Starts ``e2i ARGUMENTS`` in the project."""
+        environ = {**os.environ, "PYTHONPATH": str(ENGINE), "COLUMNS": "200", **(env or {})}
+        environ.pop("E2I_STORE", None)
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen(
+            [sys.executable, "-m", "e2i.cli.main", *arguments], cwd=self.root, env=environ, text=True, **streams
+        )
+
+    def cli(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Carries out ``e2i ARGUMENTS`` in the project."""
+        with self.start(*arguments, env=env) as process:
+            out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def listing(self) -> dict[str, tuple[int, int]]:
+        """Every file with its size and time of change, to tell whether anything was written."""
+        return {
+            str(path.relative_to(self.root)): (path.stat().st_size, path.stat().st_mtime_ns)
+            for path in sorted(self.root.rglob("*"))
+        }
+
+    def processes(self, word: str = "") -> list[int]:
+        """The processes that work in this project (their working directory is in it) and have ``word`` as an argument."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    here = (entry / "cwd").readlink().is_relative_to(self.root)
+                    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                    if here and state != "Z" and word in (entry / "cmdline").read_text().replace("\0", " "):
+                        found.append(int(entry.name))
+        return found
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """JSON lines as documents; anything else on the stream is an error."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def until(condition: Callable[[], object], within: float = WITHIN) -> bool:
+    """Waits until the condition holds. False when it does not within the time."""
+    ends = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.02)
+    return True
