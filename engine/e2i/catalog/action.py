@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,6 +50,13 @@ class Effect(StrEnum):
     """
     SERVICE = "service"
     """Starts a process that lives while later steps of the run need it; started only when one of them runs."""
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Host and port of an address such as ``https://host/api`` or ``postgresql://user@host/db``; None without a host."""
+    parts = urlsplit(address)
+    default = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}.get(parts.scheme.partition("+")[0], 0)
+    return (parts.hostname, parts.port or default) if parts.hostname else None
 
 
 @dataclass(frozen=True, slots=True)

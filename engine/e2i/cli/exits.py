@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -61,6 +59,9 @@ class Outcome:
         except (click.ClickException, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line and a place
+            import tempfile
+            import traceback
+
             self.code = Exit.DEFECT
             with tempfile.NamedTemporaryFile("w", prefix="e2i-defect-", suffix=".txt", delete=False) as file:
                 traceback.print_exc(file=file)

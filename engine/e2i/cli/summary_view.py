@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -25,7 +26,12 @@ def show(record: RunRecord) -> None:
     if record.outputs:
         click.echo("\noutputs")
         for name, value in record.outputs.items():
-            click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
+            if isinstance(value, dict) and value and all(isinstance(item, (int, float)) for item in value.values()):
+                click.echo(f"  {click.style(name, bold=True)}")
+                for line in _figures(value):
+                    click.echo(f"    {line}")
+            else:
+                click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
     click.echo("\nwhere things are")
     for name, place in _places(record):
         click.echo(f"  {name:<10} {place}")
@@ -45,6 +51,18 @@ def brief(value: Any, width: int = 200) -> str:
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _figures(value: dict[str, float], most: int = 10) -> Iterator[str]:
+    """A mapping of numbers, one a line; shares of a whole with a bar each."""
+    shares = abs(sum(value.values()) - 1) < 1e-6 and all(item >= 0 for item in value.values())
+    shown = dict(list(value.items())[:most])
+    width = max(map(len, shown))
+    for name, item in shown.items():
+        bar = click.style("█" * max(1, round(40 * item / max(shown.values()))), fg="cyan") if shares else ""
+        yield f"{safe(name).ljust(width)}  {item:<10.5g}{bar}".rstrip()
+    if len(value) > most:
+        yield f"… and {len(value) - most} more"
 
 
 def _rounded(value: Any) -> Any:

@@ -197,4 +197,4 @@ def test_the_score_action_scores_the_runs_own_trace(ctx: LocalContext) -> None:
 def test_the_api_key_is_never_shown() -> None:
     settings = OpikSettings(url="https://opik.example.com/api", api_key="s3cret")  # type: ignore[arg-type]
     assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
-    assert (settings.url, settings.mode) == ("https://opik.example.com/api/", "server")
+    assert (settings.url, settings.address()) == ("https://opik.example.com/api/", ("opik.example.com", 443))

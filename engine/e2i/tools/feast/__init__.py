@@ -96,6 +96,10 @@ class FeastSettings(ToolSettings):
         Field(description="The engine of historical joins: e2i's sorted as-of join, or Feast's own file store (Dask)"),
     ] = "asof"
 
+    def address(self) -> tuple[str, int] | None:
+        store = self.online_store
+        return None if isinstance(store, SqliteOnlineStore) else (store.host, store.port)
+
 
 class EntityParams(_Part):
     """What identifies the things that features are about."""

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
 from e2i.catalog.artifacts import Model, ModelVersion
 
 Stage = Literal["development", "staging", "shadow", "production", "archived"]
@@ -58,6 +58,9 @@ class MLflowSettings(ToolSettings):
         bool,
         Field(description="Each trial becomes a nested run; if not, its metrics are a series of the pipeline's run."),
     ] = True
+
+    def address(self) -> tuple[str, int] | None:
+        return host_and_port(self.tracking_uri) if self.tracking_uri else None
 
     @field_validator("tracking_uri", "registry_uri")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat, SecretStr, field_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
 
 LARGEST_SCORE = 999_999_999.0
 """Opik's server refuses feedback scores beyond this, and below its negative."""
@@ -42,9 +42,8 @@ class OpikSettings(ToolSettings):
     def _one_slash(cls, url: str | None) -> str | None:
         return None if url is None else url.rstrip("/") + "/"
 
-    @property
-    def mode(self) -> str:
-        return "embedded" if self.url is None else "server"
+    def address(self) -> tuple[str, int] | None:
+        return host_and_port(self.url) if self.url else None
 
 
 class ScoreParams(Params):

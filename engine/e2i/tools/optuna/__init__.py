@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
 from e2i.catalog.artifacts import Study, Table
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
@@ -31,6 +31,9 @@ class Settings(ToolSettings):
     busy: Annotated[
         float, Field(gt=0, le=600, description="Seconds to wait while another process holds the SQLite file locked.")
     ] = 15.0
+
+    def address(self) -> tuple[str, int] | None:
+        return host_and_port(self.storage.get_secret_value()) if self.storage else None
 
     @field_validator("storage")
     @classmethod

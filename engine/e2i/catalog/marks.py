@@ -1,0 +1,98 @@
+"""What a parameter is beyond its type: a workspace file, an amount that a policy limits. In: a model, data. Out: what is marked.
+
+Marks stand in the annotations of ``Params`` (also inside nested models, lists and mappings), so that no check goes by names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+Steps = tuple[str | int | None, ...]
+"""Keys from a model down to a value; None stands for every key of a mapping and every item of a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceFile:
+    """The text names a file of the workspace: it is ``{}`` in ``pattern``, such as ``config/expectations/{}.yaml``."""
+
+    pattern: str = "{}"
+
+    def path(self, text: str) -> str:
+        """The file, relative to the workspace."""
+        return self.pattern.replace("{}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The number is an amount of something that a policy limits."""
+
+    of: Literal["trials", "rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Privilege:
+    """This value of the parameter asks for something that a policy may forbid."""
+
+    name: Literal["promote_to_production", "keep_services"]
+    value: str | bool
+
+
+Mark = WorkspaceFile | Budget | Privilege
+
+WorkspacePath = Annotated[str, WorkspaceFile()]
+"""A path relative to the workspace's root. Whether it stays inside is checked before anything runs, and when it is opened."""
+
+
+@cache
+def of(model: type[BaseModel]) -> tuple[tuple[Steps, Mark], ...]:
+    """Every mark in a model, with the way to it."""
+    return tuple(
+        (path, mark)
+        for name, field in model.model_fields.items()
+        for path, mark in (
+            *(((name,), item) for item in field.metadata if isinstance(item, Mark)),
+            *_of_annotation(field.annotation, (name,)),
+        )
+    )
+
+
+def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, ...], Mark, Any]]:
+    """Every marked value in data for the model: its path, its mark and the value. What is not there is passed over."""
+    for steps, mark in of(model):
+        for path, value in _values(data, steps, ()):
+            yield path, mark, value
+
+
+def _of_annotation(annotation: Any, path: Steps) -> Iterator[tuple[Steps, Mark]]:
+    arguments = get_args(annotation)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from ((path, item) for item in arguments[1:] if isinstance(item, Mark))
+        yield from _of_annotation(arguments[0], path)
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        yield from _of_annotation(arguments[1], (*path, None))
+    elif isinstance(origin, type) and issubclass(origin, Sequence):
+        for item in arguments:
+            if item is not Ellipsis:
+                yield from _of_annotation(item, (*path, None))
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from (((*path, *below), mark) for below, mark in of(annotation))
+    elif origin is not None:  # a union
+        for item in arguments:
+            yield from _of_annotation(item, path)
+
+
+def _values(value: Any, steps: Steps, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if not steps:
+        yield path, value
+    elif steps[0] is None:
+        items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in items:
+            yield from _values(item, steps[1:], (*path, key))
+    elif isinstance(value, Mapping) and steps[0] in value:
+        yield from _values(value[steps[0]], steps[1:], (*path, steps[0]))

@@ -1,0 +1,257 @@
+"""The documentation goes in; every example in it is validated or run, every link followed, every reference list compared.
+
+What a page may hold, each marked by a comment right above the block:
+
+- A ``yaml`` block needs no mark: a spec, a part of the page's own pipeline, an expectation suite or settings. The parts on
+  one page make one pipeline, so that its examples can refer to each other.
+- ``<!-- file: NAME -->``: the block is also a file of the page's workspace, for the commands of the page.
+- ``<!-- checked -->`` above a ``console`` block: its commands are run there, and print what the page shows. A line ``…``
+  stands for any lines; run ids, times and digests are masked on both sides.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import e2i
+from e2i import settings
+from e2i.api import Workspace
+from e2i.catalog import registry
+from e2i.cli.main import e2i as commands
+from e2i.errors import Exit
+from e2i.planning.model import Verdict, Why
+from e2i.settings import Settings
+from e2i.spec import document, filters, references
+from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepSpec
+from e2i.tools.great_expectations.suite import Suite
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]
+)
+PARTS = {"params", "defaults", "steps", "outputs"}
+VARIABLES = {
+    "MLFLOW_TRACKING_URI": "https://mlflow.example.com",
+    "MLFLOW_ARTIFACT_ROOT": "s3://bucket/mlflow",
+    "OPIK_URL": "https://opik.example.com/api",
+    "OPIK_API_KEY": "key",
+    "OPTUNA_STORAGE": "postgresql://optuna@db.example.com/optuna",
+    "FEAST_REGISTRY": "postgresql+psycopg://feast@db.example.com/feast",
+    "REDIS_HOST": "redis.example.com",
+}
+"""What the settings in the documentation read from the environment."""
+MASKS = (
+    (re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b"), "RUN"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b"), "TIME"),
+    (re.compile(r"\s+\d+\.\d s\b"), " SECONDS"),
+    (re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{12}|[0-9a-f]{2}/[0-9a-f]{62})\b"), "DIGEST"),
+    (re.compile(r"\b\d\.\d{3,}\b"), "FIGURE"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of a page: its language, its text, and the comment right above it."""
+
+    language: str
+    text: str
+    mark: str
+    line: int
+
+
+def blocks(page: str) -> list[Block]:
+    found = re.compile(r"^(?:<!-- (?P<mark>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+    text = (ROOT / page).read_text("utf-8")
+    return [
+        Block(match["language"], match["text"], match["mark"] or "", text.count("\n", 0, match.start("text")) + 1)
+        for match in found.finditer(text)
+    ]
+
+
+def yaml_blocks(page: str) -> list[tuple[Block, dict[str, Any]]]:
+    found = []
+    for block in blocks(page):
+        if block.language == "yaml":
+            read, problems = document.read(block.text, f"{page}:{block.line}")
+            assert read is not None, problems
+            found.append((block, read.data))
+    return found
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, page: str) -> Path:
+    """A folder with the repository's specs and configuration, and the files that the page shows."""
+    for name in ("config", "specs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for block in blocks(page):
+        if block.mark.startswith("file: "):
+            target = tmp_path / block.mark.removeprefix("file: ")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(block.text, "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples_are_valid(page: str, workspace: Path) -> None:
+    profile = "docs" if (workspace / "config" / "docs.yaml").exists() else None
+    opened = Workspace.open(root=workspace, profile=profile, environ=VARIABLES)
+    pipeline: dict[str, Any] = {"version": 1, "name": "page", "steps": {}}
+    for block, data in yaml_blocks(page):
+        where = f"{page}:{block.line}"
+        if "version" in data:
+            assert problems_of(block.text, opened) == [], where
+        elif data.keys() <= PARTS:
+            for part, content in data.items():
+                pipeline.setdefault(part, {}).update(content)
+        elif all(isinstance(step, dict) and "uses" in step for step in data.values()):
+            pipeline["steps"].update(data)
+        elif "expectations" in data:
+            Suite.model_validate(data)
+        else:
+            assert data.keys() <= Settings.model_fields.keys(), f"{where}: neither spec, nor step, suite or settings"
+            accept_settings(block.text, workspace)
+    if pipeline["steps"]:
+        assert problems_of(pipeline, opened) == [], page
+
+
+def problems_of(spec: Any, workspace: Workspace) -> list[str]:
+    return [str(problem) for problem in e2i.validate(spec, workspace=workspace).problems]
+
+
+def accept_settings(text: str, workspace: Path) -> None:
+    folder = workspace / "settings"
+    folder.mkdir(exist_ok=True)
+    (folder / "default.yaml").write_text(text, "utf-8")
+    loaded = settings.load(folder, None, VARIABLES)
+    for tool in loaded.tools:
+        loaded.tool(tool)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(block.mark == "checked" for block in blocks(page))])
+def test_commands_print_what_the_page_shows(page: str, workspace: Path) -> None:
+    for block in blocks(page):
+        if block.mark != "checked":
+            continue
+        for command, shown in commands_in(block.text):
+            printed = run(command, workspace)
+            assert matches(shown, printed), f"{page}:{block.line}: {command}\n{printed}"
+
+
+def commands_in(text: str) -> list[tuple[str, str]]:
+    """Each command of a console block, with what it is shown to print."""
+    _, *pieces = re.split(r"^\$ ", text, flags=re.M)
+    pairs = (re.split(r"(?<!\\)\n", piece, maxsplit=1) for piece in pieces)
+    return [(command, shown) for command, shown in pairs]
+
+
+def run(command: str, workspace: Path) -> str:
+    bin_folder = Path(sys.executable).parent
+    kept = ("HOME", "LANG", "PYTHONPATH", "TMPDIR")
+    environ = {name: os.environ[name] for name in kept if name in os.environ}
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=workspace,
+        env={**environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        text=True,
+    )
+    return done.stdout.replace(str(workspace), "/work")
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Whether the output is what is shown, but for what is masked and for lines left out by ``…``."""
+    pattern = "".join(
+        r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()) + r" *\n" for line in masked(shown).splitlines()
+    )
+    return re.fullmatch(pattern, masked(printed)) is not None
+
+
+def masked(text: str) -> str:
+    for mask, name in MASKS:
+        text = mask.sub(name, text)
+    return text
+
+
+def test_a_line_that_is_not_printed_is_noticed() -> None:
+    assert matches("one\n…\n✓ two  0.1 s\n", "one\nany\nmore\n✓ two  12.5 s\n")
+    assert not matches("one\ntwo\n", "one\nthree\n")
+    assert not matches("one\n", "one\ntwo\n")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text("utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"", text):
+        link = "".join(target)
+        if link.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), f"{page}: {link}"
+        if anchor:
+            assert anchor in anchors(file.read_text("utf-8")), f"{page}: {link}"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def page_names(page: str) -> set[str]:
+    """Everything that a page sets as code."""
+    return set(re.findall(r"`([^`\n]+)`", (ROOT / page).read_text("utf-8")))
+
+
+def test_every_action_has_an_example() -> None:
+    used = {
+        step["uses"]
+        for _, data in yaml_blocks("docs/tools.md")
+        for step in data.values()
+        if isinstance(step, dict) and "uses" in step
+    }
+    assert used == set(registry.names())
+
+
+@pytest.mark.parametrize("tool", sorted(registry.TOOLS))
+def test_every_setting_of_a_tool_is_described(tool: str) -> None:
+    declared = registry.tool(tool)
+    assert declared is not None
+    section = re.split(r"^## ", (ROOT / "docs/tools.md").read_text("utf-8"), flags=re.M)
+    text = next(part for part in section if part.startswith(f"{tool}\n"))
+    own = set(declared.settings.model_fields) if declared.settings.model_fields.keys() != {"deadline"} else set()
+    assert {name for name in own if f"`{name}`" not in text} == set()
+
+
+def test_the_language_reference_names_everything_in_the_language() -> None:
+    models = (PipelineSpec, ParamSpec, StepSpec, RetrySpec, ResourcesSpec)
+    keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    words = {*filters.FILTERS, *filters.TESTS, *references.ROOTS, *Verdict, *Why}
+    assert (keys | words) - page_names("docs/spec.md") == set()
+
+
+def test_the_settings_are_all_described() -> None:
+    assert set(Settings.model_fields) - {"profile"} - page_names("docs/operations.md") == set()
+
+
+def test_the_command_table_names_the_commands_that_there_are() -> None:
+    rows = re.findall(r"^\| `(e2i[^`]*)`", (ROOT / "README.md").read_text("utf-8"), flags=re.M)
+    named = {"run" if row.startswith("e2i-run") else row.split()[1] for row in rows}
+    assert named == set(commands.commands)
+
+
+def test_the_exit_codes_are_all_described() -> None:
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs/operations.md").read_text("utf-8"), flags=re.M)
+    assert [int(row) for row in rows] == sorted(code.value for code in Exit)

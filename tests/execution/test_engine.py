@@ -1,0 +1,535 @@
+"""Runs with real workers and a real journal: what becomes of every step, and what the plan had said of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2i import api
+from e2i.errors import InvalidSpec, Refused
+from e2i.planning.model import Plan, Verdict
+from project import Project, until
+
+CHAIN = """
+version: 1
+name: chain
+params:
+  trials: {type: integer, default: 20}
+steps:
+  load: {uses: debug.echo, with: {value: [1, 2]}}
+  tune:
+    uses: debug.echo
+    with:
+      value: {table: "${{ steps.load.value }}", trials: "${{ params.trials }}"}
+  report:
+    uses: debug.echo
+    with: {value: "${{ steps.tune.value.trials }}"}
+outputs:
+  trials: ${{ steps.report.value }}
+"""
+
+
+def verdicts(plan: Plan) -> dict[str, str]:
+    return {step.id: step.verdict.value for step in plan.steps}
+
+
+def named(project: Project, name: str, step: str | None = None) -> list[dict[str, Any]]:
+    return [event.facts for event in project.events if event.name == name and step in (None, event.step)]
+
+
+def test_a_run_gives_the_outputs_of_the_pipeline(project: Project) -> None:
+    record = project.run(CHAIN)
+    assert record.status == "succeeded"
+    assert record.outputs == {"trials": 20}
+    assert {step.attempts for step in record.steps.values()} == {1}
+
+
+def test_a_second_run_repeats_nothing(project: Project) -> None:
+    project.run(CHAIN)
+    assert set(verdicts(project.plan(CHAIN)).values()) == {"reuse"}
+    assert set(project.statuses(CHAIN).values()) == {"reused"}
+    assert not named(project, "step.started")
+
+
+def test_comments_order_of_keys_and_descriptions_change_nothing(project: Project) -> None:
+    project.run(CHAIN)
+    other = """
+# nothing that counts is different here
+name: chain
+version: 1
+description: The same.
+steps:
+  report: {with: {value: "${{ steps.tune.value.trials }}"}, uses: debug.echo, description: Reports.}
+  tune: {with: {value: {trials: "${{ params.trials }}", table: "${{ steps.load.value }}"}}, uses: debug.echo}
+  load: {uses: debug.echo, with: {value: [1,   2]}}
+params: {trials: {default: 20, type: integer}}
+"""
+    assert set(project.statuses(other).values()) == {"reused"}
+
+
+def test_a_changed_parameter_is_named_and_what_depends_on_it_waits_for_it(project: Project) -> None:
+    project.run(CHAIN)
+    planned = project.plan(CHAIN, {"trials": 40})
+    tune = next(step for step in planned.steps if step.id == "tune")
+    assert (tune.reason.code, tune.reason.detail) == ("parameter-changed", "value.trials 20 → 40")
+    assert verdicts(planned) == {"load": "reuse", "tune": "run", "report": "deferred"}
+    assert project.statuses(CHAIN, {"trials": 40}) == {"load": "reused", "tune": "succeeded", "report": "succeeded"}
+
+
+def test_a_deferred_step_is_reused_when_its_inputs_come_out_as_before(project: Project) -> None:
+    spec = """
+version: 1
+name: parity
+params: {n: {type: integer, default: 1}}
+steps:
+  parity: {uses: debug.echo, with: {value: "${{ params.n }}", }}
+  odd: {uses: debug.echo, with: {value: "${{ steps.parity.value % 2 }}"}}
+  below: {uses: debug.echo, with: {value: ["${{ steps.odd.value }}"]}}
+"""
+    project.run(spec)
+    assert verdicts(project.plan(spec, {"n": 3})) == {"parity": "run", "odd": "deferred", "below": "deferred"}
+    assert project.statuses(spec, {"n": 3}) == {"parity": "succeeded", "odd": "reused", "below": "reused"}
+
+
+def test_steps_that_the_plan_says_run_are_carried_out_even_if_they_do_equal_work(project: Project) -> None:
+    spec = """
+version: 1
+name: twins
+steps:
+  a: {uses: debug.echo, with: {value: 1}}
+  b: {uses: debug.echo, with: {value: "${{ steps.a.value }}"}}
+  c: {uses: debug.echo, needs: [b], with: {value: 1}}
+"""
+    assert set(verdicts(project.plan(spec)).values()) == {"run"}
+    assert set(project.statuses(spec).values()) == {"succeeded"}
+
+
+def test_fresh_reuses_nothing(project: Project) -> None:
+    project.run(CHAIN)
+    assert set(verdicts(project.plan(CHAIN, fresh=True)).values()) == {"run"}
+    assert set(project.statuses(CHAIN, fresh=True).values()) == {"succeeded"}
+
+
+def test_a_step_without_a_cache_always_runs(project: Project) -> None:
+    spec = "version: 1\nname: n\nsteps:\n  a: {uses: debug.echo, cache: false}\n"
+    project.run(spec)
+    assert verdicts(project.plan(spec)) == {"a": "always"}
+    assert project.statuses(spec) == {"a": "succeeded"}
+
+
+def test_a_selection_leaves_the_rest_out(project: Project) -> None:
+    spec = CHAIN + "  other: null\n" if False else CHAIN
+    assert project.statuses(spec, select=["tune"]) == {"load": "succeeded", "tune": "succeeded", "report": "skipped"}
+    assert project.run(spec, select=["tune"]).outputs == {"trials": None}
+
+
+def test_the_seed_is_an_input_of_every_step(project: Project) -> None:
+    spec = CHAIN.replace("params:", "params:\n  seed: {type: integer, default: 1}")
+    project.run(spec)
+    planned = project.plan(spec, {"seed": 2})
+    assert planned.steps[0].reason.detail == "1 → 2"
+    assert planned.steps[0].verdict is Verdict.RUN
+
+
+# Matrix
+
+
+def test_a_cell_reads_its_counterpart_and_a_plain_step_reads_all_cells(project: Project) -> None:
+    spec = """
+version: 1
+name: cells
+steps:
+  fit:
+    uses: debug.echo
+    matrix: {algorithm: [a, b], fold: [1, 2]}
+    with: {value: "${{ matrix.algorithm }}${{ matrix.fold }}"}
+  score:
+    uses: debug.echo
+    matrix: {fold: [1, 2], algorithm: [a, b]}
+    with: {value: "${{ steps.fit.value }}!"}
+  best: {uses: debug.echo, with: {value: "${{ steps.score }}"}}
+  first: {uses: debug.echo, with: {value: "${{ steps.score[0].outputs.value }}"}}
+outputs: {best: "${{ steps.best.value }}", first: "${{ steps.first.value }}", all: "${{ steps.fit }}"}
+"""
+    record = project.run(spec)
+    assert record.outputs["first"] == "a1!"
+    assert [cell["outputs"]["value"] for cell in record.outputs["best"]] == ["a1!", "b1!", "a2!", "b2!"]
+    assert record.outputs["best"][1]["matrix"] == {"fold": 1, "algorithm": "b"}
+    assert [cell["outputs"]["value"] for cell in record.outputs["all"]] == ["a1", "a2", "b1", "b2"]
+
+
+def test_a_new_cell_is_the_only_one_that_runs(project: Project) -> None:
+    spec = "version: 1\nname: m\nsteps:\n  a:\n    uses: debug.echo\n    matrix: {x: [1, 2]}\n    with: {value: '${{ matrix.x }}'}\n"
+    project.run(spec)
+    more = spec.replace("[1, 2]", "[1, 2, 3]")
+    assert project.statuses(more) == {"a[1]": "reused", "a[2]": "reused", "a[3]": "succeeded"}
+
+
+# Conditions and failures
+
+
+def test_a_skipped_step_takes_those_that_read_it_along_but_not_those_that_merely_follow(project: Project) -> None:
+    spec = """
+version: 1
+name: skips
+params: {on: {type: boolean, default: false}}
+steps:
+  off: {uses: debug.echo, when: "${{ params.on }}"}
+  reads: {uses: debug.echo, with: {value: "${{ steps.off.value }}"}}
+  reads_on: {uses: debug.echo, with: {value: "${{ steps.reads.value }}"}}
+  follows: {uses: debug.echo, needs: [off]}
+"""
+    assert verdicts(project.plan(spec)) == {"off": "skip", "reads": "skip", "reads_on": "skip", "follows": "run"}
+    expected = {"off": "skipped", "reads": "skipped", "reads_on": "skipped", "follows": "succeeded"}
+    assert project.statuses(spec) == expected
+
+
+@pytest.mark.parametrize(("gate", "expected"), [("true", "succeeded"), ("false", "skipped")])
+def test_a_condition_on_a_result_is_deferred_and_then_decided(project: Project, gate: str, expected: str) -> None:
+    spec = f"""
+version: 1
+name: gate
+steps:
+  gate: {{uses: debug.echo, with: {{value: {gate}}}}}
+  open: {{uses: debug.echo, when: "${{{{ steps.gate.value }}}}"}}
+  below: {{uses: debug.echo, with: {{value: "${{{{ steps.open.value }}}}"}}}}
+"""
+    assert verdicts(project.plan(spec)) == {"gate": "run", "open": "deferred", "below": "deferred"}
+    assert project.statuses(spec) == {"gate": "succeeded", "open": expected, "below": expected}
+
+
+def test_a_condition_that_is_no_boolean_fails_the_step(project: Project) -> None:
+    spec = """
+version: 1
+name: gate
+steps:
+  gate: {uses: debug.echo, with: {value: 3}}
+  open: {uses: debug.echo, when: "${{ steps.gate.value }}"}
+"""
+    record = project.run(spec)
+    assert record.status == "failed"
+    assert record.steps["open"].error is not None
+    assert record.steps["open"].error["code"] == "bad-condition"
+
+
+def test_a_failure_skips_what_is_below_and_nothing_else(project: Project) -> None:
+    spec = """
+version: 1
+name: fails
+steps:
+  bad: {uses: debug.fail, with: {message: out of luck}}
+  below: {uses: debug.echo, needs: [bad]}
+  beside: {uses: debug.echo}
+"""
+    record = project.run(spec)
+    assert record.status == "failed"
+    assert {name: step.status.value for name, step in record.steps.items()} == {
+        "bad": "failed", "below": "skipped", "beside": "succeeded"
+    }  # fmt: skip
+    assert record.steps["bad"].error is not None
+    assert record.steps["bad"].error["message"] == "out of luck"
+    assert record.steps["bad"].error["code"] == "asked-to-fail"
+
+
+def test_on_error_continue_lets_the_run_succeed_and_what_follows_run(project: Project) -> None:
+    spec = """
+version: 1
+name: goes-on
+steps:
+  bad: {uses: debug.fail, on_error: continue}
+  follows: {uses: debug.echo, needs: [bad]}
+"""
+    record = project.run(spec)
+    assert record.status == "succeeded"
+    assert [step.status.value for step in record.steps.values()] == ["failed", "succeeded"]
+
+
+def test_a_failed_step_runs_again_and_what_was_finished_does_not(project: Project) -> None:
+    spec = """
+version: 1
+name: again
+steps:
+  good: {uses: debug.echo}
+  bad: {uses: debug.fail, needs: [good]}
+"""
+    project.run(spec)
+    assert verdicts(project.plan(spec)) == {"good": "reuse", "bad": "run"}
+    assert project.statuses(spec) == {"good": "reused", "bad": "failed"}
+
+
+def test_an_expression_that_fails_at_run_time_fails_its_step(project: Project) -> None:
+    spec = """
+version: 1
+name: zero
+steps:
+  zero: {uses: debug.echo, with: {value: 0}}
+  divide: {uses: debug.echo, with: {value: "${{ 1 / steps.zero.value }}"}}
+"""
+    record = project.run(spec)
+    assert record.steps["divide"].error is not None
+    assert record.steps["divide"].error["code"] == "bad-expression"
+    assert "division by zero" in record.steps["divide"].error["message"]
+
+
+# Outages
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("fail", "failed"), ("skip", "skipped"), ("defer", "deferred")])
+def test_an_outage_means_what_on_unavailable_says(project: Project, policy: str, expected: str) -> None:
+    spec = f"""
+version: 1
+name: outage
+steps:
+  out: {{uses: debug.fail, with: {{unavailable: true}}, on_unavailable: {policy}}}
+  reads: {{uses: debug.echo, needs: [out]}}
+"""
+    record = project.run(spec)
+    assert record.status == ("failed" if policy == "fail" else "succeeded")
+    assert record.steps["out"].status.value == expected
+
+
+def test_an_outage_is_tried_again_with_growing_waits(project: Project) -> None:
+    spec = """
+version: 1
+name: retries
+defaults: {retry: {attempts: 3, initial: 20ms, max: 30ms}}
+steps:
+  out: {uses: debug.fail, with: {unavailable: true, message: nobody answers}}
+"""
+    record = project.run(spec)
+    assert record.steps["out"].attempts == 3
+    retried = named(project, "step.retried", "out")
+    assert [event["attempt"] for event in retried] == [2, 3]
+    assert [event["error"]["message"] for event in retried] == ["nobody answers"] * 2
+    assert 0.018 <= retried[0]["wait"] <= 0.02 and 0.027 <= retried[1]["wait"] <= 0.03
+    assert [event["attempt"] for event in named(project, "step.started", "out")] == [1, 2, 3]
+
+
+def test_a_users_error_is_never_tried_again(project: Project) -> None:
+    spec = "version: 1\nname: once\nsteps:\n  bad: {uses: debug.fail, retry: {attempts: 5, initial: 1ms}}\n"
+    assert project.run(spec).steps["bad"].attempts == 1
+    assert not named(project, "step.retried")
+
+
+# Time limits and lost workers
+
+
+def test_a_time_limit_ends_the_step_and_what_it_started(project: Project) -> None:
+    project.write(
+        "steps/slow.py",
+        "import subprocess, time\n"
+        "def wait():\n"
+        "    subprocess.Popen(['sleep', '600'])\n"
+        "    open('started', 'w').close()\n"
+        "    time.sleep(600)\n",
+    )
+    spec = """
+version: 1
+name: slow
+steps:
+  slow: {uses: python.call, timeout: 3s, with: {file: steps/slow.py, function: wait}}
+"""
+    record = project.run(spec)
+    assert (project.root / "started").exists()
+    assert record.steps["slow"].error is not None
+    assert record.steps["slow"].error["code"] == "timeout"
+    assert "3 s" in record.steps["slow"].error["message"]
+    assert until(lambda: not project.processes("sleep"))
+
+
+def test_a_step_that_will_not_end_is_killed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("e2i.execution.pool.GRACE", 0.3)
+    project.write(
+        "deaf.py",
+        "import signal, time\n"
+        "def wait():\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    time.sleep(600)\n",
+    )
+    spec = "version: 1\nname: deaf\nsteps:\n  deaf: {uses: python.call, timeout: 2s, with: {file: deaf.py, function: wait}}\n"
+    assert project.run(spec).steps["deaf"].error is not None
+    assert not project.processes()
+
+
+def test_a_worker_that_is_killed_is_reported_as_lost(project: Project) -> None:
+    project.write("die.py", "import os\ndef die():\n    os.kill(os.getpid(), 9)\n")
+    spec = "version: 1\nname: die\nsteps:\n  die: {uses: python.call, with: {file: die.py, function: die}}\n"
+    error = project.run(spec).steps["die"].error
+    assert error is not None
+    assert error["code"] == "worker-lost"
+    assert "signal 9" in error["message"]
+
+
+# Surroundings of a step
+
+
+def test_a_worker_knows_no_secret_and_prints_into_its_log(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
+    project.write("look.py", "import os\ndef look():\n    print('looking')\n    return dict(os.environ)\n")
+    spec = "version: 1\nname: env\nsteps:\n  look: {uses: python.call, with: {file: look.py, function: look}}\noutputs: {env: '${{ steps.look.value }}'}\n"
+    record = project.run(spec)
+    environ = record.outputs["env"]
+    assert "AWS_SECRET_ACCESS_KEY" not in environ
+    assert environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environ["OMP_WAIT_POLICY"] == "passive"
+    log = project.store / "runs" / record.run / "logs" / "look.log"
+    assert "looking" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_secret_reaches_the_step_and_nothing_else(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
+    project.write("config/default.yaml", "sinks: []\nsecrets: {TOKEN: MY_TOKEN}\n")
+    project.write("use.py", "def use(token):\n    assert token == 'hunter2hunter2'\n    return ['got ' + token, len(token)]\n")
+    spec = """
+version: 1
+name: secret
+steps:
+  use: {uses: python.call, with: {file: use.py, function: use, arguments: {token: "${{ secrets.TOKEN }}"}}}
+outputs: {value: "${{ steps.use.value }}"}
+"""
+    planned = project.plan(spec)
+    record = project.run(spec)
+    assert record.outputs == {"value": ["got ***", 14]}
+    told = json.dumps([planned.to_json(), record.to_json(), [event.to_json() for event in project.events]])
+    kept = b"".join(path.read_bytes() for path in project.store.rglob("*") if path.is_file())
+    assert "hunter2" not in told
+    assert b"hunter2" not in kept
+
+
+def test_a_secret_that_is_not_set_fails_its_step_not_the_engine(project: Project) -> None:
+    project.write("config/default.yaml", "sinks: []\nsecrets: {TOKEN: NOT_SET_ANYWHERE}\n")
+    spec = "version: 1\nname: s\nsteps:\n  a: {uses: debug.echo, with: {value: '${{ secrets.TOKEN }}'}}\n  b: {uses: debug.echo}\n"
+    record = project.run(spec)
+    assert record.steps["a"].error is not None
+    assert (record.steps["a"].error["code"], record.steps["a"].error["hint"]) == ("secret-unset", "set NOT_SET_ANYWHERE")
+    assert record.steps["b"].status.value == "succeeded"
+
+
+def test_what_is_known_of_the_run_can_be_read(project: Project) -> None:
+    spec = "version: 1\nname: facts\nsteps:\n  a: {uses: debug.echo, with: {value: '${{ run.name }}/${{ run.id }}'}}\noutputs: {a: '${{ steps.a.value }}'}\n"
+    assert verdicts(project.plan(spec)) == {"a": "run"}
+    record = project.run(spec)
+    assert record.outputs == {"a": f"facts/{record.run}"}
+    assert project.statuses(spec) == {"a": "succeeded"}
+
+
+def test_numbers_that_json_does_not_have_become_null(project: Project) -> None:
+    spec = "version: 1\nname: nan\nsteps:\n  a: {uses: debug.echo, with: {value: [.nan, -.inf, 1]}}\noutputs: {a: '${{ steps.a.value }}'}\n"
+    assert project.run(spec).outputs == {"a": [None, None, 1]}
+
+
+def test_nothing_is_written_outside_the_store(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    before = sorted(path for path in project.root.rglob("*"))
+    project.run(CHAIN)
+    after = sorted(path for path in project.root.rglob("*") if not path.is_relative_to(project.store))
+    assert before == after
+    assert list(home.iterdir()) == []
+    assert not any((project.store / "tmp").iterdir())
+
+
+def test_a_folder_of_the_project_cannot_stand_in_for_a_module_of_the_engine(project: Project) -> None:
+    project.write("json.py", "raise RuntimeError('not this one')\n")
+    project.write("queue.py", "raise RuntimeError('not this one')\n")
+    assert project.run(CHAIN).status == "succeeded"
+
+
+# Approved plans
+
+
+def approved(project: Project, spec: str, params: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(project.plan(spec, params, **options).to_json()))
+    return document
+
+
+def test_an_approved_plan_covers_comments_order_and_descriptions_and_work_done_since(project: Project) -> None:
+    document = approved(project, CHAIN)
+    other = "# approved\ndescription: other words\n" + CHAIN.replace("  load:", "  # first\n  load:")
+    assert project.run(other, bound_to=document).status == "succeeded"
+    assert project.run(CHAIN, bound_to=document).status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[1, 2]", "[1, 3]", "load differs"),
+        ("  load: {uses: debug.echo,", "  load: {uses: debug.echo, retry: {attempts: 3},", "load differs"),
+        ("  load: {uses: debug.echo,", "  load: {uses: debug.echo, timeout: 5m,", "load differs"),
+        ("  load: {uses: debug.echo,", "  load: {uses: debug.echo, when: true, needs: [],", None),
+        ("  report:\n", "  extra: {uses: debug.echo}\n  report:\n", "extra is new"),
+        ("default: 20", "default: 21", "the parameters differ"),
+        ("name: chain", "name: train", "name differs"),
+    ],
+)
+def test_an_approved_plan_covers_nothing_else(project: Project, old: str, new: str, said: str | None) -> None:
+    document = approved(project, CHAIN)
+    changed = CHAIN.replace(old, new)
+    assert changed != CHAIN
+    if said is None:
+        assert project.run(changed, bound_to=document).status == "succeeded"
+        return
+    with pytest.raises(Refused, match=re.escape(said)):
+        project.run(changed, bound_to=document)
+
+
+def test_an_approved_selection_does_not_cover_the_rest(project: Project) -> None:
+    document = approved(project, CHAIN, select=["load"])
+    with pytest.raises(Refused, match="report differs; tune differs"):
+        project.run(CHAIN, bound_to=document)
+
+
+def test_an_approved_plan_that_reuses_does_not_cover_running_everything_again(project: Project) -> None:
+    project.run(CHAIN)
+    document = approved(project, CHAIN)
+    with pytest.raises(Refused):
+        project.run(CHAIN, bound_to=document, fresh=True)
+
+
+# The record
+
+
+def test_every_event_names_the_run_and_the_last_one_tells_all(project: Project) -> None:
+    record = project.run(CHAIN)
+    assert {event.run for event in project.events} == {record.run}
+    assert [event.name for event in (project.events[0], project.events[-1])] == ["run.started", "run.finished"]
+    last = project.events[-1].to_json()
+    assert last["status"] == "succeeded"
+    assert last["outputs"] == {"trials": 20}
+    assert set(last["steps"]["load"]) == {"status", "attempts", "seconds", "error"}
+
+
+def test_a_finished_step_is_durable_before_it_is_told(project: Project) -> None:
+    from e2i.execution.journal import Reader
+
+    seen: list[str] = []
+
+    def listen(event: Any) -> None:
+        if event.name == "step.finished":
+            with Reader(project.store, lambda digest: True) as reader:
+                found = reader.run(event.run)
+                assert found is not None
+                seen.extend(step["status"] for step in found["steps"] if step["step"] == event.step)
+
+    api.run(CHAIN, workspace=project.workspace, listen=listen)
+    assert seen == ["succeeded"] * 3
+
+
+def test_a_spec_that_is_not_valid_makes_no_store(project: Project) -> None:
+    with pytest.raises(InvalidSpec):
+        project.run(CHAIN.replace("debug.echo", "debug.ecko"))
+    assert not project.store.exists()
+
+
+def test_a_store_can_be_moved(project: Project) -> None:
+    project.run(CHAIN)
+    elsewhere = project.root / "moved"
+    os.rename(project.store, elsewhere)
+    moved = api.Workspace.open(root=project.root, store=elsewhere, environ={})
+    assert set(verdicts(api.plan(CHAIN, workspace=moved)).values()) == {"reuse"}

@@ -1,0 +1,90 @@
+"""Documents of runs for tests, as the journal gives them, and small files that reports are made of."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+SPEC = """version: 1
+name: demo
+description: What it is for.
+params:
+  n: {type: integer, default: 3, description: How many}
+steps:
+  first: {uses: debug.echo, description: Comes first.}
+  train: {uses: debug.echo, agent: model_trainer, matrix: {k: [1, 2]}, needs: [first]}
+  last: {uses: debug.echo, needs: [train], when: "${{ params.n > 2 }}"}
+"""
+START = 1_795_392_000_000
+DIGEST = "sha256:" + "ab" * 32
+
+
+def planned(step: str, *needs: str, verdict: str = "run", detail: str = "never") -> dict[str, Any]:
+    reason = {"code": "never-run", "detail": detail}
+    return {
+        "id": step, "uses": "debug.echo", "needs": list(needs), "verdict": verdict, "reason": reason, "fingerprint": None
+    }  # fmt: skip
+
+
+def recorded(step: str, status: str = "succeeded", at: float = 0, seconds: float | None = 1, **more: Any) -> dict[str, Any]:
+    """A step's row. ``at`` is seconds after the start of the run; without ``seconds`` it was not carried out."""
+    began = START + int(at * 1000)
+    row = {
+        "step": step,
+        "uses": "debug.echo",
+        "status": status,
+        "attempts": 0 if seconds is None else 1,
+        "started_ms": None if seconds is None else began,
+        "ended_ms": began if seconds is None else began + int(seconds * 1000),
+        "fingerprint": None,
+        "outputs": {},
+        "error": None,
+    }
+    return {**row, **more}
+
+
+def run_document(plan: list[dict[str, Any]] | None = None, steps: list[dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
+    """A run of SPEC that went well, with anything in it replaced."""
+    found: dict[str, Any] = {
+        "run": "20261122-000000-abcdef",
+        "pipeline": "demo",
+        "status": "succeeded",
+        "started_ms": START,
+        "ended_ms": START + 6_000,
+        "file": "specs/demo.yaml",
+        "spec": SPEC,
+        "profile": "default",
+        "params": {"n": 3},
+        "plan": {
+            "digest": DIGEST,
+            "summary": {"run": 4, "reuse": 0, "deferred": 0, "always": 0, "skip": 0},
+            "steps": plan
+            or [planned("first"), planned("train[1]", "first"), planned("train[2]", "first"), planned("last", "train[1]", "train[2]")],
+        },
+        "outputs": {},
+        "steps": steps
+        if steps is not None
+        else [recorded("first"), recorded("train[1]", at=1), recorded("train[2]", at=1, seconds=3), recorded("last", at=4.5)],
+    }
+    return {**found, **more}
+
+
+def report_artifact(**more: Any) -> dict[str, Any]:
+    return {"type": "report", "digest": DIGEST, "media_type": "text/html", "title": "A page", "entry": "index.html", **more}
+
+
+def png(width: int = 4, height: int = 3, padding: int = 0) -> bytes:
+    """A valid grey picture; ``padding`` makes the file that much larger."""
+    rows = b"".join(b"\0" + b"\x80" * width for _ in range(height))
+    chunks: Mapping[bytes, bytes] = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0),
+        b"tEXt": b"note\0" + b"x" * padding,
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    framed = (
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
