@@ -21,10 +21,12 @@ from e2i.settings import Settings
 from e2i.spec.problems import Problem
 
 if TYPE_CHECKING:
+    from e2i.check.mend import Mended
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
     from e2i.execution.record import RunRecord
     from e2i.planning.build import History, Planner
+    from e2i.planning.diff import SpecDiff
     from e2i.planning.model import Plan
     from e2i.spec.expand import Expanded
 
@@ -115,11 +117,30 @@ def validate(
     workspace: Workspace | None = None,
 ) -> Validation:
     """Checks a spec. Needs none of the tools installed and runs nothing."""
+    source = read_source(spec)
+    return Validation(_problems(source, params or {}, workspace or Workspace.open(profile=profile)))
+
+
+def fix(
+    spec: Spec,
+    params: Mapping[str, Any] | None = None,
+    *,
+    profile: str | None = None,
+    workspace: Workspace | None = None,
+) -> Mended:
+    """The spec's text with every certain fix carried out, comments and layout kept. Writes nothing."""
+    from e2i.check.mend import Mended, mend
+
     workspace = workspace or Workspace.open(profile=profile)
     source = read_source(spec)
-    known = workspace.settings
-    _, problems = check(source.content, source.file, params or {}, known.env, known.secrets, require_params=False)
-    return Validation(tuple(problems))
+    problems = _problems(source, params or {}, workspace)
+    if any(problem.code == "not-utf8" for problem in problems):
+        return Mended(source.text, (), problems)
+
+    def check_text(text: str) -> tuple[Problem, ...]:
+        return _problems(Source(text, source.file), params or {}, workspace)
+
+    return mend(source.text.removeprefix("\ufeff"), source.file, check_text)
 
 
 def plan(
@@ -142,6 +163,27 @@ def plan(
         if (workspace.store / FILE).exists():
             history = stack.enter_context(Reader(workspace.store, ArtifactStore(workspace.store).has))
         return _planner(expanded, history, workspace, select, fresh).plan()
+
+
+def diff(
+    before: Spec,
+    after: Spec,
+    params: Mapping[str, Any] | None = None,
+    *,
+    profile: str | None = None,
+    workspace: Workspace | None = None,
+) -> SpecDiff:
+    """What the difference between two specs means. A text ``REV:PATH`` names a file in a git revision."""
+    from e2i.execution.journal import NoHistory
+    from e2i.planning.diff import compare
+
+    workspace = workspace or Workspace.open(profile=profile)
+    sides = []
+    for spec in (before, after):
+        source = _read_revision(spec) if isinstance(spec, str) else None
+        expanded = _checked(source or read_source(spec), params or {}, workspace)
+        sides.append((expanded.loaded.spec, _planner(expanded, NoHistory(), workspace, (), False).plan()))
+    return compare(sides[0], sides[1])
 
 
 def run(
@@ -218,6 +260,35 @@ def run(
 def new_run_id() -> str:
     """A name that sorts by time and does not repeat."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
+
+
+def _read_revision(spec: str) -> Source | None:
+    """The spec that ``REV:PATH`` names in this git repository; None when the text is a plain path."""
+    revision, colon, path = spec.partition(":")
+    if not colon or "\n" in spec or Path(spec).exists():
+        return None
+    import subprocess
+
+    try:
+        shown = subprocess.run(
+            ["git", "show", "--end-of-options", f"{revision}:./{path}"], capture_output=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BadInput(f"git cannot be asked for {spec!r}: {error}", code="no-such-revision") from error
+    if shown.returncode != 0:
+        raise BadInput(
+            f"git has no {spec!r}: {shown.stderr.decode(errors='replace').strip()}",
+            code="no-such-revision",
+            hint="write REVISION:PATH, such as HEAD~1:specs/x.yaml",
+        )
+    return Source(shown.stdout, spec)
+
+
+def _problems(source: Source, params: Mapping[str, Any], workspace: Workspace) -> tuple[Problem, ...]:
+    """All problems of a spec; a parameter without a value is none."""
+    known = workspace.settings
+    _, problems = check(source.content, source.file, params, known.env, known.secrets, require_params=False)
+    return tuple(problems)
 
 
 def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) -> Expanded:

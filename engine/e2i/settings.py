@@ -55,7 +55,7 @@ class Settings(BaseModel):
             return declared.settings.model_validate(dict(self.tools.get(name, {})))
         except ValidationError as error:
             raise BadInput(
-                f"settings of {name} (profile {self.profile}): {_first(error)}",
+                f"settings of {name} (profile {self.profile}): {first_fault(error)}",
                 code="bad-settings",
                 hint=f"see `tools: {name}:` in config/",
             ) from error
@@ -70,7 +70,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
         path = folder / f"{name}.yaml"
         if path.is_file():
-            data = _merge(data, _read(path, environ))
+            data = merge(data, read_file(path, environ))
         elif name != "default":
             known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in ("default", "policy"))
             raise BadInput(
@@ -81,7 +81,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     try:
         settings = Settings.model_validate({**data, "profile": profile or "default"})
     except ValidationError as error:
-        raise BadInput(f"configuration in {folder}: {_first(error)}", code="bad-settings") from error
+        raise BadInput(f"configuration in {folder}: {first_fault(error)}", code="bad-settings") from error
     _check_tools(settings, folder)
     return settings
 
@@ -101,7 +101,8 @@ def _check_tools(settings: Settings, folder: Path) -> None:
             raise BadInput(message, code="bad-settings", hint=f"choose from: {known}")
 
 
-def _read(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The mapping in a configuration file, variables filled in. Raises InvalidSpec, BadInput."""
     found, problems = document.read(path.read_bytes(), str(path))
     if found is None or problems:
         raise InvalidSpec(problems)
@@ -138,13 +139,14 @@ def _substitute(value: Any, environ: Mapping[str, str], path: Path) -> Any:
     return text
 
 
-def _merge(base: Any, over: Any) -> Any:
+def merge(base: Any, over: Any) -> Any:
     """Mappings are merged key by key; anything else is replaced."""
     if isinstance(base, dict) and isinstance(over, dict):
-        return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
+        return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
     return over
 
 
-def _first(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong, with the way to it."""
     fault = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"

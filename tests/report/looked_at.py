@@ -41,8 +41,15 @@ class LookedAt(HTMLParser):
     def fetched(self) -> list[str]:
         """Everything that would be loaded without a click, but what the page holds itself."""
         sources = [*self.values("src"), *self.values("srcset"), *self.values("data"), *self.values("poster")]
-        sources += [given["href"] for tag, given in self.elements if tag in ("link", "image", "use", "base") and "href" in given]
+        sources += [
+            given["href"] for tag, given in self.elements if tag in ("link", "image", "use", "base") and "href" in given
+        ]
         sources += self.values("xlink:href")
         sources += re.findall(r"url\(([^)]*)\)", self.style) + re.findall(r"@import\s*([^;]*)", self.style)
-        sources += [url for _, given in self.elements for value in given.values() for url in re.findall(r"url\(([^)]*)\)", value)]
+        sources += [
+            url
+            for _, given in self.elements
+            for value in given.values()
+            for url in re.findall(r"url\(([^)]*)\)", value)
+        ]
         return [source for source in sources if not source.startswith(("data:", "#"))]

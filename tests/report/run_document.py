@@ -24,11 +24,18 @@ DIGEST = "sha256:" + "ab" * 32
 def planned(step: str, *needs: str, verdict: str = "run", detail: str = "never") -> dict[str, Any]:
     reason = {"code": "never-run", "detail": detail}
     return {
-        "id": step, "uses": "debug.echo", "needs": list(needs), "verdict": verdict, "reason": reason, "fingerprint": None
-    }  # fmt: skip
+        "id": step,
+        "uses": "debug.echo",
+        "needs": list(needs),
+        "verdict": verdict,
+        "reason": reason,
+        "fingerprint": None,
+    }
 
 
-def recorded(step: str, status: str = "succeeded", at: float = 0, seconds: float | None = 1, **more: Any) -> dict[str, Any]:
+def recorded(
+    step: str, status: str = "succeeded", at: float = 0, seconds: float | None = 1, **more: Any
+) -> dict[str, Any]:
     """A step's row. ``at`` is seconds after the start of the run; without ``seconds`` it was not carried out."""
     began = START + int(at * 1000)
     row = {
@@ -45,7 +52,9 @@ def recorded(step: str, status: str = "succeeded", at: float = 0, seconds: float
     return {**row, **more}
 
 
-def run_document(plan: list[dict[str, Any]] | None = None, steps: list[dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
+def run_document(
+    plan: list[dict[str, Any]] | None = None, steps: list[dict[str, Any]] | None = None, **more: Any
+) -> dict[str, Any]:
     """A run of SPEC that went well, with anything in it replaced."""
     found: dict[str, Any] = {
         "run": "20261122-000000-abcdef",
@@ -61,18 +70,35 @@ def run_document(plan: list[dict[str, Any]] | None = None, steps: list[dict[str,
             "digest": DIGEST,
             "summary": {"run": 4, "reuse": 0, "deferred": 0, "always": 0, "skip": 0},
             "steps": plan
-            or [planned("first"), planned("train[1]", "first"), planned("train[2]", "first"), planned("last", "train[1]", "train[2]")],
+            or [
+                planned("first"),
+                planned("train[1]", "first"),
+                planned("train[2]", "first"),
+                planned("last", "train[1]", "train[2]"),
+            ],
         },
         "outputs": {},
         "steps": steps
         if steps is not None
-        else [recorded("first"), recorded("train[1]", at=1), recorded("train[2]", at=1, seconds=3), recorded("last", at=4.5)],
+        else [
+            recorded("first"),
+            recorded("train[1]", at=1),
+            recorded("train[2]", at=1, seconds=3),
+            recorded("last", at=4.5),
+        ],
     }
     return {**found, **more}
 
 
 def report_artifact(**more: Any) -> dict[str, Any]:
-    return {"type": "report", "digest": DIGEST, "media_type": "text/html", "title": "A page", "entry": "index.html", **more}
+    return {
+        "type": "report",
+        "digest": DIGEST,
+        "media_type": "text/html",
+        "title": "A page",
+        "entry": "index.html",
+        **more,
+    }
 
 
 def png(width: int = 4, height: int = 3, padding: int = 0) -> bytes:
@@ -85,6 +111,7 @@ def png(width: int = 4, height: int = 3, padding: int = 0) -> bytes:
         b"IEND": b"",
     }
     framed = (
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks.items()
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks.items()
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from report.run_document import planned, recorded, run_document
-
 from e2i.report import graph, steps
+from report.run_document import planned, recorded, run_document
 
 
 def test_every_step_has_a_box_that_leads_to_it() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from report.run_document import planned, recorded, run_document
-
 from e2i.report import measures, steps
+from report.run_document import planned, recorded, run_document
 
 
 def of(outputs: dict[str, dict[str, object]]) -> tuple[steps.Step, ...]:
-    run = run_document([planned(name) for name in outputs], [recorded(name, outputs=given) for name, given in outputs.items()])
+    run = run_document(
+        [planned(name) for name in outputs], [recorded(name, outputs=given) for name, given in outputs.items()]
+    )
     return steps.of(run, None)
 
 
 def test_the_cells_of_a_small_matrix_are_columns() -> None:
-    (found,) = measures.metrics(of({"train[A]": {"metrics": {"auc": 0.91234, "f1": 1}}, "train[B]": {"metrics": {"auc": 0.8}}}))
+    (found,) = measures.metrics(
+        of({"train[A]": {"metrics": {"auc": 0.91234, "f1": 1}}, "train[B]": {"metrics": {"auc": 0.8}}})
+    )
     assert (found.title.text, [column.text for column in found.columns]) == ("train", ["A", "B"])
     assert [(label.text, cells) for label, cells in found.rows] == [("auc", ("0.9123", "0.8")), ("f1", ("1", None))]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.looked_at import LookedAt
-from report.run_document import DIGEST, planned, png, recorded, report_artifact, run_document
 
 from e2i import report
 from e2i.catalog.artifacts import Stored
 from e2i.execution.store import MissingArtifact
+from report.looked_at import LookedAt
+from report.run_document import DIGEST, planned, png, recorded, report_artifact, run_document
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -73,7 +73,9 @@ def test_recorded_text_stays_text_wherever_it_stands(text: str) -> None:
     page = LookedAt(report.build(everywhere(text), nothing, Path("/somewhere")))
     assert text in page.text
     assert page.tags.isdisjoint({"script", "iframe", "object", "embed", "base", "form", "img"})
-    assert not [name for _, given in page.elements for name in given if name.startswith("on") or name in ("style", "srcdoc")]
+    assert not [
+        name for _, given in page.elements for name in given if name.startswith("on") or name in ("style", "srcdoc")
+    ]
     assert page.fetched == []
     for href in page.values("href", "a"):
         assert re.match(r"https?://|#", href), href
@@ -126,10 +128,21 @@ def test_every_step_of_the_plan_is_there_reached_or_not() -> None:
 
 
 def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
-    error = {"code": "gate", "message": "roc_auc 0.61\nis too low", "hint": "look at the data", "details": {"rows": 4120}}
+    error = {
+        "code": "gate",
+        "message": "roc_auc 0.61\nis too low",
+        "hint": "look at the data",
+        "details": {"rows": 4120},
+    }
     steps = [recorded("first", "failed", error=error), recorded("train[1]", "skipped", seconds=None)]
     page = page_of(steps=steps, status="failed")
-    for told in ("What went wrong", "roc_auc 0.61\nis too low", "look at the data", "4,120", "no result from first (failed)"):
+    for told in (
+        "What went wrong",
+        "roc_auc 0.61\nis too low",
+        "look at the data",
+        "4,120",
+        "no result from first (failed)",
+    ):
         assert told in page.text
     assert "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef" in page.text
 
@@ -145,7 +158,10 @@ def test_a_spec_that_cannot_be_read_does_not_stop_the_report() -> None:
 
 
 def test_a_run_that_is_not_over_has_a_page() -> None:
-    steps = [recorded("first", "running", ended_ms=None), recorded("train[1]", "pending", started_ms=None, ended_ms=None)]
+    steps = [
+        recorded("first", "running", ended_ms=None),
+        recorded("train[1]", "pending", started_ms=None, ended_ms=None),
+    ]
     page = page_of(steps=steps, status="running", ended_ms=None, outputs=None)
     assert "not over yet" in page.text
 
@@ -157,7 +173,9 @@ def test_a_run_without_parameters_outputs_or_steps_that_began_has_a_page() -> No
 
 
 def test_pictures_of_reports_are_inside_the_page(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text('<h2>The bars</h2><img src="bar.png"><script src="https://evil.example/x.js"></script>')
+    (tmp_path / "index.html").write_text(
+        '<h2>The bars</h2><img src="bar.png"><script src="https://evil.example/x.js"></script>'
+    )
     (tmp_path / "bar.png").write_bytes(png())
     steps = [recorded("first", outputs={"report": report_artifact()})]
     page = LookedAt(report.build(run_document(steps=steps), lambda artifact: tmp_path, tmp_path.parent))

@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.run_document import SPEC, run_document
 
 from e2i.cli.options import parameters
 from e2i.report import reproduce
+from report.run_document import SPEC, run_document
 
-VALUES = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(st.characters(codec="ascii", exclude_categories=["Cc"]))
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.text(st.characters(codec="ascii", exclude_categories=["Cc"]))
+)
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b"]), VALUES | st.lists(VALUES, max_size=3)))

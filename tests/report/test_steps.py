@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from report.run_document import planned, recorded, run_document
-
 from e2i.report import steps
+from report.run_document import planned, recorded, run_document
 
 
 def test_a_step_knows_what_the_spec_says_of_it() -> None:
     run = run_document()
     found = {step.id: step for step in steps.of(run, steps.read_spec(run))}
-    assert (found["train[2]"].group, found["train[2]"].agent, found["first"].description) == ("train", "model_trainer", "Comes first.")
+    assert (found["train[2]"].group, found["train[2]"].agent, found["first"].description) == (
+        "train",
+        "model_trainer",
+        "Comes first.",
+    )
 
 
 def test_a_step_that_was_skipped_says_for_want_of_what() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from report.run_document import START, planned, recorded, run_document
 
 from e2i.report import steps, timeline
+from report.run_document import START, planned, recorded, run_document
 
 
 def chart(**more: Any) -> timeline.Timeline:
@@ -25,7 +25,11 @@ def test_bars_lie_where_the_steps_were() -> None:
 
 
 def test_every_bar_is_within_the_chart_even_the_shortest_at_the_end() -> None:
-    found = [recorded("first"), recorded("last", at=5.999, seconds=0.001), recorded("train[1]", "reused", at=6, seconds=None)]
+    found = [
+        recorded("first"),
+        recorded("last", at=5.999, seconds=0.001),
+        recorded("train[1]", "reused", at=6, seconds=None),
+    ]
     for bar in chart(steps=found).bars:
         assert bar.x >= 0 and bar.x + (bar.width or 0) <= 100 + 1e-9
 
@@ -56,7 +60,9 @@ def test_a_resumed_run_is_charted_from_its_first_step() -> None:
 
 @pytest.mark.parametrize("seconds", [0.004, 0.3, 7, 59, 600, 9_000, 400_000])
 def test_the_axis_has_a_few_round_labels(seconds: float) -> None:
-    ticks = chart(plan=[planned("first")], steps=[recorded("first", seconds=seconds)], ended_ms=START + int(seconds * 1000)).ticks
+    ticks = chart(
+        plan=[planned("first")], steps=[recorded("first", seconds=seconds)], ended_ms=START + int(seconds * 1000)
+    ).ticks
     assert 2 <= len(ticks) <= timeline.TICKS + 1
     assert ticks[0].x == 0 and ticks[-1].x <= 100
 

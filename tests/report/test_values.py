@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from report.run_document import DIGEST
 
 from e2i.report import values
 from e2i.report.values import Card, Grid, Pairs, Raw, Text
+from report.run_document import DIGEST
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (0.04, "0.04 s"), (0.3, "0.3 s"), (12, "12 s"), (59.97, "1 min"), (125, "2 min 05 s"), (3_780, "1 h 03 min")],
+    [
+        (0, "0 s"),
+        (0.04, "0.04 s"),
+        (0.3, "0.3 s"),
+        (12, "12 s"),
+        (59.97, "1 min"),
+        (125, "2 min 05 s"),
+        (3_780, "1 h 03 min"),
+    ],
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert values.duration(seconds) == text
@@ -19,7 +27,14 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.903812345, "0.90381"), (1e-9, "1e-09"), (120.0, "120"), (1234567.8, "1,234,568"), (float("nan"), "nan"), (1e300, "1e+300")],
+    [
+        (0.903812345, "0.90381"),
+        (1e-9, "1e-09"),
+        (120.0, "120"),
+        (1234567.8, "1,234,568"),
+        (float("nan"), "nan"),
+        (1e300, "1e+300"),
+    ],
 )
 def test_numbers_keep_the_digits_that_count(value: float, text: str) -> None:
     assert values.number(value) == text
@@ -29,7 +44,12 @@ def test_an_artifact_is_a_card_with_a_short_digest() -> None:
     table = {"type": "table", "digest": DIGEST, "columns": [{"name": "a", "type": "double"}], "rows": 12_345}
     card = values.show(table)
     assert isinstance(card, Card)
-    assert (card.type, card.title, card.digest, card.columns) == ("table", "12,345 rows × 1 columns", "abababababab", (("a", "double"),))
+    assert (card.type, card.title, card.digest, card.columns) == (
+        "table",
+        "12,345 rows × 1 columns",
+        "abababababab",
+        (("a", "double"),),
+    )
 
 
 def test_what_only_looks_like_an_artifact_is_a_mapping() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
@@ -80,6 +80,10 @@ class Action:
     """True when the result must never be reused (it looks at a clock, a service, the outside)."""
     reads: Callable[[Any], Sequence[str]] | None = None
     """Given validated parameters, the workspace files that the action reads: their content counts as input."""
+    privilege: Literal["run_python"] | None = None
+    """What the action as a whole asks for that a policy may forbid; for single values see ``e2i.catalog.marks``."""
+    columns: bool = False
+    """True when ``e2i.tools.<tool>.columns`` has a function of this name: how columns flow, see ``e2i.catalog.columns``."""
 
 
 @dataclass(frozen=True, slots=True)

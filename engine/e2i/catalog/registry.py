@@ -6,8 +6,12 @@ In: a name such as ``optuna.tune``. Out: its ``Tool`` and ``Action``; only the m
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from e2i.catalog.action import Action, ActionFunction, Tool
+
+if TYPE_CHECKING:
+    from e2i.catalog.columns import ColumnFlow
 
 TOOLS: dict[str, str] = {
     "bentoml": "e2i.tools.bentoml",
@@ -55,3 +59,12 @@ def function(uses: str) -> ActionFunction:
     tool_name, _, action_name = uses.partition(".")
     implementation: ActionFunction = getattr(import_module(f"{TOOLS[tool_name]}.actions"), action_name)
     return implementation
+
+
+def column_flow(uses: str) -> ColumnFlow | None:
+    """How columns flow through an action, if it says so. Imports the tool's ``columns`` module, which is light."""
+    found = find(uses)
+    if found is None or not found[1].columns:
+        return None
+    flow: ColumnFlow = getattr(import_module(f"{TOOLS[found[0].name]}.columns"), found[1].name)
+    return flow

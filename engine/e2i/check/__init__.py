@@ -20,13 +20,16 @@ def check(
     env: Mapping[str, str],
     secrets: Collection[str] = (),
     *,
+    authority: Authority,
     require_params: bool = True,
 ) -> tuple[Expanded | None, list[Problem]]:
     """Reads and checks a spec. All problems come back at once, sorted by place; without errors the spec is there.
 
-    ``env`` and ``secrets`` are the names that the operator lets specs use.
+    ``authority`` says who wrote the spec and what that allows. ``env`` and ``secrets`` are the names that the operator lets specs use.
     ``require_params=False`` is for ``validate``: a parameter without a default is no fault of the spec.
     """
+    if problems := policy.size(source, file, authority):
+        return None, problems
     loaded, problems = load(source, file)
     if loaded is None:
         return None, problems
@@ -38,7 +41,8 @@ def check(
         return None, _sorted([*faults, *expressions, *actions.check_names(loaded)])
     expanded, matrices = expand(loaded, values, env, secrets)
     names = list(references.check(expanded))
-    found = [*faults, *matrices, *names, *order.check(expanded), *_without(names, actions.check(expanded))]
+    found = [*faults, *matrices, *names, *order.check(expanded), *_without(names, actions.check(expanded)),
+             *policy.check(expanded, authority)]
     return (expanded if all(problem.severity != "error" for problem in found) else None), _sorted(found)
 
 

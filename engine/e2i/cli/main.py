@@ -109,9 +109,12 @@ def run(
 @e2i.command()
 @click.argument("specs", nargs=-1, required=True)
 @_profile
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True
+)
 @_json
 @guarded
-def validate(specs: tuple[str, ...], profile: str | None, as_json: bool) -> Exit:
+def validate(specs: tuple[str, ...], profile: str | None, form: str, as_json: bool) -> Exit:
     """Checks specs. Needs none of the tools installed."""
     from e2i import api
 
@@ -119,7 +122,11 @@ def validate(specs: tuple[str, ...], profile: str | None, as_json: bool) -> Exit
     found = {spec: api.validate(spec, workspace=workspace) for spec in specs}
     problems = [problem for result in found.values() for problem in result.problems]
     valid = all(result.valid for result in found.values())
-    if as_json:
+    if form == "sarif":
+        from e2i.cli import sarif_view
+
+        _print_json(sarif_view.document(problems))
+    elif as_json or form == "json":
         _print_json({"schema_version": 1, "valid": valid, "problems": [problem.to_json() for problem in problems]})
     else:
         problems_view.show(problems)
@@ -127,6 +134,38 @@ def validate(specs: tuple[str, ...], profile: str | None, as_json: bool) -> Exit
             if result.valid:
                 click.echo(f"{spec}: {click.style('valid', fg='green')}")
     return Exit.DONE if valid else Exit.BAD_INPUT
+
+
+@e2i.command()
+@click.argument("spec", type=click.Path(path_type=str, dir_okay=False))
+@click.option("--write", is_flag=True, help="Change the file. Without it the change is only shown, as a diff.")
+@_profile
+@_json
+@guarded
+def fix(spec: str, write: bool, profile: str | None, as_json: bool) -> Exit:
+    """Carries out the fixes that problems carry; comments and layout stay."""
+    from e2i import api
+    from e2i.cli import fix_command
+
+    code, document = fix_command.fix(spec, api.Workspace.open(profile=profile), write=write, as_json=as_json)
+    if as_json:
+        _print_json(document)
+    return code
+
+
+@e2i.command()
+@click.argument("code", required=False)
+@_json
+@guarded
+def explain(code: str | None, as_json: bool) -> Exit:
+    """What a problem's code means, with an example and its mend; without CODE, all codes."""
+    from e2i.cli import explain_view
+
+    if as_json:
+        _print_json(explain_view.document(code))
+    else:
+        explain_view.show(code)
+    return Exit.DONE
 
 
 @e2i.command()
@@ -162,6 +201,26 @@ def plan(
     if output is not None:
         options.write_plan(output, planned.to_json())
     return _print_plan(planned, as_json, workspace, form)
+
+
+@e2i.command()
+@click.argument("before")
+@click.argument("after")
+@_params
+@_profile
+@_json
+@guarded
+def diff(before: str, after: str, params: tuple[str, ...], profile: str | None, as_json: bool) -> Exit:
+    """What the difference between two specs means: cosmetic, adds, changes or breaks. REV:PATH is a file in git."""
+    from e2i import api
+    from e2i.cli import diff_view, options
+
+    found = api.diff(before, after, options.parameters(params), workspace=api.Workspace.open(profile=profile))
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        diff_view.show(found)
+    return Exit.DONE
 
 
 @e2i.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -15,7 +14,7 @@ PAGE = "report.html"
 
 
 def write(store: Path, run: str, output: Path | None) -> Path:
-    """Writes the page to ``output``, or else into the run's folder. Raises BadInput for an unknown run or a bad path."""
+    """Writes the page to ``output``, or else into the run's folder. Raises BadInput."""
     found = history_view.run(store, run)
     target = (output or store / "runs" / found["run"] / PAGE).absolute()
     artifacts = ArtifactStore(store)
@@ -29,7 +28,7 @@ def write(store: Path, run: str, output: Path | None) -> Path:
             staged = Path(file.name)
             file.write(page)
         staged.chmod(0o644)
-        os.replace(staged, target)
+        staged.replace(target)
     except OSError as error:
         raise BadInput(
             f"the report cannot be written to {target}: {error.strerror or error}",

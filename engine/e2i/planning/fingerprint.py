@@ -77,19 +77,32 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
         return Reason(
             Why.ACTION_CHANGED, f"{before['action']} v{before['version']} → {now['action']} v{now['version']}"
         )
-    if changes := _changes(before["with"], now["with"]):
+    if changes := changes(before["with"], now["with"]):
         return Reason(Why.PARAMETER_CHANGED, "; ".join(changes[:3]) + (" …" if len(changes) > 3 else ""))
-    if changes := _changes(before["files"], now["files"], show=False):
+    if changes := changes(before["files"], now["files"], show=False):
         return Reason(Why.FILE_CHANGED, ", ".join(changes))
-    if changes := _changes(
+    if changes := changes(
         before["libraries"] | {"python": before["python"]}, now["libraries"] | {"python": now["python"]}
     ):
         return Reason(Why.LIBRARY_CHANGED, "; ".join(changes))
     if now["seed"] != before["seed"]:
         return Reason(Why.SEED_CHANGED, f"{before['seed']} → {now['seed']}")
-    if changes := _changes(before["params"], now["params"], show=False):
+    if changes := changes(before["params"], now["params"], show=False):
         return Reason(Why.INPUT_CHANGED, ", ".join(changes))
     return Reason(Why.RESULT_LOST, "it ran before, but its result is no longer in the store")
+
+
+def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list[str]:
+    """The places at which two plain values differ, as ``name old → new``."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict) and "$artifact" not in before:
+        return [
+            change
+            for key in sorted(before.keys() | now.keys())
+            for change in changes(before.get(key), now.get(key), f"{path}.{key}" if path else str(key), show=show)
+        ]
+    return [f"{path} {_short(before)} → {_short(now)}" if show else path]
 
 
 def _files(action: Action, params: Any, around: Surroundings) -> dict[str, str | None]:
@@ -100,19 +113,6 @@ def _files(action: Action, params: Any, around: Surroundings) -> dict[str, str |
     except ValidationError:  # `check` reports it; until then the files are not known
         return {}
     return {name: around.file(name) for name in sorted(read)}
-
-
-def _changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list[str]:
-    """The places at which two plain values differ, as ``name old → new``."""
-    if before == now:
-        return []
-    if isinstance(before, dict) and isinstance(now, dict) and "$artifact" not in before:
-        return [
-            change
-            for key in sorted(before.keys() | now.keys())
-            for change in _changes(before.get(key), now.get(key), f"{path}.{key}" if path else str(key), show=show)
-        ]
-    return [f"{path} {_short(before)} → {_short(now)}" if show else path]
 
 
 def _short(value: Any) -> str:

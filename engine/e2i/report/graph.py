@@ -60,8 +60,10 @@ def draw(steps: Sequence[Step]) -> Picture:
     for step in steps:
         members.setdefault(names[step.id], []).append(step)
     needs = _needs(members, names)
-    longest = max((max(len(name) + 6, len(cells[0].uses) * SMALL / CHARACTER) for name, cells in members.items()), default=0)
-    width = min(max(longest * CHARACTER + 30, NARROWEST), WIDEST)
+    lengths = [(len(name) + 6) * CHARACTER for name in members] + [
+        len(cells[0].uses) * SMALL for cells in members.values()
+    ]
+    width = min(max(max(lengths, default=0) + 30, NARROWEST), WIDEST)
     drawing = layout.draw(needs, width, ROOM)
     boxes = tuple(_box(name, cells, drawing.places[name], width) for name, cells in members.items())
     results = {box.anchor: box.status in ("succeeded", "reused") for box in boxes}
@@ -72,7 +74,8 @@ def draw(steps: Sequence[Step]) -> Picture:
 def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, list[str]]:
     """What each box needs, every box after those that it needs."""
     needs = {
-        name: sorted({names[above] for cell in cells for above in cell.needs} - {name}) for name, cells in members.items()
+        name: sorted({names[above] for cell in cells for above in cell.needs} - {name})
+        for name, cells in members.items()
     }
     ordered: dict[str, list[str]] = {}
     while waiting := [name for name in needs if name not in ordered]:
@@ -86,8 +89,8 @@ def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, l
 def _box(name: str, cells: Sequence[Step], place: tuple[float, float], width: float) -> Box:
     first = min(cells, key=lambda cell: ATTENTION.index(cell.status) if cell.status in ATTENTION else 0)
     seconds = [cell.seconds for cell in cells if cell.seconds is not None]
-    told = [f"{name} ({first.uses}): " + ", ".join(f"{n} {s}" if len(cells) > 1 else s
-            for s, n in Counter(cell.status for cell in cells).items())]  # fmt: skip
+    counts = Counter(cell.status for cell in cells)
+    told = [f"{name} ({first.uses}): " + ", ".join(f"{count} {status}" for status, count in counts.items())]
     if needed := sorted({above for cell in cells for above in cell.needs}):
         told.append("needs " + ", ".join(needed[:20]))
     return Box(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 HEIGHT = 44
 MARGIN = 6
@@ -35,7 +36,7 @@ class Drawing:
 
 @dataclass(slots=True)
 class _Point:
-    """A node, or the place where a long edge passes through a layer (``name`` is None). ``at`` is its middle, across."""
+    """A node, or (``name`` is None) the place where an edge passes through a layer. ``at`` is its middle, across."""
 
     size: float
     name: str | None = None
@@ -45,9 +46,9 @@ class _Point:
 
 
 def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> Drawing:
-    """The drawing of a graph given as what each node needs, needs first. Side by side if that fits ``room``, else downwards.
+    """The drawing of a graph, given as what each node needs; nodes come after those that they need.
 
-    Edges that follow from others are left out.
+    Layers lie side by side if that fits ``room``, else below each other. Edges that follow from others are left out.
     """
     edges = essential(needs)
     layers = _layers(edges)
@@ -66,11 +67,10 @@ def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> 
         if point.name is not None
     }
     ranks = {name: layer for layer, names in enumerate(layers) for name in names}
-    paths = {
-        edge: _path([(point.at + MARGIN, (ranks[edge[0]] + index) * apart + MARGIN) for index, point in enumerate(chain)],
-                    along, sideways)
-        for edge, chain in chains.items()
-    }  # fmt: skip
+    paths = {}
+    for edge, chain in chains.items():
+        stations = [(point.at + MARGIN, layer * apart + MARGIN) for layer, point in enumerate(chain, ranks[edge[0]])]
+        paths[edge] = _path(stations, along, sideways)
     width, height = _flip(sideways, across + 2 * MARGIN, max(depth * apart - (apart - along), 0) + 2 * MARGIN)
     return Drawing(width, height, node_width, places, paths)
 
@@ -116,7 +116,7 @@ def _rows(
             for layer, point in enumerate(passed, start=rank[other] + 1):
                 rows[layer].append(point)
             chain = [nodes[other], *passed, nodes[name]]
-            for one, two in zip(chain, chain[1:], strict=False):
+            for one, two in pairwise(chain):
                 one.below.append(two)
                 two.above.append(one)
             chains[other, name] = chain
@@ -164,7 +164,7 @@ def _place(row: Sequence[_Point], wanted: Sequence[float]) -> None:
     """
     blocks: list[tuple[list[int], float]] = []  # the points, and the place wanted by the first of them
     offsets = [0.0]
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in pairwise(row):
         offsets.append(offsets[-1] + (left.size + right.size) / 2 + BETWEEN)
     for index in range(len(row)):
         members, start = [index], wanted[index] - offsets[index]
@@ -185,7 +185,7 @@ def _path(points: Sequence[tuple[float, float]], along: float, sideways: bool) -
         stops += [(across, start), (across, start + along)]
     stops.append(points[-1])
     text = "M{:.1f} {:.1f}".format(*_flip(sideways, *stops[0]))
-    for (x, y), (to_x, to_y) in zip(stops, stops[1:], strict=False):
+    for (x, y), (to_x, to_y) in pairwise(stops):
         half = (y + to_y) / 2
         curve = (_flip(sideways, x, half), _flip(sideways, to_x, half), _flip(sideways, to_x, to_y))
         text += " C" + ", ".join("{:.1f} {:.1f}".format(*point) for point in curve)

@@ -1,4 +1,4 @@
-"""Steps go in; what they measured comes out, ready to be compared: metrics as figures and tables, importances as bars."""
+"""Steps go in; what they measured comes out, ready to be compared: metrics in rows and columns, importances as bars."""
 
 from __future__ import annotations
 

@@ -18,10 +18,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from e2i import __version__
-from e2i.report import graph, measures, pictures, reproduce, steps, timeline, values
-from e2i.report.pictures import OpenArtifact, safe_href
+from e2i.report import graph, links, measures, pictures, reproduce, steps, timeline, values
+from e2i.report.pictures import OpenArtifact
 
-DECEPTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+DECEPTIVE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
 """Characters that a browser drops, or that make a text read otherwise than it is."""
 SIGNS = {
     "succeeded": "✓",
@@ -39,34 +41,38 @@ SIGNS = {
 def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | None = None) -> str:
     """The page for a run, given as ``execution.journal.Reader.run`` documents it. Equal input gives equal text.
 
-    ``open_artifact`` gives the file or folder of a stored artifact, or raises E2IError. ``folder`` is where the page will
-    be written: links to pages of the store are relative to it; without it there are none.
+    ``open_artifact`` gives the file or folder of a stored artifact, or raises E2IError. ``folder`` is where the page
+    will be written: links to pages of the store are relative to it; without it there are none.
     """
     spec = steps.read_spec(run)
     found = steps.of(run, spec)
     chart = timeline.build(found, run["started_ms"], run["ended_ms"])
     style, policy = _style()
-    return _environment().get_template("report.html.j2").render(
-        style=style,
-        policy=policy,
-        version=__version__,
-        run=run,
-        spec=spec,
-        steps=found,
-        counts=_counts(found),
-        seconds=(run["ended_ms"] - run["started_ms"]) / 1000 if run["ended_ms"] else None,
-        work=sum(step.seconds or 0.0 for step in found),
-        params=_params(run, spec),
-        outputs=[(name, values.show(value)) for name, value in (run["outputs"] or {}).items()],
-        faults=[(step, _details(step), _log(step, folder)) for step in found if step.error],
-        chart=chart,
-        chained={step.id for step in chart.chain.steps} if chart and chart.chain else set(),
-        graph=graph.draw(found),
-        metrics=measures.metrics(found),
-        importances=measures.importances(found),
-        gallery=pictures.gallery(found, open_artifact, folder),
-        commands=reproduce.commands(run, finished=run["status"] == "succeeded"),
-        spec_pieces=list(reproduce.pieces(run["spec"])),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            style=style,
+            policy=policy,
+            version=__version__,
+            run=run,
+            spec=spec,
+            steps=found,
+            counts=_counts(found),
+            seconds=(run["ended_ms"] - run["started_ms"]) / 1000 if run["ended_ms"] else None,
+            work=sum(step.seconds or 0.0 for step in found),
+            params=_params(run, spec),
+            outputs=[(name, values.show(value)) for name, value in (run["outputs"] or {}).items()],
+            faults=[(step, _details(step), _log(step, folder)) for step in found if step.error],
+            chart=chart,
+            chained={step.id for step in chart.chain.steps} if chart and chart.chain else set(),
+            graph=graph.draw(found),
+            metrics=measures.metrics(found),
+            importances=measures.importances(found),
+            gallery=pictures.gallery(found, open_artifact, folder),
+            commands=reproduce.commands(run, finished=run["status"] == "succeeded"),
+            spec_pieces=list(reproduce.pieces(run["spec"])),
+        )
     )
 
 
@@ -85,7 +91,7 @@ def _environment() -> Environment:
         "show": values.show,
         "is_wide": values.is_wide,
         "moment": _moment,
-        "safe_href": safe_href,
+        "safe_href": links.safe,
         "sign": lambda status: SIGNS.get(status, "·"),
         "percent": lambda value: f"{value:.3f}%",
     }
@@ -104,7 +110,7 @@ def _style() -> tuple[Markup, str]:
     style = (Path(__file__).parent / "report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    return Markup(style), policy  # noqa: S704 - our own file
+    return Markup(style), policy
 
 
 def _counts(found: tuple[steps.Step, ...]) -> list[tuple[str, int]]:
@@ -135,7 +141,7 @@ def _details(step: steps.Step) -> values.Shown | None:
 
 def _log(step: steps.Step, folder: Path | None) -> str:
     """A link to what the step wrote, when the page will be in the run's own folder."""
-    return pictures.link(folder / "logs" / f"{step.id}.log", folder) if folder else ""
+    return links.to_file(folder / "logs" / f"{step.id}.log", folder) if folder else ""
 
 
 def _moment(milliseconds: int | None) -> str:

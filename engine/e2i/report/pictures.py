@@ -1,4 +1,4 @@
-"""Report artifacts go in; their pictures as data URIs and links to their pages come out. No markup of theirs gets into ours.
+"""Report artifacts go in; their pictures as data URIs and links to their pages come out, never their markup.
 
 Pictures are PNG only: those that a page shows, with its headings as captions, or else those that lie in the folder.
 """
@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from e2i.catalog.artifacts import Report, Stored
 from e2i.errors import E2IError
+from e2i.report import links
 from e2i.report.steps import Step
 from e2i.report.values import artifacts, short
 
@@ -75,16 +74,6 @@ def gallery(steps: Sequence[Step], open_artifact: OpenArtifact, folder: Path | N
     return tuple(found.values())
 
 
-def safe_href(target: str) -> str:
-    """The target of a link as it is when its scheme is http or https, or when it is a relative path; otherwise ""."""
-    text = target.strip()
-    if re.match(r"https?://[^\s]", text, re.IGNORECASE):
-        return text
-    if text.startswith(("/", "\\")) or re.match(r"[^/?#]*:", text) or not text.isprintable():
-        return ""
-    return text
-
-
 def _look(step: Step, report: Report, open_artifact: OpenArtifact, folder: Path | None, room: int) -> Look:
     digest = short(report.digest)
     try:
@@ -99,12 +88,12 @@ def _look(step: Step, report: Report, open_artifact: OpenArtifact, folder: Path 
         if picture is not None and len(picture.data) <= room:
             shown.append(picture)
             room -= len(picture.data)
-    href = link(entry, folder) if entry and folder else ""
+    href = links.to_file(entry, folder) if entry and folder else ""
     return Look(step, report.title, digest, href, tuple(shown), len(pictures) - len(shown))
 
 
 def _pictures(report: Report, root: Path, entry: Path | None) -> Iterator[tuple[str, bytes]]:
-    """Captions and bytes: of the picture that the report is, of those that its page shows, or of those in its folder."""
+    """Captions and bytes: the picture that the report is, those that its page shows, or those in its folder."""
     if entry and report.media_type == "image/png":
         yield report.title, _read(entry)
     elif entry and report.media_type == "text/html" and entry.stat().st_size <= LARGEST_PAGE:
@@ -113,9 +102,8 @@ def _pictures(report: Report, root: Path, entry: Path | None) -> Iterator[tuple[
         for caption, source in page.images:
             if source.startswith(INLINE):
                 yield caption or report.title, _decoded(source)
-            elif file := _inside(entry.parent, unquote(source)):
-                if file.resolve().is_relative_to(root.resolve()):
-                    yield caption or file.stem, _read(file)
+            elif (file := _inside(root, str(Path(report.entry).parent / unquote(source)))) is not None:
+                yield caption or file.stem, _read(file)
     elif root.is_dir():
         for file in sorted(root.rglob("*.png")):
             yield file.stem.replace("_", " "), _read(file)
@@ -173,10 +161,3 @@ def _picture(caption: str, content: bytes) -> Picture | None:
         return None
     width, height = struct.unpack(">II", content[16:24])
     return Picture(caption, base64.b64encode(content).decode("ascii"), width, height)
-
-
-def link(file: Path, folder: Path) -> str:
-    """A relative link to an existing file; "" for one without a known suffix, which browsers would show as plain text."""
-    if not file.is_file() or file.suffix.lower() not in (".html", ".htm", ".png", ".svg", ".pdf", ".txt", ".log"):
-        return ""
-    return quote(Path(os.path.relpath(file, folder.resolve())).as_posix())

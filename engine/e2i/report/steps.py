@@ -96,7 +96,7 @@ def _step(
 
 
 def _note(planned: Mapping[str, Any], status: str, written: StepSpec | None, statuses: Mapping[str, str]) -> str:
-    """Why a step that the plan wanted was not carried out: the journal keeps no words for it, but what they were made of."""
+    """Why a step that the plan wanted was not carried out, told from what the journal keeps: it has no words for it."""
     if status != "skipped" or planned["verdict"] == "skip":
         return ""
     without = [

@@ -1,4 +1,4 @@
-"""Outputs of steps go in; what a page shows of them comes out: text, cards of artifacts, pairs and grids, all of bounded size.
+"""Outputs of steps go in; what a page shows of them comes out: texts, cards, pairs and grids, all of bounded size.
 
 Nothing here is markup: the template escapes every text.
 """
@@ -26,6 +26,7 @@ from e2i.catalog.artifacts import (
     Table,
     read_artifacts,
 )
+from e2i.report import links
 
 LONGEST = 4_000
 """Characters of one text."""
@@ -49,7 +50,8 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An artifact: its type, its digest in short and what is cheap to know of it. ``url`` is where a service answers."""
+    """An artifact: its type, its digest in short and what is cheap to know of it. ``url`` is where a service
+    answers, if it is a web address."""
 
     kind: ClassVar[str] = "card"
     type: str
@@ -216,7 +218,7 @@ def _card(artifact: Artifact) -> Card:
         case Bento():
             title, facts = artifact.tag, [("model", short(artifact.model))]
         case Service():
-            title, url = artifact.url, artifact.url
+            title, url = artifact.url, links.web(artifact.url)
             facts = [("stays", "yes, as process " + str(artifact.pid) if artifact.kept else "ended with the run")]
     return Card(artifact.type.replace("_", " "), title, short(artifact.digest), tuple(facts), columns, url)
 

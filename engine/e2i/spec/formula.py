@@ -62,7 +62,7 @@ def parse(source: str) -> Formula:
     return Formula(source, node, tuple(dict.fromkeys(checker.references)))
 
 
-def _reference(node: nodes.Node, source: str = "") -> Reference | None:
+def reference_of(node: nodes.Node, source: str = "") -> Reference | None:
     """The reference that a chain of names and constant indices is, or None."""
     path: list[str | int] = []
     while not isinstance(node, nodes.Name):
@@ -96,7 +96,7 @@ class _Checker:
                 self.constant(node.value)
                 return
             case nodes.Name() | nodes.Getattr() | nodes.Getitem():
-                reference = _reference(node, self.source)
+                reference = reference_of(node, self.source)
                 if reference is not None:
                     reference.check(alone=False)
                     self.references.append(replace(reference, optional=may_be_missing))
@@ -211,7 +211,7 @@ class _Evaluator:
             return NOTHING
 
     def looked_up(self, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Any:
-        reference = _reference(node)
+        reference = reference_of(node)
         if reference is not None:
             return reference.look_up(self.scope)
         assert not isinstance(node, nodes.Name)

@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - runs
 LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 SENDS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 AF_UNIX, AF_NETLINK = 1, 16
+LOCAL = ("localhost", "::1", "0.0.0.0", os.uname().nodename)
 
 
 def note(file, text):
@@ -36,7 +37,7 @@ def watch(event, arguments):
         return
     host = asked(event, arguments)
     host = host.decode() if isinstance(host, bytes) else host
-    if host and host not in ("localhost", "::1", "0.0.0.0") and not host.startswith("127."):
+    if host and host not in LOCAL and not host.startswith("127."):
         note("outside.log", f"{event} {arguments[1:] if event in SENDS else arguments} {sys.orig_argv}")
         raise OSError(errno.ENETUNREACH, f"outside of this machine: {host}")
 

@@ -93,6 +93,17 @@ def test_typeguard_is_untouched_after_the_import_and_feast_is_not_instrumented()
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "engine"}, timeout=60)
 
 
+def test_importing_feast_leaves_no_temporary_file_even_if_the_process_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os; before = dict(os.environ); from e2i.tools.feast import sdk; import feast.feature_server; "
+        "assert dict(os.environ) == before; os.kill(os.getpid(), 9)"
+    )
+    environ = {"PYTHONPATH": "engine", "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=environ, timeout=60)
+    assert done.returncode == -9
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_parameter_and_output_is_described() -> None:
     for action in TOOL.actions:
         for model in (action.params, action.outputs):

@@ -12,6 +12,7 @@ from pydantic import Field, FiniteFloat, StringConstraints, field_validator, mod
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import Bento, Model, Service, Table
+from e2i.catalog.marks import Privilege
 
 Scalar = bool | int | FiniteFloat | str | None
 
@@ -69,7 +70,11 @@ class ServeParams(Params):
 
     bento: Annotated[Bento, Field(description="The Bento to serve.")]
     port: Annotated[int, Field(ge=0, le=65535, description="Port on 127.0.0.1; 0: any that is free.")] = 0
-    keep: Annotated[bool, Field(description="Whether the service stays when the run has ended.")] = False
+    keep: Annotated[
+        bool,
+        Privilege("keep_services", True),
+        Field(description="Whether the service stays when the run has ended."),
+    ] = False
 
 
 class ServeOutputs(Outputs):

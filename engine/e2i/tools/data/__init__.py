@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
+from e2i.catalog.marks import Budget, WorkspacePath
 from e2i.tools.data.filters import Filter
 
 Columns = tuple[Annotated[str, Field(min_length=1)], ...]
@@ -25,13 +26,15 @@ PARTS = ("train", "validation", "test")
 class LoadParams(Params):
     """Which file, and how to read it."""
 
-    path: Annotated[str, Field(min_length=1, description="File in the workspace, relative to its root.")]
+    path: Annotated[WorkspacePath, Field(min_length=1, description="File in the workspace, relative to its root.")]
     format: Annotated[
         Literal["csv", "parquet", "feather"] | None,
         Field(description="Kind of file; null: by its suffix (.csv, .csv.gz, .parquet, .pq, .feather, .arrow)."),
     ] = None
     columns: Annotated[Columns | None, Field(min_length=1, description="Columns to read, in order; null: all.")] = None
-    rows: Annotated[int | None, Field(ge=1, description="Read at most this many rows; null: all.")] = None
+    rows: Annotated[
+        int | None, Budget("rows"), Field(ge=1, description="Read at most this many rows; null: all.")
+    ] = None
     types: Annotated[
         Mapping[str, Literal["string", "integer", "number", "boolean"]],
         Field(description="Type of a column where it cannot be told from the file, such as identifiers like 00731."),

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
+from e2i.catalog.marks import Budget
 
 Seed = Annotated[
     int | None, Field(ge=0, le=2**31 - 1, description="Seed of the random draws; null: the run's own seed.")
@@ -20,7 +21,9 @@ Seed = Annotated[
 class HcpParams(Params):
     """How many journeys of health-care professionals (HCPs) to make."""
 
-    rows: Annotated[int, Field(ge=40, le=5_000_000, description="Journey rows: one an HCP and quarter.")] = 50_000
+    rows: Annotated[
+        int, Budget("rows"), Field(ge=40, le=5_000_000, description="Journey rows: one an HCP and quarter.")
+    ] = 50_000
     quarters: Annotated[int, Field(ge=1, le=40, description="Quarters that each HCP is observed, from 2024 on.")] = 4
     seed: Seed = None
 
@@ -58,7 +61,9 @@ class FlightsParams(Params):
     """How many of the flights that left New York City in 2013."""
 
     rows: Annotated[
-        int, Field(ge=0, le=400_000, description="Flights to take, spread evenly over the year; 0: all of them.")
+        int,
+        Budget("rows"),
+        Field(ge=0, le=400_000, description="Flights to take, spread evenly over the year; 0: all of them."),
     ] = 20_000
     seed: Seed = None
 

@@ -6,6 +6,9 @@ imported, and is put back at once. What is left (about 0.8 s beyond pandas) is S
 modules, which it imports unconditionally. Modules that it would import later (provider, SQLite store, local engine) are
 imported here too, so that they are not instrumented then. Nothing else in e2i may import feast first.
 
+Feast also makes a folder for the metrics of its server among the temporary files, which a worker that is killed would leave
+there. It makes none when the environment names one, so that is so during the import.
+
 Feast prints to standard output while it materializes. ``print`` is shadowed in the one module that does so: redirecting
 standard output would also swallow what other threads write.
 """
@@ -13,6 +16,7 @@ standard output would also swallow what other threads write.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,7 +39,23 @@ def _without_typeguard() -> Iterator[None]:
         typeguard.typechecked = original
 
 
-with _without_typeguard():
+@contextmanager
+def _without_metrics_files() -> Iterator[None]:
+    """Feast makes no folder for metrics inside the block, and its metrics stay in memory."""
+    import prometheus_client  # noqa: F401  (decides at its own import, before the variables are set, to use no files)
+
+    names = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(names, os.devnull))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+with _without_typeguard(), _without_metrics_files():
     import feast.infra.compute_engines.local.compute
     import feast.infra.online_stores.sqlite
     import feast.infra.passthrough_provider  # noqa: F401  (imported for its effect, as said above)

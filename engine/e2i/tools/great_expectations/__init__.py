@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import Report, Table
+from e2i.catalog.marks import WorkspaceFile
 from e2i.tools.data.filters import Filter
 from e2i.tools.great_expectations.suite import NAME, Expectations, path_of
 
@@ -26,7 +27,7 @@ class ValidateParams(Params):
 
     table: Annotated[Table, Field(description="The table to look at.")]
     suite: Annotated[
-        Annotated[str, Field(pattern=NAME)] | Expectations,
+        Annotated[str, WorkspaceFile(path_of("{}")), Field(pattern=NAME)] | Expectations,
         Field(description="Name of a suite in config/expectations/NAME.yaml, or a list of expectations."),
     ]
     where: Annotated[

@@ -13,6 +13,7 @@ from pydantic import Field, FiniteFloat, StringConstraints, field_validator, mod
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
 from e2i.catalog.artifacts import Model, ModelVersion
+from e2i.catalog.marks import Privilege
 
 Stage = Literal["development", "staging", "shadow", "production", "archived"]
 """Where a model version stands. Every stage but ``archived`` is also an alias: ``models:/NAME@production``."""
@@ -110,7 +111,9 @@ class PromoteParams(Params):
     """What ``mlflow.promote`` takes."""
 
     version: Annotated[ModelVersion, Field(description="The version to move.")]
-    stage: Annotated[Stage, Field(description="Where to move it.")]
+    stage: Annotated[
+        Stage, Privilege("promote_to_production", "production"), Field(description="Where to move it.")
+    ]
     archive_existing: Annotated[
         bool, Field(description="Whether the version that stood there before becomes `archived`.")
     ] = True

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
 from e2i.catalog.artifacts import Study, Table
+from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
 from e2i.estimators.space import Dimension
@@ -50,7 +51,9 @@ class TuneParams(Params):
     validation: Annotated[Table, Field(description="Rows that every trial is judged on.")]
     target: Annotated[ColumnName, Field(description="The column to predict.")]
     algorithm: Annotated[AlgorithmName, Field(description="Which kind of model.")] = "XGBoost"
-    trials: Annotated[int, Field(ge=1, le=10_000, description="Trials the study shall hold in the end.")] = 20
+    trials: Annotated[
+        int, Budget("trials"), Field(ge=1, le=1_000_000, description="Trials the study shall hold in the end.")
+    ] = 20
     features: Annotated[
         tuple[ColumnName, ...] | None,
         Field(min_length=1, description="Columns to learn from; null: every column but the target and `exclude`."),

@@ -8,11 +8,12 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
+from e2i.catalog.marks import WorkspacePath
 
 
 class CallParams(Params):
     file: Annotated[
-        str,
+        WorkspacePath,
         Field(
             pattern=r"^[A-Za-z0-9_][A-Za-z0-9_/.-]{0,200}\.py$",
             description="Python file in the workspace, such as steps/clean.py.",
@@ -40,6 +41,7 @@ TOOL = Tool(
             CallOutputs,
             libraries=("pandas", "numpy"),
             idempotent=False,
+            privilege="run_python",
             reads=lambda params: (params.file,),
         ),
     ),

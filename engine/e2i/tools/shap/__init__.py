@@ -11,6 +11,7 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.marks import Budget
 
 
 class Settings(ToolSettings):
@@ -26,6 +27,7 @@ class ExplainParams(Params):
     table: Annotated[Table, Field(description="Rows with the model's features.")]
     rows: Annotated[
         int,
+        Budget("rows"),
         Field(
             ge=1,
             le=100_000,

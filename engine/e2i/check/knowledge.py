@@ -1,0 +1,104 @@
+"""What every expression can be. In: an expanded spec, and what is known of the steps above. Out: ``Kinds``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from e2i.catalog import registry
+from e2i.check import kinds
+from e2i.check.kinds import ANY, MAPPING, STRING, Kind, Kinds
+from e2i.spec.expand import Expanded, Pending, StepNode
+from e2i.spec.expressions import Expression, Reference, Template
+
+
+class Knowledge:
+    """What is known of the outputs of each step. Steps are looked at in order, so that it grows along the references."""
+
+    def __init__(self, expanded: Expanded) -> None:
+        self._expanded = expanded
+        self._outputs: dict[str, Kind] = {}
+
+    def learn(self, node: StepNode, outputs: Kind) -> None:
+        """Keeps what is known of a step's outputs."""
+        self._outputs[node.id] = outputs
+
+    def of_template(self, template: Template, node: StepNode | None) -> tuple[Kinds, list[tuple[Expression, str]]]:
+        """What a text with expressions can be, and what in it cannot work. ``node=None``: in the pipeline's outputs."""
+        found: list[Kinds] = []
+        faults: list[tuple[Expression, str]] = []
+        for part in template.expressions:
+            if isinstance(part.body, Reference):
+                found.append(self.of_reference(part.body, node))
+                continue
+            from e2i.check import formulas  # needs Jinja2, which a spec without formulas does not pay for
+
+            given, wrong = formulas.infer(part.body, lambda reference: self.of_reference(reference, node))
+            found.append(given)
+            faults += [(part, message) for message in wrong]
+        return (found[0] if template.whole else STRING), faults
+
+    def of_reference(self, reference: Reference, node: StepNode | None) -> Kinds:
+        """What the reference leads to; anything when it leads nowhere, which ``references`` reports."""
+        given, path = self._start(reference, node)
+        for key in path:
+            given = kinds.inside(given, key) or ANY
+        return given
+
+    def of_step(self, group: str, node: StepNode | None) -> Kinds:
+        """What ``steps.<group>`` is for ``node``: a mapping of outputs, or a list with one entry for each cell."""
+        feeding = self._feeding(group, node)
+        if is_one(self._expanded, group, node):
+            return (self._given_by(feeding[0]),)
+        cells = {
+            index: (Kind("mapping", {"matrix": _cell(above.cell), "outputs": (self._given_by(above),)}),)
+            for index, above in enumerate(feeding)
+        }
+        return (Kind("list", dict(cells)),) if cells else ANY
+
+    def _start(self, reference: Reference, node: StepNode | None) -> tuple[Kinds, tuple[str | int, ...]]:
+        """What the first name stands for, and the path from there."""
+        path = reference.path
+        match reference.root:
+            case "steps" if path:
+                return self.of_step(str(path[0]), node), path[1:]
+            case "params" if path:
+                return self._parameter(str(path[0])), path[1:]
+            case "matrix":
+                return _cell(node.cell if node else None), path
+            case "params":
+                return MAPPING, path
+        return (STRING, path[1:]) if path else (MAPPING, path)
+
+    def _parameter(self, name: str) -> Kinds:
+        value = self._expanded.params.get(name)
+        if value is not None and not isinstance(value, Pending):
+            return kinds.of_value(value)
+        declared = self._expanded.loaded.spec.params.get(name)
+        return ANY if declared is None or name in self._expanded.params else kinds.declared(declared.type)
+
+    def _feeding(self, group: str, node: StepNode | None) -> tuple[StepNode, ...]:
+        return self._expanded.feeding(node, group) if node else self._expanded.groups.get(group, ())
+
+    def _given_by(self, node: StepNode) -> Kind:
+        """A step's outputs: as learnt, or as declared when it has not been looked at (in a cycle)."""
+        if node.id not in self._outputs:
+            found = registry.find(node.step.uses)
+            return kinds.of_model(found[1].outputs) if found else ANY[0]
+        return self._outputs[node.id]
+
+
+def is_one(expanded: Expanded, group: str, node: StepNode | None) -> bool:
+    """True when ``steps.<group>`` is one step for ``node``: it has no matrix, or both have and the cell has a counterpart."""
+    nodes = expanded.feeding(node, group) if node else expanded.groups.get(group, ())
+    if len(nodes) != 1 or nodes[0].cell is None:
+        return len(nodes) == 1
+    cell = (node.cell if node else None) or {}
+    return all(name in cell and cell[name] == value for name, value in nodes[0].cell.items())
+
+
+def _cell(cell: Mapping[str, Any] | None) -> Kinds:
+    if cell is None:
+        return MAPPING
+    return (Kind("mapping", {name: ANY if isinstance(value, Pending) else kinds.of_value(value)
+                             for name, value in cell.items()}),)  # fmt: skip

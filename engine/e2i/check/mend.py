@@ -1,0 +1,117 @@
+"""A spec's text goes in; the text with every certain fix carried out comes out, with what was mended and what remains.
+
+Problems carry their fixes as RFC 6902 operations. A text that cannot be read has no paths to operate on: for that, a few
+mends of the text itself are known (``spec.repair``). Comments and layout stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from e2i.spec import document as documents
+from e2i.spec import edit, repair
+from e2i.spec.document import Document
+from e2i.spec.problems import Problem
+
+MAX_ROUNDS = 1_000
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What came of it: ``text`` with ``applied`` mended, in that order, and ``remaining`` still wrong."""
+
+    text: str
+    applied: tuple[Problem, ...]
+    remaining: tuple[Problem, ...]
+
+    @property
+    def valid(self) -> bool:
+        return all(problem.severity != "error" for problem in self.remaining)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "valid": self.valid,
+            "applied": [problem.to_json() for problem in self.applied],
+            "problems": [problem.to_json() for problem in self.remaining],
+            "text": self.text,
+        }
+
+
+def mend(text: str, file: str, check: Callable[[str], Sequence[Problem]]) -> Mended:
+    """Mends until nothing certain is left to do. ``check`` finds the problems of a text that goes by the name ``file``.
+
+    What a fix uncovers is mended in the next round. No text comes up twice, so fixes that undo each other end it.
+    """
+    applied: list[Problem] = []
+    seen = {text}
+    problems = check(text)
+    for _ in range(MAX_ROUNDS):
+        found, _ = documents.read(text, file)
+        changed, mended = _patched(found, problems) if found is not None else _repaired(text, file, problems)
+        if not mended or changed in seen:
+            break
+        seen.add(changed)
+        text = changed
+        applied += mended
+        problems = check(text)
+    return Mended(text, tuple(applied), tuple(problems))
+
+
+def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
+    """The text after the fixes that do not touch each other; the others have their turn in the next round."""
+    chosen: list[Problem] = []
+    taken: set[str] = set()
+    for problem in problems:
+        touched = _touched(problem)
+        if problem.fixes and problem.place.file == document.file and not _overlap(touched, taken):
+            chosen.append(problem)
+            taken |= touched
+    return _carried_out(document, chosen)
+
+
+def _carried_out(document: Document, problems: list[Problem]) -> tuple[str, list[Problem]]:
+    """All fixes at once, or else each half of them by itself, so that one that cannot be made stops no other."""
+    text = document.text or ""
+    if not problems:
+        return text, []
+    changed = edit.patch(document, [operation for problem in problems for operation in problem.fixes])
+    if changed is not None:
+        return changed, problems
+    if len(problems) == 1:
+        return text, []
+    middle = len(problems) // 2
+    text, first = _carried_out(document, problems[:middle])
+    now, _ = documents.read(text, document.file)
+    assert now is not None, "a patched text reads back"
+    text, second = _carried_out(now, problems[middle:])
+    return text, first + second
+
+
+def _touched(problem: Problem) -> set[str]:
+    """The places that a problem's fixes read or write."""
+    return {operation[key] for operation in problem.fixes for key in ("from", "path") if key in operation}
+
+
+def _overlap(pointers: set[str], others: set[str]) -> bool:
+    """Whether one of the pointers is one of the others, or leads to or from it."""
+    around = {pointer[:end] for pointer in others for end, char in enumerate(f"{pointer}/") if char == "/"}
+    return any(
+        pointer in around or any(pointer[:end] in others for end, char in enumerate(f"{pointer}/") if char == "/")
+        for pointer in pointers
+    )
+
+
+def _repaired(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
+    """The text with the first problem mended that can be: it is gone, and no line up to its own has another."""
+    for problem in problems:
+        for changed in repair.candidates(text, problem):
+            _, left = documents.read(changed, file)
+            before = {(other.code, other.place.line) for other in problems} - {(problem.code, problem.place.line)}
+            line = problem.place.line
+            if all(other.place.line > line or (other.code, other.place.line) in before for other in left):
+                return changed, [problem]
+    return text, []

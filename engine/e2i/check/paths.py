@@ -1,0 +1,69 @@
+"""Whether a path that a spec names may be meant at all: its text goes in, what is wrong with it comes out. Touches no file."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from e2i.policy import Rules
+
+Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside"]]
+"""What is at a path: handed in, because it takes a file system to know."""
+
+NEVER = ("/dev", "/proc", "/sys")
+"""Folders of the system that no root opens up."""
+LONGEST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PathFault:
+    """What is wrong with a path. ``bad-path``: no policy could allow it; ``policy-path``: this one does not."""
+
+    code: Literal["bad-path", "policy-path"]
+    message: str
+    hint: str
+
+
+def check(text: str, rules: Rules, look: Look) -> PathFault | None:
+    """The first thing that is wrong with a path to a file that is read, or None."""
+    shown = repr(text if len(text) <= 80 else text[:79] + "…")
+    if not text or "\0" in text or "\n" in text or len(text) > LONGEST:
+        return PathFault("bad-path", f"{shown} is not a path", "give the path of a file, relative to the workspace")
+    if "://" in text:
+        return PathFault("bad-path", f"{shown} is an address, not a path", "files are read from the workspace only")
+    path = posixpath.normpath(text)
+    if _within(path, NEVER):
+        return PathFault("policy-path", f"{shown} is not data: it belongs to the system", _INSIDE)
+    if not any(_under(path, posixpath.normpath(root)) for root in rules.roots):
+        return PathFault("policy-path", f"{shown} leads outside {_roots(rules)}", _INSIDE)
+    hidden = next((part for part in path.split("/") if part.startswith(".") and part not in (".", "..")), None)
+    if hidden and not rules.hidden_files:
+        return PathFault("policy-path", f"{shown} leads through {hidden!r}, and hidden names are not allowed", _INSIDE)
+    match look(text):
+        case "outside":
+            return PathFault("policy-path", f"{shown} leads through a link outside {_roots(rules)}", _INSIDE)
+        case "directory":
+            return PathFault("bad-path", f"{shown} is a folder, not a file", "name a file in it")
+        case "special":
+            return PathFault("bad-path", f"{shown} is no regular file", "name a file with data in it")
+    return None
+
+
+def _under(path: str, root: str) -> bool:
+    """Whether a normalised path is below a normalised root, both relative to the workspace or both absolute."""
+    if root == ".":
+        return not path.startswith("/") and path != ".." and not path.startswith("../")
+    return _within(path, (root,))
+
+
+def _within(path: str, folders: tuple[str, ...]) -> bool:
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def _roots(rules: Rules) -> str:
+    return "the workspace" if rules.roots == (".",) else f"the allowed folders ({', '.join(rules.roots)})"
+
+
+_INSIDE = "put the file into the workspace, or have the operator list its folder under roots: in config/policy.yaml"

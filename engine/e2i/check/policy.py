@@ -1,0 +1,227 @@
+"""Whether the operator's policy lets a spec do what it asks for. In: steps, and an ``Authority``. Out: what is not allowed.
+
+``check`` looks at a spec before anything runs; ``Authority.call`` looks at one step's parameters, and is asked again right
+before the step is carried out, when the values are known that only a run can know.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from e2i.catalog import marks, registry
+from e2i.catalog.action import Action
+from e2i.check import paths
+from e2i.errors import BadInput
+from e2i.policy import Origin, Policy, Rules
+from e2i.spec import durations, suggest
+from e2i.spec.expand import Expanded, StepNode
+from e2i.spec.expressions import ExpressionError
+from e2i.spec.problems import Place, Problem, pointer
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that a step may not do; ``path`` leads to it from the step on."""
+
+    code: str
+    message: str
+    path: Path
+    hint: str | None = None
+    fixes: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Who wrote the spec, what the operator lets them do, and what must be looked up to know."""
+
+    policy: Policy
+    origin: Origin = Origin.HUMAN
+    look: paths.Look = lambda path: "file"
+    """What is at a workspace path."""
+    host: Callable[[str], str | None] = lambda tool: None
+    """The host that a tool's service is on; None when the tool is embedded."""
+    sinks: Sequence[str] = ()
+    """The tools that every run is reported to."""
+
+    @property
+    def rules(self) -> Rules:
+        return self.policy.rules(self.origin)
+
+    def call(self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int]) -> Iterator[Fault]:
+        """What is not allowed in a step's parameters, as far as they are known. ``spent``: what other steps ask for."""
+        found = registry.find(node.step.uses)
+        if found is None:
+            return
+        for path, mark, value in _marked(found[1], params):
+            match mark:
+                case marks.WorkspaceFile() if isinstance(value, str):
+                    if fault := paths.check(mark.path(value), self.rules, self.look):
+                        yield Fault(fault.code, f'"{_dotted(path)}": {fault.message}', ("with", *path), fault.hint)
+                case marks.Budget() if isinstance(value, int):
+                    yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
+                case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
+                    message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
+                    yield Fault("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
+
+    def _budget(self, what: str, asked: int, spent: int, path: Path) -> Iterator[Fault]:
+        most = getattr(self.rules.budgets, what)
+        if spent + asked > most:
+            others = f", with the {spent:,} of other steps," if spent else ""
+            message = f'"{_dotted(path)}" asks for {asked:,} {what}{others} and specs of origin {self.origin} may ask for {most:,}'
+            yield Fault("policy-budget", message, ("with", *path), _ask(f"{self.origin}.budgets.{what}"))
+
+
+def amounts(node: StepNode, params: Mapping[str, Any]) -> Counter[str]:
+    """What the step asks for of each budget that the steps of a run share."""
+    found = registry.find(node.step.uses)
+    asked: Counter[str] = Counter()
+    for _, mark, value in _marked(found[1], params) if found else ():
+        if isinstance(mark, marks.Budget) and mark.of == "trials" and isinstance(value, int):
+            asked[mark.of] += value
+    return asked
+
+
+def size(source: str | bytes | Mapping[str, Any], file: str, authority: Authority) -> list[Problem]:
+    """The problem of a text that is too long to be read at all."""
+    most = authority.rules.budgets.bytes
+    if isinstance(source, Mapping) or len(source) <= most:
+        return []
+    message = f"the spec has {len(source):,} bytes, and specs of origin {authority.origin} may have {most:,}"
+    return [Problem("policy-budget", message, Place(file, 1, 1), "", _ask(f"{authority.origin}.budgets.bytes"))]
+
+
+def check(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
+    """All that the policy does not allow, as far as it is known before anything runs."""
+    yield from _sizes(expanded, authority)
+    yield from _sinks(expanded, authority)
+    spent: Counter[str] = Counter()
+    for node in expanded.nodes.values():
+        params = _known(expanded, node)
+        for fault in (*_step(node, authority), *authority.call(node, params, spent)):
+            path = (*node.path, *fault.path)
+            place = expanded.loaded.document.place(path)
+            fixes = tuple({**fix, "path": pointer(path)} for fix in fault.fixes)
+            yield Problem(fault.code, fault.message, place, pointer(path), fault.hint, fixes=fixes)
+        spent += amounts(node, params)
+
+
+def _sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
+    budgets, document = authority.rules.budgets, expanded.loaded.document
+    if len(expanded.nodes) > budgets.steps:
+        message = f"there are {len(expanded.nodes):,} steps, and specs of origin {authority.origin} may have {budgets.steps:,}"
+        place = document.place(("steps",), key=True)
+        yield Problem("policy-budget", message, place, "/steps", _ask(f"{authority.origin}.budgets.steps"))
+    for group, nodes in expanded.groups.items():
+        if len(nodes) > budgets.cells:
+            path: Path = (*nodes[0].path, "matrix")
+            message = f'the matrix of "{group}" has {len(nodes):,} cells, and specs of origin {authority.origin} may have {budgets.cells:,}'
+            hint = _ask(f"{authority.origin}.budgets.cells")
+            yield Problem("policy-budget", message, document.place(path, key=True), pointer(path), hint)
+
+
+def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
+    for tool in authority.sinks:
+        if fault := _host(tool, authority):
+            yield Problem(fault.code, fault.message, expanded.loaded.document.place(("name",)), "/name", fault.hint)
+
+
+def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:
+    """What is not allowed about a step, whatever its parameters are."""
+    uses, origin, rules, step = node.step.uses, authority.origin, authority.rules, node.options
+    found = registry.find(uses)
+    if found is None:
+        return
+    if not _allows(rules.actions, uses) or _allows(rules.refused, uses):
+        message = f"{uses} is not allowed for specs of origin {origin}"
+        yield Fault("policy-tool", message, ("uses",), _ask(f"{origin}.actions"))
+    elif found[1].privilege and not getattr(rules, found[1].privilege):
+        message = f"{uses} is not allowed for specs of origin {origin}"
+        yield Fault("policy-privilege", message, ("uses",), _ask(f"{origin}.{found[1].privilege}"))
+    if node.step.agent is not None:
+        yield from _role(uses, node.step.agent, authority.policy.roles)
+    if fault := _host(found[0].name, authority):
+        yield fault
+    if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
+        message = f"the step sets itself a time limit of {step.timeout}, and specs of origin {origin} may set {rules.budgets.timeout}"
+        yield Fault("policy-budget", message, ("timeout",), _ask(f"{origin}.budgets.timeout"))
+    if step.retry.attempts > rules.budgets.attempts:
+        message = f"the step asks for {step.retry.attempts} attempts, and specs of origin {origin} may ask for {rules.budgets.attempts}"
+        yield Fault("policy-budget", message, ("retry", "attempts"), _ask(f"{origin}.budgets.attempts"))
+
+
+def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+    if role not in roles:
+        meant = suggest.certain(role, roles)
+        fixes = ({"op": "replace", "value": meant},) if meant else ()
+        hint = suggest.hint(role, roles, most=12) or "the operator lists roles in config/policy.yaml"
+        yield Fault("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, fixes)
+    elif not _allows(roles[role], uses):
+        able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses))
+        hint = f"roles that may: {', '.join(able)}" if able else _ask(f"roles.{role}")
+        yield Fault("policy-tool", f'the agent role "{role}" may not use {uses}', ("uses",), hint)
+
+
+def _host(tool: str, authority: Authority) -> Fault | None:
+    """The fault of a tool whose service is on a host that runs of this origin may not talk to."""
+    if "*" in authority.rules.hosts:
+        return None
+    host = authority.host(tool)
+    if host is None or any(_matches(host, pattern) for pattern in authority.rules.hosts):
+        return None
+    message = f"{tool} is on the host {host}, and specs of origin {authority.origin} may not reach it"
+    return Fault("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
+
+
+def _allows(patterns: Sequence[str], uses: str) -> bool:
+    """Whether one of the patterns names the action. Raises BadInput for a pattern that names no action of its tool."""
+    tool = uses.partition(".")[0]
+    for pattern in patterns:
+        named, _, action = pattern.partition(".")
+        if named == tool and action != "*" and registry.find(pattern) is None:
+            declared = registry.tool(tool)
+            hint = suggest.hint(action, [item.name for item in declared.actions], most=12) if declared else None
+            raise BadInput(f"config/policy.yaml: there is no action {pattern!r}", code="bad-policy", hint=hint)
+    return any(pattern in ("*", f"{tool}.*", uses) for pattern in patterns)
+
+
+def _matches(host: str, pattern: str) -> bool:
+    before, star, after = pattern.lower().partition("*")
+    host = host.lower()
+    return host == before if not star else len(host) >= len(pattern) - 1 and host.startswith(before) and host.endswith(after)
+
+
+def _known(expanded: Expanded, node: StepNode) -> dict[str, Any]:
+    """The step's parameters without those whose expressions fail, which other checks report."""
+    known = {}
+    for name, written in node.step.with_.items():
+        try:
+            known[name] = expanded.resolve(written, node, {})
+        except ExpressionError:
+            continue
+    return known
+
+
+def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, marks.Mark, Any]]:
+    """Every marked value among the parameters; where one is not given, its default."""
+    if not marks.of(action.params):
+        return
+    fields = action.params.model_fields
+    defaults = {name: item.default for name, item in fields.items() if not item.is_required()}
+    yield from marks.found(action.params, {**defaults, **params})
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _ask(setting: str) -> str:
+    return f"the operator decides: {setting} in config/policy.yaml"

@@ -1,0 +1,69 @@
+"""A spec with problems goes in; its text with every certain fix comes out, as a diff or in its file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from e2i import api
+from e2i.cli import problems_view
+from e2i.errors import BadInput, Exit
+
+if TYPE_CHECKING:
+    from e2i.check.mend import Mended
+
+BOM = b"\xef\xbb\xbf"
+
+
+def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> tuple[Exit, dict[str, Any]]:
+    """Mends, writes if asked to, tells a person what was done; also the document of ``--json``."""
+    mended = api.fix(spec, workspace=workspace)
+    if write and mended.applied:
+        _replace(Path(spec), mended.text)
+    diff = _diff(spec, mended)
+    if not as_json:
+        _show(mended, diff, written=write)
+    document = {**mended.to_json(), "written": write and bool(mended.applied), "diff": diff}
+    return (Exit.DONE if mended.valid else Exit.BAD_INPUT), document
+
+
+def _show(mended: Mended, diff: str, *, written: bool) -> None:
+    if not written:
+        click.echo(problems_view.safe(diff), nl=False)
+    for problem in mended.applied:
+        click.echo(f"{click.style('mended', fg='green')} {problems_view.safe(str(problem))}", err=True)
+    problems_view.show(mended.remaining)
+    if not mended.applied:
+        said = "nothing to mend" if mended.valid else "no certain fix is known for what is wrong"
+        click.echo(said, err=True)
+    elif not written:
+        click.echo("nothing is written yet: --write does", err=True)
+
+
+def _diff(spec: str, mended: Mended) -> str:
+    """A unified diff, such as ``patch`` takes, from the file to the mended text."""
+    before = Path(spec).read_bytes().removeprefix(BOM).decode("utf-8", "replace")
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), mended.text.splitlines(keepends=True), f"a/{spec}", f"b/{spec}"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes beside the file, then puts it in the file's place: there is never half a spec. Raises BadInput."""
+    path = path.resolve()
+    try:
+        mark = BOM if path.read_bytes().startswith(BOM) else b""
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            file.write(mark + text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).chmod(path.stat().st_mode & 0o7777)
+        os.replace(file.name, path)  # noqa: PTH105 - the name says what is meant: atomically, over what is there
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}", code="cannot-write") from error

@@ -1,0 +1,93 @@
+"""Paths that a spec names, against the file system. In: a workspace, allowed folders, a path's text. Out: what is there, or the file.
+
+Links are followed before anything is decided, and a file is opened component by component without following any, so that a
+link put in between the check and the opening is refused, not followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from e2i.errors import Refused, StepError
+
+Found = Literal["file", "directory", "special", "missing", "outside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """The workspace, and the folders that paths may lead into: relative to it, or absolute."""
+
+    workspace: Path
+    folders: tuple[str, ...] = (".",)
+
+    def find(self, text: str) -> tuple[Path, Path] | None:
+        """The folder that the path leads into, and the path, both without links; None when it leads elsewhere."""
+        path = (self.workspace / text).resolve()
+        for folder in self.folders:
+            root = (self.workspace / folder).resolve()
+            if path.is_relative_to(root):
+                return root, path
+        return None
+
+
+def look(roots: Roots, text: str) -> Found:
+    """What the path leads to, links followed."""
+    try:
+        found = roots.find(text)
+        if found is None:
+            return "outside"
+        mode = found[1].stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+    except (OSError, RuntimeError):  # a loop of links, a name too long, a folder that must not be entered
+        return "special"
+    return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "special"
+
+
+def resolve(roots: Roots, text: str) -> Path:
+    """The path with links followed. Raises Refused when it leads elsewhere than the roots."""
+    if not text or "\0" in text or "://" in text:
+        raise Refused(f"not a path: {text!r}", code="bad-path", hint="give a path relative to the workspace")
+    found = roots.find(text)
+    if found is None:
+        raise Refused(
+            f"the path {text!r} leads outside {_places(roots.folders)}",
+            code="policy-path",
+            hint="put the file into the workspace",
+        )
+    return found[1]
+
+
+def open_file(roots: Roots, text: str) -> int:
+    """A descriptor of the regular file, for reading. Raises Refused when it leads elsewhere, StepError when there is none."""
+    path = resolve(roots, text)
+    root = next(root for folder in roots.folders if path.is_relative_to(root := (roots.workspace / folder).resolve()))
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        *above, name = path.relative_to(root).parts or (".",)
+        for part in above:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        # Without O_NONBLOCK the opening of a named pipe would wait for a writer.
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise Refused(f"the path {text!r} changed while it was opened", code="policy-path") from error
+        raise StepError(f"{text} cannot be opened: {error.strerror}", code="no-such-file") from error
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise StepError(f"{text} is no regular file", code="bad-path", hint="name a file with data in it")
+    return file
+
+
+def _places(folders: Sequence[str]) -> str:
+    return "the workspace" if tuple(folders) == (".",) else "the folders " + ", ".join(folders)

@@ -1,0 +1,141 @@
+"""Two specs go in, each with its plan; what the change means comes out: cosmetic, adds, changes or breaks.
+
+Cosmetic: nothing that can affect execution differs. Adds: all that was there still is, and there is more. Changes: a step does
+something else, so its result may. Breaks: whoever gives parameters or reads outputs must change too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from e2i.planning.fingerprint import changes
+from e2i.planning.model import Plan, PlanStep, static
+from e2i.spec.models import ParamSpec, PipelineSpec
+
+
+class Weight(IntEnum):
+    """How much a difference matters, the least first."""
+
+    COSMETIC = 0
+    ADDS = 1
+    CHANGES = 2
+    BREAKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that differs: how much it matters, what it is about (``step tune``), and how."""
+
+    weight: Weight
+    what: str
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"weight": self.weight.name.lower(), "what": self.what, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class SpecDiff:
+    """What a change of a spec means."""
+
+    differences: tuple[Difference, ...]
+
+    @property
+    def weight(self) -> Weight:
+        return max((difference.weight for difference in self.differences), default=Weight.COSMETIC)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": 1,
+            "meaning": self.weight.name.lower(),
+            "differences": [difference.to_json() for difference in self.differences],
+        }
+
+
+def compare(before: tuple[PipelineSpec, Plan], after: tuple[PipelineSpec, Plan]) -> SpecDiff:
+    """The differences between two specs, the weightiest first."""
+    found = [
+        *_params(before[0].params, after[0].params),
+        *_outputs(before[0].outputs, after[0].outputs),
+        *_steps(before[1], after[1]),
+    ]
+    if before[0].name != after[0].name:
+        found.append(Difference(Weight.BREAKS, "name", f"{before[0].name} → {after[0].name}: its history goes by the name"))
+    return SpecDiff(tuple(sorted(found, key=lambda difference: (-difference.weight, difference.what, difference.detail))))
+
+
+def _params(before: Mapping[str, ParamSpec], after: Mapping[str, ParamSpec]) -> Iterator[Difference]:
+    for name in sorted(before.keys() | after.keys()):
+        what, old, new = f"parameter {name}", before.get(name), after.get(name)
+        if new is None:
+            yield Difference(Weight.BREAKS, what, "is gone")
+        elif old is None:
+            needed = Difference(Weight.BREAKS, what, "is new and has no default")
+            yield needed if new.required else Difference(Weight.ADDS, what, "is new")
+        else:
+            yield from _param(what, old, new)
+
+
+def _param(what: str, old: ParamSpec, new: ParamSpec) -> Iterator[Difference]:
+    if old.type != new.type and (old.type, new.type) != ("integer", "number"):
+        yield Difference(Weight.BREAKS, what, f"type {old.type} → {new.type}")
+    if new.required and not old.required:
+        yield Difference(Weight.BREAKS, what, "has no default any more")
+    elif old.default != new.default:
+        yield Difference(Weight.CHANGES, what, f"default {old.default!r} → {new.default!r}")
+    if new.choices is not None and (gone := [c for c in (old.choices or ()) if c not in new.choices]):
+        yield Difference(Weight.BREAKS, what, f"does not allow {', '.join(map(repr, gone))} any more")
+    elif new.choices is not None and old.choices is None:
+        yield Difference(Weight.BREAKS, what, "allows only some values now")
+    elif old.choices != new.choices:
+        yield Difference(Weight.ADDS, what, "allows more values")
+    for bound, sign in (("min", 1), ("max", -1)):
+        was, now = getattr(old, bound), getattr(new, bound)
+        if was != now:
+            narrower = now is not None and (was is None or sign * (now - was) > 0)
+            yield Difference(Weight.BREAKS if narrower else Weight.ADDS, what, f"{bound} {was} → {now}")
+    if old.pattern != new.pattern:
+        weight = Weight.ADDS if new.pattern is None else Weight.BREAKS
+        yield Difference(weight, what, f"pattern {old.pattern!r} → {new.pattern!r}")
+
+
+def _outputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+    for name in sorted(before.keys() | after.keys()):
+        what = f"output {name}"
+        if name not in after:
+            yield Difference(Weight.BREAKS, what, "is gone")
+        elif name not in before:
+            yield Difference(Weight.ADDS, what, "is new")
+        elif before[name] != after[name]:
+            yield Difference(Weight.CHANGES, what, f"{before[name]} → {after[name]}")
+
+
+def _steps(before: Plan, after: Plan) -> Iterator[Difference]:
+    old, new = ({step.id: step for step in plan.steps} for plan in (before, after))
+    for name in sorted(old.keys() | new.keys()):
+        what = f"step {name}"
+        if name not in new:
+            yield Difference(Weight.CHANGES, what, "is gone")
+        elif name not in old:
+            yield Difference(Weight.ADDS, what, f"is new ({new[name].uses})")
+        else:
+            yield from (Difference(Weight.CHANGES, what, detail) for detail in _step(old[name], new[name]))
+
+
+def _step(old: PlanStep, new: PlanStep) -> Iterator[str]:
+    if old.uses != new.uses:
+        yield f"{old.uses} → {new.uses}"
+        return
+    yield from changes(_without_uses(static(old.components)), _without_uses(static(new.components)))
+    if old.needs != new.needs:
+        yield f"comes after {', '.join(old.needs) or 'nothing'} → {', '.join(new.needs) or 'nothing'}"
+    yield from changes(dict(old.bound), dict(new.bound))
+
+
+def _without_uses(components: dict[str, Any]) -> dict[str, Any]:
+    """The components by the names that the user knows: parameters stand by themselves."""
+    rest = {name: value for name, value in components.items() if name not in ("action", "params", "with")}
+    return {**rest, **components["params"]}

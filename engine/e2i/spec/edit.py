@@ -1,0 +1,239 @@
+"""RFC 6902 operations on a document → the few changes of its text that carry them out.
+
+In: a ``Document`` and operations. Out: ``Edit``s, or the new text. What an operation does not name stays as it is, to
+the byte: comments, quotes, block or flow style, line ends. Nothing is taken on trust: the new text is read back, and
+must hold exactly what the operations say.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from e2i.spec import document as documents
+from e2i.spec.document import Document
+from e2i.spec.positions import Path
+from e2i.spec.scalars import ScalarError
+from e2i.spec.writing import written
+
+Operation = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Edit:
+    """The characters from ``start`` to ``end`` become ``text``."""
+
+    start: int
+    end: int
+    text: str
+
+
+class CannotEditError(ValueError):
+    """An operation cannot be carried out by changing the text in a few places."""
+
+
+def patch(document: Document, operations: Sequence[Operation]) -> str | None:
+    """The document's text after operations that do not touch each other; None when they cannot be carried out on it."""
+    try:
+        changed = apply(document.text or "", edits(document, operations))
+        wanted = _patched(document, operations)
+    except (CannotEditError, ScalarError):
+        return None
+    found, _ = documents.read(changed, document.file)
+    return changed if found is not None and found.data == wanted else None
+
+
+def edits(document: Document, operations: Iterable[Operation]) -> list[Edit]:
+    """The changes of the text, in its order. Raises CannotEditError."""
+    if document.text is None:
+        raise CannotEditError("the document is no text")
+    writer = _Writer(document, document.text)
+    return sorted(edit for operation in operations for edit in writer.edits(operation))
+
+
+def apply(text: str, changes: Sequence[Edit]) -> str:
+    """The text with the changes made. Raises CannotEditError when two of them overlap."""
+    parts: list[str] = []
+    done = 0
+    for edit in changes:
+        if edit.start < done:
+            raise CannotEditError("two changes overlap")
+        parts += [text[done : edit.start], edit.text]
+        done = edit.end
+    return "".join([*parts, text[done:]])
+
+
+class _Writer:
+    """Turns operations into edits of one text."""
+
+    def __init__(self, document: Document, text: str) -> None:
+        self.document = document
+        self.text = text
+
+    def edits(self, operation: Operation) -> list[Edit]:
+        path = _path(self.document, operation["path"])
+        match operation["op"]:
+            case "replace":
+                return [self.replace(path, operation["value"])]
+            case "remove":
+                return [self.remove(path)]
+            case "add":
+                return [self.add(path, operation["value"])]
+            case "move":
+                source = _path(self.document, operation["from"])
+                if source[:-1] == path[:-1]:
+                    return [self.rename(source, str(path[-1]))]
+                return [self.remove(source), self.add(path, self.document.value(source))]
+        raise CannotEditError(f"the operation {operation['op']!r} is not known")
+
+    def replace(self, path: Path, value: Any) -> Edit:
+        start, end = self.extent(path)
+        old, raw = self.document.value(path), self.text[start:end]
+        if start == end:  # a null that is not written, right behind its colon
+            return Edit(start, end, " " + written(value, flow=self.is_flow(path[:-1])))
+        if isinstance(old, str) and isinstance(value, str) and (kept := _reworded(raw, old, value)) is not None:
+            return Edit(start, end, kept)
+        return Edit(start, end, written(value, like=raw, flow=self.is_flow(path[:-1])))
+
+    def rename(self, path: Path, name: str) -> Edit:
+        span = self.document.span(path, key=True)
+        if span is None or path == ():
+            raise CannotEditError("what to rename is not written here")
+        return Edit(*span, written(name, like=self.text[span[0] : span[1]]))
+
+    def add(self, path: Path, value: Any) -> Edit:
+        """A new entry is written in front of the others: ``version: 1`` belongs there, and to all else it is equal."""
+        if self.document.has(path):
+            return self.replace(path, value)
+        parent = path[:-1]
+        if not isinstance(self.document.value(parent), dict):
+            raise CannotEditError("entries are added to mappings only")
+        start, _ = self.extent(parent)
+        entry = f"{written(str(path[-1]))}: "
+        if self.text[start] == "{":
+            behind = "" if not self.document.value(parent) else ", "
+            return Edit(start + 1, start + 1, entry + written(value) + behind)
+        before = self.text[self.line_start(start) : start]
+        entry += written(value, flow=False)
+        return Edit(start, start, entry + self.newline() + " " * len(before))
+
+    def remove(self, path: Path) -> Edit:
+        parent = self.document.value(path[:-1])
+        if not isinstance(parent, dict | list):
+            raise CannotEditError("what to remove is not written here")
+        if len(parent) == 1:
+            return Edit(*self.extent(path[:-1]), "{}" if isinstance(parent, dict) else "[]")
+        keys: list[Any] = list(parent) if isinstance(parent, dict) else list(range(len(parent)))
+        index = keys.index(path[-1])
+        start, end = self.entry(path)
+        if not self.is_flow(path[:-1]):
+            line = self.line_start(start)
+            indent = _INDENT if isinstance(parent, dict) else _ITEM
+            if indent.fullmatch(self.text, line, start):
+                return Edit(line, self.next_line(end), "")
+        if index + 1 < len(keys):
+            return Edit(start, self.entry((*path[:-1], keys[index + 1]))[0], "")
+        return Edit(self.entry((*path[:-1], keys[index - 1]))[1], end, "")
+
+    def entry(self, path: Path) -> tuple[int, int]:
+        """From the start of an entry's key, or of a list's item, to the end of its value."""
+        start, end = self.extent(path)
+        key = self.document.span(path, key=True)
+        return (key[0] if key else start, end)
+
+    def extent(self, path: Path) -> tuple[int, int]:
+        """From the start of a value to its end, without its anchor, and without blank lines and comments behind it."""
+        span = self.document.span(path)
+        if span is None:
+            raise CannotEditError("the value is not written here")
+        start, end = span
+        if anchor := _ANCHOR.match(self.text, start, end):
+            start = anchor.end()
+        value = self.document.value(path)
+        if isinstance(value, dict | list) and value and self.text[start] not in "{[*":
+            last = next(reversed(value)) if isinstance(value, dict) else len(value) - 1
+            end = self.extent((*path, last))[1]
+        elif isinstance(value, str) and self.text[start : start + 1] in ("|", ">"):
+            end = start + len(self.text[start:end].rstrip())
+        return start, end
+
+    def is_flow(self, path: Path) -> bool:
+        """Whether the collection at ``path`` stands in braces or brackets, or inside others that do."""
+        start, _ = self.extent(path)
+        return self.text[start : start + 1] in ("{", "[")
+
+    def line_start(self, offset: int) -> int:
+        return max(self.text.rfind("\n", 0, offset), self.text.rfind("\r", 0, offset)) + 1
+
+    def next_line(self, offset: int) -> int:
+        found = _LINE_END.search(self.text, offset)
+        return found.end() if found else len(self.text)
+
+    def newline(self) -> str:
+        found = _LINE_END.search(self.text)
+        return found[0] if found else "\n"
+
+
+def _reworded(raw: str, old: str, new: str) -> str | None:
+    """The text as written, with only the word changed in which two values differ; None when that is not so simple."""
+    if raw == old or raw[1:-1] == old:
+        return None  # a plain or quoted text on one line is written anew, in its quotes
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    while start and _WORD.match(old[start - 1]):
+        start -= 1
+    while end and _WORD.match(old[-end]):
+        end -= 1
+    wrong, right = old[start : len(old) - end], new[start : len(new) - end]
+    if not wrong or len(found := re.findall(rf"(?<!\w){re.escape(wrong)}(?!\w)", raw)) != 1:
+        return None
+    return raw.replace(found[0], right) if raw.count(found[0]) == 1 and right.replace(".", "").isidentifier() else None
+
+
+def _path(document: Document, pointer: str) -> Path:
+    """The path that a JSON pointer means in this document."""
+    path: Path = ()
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        is_list = isinstance(document.value(path), list)
+        path = (*path, int(key) if is_list and key.isdecimal() else key)
+    return path
+
+
+def _patched(document: Document, operations: Iterable[Operation]) -> Any:
+    """The document's data after the operations. What aliases share stays shared, as it does in the text."""
+    data = copy.deepcopy(document.data)
+    for operation in operations:
+        value = operation.get("value")
+        if operation["op"] == "move":
+            value = _take(data, _path(document, operation["from"]))
+        path = _path(document, operation["path"])
+        if operation["op"] == "remove":
+            _take(data, path)
+        else:
+            _parent(data, path)[path[-1]] = copy.deepcopy(value)
+    return data
+
+
+def _parent(data: Any, path: Path) -> Any:
+    for key in path[:-1]:
+        data = data[key]
+    return data
+
+
+def _take(data: Any, path: Path) -> Any:
+    return _parent(data, path).pop(path[-1])
+
+
+_ANCHOR = re.compile(r"&\S+\s+")
+_INDENT = re.compile(r" *")
+_ITEM = re.compile(r" *- +")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_WORD = re.compile(r"\w")

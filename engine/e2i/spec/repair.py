@@ -1,0 +1,166 @@
+"""A text that cannot be read as a spec → texts that may be what was meant, for the few mistakes with one likely mend.
+
+In: the text and one ``Problem`` of reading it. Out: candidates, best first; who takes one makes sure that it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.events import AliasEvent, CollectionEndEvent, MappingStartEvent, NodeEvent, ScalarEvent, SequenceStartEvent
+
+from e2i.spec.positions import PARSER
+from e2i.spec.problems import Problem
+from e2i.spec.references import ROOTS
+from e2i.spec.writing import quoted
+
+
+def candidates(text: str, problem: Problem) -> Iterator[str]:
+    """The texts in which the problem may be gone."""
+    start, end = _line(text, problem.place.line)
+    line = text[start:end]
+    at = problem.place.column - 1
+    mended: Iterator[str]
+    match problem.code:
+        case "yaml-syntax" | "unclosed-expression":
+            mended = _with_quotes(line)
+        case "key-type":
+            mended = _with_key(line, at)
+        case "tab":
+            yield from _without_tabs(text)
+            return
+        case "duplicate-key":
+            yield from _without_repetition(text, start + at)
+            return
+        case _:
+            return
+    yield from (text[:start] + changed + text[end:] for changed in mended if changed != line)
+
+
+def _with_quotes(line: str) -> Iterator[str]:
+    """The line with quotes around each value that holds an expression: inside braces or brackets, or up to its end."""
+    if unclosed := _UNCLOSED.search(line):
+        yield line[: unclosed.end("reference")] + " }}" + line[unclosed.end() :]
+    yield _quoted_in_flow(line)
+    if value := _BLOCK_VALUE.match(line):
+        yield line[: value.start("value")] + quoted(value["value"]) + value["comment"]
+        yield line[: value.start("value")] + quoted(line[value.start("value") :].rstrip())
+
+
+def _quoted_in_flow(line: str) -> str:
+    parts: list[str] = []
+    done = 0
+    for value in _FLOW_VALUE.finditer(line):
+        if value["bare"] is not None and "${{" in value["bare"]:
+            bare = value["bare"].strip()
+            start = value.start("bare") + value["bare"].index(bare)
+            parts += [line[done:start], quoted(bare)]
+            done = start + len(bare)
+    return "".join([*parts, line[done:]])
+
+
+def _with_key(line: str, at: int) -> Iterator[str]:
+    """The line with its key in quotes; or, where braces were taken for a key, with them made an expression."""
+    yield _BARE_BRACES.sub(r'"${{ \g<reference> }}"', line)
+    if key := _KEY.match(line, at):
+        yield line[:at] + quoted(key["key"]) + line[key.end("key") :]
+
+
+def _without_tabs(text: str) -> Iterator[str]:
+    """Each tab as two spaces, if tabs alone indent: their width then makes no difference."""
+    if not re.search(r"^ ", text, re.MULTILINE):
+        yield re.sub(r"^\t+", lambda tabs: "  " * len(tabs[0]), text, flags=re.MULTILINE)
+
+
+def _without_repetition(text: str, at: int) -> Iterator[str]:
+    """The text without the entry whose key stands at ``at``, if an entry before it says exactly the same."""
+    entry = _repeated(text, at)
+    if entry is None:
+        return
+    start, end = entry
+    line = text.rfind("\n", 0, start) + 1
+    if not text[line:start].strip(" "):
+        below = text.find("\n", end)
+        yield text[:line] + (text[below + 1 :] if below >= 0 else "")
+    comma = text.rfind(",", 0, start)
+    if comma >= 0:
+        yield text[:comma] + text[end:]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection that is being read: for a mapping, the key whose value comes next, and what was said before."""
+
+    is_mapping: bool
+    key: Any = None
+    said: list[Any] = field(default_factory=list)
+    entries: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def _repeated(text: str, at: int) -> tuple[int, int] | None:
+    """Where the entry whose key stands at ``at`` starts and ends, if it repeats an earlier one."""
+    around: list[_Open] = [_Open(is_mapping=False)]
+    try:
+        for event in yaml.parse(text, Loader=PARSER):
+            if not isinstance(event, (NodeEvent, CollectionEndEvent)):
+                continue
+            inside = around[-1]
+            if inside.is_mapping and inside.key is None and isinstance(event, ScalarEvent):
+                inside.key, inside.said = event, []
+                continue
+            for collection in around:
+                collection.said.append(_said(event))
+            if isinstance(event, (MappingStartEvent, SequenceStartEvent)):
+                around.append(_Open(isinstance(event, MappingStartEvent)))
+                continue
+            if isinstance(event, CollectionEndEvent):
+                around.pop()
+            inside = around[-1]
+            if inside.is_mapping and inside.key is not None:
+                if inside.key.start_mark.index == at:
+                    same = inside.entries.get(inside.key.value) == inside.said
+                    return (at, _end(text, event)) if same else None
+                inside.entries.setdefault(inside.key.value, inside.said)
+                inside.key = None
+    except yaml.YAMLError:
+        return None
+    return None
+
+
+def _said(event: Any) -> Any:
+    """What an event says, without where; an anchor makes it unlike any other."""
+    if isinstance(event, AliasEvent):
+        return "*", event.anchor
+    if getattr(event, "anchor", None) is not None:
+        return object()
+    return (type(event), event.value, event.implicit[0]) if isinstance(event, ScalarEvent) else type(event)
+
+
+def _end(text: str, event: Any) -> int:
+    return len(text[: event.end_mark.index].rstrip())
+
+
+def _line(text: str, number: int) -> tuple[int, int]:
+    """The offsets of a line's start and of its end, before the line break."""
+    start = 0
+    for _ in range(number - 1):
+        start = _BREAK.search(text, start).end()  # type: ignore[union-attr]  # a problem stands on a line that is there
+    found = _BREAK.search(text, start)
+    return start, found.start() if found else len(text)
+
+
+_EXPRESSION = r"""\$\{\{ (?: '[^']*' | "[^"]*" | \{ [^{}]* \} | [^{}'"] )*? \}\}"""
+_FLOW_VALUE = re.compile(
+    rf"""(?<=[\[{{,:\s]) (?: "(?:[^"\\]|\\.)*" | '(?:[^']|'')*' )   # quoted: passed over
+       | (?: (?<=[\[{{,]) | (?<=:\ ) ) (?P<bare> (?: {_EXPRESSION} | (?!:\ |\s\#)[^\[\]{{}},"'] )+ )""",
+    re.VERBOSE,
+)
+_BLOCK_VALUE = re.compile(r"^\s*(?:- +)*(?:[\w-]+: +)?(?P<value>[^\s#'\"\[{|>&*].*?)(?P<comment>\s+#[^'\"}]*|\s*)$")
+_UNCLOSED = re.compile(r"\$\{\{\s*(?P<reference>[A-Za-z_]\w*(?:\.\w+)+)\s*\}?(?=\s*$|\s+#|[\"'])")
+_BARE_BRACES = re.compile(rf"(?<![$\"'\w])\{{\{{\s*(?P<reference>(?:{'|'.join(ROOTS)})(?:\.\w+)+)\s*\}}\}}")
+_KEY = re.compile(r"(?P<key>[^\s:#,{}\[\]\"']+)\s*:(?=\s|$)")
+_BREAK = re.compile(r"\r\n|\n|\r")

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2i.cli import options
+from e2i.errors import BadInput
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("n=3", 3), ("n=no", "no"), ("n=true", True), ("n=[1, a]", [1, "a"]), ("n={a: 1}", {"a": 1}), ("n=a=b", "a=b"), ("n=", None)],
+)
+def test_values_are_yaml(text: str, value: Any) -> None:
+    assert options.parameters([text]) == {"n": value}
+
+
+@pytest.mark.parametrize("given", [["n"], ["=3"], ["n=1", "n=2"], ["n={"], ["n=!!python/object:x y"]])
+def test_what_is_no_parameter_is_refused(given: list[str]) -> None:
+    with pytest.raises(BadInput):
+        options.parameters(given)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "x"}', '{"digest": 3, "schema_version": 1}', "\xff"])
+def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text, "latin-1")
+    with pytest.raises(BadInput, match="plan"):
+        options.plan_document(path)
+
+
+def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+    document = {"schema_version": 1, "digest": "sha256:0", "name": "é"}
+    options.write_plan(tmp_path / "plan.json", document)
+    assert options.plan_document(tmp_path / "plan.json") == document
