@@ -9,14 +9,19 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i import settings as settings_module
+from e2i import policy as policy_module
 from e2i.check import check
-from e2i.errors import BadInput, InvalidSpec, Refused
+from e2i.check.policy import Authority
+from e2i.errors import BadInput, Exit, InvalidSpec, Refused, RefusedSpec
+from e2i.policy import Origin, Policy
+from e2i.execution.paths import Roots, look
 from e2i.settings import Settings
 from e2i.spec.problems import Problem
 
@@ -59,6 +64,11 @@ class Validation:
     def valid(self) -> bool:
         return all(problem.severity != "error" for problem in self.problems)
 
+    @property
+    def exit_code(self) -> Exit:
+        """Refused when nothing but the policy stands in the way."""
+        return Exit.DONE if self.valid else Exit.REFUSED if _only_policy(self.problems) else Exit.BAD_INPUT
+
     def to_json(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
@@ -74,6 +84,9 @@ class Workspace:
     root: Path
     store: Path
     settings: Settings
+    policy: Policy = field(default_factory=policy_module.default)
+    origin: Origin = Origin.HUMAN
+    """Who wrote the specs, as the operator says."""
 
     @classmethod
     def open(
@@ -82,13 +95,38 @@ class Workspace:
         root: Path | None = None,
         store: Path | None = None,
         profile: str | None = None,
+        origin: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Workspace:
-        """The workspace at ``root`` (default: the current directory). Reads ``config/``; makes nothing."""
+        """The workspace at ``root`` (default: the current directory). Reads ``config/``; makes nothing.
+
+        ``origin`` says who wrote the specs, ``human`` or ``agent``; default: ``E2I_ORIGIN``, or else a human.
+        """
         environ = os.environ if environ is None else environ
         root = (root or Path.cwd()).resolve()
         place = store or Path(environ.get("E2I_STORE") or root / ".e2i")
-        return cls(root, place.resolve(), settings_module.load(root / "config", profile, environ))
+        return cls(
+            root,
+            place.resolve(),
+            settings_module.load(root / "config", profile, environ),
+            policy_module.load(root / "config", environ),
+            policy_module.origin(origin, environ),
+        )
+
+    @property
+    def roots(self) -> Roots:
+        """The folders that paths in specs may lead into."""
+        return Roots(self.root, self.policy.rules(self.origin).roots)
+
+    @property
+    def authority(self) -> Authority:
+        """What the policy lets specs of this origin do here."""
+
+        def host(tool: str) -> str | None:
+            address = self.settings.tool(tool).address()
+            return address[0] if address else None
+
+        return Authority(self.policy, self.origin, partial(look, self.roots), host, self.settings.sinks)
 
 
 def read_source(spec: Spec) -> Source:
@@ -287,16 +325,30 @@ def _read_revision(spec: str) -> Source | None:
 def _problems(source: Source, params: Mapping[str, Any], workspace: Workspace) -> tuple[Problem, ...]:
     """All problems of a spec; a parameter without a value is none."""
     known = workspace.settings
-    _, problems = check(source.content, source.file, params, known.env, known.secrets, require_params=False)
+    _, problems = check(
+        source.content,
+        source.file,
+        params,
+        known.env,
+        known.secrets,
+        authority=workspace.authority,
+        require_params=False,
+    )
     return tuple(problems)
 
 
 def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) -> Expanded:
     known = workspace.settings
-    expanded, problems = check(source.content, source.file, params, known.env, known.secrets)
+    expanded, problems = check(
+        source.content, source.file, params, known.env, known.secrets, authority=workspace.authority
+    )
     if expanded is None:
-        raise InvalidSpec(problems)
+        raise RefusedSpec(problems) if _only_policy(problems) else InvalidSpec(problems)
     return expanded
+
+
+def _only_policy(problems: Collection[Problem]) -> bool:
+    return all(problem.is_policy for problem in problems if problem.severity == "error")
 
 
 def _planner(

@@ -55,6 +55,12 @@ class InvalidSpec(BadInput):
         self.problems = tuple(problems)
 
 
+class RefusedSpec(InvalidSpec):
+    """A spec has problems, and all of them are that the policy does not allow what it asks for."""
+
+    exit_code = Exit.REFUSED
+
+
 class Refused(E2IError):
     """Policy forbids it, or the plan that was approved no longer matches."""
 

@@ -76,7 +76,9 @@ class Sandbox:
             "LANG": "C.UTF-8",
         }
 
-    def command(self, *command: str, launcher: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *command: str, launcher: tuple[str, ...] = (), **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a console script of this environment in the workspace."""
         return subprocess.run(
             [*launcher, str(BIN / command[0]), *command[1:]],

@@ -51,7 +51,9 @@ def test_every_count_equals_a_recomputation_with_pandas(
     for expectation, result in zip(expected, outputs["results"], strict=True):
         kind = expectation["type"]
         if kind in BAD_ROWS:
-            looked_at = rows.dropna(subset=columns(expectation)) if kind != "expect_column_values_to_not_be_null" else rows
+            looked_at = (
+                rows.dropna(subset=columns(expectation)) if kind != "expect_column_values_to_not_be_null" else rows
+            )
             bad = int(BAD_ROWS[kind](looked_at, expectation).sum())
             assert (result["element_count"], result["unexpected_count"]) == (len(rows), bad), expectation
             assert (result["missing_count"] or 0) == len(rows) - len(looked_at), expectation

@@ -26,7 +26,9 @@ def test_no_column_known_only_after_departure_reaches_the_model(flights: Run) ->
 def test_the_weather_that_a_flight_has_was_observed_before_it_and_at_most_six_hours(flights: Run) -> None:
     joined, weather = flights.frame("join"), flights.frame("data", "weather")
     key = ["origin", "temp", "dewp", "humid", "wind_dir", "wind_speed", "pressure"]
-    known = joined.dropna(subset=key)[["flight_id", "scheduled_hour", *key]].merge(weather[[*key, "observed_at"]], on=key)
+    known = joined.dropna(subset=key)[["flight_id", "scheduled_hour", *key]].merge(
+        weather[[*key, "observed_at"]], on=key
+    )
     age = (known["scheduled_hour"] - known["observed_at"]).dt.total_seconds() / 3600
     fits = known[(age >= 0) & (age <= 6)]["flight_id"].nunique()
     assert fits == known["flight_id"].nunique() > 4000

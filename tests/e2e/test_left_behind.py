@@ -14,9 +14,7 @@ RUNS = ("flights", "conversion", "comparison", "volume")
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_nothing_is_written_outside_the_store(
-    name: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_nothing_is_written_outside_the_store(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     run: Run = request.getfixturevalue(name)
     assert run.sandbox.files() == Sandbox.make(tmp_path / "untouched").files()
 

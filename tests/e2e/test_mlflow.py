@@ -53,10 +53,10 @@ def test_the_run_is_finished_with_its_parameters_metrics_and_times(route: Run) -
 
 def test_the_runs_files_hold_the_reports_of_its_steps(route: Run) -> None:
     client, run = MlflowClient(database(route)), tracked(route).info.run_id
-    assert "evaluation.html" in {file.path for file in client.list_artifacts(run)}
+    assert "evaluation/index.html" in {file.path for file in client.list_artifacts(run, "evaluation")}
     assert {"shap/index.html", "shap/bar.png"} <= {file.path for file in client.list_artifacts(run, "shap")}
-    (data_docs,) = client.list_artifacts(run, "great_expectations")
-    assert data_docs.file_size == route.path(route.outputs("quality")["report"]).stat().st_size
+    (data_docs,) = client.list_artifacts(run, "great_expectations/flights")
+    assert data_docs.file_size == (route.path(route.outputs("quality")["report"]) / "index.html").stat().st_size
 
 
 def test_the_version_in_production_is_of_this_run_and_knows_its_metrics(route: Run) -> None:

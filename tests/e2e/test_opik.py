@@ -92,7 +92,9 @@ def test_a_span_tells_for_whom_its_step_acted_and_what_it_measured(route: Run, t
     spans = traces.spans(route)
     assert spans["tune"].metadata["agent"] == "model_trainer"
     assert spans["tune"].metadata["uses"] == "optuna.tune"
-    scores = {score["name"] if isinstance(score, dict) else score.name: score for score in spans["evaluate"].feedback_scores}
+    scores = {
+        score["name"] if isinstance(score, dict) else score.name: score for score in spans["evaluate"].feedback_scores
+    }
     assert set(scores) == set(route.outputs("evaluate")["metrics"])
 
 

@@ -32,7 +32,9 @@ def test_the_work_that_specs_share_is_done_once(conversion: Run, comparison: Run
         assert run.outputs("data") == conversion.outputs("data")
 
 
-def test_everything_was_delivered_and_nothing_waits(flights: Run, conversion: Run, comparison: Run, volume: Run) -> None:
+def test_everything_was_delivered_and_nothing_waits(
+    flights: Run, conversion: Run, comparison: Run, volume: Run
+) -> None:
     for run in (flights, volume):
         with closing(sqlite3.connect(f"file:{run.store}/state.db?mode=ro", uri=True)) as database:
             states = {state for (state,) in database.execute("SELECT DISTINCT state FROM outbox")}

@@ -7,7 +7,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from e2i.check import actions, order, references
+from e2i.catalog.columns import Files
+from e2i.check import actions, order, policy, references
+from e2i.check.knowledge import Knowledge
+from e2i.check.policy import Authority
 from e2i.spec.expand import Expanded, expand
 from e2i.spec.load import load, parameter_values
 from e2i.spec.problems import Problem
@@ -21,11 +24,13 @@ def check(
     secrets: Collection[str] = (),
     *,
     authority: Authority,
+    files: Files,
     require_params: bool = True,
 ) -> tuple[Expanded | None, list[Problem]]:
     """Reads and checks a spec. All problems come back at once, sorted by place; without errors the spec is there.
 
-    ``authority`` says who wrote the spec and what that allows. ``env`` and ``secrets`` are the names that the operator lets specs use.
+    ``authority`` says who wrote the spec and what that allows. ``env`` and ``secrets`` are the names that the operator
+    lets specs use. ``files`` is the workspace, for what tables and suites say of their columns.
     ``require_params=False`` is for ``validate``: a parameter without a default is no fault of the spec.
     """
     if problems := policy.size(source, file, authority):
@@ -40,9 +45,11 @@ def check(
     if expressions:  # the steps cannot be expanded while an expression cannot be read
         return None, _sorted([*faults, *expressions, *actions.check_names(loaded)])
     expanded, matrices = expand(loaded, values, env, secrets)
-    names = list(references.check(expanded))
-    found = [*faults, *matrices, *names, *order.check(expanded), *_without(names, actions.check(expanded)),
-             *policy.check(expanded, authority)]
+    knowledge = Knowledge(expanded)
+    uses = list(actions.check(expanded, knowledge, files))
+    names = list(references.check(expanded, knowledge))
+    found = [*faults, *matrices, *names, *order.check(expanded), *_without(names, uses)]
+    found.extend(policy.check(expanded, authority))
     return (expanded if all(problem.severity != "error" for problem in found) else None), _sorted(found)
 
 

@@ -13,11 +13,14 @@ from pydantic import ValidationError
 
 from e2i.catalog import registry
 from e2i.catalog.action import Action
-from e2i.catalog.artifacts import Artifact
-from e2i.check import kinds
+from e2i.catalog.artifacts import ARTIFACTS, Artifact
+from e2i.catalog.columns import Files
+from e2i.check import flow, kinds, order
+from e2i.check.kinds import Kinds
+from e2i.check.knowledge import Knowledge
 from e2i.spec import expressions, suggest
 from e2i.spec.expand import Expanded, Path, Pending, StepNode
-from e2i.spec.expressions import ExpressionError, Reference, Secret
+from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret, Template
 from e2i.spec.load import LoadedSpec, wording
 from e2i.spec.problems import Problem, pointer
 
@@ -42,31 +45,50 @@ def check_names(loaded: LoadedSpec) -> Iterator[Problem]:
             )
 
 
-def check(expanded: Expanded) -> Iterator[Problem]:
-    """Problems of ``uses`` and ``with``."""
+def check(expanded: Expanded, knowledge: Knowledge, files: Files) -> Iterator[Problem]:
+    """Problems of ``uses``, ``when``, ``with`` and ``outputs``. ``knowledge`` learns what each step will give."""
     yield from check_names(expanded.loaded)
-    for node in expanded.nodes.values():
-        yield from _check_when(expanded, node)
+    for node in order.along(expanded):
+        yield from _check_when(expanded, knowledge, node)
         found = registry.find(node.step.uses)
         if found is not None:
-            yield from _check_with(expanded, node, found[1])
+            yield from _check_with(expanded, knowledge, node, found[1], files)
+    for path, template in expressions.walk(expanded.loaded.spec.outputs):
+        if isinstance(template, Template):
+            yield from _check_formulas(expanded, ("outputs", *path), knowledge.of_template(template, None)[1])
 
 
-def _check_when(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
-    """A condition that is known already must be true or false."""
+def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Iterator[Problem]:
+    """A condition must be true or false."""
     try:
         value = expanded.resolve(node.step.when, node, {})
     except ExpressionError as error:
         yield _bad_expression(expanded, node, ("when",), node.step.when, error)
         return
-    if not isinstance(value, (bool, Pending)):
-        path: Path = (*node.path, "when")
-        message = f'"when" must be true or false, not {value!r}'
+    path: Path = (*node.path, "when")
+    message = None if isinstance(value, bool) else f'"when" must be true or false, not {value!r}'
+    if isinstance(value, Pending):
+        given, faults = knowledge.of_template(expressions.parse(value.text), node)
+        yield from _check_formulas(expanded, path, faults)
+        is_condition = kinds.fits(given, kinds.BOOLEAN)
+        message = None if is_condition else f'"when" must be true or false, and this is {kinds.describe(given)}'
+    if message:
         hint = "compare it: ${{ params.rows > 0 }}"
         yield Problem("bad-condition", message, expanded.loaded.document.place(path), pointer(path), hint)
 
 
-def _check_with(expanded: Expanded, node: StepNode, action: Action) -> Iterator[Problem]:
+def _check_formulas(expanded: Expanded, path: Path, faults: list[tuple[Expression, str]]) -> Iterator[Problem]:
+    """Operators and filters that cannot work on what they will be given."""
+    for expression, message in faults:
+        place = expanded.loaded.document.place_in(path, expression.offset)
+        yield Problem("wrong-type", f"the expression cannot work: {message}", place, pointer(path))
+
+
+def _check_with(
+    expanded: Expanded, knowledge: Knowledge, node: StepNode, action: Action, files: Files
+) -> Iterator[Problem]:
+    """Problems of the parameters, by name, by type and by columns."""
+    knowledge.learn(node, kinds.of_model(action.outputs))
     base: Path = (*node.path, "with")
     fields = action.params.model_fields
     value: dict[str, Any] = {}
@@ -90,52 +112,88 @@ def _check_with(expanded: Expanded, node: StepNode, action: Action) -> Iterator[
                 suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them",
                 fixes=fixes,
             )
-    waiting: dict[Path, Pending | Secret] = {}
-    known = {name: _stand_in(expanded, node, item, (name,), waiting) for name, item in value.items() if name in fields}
-    for path, pending in waiting.items():
-        if len(path) == 1 and isinstance(pending, Pending):
-            yield from _check_kind(expanded, node, action, str(path[0]), pending)
+    waiting: dict[Path, Kinds] = {}
+    found: list[Problem] = []
+    for path, pending in _pending(value, ()):
+        given, faults = _given(knowledge, node, pending)
+        place = (*base, *path)
+        found += _check_formulas(expanded, place, faults)
+        taken = kinds.at(kinds.of_model(action.params), path)
+        if path[0] in fields and not kinds.fits(given, taken):
+            found.append(_wrong_type(expanded, place, path, given, taken))
+            given = kinds.ANY
+        waiting[path] = given
+    yield from found
+    known = {name: _stand_in(item, (name,), waiting) for name, item in value.items() if name in fields}
+    unsure = [path for path, given in waiting.items() if _artifact(given) is None]
     try:
         action.params.model_validate(known)
     except ValidationError as error:
-        yield from _parameter_problems(expanded, node, action, error, known, waiting)
+        yield from _parameter_problems(expanded, node, action, error, known, unsure)
+        return
+    if not found:
+        outputs, columns = flow.follow(node, action, value, waiting, files)
+        knowledge.learn(node, outputs)
+        yield from flow.problems(columns, base, expanded.loaded.document)
 
 
-def _stand_in(expanded: Expanded, node: StepNode, value: Any, path: Path, waiting: dict[Path, Pending | Secret]) -> Any:
-    """The value with an empty artifact of the right type where a reference to one stands, and None for other
-    unknowns.
-    """
+def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
+    """Each place in the parameters whose value only a run can tell."""
     if isinstance(value, dict):
-        return {key: _stand_in(expanded, node, item, (*path, key), waiting) for key, item in value.items()}
+        for key, item in value.items():
+            yield from _pending(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _pending(item, (*path, index))
+    elif isinstance(value, (Pending, Secret)):
+        yield path, value
+
+
+def _given(
+    knowledge: Knowledge, node: StepNode, pending: Pending | Secret
+) -> tuple[Kinds, list[tuple[Expression, str]]]:
+    if isinstance(pending, Secret):
+        return kinds.STRING, []
+    return knowledge.of_template(expressions.parse(pending.text), node)
+
+
+def _wrong_type(expanded: Expanded, place: Path, path: Path, given: Kinds, taken: Kinds) -> Problem:
+    """A value of a kind that the parameter does not take."""
+    document = expanded.loaded.document
+    text = document.value(place)
+    written = text if isinstance(text, str) else "this"
+    plain = expressions.parse(written).whole if written != "this" else None
+    if plain is not None and isinstance(plain.body, Reference):
+        written = str(plain.body)
+    name = ".".join(map(str, path))
+    message = f'"{name}" takes {kinds.describe(taken)}, and {written} is {kinds.describe(given)}'
+    return Problem("wrong-type", message, document.place(place), pointer(place), _mend(given, taken, written))
+
+
+def _mend(given: Kinds, taken: Kinds, written: str) -> str | None:
+    """What to write instead, where the value given has it inside or can be made into it."""
+    if kinds.may_be(taken, "integer") and kinds.may_be(given, "number"):
+        return "make it whole with the filter int: ${{ … | int }}"
+    inside = [name for name in kinds.members(given) if kinds.fits(kinds.inside(given, name) or (), taken)]
+    plain = all(kind.name == "mapping" for kind in given)
+    return "name what is meant: " + ", ".join(f"{written}.{name}" for name in inside[:5]) if plain and inside else None
+
+
+def _stand_in(value: Any, path: Path, waiting: dict[Path, Kinds]) -> Any:
+    """The value with an empty artifact of the right type where one will be, and None for what else is not known yet."""
+    if path in waiting:
+        artifact = _artifact(waiting[path])
+        return _empty(artifact) if artifact else None
+    if isinstance(value, dict):
+        return {key: _stand_in(item, (*path, key), waiting) for key, item in value.items()}
     if isinstance(value, list):
-        return [_stand_in(expanded, node, item, (*path, index), waiting) for index, item in enumerate(value)]
-    if isinstance(value, Pending):
-        artifact = _referenced_artifact(expanded, node, value)
-        if artifact is not None:
-            return _empty(artifact)
-    if isinstance(value, (Pending, Secret)):
-        waiting[path] = value
-        return None
+        return [_stand_in(item, (*path, index), waiting) for index, item in enumerate(value)]
     return value
 
 
-def _referenced(expanded: Expanded, node: StepNode, pending: Pending) -> tuple[Reference, Any] | None:
-    """The reference that the text consists of, and the annotation of the output that it names."""
-    only = expressions.parse(pending.text).whole
-    whole = only.body if only else None
-    if not isinstance(whole, Reference) or whole.root != "steps" or len(whole.path) < 2:
-        return None
-    feeding = expanded.feeding(node, str(whole.path[0]))
-    if len(feeding) != 1:
-        return None
-    found = registry.find(feeding[0].step.uses)
-    field = found[1].outputs.model_fields.get(str(whole.path[1])) if found else None
-    return (whole, field.annotation) if field is not None and len(whole.path) == 2 else None
-
-
-def _referenced_artifact(expanded: Expanded, node: StepNode, pending: Pending) -> type[Artifact] | None:
-    found = _referenced(expanded, node, pending)
-    return kinds.artifact_of(found[1]) if found else None
+def _artifact(given: Kinds) -> type[Artifact] | None:
+    """The type of the artifact that a value certainly is."""
+    return ARTIFACTS.get(given[0].name) if len(given) == 1 else None
 
 
 def _empty(artifact: type[Artifact]) -> Artifact:
@@ -145,35 +203,19 @@ def _empty(artifact: type[Artifact]) -> Artifact:
     return artifact.model_construct(digest=NOTHING, **values)
 
 
-def _check_kind(expanded: Expanded, node: StepNode, action: Action, name: str, pending: Pending) -> Iterator[Problem]:
-    found = _referenced(expanded, node, pending)
-    if found is None:
-        return
-    given, taken = kinds.kinds(found[1]), kinds.kinds(action.params.model_fields[name].annotation)
-    if not kinds.fits(given, taken):
-        path: Path = (*node.path, "with", name)
-        reference = ".".join(map(str, (found[0].root, *found[0].path)))
-        yield Problem(
-            "wrong-type",
-            f'"{name}" takes {kinds.describe(taken)}, and {reference} is {kinds.describe(given)}',
-            expanded.loaded.document.place(path),
-            pointer(path),
-        )
-
-
 def _parameter_problems(
     expanded: Expanded,
     node: StepNode,
     action: Action,
     error: ValidationError,
     known: Any,
-    waiting: dict[Path, Pending | Secret],
+    unsure: list[Path],
 ) -> Iterator[Problem]:
     document = expanded.loaded.document
     base: Path = (*node.path, "with")
     for fault in error.errors(include_url=False, include_context=False):
         location = _within(tuple(fault["loc"]), known)
-        if any(path[: len(location)] == location or location[: len(path)] == path for path in waiting):
+        if any(path[: len(location)] == location or location[: len(path)] == path for path in unsure):
             continue
         path = (*base, *location)
         name = ".".join(map(str, location)) or node.step.uses
@@ -182,14 +224,6 @@ def _parameter_problems(
             message = f'{node.step.uses} needs the parameter "{name}"'
             place = document.place(path if document.has(path) else node.path, key=True)
             yield Problem("missing-action-parameter", message, place, pointer(path))
-        elif isinstance(fault["input"], Artifact):
-            given = str(type(fault["input"]).model_fields["type"].default)
-            text = document.value(path)
-            message = f'"{name}" does not take a {given}' + (f" ({text})" if isinstance(text, str) else "")
-            field = action.params.model_fields.get(name)
-            if field is not None:
-                message += f": it takes {kinds.describe(kinds.kinds(field.annotation))}"
-            yield Problem("wrong-type", message, document.place(path), pointer(path))
         else:
             yield Problem("bad-action-parameter", wording(fault, (name,)), document.place(path), pointer(path))
 

@@ -182,6 +182,13 @@ def members(given: Kinds) -> list[str]:
     return sorted({key for kind in given for key in kind.inside if isinstance(key, str)})
 
 
+def at(given: Kinds, path: Iterable[Key]) -> Kinds:
+    """What is taken at a path inside the value; anything where that is not known."""
+    for key in path:
+        given = inside(given, key) or ANY
+    return given
+
+
 def items(given: Kinds) -> Kinds:
     """What any member of a list or mapping is."""
     if any(kind.name == "any" for kind in given):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
 from e2i.spec import suggest
-from e2i.spec.expand import Expanded, Path
+from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.problems import Problem, pointer
 
 
@@ -41,6 +41,22 @@ def check(expanded: Expanded) -> Iterator[Problem]:
             pointer(first),
             "remove one of these references",
         )
+
+
+def along(expanded: Expanded) -> Iterator[StepNode]:
+    """Every node after those that it reads from, as far as they are in no cycle."""
+    seen: set[str] = set()
+    for start in expanded.nodes.values():
+        waiting = [] if start.id in seen else [(start, False)]
+        while waiting:  # a stack of our own: a chain may be longer than Python's
+            node, ready = waiting.pop()
+            if ready:
+                yield node
+            elif node.id not in seen:
+                seen.add(node.id)
+                waiting.append((node, True))
+                above = (expanded.nodes[name] for name in expanded.upstream(node) if name not in seen)
+                waiting.extend((other, False) for other in above)
 
 
 def _from_fixed_start(cycle: list[str]) -> list[str]:

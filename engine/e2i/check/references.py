@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from e2i.catalog import registry
 from e2i.check import kinds
+from e2i.check.knowledge import Knowledge, is_one
 from e2i.spec import expressions, suggest
 from e2i.spec.expand import RUN_FACTS, Expanded, Path, StepNode
 from e2i.spec.expressions import ExpressionError, Reference, Template
@@ -30,17 +30,19 @@ def check_syntax(loaded: LoadedSpec) -> list[Problem]:
     ]
 
 
-def check(expanded: Expanded) -> Iterator[Problem]:
-    """Problems of references in steps and in the pipeline's outputs."""
+def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
+    """Problems of references in steps and in the pipeline's outputs. ``knowledge`` is what the steps were found to give."""
     for node in expanded.nodes.values():
         for path, reference in node.references:
-            yield from _check_one(expanded, node, path, reference)
+            yield from _check_one(expanded, knowledge, node, path, reference)
     for path, template in expressions.walk(expanded.loaded.spec.outputs):
         for reference in template.references if isinstance(template, Template) else ():
-            yield from _check_one(expanded, None, ("outputs", *path), reference)
+            yield from _check_one(expanded, knowledge, None, ("outputs", *path), reference)
 
 
-def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference: Reference) -> Iterator[Problem]:
+def _check_one(
+    expanded: Expanded, knowledge: Knowledge, node: StepNode | None, path: Path, reference: Reference
+) -> Iterator[Problem]:
     def problem(code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None) -> Problem:
         document = expanded.loaded.document
         text = document.value(path)
@@ -76,31 +78,42 @@ def _check_one(expanded: Expanded, node: StepNode | None, path: Path, reference:
                 meant = suggest.certain(name, spec.steps)
                 yield problem("unknown-step", f'there is no step "{name}"', suggest.hint(name, spec.steps), name, meant)
             elif len(reference.path) > 1:
-                yield from _check_output(expanded, node, reference, problem)
+                yield from _check_output(expanded, knowledge, node, reference, problem)
 
 
-def _check_output(expanded: Expanded, node: StepNode | None, reference: Reference, problem: Any) -> Iterator[Problem]:
-    group, output = str(reference.path[0]), reference.path[1]
+def _check_output(
+    expanded: Expanded, knowledge: Knowledge, node: StepNode | None, reference: Reference, problem: Any
+) -> Iterator[Problem]:
+    """Problems of the path below a step, as far as it is known what can be there."""
+    group, (first, *_) = str(reference.path[0]), reference.path[1:]
     step = expanded.loaded.spec.steps[group]
-    feeding = expanded.feeding(node, group) if node else expanded.groups.get(group, ())
-    if step.matrix is not None and (len(feeding) != 1 or feeding[0].cell is None or node is None or node.cell is None):
-        if isinstance(output, str):
-            yield problem(
-                "matrix-as-one",
-                f'"{group}" has a matrix, so steps.{group} is a list with one entry for each cell, not one step',
-                f"hand steps.{group} to an action that takes the list (model.select),"
-                f" or read one cell: steps.{group}[0].outputs.{output}",
-            )
+    one = is_one(expanded, group, node)
+    if not one and isinstance(first, str):
+        yield problem(
+            "matrix-as-one",
+            f'"{group}" has a matrix, so steps.{group} is a list with one entry for each cell, not one step',
+            f"hand steps.{group} to an action that takes the list (model.select),"
+            f" or read one cell: steps.{group}[0].outputs.{first}",
+        )
         return
-    found = registry.find(step.uses)
-    if found is None:
+    if one and isinstance(first, int):
+        written = f"steps.{group}[{first}].outputs"
+        message = f'"{group}" has no matrix, so steps.{group} is one step, not a list'
+        yield problem("one-as-list", message, f"name the output: steps.{group}.NAME", written, f"steps.{group}")
         return
-    outputs, name = found[1].outputs.model_fields, str(output)
-    if name not in outputs:
-        message = f'{step.uses} (step "{group}") has no output "{name}"'
-        hint = suggest.hint(name, outputs, most=12)
-        yield problem("unknown-output", message, hint, name, suggest.certain(name, outputs))
-    elif len(reference.path) > 2 and (
-        unknown := kinds.unknown_field(outputs[str(output)].annotation, reference.path[2])
-    ):
-        yield problem("unknown-output", f"steps.{group}.{output} has no {unknown}", None)
+    given = knowledge.of_step(group, node)
+    for depth, key in enumerate(reference.path[1:], start=1):
+        below = kinds.inside(given, key)
+        if below is None:
+            known, parent = kinds.members(given), Reference("steps", reference.path[:depth])
+            name = str(key)
+            if depth == 1 and one:
+                message = f'{step.uses} (step "{group}") has no output "{name}"'
+            elif known:
+                message = f'{parent} has no "{name}"'
+            else:
+                message = f'{parent} is {kinds.describe(given)}, so it has no "{name}"'
+            meant = suggest.certain(name, known)
+            yield problem("unknown-output", message, suggest.hint(name, known, most=12), name, meant)
+            return
+        given = below

@@ -28,6 +28,12 @@ def _profile(command: F) -> F:
     return click.option("--profile", metavar="P", help="Settings of config/P.yaml over config/default.yaml.")(command)
 
 
+def _origin(command: F) -> F:
+    return click.option(
+        "--origin", metavar="WHO", help="Who wrote the spec: human or agent; the policy differs. Default: E2I_ORIGIN or human."
+    )(command)
+
+
 def _store(command: F) -> F:
     return click.option(
         "--store",
@@ -62,6 +68,7 @@ def e2i() -> None:
 @click.argument("spec")
 @_params
 @_profile
+@_origin
 @_select
 @_fresh
 @_store
@@ -76,6 +83,7 @@ def run(
     spec: str,
     params: tuple[str, ...],
     profile: str | None,
+    origin: str | None,
     select: tuple[str, ...],
     fresh: bool,
     store: Path | None,
@@ -88,7 +96,7 @@ def run(
     from e2i import api
     from e2i.cli import options
 
-    workspace = api.Workspace.open(store=store, profile=profile)
+    workspace = api.Workspace.open(store=store, profile=profile, origin=origin)
     given = options.parameters(params)
     if dry_run:
         return _print_plan(api.plan(spec, given, select=select, fresh=fresh, workspace=workspace), as_json, workspace)
@@ -109,16 +117,17 @@ def run(
 @e2i.command()
 @click.argument("specs", nargs=-1, required=True)
 @_profile
+@_origin
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True
 )
 @_json
 @guarded
-def validate(specs: tuple[str, ...], profile: str | None, form: str, as_json: bool) -> Exit:
+def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
     """Checks specs. Needs none of the tools installed."""
     from e2i import api
 
-    workspace = api.Workspace.open(profile=profile)
+    workspace = api.Workspace.open(profile=profile, origin=origin)
     found = {spec: api.validate(spec, workspace=workspace) for spec in specs}
     problems = [problem for result in found.values() for problem in result.problems]
     valid = all(result.valid for result in found.values())
@@ -132,8 +141,9 @@ def validate(specs: tuple[str, ...], profile: str | None, form: str, as_json: bo
         problems_view.show(problems)
         for spec, result in found.items():
             if result.valid:
-                click.echo(f"{spec}: {click.style('valid', fg='green')}")
-    return Exit.DONE if valid else Exit.BAD_INPUT
+                click.echo(f"{problems_view.safe(spec)}: {click.style('valid', fg='green')}")
+    codes = {result.exit_code for result in found.values()}
+    return next(code for code in (Exit.BAD_INPUT, Exit.REFUSED, Exit.DONE) if code in codes)
 
 
 @e2i.command()
@@ -172,6 +182,7 @@ def explain(code: str | None, as_json: bool) -> Exit:
 @click.argument("spec")
 @_params
 @_profile
+@_origin
 @_select
 @_fresh
 @_store
@@ -185,6 +196,7 @@ def plan(
     spec: str,
     params: tuple[str, ...],
     profile: str | None,
+    origin: str | None,
     select: tuple[str, ...],
     fresh: bool,
     store: Path | None,
@@ -196,7 +208,7 @@ def plan(
     from e2i import api
     from e2i.cli import options
 
-    workspace = api.Workspace.open(store=store, profile=profile)
+    workspace = api.Workspace.open(store=store, profile=profile, origin=origin)
     planned = api.plan(spec, options.parameters(params), select=select, fresh=fresh, workspace=workspace)
     if output is not None:
         options.write_plan(output, planned.to_json())
@@ -326,16 +338,17 @@ def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
 
 
 @e2i.command()
+@click.option("--refused", is_flag=True, help="Try once more what a tracker refused.")
 @_profile
 @_store
 @_json
 @guarded
-def sync(profile: str | None, store: Path | None, as_json: bool) -> Exit:
+def sync(refused: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Delivers what waits in the outbox."""
     from e2i import api
     from e2i.cli import sync_command
 
-    return sync_command.sync(api.Workspace.open(store=store, profile=profile), as_json=as_json)
+    return sync_command.sync(api.Workspace.open(store=store, profile=profile), refused=refused, as_json=as_json)
 
 
 def _print_plan(planned: Any, as_json: bool, workspace: Any, form: str = "text") -> Exit:

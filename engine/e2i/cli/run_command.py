@@ -61,7 +61,7 @@ def run(
         case "succeeded":
             return Exit.DONE
         case "failed":
-            return Exit.STEP_FAILED
+            return Exit.REFUSED if record.refused else Exit.STEP_FAILED
         case _:
             return Exit.INTERRUPTED
 

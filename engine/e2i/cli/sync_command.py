@@ -14,12 +14,20 @@ from e2i.errors import Exit
 from e2i.execution import courier
 from e2i.execution.environment import for_worker
 from e2i.execution.journal import FILE
+from e2i.resilience.outbox import Outbox
 
 
-def sync(workspace: Workspace, *, as_json: bool) -> Exit:
-    """Delivers everything that waits, within the flush time. Exit code 4 when something still waits."""
+def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
+    """Delivers everything that waits, within the flush time. Exit code 4 when something still waits.
+
+    With ``refused``, what a tracker refused before is tried once more.
+    """
     tallies = {}
     if (workspace.store / FILE).exists():
+        if refused:
+            with Outbox(workspace.store / FILE) as outbox:
+                for sink in workspace.settings.sinks:
+                    outbox.restore(sink)
         os.environ.update(for_worker({}, threads=1, store=workspace.store))
         stop = threading.Event()
         stop.set()

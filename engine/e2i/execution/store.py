@@ -48,7 +48,7 @@ class ArtifactStore:
                     raise
                 _remove(staged)
         finally:
-            staged.parent.rmdir()
+            shutil.rmtree(staged.parent, ignore_errors=True)  # must not hide why it is not empty
         _sync_folder(target.parent)
         return digest
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from e2i.spec import document, patterns, suggest
+from e2i.spec import document, fixes, patterns, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
 from e2i.spec.problems import Problem, pointer
@@ -45,7 +45,7 @@ def load(source: str | bytes | Mapping[str, Any], file: str) -> tuple[LoadedSpec
 
 def shape_problems(error: ValidationError, document: Document) -> list[Problem]:
     """Pydantic's errors about a spec as problems, each at its place."""
-    return [_shape_problem(fault, document) for fault in error.errors(include_url=False, include_context=False)]
+    return [_shape_problem(fault, document) for fault in error.errors(include_url=False)]
 
 
 def parameter_values(
@@ -106,6 +106,15 @@ def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
     return value, None
 
 
+def _meant(declared: ParamSpec, value: Any) -> Any:
+    """The value that a wrong default must have meant; it would pass."""
+    if isinstance(value, str) and declared.choices is not None and value not in declared.choices:
+        value = suggest.certain(value, [choice for choice in declared.choices if isinstance(choice, str)])
+    elif not _TYPES[declared.type](value):
+        value = fixes.meant(value, declared.type)
+    return fixes.MISSING if value is None or check_value(declared, value)[1] else value
+
+
 def _is_date(value: Any) -> bool:
     try:
         return isinstance(value, str) and bool(date.fromisoformat(value[:10]))
@@ -139,25 +148,24 @@ def _shape_problem(fault: Any, document: Document) -> Problem:
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])
-        meant = suggest.certain(str(last), known)
-        moved = (*path[:-1], meant or "")
-        move = {"op": "move", "from": pointer(path), "path": pointer(moved)}
-        fixes = (move,) if meant and not document.has(moved) else ()
+        beside = document.value(path[:-1]) or ()
         return Problem(
             "unknown-key",
             f'unknown key "{last}"',
             document.place(path, key=True),
             pointer(path),
             suggest.hint(str(last), known, most=12),
-            fixes=fixes,
+            fixes=fixes.renamed(path, known, beside),
         )
     if kind == "missing":
         parent = path[:-1]
+        version = {"op": "add", "path": "/version", "value": 1}
         return Problem(
             "missing-key",
             f'the key "{_alias(last)}" is missing',
             document.place(parent, key=bool(parent)),
             pointer(parent),
+            fixes=(version,) if path == ("version",) else (),
         )
     if path and path[-1] == "[key]":
         path = path[:-1]
@@ -166,7 +174,45 @@ def _shape_problem(fault: Any, document: Document) -> Problem:
         )
         return Problem("bad-name", message, document.place(path, key=True), pointer(path))
     path = _existing(path, document.data)
-    return Problem("bad-value", wording(fault, path), document.place(path), pointer(path))
+    place = document.place(path)
+    hint, mend = expected(fault, path)
+    return Problem("bad-value", wording(fault, path), place, pointer(path), hint, fixes=mend)
+
+
+def expected(fault: Any, path: Path) -> tuple[str | None, fixes.Fixes]:
+    """What pydantic would have taken at ``path``, as far as it is clear what was meant: a hint, and a certain fix."""
+    given, kind = fault["input"], fault["type"]
+    if kind in ("literal_error", "enum"):
+        allowed = fault["ctx"]["expected"]
+        hint = suggest.hint(given, fixes.choices(allowed), most=0) if isinstance(given, str) else None
+        return hint, _instead(path, fixes.choice(given, allowed))
+    if kind == "value_error" and "is not a duration" in fault["msg"]:
+        return None, _instead(path, fixes.duration(given) or fixes.MISSING)
+    if kind in ("model_type", "model_attributes_type", "dict_type") and path and path[-1] in _SHORT_FORMS:
+        key = _SHORT_FORMS[path[-1]]
+        short = isinstance(given, int) and not isinstance(given, bool)
+        return f"write {{{key}: {given}}}" if short else None, _instead(path, {key: given} if short else fixes.MISSING)
+    return None, _instead(path, fixes.meant(given, _WANTED.get(kind, "")))
+
+
+def _instead(path: Path, value: Any) -> fixes.Fixes:
+    return () if value is fixes.MISSING else fixes.replaced(path, value)
+
+
+_SHORT_FORMS = {"retry": "attempts", "resources": "threads"}
+"""Mappings for which a number is often written: the key that it is for."""
+_WANTED = {
+    "bool_type": "boolean",
+    "bool_parsing": "boolean",
+    "int_type": "integer",
+    "int_parsing": "integer",
+    "float_type": "number",
+    "float_parsing": "number",
+    "string_type": "string",
+    "list_type": "list",
+    "tuple_type": "list",
+}
+"""Pydantic's types of error → the type that was wanted."""
 
 
 def wording(fault: Any, path: Path) -> str:

@@ -43,6 +43,11 @@ class Problem:
         return f"{self.place}: {self.message} [{self.code}]{hint}"
 
     @property
+    def is_policy(self) -> bool:
+        """Whether the operator's policy is what stands in the way: nothing is wrong with the spec itself."""
+        return self.code.startswith("policy-")
+
+    @property
     def sort_key(self) -> tuple[str, int, int, str, str]:
         return (self.place.file, self.place.line, self.place.column, self.code, self.message)
 

@@ -22,11 +22,14 @@ def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]
 
 
 def certain(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that ``name`` must have meant: the nearest, if no other is as near. For fixes, not for hints."""
+    """The candidate that ``name`` must have meant. For fixes, not for hints.
+
+    It is the nearest, at most two errors away, with no other as near; two errors away, no other may be one further.
+    """
     match _ranked(name, candidates, 2):
-        case [(_, only)]:
+        case [(best, only)] if best <= 2:
             return only
-        case [(best, only), (second, _)] if best < second:
+        case [(best, only), (second, _)] if best < second and (best <= 1 or (best == 2 and second > 3)):
             return only
     return None
 

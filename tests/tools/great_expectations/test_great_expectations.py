@@ -78,7 +78,7 @@ def ship(ctx: LocalContext) -> None:
 
 
 def page(ctx: LocalContext, report: Report) -> str:
-    return ctx.open(report).read_text(encoding="utf-8")
+    return (ctx.open(report) / report.entry).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ class TestGate:
         error = failure(ctx, journeys(), SUITE)
         assert isinstance(error.details, dict)
         report = Report.model_validate(error.details["report"])
-        assert ctx.attachments["great_expectations/inline.html"] == error.details["report"]
+        assert ctx.attachments["great_expectations/inline"] == error.details["report"]
         assert "expect" in page(ctx, report) or "Values in" in page(ctx, report)
         assert error.details["statistics"] == {
             "evaluated": 8, "successful": 2, "unsuccessful": 6, "success_percent": 25.0

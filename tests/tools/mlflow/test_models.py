@@ -27,9 +27,7 @@ def logged(ctx: LocalContext, algorithm: AlgorithmName) -> tuple[Path, Path]:
     prepared = fitting.prepare(table(200), None, "binary", algorithm, exclude=others("binary"))
     folder = fitting.save(fitting.fit(prepared, sizes, seed=7, threads=1), ctx.scratch / algorithm)
     features = ("a", "b", "count", "flag", "kind")
-    model = ctx.keep(
-        folder, Model, algorithm=algorithm, task="classification", target="binary", features=features
-    )
+    model = ctx.keep(folder, Model, algorithm=algorithm, task="classification", target="binary", features=features)
     asyncio.run(register(RegisterParams(model=model, name="m"), ctx))
     (kept,) = ctx.home("mlflow").rglob("MLmodel")
     return ctx.open(model), kept.parent

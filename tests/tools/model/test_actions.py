@@ -63,7 +63,7 @@ def test_evaluation_gives_metrics_and_one_page_that_needs_nothing_else(
     found = evaluate(params, ctx)
     assert 0.5 < found.metrics[metric] <= 1.0
     assert ctx.metrics.items() >= found.metrics.items()
-    page = ctx.open(found.report).read_text(encoding="utf-8")
+    page = (ctx.open(found.report) / "index.html").read_text(encoding="utf-8")
     assert "data:image/png;base64," in page and "http" not in page
     assert evaluate(params, ctx) == found
 

@@ -37,10 +37,11 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
         raise StepError("there are no rows to check", code="empty-table", hint="look at the table, or loosen `where`")
     validation = await ctx.connect(GEValidator).validate(frame, suite, samples=params.samples)
 
-    page = ctx.scratch / "data_docs.html"
-    page.write_text(validation.page, encoding="utf-8")
-    report = ctx.keep(page, Report, media_type="text/html", title=f"Data docs: {suite.name}")
-    ctx.attach(f"great_expectations/{suite.name}.html", report)
+    folder = ctx.scratch / "data_docs"
+    folder.mkdir()
+    (folder / "index.html").write_text(validation.page, encoding="utf-8")
+    report = ctx.keep(folder, Report, media_type="text/html", title=f"Data docs: {suite.name}", entry="index.html")
+    ctx.attach(f"great_expectations/{suite.name}", report)
     for name, value in validation.statistics.model_dump().items():
         ctx.metric(f"{suite.name}.{name}", value)
 

@@ -71,12 +71,13 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
     predicted = saved.predict(scorer, frame)
     measured = metrics.evaluate(params.model.task, labels, predicted, threshold=params.threshold)
     title = f"{params.model.algorithm}: {params.model.target}"
-    file = ctx.scratch / "evaluation.html"
+    folder = ctx.scratch / "evaluation"
+    folder.mkdir()
     rows = page.Judged(scorer.manifest["classes"], labels, predicted, params.threshold)
-    file.write_text(page.render(title, measured, rows, plots=params.plots), encoding="utf-8")
-    report = ctx.keep(file, Report, media_type="text/html", title=title)
+    (folder / "index.html").write_text(page.render(title, measured, rows, plots=params.plots), encoding="utf-8")
+    report = ctx.keep(folder, Report, media_type="text/html", title=title, entry="index.html")
     _record(measured, ctx)
-    ctx.attach("evaluation.html", report)
+    ctx.attach("evaluation", report)
     return EvaluateOutputs(metrics=measured, report=report)
 
 

@@ -1,0 +1,100 @@
+"""What is known of a step's outputs. In: its parameters as far as they are known. Out: what its outputs are, and problems.
+
+Tables are followed by their columns, models by their target and features: an action says itself how, in its tool's
+``columns`` module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from e2i.catalog import registry
+from e2i.catalog.action import Action
+from e2i.catalog.artifacts import ARTIFACTS
+from e2i.catalog.columns import UNKNOWN, Fault, Files, Flow
+from e2i.check import kinds
+from e2i.check.kinds import Kind, Kinds
+from e2i.spec import suggest
+from e2i.spec.document import Document
+from e2i.spec.expand import StepNode
+from e2i.spec.problems import Problem, pointer
+
+Path = tuple[str | int, ...]
+
+
+def follow(
+    node: StepNode, action: Action, value: Mapping[str, Any], waiting: Mapping[Path, Kinds], files: Files
+) -> tuple[Kind, tuple[Fault, ...]]:
+    """What the step's outputs will be, and what is wrong with the columns it is given.
+
+    ``value`` is the step's ``with``; ``waiting`` says what is known of the values in it that only a run can tell.
+    """
+    declared = kinds.of_model(action.outputs)
+    flow = registry.column_flow(node.step.uses)
+    if flow is None:
+        return declared, ()
+    given = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in action.params.model_fields.items()
+        if name not in value and not field.is_required()
+    }
+    given |= {name: _known(item, (name,), waiting) for name, item in value.items()}
+    found: Flow = flow(given, files)
+    inside = {
+        name: kinds.with_known(item, found.outputs[str(name)]) if name in found.outputs else item
+        for name, item in declared.inside.items()
+    }
+    return replace(declared, inside=inside), tuple(found.faults)
+
+
+def problems(faults: tuple[Fault, ...], base: Path, document: Document) -> Iterator[Problem]:
+    """The faults of a step's columns at their places; ``base`` leads to its ``with``."""
+    for fault in faults:
+        path = _existing((*base, *fault.path), base, document)
+        meant = suggest.certain(fault.name, fault.known) if fault.name else None
+        fixes: tuple[dict[str, Any], ...] = tuple(_within(base, dict(operation)) for operation in fault.fixes)
+        if fault.at_key and meant and not document.has((*path[:-1], meant)):
+            fixes = ({"op": "move", "from": pointer(path), "path": pointer((*path[:-1], meant))},)
+        elif meant and document.value(path) == fault.name:
+            fixes = ({"op": "replace", "path": pointer(path), "value": meant},)
+        hint = fault.hint or (suggest.hint(fault.name, fault.known, most=40) if fault.name else None)
+        place = document.place(path, key=fault.at_key)
+        yield Problem(fault.code, fault.message, place, pointer(path), hint, fixes=fixes)
+
+
+def _known(value: Any, path: Path, waiting: Mapping[Path, Kinds]) -> Any:
+    """The value as actions' flows see it: what waits is replaced by what is known of it."""
+    if path in waiting:
+        return _content(waiting[path])
+    if isinstance(value, dict):
+        return {key: _known(item, (*path, key), waiting) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_known(item, (*path, index), waiting) for index, item in enumerate(value)]
+    return value
+
+
+def _content(given: Kinds) -> Any:
+    """What is known of a value that a run will make."""
+    if len(given) != 1:
+        return UNKNOWN
+    (kind,) = given
+    if kind.name in ARTIFACTS:
+        return kind.known or UNKNOWN
+    if kind.rest is None and kind.name == "mapping":
+        return {key: _content(item) for key, item in kind.inside.items()}
+    if kind.rest is None and kind.name == "list":
+        return [_content(item) for item in kind.inside.values()]
+    return UNKNOWN
+
+
+def _existing(path: Path, base: Path, document: Document) -> Path:
+    """The path, or as much of it as is written: a list may come from a parameter."""
+    while len(path) > len(base) and not document.has(path):
+        path = path[:-1]
+    return path
+
+
+def _within(base: Path, operation: dict[str, Any]) -> dict[str, Any]:
+    return operation | {"path": pointer(base) + str(operation["path"])}

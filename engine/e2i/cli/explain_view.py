@@ -1,0 +1,53 @@
+"""A problem's code goes in; what it means comes out, as a document or as text for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from e2i.check import codes
+from e2i.check.codes import Code
+from e2i.errors import BadInput
+from e2i.spec import suggest
+
+SCHEMA_VERSION = 1
+
+
+def document(code: str | None) -> dict[str, Any]:
+    """One code, or all of them, as JSON."""
+    chosen = [_chosen(code)] if code else [found for _, found in sorted(codes.CODES.items())]
+    return {"schema_version": SCHEMA_VERSION, "codes": [_document(found) for found in chosen]}
+
+
+def show(code: str | None) -> None:
+    """Prints the same for people."""
+    if code:
+        _show(_chosen(code))
+        return
+    width = max(map(len, codes.CODES))
+    for name, found in sorted(codes.CODES.items()):
+        click.echo(f"  {click.style(name.ljust(width), bold=True)}  {found.title}")
+    click.echo(f"\n{click.style('e2i explain CODE', bold=True)} says more, with an example.")
+
+
+def _chosen(code: str) -> Code:
+    found = codes.find(code.strip("[]"))
+    if found is None:
+        hint = suggest.hint(code, codes.CODES) or "`e2i explain` lists them"
+        raise BadInput(f"no problem has the code {code!r}", code="unknown-code", hint=hint)
+    return found
+
+
+def _document(found: Code) -> dict[str, Any]:
+    return {"code": found.code, "title": found.title, "why": found.why, "mend": found.mend,
+            "bad": found.bad, "good": found.good}  # fmt: skip
+
+
+def _show(found: Code) -> None:
+    click.echo(f"{click.style(found.code, bold=True)}: {found.title}\n\n{found.why}\n")
+    click.echo(f"{click.style('What to do:', bold=True)} {found.mend}")
+    for title, example, colour in (("Wrong", found.bad, "red"), ("Right", found.good, "green")):
+        if example:
+            click.echo(f"\n{click.style(title, fg=colour)}")
+            click.echo("\n".join(f"    {line}" for line in example.splitlines()))

@@ -1,0 +1,123 @@
+"""A fault whose mend is certain → the RFC 6902 operations that mend it; no operations for any other.
+
+In: the path of what is wrong and what was meant, or a value and the type it should have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from e2i.spec import durations, scalars, suggest
+from e2i.spec.problems import pointer
+
+Path = tuple[str | int, ...]
+Fixes = tuple[dict[str, Any], ...]
+MISSING: Any = object()
+"""No value: ``meant`` knows none."""
+
+
+def replaced(path: Path, value: Any) -> Fixes:
+    """The value at ``path`` becomes ``value``."""
+    return ({"op": "replace", "path": pointer(path), "value": value},)
+
+
+def renamed(path: Path, known: Iterable[str], beside: Collection[str] = ()) -> Fixes:
+    """The key at ``path`` becomes the one of ``known`` that it must have meant, unless that is there already."""
+    name = suggest.certain(str(path[-1]), known)
+    return moved(path, (*path[:-1], name)) if name and name not in beside else ()
+
+
+def moved(path: Path, to: Path) -> Fixes:
+    """The entry at ``path`` becomes the one at ``to``."""
+    return ({"op": "move", "from": pointer(path), "path": pointer(to)},)
+
+
+def named(path: Path, name: str, known: Iterable[str]) -> Fixes:
+    """The name at ``path`` becomes the one of ``known`` that it must have meant."""
+    certain = suggest.certain(name, known)
+    return replaced(path, certain) if certain else ()
+
+
+def reworded(path: Path, text: Any, around: str, wrong: str, known: Iterable[str]) -> Fixes:
+    """In an expression, the name ``wrong`` behind ``around`` (``steps.load.``) becomes what it must have meant.
+
+    Everywhere in the text: what is wrong once is wrong each time.
+    """
+    certain = suggest.certain(wrong, known)
+    if not certain or not isinstance(text, str):
+        return ()
+    dotted = rf"(?<![\w.\]]){re.escape(around)}{re.escape(wrong)}(?!\w)"
+    changed = re.sub(dotted, lambda found: around + certain, text, flags=re.ASCII)
+    return replaced(path, changed) if changed != text else ()
+
+
+def meant(value: Any, kind: str) -> Any:
+    """The value that was meant where a ``boolean``, ``integer``, ``number``, ``string`` or ``list`` belongs.
+
+    ``"20"`` is the number 20 in quotes, ``yes`` what YAML 1.1 took for true, one value a list of it. MISSING if unclear.
+    """
+    match kind, value:
+        case "boolean", str():
+            return _BOOLEANS.get(value.casefold(), MISSING)
+        case "integer", str() | float():
+            number = _number(value)
+            return int(number) if number is not MISSING and number == int(number) else MISSING
+        case "number", str():
+            return _number(value)
+        case "string" | "path", int() if not isinstance(value, bool):
+            return str(value)
+        case "list", str() | int() | float():
+            return [value]
+    return MISSING
+
+
+def duration(value: Any) -> str | None:
+    """The duration that a person meant by ``10 min`` or ``1 hour``; None for a number that lacks its unit."""
+    if not isinstance(value, str):
+        return None
+    text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0]), "".join(value.split()))
+    try:
+        durations.parse(text)
+    except ValueError:
+        return None
+    return text
+
+
+def choice(value: Any, expected: str) -> Any:
+    """The one of pydantic's ``expected`` values (``'a', 'b' or 1``) that ``value`` must have meant, or MISSING."""
+    if isinstance(value, str) and (name := suggest.certain(value, choices(expected))):
+        return name
+    found = meant(value, "integer")
+    return found if found is not MISSING and str(found) in re.split(r", | or ", expected) else MISSING
+
+
+def choices(expected: str) -> list[str]:
+    """The texts among pydantic's ``expected`` values."""
+    return re.findall(r"'([^']*)'", expected)
+
+
+def _number(value: str | float) -> Any:
+    """The number in quotes, as YAML would have read it."""
+    try:
+        found = scalars.resolve(value.strip()) if isinstance(value, str) else value
+    except scalars.ScalarError:
+        return MISSING
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return found if is_number and found == found and abs(found) != float("inf") else MISSING
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "y"), True),
+    **dict.fromkeys(("false", "no", "off", "n"), False),
+}
+_UNITS = {
+    **dict.fromkeys(("millisecond", "milliseconds", "msec", "msecs", "millis"), "ms"),
+    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
+    **dict.fromkeys(("minute", "minutes", "min", "mins"), "m"),
+    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
+    **dict.fromkeys(("day", "days"), "d"),
+    **{unit: unit for unit in durations.UNITS},
+}
+_UNIT_WORD = re.compile(r"[A-Za-z]+")

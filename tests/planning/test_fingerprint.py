@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+from e2i.catalog import registry
+from e2i.catalog.action import Action
+from e2i.planning import fingerprint
+from e2i.planning.fingerprint import Surroundings
+from e2i.planning.model import Why, canonical, digest
+from hypothesis import given
+from hypothesis import strategies as st
+
+DIGEST = "sha256:" + "a" * 64
+AROUND = Surroundings(library=lambda name: "1.0", file=lambda name: DIGEST, python="3.11")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def echo() -> Action:
+    found = registry.find("debug.echo")
+    assert found is not None
+    return found[1]
+
+
+def parts(value: Any = 1, seed: int = 0, around: Surroundings = AROUND) -> dict[str, Any]:
+    return fingerprint.components("debug.echo", echo(), {"value": value}, {"value": value}, seed, around)
+
+
+@given(st.dictionaries(st.text(max_size=3), JSON, min_size=2, max_size=4))
+def test_the_order_of_keys_counts_for_nothing(value: dict[str, Any]) -> None:
+    assert fingerprint.fingerprint(parts(value)) == fingerprint.fingerprint(parts(dict(reversed(value.items()))))
+
+
+@given(JSON, JSON)
+def test_different_data_has_different_digests(one: Any, two: Any) -> None:
+    assert (digest(one) == digest(two)) == (canonical(one) == canonical(two))
+
+
+def test_everything_that_can_change_the_result_is_covered() -> None:
+    marks = {
+        fingerprint.fingerprint(changed)
+        for changed in (
+            parts(),
+            parts(2),
+            parts("1"),
+            parts(True),
+            parts(seed=1),
+            {**parts(), "version": 2},
+            {**parts(), "action": "debug.sleep"},
+            {**parts(), "libraries": {"pandas": "2"}},
+            {**parts(), "files": {"a.csv": DIGEST}},
+            {**parts(), "python": "3.12"},
+        )
+    }
+    assert len(marks) == 10
+
+
+def test_how_a_reference_is_written_changes_no_fingerprint() -> None:
+    assert fingerprint.fingerprint({**parts(), "with": "${{ steps.a.value }}"}) == fingerprint.fingerprint(parts())
+
+
+def test_of_an_artifact_only_the_digest_counts() -> None:
+    one = {"type": "bento", "digest": DIGEST, "tag": "m:1", "model": DIGEST}
+    two = {**one, "tag": "m:2"}
+    assert fingerprint.reduced({"x": [one]}) == fingerprint.reduced({"x": [two]}) == {"x": [{"$artifact": DIGEST}]}
+
+
+def test_files_that_an_action_reads_are_inputs() -> None:
+    found = registry.find("python.call")
+    assert found is not None
+    params = {"file": "a.py", "function": "f"}
+    seen = fingerprint.components("python.call", found[1], params, params, 0, AROUND)
+    assert seen["files"] == {"a.py": DIGEST}
+    assert set(seen["libraries"]) == {"pandas", "numpy"}
+
+
+def test_the_first_difference_of_interest_is_the_reason() -> None:
+    before = parts({"trials": 20, "deep": {"x": [1]}})
+    cases = [
+        (None, Why.NEVER_RUN, ""),
+        ({**before, "version": 2}, Why.ACTION_CHANGED, "debug.echo v2 → debug.echo v1"),
+        (parts({"trials": 40, "deep": {"x": [1]}}), Why.PARAMETER_CHANGED, "value.trials 40 → 20"),
+        (parts({"trials": 20, "deep": {"x": [2]}}), Why.PARAMETER_CHANGED, "value.deep.x [2] → [1]"),
+        (parts({"trials": 20}), Why.PARAMETER_CHANGED, "value.deep (none) → {'x': [1]}"),
+        ({**before, "files": {"a.csv": "x"}}, Why.FILE_CHANGED, "a.csv"),
+        ({**before, "libraries": {"pandas": "1"}}, Why.LIBRARY_CHANGED, "pandas 1 → (none)"),
+        ({**before, "python": "3.10"}, Why.LIBRARY_CHANGED, "python 3.10 → 3.11"),
+        ({**before, "seed": 5}, Why.SEED_CHANGED, "5 → 0"),
+        ({**before, "params": {"value": 0}}, Why.INPUT_CHANGED, "value"),
+        (before, Why.RESULT_LOST, "it ran before, but its result is no longer in the store"),
+    ]
+    for last, code, detail in cases:
+        reason = fingerprint.difference(before, last)
+        assert reason.code is code
+        assert detail in reason.detail

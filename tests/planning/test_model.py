@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why, canonical
+
+STEP = PlanStep("a", "a", "debug.echo", (), Verdict.RUN, Reason(Why.NEVER_RUN, "new"), None, {"with": {}, "params": {}}, {})
+
+
+def test_the_document_has_the_keys_of_the_contract() -> None:
+    document = json.loads(json.dumps(Plan("p", (STEP,), {"n": 1}).to_json()))
+    assert document["schema_version"] == 1
+    assert document["digest"].startswith("sha256:")
+    assert document["steps"] == [
+        {"id": "a", "uses": "debug.echo", "needs": [], "verdict": "run",
+         "reason": {"code": "never-run", "detail": "new"}, "fingerprint": None}
+    ]  # fmt: skip
+    assert document["summary"]["run"] == 1
+
+
+def test_canonical_text_is_sorted_and_only_of_plain_data() -> None:
+    assert canonical({"b": (1,), "a": {2, 1}}) == b'{"a":[1,2],"b":[1]}'
+    with pytest.raises(TypeError, match="not plain data"):
+        canonical(object())
