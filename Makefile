@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+SCHEMAS := pipeline problems plan events
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint check format schemas golden bench clean
+.PHONY: help setup run test test-all lint check format schemas golden fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,7 +35,7 @@ lint: setup ## style, types, layers, schema drift
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/e2i schema --json | cmp - schemas/pipeline.v1.json
+	for kind in $(SCHEMAS); do $(BIN)/e2i schema $$kind --json | cmp - schemas/$$kind.v1.json || exit 1; done
 
 check: lint test ## what CI runs
 
@@ -43,7 +44,16 @@ format: setup ## puts the code in its format
 	$(BIN)/ruff format .
 
 schemas: setup ## writes schemas/ from the models
-	$(BIN)/e2i schema --json > schemas/pipeline.v1.json
+	for kind in $(SCHEMAS); do $(BIN)/e2i schema $$kind --json > schemas/$$kind.v1.json || exit 1; done
+
+golden: setup ## writes what bad specs are told, and what good ones plan, anew; git shows the difference
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/golden
+
+FUZZ_SECONDS ?= 60
+fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[fuzz]' \
+	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
 bench: setup ## e2i against the hand-written script, both in one run
 	$(BIN)/python benchmarks/flagship.py

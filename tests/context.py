@@ -8,6 +8,7 @@ from typing import Any
 
 from e2i.catalog.context import RunInfo
 from e2i.execution.context import Worker, WorkerContext
+from e2i.execution.paths import Roots
 from e2i.execution.services import Lifelines
 from e2i.execution.store import ArtifactStore
 from e2i.settings import Settings
@@ -30,7 +31,7 @@ class LocalContext(WorkerContext):
         self._gone, guardians = os.pipe()
         self._inherited = (engine, guardians)
         self.worker = Worker(
-            ArtifactStore(root / "store"), settings or Settings(), self.workspace, Lifelines(engine, guardians)
+            ArtifactStore(root / "store"), settings or Settings(), Roots(self.workspace), Lifelines(engine, guardians)
         )
         super().__init__(
             self.worker,
@@ -59,6 +60,7 @@ class LocalContext(WorkerContext):
 
     def close(self) -> None:
         """Ends every service that is not kept, and waits until all have gone."""
+        self.release()
         os.close(self._engine)
         for end in self._inherited:
             os.close(end)

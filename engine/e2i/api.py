@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2i import settings as settings_module
 from e2i import policy as policy_module
+from e2i import settings as settings_module
 from e2i.check import check
 from e2i.check.policy import Authority
 from e2i.errors import BadInput, Exit, InvalidSpec, Refused, RefusedSpec
-from e2i.policy import Origin, Policy
+from e2i.execution.files import WorkspaceFiles
 from e2i.execution.paths import Roots, look
+from e2i.policy import Origin, Policy
 from e2i.settings import Settings
 from e2i.spec.problems import Problem
 
@@ -117,6 +118,11 @@ class Workspace:
     def roots(self) -> Roots:
         """The folders that paths in specs may lead into."""
         return Roots(self.root, self.policy.rules(self.origin).roots)
+
+    @property
+    def files(self) -> WorkspaceFiles:
+        """What checks may look at: the files that paths in specs may lead to."""
+        return WorkspaceFiles(self.roots)
 
     @property
     def authority(self) -> Authority:
@@ -265,7 +271,7 @@ def run(
         pool = Pool(
             settings.workers or cores,
             store=workspace.store,
-            workspace=workspace.root,
+            roots=workspace.roots,
             settings=settings.model_dump_json(),
             environ=environ,
         )
@@ -288,6 +294,7 @@ def run(
             store=workspace.store,
             environ=os.environ,
             cores=cores,
+            authority=workspace.authority,
         )
         engine = Engine(request, pool, journal, start_courier, listen or (lambda event: None))
         if on_engine is not None:
@@ -332,6 +339,7 @@ def _problems(source: Source, params: Mapping[str, Any], workspace: Workspace) -
         known.env,
         known.secrets,
         authority=workspace.authority,
+        files=workspace.files,
         require_params=False,
     )
     return tuple(problems)
@@ -340,7 +348,13 @@ def _problems(source: Source, params: Mapping[str, Any], workspace: Workspace) -
 def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) -> Expanded:
     known = workspace.settings
     expanded, problems = check(
-        source.content, source.file, params, known.env, known.secrets, authority=workspace.authority
+        source.content,
+        source.file,
+        params,
+        known.env,
+        known.secrets,
+        authority=workspace.authority,
+        files=workspace.files,
     )
     if expanded is None:
         raise RefusedSpec(problems) if _only_policy(problems) else InvalidSpec(problems)
@@ -365,7 +379,7 @@ def _planner(
             for label in (node.id, node.group, *(f"tag:{tag}" for tag in node.step.tags)):
                 labels.setdefault(label, set()).add(node.id)
         selected = graph.select(graph.build(expanded), select, labels)
-    return Planner(expanded, history, surroundings.of(workspace.root), fresh, selected)
+    return Planner(expanded, history, surroundings.of(workspace.roots), fresh, selected)
 
 
 def _compare(now: Plan, approved: Mapping[str, Any]) -> None:

@@ -251,3 +251,27 @@ def test_without_any_standard_output_it_runs_as_well(project: Project) -> None:
     environ = {**os.environ, "PYTHONPATH": str(ENGINE)}
     done = subprocess.run(["sh", "-c", command, sys.executable], cwd=project.root, env=environ, timeout=30, check=False)
     assert done.returncode == 0
+
+
+# Side by side
+
+
+def test_two_runs_may_share_a_store(project: Project) -> None:
+    project.write("s.yaml", SLOW.replace("SECONDS", "0.3"))
+    both = [project.start("run", "s.yaml", "--json") for _ in range(2)]
+    for process in both:
+        with process:
+            assert rest(process)["status"] == "succeeded"
+    assert set(json.loads(project.cli("plan", "s.yaml", "--json").stdout)["summary"].items()) >= {("reuse", 3), ("run", 0)}
+    assert {run["status"] for run in json.loads(project.cli("runs", "--json").stdout)["runs"]} == {"succeeded"}
+
+
+def test_a_look_at_the_store_while_a_run_writes_to_it_is_fine(project: Project) -> None:
+    project.write("s.yaml", SLOW.replace("SECONDS", "2"))
+    with project.start("run", "s.yaml", "--json") as process:
+        run = wait_for(process, "step.started", "slow")["run"]
+        shown = json.loads(project.cli("show", run, "--json").stdout)
+        assert {step["step"]: step["status"] for step in shown["steps"]} == {
+            "first": "succeeded", "slow": "running", "last": "pending"
+        }  # fmt: skip
+        assert rest(process)["status"] == "succeeded"

@@ -1,12 +1,12 @@
-"""The documentation goes in; every example in it is validated or run, every link followed, every reference list compared.
+"""The documentation goes in; its examples are validated or run, its links followed, its reference lists compared.
 
 What a page may hold, each marked by a comment right above the block:
 
-- A ``yaml`` block needs no mark: a spec, a part of the page's own pipeline, an expectation suite or settings. The parts on
-  one page make one pipeline, so that its examples can refer to each other.
+- A ``yaml`` block needs no mark: a spec, a part of the page's own pipeline, an expectation suite, settings or a policy.
+  The parts on one page make one pipeline, so that its examples can refer to each other.
 - ``<!-- file: NAME -->``: the block is also a file of the page's workspace, for the commands of the page.
-- ``<!-- checked -->`` above a ``console`` block: its commands are run there, and print what the page shows. A line ``…``
-  stands for any lines; run ids, times and digests are masked on both sides.
+- ``<!-- checked -->`` above a ``console`` block: its commands are run there, and print what the page shows. A line
+  ``…`` stands for any lines; run ids, times, digests and figures are masked on both sides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 import e2i
-from e2i import settings
+from e2i import policy, settings
 from e2i.api import Workspace
 from e2i.catalog import registry
 from e2i.cli.main import e2i as commands
@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]
 )
-PARTS = {"params", "defaults", "steps", "outputs"}
+PARTS = {"params", "defaults", "steps", "finally", "outputs"}
 VARIABLES = {
     "MLFLOW_TRACKING_URI": "https://mlflow.example.com",
     "MLFLOW_ARTIFACT_ROOT": "s3://bucket/mlflow",
@@ -116,8 +116,13 @@ def test_examples_are_valid(page: str, workspace: Path) -> None:
             pipeline["steps"].update(data)
         elif "expectations" in data:
             Suite.model_validate(data)
+        elif data.keys() <= policy.Policy.model_fields.keys():
+            (workspace / policy.FILE).write_text(block.text, "utf-8")
+            policy.load(workspace, VARIABLES)
         else:
-            assert data.keys() <= Settings.model_fields.keys(), f"{where}: neither spec, nor step, suite or settings"
+            assert data.keys() <= Settings.model_fields.keys(), (
+                f"{where}: neither spec, step, suite, policy nor settings"
+            )
             accept_settings(block.text, workspace)
     if pipeline["steps"]:
         assert problems_of(pipeline, opened) == [], page
@@ -173,7 +178,8 @@ def run(command: str, workspace: Path) -> str:
 def matches(shown: str, printed: str) -> bool:
     """Whether the output is what is shown, but for what is masked and for lines left out by ``…``."""
     pattern = "".join(
-        r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()) + r" *\n" for line in masked(shown).splitlines()
+        r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()) + r" *\n"
+        for line in masked(shown).splitlines()
     )
     return re.fullmatch(pattern, masked(printed)) is not None
 
@@ -240,6 +246,11 @@ def test_the_language_reference_names_everything_in_the_language() -> None:
     keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
     words = {*filters.FILTERS, *filters.TESTS, *references.ROOTS, *Verdict, *Why}
     assert (keys | words) - page_names("docs/spec.md") == set()
+
+
+def test_the_rules_of_a_policy_are_all_described() -> None:
+    rules = {*policy.Policy.model_fields, *policy.Rules.model_fields, *policy.Budgets.model_fields}
+    assert rules - page_names("docs/security.md") == set()
 
 
 def test_the_settings_are_all_described() -> None:

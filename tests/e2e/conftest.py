@@ -1,8 +1,8 @@
-"""Fixtures of the end-to-end tests: each shipped spec is run once, small, by its console script; all tests look at that.
+"""Fixtures of the end-to-end tests: each shipped spec is run once, small, by its console script; all tests look at it.
 
-The flights run in a sandbox of their own. The three specs about HCPs share one store, as they would on a user's machine,
-and the first of them runs without any network. No test may change what another one looks at: a test that runs
-something more compares with the runs below by their ids.
+The flights run in a sandbox of their own. The three specs about HCPs share one store, as on a user's machine, and the
+first of them runs without any network. No test may change what another one looks at: a run that a test adds is told
+from those below by its id.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ NOT_ALLOWED = 77
 
 
 def main(command: list[str]) -> int:
-    """Does not return when the command can be started."""
+    """Runs the command in this process's place; returns only when it may not have a network of its own."""
     user, group = os.getuid(), os.getgid()
     try:
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
@@ -31,7 +31,7 @@ def main(command: list[str]) -> int:
             fcntl.ioctl(device, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
     except OSError:
         return NOT_ALLOWED
-    os.execvp(command[0], command)
+    return os.execvp(command[0], command)
 
 
 if __name__ == "__main__":

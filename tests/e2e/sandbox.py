@@ -29,7 +29,10 @@ LONGEST = 280.0
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A user's machine in a folder: a workspace with the shipped specs, a HOME, a place for temporary files, a store."""
+    """A user's machine in a folder: a workspace with the shipped specs, a HOME, a place for temporary files, a store.
+
+    What runs in it is the engine of this repository, whatever is installed.
+    """
 
     root: Path
 
@@ -71,7 +74,7 @@ class Sandbox:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
-            "PYTHONPATH": str(self.watch),
+            "PYTHONPATH": f"{self.watch}{os.pathsep}{REPOSITORY / 'engine'}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
         }

@@ -23,7 +23,7 @@ def test_nothing_is_written_outside_the_store(name: str, request: pytest.Fixture
 def test_no_scratch_is_left_in_the_store(name: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(name)
     assert list((run.store / "tmp").iterdir()) == []
-    assert [path for path in (run.store / "objects").rglob(".*")] == []
+    assert list((run.store / "objects").rglob(".*")) == []
 
 
 @pytest.mark.parametrize("name", RUNS)

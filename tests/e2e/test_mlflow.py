@@ -51,11 +51,12 @@ def test_the_run_is_finished_with_its_parameters_metrics_and_times(route: Run) -
         assert found.data.tags[f"e2i.step.{step['step']}"].startswith(f"succeeded, {step['uses']}")
 
 
-def test_the_runs_files_hold_the_reports_of_its_steps(route: Run) -> None:
+def test_the_files_of_the_run_hold_the_reports_of_its_steps(route: Run) -> None:
     client, run = MlflowClient(database(route)), tracked(route).info.run_id
     assert "evaluation/index.html" in {file.path for file in client.list_artifacts(run, "evaluation")}
     assert {"shap/index.html", "shap/bar.png"} <= {file.path for file in client.list_artifacts(run, "shap")}
-    (data_docs,) = client.list_artifacts(run, "great_expectations/flights")
+    (suite,) = client.list_artifacts(run, "great_expectations")
+    (data_docs,) = client.list_artifacts(run, suite.path)
     assert data_docs.file_size == (route.path(route.outputs("quality")["report"]) / "index.html").stat().st_size
 
 

@@ -15,7 +15,7 @@ def sample() -> pd.DataFrame:
         {
             "id": pd.Series([1, 2, 3], dtype="int32"),
             "score": [0.5, np.nan, -1.0],
-            "when": pd.to_datetime(["2024-01-01", "2024-01-02", None]).tz_localize("UTC"),
+            "when": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"]).tz_localize("UTC"),
             "kind": pd.Categorical(["a", "b", "a"]),
             "text": ["x", None, "é"],
         }

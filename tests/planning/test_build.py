@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from e2i.check import check
 from e2i.planning import fingerprint
 from e2i.planning.build import Planner
 from e2i.planning.fingerprint import Surroundings
 from e2i.planning.model import Plan
-from e2i.spec.expand import Expanded
+from e2i.spec.expand import Expanded, expand
+from e2i.spec.load import load
 
 AROUND = Surroundings(library=lambda name: None, file=lambda name: None, python="3.11")
 SPEC = """
@@ -41,10 +41,10 @@ class Past:
         return self.before.get(step)
 
 
-def expanded(text: str, **params: Any) -> Expanded:
-    found, problems = check(text, "p.yaml", params, {})
-    assert found is not None, problems
-    return found
+def expanded(text: str) -> Expanded:
+    loaded, problems = load(text, "p.yaml")
+    assert loaded is not None, problems
+    return expand(loaded, {}, {}, ["T"])[0]
 
 
 def told(plan: Plan) -> dict[str, tuple[str, str]]:
@@ -98,9 +98,8 @@ def test_the_digest_is_of_what_would_be_done_not_of_what_was() -> None:
 
 
 def test_a_secret_is_in_the_plan_by_name_only() -> None:
-    found, problems = check(SPEC.replace("value: 1", "value: '${{ secrets.T }}'"), "p", {}, {}, ["T"])
-    assert found is not None, problems
-    first = Planner(found, Past(), AROUND).plan().steps[0]
+    spec = expanded(SPEC.replace("value: 1", "value: '${{ secrets.T }}'"))
+    first = Planner(spec, Past(), AROUND).plan().steps[0]
     assert first.components["params"] == {"value": {"$secret": "T"}}
     assert first.fingerprint == fingerprint.fingerprint(first.components)
 
@@ -122,7 +121,7 @@ steps:
     )
     digest = "sha256:" + "0" * 64
     results: dict[str, dict[str, Any]] = {}
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "load": {"table": {"type": "table", "digest": digest, "columns": [], "rows": 0}},
         "train": {
             "model": {"type": "model", "digest": digest, "algorithm": "", "task": "", "target": "", "features": []},

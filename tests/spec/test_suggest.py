@@ -64,3 +64,20 @@ def test_ten_thousand_candidates_take_a_fraction_of_a_second() -> None:
     start = time.process_time()
     assert suggest.nearest("feature_stepp_77", candidates) == ("feature_step_77",)
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("laod", ["load", "split"], "load"),
+        ("Load", ["load", "split"], "load"),
+        ("trian", ["train", "trial"], None),
+        ("loda1", ["load1", "load2"], "load1"),
+        ("evalutae_it", ["evaluate_it"], "evaluate_it"),
+        ("vlaidatoin", ["validation", "valuation"], "validation"),
+        ("tran_model", ["train_models", "train_modes"], None),
+        ("hyperparamatersss_x", ["hyperparameters"], None),
+    ],
+)
+def test_only_a_near_and_unrivalled_name_is_certain(name: str, known: list[str], meant: str | None) -> None:
+    assert suggest.certain(name, known) == meant

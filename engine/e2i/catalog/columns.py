@@ -130,6 +130,18 @@ class Files(Protocol):
         """The names of the files in a folder, sorted; none when there is no such folder."""
 
 
+class _NoFiles:
+    """A workspace that cannot be looked at."""
+
+    def open(self, path: str) -> BinaryIO | None:
+        raise OSError(f"there is no workspace to look for {path} in")
+
+    def names(self, folder: str) -> Sequence[str]:
+        return ()
+
+
+NO_FILES: Final[Files] = _NoFiles()
+
 ColumnFlow = Callable[[Given, Files], Flow]
 
 

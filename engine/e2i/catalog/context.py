@@ -82,6 +82,13 @@ class StepContext(Protocol):
     def workspace_file(self, text: str) -> Path:
         """A path that a spec names, resolved inside the workspace. Raises Refused when it leads outside."""
 
+    def held_file(self, text: str) -> Path:
+        """A workspace file that is held open until the step ends, under a path of the same name.
+
+        Whoever swaps the file or a folder above it meanwhile changes nothing: what was checked is what is read. The path
+        is for this process alone. Where there is no file, the path that there is none at. Raises Refused.
+        """
+
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The table's rows. The frame is shared within this worker: never change it in place."""
 

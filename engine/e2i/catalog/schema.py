@@ -14,7 +14,7 @@ from e2i.spec.models import PipelineSpec
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXPRESSION = {
     "type": "string",
-    "pattern": r"\$\{\{.*\}\}",
+    "pattern": r"\$\{\{[\s\S]*\}\}",
     "description": "An expression, such as ${{ steps.load.table }}.",
 }
 
@@ -48,9 +48,21 @@ def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, A
 
 
 def _open(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same schema with an expression allowed in place of every property's value."""
-    properties = {}
-    for name, value in schema.get("properties", {}).items():
-        shown = {key: value[key] for key in ("description", "default", "title") if key in value}
-        properties[name] = {**shown, "anyOf": [{k: v for k, v in value.items() if k not in shown}, EXPRESSION]}
-    return {**schema, "properties": properties} if properties else schema
+    """The same schema with an expression allowed in place of every value in it."""
+    opened = dict(schema)
+    for key in ("properties", "patternProperties"):
+        if key in schema:
+            opened[key] = {name: _or_expression(value) for name, value in schema[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            opened[key] = _or_expression(schema[key])
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            opened[key] = [_open(option) for option in schema[key]]
+    return opened
+
+
+def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: schema[key] for key in ("description", "default", "title", "examples") if key in schema}
+    rest = _open({key: value for key, value in schema.items() if key not in shown})
+    return {**shown, "anyOf": [rest, EXPRESSION]} if rest else shown

@@ -18,44 +18,54 @@ from e2i.catalog.columns import Files
 from e2i.check import flow, kinds, order
 from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
-from e2i.spec import expressions, suggest
-from e2i.spec.expand import Expanded, Path, Pending, StepNode
+from e2i.spec import expressions, fixes, suggest
+from e2i.spec.expand import Expanded, Part, Path, Pending, StepNode
 from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret, Template
-from e2i.spec.load import LoadedSpec, wording
+from e2i.spec.load import LoadedSpec, expected, wording
+from e2i.spec.parts import is_part
 from e2i.spec.problems import Problem, pointer
 
 NOTHING = "sha256:" + "0" * 64
 
 
 def check_names(loaded: LoadedSpec) -> Iterator[Problem]:
-    """Problems of ``uses`` alone."""
-    for group, step in loaded.spec.steps.items():
+    """Problems of ``uses`` alone, in a spec and its parts."""
+    for part in loaded.files():
+        yield from _check_names(part)
+
+
+def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
+    for section, group, step in loaded.spec.every_step():
+        if is_part(step.uses):
+            continue
         if registry.find(step.uses) is None:
-            path: Path = ("steps", group, "uses")
+            path: Path = (section, group, "uses")
             known = registry.names()
-            meant = suggest.certain(step.uses, known)
-            fixes = ({"op": "replace", "path": pointer(path), "value": meant},) if meant else ()
             yield Problem(
                 "unknown-action",
                 f'unknown action "{step.uses}"',
                 loaded.document.place(path),
                 pointer(path),
                 suggest.hint(step.uses, known) or "`e2i catalog` lists the actions",
-                fixes=fixes,
+                fixes=fixes.named(path, step.uses, known),
             )
 
 
 def check(expanded: Expanded, knowledge: Knowledge, files: Files) -> Iterator[Problem]:
     """Problems of ``uses``, ``when``, ``with`` and ``outputs``. ``knowledge`` learns what each step will give."""
     yield from check_names(expanded.loaded)
+    for unit in expanded.units():
+        if unit.inner is not None:
+            yield from _check_when(expanded, knowledge, unit)
     for node in order.along(expanded):
         yield from _check_when(expanded, knowledge, node)
         found = registry.find(node.step.uses)
         if found is not None:
             yield from _check_with(expanded, knowledge, node, found[1], files)
-    for path, template in expressions.walk(expanded.loaded.spec.outputs):
-        if isinstance(template, Template):
-            yield from _check_formulas(expanded, ("outputs", *path), knowledge.of_template(template, None)[1])
+    for part in expanded.parts:
+        for path, template in expressions.walk(part.loaded.spec.outputs):
+            if isinstance(template, Template):
+                yield from _check_formulas(part, ("outputs", *path), knowledge.of_template(template, part)[1])
 
 
 def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Iterator[Problem]:
@@ -66,21 +76,23 @@ def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Ite
         yield _bad_expression(expanded, node, ("when",), node.step.when, error)
         return
     path: Path = (*node.path, "when")
+    mend = fixes.instead(path, fixes.meant(node.step.when, "boolean"))
     message = None if isinstance(value, bool) else f'"when" must be true or false, not {value!r}'
     if isinstance(value, Pending):
-        given, faults = knowledge.of_template(expressions.parse(value.text), node)
-        yield from _check_formulas(expanded, path, faults)
+        given, faults = knowledge.of_template(expanded.template(value.text), node)
+        yield from _check_formulas(node, path, faults)
         is_condition = kinds.fits(given, kinds.BOOLEAN)
         message = None if is_condition else f'"when" must be true or false, and this is {kinds.describe(given)}'
     if message:
         hint = "compare it: ${{ params.rows > 0 }}"
-        yield Problem("bad-condition", message, expanded.loaded.document.place(path), pointer(path), hint)
+        place = node.document.place(path)
+        yield Problem("bad-condition", message, place, pointer(path), hint, fixes=mend)
 
 
-def _check_formulas(expanded: Expanded, path: Path, faults: list[tuple[Expression, str]]) -> Iterator[Problem]:
+def _check_formulas(node: StepNode | Part, path: Path, faults: list[tuple[Expression, str]]) -> Iterator[Problem]:
     """Operators and filters that cannot work on what they will be given."""
     for expression, message in faults:
-        place = expanded.loaded.document.place_in(path, expression.offset)
+        place = node.document.place_in(path, expression.offset)
         yield Problem("wrong-type", f"the expression cannot work: {message}", place, pointer(path))
 
 
@@ -101,40 +113,37 @@ def _check_with(
     for name in value:
         if name not in fields:
             path = (*base, name)
-            meant = suggest.certain(name, fields)
-            move = {"op": "move", "from": pointer(path), "path": pointer((*base, meant or ""))}
-            fixes = (move,) if meant and meant not in value else ()
             yield Problem(
                 "unknown-action-parameter",
                 f'{node.step.uses} has no parameter "{name}"',
-                expanded.loaded.document.place(path, key=True),
+                node.document.place(path, key=True),
                 pointer(path),
                 suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them",
-                fixes=fixes,
+                fixes=fixes.renamed(path, fields, value),
             )
     waiting: dict[Path, Kinds] = {}
+    takes = (kinds.of_model(action.params),)
     found: list[Problem] = []
     for path, pending in _pending(value, ()):
         given, faults = _given(knowledge, node, pending)
         place = (*base, *path)
-        found += _check_formulas(expanded, place, faults)
-        taken = kinds.at(kinds.of_model(action.params), path)
+        found += _check_formulas(node, place, faults)
+        taken = kinds.at(takes, path)
         if path[0] in fields and not kinds.fits(given, taken):
-            found.append(_wrong_type(expanded, place, path, given, taken))
+            found.append(_wrong_type(node, place, path, given, taken))
             given = kinds.ANY
         waiting[path] = given
-    yield from found
     known = {name: _stand_in(item, (name,), waiting) for name, item in value.items() if name in fields}
     unsure = [path for path, given in waiting.items() if _artifact(given) is None]
     try:
         action.params.model_validate(known)
     except ValidationError as error:
-        yield from _parameter_problems(expanded, node, action, error, known, unsure)
-        return
+        found = [*found, *_parameter_problems(expanded, node, action, error, known, unsure)]
+    yield from found
     if not found:
         outputs, columns = flow.follow(node, action, value, waiting, files)
         knowledge.learn(node, outputs)
-        yield from flow.problems(columns, base, expanded.loaded.document)
+        yield from flow.problems(columns, base, node.document)
 
 
 def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
@@ -154,12 +163,14 @@ def _given(
 ) -> tuple[Kinds, list[tuple[Expression, str]]]:
     if isinstance(pending, Secret):
         return kinds.STRING, []
+    if not pending.text:  # an expression that fails, which is a problem of its own
+        return kinds.ANY, []
     return knowledge.of_template(expressions.parse(pending.text), node)
 
 
-def _wrong_type(expanded: Expanded, place: Path, path: Path, given: Kinds, taken: Kinds) -> Problem:
+def _wrong_type(node: StepNode, place: Path, path: Path, given: Kinds, taken: Kinds) -> Problem:
     """A value of a kind that the parameter does not take."""
-    document = expanded.loaded.document
+    document = node.document
     text = document.value(place)
     written = text if isinstance(text, str) else "this"
     plain = expressions.parse(written).whole if written != "this" else None
@@ -211,11 +222,13 @@ def _parameter_problems(
     known: Any,
     unsure: list[Path],
 ) -> Iterator[Problem]:
-    document = expanded.loaded.document
+    document = node.document
     base: Path = (*node.path, "with")
-    for fault in error.errors(include_url=False, include_context=False):
+    for fault in error.errors(include_url=False):
         location = _within(tuple(fault["loc"]), known)
-        if any(path[: len(location)] == location or location[: len(path)] == path for path in unsure):
+        # What is missing in a mapping is missing whatever else in it is not known yet; any other fault may be of that.
+        within = len(location) + (fault["type"] == "missing")
+        if any(path[:within] == location or location[: len(path)] == path for path in unsure):
             continue
         path = (*base, *location)
         name = ".".join(map(str, location)) or node.step.uses
@@ -225,7 +238,9 @@ def _parameter_problems(
             place = document.place(path if document.has(path) else node.path, key=True)
             yield Problem("missing-action-parameter", message, place, pointer(path))
         else:
-            yield Problem("bad-action-parameter", wording(fault, (name,)), document.place(path), pointer(path))
+            hint, mend = expected(fault, path)
+            message = wording(fault, (name,))
+            yield Problem("bad-action-parameter", message, document.place(path), pointer(path), hint, fixes=mend)
 
 
 def _within(location: Path, known: Any) -> Path:
@@ -245,7 +260,7 @@ def _within(location: Path, known: Any) -> Path:
 def _bad_expression(expanded: Expanded, node: StepNode, path: Path, written: Any, error: ExpressionError) -> Problem:
     """The problem of an expression somewhere in ``written``, which stands at ``path`` in the step."""
     place = (*node.path, *path, *_failing(expanded, node, written))
-    return Problem("bad-expression", str(error), expanded.loaded.document.place(place), pointer(place), error.hint)
+    return Problem("bad-expression", str(error), node.document.place(place), pointer(place), error.hint)
 
 
 def _failing(expanded: Expanded, node: StepNode, written: Any) -> Path:

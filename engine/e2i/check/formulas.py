@@ -39,8 +39,7 @@ class _Inference:
             case nodes.List() | nodes.Tuple():
                 return (Kind("list", dict(enumerate(map(self.kinds, node.items)))),)
             case nodes.Dict():
-                pairs = {str(pair.key.as_const()): self.kinds(pair.value) for pair in node.items}
-                return (Kind("mapping", dict(pairs)),)
+                return (Kind("mapping", {str(pair.key.as_const()): self.kinds(pair.value) for pair in node.items}),)
             case nodes.And() | nodes.Or():
                 return kinds.union((self.kinds(node.left), self.kinds(node.right)))
             case nodes.CondExpr(expr2=nodes.Expr() as otherwise):

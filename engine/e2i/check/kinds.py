@@ -202,9 +202,11 @@ def describe(given: Kinds) -> str:
 
 
 def _words(kind: Kind) -> str:
-    if kind.name == "list" and kind.rest and not may_be(kind.rest, "any"):
-        return f"a list of {' or '.join(sorted({item.name for item in kind.rest}))}"
-    return {"any": "any value", "null": "null"}.get(kind.name) or f"{'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}"
+    held = {item.name for item in items((kind,))}
+    if kind.name == "list" and "any" not in held:
+        return f"a list of {' or '.join(sorted(held))}"
+    named = {"any": "any value", "null": "null"}.get(kind.name)
+    return named or f"{'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}"
 
 
 def _fits(given: Kind, taken: Kind) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 from e2i.catalog import registry
 from e2i.check import kinds
 from e2i.check.kinds import ANY, MAPPING, STRING, Kind, Kinds
-from e2i.spec.expand import Expanded, Pending, StepNode
+from e2i.spec import expressions
+from e2i.spec.expand import Expanded, Part, Pending, StepNode
+from e2i.spec.expanded import At
 from e2i.spec.expressions import Expression, Reference, Template
 
 
@@ -19,11 +21,16 @@ class Knowledge:
         self._expanded = expanded
         self._outputs: dict[str, Kind] = {}
 
+    @property
+    def outputs(self) -> Mapping[str, Kind]:
+        """What is known of the outputs of the steps that were looked at, by node id."""
+        return self._outputs
+
     def learn(self, node: StepNode, outputs: Kind) -> None:
         """Keeps what is known of a step's outputs."""
         self._outputs[node.id] = outputs
 
-    def of_template(self, template: Template, node: StepNode | None) -> tuple[Kinds, list[tuple[Expression, str]]]:
+    def of_template(self, template: Template, node: At) -> tuple[Kinds, list[tuple[Expression, str]]]:
         """What a text with expressions can be, and what in it cannot work. ``node=None``: in the pipeline's outputs."""
         found: list[Kinds] = []
         faults: list[tuple[Expression, str]] = []
@@ -38,63 +45,65 @@ class Knowledge:
             faults += [(part, message) for message in wrong]
         return (found[0] if template.whole else STRING), faults
 
-    def of_reference(self, reference: Reference, node: StepNode | None) -> Kinds:
+    def of_reference(self, reference: Reference, node: At) -> Kinds:
         """What the reference leads to; anything when it leads nowhere, which ``references`` reports."""
         given, path = self._start(reference, node)
         for key in path:
             given = kinds.inside(given, key) or ANY
         return given
 
-    def of_step(self, group: str, node: StepNode | None) -> Kinds:
+    def of_step(self, group: str, node: At) -> Kinds:
         """What ``steps.<group>`` is for ``node``: a mapping of outputs, or a list with one entry for each cell."""
         feeding = self._feeding(group, node)
-        if is_one(self._expanded, group, node):
+        if self._expanded.is_one(node, group):
             return (self._given_by(feeding[0]),)
-        cells = {
+        cells: dict[str | int, Kinds] = {
             index: (Kind("mapping", {"matrix": _cell(above.cell), "outputs": (self._given_by(above),)}),)
             for index, above in enumerate(feeding)
         }
-        return (Kind("list", dict(cells)),) if cells else ANY
+        return (Kind("list", cells),) if cells else ANY
 
-    def _start(self, reference: Reference, node: StepNode | None) -> tuple[Kinds, tuple[str | int, ...]]:
+    def _start(self, reference: Reference, node: At) -> tuple[Kinds, tuple[str | int, ...]]:
         """What the first name stands for, and the path from there."""
         path = reference.path
         match reference.root:
             case "steps" if path:
                 return self.of_step(str(path[0]), node), path[1:]
             case "params" if path:
-                return self._parameter(str(path[0])), path[1:]
+                return self._parameter(str(path[0]), (node or self._expanded.root).part), path[1:]
             case "matrix":
                 return _cell(node.cell if node else None), path
             case "params":
                 return MAPPING, path
         return (STRING, path[1:]) if path else (MAPPING, path)
 
-    def _parameter(self, name: str) -> Kinds:
-        value = self._expanded.params.get(name)
+    def _parameter(self, name: str, part: Part) -> Kinds:
+        value = part.params.get(name)
         if value is not None and not isinstance(value, Pending):
             return kinds.of_value(value)
-        declared = self._expanded.loaded.spec.params.get(name)
-        return ANY if declared is None or name in self._expanded.params else kinds.declared(declared.type)
+        declared = part.loaded.spec.params.get(name)
+        if declared is not None and part.owner and name in part.owner.step.with_:
+            return self._of_written(part.owner.step.with_[name], part.owner)
+        return ANY if declared is None or name in part.params else kinds.declared(declared.type)
 
-    def _feeding(self, group: str, node: StepNode | None) -> tuple[StepNode, ...]:
-        return self._expanded.feeding(node, group) if node else self._expanded.groups.get(group, ())
+    def _of_written(self, written: Any, node: At) -> Kinds:
+        """What a value as written can be: what its expression can, when it is one."""
+        if isinstance(written, str) and expressions.has_expression(written):
+            return self.of_template(self._expanded.template(written), node)[0]
+        return kinds.of_value(written) if isinstance(written, str) else ANY
+
+    def _feeding(self, group: str, node: At) -> tuple[StepNode, ...]:
+        return self._expanded.feeding(node, group)
 
     def _given_by(self, node: StepNode) -> Kind:
         """A step's outputs: as learnt, or as declared when it has not been looked at (in a cycle)."""
+        if node.inner is not None:
+            declared = node.inner.loaded.spec.outputs
+            return Kind("mapping", {name: self._of_written(written, node.inner) for name, written in declared.items()})
         if node.id not in self._outputs:
             found = registry.find(node.step.uses)
             return kinds.of_model(found[1].outputs) if found else ANY[0]
         return self._outputs[node.id]
-
-
-def is_one(expanded: Expanded, group: str, node: StepNode | None) -> bool:
-    """True when ``steps.<group>`` is one step for ``node``: it has no matrix, or both have and the cell has a counterpart."""
-    nodes = expanded.feeding(node, group) if node else expanded.groups.get(group, ())
-    if len(nodes) != 1 or nodes[0].cell is None:
-        return len(nodes) == 1
-    cell = (node.cell if node else None) or {}
-    return all(name in cell and cell[name] == value for name, value in nodes[0].cell.items())
 
 
 def _cell(cell: Mapping[str, Any] | None) -> Kinds:

@@ -82,13 +82,26 @@ def _carried_out(document: Document, problems: list[Problem]) -> tuple[str, list
     if changed is not None:
         return changed, problems
     if len(problems) == 1:
-        return text, []
+        changed = _one_by_one(document, problems[0].fixes)
+        return (text, []) if changed is None else (changed, problems)
     middle = len(problems) // 2
     text, first = _carried_out(document, problems[:middle])
     now, _ = documents.read(text, document.file)
     assert now is not None, "a patched text reads back"
     text, second = _carried_out(now, problems[middle:])
     return text, first + second
+
+
+def _one_by_one(document: Document, operations: Sequence[edit.Operation]) -> str | None:
+    """The text after operations of which each builds on those before it; None when one cannot be carried out."""
+    changed: str | None = document.text
+    found: Document | None = document
+    for operation in operations:
+        changed = edit.patch(found, [operation]) if found is not None else None
+        if changed is None:
+            return None
+        found, _ = documents.read(changed, document.file)
+    return changed
 
 
 def _touched(problem: Problem) -> set[str]:

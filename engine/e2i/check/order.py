@@ -1,39 +1,52 @@
-"""Whether the steps can be put in an order. In: an expanded spec. Out: unknown steps in ``needs``, and whole cycles."""
+"""Whether the steps can be put in an order. In: a spec. Out: unknown steps in ``needs``, and whole cycles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
-from e2i.spec import suggest
+from e2i.spec import fixes, suggest
 from e2i.spec.expand import Expanded, Path, StepNode
+from e2i.spec.load import LoadedSpec
+from e2i.spec.nodes import references
 from e2i.spec.problems import Problem, pointer
 
 
-def check(expanded: Expanded) -> Iterator[Problem]:
-    """Problems of ``needs`` and of the order as a whole."""
-    document, steps = expanded.loaded.document, expanded.loaded.spec.steps
+def check(loaded: LoadedSpec) -> Iterator[Problem]:
+    """Problems of ``needs`` and of the order as a whole, in a spec and its parts. A part counts as one step."""
+    for part in loaded.files():
+        yield from _check_file(part)
+
+
+def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
+    document, spec = loaded.document, loaded.spec
     path: Path
-    for group, step in steps.items():
+    steps = {**spec.steps, **spec.finally_}
+    waits: dict[str, set[str]] = {}
+    for section, group, step in spec.every_step():
+        held = references(step, (section, group))
+        read = {str(reference.path[0]): path for path, reference in held if reference.root == "steps" and reference.path}
+        waits[group] = {name for name in (*read, *step.needs) if name in steps}
+        for name in sorted(waits[group] & spec.finally_.keys()) if section == "steps" else ():
+            path = read.get(name) or (section, group, "needs", step.needs.index(name))
+            message = f'"{name}" stands under finally, so it runs after all steps, and "{group}" is one of them'
+            yield Problem("waits-for-finally", message, document.place(path), pointer(path), "move one of the two")
         for index, needed in enumerate(step.needs):
             if needed not in steps:
-                path = ("steps", group, "needs", index)
-                meant = suggest.certain(needed, steps)
-                fixes = ({"op": "replace", "path": pointer(path), "value": meant},) if meant else ()
+                path = (section, group, "needs", index)
                 yield Problem(
                     "unknown-step",
                     f'there is no step "{needed}"',
                     document.place(path),
                     pointer(path),
                     suggest.hint(needed, steps),
-                    fixes=fixes,
+                    fixes=fixes.named(path, needed, steps),
                 )
-    upstream = {group: set(nodes[0].upstream) & set(steps) for group, nodes in expanded.groups.items() if nodes}
     try:
-        TopologicalSorter(upstream).prepare()
+        TopologicalSorter(waits).prepare()
     except CycleError as error:
         cycle = _from_fixed_start([str(name) for name in error.args[1][:-1]])
-        first = ("steps", cycle[0])
+        first = ("steps" if cycle[0] in spec.steps else "finally", cycle[0])
         yield Problem(
             "cycle",
             f"steps wait for each other: {' → '.join([*cycle, cycle[0]])}",

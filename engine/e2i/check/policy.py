@@ -7,13 +7,13 @@ before the step is carried out, when the values are known that only a run can kn
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action
-from e2i.check import paths
+from e2i.check import paths, provenance
 from e2i.errors import BadInput
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, suggest
@@ -52,11 +52,21 @@ class Authority:
     def rules(self) -> Rules:
         return self.policy.rules(self.origin)
 
-    def call(self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int]) -> Iterator[Fault]:
-        """What is not allowed in a step's parameters, as far as they are known. ``spent``: what other steps ask for."""
+    def call(
+        self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int], made: Collection[str] = ()
+    ) -> Iterator[Fault]:
+        """What is not allowed in a step's parameters, as far as they are known.
+
+        ``spent`` is what other steps ask for of the budgets that all share, ``made`` the artifacts that steps gave.
+        """
         found = registry.find(node.step.uses)
         if found is None:
             return
+        for path in provenance.forged(params, made):
+            message = f'"{_dotted(path)}" is an artifact that no step of this run made'
+            yield Fault(
+                "forged-artifact", message, ("with", *path), "refer to the step that makes it: ${{ steps.ID.NAME }}"
+            )
         for path, mark, value in _marked(found[1], params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
@@ -104,7 +114,7 @@ def check(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
         params = _known(expanded, node)
         for fault in (*_step(node, authority), *authority.call(node, params, spent)):
             path = (*node.path, *fault.path)
-            place = expanded.loaded.document.place(path)
+            place = node.document.place(path)
             fixes = tuple({**fix, "path": pointer(path)} for fix in fault.fixes)
             yield Problem(fault.code, fault.message, place, pointer(path), fault.hint, fixes=fixes)
         spent += amounts(node, params)
@@ -116,12 +126,13 @@ def _sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
         message = f"there are {len(expanded.nodes):,} steps, and specs of origin {authority.origin} may have {budgets.steps:,}"
         place = document.place(("steps",), key=True)
         yield Problem("policy-budget", message, place, "/steps", _ask(f"{authority.origin}.budgets.steps"))
-    for group, nodes in expanded.groups.items():
+    for nodes in (nodes for part in expanded.parts for nodes in part.units.values()):
         if len(nodes) > budgets.cells:
             path: Path = (*nodes[0].path, "matrix")
-            message = f'the matrix of "{group}" has {len(nodes):,} cells, and specs of origin {authority.origin} may have {budgets.cells:,}'
+            message = f'the matrix of "{nodes[0].group}" has {len(nodes):,} cells, and specs of origin {authority.origin} may have {budgets.cells:,}'
             hint = _ask(f"{authority.origin}.budgets.cells")
-            yield Problem("policy-budget", message, document.place(path, key=True), pointer(path), hint)
+            place = nodes[0].document.place(path, key=True)
+            yield Problem("policy-budget", message, place, pointer(path), hint)
 
 
 def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -142,8 +153,8 @@ def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:
     elif found[1].privilege and not getattr(rules, found[1].privilege):
         message = f"{uses} is not allowed for specs of origin {origin}"
         yield Fault("policy-privilege", message, ("uses",), _ask(f"{origin}.{found[1].privilege}"))
-    if node.step.agent is not None:
-        yield from _role(uses, node.step.agent, authority.policy.roles)
+    if node.agent is not None:
+        yield from _role(uses, node.agent, authority.policy.roles)
     if fault := _host(found[0].name, authority):
         yield fault
     if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
@@ -192,7 +203,11 @@ def _allows(patterns: Sequence[str], uses: str) -> bool:
 def _matches(host: str, pattern: str) -> bool:
     before, star, after = pattern.lower().partition("*")
     host = host.lower()
-    return host == before if not star else len(host) >= len(pattern) - 1 and host.startswith(before) and host.endswith(after)
+    return (
+        host == before
+        if not star
+        else len(host) >= len(pattern) - 1 and host.startswith(before) and host.endswith(after)
+    )
 
 
 def _known(expanded: Expanded, node: StepNode) -> dict[str, Any]:

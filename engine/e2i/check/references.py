@@ -6,53 +6,63 @@ from collections.abc import Iterator
 from typing import Any
 
 from e2i.check import kinds
-from e2i.check.knowledge import Knowledge, is_one
-from e2i.spec import expressions, suggest
-from e2i.spec.expand import RUN_FACTS, Expanded, Path, StepNode
-from e2i.spec.expressions import ExpressionError, Reference, Template
+from e2i.check.knowledge import Knowledge
+from e2i.spec import expressions, fixes, suggest
+from e2i.spec.document import Document
+from e2i.spec.expand import RUN_FACTS, Expanded, Part, Path, StepNode
+from e2i.spec.expressions import ExpressionError, MissingError, Reference, Template
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Problem, pointer
 
 
 def check_syntax(loaded: LoadedSpec) -> list[Problem]:
     """Problems of expressions that cannot be read at all."""
-    held: dict[str, Any] = {
-        "steps": {
-            group: {"with": step.with_, "when": step.when, "matrix": step.matrix}
-            for group, step in loaded.spec.steps.items()
-        },
-        "outputs": loaded.spec.outputs,
-    }
+    held: dict[str, Any] = {"outputs": loaded.spec.outputs}
+    for section, name, step in loaded.spec.every_step():
+        held.setdefault(section, {})[name] = {"with": step.with_, "when": step.when, "matrix": step.matrix}
     return [
-        Problem("bad-expression", str(fault), loaded.document.place_in(path, fault.offset), pointer(path), fault.hint)
+        _unreadable(loaded.document, path, fault)
         for path, fault in expressions.walk(held)
         if isinstance(fault, ExpressionError)
     ]
 
 
+def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Problem:
+    """The problem of an expression that cannot be read; a mistyped root, such as ``step.load``, is mended."""
+    mend: fixes.Fixes = ()
+    text = document.value(path)
+    if isinstance(fault, MissingError) and (meant := suggest.certain(fault.key, fault.known)):
+        before, behind = text[: fault.offset], text[fault.offset :]
+        if behind.startswith(fault.key):
+            mend = fixes.replaced(path, before + meant + behind.removeprefix(fault.key))
+    place = document.place_in(path, fault.offset)
+    return Problem("bad-expression", str(fault), place, pointer(path), fault.hint, fixes=mend)
+
+
 def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
     """Problems of references in steps and in the pipeline's outputs. ``knowledge`` is what the steps were found to give."""
-    for node in expanded.nodes.values():
-        for path, reference in node.references:
-            yield from _check_one(expanded, knowledge, node, path, reference)
-    for path, template in expressions.walk(expanded.loaded.spec.outputs):
-        for reference in template.references if isinstance(template, Template) else ():
-            yield from _check_one(expanded, knowledge, None, ("outputs", *path), reference)
+    for unit in expanded.units():
+        for path, reference in unit.references:
+            yield from _check_one(expanded, knowledge, unit, path, reference)
+    for part in expanded.parts:
+        for path, template in expressions.walk(part.loaded.spec.outputs):
+            for reference in template.references if isinstance(template, Template) else ():
+                yield from _check_one(expanded, knowledge, part, ("outputs", *path), reference)
 
 
 def _check_one(
-    expanded: Expanded, knowledge: Knowledge, node: StepNode | None, path: Path, reference: Reference
+    expanded: Expanded, knowledge: Knowledge, node: StepNode | Part, path: Path, reference: Reference
 ) -> Iterator[Problem]:
-    def problem(code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None) -> Problem:
-        document = expanded.loaded.document
-        text = document.value(path)
-        fixes: tuple[dict[str, Any], ...] = ()
-        if meant and isinstance(text, str) and text.count(wrong) == 1:
-            fixes = ({"op": "replace", "path": pointer(path), "value": text.replace(wrong, meant)},)
-        return Problem(code, message, document.place(path), pointer(path), hint, fixes=fixes)
+    def problem(
+        code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None, parent: str = ""
+    ) -> Problem:
+        """The problem; if ``wrong`` below ``parent`` certainly stands for ``meant``, with its fix."""
+        document = node.document
+        mend = fixes.reworded(path, document.value(path), f"{parent}." if parent else "", wrong, meant)
+        return Problem(code, message, document.place(path), pointer(path), hint, fixes=mend)
 
     name = str(reference.path[0]) if reference.path else ""
-    spec = expanded.loaded.spec
+    spec = node.part.loaded.spec
     match reference.root:
         case "params" if name and name not in spec.params:
             yield problem(
@@ -61,33 +71,41 @@ def _check_one(
                 suggest.hint(name, spec.params) or "declare it under params:",
                 name,
                 suggest.certain(name, spec.params),
+                "params",
             )
-        case "matrix" if name and name not in (cell := (node.cell if node else None) or {}):
+        case "matrix" if name and name not in (cell := node.cell or {}):
             where = "the step's matrix has" if cell else "there is"
-            yield problem("unknown-matrix-name", f'{where} no name "{name}"', suggest.hint(name, cell))
+            meant = suggest.certain(name, cell)
+            hint = suggest.hint(name, cell)
+            yield problem("unknown-matrix-name", f'{where} no name "{name}"', hint, name, meant, "matrix")
         case "env" if name and name not in expanded.env:
             hint = suggest.hint(name, expanded.env) or "the operator lists what specs may read under env: in config/"
-            yield problem("unknown-env", f'env has no name "{name}"', hint)
+            meant = suggest.certain(name, expanded.env)
+            yield problem("unknown-env", f'env has no name "{name}"', hint, name, meant, "env")
         case "secrets" if name and name not in expanded.secrets:
             hint = suggest.hint(name, expanded.secrets) or "the operator lists secrets under secrets: in config/"
             yield problem("unknown-secret", f'there is no secret "{name}"', hint)
         case "run" if name and name not in RUN_FACTS:
-            yield problem("unknown-run-name", f'run has no "{name}"', suggest.hint(name, RUN_FACTS))
+            meant = suggest.certain(name, RUN_FACTS)
+            yield problem("unknown-run-name", f'run has no "{name}"', suggest.hint(name, RUN_FACTS), name, meant, "run")
         case "steps" if name:
-            if name not in spec.steps:
-                meant = suggest.certain(name, spec.steps)
-                yield problem("unknown-step", f'there is no step "{name}"', suggest.hint(name, spec.steps), name, meant)
+            if name not in node.part.units:
+                meant = suggest.certain(name, node.part.units)
+                hint = suggest.hint(name, node.part.units)
+                yield problem("unknown-step", f'there is no step "{name}"', hint, name, meant, "steps")
             elif len(reference.path) > 1:
                 yield from _check_output(expanded, knowledge, node, reference, problem)
 
 
 def _check_output(
-    expanded: Expanded, knowledge: Knowledge, node: StepNode | None, reference: Reference, problem: Any
+    expanded: Expanded, knowledge: Knowledge, node: StepNode | Part, reference: Reference, problem: Any
 ) -> Iterator[Problem]:
     """Problems of the path below a step, as far as it is known what can be there."""
     group, (first, *_) = str(reference.path[0]), reference.path[1:]
-    step = expanded.loaded.spec.steps[group]
-    one = is_one(expanded, group, node)
+    step = node.part.units[group][0].step if node.part.units[group] else None
+    if step is None:  # its matrix is not usable, which is a problem of its own
+        return
+    one = expanded.is_one(node, group)
     if not one and isinstance(first, str):
         yield problem(
             "matrix-as-one",
@@ -114,6 +132,6 @@ def _check_output(
             else:
                 message = f'{parent} is {kinds.describe(given)}, so it has no "{name}"'
             meant = suggest.certain(name, known)
-            yield problem("unknown-output", message, suggest.hint(name, known, most=12), name, meant)
+            yield problem("unknown-output", message, suggest.hint(name, known, most=12), name, meant, str(parent))
             return
         given = below

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from e2i.catalog import registry
+from e2i.catalog import examples, registry
 from e2i.catalog.action import Action, Tool
 from e2i.check import kinds
+from e2i.cli import catalog_document
 from e2i.errors import BadInput
 from e2i.spec import suggest
 
@@ -16,9 +17,9 @@ SCHEMA_VERSION = 1
 
 
 def document(name: str | None) -> dict[str, Any]:
-    """The catalog, one tool or one action as JSON; an action with the schemas of its parameters and outputs."""
-    chosen = _chosen(name)
-    return {"schema_version": SCHEMA_VERSION, "actions": [_document(tool, action) for tool, action in chosen]}
+    """The whole catalog in brief, or a tool's actions or one of them in full, as JSON."""
+    describe = catalog_document.brief if name is None else catalog_document.full
+    return {"schema_version": SCHEMA_VERSION, "actions": [describe(tool, action) for tool, action in _chosen(name)]}
 
 
 def show(name: str | None) -> None:
@@ -50,20 +51,6 @@ def _chosen(name: str | None) -> list[tuple[Tool, Action]]:
     return chosen
 
 
-def _document(tool: Tool, action: Action) -> dict[str, Any]:
-    return {
-        "action": f"{tool.name}.{action.name}",
-        "tool": tool.name,
-        "summary": action.summary,
-        "effect": action.effect.value,
-        "version": action.version,
-        "libraries": list(action.libraries),
-        "extra": tool.extra,
-        "params": action.params.model_json_schema(),
-        "outputs": action.outputs.model_json_schema(mode="serialization"),
-    }
-
-
 def _show_action(tool: Tool, action: Action) -> None:
     click.echo(
         f"{click.style(f'{tool.name}.{action.name}', bold=True)}  ({action.effect.value}, version {action.version})"
@@ -74,9 +61,10 @@ def _show_action(tool: Tool, action: Action) -> None:
     click.echo("with:")
     for name, field in action.params.model_fields.items():
         state = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
-        kind = kinds.describe(kinds.kinds(field.annotation))
+        kind = kinds.describe(kinds.of(field.annotation))
         click.echo(f"  {click.style(name, bold=True)}: {kind} ({state})\n      {field.description or ''}")
     click.echo("outputs:")
     for name, field in action.outputs.model_fields.items():
-        kind = kinds.describe(kinds.kinds(field.annotation))
+        kind = kinds.describe(kinds.of(field.annotation))
         click.echo(f"  {click.style(name, bold=True)}: {kind}\n      {field.description or ''}")
+    click.echo(f"example:\n{examples.of(f'{tool.name}.{action.name}').step}", nl=False)

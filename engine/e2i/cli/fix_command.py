@@ -27,17 +27,17 @@ def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> t
         _replace(Path(spec), mended.text)
     diff = _diff(spec, mended)
     if not as_json:
-        _show(mended, diff, written=write)
+        _show(spec, mended, diff, written=write)
     document = {**mended.to_json(), "written": write and bool(mended.applied), "diff": diff}
     return (Exit.DONE if mended.valid else Exit.BAD_INPUT), document
 
 
-def _show(mended: Mended, diff: str, *, written: bool) -> None:
+def _show(spec: str, mended: Mended, diff: str, *, written: bool) -> None:
     if not written:
         click.echo(problems_view.safe(diff), nl=False)
     for problem in mended.applied:
         click.echo(f"{click.style('mended', fg='green')} {problems_view.safe(str(problem))}", err=True)
-    problems_view.show(mended.remaining)
+    problems_view.show(mended.remaining, {spec: mended.text})
     if not mended.applied:
         said = "nothing to mend" if mended.valid else "no certain fix is known for what is wrong"
         click.echo(said, err=True)

@@ -4,7 +4,6 @@ come out.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from e2i import __version__
-from e2i.cli import problems_view
+from e2i.cli import documents, problems_view
 from e2i.cli.exits import guarded
 from e2i.errors import Exit
 
@@ -251,13 +250,14 @@ def catalog(action: str | None, as_json: bool) -> Exit:
 
 
 @e2i.command()
+@click.argument("kind", type=click.Choice(["pipeline", "problems", "plan", "events"]), default="pipeline")
 @_json
 @guarded
-def schema(as_json: bool) -> Exit:
-    """JSON Schema of a spec, for editors and agents."""
-    from e2i.catalog.schema import pipeline_schema
+def schema(kind: str, as_json: bool) -> Exit:
+    """JSON Schema of a spec, or of a document that --json prints, for editors and agents."""
+    from e2i.cli.document_schemas import SCHEMAS
 
-    _print_json(pipeline_schema())
+    _print_json(SCHEMAS[kind]())
     return Exit.DONE
 
 
@@ -368,7 +368,7 @@ def _print_plan(planned: Any, as_json: bool, workspace: Any, form: str = "text")
 
 
 def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+    click.echo(documents.dumps(document, indent=1))
 
 
 def main() -> None:

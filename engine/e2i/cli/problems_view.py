@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,21 +15,23 @@ MOST = 50
 """Problems that are shown in full."""
 
 
-def show(problems: Sequence[Problem]) -> None:
-    """Every problem with the line of the file that it is about."""
+def show(problems: Sequence[Problem], texts: Mapping[str, str] | None = None) -> None:
+    """Every problem with the line that it is about: of the file, or of what ``texts`` holds under the file's name."""
     for problem in problems[:MOST]:
-        click.echo(render(problem), err=True)
+        click.echo(render(problem, texts), err=True)
     if len(problems) > MOST:
         click.echo(f"… and {len(problems) - MOST} more (--json has them all)", err=True)
 
 
-def render(problem: Problem) -> str:
+def render(problem: Problem, texts: Mapping[str, str] | None = None) -> str:
     """One problem: place, message, code, the line with a caret, and what to do."""
     colour = "red" if problem.severity == "error" else "yellow"
-    head = f"{click.style(str(problem.place), bold=True)}: {click.style(problem.severity, fg=colour)}: "
+    head = f"{click.style(safe(str(problem.place)), bold=True)}: {click.style(problem.severity, fg=colour)}: "
     lines = [f"{head}{safe(problem.message)} {click.style(f'[{problem.code}]', dim=True)}"]
-    source = _line(problem.place.file, problem.place.line)
-    if source.strip():
+    text = (texts or {}).get(problem.place.file)
+    lines_of = _lines(problem.place.file) if text is None else text.splitlines()
+    source = _line(lines_of, problem.place.line)
+    if source.strip() and problem.code != "secret-literal":  # a log must not show it
         number = f"{problem.place.line:>5} | "
         shown, column = _window(source, problem.place.column)
         lines.append(click.style(number, dim=True) + safe(shown))
@@ -73,6 +75,5 @@ def _lines(file: str) -> tuple[str, ...]:
         return ()
 
 
-def _line(file: str, number: int) -> str:
-    lines = _lines(file)
+def _line(lines: Sequence[str], number: int) -> str:
     return lines[number - 1].replace("\t", " ") if 0 < number <= len(lines) else ""

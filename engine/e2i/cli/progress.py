@@ -4,7 +4,6 @@ lines.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from e2i.cli import streams
+from e2i.cli import documents, streams
 from e2i.cli.problems_view import safe
 from e2i.execution.events import Event
 
@@ -49,7 +48,7 @@ class JsonLines:
 
     def tell(self, event: Event) -> None:
         try:
-            print(json.dumps(event.to_json(), ensure_ascii=False), flush=True)
+            print(documents.dumps(event.to_json()), flush=True)
         except BrokenPipeError:
             streams.mute(sys.stdout)
 

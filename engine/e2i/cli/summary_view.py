@@ -29,12 +29,12 @@ def show(record: RunRecord) -> None:
             if isinstance(value, dict) and value and all(isinstance(item, (int, float)) for item in value.values()):
                 click.echo(f"  {click.style(name, bold=True)}")
                 for line in _figures(value):
-                    click.echo(f"    {line}")
+                    click.echo(f"    {safe(line)}")
             else:
                 click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
     click.echo("\nwhere things are")
     for name, place in _places(record):
-        click.echo(f"  {name:<10} {place}")
+        click.echo(f"  {name:<10} {safe(place)}")
     if record.status != "succeeded":
         click.echo(f"\nrun the same command again to go on: what is finished is reused (or --resume {record.run})")
 

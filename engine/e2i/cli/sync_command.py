@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from dataclasses import asdict
@@ -10,6 +9,8 @@ from dataclasses import asdict
 import click
 
 from e2i.api import Workspace
+from e2i.cli import documents
+from e2i.cli.problems_view import safe
 from e2i.errors import Exit
 from e2i.execution import courier
 from e2i.execution.environment import for_worker
@@ -33,10 +34,10 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
         stop.set()
         tallies = courier.sync(workspace.store, workspace.settings, stop, flush=workspace.settings.flush)
     if as_json:
-        click.echo(json.dumps({"schema_version": 1, "sinks": {name: asdict(tally) for name, tally in tallies.items()}}))
+        click.echo(documents.dumps({"schema_version": 1, "sinks": {name: asdict(tally) for name, tally in tallies.items()}}))
     else:
         for name, tally in sorted(tallies.items()):
-            problem = f": {tally.problem}" if tally.problem else ""
+            problem = f": {safe(tally.problem)}" if tally.problem else ""
             click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.set_aside} refused{problem}")
         if not tallies:
             click.echo("nothing waits")

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo
-from e2i.errors import Refused, StepError
-from e2i.execution import frames, services
+from e2i.errors import StepError
+from e2i.execution import frames, paths, services
+from e2i.execution.paths import Roots
 from e2i.execution.store import ArtifactStore
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
@@ -33,13 +35,15 @@ class Worker:
     """What outlives a step in one process: open connectors, their breakers, and frames that were just used."""
 
     def __init__(
-        self, store: ArtifactStore, settings: Settings, workspace: Path, lifelines: services.Lifelines
+        self, store: ArtifactStore, settings: Settings, roots: Roots, lifelines: services.Lifelines
     ) -> None:
         self.store = store
         self.settings = settings
-        self.workspace = workspace
+        self.roots = roots
         self.lifelines = lifelines
         self.frames = frames.FrameCache()
+        self.secrets: set[str] = set()
+        """Every secret that a step of this worker was given: a later step may still print it."""
         self._connectors: dict[type[Any], Any] = {}
 
     def connect(self, connector: type[C]) -> C:
@@ -84,7 +88,7 @@ class WorkerContext:
         self.scratch = scratch
         self._fingerprint = fingerprint
         self._emit = emit
-        self._metrics = 0
+        self._held: list[BinaryIO] = []
 
     def settings(self, tool: str) -> ToolSettings:
         return self._worker.settings.tool(tool)
@@ -96,7 +100,22 @@ class WorkerContext:
         return self._worker.home(tool)
 
     def workspace_file(self, text: str) -> Path:
-        return inside(self._worker.workspace, text)
+        return paths.resolve(self._worker.roots, text)
+
+    def held_file(self, text: str) -> Path:
+        path = self.workspace_file(text)
+        if not path.is_file():
+            return path
+        held = os.fdopen(paths.open_file(self._worker.roots, text), "rb")
+        self._held.append(held)
+        name = Path(tempfile.mkdtemp(dir=self.scratch)) / path.name
+        name.symlink_to(f"/proc/self/fd/{held.fileno()}")
+        return name
+
+    def release(self) -> None:
+        """Closes what was held; for whoever made the context."""
+        while self._held:
+            self._held.pop().close()
 
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
         cached = self._worker.frames.get(table.digest)
@@ -170,21 +189,3 @@ class WorkerContext:
 
     def _telemetry(self, kind: str, body: dict[str, Any]) -> None:
         self._emit({"telemetry": {"kind": kind, "body": body}})
-
-
-def inside(workspace: Path, text: str) -> Path:
-    """A path from a spec, resolved inside the workspace; links are followed before it is checked.
-
-    Raises Refused when it leads outside, BadInput-like Refused when it is no plain relative path.
-    """
-    if not text or "\0" in text or "://" in text:
-        raise Refused(f"not a path: {text!r}", code="bad-path", hint="give a path relative to the workspace")
-    root = workspace.resolve()
-    path = (root / text).resolve()
-    if not path.is_relative_to(root):
-        raise Refused(
-            f"the path {text!r} leads outside the workspace",
-            code="path-outside",
-            hint="put the file into the workspace",
-        )
-    return path

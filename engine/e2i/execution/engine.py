@@ -10,19 +10,23 @@ import json
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from e2i.catalog.action import Effect
 from e2i.catalog.context import RunInfo
 from e2i.catalog.telemetry import Entry
+from e2i.check import provenance
+from e2i.check.policy import Authority, amounts
 from e2i.errors import Refused
 from e2i.execution import secrets
 from e2i.execution.events import Event, Listener
 from e2i.execution.executor import Ended, Executor, Failure, Measured, Progressed, StepCall
 from e2i.execution.journal import Journal
+from e2i.execution.masking import Masker
 from e2i.execution.record import RunRecord, RunStatus, StepRecord
 from e2i.execution.state import GOOD, RunState, Status
 from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
@@ -32,7 +36,7 @@ from e2i.planning.model import Plan, PlanStep, Verdict
 from e2i.resilience import retry
 from e2i.settings import Settings
 from e2i.spec import durations
-from e2i.spec.expand import StepNode, is_settled, plain
+from e2i.spec.expand import StepNode, is_settled
 from e2i.spec.expressions import ExpressionError
 
 JITTER = 0.1
@@ -52,6 +56,8 @@ class RunRequest:
     store: Path
     environ: Mapping[str, str]
     cores: int
+    authority: Authority
+    """What the policy lets the steps do: asked again when their parameters are known."""
 
 
 @dataclass(slots=True)
@@ -88,15 +94,24 @@ class Engine:
         self._clock = clock
         self._chance = chance or random.Random()
         self._steps: dict[str, PlanStep] = {step.id: step for step in request.plan.steps}
-        self._state = RunState({step.id: step.needs for step in request.plan.steps})
-        self._outputs: dict[str, Mapping[str, Any]] = {}
+        self._state = RunState(
+            {step.id: step.needs for step in request.plan.steps}, {step.id for step in request.plan.steps if step.final}
+        )
+        self._blocked: set[str] = set()
+        """Steps that were left out because of a failure above."""
+        self._outputs: dict[str, Mapping[str, Any] | None] = {}
+        """What each step that is over gave; None: nothing."""
+        self._made: set[str] = set()
+        """The artifacts among the outputs."""
+        self._spent: Counter[str] = Counter()
+        """What the steps so far asked for of the budgets that all share."""
         self._records: dict[str, StepRecord] = {}
         self._attempting: dict[str, _Attempting] = {}
         self._waiting: list[str] = []
         """Steps that are ready and decided, in order, until a worker is free."""
         self._retries: dict[str, float] = {}
         """When a step's next attempt may start."""
-        self._secrets = secrets.values(request.settings.secrets, request.environ)
+        self._masker = Masker(secrets.values(request.settings.secrets, request.environ))
         """What no output, message or measurement may hold."""
         self._stopping = 0
         self._started_ms = now_ms()
@@ -132,11 +147,11 @@ class Engine:
                 self._tell("run.stopping", running=self._state.open(Status.RUNNING))
             if self._stopping:
                 self._cancel_open()
-            else:
+            if self._stopping < 2:
                 self._submit_waiting()
             if self._state.open(Status.RUNNING):
                 self._take(self._executor.poll(self._patience()))
-            elif self._retries and not self._stopping:
+            elif self._retries:
                 self._executor.poll(self._patience())
         return self._finish()
 
@@ -146,20 +161,25 @@ class Engine:
         ready = self._state.take_ready()
         while ready:
             for step in ready:
-                self._decide(step)
+                if self._state.status[step] is Status.PENDING:  # it may have been cancelled since
+                    self._decide(step)
             ready = self._state.take_ready()
 
     def _decide(self, step: str) -> None:
         """Skips a step, reuses its result, or lines it up for a worker."""
         planned, node = self._steps[step], self._request.planner.expanded.nodes[step]
+        if planned.final:
+            self._learn_status()
         if planned.verdict is Verdict.SKIP:
             return self._close(step, Status.SKIPPED, None, note=planned.reason.detail)
         if missing := self._missing_inputs(step, node):
+            if any(map(self._stops, missing)):
+                self._blocked.add(step)
             return self._close(step, Status.SKIPPED, None, note=f"{', '.join(missing)} gave no result")
         try:
-            condition = self._request.planner.expanded.resolve(node.step.when, node, self._outputs)
+            condition, decider = self._request.planner.expanded.condition(node, self._outputs)
             if condition is False:
-                return self._close(step, Status.SKIPPED, None, note=f"when: {node.condition}")
+                return self._close(step, Status.SKIPPED, None, note=f"when: {decider.condition}")
             if condition is not True:
                 failure = Failure("bad-condition", f'"when" must be true or false, not {condition!r}', "compare it")
                 return self._close(step, Status.FAILED, None, failure)
@@ -170,9 +190,12 @@ class Engine:
         if not is_settled(decision.params):
             failure = Failure("missing-input", "an input is not there: the step that gives it was skipped")
             return self._close(step, Status.FAILED, decision, failure)
+        if fault := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
+            return self._close(step, Status.FAILED, decision, Failure(fault.code, fault.message, fault.hint))
+        self._spent += amounts(node, decision.params)
         if self._is_reusable(planned, node, decision):
             assert decision.outputs is not None and decision.fingerprint is not None
-            self._outputs[step] = decision.outputs
+            self._gave(step, decision.outputs)
             telemetry = self._journal.telemetry(decision.fingerprint)
             return self._close(step, Status.REUSED, decision, telemetry=telemetry)
         try:
@@ -183,11 +206,16 @@ class Engine:
         self._waiting.append(step)
         return None
 
-    def _revealed(self, decision: Decision) -> dict[str, Any]:
-        """The parameters to call the action with, secrets included. Raises Refused."""
+    def _gave(self, step: str, outputs: Mapping[str, Any]) -> None:
+        """A step has a result, which steps below may use."""
+        self._outputs[step] = outputs
+        self._made |= provenance.made(self._steps[step].uses, outputs)
+
+    def _revealed(self, decision: Decision) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The parameters to call the action with, secrets filled in, and these secrets. Raises Refused."""
         request = self._request
-        found: dict[str, Any] = secrets.reveal(plain(decision.params), request.settings.secrets, request.environ)
-        return found
+        params, revealed = secrets.reveal(decision.params, request.settings.secrets, request.environ)
+        return params, tuple(sorted(revealed))
 
     def _is_reusable(self, planned: PlanStep, node: StepNode, decision: Decision) -> bool:
         if decision.verdict is not Verdict.REUSE or planned.verdict is Verdict.RUN:
@@ -204,16 +232,30 @@ class Engine:
 
     def _missing_inputs(self, step: str, node: StepNode) -> list[str]:
         """The steps above without a result that this step cannot do without: those it reads, and failures that count."""
-        reads = {
-            str(reference.path[0]) for _, reference in node.references if reference.root == "steps" and reference.path
-        }
-        nodes = self._request.planner.expanded.nodes
+        required = self._request.planner.expanded.sources(node).steps
         return [
             above
             for above in self._state.failed_above(step)
-            if nodes[above].group in reads
-            or (self._state.status[above] is not Status.SKIPPED and nodes[above].options.on_error == "fail")
+            if required.get(above) or (self._stops(above) and not node.final)
         ]
+
+    def _stops(self, step: str) -> bool:
+        """Whether a step without a result stops those below: it failed, or was left out because of such a failure."""
+        node = self._request.planner.expanded.nodes[step]
+        failed = self._state.status[step] is not Status.SKIPPED and node.options.on_error == "fail"
+        return failed or step in self._blocked
+
+    def _learn_status(self) -> None:
+        """Lets the steps under ``finally`` know how the others went."""
+        planner = self._request.planner
+        if "status" not in planner.expanded.run:
+            facts = {**planner.expanded.run, "status": self._status()}
+            planner = replace(planner, expanded=replace(planner.expanded, run=facts))
+            self._request = replace(self._request, planner=planner)
+
+    def _may_start(self, step: str) -> bool:
+        """Whether an attempt may start now: after an interruption, only of what stands under ``finally``."""
+        return self._stopping < (2 if self._steps[step].final else 1)
 
     # Work
 
@@ -247,22 +289,24 @@ class Engine:
         self._journal.start_step(self._request.run, step, attempting.attempt, now)
         self._tell("step.started", step, attempt=attempting.attempt, uses=node.step.uses)
         settings = self._request.settings
+        params, revealed = self._revealed(attempting.decision)
         self._executor.submit(
             StepCall(
                 uses=node.step.uses,
-                params=self._revealed(attempting.decision),
+                params=params,
                 info=RunInfo(
                     run=self._request.run,
                     pipeline=self._request.plan.name,
                     step=step,
                     attempt=attempting.attempt,
-                    agent=node.step.agent,
+                    agent=node.agent,
                     started_ms=self._started_ms,
                 ),
                 seed=self._request.planner.seed,
                 threads=node.options.resources.threads or self._threads(),
                 fingerprint=attempting.decision.fingerprint or "",
                 timeout=durations.parse(node.options.timeout or settings.timeout),
+                secrets=revealed,
             )
         )
 
@@ -285,12 +329,12 @@ class Engine:
         for message in messages:
             match message:
                 case Measured(step, kind, body):
-                    body = secrets.mask(body, self._secrets)
+                    body = self._masker.data(body)
                     body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
                     self._attempting[step].telemetry.append((kind, body))
                     measured.extend(self._telemetry.entries(kind, body))
                 case Progressed(step, done, total, note):
-                    self._tell("step.progress", step, done=done, total=total, note=secrets.mask(note, self._secrets))
+                    self._tell("step.progress", step, done=done, total=total, note=self._masker.text(note))
                 case Ended():
                     self._journal.record(measured)
                     measured = []
@@ -301,7 +345,7 @@ class Engine:
     def _end(self, ended: Ended) -> None:
         """An attempt is over: the step is done, or is tried again."""
         step, attempting = ended.step, self._attempting[ended.step]
-        failure = secrets.mask(ended.failure, self._secrets)
+        failure = self._masker.data(ended.failure)
         node = self._request.planner.expanded.nodes[step]
         now = self._now_ms()
         attempting.attempts.append(
@@ -313,12 +357,12 @@ class Engine:
             }
         )
         if failure is None:
-            self._outputs[step] = secrets.mask(ended.outputs, self._secrets)
+            self._gave(step, self._masker.data(ended.outputs))
             return self._close(step, Status.SUCCEEDED, attempting.decision, seconds=ended.seconds)
         options = node.options.retry
         idempotent = self._request.planner.action(node).idempotent
         again = failure.unavailable or (failure.lost and idempotent)
-        if again and attempting.attempt < options.attempts and not self._stopping:
+        if again and attempting.attempt < options.attempts and self._may_start(step):
             wait = retry.pause(
                 attempting.attempt,
                 initial=durations.parse(options.initial),
@@ -371,7 +415,7 @@ class Engine:
         finished = {
             "step": step,
             "uses": node.step.uses,
-            "agent": node.step.agent,
+            "agent": node.agent,
             "status": status.value,
             "attempts": attempting.attempts if attempting else [],
             "started_ms": attempting.started_ms if attempting else now,
@@ -393,6 +437,8 @@ class Engine:
             "attempts": attempts,
         }
         self._journal.finish_step(self._request.run, step, facts, result, self._telemetry.due(entries))
+        if status not in GOOD:
+            self._outputs[step] = None
         self._records[step] = StepRecord(step, node.step.uses, status, attempts, seconds, outputs, error)
         self._state.finish(step, status)
         self._tell(
@@ -407,13 +453,11 @@ class Engine:
 
     def _cancel_open(self) -> None:
         """Steps that have not started never will; the second time, those that run are ended."""
-        for step in [*self._waiting, *self._retries]:
+        lined_up = [*self._waiting, *self._retries, *self._state.open(Status.PENDING)]
+        for step in [step for step in dict.fromkeys(lined_up) if not self._may_start(step)]:
             self._close(step, Status.CANCELLED, None)
-        self._waiting.clear()
-        self._retries.clear()
-        for step in self._state.open(Status.PENDING):
-            self._close(step, Status.CANCELLED, None)
-        self._state.take_ready()
+        self._waiting = [step for step in self._waiting if self._may_start(step)]
+        self._retries = {step: at for step, at in self._retries.items() if self._may_start(step)}
         if self._stopping > 1:
             for step in self._state.open(Status.RUNNING):
                 self._executor.cancel(step)

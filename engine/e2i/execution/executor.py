@@ -24,6 +24,8 @@ class StepCall:
     fingerprint: str
     timeout: float
     """Seconds that the attempt may take."""
+    secrets: tuple[str, ...] = ()
+    """Texts among the parameters that nothing the step says may show."""
 
 
 @dataclass(frozen=True, slots=True)

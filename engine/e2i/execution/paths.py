@@ -27,8 +27,14 @@ class Roots:
     folders: tuple[str, ...] = (".",)
 
     def find(self, text: str) -> tuple[Path, Path] | None:
-        """The folder that the path leads into, and the path, both without links; None when it leads elsewhere."""
-        path = (self.workspace / text).resolve()
+        """The folder that the path leads into, and the path, both without links; None when it leads elsewhere.
+
+        Raises OSError when the path cannot be followed.
+        """
+        try:
+            path = (self.workspace / text).resolve()
+        except RuntimeError as error:  # what Python before 3.13 says of a loop of links
+            raise OSError(errno.ELOOP, "the links lead in a loop") from error
         for folder in self.folders:
             root = (self.workspace / folder).resolve()
             if path.is_relative_to(root):
@@ -45,7 +51,7 @@ def look(roots: Roots, text: str) -> Found:
         mode = found[1].stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
-    except (OSError, RuntimeError):  # a loop of links, a name too long, a folder that must not be entered
+    except OSError:  # a loop of links, a name too long, a folder that must not be entered
         return "special"
     return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "special"
 
@@ -54,7 +60,10 @@ def resolve(roots: Roots, text: str) -> Path:
     """The path with links followed. Raises Refused when it leads elsewhere than the roots."""
     if not text or "\0" in text or "://" in text:
         raise Refused(f"not a path: {text!r}", code="bad-path", hint="give a path relative to the workspace")
-    found = roots.find(text)
+    try:
+        found = roots.find(text)
+    except OSError as error:
+        raise Refused(f"the path {text!r} cannot be followed: {error.strerror}", code="bad-path") from error
     if found is None:
         raise Refused(
             f"the path {text!r} leads outside {_places(roots.folders)}",

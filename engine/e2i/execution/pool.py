@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from e2i.execution.executor import Ended, Failure, Measured, Message, Progressed, StepCall
+from e2i.execution.paths import Roots
 
 GRACE = 5.0
 """Seconds between asking a worker to end and killing it."""
@@ -45,9 +46,15 @@ class _Process:
 class Pool:
     """Implements ``e2i.execution.executor.Executor`` with up to ``size`` processes."""
 
-    def __init__(self, size: int, *, store: Path, workspace: Path, settings: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, size: int, *, store: Path, roots: Roots, settings: str, environ: Mapping[str, str]) -> None:
         self.size = size
-        self._arguments = {"store": str(store), "workspace": str(workspace), "settings": settings}
+        self._store, self._workspace = store, roots.workspace
+        self._arguments: dict[str, Any] = {
+            "store": str(store),
+            "workspace": str(roots.workspace),
+            "folders": list(roots.folders),
+            "settings": settings,
+        }
         self._environ = dict(environ)
         self._selector = selectors.DefaultSelector()
         self._processes: list[_Process] = []
@@ -133,14 +140,14 @@ class Pool:
 
     def _start(self) -> _Process:
         ours, theirs = socket.socketpair()
-        with Path(self._arguments["store"], "workers.log").open("ab") as log:
+        with (self._store / "workers.log").open("ab") as log:
             popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "e2i.execution.worker", str(theirs.fileno()), *map(str, self._inherited)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._environ,
-                cwd=self._arguments["workspace"],
+                cwd=self._workspace,
                 pass_fds=(theirs.fileno(), *self._inherited),
                 start_new_session=True,
             )

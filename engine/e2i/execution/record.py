@@ -51,6 +51,11 @@ class RunRecord:
     """What became of the telemetry for each sink."""
 
     @property
+    def refused(self) -> bool:
+        """Whether the policy kept a step from being carried out."""
+        return any(step.error and str(step.error["code"]).startswith("policy-") for step in self.steps.values())
+
+    @property
     def seconds(self) -> float:
         return (self.ended_ms - self.started_ms) / 1000
 

@@ -1,59 +1,44 @@
-"""Secrets stay names until the step that uses them runs, and leave it as ``***``.
+"""Secrets stay names until the step that uses them runs.
 
-In: parameters with placeholders; what steps say. Out: parameters with values; the same without them.
+In: parameters with ``Secret`` in them, and the operator's environment. Out: parameters with values, and the values themselves.
+What leaves a step is masked by ``e2i.execution.masking``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from e2i.errors import Refused
-from e2i.execution.executor import Failure
-
-PLACEHOLDER = "$secret"
-MASK = "***"
-SHORTEST = 8
-"""Characters that a secret must have to be looked for inside other text: digests must not be hit by chance."""
+from e2i.spec.expressions import Secret
 
 
-def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> Any:
-    """The value with every placeholder replaced by what its environment variable holds.
+def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Any, set[str]]:
+    """The value with every secret replaced by what its environment variable holds, and the texts that were filled in.
 
-    ``declared`` maps the names that specs may use to variables. Raises Refused for any other name, and for an unset
-    one.
+    ``declared`` maps the names that specs may use to variables. Only a ``Secret`` is replaced: data that merely looks like
+    one stays data. Raises Refused for a name that is not declared, and for one that is not set.
     """
-    if isinstance(value, dict):
-        if value.keys() == {PLACEHOLDER}:
-            return _secret(str(value[PLACEHOLDER]), declared, environ)
-        return {key: reveal(item, declared, environ) for key, item in value.items()}
-    if isinstance(value, list):
-        return [reveal(item, declared, environ) for item in value]
-    return value
+    revealed: set[str] = set()
+
+    def fill(item: Any) -> Any:
+        match item:
+            case Secret():
+                text = _secret(item.name, declared, environ)
+                revealed.add(text)
+                return text
+            case dict():
+                return {key: fill(below) for key, below in item.items()}
+            case list():
+                return [fill(below) for below in item]
+        return item
+
+    return fill(value), revealed
 
 
 def values(declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The texts of all declared secrets that are set, longest first."""
-    found = {environ[variable] for variable in declared.values() if environ.get(variable)}
-    return tuple(sorted(found, key=lambda text: (-len(text), text)))
-
-
-def mask(value: Any, secrets: tuple[str, ...]) -> Any:
-    """Plain data or a failure without secrets in its texts. Keys of mappings stay as they are."""
-    match value:
-        case str():
-            for secret in secrets:
-                value = MASK if value == secret else value.replace(secret, MASK) if len(secret) >= SHORTEST else value
-            return value
-        case dict():
-            return {key: mask(item, secrets) for key, item in value.items()}
-        case list():
-            return [mask(item, secrets) for item in value]
-        case Failure(message=message, hint=hint, details=details):
-            shown = {"message": mask(message, secrets), "hint": mask(hint, secrets), "details": mask(details, secrets)}
-            return replace(value, **shown)
-    return value
+    """The texts of all declared secrets that are set, sorted."""
+    return tuple(sorted({environ[variable] for variable in declared.values() if environ.get(variable)}))
 
 
 def _secret(name: str, declared: Mapping[str, str], environ: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ In: what each step waits for, and transitions. Out: the steps that are ready, in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 
@@ -28,11 +28,16 @@ GOOD = (Status.SUCCEEDED, Status.REUSED)
 
 class RunState:
     """The steps of a run. A step is ready when all that it waits for is over; what that means for it is for the
-    caller.
+    caller. The steps in ``last`` are ready only when all others are over.
     """
 
-    def __init__(self, needs: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, needs: Mapping[str, tuple[str, ...]], last: Collection[str] = frozenset()) -> None:
         self.status = dict.fromkeys(needs, Status.PENDING)
+        self._in: dict[Status, dict[str, None]] = {status: {} for status in Status}
+        self._in[Status.PENDING] = dict.fromkeys(needs)
+        self._last = frozenset(last)
+        self._before_last = len(needs) - len(self._last)
+        """How many of the others are open."""
         self._needs = needs
         self._missing = {step: len(above) for step, above in needs.items()}
         self._below: dict[str, list[str]] = {step: [] for step in needs}
@@ -43,18 +48,20 @@ class RunState:
 
     def take_ready(self) -> list[str]:
         """The steps that have become ready since the last call, in the order of the plan. Each is given once."""
-        ready, self._ready = self._ready, []
-        return ready
+        given = self._ready if self._before_last == 0 else [step for step in self._ready if step not in self._last]
+        self._ready = [step for step in self._ready if step in self._last] if self._before_last else []
+        return given
 
     def start(self, step: str) -> None:
         assert self.status[step] is Status.PENDING, f"{step} is {self.status[step]}"
-        self.status[step] = Status.RUNNING
+        self._move(step, Status.RUNNING)
 
     def finish(self, step: str, status: Status) -> None:
         """A step is over, from pending or running."""
         assert self.status[step] in OPEN, f"{step} is {self.status[step]} already"
         assert status not in OPEN
-        self.status[step] = status
+        self._move(step, status)
+        self._before_last -= step not in self._last
         for other in self._below[step]:
             self._missing[other] -= 1
             if self._missing[other] == 0:
@@ -66,7 +73,13 @@ class RunState:
 
     @property
     def is_over(self) -> bool:
-        return all(status not in OPEN for status in self.status.values())
+        return not any(self._in[status] for status in OPEN)
 
     def open(self, status: Status) -> list[str]:
-        return [step for step, current in self.status.items() if current is status]
+        """The steps that are there now."""
+        return list(self._in[status])
+
+    def _move(self, step: str, status: Status) -> None:
+        del self._in[self.status[step]][step]
+        self.status[step] = status
+        self._in[status][step] = None

@@ -5,21 +5,21 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from e2i.errors import Refused
-from e2i.execution.context import inside
+from e2i.execution import paths
+from e2i.execution.paths import Roots
 from e2i.execution.store import digest_of
 from e2i.planning.fingerprint import Surroundings
 
 
-def of(workspace: Path) -> Surroundings:
-    """The surroundings of a workspace. Each file and library is looked at once."""
+def of(roots: Roots) -> Surroundings:
+    """The surroundings of a workspace's specs. Each file and library is looked at once."""
 
     @cache
     def file(name: str) -> str | None:
         try:
-            path = inside(workspace, name)
+            path = paths.resolve(roots, name)
         except Refused:  # the step itself will say so
             return None
         return digest_of(path) if path.exists() else None

@@ -15,11 +15,13 @@ import queue
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -31,13 +33,17 @@ from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
 from e2i.catalog.context import RunInfo
 from e2i.errors import BadInput, E2IError, ToolUnavailable
+from e2i.execution import masking
 from e2i.execution.context import Worker, WorkerContext
 from e2i.execution.executor import Failure
+from e2i.execution.paths import Roots
 from e2i.execution.services import Lifelines
 from e2i.execution.store import ArtifactStore
 from e2i.settings import Settings
 
 MESSAGE_LIMIT = 4_000
+FILTER_PATIENCE = 2.0
+"""Seconds that the end of a step waits for the filter of its log."""
 
 
 def main(control: int, engine: int, guardians: int) -> None:
@@ -51,7 +57,7 @@ def main(control: int, engine: int, guardians: int) -> None:
         worker = Worker(
             ArtifactStore(Path(start["store"])),
             Settings.model_validate_json(start["settings"]),
-            Path(start["workspace"]),
+            Roots(Path(start["workspace"]), tuple(start["folders"])),
             Lifelines(engine, guardians),
         )
         calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -87,18 +93,19 @@ def carry_out(worker: Worker, call: dict[str, Any], emit: Any) -> dict[str, Any]
     scratches = worker.store.root / "tmp" / info.run
     scratches.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="step-", dir=scratches))
-    with _output_to(folder / f"{info.step.replace('/', '_')}.log"):
+    worker.secrets.update(call["secrets"])
+    with _output_to(folder / f"{info.step.replace('/', '_')}.log", sorted(worker.secrets)):
         began = time.monotonic()
+        context = WorkerContext(
+            worker,
+            info,
+            seed=call["seed"],
+            threads=call["threads"],
+            fingerprint=call["fingerprint"],
+            scratch=scratch,
+            emit=emit,
+        )
         try:
-            context = WorkerContext(
-                worker,
-                info,
-                seed=call["seed"],
-                threads=call["threads"],
-                fingerprint=call["fingerprint"],
-                scratch=scratch,
-                emit=emit,
-            )
             outputs = _act(call["uses"], call["params"], context)
             return {"outputs": outputs, "failure": None}
         except Exception as error:  # noqa: BLE001 - the outermost boundary: what a tool raises ends the step, not the worker
@@ -106,6 +113,7 @@ def carry_out(worker: Worker, call: dict[str, Any], emit: Any) -> dict[str, Any]
             return {"outputs": {}, "failure": asdict(_failure(error, call["uses"]))}
         finally:
             print(f"{call['uses']} attempt {info.attempt}: {time.monotonic() - began:.3f} s", file=sys.stderr)
+            context.release()
             shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -144,19 +152,44 @@ def _failure(error: Exception, uses: str) -> Failure:
 
 
 @contextlib.contextmanager
-def _output_to(log: Path) -> Any:
-    """Sends what the step prints, from Python or from native code, to its log."""
+def _output_to(log: Path, secrets: Sequence[str]) -> Iterator[None]:
+    """Sends what the step prints, from Python or from native code, to its log: through a filter once there are secrets."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    filtering = _filter(handle, secrets) if secrets else None
+    target = filtering.stdin.fileno() if filtering and filtering.stdin else handle
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
+        _redirect(target)
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        if filtering is None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        else:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            _redirect(nowhere)  # what a thread of the step prints from now on
+            os.close(nowhere)
+            with contextlib.suppress(BrokenPipeError):
+                filtering.stdin.close()  # type: ignore[union-attr]  # it was asked for
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a process that the step left behind holds the pipe
+                filtering.wait(FILTER_PATIENCE)
         os.close(handle)
+
+
+def _redirect(target: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+
+
+def _filter(log: int, secrets: Sequence[str]) -> subprocess.Popen[bytes]:
+    """A process that writes to the log what it reads, without the secrets."""
+    command = [sys.executable, "-I", "-S", masking.__file__]
+    filtering = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.DEVNULL)
+    assert filtering.stdin is not None
+    filtering.stdin.write(json.dumps(list(secrets)).encode() + b"\n")
+    filtering.stdin.flush()
+    return filtering
 
 
 def _listen(incoming: Any, calls: queue.SimpleQueue[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Components, Surroundings
 from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why
 from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, plain
+from e2i.spec.expanded import Outputs
 
 SEED_PARAMETER = "seed"
 """The pipeline parameter that seeds every step; without it the seed is 0."""
@@ -67,14 +68,14 @@ class Planner:
     def plan(self) -> Plan:
         """Every step, in order, with its verdict."""
         steps: dict[str, PlanStep] = {}
-        outputs: dict[str, Mapping[str, Any]] = {}
+        outputs: dict[str, Mapping[str, Any] | None] = {}
         graph_ = graph.build(self.expanded)
         for name in graph.order(graph_):
             node = self.expanded.nodes[name]
             above = self.expanded.upstream(node)
             needed = [steps[other] for other in above]
             decision = self._skipped(node, needed) or self._conditional(node, needed, self.decide(node, outputs))
-            if decision.outputs is not None:
+            if decision.outputs is not None or decision.verdict is Verdict.SKIP:
                 outputs[name] = decision.outputs
             steps[name] = PlanStep(
                 id=name,
@@ -86,12 +87,13 @@ class Planner:
                 fingerprint=decision.fingerprint,
                 components=decision.components,
                 bound=self._bound(node),
+                final=node.final,
             )
         _start_needed_services(steps, self.expanded)
         params = {name: plain(value) for name, value in self.expanded.params.items()}
         return Plan(self.expanded.loaded.spec.name, tuple(steps.values()), params)
 
-    def decide(self, node: StepNode, outputs: Mapping[str, Mapping[str, Any]]) -> Decision:
+    def decide(self, node: StepNode, outputs: Outputs) -> Decision:
         """What to do with a step, given the outputs of the steps above it as far as there are any."""
         action = self.action(node)
         if node.id not in self._static:
@@ -106,13 +108,18 @@ class Planner:
             return replace(
                 decision, verdict=Verdict.ALWAYS, reason=Reason(Why.ALWAYS, f"{node.step.uses} is never reused")
             )
+        if node.final:
+            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.FINALLY, "runs after all others"))
+        if facts := self.expanded.sources(node).run:
+            told = ", ".join(f"run.{fact}" for fact in sorted(facts))
+            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.READS_RUN, f"reads {told}"))
         if not node.options.cache:
             return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.CACHE_OFF, "the step says cache: false"))
         if self.fresh:
             return replace(decision, reason=Reason(Why.FRESH, "asked for by --fresh"))
         if mark is None:
             if self.history.any_result(fingerprint.static_key(parts)):
-                waits = ", ".join(sorted(_waits(params)))
+                waits = ", ".join(sorted(self._waits(node, params, outputs)))
                 return replace(
                     decision,
                     verdict=Verdict.DEFERRED,
@@ -137,11 +144,13 @@ class Planner:
     def _skipped(self, node: StepNode, above: list[PlanStep]) -> Decision | None:
         """The decision for a step that will not be carried out at all, if that is known."""
         reason = None
-        if self.selected is not None and node.id not in self.selected:
+        required = self.expanded.sources(node).steps
+        holds, decider = self.expanded.condition(node, {})
+        if self.selected is not None and node.id not in self.selected and not node.final:
             reason = Reason(Why.NOT_SELECTED, "not named by --select")
-        elif self.expanded.resolve(node.step.when, node, {}) is False:
-            reason = Reason(Why.WHEN_FALSE, f"when: {node.condition}")
-        elif lost := sorted(step.id for step in above if step.verdict is Verdict.SKIP and step.group in _read_by(node)):
+        elif holds is False:
+            reason = Reason(Why.WHEN_FALSE, f"when: {decider.condition}")
+        elif lost := sorted(step.id for step in above if step.verdict is Verdict.SKIP and required.get(step.id)):
             reason = Reason(Why.UPSTREAM_SKIPPED, f"{', '.join(lost)} is skipped")
         if reason is None:
             return None
@@ -152,18 +161,33 @@ class Planner:
     def _conditional(self, node: StepNode, above: list[PlanStep], decision: Decision) -> Decision:
         """The same decision, or a deferred one when what a step above gives decides whether this one is left out."""
         detail = ""
-        if not is_settled(self.expanded.resolve(node.step.when, node, {})):
-            detail = f"when: {node.condition}"
-        elif unsure := [s.id for s in above if s.reason.code is Why.WHEN_UNKNOWN and s.group in _read_by(node)]:
+        required = self.expanded.sources(node).steps
+        holds, decider = self.expanded.condition(node, {})
+        if isinstance(holds, Pending):
+            detail = f"when: {decider.condition}"
+        elif unsure := [s.id for s in above if s.reason.code is Why.WHEN_UNKNOWN and required.get(s.id)]:
             detail = f"{', '.join(unsure)} may be skipped"
         if not detail:
             return decision
         return replace(decision, verdict=Verdict.DEFERRED, reason=Reason(Why.WHEN_UNKNOWN, detail), outputs=None)
 
+    def _waits(self, node: StepNode, params: Any, outputs: Outputs) -> set[str]:
+        """The steps, as their specs name them, that the parameters still wait for."""
+        match params:
+            case Pending():
+                above = (name for ref in params.references for name in self.expanded.behind(node, ref).steps)
+                return {self.expanded.nodes[name].group for name in above if name not in outputs}
+            case dict():
+                return set().union(*(self._waits(node, item, outputs) for item in params.values()))
+            case list():
+                return set().union(*(self._waits(node, item, outputs) for item in params))
+        return set()
+
     def _bound(self, node: StepNode) -> dict[str, Any]:
         """What decides how a step is carried out, beyond what can change its result."""
         return {
-            "when": node.step.when,
+            "when": plain([self.expanded.resolve(unit.step.when, unit, {}) for unit in node.chain]),
+            **({"finally": True} if node.final else {}),
             "selected": self.selected is None or node.id in self.selected,
             "fresh": self.fresh,
             **node.options.model_dump(mode="json", include=_OPTIONS),
@@ -186,26 +210,6 @@ def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> No
 
 
 _OPTIONS = {"retry", "timeout", "on_error", "on_unavailable", "cache", "resources"}
-
-
-def _read_by(node: StepNode) -> set[str]:
-    """The steps whose outputs the node reads, as opposed to merely coming after them."""
-    return {str(ref.path[0]) for _, ref in node.references if ref.root == "steps" and ref.path}
-
-
-def _waits(params: Any) -> set[str]:
-    match params:
-        case Pending():
-            return {
-                str(ref.path[0]) if ref.root == "steps" else ref.root
-                for ref in params.references
-                if ref.path or ref.root == "run"
-            }
-        case dict():
-            return set().union(*map(_waits, params.values()))
-        case list():
-            return set().union(*map(_waits, params))
-    return set()
 
 
 def _unsettled_difference(parts: Components, last: Components | None) -> Reason:

@@ -77,18 +77,18 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
         return Reason(
             Why.ACTION_CHANGED, f"{before['action']} v{before['version']} → {now['action']} v{now['version']}"
         )
-    if changes := changes(before["with"], now["with"]):
-        return Reason(Why.PARAMETER_CHANGED, "; ".join(changes[:3]) + (" …" if len(changes) > 3 else ""))
-    if changes := changes(before["files"], now["files"], show=False):
-        return Reason(Why.FILE_CHANGED, ", ".join(changes))
-    if changes := changes(
+    if found := changes(before["with"], now["with"]):
+        return Reason(Why.PARAMETER_CHANGED, "; ".join(found[:3]) + (" …" if len(found) > 3 else ""))
+    if found := changes(before["files"], now["files"], show=False):
+        return Reason(Why.FILE_CHANGED, ", ".join(found))
+    if found := changes(
         before["libraries"] | {"python": before["python"]}, now["libraries"] | {"python": now["python"]}
     ):
-        return Reason(Why.LIBRARY_CHANGED, "; ".join(changes))
+        return Reason(Why.LIBRARY_CHANGED, "; ".join(found))
     if now["seed"] != before["seed"]:
         return Reason(Why.SEED_CHANGED, f"{before['seed']} → {now['seed']}")
-    if changes := changes(before["params"], now["params"], show=False):
-        return Reason(Why.INPUT_CHANGED, ", ".join(changes))
+    if found := changes(before["params"], now["params"], show=False):
+        return Reason(Why.INPUT_CHANGED, ", ".join(found))
     return Reason(Why.RESULT_LOST, "it ran before, but its result is no longer in the store")
 
 

@@ -50,6 +50,8 @@ class Why(StrEnum):
     WHEN_UNKNOWN = "when-unknown"
     UPSTREAM_SKIPPED = "upstream-skipped"
     NOT_SELECTED = "not-selected"
+    FINALLY = "finally"
+    READS_RUN = "reads-run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,16 @@ class PlanStep:
     components: Mapping[str, Any]
     bound: Mapping[str, Any]
     """What else decides how the step is carried out: condition, retries, time limits."""
+    final: bool = False
+    """It runs after all others, whatever became of them."""
 
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
+            "group": self.group,
             "uses": self.uses,
             "needs": list(self.needs),
+            **({"finally": True} if self.final else {}),
             "verdict": self.verdict.value,
             "reason": {"code": self.reason.code.value, "detail": self.reason.detail},
             "fingerprint": self.fingerprint,

@@ -22,7 +22,7 @@ from e2i.spec.writing import written
 Operation = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Edit:
     """The characters from ``start`` to ``end`` become ``text``."""
 
@@ -51,7 +51,8 @@ def edits(document: Document, operations: Iterable[Operation]) -> list[Edit]:
     if document.text is None:
         raise CannotEditError("the document is no text")
     writer = _Writer(document, document.text)
-    return sorted(edit for operation in operations for edit in writer.edits(operation))
+    found = [edit for operation in operations for edit in writer.edits(operation)]
+    return sorted(found, key=lambda edit: (edit.start, edit.end))
 
 
 def apply(text: str, changes: Sequence[Edit]) -> str:
@@ -75,6 +76,8 @@ class _Writer:
 
     def edits(self, operation: Operation) -> list[Edit]:
         path = _path(self.document, operation["path"])
+        if not path:
+            raise CannotEditError("the whole document is not to be changed")
         match operation["op"]:
             case "replace":
                 return [self.replace(path, operation["value"])]
@@ -100,29 +103,47 @@ class _Writer:
 
     def rename(self, path: Path, name: str) -> Edit:
         span = self.document.span(path, key=True)
-        if span is None or path == ():
+        if span is None:
             raise CannotEditError("what to rename is not written here")
         return Edit(*span, written(name, like=self.text[span[0] : span[1]]))
 
     def add(self, path: Path, value: Any) -> Edit:
         """A new entry is written in front of the others: ``version: 1`` belongs there, and to all else it is equal."""
+        parent = path[:-1]
+        around = self.document.value(parent)
+        if isinstance(around, list) and path[-1] == "-":
+            return self.append(parent, len(around), value)
+        if not isinstance(around, dict):
+            raise CannotEditError("entries are added to mappings, and to the end of lists")
         if self.document.has(path):
             return self.replace(path, value)
-        parent = path[:-1]
-        if not isinstance(self.document.value(parent), dict):
-            raise CannotEditError("entries are added to mappings only")
         start, _ = self.extent(parent)
         entry = f"{written(str(path[-1]))}: "
         if self.text[start] == "{":
-            behind = "" if not self.document.value(parent) else ", "
+            behind = ", " if around else ""
             return Edit(start + 1, start + 1, entry + written(value) + behind)
         before = self.text[self.line_start(start) : start]
         entry += written(value, flow=False)
         return Edit(start, start, entry + self.newline() + " " * len(before))
 
+    def append(self, path: Path, count: int, value: Any) -> Edit:
+        start, _ = self.extent(path)
+        if not count:
+            return Edit(start + 1, start + 1, written(value))
+        item, end = self.extent((*path, count - 1))
+        if self.text[start] == "[":
+            return Edit(end, end, f", {written(value)}")
+        before = self.text[self.line_start(item) : item]
+        if not _ITEM.fullmatch(before):
+            raise CannotEditError("the last item does not start its line")
+        behind = self.next_line(end)
+        entry = before + written(value, flow=False)
+        is_last = self.text[:behind].endswith(("\n", "\r"))
+        return Edit(behind, behind, f"{entry}{self.newline()}" if is_last else f"{self.newline()}{entry}")
+
     def remove(self, path: Path) -> Edit:
         parent = self.document.value(path[:-1])
-        if not isinstance(parent, dict | list):
+        if not isinstance(parent, dict | list) or not self.document.has(path):
             raise CannotEditError("what to remove is not written here")
         if len(parent) == 1:
             return Edit(*self.extent(path[:-1]), "{}" if isinstance(parent, dict) else "[]")
@@ -217,6 +238,8 @@ def _patched(document: Document, operations: Iterable[Operation]) -> Any:
         path = _path(document, operation["path"])
         if operation["op"] == "remove":
             _take(data, path)
+        elif path[-1] == "-":
+            _parent(data, path).append(copy.deepcopy(value))
         else:
             _parent(data, path)[path[-1]] = copy.deepcopy(value)
     return data

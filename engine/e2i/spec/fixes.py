@@ -29,6 +29,11 @@ def renamed(path: Path, known: Iterable[str], beside: Collection[str] = ()) -> F
     return moved(path, (*path[:-1], name)) if name and name not in beside else ()
 
 
+def instead(path: Path, value: Any) -> Fixes:
+    """The value at ``path`` becomes ``value``, unless that is MISSING."""
+    return () if value is MISSING else replaced(path, value)
+
+
 def moved(path: Path, to: Path) -> Fixes:
     """The entry at ``path`` becomes the one at ``to``."""
     return ({"op": "move", "from": pointer(path), "path": pointer(to)},)
@@ -40,16 +45,17 @@ def named(path: Path, name: str, known: Iterable[str]) -> Fixes:
     return replaced(path, certain) if certain else ()
 
 
-def reworded(path: Path, text: Any, around: str, wrong: str, known: Iterable[str]) -> Fixes:
-    """In an expression, the name ``wrong`` behind ``around`` (``steps.load.``) becomes what it must have meant.
+def reworded(path: Path, text: Any, around: str, wrong: str, right: str | None) -> Fixes:
+    """In an expression, the name ``wrong`` behind ``around`` (``steps.load.``) becomes ``right``.
 
-    Everywhere in the text: what is wrong once is wrong each time.
+    Everywhere in the text: what is wrong once is wrong each time. Written another way, it must stand there only once.
     """
-    certain = suggest.certain(wrong, known)
-    if not certain or not isinstance(text, str):
+    if not right or not isinstance(text, str):
         return ()
     dotted = rf"(?<![\w.\]]){re.escape(around)}{re.escape(wrong)}(?!\w)"
-    changed = re.sub(dotted, lambda found: around + certain, text, flags=re.ASCII)
+    changed = re.sub(dotted, lambda _: around + right, text, flags=re.ASCII)
+    if changed == text and len(re.findall(word := rf"(?<!\w){re.escape(wrong)}(?!\w)", text)) == 1:
+        changed = re.sub(word, lambda _: right, text)
     return replaced(path, changed) if changed != text else ()
 
 
@@ -118,6 +124,5 @@ _UNITS = {
     **dict.fromkeys(("minute", "minutes", "min", "mins"), "m"),
     **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
     **dict.fromkeys(("day", "days"), "d"),
-    **{unit: unit for unit in durations.UNITS},
 }
 _UNIT_WORD = re.compile(r"[A-Za-z]+")

@@ -1,22 +1,19 @@
-"""A spec's text goes in; the validated ``PipelineSpec`` and its ``Document`` come out, or every problem of its shape.
-
-Also reads the values given for the pipeline's parameters.
-"""
+"""A spec's text goes in; the validated ``PipelineSpec`` and its ``Document`` come out, or every problem of its shape."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from e2i.spec import document, fixes, patterns, suggest
+from e2i.spec import document, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
 from e2i.spec.problems import Problem, pointer
+from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
 
@@ -27,6 +24,19 @@ class LoadedSpec:
 
     spec: PipelineSpec
     document: Document
+    parts: Mapping[str, LoadedSpec | None] = field(default_factory=dict)
+    """By ``uses``, the parts that its steps include; None for one that could not be loaded."""
+
+    def files(self) -> Iterator[LoadedSpec]:
+        """This spec and every part below it, each once."""
+        seen: dict[str, LoadedSpec] = {}
+        waiting: list[LoadedSpec] = [self]
+        while waiting:
+            loaded = waiting.pop(0)
+            if loaded.document.file not in seen:
+                seen[loaded.document.file] = loaded
+                yield loaded
+                waiting.extend(part for part in loaded.parts.values() if part)
 
 
 def load(source: str | bytes | Mapping[str, Any], file: str) -> tuple[LoadedSpec | None, list[Problem]]:
@@ -46,101 +56,6 @@ def load(source: str | bytes | Mapping[str, Any], file: str) -> tuple[LoadedSpec
 def shape_problems(error: ValidationError, document: Document) -> list[Problem]:
     """Pydantic's errors about a spec as problems, each at its place."""
     return [_shape_problem(fault, document) for fault in error.errors(include_url=False)]
-
-
-def parameter_values(
-    spec: PipelineSpec, document: Document, given: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Problem]]:
-    """The value of every parameter: the given one, or else the default, checked against the declaration."""
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for name in sorted(set(given) - set(spec.params)):
-        place = document.place(("params",), key=True)
-        message = f'the spec has no parameter "{name}"'
-        problems.append(Problem("unknown-parameter", message, place, "/params", suggest.hint(name, spec.params)))
-    for name, declared in spec.params.items():
-        path: Path = ("params", name)
-        if name in given:
-            value, what = given[name], f'the value given for parameter "{name}"'
-        elif declared.required:
-            message = f'parameter "{name}" has no default and no value was given'
-            problems.append(
-                Problem(
-                    "missing-parameter", message, document.place(path, key=True), pointer(path), f"give -p {name}=VALUE"
-                )
-            )
-            continue
-        else:
-            path = (*path, "default")
-            value, what = declared.default, f'the default of parameter "{name}"'
-            if value is None:
-                values[name] = None
-                continue
-        value, fault = check_value(declared, value)
-        if fault:
-            problems.append(Problem("bad-parameter", f"{what} {fault}", document.place(path), pointer(path)))
-        else:
-            values[name] = value
-    return values, problems
-
-
-def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
-    """The value in its declared type, and what is wrong with it, if anything."""
-    if declared.type == "number" and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not _TYPES[declared.type](value):
-        return value, f"must be {_article(declared.type)}, not {_show(value)}"
-    if declared.choices is not None and value not in declared.choices:
-        near = (
-            suggest.hint(value, [c for c in declared.choices if isinstance(c, str)]) if isinstance(value, str) else None
-        )
-        allowed = ", ".join(_show(choice) for choice in declared.choices)
-        return value, f"must be one of {allowed}, not {_show(value)}" + (f" ({near})" if near else "")
-    size = len(value) if isinstance(value, (str, list, dict)) else value
-    if declared.min is not None and size < declared.min:
-        return value, f"must be at least {declared.min:g}, not {_show(value)}"
-    if declared.max is not None and size > declared.max:
-        return value, f"must be at most {declared.max:g}, not {_show(value)}"
-    if declared.pattern is not None and isinstance(value, str) and not patterns.matches(declared.pattern, value):
-        return value, f"must match {declared.pattern!r}, and {_show(value)} does not"
-    return value, None
-
-
-def _meant(declared: ParamSpec, value: Any) -> Any:
-    """The value that a wrong default must have meant; it would pass."""
-    if isinstance(value, str) and declared.choices is not None and value not in declared.choices:
-        value = suggest.certain(value, [choice for choice in declared.choices if isinstance(choice, str)])
-    elif not _TYPES[declared.type](value):
-        value = fixes.meant(value, declared.type)
-    return fixes.MISSING if value is None or check_value(declared, value)[1] else value
-
-
-def _is_date(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(date.fromisoformat(value[:10]))
-    except ValueError:
-        return False
-
-
-_TYPES = {
-    "string": lambda value: isinstance(value, str),
-    "path": lambda value: isinstance(value, str),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, float),
-    "boolean": lambda value: isinstance(value, bool),
-    "list": lambda value: isinstance(value, list),
-    "mapping": lambda value: isinstance(value, dict),
-    "date": _is_date,
-}
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _shape_problem(fault: Any, document: Document) -> Problem:
@@ -185,18 +100,14 @@ def expected(fault: Any, path: Path) -> tuple[str | None, fixes.Fixes]:
     if kind in ("literal_error", "enum"):
         allowed = fault["ctx"]["expected"]
         hint = suggest.hint(given, fixes.choices(allowed), most=0) if isinstance(given, str) else None
-        return hint, _instead(path, fixes.choice(given, allowed))
+        return hint, fixes.instead(path, fixes.choice(given, allowed))
     if kind == "value_error" and "is not a duration" in fault["msg"]:
-        return None, _instead(path, fixes.duration(given) or fixes.MISSING)
+        return None, fixes.instead(path, fixes.duration(given) or fixes.MISSING)
     if kind in ("model_type", "model_attributes_type", "dict_type") and path and path[-1] in _SHORT_FORMS:
         key = _SHORT_FORMS[path[-1]]
         short = isinstance(given, int) and not isinstance(given, bool)
-        return f"write {{{key}: {given}}}" if short else None, _instead(path, {key: given} if short else fixes.MISSING)
-    return None, _instead(path, fixes.meant(given, _WANTED.get(kind, "")))
-
-
-def _instead(path: Path, value: Any) -> fixes.Fixes:
-    return () if value is fixes.MISSING else fixes.replaced(path, value)
+        return f"write {{{key}: {given}}}" if short else None, fixes.instead(path, {key: given} if short else fixes.MISSING)
+    return None, fixes.instead(path, fixes.meant(given, _WANTED.get(kind, "")))
 
 
 _SHORT_FORMS = {"retry": "attempts", "resources": "threads"}
@@ -226,7 +137,7 @@ def wording(fault: Any, path: Path) -> str:
     else:
         said = _SUBJECT.sub(" should", said) if _SUBJECT.match(said) else f": {said}"
     if not isinstance(given, (dict, list, tuple)) and f'"{given}"' not in said:
-        said += f", not {'null' if given is None else _show(given)}"
+        said += f", not {'null' if given is None else show(given)}"
     return f'"{path[-1]}"{said}' if path else said.lstrip(" :")
 
 
@@ -254,7 +165,7 @@ def _keys_at(path: Path) -> list[str]:
             model = ParamSpec
         case ("defaults",):
             model = StepOptions
-        case ("steps", _):
+        case ("steps" | "finally", _):
             model = StepSpec
         case (*_, "retry"):
             model = RetrySpec

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -31,6 +32,9 @@ Duration = Annotated[
     Field(json_schema_extra={"pattern": r"^(\d+(\.\d+)?(d|h|m|s|ms))+$", "examples": ["30s", "10m", "1h30m"]}),
 ]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
+Limit = Annotated[float | str, Field(union_mode="left_to_right", description="A number; for a date, a date.")]
+PART = r"^\.{1,2}/[^\\\x00]*\.ya?ml$"
+"""A ``uses`` that names another spec, by its path from the file that names it."""
 
 
 class Shape(BaseModel):
@@ -43,13 +47,19 @@ class ParamSpec(Shape):
     """A parameter of the pipeline, given by ``-p NAME=VALUE`` or else its default. Without a default it is required."""
 
     type: Annotated[
-        Literal["string", "integer", "number", "boolean", "list", "mapping", "date", "path"],
-        Field(description="The type that a value must have."),
+        Literal["string", "integer", "number", "boolean", "list", "mapping", "date", "path", "any"],
+        Field(
+            description="The type that a value must have. date: as 2026-11-22. path: inside the workspace. "
+            "any: also what a step gives, such as a table, when the spec is used as a part."
+        ),
     ]
     default: Annotated[Any, Field(description="The value when none is given.")] = None
     choices: Annotated[tuple[Any, ...] | None, Field(min_length=1, description="The only values allowed.")] = None
-    min: Annotated[float | None, Field(description="Least value, or least length of a string or list.")] = None
-    max: Annotated[float | None, Field(description="Greatest value, or greatest length of a string or list.")] = None
+    required_: Annotated[
+        bool | None, Field(alias="required", description="true: a value must be given. false: null when none is given.")
+    ] = None
+    min: Annotated[Limit | None, Field(description="Least value, or least length of a string, list or mapping.")] = None
+    max: Annotated[Limit | None, Field(description="Greatest value, or greatest length.")] = None
     pattern: Annotated[
         Annotated[str, AfterValidator(_pattern)] | None,
         Field(max_length=200, description="Regular expression for the whole string."),
@@ -58,7 +68,8 @@ class ParamSpec(Shape):
 
     @property
     def required(self) -> bool:
-        return "default" not in self.model_fields_set
+        """True when a value must be given."""
+        return "default" not in self.model_fields_set if self.required_ is None else self.required_
 
 
 class RetrySpec(Shape):
@@ -78,6 +89,9 @@ class ResourcesSpec(Shape):
     threads: Annotated[int | None, Field(ge=1, le=1024, description="Cores that numeric libraries may use.")] = None
 
 
+_CELLS: Any = {"type": ["array", "string"], "minItems": 1, "items": {"type": "object", "minProperties": 1}}
+
+
 class StepOptions(Shape):
     """Everything about how a step is carried out; ``defaults:`` holds the same keys for every step."""
 
@@ -94,15 +108,20 @@ class StepOptions(Shape):
 class StepSpec(StepOptions):
     """One step: the action it ``uses``, with which parameters, and how it is carried out."""
 
-    uses: Annotated[str, Field(max_length=200, description="The action, as tool.action.")]
-    with_: Annotated[dict[str, Any], Field(alias="with", description="The action's parameters.")] = Field(
+    uses: Annotated[str, Field(max_length=200, description="The action, as tool.action, or a part, as ./part.yaml.")]
+    with_: Annotated[dict[str, Any], Field(alias="with", description="The action's or part's parameters.")] = Field(
         default_factory=dict
     )
     needs: Annotated[tuple[str, ...], Field(description="Steps to come first, without data from them.")] = ()
     when: Annotated[bool | str, Field(description="The step is skipped when this is false.")] = True
     matrix: Annotated[
         dict[Identifier, list[Any] | str] | None,
-        Field(min_length=1, description="Names with lists of values: the step is repeated for every combination."),
+        Field(
+            min_length=1,
+            description="Names with lists of values: the step is repeated for every combination. "
+            "`exclude` lists combinations to leave out, `include` cells to add or to extend.",
+            json_schema_extra={"properties": {name: _CELLS for name in ("include", "exclude")}},
+        ),
     ] = None
     tags: Annotated[tuple[Identifier, ...], Field(description="Labels for --select tag:NAME.")] = ()
     agent: Annotated[Identifier | None, Field(description="The agent role this step acts for.")] = None
@@ -120,18 +139,41 @@ class PipelineSpec(Shape):
     )
     defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = StepOptions()
     steps: Annotated[dict[Identifier, StepSpec], Field(min_length=1, description="The steps, by id.")]
+    finally_: Annotated[
+        dict[Identifier, StepSpec],
+        Field(alias="finally", description="Steps that run after all others, also after a failure or an interruption."),
+    ] = Field(default_factory=dict)
     outputs: Annotated[dict[Identifier, Any], Field(description="What a run gives back, by name.")] = Field(
         default_factory=dict
     )
 
-    def options(self, step: StepSpec) -> StepOptions:
-        """The step's options with the pipeline's defaults under them; nested mappings are merged key by key."""
-        if not self.defaults.model_fields_set:
+    def every_step(self) -> Iterator[tuple[str, str, StepSpec]]:
+        """Each step with the key it stands under, ``steps`` or ``finally``, and its id."""
+        for name, step in self.steps.items():
+            yield "steps", name, step
+        for name, step in self.finally_.items():
+            yield "finally", name, step
+
+    def options(self, step: StepSpec, around: StepOptions | None = None) -> StepOptions:
+        """The step's options over the pipeline's defaults; nested mappings are merged key by key.
+
+        ``around`` are those of the step that includes this spec as a part: defaults of its defaults, but for
+        ``on_error: continue``, which holds for everything inside.
+        """
+        if around is None and not self.defaults.model_fields_set:
             return step
-        return StepOptions.model_construct(
-            **{name: _over(getattr(self.defaults, name), getattr(step, name), name in step.model_fields_set)
-               for name in StepOptions.model_fields}
-        )  # fmt: skip
+        base = around or StepOptions()
+        merged = {
+            name: _over(
+                _over(getattr(base, name), getattr(self.defaults, name), name in self.defaults.model_fields_set),
+                getattr(step, name),
+                name in step.model_fields_set,
+            )
+            for name in StepOptions.model_fields
+        }
+        if base.on_error == "continue":
+            merged["on_error"] = "continue"
+        return StepOptions.model_construct(**merged)
 
 
 def _over(base: Any, value: Any, is_set: bool) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from e2i.spec import operators, suggest
+from e2i.spec import operators
 from e2i.spec.scalars import shorten
 from e2i.spec.values import ExpressionError, MissingError, Secret, written
 
@@ -64,9 +64,8 @@ class Reference:
 
 
 def root(name: str, source: str = "") -> str:
-    """The name, if it is one of those in scope. Raises ExpressionError."""
+    """The name, if it is one of those in scope. Raises MissingError."""
     if name in ROOTS:
         return name
     found = re.search(rf"\b{re.escape(name)}\b", source)
-    offset = found.start() if found else 0
-    raise ExpressionError(f'unknown name "{shorten(name)}"', offset=offset, hint=suggest.hint(name, ROOTS))
+    raise MissingError(f'unknown name "{shorten(name)}"', name, ROOTS).moved(found.start() if found else 0)

@@ -45,6 +45,8 @@ def _with_quotes(line: str) -> Iterator[str]:
     """The line with quotes around each value that holds an expression: inside braces or brackets, or up to its end."""
     if unclosed := _UNCLOSED.search(line):
         yield line[: unclosed.end("reference")] + " }}" + line[unclosed.end() :]
+    if "}}" not in line:
+        return
     yield _quoted_in_flow(line)
     if value := _BLOCK_VALUE.match(line):
         yield line[: value.start("value")] + quoted(value["value"]) + value["comment"]

@@ -73,6 +73,11 @@ def shorten(text: str, length: int = 40) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def show(value: object) -> str:
+    """A value as a message shows it."""
+    return shorten(repr(value), 60)
+
+
 _WORDS: dict[str, Scalar] = {
     "": None,
     "~": None,

@@ -50,7 +50,10 @@ def _is_plain(text: str, flow: bool) -> bool:
         return False
     if flow and _NOT_IN_FLOW.search(text):
         return False
-    return isinstance(scalars.resolve(text), str)
+    try:
+        return isinstance(scalars.resolve(text), str)
+    except scalars.ScalarError:  # it looks like a number that is too large
+        return False
 
 
 _PLAIN_START = re.compile(r"[^\W]|[/.$]")

@@ -1,12 +1,13 @@
-"""Every process of a run goes in; a line for each, and one for each address outside this machine that it asks for, come out.
+"""Every process of a run goes in; out come a line for each, and one for each address outside this machine asked for.
 
-Python imports this file when it starts if its folder is on PYTHONPATH, which workers, courier and services inherit. What
-asks for an address outside fails as it would without a network, and leaves its line in ``outside.log``.
+Python imports this file when it starts if its folder is on PYTHONPATH, which workers, courier and services inherit.
+What asks for an address outside fails as it would without a network, and leaves its line in ``outside.log``.
 """
 
 import errno
 import os
 import sys
+from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - runs in every process before anything else
 LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
@@ -15,7 +16,7 @@ AF_UNIX, AF_NETLINK = 1, 16
 LOCAL = ("localhost", "::1", "0.0.0.0", os.uname().nodename)
 
 
-def note(file, text):
+def note(file: str, text: str) -> None:
     handle = os.open(os.path.join(HERE, file), os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # noqa: PTH118
     try:
         os.write(handle, f"{os.getpid()} {text}\n".encode())
@@ -23,7 +24,7 @@ def note(file, text):
         os.close(handle)
 
 
-def asked(event, arguments):
+def asked(event: str, arguments: Any) -> Any:
     """The host that an audit event is about, or None when it is not about the network."""
     if event in LOOK_UPS:
         return arguments[0]
@@ -32,7 +33,7 @@ def asked(event, arguments):
     return None
 
 
-def watch(event, arguments):
+def watch(event: str, arguments: Any) -> None:
     if not event.startswith("socket."):
         return
     host = asked(event, arguments)

@@ -75,7 +75,7 @@ def test_text_from_the_data_cannot_become_markup(ctx: LocalContext) -> None:
         table=data, target="<script>x", params={"n_estimators": 3}, exclude=["three", "amount"], algorithm="XGBoost"
     )
     report = evaluate(EvaluateParams(model=train(params, ctx).model, table=data, plots=False), ctx).report
-    assert "<script>" not in ctx.open(report).read_text(encoding="utf-8")
+    assert "<script>" not in (ctx.open(report) / "index.html").read_text(encoding="utf-8")
 
 
 def test_predictions_stand_beside_the_kept_columns(ctx: LocalContext) -> None:

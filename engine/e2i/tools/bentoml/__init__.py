@@ -135,6 +135,7 @@ TOOL = Tool(
             outputs=PackageOutputs,
             effect=Effect.EXTERNAL,
             libraries=("bentoml",),
+            columns=True,
         ),
         Action(
             name="serve",
@@ -143,6 +144,7 @@ TOOL = Tool(
             outputs=ServeOutputs,
             effect=Effect.SERVICE,
             libraries=("bentoml",),
+            columns=True,
         ),
         Action(
             name="predict",
@@ -150,6 +152,7 @@ TOOL = Tool(
             params=PredictParams,
             outputs=PredictOutputs,
             libraries=("bentoml",),
+            columns=True,
         ),
     ),
 )

@@ -32,9 +32,9 @@ class LoadParams(Params):
         Field(description="Kind of file; null: by its suffix (.csv, .csv.gz, .parquet, .pq, .feather, .arrow)."),
     ] = None
     columns: Annotated[Columns | None, Field(min_length=1, description="Columns to read, in order; null: all.")] = None
-    rows: Annotated[
-        int | None, Budget("rows"), Field(ge=1, description="Read at most this many rows; null: all.")
-    ] = None
+    rows: Annotated[int | None, Budget("rows"), Field(ge=1, description="Read at most this many rows; null: all.")] = (
+        None
+    )
     types: Annotated[
         Mapping[str, Literal["string", "integer", "number", "boolean"]],
         Field(description="Type of a column where it cannot be told from the file, such as identifiers like 00731."),
@@ -166,6 +166,7 @@ TOOL = Tool(
             LoadOutputs,
             libraries=("pandas", "pyarrow"),
             reads=_files,
+            columns=True,
         ),
         Action(
             "split",
@@ -173,6 +174,7 @@ TOOL = Tool(
             SplitParams,
             SplitOutputs,
             libraries=("pandas", "numpy"),
+            columns=True,
         ),
         Action(
             "select",
@@ -180,6 +182,7 @@ TOOL = Tool(
             SelectParams,
             SelectOutputs,
             libraries=("pandas", "numpy"),
+            columns=True,
         ),
     ),
     distribution="pandas",

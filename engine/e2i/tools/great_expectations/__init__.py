@@ -99,6 +99,7 @@ TOOL = Tool(
             ValidateOutputs,
             libraries=("great-expectations", "pandas"),
             reads=_files,
+            columns=True,
         ),
     ),
     settings=GreatExpectationsSettings,

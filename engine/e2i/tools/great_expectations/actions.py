@@ -26,7 +26,7 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
     the statistics and the failed outcomes. Raises BadInput or Refused for a suite that cannot be used.
     """
     suite = (
-        load(ctx.workspace_file(path_of(params.suite)), params.suite)
+        load(ctx.held_file(path_of(params.suite)), params.suite)
         if isinstance(params.suite, str)
         else Suite(name="inline", expectations=params.suite)
     )

@@ -123,14 +123,19 @@ def path_of(name: str) -> str:
 
 def load(path: Path, name: str) -> Suite:
     """The suite in a file. Raises BadInput naming every fault, or Refused for what would execute something."""
-    from e2i.spec import document
-
     if not path.is_file():
         known = [file.stem for file in path.parent.glob("*.yaml")]
         raise BadInput(
             f"there is no suite {name!r}: {path_of(name)} does not exist", code="unknown-suite", hint=hint(name, known)
         )
-    content, problems = document.read(path.read_bytes(), path_of(name))
+    return read(path.read_bytes(), name)
+
+
+def read(text: bytes, name: str) -> Suite:
+    """The suite in the text of its file. Raises as ``load`` does."""
+    from e2i.spec import document
+
+    content, problems = document.read(text, path_of(name))
     if content is None or problems:
         raise BadInput("; ".join(str(problem) for problem in problems), code="bad-suite")
     try:

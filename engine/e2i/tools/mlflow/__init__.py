@@ -111,9 +111,7 @@ class PromoteParams(Params):
     """What ``mlflow.promote`` takes."""
 
     version: Annotated[ModelVersion, Field(description="The version to move.")]
-    stage: Annotated[
-        Stage, Privilege("promote_to_production", "production"), Field(description="Where to move it.")
-    ]
+    stage: Annotated[Stage, Privilege("promote_to_production", "production"), Field(description="Where to move it.")]
     archive_existing: Annotated[
         bool, Field(description="Whether the version that stood there before becomes `archived`.")
     ] = True
@@ -179,6 +177,7 @@ TOOL = Tool(
             outputs=RegisterOutputs,
             effect=Effect.EXTERNAL,
             libraries=("mlflow",),
+            columns=True,
         ),
         Action(
             name="promote",
@@ -187,6 +186,7 @@ TOOL = Tool(
             outputs=PromoteOutputs,
             effect=Effect.EXTERNAL,
             libraries=("mlflow",),
+            columns=True,
         ),
         Action(
             name="load",

@@ -193,16 +193,26 @@ TOOL = Tool(
     name="model",
     summary="Trains, judges, applies and chooses models of tables.",
     actions=(
-        Action("train", "Trains one model.", TrainParams, TrainOutputs, libraries=LIBRARIES),
+        Action("train", "Trains one model.", TrainParams, TrainOutputs, libraries=LIBRARIES, columns=True),
         Action(
             "evaluate",
             "Judges a model on rows it has not seen.",
             EvaluateParams,
             EvaluateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
+            columns=True,
         ),
-        Action("predict", "Applies a model to a table.", PredictParams, PredictOutputs, libraries=LIBRARIES),
-        Action("select", "Chooses the best of several models.", SelectParams, SelectOutputs, libraries=LIBRARIES),
+        Action(
+            "predict", "Applies a model to a table.", PredictParams, PredictOutputs, libraries=LIBRARIES, columns=True
+        ),
+        Action(
+            "select",
+            "Chooses the best of several models.",
+            SelectParams,
+            SelectOutputs,
+            libraries=LIBRARIES,
+            columns=True,
+        ),
     ),
     distribution="xgboost",
     extra="models",

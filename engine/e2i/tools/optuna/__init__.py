@@ -125,6 +125,7 @@ TOOL = Tool(
             TuneOutputs,
             effect=Effect.EXTERNAL,
             libraries=("optuna", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas"),
+            columns=True,
         ),
     ),
     settings=Settings,

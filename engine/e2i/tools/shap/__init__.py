@@ -75,6 +75,7 @@ TOOL = Tool(
             ExplainParams,
             ExplainOutputs,
             libraries=("shap", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas"),
+            columns=True,
         ),
     ),
     settings=Settings,

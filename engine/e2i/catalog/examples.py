@@ -1,0 +1,55 @@
+"""An action's name → a step that uses it, and the small spec around it, as written in its tool's ``example.yaml``.
+
+In: ``optuna.tune``. Out: YAML text with its comments: one step, and the steps that it needs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+
+from e2i.catalog import registry
+from e2i.spec import document as documents
+from e2i.spec.document import Document
+
+HEAD = "version: 1\nname: example\nsteps:\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """``step`` is one entry of ``steps:``; ``spec`` a whole valid spec with that step and those before it."""
+
+    step: str
+    spec: str
+
+
+def of(uses: str) -> Example:
+    """The example of an action. Every action has one: its tool's ``example.yaml`` uses all of them."""
+    found = _read(uses.partition(".")[0])
+    steps: dict[str, dict[str, object]] = found.data["steps"]
+    texts = _texts(found)
+    step = next(name for name, step in steps.items() if step["uses"] == uses)
+    wanted = {step}
+    for name in reversed(texts):  # a step stands below those that it refers to
+        if name in wanted:
+            needs = steps[name].get("needs", [])
+            assert isinstance(needs, list)
+            wanted |= {*re.findall(r"steps\.(\w+)", texts[name]), *needs}
+    return Example(texts[step], HEAD + "".join(text for name, text in texts.items() if name in wanted))
+
+
+def _read(tool: str) -> Document:
+    module = registry.TOOLS[tool]
+    text = resources.files(module).joinpath("example.yaml").read_text("utf-8")
+    found, problems = documents.read(text, f"{module}/example.yaml")
+    assert found is not None, problems
+    return found
+
+
+def _texts(found: Document) -> dict[str, str]:
+    """Each step's lines, from its key to the next."""
+    lines = (found.text or "").splitlines(keepends=True)
+    starts = {name: found.place(("steps", name), key=True).line - 1 for name in found.data["steps"]}
+    ends = [*list(starts.values())[1:], len(lines)]
+    return {name: "".join(lines[start:end]) for (name, start), end in zip(starts.items(), ends, strict=True)}

@@ -1,0 +1,154 @@
+"""Codes of reading: what makes a text no document, before anybody asks what it means."""
+
+from __future__ import annotations
+
+from e2i.check.codes.code import Code
+
+CODES = (
+    Code(
+        "alias",
+        "An alias that cannot be followed",
+        "`*name` repeats what `&name` marked above it. It must have been marked, must not stand inside what it repeats, "
+        "and all aliases written out must stay within bounds: a few lines can otherwise stand for gigabytes.",
+        "Mark the value with `&name` above the alias; quote text that starts with `*`.",
+        "steps:\n  a: {uses: debug.echo, with: {value: *text}}\n",
+        "steps:\n  a: {uses: debug.echo, with: {value: &text hello}}\n  b: {uses: debug.echo, with: {value: *text}}\n",
+    ),
+    Code(
+        "bad-character",
+        "A character that no text may hold",
+        "Control characters, byte order marks inside the text and the marks that reorder text on a screen can make a "
+        "spec read otherwise than it is.",
+        "Remove the character; the message names it.",
+        'description: "one\\u202etwo"\nsteps:\n  a: {uses: debug.echo}\n',
+        'description: "one two"\nsteps:\n  a: {uses: debug.echo}\n',
+    ),
+    Code(
+        "duplicate-key",
+        "A key that stands twice in one mapping",
+        "YAML readers disagree about which of the two counts, so neither is taken.",
+        "Remove or rename one of them. `e2i fix` removes a repetition that says exactly the same.",
+        "steps:\n  a: {uses: debug.echo}\n  a: {uses: debug.sleep, with: {seconds: 1}}\n",
+        "steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.sleep, with: {seconds: 1}}\n",
+    ),
+    Code(
+        "empty",
+        "An empty file",
+        "There is no document in the text: nothing at all, or only comments.",
+        "Start with `version: 1`; `e2i schema` says what follows.",
+        "# to be written\n",
+        "version: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "key-type",
+        "A key that is not text",
+        "Keys are names. `1:`, `true:` and `null:` are a number, a truth value and nothing; `{{ … }}` is a mapping in a "
+        "mapping's place.",
+        'Quote the key, or write an expression as "${{ … }}".',
+        "steps:\n  a: {uses: debug.echo, with: {value: {1: one}}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: {"1": one}}}\n',
+    ),
+    Code(
+        "merge-key",
+        "A merge key",
+        "`<<` is not part of YAML 1.2, and merges can hide what a step really gets.",
+        "Write the keys out, or put what all steps share under `defaults:`.",
+        "steps:\n  a: &base {uses: debug.echo}\n  b: {<<: *base}\n",
+        "steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.echo}\n",
+    ),
+    Code(
+        "multiple-documents",
+        "A second document in one file",
+        "`---` starts another document. A file is one pipeline.",
+        "Remove the `---`, or put the second pipeline into a file of its own.",
+        "steps:\n  a: {uses: debug.echo}\n---\nversion: 1\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "not-a-mapping",
+        "A spec that is a list or a single value",
+        "The top level of a spec maps `version`, `name`, `steps` and so on to their values.",
+        "Start with `version: 1`.",
+        "- version: 1\n- name: example\n",
+        "version: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "not-plain",
+        "A value from Python that is not plain data",
+        "A spec given as a mapping may hold what YAML can say: text, numbers, true, false, null, lists and mappings.",
+        "Give text, a number, a list or a mapping instead of the object.",
+    ),
+    Code(
+        "not-utf8",
+        "A file that is not UTF-8",
+        "Specs are read as UTF-8 and nothing else, so that they read the same everywhere.",
+        "Save the file as UTF-8.",
+    ),
+    Code(
+        "number",
+        "A number that cannot be held",
+        "Integers have 64 bits, other numbers double precision: what is larger would silently become something else.",
+        "Quote it if it is a text, such as an identifier.",
+        "steps:\n  a: {uses: debug.echo, with: {value: 99999999999999999999}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: "99999999999999999999"}}\n',
+    ),
+    Code(
+        "tab",
+        "A tab that indents",
+        "YAML indents with spaces only: how wide a tab is depends on who looks.",
+        "Use spaces. `e2i fix` does when tabs alone indent.",
+        "steps:\n\ta: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "tag",
+        "A tag",
+        "`!name` asks a YAML reader to build an object. A spec is plain data.",
+        "Remove the tag; quote text that starts with `!`.",
+        "steps:\n  a: {uses: debug.echo, with: {value: !env HOME}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: "!env HOME"}}\n',
+    ),
+    Code(
+        "too-deep",
+        "Nesting without end",
+        "Mappings and lists may be nested 64 levels deep, aliases followed.",
+        "Flatten the data, or read it from a file.",
+        f"steps:\n  a: {{uses: debug.echo, with: {{value: {'[' * 64}1{']' * 64}}}}}\n",
+        "steps:\n  a: {uses: debug.echo, with: {value: [[1]]}}\n",
+    ),
+    Code(
+        "too-large",
+        "A spec that is too large",
+        "A text of more than 64 MiB, or what policy allows if that is less, is not read.",
+        "Read data from files: a spec only names them.",
+    ),
+    Code(
+        "unclosed-expression",
+        'An expression without its "}}"',
+        "The text holds `${{` and no `}}`. Often a ` #` in the expression has begun a comment.",
+        'Close the expression, and put it in quotes: "${{ … }}".',
+        "params:\n  n: {type: integer, default: 1}\n"
+        "steps:\n  a: {uses: debug.echo, with: {value: '${{ params.n'}, when: \"${{ params.n > 0 }}\"}\n"
+        "  b:\n    uses: debug.echo\n    with:\n      value: ${{ params.n\n",
+        "params:\n  n: {type: integer, default: 1}\n"
+        "steps:\n  b:\n    uses: debug.echo\n    with:\n      value: ${{ params.n }}\n",
+    ),
+    Code(
+        "yaml-syntax",
+        "Text that is not YAML",
+        "The text cannot be taken apart at this place. Most often a value holds `: `, ` #` or braces and needs quotes, or "
+        "a line is not indented like those it belongs with.",
+        'Quote the value, or align the line. Inside { } and [ ] an expression needs quotes: "${{ … }}"; `e2i fix` adds '
+        "them.",
+        "params:\n  n: {type: integer, default: 1}\nsteps:\n  a: {uses: debug.echo, with: {value: ${{ params.n }}}}\n",
+        'params:\n  n: {type: integer, default: 1}\nsteps:\n  a: {uses: debug.echo, with: {value: "${{ params.n }}"}}\n',
+    ),
+    Code(
+        "yaml-version",
+        "A %YAML line for another version",
+        "Specs are YAML 1.2, in which `no` is a text and `0o17` a number.",
+        "Remove the %YAML line.",
+        "%YAML 1.1\n---\nversion: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+        "version: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+)

@@ -1,0 +1,58 @@
+"""Whether secrets are written out. In: a spec, and the values of its parameters. Out: problems for texts that should be names.
+
+A spec is committed, planned, logged and reported: only the name of a secret may stand in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from e2i.spec.expand import Path
+from e2i.spec.expressions import has_expression
+from e2i.spec.load import LoadedSpec
+from e2i.spec.problems import Problem, pointer
+
+NAMES = re.compile(
+    r"(.*[_-])?(password|passwd|passphrase|secret|token|credentials?|(api|access|private|secret)[_-]?key)",
+    re.IGNORECASE,
+)
+"""What a key is called whose text is a secret."""
+SHAPES = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{36}"
+    r"|\bxox[abprs]-[A-Za-z0-9-]{10}|\bsk-[A-Za-z0-9_-]{32}|\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,100}:[^\s/@]{1,100}@"
+)
+"""What the secrets of well-known services look like, and passwords in addresses."""
+PLACEHOLDER = "$secret"
+"""The key by which plans and fingerprints name a secret."""
+HINT = "write ${{ secrets.NAME }}; the operator lists secrets under secrets: in config/"
+
+
+def check(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Problems of texts in ``with`` and of the values of parameters, given or default."""
+    found: list[tuple[Path, str]] = []
+    for name, value in values.items():
+        path: Path = ("params", name)
+        path = (*path, "default") if loaded.document.has((*path, "default")) else path
+        found += [(path, what) for _, what in _written(name, value, ())]
+    for group, step in loaded.spec.steps.items():
+        for name, value in step.with_.items():
+            found += _written(name, value, ("steps", group, "with", name))
+    for path, what in found:
+        yield Problem("secret-literal", f"{what} is written out", loaded.document.place(path), pointer(path), HINT)
+
+
+def _written(key: str, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """The places of secrets in a value, and what stands there; the secret itself is not repeated."""
+    if isinstance(value, str):
+        if value and not has_expression(value) and (NAMES.fullmatch(key) or SHAPES.search(value[:100_000])):
+            yield path, f'the secret "{key}"'
+    elif isinstance(value, Mapping):
+        if PLACEHOLDER in value:
+            yield path, f'"{PLACEHOLDER}"'
+        for name, item in value.items():
+            yield from _written(str(name), item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _written(key, item, (*path, index))

@@ -1,0 +1,31 @@
+"""The workspace's files go in; a reader of the specs that steps include comes out."""
+
+from __future__ import annotations
+
+from e2i.catalog.columns import Files
+from e2i.check import policy
+from e2i.check.policy import Authority
+from e2i.spec import suggest
+from e2i.spec.parts import NoPartError, ReadPart
+
+
+def reader(files: Files, authority: Authority) -> ReadPart:
+    """Reads a part's file, if it lies where paths in specs may lead and is no longer than a spec may be."""
+    most = authority.rules.budgets.bytes
+
+    def read(file: str) -> bytes:
+        try:
+            opened = files.open(file)
+        except OSError as error:
+            raise NoPartError(str(error), "a part lies in the workspace") from error
+        if opened is None:
+            folder, _, name = file.rpartition("/")
+            near = [other for other in files.names(folder or ".") if other.endswith((".yaml", ".yml"))]
+            raise NoPartError(f"there is no file {file}", suggest.hint(name, near))
+        with opened:
+            content = opened.read(most + 1)
+        if too_long := policy.size(content, file, authority):
+            raise NoPartError(too_long[0].message, too_long[0].hint)
+        return content
+
+    return read

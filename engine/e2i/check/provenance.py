@@ -1,0 +1,41 @@
+"""Whether the artifacts that a step is handed were made by steps. In: parameters, and what steps gave. Out: the forged ones.
+
+An artifact is plain data with a digest, so a spec, or data that a user's function returns, could write one down: a service on
+another machine, a table of another project. Only what an action gave in an output of that type counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from e2i.catalog import registry
+from e2i.catalog.artifacts import ARTIFACTS
+
+Path = tuple[str | int, ...]
+
+
+def forged(params: Any, genuine: Collection[str]) -> Iterator[Path]:
+    """The places of artifacts among the parameters that no step made."""
+    return (path for path, artifact in _artifacts(params, ()) if artifact not in genuine)
+
+
+def made(uses: str, outputs: Mapping[str, Any]) -> set[str]:
+    """The artifacts that an action gave, as texts to compare; not what it only passes on in an output of any type."""
+    found = registry.find(uses)
+    fields = found[1].outputs.model_fields if found else {}
+    typed = {name: value for name, value in outputs.items() if name in fields and fields[name].annotation is not Any}
+    return {artifact for _, artifact in _artifacts(typed, ())}
+
+
+def _artifacts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("type"), str) and value["type"] in ARTIFACTS and "digest" in value:
+            yield path, json.dumps(value, sort_keys=True, default=str)
+            return
+        for key, item in value.items():
+            yield from _artifacts(item, (*path, key))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _artifacts(item, (*path, index))

@@ -1,0 +1,133 @@
+"""Whether a step reads what may not be there. In: an expanded spec. Out: references to steps that a ``when`` may leave out.
+
+A step with a ``when`` may be left out, whatever the condition comes to today. Another step may read it if
+
+1. the reference stands under ``default`` or ``is defined``, or
+2. its own ``when`` demands, joined by ``and``, all that the other's does, in the same words, or
+3. its own ``when`` reads that step: a condition on a step that gave no result does not hold.
+
+The ``when`` of a step that includes a part counts for every step in it. A step under ``finally`` also runs when others
+failed, so it reads all others as in 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from e2i.spec import matrix
+from e2i.spec.expand import Expanded, Path, StepNode
+from e2i.spec.expressions import Reference
+from e2i.spec.problems import Problem, pointer
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+
+Guard = tuple[str, str, tuple[str, ...]]
+"""One demand of a ``when``: the part it stands in, its words, and the values of the matrix in it."""
+
+
+def check(expanded: Expanded) -> Iterator[Problem]:
+    """Problems of references that nothing guards."""
+    units = list(expanded.units())
+    if all(unit.step.when is True and unit.section == "steps" for unit in units):
+        return
+    guards = {node.id: _guards(expanded, node) for node in expanded.nodes.values() if node.is_conditional}
+    for unit in units:
+        own: frozenset[Guard] | None = None
+        asked: set[str] = set()
+        for path, reference in unit.references:
+            if reference.root != "steps" and not unit.final:
+                continue  # what a part is given is checked where it is given
+            needed = expanded.behind(unit, reference).steps
+            for name in sorted(name for name, required in needed.items() if required):
+                source = expanded.nodes[name]
+                if unit.final and not source.final:
+                    yield _problem(unit, path, f'"{unit.name}" runs also when step "{name}" has failed', reference)
+                elif name in guards and path[2] != "when":
+                    if own is None:
+                        own, asked = _guards(expanded, unit), _asked(expanded, unit)
+                    if not guards[name] <= own and name not in asked:
+                        yield _problem(unit, path, f'step "{name}" may be skipped by its "when"', reference)
+
+
+def _problem(unit: StepNode, path: Path, why: str, reference: Reference) -> Problem:
+    hint = f"say what to use instead: ${{{{ {reference} | default(…) }}}}"
+    if not unit.final:
+        hint = f'give "{unit.name}" the same "when", or {hint}'
+    message = f"{reference} may not be there: {why}"
+    return Problem("maybe-skipped", message, unit.document.place(path), pointer(path), hint)
+
+
+def _guards(expanded: Expanded, node: StepNode) -> frozenset[Guard]:
+    """Everything that the conditions of a step demand."""
+    return frozenset(
+        (unit.part.prefix, words, _values(expanded, unit))
+        for unit in node.chain
+        if unit.step.when is not True
+        for words, _ in _demands(expanded, unit.step.when)
+    )
+
+
+def _asked(expanded: Expanded, node: StepNode) -> set[str]:
+    """The nodes without whose results the conditions of a step do not hold."""
+    found: set[str] = set()
+    for unit in node.chain:
+        for path, reference in unit.references:
+            if path[2] == "when" and not reference.optional:
+                found.update(name for name, required in expanded.behind(unit, reference).steps.items() if required)
+        for _, asks in _demands(expanded, unit.step.when):
+            if asks is not None:
+                found.update(name for name, required in expanded.behind(unit, asks).steps.items() if required)
+    return found
+
+
+def _values(expanded: Expanded, unit: StepNode) -> tuple[str, ...]:
+    """The values of the matrix that a condition reads: the same words mean another thing in another cell."""
+    named = sorted(
+        {str(ref.path[0]) for path, ref in unit.references if path[2] == "when" and ref.root == "matrix" and ref.path}
+    )
+    return tuple(f"{name}={matrix.key((unit.cell or {}).get(name))}" for name in named)
+
+
+def _demands(expanded: Expanded, when: Any) -> list[tuple[str, Reference | None]]:
+    """The demands that ``and`` joins: the words of each, and the reference that it wants to be there."""
+    if not isinstance(when, str):
+        return [] if when is True else [(str(when), None)]
+    only = expanded.template(when).whole
+    if only is None:
+        return [(when, None)]
+    if isinstance(only.body, Reference):
+        return [(str(only.body), only.body)]
+    from jinja2 import nodes
+
+    found: list[tuple[str, Reference | None]] = []
+    waiting: list[nodes.Node] = [only.body.node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, nodes.And):
+            waiting += [node.right, node.left]
+        else:
+            found.append(_demand(node))
+    return found
+
+
+def _demand(node: nodes.Node) -> tuple[str, Reference | None]:
+    from jinja2 import nodes
+
+    from e2i.spec.formula import reference_of
+
+    if isinstance(node, nodes.Name | nodes.Getattr | nodes.Getitem) and (plain := reference_of(node)):
+        return str(plain), plain
+    is_asked = isinstance(node, nodes.Test) and node.name == "defined"
+    falls_back = isinstance(node, nodes.Filter) and node.name == "default" and _is_false(node)
+    if isinstance(node, nodes.Test | nodes.Filter) and (is_asked or falls_back) and node.node is not None:
+        return repr(node), reference_of(node.node)
+    return repr(node), None
+
+
+def _is_false(node: nodes.Filter) -> bool:
+    """Whether a ``default`` stands in for what is missing with false."""
+    from jinja2 import nodes
+
+    return bool(node.args) and isinstance(node.args[0], nodes.Const) and not node.args[0].value

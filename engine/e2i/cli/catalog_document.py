@@ -1,0 +1,92 @@
+"""A tool and an action go in; all that is needed to write a step with it comes out, as a JSON document."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from e2i.catalog import examples
+from e2i.catalog.action import Action, Tool
+from e2i.catalog.artifacts import ARTIFACTS, Artifact
+from e2i.check import kinds
+
+
+def brief(tool: Tool, action: Action) -> dict[str, Any]:
+    """One line of the catalog: enough to choose an action by."""
+    return {
+        "action": f"{tool.name}.{action.name}",
+        "summary": action.summary,
+        "effect": action.effect.value,
+        "extra": tool.extra,
+        "required": [name for name, field in action.params.model_fields.items() if field.is_required()],
+        "params": {name: _kind(field.annotation) for name, field in action.params.model_fields.items()},
+        "outputs": {name: _kind(field.annotation) for name, field in action.outputs.model_fields.items()},
+    }
+
+
+def full(tool: Tool, action: Action) -> dict[str, Any]:
+    """All of an action: schemas, defaults, types, artifacts, and an example that validates."""
+    uses = f"{tool.name}.{action.name}"
+    example = examples.of(uses)
+    return {
+        "action": uses,
+        "tool": tool.name,
+        "summary": action.summary,
+        "about": _about(action.params),
+        "effect": action.effect.value,
+        "always": action.always,
+        "idempotent": action.idempotent,
+        "version": action.version,
+        "libraries": list(action.libraries),
+        "extra": tool.extra,
+        "params": action.params.model_json_schema(),
+        "outputs": action.outputs.model_json_schema(mode="serialization"),
+        "types": {
+            "params": {name: _kind(field.annotation) for name, field in action.params.model_fields.items()},
+            "outputs": {name: _kind(field.annotation) for name, field in action.outputs.model_fields.items()},
+        },
+        "takes": _artifacts(action.params),
+        "gives": _artifacts(action.outputs),
+        "columns": "checked before a run, as far as they are known" if action.columns else "not known before a run",
+        "example": textwrap.dedent(example.step),
+        "example_spec": example.spec,
+    }
+
+
+def _kind(annotation: Any) -> str:
+    return kinds.describe(kinds.of(annotation))
+
+
+def _about(model: type[BaseModel]) -> str:
+    return inspect.cleandoc(model.__doc__ or "") if model.__doc__ != BaseModel.__doc__ else ""
+
+
+def _artifacts(model: type[BaseModel]) -> dict[str, list[str]]:
+    """Each type of artifact with the places where it stands: ``table`` → ``views.*.table``."""
+    found: dict[str, list[str]] = {}
+    for name, field in model.model_fields.items():
+        for kind, place in _within(field.annotation, name):
+            if place not in found.setdefault(kind, []):
+                found[kind].append(place)
+    return found
+
+
+def _within(annotation: Any, place: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(annotation, type) or get_origin(annotation) is not None:
+        origin = get_origin(annotation)
+        is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
+        is_list = isinstance(origin, type) and origin in (list, tuple)
+        below = f"{place}.*" if is_mapping else f"{place}[*]" if is_list else place
+        for part in get_args(annotation)[1 if is_mapping else 0 :]:
+            yield from _within(part, below)
+    elif annotation in ARTIFACTS.values():
+        yield str(annotation.model_fields["type"].default), place
+    elif issubclass(annotation, Artifact):
+        yield "any", place
+    elif issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            yield from _within(field.annotation, f"{place}.{name}")

@@ -1,0 +1,184 @@
+"""The JSON documents that commands print, as types. Out: their JSON Schemas; what is printed is tested against them.
+
+A document may have more keys than these: readers ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from e2i.catalog.schema import DIALECT, pipeline_schema
+from e2i.planning.model import Verdict, Why
+
+
+class Document(BaseModel):
+    """Base of the parts of documents."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, defer_build=True)
+
+
+Version = Annotated[Literal[1], Field(description="Version of this kind of document.")]
+Pointer = Annotated[str, Field(pattern="^(/[^/]*)*$", description="JSON pointer (RFC 6901) into the spec.")]
+Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
+
+
+class Operation(Document):
+    """One RFC 6902 operation on the spec."""
+
+    op: Literal["add", "remove", "replace", "move"]
+    path: Pointer
+    source: Annotated[Pointer | None, Field(alias="from", description="Of a move: what is moved.")] = None
+    value: Annotated[Any, Field(description="Of add and replace: the value.")] = None
+
+
+class ProblemDocument(Document):
+    """What is wrong with a spec, and where."""
+
+    code: Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$", description="What kind of problem: `e2i explain CODE`.")]
+    severity: Annotated[Literal["error", "warning"], Field(description="A warning leaves the spec valid.")]
+    message: Annotated[str, Field(description="What is wrong, for people.")]
+    file: Annotated[str, Field(description="The file, as it was given.")]
+    line: Annotated[int, Field(ge=1, description="From 1.")]
+    column: Annotated[int, Field(ge=1, description="From 1, in characters.")]
+    path: Pointer
+    hint: Annotated[str | None, Field(description="What to do about it.")]
+    fixes: Annotated[list[Operation], Field(description="What mends it for certain; empty when nothing does.")]
+
+
+class Problems(Document):
+    """What `e2i validate --json` prints, and every command that is given an invalid spec."""
+
+    schema_version: Version
+    valid: Annotated[bool, Field(description="True when no problem is an error.")]
+    problems: Annotated[list[ProblemDocument], Field(description="All of them, sorted by place.")]
+
+
+class ReasonDocument(Document):
+    """Why a step has its verdict."""
+
+    code: Annotated[Why, Field(description="For programs.")]
+    detail: Annotated[str, Field(description="For people: what changed, from what to what.")]
+
+
+class PlanStepDocument(Document):
+    """What will happen to one step."""
+
+    id: Annotated[str, Field(description="The step's id; a cell of a matrix is `train[XGBoost]`.")]
+    uses: Annotated[str, Field(description="The action.")]
+    needs: Annotated[list[str], Field(description="The steps that come first.")]
+    verdict: Annotated[Verdict, Field(description="deferred: known when a step above has run.")]
+    reason: ReasonDocument
+    fingerprint: Annotated[Digest | None, Field(description="Of all that its result depends on, where that is known.")]
+
+
+class PlanDocument(Document):
+    """What `e2i plan --json` prints and `e2i plan -o` writes; a run can be bound to it."""
+
+    schema_version: Version
+    digest: Annotated[Digest, Field(description="Of all that can affect execution.")]
+    name: Annotated[str, Field(description="The pipeline's name.")]
+    params: Annotated[dict[str, Any], Field(description="The value of every parameter.")]
+    steps: Annotated[list[PlanStepDocument], Field(description="In the order of their graph.")]
+    summary: Annotated[dict[Verdict, int], Field(description="How many steps have each verdict.")]
+    bound: Annotated[dict[str, Digest], Field(description="Of each step, what a bound run compares.")]
+
+
+class ErrorDocument(Document):
+    """Why a step failed."""
+
+    code: str
+    message: str
+
+
+class StepEnd(Document):
+    """How a step ended."""
+
+    status: Literal["succeeded", "reused", "failed", "skipped", "deferred", "cancelled"]
+    attempts: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0, description="Of the last attempt.")]
+    error: ErrorDocument | None
+
+
+class Event(Document):
+    """What every line of `e2i run --json` has."""
+
+    schema_version: Version
+    event: str
+    run: Annotated[str, Field(description="The run's id.")]
+    step: Annotated[str | None, Field(description="The step that it is about, if it is about one.")]
+    at: Annotated[float, Field(description="Seconds since the epoch.")]
+
+
+class RunStarted(Event):
+    event: Literal["run.started"]
+    name: Annotated[str, Field(description="The pipeline's name.")]
+    steps: Annotated[int, Field(ge=0, description="How many steps there are.")]
+
+
+class StepStarted(Event):
+    event: Literal["step.started"]
+    uses: str
+    attempt: Annotated[int, Field(ge=1)]
+
+
+class StepProgress(Event):
+    event: Literal["step.progress"]
+    done: Any
+    total: Any
+    note: Any
+
+
+class StepRetried(Event):
+    event: Literal["step.retried"]
+    attempt: Annotated[int, Field(ge=1, description="The attempt that failed.")]
+    wait: Annotated[float, Field(ge=0, description="Seconds until the next.")]
+    error: ErrorDocument
+
+
+class StepFinished(Event, StepEnd):
+    """Printed only after it is durable."""
+
+    event: Literal["step.finished"]
+
+
+class ToolDegraded(Event):
+    event: Literal["tool.degraded"]
+    tool: str
+    waiting: Annotated[int, Field(ge=0, description="What waits for it in the outbox.")]
+
+
+class RunStopping(Event):
+    event: Literal["run.stopping"]
+    running: Annotated[list[str], Field(description="Steps that are being ended.")]
+
+
+class RunFinished(Event):
+    """The last line."""
+
+    event: Literal["run.finished"]
+    status: Literal["succeeded", "failed", "interrupted"]
+    steps: dict[str, StepEnd]
+    outputs: Annotated[dict[str, Any], Field(description="The pipeline's outputs.")]
+
+
+Events = Annotated[
+    RunStarted | StepStarted | StepProgress | StepRetried | StepFinished | ToolDegraded | RunStopping | RunFinished,
+    Field(discriminator="event"),
+]
+
+
+def _schema(kind: Any, name: str, title: str) -> dict[str, Any]:
+    found = TypeAdapter(kind).json_schema(by_alias=True, mode="serialization")
+    return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
+
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    "pipeline": pipeline_schema,
+    "problems": lambda: _schema(Problems, "problems", "e2i problems, version 1"),
+    "plan": lambda: _schema(PlanDocument, "plan", "e2i plan, version 1"),
+    "events": lambda: _schema(Events, "events", "e2i event, one line of `e2i run --json`, version 1"),
+}
+"""What ``schemas/NAME.v1.json`` holds."""

@@ -1,0 +1,104 @@
+"""What a model will need of its tables. In: parameters as far as they are known. Out: what the model will be, and faults.
+
+It foresees what ``schema.learn`` will do with the columns, as far as names and types tell; the values are for the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from e2i.catalog.columns import Fault, Given, KnownModel, KnownTable, absent, is_time, settled
+from e2i.estimators.algorithms import ALGORITHMS
+
+
+def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[Fault]]:
+    """The model that is learnt from the parameter ``table``; ``validation`` is the parameter with the held-out rows."""
+    target, features, exclude = given["target"], given["features"], given["exclude"]
+    rows = given[table]
+    faults = [fault for name in ("target", "features", "exclude") for fault in absent(rows, (name,), given[name])]
+    faults += _listed(rows, target, features)
+    chosen = _chosen(rows, target, features, exclude)
+    if features is None and chosen is not None and isinstance(rows, KnownTable):
+        faults += _unlisted(rows, target, chosen, table)
+    if chosen is not None and not faults:
+        if not chosen:
+            faults.append(Fault((table,), "bad-feature", "no feature is left", hint="check `features` and `exclude`"))
+        faults += lacking(given[validation], (validation,), chosen, "learnt from in training")
+        faults += lacking(given[validation], (validation,), [target], "the target of training")
+    return KnownModel(target if isinstance(target, str) else None, chosen, _task(given)), faults
+
+
+def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -> Iterator[Fault]:
+    """A fault if the table lacks some of the names, which ``why`` explains."""
+    if isinstance(table, KnownTable) and (missing := [name for name in names if name not in table.columns]):
+        listed = ", ".join(f'"{name}"' for name in missing[:5]) + (" …" if len(missing) > 5 else "")
+        has = ", ".join(list(table.columns)[:40])
+        columns = "column" if len(missing) == 1 else "columns"
+        yield Fault(path, "unknown-column", f"the table has no {columns} {listed}: {why}", hint=f"it has {has}")
+
+
+def uses(given: Given, *, target: bool = False) -> list[Fault]:
+    """What the parameter ``table`` lacks of what the parameter ``model`` learnt from."""
+    model = given["model"]
+    if not isinstance(model, KnownModel):
+        return []
+    faults = list(lacking(given["table"], ("table",), model.features or (), "what the model learnt from"))
+    if target and model.target is not None:
+        faults += lacking(given["table"], ("table",), [model.target], "the model's target")
+    return faults
+
+
+def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, ...] | None:
+    """The features in order; None when they are not known."""
+    names = list(rows.columns) if features is None and isinstance(rows, KnownTable) else features
+    if not isinstance(target, str) or not isinstance(names, list | tuple) or not settled([names, exclude]):
+        return None
+    return tuple(dict.fromkeys(name for name in names if name != target and name not in exclude))
+
+
+def _listed(rows: Any, target: Any, features: Any) -> Iterator[Fault]:
+    """Names in ``features`` that no model may learn from, each with the mend to take it out."""
+    if not isinstance(features, list | tuple):
+        return
+    for index, name in enumerate(features):
+        if not isinstance(name, str):
+            continue
+        code, message = "target-leak", None
+        if name == target:
+            message = f'the target "{name}" is among the features'
+        elif isinstance(rows, KnownTable) and name in rows.gives_away(str(target)):
+            message = f'the feature "{name}" gives the target "{target}" away: one is computed from the other'
+        elif isinstance(rows, KnownTable) and is_time(rows.columns.get(name)):
+            code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}: no model learns from times'
+        if message:
+            fixes = ({"op": "remove", "path": f"/features/{index}"},) if len(features) > 1 else ()
+            yield Fault(("features", index), code, message, hint="take it out of `features`", fixes=fixes)
+
+
+def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str) -> Iterator[Fault]:
+    """Columns that would be learnt from because nobody excluded them, with the mend to exclude them."""
+    leaks = [name for name in rows.gives_away(str(target)) if name in chosen]
+    times = [name for name in chosen if is_time(rows.columns[name])]
+    if leaks:
+        message = f'the column "{leaks[0]}" gives the target "{target}" away: one is computed from the other'
+        yield Fault((table,), "target-leak", message, hint=_excluding(leaks), fixes=_exclude(leaks))
+    if times:
+        message = f"no model learns from times: {', '.join(times)}"
+        yield Fault((table,), "bad-feature", message, hint=_excluding(times), fixes=_exclude(times))
+
+
+def _excluding(names: list[str]) -> str:
+    return f"add to `exclude`: {', '.join(names)}"
+
+
+def _exclude(names: list[str]) -> tuple[Mapping[str, Any], ...]:
+    return tuple({"op": "add", "path": "/exclude/-", "value": name} for name in names)
+
+
+def _task(given: Given) -> str | None:
+    task, algorithm = given["task"], given["algorithm"]
+    if isinstance(task, str):
+        return task
+    known = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
+    return known.tasks[0] if known and len(known.tasks) == 1 else None

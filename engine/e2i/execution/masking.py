@@ -1,0 +1,113 @@
+"""Secrets, and text that may hold them, go in; the same text with ``***`` for every form of a secret comes out.
+
+A secret shows in many forms: as it is, in base64 (also inside a longer text), in hexadecimal, quoted for a URL or in JSON, a
+line of it alone. Run as a program this is the filter of a step's log: on standard input a line with the secrets as JSON,
+then what the step prints; on standard output the log. It is a process of its own, as a thread could not read while native
+code that prints holds the interpreter. Standard library only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+SHORTEST = 8
+"""Characters that a form must have to be looked for anywhere: digests must not be hit by chance."""
+SHORTEST_WORD = 4
+"""Characters that a secret must have to be looked for as a word of its own; shorter ones are masked where they stand alone."""
+
+
+class Masker:
+    """Knows all forms of some secrets."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self.secrets = tuple(sorted({secret for secret in secrets if secret}))
+        forms = {form for secret in self.secrets for form in _forms(secret)}
+        anywhere = [re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))]
+        words = [rf"(?<!\w){re.escape(s)}(?!\w)" for s in self.secrets if SHORTEST_WORD <= len(s) < SHORTEST]
+        self._source = "|".join(anywhere + words)
+        self._pattern = re.compile(self._source)
+        self.longest = max((len(form.encode("utf-8", "surrogatepass")) for form in (*forms, *self.secrets)), default=0)
+
+    def __bool__(self) -> bool:
+        return bool(self.secrets)
+
+    def text(self, text: str) -> str:
+        if text in self.secrets:
+            return MASK
+        return self._pattern.sub(MASK, text) if self._source else text
+
+    def data(self, value: Any) -> Any:
+        """Plain data, or a dataclass with plain data, without secrets in its texts; keys of mappings are texts too."""
+        if not self.secrets:
+            return value
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {self.data(key): self.data(item) for key, item in value.items()}
+            case list() | tuple():
+                return type(value)(map(self.data, value))
+        if hasattr(value, "__dataclass_fields__"):
+            from dataclasses import replace
+
+            return replace(value, **{name: self.data(getattr(value, name)) for name in value.__dataclass_fields__})
+        return value
+
+    def stream(self, source: BinaryIO, target: BinaryIO) -> None:
+        """Copies bytes as they come. What could be the beginning of a secret waits for what follows."""
+        pattern = re.compile(self._source.encode("utf-8", "surrogatepass")) if self._source else None
+        held = b""
+        while data := source.read1(1 << 16):  # type: ignore[attr-defined]  # buffered readers have it
+            held += data
+            held = pattern.sub(MASK.encode(), held) if pattern else held
+            ready = len(held) - self.longest
+            if ready > 0:
+                target.write(held[:ready])
+                target.flush()
+                held = held[ready:]
+        target.write(held)
+        target.flush()
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The texts, long enough to be told from chance, in which the secret or one of its lines can show."""
+    for part in {secret, *(line.strip() for line in secret.splitlines())}:
+        if len(part) >= SHORTEST:
+            yield part
+        raw = part.encode("utf-8", "surrogatepass")
+        written = {raw.hex(), raw.hex().upper(), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
+        quoted = {quote(part, safe="", errors="replace"), quote(part, errors="replace"), quote_plus(part, errors="replace")}
+        quoted |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted}
+        escaped = {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1], repr(part)[1:-1]}
+        yield from (form for form in written | quoted | escaped if len(form) >= SHORTEST)
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """The secret in base64 wherever it starts in a longer text: the characters that it alone decides; also in lines of 76."""
+    for offset, first in ((0, 0), (1, 2), (2, 3)):
+        encoded = base64.b64encode(b"\0" * offset + raw).decode()
+        core = encoded[first : (offset + len(raw)) * 8 // 6]
+        yield from (core, core.translate(_URL_SAFE))
+    yield base64.b64encode(raw).decode()
+    yield base64.urlsafe_b64encode(raw).decode()
+    yield from base64.encodebytes(raw).decode().splitlines()
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+def main() -> None:
+    """The filter of one step's log."""
+    source, target = sys.stdin.buffer, sys.stdout.buffer
+    Masker(json.loads(source.readline())).stream(source, target)
+
+
+if __name__ == "__main__":
+    main()

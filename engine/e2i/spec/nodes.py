@@ -1,0 +1,177 @@
+"""What a pipeline consists of once it is expanded: ``Part``s, the ``StepNode``s in them, and values that are ``Pending``.
+
+In: a spec, parameter values. Out: data for ``expanded``; nothing here looks anything up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from e2i.spec import expressions, matrix
+from e2i.spec.document import Document
+from e2i.spec.expressions import Reference, Secret, Template
+from e2i.spec.load import LoadedSpec
+from e2i.spec.models import StepOptions, StepSpec
+
+Path = tuple[str | int, ...]
+Held = tuple[tuple[Path, Reference], ...]
+"""References, each with the path of the text that holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The place of a value that is not known yet: the text of its expression, and what that refers to.
+
+    ``through`` are the expressions behind it, by reference: what a part's parameters or outputs stand for.
+    """
+
+    text: str
+    references: tuple[Reference, ...]
+    through: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(eq=False)
+class Part:
+    """A spec in use: the pipeline itself, or a part at the place where a step includes it. ``expand`` fills it."""
+
+    loaded: LoadedSpec
+    owner: StepNode | None = None
+    """The step that includes it; None for the pipeline."""
+    params: dict[str, Any] = field(default_factory=dict)
+    """The values that are known. What is declared and not here is given by the owner's ``with``, or by nobody."""
+    waiting: set[str] = field(default_factory=set)
+    """The parameters whose values only a run can tell."""
+    units: dict[str, tuple[StepNode, ...]] = field(default_factory=dict)
+    """The nodes of each step, ``finally`` too: one, or one for each cell."""
+    cells: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], StepNode]]] = field(default_factory=dict)
+    """Of each step with a matrix: its nodes by the names that tell them apart, then by those names' values."""
+
+    @property
+    def part(self) -> Part:
+        return self
+
+    @property
+    def cell(self) -> None:
+        """A part's outputs see no matrix."""
+
+    @property
+    def prefix(self) -> str:
+        """What the ids of its nodes start with."""
+        return f"{self.owner.id}/" if self.owner else ""
+
+    @property
+    def document(self) -> Document:
+        return self.loaded.document
+
+
+@dataclass(frozen=True, eq=False)
+class StepNode:
+    """One step to carry out: a step of the spec, or one cell of a matrix step (``id`` is then ``train[XGBoost]``).
+
+    A step of a part is ``prep/load``. A step that includes a part is a node too, but not one to carry out: ``inner``
+    is the part.
+    """
+
+    id: str
+    group: str
+    """The id without the cell: what all cells of a step have in common."""
+    cell: Mapping[str, Any] | None
+    step: StepSpec
+    options: StepOptions
+    part: Part
+    """The spec that it stands in."""
+    section: str = "steps"
+    references: Held = ()
+    """Every reference in ``with`` and ``when``, with the path of the text that holds it."""
+    names: tuple[str, ...] = ()
+    """The names in ``cell`` by which it is paired with cells of other steps."""
+    inner: Part | None = None
+
+    @property
+    def name(self) -> str:
+        """The step's key in its file."""
+        return self.group.removeprefix(self.part.prefix)
+
+    @property
+    def path(self) -> Path:
+        """Where the step stands in its file."""
+        return (self.section, self.name)
+
+    @property
+    def document(self) -> Document:
+        return self.part.document
+
+    @cached_property
+    def chain(self) -> tuple[StepNode, ...]:
+        """The steps that include it, outermost first, and the node itself."""
+        return (*self.part.owner.chain, self) if self.part.owner else (self,)
+
+    @property
+    def final(self) -> bool:
+        """True when it runs after all others, whatever became of them."""
+        return any(node.section == "finally" for node in self.chain)
+
+    @property
+    def agent(self) -> str | None:
+        """The agent role it acts for: its own, or that of the nearest step around it."""
+        return next((node.step.agent for node in reversed(self.chain) if node.step.agent), None)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What ``--select`` may call it."""
+        around = {label for node in self.chain for label in (node.id, node.group)}
+        return frozenset(around | {f"tag:{tag}" for node in self.chain for tag in node.step.tags})
+
+    @property
+    def condition(self) -> str:
+        """Its own ``when`` as it is written."""
+        return str(self.step.when).lower() if isinstance(self.step.when, bool) else self.step.when
+
+    @property
+    def is_conditional(self) -> bool:
+        """True when its ``when``, or that of a step around it, may leave it out."""
+        return any(node.step.when is not True for node in self.chain)
+
+
+def references(step: StepSpec, path: Path) -> Held:
+    """The references in a step's ``with`` and ``when``; ``path`` is where it stands."""
+    held = {"with": step.with_, "when": step.when}
+    return tuple(
+        ((*path, *inside), reference)
+        for inside, template in expressions.walk(held)
+        if isinstance(template, Template)
+        for reference in template.references
+    )
+
+
+def pairing(cell: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    """What a cell is found by."""
+    return tuple(matrix.key(cell[name]) for name in names)
+
+
+def is_settled(value: Any) -> bool:
+    """True when nothing in the value is ``Pending``."""
+    if isinstance(value, dict):
+        return all(map(is_settled, value.values()))
+    if isinstance(value, list):
+        return all(map(is_settled, value))
+    return not isinstance(value, Pending)
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON: a ``Pending`` as the text of its expression, a secret by its name."""
+    match value:
+        case Pending(through=()):
+            return value.text
+        case Pending():
+            return {"$expression": value.text, "$through": dict(value.through)}
+        case Secret():
+            return {"$secret": value.name}
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
+        case list():
+            return [plain(item) for item in value]
+    return value

@@ -1,0 +1,178 @@
+"""Declared parameters and given values go in; the value of every parameter comes out, and what is wrong with any of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from e2i.spec import fixes, patterns, suggest
+from e2i.spec.document import Document
+from e2i.spec.models import ParamSpec, PipelineSpec
+from e2i.spec.problems import Problem, pointer
+from e2i.spec.scalars import show
+
+Path = tuple[str | int, ...]
+
+
+def parameter_values(
+    spec: PipelineSpec, document: Document, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The value of every parameter: the given one, or else the default, checked against the declaration."""
+    values: dict[str, Any] = {}
+    problems = list(declaration_problems(spec, document))
+    for name in sorted(set(given) - set(spec.params)):
+        place = document.place(("params",), key=True)
+        message = f'the spec has no parameter "{name}"'
+        hint = suggest.hint(name, spec.params) or "it declares none"
+        problems.append(Problem("unknown-parameter", message, place, "/params", hint))
+    for name, declared in spec.params.items():
+        path: Path = ("params", name)
+        if name in given:
+            value, what = given[name], f'the value given for parameter "{name}"'
+        elif declared.required:
+            message = f'parameter "{name}" has no default and no value was given'
+            problems.append(
+                Problem(
+                    "missing-parameter", message, document.place(path, key=True), pointer(path), f"give -p {name}=VALUE"
+                )
+            )
+            continue
+        else:
+            path = (*path, "default")
+            value, what = declared.default, f'the default of parameter "{name}"'
+            if value is None:
+                values[name] = None
+                continue
+        value, fault = check_value(declared, value)
+        if fault:
+            mend = () if name in given else fixes.instead(path, _meant(declared, value))
+            problems.append(Problem("bad-parameter", f"{what} {fault}", document.place(path), pointer(path), fixes=mend))
+        else:
+            values[name] = value
+    return values, problems
+
+
+def declaration_problems(spec: PipelineSpec, document: Document) -> Iterator[Problem]:
+    """Declarations that contradict themselves."""
+    for name, declared in spec.params.items():
+        for path, message in _contradictions(declared):
+            place = ("params", name, *path)
+            what = f'parameter "{name}": {message}'
+            yield Problem("bad-parameter", what, document.place(place), pointer(place))
+
+
+def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
+    """The value in its declared type, and what is wrong with it, if anything."""
+    if declared.type == "number" and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not _TYPES[declared.type](value):
+        return value, f"must be {_article(declared.type)}, not {show(value)}"
+    if declared.type == "path" and (fault := path_fault(value)):
+        return value, f"must be a path inside the workspace: {show(value)} {fault}"
+    if declared.choices is not None and not any(_same(value, choice) for choice in declared.choices):
+        near = (
+            suggest.hint(value, [c for c in declared.choices if isinstance(c, str)]) if isinstance(value, str) else None
+        )
+        allowed = ", ".join(show(choice) for choice in declared.choices)
+        return value, f"must be one of {allowed}, not {show(value)}" + (f" ({near})" if near else "")
+    if declared.min is not None and _below(_size(declared, value), declared.min):
+        return value, f"must be at least {_number(declared.min)}, not {show(value)}"
+    if declared.max is not None and _below(declared.max, _size(declared, value)):
+        return value, f"must be at most {_number(declared.max)}, not {show(value)}"
+    if declared.pattern is not None and isinstance(value, str) and not patterns.matches(declared.pattern, value):
+        return value, f"must match {declared.pattern!r}, and {show(value)} does not"
+    return value, None
+
+
+def path_fault(text: str) -> str | None:
+    """Why a text cannot be a path inside the workspace, by its letters alone."""
+    if not text.strip() or "\0" in text:
+        return "names nothing"
+    if "://" in text:
+        return "is an address"
+    if text.startswith(("/", "~", "\\")) or re.match(r"[A-Za-z]:", text):
+        return "does not start in the workspace"
+    if re.search(r"%(2e|2f|5c|00)", text, re.IGNORECASE):
+        return "hides characters"
+    if ".." in re.split(r"[/\\]", text):
+        return 'leads out of it with ".."'
+    return None
+
+
+def _contradictions(declared: ParamSpec) -> Iterator[tuple[Path, str]]:
+    limits = {name: limit for name in ("min", "max") if (limit := getattr(declared, name)) is not None}
+    sound = True
+    for name, limit in limits.items():
+        if declared.type in ("boolean", "any"):
+            yield (name,), f'a parameter of type {declared.type} has no "{name}"'
+        elif declared.type == "date" and not _is_date(limit):
+            yield (name,), f'"{name}" must be a date, not {_number(limit)}'
+        elif declared.type != "date" and isinstance(limit, str):
+            yield (name,), f'"{name}" must be a number, not {show(limit)}'
+        else:
+            continue
+        sound = False
+    if sound and len(limits) == 2 and _below(limits["max"], limits["min"]):
+        yield ("max",), f'"max" is less than "min", {_number(limits["min"])}'
+    if declared.pattern is not None and declared.type not in ("string", "path", "date"):
+        yield ("pattern",), f'a parameter of type {declared.type} has no "pattern"'
+    for index, choice in enumerate(declared.choices or ()):
+        if not _TYPES[declared.type](float(choice) if declared.type == "number" and type(choice) is int else choice):
+            yield ("choices", index), f"the choice {show(choice)} is not {_article(declared.type)}"
+    if declared.required_ and declared.default is not None:
+        yield ("required",), "it has a default, so no value is required"
+
+
+def _meant(declared: ParamSpec, value: Any) -> Any:
+    """The value that a wrong default must have meant; it would pass."""
+    if not _TYPES[declared.type](value):
+        value = fixes.meant(value, declared.type)
+    elif isinstance(value, str) and declared.choices is not None and value not in declared.choices:
+        value = suggest.certain(value, [choice for choice in declared.choices if isinstance(choice, str)])
+    return fixes.MISSING if value is None or check_value(declared, value)[1] else value
+
+
+def _size(declared: ParamSpec, value: Any) -> Any:
+    """What ``min`` and ``max`` are about: the value of a number or date, the length of anything else."""
+    return len(value) if declared.type != "date" and isinstance(value, (str, list, dict)) else value
+
+
+def _below(left: Any, right: Any) -> bool:
+    """Whether a number or date comes before another. What cannot be compared is reported with the declaration."""
+    if isinstance(left, str) != isinstance(right, str):
+        return False
+    return bool(left < right)  # dates as ISO text sort by time
+
+
+def _same(value: Any, choice: Any) -> bool:
+    return bool(value == choice) and isinstance(value, bool) == isinstance(choice, bool)
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+_TYPES = {
+    "any": lambda value: True,
+    "string": lambda value: isinstance(value, str),
+    "path": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, float),
+    "boolean": lambda value: isinstance(value, bool),
+    "list": lambda value: isinstance(value, list),
+    "mapping": lambda value: isinstance(value, Mapping),
+    "date": _is_date,
+}
+
+
+def _article(kind: str) -> str:
+    return "a date (YYYY-MM-DD)" if kind == "date" else f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _number(limit: float | str) -> str:
+    return limit if isinstance(limit, str) else f"{limit:g}"

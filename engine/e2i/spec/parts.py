@@ -1,0 +1,81 @@
+"""A loaded spec and a reader go in; the same spec with every part that its steps include comes out, and what is wrong there.
+
+A part is a spec of its own, named by ``uses: ./part.yaml``: a path from the file that names it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from e2i.spec.load import LoadedSpec, load
+from e2i.spec.models import PART
+from e2i.spec.problems import Problem, pointer
+
+MAX_DEPTH = 16
+"""Of parts inside parts."""
+
+ReadPart = Callable[[str], str | bytes]
+"""Gives the content of the file of a normalised name, such as ``specs/part.yaml``. Raises NoPartError."""
+
+
+class NoPartError(Exception):
+    """A part cannot be read."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def is_part(uses: str) -> bool:
+    """Whether ``uses`` names a file rather than an action; the file may be no good."""
+    return uses.startswith((".", "/", "~")) or uses.endswith((".yaml", ".yml")) or "\\" in uses
+
+
+def gather(loaded: LoadedSpec, read: ReadPart) -> tuple[LoadedSpec, list[Problem]]:
+    """The spec with its parts and theirs. A file is read once, however often it is included."""
+    gathering = _Gathering(read)
+    return gathering.visit(loaded, (posixpath.normpath(loaded.document.file),)), gathering.problems
+
+
+class _Gathering:
+    def __init__(self, read: ReadPart) -> None:
+        self.read = read
+        self.problems: list[Problem] = []
+        self.known: dict[str, LoadedSpec | None] = {}
+
+    def visit(self, loaded: LoadedSpec, trail: tuple[str, ...]) -> LoadedSpec:
+        """``trail`` are the files that led here, this one included."""
+        parts: dict[str, LoadedSpec | None] = {}
+        for section, name, step in loaded.spec.every_step():
+            if is_part(step.uses) and step.uses not in parts:
+                parts[step.uses] = self.part(loaded, (section, name, "uses"), step.uses, trail)
+        return replace(loaded, parts=parts) if parts else loaded
+
+    def part(
+        self, loaded: LoadedSpec, path: tuple[str, ...], uses: str, trail: tuple[str, ...]
+    ) -> LoadedSpec | None:
+        def fault(code: str, message: str, hint: str | None = None) -> None:
+            self.problems.append(Problem(code, message, loaded.document.place(path), pointer(path), hint))
+
+        if not re.match(PART, uses):
+            hint = "name a .yaml file by its path from this one, such as ./part.yaml"
+            return fault("bad-part", f'"{uses}" does not name a part', hint)
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(trail[-1]), uses))
+        if file in trail:
+            circle = [*trail[trail.index(file) :], file]
+            return fault("part-cycle", f"specs include each other: {' → '.join(circle)}", "remove one of these steps")
+        if len(trail) > MAX_DEPTH:
+            return fault("bad-part", f"parts are nested more than {MAX_DEPTH} levels deep")
+        if file not in self.known:
+            self.known[file] = None
+            try:
+                content = self.read(file)
+            except NoPartError as error:
+                return fault("no-such-part", f"the part cannot be used: {error}", error.hint)
+            found, problems = load(content, file)
+            self.problems += problems
+            self.known[file] = self.visit(found, (*trail, file)) if found else None
+        return self.known[file]

@@ -1,0 +1,71 @@
+"""How columns flow through ``data.*``. In: parameters as far as they are known, files. Out: what is known of the outputs."""
+
+from __future__ import annotations
+
+from e2i.catalog.columns import Fault, Files, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
+from e2i.tools.data import PARTS, filters, header
+
+TYPES = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool"}
+"""A type in ``types`` → the column's Arrow type."""
+TIME = "timestamp[us, tz=UTC]"
+
+
+def load(given: Given, files: Files) -> Flow:
+    """The columns are those in the file's header, of which ``columns`` picks some."""
+    path, kind = given["path"], given["format"]
+    if not isinstance(path, str) or not (kind is None or isinstance(kind, str)):
+        return Flow()
+    try:
+        present = header.read(path, kind, files)
+    except header.NoFileError as error:
+        message = f"there is no file {path}"
+        return Flow(
+            {}, [Fault(("path",), "no-such-file", message, path, error.near, hint=None if error.near else _PUT)]
+        )
+    if present is None:
+        return Flow()
+    if twice := sorted({name for name, _ in present if sum(name == other for other, _ in present) > 1}):
+        message = f"{path} has two columns of one name: {', '.join(twice)}"
+        return Flow({}, [Fault(("path",), "duplicate-column", message, hint="rename one of them in the file")])
+    table = KnownTable(dict(present))
+    faults = [
+        fault for name in ("columns", "types", "parse_dates") for fault in absent(table, (name,), given[name], path)
+    ]
+    types, times, chosen = given["types"], given["parse_dates"], given["columns"]
+    if faults or not settled([types, times, chosen]):
+        return Flow({}, faults)
+    typed = {name: TYPES.get(kind) for name, kind in types.items()} | dict.fromkeys(times, TIME)
+    return Flow({"table": KnownTable({**table.columns, **typed}).only(chosen or table.columns)})
+
+
+def split(given: Given, files: Files) -> Flow:
+    """Each part has the columns of the table."""
+    table, by = given["table"], given["by"]
+    faults = list(absent(table, ("by",), by))
+    if isinstance(table, KnownTable) and given["strategy"] == "time" and isinstance(by, str):
+        kind = table.columns.get(by)
+        if kind is not None and not is_time(kind) and kind in ("string", "bool"):
+            faults.append(Fault(("by",), "bad-column", f'"{by}" is a {kind}, not a time', hint=_times(table)))
+    parts = dict.fromkeys(PARTS, table) if isinstance(table, KnownTable) else {}
+    return Flow({**parts, "parts": KnownKeys(PARTS)}, faults)
+
+
+def select(given: Given, files: Files) -> Flow:
+    table, columns, exclude = given["table"], given["columns"], given["exclude"]
+    faults = [
+        *absent(table, ("columns",), columns),
+        *absent(table, ("exclude",), exclude),
+        *filters.absent_columns(table, given["where"]),
+    ]
+    if not isinstance(table, KnownTable) or not settled([columns, exclude]):
+        return Flow({}, faults)
+    kept = (table if columns is None else table.only(columns)).without(exclude)
+    return Flow({"table": kept}, faults)
+
+
+def _times(table: KnownTable) -> str | None:
+    found = [name for name, kind in table.columns.items() if is_time(kind)]
+    return f"times in the table: {', '.join(found)}" if found else None
+
+
+_PUT = "paths lead from the workspace's root; put the file there"

@@ -1,0 +1,80 @@
+"""The head of a data file → its columns. In: a path and the workspace's files. Out: names and types, without reading rows.
+
+A CSV file is looked at with the standard library alone; for the others pyarrow is used if it is installed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Sequence
+from typing import Any, BinaryIO, cast
+
+from e2i.catalog.columns import Files
+from e2i.tools.data.files import SUFFIXES
+
+LONGEST = 1 << 20
+"""Bytes of a CSV file in which its first row must end to be read here."""
+KEPT = {"double": "double", "string": "string", "large_string": "string"}
+"""Arrow types of columns that are in the table whatever their values are. Whole numbers become floats with a null."""
+Header = list[tuple[str, str | None]]
+
+
+class NoFileError(Exception):
+    """There is no file; ``near`` are the paths of the files beside it."""
+
+    def __init__(self, near: Sequence[str]) -> None:
+        super().__init__()
+        self.near = tuple(near)
+
+
+def read(path: str, kind: str | None, files: Files) -> Header | None:
+    """Each column and its Arrow type, as far as it is known; None when the file cannot be looked at. Raises NoFileError."""
+    kind = kind or next((kind for suffix, kind in SUFFIXES.items() if path.lower().endswith(suffix)), None)
+    try:
+        file = files.open(path)
+        if file is None:
+            folder, slash, _ = path.rpartition("/")
+            raise NoFileError([f"{folder}{slash}{name}" for name in files.names(folder or ".")])
+        with file:
+            if kind == "csv":
+                return _csv(file, path)
+            return _arrow(file, kind) if kind else None
+    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error):
+        return None
+
+
+def _csv(file: BinaryIO, path: str) -> Header | None:
+    """The first row that is not empty, without types: those depend on all rows."""
+    if path.lower().endswith((".zip", ".bz2", ".xz", ".zst", ".tar")):
+        return None
+    source = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
+    data = source.read(LONGEST)
+    text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < LONGEST)
+    lines = io.StringIO(text, newline="")
+    row = next((row for row in csv.reader(lines) if row), None)
+    if row is None or (len(data) == LONGEST and lines.tell() == len(text)):
+        return None
+    return [(name, None) for name in row]
+
+
+def _arrow(file: BinaryIO, kind: str) -> Header | None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        return None
+    try:
+        schema: Any = pq.read_schema(file) if kind == "parquet" else pa.ipc.open_file(file).schema
+    except (pa.ArrowException, ValueError):
+        return None
+    return [(field.name, _kept(field.type, pa)) for field in schema]
+
+
+def _kept(kind: Any, pa: Any) -> str | None:
+    if pa.types.is_timestamp(kind):
+        return str(pa.timestamp("us", tz=kind.tz))
+    return KEPT.get(str(kind))

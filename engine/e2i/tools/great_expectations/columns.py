@@ -1,0 +1,80 @@
+"""Whether a suite fits a table. In: parameters as far as they are known, the suite's file. Out: faults.
+
+What is looked at is what could not hold: an expectation about a column that the table lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from e2i.catalog.columns import Fault, Files, Flow, Given, KnownTable, Path
+from e2i.errors import BadInput, Refused
+from e2i.spec.suggest import nearest
+from e2i.tools.data.filters import absent_columns
+from e2i.tools.great_expectations.suite import FOLDER, Suite, path_of, read
+
+ARGUMENTS = ("column", "column_A", "column_B", "column_list")
+"""The arguments of expectations that name columns."""
+ABOUT_NAMES = ("expect_column_to_exist", "expect_table_columns_to_match_ordered_list")
+"""Expectations that ask whether columns are there: that they are not is an answer, which may be only a warning."""
+
+
+def validate(given: Given, files: Files) -> Flow:
+    table, name = given["table"], given["suite"]
+    faults = absent_columns(table, given["where"])
+    if isinstance(name, str):
+        suite, unusable = _suite(name, files)
+        faults += unusable
+        if suite is not None:
+            faults += _lacking(table, suite, given["fail_on"])
+    elif isinstance(name, list | tuple):
+        for index, item in enumerate(name):
+            if isinstance(item, Mapping):
+                faults += _absent(table, item, ("suite", index), given["fail_on"])
+    return Flow({}, faults)
+
+
+def _suite(name: str, files: Files) -> tuple[Suite | None, list[Fault]]:
+    """The suite of that name, or what keeps it from being used; neither when it cannot be looked at."""
+    try:
+        file = files.open(path_of(name))
+        if file is None:
+            known = tuple(item.removesuffix(".yaml") for item in files.names(FOLDER) if item.endswith(".yaml"))
+            message = f'there is no suite "{name}": {path_of(name)} does not exist'
+            hint = None if known else f"suites are written in {FOLDER}/NAME.yaml"
+            return None, [Fault(("suite",), "no-such-suite", message, name, known, hint)]
+        with file:
+            text = file.read()
+    except OSError:
+        return None, []
+    try:
+        return read(text, name), []
+    except (BadInput, Refused) as error:
+        return None, [Fault(("suite",), "bad-suite", error.message, hint=error.hint or f"mend {path_of(name)}")]
+
+
+def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[Fault]:
+    """A fault for each column that a suite in a file names and the table lacks."""
+    for expectation in suite.expectations:
+        item = {"type": expectation.type, "severity": expectation.severity, **expectation.arguments}
+        for fault in _absent(table, item, (), fail_on):
+            near = nearest(fault.name, fault.known)
+            meant = f'did you mean "{near[0]}"? Mend it there' if near else "mend it there, or give another table"
+            message = f'suite "{suite.name}" looks at the column "{fault.name}", which the table does not have'
+            yield Fault(("suite",), fault.code, message, hint=f"{meant}: {path_of(suite.name)}, {expectation.type}")
+
+
+def _absent(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any) -> Iterator[Fault]:
+    """A fault for each column that an expectation names and the table lacks, at its place in the expectation."""
+    only_reported = fail_on == "never" or item.get("severity", "critical") != "critical"
+    if not isinstance(table, KnownTable) or (item.get("type") in ABOUT_NAMES and only_reported):
+        return
+    for argument in ARGUMENTS:
+        value = item.get(argument)
+        several = isinstance(value, list | tuple)
+        for index, name in enumerate(value if isinstance(value, list | tuple) else [value]):
+            if isinstance(name, str) and name not in table.columns:
+                place = (*path, argument, index) if several else (*path, argument)
+                message = f'the table has no column "{name}"'
+                yield Fault(place, "unknown-column", message, name, tuple(table.columns))

@@ -1,0 +1,15 @@
+"""How models flow through ``mlflow.*``. In: parameters as far as they are known. Out: what is known of the outputs."""
+
+from __future__ import annotations
+
+from e2i.catalog.columns import Files, Flow, Given, KnownModel
+
+
+def register(given: Given, files: Files) -> Flow:
+    model = given["model"]
+    return Flow({"version": model} if isinstance(model, KnownModel) else {})
+
+
+def promote(given: Given, files: Files) -> Flow:
+    version = given["version"]
+    return Flow({"version": version} if isinstance(version, KnownModel) else {})

@@ -1,0 +1,67 @@
+"""How columns flow through ``model.*``. In: parameters as far as they are known. Out: what is known of the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from e2i.catalog.columns import Fault, Files, Flow, Given, KnownKeys, KnownModel, KnownTable, absent
+from e2i.estimators import columns
+from e2i.estimators.metrics import METRICS
+
+
+def train(given: Given, files: Files) -> Flow:
+    model, faults = columns.learn(given, "table", "validation")
+    parts = ("train",) if given["validation"] is None else ("train", "validation")
+    names = tuple(f"{part}_{name}" for part in parts for name in _metrics(model.task))
+    return Flow({"model": model, "metrics": KnownKeys(names)}, faults)
+
+
+def evaluate(given: Given, files: Files) -> Flow:
+    return Flow({"metrics": KnownKeys(_metrics(_task(given["model"])))}, columns.uses(given, target=True))
+
+
+def predict(given: Given, files: Files) -> Flow:
+    """Which columns are added depends on the classes, which only the data tells; a number has one column."""
+    table, keep = given["table"], given["keep"]
+    faults = [*columns.uses(given), *absent(table, ("keep",), keep)]
+    if not isinstance(table, KnownTable) or _task(given["model"]) != "regression":
+        return Flow({}, faults)
+    kept = table if keep is None else table.only(keep)
+    return Flow({"table": KnownTable({**kept.columns, "prediction": None}, kept.made_from)}, faults)
+
+
+def select(given: Given, files: Files) -> Flow:
+    """The chosen model is known as far as all candidates are alike."""
+    models = list(_models(given["candidates"]))
+    target = _common({model.target for model in models})
+    features = _common({model.features for model in models})
+    task = _common({model.task for model in models})
+    judged = given["table"] is not None
+    faults: list[Fault] = []
+    for model in dict.fromkeys(models):
+        faults += columns.uses({"model": model, "table": given["table"]}, target=True)
+    outputs: dict[str, Any] = {"model": KnownModel(target, features, task)}
+    return Flow(outputs | ({"metrics": KnownKeys(_metrics(task))} if judged else {}), tuple(dict.fromkeys(faults)))
+
+
+def _models(candidates: Any) -> Iterator[KnownModel]:
+    """What is known of each candidate, in any form that a spec may give them."""
+    listed = candidates if isinstance(candidates, (list, tuple)) else ()  # else it is not known, or wrong
+    for item in candidates.values() if isinstance(candidates, Mapping) else listed:
+        if isinstance(item, Mapping):
+            item = item.get("outputs", item)
+        found = item.get("model") if isinstance(item, Mapping) else item
+        yield found if isinstance(found, KnownModel) else KnownModel()
+
+
+def _common(values: set[Any]) -> Any:
+    return next(iter(values)) if len(values) == 1 else None
+
+
+def _task(model: Any) -> str | None:
+    return model.task if isinstance(model, KnownModel) else None
+
+
+def _metrics(task: str | None) -> tuple[str, ...]:
+    return tuple(name for name, metric in METRICS.items() if task in (None, metric.task))

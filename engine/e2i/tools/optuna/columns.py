@@ -1,0 +1,31 @@
+"""How columns flow through ``optuna.tune``. In: parameters as far as they are known. Out: what is known of the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from e2i.catalog.columns import Files, Flow, Given, KnownKeys, KnownTable
+from e2i.estimators import columns
+from e2i.estimators.algorithms import ALGORITHMS
+
+
+def tune(given: Given, files: Files) -> Flow:
+    _, faults = columns.learn(given, "train", "validation")
+    searched, fixed = _space(given), given["fixed"]
+    if searched is None or not isinstance(fixed, Mapping):
+        return Flow({}, faults)
+    names = [name for name in searched if name not in fixed]
+    trials = ["number", "state", "value", *(f"params_{name}" for name in names), "reason"]
+    return Flow(
+        {"best_params": KnownKeys((*fixed, *names)), "trials": KnownTable(dict.fromkeys(trials))},
+        faults,
+    )
+
+
+def _space(given: Given) -> Mapping[str, Any] | None:
+    """The hyperparameters that are searched; None when they are not known."""
+    space, algorithm = given["space"], given["algorithm"]
+    if space is None and isinstance(algorithm, str) and algorithm in ALGORITHMS:
+        return ALGORITHMS[algorithm].space
+    return space if isinstance(space, Mapping) else None

@@ -1,0 +1,19 @@
+"""How columns flow through ``shap.explain``. In: parameters as far as they are known. Out: what is known of the outputs."""
+
+from __future__ import annotations
+
+from e2i.catalog.columns import Files, Flow, Given, Known, KnownKeys, KnownModel, KnownTable
+from e2i.estimators import columns
+
+
+def explain(given: Given, files: Files) -> Flow:
+    """The table of values has a column for the class when there are more than two, which only the data tells."""
+    faults, model = columns.uses(given), given["model"]
+    if not isinstance(model, KnownModel) or model.features is None:
+        return Flow({}, faults)
+    faults += columns.lacking(given["background"], ("background",), model.features, "what the model learnt from")
+    outputs: dict[str, Known] = {"importance": KnownKeys(model.features)}
+    if model.task == "regression":
+        names = ["row", *model.features, "expected_value", "margin"]
+        outputs["values"] = KnownTable(dict.fromkeys(names))
+    return Flow(outputs, faults)

@@ -1,0 +1,37 @@
+"""Every action has an example, and every example is valid in a project that has its files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from e2i import api
+from e2i.catalog import examples, registry
+
+REPOSITORY = Path(__file__).parents[2]
+TABLE = "hcp_id,observation_date,call_frequency,comment\nHCP000001,2024-01-01,3,none\n"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> api.Workspace:
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(REPOSITORY / "config" / "expectations", root / "config" / "expectations")
+    for name, text in {"data/hcp.csv": TABLE, "steps/clean.py": "def clean(table, least): return table\n"}.items():
+        (root / name).parent.mkdir()
+        (root / name).write_text(text)
+    return api.Workspace.open(root=root, environ={})
+
+
+@pytest.mark.parametrize("uses", registry.names())
+def test_the_example_of_an_action_uses_it_and_is_valid(uses: str, workspace: api.Workspace) -> None:
+    example = examples.of(uses)
+    assert f"uses: {uses}\n" in example.step
+    assert example.spec.endswith(example.step)
+    assert [str(problem) for problem in api.validate(example.spec, workspace=workspace).problems] == []
+
+
+@pytest.mark.parametrize("tool", registry.TOOLS)
+def test_a_tools_examples_are_one_valid_spec(tool: str, workspace: api.Workspace) -> None:
+    spec = REPOSITORY / "engine" / "e2i" / "tools" / tool / "example.yaml"
+    assert [str(problem) for problem in api.validate(spec, workspace=workspace).problems] == []

@@ -1,0 +1,167 @@
+"""Every row of ``rows.yaml``: a hostile spec has its stated outcome, in bounded time and memory, and no canary sings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ENGINE = Path(__file__).parents[2] / "engine"
+ROWS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("rows.yaml").read_text("utf-8"))["rows"]
+CPU_SECONDS = {"validate": 1.0, "plan": 1.5, "run": 3.0}
+"""Processor time of the command and all that it starts; a run starts workers. Wall time would measure the machine's load."""
+RSS_MB = 200
+CANARY = "tweet-c4n4ry-5d1e0f"
+HOME = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of one command."""
+
+    code: int
+    out: str
+    cpu: float
+    rss_mb: float
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A port that everything would be sent through that is sent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A workspace with what hostile specs look for, beside a file that is none of their business."""
+    outside, workspace = tmp_path / "outside", tmp_path / "workspace"
+    for folder in (outside, workspace / "config", workspace / "data"):
+        folder.mkdir(parents=True)
+    (tmp_path / "canary.txt").write_text(f"a,b\n{CANARY},1\n")
+    (outside / "canary.txt").write_text(f"a,b\n{CANARY},1\n")
+    (workspace / "link").symlink_to(outside)
+    (workspace / "canary.csv").symlink_to(outside / "canary.txt")
+    (workspace / "loop.csv").symlink_to("loop.csv")
+    (workspace / ".env").write_text(f"TOKEN={CANARY}\n")
+    os.mkfifo(workspace / "pipe.csv")
+    (workspace / "a.py").write_text("def f(**given):\n    return len(given)\n")
+    (workspace / "steps.py").write_text("def escape():\n    raise ValueError('\\x1b[2J\\x1b]0;pwn\\x07')\n")
+    (workspace / "config" / "default.yaml").write_text("sinks: []\nworkers: 1\nsecrets: {TOKEN: CANARY_TOKEN}\n")
+    return workspace
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['id']} {row['about']}")
+def test_the_row_has_its_outcome(row: dict[str, Any], place: Path, listener: socket.socket) -> None:
+    spec = place / "spec.yaml"
+    spec.write_bytes(text_of(row).encode(row.get("encoding", "utf-8")))
+    for name, text in row.get("files", {}).items():
+        (place / name).write_text(text, "utf-8")
+    before = tree(place.parent)
+    command = row.get("command", "validate")
+    ended = carry_out(place, listener, command, "spec.yaml", *row.get("arguments", ()),
+                      "--origin", row.get("origin", "human"), *(["--json"] if "gives" in row or "json" in row else []))  # fmt: skip
+
+    assert ended.code == row.get("exit", 2), ended.out
+    assert "Traceback (most recent call last)" not in ended.out
+    if "code" in row:
+        assert f"[{row['code']}]" in ended.out or f'"code": "{row["code"]}"' in ended.out, ended.out
+    if "says" in row:
+        assert row["says"] in ended.out, ended.out
+    if "hides" in row:
+        assert row["hides"] not in ended.out
+    if "gives" in row:
+        assert json.loads(ended.out.splitlines()[-1])["outputs"] == {"value": row["gives"]}
+    assert ended.cpu < CPU_SECONDS[command]
+    assert ended.rss_mb < RSS_MB
+
+    assert "\x1b" not in ended.out and "\u202e" not in ended.out
+    assert CANARY not in ended.out
+    assert tree(place.parent) == before, "only the store may have been written"
+    assert command == "run" or not (place / ".e2i").exists()
+    assert [path for path in (place / ".e2i").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()] == []
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    assert survivors(place) == []
+
+
+def test_every_row_has_an_id_of_its_own_and_an_outcome() -> None:
+    assert len({row["id"] for row in ROWS}) == len(ROWS)
+    assert all({"code", "says", "gives"} & row.keys() for row in ROWS)
+
+
+def text_of(row: dict[str, Any]) -> str:
+    """The spec's text. Where only a part is given, it is the one step of a pipeline."""
+    if "spec" in row:
+        return str(row["spec"])
+    if "parts" in row:
+        return "".join(
+            "".join(part["text"].replace("{n}", str(number)) for number in range(part["times"]))
+            if "{n}" in part["text"] else part["text"] * part["times"]
+            for part in row["parts"]
+        )  # fmt: skip
+    given = {"value": "${{ " + row["value"] + " }}"} if "value" in row else row.get("with", {})
+    if "literal" in row:
+        held = f"{{value: {row['literal']}}}"
+    else:
+        held = json.dumps(given)
+    outputs = 'outputs: {value: "${{ steps.a.value }}"}\n' if "gives" in row else ""
+    return f"version: 1\nname: x\nsteps:\n  a:\n    uses: {row.get('uses', 'debug.echo')}\n    with: {held}\n{outputs}"
+
+
+def carry_out(place: Path, listener: socket.socket, *arguments: str) -> Ended:
+    """One command in the workspace, limited so that a row that goes wrong harms nobody."""
+    proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    environ = {
+        **HOME, "HOME": str(place.parent), "PYTHONPATH": str(ENGINE), "PYTHONDONTWRITEBYTECODE": "1",
+        "CANARY_VALUE": CANARY, "CANARY_TOKEN": CANARY, "http_proxy": proxy, "https_proxy": proxy, "ALL_PROXY": proxy,
+    }  # fmt: skip
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+        resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+
+    with (place.parent / "out").open("w+b") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "e2i.cli.main", *arguments],
+            cwd=place, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=limit, start_new_session=True,
+        )  # fmt: skip
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        said = out.read().decode("utf-8")
+    (place.parent / "out").unlink()
+    return Ended(process.returncode, said, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file but those of the store, with its content's digest."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if ".e2i" not in path.parts and path.is_file() and not path.is_symlink():
+            found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def survivors(place: Path) -> list[str]:
+    """Processes that still stand in the workspace."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdigit() and (process / "cwd").readlink() == place:
+                found.append(process.name)
+        except OSError:  # it has gone, or is somebody else's
+            continue
+    return found

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from e2i import settings
+from e2i.errors import BadInput, E2IError, Exit, InvalidSpec
+
+
+def load(folder: Path, profile: str | None = None, environ: Mapping[str, str] | None = None, **files: str) -> settings.Settings:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return settings.load(folder, profile, environ or {})
+
+
+def test_without_files_there_are_defaults(tmp_path: Path) -> None:
+    found = load(tmp_path / "none")
+    assert found.profile == "default"
+    assert found.sinks == ("mlflow", "opik")
+
+
+def test_a_profile_lies_over_the_default_key_by_key(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        "prod",
+        default="workers: 2\nenv: {A: a, B: b}\nsinks: [opik]\n",
+        prod="env: {B: other}\nsinks: []\n",
+    )
+    assert (found.profile, found.workers, dict(found.env), found.sinks) == ("prod", 2, {"A": "a", "B": "other"}, ())
+
+
+def test_a_profile_without_a_file_is_refused_and_the_others_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as raised:
+        load(tmp_path, "prdo", prod="{}\n", dev="{}\n", policy="{}\n")
+    assert raised.value.hint == "profiles here: dev, prod"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "expected"),
+    [
+        ("${PORT}", {"PORT": "5000"}, 5000),
+        ("${PORT:-6000}", {}, 6000),
+        ("${PORT:-6000}", {"PORT": ""}, 6000),
+        ("a-${PORT:-x}-b", {}, "a-x-b"),
+        ("a${EMPTY}b", {"EMPTY": ""}, "ab"),
+        ("${A:-}", {}, None),
+        ("$A $$ {B}", {}, "$A $$ {B}"),
+        ("${A}", {"A": "${B}"}, "${B}"),
+        ("${NO}", {"NO": "no"}, "no"),
+    ],
+)
+def test_variables_are_filled_in(text: str, environ: dict[str, str], expected: object) -> None:
+    assert settings._substitute({"x": [text]}, environ, Path("f"))["x"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("wokrers: 2\n", "wokrers"),
+        ("workers: 0\n", "workers"),
+        ("timeout: soon\n", "soon"),
+        ("tools: {mlfow: {}}\n", "mlfow"),
+        ("tools: {mlflow: {trackign: x}}\n", "trackign"),
+        ("sinks: [mlfow]\n", "mlfow"),
+        ("sinks: [debug]\n", "debug"),
+        ("env: {A: '${NOT_SET}'}\n", "NOT_SET"),
+    ],
+)
+def test_a_wrong_setting_is_found_before_anything_runs(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(E2IError, match=said) as raised:
+        load(tmp_path, default=text)
+    assert raised.value.exit_code is Exit.BAD_INPUT
+
+
+def test_yaml_that_cannot_be_read_has_a_place(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSpec) as raised:
+        load(tmp_path, default="workers: 1\nworkers: 2\n")
+    (problem,) = raised.value.problems
+    assert (problem.place.file, problem.place.line, problem.code) == (str(tmp_path / "default.yaml"), 2, "duplicate-key")
+
+
+def test_settings_of_a_tool_are_its_own_model(tmp_path: Path) -> None:
+    found = load(tmp_path, default="tools: {debug: {deadline: 5}}\n")
+    assert found.tool("debug").deadline == 5
+    assert found.tool("python").deadline == 30
+    with pytest.raises(BadInput):
+        found.tool("nothing")
+
+
+def test_settings_survive_the_way_to_a_worker(tmp_path: Path) -> None:
+    found = load(tmp_path, default="tools: {debug: {deadline: 5}}\nsecrets: {A: B}\n")
+    assert settings.Settings.model_validate_json(found.model_dump_json()) == found

@@ -1,0 +1,97 @@
+"""Headers of data files, read before anything runs, held against the tables that ``data.load`` makes of them."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from e2i.execution.files import WorkspaceFiles
+from e2i.execution.paths import Roots
+from e2i.tools.data import LoadParams, actions, header
+
+from context import LocalContext
+
+FRAME = pd.DataFrame(
+    {
+        "id": ["a", "b"],
+        "n": [1, 2],
+        "x": [0.5, 1.5],
+        "at": pd.to_datetime(["2024-01-01", "2024-01-02"], utc=True),
+        "b": [True, False],
+    }
+)
+
+
+def read(ctx: LocalContext, path: str, kind: str | None = None) -> header.Header | None:
+    return header.read(path, kind, WorkspaceFiles(Roots(ctx.workspace)))
+
+
+def loaded(ctx: LocalContext, path: str) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in actions.load(LoadParams(path=path), ctx).table.columns]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.pq", "t.feather", "t.arrow", "sub/T.CSV"])
+def test_the_columns_are_those_of_the_table_that_is_loaded(ctx: LocalContext, name: str) -> None:
+    path = ctx.workspace / name
+    path.parent.mkdir(exist_ok=True)
+    if ".csv" in name.lower():
+        FRAME.to_csv(path, index=False)
+    elif name.endswith(("parquet", "pq")):
+        FRAME.to_parquet(path)
+    else:
+        FRAME.to_feather(path, compression="uncompressed")
+    found, real = read(ctx, name), loaded(ctx, name)
+    assert found is not None
+    assert [column for column, _ in found] == [column for column, _ in real]
+    assert all(kind in (None, dict(real)[column]) for column, kind in found)
+    if ".csv" not in name.lower():
+        assert dict(found) == {"id": "string", "n": None, "x": "double", "at": "timestamp[us, tz=UTC]", "b": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ('"a, b","c\nd",e\n1,2,3\n', ["a, b", "c\nd", "e"]),
+        ("\n\na,b\n1,2\n", ["a", "b"]),
+        ("\ufeffa,b\n1,2\n", ["a", "b"]),
+        ("a,b\r\n1,2\r\n", ["a", "b"]),
+        ("Größe,名\n1,2\n", ["Größe", "名"]),
+        ("a,a\n1,2\n", ["a", "a"]),
+    ],
+)
+def test_csv_headers_as_people_write_them(ctx: LocalContext, text: str, columns: list[str]) -> None:
+    (ctx.workspace / "t.csv").write_text(text, "utf-8", newline="")
+    found = read(ctx, "t.csv")
+    assert found is not None and [name for name, _ in found] == columns
+    if len(set(columns)) == len(columns):
+        assert [name for name, _ in loaded(ctx, "t.csv")] == columns
+
+
+def test_a_file_that_is_not_there_is_told_from_one_that_cannot_be_looked_at(ctx: LocalContext) -> None:
+    (ctx.workspace / "data").mkdir()
+    (ctx.workspace / "data" / "journeys.csv").write_text("a\n1\n", "utf-8")
+    with pytest.raises(header.NoFileError) as caught:
+        read(ctx, "data/journey.csv")
+    assert caught.value.near == ("data/journeys.csv",)
+    assert read(ctx, "data") is None
+    assert read(ctx, "../outside.csv") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'"' + b"x" * 200_000, b"a" * (2 << 20), b"PAR1 no parquet"])
+def test_what_cannot_be_read_is_not_known(ctx: LocalContext, content: bytes) -> None:
+    for name in ("t.csv", "t.parquet", "t.feather", "t.xyz"):
+        (ctx.workspace / name).write_bytes(content)
+    assert read(ctx, "t.parquet") is None
+    assert read(ctx, "t.feather") is None
+    assert read(ctx, "t.xyz") is None
+    if content[:3] != b"PAR":
+        assert read(ctx, "t.csv") is None
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_looked_at_only_in_part(ctx: LocalContext) -> None:
+    with gzip.open(ctx.workspace / "bomb.csv.gz", "wb") as file:
+        for _ in range(64):
+            file.write(b"0" * (1 << 20))
+    assert read(ctx, "bomb.csv.gz") is None
