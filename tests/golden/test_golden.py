@@ -1,4 +1,4 @@
-"""Each spec in ``bad/`` and what ``e2i validate`` says of it; each spec in ``good/`` and its plan for an empty store.
+"""Each spec in ``bad/`` and what ``e2i validate`` says of it (``agent_*``: to an agent); each spec in ``good/`` and its plan for an empty store.
 
 ``UPDATE_GOLDEN=1 pytest tests/golden`` writes the expected texts anew; the difference is for git to show.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ GOOD = sorted((HERE / "good").glob("*.yaml"))
 @pytest.mark.parametrize("spec", BAD, ids=lambda path: path.stem)
 def test_a_bad_spec_is_explained(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(spec.parent.iterdir())
-    result = _e2i(monkeypatch, spec.parent, "validate", spec.name)
-    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    origin = "agent" if spec.stem.startswith("agent_") else "human"
+    result = _e2i(monkeypatch, spec.parent, "validate", spec.name, "--origin", origin)
+    only_policy = all(code.startswith("policy-") for code in re.findall(r" error: .* \[([a-z0-9-]+)\]$", result.stderr, re.M))
+    assert (result.exit_code, result.stdout) == (3 if only_policy else 2, ""), result.output
     assert sorted(spec.parent.iterdir()) == before
     _compare(spec.with_suffix(".out"), result.stderr)
 

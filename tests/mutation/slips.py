@@ -51,5 +51,5 @@ def _slips(word: str) -> Iterable[str]:
         yield word[0].upper() + word[1:]
 
 
-_BESIDE = dict(zip("qwertyuiopasdfghjklzxcvbnm", "wertyuiopoasdfghjklkzxcvbn"[1:] + "m", strict=True))
+_BESIDE = dict(zip("qwertyuiopasdfghjklzxcvbnm", "wertyuioposdfghjklkxcvbnmn", strict=True))
 """A key of the keyboard → one beside it."""

@@ -187,7 +187,7 @@ def explain(code: str | None, as_json: bool) -> Exit:
 @_store
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as JSON to FILE.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "mermaid", "dot"]), default="text", show_default=True
+    "--format", "form", type=click.Choice(["text", "json", "mermaid", "dot", "svg", "html"]), default="text", show_default=True
 )
 @_json
 @guarded
@@ -360,6 +360,11 @@ def _print_plan(planned: Any, as_json: bool, workspace: Any, form: str = "text")
         click.echo(diagram.mermaid(planned))
     elif form == "dot":
         click.echo(diagram.dot(planned))
+    elif form in ("svg", "html"):
+        from e2i.report import plan_page
+
+        draw = plan_page.svg if form == "svg" else plan_page.html
+        click.echo(draw(planned.to_json()))
     else:
         from e2i.cli import plan_view
 

@@ -16,6 +16,7 @@ from e2i.planning.fingerprint import Components, Surroundings
 from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why
 from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, plain
 from e2i.spec.expanded import Outputs
+from e2i.spec.expressions import ExpressionError
 
 SEED_PARAMETER = "seed"
 """The pipeline parameter that seeds every step; without it the seed is 0."""
@@ -74,7 +75,7 @@ class Planner:
             node = self.expanded.nodes[name]
             above = self.expanded.upstream(node)
             needed = [steps[other] for other in above]
-            decision = self._skipped(node, needed) or self._conditional(node, needed, self.decide(node, outputs))
+            decision = self._skipped(node, needed) or self._conditional(node, needed, self._foreseen(node, outputs))
             if decision.outputs is not None or decision.verdict is Verdict.SKIP:
                 outputs[name] = decision.outputs
             steps[name] = PlanStep(
@@ -135,6 +136,13 @@ class Planner:
                 outputs=found,
             )
         return replace(decision, reason=fingerprint.difference(parts, last))
+
+    def _foreseen(self, node: StepNode, outputs: Outputs) -> Decision:
+        """What the run will decide. An expression that fails on a result to be reused fails its step there, not the plan."""
+        try:
+            return self.decide(node, outputs)
+        except ExpressionError:
+            return self.decide(node, {})
 
     def action(self, node: StepNode) -> Action:
         found = registry.find(node.step.uses)

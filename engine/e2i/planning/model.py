@@ -82,7 +82,6 @@ class PlanStep:
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
-            "group": self.group,
             "uses": self.uses,
             "needs": list(self.needs),
             **({"finally": True} if self.final else {}),

@@ -49,7 +49,7 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
     chart = timeline.build(found, run["started_ms"], run["ended_ms"])
     style, policy = _style()
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             style=style,
@@ -76,7 +76,8 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of this room: everything is escaped, a name that is not there is an error."""
     environment = Environment(
         loader=PackageLoader("e2i.report", "."),
         autoescape=True,

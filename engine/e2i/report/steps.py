@@ -5,6 +5,7 @@ Pure: no clock, no files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from e2i.spec.models import PipelineSpec, StepSpec
 ATTENTION = ("failed", "running", "deferred", "cancelled", "pending", "skipped", "succeeded", "reused")
 """Every status, the one to look at first in front."""
 GOOD = ("succeeded", "reused")
+_CELL = re.compile(r"\[[^\]]*\](#\d+)?$")
+"""What the id of a cell has beyond that of its step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def _step(
     anchor: str,
     statuses: Mapping[str, str],
 ) -> Step:
-    group = planned["id"].partition("[")[0]
+    group = _CELL.sub("", planned["id"])
     written = spec.steps.get(group) if spec else None
     status = found.get("status", "pending")
     return Step(

@@ -171,7 +171,7 @@ _TYPES = {
 
 
 def _article(kind: str) -> str:
-    return "a date (YYYY-MM-DD)" if kind == "date" else f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _number(limit: float | str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
 from e2i.spec.problems import Problem, pointer
+from e2i.spec.scalars import shorten
 
 MAX_DEPTH = 16
 """Of parts inside parts."""
@@ -57,25 +58,30 @@ class _Gathering:
     def part(
         self, loaded: LoadedSpec, path: tuple[str, ...], uses: str, trail: tuple[str, ...]
     ) -> LoadedSpec | None:
-        def fault(code: str, message: str, hint: str | None = None) -> None:
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(trail[-1]), uses))
+        if fault := self.fault(uses, file, trail):
+            code, message, hint = fault
             self.problems.append(Problem(code, message, loaded.document.place(path), pointer(path), hint))
+            return None
+        return self.known[file]
 
+    def fault(self, uses: str, file: str, trail: tuple[str, ...]) -> tuple[str, str, str | None] | None:
+        """Why the file cannot be a part: code, message, hint. Without a fault it is in ``known``."""
         if not re.match(PART, uses):
             hint = "name a .yaml file by its path from this one, such as ./part.yaml"
-            return fault("bad-part", f'"{uses}" does not name a part', hint)
-        file = posixpath.normpath(posixpath.join(posixpath.dirname(trail[-1]), uses))
+            return "bad-part", f'"{shorten(uses)}" does not name a part', hint
         if file in trail:
             circle = [*trail[trail.index(file) :], file]
-            return fault("part-cycle", f"specs include each other: {' → '.join(circle)}", "remove one of these steps")
+            return "part-cycle", f"specs include each other: {' → '.join(circle)}", "remove one of these steps"
         if len(trail) > MAX_DEPTH:
-            return fault("bad-part", f"parts are nested more than {MAX_DEPTH} levels deep")
+            return "bad-part", f"parts are nested more than {MAX_DEPTH} levels deep", None
         if file not in self.known:
             self.known[file] = None
             try:
                 content = self.read(file)
             except NoPartError as error:
-                return fault("no-such-part", f"the part cannot be used: {error}", error.hint)
+                return "no-such-part", f"the part cannot be used: {error}", error.hint
             found, problems = load(content, file)
             self.problems += problems
             self.known[file] = self.visit(found, (*trail, file)) if found else None
-        return self.known[file]
+        return None

@@ -1,0 +1,61 @@
+"""A plan document goes in; its picture as SVG, or a page around it, comes out. Loads nothing from elsewhere, runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from e2i.report import layout
+from e2i.report.page import environment
+
+LETTER = 7.4
+"""Width of a letter of a box's title, on average."""
+NARROWEST, WIDEST = 150.0, 290.0
+ROOM = 1060.0
+SIGNS = {"run": "+", "always": "!", "deferred": "?", "reuse": "=", "skip": "–"}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A step of the plan as it is drawn."""
+
+    x: float
+    y: float
+    title: str
+    uses: str
+    verdict: str
+    told: str
+
+
+def svg(plan: Mapping[str, Any]) -> str:
+    """A picture that stands alone: a box a step, coloured by verdict, readable on light and on dark ground."""
+    steps = plan["steps"]
+    longest = max((max(len(step["id"]) + 4, 0.85 * len(step["uses"])) for step in steps), default=0)
+    width = min(max(longest * LETTER + 34, NARROWEST), WIDEST)
+    drawing = layout.draw({step["id"]: step["needs"] for step in steps}, width, ROOM)
+    letters = int((width - 40) / LETTER)
+    boxes = [
+        Box(
+            *drawing.places[step["id"]],
+            title=_cut(step["id"], letters),
+            uses=_cut(step["uses"], int(letters * 1.15)),
+            verdict=step["verdict"],
+            told=f"{step['id']} ({step['uses']}): {step['verdict']}, {step['reason']['code']} {step['reason']['detail']}",
+        )
+        for step in steps
+    ]
+    return (
+        environment()
+        .get_template("plan.svg.j2")
+        .render(plan=plan, boxes=boxes, drawing=drawing, box_height=layout.HEIGHT, signs=SIGNS)
+    )
+
+
+def html(plan: Mapping[str, Any]) -> str:
+    """A page with the picture, the verdict and reason of every step, and what the digest is."""
+    return environment().get_template("plan.html.j2").render(plan=plan, picture=svg(plan), signs=SIGNS)
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: max(letters - 1, 1)] + "…"

@@ -1,0 +1,141 @@
+"""Good specs: the shipped ones, the golden ones, those of the documentation and of the tools, and those beside this file.
+
+In: the repository. Out: ``Good`` specs that know where everything in them stands, in a workspace that can be checked.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as File
+from typing import Any
+
+import yaml
+from e2i.catalog import registry
+from e2i.catalog.action import Action
+
+from mutation.sites import Path, Site, sites
+
+ROOT = File(__file__).parents[2]
+HERE = File(__file__).parent
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference in an expression: ``steps.load.table`` with the offsets of its parts."""
+
+    site: Site
+    root: tuple[str, int]
+    parts: tuple[tuple[str, int], ...]
+    """Below the root, each with its offset."""
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """The value that it stands in."""
+        return self.site.start, self.site.end
+
+
+@dataclass(frozen=True)
+class Good:
+    """A spec without a fault. ``file`` is its name in the workspace."""
+
+    file: str
+    text: str
+
+    @cached_property
+    def data(self) -> Any:
+        return yaml.safe_load(self.text)
+
+    @cached_property
+    def sites(self) -> dict[Path, Site]:
+        return sites(self.text)
+
+    def raw(self, site: Site) -> str:
+        """A value as it is written."""
+        return self.text[site.start : site.end]
+
+    def value(self, path: Path) -> Any:
+        found = self.data
+        for key in path:
+            found = found[key]
+        return found
+
+    @cached_property
+    def steps(self) -> dict[str, Path]:
+        """The path of each step, by its id."""
+        return {name: (part, name) for part in ("steps", "finally") for name in self.data.get(part, {})}
+
+    def uses(self, step: str) -> str:
+        uses: str = self.value((*self.steps[step], "uses"))
+        return uses
+
+    def action(self, step: str) -> Action | None:
+        """The action of a step; None for a part."""
+        found = registry.find(self.uses(step))
+        return found[1] if found else None
+
+    def below(self, *path: str | int) -> Iterator[Site]:
+        """Every site below a path, that of the path left out."""
+        for other, site in self.sites.items():
+            if len(other) > len(path) and other[: len(path)] == path:
+                yield site
+
+    def matching(self, *pattern: str) -> Iterator[Site]:
+        """The sites whose paths have this form; ``*`` stands for any key or index."""
+        for path, site in self.sites.items():
+            if len(path) == len(pattern) and all(part in ("*", key) for part, key in zip(pattern, path, strict=True)):
+                yield site
+
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """Every reference, in the order of the text."""
+        return tuple(
+            Reference(
+                site,
+                (found["root"], site.start + found.start("root")),
+                tuple((part[1], site.start + part.start(1)) for part in _PART.finditer(self.raw(site), *found.span("rest"))),
+            )
+            for site in self.sites.values()
+            if site.kind == "scalar" and "${{" in self.raw(site)
+            for found in _REFERENCE.finditer(self.raw(site))
+        )
+
+    def reads(self, step: str) -> set[str]:
+        """The steps that a step must wait for, directly."""
+        path = self.steps[step]
+        read = {ref.parts[0][0] for ref in self.references if ref.site.path[:2] == path and ref.root[0] == "steps"}
+        return read | set(self.value(path).get("needs", ()))
+
+    def upstream(self, step: str) -> set[str]:
+        """The steps that a step must wait for, with theirs."""
+        found: set[str] = set()
+        waiting = [step]
+        while waiting:
+            new = self.reads(waiting.pop()) - found
+            found |= new
+            waiting += new
+        return found
+
+
+def specs(workspace: File) -> list[Good]:
+    """All good specs, put into ``workspace`` with the files that they read."""
+    shutil.copytree(ROOT / "config", workspace / "config", dirs_exist_ok=True)
+    shutil.copytree(HERE / "workspace", workspace, dirs_exist_ok=True)
+    texts = {f"specs/{path.name}": path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.yaml"))}
+    for path in sorted((ROOT / "tests/golden/good").glob("*.yaml")):
+        texts[f"specs/golden_{path.name}"] = path.read_text("utf-8")
+    for path in sorted((ROOT / "engine/e2i/tools").glob("*/example.yaml")):
+        texts[f"specs/{path.parent.name}_example.yaml"] = path.read_text("utf-8")
+    for path in sorted((HERE / "workspace/specs").rglob("*.yaml")):
+        texts[path.relative_to(HERE / "workspace").as_posix()] = path.read_text("utf-8")
+    for name, text in texts.items():
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(text, "utf-8")
+    return [Good(name, text) for name, text in texts.items()]
+
+
+_REFERENCE = re.compile(r"(?<![\w.'\"])(?P<root>steps|params|matrix|env|run)(?P<rest>(?:\.\w+)+)")
+_PART = re.compile(r"\.(\w+)")

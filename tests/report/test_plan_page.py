@@ -1,0 +1,51 @@
+"""The picture of a plan and the page around it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+from e2i.report import plan_page
+
+
+def plan(*ids: str, uses: str = "debug.echo") -> dict[str, Any]:
+    """A chain of steps as ``Plan.to_json`` documents it."""
+    reason = {"code": "never-run", "detail": "nothing <b>finished</b>"}
+    needs = [[], *([above] for above in ids)]
+    steps = [
+        {"id": name, "uses": uses, "needs": above, "verdict": "run", "reason": reason, "fingerprint": None}
+        for name, above in zip(ids, needs, strict=False)
+    ]
+    return {
+        "name": "demo",
+        "digest": "sha256:0",
+        "params": {},
+        "steps": steps,
+        "summary": {"run": len(ids), "reuse": 0},
+    }
+
+
+def test_the_picture_is_well_formed_and_has_every_step_and_arrow() -> None:
+    root = ElementTree.fromstring(plan_page.svg(plan("load", "train", "judge")))
+    texts = [element.text for element in root.iter() if element.get("class") == "name"]
+    assert texts == ["load", "train", "judge"]
+    assert sum(element.get("class") == "arrow" for element in root.iter()) == 2
+
+
+def test_text_of_a_plan_is_never_markup() -> None:
+    hostile = plan('a"><script>alert(1)</script>', uses="]; click a javascript:alert(1)")
+    for text in (plan_page.svg(hostile), plan_page.html(hostile)):
+        assert "<script" not in text and "<b>finished" not in text
+
+
+def test_neither_loads_anything_from_elsewhere() -> None:
+    page = plan_page.html(plan("load", "train"))
+    assert set(re.findall(r"https?://[^\s\"'<>]+", page)) == {"http://www.w3.org/2000/svg"}
+    assert "default-src 'none'" in page
+
+
+def test_a_long_name_is_cut_in_its_box_and_whole_in_its_title() -> None:
+    name = "s" * 64
+    picture = plan_page.svg(plan(name))
+    assert f"{name} (debug.echo)" in picture and f">{name}<" not in picture
