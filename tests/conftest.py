@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from context import LocalContext
-from project import Project, until
 from e2i.execution.environment import QUIET
+from project import Project, until
 
 os.environ.update(QUIET)
 

@@ -1,22 +1,24 @@
-"""A spec goes in; what ``check`` foresees of each step's outputs comes out, to be held against what the steps really give."""
+"""A spec goes in; what ``check`` foresees of its steps' outputs comes out, to be held against what they really give."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from e2i import policy
 from e2i.catalog.columns import Files, KnownKeys, KnownModel, KnownRepo, KnownTable
 from e2i.check import actions, check, kinds
 from e2i.check.kinds import Kind
 from e2i.check.knowledge import Knowledge
 from e2i.check.policy import Authority
-from e2i.policy import Policy
 from e2i.spec.expand import Expanded
 
 
-def foresee(text: str | bytes, files: Files, params: Mapping[str, Any] | None = None) -> tuple[Expanded, Mapping[str, Kind]]:
+def foresee(
+    text: str | bytes, files: Files, params: Mapping[str, Any] | None = None
+) -> tuple[Expanded, Mapping[str, Kind]]:
     """The steps of a spec that must be valid, and what is known of the outputs of each, by node id."""
-    expanded, problems = check(text, "spec.yaml", params or {}, {}, authority=Authority(Policy()), files=files)
+    expanded, problems = check(text, "spec.yaml", params or {}, {}, authority=Authority(policy.default()), files=files)
     assert expanded is not None, [str(problem) for problem in problems]
     knowledge = Knowledge(expanded)
     assert list(actions.check(expanded, knowledge, files)) == []
@@ -32,7 +34,7 @@ def columns(known: Kind, output: str) -> list[str] | None:
 def untrue(known: Kind, given: Mapping[str, Any]) -> Iterator[str]:
     """Where a step's outputs, as a document, are not what was foreseen."""
     for name, value in given.items():
-        expected = kinds.inside(known, name)
+        expected = known.inside.get(name)
         assert expected is not None, name
         if isinstance(value, dict) and "digest" in value:
             fact = expected[0].known
@@ -53,7 +55,11 @@ def _holds(known: Any, artifact: Mapping[str, Any]) -> bool:
             same = list(real) == list(known.columns)
             return same and all(kind in (None, real[name]) for name, kind in known.columns.items())
         case KnownModel() if artifact["type"] == "model":
-            facts = (("target", known.target), ("features", known.features and list(known.features)), ("task", known.task))
+            facts = (
+                ("target", known.target),
+                ("features", known.features and list(known.features)),
+                ("task", known.task),
+            )
             return all(fact is None or fact == artifact[name] for name, fact in facts)
         case KnownRepo():
             return all(

@@ -1,4 +1,4 @@
-"""A user's project in a temporary folder: specs and settings go in, plans, runs and commands of the real program come out."""
+"""A user's project in a temporary folder: specs go in; plans, runs and commands of the real program come out."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Project:
         }
 
     def processes(self, word: str = "") -> list[int]:
-        """The processes that work in this project (their working directory is in it) and have ``word`` as an argument."""
+        """The processes whose working directory is in this project and whose arguments hold ``word``."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():

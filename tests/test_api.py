@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import e2i
 import pytest
+
+import e2i
 from e2i import api
 from e2i.errors import BadInput, InvalidSpec
 from project import Project

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from e2i import settings
 from e2i.errors import BadInput, E2IError, Exit, InvalidSpec
 
 
-def load(folder: Path, profile: str | None = None, environ: Mapping[str, str] | None = None, **files: str) -> settings.Settings:
+def load(
+    folder: Path, profile: str | None = None, environ: Mapping[str, str] | None = None, **files: str
+) -> settings.Settings:
     for name, text in files.items():
         (folder / f"{name}.yaml").write_text(text)
     return settings.load(folder, profile, environ or {})
@@ -77,7 +80,11 @@ def test_yaml_that_cannot_be_read_has_a_place(tmp_path: Path) -> None:
     with pytest.raises(InvalidSpec) as raised:
         load(tmp_path, default="workers: 1\nworkers: 2\n")
     (problem,) = raised.value.problems
-    assert (problem.place.file, problem.place.line, problem.code) == (str(tmp_path / "default.yaml"), 2, "duplicate-key")
+    assert (problem.place.file, problem.place.line, problem.code) == (
+        str(tmp_path / "default.yaml"),
+        2,
+        "duplicate-key",
+    )
 
 
 def test_settings_of_a_tool_are_its_own_model(tmp_path: Path) -> None:

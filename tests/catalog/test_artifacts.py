@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from e2i.catalog.artifacts import ARTIFACTS, Stored, Table, read_artifacts
 from pydantic import ValidationError
+
+from e2i.catalog.artifacts import ARTIFACTS, Stored, Table, read_artifacts
 
 DIGEST = "sha256:" + "0" * 64
 TABLE = {"type": "table", "digest": DIGEST, "columns": [{"name": "a", "type": "double"}], "rows": 3}
@@ -17,7 +18,9 @@ def test_artifacts_in_plain_data_are_found_and_typed() -> None:
     assert found["type"] == "something else"
 
 
-@pytest.mark.parametrize("value", [{"type": "table"}, {"type": "other", "digest": DIGEST}, {"type": 3, "digest": DIGEST}, []])
+@pytest.mark.parametrize(
+    "value", [{"type": "table"}, {"type": "other", "digest": DIGEST}, {"type": 3, "digest": DIGEST}, []]
+)
 def test_what_is_no_artifact_stays_as_it_is(value: Any) -> None:
     assert read_artifacts(value) == value
 

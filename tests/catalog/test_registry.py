@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 import pytest
+
 from e2i.catalog import registry
 from e2i.catalog.action import Effect
 from project import ENGINE
@@ -22,7 +23,9 @@ def test_names_are_sorted_and_unique_and_lead_back() -> None:
         assert f"{found[0].name}.{found[1].name}" == name
 
 
-@pytest.mark.parametrize("uses", ["", "debug", "debug.", ".echo", "debug.ecko", "nothing.echo", "debug.echo.value", "e2i.cli"])
+@pytest.mark.parametrize(
+    "uses", ["", "debug", "debug.", ".echo", "debug.ecko", "nothing.echo", "debug.echo.value", "e2i.cli"]
+)
 def test_what_is_not_there_is_none(uses: str) -> None:
     assert registry.find(uses) is None
 
@@ -43,7 +46,7 @@ def test_everything_declared_is_described(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_action_has_its_function(name: str) -> None:
     tool, _, action = name.partition(".")
-    source = ast.parse(inspect.getsource(_module(f"{registry.TOOLS[tool]}.actions")))
+    source = ast.parse(inspect.getsource(import_module(f"{registry.TOOLS[tool]}.actions")))
     functions = {node.name: node for node in source.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     assert [argument.arg for argument in functions[action].args.args] == ["params", "ctx"]
     assert ast.get_docstring(functions[action])
@@ -54,12 +57,24 @@ def test_declarations_import_no_tool() -> None:
         "import sys\nfrom e2i.catalog import registry\nregistry.names()\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules} & set(sys.argv[1:])))"
     )
-    heavy = ["mlflow", "opik", "great_expectations", "feast", "optuna", "shap", "bentoml", "xgboost", "sklearn", "pandas", "numpy"]
+    heavy = [
+        "mlflow",
+        "opik",
+        "great_expectations",
+        "feast",
+        "optuna",
+        "shap",
+        "bentoml",
+        "xgboost",
+        "sklearn",
+        "pandas",
+        "numpy",
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", code, *heavy], env={"PYTHONPATH": str(ENGINE)}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *heavy],
+        env={"PYTHONPATH": str(ENGINE)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == ""
-
-
-def _module(name: str) -> object:
-    return import_module(name)

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 import yaml
+
 from e2i.catalog.schema import pipeline_schema
 
 SCHEMA = pipeline_schema()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from e2i import api
 from e2i.spec.problems import Problem
 from project import Project
@@ -86,7 +87,8 @@ outputs: {o: "${{ steps.q9.value }}"}
     assert places == sorted(places)
     assert len({(problem.code, problem.path) for problem in found}) == len(found)
     assert [problem.code for problem in found] == [
-        "unknown-action-parameter", "unknown-parameter", "unknown-matrix-name", "unknown-action", "unknown-step", "unknown-step",
+        "unknown-action-parameter", "unknown-parameter", "unknown-matrix-name", "unknown-action", "unknown-step",
+        "unknown-step",
     ]  # fmt: skip
 
 
@@ -95,7 +97,11 @@ def test_one_expression_that_fails_hides_no_other_problem(project: Project) -> N
         project,
         HEAD + "steps: {a: {uses: debug.sleep, with: {seconds: '${{ 1 / 0 }}', value: '${{ 1 % 0 }}', extra: 1}}}\n",
     )
-    assert [problem.path for problem in found] == ["/steps/a/with/seconds", "/steps/a/with/value", "/steps/a/with/extra"]
+    assert [problem.path for problem in found] == [
+        "/steps/a/with/seconds",
+        "/steps/a/with/value",
+        "/steps/a/with/extra",
+    ]
 
 
 def test_a_default_under_a_missing_value_is_no_problem(project: Project) -> None:
@@ -111,7 +117,11 @@ def test_env_and_secrets_are_those_that_the_operator_lists(project: Project) -> 
 
 
 def test_a_cycle_is_named_whole_and_always_alike(project: Project) -> None:
-    steps = ["c: {uses: debug.echo, needs: [b]}", "a: {uses: debug.echo, needs: [c]}", "b: {uses: debug.echo, needs: [a]}"]
+    steps = [
+        "c: {uses: debug.echo, needs: [b]}",
+        "a: {uses: debug.echo, needs: [c]}",
+        "b: {uses: debug.echo, needs: [a]}",
+    ]
     for first in range(3):
         order = ", ".join(steps[first:] + steps[:first])
         (problem,) = problems(project, f"{HEAD}steps: {{{order}}}\n")
@@ -120,17 +130,28 @@ def test_a_cycle_is_named_whole_and_always_alike(project: Project) -> None:
 
 
 def test_a_cycle_through_a_matrix_is_one_too(project: Project) -> None:
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 steps:
   a: {uses: debug.echo, matrix: {x: [1, 2]}, with: {value: "${{ steps.b.value }}"}}
   b: {uses: debug.echo, matrix: {x: [1, 2]}, with: {value: "${{ steps.a.value }}"}}
 """
+    )
     assert [problem.code for problem in problems(project, text)] == ["cycle"]
 
 
 @pytest.mark.parametrize(
     ("value", "valid"),
-    [("3", True), ("'3'", True), ("soon", False), ("-1", False), ("[1]", False), ("'${{ params.n }}'", True), ("'${{ params.n - 2 }}'", False)],
+    [
+        ("3", True),
+        ("'3'", True),
+        ("soon", False),
+        ("-1", False),
+        ("[1]", False),
+        ("'${{ params.n }}'", True),
+        ("'${{ params.n - 2 }}'", False),
+    ],
 )
 def test_what_is_known_of_a_parameter_is_checked_by_the_action(project: Project, value: str, valid: bool) -> None:
     found = problems(project, HEAD + f"steps: {{a: {{uses: debug.sleep, with: {{seconds: {value}}}}}}}\n")
@@ -139,5 +160,7 @@ def test_what_is_known_of_a_parameter_is_checked_by_the_action(project: Project,
 
 
 def test_a_thousand_steps_are_checked_in_a_moment(project: Project) -> None:
-    steps = "".join(f"  s{i}: {{uses: debug.echo, with: {{value: '${{{{ steps.s{i - 1}.value }}}}'}}}}\n" for i in range(1, 1_000))
+    steps = "".join(
+        f"  s{i}: {{uses: debug.echo, with: {{value: '${{{{ steps.s{i - 1}.value }}}}'}}}}\n" for i in range(1, 1_000)
+    )
     assert problems(project, f"{HEAD}steps:\n  s0: {{uses: debug.echo}}\n{steps}") == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from e2i.catalog.artifacts import Table
 from e2i.check import formulas, kinds
 from e2i.check.kinds import Kinds
 from e2i.spec import formula
 from e2i.spec.references import Reference
-from hypothesis import given
-from hypothesis import strategies as st
 
 SCOPE: dict[str, Any] = {
     "params": {"n": 3, "x": 0.5, "s": "text", "b": True, "l": [1, 2], "t": ["a", "b"], "m": {"k": 1.5, "w": 2.5}},
@@ -99,7 +100,9 @@ def test_an_artifact_can_be_read_like_a_mapping() -> None:
     assert formulas.infer(formula.parse("params | length"), table) == (kinds.INTEGER, [])
 
 
-ATOMS = st.sampled_from(["params.n", "params.x", "params.s", "params.b", "params.l", "params.t", "params.m", "2", "'a'", "1.5"])
+ATOMS = st.sampled_from(
+    ["params.n", "params.x", "params.s", "params.b", "params.l", "params.t", "params.m", "2", "'a'", "1.5"]
+)
 FORMULAS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import BaseModel, Field
+
 from e2i.catalog import registry
 from e2i.catalog.artifacts import Model, Table
 from e2i.catalog.columns import KnownKeys, KnownTable
@@ -13,7 +15,6 @@ from e2i.check import kinds
 from e2i.check.kinds import Kinds
 from e2i.spec.expressions import Secret
 from e2i.tools.model import Cell, Trained
-from pydantic import BaseModel, Field
 
 
 class Named(BaseModel):

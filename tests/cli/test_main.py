@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from project import ENGINE, Project
 
 TOOLS = (
@@ -22,8 +23,8 @@ steps:
   load: {uses: data.load, with: {path: data/x.csv}}
   quality:
     uses: great_expectations.validate
-    with: {table: "${{ steps.load.table }}", suite: e2i_classification_suite}
-  split: {uses: data.split, with: {table: "${{ steps.load.table }}"}}
+    with: {table: "${{ steps.load.table }}", suite: s}
+  split: {uses: data.split, with: {table: "${{ steps.load.table }}", strategy: random}}
   tune:
     uses: optuna.tune
     with:
@@ -34,8 +35,13 @@ steps:
       trials: 2
   train: {uses: model.train, with: {table: "${{ steps.split.train }}", target: y, algorithm: XGBoost}}
   explain: {uses: shap.explain, with: {model: "${{ steps.train.model }}", table: "${{ steps.split.test }}"}}
-  register: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}
-  package: {uses: bentoml.package, with: {model: "${{ steps.train.model }}", name: m}}
+  register: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: model}}
+  package: {uses: bentoml.package, with: {model: "${{ steps.train.model }}", name: model}}
+"""
+SUITE = """
+name: s
+expectations:
+  - {type: expect_column_values_to_not_be_null, kwargs: {column: y}}
 """
 LOOK = """
 import json, sys
@@ -65,12 +71,20 @@ def looked(project: Project, *arguments: str) -> tuple[int, set[str], str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["validate"], ["plan"], ["plan", "--format", "json"], ["plan", "--format", "dot"], ["run", "--dry-run"], ["run", "--dry-run", "--json"]],
+    [
+        ["validate"],
+        ["plan"],
+        ["plan", "--format", "json"],
+        ["plan", "--format", "dot"],
+        ["run", "--dry-run"],
+        ["run", "--dry-run", "--json"],
+    ],
     ids=" ".join,
 )
 def test_looking_imports_no_tool_and_writes_nothing(project: Project, arguments: list[str]) -> None:
     project.write("all.yaml", EVERY_TOOL)
-    project.write("data/x.csv", "id,y\n1,0\n")
+    project.write("data/x.csv", "id,x,y\n1,2,0\n")
+    project.write("config/expectations/s.yaml", SUITE)
     before = project.listing()
     code, loaded, out = looked(project, *arguments, "all.yaml")
     assert code == 0
@@ -128,14 +142,20 @@ def test_several_specs_are_checked_at_once(project: Project) -> None:
     document = json.loads(result.stdout)
     assert (result.returncode, document["valid"], len(document["problems"])) == (2, False, 1)
     problem = document["problems"][0]
-    assert (problem["file"], problem["line"], problem["column"], problem["path"]) == ("bad.yaml", 3, 19, "/steps/a/uses")
+    assert (problem["file"], problem["line"], problem["column"], problem["path"]) == (
+        "bad.yaml",
+        3,
+        19,
+        "/steps/a/uses",
+    )
 
 
 def test_a_required_parameter_is_no_fault_of_the_spec_but_of_the_plan(project: Project) -> None:
     project.write(
         "r.yaml",
         "version: 1\nname: r\nparams: {n: {type: integer}}\n"
-        "steps:\n  a: {uses: debug.sleep, matrix: {k: ['${{ params.n }}']}, with: {seconds: '${{ params.n + matrix.k }}'}}\n",
+        "steps:\n  a:\n    uses: debug.sleep\n    matrix: {k: ['${{ params.n }}']}\n"
+        "    with: {seconds: '${{ params.n + matrix.k }}'}\n",
     )
     assert project.cli("validate", "r.yaml").stdout == "r.yaml: valid\n"
     missing = project.cli("plan", "r.yaml")

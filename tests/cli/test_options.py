@@ -4,13 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from e2i.cli import options
 from e2i.errors import BadInput
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("n=3", 3), ("n=no", "no"), ("n=true", True), ("n=[1, a]", [1, "a"]), ("n={a: 1}", {"a": 1}), ("n=a=b", "a=b"), ("n=", None)],
+    [
+        ("n=3", 3),
+        ("n=no", "no"),
+        ("n=true", True),
+        ("n=[1, a]", [1, "a"]),
+        ("n={a: 1}", {"a": 1}),
+        ("n=a=b", "a=b"),
+        ("n=", None),
+    ],
 )
 def test_values_are_yaml(text: str, value: Any) -> None:
     assert options.parameters([text]) == {"n": value}

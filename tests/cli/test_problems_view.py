@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from e2i.cli import problems_view
 from e2i.spec.problems import Place, Problem
 

@@ -263,6 +263,12 @@ def test_the_command_table_names_the_commands_that_there_are() -> None:
     assert named == set(commands.commands)
 
 
+def test_the_make_targets_are_those_of_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)) - {"help"}
+    rows = re.findall(r"^\| `make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), flags=re.M)
+    assert set(rows) == targets
+
+
 def test_the_exit_codes_are_all_described() -> None:
     rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs/operations.md").read_text("utf-8"), flags=re.M)
     assert [int(row) for row in rows] == sorted(code.value for code in Exit)

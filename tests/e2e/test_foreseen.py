@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from e2i.execution.files import WorkspaceFiles
-from e2i.execution.paths import Roots
 
 import foresight
 from e2e.conftest import COMPARISON, CONVERSION, FLIGHTS, VOLUME
 from e2e.sandbox import Run
+from e2i.execution.files import WorkspaceFiles
+from e2i.execution.paths import Roots
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,9 @@ from e2e.sandbox import Run
 def test_columns_and_types_come_true(name: str, command: tuple[str, ...], request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(name)
     spec, *options = command
-    params: dict[str, Any] = {key: int(value) for key, _, value in (text.partition("=") for text in options if text != "-p")}
+    params: dict[str, Any] = {
+        key: int(value) for key, _, value in (text.partition("=") for text in options if text != "-p")
+    }
     workspace = run.sandbox.workspace
     expanded, known = foresight.foresee((workspace / spec).read_bytes(), WorkspaceFiles(Roots(workspace)), params)
     assert known.keys() == run.record["steps"].keys() == expanded.nodes.keys()

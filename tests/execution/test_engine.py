@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from e2i import api
 from e2i.errors import InvalidSpec, Refused
 from e2i.planning.model import Plan, Verdict
@@ -162,7 +162,15 @@ outputs: {best: "${{ steps.best.value }}", first: "${{ steps.first.value }}", al
 
 
 def test_a_new_cell_is_the_only_one_that_runs(project: Project) -> None:
-    spec = "version: 1\nname: m\nsteps:\n  a:\n    uses: debug.echo\n    matrix: {x: [1, 2]}\n    with: {value: '${{ matrix.x }}'}\n"
+    spec = """
+version: 1
+name: m
+steps:
+  a:
+    uses: debug.echo
+    matrix: {x: [1, 2]}
+    with: {value: '${{ matrix.x }}'}
+"""
     project.run(spec)
     more = spec.replace("[1, 2]", "[1, 2, 3]")
     assert project.statuses(more) == {"a[1]": "reused", "a[2]": "reused", "a[3]": "succeeded"}
@@ -171,20 +179,24 @@ def test_a_new_cell_is_the_only_one_that_runs(project: Project) -> None:
 # Conditions and failures
 
 
-def test_a_skipped_step_takes_those_that_read_it_along_but_not_those_that_merely_follow(project: Project) -> None:
+def test_a_condition_leaves_out_what_shares_it_and_what_can_do_without_runs(project: Project) -> None:
     spec = """
 version: 1
 name: skips
 params: {on: {type: boolean, default: false}}
 steps:
   off: {uses: debug.echo, when: "${{ params.on }}"}
-  reads: {uses: debug.echo, with: {value: "${{ steps.off.value }}"}}
-  reads_on: {uses: debug.echo, with: {value: "${{ steps.reads.value }}"}}
+  reads: {uses: debug.echo, when: "${{ params.on }}", with: {value: "${{ steps.off.value }}"}}
   follows: {uses: debug.echo, needs: [off]}
+  falls_back: {uses: debug.echo, with: {value: "${{ steps.off.value | default('none') }}"}}
+outputs: {fallback: "${{ steps.falls_back.value }}"}
 """
-    assert verdicts(project.plan(spec)) == {"off": "skip", "reads": "skip", "reads_on": "skip", "follows": "run"}
-    expected = {"off": "skipped", "reads": "skipped", "reads_on": "skipped", "follows": "succeeded"}
-    assert project.statuses(spec) == expected
+    assert verdicts(project.plan(spec)) == {"off": "skip", "reads": "skip", "follows": "run", "falls_back": "run"}
+    record = project.run(spec)
+    assert {name: step.status.value for name, step in record.steps.items()} == {
+        "off": "skipped", "reads": "skipped", "follows": "succeeded", "falls_back": "succeeded"
+    }  # fmt: skip
+    assert (record.status, record.outputs) == ("succeeded", {"fallback": "none"})
 
 
 @pytest.mark.parametrize(("gate", "expected"), [("true", "succeeded"), ("false", "skipped")])
@@ -195,7 +207,10 @@ name: gate
 steps:
   gate: {{uses: debug.echo, with: {{value: {gate}}}}}
   open: {{uses: debug.echo, when: "${{{{ steps.gate.value }}}}"}}
-  below: {{uses: debug.echo, with: {{value: "${{{{ steps.open.value }}}}"}}}}
+  below:
+    uses: debug.echo
+    when: "${{{{ steps.gate.value }}}}"
+    with: {{value: "${{{{ steps.open.value }}}}"}}
 """
     assert verdicts(project.plan(spec)) == {"gate": "run", "open": "deferred", "below": "deferred"}
     assert project.statuses(spec) == {"gate": "succeeded", "open": expected, "below": expected}
@@ -309,7 +324,12 @@ steps:
 
 
 def test_a_users_error_is_never_tried_again(project: Project) -> None:
-    spec = "version: 1\nname: once\nsteps:\n  bad: {uses: debug.fail, retry: {attempts: 5, initial: 1ms}}\n"
+    spec = """
+version: 1
+name: once
+steps:
+  bad: {uses: debug.fail, retry: {attempts: 5, initial: 1ms}}
+"""
     assert project.run(spec).steps["bad"].attempts == 1
     assert not named(project, "step.retried")
 
@@ -344,19 +364,26 @@ def test_a_step_that_will_not_end_is_killed(project: Project, monkeypatch: pytes
     monkeypatch.setattr("e2i.execution.pool.GRACE", 0.3)
     project.write(
         "deaf.py",
-        "import signal, time\n"
-        "def wait():\n"
-        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "    time.sleep(600)\n",
+        "import signal, time\ndef wait():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(600)\n",
     )
-    spec = "version: 1\nname: deaf\nsteps:\n  deaf: {uses: python.call, timeout: 2s, with: {file: deaf.py, function: wait}}\n"
+    spec = """
+version: 1
+name: deaf
+steps:
+  deaf: {uses: python.call, timeout: 2s, with: {file: deaf.py, function: wait}}
+"""
     assert project.run(spec).steps["deaf"].error is not None
     assert not project.processes()
 
 
 def test_a_worker_that_is_killed_is_reported_as_lost(project: Project) -> None:
     project.write("die.py", "import os\ndef die():\n    os.kill(os.getpid(), 9)\n")
-    spec = "version: 1\nname: die\nsteps:\n  die: {uses: python.call, with: {file: die.py, function: die}}\n"
+    spec = """
+version: 1
+name: die
+steps:
+  die: {uses: python.call, with: {file: die.py, function: die}}
+"""
     error = project.run(spec).steps["die"].error
     assert error is not None
     assert error["code"] == "worker-lost"
@@ -369,7 +396,13 @@ def test_a_worker_that_is_killed_is_reported_as_lost(project: Project) -> None:
 def test_a_worker_knows_no_secret_and_prints_into_its_log(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
     project.write("look.py", "import os\ndef look():\n    print('looking')\n    return dict(os.environ)\n")
-    spec = "version: 1\nname: env\nsteps:\n  look: {uses: python.call, with: {file: look.py, function: look}}\noutputs: {env: '${{ steps.look.value }}'}\n"
+    spec = """
+version: 1
+name: env
+steps:
+  look: {uses: python.call, with: {file: look.py, function: look}}
+outputs: {env: '${{ steps.look.value }}'}
+"""
     record = project.run(spec)
     environ = record.outputs["env"]
     assert "AWS_SECRET_ACCESS_KEY" not in environ
@@ -383,7 +416,9 @@ def test_a_worker_knows_no_secret_and_prints_into_its_log(project: Project, monk
 def test_a_secret_reaches_the_step_and_nothing_else(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
     project.write("config/default.yaml", "sinks: []\nsecrets: {TOKEN: MY_TOKEN}\n")
-    project.write("use.py", "def use(token):\n    assert token == 'hunter2hunter2'\n    return ['got ' + token, len(token)]\n")
+    project.write(
+        "use.py", "def use(token):\n    assert token == 'hunter2hunter2'\n    return ['got ' + token, len(token)]\n"
+    )
     spec = """
 version: 1
 name: secret
@@ -402,27 +437,50 @@ outputs: {value: "${{ steps.use.value }}"}
 
 def test_a_secret_that_is_not_set_fails_its_step_not_the_engine(project: Project) -> None:
     project.write("config/default.yaml", "sinks: []\nsecrets: {TOKEN: NOT_SET_ANYWHERE}\n")
-    spec = "version: 1\nname: s\nsteps:\n  a: {uses: debug.echo, with: {value: '${{ secrets.TOKEN }}'}}\n  b: {uses: debug.echo}\n"
+    spec = """
+version: 1
+name: s
+steps:
+  a: {uses: debug.echo, with: {value: '${{ secrets.TOKEN }}'}}
+  b: {uses: debug.echo}
+"""
     record = project.run(spec)
     assert record.steps["a"].error is not None
-    assert (record.steps["a"].error["code"], record.steps["a"].error["hint"]) == ("secret-unset", "set NOT_SET_ANYWHERE")
+    assert (record.steps["a"].error["code"], record.steps["a"].error["hint"]) == (
+        "secret-unset",
+        "set NOT_SET_ANYWHERE",
+    )
     assert record.steps["b"].status.value == "succeeded"
 
 
 def test_what_is_known_of_the_run_can_be_read(project: Project) -> None:
-    spec = "version: 1\nname: facts\nsteps:\n  a: {uses: debug.echo, with: {value: '${{ run.name }}/${{ run.id }}'}}\noutputs: {a: '${{ steps.a.value }}'}\n"
-    assert verdicts(project.plan(spec)) == {"a": "run"}
+    spec = """
+version: 1
+name: facts
+steps:
+  a: {uses: debug.echo, with: {value: '${{ run.name }}/${{ run.id }}'}}
+outputs: {a: '${{ steps.a.value }}'}
+"""
+    assert verdicts(project.plan(spec)) == {"a": "always"}
     record = project.run(spec)
     assert record.outputs == {"a": f"facts/{record.run}"}
     assert project.statuses(spec) == {"a": "succeeded"}
 
 
 def test_numbers_that_json_does_not_have_become_null(project: Project) -> None:
-    spec = "version: 1\nname: nan\nsteps:\n  a: {uses: debug.echo, with: {value: [.nan, -.inf, 1]}}\noutputs: {a: '${{ steps.a.value }}'}\n"
+    spec = """
+version: 1
+name: nan
+steps:
+  a: {uses: debug.echo, with: {value: [.nan, -.inf, 1]}}
+outputs: {a: '${{ steps.a.value }}'}
+"""
     assert project.run(spec).outputs == {"a": [None, None, 1]}
 
 
-def test_nothing_is_written_outside_the_store(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_outside_the_store(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -529,6 +587,6 @@ def test_a_spec_that_is_not_valid_makes_no_store(project: Project) -> None:
 def test_a_store_can_be_moved(project: Project) -> None:
     project.run(CHAIN)
     elsewhere = project.root / "moved"
-    os.rename(project.store, elsewhere)
+    project.store.rename(elsewhere)
     moved = api.Workspace.open(root=project.root, store=elsewhere, environ={})
     assert set(verdicts(api.plan(CHAIN, workspace=moved)).values()) == {"reuse"}

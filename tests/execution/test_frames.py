@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from e2i.errors import StepError
 from e2i.execution import frames
 from e2i.execution.store import digest_of

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from e2i.catalog.telemetry import Entry
 from e2i.errors import Exit
 from e2i.execution.journal import FILE, Journal, Reader, StoreError, stored_digests
+from e2i.resilience.outbox import process_identity
 
 DIGEST = "sha256:" + "0" * 64
 RUN = {
-    "run": "r1", "pipeline": "p", "status": "running", "started_ms": 1, "file": "p.yaml", "spec": "x", "profile": "default",
+    "run": "r1", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(),
+    "file": "p.yaml", "spec": "x",
+    "profile": "default",
     "params": "{}", "plan": '{"steps": [{"id": "b"}, {"id": "a"}]}',
 }  # fmt: skip
 
@@ -23,7 +27,8 @@ def journal(tmp_path: Path) -> Journal:
 
 def finish(journal: Journal, outputs: dict[str, Any], step: str = "a", status: str = "succeeded") -> None:
     facts = {
-        "status": status, "pipeline": "p", "ended_ms": 3, "fingerprint": "f1", "outputs": outputs, "error": None, "attempts": 1,
+        "status": status, "pipeline": "p", "ended_ms": 3, "fingerprint": "f1", "outputs": outputs, "error": None,
+        "attempts": 1,
     }  # fmt: skip
     result = {"fingerprint": "f1", "static_key": "s1", "uses": "debug.echo", "components": {"with": 1}, "telemetry": []}
     entry = Entry("k1", "opik", "r1", "step.finished", {})
@@ -39,7 +44,11 @@ def test_a_finished_step_can_be_found_again(journal: Journal, tmp_path: Path) ->
     assert journal.last("p", "a") == {"with": 1}
     assert journal.last("p", "b") is None
     with Reader(tmp_path, lambda digest: True) as reader:
-        assert (reader.outputs("f1"), reader.any_result("s1"), reader.last("p", "a")) == ({"value": 1}, True, {"with": 1})
+        assert (reader.outputs("f1"), reader.any_result("s1"), reader.last("p", "a")) == (
+            {"value": 1},
+            True,
+            {"with": 1},
+        )
         found = reader.run("r1")
         assert found is not None
         assert [step["step"] for step in found["steps"]] == ["b", "a"]
@@ -80,6 +89,13 @@ def test_a_resumed_run_keeps_when_it_was_started_first(journal: Journal, tmp_pat
         assert (run["started_ms"], run["status"], run["ended_ms"]) == (1, "running", None)
 
 
+def test_a_run_whose_process_has_gone_is_told_as_interrupted(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run({**RUN, "holder": "4194304:1:gone"}, [("a", "debug.echo")])
+    with Reader(tmp_path, lambda digest: True) as reader:
+        assert [run["status"] for run in reader.runs()] == ["interrupted"]
+        assert (reader.run("r1") or {})["status"] == "interrupted"
+
+
 def test_a_damaged_or_newer_store_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database, " * 100)
     for opened in (Journal, Reader):
@@ -96,5 +112,5 @@ def test_a_damaged_or_newer_store_is_refused_in_one_line(tmp_path: Path) -> None
 def test_a_full_disk_is_a_store_error(journal: Journal) -> None:
     journal.start_run(RUN, [("a", "debug.echo")])
     journal._database.execute(f"PRAGMA max_page_count = {journal._database.execute('PRAGMA page_count').fetchone()[0]}")
-    with pytest.raises(StoreError, match="can be resumed|full"):
+    with pytest.raises(StoreError, match="full"):
         finish(journal, {"value": "x" * 1_000_000})

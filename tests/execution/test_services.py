@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from context import LocalContext
 from e2i.errors import StepError
 from project import Project, until
@@ -93,6 +94,11 @@ def test_what_a_step_starts_in_the_background_does_not_outlive_the_run(project: 
         "start.py",
         "import subprocess\ndef start():\n    return subprocess.Popen(['sleep', '600']).pid\n",
     )
-    spec = "version: 1\nname: s\nsteps: {a: {uses: python.call, with: {file: start.py, function: start}}}\noutputs: {pid: '${{ steps.a.value }}'}\n"
+    spec = """
+version: 1
+name: s
+steps: {a: {uses: python.call, with: {file: start.py, function: start}}}
+outputs: {pid: '${{ steps.a.value }}'}
+"""
     pid = project.run(spec).outputs["pid"]
     assert until(lambda: not alive(pid))

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from e2i.execution.state import RunState, Status
 from hypothesis import given
 from hypothesis import strategies as st
+
+from e2i.execution.state import RunState, Status
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
 
@@ -38,9 +39,7 @@ def test_a_step_is_over_once() -> None:
 @given(st.data())
 def test_whatever_becomes_of_the_steps_every_one_is_ready_exactly_once(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 12))
-    needs = {
-        str(step): tuple(str(above) for above in range(step) if data.draw(st.booleans())) for step in range(count)
-    }
+    needs = {str(step): tuple(str(above) for above in range(step) if data.draw(st.booleans())) for step in range(count)}
     state = RunState(needs)
     seen: list[str] = []
     waiting: list[str] = []

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from e2i.execution.store import ArtifactStore, MissingArtifact, digest_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from e2i.execution.store import ArtifactStore, MissingArtifact, digest_of
 
 
 @pytest.fixture
@@ -48,7 +49,16 @@ def test_a_folder_is_told_apart_by_names_and_contents(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "digest", ["", "sha256:", "md5:" + "0" * 64, "sha256:" + "0" * 63, "sha256:" + "g" * 64, "sha256:../../../../etc/passwd", "sha256:" + "0" * 64]
+    "digest",
+    [
+        "",
+        "sha256:",
+        "md5:" + "0" * 64,
+        "sha256:" + "0" * 63,
+        "sha256:" + "g" * 64,
+        "sha256:../../../../etc/passwd",
+        "sha256:" + "0" * 64,
+    ],
 )
 def test_what_is_not_there_or_no_digest_is_refused(store: ArtifactStore, digest: str) -> None:
     with pytest.raises(MissingArtifact):

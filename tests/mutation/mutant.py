@@ -23,6 +23,8 @@ class Mutant:
     """What the mistake may be called."""
     certain: bool
     """There is one mend that anybody would make."""
+    wanted: str
+    """What the mend gives, as far as it says: the good text, unless the mistake changes what was meant."""
     kind: str = ""
 
     def is_right(self, line: int, column: int) -> bool:
@@ -42,19 +44,25 @@ class Mutant:
 Mutants = Iterator[Mutant]
 
 
-def mutant(good: Good, edits: list[Edit], *marks: Span, codes: str, certain: bool = False) -> Mutant:
+def mutant(
+    good: Good, edits: list[Edit], *marks: Span, codes: str, certain: bool = False, wanted: list[Edit] | None = None
+) -> Mutant:
     """The spec after the edits. ``marks`` are the places of the mistake by the offsets of the good text.
 
-    A mark that surrounds a changed text surrounds what it has become. ``codes`` are separated by spaces.
+    A mark that surrounds a changed text surrounds what it has become. ``codes`` are separated by spaces. ``wanted`` are
+    the edits of the good text that a mend should come to, if not to the good text itself.
     """
     edits = sorted(edits)
-    text, done = "", 0
-    for start, end, new in edits:
-        text += good.text[done:start] + new
-        done = end
-    text += good.text[done:]
     spans = tuple((_moved(start, edits, False), _moved(end, edits, True)) for start, end in marks)
-    return Mutant(good, text, spans, frozenset(codes.split()), certain)
+    return Mutant(good, _edited(good.text, edits), spans, frozenset(codes.split()), certain, _edited(good.text, wanted or []))
+
+
+def _edited(text: str, edits: list[Edit]) -> str:
+    parts, done = [], 0
+    for start, end, new in edits:
+        parts += [text[done:start], new]
+        done = end
+    return "".join([*parts, text[done:]])
 
 
 def _moved(offset: int, edits: list[Edit], is_end: bool) -> int:

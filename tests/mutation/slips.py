@@ -9,14 +9,14 @@ from random import Random
 def slip(word: str, known: Iterable[str], rng: Random) -> tuple[str, bool] | None:
     """The word with one slip in it that makes none of the ``known`` names; None when there is no such slip.
 
-    True: one slip leads to ``word`` and to no other known name.
+    True: it is nearer to ``word`` than to any other known name. Of names of one or two letters nothing is left.
     """
     others = {name for name in known if name != word}
     typed = sorted({text for text in _slips(word) if text not in others and text != word})
     if not typed:
         return None
     chosen = rng.choice(typed)
-    return chosen, all(distance(chosen, other) > distance(chosen, word) for other in others)
+    return chosen, len(word) > 2 and all(distance(chosen, other) > distance(chosen, word) for other in others)
 
 
 def distance(a: str, b: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from e2i.planning import fingerprint
 from e2i.planning.build import Planner
 from e2i.planning.fingerprint import Surroundings
@@ -116,7 +117,8 @@ steps:
   package: {{uses: bentoml.package, with: {{model: "${{{{ steps.train.model }}}}", name: m}}}}
   serve: {{uses: bentoml.serve, with: {{bento: "${{{{ steps.package.bento }}}}"}}}}
   smoke:
-    {{{needs} uses: bentoml.predict, with: {{service: "${{{{ steps.serve.service }}}}", table: "${{{{ steps.load.table }}}}"}}}}
+    {{{needs} uses: bentoml.predict,
+     with: {{service: "${{{{ steps.serve.service }}}}", table: "${{{{ steps.load.table }}}}"}}}}
 """
     )
     digest = "sha256:" + "0" * 64

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.planning import fingerprint
 from e2i.planning.fingerprint import Surroundings
 from e2i.planning.model import Why, canonical, digest
-from hypothesis import given
-from hypothesis import strategies as st
 
 DIGEST = "sha256:" + "a" * 64
 AROUND = Surroundings(library=lambda name: "1.0", file=lambda name: DIGEST, python="3.11")

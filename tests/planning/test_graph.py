@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import networkx as nx
 import pytest
+
 from e2i.errors import BadInput
 from e2i.planning import graph
 

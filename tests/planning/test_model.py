@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why, canonical
 
-STEP = PlanStep("a", "a", "debug.echo", (), Verdict.RUN, Reason(Why.NEVER_RUN, "new"), None, {"with": {}, "params": {}}, {})
+STEP = PlanStep(
+    "a", "a", "debug.echo", (), Verdict.RUN, Reason(Why.NEVER_RUN, "new"), None, {"with": {}, "params": {}}, {}
+)
 
 
 def test_the_document_has_the_keys_of_the_contract() -> None:

@@ -105,16 +105,25 @@ CHANGES = {
         '{"quoted": yes}',
         "{}",
     ),
-    "a new entry comes first": ({"op": "add", "path": "/version", "value": 1}, "name: x", "version: 1\nname: x"),
+    "a new entry at the top comes first": (
+        {"op": "add", "path": "/version", "value": 1},
+        "name: x",
+        "version: 1\nname: x",
+    ),
+    "a new entry comes last": (
+        {"op": "add", "path": "/steps/a/cache", "value": False},
+        "    retry: 3 # times\n",
+        "    retry: 3 # times\n    cache: false\n",
+    ),
     "a new entry in braces": (
         {"op": "add", "path": "/steps/a/wiht/n", "value": None},
-        "{value: ",
-        "{n: null, value: ",
+        "other: [1,2]}",
+        "other: [1,2], n: null}",
     ),
     "a new entry in a list's item": (
         {"op": "add", "path": "/steps/l/0/n", "value": [1, "a: b"]},
-        "    - k: 1\n",
-        '    - n: [1, "a: b"]\n      k: 1\n',
+        "      m: 2\n",
+        '      m: 2\n      n: [1, "a: b"]\n',
     ),
     "an item is added to a list": (
         {"op": "add", "path": "/steps/b/needs/-", "value": "c d"},
@@ -124,10 +133,8 @@ CHANGES = {
     "an item is added in brackets": ({"op": "add", "path": "/steps/a/wiht/other/-", "value": 3}, "[1,2]", "[1,2, 3]"),
     "an entry moves to another mapping": (
         move("/steps/b/cache", "/steps/b/with/cache"),
-        "      value: |\n        text ${{ steps.c.value }}\n        more\n    needs:\n      - a\n"
-        "      - q  # why\n    cache:\n",
-        "      cache: null\n      value: |\n        text ${{ steps.c.value }}\n        more\n    needs:\n      - a\n"
-        "      - q  # why\n",
+        "        more\n    needs:\n      - a\n      - q  # why\n    cache:\n",
+        "        more\n      cache: null\n    needs:\n      - a\n      - q  # why\n",
     ),
 }
 

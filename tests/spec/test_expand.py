@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from e2i.spec.expand import Expanded, Pending, expand, is_settled, plain
 from e2i.spec.expressions import Secret
 from e2i.spec.load import load
@@ -67,7 +68,8 @@ def test_a_cell_feeds_its_counterpart_and_all_cells_feed_the_rest() -> None:
 def test_what_is_known_is_filled_in_and_the_rest_is_pending() -> None:
     found, _ = expanded(
         "  a: {uses: x.y}\n"
-        "  b: {uses: x.y, with: {p: '${{ params.p[0] }}', e: 'is ${{ env.E }}', s: '${{ steps.a.v }}', r: '${{ run.id }}', t: '${{ secrets.T }}'}}\n",
+        "  b:\n    uses: x.y\n    with: {p: '${{ params.p[0] }}', e: 'is ${{ env.E }}', s: '${{ steps.a.v }}',"
+        " r: '${{ run.id }}', t: '${{ secrets.T }}'}\n",
         {"p": [7]},
     )
     node = found.nodes["b"]

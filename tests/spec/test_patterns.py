@@ -3,12 +3,20 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from e2i.spec import patterns
 
 
 @pytest.mark.parametrize(
     ("pattern", "text", "expected"),
-    [("a|b", "a", True), ("a|b", "ab", False), ("[a-z]+", "abc", True), ("[a-z]+", "abc\n", False), ("", "", True), ("é.", "éü", True)],
+    [
+        ("a|b", "a", True),
+        ("a|b", "ab", False),
+        ("[a-z]+", "abc", True),
+        ("[a-z]+", "abc\n", False),
+        ("", "", True),
+        ("é.", "éü", True),
+    ],
 )
 def test_the_whole_text_must_match(pattern: str, text: str, expected: bool) -> None:
     assert patterns.matches(pattern, text) is expected

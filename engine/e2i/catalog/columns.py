@@ -1,13 +1,13 @@
 """What is known of artifacts before anything runs, and how an action passes it on.
 
-In: a step's parameters, with ``Known…`` in place of artifacts. Out: a ``Flow``: what is known of the outputs, and faults.
+In: a step's parameters, ``Known…`` in place of artifacts. Out: a ``Flow``: what is known of its outputs, and faults.
 
 An action whose declaration says ``columns=True`` has a function of its name in ``e2i.tools.<tool>.columns``::
 
     def split(given: Given, files: Files) -> Flow
 
-It runs nothing and imports nothing heavy. Where something cannot be known it says nothing: a fault is a promise that the
-step would fail, or would learn from what it must not know.
+It runs nothing and imports nothing heavy. Where something cannot be known it says nothing: a fault is a promise that
+the step would fail, or would learn from what it must not know.
 """
 
 from __future__ import annotations
@@ -91,15 +91,16 @@ class KnownKeys:
 
 Known = KnownTable | KnownModel | KnownRepo | KnownKeys
 Given = Mapping[str, Any]
-"""A step's parameters, defaults filled in: plain values, ``Known…`` in place of artifacts, ``UNKNOWN`` where neither."""
+"""A step's parameters with defaults: plain values, ``Known…`` in place of artifacts, ``UNKNOWN`` where neither."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with the value at ``path`` in ``with``.
 
-    ``name`` is the misspelt name and ``known`` are those that there are, for a hint and a fix. ``at_key``: the name is a
-    mapping's key. ``fixes`` are RFC 6902 operations whose paths start in ``with``, for a mend that is no other name.
+    ``name`` is the misspelt name and ``known`` are those that there are, for a hint and a fix. ``at_key``: the name is
+    a mapping's key. Where the mend is no other name: ``take_out`` the value at ``path``, or ``leave_out`` columns by
+    adding them to the parameter ``exclude``.
     """
 
     path: Path
@@ -109,7 +110,8 @@ class Fault:
     known: tuple[str, ...] = ()
     hint: str | None = None
     at_key: bool = False
-    fixes: tuple[Mapping[str, Any], ...] = ()
+    take_out: bool = False
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def settled(value: Any) -> bool:
 
 
 def names(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
-    """Each name in a parameter that holds one, a list of them or a mapping by them, with its path; unknown ones left out."""
+    """Each name in a parameter that holds one, a list of them or a mapping by them, with its path."""
     match value:
         case str():
             yield path, value

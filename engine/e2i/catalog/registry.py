@@ -5,6 +5,7 @@ In: a name such as ``optuna.tune``. Out: its ``Tool`` and ``Action``; only the m
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,7 @@ def tool(name: str) -> Tool | None:
     module = TOOLS.get(name)
     if module is None:
         return None
-    declared = import_module(module).TOOL
-    assert isinstance(declared, Tool), module
-    return declared
+    return _declared(module)
 
 
 def find(uses: str) -> tuple[Tool, Action] | None:
@@ -46,6 +45,13 @@ def find(uses: str) -> tuple[Tool, Action] | None:
     found = tool(tool_name)
     action = found.action(action_name) if found else None
     return (found, action) if found and action else None
+
+
+@cache
+def _declared(module: str) -> Tool:
+    declared = import_module(module).TOOL
+    assert isinstance(declared, Tool), module
+    return declared
 
 
 def names() -> list[str]:

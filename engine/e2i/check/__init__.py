@@ -57,9 +57,16 @@ def check(
     uses = list(actions.check(expanded, knowledge, files))
     names = list(references.check(expanded, knowledge))
     found = [*faults, *matrices, *names, *skips.check(expanded), *order.check(loaded), *_without(names, uses)]
-    found += policy.check(expanded, authority)
+    found = _allowed(found, list(policy.check(expanded, authority)))
     found += [fault for part in loaded.files() for fault in literals.check(part, defaults.get(part.document.file, values))]
     return (expanded if all(problem.severity != "error" for problem in found) else None), _sorted(found)
+
+
+def _allowed(problems: list[Problem], refused: list[Problem]) -> list[Problem]:
+    """All of them, but not what lies behind a path that must not be looked at."""
+    known = {(problem.place, problem.path) for problem in refused if problem.code in ("policy-path", "bad-path")}
+    kept = [problem for problem in problems if problem.code != "no-such-file" or (problem.place, problem.path) not in known]
+    return [*kept, *refused]
 
 
 def _without(names: list[Problem], problems: Iterable[Problem]) -> Iterator[Problem]:

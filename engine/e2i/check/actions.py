@@ -6,7 +6,7 @@ A value that is known is checked by the action's own pydantic model; of a refere
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from e2i.spec.expand import Expanded, Part, Path, Pending, StepNode
 from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret, Template
 from e2i.spec.load import LoadedSpec, expected, wording
 from e2i.spec.parts import is_part
+from e2i.spec.models import StepOptions
 from e2i.spec.problems import Problem, pointer
 
 NOTHING = "sha256:" + "0" * 64
@@ -79,7 +80,7 @@ def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Ite
     mend = fixes.instead(path, fixes.meant(node.step.when, "boolean"))
     message = None if isinstance(value, bool) else f'"when" must be true or false, not {value!r}'
     if isinstance(value, Pending):
-        given, faults = knowledge.of_template(expanded.template(value.text), node)
+        given, faults = knowledge.of_template(expressions.parse(value.text), node)
         yield from _check_formulas(node, path, faults)
         is_condition = kinds.fits(given, kinds.BOOLEAN)
         message = None if is_condition else f'"when" must be true or false, and this is {kinds.describe(given)}'
@@ -112,15 +113,7 @@ def _check_with(
             yield _bad_expression(expanded, node, ("with", name), written, error)
     for name in value:
         if name not in fields:
-            path = (*base, name)
-            yield Problem(
-                "unknown-action-parameter",
-                f'{node.step.uses} has no parameter "{name}"',
-                node.document.place(path, key=True),
-                pointer(path),
-                suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them",
-                fixes=fixes.renamed(path, fields, value),
-            )
+            yield _unknown_parameter(node, name, fields, value)
     waiting: dict[Path, Kinds] = {}
     takes = (kinds.of_model(action.params),)
     found: list[Problem] = []
@@ -144,6 +137,19 @@ def _check_with(
         outputs, columns = flow.follow(node, action, value, waiting, files)
         knowledge.learn(node, outputs)
         yield from flow.problems(columns, base, node.document)
+
+
+def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given: Collection[str]) -> Problem:
+    """A parameter that the action does not take: a mistyped one, or a key of the step that was put under ``with``."""
+    path: Path = (*node.path, "with", name)
+    hint = suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them"
+    mend = fixes.renamed(path, fields, given)
+    if not mend and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
+        hint = f'"{name}" is a key of the step: write it beside "with"'
+        mend = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
+    message = f'{node.step.uses} has no parameter "{name}"'
+    place = node.document.place(path, key=True)
+    return Problem("unknown-action-parameter", message, place, pointer(path), hint, fixes=mend)
 
 
 def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
@@ -237,6 +243,13 @@ def _parameter_problems(
             message = f'{node.step.uses} needs the parameter "{name}"'
             place = document.place(path if document.has(path) else node.path, key=True)
             yield Problem("missing-action-parameter", message, place, pointer(path))
+        elif fault["type"] == "extra_forbidden":
+            names = kinds.members(kinds.at((kinds.of_model(action.params),), location[:-1]))
+            parent = ".".join(map(str, location[:-1]))
+            message, hint = f'"{parent}" has no key "{location[-1]}"', suggest.hint(str(location[-1]), names, most=12)
+            mend = fixes.renamed(path, names, document.value(path[:-1]) or ())
+            place = document.place(path, key=True)
+            yield Problem("unknown-action-parameter", message, place, pointer(path), hint, fixes=mend)
         else:
             hint, mend = expected(fault, path)
             message = wording(fault, (name,))

@@ -1,4 +1,4 @@
-"""What is known of a step's outputs. In: its parameters as far as they are known. Out: what its outputs are, and problems.
+"""What is known of a step's outputs. In: its parameters, as far as they are known. Out: kinds of outputs, and problems.
 
 Tables are followed by their columns, models by their target and features: an action says itself how, in its tool's
 ``columns`` module.
@@ -16,9 +16,10 @@ from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.columns import UNKNOWN, Fault, Files, Flow
 from e2i.check import kinds
 from e2i.check.kinds import Kind, Kinds
-from e2i.spec import suggest
+from e2i.spec import fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expand import StepNode
+from e2i.spec.fixes import Fixes
 from e2i.spec.problems import Problem, pointer
 
 Path = tuple[str | int, ...]
@@ -53,15 +54,28 @@ def problems(faults: tuple[Fault, ...], base: Path, document: Document) -> Itera
     """The faults of a step's columns at their places; ``base`` leads to its ``with``."""
     for fault in faults:
         path = _existing((*base, *fault.path), base, document)
-        meant = suggest.certain(fault.name, fault.known) if fault.name else None
-        fixes: tuple[dict[str, Any], ...] = tuple(_within(base, dict(operation)) for operation in fault.fixes)
-        if fault.at_key and meant and not document.has((*path[:-1], meant)):
-            fixes = ({"op": "move", "from": pointer(path), "path": pointer((*path[:-1], meant))},)
-        elif meant and document.value(path) == fault.name:
-            fixes = ({"op": "replace", "path": pointer(path), "value": meant},)
         hint = fault.hint or (suggest.hint(fault.name, fault.known, most=40) if fault.name else None)
         place = document.place(path, key=fault.at_key)
-        yield Problem(fault.code, fault.message, place, pointer(path), hint, fixes=fixes)
+        mend = _mend(fault, path, base, document)
+        yield Problem(fault.code, fault.message, place, pointer(path), hint, fixes=mend)
+
+
+def _mend(fault: Fault, path: Path, base: Path, document: Document) -> Fixes:
+    """The certain mend of a fault, if what is wrong is written at ``path`` itself and not given by an expression."""
+    if fault.leave_out:
+        excluded = (*base, "exclude")
+        if not document.has(excluded):
+            return fixes.added(excluded, list(fault.leave_out))
+        if isinstance(document.value(excluded), list):
+            return tuple(op for name in fault.leave_out for op in fixes.added((*excluded, "-"), name))
+        return ()
+    if len(path) != len(base) + len(fault.path):
+        return ()
+    if fault.take_out:
+        return fixes.removed(path)
+    if fault.at_key:
+        return fixes.renamed(path, fault.known, document.value(path[:-1]))
+    return fixes.named(path, fault.name, fault.known) if document.value(path) == fault.name else ()
 
 
 def _known(value: Any, path: Path, waiting: Mapping[Path, Kinds]) -> Any:
@@ -94,7 +108,3 @@ def _existing(path: Path, base: Path, document: Document) -> Path:
     while len(path) > len(base) and not document.has(path):
         path = path[:-1]
     return path
-
-
-def _within(base: Path, operation: dict[str, Any]) -> dict[str, Any]:
-    return operation | {"path": pointer(base) + str(operation["path"])}

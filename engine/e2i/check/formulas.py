@@ -1,6 +1,6 @@
-"""What a formula's value can be. In: a checked formula, and what its references can be. Out: ``Kinds``, and what cannot work.
+"""What a formula's value can be. In: a formula, and what its references can be. Out: ``Kinds``, and what cannot work.
 
-One walk over Jinja2's tree, parallel to the evaluator's in ``e2i.spec.formula``. Imported only when a spec holds a formula.
+One walk over Jinja2's tree, like the evaluator's in ``e2i.spec.formula``. Imported only when a spec holds a formula.
 """
 
 from __future__ import annotations

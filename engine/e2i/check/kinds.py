@@ -29,8 +29,8 @@ class Kind:
     """One thing that a value can be.
 
     ``inside`` are the members that are known by name or index, ``rest`` is what any other member is (None: there is no
-    other, and ``lax``: others are ignored). ``optional`` are members that a mapping may lack. ``known`` is what is known
-    of the content of an artifact.
+    other; ``lax``: others are ignored). ``optional`` are members that a mapping may lack. ``known`` is what is known of
+    the content of an artifact.
     """
 
     name: str

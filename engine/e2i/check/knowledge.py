@@ -15,11 +15,12 @@ from e2i.spec.expressions import Expression, Reference, Template
 
 
 class Knowledge:
-    """What is known of the outputs of each step. Steps are looked at in order, so that it grows along the references."""
+    """What is known of the outputs of each step. It grows along the references: steps are looked at in order."""
 
     def __init__(self, expanded: Expanded) -> None:
         self._expanded = expanded
         self._outputs: dict[str, Kind] = {}
+        self._written: dict[tuple[int, str], Kinds] = {}
 
     @property
     def outputs(self) -> Mapping[str, Kind]:
@@ -29,6 +30,7 @@ class Knowledge:
     def learn(self, node: StepNode, outputs: Kind) -> None:
         """Keeps what is known of a step's outputs."""
         self._outputs[node.id] = outputs
+        self._written.clear()
 
     def of_template(self, template: Template, node: At) -> tuple[Kinds, list[tuple[Expression, str]]]:
         """What a text with expressions can be, and what in it cannot work. ``node=None``: in the pipeline's outputs."""
@@ -89,7 +91,7 @@ class Knowledge:
     def _of_written(self, written: Any, node: At) -> Kinds:
         """What a value as written can be: what its expression can, when it is one."""
         if isinstance(written, str) and expressions.has_expression(written):
-            return self.of_template(self._expanded.template(written), node)[0]
+            return self.of_template(expressions.parse(written), node)[0]
         return kinds.of_value(written) if isinstance(written, str) else ANY
 
     def _feeding(self, group: str, node: At) -> tuple[StepNode, ...]:

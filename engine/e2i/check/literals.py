@@ -36,9 +36,9 @@ def check(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:
         path: Path = ("params", name)
         path = (*path, "default") if loaded.document.has((*path, "default")) else path
         found += [(path, what) for _, what in _written(name, value, ())]
-    for group, step in loaded.spec.steps.items():
+    for section, group, step in loaded.spec.every_step():
         for name, value in step.with_.items():
-            found += _written(name, value, ("steps", group, "with", name))
+            found += _written(name, value, (section, group, "with", name))
     for path, what in found:
         yield Problem("secret-literal", f"{what} is written out", loaded.document.place(path), pointer(path), HINT)
 

@@ -8,7 +8,6 @@ from graphlib import CycleError, TopologicalSorter
 from e2i.spec import fixes, suggest
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import references
 from e2i.spec.problems import Problem, pointer
 
 
@@ -24,8 +23,10 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
     steps = {**spec.steps, **spec.finally_}
     waits: dict[str, set[str]] = {}
     for section, group, step in spec.every_step():
-        held = references(step, (section, group))
-        read = {str(reference.path[0]): path for path, reference in held if reference.root == "steps" and reference.path}
+        held = loaded.references(section, group)
+        read = {
+            str(reference.path[0]): path for path, reference in held if reference.root == "steps" and reference.path
+        }
         waits[group] = {name for name in (*read, *step.needs) if name in steps}
         for name in sorted(waits[group] & spec.finally_.keys()) if section == "steps" else ():
             path = read.get(name) or (section, group, "needs", step.needs.index(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from e2i.catalog.columns import Files
-from e2i.check import policy
+from e2i.check import paths, policy
 from e2i.check.policy import Authority
 from e2i.spec import suggest
 from e2i.spec.parts import NoPartError, ReadPart
@@ -14,6 +14,8 @@ def reader(files: Files, authority: Authority) -> ReadPart:
     most = authority.rules.budgets.bytes
 
     def read(file: str) -> bytes:
+        if fault := paths.check(file, authority.rules, authority.look):
+            raise NoPartError(fault.message, fault.hint)
         try:
             opened = files.open(file)
         except OSError as error:

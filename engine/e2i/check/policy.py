@@ -113,11 +113,17 @@ def check(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
     for node in expanded.nodes.values():
         params = _known(expanded, node)
         for fault in (*_step(node, authority), *authority.call(node, params, spent)):
-            path = (*node.path, *fault.path)
-            place = node.document.place(path)
-            fixes = tuple({**fix, "path": pointer(path)} for fix in fault.fixes)
-            yield Problem(fault.code, fault.message, place, pointer(path), fault.hint, fixes=fixes)
+            yield _problem(node, fault)
         spent += amounts(node, params)
+
+
+def _problem(node: StepNode, fault: Fault) -> Problem:
+    """The fault where it stands: in the step, or in the defaults when that is where the step has it from."""
+    path: Path = (*node.path, *fault.path)
+    if not node.document.has(path) and node.document.has(("defaults", *fault.path)):
+        path = ("defaults", *fault.path)
+    fixes = tuple({**fix, "path": pointer(path)} for fix in fault.fixes)
+    return Problem(fault.code, fault.message, node.document.place(path), pointer(path), fault.hint, fixes=fixes)
 
 
 def _sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -138,7 +144,8 @@ def _sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
 def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
     for tool in authority.sinks:
         if fault := _host(tool, authority):
-            yield Problem(fault.code, fault.message, expanded.loaded.document.place(("name",)), "/name", fault.hint)
+            message = f"runs are reported to a service elsewhere: {fault.message}"
+            yield Problem(fault.code, message, expanded.loaded.document.place(("name",)), "/name", fault.hint)
 
 
 def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from e2i.spec import matrix
+from e2i.spec import expressions, matrix
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.expressions import Reference
 from e2i.spec.problems import Problem, pointer
@@ -94,7 +94,7 @@ def _demands(expanded: Expanded, when: Any) -> list[tuple[str, Reference | None]
     """The demands that ``and`` joins: the words of each, and the reference that it wants to be there."""
     if not isinstance(when, str):
         return [] if when is True else [(str(when), None)]
-    only = expanded.template(when).whole
+    only = expressions.parse(when).whole
     if only is None:
         return [(when, None)]
     if isinstance(only.body, Reference):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 from typing import Any
 
 import click
@@ -11,7 +10,7 @@ import click
 from e2i.api import Workspace
 from e2i.catalog import registry
 from e2i.catalog.action import Tool
-from e2i.execution.journal import FILE
+from e2i.execution.journal import FILE, Reader
 from e2i.execution.surroundings import installed
 
 CONNECT_WITHIN = 1.0
@@ -58,12 +57,7 @@ def _accepts(host: str, port: int) -> bool:
 
 
 def _depths(workspace: Workspace) -> dict[str, int]:
-    path = workspace.store / FILE
-    if not path.exists():
+    if not (workspace.store / FILE).exists():
         return {}
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    try:
-        rows = database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink")
-        return dict(rows)
-    finally:
-        database.close()
+    with Reader(workspace.store, lambda digest: True) as reader:
+        return reader.waiting()

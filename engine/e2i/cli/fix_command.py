@@ -23,9 +23,9 @@ BOM = b"\xef\xbb\xbf"
 def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> tuple[Exit, dict[str, Any]]:
     """Mends, writes if asked to, tells a person what was done; also the document of ``--json``."""
     mended = api.fix(spec, workspace=workspace)
+    diff = _diff(spec, mended)
     if write and mended.applied:
         _replace(Path(spec), mended.text)
-    diff = _diff(spec, mended)
     if not as_json:
         _show(spec, mended, diff, written=write)
     document = {**mended.to_json(), "written": write and bool(mended.applied), "diff": diff}

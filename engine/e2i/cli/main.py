@@ -187,7 +187,7 @@ def explain(code: str | None, as_json: bool) -> Exit:
 @_store
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as JSON to FILE.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "mermaid", "dot", "svg", "html"]), default="text", show_default=True
+    "--format", "form", type=click.Choice(["text", "json", "markdown", "mermaid", "dot", "svg", "html"]), default="text", show_default=True
 )
 @_json
 @guarded
@@ -356,6 +356,10 @@ def _print_plan(planned: Any, as_json: bool, workspace: Any, form: str = "text")
 
     if as_json or form == "json":
         _print_json(planned.to_json())
+    elif form == "markdown":
+        from e2i.planning.markdown import markdown
+
+        click.echo(markdown(planned))
     elif form == "mermaid":
         click.echo(diagram.mermaid(planned))
     elif form == "dot":

@@ -4,10 +4,13 @@ JSON lines.
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,7 +57,7 @@ def run(
         )
     if not as_json:
         try:
-            summary_view.show(record)
+            summary_view.show(record, _options(workspace))
         except BrokenPipeError:
             streams.mute(sys.stdout)
     match record.status:
@@ -64,6 +67,14 @@ def run(
             return Exit.REFUSED if record.refused else Exit.STEP_FAILED
         case _:
             return Exit.INTERRUPTED
+
+
+def _options(workspace: api.Workspace) -> str:
+    """The options by which other commands find this store and these settings; none where the defaults do."""
+    default = os.environ.get("E2I_STORE") or workspace.root / ".e2i"
+    store = "" if workspace.store == Path(default).resolve() else f" --store {shlex.quote(str(workspace.store))}"
+    profile = workspace.settings.profile
+    return store + ("" if profile == "default" else f" --profile {profile}")
 
 
 def _reporter(as_json: bool) -> Reporter:
@@ -97,6 +108,4 @@ def _settings_of(past: Mapping[str, Any], workspace: api.Workspace) -> settings.
     if past["profile"] == workspace.settings.profile:
         return workspace.settings
     click.echo(f"resuming with profile {past['profile']}", err=True)
-    import os
-
     return settings.load(workspace.root / "config", past["profile"], os.environ)

@@ -17,8 +17,8 @@ from e2i.execution.record import RunRecord
 COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow"}
 
 
-def show(record: RunRecord) -> None:
-    """Prints the summary on standard output."""
+def show(record: RunRecord, options: str = "") -> None:
+    """Prints the summary on standard output. ``options`` are what the commands in it need to find this store again."""
     counts = Counter(step.status.value for step in record.steps.values())
     shown = ", ".join(f"{count} {status}" for status, count in counts.items())
     status = click.style(record.status, fg=COLOURS[record.status], bold=True)
@@ -29,11 +29,11 @@ def show(record: RunRecord) -> None:
             if isinstance(value, dict) and value and all(isinstance(item, (int, float)) for item in value.values()):
                 click.echo(f"  {click.style(name, bold=True)}")
                 for line in _figures(value):
-                    click.echo(f"    {safe(line)}")
+                    click.echo(f"    {line}")
             else:
                 click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
     click.echo("\nwhere things are")
-    for name, place in _places(record):
+    for name, place in _places(record, options):
         click.echo(f"  {name:<10} {safe(place)}")
     if record.status != "succeeded":
         click.echo(f"\nrun the same command again to go on: what is finished is reused (or --resume {record.run})")
@@ -75,14 +75,18 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def _places(record: RunRecord) -> list[tuple[str, str]]:
+def _places(record: RunRecord, options: str) -> list[tuple[str, str]]:
     store = record.store
-    places = [("run", f"e2i show {record.run}"), ("report", f"e2i report {record.run}"), ("store", str(store))]
+    places = [
+        ("run", f"e2i show {record.run}{options}"),
+        ("report", f"e2i report {record.run}{options}"),
+        ("store", str(store)),
+    ]
     if (database := store / "mlflow" / "mlflow.db").exists():
         places.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
     for name, tally in sorted(record.telemetry.items()):
         if tally.left:
-            places.append((name, f"{tally.left} entries wait in the outbox: e2i sync"))
+            places.append((name, f"{tally.left} entries wait in the outbox: e2i sync{options}"))
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import asdict
 
 import click
@@ -12,7 +11,7 @@ from e2i.api import Workspace
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.errors import Exit
-from e2i.execution import courier
+from e2i.execution.courier import CourierProcess
 from e2i.execution.environment import for_worker
 from e2i.execution.journal import FILE
 from e2i.resilience.outbox import Outbox
@@ -29,12 +28,12 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
             with Outbox(workspace.store / FILE) as outbox:
                 for sink in workspace.settings.sinks:
                     outbox.restore(sink)
-        os.environ.update(for_worker({}, threads=1, store=workspace.store))
-        stop = threading.Event()
-        stop.set()
-        tallies = courier.sync(workspace.store, workspace.settings, stop, flush=workspace.settings.flush)
+        environ = for_worker(os.environ, threads=1, store=workspace.store)
+        tallies = CourierProcess(workspace.store, workspace.settings, environ).finish()
     if as_json:
-        click.echo(documents.dumps({"schema_version": 1, "sinks": {name: asdict(tally) for name, tally in tallies.items()}}))
+        click.echo(
+            documents.dumps({"schema_version": 1, "sinks": {name: asdict(tally) for name, tally in tallies.items()}})
+        )
     else:
         for name, tally in sorted(tallies.items()):
             problem = f": {safe(tally.problem)}" if tally.problem else ""

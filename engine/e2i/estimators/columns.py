@@ -1,11 +1,11 @@
-"""What a model will need of its tables. In: parameters as far as they are known. Out: what the model will be, and faults.
+"""What a model will need of its tables. In: parameters, as far as they are known. Out: the model to be, and faults.
 
 It foresees what ``schema.learn`` will do with the columns, as far as names and types tell; the values are for the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from e2i.catalog.columns import Fault, Given, KnownModel, KnownTable, absent, is_time, settled
@@ -72,8 +72,8 @@ def _listed(rows: Any, target: Any, features: Any) -> Iterator[Fault]:
         elif isinstance(rows, KnownTable) and is_time(rows.columns.get(name)):
             code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}: no model learns from times'
         if message:
-            fixes = ({"op": "remove", "path": f"/features/{index}"},) if len(features) > 1 else ()
-            yield Fault(("features", index), code, message, hint="take it out of `features`", fixes=fixes)
+            hint, others = "take it out of `features`", len(features) > 1
+            yield Fault(("features", index), code, message, hint=hint, take_out=others)
 
 
 def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str) -> Iterator[Fault]:
@@ -82,18 +82,14 @@ def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str
     times = [name for name in chosen if is_time(rows.columns[name])]
     if leaks:
         message = f'the column "{leaks[0]}" gives the target "{target}" away: one is computed from the other'
-        yield Fault((table,), "target-leak", message, hint=_excluding(leaks), fixes=_exclude(leaks))
+        yield Fault((table,), "target-leak", message, hint=_excluding(leaks), leave_out=tuple(leaks))
     if times:
         message = f"no model learns from times: {', '.join(times)}"
-        yield Fault((table,), "bad-feature", message, hint=_excluding(times), fixes=_exclude(times))
+        yield Fault((table,), "bad-feature", message, hint=_excluding(times), leave_out=tuple(times))
 
 
 def _excluding(names: list[str]) -> str:
     return f"add to `exclude`: {', '.join(names)}"
-
-
-def _exclude(names: list[str]) -> tuple[Mapping[str, Any], ...]:
-    return tuple({"op": "add", "path": "/exclude/-", "value": name} for name in names)
 
 
 def _task(given: Given) -> str | None:

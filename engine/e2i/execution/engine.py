@@ -34,6 +34,7 @@ from e2i.planning.build import Decision, Planner
 from e2i.planning.fingerprint import static_key
 from e2i.planning.model import Plan, PlanStep, Verdict
 from e2i.resilience import retry
+from e2i.resilience.outbox import process_identity
 from e2i.settings import Settings
 from e2i.spec import durations
 from e2i.spec.expand import StepNode, is_settled
@@ -130,6 +131,7 @@ class Engine:
                 "pipeline": request.plan.name,
                 "status": "running",
                 "started_ms": self._started_ms,
+                "holder": process_identity(),
                 "file": request.file,
                 "spec": request.text,
                 "profile": request.settings.profile,

@@ -1,4 +1,4 @@
-"""The workspace's files, to look at before anything runs. In: the folders that paths may lead into. Out: bytes and names."""
+"""The workspace's files, to look at before a run. In: folders that paths may lead into. Out: bytes and names."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ FILE = "state.db"
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT PRIMARY KEY, pipeline TEXT NOT NULL, status TEXT NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER,
-    file TEXT NOT NULL, spec TEXT NOT NULL, profile TEXT NOT NULL, params TEXT NOT NULL, plan TEXT NOT NULL, outputs
+    holder TEXT NOT NULL, file TEXT NOT NULL, spec TEXT NOT NULL, profile TEXT NOT NULL, params TEXT NOT NULL, plan TEXT NOT NULL, outputs
     TEXT
 );
 CREATE INDEX IF NOT EXISTS runs_by_time ON runs (started_ms);
@@ -90,17 +90,23 @@ class Reader:
     def runs(self, limit: int = 50) -> list[dict[str, Any]]:
         """The latest runs, newest first."""
         rows = self._database.execute(
-            "SELECT run, pipeline, status, started_ms, ended_ms, file, profile FROM runs ORDER BY started_ms DESC LIMIT ?",
+            "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, holder FROM runs"
+            " ORDER BY started_ms DESC LIMIT ?",
             (limit,),
         )
-        return [dict(row) for row in rows]
+        return [_told(row) for row in rows]
+
+    def waiting(self) -> dict[str, int]:
+        """How many entries of the outbox wait for each sink."""
+        rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink")
+        return {row[0]: row[1] for row in rows}
 
     def run(self, run: str) -> dict[str, Any] | None:
         """Everything recorded of a run, its steps under ``steps`` in the order of the plan."""
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
         if row is None:
             return None
-        found = dict(row)
+        found = _told(row)
         for name in ("params", "plan", "outputs"):
             found[name] = json.loads(found[name]) if found[name] else None
         steps = {
@@ -156,11 +162,12 @@ class Journal:
 
     def start_run(self, run: Mapping[str, Any], steps: Iterable[tuple[str, str]]) -> None:
         """A run begins: its row, and one pending row a step. A run that is resumed keeps when it was started first."""
-        names = ("run", "pipeline", "status", "started_ms", "file", "spec", "profile", "params", "plan")
+        names = ("run", "pipeline", "status", "started_ms", "holder", "file", "spec", "profile", "params", "plan")
         with self._transaction():
             self._database.execute(
                 f"INSERT INTO runs ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-                " ON CONFLICT (run) DO UPDATE SET status = excluded.status, plan = excluded.plan, ended_ms = NULL",
+                " ON CONFLICT (run) DO UPDATE SET status = excluded.status, holder = excluded.holder,"
+                " plan = excluded.plan, ended_ms = NULL",
                 [run[name] for name in names],
             )
             self._database.executemany(
@@ -271,6 +278,14 @@ def _connect(target: str, path: Path) -> sqlite3.Connection:
             hint="upgrade e2i, or choose another folder by --store DIR",
         )
     return database
+
+
+def _told(row: sqlite3.Row) -> dict[str, Any]:
+    """A run's row as it is told: one that was running in a process that has gone was interrupted."""
+    found = dict(row)
+    if not outbox.process_alive(found.pop("holder")) and found["status"] == "running":
+        found["status"] = "interrupted"
+    return found
 
 
 def _outputs(database: sqlite3.Connection, fingerprint: str, is_there: Callable[[str], bool]) -> dict[str, Any] | None:

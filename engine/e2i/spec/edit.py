@@ -108,7 +108,7 @@ class _Writer:
         return Edit(*span, written(name, like=self.text[span[0] : span[1]]))
 
     def add(self, path: Path, value: Any) -> Edit:
-        """A new entry is written in front of the others: ``version: 1`` belongs there, and to all else it is equal."""
+        """A new entry comes last in its mapping; at the top level first, where ``version: 1`` belongs."""
         parent = path[:-1]
         around = self.document.value(parent)
         if isinstance(around, list) and path[-1] == "-":
@@ -118,13 +118,16 @@ class _Writer:
         if self.document.has(path):
             return self.replace(path, value)
         start, _ = self.extent(parent)
-        entry = f"{written(str(path[-1]))}: "
+        entry = f"{written(str(path[-1]))}: {written(value, flow=self.is_flow(parent))}"
+        if not around:
+            return Edit(start + 1, start + 1, entry)
+        _, end = self.entry((*parent, next(reversed(around))))
         if self.text[start] == "{":
-            behind = ", " if around else ""
-            return Edit(start + 1, start + 1, entry + written(value) + behind)
-        before = self.text[self.line_start(start) : start]
-        entry += written(value, flow=False)
-        return Edit(start, start, entry + self.newline() + " " * len(before))
+            return Edit(end, end, f", {entry}")
+        indent = " " * (start - self.line_start(start))
+        if parent == ():
+            return Edit(start, start, entry + self.newline() + indent)
+        return self.line_below(end, indent + entry)
 
     def append(self, path: Path, count: int, value: Any) -> Edit:
         start, _ = self.extent(path)
@@ -136,10 +139,13 @@ class _Writer:
         before = self.text[self.line_start(item) : item]
         if not _ITEM.fullmatch(before):
             raise CannotEditError("the last item does not start its line")
-        behind = self.next_line(end)
-        entry = before + written(value, flow=False)
-        is_last = self.text[:behind].endswith(("\n", "\r"))
-        return Edit(behind, behind, f"{entry}{self.newline()}" if is_last else f"{self.newline()}{entry}")
+        return self.line_below(end, before + written(value, flow=False))
+
+    def line_below(self, offset: int, line: str) -> Edit:
+        """A new line below the one that ``offset`` is on."""
+        behind = self.next_line(offset)
+        is_closed = self.text[:behind].endswith(("\n", "\r"))
+        return Edit(behind, behind, line + self.newline() if is_closed else self.newline() + line)
 
     def remove(self, path: Path) -> Edit:
         parent = self.document.value(path[:-1])

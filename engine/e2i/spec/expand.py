@@ -15,7 +15,7 @@ from e2i.spec.expressions import ExpressionError, Reference, Secret, Template
 from e2i.spec.load import LoadedSpec
 from e2i.spec.matrix import BadMatrixError, Cell
 from e2i.spec.models import StepSpec
-from e2i.spec.nodes import Part, Path, Pending, StepNode, is_settled, pairing, plain, references
+from e2i.spec.nodes import Part, Path, Pending, StepNode, is_settled, pairing, plain
 from e2i.spec.parts import is_part
 from e2i.spec.problems import Problem, pointer
 
@@ -55,7 +55,7 @@ class _Expansion:
         for section, name, step in spec.every_step():
             group = part.prefix + name
             options = spec.options(step, around)
-            held = references(step, (section, name))
+            held = part.loaded.references(section, name)
             units: list[StepNode] = []
             names: dict[str, int] = {}
             for cell in self._cells(part, (section, name), step):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from e2i.spec import expressions, params
-from e2i.spec.expressions import ExpressionError, MissingError, Reference, Template
+from e2i.spec.expressions import ExpressionError, MissingError, Reference
 from e2i.spec.load import LoadedSpec
 from e2i.spec.nodes import Part, Pending, StepNode, is_settled, pairing, plain
 
@@ -57,7 +57,6 @@ class Expanded:
     """The names of the secrets that specs may use."""
     run: Mapping[str, str] = field(default_factory=dict)
     """The ``RUN_FACTS`` once there is a run."""
-    _templates: dict[str, Template] = field(default_factory=dict)
     _sources: dict[str, Sources] = field(default_factory=dict)
     _upstream: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -194,12 +193,6 @@ class Expanded:
                 return value, unit
         return pending or (True, node)
 
-    def template(self, text: str) -> Template:
-        """The text taken apart; once for each text."""
-        if text not in self._templates:
-            self._templates[text] = expressions.parse(text)
-        return self._templates[text]
-
     def _filled(self, value: Any, at: StepNode | Part, outputs: Outputs, known: Callable[[Reference], bool]) -> Any:
         if isinstance(value, dict):
             return {key: self._filled(item, at, outputs, known) for key, item in value.items()}
@@ -207,7 +200,7 @@ class Expanded:
             return [self._filled(item, at, outputs, known) for item in value]
         if not isinstance(value, str) or not expressions.has_expression(value):
             return value
-        template = self.template(value)
+        template = expressions.parse(value)
         if all(known(reference) for reference in template.references):
             return expressions.evaluate(template, self._scope(at, template.references, outputs))
         return Pending(value, template.references, tuple(self._through(at, template.references)))
@@ -271,12 +264,13 @@ class Expanded:
         was_left_out = not found and all(outputs.get(node.id) is None for node in leaves(unit))
         return None if was_left_out else found
 
-    def _held(self, part: Part, wanted: str | None) -> Iterator[Reference]:
+    @staticmethod
+    def _held(part: Part, wanted: str | None) -> Iterator[Reference]:
         """The references in an output of a part, or in all of them."""
         declared = part.loaded.spec.outputs
         for name in declared if wanted is None else [wanted]:
             for text in _texts(declared.get(name)):
-                yield from self.template(text).references
+                yield from expressions.parse(text).references
 
     def _through(self, at: StepNode | Part, references: Iterable[Reference]) -> Iterator[tuple[str, Any]]:
         """What stands behind references into or out of parts, so that a change of it is seen."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from e2i.spec.references import ROOTS, Reference, root
@@ -61,7 +62,7 @@ class Expression:
             raise error.moved(self.offset) from error.__cause__
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Template:
     """A text taken apart: literal pieces and expressions, in order."""
 
@@ -77,7 +78,7 @@ class Template:
     def expressions(self) -> tuple[Expression, ...]:
         return tuple(part for part in self.parts if isinstance(part, Expression))
 
-    @property
+    @cached_property
     def references(self) -> tuple[Reference, ...]:
         """What the text refers to, without repetitions, in the order written."""
         return tuple(dict.fromkeys(reference for part in self.expressions for reference in part.references))
@@ -88,8 +89,12 @@ def has_expression(text: str) -> bool:
     return "${{" in text or "{%" in text
 
 
+@lru_cache(maxsize=2**17)
 def parse(text: str) -> Template:
-    """The template that a text is. Raises ExpressionError with the offset of the fault."""
+    """The template that a text is. Raises ExpressionError with the offset of the fault.
+
+    Every stage asks for the templates of a spec again, so they are kept; an error is not.
+    """
     if len(text) <= MAX_LENGTH and (plain := _PLAIN.fullmatch(text)):
         return Template((Expression(_reference(plain, alone=True), plain.start("body")),))
     parts: list[str | Expression] = []

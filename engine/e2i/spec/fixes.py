@@ -39,6 +39,16 @@ def moved(path: Path, to: Path) -> Fixes:
     return ({"op": "move", "from": pointer(path), "path": pointer(to)},)
 
 
+def added(path: Path, value: Any) -> Fixes:
+    """A new entry at ``path``; ``-`` stands for the end of a list."""
+    return ({"op": "add", "path": pointer(path), "value": value},)
+
+
+def removed(path: Path) -> Fixes:
+    """The entry at ``path`` goes."""
+    return ({"op": "remove", "path": pointer(path)},)
+
+
 def named(path: Path, name: str, known: Iterable[str]) -> Fixes:
     """The name at ``path`` becomes the one of ``known`` that it must have meant."""
     certain = suggest.certain(name, known)

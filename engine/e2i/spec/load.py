@@ -9,13 +9,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from e2i.spec import document, fixes, suggest
+from e2i.spec import document, expressions, fixes, suggest
 from e2i.spec.document import Document
+from e2i.spec.expressions import Reference, Template
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
 from e2i.spec.problems import Problem, pointer
 from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
+Held = tuple[tuple[Path, Reference], ...]
+"""References, each with the path of the text that holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,22 @@ class LoadedSpec:
     document: Document
     parts: Mapping[str, LoadedSpec | None] = field(default_factory=dict)
     """By ``uses``, the parts that its steps include; None for one that could not be loaded."""
+
+    held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    """What ``references`` found, by section and name of the step."""
+
+    def references(self, section: str, name: str) -> Held:
+        """The references in the ``with`` and ``when`` of a step."""
+        if (section, name) not in self.held:
+            step = (self.spec.steps if section == "steps" else self.spec.finally_)[name]
+            written = {"with": step.with_, "when": step.when}
+            self.held[section, name] = tuple(
+                ((section, name, *inside), reference)
+                for inside, template in expressions.walk(written)
+                if isinstance(template, Template)
+                for reference in template.references
+            )
+        return self.held[section, name]
 
     def files(self) -> Iterator[LoadedSpec]:
         """This spec and every part below it, each once."""
@@ -134,6 +153,8 @@ def wording(fault: Any, path: Path) -> str:
         said = f": {said.removeprefix('Value error, ')}"
     elif kind in ("model_type", "model_attributes_type", "dict_type"):
         said = " should be a mapping"
+    elif kind in ("list_type", "tuple_type"):
+        said = " should be a list"
     else:
         said = _SUBJECT.sub(" should", said) if _SUBJECT.match(said) else f": {said}"
     if not isinstance(given, (dict, list, tuple)) and f'"{given}"' not in said:

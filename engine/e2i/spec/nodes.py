@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from e2i.spec import expressions, matrix
+from e2i.spec import matrix
 from e2i.spec.document import Document
-from e2i.spec.expressions import Reference, Secret, Template
-from e2i.spec.load import LoadedSpec
+from e2i.spec.expressions import Reference, Secret
+from e2i.spec.load import Held, LoadedSpec
 from e2i.spec.models import StepOptions, StepSpec
 
 Path = tuple[str | int, ...]
-Held = tuple[tuple[Path, Reference], ...]
-"""References, each with the path of the text that holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +132,6 @@ class StepNode:
     def is_conditional(self) -> bool:
         """True when its ``when``, or that of a step around it, may leave it out."""
         return any(node.step.when is not True for node in self.chain)
-
-
-def references(step: StepSpec, path: Path) -> Held:
-    """The references in a step's ``with`` and ``when``; ``path`` is where it stands."""
-    held = {"with": step.with_, "when": step.when}
-    return tuple(
-        ((*path, *inside), reference)
-        for inside, template in expressions.walk(held)
-        if isinstance(template, Template)
-        for reference in template.references
-    )
 
 
 def pairing(cell: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from context import LocalContext
 from e2i.execution.files import WorkspaceFiles
 from e2i.execution.paths import Roots
 from e2i.tools.data import LoadParams, actions, header
-
-from context import LocalContext
 
 FRAME = pd.DataFrame(
     {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from e2i.catalog.columns import NO_FILES, Flow, KnownTable
-from e2i.tools.dataset import FlightsOutputs, FlightsParams, HcpOutputs, HcpParams, actions, columns
 
 from context import LocalContext
+from e2i.catalog.columns import NO_FILES, Flow, KnownTable
+from e2i.tools.dataset import FlightsOutputs, FlightsParams, HcpOutputs, HcpParams, actions, columns
 
 
 @pytest.mark.parametrize("rows", [40, 400])

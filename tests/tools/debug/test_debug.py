@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
+
 from context import LocalContext
 from e2i.errors import StepError, ToolUnavailable
 from e2i.tools.debug import EchoParams, FailParams, SleepParams, actions
-from pydantic import ValidationError
 
 
 def test_echo_gives_back_what_it_is_given(ctx: LocalContext) -> None:

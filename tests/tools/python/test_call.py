@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from context import LocalContext
 from e2i.catalog.artifacts import Table
 from e2i.errors import Refused, StepError
@@ -74,4 +75,6 @@ def test_files_outside_the_workspace_are_refused(ctx: LocalContext) -> None:
         actions.call(CallParams(file="missing.py", function="f"), ctx)
     for file in ("../outside.py", "/etc/x.py", "a.txt", ".hidden.py"):
         with pytest.raises(ValueError, match="file"):
-            CallParams.model_validate({"file": file, "function": "f", "extra": 1} if file == "a.txt" else {"file": file, "function": "f"})
+            CallParams.model_validate(
+                {"file": file, "function": "f", "extra": 1} if file == "a.txt" else {"file": file, "function": "f"}
+            )

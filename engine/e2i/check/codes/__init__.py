@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from e2i.check.codes import policy, reading, shape, wiring
+from e2i.check.codes import columns, policy, reading, shape, wiring
 from e2i.check.codes.code import Code
 
 __all__ = ["CODES", "Code", "find"]
 
-CODES: dict[str, Code] = {code.code: code for stage in (reading, shape, wiring, policy) for code in stage.CODES}
+CODES: dict[str, Code] = {code.code: code for stage in (reading, shape, wiring, columns, policy) for code in stage.CODES}
 
 
 def find(code: str) -> Code | None:

@@ -64,4 +64,34 @@ CODES = (
         "params:\n  all: {type: list, default: [1, 2]}\n"
         'steps:\n  b: {uses: debug.echo, matrix: {n: "${{ params.all }}"}}\n',
     ),
+    Code(
+        "unused-exclude",
+        "An exclude that leaves out nothing",
+        "No cell of the matrix has these values, so the entry does nothing: perhaps a value is mistyped. A warning.",
+        "Mend the values, or remove the entry.",
+        "steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2], exclude: [{n: 3}]}}\n",
+        "steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2], exclude: [{n: 2}]}}\n",
+    ),
+    Code(
+        "bad-part",
+        "A part that cannot be included",
+        "`uses: ./part.yaml` includes a pipeline of the workspace, by its path from this file.",
+        "Name a .yaml file inside the workspace.",
+        "steps:\n  a: {uses: ./part.txt}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "no-such-part",
+        "A part that is not there",
+        "There is no file at this path from the file that names it.",
+        "Take the file that was meant.",
+        "steps:\n  a: {uses: ./nowhere.yaml}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "part-cycle",
+        "A pipeline that includes itself",
+        "Parts are written into the pipeline that includes them; in a circle, there would be no end.",
+        "Remove one of the includes.",
+    ),
 )

@@ -75,6 +75,36 @@ CODES = (
         '  b: {uses: debug.echo, with: {value: "${{ steps.a[0].outputs.value }}"}}\n',
     ),
     Code(
+        "one-as-list",
+        "A step without a matrix, used as if it were a list",
+        "Only a step with a matrix is a list of its cells.",
+        "Name the output: steps.ID.NAME.",
+        "steps:\n  a: {uses: debug.echo, with: {value: 1}}\n"
+        '  b: {uses: debug.echo, with: {value: "${{ steps.a[0].outputs.value }}"}}\n',
+        "steps:\n  a: {uses: debug.echo, with: {value: 1}}\n"
+        '  b: {uses: debug.echo, with: {value: "${{ steps.a.value }}"}}\n',
+    ),
+    Code(
+        "maybe-skipped",
+        "A step that reads what a `when` may leave out",
+        "A step with a `when` may give no result. Whoever reads it must say what then: that is seen before anything runs.",
+        "Write `| default(…)` or `is defined`, or give this step the same `when`.",
+        "params:\n  all: {type: boolean, default: false}\n"
+        'steps:\n  a: {uses: debug.echo, when: "${{ params.all }}", with: {value: 1}}\n'
+        '  b: {uses: debug.echo, with: {value: "${{ steps.a.value }}"}}\n',
+        "params:\n  all: {type: boolean, default: false}\n"
+        'steps:\n  a: {uses: debug.echo, when: "${{ params.all }}", with: {value: 1}}\n'
+        '  b: {uses: debug.echo, with: {value: "${{ steps.a.value | default(0) }}"}}\n',
+    ),
+    Code(
+        "waits-for-finally",
+        "A step that waits for what comes after it",
+        "Steps under `finally` run when all others have ended, so none of those can wait for one.",
+        "Move one of the two.",
+        "steps:\n  a: {uses: debug.echo, needs: [end]}\nfinally:\n  end: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  end: {uses: debug.echo}\n",
+    ),
+    Code(
         "cycle",
         "Steps that wait for each other",
         "A step waits for every step that it refers to or `needs`. In a circle, none could ever start.",

@@ -1,4 +1,4 @@
-"""How models and columns flow through ``bentoml.*``. In: parameters as far as they are known. Out: what is known of outputs."""
+"""How models flow through ``bentoml.*``. In: parameters, as far as they are known. Out: the same of the outputs."""
 
 from __future__ import annotations
 

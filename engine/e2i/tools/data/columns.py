@@ -1,9 +1,9 @@
-"""How columns flow through ``data.*``. In: parameters as far as they are known, files. Out: what is known of the outputs."""
+"""How columns flow through ``data.*``. In: parameters, as far as they are known, and files. Out: columns, faults."""
 
 from __future__ import annotations
 
 from e2i.catalog.columns import Fault, Files, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
-from e2i.tools.data import PARTS, filters, header
+from e2i.tools.data import PARTS, filters
 
 TYPES = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool"}
 """A type in ``types`` → the column's Arrow type."""
@@ -12,6 +12,8 @@ TIME = "timestamp[us, tz=UTC]"
 
 def load(given: Given, files: Files) -> Flow:
     """The columns are those in the file's header, of which ``columns`` picks some."""
+    from e2i.tools.data import header  # and what unpacks and reads files, which only this action needs
+
     path, kind = given["path"], given["format"]
     if not isinstance(path, str) or not (kind is None or isinstance(kind, str)):
         return Flow()

@@ -1,4 +1,4 @@
-"""The head of a data file → its columns. In: a path and the workspace's files. Out: names and types, without reading rows.
+"""The head of a data file → its columns. In: a path, the workspace's files. Out: names and types; no rows are read.
 
 A CSV file is looked at with the standard library alone; for the others pyarrow is used if it is installed.
 """
@@ -32,7 +32,7 @@ class NoFileError(Exception):
 
 
 def read(path: str, kind: str | None, files: Files) -> Header | None:
-    """Each column and its Arrow type, as far as it is known; None when the file cannot be looked at. Raises NoFileError."""
+    """Each column and its Arrow type, where known; None when the file cannot be looked at. Raises NoFileError."""
     kind = kind or next((kind for suffix, kind in SUFFIXES.items() if path.lower().endswith(suffix)), None)
     try:
         file = files.open(path)
@@ -51,7 +51,7 @@ def _csv(file: BinaryIO, path: str) -> Header | None:
     """The first row that is not empty, without types: those depend on all rows."""
     if path.lower().endswith((".zip", ".bz2", ".xz", ".zst", ".tar")):
         return None
-    source = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
+    source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
     data = source.read(LONGEST)
     text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < LONGEST)
     lines = io.StringIO(text, newline="")

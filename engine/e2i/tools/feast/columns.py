@@ -1,4 +1,4 @@
-"""How columns flow through ``feast.*``. In: parameters as far as they are known. Out: what is known of the outputs, faults.
+"""How columns flow through ``feast.*``. In: parameters, as far as they are known. Out: views and columns, and faults.
 
 It foresees what ``definitions`` and ``retrieval`` will do with names and types; the values are for the run.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import Fault, Files, Flow, Given, KnownKeys, KnownModel, KnownTable, absent
+from e2i.catalog.columns import Fault, Files, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
 from e2i.estimators import columns
 from e2i.estimators.metrics import METRICS
 
@@ -25,9 +25,14 @@ def predict(given: Given, files: Files) -> Flow:
     """Which columns are added depends on the classes, which only the data tells; a number has one column."""
     table, keep = given["table"], given["keep"]
     faults = [*columns.uses(given), *absent(table, ("keep",), keep)]
-    if not isinstance(table, KnownTable) or _task(given["model"]) != "regression":
+    if not isinstance(table, KnownTable) or not settled(keep):
         return Flow({}, faults)
     kept = table if keep is None else table.only(keep)
+    if "prediction" in kept.columns:
+        hint = "list the columns to carry over in `keep`, without it"
+        faults.append(Fault(("table",), "duplicate-column", 'the table already has a column "prediction"', hint=hint))
+    if _task(given["model"]) != "regression":
+        return Flow({}, faults)
     return Flow({"table": KnownTable({**kept.columns, "prediction": None}, kept.made_from)}, faults)
 
 

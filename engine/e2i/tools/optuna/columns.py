@@ -1,4 +1,4 @@
-"""How columns flow through ``optuna.tune``. In: parameters as far as they are known. Out: what is known of the outputs."""
+"""How columns flow through ``optuna.tune``. In: parameters, as far as they are known. Out: columns, and faults."""
 
 from __future__ import annotations
 

@@ -1,0 +1,125 @@
+"""What is foreseen of steps' outputs, held against what the actions really give, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import pandas as pd
+
+import foresight
+from context import LocalContext
+from e2i.catalog import registry
+from e2i.catalog.artifacts import read_artifacts
+from e2i.check import order
+from e2i.execution.files import WorkspaceFiles
+from e2i.execution.paths import Roots
+
+TABLES = """
+version: 1
+name: tables
+steps:
+  load:
+    uses: data.load
+    with: {path: t.csv, types: {id: string, n: integer}, parse_dates: [at], columns: [at, id, n, x, y]}
+  whole: {uses: data.load, with: {path: t.parquet}}
+  narrow: {uses: data.select, with: {table: "${{ steps.load.table }}", exclude: [at]}}
+  split: {uses: data.split, with: {table: "${{ steps.narrow.table }}", strategy: entity, by: id}}
+  train:
+    uses: model.train
+    matrix: {algorithm: [Ridge, Lasso]}
+    with:
+      table: ${{ steps.split.train }}
+      validation: ${{ steps.split.validation }}
+      target: y
+      exclude: [id]
+      algorithm: ${{ matrix.algorithm }}
+  choose: {uses: model.select, with: {candidates: "${{ steps.train }}", table: "${{ steps.split.validation }}"}}
+  predict:
+    uses: model.predict
+    with: {model: "${{ steps.choose.model }}", table: "${{ steps.split.test }}", keep: [id, y]}
+  judge:
+    uses: model.evaluate
+    with: {model: "${{ steps.choose.model }}", table: "${{ steps.split.test }}", plots: false}
+"""
+
+FEATURES = """
+version: 1
+name: features
+steps:
+  data: {uses: dataset.hcp, with: {rows: 80}}
+  features:
+    uses: feast.apply
+    with:
+      project: p
+      entities: {hcp: {join_key: hcp_id}}
+      views:
+        all: {table: "${{ steps.data.history }}", entity: hcp, timestamp: event_timestamp, created: created}
+        some:
+          table: ${{ steps.data.history }}
+          entity: [hcp]
+          timestamp: event_timestamp
+          features: {noise: float64, age: float32, created: timestamp}
+  join:
+    uses: feast.historical_features
+    with:
+      repo: ${{ steps.features.repo }}
+      table: ${{ steps.data.journeys }}
+      timestamp: observation_date
+      features: ["some:age", "all:patients", "some:created", "all:copay"]
+      keep: [target, hcp_id]
+  prefixed:
+    uses: feast.historical_features
+    with:
+      repo: ${{ steps.features.repo }}
+      table: ${{ steps.data.journeys }}
+      timestamp: observation_date
+      features: [all, some]
+      full_feature_names: true
+  publish: {uses: feast.materialize, with: {repo: "${{ steps.features.repo }}", views: [all]}}
+  lookup:
+    uses: feast.online_features
+    with:
+      repo: ${{ steps.features.repo }}
+      features: ["all:rx_volume", "all:age"]
+      table: ${{ steps.data.journeys }}
+      until: ${{ steps.publish.until }}
+"""
+
+
+def carry_out(text: str, ctx: LocalContext) -> None:
+    """Runs the steps one after the other, and compares what each gives with what was foreseen."""
+    expanded, known = foresight.foresee(text, WorkspaceFiles(Roots(ctx.workspace)))
+    outputs: dict[str, Any] = {}
+    for node in order.along(expanded):
+        found = registry.find(node.step.uses)
+        assert found is not None
+        params = found[1].params.model_validate(read_artifacts(expanded.resolve(node.step.with_, node, outputs)))
+        given = registry.function(node.step.uses)(params, ctx)
+        given = asyncio.run(given) if inspect.isawaitable(given) else given
+        outputs[node.id] = given.model_dump(mode="json")
+        assert list(foresight.untrue(known[node.id], outputs[node.id])) == [], node.id
+        for name, value in outputs[node.id].items():
+            if isinstance(value, dict) and value.get("type") == "table":
+                assert foresight.columns(known[node.id], name) == [column["name"] for column in value["columns"]]
+
+
+def test_files_splits_and_models_of_numbers(ctx: LocalContext) -> None:
+    rows = range(60)
+    frame = pd.DataFrame(
+        {
+            "id": [f"{row:03d}" for row in rows],
+            "n": list(rows),
+            "x": [row % 7 / 2 for row in rows],
+            "y": [row * 1.5 for row in rows],
+            "at": [f"2024-01-{row % 28 + 1:02d}" for row in rows],
+        }
+    )
+    frame.to_csv(ctx.workspace / "t.csv", index=False)
+    frame.to_parquet(ctx.workspace / "t.parquet")
+    carry_out(TABLES, ctx)
+
+
+def test_features_at_points_in_time_and_online(ctx: LocalContext) -> None:
+    carry_out(FEATURES, ctx)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from e2i.cli.main import e2i
+
+WRONG = "version: 1\nname: x  # mine\nsteps:\n  a: {uses: debug.ecko}\n  b:\n    uses: 'debug.sleep'\n    with: {second: 1}\n"
+RIGHT = WRONG.replace("ecko", "echo").replace("second:", "seconds:")
+HALF = WRONG + "  c: {uses: debug.echo, needs: [nobody_at_all]}\n"
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "x.yaml"
+    path.write_text(WRONG, "utf-8")
+    return path
+
+
+def fix(*arguments: str) -> Result:
+    return CliRunner().invoke(e2i, ["fix", *arguments])
+
+
+def test_without_write_the_change_is_shown_and_nothing_is_written(spec: Path) -> None:
+    result = fix("x.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:3] == ["--- a/x.yaml", "+++ b/x.yaml", "@@ -1,7 +1,7 @@"]
+    assert [line for line in result.stdout.splitlines()[3:] if line[0] in "+-"] == [
+        "-  a: {uses: debug.ecko}",
+        "+  a: {uses: debug.echo}",
+        "-    with: {second: 1}",
+        "+    with: {seconds: 1}",
+    ]
+    assert result.stderr.count("mended x.yaml:") == 2
+    assert "--write" in result.stderr
+    assert spec.read_text() == WRONG
+    assert list(spec.parent.iterdir()) == [spec]
+
+
+def test_with_write_the_file_is_mended_and_keeps_its_mode(spec: Path) -> None:
+    spec.chmod(0o640)
+    result = fix("x.yaml", "--write")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert spec.read_text() == RIGHT
+    assert spec.stat().st_mode & 0o777 == 0o640
+    assert list(spec.parent.iterdir()) == [spec]
+    again = fix("x.yaml", "--write")
+    assert (again.exit_code, again.stderr) == (0, "nothing to mend\n")
+
+
+def test_what_is_left_is_shown_as_it_stands_in_the_mended_text(spec: Path) -> None:
+    spec.write_text(HALF.replace("version: 1\n", ""), "utf-8")
+    result = fix("x.yaml")
+    assert result.exit_code == 2
+    assert "x.yaml:8:33: error: there is no step" in result.stderr
+    assert "    8 |   c: {uses: debug.echo, needs: [nobody_at_all]}" in result.stderr
+
+
+def test_a_document_tells_programs_everything(spec: Path) -> None:
+    spec.write_text(HALF, "utf-8")
+    result = fix("x.yaml", "--json", "--write")
+    assert result.exit_code == 2
+    document = json.loads(result.stdout)
+    assert (document["schema_version"], document["valid"], document["written"]) == (1, False, True)
+    assert [problem["code"] for problem in document["applied"]] == ["unknown-action", "unknown-action-parameter"]
+    assert [problem["code"] for problem in document["problems"]] == ["unknown-step"]
+    assert document["text"] == spec.read_text()
+    assert document["diff"].startswith("--- a/x.yaml\n")
+
+
+def test_line_ends_and_the_byte_order_mark_stay(spec: Path) -> None:
+    spec.write_bytes(b"\xef\xbb\xbf" + WRONG.replace("\n", "\r\n").encode())
+    assert fix("x.yaml", "--write").exit_code == 0
+    assert spec.read_bytes() == b"\xef\xbb\xbf" + RIGHT.replace("\n", "\r\n").encode()
+
+
+def test_a_link_stays_a_link(spec: Path) -> None:
+    link = spec.parent / "link.yaml"
+    link.symlink_to(spec)
+    assert fix("link.yaml", "--write").exit_code == 0
+    assert link.is_symlink()
+    assert spec.read_text() == RIGHT
+
+
+def test_a_file_that_is_no_text_is_left_alone(spec: Path) -> None:
+    spec.write_bytes("name: café\n".encode("latin-1"))
+    result = fix("x.yaml", "--write")
+    assert result.exit_code == 2
+    assert "[not-utf8]" in result.stderr
+    assert spec.read_bytes() == "name: café\n".encode("latin-1")
+
+
+def test_a_file_that_is_not_there_is_bad_input(spec: Path) -> None:
+    result = fix("y.yaml")
+    assert result.exit_code == 2
+    assert "[no-such-spec]" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_named(spec: Path) -> None:
+    spec.parent.chmod(0o555)
+    try:
+        result = fix("x.yaml", "--write")
+    finally:
+        spec.parent.chmod(0o755)
+    assert result.exit_code == 2
+    assert "cannot write" in result.stderr

@@ -1,0 +1,107 @@
+"""What is foreseen of a model's features, held against what ``schema.learn`` does with the same table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from e2i.catalog.columns import UNKNOWN, KnownModel, KnownTable
+from e2i.errors import StepError
+from e2i.estimators import columns, schema
+
+FRAME = pd.DataFrame(
+    {
+        "id": [f"{row}" for row in range(20)],
+        "a": [float(row) for row in range(20)],
+        "b": ["x", "y"] * 10,
+        "at": pd.date_range("2024-01-01", periods=20, tz="UTC"),
+        "made": [row * 2.0 for row in range(20)],
+        "y": [row * 1.0 for row in range(20)],
+    }
+)
+TABLE = KnownTable(
+    {
+        "id": "string",
+        "a": "double",
+        "b": "string",
+        "at": "timestamp[us, tz=UTC]",
+        "made": "double",
+        "y": "double",
+    },
+    made_from={"made": "y"},
+)
+
+
+def learn(validation: Any = None, **given: Any) -> tuple[KnownModel, list[str]]:
+    defaults = {"features": None, "exclude": (), "task": None, "algorithm": "Ridge", "target": "y"}
+    model, faults = columns.learn(
+        {**defaults, "table": TABLE, "validation": validation, **given}, "table", "validation"
+    )
+    return model, [f"{fault.code} at {'.'.join(map(str, fault.path))}" for fault in faults]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"exclude": ["at", "made"]},
+        {"features": ["b", "a", "b"]},
+        {"features": ["a", "b", "id"], "exclude": ["b"]},
+        {"features": ("a",)},
+    ],
+)
+def test_the_features_are_those_that_will_be_learnt_from(given: dict[str, Any]) -> None:
+    model, faults = learn(**given)
+    real = schema.learn(FRAME, "y", "Ridge", **given)
+    assert (model.features, faults) == (real.names, [])
+    assert (model.target, model.task) == (real.target, real.task)
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({"target": "z", "features": ["a"]}, ["unknown-column at target"]),
+        ({"features": ["a", "z"]}, ["unknown-column at features.1"]),
+        ({"features": ["a"], "exclude": ["z"]}, ["unknown-column at exclude.0"]),
+        ({"features": ["a", "y"]}, ["target-leak at features.1"]),
+        ({"features": ["a", "at"]}, ["bad-feature at features.1"]),
+        ({"exclude": ["made"]}, ["bad-feature at table"]),
+        ({"features": ["a"], "exclude": ["a"]}, ["bad-feature at table"]),
+    ],
+)
+def test_what_is_found_would_fail(given: dict[str, Any], faults: list[str]) -> None:
+    assert learn(**given)[1] == faults
+    with pytest.raises(StepError):
+        schema.learn(FRAME, given.get("target", "y"), "Ridge", **{k: v for k, v in given.items() if k != "target"})
+
+
+def test_a_column_that_the_target_tells_is_no_feature() -> None:
+    assert learn(exclude=["at", "id"])[1] == ["target-leak at table"]
+    assert learn(features=["a", "made"])[1] == ["target-leak at features.1"]
+    assert learn(target="made", features=["a", "y"])[1] == ["target-leak at features.1"]
+
+
+def test_the_validation_table_must_have_what_is_learnt() -> None:
+    lacking = KnownTable({"a": "double"})
+    assert learn(lacking, features=["a", "b"])[1] == ["unknown-column at validation"] * 2
+    assert learn(TABLE, features=["a", "b"])[1] == []
+
+
+@pytest.mark.parametrize("name", ["table", "target", "features", "exclude", "validation", "algorithm", "task"])
+def test_what_is_not_known_is_no_fault(name: str) -> None:
+    model, faults = learn(**{"features": ["a", "b"], "validation": TABLE, name: UNKNOWN})
+    assert faults == []
+    assert model.features in (None, ("a", "b"))
+
+
+def test_a_model_is_used_on_tables_that_have_its_features_and_its_target() -> None:
+    model = KnownModel("y", ("a", "b"))
+    assert columns.uses({"model": model, "table": TABLE}, target=True) == []
+    assert [
+        fault.message for fault in columns.uses({"model": model, "table": TABLE.without(["b", "y"])}, target=True)
+    ] == [
+        'the table has no column "b": what the model learnt from',
+        'the table has no column "y": the model\'s target',
+    ]
+    assert columns.uses({"model": UNKNOWN, "table": TABLE}) == columns.uses({"model": model, "table": UNKNOWN}) == []

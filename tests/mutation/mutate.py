@@ -1,0 +1,114 @@
+"""Good specs and a seed go in; the corpus of broken ones comes out: some of every kind of mistake, the same ones each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+
+from mutation.good import Good
+from mutation.kinds import names, shape, tables, text, values, wiring
+from mutation.mutant import Mutant, Mutants
+
+SEED = 20261122
+EACH = 24
+"""Mutants of one kind, at most."""
+
+KINDS: dict[str, Callable[[Good, Random], Mutants]] = {
+    "typo in an action": names.action,
+    "typo in a step": names.step,
+    "typo in a needed step": names.needed_step,
+    "typo in an output": names.output,
+    "typo in a parameter": names.pipeline_parameter,
+    "typo in a matrix name": names.matrix_name,
+    "typo in a root": names.root,
+    "typo in a filter": names.applied_filter,
+    "typo in an action's parameter": names.action_parameter,
+    "typo in a key": names.key,
+    "typo in a role": names.role,
+    "typo in a type": names.parameter_type,
+    "typo in an option's word": names.option,
+    "typo in a choice": values.choice,
+    "typo in a column": tables.column,
+    "typo in a view": tables.view,
+    "typo in a feature": tables.feature,
+    "typo in a suite": tables.suite,
+    "typo in a file": tables.missing_file,
+    "unknown key": shape.unknown_key,
+    "unknown action parameter": shape.foreign_parameter,
+    "missing action parameter": shape.missing_parameter,
+    "missing key": shape.missing_key,
+    "missing version": shape.missing_version,
+    "wrong version": shape.wrong_version,
+    "version as text": shape.version_as_text,
+    "duplicated key": shape.duplicated_key,
+    "repeated entry": shape.repeated_entry,
+    "duplicated step": shape.duplicated_step,
+    "bad duration": shape.bad_duration,
+    "duration in words": shape.duration_in_words,
+    "bad name": shape.bad_name,
+    "nothing in a step": shape.nothing,
+    "number for a mapping": shape.number_for_mapping,
+    "tab": text.tab,
+    "tabs throughout": text.tabs,
+    "unclosed expression": text.unclosed_expression,
+    "unquoted expression": text.unquoted_expression,
+    "bare braces": text.bare_braces,
+    "missing colon": text.missing_colon,
+    "missing space": text.missing_space,
+    "unclosed quote": text.unclosed_quote,
+    "unclosed bracket": text.unclosed_bracket,
+    "indented too far": text.indented_too_far,
+    "indented too little": text.indented_too_little,
+    "tag": text.tag,
+    "merge key": text.merge_key,
+    "unknown alias": text.unknown_alias,
+    "second document": text.second_document,
+    "missing dash": text.missing_dash,
+    "no such choice": values.other_choice,
+    "number in quotes": values.quoted_number,
+    "text for a number": values.text_for_number,
+    "word for a boolean": values.word_for_boolean,
+    "one value for a list": values.one_for_list,
+    "number out of range": values.out_of_range,
+    "option out of range": values.option_out_of_range,
+    "bad default": values.default,
+    "contradicting parameter": values.contradicting_parameter,
+    "bad fractions": values.fractions,
+    "bad condition": values.when,
+    "reference of a wrong type": values.reference,
+    "formula that cannot work": values.formula,
+    "no expression": values.call,
+    "cycle": wiring.cycle,
+    "step that reads itself": wiring.itself,
+    "unknown step in needs": wiring.unknown_need,
+    "matrix step as one": wiring.matrix_as_one,
+    "one step as a list": wiring.one_as_list,
+    "step that may be skipped": wiring.maybe_skipped,
+    "step that waits for the end": wiring.waits_for_the_end,
+    "unguarded step at the end": wiring.unguarded_end,
+    "broken matrix": wiring.broken_matrix,
+    "unknown variable or secret": wiring.unknown_environment,
+    "written secret": wiring.written_secret,
+    "no tool or action": wiring.no_tool,
+    "renamed step": wiring.lost_step,
+    "no such column": tables.other_column,
+    "removed column": tables.removed_column,
+    "target among features": tables.leaked_target,
+    "source of the target": tables.leaked_outcome,
+    "time among features": tables.time_as_feature,
+    "forbidden file": tables.forbidden_file,
+    "another table": tables.wrong_table,
+}
+
+
+def corpus(specs: Sequence[Good], *, each: int = EACH, seed: int = SEED) -> list[Mutant]:
+    """Up to ``each`` mutants of every kind, drawn from all that the specs have room for."""
+    found: list[Mutant] = []
+    for kind, make in KINDS.items():
+        rng = Random(f"{seed} {kind}")
+        every = [mutant for good in specs for mutant in make(good, rng) if mutant.text != good.text]
+        different = list({(mutant.good.file, mutant.text): mutant for mutant in every}.values())
+        chosen = sorted(rng.sample(range(len(different)), min(each, len(different))))
+        found += [replace(different[index], kind=kind) for index in chosen]
+    return found

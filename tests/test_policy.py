@@ -1,0 +1,65 @@
+"""The policy file and the operator's word for who wrote a spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from e2i import policy
+from e2i.errors import BadInput, Refused
+from e2i.policy import Origin
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def test_the_shipped_file_says_what_holds_without_it() -> None:
+    assert policy.load(REPOSITORY / "config", {}) == policy.default()
+
+
+def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("agent: {budgets: {trials: 5}, refused: [feast.*]}\n")
+    found = policy.load(tmp_path, {})
+    assert (found.agent.budgets.trials, found.agent.budgets.steps, found.agent.run_python) == (5, 1_000, False)
+    assert found.agent.refused == ("feast.*",)
+    assert found.human == policy.default().human
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("agent: {budget: {trials: 5}}\n", "agent.budget"),
+        ("human: {actions: [mlflw.*]}\n", "there is no tool 'mlflw'; did you mean \"mlflow\"?"),
+        ("human: {actions: [mlflow]}\n", "neither tool.action nor"),
+        ("human: {budgets: {timeout: 3}}\n", "is not a duration"),
+        ("roles: {a b: ['*']}\n", "roles"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    with pytest.raises(BadInput) as raised:
+        policy.load(tmp_path, {})
+    assert raised.value.code == "bad-policy"
+    assert message in raised.value.message
+    assert "policy.yaml" in raised.value.message
+
+
+def test_the_origin_is_that_of_the_option_or_the_environment_or_a_human() -> None:
+    assert policy.origin(None, {}) is Origin.HUMAN
+    assert policy.origin("agent", {}) is Origin.AGENT
+    assert policy.origin(None, {"E2I_ORIGIN": "agent"}) is Origin.AGENT
+    assert policy.origin("agent", {"E2I_ORIGIN": "human"}) is Origin.AGENT
+
+
+def test_the_option_cannot_undo_what_the_environment_says() -> None:
+    with pytest.raises(Refused) as raised:
+        policy.origin("human", {"E2I_ORIGIN": "agent"})
+    assert raised.value.code == "policy-origin"
+
+
+@pytest.mark.parametrize("environ", [{}, {"E2I_ORIGIN": "human"}])
+def test_a_word_that_is_no_origin_is_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(BadInput) as raised:
+        policy.origin("agnet", environ)
+    assert raised.value.hint == 'did you mean "agent"?'
+    with pytest.raises(BadInput):
+        policy.origin(None, {"E2I_ORIGIN": "robot"})
