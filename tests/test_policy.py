@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from e2i import policy
 from e2i.errors import BadInput, Refused
 from e2i.policy import Origin

@@ -72,8 +72,15 @@ def test_variables_are_filled_in(text: str, environ: dict[str, str], expected: o
 )
 def test_a_wrong_setting_is_found_before_anything_runs(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(E2IError, match=said) as raised:
-        load(tmp_path, default=text)
+        load(tmp_path, default=text).check()
     assert raised.value.exit_code is Exit.BAD_INPUT
+
+
+def test_settings_of_tools_that_are_not_used_are_not_looked_at(tmp_path: Path) -> None:
+    found = load(tmp_path, default="tools: {mlflow: {trackign: x}, debug: {deadline: 5}}\nsinks: [debug]\n")
+    found.check(["debug", "python"])
+    with pytest.raises(BadInput, match="trackign"):
+        found.check(["mlflow"])
 
 
 def test_yaml_that_cannot_be_read_has_a_place(tmp_path: Path) -> None:

@@ -119,6 +119,11 @@ class Workspace:
         """The folders that paths in specs may lead into."""
         return Roots(self.root, self.policy.rules(self.origin).roots)
 
+    def name(self, file: str) -> str:
+        """The path of a file by which the workspace knows it: from its root on, if it lies there."""
+        path = Path(os.path.abspath(file))  # noqa: PTH100 - a link is where it is, not where it leads
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else file
+
     @property
     def files(self) -> WorkspaceFiles:
         """What checks may look at: the files that paths in specs may lead to."""
@@ -257,6 +262,7 @@ def run(
 
     workspace = workspace or Workspace.open(profile=profile)
     settings = workspace.settings
+    settings.check()
     source = read_source(spec)
     expanded = _checked(source, params or {}, workspace)
     journal = Journal(workspace.store, ArtifactStore(workspace.store).has)
@@ -332,7 +338,7 @@ def _read_revision(spec: str) -> Source | None:
 def _problems(source: Source, params: Mapping[str, Any], workspace: Workspace) -> tuple[Problem, ...]:
     """All problems of a spec; a parameter without a value is none."""
     known = workspace.settings
-    _, problems = check(
+    expanded, problems = check(
         source.content,
         source.file,
         params,
@@ -340,8 +346,10 @@ def _problems(source: Source, params: Mapping[str, Any], workspace: Workspace) -
         known.secrets,
         authority=workspace.authority,
         files=workspace.files,
+        beside=workspace.name(source.file),
         require_params=False,
     )
+    _check_settings(expanded, known)
     return tuple(problems)
 
 
@@ -355,10 +363,18 @@ def _checked(source: Source, params: Mapping[str, Any], workspace: Workspace) ->
         known.secrets,
         authority=workspace.authority,
         files=workspace.files,
+        beside=workspace.name(source.file),
     )
     if expanded is None:
         raise RefusedSpec(problems) if _only_policy(problems) else InvalidSpec(problems)
+    _check_settings(expanded, known)
     return expanded
+
+
+def _check_settings(expanded: Expanded | None, settings: Settings) -> None:
+    """Raises BadInput if the settings of a tool that the spec uses are wrong."""
+    if expanded is not None:
+        settings.check({node.step.uses.partition(".")[0] for node in expanded.nodes.values()})
 
 
 def _only_policy(problems: Collection[Problem]) -> bool:
@@ -376,7 +392,7 @@ def _planner(
     if select:
         labels: dict[str, set[str]] = {}
         for node in expanded.nodes.values():
-            for label in (node.id, node.group, *(f"tag:{tag}" for tag in node.step.tags)):
+            for label in node.labels:
                 labels.setdefault(label, set()).add(node.id)
         selected = graph.select(graph.build(expanded), select, labels)
     return Planner(expanded, history, surroundings.of(workspace.roots), fresh, selected)

@@ -1,7 +1,8 @@
-"""``config/policy.yaml`` goes in; ``Policy`` comes out: who may use which actions, paths, hosts, and how much of everything.
+"""``config/policy.yaml`` goes in; ``Policy`` comes out: who may use which actions, paths, hosts, and how much of
+everything.
 
-What a spec may do depends on its *origin*: a ``human`` or an ``agent``, as the operator says, never the spec. A step that
-names the agent it acts for is also held to what that agent role may use. Without a file, the defaults below hold.
+What a spec may do depends on its *origin*: a ``human`` or an ``agent``, as the operator says, never the spec. A step
+that names the agent it acts for is also held to what that agent role may use. Without a file, the defaults below hold.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class Rules(_Part):
         tuple[str, ...],
         Field(description="Folders that files may be in: relative to the workspace, or absolute."),
     ] = (".",)
-    hidden_files: Annotated[bool, Field(description="Whether a path may lead through a name that starts with a dot.")] = True
+    hidden_files: Annotated[
+        bool, Field(description="Whether a path may lead through a name that starts with a dot.")
+    ] = True
     hosts: Annotated[
         tuple[str, ...], Field(description="Hosts that the tools of a run may be on; `*` stands for any text.")
     ] = ("*",)
@@ -89,9 +92,15 @@ AGENT: Mapping[str, Any] = {
     "promote_to_production": False,
     "keep_services": False,
     "budgets": {
-        "bytes": 2**20, "steps": 1_000, "cells": 100, "trials": 1_000, "rows": 1_000_000, "timeout": "1d", "attempts": 10,
+        "bytes": 2**20,
+        "steps": 1_000,
+        "cells": 100,
+        "trials": 1_000,
+        "rows": 1_000_000,
+        "timeout": "1d",
+        "attempts": 10,
     },
-}  # fmt: skip
+}
 """Where the rules for specs that a machine wrote are stricter than those for people."""
 
 ROLES: Mapping[str, tuple[str, ...]] = {
@@ -114,9 +123,7 @@ class Policy(_Part):
 
     human: Annotated[Rules, Field(description="For specs that a person wrote.")]
     agent: Annotated[Rules, Field(description="For specs that a machine wrote.")]
-    roles: Annotated[
-        dict[Identifier, Patterns], Field(description="What a step may use, by the role in its `agent`.")
-    ]
+    roles: Annotated[dict[Identifier, Patterns], Field(description="What a step may use, by the role in its `agent`.")]
 
     def rules(self, origin: Origin) -> Rules:
         return self.human if origin is Origin.HUMAN else self.agent
@@ -160,6 +167,4 @@ def _read(text: str, where: str) -> Origin:
         return Origin(text)
     except ValueError as error:
         known = [item.value for item in Origin]
-        raise BadInput(
-            f"{where}: {text!r} is no origin", code="bad-option", hint=suggest.hint(text, known)
-        ) from error
+        raise BadInput(f"{where}: {text!r} is no origin", code="bad-option", hint=suggest.hint(text, known)) from error

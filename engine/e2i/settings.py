@@ -6,7 +6,7 @@ In: files, and the environment that ``${NAME}`` and ``${NAME:-default}`` read. O
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}
 class Settings(BaseModel):
     """What one environment (a profile) says about services and limits. Nothing in it changes what a spec means."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     profile: Annotated[str, Field(description="Name of the profile these settings were read for.")] = "default"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one a core.")] = None
@@ -46,6 +46,20 @@ class Settings(BaseModel):
         Mapping[str, Mapping[str, Any]], Field(description="Each tool's own settings, by the tool's name.")
     ] = {}
 
+    def check(self, tools: Iterable[str] | None = None) -> None:
+        """Raises BadInput if a tool does not take what is written for it. ``tools``: look at these only.
+
+        It takes the tools' declarations, so ``load`` leaves it to whoever knows which tools there is use for.
+        """
+        for name in sorted(self.tools.keys() if tools is None else self.tools.keys() & set(tools)):
+            self.tool(name)
+        for name in self.sinks if tools is None else ():
+            declared = registry.tool(name)
+            if declared is None or not declared.sink:
+                known = [tool for tool in sorted(registry.TOOLS) if (found := registry.tool(tool)) and found.sink]
+                message = f"sinks (profile {self.profile}): {name!r} does not take telemetry"
+                raise BadInput(message, code="bad-settings", hint=f"choose from: {', '.join(known)}")
+
     def tool(self, name: str) -> ToolSettings:
         """The validated settings of one tool. Raises BadInput naming the setting that is wrong."""
         declared = registry.tool(name)
@@ -64,7 +78,8 @@ class Settings(BaseModel):
 def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Settings:
     """Settings from ``folder/default.yaml`` with ``folder/PROFILE.yaml`` over it; defaults where there is no file.
 
-    Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting.
+    Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting. What is written for
+    a tool is looked at by ``Settings.check`` and ``Settings.tool``.
     """
     data: dict[str, Any] = {}
     for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
@@ -82,23 +97,12 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
         settings = Settings.model_validate({**data, "profile": profile or "default"})
     except ValidationError as error:
         raise BadInput(f"configuration in {folder}: {first_fault(error)}", code="bad-settings") from error
-    _check_tools(settings, folder)
+    for key, named in (("tools", settings.tools), ("sinks", settings.sinks)):
+        for name in named:
+            if name not in registry.TOOLS:
+                message = f"configuration in {folder}: {key}: there is no tool {name!r}"
+                raise BadInput(message, code="bad-settings", hint=suggest.hint(name, registry.TOOLS, most=20))
     return settings
-
-
-def _check_tools(settings: Settings, folder: Path) -> None:
-    """Every tool that is named must exist and take its settings; every sink must take telemetry."""
-    for name in settings.tools:
-        if name not in registry.TOOLS:
-            hint = suggest.hint(name, registry.TOOLS, most=20)
-            raise BadInput(f"configuration in {folder}: tools: there is no tool {name!r}", code="bad-settings", hint=hint)
-        settings.tool(name)
-    for name in settings.sinks:
-        declared = registry.tool(name)
-        if declared is None or not declared.sink:
-            known = ", ".join(tool for tool in sorted(registry.TOOLS) if (found := registry.tool(tool)) and found.sink)
-            message = f"configuration in {folder}: sinks: {name!r} does not take telemetry"
-            raise BadInput(message, code="bad-settings", hint=f"choose from: {known}")
 
 
 def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:

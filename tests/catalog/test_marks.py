@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
+from pydantic import BaseModel, Field
+
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Params
 from e2i.catalog.marks import Budget, Privilege, WorkspaceFile, WorkspacePath
-from pydantic import BaseModel, Field
 
 
 class Inner(BaseModel):
@@ -31,7 +32,9 @@ def test_marks_are_found_wherever_they_stand() -> None:
 
 
 def test_data_of_another_shape_has_no_marked_values() -> None:
-    assert list(marks.found(Outer, {"many": "text", "named": [1], "one": None})) == [(("one",), WorkspaceFile("config/{}.yaml"), None)]
+    assert list(marks.found(Outer, {"many": "text", "named": [1], "one": None})) == [
+        (("one",), WorkspaceFile("config/{}.yaml"), None)
+    ]
 
 
 def test_a_pattern_says_which_file_a_name_means() -> None:
@@ -45,6 +48,14 @@ def test_the_files_and_amounts_of_the_catalog_are_marked() -> None:
         for path, _ in marks.of(registry.find(name)[1].params)  # type: ignore[index]  # it is named
     }
     assert marked >= {
-        "data.load:path", "data.load:rows", "python.call:file", "great_expectations.validate:suite", "optuna.tune:trials",
-        "dataset.hcp:rows", "dataset.nycflights13:rows", "shap.explain:rows", "mlflow.promote:stage", "bentoml.serve:keep",
-    }  # fmt: skip
+        "data.load:path",
+        "data.load:rows",
+        "python.call:file",
+        "great_expectations.validate:suite",
+        "optuna.tune:trials",
+        "dataset.hcp:rows",
+        "dataset.nycflights13:rows",
+        "shap.explain:rows",
+        "mlflow.promote:stage",
+        "bentoml.serve:keep",
+    }

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from e2i.catalog.schema import pipeline_schema
+from e2i.spec import document
 
 SCHEMA = pipeline_schema()
 GOOD = sorted((Path(__file__).parents[1] / "golden" / "good").glob("*.yaml"))
@@ -47,3 +48,28 @@ def test_bad_steps_do_not(step: dict[str, Any]) -> None:
 def test_every_parameter_may_be_an_expression() -> None:
     step = {"uses": "debug.sleep", "with": {"seconds": "${{ params.n }}"}}
     assert errors({"version": 1, "name": "n", "steps": {"a": step}}) == []
+
+
+SHIPPED = sorted([*(Path(__file__).parents[2] / "specs").glob("*.yaml"), *(Path(__file__).parents[2] / "engine").rglob("example.yaml")])
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_shipped_specs_and_examples_fit(path: Path) -> None:
+    read, _ = document.read(path.read_bytes(), str(path))
+    assert read is not None
+    assert errors(read.data) == []
+
+
+def test_an_expression_may_stand_for_any_value_of_a_parameter() -> None:
+    step = {"uses": "data.split", "with": {"table": "${{ steps.a.t }}", "strategy": "${{ params.s }}"}}
+    fractions = {"fractions": {"train": "${{ params.share }}", "test": 0.2}, "by": "${{\n params.by\n}}"}
+    spec = {"version": 1, "name": "x", "steps": {"a": {**step, "with": {**step["with"], **fractions}}}}
+    assert errors(spec) == []
+
+
+def test_each_parameter_is_completed_and_explained() -> None:
+    tune = SCHEMA["$defs"]["with optuna.tune"]["properties"]["trials"]
+    assert tune["description"]
+    assert tune["default"] == 20
+    assert {"const": "optuna.tune", "description": "Searches the hyperparameters of an algorithm; goes on where an "
+            "earlier attempt stopped."} in SCHEMA["$defs"]["StepSpec"]["properties"]["uses"]["anyOf"]  # fmt: skip

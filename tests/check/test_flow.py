@@ -50,7 +50,8 @@ def found(project: Project, text: str) -> list[tuple[str, str, bool]]:
             ("unknown-column", "/steps/a/with/target"),
         ),
         (
-            'a: {uses: model.train, with: {table: "${{ steps.narrow.table }}", target: target, features: [region, target]}}',
+            'a: {uses: model.train, with: {table: "${{ steps.narrow.table }}", target: target,'
+            " features: [region, target]}}",
             ("target-leak", "/steps/a/with/features/1"),
         ),
         (
@@ -76,8 +77,8 @@ def found(project: Project, text: str) -> list[tuple[str, str, bool]]:
             ("unknown-view", "/steps/a/with/views/0"),
         ),
         (
-            'a: {uses: feast.historical_features, with: {repo: "${{ steps.features.repo }}", timestamp: observation_date,'
-            ' table: "${{ steps.data.journeys }}", features: ["history:ages"]}}',
+            'a: {uses: feast.historical_features, with: {repo: "${{ steps.features.repo }}",'
+            ' timestamp: observation_date, table: "${{ steps.data.journeys }}", features: ["history:ages"]}}',
             ("unknown-feature", "/steps/a/with/features/0"),
         ),
         (
@@ -158,7 +159,8 @@ def test_columns_are_followed_through_the_cells_of_a_matrix(project: Project) ->
     ]
 
 
-def test_columns_are_followed_through_parts(project: Project) -> None:
+def test_columns_are_followed_through_parts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.root)
     project.write(
         "part.yaml",
         """\
@@ -177,8 +179,8 @@ outputs: {table: "${{ steps.fewer.table }}"}
   a: {uses: data.select, with: {table: "${{ steps.part.table }}", columns: [hcp_id, region]}}
 """
     )
-    spec = project.write("spec.yaml", text)
-    (problem,) = api.validate(spec, workspace=project.workspace).problems
+    project.write("spec.yaml", text)
+    (problem,) = api.validate("spec.yaml", workspace=project.workspace).problems
     assert (problem.code, problem.path) == ("unknown-column", "/steps/a/with/columns/1")
 
 
@@ -189,3 +191,17 @@ def test_a_choice_between_tables_is_known_only_where_both_agree(project: Project
     assert found(project, text.replace("OTHER", "narrow.table")) == [
         ("unknown-column", "/steps/a/with/columns/0", False)
     ]
+
+
+@pytest.mark.parametrize("other", ["a", "b"])
+def test_parts_that_wait_for_each_other_are_a_cycle_and_nothing_else(
+    project: Project, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    monkeypatch.chdir(project.root)
+    part = "version: 1\nname: part\nparams: {x: {type: string}}\n"
+    part += "steps: {e: {uses: debug.echo, with: {value: '${{ params.x }}'}}}\noutputs: {y: '${{ params.x }}'}\n"
+    project.write("part.yaml", part)
+    use = "  %s: {uses: ./part.yaml, with: {x: '${{ steps.%s.y }}'}}\n"
+    steps = use % ("a", other) + (use % ("b", "a") if other == "b" else "")
+    project.write("spec.yaml", "version: 1\nname: n\nsteps:\n" + steps)
+    assert [problem.code for problem in api.validate("spec.yaml", workspace=project.workspace).problems] == ["cycle"]

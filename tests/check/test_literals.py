@@ -3,17 +3,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from e2i import api
 
 
 def places(held: Any, params: dict[str, Any] | None = None, **given: Any) -> list[str]:
-    spec = {"version": 1, "name": "x", "params": params or {}, "steps": {"a": {"uses": "debug.echo", "with": {"value": held}}}}
+    spec = {
+        "version": 1,
+        "name": "x",
+        "params": params or {},
+        "steps": {"a": {"uses": "debug.echo", "with": {"value": held}}},
+    }
     found = api.validate(spec, given).problems
     assert all("hunter2" not in str(problem) for problem in found)
     return [problem.path for problem in found if problem.code == "secret-literal"]
 
 
-@pytest.mark.parametrize("name", ["password", "db_password", "API-KEY", "apikey", "access_token", "client_secret", "privateKey"])
+@pytest.mark.parametrize(
+    "name", ["password", "db_password", "API-KEY", "apikey", "access_token", "client_secret", "privateKey"]
+)
 def test_what_is_called_a_secret_must_be_a_name(name: str) -> None:
     assert places({name: "hunter2"}) == [f"/steps/a/with/value/{name}"]
     assert places({name: "${{ secrets.X }}"}) == places({name: 5}) == places({name: ""}) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from e2i import api, policy
 from e2i.check.policy import Authority
 from e2i.errors import BadInput, Exit, InvalidSpec, RefusedSpec
@@ -57,12 +58,16 @@ def test_a_pattern_that_names_no_action_is_an_error_not_a_permission(workspace: 
 
 
 def test_the_role_of_the_agent_decides_also(workspace: Open) -> None:
-    spec = pipeline(a={"uses": "dataset.hcp", "agent": "model_deployer"}, b={"uses": "dataset.hcp", "agent": "data_preparer"})
+    spec = pipeline(
+        a={"uses": "dataset.hcp", "agent": "model_deployer"}, b={"uses": "dataset.hcp", "agent": "data_preparer"}
+    )
     assert codes(spec, workspace()) == [("policy-tool", "/steps/a/uses")]
 
 
 def test_an_unknown_role_comes_with_its_fix(workspace: Open) -> None:
-    (problem,) = api.validate(pipeline(a={"uses": "debug.echo", "agent": "model_trainr"}), workspace=workspace()).problems
+    (problem,) = api.validate(
+        pipeline(a={"uses": "debug.echo", "agent": "model_trainr"}), workspace=workspace()
+    ).problems
     assert problem.code == "unknown-agent"
     assert problem.fixes == ({"op": "replace", "path": "/steps/a/agent", "value": "model_trainer"},)
 
@@ -71,7 +76,10 @@ def test_privileges_are_those_that_parameters_declare(workspace: Open) -> None:
     digest = "sha256:" + "0" * 64
     spec = pipeline(
         d={"uses": "dataset.hcp", "with": {"rows": 40}},
-        t={"uses": "model.train", "with": {"table": "${{ steps.d.journeys }}", "target": "target", "features": ["brand"]}},
+        t={
+            "uses": "model.train",
+            "with": {"table": "${{ steps.d.journeys }}", "target": "target", "features": ["brand"]},
+        },
         r={"uses": "mlflow.register", "with": {"model": "${{ steps.t.model }}", "name": "x"}},
         p={"uses": "mlflow.promote", "with": {"version": "${{ steps.r.version }}", "stage": "production"}},
         k={"uses": "bentoml.package", "with": {"model": "${{ steps.t.model }}", "name": "xx"}},
@@ -121,7 +129,10 @@ def test_services_elsewhere_are_refused_to_agents_unless_listed(workspace: Open)
     settings = {"tools": {"mlflow": {"tracking_uri": "https://mlflow.example.com"}}, "sinks": ("mlflow",)}
     load = pipeline(a={"uses": "mlflow.load", "with": {"name": "x", "version": 1}})
     assert codes(load, workspace(settings=settings)) == []
-    assert codes(load, workspace(Origin.AGENT, settings)) == [("policy-host", "/name"), ("policy-host", "/steps/a/uses")]
+    assert sorted(codes(load, workspace(Origin.AGENT, settings))) == [
+        ("policy-host", "/name"),
+        ("policy-host", "/steps/a/uses"),
+    ]
     assert codes(load, workspace(Origin.AGENT, settings, hosts=("*.example.com",))) == []
 
 

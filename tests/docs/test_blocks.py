@@ -136,9 +136,7 @@ def accept_settings(text: str, workspace: Path) -> None:
     folder = workspace / "settings"
     folder.mkdir(exist_ok=True)
     (folder / "default.yaml").write_text(text, "utf-8")
-    loaded = settings.load(folder, None, VARIABLES)
-    for tool in loaded.tools:
-        loaded.tool(tool)
+    settings.load(folder, None, VARIABLES).check()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(block.mark == "checked" for block in blocks(page))])

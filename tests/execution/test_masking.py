@@ -8,11 +8,12 @@ import sys
 import urllib.parse
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from e2i.execution import masking
 from e2i.execution.executor import Failure
 from e2i.execution.masking import Masker
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SECRET = "canary/+&value-1234567"
 PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCB\nshort\n-----END KEY-----"
@@ -59,7 +60,13 @@ def test_data_failures_and_keys_are_masked() -> None:
 
 def test_a_short_secret_is_masked_as_a_word_and_a_shorter_one_as_a_whole() -> None:
     masker = Masker(["12ab", "7"])
-    assert [masker.text(text) for text in ("pin 12ab!", "x12abf0", "7", "17", "7 of 7")] == ["pin ***!", "x12abf0", "***", "17", "7 of 7"]
+    assert [masker.text(text) for text in ("pin 12ab!", "x12abf0", "7", "17", "7 of 7")] == [
+        "pin ***!",
+        "x12abf0",
+        "***",
+        "17",
+        "7 of 7",
+    ]
 
 
 def test_the_longer_of_two_secrets_is_masked_whole() -> None:
@@ -93,5 +100,7 @@ def test_a_stream_is_masked_wherever_it_is_cut(texts: list[str], size: int) -> N
 
 def test_the_filter_is_a_program_of_its_own() -> None:
     given = json.dumps([SECRET]).encode() + b"\nsays " + SECRET.encode() + b"\xff\n"
-    ended = subprocess.run([sys.executable, "-I", "-S", masking.__file__], input=given, capture_output=True, timeout=30, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-I", "-S", masking.__file__], input=given, capture_output=True, timeout=30, check=True
+    )
     assert ended.stdout == b"says ***\xff\n"

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from context import LocalContext
 from e2i.errors import Refused, StepError
 from e2i.execution import paths
@@ -29,9 +30,19 @@ def roots(tmp_path: Path) -> Roots:
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("data/a.csv", "file"), ("inner/a.csv", "file"), ("data", "directory"), (".", "directory"), ("pipe", "special"),
-     ("loop", "special"), ("x.csv", "missing"), ("data/a.csv/x", "missing"), ("out/a.csv", "outside"), ("../outside", "outside")],
-)  # fmt: skip
+    [
+        ("data/a.csv", "file"),
+        ("inner/a.csv", "file"),
+        ("data", "directory"),
+        (".", "directory"),
+        ("pipe", "special"),
+        ("loop", "special"),
+        ("x.csv", "missing"),
+        ("data/a.csv/x", "missing"),
+        ("out/a.csv", "outside"),
+        ("../outside", "outside"),
+    ],
+)
 def test_looking_tells_what_is_there(roots: Roots, text: str, found: str) -> None:
     assert paths.look(roots, text) == found
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from e2i import api
 from e2i.errors import Refused
 from e2i.execution import secrets
@@ -48,7 +49,9 @@ def test_the_values_are_those_that_are_set() -> None:
     assert secrets.values(DECLARED, ENVIRON) == ("hunter2hunter2",)
 
 
-def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_TOKEN", CANARY)
     (tmp_path / "leak.py").write_text(CODE)
     calls = {
@@ -64,7 +67,7 @@ def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(tmp_path: 
     assert record.status == "failed"
     assert record.outputs == {"said": {"token": "***", "***": "***"}}
     kept = {str(path): path.read_bytes() for path in (tmp_path / ".e2i").rglob("*") if path.is_file()}
-    logs = [content for path, content in kept.items() if path.endswith((".log"))]
+    logs = [content for path, content in kept.items() if path.endswith(".log")]
     assert any(b"line ***" in content for content in logs)
     for form in (b"value-1234567", b"second line", b"Y2FuYXJ5", b"canary".hex().encode(), b"value-1234567"[::1]):
         assert [path for path, content in kept.items() if form in content] == []

@@ -52,3 +52,13 @@ def test_whatever_becomes_of_the_steps_every_one_is_ready_exactly_once(data: st.
             state.start(step)
         state.finish(step, data.draw(st.sampled_from([Status.SUCCEEDED, Status.FAILED, Status.SKIPPED])))
     assert sorted(seen) == sorted(needs)
+
+
+def test_the_last_steps_are_ready_when_all_others_are_over() -> None:
+    state = RunState({"a": (), "end": (), "after": ("end",)}, {"end", "after"})
+    assert state.take_ready() == ["a"]
+    assert state.take_ready() == []
+    state.finish("a", Status.FAILED)
+    assert state.take_ready() == ["end"]
+    state.finish("end", Status.CANCELLED)
+    assert state.take_ready() == ["after"]

@@ -1,4 +1,5 @@
-"""Coverage-guided fuzzing of specs and expressions: mutated texts go in; a crash, a hang or an unexpected exception ends it.
+"""Coverage-guided fuzzing of specs and expressions: mutated texts go in; a crash, a hang or an unexpected exception
+ends it.
 
 ``python tests/fuzz/fuzz_specs.py [SECONDS] [FOLDER]``: for that long, from the corpus in FOLDER and the specs of the
 repository. What it finds is in FOLDER too and becomes a row of ``tests/hostile/rows.yaml``. Needs the extra ``fuzz``.
@@ -64,7 +65,9 @@ def spec(text: bytes) -> None:
 def seeds(folder: Path) -> None:
     """Writes what there is to start from."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = [path.read_bytes() for place in ("specs", "tests/golden") for path in sorted((ROOT / place).rglob("*.yaml"))]
+    texts = [
+        path.read_bytes() for place in ("specs", "tests/golden") for path in sorted((ROOT / place).rglob("*.yaml"))
+    ]
     rows = yaml.safe_load((ROOT / "tests/hostile/rows.yaml").read_text("utf-8"))["rows"]
     texts += [row["spec"].encode() for row in rows if "spec" in row]
     found = [b"s" + text for text in texts] + [b"e" + row["value"].encode() for row in rows if "value" in row]
@@ -92,12 +95,20 @@ def main() -> None:
     words(folder / "words.dict")
     atheris.Setup(
         [
-            sys.argv[0], str(folder / "corpus"), str(folder / "seeds"), f"-dict={folder / 'words.dict'}", f"-max_len={LONGEST}",
-            f"-max_total_time={int(seconds)}", f"-timeout={HANG_SECONDS}", "-rss_limit_mb=1024",
-            f"-artifact_prefix={folder}/found-", "-print_final_stats=1", "-verbosity=0",
+            sys.argv[0],
+            str(folder / "corpus"),
+            str(folder / "seeds"),
+            f"-dict={folder / 'words.dict'}",
+            f"-max_len={LONGEST}",
+            f"-max_total_time={int(seconds)}",
+            f"-timeout={HANG_SECONDS}",
+            "-rss_limit_mb=1024",
+            f"-artifact_prefix={folder}/found-",
+            "-print_final_stats=1",
+            "-verbosity=0",
         ],
         one,
-    )  # fmt: skip
+    )
     atheris.Fuzz()
 
 

@@ -1,4 +1,4 @@
-"""Every row of ``rows.yaml``: a hostile spec has its stated outcome, in bounded time and memory, and no canary sings."""
+"""Every row of ``rows.yaml``: a hostile spec has its stated outcome, in bounded time and memory; no canary sings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ import yaml
 ENGINE = Path(__file__).parents[2] / "engine"
 ROWS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("rows.yaml").read_text("utf-8"))["rows"]
 CPU_SECONDS = {"validate": 1.0, "plan": 1.5, "run": 3.0}
-"""Processor time of the command and all that it starts; a run starts workers. Wall time would measure the machine's load."""
+"""Processor time of the command and all that it starts; a run starts workers. Wall time would measure the machine's
+load.
+"""
 RSS_MB = 200
 CANARY = "tweet-c4n4ry-5d1e0f"
 HOME = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
@@ -71,8 +73,9 @@ def test_the_row_has_its_outcome(row: dict[str, Any], place: Path, listener: soc
         (place / name).write_text(text, "utf-8")
     before = tree(place.parent)
     command = row.get("command", "validate")
-    ended = carry_out(place, listener, command, "spec.yaml", *row.get("arguments", ()),
-                      "--origin", row.get("origin", "human"), *(["--json"] if "gives" in row or "json" in row else []))  # fmt: skip
+    form = ["--json"] if "gives" in row or "json" in row else []
+    origin = row.get("origin", "human")
+    ended = carry_out(place, listener, command, "spec.yaml", *row.get("arguments", ()), "--origin", origin, *form)
 
     assert ended.code == row.get("exit", 2), ended.out
     assert "Traceback (most recent call last)" not in ended.out
@@ -91,7 +94,9 @@ def test_the_row_has_its_outcome(row: dict[str, Any], place: Path, listener: soc
     assert CANARY not in ended.out
     assert tree(place.parent) == before, "only the store may have been written"
     assert command == "run" or not (place / ".e2i").exists()
-    assert [path for path in (place / ".e2i").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()] == []
+    assert [
+        path for path in (place / ".e2i").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
+    ] == []
     with pytest.raises(BlockingIOError):
         listener.accept()
     assert survivors(place) == []
@@ -113,10 +118,7 @@ def text_of(row: dict[str, Any]) -> str:
             for part in row["parts"]
         )  # fmt: skip
     given = {"value": "${{ " + row["value"] + " }}"} if "value" in row else row.get("with", {})
-    if "literal" in row:
-        held = f"{{value: {row['literal']}}}"
-    else:
-        held = json.dumps(given)
+    held = f"{{value: {row['literal']}}}" if "literal" in row else json.dumps(given)
     outputs = 'outputs: {value: "${{ steps.a.value }}"}\n' if "gives" in row else ""
     return f"version: 1\nname: x\nsteps:\n  a:\n    uses: {row.get('uses', 'debug.echo')}\n    with: {held}\n{outputs}"
 
@@ -136,8 +138,14 @@ def carry_out(place: Path, listener: socket.socket, *arguments: str) -> Ended:
     with (place.parent / "out").open("w+b") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "e2i.cli.main", *arguments],
-            cwd=place, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=limit, start_new_session=True,
-        )  # fmt: skip
+            cwd=place,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            preexec_fn=limit,
+            start_new_session=True,
+        )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as File
 from typing import Any
 
-import yaml
 from e2i.catalog import registry
 from e2i.catalog.action import Action
+from e2i.spec import document
 
 from mutation.sites import Path, Site, sites
 
 ROOT = File(__file__).parents[2]
 HERE = File(__file__).parent
+ENTRIES = {
+    "prep.yaml": "specs/golden_parts.yaml",
+    "nested.yaml": "specs/golden_parts.yaml",
+    "prepare.yaml": "specs/including.yaml",
+    "model.yaml": "specs/including.yaml",
+}
+"""Part → a spec that includes it."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,17 @@ class Reference:
 
 @dataclass(frozen=True)
 class Good:
-    """A spec without a fault. ``file`` is its name in the workspace."""
+    """A spec without a fault. ``file`` is its name in the workspace; ``parts`` are the specs that may be parts of it."""
 
     file: str
     text: str
+    entry: str = ""
+    """The spec that is checked: this one, or one that includes it."""
+    parts: dict[str, Good] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def data(self) -> Any:
-        return yaml.safe_load(self.text)
+        return plain(self.text)
 
     @cached_property
     def sites(self) -> dict[Path, Site]:
@@ -71,6 +82,20 @@ class Good:
     def uses(self, step: str) -> str:
         uses: str = self.value((*self.steps[step], "uses"))
         return uses
+
+    def part(self, step: str) -> Good | None:
+        """The part that a step includes."""
+        return self.parts.get(posixpath.join(posixpath.dirname(self.file), posixpath.normpath(self.uses(step))))
+
+    def outputs(self, step: str) -> Iterable[str]:
+        """The names of what a step gives."""
+        action, part = self.action(step), self.part(step)
+        return action.outputs.model_fields if action else part.data["outputs"] if part else ()
+
+    def parameters(self, step: str) -> Iterable[str]:
+        """The names of what a step takes."""
+        action, part = self.action(step), self.part(step)
+        return action.params.model_fields if action else part.data["params"] if part else ()
 
     def action(self, step: str) -> Action | None:
         """The action of a step; None for a part."""
@@ -120,6 +145,13 @@ class Good:
         return found
 
 
+def plain(text: str) -> Any:
+    """What a text says, as YAML 1.2."""
+    found, problems = document.read(text, "")
+    assert found is not None, problems
+    return found.data
+
+
 def specs(workspace: File) -> list[Good]:
     """All good specs, put into ``workspace`` with the files that they read."""
     shutil.copytree(ROOT / "config", workspace / "config", dirs_exist_ok=True)
@@ -129,12 +161,18 @@ def specs(workspace: File) -> list[Good]:
         texts[f"specs/golden_{path.name}"] = path.read_text("utf-8")
     for path in sorted((ROOT / "engine/e2i/tools").glob("*/example.yaml")):
         texts[f"specs/{path.parent.name}_example.yaml"] = path.read_text("utf-8")
+    for path in sorted((ROOT / "tests/golden/good/parts").glob("*.yaml")):
+        texts[f"specs/parts/{path.name}"] = path.read_text("utf-8")
     for path in sorted((HERE / "workspace/specs").rglob("*.yaml")):
         texts[path.relative_to(HERE / "workspace").as_posix()] = path.read_text("utf-8")
     for name, text in texts.items():
         (workspace / name).parent.mkdir(parents=True, exist_ok=True)
         (workspace / name).write_text(text, "utf-8")
-    return [Good(name, text) for name, text in texts.items()]
+    parts: dict[str, Good] = {}
+    for name, text in texts.items():
+        entry = ENTRIES.get(name.removeprefix("specs/parts/"), name)
+        parts[name] = Good(name, text, entry, parts)
+    return list(parts.values())
 
 
 _REFERENCE = re.compile(r"(?<![\w.'\"])(?P<root>steps|params|matrix|env|run)(?P<rest>(?:\.\w+)+)")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-import yaml
 from e2i import api
 from e2i.spec.problems import Problem
 
+from mutation.good import plain
 from mutation.mutant import Mutant
 
 
@@ -40,19 +39,19 @@ def judge(mutant: Mutant, workspace: api.Workspace) -> Judgement:
     file = workspace.root / mutant.good.file
     file.write_text(mutant.text, "utf-8")
     try:
-        problems = api.validate(file, workspace=workspace).problems
+        problems = api.validate(workspace.root / mutant.good.entry, workspace=workspace).problems
         mended = api.fix(file, workspace=workspace) if mutant.certain else None
     finally:
         file.write_text(mutant.good.text, "utf-8")
     is_right = any(
         problem.severity == "error"
-        and Path(problem.place.file) == file
+        and workspace.root / problem.place.file == file
         and problem.code in mutant.codes
         and mutant.is_right(problem.place.line, problem.place.column)
         for problem in problems
     )
     valid = mended is not None and mended.valid
-    restored = valid and mended is not None and yaml.safe_load(mended.text) == yaml.safe_load(mutant.wanted)
+    restored = valid and mended is not None and plain(mended.text) == plain(mutant.wanted)
     return Judgement(mutant, problems, is_right, valid, restored)
 
 

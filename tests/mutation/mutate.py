@@ -16,6 +16,7 @@ EACH = 24
 
 KINDS: dict[str, Callable[[Good, Random], Mutants]] = {
     "typo in an action": names.action,
+    "typo in a part": names.part,
     "typo in a step": names.step,
     "typo in a needed step": names.needed_step,
     "typo in an output": names.output,

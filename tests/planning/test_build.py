@@ -141,3 +141,40 @@ steps:
     serve = next(step for step in plan.steps if step.id == "serve")
     assert serve.verdict.value == verdict
     assert serve.reason.code.value == ("service-not-needed" if verdict == "reuse" else "service-needed")
+
+
+def test_what_reads_the_run_or_stands_under_finally_is_carried_out_every_time() -> None:
+    spec = """
+version: 1
+name: p
+steps:
+  a: {uses: debug.echo, with: {value: "${{ run.id }}"}}
+  b: {uses: debug.echo, with: {value: "${{ steps.a.value }}"}}
+finally:
+  c: {uses: debug.echo}
+  d: {uses: debug.echo, needs: [c], when: "${{ run.status == 'failed' }}"}
+"""
+    found = Planner(expanded(spec), Past(), AROUND).plan()
+    assert {step.id: (*told(found)[step.id], step.final) for step in found.steps} == {
+        "a": ("always", "reads-run", False),
+        "b": ("run", "never-run", False),
+        "c": ("always", "finally", True),
+        "d": ("deferred", "when-unknown", True),
+    }
+
+
+def test_a_condition_on_a_result_that_is_reused_is_decided() -> None:
+    spec = """
+version: 1
+name: p
+steps:
+  a: {uses: debug.echo, with: {value: 1}}
+  b: {uses: debug.echo, when: "${{ steps.a.value == 2 }}"}
+  c: {uses: debug.echo, with: {value: "${{ 1 / (steps.a.value - 1) }}"}}
+  d: {uses: debug.echo, with: {value: "${{ steps.b.value | default('none') }}"}}
+"""
+    first = Planner(expanded(spec), Past(), AROUND).plan()
+    mark = next(step.fingerprint for step in first.steps if step.id == "a")
+    assert mark is not None
+    found = Planner(expanded(spec), Past({mark: {"value": 1}}), AROUND).plan()
+    assert {step.id: step.verdict.value for step in found.steps} == {"a": "reuse", "b": "skip", "c": "run", "d": "run"}

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Column(BaseModel):
     """One column of a table: its name and its Arrow type, such as ``double`` or ``timestamp[us, tz=UTC]``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     type: str

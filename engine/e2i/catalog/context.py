@@ -85,8 +85,8 @@ class StepContext(Protocol):
     def held_file(self, text: str) -> Path:
         """A workspace file that is held open until the step ends, under a path of the same name.
 
-        Whoever swaps the file or a folder above it meanwhile changes nothing: what was checked is what is read. The path
-        is for this process alone. Where there is no file, the path that there is none at. Raises Refused.
+        Whoever swaps the file or a folder above it meanwhile changes nothing: what was checked is what is read. The
+        path is for this process alone. Where there is no file, the path that there is none at. Raises Refused.
         """
 
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:

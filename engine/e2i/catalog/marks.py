@@ -1,6 +1,8 @@
-"""What a parameter is beyond its type: a workspace file, an amount that a policy limits. In: a model, data. Out: what is marked.
+"""What a parameter is beyond its type: a workspace file, an amount that a policy limits. In: a model, data. Out: what
+is marked.
 
-Marks stand in the annotations of ``Params`` (also inside nested models, lists and mappings), so that no check goes by names.
+Marks stand in the annotations of ``Params`` (also inside nested models, lists and mappings), so that no check goes by
+names.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ class Privilege:
 Mark = WorkspaceFile | Budget | Privilege
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
-"""A path relative to the workspace's root. Whether it stays inside is checked before anything runs, and when it is opened."""
+"""A path relative to the workspace's root. Whether it stays inside is checked before anything runs, and when it is
+opened.
+"""
 
 
 @cache

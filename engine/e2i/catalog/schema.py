@@ -9,7 +9,7 @@ from typing import Any
 
 from e2i.catalog import registry
 from e2i.catalog.action import Action
-from e2i.spec.models import PipelineSpec
+from e2i.spec.models import PART, PipelineSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXPRESSION = {
@@ -26,8 +26,11 @@ def pipeline_schema() -> dict[str, Any]:
     step = definitions["StepSpec"]
     actions = {name: found[1] for name in registry.names() if (found := registry.find(name))}
     step["properties"]["uses"] = {
-        "description": "The action, as tool.action.",
-        "anyOf": [{"const": name, "description": action.summary} for name, action in actions.items()],
+        "description": "The action, as tool.action, or a part, as ./part.yaml.",
+        "anyOf": [
+            *({"const": name, "description": action.summary} for name, action in actions.items()),
+            {"type": "string", "pattern": PART, "description": "A part: a spec, by its path from this file."},
+        ],
     }
     step["allOf"] = []
     for name, action in actions.items():

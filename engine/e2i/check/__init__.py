@@ -27,13 +27,14 @@ def check(
     *,
     authority: Authority,
     files: Files = NO_FILES,
+    beside: str | None = None,
     require_params: bool = True,
 ) -> tuple[Expanded | None, list[Problem]]:
     """Reads and checks a spec. All problems come back at once, sorted by place; without errors the spec is there.
 
     ``authority`` says who wrote the spec and what that allows. ``env`` and ``secrets`` are the names that the operator
     lets specs use. ``files`` is the workspace, for the parts that steps include, and for what tables and suites say of
-    their columns.
+    their columns; ``beside`` is the spec's own path in it, if ``file`` is not.
     ``require_params=False`` is for ``validate``: a parameter without a default is no fault of the spec.
     """
     if problems := policy.size(source, file, authority):
@@ -41,7 +42,7 @@ def check(
     loaded, problems = load(source, file)
     if loaded is None:
         return None, problems
-    loaded, problems = gather(loaded, parts.reader(files, authority))
+    loaded, problems = gather(loaded, beside or file, parts.reader(files, authority))
     values, faults = parameter_values(loaded.spec, loaded.document, given)
     if not require_params:
         faults = [fault for fault in faults if fault.code != "missing-parameter"]
@@ -58,15 +59,19 @@ def check(
     names = list(references.check(expanded, knowledge))
     found = [*faults, *matrices, *names, *skips.check(expanded), *order.check(loaded), *_without(names, uses)]
     found = _allowed(found, list(policy.check(expanded, authority)))
-    found += [fault for part in loaded.files() for fault in literals.check(part, defaults.get(part.document.file, values))]
+    for part in loaded.files():
+        found += literals.check(part, defaults.get(part.document.file, values))
     return (expanded if all(problem.severity != "error" for problem in found) else None), _sorted(found)
 
 
 def _allowed(problems: list[Problem], refused: list[Problem]) -> list[Problem]:
     """All of them, but not what lies behind a path that must not be looked at."""
     known = {(problem.place, problem.path) for problem in refused if problem.code in ("policy-path", "bad-path")}
-    kept = [problem for problem in problems if problem.code != "no-such-file" or (problem.place, problem.path) not in known]
-    return [*kept, *refused]
+
+    def hidden(problem: Problem) -> bool:
+        return problem.code == "no-such-file" and (problem.place, problem.path) in known
+
+    return [*(problem for problem in problems if not hidden(problem)), *refused]
 
 
 def _without(names: list[Problem], problems: Iterable[Problem]) -> Iterator[Problem]:

@@ -15,15 +15,15 @@ from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
 from e2i.catalog.columns import Files
-from e2i.check import flow, kinds, order
+from e2i.check import exact, flow, kinds, order
 from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.expand import Expanded, Part, Path, Pending, StepNode
 from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret, Template
 from e2i.spec.load import LoadedSpec, expected, wording
-from e2i.spec.parts import is_part
 from e2i.spec.models import StepOptions
+from e2i.spec.parts import is_part
 from e2i.spec.problems import Problem, pointer
 
 NOTHING = "sha256:" + "0" * 64
@@ -111,9 +111,8 @@ def _check_with(
         except ExpressionError as error:
             value[name] = Pending("", ())
             yield _bad_expression(expanded, node, ("with", name), written, error)
-    for name in value:
-        if name not in fields:
-            yield _unknown_parameter(node, name, fields, value)
+    foreign = [_unknown_parameter(node, name, fields, value) for name in value if name not in fields]
+    yield from foreign
     waiting: dict[Path, Kinds] = {}
     takes = (kinds.of_model(action.params),)
     found: list[Problem] = []
@@ -132,8 +131,12 @@ def _check_with(
         action.params.model_validate(known)
     except ValidationError as error:
         found = [*found, *_parameter_problems(expanded, node, action, error, known, unsure)]
+    mistyped = {pointer((*base, meant)) for name in value if (meant := suggest.certain(name, fields)) and name not in fields}
+    found = [problem for problem in found if problem.path not in mistyped]  # it is there, by a wrong name
+    told = {problem.path for problem in found}
+    found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in told]
     yield from found
-    if not found:
+    if not found and not foreign:  # what was given by another name is not known to the action
         outputs, columns = flow.follow(node, action, value, waiting, files)
         knowledge.learn(node, outputs)
         yield from flow.problems(columns, base, node.document)

@@ -111,6 +111,8 @@ class _Inference:
         if node.name == "default":
             return kinds.union((given, arguments[0] if arguments else STRING))
         takes, result = _FILTERS[node.name]
+        if arguments and node.name in ("int", "float"):  # what is no number becomes the fallback
+            return kinds.union((result(given), arguments[0]))
         if takes and not kinds.may_be(given, *takes):
             return self.fault(f"{node.name} does not work on {kinds.describe(given)}")
         return result(given)

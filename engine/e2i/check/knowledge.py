@@ -89,10 +89,18 @@ class Knowledge:
         return ANY if declared is None or name in part.params else kinds.declared(declared.type)
 
     def _of_written(self, written: Any, node: At) -> Kinds:
-        """What a value as written can be: what its expression can, when it is one."""
-        if isinstance(written, str) and expressions.has_expression(written):
-            return self.of_template(expressions.parse(written), node)[0]
-        return kinds.of_value(written) if isinstance(written, str) else ANY
+        """What a value as written can be, by the expressions in it. In a cycle: anything."""
+        if isinstance(written, dict):
+            return (Kind("mapping", {key: self._of_written(item, node) for key, item in written.items()}),)
+        if isinstance(written, list):
+            return (Kind("list", {index: self._of_written(item, node) for index, item in enumerate(written)}),)
+        if not isinstance(written, str) or not expressions.has_expression(written):
+            return kinds.of_value(written)
+        key = (id(node), written)
+        if key not in self._written:
+            self._written[key] = ANY
+            self._written[key] = self.of_template(expressions.parse(written), node)[0]
+        return self._written[key]
 
     def _feeding(self, group: str, node: At) -> tuple[StepNode, ...]:
         return self._expanded.feeding(node, group)

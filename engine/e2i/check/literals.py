@@ -1,4 +1,5 @@
-"""Whether secrets are written out. In: a spec, and the values of its parameters. Out: problems for texts that should be names.
+"""Whether secrets are written out. In: a spec, and the values of its parameters. Out: problems for texts that should be
+names.
 
 A spec is committed, planned, logged and reported: only the name of a secret may stand in it.
 """

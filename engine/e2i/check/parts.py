@@ -23,7 +23,7 @@ def reader(files: Files, authority: Authority) -> ReadPart:
         if opened is None:
             folder, _, name = file.rpartition("/")
             near = [other for other in files.names(folder or ".") if other.endswith((".yaml", ".yml"))]
-            raise NoPartError(f"there is no file {file}", suggest.hint(name, near))
+            raise NoPartError(f"there is no file {file}", suggest.hint(name, near), name=name, known=near)
         with opened:
             content = opened.read(most + 1)
         if too_long := policy.size(content, file, authority):

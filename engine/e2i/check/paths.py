@@ -1,4 +1,6 @@
-"""Whether a path that a spec names may be meant at all: its text goes in, what is wrong with it comes out. Touches no file."""
+"""Whether a path that a spec names may be meant at all: its text goes in, what is wrong with it comes out. Touches no
+file.
+"""
 
 from __future__ import annotations
 

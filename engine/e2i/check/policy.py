@@ -1,7 +1,8 @@
-"""Whether the operator's policy lets a spec do what it asks for. In: steps, and an ``Authority``. Out: what is not allowed.
+"""Whether the operator's policy lets a spec do what it asks for. In: steps, and an ``Authority``. Out: what is not
+allowed.
 
-``check`` looks at a spec before anything runs; ``Authority.call`` looks at one step's parameters, and is asked again right
-before the step is carried out, when the values are known that only a run can know.
+``check`` looks at a spec before anything runs; ``Authority.call`` looks at one step's parameters, and is asked again
+right before the step is carried out, when the values are known that only a run can know.
 """
 
 from __future__ import annotations
@@ -79,11 +80,9 @@ class Authority:
                     yield Fault("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
 
     def _budget(self, what: str, asked: int, spent: int, path: Path) -> Iterator[Fault]:
-        most = getattr(self.rules.budgets, what)
-        if spent + asked > most:
-            others = f", with the {spent:,} of other steps," if spent else ""
-            message = f'"{_dotted(path)}" asks for {asked:,} {what}{others} and specs of origin {self.origin} may ask for {most:,}'
-            yield Fault("policy-budget", message, ("with", *path), _ask(f"{self.origin}.budgets.{what}"))
+        if spent + asked > getattr(self.rules.budgets, what):
+            others = f", with the {spent:,} of other steps" if spent else ""
+            yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
 
 
 def amounts(node: StepNode, params: Mapping[str, Any]) -> Counter[str]:
@@ -98,11 +97,10 @@ def amounts(node: StepNode, params: Mapping[str, Any]) -> Counter[str]:
 
 def size(source: str | bytes | Mapping[str, Any], file: str, authority: Authority) -> list[Problem]:
     """The problem of a text that is too long to be read at all."""
-    most = authority.rules.budgets.bytes
-    if isinstance(source, Mapping) or len(source) <= most:
+    if isinstance(source, Mapping) or len(source) <= authority.rules.budgets.bytes:
         return []
-    message = f"the spec has {len(source):,} bytes, and specs of origin {authority.origin} may have {most:,}"
-    return [Problem("policy-budget", message, Place(file, 1, 1), "", _ask(f"{authority.origin}.budgets.bytes"))]
+    fault = _beyond(authority, "bytes", f"the spec has {len(source):,} bytes", ())
+    return [Problem(fault.code, fault.message, Place(file, 1, 1), "", fault.hint)]
 
 
 def check(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -127,18 +125,15 @@ def _problem(node: StepNode, fault: Fault) -> Problem:
 
 
 def _sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
-    budgets, document = authority.rules.budgets, expanded.loaded.document
+    budgets = authority.rules.budgets
     if len(expanded.nodes) > budgets.steps:
-        message = f"there are {len(expanded.nodes):,} steps, and specs of origin {authority.origin} may have {budgets.steps:,}"
-        place = document.place(("steps",), key=True)
-        yield Problem("policy-budget", message, place, "/steps", _ask(f"{authority.origin}.budgets.steps"))
-    for nodes in (nodes for part in expanded.parts for nodes in part.units.values()):
+        fault = _beyond(authority, "steps", f"there are {len(expanded.nodes):,} steps", ())
+        place = expanded.loaded.document.place(("steps",), key=True)
+        yield Problem(fault.code, fault.message, place, "/steps", fault.hint)
+    for group, nodes in expanded.groups.items():
         if len(nodes) > budgets.cells:
-            path: Path = (*nodes[0].path, "matrix")
-            message = f'the matrix of "{nodes[0].group}" has {len(nodes):,} cells, and specs of origin {authority.origin} may have {budgets.cells:,}'
-            hint = _ask(f"{authority.origin}.budgets.cells")
-            place = nodes[0].document.place(path, key=True)
-            yield Problem("policy-budget", message, place, pointer(path), hint)
+            asked = f'the matrix of "{group}" has {len(nodes):,} cells'
+            yield _problem(nodes[0], _beyond(authority, "cells", asked, ("matrix",)))
 
 
 def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -165,11 +160,19 @@ def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:
     if fault := _host(found[0].name, authority):
         yield fault
     if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
-        message = f"the step sets itself a time limit of {step.timeout}, and specs of origin {origin} may set {rules.budgets.timeout}"
-        yield Fault("policy-budget", message, ("timeout",), _ask(f"{origin}.budgets.timeout"))
+        yield _beyond(authority, "timeout", f"the step sets itself a time limit of {step.timeout}", ("timeout",))
     if step.retry.attempts > rules.budgets.attempts:
-        message = f"the step asks for {step.retry.attempts} attempts, and specs of origin {origin} may ask for {rules.budgets.attempts}"
-        yield Fault("policy-budget", message, ("retry", "attempts"), _ask(f"{origin}.budgets.attempts"))
+        asked = f"the step asks for {step.retry.attempts} attempts"
+        yield _beyond(authority, "attempts", asked, ("retry", "attempts"))
+
+
+def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Fault:
+    """The fault of asking for more than a budget."""
+    most = getattr(authority.rules.budgets, budget)
+    message = (
+        f"{asked}, and specs of origin {authority.origin} may have {most if isinstance(most, str) else f'{most:,}'}"
+    )
+    return Fault("policy-budget", message, path, _ask(f"{authority.origin}.budgets.{budget}"))
 
 
 def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Fault]:

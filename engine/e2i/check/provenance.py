@@ -1,7 +1,8 @@
-"""Whether the artifacts that a step is handed were made by steps. In: parameters, and what steps gave. Out: the forged ones.
+"""Whether the artifacts that a step is handed were made by steps. In: parameters, and what steps gave. Out: the forged
+ones.
 
-An artifact is plain data with a digest, so a spec, or data that a user's function returns, could write one down: a service on
-another machine, a table of another project. Only what an action gave in an output of that type counts.
+An artifact is plain data with a digest, so a spec, or data that a user's function returns, could write one down: a
+service on another machine, a table of another project. Only what an action gave in an output of that type counts.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from e2i.check.knowledge import Knowledge
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expand import RUN_FACTS, Expanded, Part, Path, StepNode
+from e2i.spec.expanded import MAX_HOPS
 from e2i.spec.expressions import ExpressionError, MissingError, Reference, Template
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Problem, pointer
@@ -28,10 +30,12 @@ def check_syntax(loaded: LoadedSpec) -> list[Problem]:
 
 
 def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Problem:
-    """The problem of an expression that cannot be read; a mistyped root, such as ``step.load``, is mended."""
+    """The problem of an expression that cannot be read; a mistyped name or a brace that is missing is mended."""
     mend: fixes.Fixes = ()
     text = document.value(path)
-    if isinstance(fault, MissingError) and (meant := suggest.certain(fault.key, fault.known)):
+    if unclosed := _UNCLOSED.fullmatch(text):
+        mend = fixes.replaced(path, f"{unclosed[1]} }}}}")
+    elif isinstance(fault, MissingError) and (meant := suggest.certain(fault.key, fault.known)):
         before, behind = text[: fault.offset], text[fault.offset :]
         if behind.startswith(fault.key):
             mend = fixes.replaced(path, before + meant + behind.removeprefix(fault.key))
@@ -44,6 +48,10 @@ def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
     for unit in expanded.units():
         for path, reference in unit.references:
             yield from _check_one(expanded, knowledge, unit, path, reference)
+            if len(expanded.parts) > 1 and expanded.behind(unit, reference).too_far:
+                message = f"{reference} is passed on through more than {MAX_HOPS} parts"
+                hint = "give it to the step that needs it"
+                yield Problem("bad-part", message, unit.document.place(path), pointer(path), hint)
     for part in expanded.parts:
         for path, template in expressions.walk(part.loaded.spec.outputs):
             for reference in template.references if isinstance(template, Template) else ():
@@ -73,10 +81,21 @@ def _check_one(
                 suggest.certain(name, spec.params),
                 "params",
             )
-        case "matrix" if name and name not in (cell := node.cell or {}):
-            where = "the step's matrix has" if cell else "there is"
-            meant = suggest.certain(name, cell)
-            hint = suggest.hint(name, cell)
+        case "matrix" if name and name not in (node.cell or {}):
+            cells = node.part.units[node.name] if isinstance(node, StepNode) else ()
+            known = {key: None for unit in cells for key in unit.cell or {}}
+            if name in known and reference.optional:
+                return  # some other cell has it
+            where = "the step's matrix has" if known else "there is"
+            meant = suggest.certain(name, known)
+            hint = suggest.hint(name, known)
+            if name in known:
+                assert isinstance(node, StepNode)
+                where, meant, hint = (
+                    f"the cell {node.id} has",
+                    None,
+                    f"only some cells have it: {reference} | default(…)",
+                )
             yield problem("unknown-matrix-name", f'{where} no name "{name}"', hint, name, meant, "matrix")
         case "env" if name and name not in expanded.env:
             hint = suggest.hint(name, expanded.env) or "the operator lists what specs may read under env: in config/"
@@ -88,6 +107,9 @@ def _check_one(
         case "run" if name and name not in RUN_FACTS:
             meant = suggest.certain(name, RUN_FACTS)
             yield problem("unknown-run-name", f'run has no "{name}"', suggest.hint(name, RUN_FACTS), name, meant, "run")
+        case "run" if name == "status" and not (isinstance(node, StepNode) and node.final):
+            message = "run.status is known when all steps are over, so only steps under finally can read it"
+            yield problem("waits-for-finally", message, "move the step below finally:")
         case "steps" if name:
             if name not in node.part.units:
                 meant = suggest.certain(name, node.part.units)
@@ -135,3 +157,7 @@ def _check_output(
             yield problem("unknown-output", message, suggest.hint(name, known, most=12), name, meant, str(parent))
             return
         given = below
+
+
+_UNCLOSED = re.compile(r"(\$\{\{\s*\w+(?:\.\w+)+)\s*\}?\s*")
+"""A plain reference that lacks a brace, or both."""

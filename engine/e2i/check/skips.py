@@ -43,12 +43,16 @@ def check(expanded: Expanded) -> Iterator[Problem]:
             for name in sorted(name for name, required in needed.items() if required):
                 source = expanded.nodes[name]
                 if unit.final and not source.final:
-                    yield _problem(unit, path, f'"{unit.name}" runs also when step "{name}" has failed', reference)
-                elif name in guards and path[2] != "when":
+                    yield _problem(
+                        unit, path, f'"{unit.name}" runs also when step "{source.group}" has failed', reference
+                    )
+                    break
+                if name in guards and path[2] != "when":
                     if own is None:
                         own, asked = _guards(expanded, unit), _asked(expanded, unit)
                     if not guards[name] <= own and name not in asked:
-                        yield _problem(unit, path, f'step "{name}" may be skipped by its "when"', reference)
+                        yield _problem(unit, path, f'step "{source.group}" may be skipped by its "when"', reference)
+                        break
 
 
 def _problem(unit: StepNode, path: Path, why: str, reference: Reference) -> Problem:

@@ -19,6 +19,7 @@ CONNECT_WITHIN = 1.0
 
 def examine(workspace: Workspace) -> list[dict[str, Any]]:
     """One entry a tool that stands on a library. A service is reachable when it accepts a connection."""
+    workspace.settings.check()
     depths = _depths(workspace)
     tools = [tool for name in sorted(registry.TOOLS) if (tool := registry.tool(name)) and tool.distribution]
     return [_examine(tool, workspace, depths.get(tool.name, 0)) for tool in tools]

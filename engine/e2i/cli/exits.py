@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from e2i.cli import documents, problems_view, streams
+from e2i.cli import problems_view, streams
 from e2i.errors import E2IError, Exit, InvalidSpec
 
 
@@ -64,8 +64,11 @@ class Outcome:
             self.code = Exit.DEFECT
             with tempfile.NamedTemporaryFile("w", prefix="e2i-defect-", suffix=".txt", delete=False) as file:
                 traceback.print_exc(file=file)
-            click.echo(f"a defect in e2i: {type(error).__name__}: {problems_view.safe(str(error))} (the full trace is in {file.name})", err=True)
+            said = problems_view.safe(str(error))
+            click.echo(f"a defect in e2i: {type(error).__name__}: {said} (the full trace is in {file.name})", err=True)
 
 
 def _print_json(document: Any) -> None:
+    from e2i.cli import documents
+
     click.echo(documents.dumps(document))  # one line: `run --json` prints JSON lines

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from e2i import __version__
-from e2i.cli import documents, problems_view
+from e2i.cli import problems_view, process
 from e2i.cli.exits import guarded
 from e2i.errors import Exit
 
@@ -29,7 +29,9 @@ def _profile(command: F) -> F:
 
 def _origin(command: F) -> F:
     return click.option(
-        "--origin", metavar="WHO", help="Who wrote the spec: human or agent; the policy differs. Default: E2I_ORIGIN or human."
+        "--origin",
+        metavar="WHO",
+        help="Who wrote the spec: human or agent; the policy differs. Default: E2I_ORIGIN or human.",
     )(command)
 
 
@@ -377,17 +379,19 @@ def _print_plan(planned: Any, as_json: bool, workspace: Any, form: str = "text")
 
 
 def _print_json(document: Any) -> None:
+    from e2i.cli import documents
+
     click.echo(documents.dumps(document, indent=1))
 
 
 def main() -> None:
     """The console script ``e2i``."""
-    e2i(prog_name="e2i")
+    process.own(lambda: e2i(prog_name="e2i"))
 
 
 def main_run() -> None:
     """The console script ``e2i-run``: ``e2i run``."""
-    run(args=sys.argv[1:], prog_name="e2i-run")
+    process.own(lambda: run(args=sys.argv[1:], prog_name="e2i-run"))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
 
     With ``refused``, what a tracker refused before is tried once more.
     """
+    workspace.settings.check()
     tallies = {}
     if (workspace.store / FILE).exists():
         if refused:

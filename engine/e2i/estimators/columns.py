@@ -16,10 +16,14 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[F
     """The model that is learnt from the parameter ``table``; ``validation`` is the parameter with the held-out rows."""
     target, features, exclude = given["target"], given["features"], given["exclude"]
     rows = given[table]
-    faults = [fault for name in ("target", "features", "exclude") for fault in absent(rows, (name,), given[name])]
+    named = ("target", "features", "exclude")
+    faults = [fault for name in named for fault in absent(rows, (name,), given[name])]
     faults += _listed(rows, target, features)
     chosen = _chosen(rows, target, features, exclude)
-    if features is None and chosen is not None and isinstance(rows, KnownTable):
+    sure = not any(
+        fault.path[0] == "exclude" for fault in faults
+    )  # else the name that is not there may be one of these
+    if features is None and chosen is not None and isinstance(rows, KnownTable) and sure:
         faults += _unlisted(rows, target, chosen, table)
     if chosen is not None and not faults:
         if not chosen:

@@ -20,9 +20,10 @@ class WorkspaceFiles:
 
     def open(self, path: str) -> BinaryIO | None:
         """The file's bytes; None when there is no such file. Raises OSError when it must not or cannot be read."""
-        if paths.look(self.roots, path) == "missing":
-            return None
         try:
+            paths.resolve(self.roots, path)  # first: what is no path at all is not merely missing
+            if paths.look(self.roots, path) == "missing":
+                return None
             return os.fdopen(paths.open_file(self.roots, path), "rb")
         except (Refused, StepError) as error:
             raise OSError(str(error)) from error

@@ -1,9 +1,9 @@
 """Secrets, and text that may hold them, go in; the same text with ``***`` for every form of a secret comes out.
 
-A secret shows in many forms: as it is, in base64 (also inside a longer text), in hexadecimal, quoted for a URL or in JSON, a
-line of it alone. Run as a program this is the filter of a step's log: on standard input a line with the secrets as JSON,
-then what the step prints; on standard output the log. It is a process of its own, as a thread could not read while native
-code that prints holds the interpreter. Standard library only.
+A secret shows in many forms: as it is, in base64 (also inside a longer text), in hexadecimal, quoted for a URL or in
+JSON, a line of it alone. Run as a program this is the filter of a step's log: on standard input a line with the secrets
+as JSON, then what the step prints; on standard output the log. It is a process of its own, as a thread could not read
+while native code that prints holds the interpreter. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ MASK = "***"
 SHORTEST = 8
 """Characters that a form must have to be looked for anywhere: digests must not be hit by chance."""
 SHORTEST_WORD = 4
-"""Characters that a secret must have to be looked for as a word of its own; shorter ones are masked where they stand alone."""
+"""Characters that a secret must have to be looked for as a word of its own; shorter ones are masked where they stand
+alone.
+"""
 
 
 class Masker:
@@ -83,14 +85,20 @@ def _forms(secret: str) -> Iterator[str]:
             yield part
         raw = part.encode("utf-8", "surrogatepass")
         written = {raw.hex(), raw.hex().upper(), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
-        quoted = {quote(part, safe="", errors="replace"), quote(part, errors="replace"), quote_plus(part, errors="replace")}
+        quoted = {
+            quote(part, safe="", errors="replace"),
+            quote(part, errors="replace"),
+            quote_plus(part, errors="replace"),
+        }
         quoted |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted}
         escaped = {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1], repr(part)[1:-1]}
         yield from (form for form in written | quoted | escaped if len(form) >= SHORTEST)
 
 
 def _base64(raw: bytes) -> Iterator[str]:
-    """The secret in base64 wherever it starts in a longer text: the characters that it alone decides; also in lines of 76."""
+    """The secret in base64 wherever it starts in a longer text: the characters that it alone decides; also in lines of
+    76.
+    """
     for offset, first in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(b"\0" * offset + raw).decode()
         core = encoded[first : (offset + len(raw)) * 8 // 6]

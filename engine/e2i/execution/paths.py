@@ -1,7 +1,8 @@
-"""Paths that a spec names, against the file system. In: a workspace, allowed folders, a path's text. Out: what is there, or the file.
+"""Paths that a spec names, against the file system. In: a workspace, allowed folders, a path's text. Out: what is
+there, or the file.
 
-Links are followed before anything is decided, and a file is opened component by component without following any, so that a
-link put in between the check and the opening is refused, not followed.
+Links are followed before anything is decided, and a file is opened component by component without following any, so
+that a link put in between the check and the opening is refused, not followed.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def resolve(roots: Roots, text: str) -> Path:
 
 
 def open_file(roots: Roots, text: str) -> int:
-    """A descriptor of the regular file, for reading. Raises Refused when it leads elsewhere, StepError when there is none."""
+    """A descriptor of the regular file, for reading. Raises Refused when it leads elsewhere, StepError when there is
+    none.
+    """
     path = resolve(roots, text)
     root = next(root for folder in roots.folders if path.is_relative_to(root := (roots.workspace / folder).resolve()))
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

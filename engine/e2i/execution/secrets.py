@@ -1,7 +1,7 @@
 """Secrets stay names until the step that uses them runs.
 
-In: parameters with ``Secret`` in them, and the operator's environment. Out: parameters with values, and the values themselves.
-What leaves a step is masked by ``e2i.execution.masking``.
+In: parameters with ``Secret`` in them, and the operator's environment. Out: parameters with values, and the values
+themselves. What leaves a step is masked by ``e2i.execution.masking``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from e2i.spec.expressions import Secret
 def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Any, set[str]]:
     """The value with every secret replaced by what its environment variable holds, and the texts that were filled in.
 
-    ``declared`` maps the names that specs may use to variables. Only a ``Secret`` is replaced: data that merely looks like
-    one stays data. Raises Refused for a name that is not declared, and for one that is not set.
+    ``declared`` maps the names that specs may use to variables. Only a ``Secret`` is replaced: data that merely looks
+    like one stays data. Raises Refused for a name that is not declared, and for one that is not set.
     """
     revealed: set[str] = set()
 

@@ -153,7 +153,7 @@ def _failure(error: Exception, uses: str) -> Failure:
 
 @contextlib.contextmanager
 def _output_to(log: Path, secrets: Sequence[str]) -> Iterator[None]:
-    """Sends what the step prints, from Python or from native code, to its log: through a filter once there are secrets."""
+    """Sends what the step prints, from Python or native code, to its log: through a filter once there are secrets."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     filtering = _filter(handle, secrets) if secrets else None
     target = filtering.stdin.fileno() if filtering and filtering.stdin else handle

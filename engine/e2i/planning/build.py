@@ -75,7 +75,7 @@ class Planner:
             node = self.expanded.nodes[name]
             above = self.expanded.upstream(node)
             needed = [steps[other] for other in above]
-            decision = self._skipped(node, needed) or self._conditional(node, needed, self._foreseen(node, outputs))
+            decision = self._foreseen(node, needed, outputs)
             if decision.outputs is not None or decision.verdict is Verdict.SKIP:
                 outputs[name] = decision.outputs
             steps[name] = PlanStep(
@@ -137,23 +137,28 @@ class Planner:
             )
         return replace(decision, reason=fingerprint.difference(parts, last))
 
-    def _foreseen(self, node: StepNode, outputs: Outputs) -> Decision:
+    def _foreseen(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
         """What the run will decide. An expression that fails on a result to be reused fails its step there, not the plan."""
         try:
-            return self.decide(node, outputs)
+            return self._decided(node, above, outputs)
         except ExpressionError:
-            return self.decide(node, {})
+            return self._decided(node, above, {})
+
+    def _decided(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
+        condition = self.expanded.condition(node, outputs)
+        skipped = self._skipped(node, above, condition)
+        return skipped or self._conditional(node, above, condition, self.decide(node, outputs))
 
     def action(self, node: StepNode) -> Action:
         found = registry.find(node.step.uses)
         assert found is not None, f"{node.step.uses} was checked"
         return found[1]
 
-    def _skipped(self, node: StepNode, above: list[PlanStep]) -> Decision | None:
+    def _skipped(self, node: StepNode, above: list[PlanStep], condition: tuple[Any, StepNode]) -> Decision | None:
         """The decision for a step that will not be carried out at all, if that is known."""
         reason = None
         required = self.expanded.sources(node).steps
-        holds, decider = self.expanded.condition(node, {})
+        holds, decider = condition
         if self.selected is not None and node.id not in self.selected and not node.final:
             reason = Reason(Why.NOT_SELECTED, "not named by --select")
         elif holds is False:
@@ -166,11 +171,13 @@ class Planner:
         parts = fingerprint.components(node.step.uses, self.action(node), raw, raw, self.seed, self.around)
         return Decision(Verdict.SKIP, reason, parts)
 
-    def _conditional(self, node: StepNode, above: list[PlanStep], decision: Decision) -> Decision:
+    def _conditional(
+        self, node: StepNode, above: list[PlanStep], condition: tuple[Any, StepNode], decision: Decision
+    ) -> Decision:
         """The same decision, or a deferred one when what a step above gives decides whether this one is left out."""
         detail = ""
         required = self.expanded.sources(node).steps
-        holds, decider = self.expanded.condition(node, {})
+        holds, decider = condition
         if isinstance(holds, Pending):
             detail = f"when: {decider.condition}"
         elif unsure := [s.id for s in above if s.reason.code is Why.WHEN_UNKNOWN and required.get(s.id)]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from e2i.spec import expressions, fixes, matrix, params, suggest
 from e2i.spec.expanded import RUN_FACTS, Expanded
-from e2i.spec.expressions import ExpressionError, Reference, Secret, Template
+from e2i.spec.expressions import ExpressionError, MissingError, Reference, Secret, Template
 from e2i.spec.load import LoadedSpec
 from e2i.spec.matrix import BadMatrixError, Cell
 from e2i.spec.models import StepSpec
@@ -47,6 +47,7 @@ class _Expansion:
         self.nodes: dict[str, StepNode] = {}
         self.parts: list[Part] = []
         self.problems: list[Problem] = []
+        self.is_full = False
 
     def fill(self, part: Part) -> None:
         """Makes the nodes of a part, and those of the parts inside it."""
@@ -92,13 +93,16 @@ class _Expansion:
     def _add(self, node: StepNode) -> None:
         if len(self.nodes) < MAX_NODES:
             self.nodes[node.id] = node
-        elif len(self.nodes) == MAX_NODES:
+        elif not self.is_full:
+            self.is_full = True
             self._problem("too-many-steps", node, (), f"there are more than {MAX_NODES:,} steps")
 
     def _has_room(self, unit: StepNode) -> bool:
-        if len(self.parts) < MAX_PARTS:
+        if len(self.parts) <= MAX_PARTS:
             return True
-        self._problem("too-many-steps", unit, ("uses",), f"there are more than {MAX_PARTS:,} parts in use")
+        if not self.is_full:
+            self.is_full = True
+            self._problem("too-many-steps", unit, ("uses",), f"there are more than {MAX_PARTS:,} parts in use")
         return False
 
     @staticmethod
@@ -119,8 +123,9 @@ class _Expansion:
         except BadMatrixError as error:
             place = (*base, *error.path)
             message = f'the matrix of step "{path[-1]}" is not usable: {error}'
+            mend = _renamed(error.__cause__, place, document.value(place))
             self.problems.append(
-                Problem("bad-matrix", message, document.place(place), pointer(place), error.hint)
+                Problem("bad-matrix", message, document.place(place), pointer(place), error.hint, fixes=mend)
             )
             return []
         for where in found.unused:
@@ -148,7 +153,9 @@ class _Expansion:
             if name not in given:
                 if declared.required:
                     message = f'the part {unit.step.uses} needs the parameter "{name}"'
-                    self._problem("missing-parameter", unit, ("with", name), message, f"give {name} under with:", key=True)
+                    self._problem(
+                        "missing-parameter", unit, ("with", name), message, f"give {name} under with:", key=True
+                    )
                 else:
                     inner.params[name] = params.check_value(declared, declared.default)[0]
                 continue
@@ -156,6 +163,7 @@ class _Expansion:
                 value = self.expanded.fixed(given[name], unit)
             except ExpressionError as error:
                 self._problem("bad-expression", unit, ("with", name), str(error), error.hint)
+                inner.unusable.add(name)
                 continue
             if not is_settled(value):
                 if _waits_for_a_run(given[name], unit.part):
@@ -166,6 +174,7 @@ class _Expansion:
                 value, fault = params.check_value(declared, value)
             if fault:
                 self._problem("bad-parameter", unit, ("with", name), f'the value of parameter "{name}" {fault}')
+                inner.unusable.add(name)
             else:
                 inner.params[name] = value
 
@@ -207,6 +216,13 @@ def _known_now(part: Part, env: Mapping[str, str], name: str, written: Any) -> A
         return expressions.render(written, {"params": part.params, "env": env})
     except ExpressionError as error:
         raise BadMatrixError(str(error), error.hint or "a matrix may read params and env", (name,)) from error
+
+
+def _renamed(cause: BaseException | None, path: Path, text: Any) -> fixes.Fixes:
+    """The mend of an expression that failed because of a name that leads nowhere."""
+    if not isinstance(cause, MissingError):
+        return ()
+    return fixes.reworded(path, text, "params.", cause.key, suggest.certain(cause.key, cause.known))
 
 
 def _waits_for_a_run(written: Any, part: Part) -> bool:

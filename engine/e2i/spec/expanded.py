@@ -59,6 +59,7 @@ class Expanded:
     """The ``RUN_FACTS`` once there is a run."""
     _sources: dict[str, Sources] = field(default_factory=dict)
     _upstream: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _open: set[tuple[int, Reference]] = field(default_factory=set)
 
     @property
     def loaded(self) -> LoadedSpec:
@@ -98,7 +99,7 @@ class Expanded:
         if node.id not in self._upstream:
             needed = set(self.sources(node).steps)
             for around in node.chain:
-                for name in around.step.needs:
+                for name in around.step.needs if around.final == node.final else ():
                     for unit in self.feeding(around, name):
                         needed.update(below.id for below in leaves(unit) if below.final == unit.final)
             self._upstream[node.id] = tuple(sorted(needed))
@@ -144,7 +145,7 @@ class Expanded:
                         if name in part.params:
                             continue
                         owner = part.owner
-                        if owner is None or name not in owner.step.with_:
+                        if owner is None or name not in owner.step.with_ or name in part.unusable:
                             found.is_open = True
                             continue
                         given = (other for path, other in owner.references if path[2:4] == ("with", name))
@@ -163,7 +164,9 @@ class Expanded:
             return True
         found = self.behind(at, reference)
         return (
-            not found.is_open and all(name in outputs for name in found.steps) and all(fact in self.run for fact in found.run)
+            not found.is_open
+            and all(name in outputs for name in found.steps)
+            and all(fact in self.run for fact in found.run)
         )
 
     def resolve(self, value: Any, at: At, outputs: Outputs) -> Any:
@@ -228,7 +231,9 @@ class Expanded:
                 # A cell that gave no result is not in the list; only what can do without it comes this far.
                 results = ((cell, self._result(cell, names, outputs)) for cell in cells)
                 steps[name] = [
-                    {"matrix": dict(cell.cell or {}), "outputs": result} for cell, result in results if result is not None
+                    {"matrix": dict(cell.cell or {}), "outputs": result}
+                    for cell, result in results
+                    if result is not None
                 ]
         return {"params": values, "env": self.env, "matrix": at.cell or {}, "run": self.run, "steps": steps}
 
@@ -274,18 +279,28 @@ class Expanded:
 
     def _through(self, at: StepNode | Part, references: Iterable[Reference]) -> Iterator[tuple[str, Any]]:
         """What stands behind references into or out of parts, so that a change of it is seen."""
-        part = at.part
         for ref in references:
-            name = str(ref.path[0]) if ref.path else ""
-            if ref.root == "params" and part.owner and name in part.owner.step.with_ and name not in part.params:
-                yield str(ref), plain(self.resolve(part.owner.step.with_[name], part.owner, {}))
-            elif ref.root == "steps":
-                inner = next((unit.inner for unit in self.feeding(at, name) if unit.inner), None)
-                if inner is not None:
-                    wanted = _output(ref, one=self.is_one(at, name))
-                    declared = inner.loaded.spec.outputs
-                    written = declared if wanted is None else declared.get(wanted)
-                    yield str(ref), plain(self.resolve(written, inner, {}))
+            key = (id(at), ref)
+            if key in self._open:  # steps that wait for each other, which is a problem of its own
+                continue
+            self._open.add(key)
+            try:
+                yield from self._one_through(at, ref)
+            finally:
+                self._open.discard(key)
+
+    def _one_through(self, at: StepNode | Part, ref: Reference) -> Iterator[tuple[str, Any]]:
+        part = at.part
+        name = str(ref.path[0]) if ref.path else ""
+        if ref.root == "params" and part.owner and name in part.owner.step.with_ and name not in part.params:
+            yield str(ref), plain(self.resolve(part.owner.step.with_[name], part.owner, {}))
+        elif ref.root == "steps":
+            inner = next((unit.inner for unit in self.feeding(at, name) if unit.inner), None)
+            if inner is not None:
+                wanted = _output(ref, one=self.is_one(at, name))
+                declared = inner.loaded.spec.outputs
+                written = declared if wanted is None else declared.get(wanted)
+                yield str(ref), plain(self.resolve(written, inner, {}))
 
 
 def leaves(unit: StepNode) -> Iterator[StepNode]:

@@ -93,7 +93,7 @@ def duration(value: Any) -> str | None:
     """The duration that a person meant by ``10 min`` or ``1 hour``; None for a number that lacks its unit."""
     if not isinstance(value, str):
         return None
-    text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0]), "".join(value.split()))
+    text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0].casefold()), "".join(value.split()))
     try:
         durations.parse(text)
     except ValueError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
-from e2i.spec import operators, suggest
+from e2i.spec import operators
 from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
 from e2i.spec.references import Reference, root
 from e2i.spec.scalars import INT_MAX, INT_MIN, character, forbidden, shorten
@@ -127,10 +128,13 @@ class _Checker:
 
     def call(self, node: nodes.Filter | nodes.Test, what: str, known: list[str]) -> None:
         if node.name not in known:
-            raise ExpressionError(
+            found = re.search(rf"(?:\||\bis(?:\s+not)?)\s*({re.escape(node.name)})\b", self.source)
+            raise MissingError(
                 f'unknown {what} "{shorten(node.name)}"',
-                offset=max(0, self.source.find(node.name)),
-                hint=suggest.hint(node.name, known) or f"the {what}s are {', '.join(known)}",
+                node.name,
+                known,
+                offset=found.start(1) if found else 0,
+                hint=f"the {what}s are {', '.join(known)}",
             )
         if node.dyn_args is not None or node.dyn_kwargs is not None:
             raise ExpressionError('"*" and "**" are not supported in arguments')

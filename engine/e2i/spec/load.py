@@ -67,14 +67,30 @@ def load(source: str | bytes | Mapping[str, Any], file: str) -> tuple[LoadedSpec
     if found is None or problems:
         return None, problems
     try:
-        return LoadedSpec(PipelineSpec.model_validate(found.data), found), []
+        spec = PipelineSpec.model_validate(found.data)
     except ValidationError as error:
         return None, sorted(shape_problems(error, found), key=lambda problem: problem.sort_key)
+    twice = [_twice(name, found) for name in spec.finally_ if name in spec.steps]
+    return (None, twice) if twice else (LoadedSpec(spec, found), [])
+
+
+def _twice(name: str, document: Document) -> Problem:
+    path: Path = ("finally", name)
+    message = f'"{name}" stands under steps and under finally, and an id can mean one step only'
+    return Problem("duplicate-step", message, document.place(path, key=True), pointer(path), "rename one of the two")
 
 
 def shape_problems(error: ValidationError, document: Document) -> list[Problem]:
     """Pydantic's errors about a spec as problems, each at its place."""
-    return [_shape_problem(fault, document) for fault in error.errors(include_url=False)]
+    faults = error.errors(include_url=False)
+    # A mistyped key is one mistake: that the right one is then missing is no other.
+    mistyped = {
+        (*path[:-1], meant)
+        for path in (fault["loc"] for fault in faults if fault["type"] == "extra_forbidden")
+        if (meant := suggest.certain(str(path[-1]), _keys_at(path[:-1])))
+    }
+    missing = [fault for fault in faults if fault["type"] == "missing" and (*fault["loc"][:-1], _alias(fault["loc"][-1])) in mistyped]
+    return [_shape_problem(fault, document) for fault in faults if fault not in missing]
 
 
 def _shape_problem(fault: Any, document: Document) -> Problem:

@@ -32,8 +32,11 @@ Duration = Annotated[
     Field(json_schema_extra={"pattern": r"^(\d+(\.\d+)?(d|h|m|s|ms))+$", "examples": ["30s", "10m", "1h30m"]}),
 ]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
-Limit = Annotated[float | str, Field(union_mode="left_to_right", description="A number; for a date, a date.")]
-PART = r"^\.{1,2}/[^\\\x00]*\.ya?ml$"
+Limit = Annotated[
+    Annotated[float, Field(strict=True)] | str,
+    Field(union_mode="left_to_right", description="A number; for a date, a date."),
+]
+PART = r"^\.{1,2}/[^\\]*\.ya?ml$"
 """A ``uses`` that names another spec, by its path from the file that names it."""
 
 
@@ -56,7 +59,7 @@ class ParamSpec(Shape):
     default: Annotated[Any, Field(description="The value when none is given.")] = None
     choices: Annotated[tuple[Any, ...] | None, Field(min_length=1, description="The only values allowed.")] = None
     required_: Annotated[
-        bool | None, Field(alias="required", description="true: a value must be given. false: null when none is given.")
+        bool | None, Field(strict=True, alias="required", description="true: a value must be given. false: null when none is given.")
     ] = None
     min: Annotated[Limit | None, Field(description="Least value, or least length of a string, list or mapping.")] = None
     max: Annotated[Limit | None, Field(description="Greatest value, or greatest length.")] = None
@@ -75,7 +78,7 @@ class ParamSpec(Shape):
 class RetrySpec(Shape):
     """When a tool is out, or an attempt is lost: how often to try, and how long to wait in between."""
 
-    attempts: Annotated[int, Field(ge=1, le=100, description="Attempts in all.")] = 1
+    attempts: Annotated[int, Field(strict=True, ge=1, le=100, description="Attempts in all.")] = 1
     backoff: Annotated[Literal["exponential", "linear", "constant"], Field(description="How the wait grows.")] = (
         "exponential"
     )
@@ -86,7 +89,7 @@ class RetrySpec(Shape):
 class ResourcesSpec(Shape):
     """What a step needs of the machine."""
 
-    threads: Annotated[int | None, Field(ge=1, le=1024, description="Cores that numeric libraries may use.")] = None
+    threads: Annotated[int | None, Field(strict=True, ge=1, le=1024, description="Cores that numeric libraries may use.")] = None
 
 
 _CELLS: Any = {"type": ["array", "string"], "minItems": 1, "items": {"type": "object", "minProperties": 1}}
@@ -101,7 +104,7 @@ class StepOptions(Shape):
     on_unavailable: Annotated[
         Literal["fail", "skip", "defer"], Field(description="What to do when the step's tool is out.")
     ] = "fail"
-    cache: Annotated[bool, Field(description="false: always carried out, never reused.")] = True
+    cache: Annotated[bool, Field(strict=True, description="false: always carried out, never reused.")] = True
     resources: Annotated[ResourcesSpec, Field(description="What the step needs of the machine.")] = ResourcesSpec()
 
 
@@ -120,7 +123,7 @@ class StepSpec(StepOptions):
             min_length=1,
             description="Names with lists of values: the step is repeated for every combination. "
             "`exclude` lists combinations to leave out, `include` cells to add or to extend.",
-            json_schema_extra={"properties": {name: _CELLS for name in ("include", "exclude")}},
+            json_schema_extra={"properties": dict.fromkeys(("include", "exclude"), _CELLS)},
         ),
     ] = None
     tags: Annotated[tuple[Identifier, ...], Field(description="Labels for --select tag:NAME.")] = ()
@@ -134,7 +137,9 @@ class PipelineSpec(Shape):
     version: Annotated[Literal[1], Field(description="Version of the language.")]
     name: Annotated[PipelineName, Field(description="The pipeline's name; its history goes by it.")]
     description: Annotated[Text, Field(description="For people.")] = ""
-    params: Annotated[dict[Identifier, ParamSpec], Field(description="Parameters of the pipeline.")] = Field(
+    params: Annotated[
+        dict[Identifier, ParamSpec], Field(max_length=1_000, description="Parameters of the pipeline.")
+    ] = Field(
         default_factory=dict
     )
     defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = StepOptions()

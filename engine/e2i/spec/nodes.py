@@ -42,6 +42,8 @@ class Part:
     """The values that are known. What is declared and not here is given by the owner's ``with``, or by nobody."""
     waiting: set[str] = field(default_factory=set)
     """The parameters whose values only a run can tell."""
+    unusable: set[str] = field(default_factory=set)
+    """The parameters that are given something they do not take, which is a problem of its own."""
     units: dict[str, tuple[StepNode, ...]] = field(default_factory=dict)
     """The nodes of each step, ``finally`` too: one, or one for each cell."""
     cells: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], StepNode]]] = field(default_factory=dict)

@@ -111,7 +111,7 @@ def look_up(container: Any, key: Any, chain: tuple[str | int, ...] = ()) -> Any:
     if isinstance(container, Mapping) and isinstance(key, str):
         if key in container:
             return container[key]
-        raise MissingError(f'{written(chain)} has no "{shorten(key)}"', key, map(str, container))
+        raise MissingError(f'{written(chain)} has no "{shorten(key)}"', key, container)
     if isinstance(container, list | tuple) and _is_integer(key):
         if -len(container) <= key < len(container):
             return container[key]

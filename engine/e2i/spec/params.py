@@ -48,7 +48,9 @@ def parameter_values(
         value, fault = check_value(declared, value)
         if fault:
             mend = () if name in given else fixes.instead(path, _meant(declared, value))
-            problems.append(Problem("bad-parameter", f"{what} {fault}", document.place(path), pointer(path), fixes=mend))
+            problems.append(
+                Problem("bad-parameter", f"{what} {fault}", document.place(path), pointer(path), fixes=mend)
+            )
         else:
             values[name] = value
     return values, problems

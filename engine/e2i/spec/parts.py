@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from e2i.spec import fixes, suggest
 from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
 from e2i.spec.problems import Problem, pointer
@@ -25,9 +26,12 @@ ReadPart = Callable[[str], str | bytes]
 class NoPartError(Exception):
     """A part cannot be read."""
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, *, name: str = "", known: Sequence[str] = ()) -> None:
+        """``known`` are the files beside the one of that ``name``, which is not there."""
         super().__init__(message)
         self.hint = hint
+        self.name = name
+        self.known = known
 
 
 def is_part(uses: str) -> bool:
@@ -35,10 +39,10 @@ def is_part(uses: str) -> bool:
     return uses.startswith((".", "/", "~")) or uses.endswith((".yaml", ".yml")) or "\\" in uses
 
 
-def gather(loaded: LoadedSpec, read: ReadPart) -> tuple[LoadedSpec, list[Problem]]:
-    """The spec with its parts and theirs. A file is read once, however often it is included."""
+def gather(loaded: LoadedSpec, file: str, read: ReadPart) -> tuple[LoadedSpec, list[Problem]]:
+    """The spec, which lies at ``file``, with its parts and theirs. A file is read once, however often it is included."""
     gathering = _Gathering(read)
-    return gathering.visit(loaded, (posixpath.normpath(loaded.document.file),)), gathering.problems
+    return gathering.visit(loaded, (posixpath.normpath(file),)), gathering.problems
 
 
 class _Gathering:
@@ -55,33 +59,42 @@ class _Gathering:
                 parts[step.uses] = self.part(loaded, (section, name, "uses"), step.uses, trail)
         return replace(loaded, parts=parts) if parts else loaded
 
-    def part(
-        self, loaded: LoadedSpec, path: tuple[str, ...], uses: str, trail: tuple[str, ...]
-    ) -> LoadedSpec | None:
+    def part(self, loaded: LoadedSpec, path: tuple[str, ...], uses: str, trail: tuple[str, ...]) -> LoadedSpec | None:
         file = posixpath.normpath(posixpath.join(posixpath.dirname(trail[-1]), uses))
         if fault := self.fault(uses, file, trail):
-            code, message, hint = fault
-            self.problems.append(Problem(code, message, loaded.document.place(path), pointer(path), hint))
+            code, message, hint, meant = fault
+            mend = fixes.replaced(path, meant) if meant else ()
+            self.problems.append(Problem(code, message, loaded.document.place(path), pointer(path), hint, fixes=mend))
             return None
         return self.known[file]
 
-    def fault(self, uses: str, file: str, trail: tuple[str, ...]) -> tuple[str, str, str | None] | None:
-        """Why the file cannot be a part: code, message, hint. Without a fault it is in ``known``."""
+    def fault(self, uses: str, file: str, trail: tuple[str, ...]) -> tuple[str, str, str | None, str | None] | None:
+        """Why the file cannot be a part: code, message, hint, and what ``uses`` meant. Without a fault it is in ``known``."""
         if not re.match(PART, uses):
             hint = "name a .yaml file by its path from this one, such as ./part.yaml"
-            return "bad-part", f'"{shorten(uses)}" does not name a part', hint
+            meant = f"./{uses}" if _lacks_start(uses) else None
+            if meant:
+                hint = f'write "./{shorten(uses)}"'
+            return "bad-part", f'"{shorten(uses)}" does not name a part', hint, meant
         if file in trail:
             circle = [*trail[trail.index(file) :], file]
-            return "part-cycle", f"specs include each other: {' → '.join(circle)}", "remove one of these steps"
+            return "part-cycle", f"specs include each other: {' → '.join(circle)}", "remove one of these steps", None
         if len(trail) > MAX_DEPTH:
-            return "bad-part", f"parts are nested more than {MAX_DEPTH} levels deep", None
+            return "bad-part", f"parts are nested more than {MAX_DEPTH} levels deep", None, None
         if file not in self.known:
             self.known[file] = None
             try:
                 content = self.read(file)
             except NoPartError as error:
-                return "no-such-part", f"the part cannot be used: {error}", error.hint
+                near = suggest.certain(error.name, error.known)
+                meant = uses.removesuffix(error.name) + near if near else None
+                return "no-such-part", f"the part cannot be used: {error}", error.hint, meant
             found, problems = load(content, file)
             self.problems += problems
             self.known[file] = self.visit(found, (*trail, file)) if found else None
         return None
+
+
+def _lacks_start(uses: str) -> bool:
+    """Whether the path needs nothing but the ``./`` in front."""
+    return not uses.startswith(("/", ".", "~")) and bool(re.match(PART, f"./{uses}"))

@@ -6,7 +6,7 @@ In: the text and one ``Problem`` of reading it. Out: candidates, best first; who
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +24,10 @@ def candidates(text: str, problem: Problem) -> Iterator[str]:
     start, end = _line(text, problem.place.line)
     line = text[start:end]
     at = problem.place.column - 1
-    mended: Iterator[str]
+    mended: Iterable[str]
     match problem.code:
         case "yaml-syntax" | "unclosed-expression":
-            mended = _with_quotes(line)
+            mended = (*_with_space(line), *_with_quotes(line))
         case "key-type":
             mended = _with_key(line, at)
         case "tab":
@@ -39,6 +39,12 @@ def candidates(text: str, problem: Problem) -> Iterator[str]:
         case _:
             return
     yield from (text[:start] + changed + text[end:] for changed in mended if changed != line)
+
+
+def _with_space(line: str) -> Iterator[str]:
+    """``key:value`` as ``key: value``."""
+    if stuck := _STUCK.match(line):
+        yield f"{line[: stuck.end()]} {line[stuck.end() :]}"
 
 
 def _with_quotes(line: str) -> Iterator[str]:
@@ -162,6 +168,7 @@ _FLOW_VALUE = re.compile(
     re.VERBOSE,
 )
 _BLOCK_VALUE = re.compile(r"^\s*(?:- +)*(?:[\w-]+: +)?(?P<value>[^\s#'\"\[{|>&*].*?)(?P<comment>\s+#[^'\"}]*|\s*)$")
+_STUCK = re.compile(r"\s*(?:- +)*[A-Za-z_]\w*:(?=[^\s/:])(?!.*: )")
 _UNCLOSED = re.compile(r"\$\{\{\s*(?P<reference>[A-Za-z_]\w*(?:\.\w+)+)\s*\}?(?=\s*$|\s+#|[\"'])")
 _BARE_BRACES = re.compile(rf"(?<![$\"'\w])\{{\{{\s*(?P<reference>(?:{'|'.join(ROOTS)})(?:\.\w+)+)\s*\}}\}}")
 _KEY = re.compile(r"(?P<key>[^\s:#,{}\[\]\"']+)\s*:(?=\s|$)")

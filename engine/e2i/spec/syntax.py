@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from e2i.spec import culprit
 from e2i.spec.problems import Place, Problem
 
 QUOTE_EXPRESSION = 'quote an expression that holds ": ", " #" or braces, or stands inside { } or [ ]: "${{ … }}"'
@@ -28,6 +29,9 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
         place = Place(file, mark.line + 1, mark.column + 1)
         return Problem("tab", "a tab cannot indent a line", place, "", "use spaces")
     mistake = next((known for known in _MISTAKES if known.explains(said, context)), None)
+    if (found := _earlier(said, text, opened.index if opened else None, mark.index)) is not None:
+        earlier, offset = found
+        return Problem("yaml-syntax", earlier.message, _place(text, offset, file), "", earlier.hint)
     if mistake is None:
         mistake = _Mistake(said, f"this is not YAML: {context + ', ' if context else ''}{said}")
     if mistake.where_opened and opened is not None:
@@ -35,6 +39,21 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
     hint = QUOTE_EXPRESSION if "${{" in line else mistake.hint
     message = mistake.message.replace("CHAR", char).replace("LINE", str(opened.line + 1) if opened else "?")
     return Problem("yaml-syntax", message, Place(file, mark.line + 1, mark.column + 1), "", hint)
+
+
+def _earlier(said: str, text: str, opened: int | None, gave_up: int) -> tuple[_Mistake, int] | None:
+    """A mistake that the parser ran past before it gave up, and its offset."""
+    if (offset := culprit.quote(text, gave_up)) is not None:
+        return _MISPLACED_QUOTE, offset
+    if opened is not None and _BRACKETS.explains(said, "") and culprit.bracket(text, opened, gave_up) is not None:
+        return _BRACKETS, opened
+    if _NO_COLON.explains(said, "") and (offset := culprit.colon(text, gave_up)) is not None:
+        return _NO_COLON, offset
+    return None
+
+
+def _place(text: str, offset: int, file: str) -> Place:
+    return Place(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,13 @@ class _Mistake:
         return self.context in context and any(part in said for part in self.said.split("|"))
 
 
+_MISPLACED_QUOTE = _Mistake(
+    "",
+    "the text in quotes that opens here is closed by the next quote, which is not its own",
+    "put the quote that is missing behind the text",
+)
+_BRACKETS = _Mistake("',' or", "the bracket or brace that opens here is never closed", "close it")
+_NO_COLON = _Mistake("mapping values are not allowed", 'a key without ": "', 'write "key: value"')
 _MISTAKES = (
     _Mistake(
         "mapping values are not allowed",

@@ -48,15 +48,17 @@ class ExpressionError(ValueError):
 class MissingError(ExpressionError):
     """A name leads to nothing; ``default`` and ``is defined`` catch it. ``known`` are the names that are there."""
 
-    def __init__(self, message: str, key: str = "", known: Iterable[str] = ()) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, key: str = "", known: Iterable[str] = (), *, offset: int = 0, hint: str | None = None
+    ) -> None:
+        super().__init__(message, offset=offset, hint=hint)
         self.key = key
         self.known = known
 
     @property
     def hint(self) -> str | None:
         # Made when it is asked for: comparing with 10,000 step ids takes a while, and a caught error needs no hint.
-        return suggest.hint(self.key, self.known)
+        return suggest.hint(self.key, self.known) or self._hint
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,16 @@ def action(good: Good, rng: Random) -> Mutants:
             yield from _slipped(good, rng, good.uses(name), site.start, registry.names(), [(site.start,) * 2], "unknown-action")
 
 
+def part(good: Good, rng: Random) -> Mutants:
+    """A slip in the path of a part."""
+    for name, path in good.steps.items():
+        if good.part(name):
+            site = good.sites[(*path, "uses")]
+            stem, known = good.uses(name).split("/")[-1].removesuffix(".yaml"), [file.split("/")[-1][:-5] for file in good.parts]
+            at = site.start + good.raw(site).index(f"{stem}.yaml")
+            yield from _slipped(good, rng, stem, at, known, [(site.start, site.start)], "no-such-part bad-part")
+
+
 def step(good: Good, rng: Random) -> Mutants:
     """A slip in a step's id in an expression."""
     for ref in good.references:
@@ -49,8 +59,8 @@ def needed_step(good: Good, rng: Random) -> Mutants:
 def output(good: Good, rng: Random) -> Mutants:
     """A slip in the name of an output."""
     for ref in good.references:
-        if ref.root[0] == "steps" and len(ref.parts) > 1 and (declared := good.action(ref.parts[0][0])):
-            known = declared.outputs.model_fields
+        if ref.root[0] == "steps" and len(ref.parts) > 1:
+            known = good.outputs(ref.parts[0][0])
             yield from _slipped(good, rng, *ref.parts[1], known, [ref.whole], "unknown-output")
 
 
@@ -58,7 +68,8 @@ def pipeline_parameter(good: Good, rng: Random) -> Mutants:
     """A slip in the name of a pipeline's parameter in an expression."""
     for ref in good.references:
         if ref.root[0] == "params":
-            yield from _slipped(good, rng, *ref.parts[0], good.data["params"], [ref.whole], "unknown-parameter")
+            codes = "unknown-parameter bad-matrix"  # of a matrix nothing is known without it
+            yield from _slipped(good, rng, *ref.parts[0], good.data["params"], [ref.whole], codes)
 
 
 def matrix_name(good: Good, rng: Random) -> Mutants:
@@ -88,14 +99,14 @@ def applied_filter(good: Good, rng: Random) -> Mutants:
 
 
 def action_parameter(good: Good, rng: Random) -> Mutants:
-    """A slip in the name of an action's parameter."""
+    """A slip in the name of an action's or a part's parameter."""
     for name, path in good.steps.items():
-        if declared := good.action(name):
-            for site in good.matching(*path, "with", "*"):
-                if site.key:
-                    key, known = good.text[slice(*site.key)], declared.params.model_fields
-                    spans = [(site.key[0], site.key[0])]
-                    yield from _slipped(good, rng, key, site.key[0], known, spans, "unknown-action-parameter")
+        known = good.parameters(name)
+        for site in good.matching(*path, "with", "*"):
+            if site.key:
+                codes = "unknown-action-parameter unknown-parameter"
+                spans = [(site.key[0], site.key[0])]
+                yield from _slipped(good, rng, good.text[slice(*site.key)], site.key[0], known, spans, codes)
 
 
 def key(good: Good, rng: Random) -> Mutants:

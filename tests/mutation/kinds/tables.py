@@ -138,7 +138,7 @@ def suite(good: Good, rng: Random) -> Mutants:
 def missing_file(good: Good, rng: Random) -> Mutants:
     """A file that is not there, by a slip."""
     for site in good.matching("steps", "*", "with", "path"):
-        name = good.value(site.path)
+        name = good.value(site.path) if good.action(str(site.path[1])) else ""
         folder, _, base = name.rpartition("/")
         stem, _, suffix = base.partition(".")
         if name in FILES and (typed := slip(stem, [file[5:-4] for file in FILES], rng)):
@@ -151,7 +151,7 @@ def forbidden_file(good: Good, rng: Random) -> Mutants:
     texts = ("../secret.csv", "/etc/passwd", "https://example.com/x.csv", "data", "data/../../x.csv", "/dev/zero")
     for site in (*good.matching("steps", "*", "with", "path"), *good.matching("steps", "*", "with", "file")):
         for text in texts:
-            codes = "bad-path policy-path bad-action-parameter no-such-file"
+            codes = "bad-path policy-path bad-action-parameter bad-parameter no-such-file"
             yield mutant(good, [(site.start, site.end, text)], (site.start, site.start), codes=codes)
 
 

@@ -154,10 +154,13 @@ def missing_dash(good: Good, rng: Random) -> Mutants:
     for site in good.sites.values():
         is_item = not site.flow and site.path and isinstance(site.path[-1], int) and good.text[site.start - 2] == "-"
         if is_item and "value" not in site.path:  # of a text for any value nobody knows that it was meant as a list
-            around = good.sites[site.path[:-1]]
+            around, following = good.sites[site.path[:-1]], good.sites.get((*site.path[:-1], int(site.path[-1]) + 1))
             edit = (site.start - 2, site.start, "  ")
             spans = [_line(good, site.start), (around.start, around.start)]
-            yield mutant(good, [edit], *spans, codes="yaml-syntax bad-action-parameter bad-value duplicate-key")
+            spans += [(following.start - 2, following.start)] if following else []
+            before = good.sites.get((*site.path[:-1], int(site.path[-1]) - 1))
+            spans += [(before.start, before.end)] if before else []
+            yield mutant(good, [edit], *spans, codes="yaml-syntax bad-action-parameter bad-value unknown-step duplicate-key")
 
 
 def _line(good: Good, offset: int) -> Span:

@@ -8,8 +8,8 @@ CODES = (
     Code(
         "policy-tool",
         "An action that may not be used",
-        "config/policy.yaml lists, by who wrote the spec and by agent role, which actions may be used. A step that says which "
-        "agent it acts for is held to what that role does in the platform.",
+        "config/policy.yaml lists, by who wrote the spec and by agent role, which actions may be used. A step "
+        "that says which agent it acts for is held to what that role does in the platform.",
         "Use an action that is allowed, give the step to an agent that may, or ask the operator.",
         "steps:\n  a: {uses: opik.score, agent: model_trainer, with: {name: fit, value: 1}}\n",
         "steps:\n  a: {uses: opik.score, agent: observability_connector, with: {name: fit, value: 1}}\n",
@@ -17,15 +17,16 @@ CODES = (
     Code(
         "policy-privilege",
         "Something that takes a permission",
-        "Running Python files of the workspace, moving a model to production and keeping a service after its run are allowed "
-        "to people and refused to specs that a machine wrote, unless config/policy.yaml says otherwise.",
+        "Running Python files of the workspace, moving a model to production and keeping a service after its run "
+        "are allowed to people and refused to specs that a machine wrote, unless config/policy.yaml says "
+        "otherwise.",
         "Leave it out and have a person do it, or ask the operator.",
     ),
     Code(
         "policy-budget",
         "More than one spec may ask for",
-        "Bytes, steps, matrix cells, trials, rows, attempts and time limits are bounded by who wrote the spec, so that no "
-        "spec takes the machine for itself. The trials of all steps are counted together.",
+        "Bytes, steps, matrix cells, trials, rows, attempts and time limits are bounded by who wrote the spec, so"
+        " that no spec takes the machine for itself. The trials of all steps are counted together.",
         "Ask for less, or have the operator raise the budget.",
         "steps:\n  a: {uses: debug.echo, timeout: 60d}\n",
         "steps:\n  a: {uses: debug.echo, timeout: 1h}\n",
@@ -33,7 +34,7 @@ CODES = (
     Code(
         "policy-path",
         "A path that leads where specs may not read",
-        "Files are read from the workspace, or from the folders that the operator lists. Links count as where they lead.",
+        "Files are read from the workspace or from folders that the operator lists. Links count as where they lead.",
         "Put the file into the workspace.",
         "steps:\n  a: {uses: data.load, with: {path: ../secret.csv}}\n",
         'steps:\n  a: {uses: debug.echo, with: {value: "data in the workspace"}}\n',
@@ -41,8 +42,8 @@ CODES = (
     Code(
         "policy-host",
         "A host that specs may not reach",
-        "A run talks to the services of its profile; specs that a machine wrote may only use those on this machine, unless "
-        "the operator lists more hosts.",
+        "A run talks to the services of its profile; specs that a machine wrote may only use those on this "
+        "machine, unless the operator lists more hosts.",
         "Use a profile whose services are allowed, or ask the operator.",
     ),
     Code(
@@ -64,8 +65,8 @@ CODES = (
     Code(
         "secret-literal",
         "A secret that is written out",
-        "A spec is committed, planned, logged and reported. What is called a password, a token or a key, or looks like one, "
-        "may only be named.",
+        "A spec is committed, planned, logged and reported. What is called a password, a token or a key, or looks"
+        " like one, may only be named.",
         "Have the operator list it under `secrets:` in config/, and write ${{ secrets.NAME }}.",
         "steps:\n  a: {uses: debug.echo, with: {value: {password: hunter2}}}\n",
         "steps:\n  a: {uses: debug.echo, with: {value: {user: hunter}}}\n",
@@ -73,10 +74,10 @@ CODES = (
     Code(
         "forged-artifact",
         "An artifact that no step made",
-        "Tables, models, services and the like are references to what steps of the run made. Written out, they could name a "
-        "service elsewhere, or the data of another project.",
+        "Tables, models, services and the like are references to what steps of the run made. Written out, they "
+        "could name a service elsewhere, or the data of another project.",
         "Refer to the step that makes it: ${{ steps.ID.NAME }}.",
-        f"steps:\n  a: {{uses: debug.echo, with: {{value: {{type: table, digest: \"sha256:{'0' * 64}\"}}}}}}\n",
+        f'steps:\n  a: {{uses: debug.echo, with: {{value: {{type: table, digest: "sha256:{"0" * 64}"}}}}}}\n',
         'steps:\n  d: {uses: dataset.hcp}\n  a: {uses: debug.echo, with: {value: "${{ steps.d.journeys }}"}}\n',
     ),
 )

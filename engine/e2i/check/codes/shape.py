@@ -89,6 +89,20 @@ CODES = (
         "steps:\n  a: {uses: debug.echo}\n",
     ),
     Code(
+        "duplicate-step",
+        "An id under steps and under finally",
+        "Steps refer to each other by id, so an id means one step of the whole file.",
+        "Rename one of the two.",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  a: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  b: {uses: debug.echo}\n",
+    ),
+    Code(
+        "too-many-steps",
+        "More steps or parts than a run can hold",
+        "There may be 200,000 steps, and 1,000 parts in use, cells counted each: a few lines could ask for any number.",
+        "Include fewer parts, or make the matrix smaller.",
+    ),
+    Code(
         "part-cycle",
         "A pipeline that includes itself",
         "Parts are written into the pipeline that includes them; in a circle, there would be no end.",

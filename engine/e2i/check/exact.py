@@ -1,0 +1,55 @@
+"""Whether values are what a parameter takes, not merely convertible to it. In: parameters. Out: problems of those that are not.
+
+Pydantic takes ``"20"`` for 20, ``true`` for 1 and ``"no"`` for false, which is right for what tools answer. In a spec it is a
+mistake, or becomes one: a text has another fingerprint than a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from e2i.check import kinds
+from e2i.check.kinds import Kinds
+from e2i.spec import fixes
+from e2i.spec.document import Document
+from e2i.spec.expand import Path
+from e2i.spec.problems import Problem, pointer
+from e2i.spec.scalars import show
+
+SCALARS = {"string", "integer", "number", "boolean", "null"}
+
+
+def problems(document: Document, base: Path, values: Any, takes: Kinds) -> Iterator[Problem]:
+    """A problem for each text, number or boolean among the ``values`` that is not what is taken at its place.
+
+    ``base`` leads to the values in the document; ``takes`` is what is taken as a whole.
+    """
+    for path, value in _scalars(values, ()):
+        taken = kinds.at(takes, path)
+        if {kind.name for kind in taken} <= SCALARS and not kinds.fits(kinds.of_value(_whole(value)), taken):
+            place = (*base, *path)
+            message = f'"{path[-1]}" takes {kinds.describe(taken)}, not {show(value)}'
+            mend = fixes.instead(place, _meant(value, taken)) if document.value(place) == value else ()
+            yield Problem("bad-action-parameter", message, document.place(place), pointer(place), fixes=mend)
+
+
+def _scalars(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _scalars(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _scalars(item, (*path, index))
+    elif isinstance(value, str | int | float):
+        yield path, value
+
+
+def _whole(value: Any) -> Any:
+    """``1e6`` is a float to YAML, and an integer to everybody else."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _meant(value: Any, taken: Kinds) -> Any:
+    found = [meant for kind in taken if (meant := fixes.meant(value, kind.name)) is not fixes.MISSING]
+    return found[0] if len(found) == 1 else fixes.MISSING

@@ -1,0 +1,49 @@
+"""Where a parser gave up → where the mistake is, when that was earlier: a quote, a bracket or a colon that is missing.
+
+In: the text of a document, and the offset or line of a syntax error. Out: an offset, or None when nothing is found.
+"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+from yaml.tokens import ScalarToken
+
+from e2i.spec.positions import PARSER
+
+
+def quote(text: str, gave_up: int) -> int | None:
+    """Where the text in quotes opens that closes right before ``gave_up``: a later quote has closed it, not its own."""
+    opened = None
+    try:
+        for token in yaml.scan(text, Loader=PARSER):
+            if token.start_mark.index >= gave_up:
+                break
+            opened = token if isinstance(token, ScalarToken) and token.style in ("'", '"') else None
+    except yaml.YAMLError:
+        pass  # the error that is being explained
+    return opened.start_mark.index if opened and opened.end_mark.index == gave_up else None
+
+
+def bracket(text: str, opened: int, gave_up: int) -> int | None:
+    """``opened``, if the text below a bracket goes on as if it had been closed: indented no further than its line."""
+    if "\n" not in text[opened:gave_up] or _indent(text, gave_up) > _indent(text, opened):
+        return None
+    return opened
+
+
+def colon(text: str, gave_up: int) -> int | None:
+    """Where the line begins whose ``:`` is missing, or stuck to its value, so that the next line seems a part of it."""
+    before = text[: text.rfind("\n", 0, gave_up) + 1].rstrip()
+    start = before.rfind("\n") + 1
+    found = _NO_ENTRY.fullmatch(before, start)
+    return found.start("key") if found else None
+
+
+def _indent(text: str, offset: int) -> int:
+    start = text.rfind("\n", 0, offset) + 1
+    return len(text[start:]) - len(text[start:].lstrip(" "))
+
+
+_NO_ENTRY = re.compile(r" *(?:- +)*(?P<key>\w[\w-]*)(?::\S(?!.*: )[^#]*| (?!.*:(?: |$))[^#]*)?")

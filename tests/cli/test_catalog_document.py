@@ -1,0 +1,68 @@
+"""From the catalog alone, a step can be written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+from e2i.catalog import registry
+from e2i.cli.main import e2i
+
+
+def catalog(*arguments: str) -> list[dict[str, Any]]:
+    result = CliRunner().invoke(e2i, ["catalog", *arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["schema_version"] == 1
+    actions: list[dict[str, Any]] = document["actions"]
+    return actions
+
+
+def test_the_whole_catalog_is_brief() -> None:
+    actions = catalog()
+    assert [action["action"] for action in actions] == registry.names()
+    assert all(
+        action.keys() == {"action", "summary", "effect", "extra", "required", "params", "outputs"} for action in actions
+    )
+    assert len(json.dumps(actions)) < 20_000
+
+
+@pytest.mark.parametrize("uses", registry.names())
+def test_an_action_is_described_in_full(uses: str) -> None:
+    (action,) = catalog(uses)
+    assert action["action"] == uses
+    for schema in (action["params"], action["outputs"]):
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert [name for name, field in schema.get("properties", {}).items() if not field.get("description")] == []
+    for direction in ("params", "outputs"):
+        assert action["types"][direction].keys() == action[direction].get("properties", {}).keys()
+    (step,) = yaml.safe_load(action["example"]).values()
+    assert step["uses"] == uses
+    assert set(step.get("with", {})) <= set(action["params"]["properties"])
+    assert set(action["params"].get("required", ())) <= set(step.get("with", {}))
+    assert yaml.safe_load(action["example_spec"])["version"] == 1
+
+
+def test_artifacts_are_named_where_they_stand() -> None:
+    (tune,) = catalog("optuna.tune")
+    assert tune["takes"] == {"table": ["train", "validation"]}
+    assert tune["gives"] == {"study": ["study"], "table": ["trials"]}
+    (apply,) = catalog("feast.apply")
+    assert apply["takes"] == {"table": ["views.*.table"]}
+    assert apply["gives"] == {"feature_repo": ["repo"]}
+
+
+def test_bounds_defaults_and_choices_are_in_the_schema() -> None:
+    (tune,) = catalog("optuna.tune")
+    trials = tune["params"]["properties"]["trials"]
+    assert (trials["minimum"], trials["maximum"], trials["default"]) == (1, 1_000_000, 20)
+    assert tune["params"]["properties"]["sampler"]["enum"] == ["tpe", "random", "qmc"]
+
+
+def test_people_see_the_example_too() -> None:
+    result = CliRunner().invoke(e2i, ["catalog", "optuna.tune"])
+    assert "example:\n  tune:\n    uses: optuna.tune\n" in result.stdout
