@@ -254,10 +254,11 @@ def run(
     Raises InvalidSpec, BadInput, Refused; a step that fails is in the record.
     """
     from e2i.execution.courier import CourierProcess
-    from e2i.execution.engine import Engine, RunRequest
+    from e2i.execution.engine import Engine
     from e2i.execution.environment import for_worker
     from e2i.execution.journal import Journal
     from e2i.execution.pool import Pool
+    from e2i.execution.request import RunRequest
     from e2i.execution.store import ArtifactStore
 
     workspace = workspace or Workspace.open(profile=profile)

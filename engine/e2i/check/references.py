@@ -11,7 +11,7 @@ from e2i.check.knowledge import Knowledge
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expand import RUN_FACTS, Expanded, Part, Path, StepNode
-from e2i.spec.expanded import MAX_HOPS
+from e2i.spec.lineage import MAX_HOPS
 from e2i.spec.expressions import ExpressionError, MissingError, Reference, Template
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Problem, pointer
@@ -44,7 +44,7 @@ def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Probl
 
 
 def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
-    """Problems of references in steps and in the pipeline's outputs. ``knowledge`` is what the steps were found to give."""
+    """Problems of references in steps and outputs. ``knowledge`` is what the steps were found to give."""
     for unit in expanded.units():
         for path, reference in unit.references:
             yield from _check_one(expanded, knowledge, unit, path, reference)

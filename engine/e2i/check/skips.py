@@ -1,4 +1,6 @@
-"""Whether a step reads what may not be there. In: an expanded spec. Out: references to steps that a ``when`` may leave out.
+"""Whether a step reads what may not be there: references to steps that a ``when`` may leave out.
+
+In: an expanded spec. Out: problems.
 
 A step with a ``when`` may be left out, whatever the condition comes to today. Another step may read it if
 

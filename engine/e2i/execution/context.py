@@ -34,9 +34,7 @@ Emit = Callable[[dict[str, Any]], None]
 class Worker:
     """What outlives a step in one process: open connectors, their breakers, and frames that were just used."""
 
-    def __init__(
-        self, store: ArtifactStore, settings: Settings, roots: Roots, lifelines: services.Lifelines
-    ) -> None:
+    def __init__(self, store: ArtifactStore, settings: Settings, roots: Roots, lifelines: services.Lifelines) -> None:
         self.store = store
         self.settings = settings
         self.roots = roots

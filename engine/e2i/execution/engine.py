@@ -10,55 +10,31 @@ import json
 import random
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from e2i.catalog.action import Effect
 from e2i.catalog.context import RunInfo
 from e2i.catalog.telemetry import Entry
-from e2i.check import provenance
-from e2i.check.policy import Authority, amounts
-from e2i.errors import Refused
 from e2i.execution import secrets
+from e2i.execution.decider import Decider, Faulty, LeftOut, Ready, Reused
 from e2i.execution.events import Event, Listener
 from e2i.execution.executor import Ended, Executor, Failure, Measured, Progressed, StepCall
 from e2i.execution.journal import Journal
 from e2i.execution.masking import Masker
 from e2i.execution.record import RunRecord, RunStatus, StepRecord
+from e2i.execution.request import RunRequest
 from e2i.execution.state import GOOD, RunState, Status
 from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
-from e2i.planning.build import Decision, Planner
+from e2i.planning.build import Decision
 from e2i.planning.fingerprint import static_key
-from e2i.planning.model import Plan, PlanStep, Verdict
+from e2i.planning.model import PlanStep, Verdict
 from e2i.resilience import retry
 from e2i.resilience.outbox import process_identity
-from e2i.settings import Settings
 from e2i.spec import durations
-from e2i.spec.expand import StepNode, is_settled
-from e2i.spec.expressions import ExpressionError
 
 JITTER = 0.1
 """The share of each wait between attempts that is left to chance, so that many runs do not come back at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is to be carried out, and in which surroundings."""
-
-    run: str
-    file: str
-    text: str
-    planner: Planner
-    plan: Plan
-    settings: Settings
-    store: Path
-    environ: Mapping[str, str]
-    cores: int
-    authority: Authority
-    """What the policy lets the steps do: asked again when their parameters are known."""
 
 
 @dataclass(slots=True)
@@ -98,14 +74,7 @@ class Engine:
         self._state = RunState(
             {step.id: step.needs for step in request.plan.steps}, {step.id for step in request.plan.steps if step.final}
         )
-        self._blocked: set[str] = set()
-        """Steps that were left out because of a failure above."""
-        self._outputs: dict[str, Mapping[str, Any] | None] = {}
-        """What each step that is over gave; None: nothing."""
-        self._made: set[str] = set()
-        """The artifacts among the outputs."""
-        self._spent: Counter[str] = Counter()
-        """What the steps so far asked for of the budgets that all share."""
+        self._decider = Decider(request, self._state)
         self._records: dict[str, StepRecord] = {}
         self._attempting: dict[str, _Attempting] = {}
         self._waiting: list[str] = []
@@ -167,97 +136,25 @@ class Engine:
                     self._decide(step)
             ready = self._state.take_ready()
 
-    def _decide(self, step: str) -> None:
-        """Skips a step, reuses its result, or lines it up for a worker."""
-        planned, node = self._steps[step], self._request.planner.expanded.nodes[step]
-        if planned.final:
-            self._learn_status()
-        if planned.verdict is Verdict.SKIP:
-            return self._close(step, Status.SKIPPED, None, note=planned.reason.detail)
-        if missing := self._missing_inputs(step, node):
-            if any(map(self._stops, missing)):
-                self._blocked.add(step)
-            return self._close(step, Status.SKIPPED, None, note=f"{', '.join(missing)} gave no result")
-        try:
-            condition, decider = self._request.planner.expanded.condition(node, self._outputs)
-            if condition is False:
-                return self._close(step, Status.SKIPPED, None, note=f"when: {decider.condition}")
-            if condition is not True:
-                failure = Failure("bad-condition", f'"when" must be true or false, not {condition!r}', "compare it")
-                return self._close(step, Status.FAILED, None, failure)
-            decision = self._request.planner.decide(node, self._outputs)
-        except ExpressionError as error:
-            failure = Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint)
-            return self._close(step, Status.FAILED, None, failure)
-        if not is_settled(decision.params):
-            failure = Failure("missing-input", "an input is not there: the step that gives it was skipped")
-            return self._close(step, Status.FAILED, decision, failure)
-        if fault := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
-            return self._close(step, Status.FAILED, decision, Failure(fault.code, fault.message, fault.hint))
-        self._spent += amounts(node, decision.params)
-        if self._is_reusable(planned, node, decision):
-            assert decision.outputs is not None and decision.fingerprint is not None
-            self._gave(step, decision.outputs)
-            telemetry = self._journal.telemetry(decision.fingerprint)
-            return self._close(step, Status.REUSED, decision, telemetry=telemetry)
-        try:
-            self._revealed(decision)
-        except Refused as error:
-            return self._close(step, Status.FAILED, decision, Failure(error.code, error.message, error.hint))
-        self._attempting[step] = _Attempting(decision)
-        self._waiting.append(step)
-        return None
-
-    def _gave(self, step: str, outputs: Mapping[str, Any]) -> None:
-        """A step has a result, which steps below may use."""
-        self._outputs[step] = outputs
-        self._made |= provenance.made(self._steps[step].uses, outputs)
-
-    def _revealed(self, decision: Decision) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The parameters to call the action with, secrets filled in, and these secrets. Raises Refused."""
-        request = self._request
-        params, revealed = secrets.reveal(decision.params, request.settings.secrets, request.environ)
-        return params, tuple(sorted(revealed))
-
-    def _is_reusable(self, planned: PlanStep, node: StepNode, decision: Decision) -> bool:
-        if decision.verdict is not Verdict.REUSE or planned.verdict is Verdict.RUN:
-            return False  # what the plan says is carried out, also when a step of this run has just done the same work
-        planner = self._request.planner
-        if planner.action(node).effect is not Effect.SERVICE:
-            return True
-        # A service is not needed if every step that uses it would be reused, given the service's last outputs.
-        outputs = {**self._outputs, node.id: decision.outputs or {}}
-        users = [
-            other for other in self._steps.values() if node.id in other.needs and other.verdict is not Verdict.SKIP
-        ]
-        return all(planner.decide(planner.expanded.nodes[user.id], outputs).verdict is Verdict.REUSE for user in users)
-
-    def _missing_inputs(self, step: str, node: StepNode) -> list[str]:
-        """The steps above without a result that this step cannot do without: those it reads, and failures that count."""
-        required = self._request.planner.expanded.sources(node).steps
-        return [
-            above
-            for above in self._state.failed_above(step)
-            if required.get(above) or (self._stops(above) and not node.final)
-        ]
-
-    def _stops(self, step: str) -> bool:
-        """Whether a step without a result stops those below: it failed, or was left out because of such a failure."""
-        node = self._request.planner.expanded.nodes[step]
-        failed = self._state.status[step] is not Status.SKIPPED and node.options.on_error == "fail"
-        return failed or step in self._blocked
-
-    def _learn_status(self) -> None:
-        """Lets the steps under ``finally`` know how the others went."""
-        planner = self._request.planner
-        if "status" not in planner.expanded.run:
-            facts = {**planner.expanded.run, "status": self._status()}
-            planner = replace(planner, expanded=replace(planner.expanded, run=facts))
-            self._request = replace(self._request, planner=planner)
-
     def _may_start(self, step: str) -> bool:
         """Whether an attempt may start now: after an interruption, only of what stands under ``finally``."""
         return self._stopping < (2 if self._steps[step].final else 1)
+
+    def _decide(self, step: str) -> None:
+        """Leaves a step out, reuses its result, or lines it up for a worker."""
+        if self._steps[step].final:
+            self._decider.learn_status(self._status())
+        match self._decider.decide(step):
+            case LeftOut(note):
+                self._close(step, Status.SKIPPED, None, note=note)
+            case Faulty(failure, decision):
+                self._close(step, Status.FAILED, decision, failure)
+            case Reused(decision):
+                telemetry = self._journal.telemetry(decision.fingerprint or "")
+                self._close(step, Status.REUSED, decision, telemetry=telemetry)
+            case Ready(decision):
+                self._attempting[step] = _Attempting(decision)
+                self._waiting.append(step)
 
     # Work
 
@@ -274,7 +171,7 @@ class Engine:
 
     def _submit(self, step: str) -> None:
         attempting = self._attempting[step]
-        node = self._request.planner.expanded.nodes[step]
+        node = self._decider.nodes[step]
         now = self._now_ms()
         if attempting.attempt == 1:
             self._state.start(step)
@@ -291,7 +188,7 @@ class Engine:
         self._journal.start_step(self._request.run, step, attempting.attempt, now)
         self._tell("step.started", step, attempt=attempting.attempt, uses=node.step.uses)
         settings = self._request.settings
-        params, revealed = self._revealed(attempting.decision)
+        params, revealed = self._decider.revealed(attempting.decision)
         self._executor.submit(
             StepCall(
                 uses=node.step.uses,
@@ -304,13 +201,18 @@ class Engine:
                     agent=node.agent,
                     started_ms=self._started_ms,
                 ),
-                seed=self._request.planner.seed,
+                seed=self._decider.planner.seed,
                 threads=node.options.resources.threads or self._threads(),
-                fingerprint=attempting.decision.fingerprint or "",
+                fingerprint=self._key(attempting.decision),
                 timeout=durations.parse(node.options.timeout or settings.timeout),
                 secrets=revealed,
             )
         )
+
+    def _key(self, decision: Decision) -> str:
+        """What the step's idempotency keys are made of. With ``--fresh`` nothing that a tool kept counts either."""
+        key = decision.fingerprint or ""
+        return f"{key}/{self._request.run}" if self._decider.planner.fresh else key
 
     def _threads(self) -> int:
         """The cores divided among the steps that run side by side now."""
@@ -348,7 +250,7 @@ class Engine:
         """An attempt is over: the step is done, or is tried again."""
         step, attempting = ended.step, self._attempting[ended.step]
         failure = self._masker.data(ended.failure)
-        node = self._request.planner.expanded.nodes[step]
+        node = self._decider.nodes[step]
         now = self._now_ms()
         attempting.attempts.append(
             {
@@ -359,10 +261,10 @@ class Engine:
             }
         )
         if failure is None:
-            self._gave(step, self._masker.data(ended.outputs))
+            self._decider.gave(step, self._masker.data(ended.outputs))
             return self._close(step, Status.SUCCEEDED, attempting.decision, seconds=ended.seconds)
         options = node.options.retry
-        idempotent = self._request.planner.action(node).idempotent
+        idempotent = self._decider.planner.action(node).idempotent
         again = failure.unavailable or (failure.lost and idempotent)
         if again and attempting.attempt < options.attempts and self._may_start(step):
             wait = retry.pause(
@@ -399,10 +301,10 @@ class Engine:
         """A step is over: durable first, then known to the steps below and to whoever listens."""
         attempting = self._attempting.pop(step, None)
         attempts = attempting.attempt if attempting else 0
-        outputs = self._outputs.get(step) if status in GOOD else None
+        outputs = self._decider.outputs.get(step) if status in GOOD else None
         error = failure.to_json() if failure else None
         now = self._now_ms()
-        node = self._request.planner.expanded.nodes[step]
+        node = self._decider.nodes[step]
         told = (attempting.telemetry if attempting else telemetry) or []
         result = None
         if status is Status.SUCCEEDED and decision and decision.fingerprint:
@@ -440,7 +342,7 @@ class Engine:
         }
         self._journal.finish_step(self._request.run, step, facts, result, self._telemetry.due(entries))
         if status not in GOOD:
-            self._outputs[step] = None
+            self._decider.outputs[step] = None
         self._records[step] = StepRecord(step, node.step.uses, status, attempts, seconds, outputs, error)
         self._state.finish(step, status)
         self._tell(
@@ -466,7 +368,7 @@ class Engine:
 
     def _finish(self) -> RunRecord:
         status = self._status()
-        outputs = self._run_outputs()
+        outputs = self._decider.run_outputs()
         ended = self._now_ms()
         entries = self._telemetry.entries("run.finished", {"status": status, "ended_ms": ended})
         self._journal.finish_run(self._request.run, status, outputs, ended, self._telemetry.due(entries))
@@ -495,22 +397,10 @@ class Engine:
 
     def _status(self) -> RunStatus:
         statuses = [(step, record.status) for step, record in self._records.items()]
-        nodes = self._request.planner.expanded.nodes
+        nodes = self._decider.nodes
         if any(status is Status.FAILED and nodes[step].options.on_error == "fail" for step, status in statuses):
             return "failed"
         return "interrupted" if any(status is Status.CANCELLED for _, status in statuses) else "succeeded"
-
-    def _run_outputs(self) -> dict[str, Any]:
-        """The pipeline's outputs, as far as the steps that they read have results."""
-        expanded = self._request.planner.expanded
-        found: dict[str, Any] = {}
-        for name, value in expanded.loaded.spec.outputs.items():
-            try:
-                resolved = expanded.resolve(value, None, self._outputs)
-            except ExpressionError:
-                resolved = None
-            found[name] = resolved if is_settled(resolved) else None
-        return found
 
     def _tell(self, name: str, step: str | None = None, /, **facts: Any) -> None:
         self._listen(Event(name, self._request.run, self._now_ms(), step, facts))

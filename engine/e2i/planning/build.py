@@ -138,7 +138,7 @@ class Planner:
         return replace(decision, reason=fingerprint.difference(parts, last))
 
     def _foreseen(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
-        """What the run will decide. An expression that fails on a result to be reused fails its step there, not the plan."""
+        """What the run will decide. An expression that fails on a reused result fails its step there, not the plan."""
         try:
             return self._decided(node, above, outputs)
         except ExpressionError:

@@ -1,6 +1,6 @@
-"""A loaded spec and parameter values go in; the steps that there really are come out: one for each cell, those of parts too.
+"""A loaded spec and parameter values go in; the steps that there really are come out: each cell, and those of parts.
 
-What can be known before anything runs (``params``, ``matrix``, ``env``) can be filled in here; the rest stays ``Pending``.
+What can be known before anything runs (``params``, ``matrix``, ``env``) is filled in; the rest stays ``Pending``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_NODES = 200_000
 def expand(
     loaded: LoadedSpec, values: Mapping[str, Any], env: Mapping[str, str], secrets: Collection[str] = ()
 ) -> tuple[Expanded, list[Problem]]:
-    """The steps of a spec for these parameter values. Problems: matrices and parts that are not usable as they are given."""
+    """The steps of a spec for these parameter values. Problems: matrices and parts that are not usable as given."""
     root = Part(loaded, params=dict(values))
     expansion = _Expansion(Expanded(root, env, {}, secrets=frozenset(secrets)))
     expansion.fill(root)

@@ -1,4 +1,6 @@
-"""The steps that there really are, and what their expressions see. In: parts, nodes, outputs so far. Out: values, and who waits for whom.
+"""The steps that there really are, and what their expressions see.
+
+In: parts, nodes, outputs so far. Out: values, and who waits for whom.
 
 ``outputs`` everywhere maps the ids of nodes that are over to what they gave; None for one that gave no result, which
 ``default`` and ``is defined`` take for missing. A node that is not over is not in it.
@@ -10,37 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2i.spec import expressions, params
+from e2i.spec import expressions, lineage, params
 from e2i.spec.expressions import ExpressionError, MissingError, Reference
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import Part, Pending, StepNode, is_settled, pairing, plain
+from e2i.spec.lineage import Sources
+from e2i.spec.nodes import Part, Pending, StepNode, plain
 
 At = StepNode | Part | None
 """From where an expression looks: a step, or the outputs of a part; None: the outputs of the pipeline."""
 Outputs = Mapping[str, Mapping[str, Any] | None]
 RUN_FACTS = ("id", "name", "profile", "status")
-"""What expressions may read of the run: its id, the pipeline's name, the profile, and how it went, for ``finally`` only."""
-MAX_HOPS = 40
-"""Parameters and outputs of parts that a value may be passed on through."""
+"""What expressions may read of the run: its id, the pipeline's name, the profile; under ``finally`` also how it went."""
 
-
-@dataclass(slots=True)
-class Sources:
-    """What a value is made from. ``steps``: ids of nodes; True: without its result the value cannot be made."""
-
-    steps: dict[str, bool] = field(default_factory=dict)
-    run: set[str] = field(default_factory=set)
-    is_open: bool = False
-    """It needs a parameter that has no value, or something that does not exist."""
-    too_far: bool = False
-    """It is passed on through more than ``MAX_HOPS`` parts."""
-
-    def add(self, other: Sources) -> None:
-        for name, required in other.steps.items():
-            self.steps[name] = self.steps.get(name, False) or required
-        self.run |= other.run
-        self.is_open |= other.is_open
-        self.too_far |= other.too_far
 
 
 @dataclass(frozen=True)
@@ -84,15 +67,15 @@ class Expanded:
 
     def feeding(self, at: At, name: str) -> tuple[StepNode, ...]:
         """The nodes that ``steps.<name>`` means there: its own cell's counterpart, one step, or all cells."""
-        at = at or self.root
-        same = _counterpart(at, name)
-        return (same,) if same else at.part.units.get(name, ())
+        return lineage.feeding(at or self.root, name)
 
     def is_one(self, at: At, name: str) -> bool:
         """True when ``steps.<name>`` is one step there: it has no matrix, or the cell has a counterpart."""
-        at = at or self.root
-        units = at.part.units.get(name, ())
-        return bool(units) and (units[0].cell is None or _counterpart(at, name) is not None)
+        return lineage.is_one(at or self.root, name)
+
+    def behind(self, at: At, reference: Reference) -> Sources:
+        """What a reference leads to, through the parameters and outputs of parts."""
+        return lineage.behind(at or self.root, reference)
 
     def upstream(self, node: StepNode) -> tuple[str, ...]:
         """The ids of the nodes that must be over before ``node`` starts, sorted."""
@@ -101,7 +84,7 @@ class Expanded:
             for around in node.chain:
                 for name in around.step.needs if around.final == node.final else ():
                     for unit in self.feeding(around, name):
-                        needed.update(below.id for below in leaves(unit) if below.final == unit.final)
+                        needed.update(below.id for below in lineage.leaves(unit) if below.final == unit.final)
             self._upstream[node.id] = tuple(sorted(needed))
         return self._upstream[node.id]
 
@@ -116,47 +99,6 @@ class Expanded:
                         found.add(self.behind(unit, reference))
             self._sources[node.id] = found
         return self._sources[node.id]
-
-    def behind(self, at: At, reference: Reference) -> Sources:
-        """What a reference leads to, through the parameters and outputs of parts."""
-        found = Sources()
-        waiting: list[tuple[StepNode | Part, Reference, bool, int]] = [(at or self.root, reference, True, 0)]
-        while waiting:
-            here, ref, required, hops = waiting.pop()
-            required = required and not ref.optional
-            if hops > MAX_HOPS:
-                found.too_far = found.is_open = True
-                return found
-            match ref.root:
-                case "steps" if ref.path:
-                    units = self.feeding(here, str(ref.path[0]))
-                    found.is_open |= not units
-                    for unit in units:
-                        if unit.inner is None:
-                            found.steps[unit.id] = found.steps.get(unit.id, False) or required
-                        else:
-                            inner = unit.inner
-                            wanted = _output(ref, one=self.is_one(here, str(ref.path[0])))
-                            below = self._held(inner, wanted)
-                            waiting.extend((inner, other, required, hops + 1) for other in below)
-                case "params":
-                    part = here.part
-                    for name in ref.path[:1] or part.loaded.spec.params:
-                        if name in part.params:
-                            continue
-                        owner = part.owner
-                        if owner is None or name not in owner.step.with_ or name in part.unusable:
-                            found.is_open = True
-                            continue
-                        given = (other for path, other in owner.references if path[2:4] == ("with", name))
-                        waiting.extend((owner, other, required, hops + 1) for other in given)
-                case "run":
-                    found.run.add(str(ref.path[0]) if ref.path else "id")
-                case "matrix":
-                    cell = here.cell or {}
-                    seen = (cell.get(str(name)) for name in ref.path[:1] or cell)
-                    found.is_open |= not all(map(is_settled, seen))
-        return found
 
     def is_known(self, at: At, reference: Reference, outputs: Outputs) -> bool:
         """True when everything that the reference reads is there."""
@@ -219,7 +161,7 @@ class Expanded:
                 values = {**values, **self._given(part, reference, outputs)}
             elif reference.root == "steps" and reference.path:
                 name = str(reference.path[0])
-                output = _output(reference, one=self.is_one(at, name))
+                output = lineage.output(reference, one=self.is_one(at, name))
                 earlier = wanted.get(name, set())
                 wanted[name] = None if output is None or earlier is None else {*earlier, output}
         for name, names in wanted.items():
@@ -266,16 +208,8 @@ class Expanded:
                 found[name] = self.resolve(declared[name], unit.inner, outputs)
             except MissingError:
                 continue
-        was_left_out = not found and all(outputs.get(node.id) is None for node in leaves(unit))
+        was_left_out = not found and all(outputs.get(node.id) is None for node in lineage.leaves(unit))
         return None if was_left_out else found
-
-    @staticmethod
-    def _held(part: Part, wanted: str | None) -> Iterator[Reference]:
-        """The references in an output of a part, or in all of them."""
-        declared = part.loaded.spec.outputs
-        for name in declared if wanted is None else [wanted]:
-            for text in _texts(declared.get(name)):
-                yield from expressions.parse(text).references
 
     def _through(self, at: StepNode | Part, references: Iterable[Reference]) -> Iterator[tuple[str, Any]]:
         """What stands behind references into or out of parts, so that a change of it is seen."""
@@ -297,46 +231,7 @@ class Expanded:
         elif ref.root == "steps":
             inner = next((unit.inner for unit in self.feeding(at, name) if unit.inner), None)
             if inner is not None:
-                wanted = _output(ref, one=self.is_one(at, name))
+                wanted = lineage.output(ref, one=self.is_one(at, name))
                 declared = inner.loaded.spec.outputs
                 written = declared if wanted is None else declared.get(wanted)
                 yield str(ref), plain(self.resolve(written, inner, {}))
-
-
-def leaves(unit: StepNode) -> Iterator[StepNode]:
-    """The nodes to carry out that a step stands for: itself, or those of its part."""
-    if unit.inner is None:
-        yield unit
-    else:
-        for units in unit.inner.units.values():
-            for below in units:
-                yield from leaves(below)
-
-
-def _counterpart(at: StepNode | Part, name: str) -> StepNode | None:
-    """Between two matrix steps with the same names, a cell means the cell with its own values."""
-    if at.cell is None:
-        return None
-    for names, cells in at.part.cells.get(name, {}).items():
-        if all(one in at.cell for one in names) and (found := cells.get(pairing(at.cell, names))):
-            return found
-    return None
-
-
-def _output(reference: Reference, *, one: bool) -> str | None:
-    """The output that a reference to a step names: ``steps.a.NAME``, or ``steps.a[0].outputs.NAME``; None: all."""
-    path = reference.path[1:] if one else reference.path[3:] if reference.path[2:3] == ("outputs",) else ()
-    return path[0] if path and isinstance(path[0], str) else None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """The texts in nested data that hold expressions."""
-    if isinstance(value, str):
-        if expressions.has_expression(value):
-            yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

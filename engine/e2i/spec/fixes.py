@@ -93,7 +93,7 @@ def duration(value: Any) -> str | None:
     """The duration that a person meant by ``10 min`` or ``1 hour``; None for a number that lacks its unit."""
     if not isinstance(value, str):
         return None
-    text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0].casefold()), "".join(value.split()))
+    text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0]), "".join(value.split()))
     try:
         durations.parse(text)
     except ValueError:
@@ -130,9 +130,9 @@ _BOOLEANS = {
 }
 _UNITS = {
     **dict.fromkeys(("millisecond", "milliseconds", "msec", "msecs", "millis"), "ms"),
-    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
+    **dict.fromkeys(("s", "second", "seconds", "sec", "secs"), "s"),
     **dict.fromkeys(("minute", "minutes", "min", "mins"), "m"),
-    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
-    **dict.fromkeys(("day", "days"), "d"),
+    **dict.fromkeys(("h", "hour", "hours", "hr", "hrs"), "h"),
+    **dict.fromkeys(("d", "day", "days"), "d"),
 }
 _UNIT_WORD = re.compile(r"[A-Za-z]+")

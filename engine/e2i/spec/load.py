@@ -1,4 +1,4 @@
-"""A spec's text goes in; the validated ``PipelineSpec`` and its ``Document`` come out, or every problem of its shape."""
+"""A spec's text goes in; the validated ``PipelineSpec`` and its ``Document`` come out, or all problems of its shape."""
 
 from __future__ import annotations
 

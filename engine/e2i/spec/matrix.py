@@ -1,4 +1,4 @@
-"""A step's ``matrix`` goes in, its values filled in; its cells come out: every combination, less ``exclude``, plus ``include``.
+"""A step's ``matrix`` goes in; its cells come out: every combination, less ``exclude``, plus ``include``.
 
 An entry of ``exclude`` leaves out every combination that has all of its values. An entry of ``include`` adds its other
 values to every combination that agrees with it on the matrix's own names; if none does, it is a cell of its own.

@@ -59,7 +59,8 @@ class ParamSpec(Shape):
     default: Annotated[Any, Field(description="The value when none is given.")] = None
     choices: Annotated[tuple[Any, ...] | None, Field(min_length=1, description="The only values allowed.")] = None
     required_: Annotated[
-        bool | None, Field(strict=True, alias="required", description="true: a value must be given. false: null when none is given.")
+        bool | None,
+        Field(strict=True, alias="required", description="true: a value must be given. false: null when none is."),
     ] = None
     min: Annotated[Limit | None, Field(description="Least value, or least length of a string, list or mapping.")] = None
     max: Annotated[Limit | None, Field(description="Greatest value, or greatest length.")] = None

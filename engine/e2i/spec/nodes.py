@@ -1,4 +1,4 @@
-"""What a pipeline consists of once it is expanded: ``Part``s, the ``StepNode``s in them, and values that are ``Pending``.
+"""What a pipeline consists of once it is expanded: ``Part``s, ``StepNode``s in them, values that are ``Pending``.
 
 In: a spec, parameter values. Out: data for ``expanded``; nothing here looks anything up.
 """

@@ -1,4 +1,4 @@
-"""Declared parameters and given values go in; the value of every parameter comes out, and what is wrong with any of them."""
+"""Declared parameters and given values go in; the value of every parameter comes out, and what is wrong with any."""
 
 from __future__ import annotations
 

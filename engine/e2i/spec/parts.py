@@ -1,4 +1,4 @@
-"""A loaded spec and a reader go in; the same spec with every part that its steps include comes out, and what is wrong there.
+"""A loaded spec and a reader go in; the same spec with the parts that its steps include comes out, and their problems.
 
 A part is a spec of its own, named by ``uses: ./part.yaml``: a path from the file that names it.
 """
@@ -40,7 +40,7 @@ def is_part(uses: str) -> bool:
 
 
 def gather(loaded: LoadedSpec, file: str, read: ReadPart) -> tuple[LoadedSpec, list[Problem]]:
-    """The spec, which lies at ``file``, with its parts and theirs. A file is read once, however often it is included."""
+    """The spec, which lies at ``file``, with its parts and theirs. A file is read once, however often included."""
     gathering = _Gathering(read)
     return gathering.visit(loaded, (posixpath.normpath(file),)), gathering.problems
 

@@ -1,0 +1,174 @@
+"""The value of what a step or part holds, as far as it is known. In: nested data with expressions, outputs so far. Out: values.
+
+A value may come through the parameters and outputs of many parts. Each of these is evaluated once, and its size is
+bounded, so that a few lines cannot ask for more work than they say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from e2i.spec import expressions, lineage, params
+from e2i.spec.expressions import ExpressionError, MissingError, Reference
+from e2i.spec.nodes import Part, Pending, StepNode, plain
+from e2i.spec.values import Budget
+
+At = StepNode | Part
+Outputs = Mapping[str, Mapping[str, Any] | None]
+"""What the nodes that are over gave, by id; None for one that gave no result, which ``default`` takes for missing."""
+Known = Callable[[At, Reference], bool]
+READABLE = 200
+"""Characters of an expression behind a parameter that are kept as they are; of a longer one, the digest."""
+
+
+class Evaluation:
+    """Evaluates expressions while the outputs stay as they are."""
+
+    def __init__(self, env: Mapping[str, str], run: Mapping[str, str], outputs: Outputs, known: Known) -> None:
+        self.env = env
+        self.run = run
+        self.outputs = outputs
+        self.known = known
+        """Whether all that a reference needs is there; what lies behind it is then not asked for again."""
+        self.crossed: dict[tuple[Part, str, bool], Any] = {}
+        """The parameters (True) and outputs of parts that have been evaluated."""
+
+    def filled(self, value: Any, at: At) -> Any:
+        """The value with every expression evaluated that can be, and ``Pending`` in place of the others."""
+        if isinstance(value, dict):
+            return {key: self.filled(item, at) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.filled(item, at) for item in value]
+        if not isinstance(value, str) or not expressions.has_expression(value):
+            return value
+        template = expressions.parse(value)
+        if all(self.known(at, reference) for reference in template.references):
+            return expressions.evaluate(template, self._scope(at, template.references))
+        return Pending(value, template.references, tuple(self._through(at, template.references, {})))
+
+    def _value(self, value: Any, at: At) -> Any:
+        """The value of something that is known."""
+        if isinstance(value, dict):
+            return {key: self._value(item, at) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._value(item, at) for item in value]
+        if not isinstance(value, str) or not expressions.has_expression(value):
+            return value
+        template = expressions.parse(value)
+        return expressions.evaluate(template, self._scope(at, template.references))
+
+    def _scope(self, at: At, references: Iterable[Reference]) -> dict[str, Any]:
+        """The names that these references use, with their values."""
+        part = at.part
+        values = part.params
+        steps: dict[str, Any] = {}
+        wanted: dict[str, set[str] | None] = {}
+        for reference in references:
+            if reference.root == "params" and part.owner:
+                values = {**values, **self._given(part, reference)}
+            elif reference.root == "steps" and reference.path:
+                name = str(reference.path[0])
+                output = lineage.output(reference, one=lineage.is_one(at, name))
+                earlier = wanted.get(name, set())
+                wanted[name] = None if output is None or earlier is None else {*earlier, output}
+        for name, names in wanted.items():
+            found = [(unit, self._result(unit, names)) for unit in lineage.feeding(at, name)]
+            # A cell that gave no result is not in the list; only what can do without it comes this far.
+            there = [(unit, result) for unit, result in found if result is not None]
+            if not lineage.is_one(at, name):
+                steps[name] = [{"matrix": dict(unit.cell or {}), "outputs": result} for unit, result in there]
+            elif there:
+                steps[name] = there[0][1]
+        return {"params": values, "env": self.env, "matrix": at.cell or {}, "run": self.run, "steps": steps}
+
+    def _given(self, part: Part, reference: Reference) -> dict[str, Any]:
+        """The values of a part's parameters that only a run can tell, as the including step gives them."""
+        owner, found = part.owner, {}
+        for name in map(str, reference.path[:1] or part.loaded.spec.params):
+            if owner is None or name in part.params or name not in owner.step.with_:
+                continue
+            try:
+                value = self._crossing(part, name, owner.step.with_[name], owner)
+            except MissingError:
+                continue
+            declared = part.loaded.spec.params.get(name)
+            fault = params.check_value(declared, value)[1] if declared else None
+            if fault:
+                raise ExpressionError(f'the value of parameter "{name}" of step "{owner.id}" {fault}')
+            found[name] = value
+        return found
+
+    def _result(self, unit: StepNode, wanted: set[str] | None) -> Mapping[str, Any] | None:
+        """What a step gave; of a part, the wanted outputs. None when there is no result."""
+        if unit.inner is None:
+            return self.outputs.get(unit.id)
+        declared = unit.inner.loaded.spec.outputs
+        found: dict[str, Any] = {}
+        for name in declared if wanted is None else wanted & declared.keys():
+            try:
+                found[name] = self._crossing(unit.inner, name, declared[name], unit.inner)
+            except MissingError:
+                continue
+        was_left_out = not found and all(self.outputs.get(node.id) is None for node in lineage.leaves(unit))
+        return None if was_left_out else found
+
+    def _crossing(self, part: Part, name: str, written: Any, at: At) -> Any:
+        """The value of a parameter of a part (seen from its owner) or of an output (seen from the part)."""
+        key = (part, name, at is not part)
+        if key not in self.crossed:
+            self.crossed[key] = bounded(self._value(written, at))
+        return self.crossed[key]
+
+    def _through(self, at: At, references: Iterable[Reference], told: dict[Any, str]) -> Iterator[tuple[str, Any]]:
+        """What stands behind references into or out of parts, so that a change of it is seen.
+
+        ``told`` has what was gone through on the way, so that steps that wait for each other come to an end.
+        """
+        for ref in references:
+            for key, written, there in _behind(at, ref):
+                if key not in told:
+                    told[key] = "…"
+                    held = Evaluation(self.env, self.run, {}, self.known)._pending(written, there, told)
+                    told[key] = _readable(plain(held))
+                yield str(ref), told[key]
+
+    def _pending(self, value: Any, at: At, told: dict[Any, str]) -> Any:
+        """The value as it is written, with what stands behind its references."""
+        if isinstance(value, dict):
+            return {key: self._pending(item, at, told) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._pending(item, at, told) for item in value]
+        if not isinstance(value, str) or not expressions.has_expression(value):
+            return value
+        references = expressions.parse(value).references
+        return Pending(value, references, tuple(self._through(at, references, told)))
+
+
+def bounded(value: Any) -> Any:
+    """The value, if it is not too big to be handed on. Raises ExpressionError."""
+    Budget().value(value, opaque=True)
+    return value
+
+
+def _behind(at: At, ref: Reference) -> Iterator[tuple[Any, Any, At]]:
+    """What is written for the parameter or output of a part that the reference names, and where it is seen from."""
+    part = at.part
+    name = str(ref.path[0]) if ref.path else ""
+    if ref.root == "params" and part.owner and name in part.owner.step.with_ and name not in part.params:
+        yield (part, name, True), part.owner.step.with_[name], part.owner
+    elif ref.root == "params" and name in part.params and part.owner:
+        yield (part, name, True), plain(part.params[name]), Part(part.loaded)
+    elif ref.root == "steps":
+        inner = next((unit.inner for unit in lineage.feeding(at, name) if unit.inner), None)
+        if inner is not None:
+            wanted = lineage.output(ref, one=lineage.is_one(at, name))
+            declared = inner.loaded.spec.outputs
+            yield (inner, wanted, False), declared if wanted is None else declared.get(wanted), inner
+
+
+def _readable(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= READABLE else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,144 @@
+"""Where a reference leads: through cells, and through the parameters and outputs of parts.
+
+In: a step or part to look from, and a reference. Out: the nodes that it means, and all that its value is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from e2i.spec import expressions
+from e2i.spec.expressions import Reference
+from e2i.spec.nodes import Part, StepNode, is_settled, pairing
+
+MAX_HOPS = 40
+"""Parameters and outputs of parts that a value may be passed on through."""
+
+
+@dataclass(slots=True)
+class Sources:
+    """What a value is made from. ``steps``: ids of nodes; True: without its result the value cannot be made."""
+
+    steps: dict[str, bool] = field(default_factory=dict)
+    run: set[str] = field(default_factory=set)
+    is_open: bool = False
+    """It needs a parameter that has no value, or something that does not exist."""
+    too_far: bool = False
+    """It is passed on through more than ``MAX_HOPS`` parts."""
+
+    def add(self, other: Sources) -> None:
+        for name, required in other.steps.items():
+            self.steps[name] = self.steps.get(name, False) or required
+        self.run |= other.run
+        self.is_open |= other.is_open
+        self.too_far |= other.too_far
+
+
+def feeding(at: StepNode | Part, name: str) -> tuple[StepNode, ...]:
+    """The nodes that ``steps.<name>`` means there: its own cell's counterpart, one step, or all cells."""
+    same = _counterpart(at, name)
+    return (same,) if same else at.part.units.get(name, ())
+
+
+def is_one(at: StepNode | Part, name: str) -> bool:
+    """True when ``steps.<name>`` is one step there: it has no matrix, or the cell has a counterpart."""
+    units = at.part.units.get(name, ())
+    return bool(units) and (units[0].cell is None or _counterpart(at, name) is not None)
+
+
+def leaves(unit: StepNode) -> Iterator[StepNode]:
+    """The nodes to carry out that a step stands for: itself, or those of its part."""
+    if unit.inner is None:
+        yield unit
+    else:
+        for units in unit.inner.units.values():
+            for below in units:
+                yield from leaves(below)
+
+
+def output(reference: Reference, *, one: bool) -> str | None:
+    """The output that a reference to a step names: ``steps.a.NAME``, or ``steps.a[0].outputs.NAME``; None: all."""
+    path = reference.path[1:] if one else reference.path[3:] if reference.path[2:3] == ("outputs",) else ()
+    return path[0] if path and isinstance(path[0], str) else None
+
+
+def behind(at: StepNode | Part, reference: Reference) -> Sources:
+    """All that a reference's value is made from."""
+    found = Sources()
+    waiting: list[_Step] = [(at, reference, True, 0)]
+    while waiting:
+        here, ref, required, hops = waiting.pop()
+        required = required and not ref.optional
+        if hops > MAX_HOPS:
+            found.too_far = found.is_open = True
+            return found
+        match ref.root:
+            case "steps" if ref.path:
+                waiting += [(*step, required, hops + 1) for step in _into_steps(here, ref, required, found)]
+            case "params":
+                waiting += [(*step, required, hops + 1) for step in _out_of_part(here.part, ref, found)]
+            case "run":
+                found.run.add(str(ref.path[0]) if ref.path else "id")
+            case "matrix":
+                cell = here.cell or {}
+                seen = (cell.get(str(name)) for name in ref.path[:1] or cell)
+                found.is_open |= not all(map(is_settled, seen))
+    return found
+
+
+_Step = tuple[StepNode | Part, Reference, bool, int]
+"""A reference to follow: from where, whether its value is required, and how many parts it has come through."""
+
+
+def _into_steps(
+    here: StepNode | Part, ref: Reference, required: bool, found: Sources
+) -> Iterator[tuple[StepNode | Part, Reference]]:
+    """Notes the steps that a reference means; of those that include a part, gives the references in its outputs."""
+    name = str(ref.path[0])
+    units = feeding(here, name)
+    found.is_open |= not units
+    for unit in units:
+        if unit.inner is None:
+            found.steps[unit.id] = found.steps.get(unit.id, False) or required
+            continue
+        declared, wanted = unit.inner.loaded.spec.outputs, output(ref, one=is_one(here, name))
+        for given in declared if wanted is None else [wanted]:
+            for text in _texts(declared.get(given)):
+                yield from ((unit.inner, other) for other in expressions.parse(text).references)
+
+
+def _out_of_part(part: Part, ref: Reference, found: Sources) -> Iterator[tuple[StepNode | Part, Reference]]:
+    """The references in what the including step gives for a parameter."""
+    for name in ref.path[:1] or part.loaded.spec.params:
+        if name in part.params:
+            continue
+        owner = part.owner
+        if owner is None or name not in owner.step.with_ or name in part.unusable:
+            found.is_open = True
+            continue
+        yield from ((owner, other) for path, other in owner.references if path[2:4] == ("with", name))
+
+
+def _counterpart(at: StepNode | Part, name: str) -> StepNode | None:
+    """Between two matrix steps with the same names, a cell means the cell with its own values."""
+    if at.cell is None:
+        return None
+    for names, cells in at.part.cells.get(name, {}).items():
+        if all(one in at.cell for one in names) and (found := cells.get(pairing(at.cell, names))):
+            return found
+    return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in nested data that hold expressions."""
+    if isinstance(value, str):
+        if expressions.has_expression(value):
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
