@@ -19,7 +19,7 @@ from e2i import policy as policy_module
 from e2i import settings as settings_module
 from e2i.check import check
 from e2i.check.policy import Authority
-from e2i.errors import BadInput, Exit, InvalidSpec, Refused, RefusedSpec
+from e2i.errors import BadInput, Exit, InvalidSpec, RefusedSpec
 from e2i.execution.files import WorkspaceFiles
 from e2i.execution.paths import Roots, look
 from e2i.policy import Origin, Policy
@@ -260,6 +260,7 @@ def run(
     from e2i.execution.pool import Pool
     from e2i.execution.request import RunRequest
     from e2i.execution.store import ArtifactStore
+    from e2i.planning import binding
 
     workspace = workspace or Workspace.open(profile=profile)
     settings = workspace.settings
@@ -272,7 +273,7 @@ def run(
         planner = _planner(expanded, journal, workspace, select, fresh)
         planned = planner.plan()
         if bound_to is not None:
-            _compare(planned, bound_to)
+            binding.check(planned, bound_to)
         cores = len(os.sched_getaffinity(0))
         environ = for_worker(os.environ, threads=cores, store=workspace.store)
         pool = Pool(
@@ -395,24 +396,5 @@ def _planner(
         for node in expanded.nodes.values():
             for label in node.labels:
                 labels.setdefault(label, set()).add(node.id)
-        selected = graph.select(graph.build(expanded), select, labels)
-    return Planner(expanded, history, surroundings.of(workspace.roots), fresh, selected)
-
-
-def _compare(now: Plan, approved: Mapping[str, Any]) -> None:
-    """Raises Refused, naming the first differences, when the plan of this run is not the approved one."""
-    if now.digest == approved.get("digest"):
-        return
-    before, after = approved.get("bound", {}), now.to_json()["bound"]
-    changes = [
-        f"{step} is new" if step not in before else f"{step} is gone" if step not in after else f"{step} differs"
-        for step in sorted(before.keys() | after.keys())
-        if before.get(step) != after.get(step)
-    ]
-    if approved.get("params") != json.loads(json.dumps(dict(now.params))):
-        changes.insert(0, "the parameters differ")
-    raise Refused(
-        f"the plan no longer matches the approved one: {'; '.join(changes[:5]) or 'its name differs'}",
-        code="plan-changed",
-        hint="plan again, and have the new plan approved",
-    )
+        selected = graph.select(graph.build(graph.waits(expanded)), select, labels)
+    return Planner(expanded, history, surroundings.of(workspace.roots), fresh, selected, workspace.settings.profile)

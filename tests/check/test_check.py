@@ -145,7 +145,7 @@ steps:
     ("value", "valid"),
     [
         ("3", True),
-        ("'3'", True),
+        ("'3'", False),
         ("soon", False),
         ("-1", False),
         ("[1]", False),

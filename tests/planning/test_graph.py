@@ -2,25 +2,33 @@ from __future__ import annotations
 
 import networkx as nx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from e2i.errors import BadInput
 from e2i.planning import graph
 
+WAITS = {"d": ("b", "c"), "c": ("a",), "b": ("a",), "a": (), "alone": ()}
+
 
 @pytest.fixture
 def diamond() -> nx.DiGraph[str]:
-    made: nx.DiGraph[str] = nx.DiGraph()
-    made.add_nodes_from(["d", "c", "b", "a", "alone"])
-    made.add_edges_from([("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")])
-    return made
+    return graph.build(WAITS)
 
 
 def labels(made: nx.DiGraph[str]) -> dict[str, set[str]]:
     return {name: {name} for name in made} | {"tag:x": {"b", "alone"}, "group": {"b", "c"}}
 
 
-def test_the_order_follows_the_edges_and_else_the_spec(diamond: nx.DiGraph[str]) -> None:
-    assert graph.order(diamond) == ["a", "c", "b", "d", "alone"]
+def test_the_order_follows_the_edges_and_else_the_spec() -> None:
+    assert graph.order(WAITS) == ["a", "c", "b", "d", "alone"]
+
+
+@given(st.permutations(list(WAITS)))
+def test_an_order_that_is_kept_is_the_one_that_would_be_found(names: list[str]) -> None:
+    waits = {name: WAITS[name] for name in names}
+    position = {name: index for index, name in enumerate(names)}
+    assert graph.order(waits) == list(nx.lexicographical_topological_sort(graph.build(waits), key=position.__getitem__))
 
 
 @pytest.mark.parametrize(

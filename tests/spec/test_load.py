@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from e2i.spec.load import LoadedSpec, load
 
 HEAD = "version: 1\nname: n\n"
@@ -21,9 +23,22 @@ def test_all_problems_of_shape_come_at_once_in_the_order_of_the_file() -> None:
     found, problems = load("version: 3\nnmae: n\nsteps:\n  a: {uses: x.y, tiemout: 3s, on_error: maybe}\n", "s.yaml")
     assert found is None
     assert [(problem.code, problem.place.line) for problem in problems] == [
-        ("missing-key", 1), ("bad-value", 1), ("unknown-key", 2), ("unknown-key", 4), ("bad-value", 4),
+        ("bad-value", 1), ("unknown-key", 2), ("unknown-key", 4), ("bad-value", 4),
     ]  # fmt: skip
-    assert problems[2].fixes == ({"op": "move", "from": "/nmae", "path": "/name"},)
+    assert problems[1].fixes == ({"op": "move", "from": "/nmae", "path": "/name"},)
+
+
+def test_a_mistyped_key_is_not_missing_as_well() -> None:
+    _, problems = load("vresion: 1\nname: n\nstpes: {a: {sues: x.y}}\n", "s.yaml")
+    assert [(problem.code, problem.path) for problem in problems] == [
+        ("unknown-key", "/vresion"), ("unknown-key", "/stpes"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["cache: yes", "cache: 'true'", "cache: 1", "retry: {attempts: '3'}", "resources: {threads: true}"])
+def test_options_are_of_their_types_and_not_only_convertible_to_them(option: str) -> None:
+    _, problems = load(HEAD + f"steps:\n  a: {{uses: x.y, {option}}}\n", "s.yaml")
+    assert [problem.code for problem in problems] == ["bad-value"]
 
 
 def test_a_fix_never_overwrites_a_key_that_is_there() -> None:

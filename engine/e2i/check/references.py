@@ -91,11 +91,8 @@ def _check_one(
             hint = suggest.hint(name, known)
             if name in known:
                 assert isinstance(node, StepNode)
-                where, meant, hint = (
-                    f"the cell {node.id} has",
-                    None,
-                    f"only some cells have it: {reference} | default(…)",
-                )
+                where, meant = f"the cell {node.id} has", None
+                hint = f"only some cells have it: {reference} | default(…)"
             yield problem("unknown-matrix-name", f'{where} no name "{name}"', hint, name, meant, "matrix")
         case "env" if name and name not in expanded.env:
             hint = suggest.hint(name, expanded.env) or "the operator lists what specs may read under env: in config/"

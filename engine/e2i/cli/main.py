@@ -56,7 +56,7 @@ def _select(command: F) -> F:
 
 
 def _fresh(command: F) -> F:
-    return click.option("--fresh", is_flag=True, help="Reuse nothing.")(command)
+    return click.option("--fresh", is_flag=True, help="Carry every step out again; what a tool holds for equal inputs stays.")(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -203,16 +203,11 @@ class Engine:
                 ),
                 seed=self._decider.planner.seed,
                 threads=node.options.resources.threads or self._threads(),
-                fingerprint=self._key(attempting.decision),
+                fingerprint=attempting.decision.fingerprint or "",
                 timeout=durations.parse(node.options.timeout or settings.timeout),
                 secrets=revealed,
             )
         )
-
-    def _key(self, decision: Decision) -> str:
-        """What the step's idempotency keys are made of. With ``--fresh`` nothing that a tool kept counts either."""
-        key = decision.fingerprint or ""
-        return f"{key}/{self._request.run}" if self._decider.planner.fresh else key
 
     def _threads(self) -> int:
         """The cores divided among the steps that run side by side now."""

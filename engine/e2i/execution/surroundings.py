@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from e2i.errors import Refused
 from e2i.execution import paths
@@ -30,6 +29,8 @@ def of(roots: Roots) -> Surroundings:
 @cache
 def installed(distribution: str) -> str | None:
     """The installed version of a distribution, or None."""
+    from importlib.metadata import PackageNotFoundError, version  # a seventh of the start of `e2i plan`
+
     try:
         return version(distribution)
     except PackageNotFoundError:

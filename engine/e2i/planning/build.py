@@ -14,8 +14,8 @@ from e2i.catalog.action import Action, Effect
 from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Components, Surroundings
 from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why
+from e2i.spec.evaluation import Outputs
 from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, plain
-from e2i.spec.expanded import Outputs
 from e2i.spec.expressions import ExpressionError
 
 SEED_PARAMETER = "seed"
@@ -59,6 +59,8 @@ class Planner:
     fresh: bool = False
     selected: Collection[str] | None = None
     """Ids of nodes; None: all."""
+    profile: str = "default"
+    """Whose settings the run will have."""
     _static: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,8 +72,7 @@ class Planner:
         """Every step, in order, with its verdict."""
         steps: dict[str, PlanStep] = {}
         outputs: dict[str, Mapping[str, Any] | None] = {}
-        graph_ = graph.build(self.expanded)
-        for name in graph.order(graph_):
+        for name in graph.order(graph.waits(self.expanded)):
             node = self.expanded.nodes[name]
             above = self.expanded.upstream(node)
             needed = [steps[other] for other in above]
@@ -92,7 +93,7 @@ class Planner:
             )
         _start_needed_services(steps, self.expanded)
         params = {name: plain(value) for name, value in self.expanded.params.items()}
-        return Plan(self.expanded.loaded.spec.name, tuple(steps.values()), params)
+        return Plan(self.expanded.loaded.spec.name, tuple(steps.values()), params, self.profile)
 
     def decide(self, node: StepNode, outputs: Outputs) -> Decision:
         """What to do with a step, given the outputs of the steps above it as far as there are any."""

@@ -63,8 +63,12 @@ def compare(before: tuple[PipelineSpec, Plan], after: tuple[PipelineSpec, Plan])
         *_steps(before[1], after[1]),
     ]
     if before[0].name != after[0].name:
-        found.append(Difference(Weight.BREAKS, "name", f"{before[0].name} → {after[0].name}: its history goes by the name"))
-    return SpecDiff(tuple(sorted(found, key=lambda difference: (-difference.weight, difference.what, difference.detail))))
+        found.append(
+            Difference(Weight.BREAKS, "name", f"{before[0].name} → {after[0].name}: its history goes by the name")
+        )
+    return SpecDiff(
+        tuple(sorted(found, key=lambda difference: (-difference.weight, difference.what, difference.detail)))
+    )
 
 
 def _params(before: Mapping[str, ParamSpec], after: Mapping[str, ParamSpec]) -> Iterator[Difference]:

@@ -1,30 +1,57 @@
-"""The steps as a directed graph. In: nodes and what each waits for. Out: an order, and the steps that a selection
-means.
+"""The steps as a directed graph. In: what each node waits for. Out: an order, and the steps that a selection means.
+
+NetworkX is imported when there is something to order or to select: it takes as long as all the rest of ``e2i plan``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-import networkx as nx
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from e2i.errors import BadInput
 from e2i.spec import suggest
 from e2i.spec.expand import Expanded
 
+if TYPE_CHECKING:
+    import networkx as nx
 
-def build(expanded: Expanded) -> nx.DiGraph[str]:
+Waits = Mapping[str, Collection[str]]
+"""Each node, in the order of the spec, with those that it waits for."""
+
+
+def waits(expanded: Expanded) -> Waits:
+    """What each node of a checked spec waits for."""
+    return {node.id: expanded.upstream(node) for node in expanded.nodes.values()}
+
+
+def build(waits: Waits) -> nx.DiGraph[str]:
     """An edge a → b for every b that waits for a."""
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(expanded.nodes)
-    graph.add_edges_from((above, node.id) for node in expanded.nodes.values() for above in expanded.upstream(node))
+    graph.add_nodes_from(waits)
+    graph.add_edges_from((above, name) for name, needed in waits.items() for above in needed)
     return graph
 
 
-def order(graph: nx.DiGraph[str]) -> list[str]:
+def order(waits: Waits) -> list[str]:
     """A topological order; steps that could come in any order come in the order of the spec."""
-    position = {name: index for index, name in enumerate(graph)}
-    return list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+    if _is_ordered(waits):
+        return list(waits)
+    import networkx as nx
+
+    position = {name: index for index, name in enumerate(waits)}
+    return list(nx.lexicographical_topological_sort(build(waits), key=position.__getitem__))
+
+
+def _is_ordered(waits: Waits) -> bool:
+    """Whether every node already comes after those that it waits for, as in most specs that people write."""
+    seen: set[str] = set()
+    for name, needed in waits.items():
+        if not seen.issuperset(needed):
+            return False
+        seen.add(name)
+    return True
 
 
 def select(graph: nx.DiGraph[str], expressions: Iterable[str], labels: Mapping[str, set[str]]) -> set[str]:
@@ -33,6 +60,8 @@ def select(graph: nx.DiGraph[str], expressions: Iterable[str], labels: Mapping[s
     An expression is a step id, ``+id`` (the same: what a step needs is always included), ``id+`` (also what depends
     on it), or ``tag:NAME``. ``labels`` maps ids of the spec and ``tag:NAME`` to nodes. Raises BadInput.
     """
+    import networkx as nx
+
     chosen: set[str] = set()
     for expression in expressions:
         name = expression.removeprefix("+").removesuffix("+")

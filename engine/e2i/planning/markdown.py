@@ -31,7 +31,16 @@ def markdown(plan: Plan) -> str:
     if len(plan.steps) > MOST:
         lines += ["", f"… and {len(plan.steps) - MOST} more"]
     else:
-        lines += ["", "<details><summary>Graph</summary>", "", "```mermaid", diagram.mermaid(plan), "```", "", "</details>"]
+        lines += [
+            "",
+            "<details><summary>Graph</summary>",
+            "",
+            "```mermaid",
+            diagram.mermaid(plan),
+            "```",
+            "",
+            "</details>",
+        ]
     return "\n".join([*lines, "", f"`{plan.digest}`"])
 
 

@@ -98,16 +98,18 @@ class Plan:
     name: str
     steps: tuple[PlanStep, ...]
     params: Mapping[str, Any]
+    profile: str = "default"
 
     @cached_property
     def digest(self) -> str:
-        """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions and options.
+        """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions, options, profile.
 
         Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
         """
         return digest(
             {
                 "name": self.name,
+                "profile": self.profile,
                 "params": self.params,
                 "steps": {step.id: [step.needs, static(step.components), step.bound] for step in self.steps},
             }
@@ -124,6 +126,7 @@ class Plan:
             "schema_version": SCHEMA_VERSION,
             "digest": self.digest,
             "name": self.name,
+            "profile": self.profile,
             "params": dict(self.params),
             "steps": [step.to_json() for step in self.steps],
             "summary": self.summary,

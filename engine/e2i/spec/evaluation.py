@@ -1,4 +1,6 @@
-"""The value of what a step or part holds, as far as it is known. In: nested data with expressions, outputs so far. Out: values.
+"""The value of what a step or part holds, as far as it is known.
+
+In: nested data with expressions, outputs so far. Out: values.
 
 A value may come through the parameters and outputs of many parts. Each of these is evaluated once, and its size is
 bounded, so that a few lines cannot ask for more work than they say.
@@ -8,33 +10,56 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from e2i.spec import expressions, lineage, params
-from e2i.spec.expressions import ExpressionError, MissingError, Reference
+from e2i.spec.expressions import ROOTS, ExpressionError, MissingError, Reference
 from e2i.spec.nodes import Part, Pending, StepNode, plain
 from e2i.spec.values import Budget
 
 At = StepNode | Part
 Outputs = Mapping[str, Mapping[str, Any] | None]
 """What the nodes that are over gave, by id; None for one that gave no result, which ``default`` takes for missing."""
-Known = Callable[[At, Reference], bool]
+_Crossing = tuple[Part, str | None, bool]
+"""A parameter (True) or an output of a part; None: all of its outputs."""
 READABLE = 200
 """Characters of an expression behind a parameter that are kept as they are; of a longer one, the digest."""
 
 
 class Evaluation:
-    """Evaluates expressions while the outputs stay as they are."""
+    """Evaluates expressions while the outputs stay as they are. With ``roots``, only what starts with one of them."""
 
-    def __init__(self, env: Mapping[str, str], run: Mapping[str, str], outputs: Outputs, known: Known) -> None:
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        run: Mapping[str, str],
+        outputs: Outputs,
+        roots: Collection[str] = ROOTS,
+        told: dict[_Crossing, str] | None = None,
+    ) -> None:
         self.env = env
         self.run = run
         self.outputs = outputs
-        self.known = known
-        """Whether all that a reference needs is there; what lies behind it is then not asked for again."""
-        self.crossed: dict[tuple[Part, str, bool], Any] = {}
-        """The parameters (True) and outputs of parts that have been evaluated."""
+        self.roots = roots
+        self.crossed: dict[_Crossing, Any] = {}
+        """The values of parameters and outputs of parts that have been needed."""
+        self.told: dict[_Crossing, str] = {} if told is None else told
+        """What stands behind them, as far as it has been asked for."""
+
+    def is_known(self, at: At, reference: Reference) -> bool:
+        """True when everything that the reference's value is made from is there."""
+        if reference.root not in self.roots:
+            return False
+        match reference:
+            case Reference(root="env" | "secrets"):
+                return True
+            case Reference(root="steps", path=(str() as name, *_)):
+                units = lineage.feeding(at, name)
+                if units and all(unit.inner is None for unit in units):
+                    return all(unit.id in self.outputs for unit in units)
+        found = lineage.behind(at, reference)
+        return not found.is_open and all(name in self.outputs for name in found.steps) and found.run <= self.run.keys()
 
     def filled(self, value: Any, at: At) -> Any:
         """The value with every expression evaluated that can be, and ``Pending`` in place of the others."""
@@ -45,12 +70,12 @@ class Evaluation:
         if not isinstance(value, str) or not expressions.has_expression(value):
             return value
         template = expressions.parse(value)
-        if all(self.known(at, reference) for reference in template.references):
+        if all(self.is_known(at, reference) for reference in template.references):
             return expressions.evaluate(template, self._scope(at, template.references))
-        return Pending(value, template.references, tuple(self._through(at, template.references, {})))
+        return Pending(value, template.references, tuple(self._through(at, template.references)))
 
     def _value(self, value: Any, at: At) -> Any:
-        """The value of something that is known."""
+        """The value of something behind what is known, so that it need not be asked again whether it is."""
         if isinstance(value, dict):
             return {key: self._value(item, at) for key, item in value.items()}
         if isinstance(value, list):
@@ -122,29 +147,15 @@ class Evaluation:
             self.crossed[key] = bounded(self._value(written, at))
         return self.crossed[key]
 
-    def _through(self, at: At, references: Iterable[Reference], told: dict[Any, str]) -> Iterator[tuple[str, Any]]:
-        """What stands behind references into or out of parts, so that a change of it is seen.
-
-        ``told`` has what was gone through on the way, so that steps that wait for each other come to an end.
-        """
+    def _through(self, at: At, references: Iterable[Reference]) -> Iterator[tuple[str, Any]]:
+        """What stands behind references into or out of parts, so that a change of it is seen."""
         for ref in references:
             for key, written, there in _behind(at, ref):
-                if key not in told:
-                    told[key] = "…"
-                    held = Evaluation(self.env, self.run, {}, self.known)._pending(written, there, told)
-                    told[key] = _readable(plain(held))
-                yield str(ref), told[key]
-
-    def _pending(self, value: Any, at: At, told: dict[Any, str]) -> Any:
-        """The value as it is written, with what stands behind its references."""
-        if isinstance(value, dict):
-            return {key: self._pending(item, at, told) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._pending(item, at, told) for item in value]
-        if not isinstance(value, str) or not expressions.has_expression(value):
-            return value
-        references = expressions.parse(value).references
-        return Pending(value, references, tuple(self._through(at, references, told)))
+                if key not in self.told:
+                    self.told[key] = "…"  # where steps wait for each other, which is a problem of its own
+                    static = Evaluation(self.env, {}, {}, told=self.told)
+                    self.told[key] = _readable(plain(static.filled(written, there)))
+                yield str(ref), self.told[key]
 
 
 def bounded(value: Any) -> Any:
@@ -153,14 +164,12 @@ def bounded(value: Any) -> Any:
     return value
 
 
-def _behind(at: At, ref: Reference) -> Iterator[tuple[Any, Any, At]]:
+def _behind(at: At, ref: Reference) -> Iterator[tuple[_Crossing, Any, At]]:
     """What is written for the parameter or output of a part that the reference names, and where it is seen from."""
     part = at.part
     name = str(ref.path[0]) if ref.path else ""
     if ref.root == "params" and part.owner and name in part.owner.step.with_ and name not in part.params:
         yield (part, name, True), part.owner.step.with_[name], part.owner
-    elif ref.root == "params" and name in part.params and part.owner:
-        yield (part, name, True), plain(part.params[name]), Part(part.loaded)
     elif ref.root == "steps":
         inner = next((unit.inner for unit in lineage.feeding(at, name) if unit.inner), None)
         if inner is not None:

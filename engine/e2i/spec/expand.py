@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from e2i.spec import expressions, fixes, matrix, params, suggest
+from e2i.spec.evaluation import bounded
 from e2i.spec.expanded import RUN_FACTS, Expanded
 from e2i.spec.expressions import ExpressionError, MissingError, Reference, Secret, Template
 from e2i.spec.load import LoadedSpec
@@ -160,7 +161,7 @@ class _Expansion:
                     inner.params[name] = params.check_value(declared, declared.default)[0]
                 continue
             try:
-                value = self.expanded.fixed(given[name], unit)
+                value = bounded(self.expanded.fixed(given[name], unit))
             except ExpressionError as error:
                 self._problem("bad-expression", unit, ("with", name), str(error), error.hint)
                 inner.unusable.add(name)

@@ -68,8 +68,12 @@ def behind(at: StepNode | Part, reference: Reference) -> Sources:
     """All that a reference's value is made from."""
     found = Sources()
     waiting: list[_Step] = [(at, reference, True, 0)]
+    seen: dict[tuple[StepNode | Part, Reference, bool], int] = {}
     while waiting:
         here, ref, required, hops = waiting.pop()
+        if hops <= seen.get((here, ref, required), -1):
+            continue  # two ways lead here; what lies further is found once
+        seen[here, ref, required] = hops
         required = required and not ref.optional
         if hops > MAX_HOPS:
             found.too_far = found.is_open = True
@@ -83,8 +87,8 @@ def behind(at: StepNode | Part, reference: Reference) -> Sources:
                 found.run.add(str(ref.path[0]) if ref.path else "id")
             case "matrix":
                 cell = here.cell or {}
-                seen = (cell.get(str(name)) for name in ref.path[:1] or cell)
-                found.is_open |= not all(map(is_settled, seen))
+                values = (cell.get(str(name)) for name in ref.path[:1] or cell)
+                found.is_open |= not all(map(is_settled, values))
     return found
 
 
