@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from e2i import api
 from e2i.catalog import examples, registry
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from e2i import api
 from e2i.check import codes
 
@@ -20,7 +21,6 @@ MAKERS = {"Problem", "problem", "fault", "stop", "ColumnFault", "Fault", "ReadFa
 """Functions and classes that a code is handed to, as their first or second argument."""
 NOT_IN_A_GOLDEN = {
     "policy-host": "takes settings with a service elsewhere; tests/check/test_policy.py has it",
-    "missing-parameter": "a spec is valid without the value; tests/spec and tests/cli have it",
     "not-plain": "only a mapping from Python can have it",
     "too-large": "64 MiB in a repository are too many",
 }
@@ -43,9 +43,7 @@ def used(file: Path) -> Iterator[str]:
 
 def shown() -> set[str]:
     """The codes in the expected texts of the golden pairs."""
-    return {
-        code for path in GOLDEN.glob("*.out") for code in HEAD.findall(path.read_text("utf-8"))
-    }
+    return {code for path in GOLDEN.glob("*.out") for code in HEAD.findall(path.read_text("utf-8"))}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
 from e2i import api
 from e2i.check.mend import Mended, mend
 from e2i.spec.problems import Place, Problem
@@ -39,7 +40,9 @@ def test_a_mended_spec_has_no_problem_with_a_fix_left_and_keeps_its_other_lines(
 def _lines_kept(before: str, mended: Mended) -> bool:
     """No more lines are gone than problems were mended, plus those that one removal takes with it."""
     old, new = before.splitlines(keepends=True), mended.text.splitlines(keepends=True)
-    gone = sum(end - start for tag, start, end, _, _ in difflib.SequenceMatcher(a=old, b=new).get_opcodes() if tag != "equal")
+    gone = sum(
+        end - start for tag, start, end, _, _ in difflib.SequenceMatcher(a=old, b=new).get_opcodes() if tag != "equal"
+    )
     return gone <= 3 * len(mended.applied)
 
 
@@ -49,7 +52,10 @@ TYPES_OF_MISTAKE: dict[str, tuple[str, str]] = {
     "action in the wrong case": ("uses: shap.explain", "uses: SHAP.explain"),
     "parameter": ("      target: late\n      exclude", "      taget: late\n      exclude"),
     "step": ("needs: [quality]", "needs: [qualty]"),
-    "step in a reference": ("${{ steps.split.train }}\n      validation", "${{ steps.splitt.train }}\n      validation"),
+    "step in a reference": (
+        "${{ steps.split.train }}\n      validation",
+        "${{ steps.splitt.train }}\n      validation",
+    ),
     "output": ("table: ${{ steps.join.table }}", "table: ${{ steps.join.tabel }}"),
     "pipeline parameter": ("${{ params.trials }}", "${{ params.trails }}"),
     "root": ("repo: ${{ steps.features.repo }}\n\n", "repo: ${{ step.features.repo }}\n\n"),

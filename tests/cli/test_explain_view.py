@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner, Result
+
 from e2i.check import codes
 from e2i.cli.main import e2i
 
@@ -22,7 +23,12 @@ def test_without_a_code_all_are_listed() -> None:
 def test_a_code_is_explained_with_an_example_and_its_mend(code: str) -> None:
     result = explain(code)
     assert result.exit_code == 0
-    for part in ("cycle: Steps that wait for each other", "What to do: ", "\nWrong\n    steps:\n", "\nRight\n    steps:\n"):
+    for part in (
+        "cycle: Steps that wait for each other",
+        "What to do: ",
+        "\nWrong\n    steps:\n",
+        "\nRight\n    steps:\n",
+    ):
         assert part in result.stdout
 
 

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+
 from e2i.cli.main import e2i
 
-WRONG = "version: 1\nname: x  # mine\nsteps:\n  a: {uses: debug.ecko}\n  b:\n    uses: 'debug.sleep'\n    with: {second: 1}\n"
+WRONG = """\
+version: 1
+name: x  # mine
+steps:
+  a: {uses: debug.ecko}
+  b:
+    uses: 'debug.sleep'
+    with: {second: 1}
+"""
 RIGHT = WRONG.replace("ecko", "echo").replace("second:", "seconds:")
 HALF = WRONG + "  c: {uses: debug.echo, needs: [nobody_at_all]}\n"
 

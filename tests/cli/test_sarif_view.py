@@ -5,6 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from e2i import api
 from e2i.cli import sarif_view
 

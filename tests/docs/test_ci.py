@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
 from e2i.cli.document_schemas import SCHEMAS
 from project import ENGINE, Project, lines
 
@@ -28,7 +29,7 @@ def repository(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name)
     command = tmp_path / "bin" / "e2i"
     command.parent.mkdir()
-    command.write_text(f"#!/bin/sh\nexec {sys.executable} -m e2i.cli.main \"$@\"\n")
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m e2i.cli.main "$@"\n')
     command.chmod(0o755)
     return tmp_path
 

@@ -11,17 +11,19 @@ from e2i import api
 
 from mutation.good import specs
 from mutation.judge import Judgement, judge, table
-from mutation.mutate import corpus
+from mutation.mutate import EACH, SEED, corpus
 
 
 def main(arguments: list[str]) -> int:
+    each = int(arguments[arguments.index("--each") + 1]) if "--each" in arguments else EACH
+    seed = int(arguments[arguments.index("--seed") + 1]) if "--seed" in arguments else SEED
     shown = " ".join(arguments[arguments.index("--show") + 1 :]) if "--show" in arguments else None
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         good = specs(Path(folder))
         workspace = api.Workspace.open(root=Path(folder), environ={})
         faults = {one.file: found for one in good if (found := api.validate(Path(folder, one.file), workspace=workspace).problems)}
-        judgements = [judge(mutant, workspace) for mutant in corpus(good)]
+        judgements = [judge(mutant, workspace) for mutant in corpus(good, each=each, seed=seed)]
         for one in judgements:
             if shown is not None and shown in one.mutant.kind and not _is_fine(one):
                 print(f"{'MEND ' if one.is_right else ''}{one}".replace(f"{folder}/", ""), end="\n\n")

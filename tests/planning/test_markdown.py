@@ -5,7 +5,9 @@ from dataclasses import replace
 from e2i.planning.markdown import markdown
 from project import Project
 
-SPEC = "version: 1\nname: m\nsteps:\n  a: {uses: debug.echo, matrix: {n: [1, 2]}}\n  b: {uses: debug.echo, when: false}\n"
+SPEC = (
+    "version: 1\nname: m\nsteps:\n  a: {uses: debug.echo, matrix: {n: [1, 2]}}\n  b: {uses: debug.echo, when: false}\n"
+)
 
 
 def test_a_plan_is_a_heading_a_table_and_a_diagram(project: Project) -> None:

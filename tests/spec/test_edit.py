@@ -149,9 +149,7 @@ def test_an_operation_changes_only_what_it_names(change: tuple[dict[str, Any], s
 
 
 def test_operations_in_different_places_are_made_at_once() -> None:
-    changed = edit.patch(
-        read(TEXT), [replace("/steps/a/uses", "debug.echo"), move("/steps/a/wiht", "/steps/a/with")]
-    )
+    changed = edit.patch(read(TEXT), [replace("/steps/a/uses", "debug.echo"), move("/steps/a/wiht", "/steps/a/with")])
     assert changed == TEXT.replace("ecko", "echo").replace("wiht", "with")
 
 

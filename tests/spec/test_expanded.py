@@ -184,3 +184,19 @@ def test_steps_under_finally_come_last_also_those_of_parts() -> None:
     found, _ = expand(loaded, {}, {})
     assert list(found.nodes) == ["q", "p/s", "p/f", "end/s", "end/f"]
     assert [name for name, node in found.nodes.items() if node.final] == ["p/f", "end/s", "end/f"]
+
+
+@pytest.mark.parametrize("start", ["1", "'${{ steps.first.value }}'"])
+def test_a_value_that_doubles_in_every_part_is_refused_not_made(start: str) -> None:
+    twice = (
+        "version: 1\nname: t\nparams: {x: {type: any}}\nsteps:\n  s: {uses: debug.echo, with: {value: '${{ params.x }}'}}\n"
+        "outputs: {x: ['${{ params.x }}', '${{ params.x }}']}\n"
+    )
+    steps = f"  first: {{uses: debug.echo}}\n  p0: {{uses: ./t.yaml, with: {{x: {start}}}}}\n"
+    steps += "".join(f"  p{n}: {{uses: ./t.yaml, with: {{x: '${{{{ steps.p{n - 1}.x }}}}'}}}}\n" for n in range(1, 19))
+    found, _ = expanded(steps, t=twice)
+    assert isinstance(value(found, "p18/s", {}), Pending)  # too far away
+    assert value(found, "p2/s", {"first": {"value": 1}}) == [[1, 1], [1, 1]]
+    if start != "1":
+        with pytest.raises(ExpressionError, match="more than"):
+            found.resolve("${{ steps.p12.x[0] }}", None, {"first": {"value": list(range(100))}})

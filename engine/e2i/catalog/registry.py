@@ -5,7 +5,7 @@ In: a name such as ``optuna.tune``. Out: its ``Tool`` and ``Action``; only the m
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ def tool(name: str) -> Tool | None:
     return _declared(module)
 
 
+@lru_cache(maxsize=1_000)
 def find(uses: str) -> tuple[Tool, Action] | None:
     """The tool and action that ``uses`` names, or None."""
     tool_name, _, action_name = uses.partition(".")

@@ -66,6 +66,8 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: schema[key] for key in ("description", "default", "title", "examples") if key in schema}
+    shown: dict[str, Any] = {
+        key: schema[key] for key in ("description", "default", "title", "examples") if key in schema
+    }
     rest = _open({key: value for key, value in schema.items() if key not in shown})
     return {**shown, "anyOf": [rest, EXPRESSION]} if rest else shown

@@ -71,6 +71,8 @@ def check(expanded: Expanded, knowledge: Knowledge, files: Files) -> Iterator[Pr
 
 def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Iterator[Problem]:
     """A condition must be true or false."""
+    if isinstance(node.step.when, bool):
+        return
     try:
         value = expanded.resolve(node.step.when, node, {})
     except ExpressionError as error:
@@ -130,9 +132,8 @@ def _check_with(
     try:
         action.params.model_validate(known)
     except ValidationError as error:
-        found = [*found, *_parameter_problems(expanded, node, action, error, known, unsure)]
-    mistyped = {pointer((*base, meant)) for name in value if (meant := suggest.certain(name, fields)) and name not in fields}
-    found = [problem for problem in found if problem.path not in mistyped]  # it is there, by a wrong name
+        mistyped = {suggest.certain(name, fields) for name in value if name not in fields}
+        found = [*found, *_parameter_problems(expanded, node, action, error, known, unsure, mistyped)]
     told = {problem.path for problem in found}
     found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in told]
     yield from found
@@ -230,7 +231,9 @@ def _parameter_problems(
     error: ValidationError,
     known: Any,
     unsure: list[Path],
+    mistyped: Collection[str | None],
 ) -> Iterator[Problem]:
+    """What the action's own model finds. ``mistyped`` parameters are there, by a wrong name."""
     document = node.document
     base: Path = (*node.path, "with")
     for fault in error.errors(include_url=False):
@@ -241,6 +244,8 @@ def _parameter_problems(
             continue
         path = (*base, *location)
         name = ".".join(map(str, location)) or node.step.uses
+        if fault["type"] == "missing" and fault["loc"][0] in mistyped:
+            continue
         if fault["type"] == "missing":
             name = ".".join(map(str, fault["loc"]))
             message = f'{node.step.uses} needs the parameter "{name}"'

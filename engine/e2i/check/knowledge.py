@@ -49,6 +49,8 @@ class Knowledge:
 
     def of_reference(self, reference: Reference, node: At) -> Kinds:
         """What the reference leads to; anything when it leads nowhere, which ``references`` reports."""
+        if len(self._expanded.parts) > 1 and self._expanded.behind(node, reference).too_far:
+            return ANY
         given, path = self._start(reference, node)
         for key in path:
             given = kinds.inside(given, key) or ANY

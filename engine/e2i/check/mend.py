@@ -1,7 +1,7 @@
 """A spec's text goes in; the text with every certain fix carried out comes out, with what was mended and what remains.
 
-Problems carry their fixes as RFC 6902 operations. A text that cannot be read has no paths to operate on: for that, a few
-mends of the text itself are known (``spec.repair``). Comments and layout stay.
+Problems carry their fixes as RFC 6902 operations. A text that cannot be read has no paths to operate on: for that, a
+few mends of the text itself are known (``spec.repair``). Comments and layout stay.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from e2i.check.knowledge import Knowledge
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expand import RUN_FACTS, Expanded, Part, Path, StepNode
-from e2i.spec.lineage import MAX_HOPS
 from e2i.spec.expressions import ExpressionError, MissingError, Reference, Template
+from e2i.spec.lineage import MAX_HOPS
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Problem, pointer
 

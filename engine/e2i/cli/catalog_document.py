@@ -83,10 +83,8 @@ def _within(annotation: Any, place: str) -> Iterator[tuple[str, str]]:
         below = f"{place}.*" if is_mapping else f"{place}[*]" if is_list else place
         for part in get_args(annotation)[1 if is_mapping else 0 :]:
             yield from _within(part, below)
-    elif annotation in ARTIFACTS.values():
-        yield str(annotation.model_fields["type"].default), place
     elif issubclass(annotation, Artifact):
-        yield "any", place
+        yield str(annotation.model_fields["type"].default) if annotation in ARTIFACTS.values() else "any", place
     elif issubclass(annotation, BaseModel):
         for name, field in annotation.model_fields.items():
             yield from _within(field.annotation, f"{place}.{name}")

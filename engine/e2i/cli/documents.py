@@ -8,7 +8,7 @@ from typing import Any
 
 
 def dumps(document: Any, indent: int | None = None) -> str:
-    """JSON; without ``indent`` on one line. Control characters, marks that reorder text and lone surrogates are escaped."""
+    """JSON, without ``indent`` on one line. Controls, marks that reorder text and lone surrogates are escaped."""
     return _STEERING.sub(_escaped, json.dumps(document, indent=indent, ensure_ascii=False))
 
 
@@ -16,5 +16,7 @@ def _escaped(char: re.Match[str]) -> str:
     return f"\\u{ord(char[0]):04x}"
 
 
-_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
+_STEERING = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+)
 """What JSON may hold as it is and a terminal must not be sent; JSON itself escapes what is below a space."""

@@ -56,7 +56,9 @@ def _select(command: F) -> F:
 
 
 def _fresh(command: F) -> F:
-    return click.option("--fresh", is_flag=True, help="Carry every step out again; what a tool holds for equal inputs stays.")(command)
+    return click.option(
+        "--fresh", is_flag=True, help="Carry every step out again; what a tool holds for equal inputs stays."
+    )(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,9 +121,7 @@ def run(
 @click.argument("specs", nargs=-1, required=True)
 @_profile
 @_origin
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 @_json
 @guarded
 def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
@@ -189,7 +189,11 @@ def explain(code: str | None, as_json: bool) -> Exit:
 @_store
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as JSON to FILE.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "markdown", "mermaid", "dot", "svg", "html"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "mermaid", "dot", "svg", "html"]),
+    default="text",
+    show_default=True,
 )
 @_json
 @guarded

@@ -1,6 +1,7 @@
 """The process of a command: it starts without what it will not use, and one that only looked ends without tidying up.
 
-In: the command. Out: the process's exit code. On a spec of ten steps this saves a quarter of what ``e2i validate`` costs.
+In: the command. Out: the process's exit code. On a spec of ten steps this saves a quarter of what ``e2i validate``
+costs.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def own(command: Callable[[], None]) -> None:
 def _without_plugins() -> None:
     """Spares pydantic the search for plugins among all installed distributions: our models have none.
 
-    Pydantic 2.14 has a switch for the search, PYDANTIC_DISABLE_PLUGINS, but imports ``importlib.metadata`` all the same,
-    a seventh of the start. So its loader is stood in for; should it be asked for anything else, it is loaded after all.
+    Pydantic 2.14 has a switch for the search, PYDANTIC_DISABLE_PLUGINS, but imports ``importlib.metadata`` all the
+    same, a seventh of the start. So its loader is stood in for; should it be asked for anything else, it is loaded
+    after all.
     """
     name = "pydantic.plugin._loader"
 

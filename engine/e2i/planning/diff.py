@@ -1,7 +1,7 @@
 """Two specs go in, each with its plan; what the change means comes out: cosmetic, adds, changes or breaks.
 
-Cosmetic: nothing that can affect execution differs. Adds: all that was there still is, and there is more. Changes: a step does
-something else, so its result may. Breaks: whoever gives parameters or reads outputs must change too.
+Cosmetic: nothing that can affect execution differs. Adds: all that was there still is, and there is more. Changes: a
+step does something else, so its result may. Breaks: whoever gives parameters or reads outputs must change too.
 """
 
 from __future__ import annotations

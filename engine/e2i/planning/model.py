@@ -102,7 +102,8 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions, options, profile.
+        """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions, options,
+        profile.
 
         Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
         """

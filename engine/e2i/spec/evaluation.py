@@ -43,7 +43,7 @@ class Evaluation:
         self.outputs = outputs
         self.roots = roots
         self.crossed: dict[_Crossing, Any] = {}
-        """The values of parameters and outputs of parts that have been needed."""
+        """The values of parameters and outputs of parts that have been needed, or why there are none."""
         self.told: dict[_Crossing, str] = {} if told is None else told
         """What stands behind them, as far as it has been asked for."""
 
@@ -144,8 +144,16 @@ class Evaluation:
         """The value of a parameter of a part (seen from its owner) or of an output (seen from the part)."""
         key = (part, name, at is not part)
         if key not in self.crossed:
-            self.crossed[key] = bounded(self._value(written, at))
-        return self.crossed[key]
+            try:
+                self.crossed[key] = bounded(self._value(written, at))
+            except MissingError:
+                raise
+            except ExpressionError as error:
+                self.crossed[key] = error
+        found = self.crossed[key]
+        if isinstance(found, ExpressionError):
+            raise ExpressionError(found.message, hint=found.hint)
+        return found
 
     def _through(self, at: At, references: Iterable[Reference]) -> Iterator[tuple[str, Any]]:
         """What stands behind references into or out of parts, so that a change of it is seen."""

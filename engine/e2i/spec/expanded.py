@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from e2i.spec import lineage
@@ -100,18 +101,26 @@ class Expanded:
 
     def is_known(self, at: At, reference: Reference, outputs: Outputs) -> bool:
         """True when everything that the reference reads is there."""
-        return Evaluation(self.env, self.run, outputs).is_known(at or self.root, reference)
+        return self._evaluation(outputs).is_known(at or self.root, reference)
 
     def resolve(self, value: Any, at: At, outputs: Outputs) -> Any:
         """The value with every expression evaluated that can be, and ``Pending`` in place of the others.
 
         Raises ExpressionError.
         """
-        return Evaluation(self.env, self.run, outputs).filled(value, at or self.root)
+        return self._evaluation(outputs).filled(value, at or self.root)
 
     def fixed(self, value: Any, at: StepNode | Part) -> Any:
         """The same with what no run can change: ``params``, ``matrix`` and ``env``; secrets by name."""
         return Evaluation(self.env, self.run, {}, ("params", "matrix", "env", "secrets")).filled(value, at)
+
+    def _evaluation(self, outputs: Outputs) -> Evaluation:
+        return Evaluation(self.env, self.run, outputs) if outputs else self._before
+
+    @cached_property
+    def _before(self) -> Evaluation:
+        """The evaluation before any step is over, which is asked for again and again."""
+        return Evaluation(self.env, self.run, {})
 
     def condition(self, node: StepNode, outputs: Outputs) -> tuple[Any, StepNode]:
         """Whether the node is to be carried out, and the step whose ``when`` decides: its own or one around it.

@@ -131,12 +131,10 @@ def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Template | Express
                 yield path, parse(value)
             except ExpressionError as error:
                 yield path, error
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from walk(item, (*path, key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from walk(item, (*path, index))
+    elif isinstance(value, Mapping | list | tuple):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if isinstance(item, str | Mapping | list | tuple):
+                yield from walk(item, (*path, key))
 
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ In: the path of what is wrong and what was meant, or a value and the type it sho
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -72,7 +73,7 @@ def reworded(path: Path, text: Any, around: str, wrong: str, right: str | None) 
 def meant(value: Any, kind: str) -> Any:
     """The value that was meant where a ``boolean``, ``integer``, ``number``, ``string`` or ``list`` belongs.
 
-    ``"20"`` is the number 20 in quotes, ``yes`` what YAML 1.1 took for true, one value a list of it. MISSING if unclear.
+    ``"20"`` is the number 20 in quotes, ``yes`` is what YAML 1.1 took for true, one value a list of it; or MISSING.
     """
     match kind, value:
         case "boolean", str():
@@ -120,8 +121,9 @@ def _number(value: str | float) -> Any:
         found = scalars.resolve(value.strip()) if isinstance(value, str) else value
     except scalars.ScalarError:
         return MISSING
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return found if is_number and found == found and abs(found) != float("inf") else MISSING
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        return MISSING
+    return found
 
 
 _BOOLEANS = {

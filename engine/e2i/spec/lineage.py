@@ -13,7 +13,7 @@ from e2i.spec import expressions
 from e2i.spec.expressions import Reference
 from e2i.spec.nodes import Part, StepNode, is_settled, pairing
 
-MAX_HOPS = 40
+MAX_HOPS = 32
 """Parameters and outputs of parts that a value may be passed on through."""
 
 

@@ -89,7 +89,11 @@ def shape_problems(error: ValidationError, document: Document) -> list[Problem]:
         for path in (fault["loc"] for fault in faults if fault["type"] == "extra_forbidden")
         if (meant := suggest.certain(str(path[-1]), _keys_at(path[:-1])))
     }
-    missing = [fault for fault in faults if fault["type"] == "missing" and (*fault["loc"][:-1], _alias(fault["loc"][-1])) in mistyped]
+    missing = [
+        fault
+        for fault in faults
+        if fault["type"] == "missing" and (*fault["loc"][:-1], _alias(fault["loc"][-1])) in mistyped
+    ]
     return [_shape_problem(fault, document) for fault in faults if fault not in missing]
 
 
@@ -141,7 +145,9 @@ def expected(fault: Any, path: Path) -> tuple[str | None, fixes.Fixes]:
     if kind in ("model_type", "model_attributes_type", "dict_type") and path and path[-1] in _SHORT_FORMS:
         key = _SHORT_FORMS[path[-1]]
         short = isinstance(given, int) and not isinstance(given, bool)
-        return f"write {{{key}: {given}}}" if short else None, fixes.instead(path, {key: given} if short else fixes.MISSING)
+        return f"write {{{key}: {given}}}" if short else None, fixes.instead(
+            path, {key: given} if short else fixes.MISSING
+        )
     return None, fixes.instead(path, fixes.meant(given, _WANTED.get(kind, "")))
 
 

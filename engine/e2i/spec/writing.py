@@ -13,7 +13,7 @@ from e2i.spec import scalars
 
 
 def written(value: Any, *, like: str = "", flow: bool = True) -> str:
-    """The value as YAML. ``like`` is the old text, whose quotes are kept; ``flow``: it stands inside ``{ }`` or ``[ ]``."""
+    """The value as YAML. ``like`` is the old text, whose quotes are kept; ``flow``: it stands in braces or brackets."""
     match value:
         case str():
             return _text(value, like[:1], flow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -202,12 +203,18 @@ def _given(good: Good) -> Iterator[tuple[Site, dict[str, Any]]]:
         declared = good.action(name)
         if declared is None:
             continue
-        properties = declared.params.model_json_schema()["properties"]
+        properties = _schema(declared)
         for site in good.matching(*path, "with", "*"):
             schema = properties.get(str(site.path[-1]), {})
             options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
             if len(options) == 1:
                 yield site, {**schema, **options[0]}
+
+
+@cache
+def _schema(action: Action) -> dict[str, Any]:
+    properties: dict[str, Any] = action.params.model_json_schema()["properties"]
+    return properties
 
 
 def _beyond(schema: dict[str, Any]) -> Iterator[str]:

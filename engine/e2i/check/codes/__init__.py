@@ -7,7 +7,9 @@ from e2i.check.codes.code import Code
 
 __all__ = ["CODES", "Code", "find"]
 
-CODES: dict[str, Code] = {code.code: code for stage in (reading, shape, wiring, columns, policy) for code in stage.CODES}
+CODES: dict[str, Code] = {
+    code.code: code for stage in (reading, shape, wiring, columns, policy) for code in stage.CODES
+}
 
 
 def find(code: str) -> Code | None:

@@ -68,7 +68,8 @@ CODES = (
         "steps:\n  data: {uses: dataset.hcp}\n"
         '  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: time, by: brand}}\n',
         "steps:\n  data: {uses: dataset.hcp}\n"
-        '  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: time, by: observation_date}}\n',
+        '  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: time, by: '
+        "observation_date}}\n",
     ),
     Code(
         "bad-feature",
@@ -81,7 +82,8 @@ CODES = (
     Code(
         "target-leak",
         "A feature that gives the target away",
-        "The target itself, or a column that it was made from, is among the features. The model would look perfect, and know "
+        "The target itself, or a column that it was made from, is among the features. The model would look "
+        "perfect, and know "
         "nothing when it is used.",
         "Take the column out of `features`, or add it to `exclude`; `e2i fix` does.",
         TRAIN + "      target: target\n      features: [brand, outcome]\n",
@@ -92,7 +94,8 @@ CODES = (
         "Two columns of one name",
         "A table would get the same column twice, and nobody could tell which one is meant.",
         "Rename one, keep only one of them, or ask for features with their view's name.",
-        JOIN.replace("journeys", "history").replace("observation_date", "event_timestamp") + "      features: [history]\n",
+        JOIN.replace("journeys", "history").replace("observation_date", "event_timestamp")
+        + "      features: [history]\n",
         JOIN.replace("journeys", "history").replace("observation_date", "event_timestamp")
         + "      features: [history]\n      keep: [hcp_id, event_timestamp]\n",
     ),

@@ -8,7 +8,8 @@ CODES = (
     Code(
         "alias",
         "An alias that cannot be followed",
-        "`*name` repeats what `&name` marked above it. It must have been marked, must not stand inside what it repeats, "
+        "`*name` repeats what `&name` marked above it. It must have been marked, must not stand inside what it "
+        "repeats, "
         "and all aliases written out must stay within bounds: a few lines can otherwise stand for gigabytes.",
         "Mark the value with `&name` above the alias; quote text that starts with `*`.",
         "steps:\n  a: {uses: debug.echo, with: {value: *text}}\n",
@@ -42,7 +43,8 @@ CODES = (
     Code(
         "key-type",
         "A key that is not text",
-        "Keys are names. `1:`, `true:` and `null:` are a number, a truth value and nothing; `{{ … }}` is a mapping in a "
+        "Keys are names. `1:`, `true:` and `null:` are a number, a truth value and nothing; `{{ … }}` is a "
+        "mapping in a "
         "mapping's place.",
         'Quote the key, or write an expression as "${{ … }}".',
         "steps:\n  a: {uses: debug.echo, with: {value: {1: one}}}\n",
@@ -136,12 +138,14 @@ CODES = (
     Code(
         "yaml-syntax",
         "Text that is not YAML",
-        "The text cannot be taken apart at this place. Most often a value holds `: `, ` #` or braces and needs quotes, or "
+        "The text cannot be taken apart at this place. Most often a value holds `: `, ` #` or braces and needs "
+        "quotes, or "
         "a line is not indented like those it belongs with.",
         'Quote the value, or align the line. Inside { } and [ ] an expression needs quotes: "${{ … }}"; `e2i fix` adds '
         "them.",
         "params:\n  n: {type: integer, default: 1}\nsteps:\n  a: {uses: debug.echo, with: {value: ${{ params.n }}}}\n",
-        'params:\n  n: {type: integer, default: 1}\nsteps:\n  a: {uses: debug.echo, with: {value: "${{ params.n }}"}}\n',
+        'params:\n  n: {type: integer, default: 1}\nsteps:\n  a: {uses: debug.echo, with: {value: "${{ params.n '
+        '}}"}}\n',
     ),
     Code(
         "yaml-version",

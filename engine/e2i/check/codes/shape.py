@@ -40,7 +40,8 @@ CODES = (
     Code(
         "bad-parameter",
         "A parameter's value that its declaration does not allow",
-        "The value given, or the default, is not of the declared type, not among the choices, or out of range. Defaults "
+        "The value given, or the default, is not of the declared type, not among the choices, or out of range. "
+        "Defaults "
         "are checked even when another value is given.",
         "Give a value that fits, or change the declaration.",
         'params:\n  trials: {type: integer, default: "20"}\nsteps:\n  a: {uses: debug.echo}\n',
@@ -57,7 +58,8 @@ CODES = (
     Code(
         "bad-matrix",
         "A matrix that cannot be taken apart",
-        "Every name of a matrix has a list of values, known before anything runs: in the spec, or in `params` or `env`. "
+        "Every name of a matrix has a list of values, known before anything runs: in the spec, or in `params` "
+        "or `env`. "
         "There may be 1,000 cells.",
         "Write a list, or refer to a parameter of type list.",
         'steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.echo, matrix: {n: "${{ steps.a.value }}"}}\n',

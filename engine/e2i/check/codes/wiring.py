@@ -8,7 +8,8 @@ CODES = (
     Code(
         "bad-expression",
         "An expression that cannot be read or evaluated",
-        "What stands between `${{` and `}}` is no expression, uses what expressions may not, or fails for the values that "
+        "What stands between `${{` and `}}` is no expression, uses what expressions may not, or fails for the "
+        "values that "
         "are known already. Expressions are evaluated in bounds: no calls, loops or huge results.",
         "Mend the expression; compute what is too much for one in a step.",
         'steps:\n  a: {uses: debug.echo, with: {value: "${{ 1 + }}"}}\n',
@@ -57,11 +58,13 @@ CODES = (
     Code(
         "wrong-type",
         "A reference to something of another type",
-        "Every output and every parameter has a type. What stands here gives one type, and the parameter takes another.",
+        "Every output and every parameter has a type. What stands here gives one type, and the parameter takes "
+        "another.",
         "Refer to the output that was meant; `e2i catalog ACTION` shows the types.",
         "steps:\n  data: {uses: dataset.hcp}\n"
         '  a: {uses: debug.sleep, with: {seconds: "${{ steps.data.journeys }}"}}\n',
-        'steps:\n  data: {uses: dataset.hcp}\n  a: {uses: debug.sleep, with: {seconds: "${{ steps.data.true_ate }}"}}\n',
+        'steps:\n  data: {uses: dataset.hcp}\n  a: {uses: debug.sleep, with: {seconds: "${{ steps.data.true_ate '
+        '}}"}}\n',
     ),
     Code(
         "matrix-as-one",
@@ -87,7 +90,8 @@ CODES = (
     Code(
         "maybe-skipped",
         "A step that reads what a `when` may leave out",
-        "A step with a `when` may give no result. Whoever reads it must say what then: that is seen before anything runs.",
+        "A step with a `when` may give no result. Whoever reads it must say what then: that is seen before "
+        "anything runs.",
         "Write `| default(…)` or `is defined`, or give this step the same `when`.",
         "params:\n  all: {type: boolean, default: false}\n"
         'steps:\n  a: {uses: debug.echo, when: "${{ params.all }}", with: {value: 1}}\n'
