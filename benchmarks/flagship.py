@@ -43,24 +43,10 @@ def main() -> None:
     pairs = []
     for number in range(given.pairs):
         with tempfile.TemporaryDirectory(prefix="e2i-bench-") as folder:
-            ours = measure(
-                [
-                    str(Path(sys.executable).parent / "e2i-run"),
-                    "specs/hcp_conversion.yaml",
-                    "--store",
-                    f"{folder}/store",
-                ]
-                + ["-p", f"rows={given.rows}", "-p", f"trials={given.trials}"]
-            )
-            again = measure(
-                [
-                    str(Path(sys.executable).parent / "e2i-run"),
-                    "specs/hcp_conversion.yaml",
-                    "--store",
-                    f"{folder}/store",
-                ]
-                + ["-p", f"rows={given.rows}", "-p", f"trials={given.trials}"]
-            )
+            program = str(Path(sys.executable).parent / "e2i-run")
+            params = ["-p", f"rows={given.rows}", "-p", f"trials={given.trials}"]
+            command = [program, "specs/hcp_conversion.yaml", "--store", f"{folder}/store", *params]
+            ours, again = measure(command), measure(command)
             shutil.rmtree(f"{folder}/store")
             theirs = measure([sys.executable, str(given.by_hand), *size, "--workdir", f"{folder}/out"])
         pairs.append((ours, theirs, again))

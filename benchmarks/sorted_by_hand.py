@@ -2,8 +2,9 @@
 
     python benchmarks/sorted_by_hand.py SPEC
 
-What cannot be left out, in the fewest lines: PyYAML's C parser, one pydantic model, a regular expression for references, and
-the standard library's sort. No limits, no positions, no types, no checks of actions: what e2i does besides is its overhead.
+What cannot be left out, in the fewest lines: PyYAML's C parser, one pydantic model, a regular expression for
+references, and the standard library's sort. No limits, no positions, no types, no checks of actions: what e2i does
+besides is its overhead.
 """
 
 from __future__ import annotations

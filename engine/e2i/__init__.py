@@ -1,6 +1,6 @@
 """Machine-learning pipelines as configuration: specs go in, checked plans and durable runs come out.
 
-``e2i.validate(spec)``, ``e2i.plan(spec)`` and ``e2i.run(spec)`` do what the commands of the same names do.
+``e2i.validate(spec)``, ``e2i.fix(spec)``, ``e2i.plan(spec)`` and ``e2i.run(spec)`` do what these commands do.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from e2i.api import plan, run, validate
+    from e2i.api import fix, plan, run, validate
 
-__all__ = ["plan", "run", "validate"]
+__all__ = ["fix", "plan", "run", "validate"]
 __version__ = "0.1.0"
 
 

@@ -1,4 +1,5 @@
-"""``config/default.yaml`` and the profile over it go in; ``Settings`` comes out: where this environment's services are, and limits.
+"""``config/default.yaml`` and the profile over it go in; ``Settings`` comes out: where this environment's services are,
+and limits.
 
 In: files, and the environment that ``${NAME}`` and ``${NAME:-default}`` read. Out: a frozen, validated value.
 """

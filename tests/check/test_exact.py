@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from project import Project
 
 from e2i import api
+from project import Project
 
 SPEC = """
 version: 1

@@ -24,6 +24,10 @@ steps:
     return [(problem.code, problem.path) for problem in found]
 
 
+def step(name: str, when: str, given: str = "value: 1") -> str:
+    return f'  {name}: {{uses: debug.echo, when: "${{{{ {when} }}}}", with: {{{given}}}}}\n'
+
+
 UNGUARDED = [("maybe-skipped", "/steps/b/with/value")]
 
 
@@ -52,7 +56,7 @@ def test_a_condition_that_is_true_is_none() -> None:
     ],
 )
 def test_a_condition_that_demands_as_much_guards(first: str, second: str) -> None:
-    steps = f'  a: {{uses: debug.echo, when: "${{{{ {first} }}}}"}}\n  b: {{uses: debug.echo, when: "${{{{ {second} }}}}", with: {{{READS}}}}}'
+    steps = step("a", first) + step("b", second, READS)
     assert problems(steps) == []
 
 
@@ -68,13 +72,13 @@ def test_a_condition_that_demands_as_much_guards(first: str, second: str) -> Non
     ],
 )
 def test_a_condition_that_demands_less_does_not(first: str, second: str) -> None:
-    steps = f'  a: {{uses: debug.echo, when: "${{{{ {first} }}}}"}}\n  b: {{uses: debug.echo, when: "${{{{ {second} }}}}", with: {{{READS}}}}}'
+    steps = step("a", first) + step("b", second, READS)
     assert problems(steps) == UNGUARDED
 
 
 @pytest.mark.parametrize("text", ["steps.a.value | default(0)", "steps.a.value is defined", "steps.a is defined"])
 def test_who_asks_whether_it_is_there_may_read(text: str) -> None:
-    steps = f'  a: {{uses: debug.echo, when: "${{{{ params.on }}}}"}}\n  b: {{uses: debug.echo, with: {{value: "${{{{ {text} }}}}"}}}}'
+    steps = step("a", "params.on") + f'  b: {{uses: debug.echo, with: {{value: "${{{{ {text} }}}}"}}}}'
     assert problems(steps) == []
 
 

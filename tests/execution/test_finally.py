@@ -10,6 +10,7 @@ from e2i import api
 from e2i.execution.events import Event
 from project import Project, lines, until
 
+HEAD = "version: 1\nname: e\nsteps:\n"
 SPEC = """
 version: 1
 name: ends
@@ -46,7 +47,7 @@ def test_they_run_after_a_failure_and_know_of_it(project: Project) -> None:
 
 
 def test_a_failure_among_them_fails_the_run(project: Project) -> None:
-    spec = "version: 1\nname: e\nsteps:\n  a: {uses: debug.echo}\nfinally:\n  b: {uses: debug.fail}\n  c: {uses: debug.echo}\n"
+    spec = HEAD + "  a: {uses: debug.echo}\nfinally:\n  b: {uses: debug.fail}\n  c: {uses: debug.echo}\n"
     record = project.run(spec)
     assert record.status == "failed"
     assert {name: step.status.value for name, step in record.steps.items()} == {
@@ -55,7 +56,7 @@ def test_a_failure_among_them_fails_the_run(project: Project) -> None:
 
 
 def test_they_run_with_any_selection(project: Project) -> None:
-    spec = "version: 1\nname: e\nsteps:\n  a: {uses: debug.echo}\n  b: {uses: debug.echo}\nfinally:\n  c: {uses: debug.echo}\n"
+    spec = HEAD + "  a: {uses: debug.echo}\n  b: {uses: debug.echo}\nfinally:\n  c: {uses: debug.echo}\n"
     assert project.statuses(spec, select=["a"]) == {"a": "succeeded", "b": "skipped", "c": "succeeded"}
 
 
@@ -88,7 +89,7 @@ finally:
 def test_an_interrupted_command_still_runs_them(project: Project) -> None:
     project.write(
         "s.yaml",
-        "version: 1\nname: s\nsteps:\n  slow: {uses: debug.sleep, with: {seconds: 1}}\n  b: {uses: debug.echo, needs: [slow]}\n"
+        HEAD + "  slow: {uses: debug.sleep, with: {seconds: 1}}\n  b: {uses: debug.echo, needs: [slow]}\n"
         "finally:\n  tell: {uses: debug.echo}\n",
     )
     with project.start("run", "s.yaml", "--json") as process:

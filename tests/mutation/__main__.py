@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 from e2i import api
-
 from mutation.good import specs
 from mutation.judge import Judgement, judge, table
 from mutation.mutate import EACH, SEED, corpus

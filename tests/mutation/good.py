@@ -5,9 +5,9 @@ In: the repository. Out: ``Good`` specs that know where everything in them stand
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shutil
-import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +17,6 @@ from typing import Any
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.spec import document
-
 from mutation.sites import Path, Site, sites
 
 ROOT = File(__file__).parents[2]

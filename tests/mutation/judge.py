@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from e2i import api
+from e2i.check.mend import Mended, mend
 from e2i.spec.problems import Problem
-
 from mutation.good import plain
 from mutation.mutant import Mutant
 
@@ -39,8 +39,8 @@ def judge(mutant: Mutant, workspace: api.Workspace) -> Judgement:
     file = workspace.root / mutant.good.file
     file.write_text(mutant.text, "utf-8")
     try:
-        problems = api.validate(workspace.root / mutant.good.entry, workspace=workspace).problems
-        mended = api.fix(file, workspace=workspace) if mutant.certain else None
+        problems = _check(mutant, workspace)
+        mended = _mend(mutant, workspace) if mutant.certain else None
     finally:
         file.write_text(mutant.good.text, "utf-8")
     is_right = any(
@@ -53,6 +53,24 @@ def judge(mutant: Mutant, workspace: api.Workspace) -> Judgement:
     valid = mended is not None and mended.valid
     restored = valid and mended is not None and plain(mended.text) == plain(mutant.wanted)
     return Judgement(mutant, problems, is_right, valid, restored)
+
+
+def _check(mutant: Mutant, workspace: api.Workspace) -> tuple[Problem, ...]:
+    """The problems of the spec; of a part, those of a spec that includes it."""
+    return api.validate(workspace.root / mutant.good.entry, workspace=workspace).problems
+
+
+def _mend(mutant: Mutant, workspace: api.Workspace) -> Mended:
+    """What ``e2i fix`` makes of it. A part is mended as seen from the spec that includes it."""
+    file = workspace.root / mutant.good.file
+    if mutant.good.entry == mutant.good.file:
+        return api.fix(file, workspace=workspace)
+
+    def check(text: str) -> tuple[Problem, ...]:
+        file.write_text(text, "utf-8")
+        return _check(mutant, workspace)
+
+    return mend(mutant.text, mutant.good.file, check)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from e2i import api
 from mutation.good import Good, specs
 from mutation.judge import Judgement, Rates, judge, table

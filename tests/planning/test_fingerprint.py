@@ -9,7 +9,8 @@ from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.planning import fingerprint
 from e2i.planning.fingerprint import Surroundings
-from e2i.planning.model import Why, canonical, digest
+from e2i.planning.model import Why, canonical, digest, static
+from e2i.spec.expand import Pending
 
 DIGEST = "sha256:" + "a" * 64
 AROUND = Surroundings(library=lambda name: "1.0", file=lambda name: DIGEST, python="3.11")
@@ -76,6 +77,31 @@ def test_files_that_an_action_reads_are_inputs() -> None:
     seen = fingerprint.components("python.call", found[1], params, params, 0, AROUND)
     assert seen["files"] == {"a.py": DIGEST}
     assert set(seen["libraries"]) == {"pandas", "numpy"}
+
+
+def test_a_file_counts_before_and_after_the_other_inputs_are_known() -> None:
+    found = registry.find("python.call")
+    assert found is not None
+    raw = {"file": "a.py", "function": "f", "arguments": {"x": Pending("${{ steps.a.value }}", ())}}
+    before = fingerprint.components("python.call", found[1], raw, raw, 0, AROUND)
+    after = fingerprint.components("python.call", found[1], raw, {**raw, "arguments": {"x": 1}}, 0, AROUND)
+    assert before["files"] == after["files"] == {"a.py": DIGEST}
+    assert fingerprint.static_key(before) == fingerprint.static_key(after)
+    assert static(before) == static(after)
+
+
+def test_a_file_that_a_step_names_counts_for_the_result_but_not_for_the_plan() -> None:
+    found = registry.find("data.load")
+    assert found is not None
+    raw = {"path": Pending("${{ steps.a.value }}", ())}
+    before = fingerprint.components("data.load", found[1], raw, raw, 0, AROUND)
+    after = fingerprint.components("data.load", found[1], raw, {"path": "a.csv"}, 0, AROUND)
+    assert (before["files"], after["files"], after["found_files"]) == ({}, {}, {"a.csv": DIGEST})
+    assert fingerprint.static_key(before) == fingerprint.static_key(after)
+    assert static(before) == static(after)
+    other = {**after, "found_files": {"a.csv": "sha256:other"}}
+    assert fingerprint.fingerprint(other) != fingerprint.fingerprint(after)
+    assert fingerprint.difference(other, after).code is Why.FILE_CHANGED
 
 
 def test_the_first_difference_of_interest_is_the_reason() -> None:

@@ -20,6 +20,19 @@ def test_a_quote_is_closed_by_another(text: str, gave_up: int, found: int | None
     assert culprit.quote(text, gave_up) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('a: ["one, "two"]\n', 4),
+        ("a: ['one, 'two']\n", 4),
+        ('a: ["one", "two]\n', None),
+        ('a: "x"\nb: "y\n', None),
+    ],
+)
+def test_a_quote_is_closed_by_another_on_the_line_of_one_that_is_never_closed(text: str, found: int | None) -> None:
+    assert culprit.quote_before(text, text.rindex('"' if '"' in text else "'")) == found
+
+
 def test_a_bracket_is_never_closed_when_the_text_goes_on_below_it() -> None:
     text = "a:\n  b: [1,\n    2\n  c: 3\n"
     assert culprit.bracket(text, text.index("["), text.index(": 3")) == text.index("[")

@@ -21,12 +21,19 @@ params:
 defaults: {timeout: 3m}
 steps:
   a: {uses: debug.echo, with: {value: "${{ params.table }}"}}
-  b: {uses: debug.echo, with: {value: ["${{ steps.a.value }}", "${{ params.factor }}"]}, timeout: 5m, agent: model_trainer}
+  b:
+    uses: debug.echo
+    with: {value: ["${{ steps.a.value }}", "${{ params.factor }}"]}
+    timeout: 5m
+    agent: model_trainer
 outputs:
   first: ${{ steps.a.value }}
   sum: ${{ steps.b.value }}
   both: ["${{ steps.a.value }}", "${{ params.factor }}"]
 """
+
+
+ANY = "version: 1\nname: t\nparams: {x: {type: any}}\n"
 
 
 def expanded(steps: str, params: str = "", **files: str) -> tuple[Expanded, list[Problem]]:
@@ -110,7 +117,8 @@ def test_order_and_condition_of_the_step_count_for_all_in_its_part() -> None:
 
 def test_options_of_the_step_are_defaults_of_its_part() -> None:
     found, _ = expanded(
-        "  p: {uses: ./prep.yaml, with: {table: 1}, timeout: 1m, on_error: continue, cache: false, agent: data_preparer, tags: [t]}\n"
+        "  p: {uses: ./prep.yaml, with: {table: 1}, timeout: 1m, on_error: continue, cache: false,"
+        " agent: data_preparer, tags: [t]}\n"
     )
     a, b = found.nodes["p/a"], found.nodes["p/b"]
     assert (a.options.timeout, b.options.timeout) == ("3m", "5m")
@@ -146,7 +154,8 @@ def test_a_step_that_gave_nothing_is_missing_for_those_who_ask() -> None:
 
 def test_cells_that_gave_nothing_are_not_in_the_list() -> None:
     found, _ = expanded(
-        "  a: {uses: debug.echo, matrix: {x: [1, 2]}}\n  b: {uses: debug.echo, with: {value: '${{ steps.a | default([]) }}'}}\n"
+        "  a: {uses: debug.echo, matrix: {x: [1, 2]}}\n"
+        "  b: {uses: debug.echo, with: {value: '${{ steps.a | default([]) }}'}}\n"
     )
     assert value(found, "b", {"a[1]": None, "a[2]": {"value": 2}}) == [{"matrix": {"x": 2}, "outputs": {"value": 2}}]
 
@@ -164,7 +173,7 @@ def test_a_change_behind_a_reference_into_a_part_is_seen() -> None:
 
 
 def test_a_value_is_not_passed_on_for_ever() -> None:
-    through = "version: 1\nname: t\nparams: {x: {type: any}}\nsteps:\n  s: {uses: debug.echo}\noutputs: {x: '${{ params.x }}'}\n"
+    through = ANY + "steps:\n  s: {uses: debug.echo}\noutputs: {x: '${{ params.x }}'}\n"
     steps = "  p0: {uses: ./t.yaml, with: {x: '${{ steps.first.value }}'}}\n  first: {uses: debug.echo}\n"
     steps += "".join(f"  p{n}: {{uses: ./t.yaml, with: {{x: '${{{{ steps.p{n - 1}.x }}}}'}}}}\n" for n in range(1, 100))
     found, _ = expanded(steps + "  last: {uses: debug.echo, with: {value: '${{ steps.p99.x }}'}}\n", t=through)
@@ -176,7 +185,8 @@ def test_a_value_is_not_passed_on_for_ever() -> None:
 def test_steps_under_finally_come_last_also_those_of_parts() -> None:
     tidy = "version: 1\nname: t\nsteps:\n  s: {uses: debug.echo}\nfinally:\n  f: {uses: debug.echo}\n"
     loaded, _ = load(
-        "version: 1\nname: n\nfinally:\n  end: {uses: ./t.yaml}\nsteps:\n  p: {uses: ./t.yaml}\n  q: {uses: debug.echo}\n",
+        "version: 1\nname: n\nfinally:\n  end: {uses: ./t.yaml}\n"
+        "steps:\n  p: {uses: ./t.yaml}\n  q: {uses: debug.echo}\n",
         "s.yaml",
     )
     assert loaded is not None
@@ -188,15 +198,15 @@ def test_steps_under_finally_come_last_also_those_of_parts() -> None:
 
 @pytest.mark.parametrize("start", ["1", "'${{ steps.first.value }}'"])
 def test_a_value_that_doubles_in_every_part_is_refused_not_made(start: str) -> None:
-    twice = (
-        "version: 1\nname: t\nparams: {x: {type: any}}\nsteps:\n  s: {uses: debug.echo, with: {value: '${{ params.x }}'}}\n"
+    twice = ANY + (
+        "steps:\n  s: {uses: debug.echo, with: {value: '${{ params.x }}'}}\n"
         "outputs: {x: ['${{ params.x }}', '${{ params.x }}']}\n"
     )
     steps = f"  first: {{uses: debug.echo}}\n  p0: {{uses: ./t.yaml, with: {{x: {start}}}}}\n"
     steps += "".join(f"  p{n}: {{uses: ./t.yaml, with: {{x: '${{{{ steps.p{n - 1}.x }}}}'}}}}\n" for n in range(1, 19))
     found, _ = expanded(steps, t=twice)
-    assert isinstance(value(found, "p18/s", {}), Pending)  # too far away
     assert value(found, "p2/s", {"first": {"value": 1}}) == [[1, 1], [1, 1]]
     if start != "1":
+        assert isinstance(value(found, "p18/s", {"first": {"value": 1}}), Pending)  # too far away
         with pytest.raises(ExpressionError, match="more than"):
             found.resolve("${{ steps.p12.x[0] }}", None, {"first": {"value": list(range(100))}})

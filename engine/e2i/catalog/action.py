@@ -5,7 +5,7 @@ In: models and names. Out: ``Tool`` and ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -53,7 +53,7 @@ class Effect(StrEnum):
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """Host and port of an address such as ``https://host/api`` or ``postgresql://user@host/db``; None without a host."""
+    """Host and port of an address such as ``https://host/api`` or ``redis://host``; None without a host."""
     parts = urlsplit(address)
     default = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}.get(parts.scheme.partition("+")[0], 0)
     return (parts.hostname, parts.port or default) if parts.hostname else None
@@ -78,12 +78,10 @@ class Action:
     idempotent: bool = True
     always: bool = False
     """True when the result must never be reused (it looks at a clock, a service, the outside)."""
-    reads: Callable[[Any], Sequence[str]] | None = None
-    """Given validated parameters, the workspace files that the action reads: their content counts as input."""
     privilege: Literal["run_python"] | None = None
     """What the action as a whole asks for that a policy may forbid; for single values see ``e2i.catalog.marks``."""
     columns: bool = False
-    """True when ``e2i.tools.<tool>.columns`` has a function of this name: how columns flow, see ``e2i.catalog.columns``."""
+    """True when ``e2i.tools.<tool>.columns`` has a function of this name: how columns flow."""
 
 
 @dataclass(frozen=True, slots=True)

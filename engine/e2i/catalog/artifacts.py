@@ -20,7 +20,7 @@ class Column(BaseModel):
 
 
 class Artifact(BaseModel):
-    """Something a step made. ``digest`` identifies its content or, for things in a service, what they were made from."""
+    """Something a step made. ``digest`` identifies its content or, for a thing in a service, what it was made from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

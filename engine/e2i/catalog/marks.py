@@ -20,7 +20,10 @@ Steps = tuple[str | int | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceFile:
-    """The text names a file of the workspace: it is ``{}`` in ``pattern``, such as ``config/expectations/{}.yaml``."""
+    """The text names a file of the workspace: it is ``{}`` in ``pattern``, such as ``config/expectations/{}.yaml``.
+
+    The action reads it, so its content counts as input.
+    """
 
     pattern: str = "{}"
 

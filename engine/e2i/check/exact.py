@@ -1,7 +1,7 @@
-"""Whether values are what a parameter takes, not merely convertible to it. In: parameters. Out: problems of those that are not.
+"""Whether values are what a parameter takes, not merely convertible to it. In: parameters. Out: what is not.
 
-Pydantic takes ``"20"`` for 20, ``true`` for 1 and ``"no"`` for false, which is right for what tools answer. In a spec it is a
-mistake, or becomes one: a text has another fingerprint than a number.
+Pydantic takes ``"20"`` for 20, ``true`` for 1 and ``"no"`` for false, which is right for what tools answer. In a
+spec it is a mistake, or becomes one: a text has another fingerprint than a number.
 """
 
 from __future__ import annotations

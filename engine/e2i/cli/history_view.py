@@ -44,9 +44,8 @@ def show_runs(found: list[dict[str, Any]]) -> None:
 
 def show_run(found: dict[str, Any]) -> None:
     status = click.style(found["status"], fg=COLOURS.get(found["status"], "cyan"), bold=True)
-    click.echo(
-        f"run {click.style(found['run'], bold=True)} of {found['pipeline']} ({found['file']}): {status} {_seconds(found)}"
-    )
+    name = click.style(found["run"], bold=True)
+    click.echo(f"run {name} of {found['pipeline']} ({found['file']}): {status} {_seconds(found)}")
     if found["params"]:
         click.echo("params: " + safe(", ".join(f"{name}={value}" for name, value in found["params"].items())))
     click.echo()

@@ -23,7 +23,7 @@ def own(command: Callable[[], None]) -> None:
     only_looks = len(sys.argv) > 1 and sys.argv[1] in ONLY_LOOK
     if only_looks:
         _without_plugins()
-    # Little of what a check makes refers to itself: looking for it 700 objects at a time, as Python does, finds nothing.
+    # Little of what a check makes refers to itself: looking for it every 700 objects, as Python does, is in vain.
     gc.set_threshold(200_000)
     try:
         command()

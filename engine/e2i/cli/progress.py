@@ -115,8 +115,8 @@ class Screen:
             bar: Any = ProgressBar(running.total, running.done, width=24) if running.total else Text("")
             count = f"{running.done}/{running.total}" if running.total else ""
             table.add_row(
-                Text("▸", style="cyan"), Text(step, style="bold"), running.uses, f"{now - running.since:6.1f} s", bar, count,
-                Text(safe(running.note)[:60], style="dim"),
+                Text("▸", style="cyan"), Text(step, style="bold"), running.uses, f"{now - running.since:6.1f} s", bar,
+                count, Text(safe(running.note)[:60], style="dim"),
             )  # fmt: skip
         waiting = self._steps - self._done - len(self._running)
         state = "stopping, Ctrl-C again ends it at once" if self._stopping else f"{waiting} waiting"

@@ -24,8 +24,8 @@ FILE = "state.db"
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT PRIMARY KEY, pipeline TEXT NOT NULL, status TEXT NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER,
-    holder TEXT NOT NULL, file TEXT NOT NULL, spec TEXT NOT NULL, profile TEXT NOT NULL, params TEXT NOT NULL, plan TEXT NOT NULL, outputs
-    TEXT
+    holder TEXT NOT NULL, file TEXT NOT NULL, spec TEXT NOT NULL, profile TEXT NOT NULL, params TEXT NOT NULL,
+    plan TEXT NOT NULL, outputs TEXT
 );
 CREATE INDEX IF NOT EXISTS runs_by_time ON runs (started_ms);
 CREATE TABLE IF NOT EXISTS steps (

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
+from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
+from e2i.catalog.marks import WorkspaceFile
 from e2i.planning.model import Reason, Why, digest
-from e2i.spec.expand import is_settled, plain
+from e2i.spec.expand import plain
 
 Components = dict[str, Any]
 
@@ -41,7 +41,7 @@ def components(uses: str, action: Action, raw: Any, params: Any, seed: int, arou
         "version": action.version,
         "with": plain(raw),
         "params": reduced(plain(params)),
-        "files": _files(action, params, around),
+        **_files(action, raw, params, around),
         "libraries": {name: around.library(name) for name in sorted(action.libraries)},
         "python": around.python,
         "seed": seed,
@@ -54,8 +54,8 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 
 
 def static_key(parts: Mapping[str, Any]) -> str:
-    """The digest of what is known before any step has run: equal for runs that differ in the content of inputs alone."""
-    return digest({key: value for key, value in parts.items() if key != "params"})
+    """The digest of what is known before any step has run: equal for runs whose inputs alone differ."""
+    return digest({key: value for key, value in parts.items() if key not in ("params", "found_files")})
 
 
 def reduced(value: Any) -> Any:
@@ -79,7 +79,7 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
         )
     if found := changes(before["with"], now["with"]):
         return Reason(Why.PARAMETER_CHANGED, "; ".join(found[:3]) + (" …" if len(found) > 3 else ""))
-    if found := changes(before["files"], now["files"], show=False):
+    if found := [path for key in _FILES for path in changes(before.get(key, {}), now.get(key, {}), show=False)]:
         return Reason(Why.FILE_CHANGED, ", ".join(found))
     if found := changes(
         before["libraries"] | {"python": before["python"]}, now["libraries"] | {"python": now["python"]}
@@ -105,14 +105,20 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
     return [f"{path} {_short(before)} → {_short(now)}" if show else path]
 
 
-def _files(action: Action, params: Any, around: Surroundings) -> dict[str, str | None]:
-    if action.reads is None or not is_settled(params):
-        return {}
-    try:
-        read = action.reads(action.params.model_validate(params))
-    except ValidationError:  # `check` reports it; until then the files are not known
-        return {}
-    return {name: around.file(name) for name in sorted(read)}
+def _files(action: Action, raw: Any, params: Any, around: Surroundings) -> dict[str, dict[str, str | None]]:
+    """The digests of the files that are named before anything runs; and of those that only the steps above name."""
+    files = _named(action, raw)
+    later = _named(action, params) - files
+    found = {"files": {name: around.file(name) for name in sorted(files)}}
+    return found | ({"found_files": {name: around.file(name) for name in sorted(later)}} if later else {})
+
+
+def _named(action: Action, params: Any) -> set[str]:
+    marked = marks.found(action.params, params) if marks.of(action.params) else ()
+    return {mark.path(text) for _, mark, text in marked if isinstance(mark, WorkspaceFile) and isinstance(text, str)}
+
+
+_FILES = ("files", "found_files")
 
 
 def _short(value: Any) -> str:

@@ -137,7 +137,8 @@ class Plan:
 
 def static(components: Mapping[str, Any]) -> dict[str, Any]:
     """The components without what only past runs can tell: the digests of inputs stand as their references."""
-    return {**{key: value for key, value in components.items() if key != "params"}, "params": components["with"]}
+    kept = {key: value for key, value in components.items() if key not in ("params", "found_files")}
+    return {**kept, "params": components["with"]}
 
 
 def canonical(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""A plan document goes in; its picture as SVG, or a page around it, comes out. Loads nothing from elsewhere, runs nothing."""
+"""A plan document goes in; its picture as SVG, or a page around it, comes out. Nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def svg(plan: Mapping[str, Any]) -> str:
             title=_cut(step["id"], letters),
             uses=_cut(step["uses"], int(letters * 1.15)),
             verdict=step["verdict"],
-            told=f"{step['id']} ({step['uses']}): {step['verdict']}, {step['reason']['code']} {step['reason']['detail']}",
+            told=_told(step),
         )
         for step in steps
     ]
@@ -55,6 +55,11 @@ def svg(plan: Mapping[str, Any]) -> str:
 def html(plan: Mapping[str, Any]) -> str:
     """A page with the picture, the verdict and reason of every step, and what the digest is."""
     return environment().get_template("plan.html.j2").render(plan=plan, picture=svg(plan), signs=SIGNS)
+
+
+def _told(step: Mapping[str, Any]) -> str:
+    reason = f"{step['reason']['code']} {step['reason']['detail']}"
+    return f"{step['id']} ({step['uses']}): {step['verdict']}, {reason}"
 
 
 def _cut(text: str, letters: int) -> str:

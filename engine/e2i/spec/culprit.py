@@ -26,6 +26,13 @@ def quote(text: str, gave_up: int) -> int | None:
     return opened.start_mark.index if opened and opened.end_mark.index == gave_up else None
 
 
+def quote_before(text: str, opened: int) -> int | None:
+    """Where a text in quotes opens, on the line of a quote that is never closed, that a quote not its own closes."""
+    line = text.rfind("\n", 0, opened) + 1
+    found = next((run for run in _QUOTED.finditer(text, line, opened) if run["quote"]), None)
+    return found.start() if found else None
+
+
 def bracket(text: str, opened: int, gave_up: int) -> int | None:
     """``opened``, if the text below a bracket goes on as if it had been closed: indented no further than its line."""
     if "\n" not in text[opened:gave_up] or _indent(text, gave_up) > _indent(text, opened):
@@ -46,4 +53,6 @@ def _indent(text: str, offset: int) -> int:
     return len(text[start:]) - len(text[start:].lstrip(" "))
 
 
+_QUOTED = re.compile(r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')(?P<quote>(?=[^\s,:}\]'"]))?""")
+"""Texts in quotes; ``quote`` is there when more follows right behind one."""
 _NO_ENTRY = re.compile(r" *(?:- +)*(?P<key>\w[\w-]*)(?::\S(?!.*: )[^#]*| (?!.*:(?: |$))[^#]*)?")

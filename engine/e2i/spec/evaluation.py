@@ -8,7 +8,6 @@ bounded, so that a few lines cannot ask for more work than they say.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -188,4 +187,8 @@ def _behind(at: At, ref: Reference) -> Iterator[tuple[_Crossing, Any, At]]:
 
 def _readable(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return text if len(text) <= READABLE else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    if len(text) <= READABLE:
+        return text
+    import hashlib  # here, for validate seldom needs it
+
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

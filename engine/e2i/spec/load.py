@@ -142,7 +142,11 @@ def expected(fault: Any, path: Path) -> tuple[str | None, fixes.Fixes]:
         return hint, fixes.instead(path, fixes.choice(given, allowed))
     if kind == "value_error" and "is not a duration" in fault["msg"]:
         return None, fixes.instead(path, fixes.duration(given) or fixes.MISSING)
-    if kind in ("model_type", "model_attributes_type", "dict_type") and path and path[-1] in _SHORT_FORMS:
+    if kind in _MAPPING_TYPES and isinstance(given, str) and (stuck := _STUCK.fullmatch(given)):
+        found, problems = document.read_value(stuck["value"], "")
+        meant = {stuck["key"]: found}
+        return 'write a space behind the ":"', () if problems else fixes.instead(path, meant)
+    if kind in _MAPPING_TYPES and path and path[-1] in _SHORT_FORMS:
         key = _SHORT_FORMS[path[-1]]
         short = isinstance(given, int) and not isinstance(given, bool)
         return f"write {{{key}: {given}}}" if short else None, fixes.instead(
@@ -151,6 +155,9 @@ def expected(fault: Any, path: Path) -> tuple[str | None, fixes.Fixes]:
     return None, fixes.instead(path, fixes.meant(given, _WANTED.get(kind, "")))
 
 
+_MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
+_STUCK = re.compile(r"(?P<key>[A-Za-z_]\w*):(?P<value>[^\s/:].*)", re.DOTALL)
+"""An entry without the space behind its colon, which is a text to YAML."""
 _SHORT_FORMS = {"retry": "attempts", "resources": "threads"}
 """Mappings for which a number is often written: the key that it is for."""
 _WANTED = {
@@ -173,7 +180,7 @@ def wording(fault: Any, path: Path) -> str:
     said = fault["msg"]
     if kind == "value_error":
         said = f": {said.removeprefix('Value error, ')}"
-    elif kind in ("model_type", "model_attributes_type", "dict_type"):
+    elif kind in _MAPPING_TYPES:
         said = " should be a mapping"
     elif kind in ("list_type", "tuple_type"):
         said = " should be a list"

@@ -1,4 +1,4 @@
-"""What a user may write, in shape: plain data goes in, ``PipelineSpec`` comes out, or pydantic's errors with true paths.
+"""What a user may write, in shape: plain data goes in, ``PipelineSpec`` or pydantic's errors with true paths come out.
 
 ``with:`` stays raw: only ``e2i.check`` knows the action that it is for.
 """
@@ -90,7 +90,9 @@ class RetrySpec(Shape):
 class ResourcesSpec(Shape):
     """What a step needs of the machine."""
 
-    threads: Annotated[int | None, Field(strict=True, ge=1, le=1024, description="Cores that numeric libraries may use.")] = None
+    threads: Annotated[
+        int | None, Field(strict=True, ge=1, le=1024, description="Cores that numeric libraries may use.")
+    ] = None
 
 
 _CELLS: Any = {"type": ["array", "string"], "minItems": 1, "items": {"type": "object", "minProperties": 1}}

@@ -69,7 +69,7 @@ class _Gathering:
         return self.known[file]
 
     def fault(self, uses: str, file: str, trail: tuple[str, ...]) -> tuple[str, str, str | None, str | None] | None:
-        """Why the file cannot be a part: code, message, hint, and what ``uses`` meant. Without a fault it is in ``known``."""
+        """Why the file cannot be a part: code, message, hint, what ``uses`` meant. A sound one is in ``known``."""
         if not re.match(PART, uses):
             hint = "name a .yaml file by its path from this one, such as ./part.yaml"
             meant = f"./{uses}" if _lacks_start(uses) else None

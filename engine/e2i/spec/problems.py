@@ -25,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault: what (``code``, ``message``), where (``place``, JSON pointer ``path``), what to do (``hint``, ``fixes``).
+    """One fault: what (``code``, ``message``), where (``place``, pointer ``path``), the mend (``hint``, ``fixes``).
 
     ``fixes`` are RFC 6902 operations; they are present only when the mend is certain.
     """

@@ -45,6 +45,8 @@ def _earlier(said: str, text: str, opened: int | None, gave_up: int) -> tuple[_M
     """A mistake that the parser ran past before it gave up, and its offset."""
     if (offset := culprit.quote(text, gave_up)) is not None:
         return _MISPLACED_QUOTE, offset
+    if opened is not None and "end of stream" in said and (offset := culprit.quote_before(text, opened)) is not None:
+        return _MISPLACED_QUOTE, offset
     if opened is not None and _BRACKETS.explains(said, "") and culprit.bracket(text, opened, gave_up) is not None:
         return _BRACKETS, opened
     if _NO_COLON.explains(said, "") and (offset := culprit.colon(text, gave_up)) is not None:

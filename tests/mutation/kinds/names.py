@@ -7,7 +7,6 @@ from random import Random
 
 from e2i.catalog import registry
 from e2i.spec.models import ParamSpec, PipelineSpec, RetrySpec, StepOptions, StepSpec
-
 from mutation.good import Good
 from mutation.mutant import Edit, Mutants, Span, mutant
 from mutation.slips import slip

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from random import Random
 
 from e2i.tools.dataset import columns as datasets
-
 from mutation.good import Good
 from mutation.mutant import Mutants, mutant
 from mutation.sites import Path, Site
@@ -25,7 +24,7 @@ NAMED_BY: dict[str, tuple[tuple[str, ...], ...]] = {
     "data.split": (("by",),),
     "feast.apply": (("entities", "*", "join_key"), ("views", "*", "timestamp"), ("views", "*", "created"), ("views", "*", "features", "*")),
     "feast.historical_features": (("timestamp",), ("keep", "*")),
-    "great_expectations.validate": (("suite", "*", "kwargs", "column"),),
+    "great_expectations.validate": (("suite", "*", "column"),),
     "model.predict": (("keep", "*"),),
     "model.train": (("target",), ("features", "*"), ("exclude", "*")),
     "optuna.tune": (("target",), ("features", "*"), ("exclude", "*")),
@@ -150,7 +149,7 @@ def forbidden_file(good: Good, rng: Random) -> Mutants:
     """A file that a spec may not read."""
     texts = ("../secret.csv", "/etc/passwd", "https://example.com/x.csv", "data", "data/../../x.csv", "/dev/zero")
     for site in (*good.matching("steps", "*", "with", "path"), *good.matching("steps", "*", "with", "file")):
-        for text in texts:
+        for text in texts if good.action(str(site.path[1])) else ():
             codes = "bad-path policy-path bad-action-parameter bad-parameter no-such-file"
             yield mutant(good, [(site.start, site.end, text)], (site.start, site.start), codes=codes)
 

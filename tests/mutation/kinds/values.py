@@ -9,7 +9,6 @@ from random import Random
 from typing import Any
 
 from e2i.catalog.action import Action
-
 from mutation.good import Good
 from mutation.mutant import Mutants, mutant
 from mutation.sites import Site
@@ -159,7 +158,7 @@ def formula(good: Good, rng: Random) -> Mutants:
     """A computation with what cannot be computed with."""
     for ref in good.references:
         raw = good.raw(ref.site)
-        if ref.root[0] != "steps" or len(ref.parts) < 2 or not good.action(ref.parts[0][0]):
+        if ref.root[0] != "steps" or len(ref.parts) != 2 or not good.action(ref.parts[0][0]):
             continue
         if dict(_outputs(good, ref.parts[0][0])).get(ref.parts[1][0]) in _ARTIFACTS and raw.count("}}") == 1:
             at = ref.site.start + raw.index(" }}")

@@ -130,7 +130,8 @@ def unknown_environment(good: Good, rng: Random) -> Mutants:
         end = ref.parts[-1][1] + len(ref.parts[-1][0])
         if good.raw(ref.site).count("${{") == 1 and "|" not in good.raw(ref.site):
             new = rng.choice(("env.HOME", "secrets.TOKEN"))
-            yield mutant(good, [(ref.root[1], end, new)], ref.whole, codes="unknown-env unknown-secret bad-expression")
+            codes = "unknown-env unknown-secret bad-expression bad-matrix"
+            yield mutant(good, [(ref.root[1], end, new)], ref.whole, codes=codes)
 
 
 def written_secret(good: Good, rng: Random) -> Mutants:

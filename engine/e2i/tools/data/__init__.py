@@ -151,10 +151,6 @@ class SelectOutputs(Outputs):
     dropped: Annotated[int, Field(description="Rows that were left out.")]
 
 
-def _files(params: LoadParams) -> tuple[str, ...]:
-    return (params.path,)
-
-
 TOOL = Tool(
     name="data",
     summary="Reads tables from workspace files, splits them without leakage, selects rows and columns.",
@@ -165,7 +161,6 @@ TOOL = Tool(
             LoadParams,
             LoadOutputs,
             libraries=("pandas", "pyarrow"),
-            reads=_files,
             columns=True,
         ),
         Action(

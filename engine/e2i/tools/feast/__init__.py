@@ -217,7 +217,7 @@ class OnlineFeaturesParams(Params):
     until: Annotated[
         str | None,
         Field(
-            description="What feast.materialize gave: the lookup comes after it, and again when something newer is published"
+            description="What feast.materialize gave: the lookup comes after it, and again when newer values are there"
         ),
     ] = None
 

@@ -84,10 +84,6 @@ class ValidateOutputs(Outputs):
     report: Annotated[Report, Field(description="Data docs: one HTML page that loads nothing from elsewhere.")]
 
 
-def _files(params: ValidateParams) -> tuple[str, ...]:
-    return (path_of(params.suite),) if isinstance(params.suite, str) else ()
-
-
 TOOL = Tool(
     name="great_expectations",
     summary="Checks tables against expectation suites; a gate that says what is wrong with the data.",
@@ -98,7 +94,6 @@ TOOL = Tool(
             ValidateParams,
             ValidateOutputs,
             libraries=("great-expectations", "pandas"),
-            reads=_files,
             columns=True,
         ),
     ),

@@ -63,6 +63,7 @@ REFUSED_ARGUMENTS = {
     "batch_id": "the step sets it",
     "catch_exceptions": "the step sets it",
     "id": "the step sets it",
+    "kwargs": "the arguments stand beside `type`",
     "meta": "the step sets it; say what there is to say in `notes`",
     "rendered_content": "the step sets it",
     "result_format": "the step sets it; see `samples`",
@@ -97,6 +98,8 @@ class Expectation(BaseModel):
         for name, reason in REFUSED_ARGUMENTS.items():
             if name in self.arguments:
                 raise PydanticCustomError("refused", "{name} is refused: {reason}", {"name": name, "reason": reason})
+        if missing := [name for name in _needed(self.type) if name not in self.arguments]:
+            raise ValueError(f"{self.type} needs {' and '.join(missing)}")
         for part in _parts(self.arguments):
             if isinstance(part, str) and len(part) > LONGEST_TEXT:
                 raise ValueError(f"a text of more than {LONGEST_TEXT} characters")
@@ -114,6 +117,15 @@ class Suite(BaseModel):
     name: Annotated[str, Field(pattern=NAME, description="Name of the suite: that of its file.")]
     description: Annotated[str | None, Field(description="What the suite is for.")] = None
     expectations: Annotated[Expectations, Field(description="What is expected, in the order in which it is reported.")]
+
+
+def _needed(kind: str) -> tuple[str, ...]:
+    """The arguments that say which columns an expectation is about."""
+    if kind.startswith("expect_column_pair_"):
+        return ("column_A", "column_B")
+    if kind.startswith(("expect_compound_", "expect_multicolumn_", "expect_select_column_")):
+        return ("column_list",)
+    return ("column",) if kind.startswith("expect_column_") else ()
 
 
 def path_of(name: str) -> str:

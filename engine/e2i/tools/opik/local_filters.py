@@ -33,7 +33,7 @@ ORDER: dict[str, Callable[[float, float], bool]] = {
 TIMES = ("start_time", "end_time", "created_at", "last_updated_at")
 
 
-class BadFilter(ValueError):  # noqa: N818 - named for what it is
+class BadFilter(ValueError):
     """A filter that cannot be applied: an unknown operator, or a value of the wrong kind."""
 
 

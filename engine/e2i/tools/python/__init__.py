@@ -1,4 +1,4 @@
-"""Functions of the user's own project as steps: a module and a function are named, its arguments go in, its result comes out."""
+"""Functions of the user's own project as steps. In: a file, a function and arguments. Out: its result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CallParams(Params):
     function: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")]
     arguments: Annotated[
         dict[str, Any], Field(description="Keyword arguments; a table arrives as a pandas DataFrame.")
-    ] = {}
+    ] = Field(default_factory=dict)
 
 
 class CallOutputs(Outputs):
@@ -42,7 +42,6 @@ TOOL = Tool(
             libraries=("pandas", "numpy"),
             idempotent=False,
             privilege="run_python",
-            reads=lambda params: (params.file,),
         ),
     ),
 )

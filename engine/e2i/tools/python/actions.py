@@ -1,4 +1,4 @@
-"""Calls functions of the user's project. In: a file, a function and arguments. Out: its result, as data or as a table."""
+"""Calls functions of the user's project. In: a file, a function, arguments. Out: its result, as data or a table."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
         return CallOutputs(value=json.loads(json.dumps(result, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise StepError(
-            f"{params.function} in {params.file} returned {type(result).__name__}, which is neither a DataFrame nor plain data: {error}",
+            f"{params.function} in {params.file} returned {type(result).__name__}, which is neither a DataFrame nor"
+            f" plain data: {error}",
             code="bad-result",
             hint="return a DataFrame, or lists, mappings, strings and numbers",
         ) from error

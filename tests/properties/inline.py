@@ -1,0 +1,81 @@
+"""An executor in this process: a call comes in, its action is carried out at once, what it said comes out at the next poll.
+
+For properties that need hundreds of runs. Everything but the worker processes is real: plan, engine, journal, store.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from e2i.catalog import registry
+from e2i.catalog.artifacts import read_artifacts
+from e2i.errors import E2IError
+from e2i.execution.context import Worker, WorkerContext
+from e2i.execution.executor import Ended, Failure, Message, StepCall
+from e2i.execution.paths import Roots
+from e2i.execution.services import Lifelines
+from e2i.execution.store import ArtifactStore
+from e2i.settings import Settings
+
+
+class Inline:
+    """Stands in for ``e2i.execution.pool.Pool``; ``carried_out`` are the steps of the last run, in order."""
+
+    carried_out: list[str]
+
+    def __init__(self, size: int, *, store: Path, roots: Roots, settings: str, environ: Mapping[str, str]) -> None:
+        self._worker = Worker(ArtifactStore(store), Settings.model_validate_json(settings), roots, Lifelines(0, 0))
+        self._messages: list[Message] = []
+        type(self).carried_out = []
+
+    def free(self) -> int:
+        return 1
+
+    def submit(self, call: StepCall) -> None:
+        self.carried_out.append(call.info.step)
+        with tempfile.TemporaryDirectory() as scratch:
+            context = WorkerContext(
+                self._worker,
+                call.info,
+                seed=call.seed,
+                threads=call.threads,
+                fingerprint=call.fingerprint,
+                scratch=Path(scratch),
+                emit=_ignore,
+            )
+            self._messages.append(_act(call, context))
+
+    def foresee(self, uses: Sequence[str]) -> None:
+        """Nothing needs to be ready."""
+
+    def poll(self, seconds: float) -> list[Message]:
+        messages, self._messages = self._messages, []
+        return messages
+
+    def cancel(self, step: str) -> None:
+        """Nothing is ever under way."""
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+def _act(call: StepCall, context: WorkerContext) -> Ended:
+    found = registry.find(call.uses)
+    assert found is not None
+    try:
+        params = found[1].params.model_validate(read_artifacts(call.params))
+        outputs: dict[str, Any] = registry.function(call.uses)(params, context).model_dump(mode="json")
+    except E2IError as error:
+        return Ended(call.info.step, 0.0, failure=Failure(error.code, error.message, error.hint))
+    finally:
+        context.release()
+    return Ended(call.info.step, 0.0, outputs)
+
+
+def _ignore(message: dict[str, Any]) -> None:
+    """Telemetry has nowhere to go."""
+
+
