@@ -1,11 +1,11 @@
-"""``e2i validate`` and ``e2i plan`` beside their floors and beside peers, whole processes, in turn; prints ratios and goals.
+"""``e2i validate`` and ``e2i plan`` beside their floors and beside peers, whole processes, in turn; prints ratios.
 
     python benchmarks/validate.py [--runs 9] [--steps 1000 10000] [--peers]
 
 The floors are an interpreter that imports the same libraries, and the same graph parsed, validated and sorted by hand
 (``sorted_by_hand.py``). Everything is timed with the repository as the workspace, so its configuration is read too.
-``--peers`` installs DVC and doit into an environment of their own, in a temporary folder, and times the command of each that
-comes nearest: the graph of the same steps, nothing run.
+``--peers`` installs DVC and doit into an environment of their own, in a temporary folder, and times the command of each
+that comes nearest: the graph of the same steps, nothing run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Machine-learning pipelines as configuration: specs go in, checked plans and durable runs come out.
 
-``e2i.validate(spec)``, ``e2i.fix(spec)``, ``e2i.plan(spec)`` and ``e2i.run(spec)`` do what these commands do.
+``e2i.validate(spec)``, ``e2i.fix(spec)``, ``e2i.plan(spec)`` and ``e2i.run(spec)`` are the commands of these names.
 """
 
 from __future__ import annotations

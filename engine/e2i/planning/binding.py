@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from e2i.errors import Refused
+from e2i.planning.fingerprint import changes
 from e2i.planning.model import Plan
 
 MOST = 5
@@ -27,10 +28,12 @@ def check(now: Plan, approved: Mapping[str, Any]) -> None:
 def _differences(now: Plan, approved: Mapping[str, Any]) -> list[str]:
     document = json.loads(json.dumps(now.to_json()))
     found = [
-        f"the {what} {'differ' if what == 'parameters' else 'differs'} ({approved.get(key)} → {document[key]})"
-        for key, what in (("name", "name"), ("profile", "profile"), ("params", "parameters"))
+        f"the {key} differs ({approved.get(key)} → {document[key]})"
+        for key in ("name", "profile")
         if approved.get(key) != document[key]
     ]
+    if params := changes(approved.get("params") or {}, document["params"]):
+        found.append(f"the parameters differ ({', '.join(params)})")
     before, after = approved.get("bound") or {}, document["bound"]
     for step in sorted(before.keys() | after.keys()):
         if before.get(step) != after.get(step):

@@ -93,7 +93,8 @@ class Planner:
             )
         _start_needed_services(steps, self.expanded)
         params = {name: plain(value) for name, value in self.expanded.params.items()}
-        return Plan(self.expanded.loaded.spec.name, tuple(steps.values()), params, self.profile)
+        outputs_ = plain(self.expanded.resolve(self.expanded.loaded.spec.outputs, None, {}))
+        return Plan(self.expanded.loaded.spec.name, tuple(steps.values()), params, self.profile, outputs_)
 
     def decide(self, node: StepNode, outputs: Outputs) -> Decision:
         """What to do with a step, given the outputs of the steps above it as far as there are any."""
@@ -204,6 +205,7 @@ class Planner:
         return {
             "when": plain([self.expanded.resolve(unit.step.when, unit, {}) for unit in node.chain]),
             **({"finally": True} if node.final else {}),
+            **({"agent": node.agent} if node.agent else {}),
             "selected": self.selected is None or node.id in self.selected,
             "fresh": self.fresh,
             **node.options.model_dump(mode="json", include=_OPTIONS),

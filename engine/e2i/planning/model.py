@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -99,11 +99,13 @@ class Plan:
     steps: tuple[PlanStep, ...]
     params: Mapping[str, Any]
     profile: str = "default"
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """What a run will give back, with expressions where only the run can tell."""
 
     @cached_property
     def digest(self) -> str:
         """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions, options,
-        profile.
+        profile; and what the run gives back.
 
         Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
         """
@@ -112,6 +114,7 @@ class Plan:
                 "name": self.name,
                 "profile": self.profile,
                 "params": self.params,
+                "outputs": self.outputs,
                 "steps": {step.id: [step.needs, static(step.components), step.bound] for step in self.steps},
             }
         )
@@ -129,6 +132,7 @@ class Plan:
             "name": self.name,
             "profile": self.profile,
             "params": dict(self.params),
+            "outputs": dict(self.outputs),
             "steps": [step.to_json() for step in self.steps],
             "summary": self.summary,
             "bound": {step.id: digest([step.needs, static(step.components), step.bound]) for step in self.steps},

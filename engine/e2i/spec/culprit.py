@@ -29,7 +29,7 @@ def quote(text: str, gave_up: int) -> int | None:
 def quote_before(text: str, opened: int) -> int | None:
     """Where a text in quotes opens, on the line of a quote that is never closed, that a quote not its own closes."""
     line = text.rfind("\n", 0, opened) + 1
-    found = next((run for run in _QUOTED.finditer(text, line, opened) if run["quote"]), None)
+    found = next((run for run in _QUOTED.finditer(text, line, opened) if run["quote"] is not None), None)
     return found.start() if found else None
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "Template",
     "evaluate",
     "has_expression",
+    "normal",
     "parse",
     "render",
     "walk",
@@ -107,6 +108,13 @@ def parse(text: str) -> Template:
     if len(parts) == 2 and isinstance(parts[0], Expression) and isinstance(parts[1], str) and not parts[1].strip("\n"):
         del parts[1]  # The line end of a YAML block ("|", ">") is not text around the expression.
     return Template(tuple(parts))
+
+
+def normal(text: str) -> str:
+    """The text with its expressions written in one way: spaces around their words make no difference."""
+    return "".join(
+        part.replace("${{", "$${{") if isinstance(part, str) else f"${{{{ {_words(part)} }}}}" for part in parse(text).parts
+    )
 
 
 def evaluate(template: Template, scope: Mapping[str, Any]) -> Any:
@@ -227,6 +235,12 @@ def _step(step: re.Match[str]) -> str | int:
     return next(key for key in (step["name"], step["single"], step["double"]) if key is not None)
 
 
+def _words(expression: Expression) -> str:
+    if isinstance(expression.body, Reference):
+        return str(expression.body)
+    return _SPACES.sub(lambda found: found["quoted"] or " ", expression.body.source)
+
+
 def _text(part: Expression, scope: Mapping[str, Any], budget: Budget) -> str:
     value = part.evaluate(scope)
     try:
@@ -235,6 +249,8 @@ def _text(part: Expression, scope: Mapping[str, Any], budget: Budget) -> str:
         raise error.moved(part.offset) from error.__cause__
 
 
+_SPACES = re.compile(r"""(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\s+""", re.DOTALL)
+"""Text in quotes, in which spaces count, and spaces elsewhere."""
 _KEY = r"""\.[A-Za-z_]\w* | \[ (?: [0-9]{1,9} | '[^'\\]*' | "[^"\\]*" ) \]"""
 _ROOT = r"(?!(?:[Tt]rue|[Ff]alse|[Nn]one)\b) [A-Za-z_]\w*"
 _PLAIN = re.compile(

@@ -55,13 +55,13 @@ class Cells:
 
 
 def cells(matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]) -> Cells:
-    """The cells, in the order of their combinations, the last name varying fastest.
+    """The cells, in the order of their combinations: names by the alphabet, the last one varying fastest.
 
     ``fill_in(name, written)`` gives the value of what stands under a name; ``is_open`` is true of a value that nobody
     knows yet. Raises BadMatrixError.
     """
     axes: dict[str, list[Any]] = {}
-    for name in matrix:
+    for name in sorted(matrix):  # the order of keys never matters
         if name not in RESERVED:
             value = fill_in(name, matrix[name])
             values = [value] if is_open(value) else value
@@ -90,7 +90,7 @@ def cells(matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_o
         for cell in extended:
             cell.values.update(entry)
         if not extended:
-            found.append(Cell(dict(entry), tuple(entry)))
+            found.append(Cell(dict(entry), tuple(sorted(entry))))
     if not found:
         raise BadMatrixError("no cell is left", "exclude fewer combinations", ("exclude",))
     if len(found) > MAX_CELLS:

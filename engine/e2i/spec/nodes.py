@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from e2i.spec import matrix
+from e2i.spec import expressions, matrix
 from e2i.spec.document import Document
 from e2i.spec.expressions import Reference, Secret
 from e2i.spec.load import Held, LoadedSpec
@@ -154,9 +154,9 @@ def plain(value: Any) -> Any:
     """The value as JSON: a ``Pending`` as the text of its expression, a secret by its name."""
     match value:
         case Pending(through=()):
-            return value.text
+            return expressions.normal(value.text)
         case Pending():
-            return {"$expression": value.text, "$through": dict(value.through)}
+            return {"$expression": expressions.normal(value.text), "$through": dict(value.through)}
         case Secret():
             return {"$secret": value.name}
         case dict():

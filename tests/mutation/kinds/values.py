@@ -132,7 +132,7 @@ def when(good: Good, rng: Random) -> Mutants:
         if not site.flow and site.key and "when" not in good.value(path) and good.data.get("params") != {}:
             text = rng.choice(texts)
             indent = " " * (site.start - good.text.rfind("\n", 0, site.start) - 1)
-            found = mutant(good, [(site.start, site.start, f"when: {text}\n{indent}")], codes="bad-condition bad-value")
+            found = mutant(good, [(site.start, site.start, f"when: {text}\n{indent}")], codes="bad-condition bad-value matrix-as-one")
             value = site.start + len("when: ")
             # A text in quotes is shown by its own place.
             yield replace(found, spans=((value, value + len(text)),))
@@ -173,7 +173,7 @@ def call(good: Good, rng: Random) -> Mutants:
         if raw.count("${{") == 1:
             start, end = ref.site.start + raw.index("${{") + 3, ref.site.start + raw.index("}}")
             new = rng.choice((" open('x') ", " steps.items() ", " ", " 1 + ", " a b ", " [x for x in y] ", " ''.join "))
-            yield mutant(good, [(start, end, new)], ref.whole, codes="bad-expression yaml-syntax wrong-type")
+            yield mutant(good, [(start, end, new)], ref.whole, codes="bad-expression yaml-syntax wrong-type bad-matrix")
 
 
 def _worded(good: Good, site: Site, rng: Random, codes: str) -> Mutants:
