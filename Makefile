@@ -5,7 +5,7 @@ STAMP := .venv/.ready
 SCHEMAS := pipeline problems plan events
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint check format schemas golden fuzz bench clean
+.PHONY: help setup run test test-all lint check format schemas golden mutation fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ schemas: setup ## writes schemas/ from the models
 
 golden: setup ## writes what bad specs are told, and what good ones plan, anew; git shows the difference
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/golden
+
+mutation: setup ## breaks good specs in all the ways it knows; how many are refused at the right place, and mended
+	PYTHONPATH=tests $(BIN)/python -m mutation
 
 FUZZ_SECONDS ?= 60
 fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,12 +148,26 @@ def carry_out(place: Path, listener: socket.socket, *arguments: str) -> Ended:
             preexec_fn=limit,
             start_new_session=True,
         )
-        _, status, used = os.wait4(process.pid, 0)
+        peak, ended = 0.0, 0
+        while not ended:
+            peak = max(peak, memory(process.pid))
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
+            time.sleep(0.002)
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         said = out.read().decode("utf-8")
     (place.parent / "out").unlink()
-    return Ended(process.returncode, said, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Ended(process.returncode, said, used.ru_utime + used.ru_stime, peak)
+
+
+def memory(pid: int) -> float:
+    """The most memory (MB) that a process has had since it became what it is.
+
+    Not ``ru_maxrss``: that begins with the size of the process that started it, here of all the tests so far.
+    """
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -80,7 +80,11 @@ class PlanDocument(Document):
     schema_version: Version
     digest: Annotated[Digest, Field(description="Of all that can affect execution.")]
     name: Annotated[str, Field(description="The pipeline's name.")]
+    profile: Annotated[str, Field(description="The settings that a run would have.")]
     params: Annotated[dict[str, Any], Field(description="The value of every parameter.")]
+    outputs: Annotated[
+        dict[str, Any], Field(description="What a run will give back, with expressions where only the run can tell.")
+    ]
     steps: Annotated[list[PlanStepDocument], Field(description="In the order of their graph.")]
     summary: Annotated[dict[Verdict, int], Field(description="How many steps have each verdict.")]
     bound: Annotated[dict[str, Digest], Field(description="Of each step, what a bound run compares.")]

@@ -32,8 +32,9 @@ def _differences(now: Plan, approved: Mapping[str, Any]) -> list[str]:
         for key in ("name", "profile")
         if approved.get(key) != document[key]
     ]
-    if params := changes(approved.get("params") or {}, document["params"]):
-        found.append(f"the parameters differ ({', '.join(params)})")
+    for key, what in (("params", "parameters"), ("outputs", "outputs")):
+        if differing := changes(approved.get(key) or {}, document[key]):
+            found.append(f"the {what} differ ({', '.join(differing)})")
     before, after = approved.get("bound") or {}, document["bound"]
     for step in sorted(before.keys() | after.keys()):
         if before.get(step) != after.get(step):

@@ -5,11 +5,14 @@ In: a name and candidates. Out: the nearest by edit distance, or a hint for a me
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
+from heapq import nsmallest
 
 _LONGEST = 200
 """Names beyond this are not typing errors; comparing them would only cost time."""
+_MOST_COMPARED = 100
+"""Of many names that may be near, those with most letters in common are compared in full."""
 
 
 def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]:
@@ -37,21 +40,22 @@ def certain(name: str, candidates: Iterable[str]) -> str | None:
 def _ranked(name: str, candidates: Iterable[str], n: int) -> list[tuple[int, str]]:
     if not name or len(name) > _LONGEST:
         return []
-    folded = name.casefold()
-    letters = Counter(folded)
+    folded, letters = _folded(name)
     allowed = max(1, len(folded) // 3) if len(folded) > 1 else 0
     near = []
     for candidate in set(candidates):
-        other = candidate.casefold()
-        if abs(len(other) - len(folded)) <= allowed and (least := _letters_apart(letters, other)) <= allowed:
-            near.append((least, candidate))
+        other, theirs = _folded(candidate)
+        longer = abs(len(other) - len(folded))
+        # A lower bound of the distance that is cheap to know: how many letters one has and the other lacks.
+        least = max(longer, (letters & ~theirs).bit_count(), (theirs & ~letters).bit_count())
+        if least <= allowed:
+            near.append((least, longer, candidate))
     found: list[tuple[int, str]] = []
-    # By the lower bound first: once n are found, what cannot be nearer is not compared.
-    for least, candidate in sorted(near):
+    for least, _, candidate in nsmallest(_MOST_COMPARED, near):
         limit = found[n - 1][0] if len(found) >= n else allowed
-        if least > limit:
+        if least > limit:  # what comes now cannot be nearer
             break
-        distance = _distance(*_differing(folded, candidate.casefold()), limit)
+        distance = _distance(*_differing(folded, _folded(candidate)[0]), limit)
         if distance <= limit:
             found = sorted([*found, (distance, candidate)])
     return found[:n]
@@ -63,18 +67,22 @@ def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:
     >>> hint("convertd", ["converted", "calls"])
     'did you mean "converted"?'
     """
-    known = sorted(set(candidates))
+    known = set(candidates)
     if near := nearest(name, known):
         return f'did you mean "{near[0]}"?'
     if 0 < len(known) <= most:
-        return "choose from: " + ", ".join(known)
+        return "choose from: " + ", ".join(sorted(known))
     return None
 
 
-def _letters_apart(letters: Counter[str], other: str) -> int:
-    """A lower bound of the distance that is cheap to know: how many letters one has and the other lacks."""
-    theirs = Counter(other)
-    return max((letters - theirs).total(), (theirs - letters).total())
+@lru_cache(maxsize=100_000)
+def _folded(name: str) -> tuple[str, int]:
+    """The name in lower case, and its letters as bits of a number; a few letters share a bit."""
+    folded = name.casefold()
+    bits = 0
+    for letter in folded:
+        bits |= 1 << (ord(letter) & 63)
+    return folded, bits
 
 
 def _differing(a: str, b: str) -> tuple[str, str]:
