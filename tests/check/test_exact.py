@@ -31,12 +31,15 @@ def test_a_whole_number_is_an_integer(project: Project, rows: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "meant"), [("'2000'", 2000), ("true", None), ("'${{ params.word }}'", None), ("2000.5", None), ("many", None)]
+    ("rows", "meant"),
+    [("'2000'", 2000), ("true", None), ("'${{ params.word }}'", None), ("2000.5", None), ("many", None)],
 )
 def test_what_is_no_integer_is_refused(project: Project, rows: str, meant: Any) -> None:
     assert found(project, rows=rows) == [("/steps/data/with/rows", meant)]
 
 
-@pytest.mark.parametrize(("sample", "meant"), [("yes", True), ("off", False), ("'false'", False), ("1", None), ("maybe", None)])
+@pytest.mark.parametrize(
+    ("sample", "meant"), [("yes", True), ("off", False), ("'false'", False), ("1", None), ("maybe", None)]
+)
 def test_only_true_and_false_are_boolean(project: Project, sample: str, meant: Any) -> None:
     assert found(project, sample=sample) == [("/steps/some/with/sample", meant)]

@@ -21,13 +21,19 @@ def main(arguments: list[str]) -> int:
         began = time.process_time()
         good = specs(Path(folder))
         workspace = api.Workspace.open(root=Path(folder), environ={})
-        faults = {one.file: found for one in good if (found := api.validate(Path(folder, one.file), workspace=workspace).problems)}
+        faults = {
+            one.file: found
+            for one in good
+            if (found := api.validate(Path(folder, one.file), workspace=workspace).problems)
+        }
         judgements = [judge(mutant, workspace) for mutant in corpus(good, each=each, seed=seed)]
         for one in judgements:
             if shown is not None and shown in one.mutant.kind and not _is_fine(one):
                 print(f"{'MEND ' if one.is_right else ''}{one}".replace(f"{folder}/", ""), end="\n\n")
         print(table(judgements))
-        print(f"good specs: {len(good)}, with problems: {len(faults)}; {time.process_time() - began:.0f} s of processor time")
+        print(
+            f"good specs: {len(good)}, with problems: {len(faults)}; {time.process_time() - began:.0f} s of processor time"
+        )
         for file, problems in faults.items():
             print(file, *problems, sep="\n  ")
     return 0

@@ -120,7 +120,10 @@ class Good:
             Reference(
                 site,
                 (found["root"], site.start + found.start("root")),
-                tuple((part[1], site.start + part.start(1)) for part in _PART.finditer(self.raw(site), *found.span("rest"))),
+                tuple(
+                    (part[1], site.start + part.start(1))
+                    for part in _PART.finditer(self.raw(site), *found.span("rest"))
+                ),
             )
             for site in self.sites.values()
             if site.kind == "scalar" and "${{" in self.raw(site)

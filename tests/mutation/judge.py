@@ -103,7 +103,9 @@ def table(judgements: list[Judgement]) -> str:
     kinds = dict.fromkeys(one.mutant.kind for one in judgements)
     rows = [(kind, Rates.of(one for one in judgements if one.mutant.kind == kind)) for kind in kinds]
     rows.append((f"all {len(kinds)} kinds", Rates.of(judgements)))
-    heads = f"{'kind of mistake':<30}{'mutants':>8}{'refused':>9}{'right':>9}{'certain':>9}{'mended':>9}{'restored':>10}"
+    heads = (
+        f"{'kind of mistake':<30}{'mutants':>8}{'refused':>9}{'right':>9}{'certain':>9}{'mended':>9}{'restored':>10}"
+    )
     lines = [heads, "-" * len(heads)]
     for kind, rates in rows:
         lines.append(

@@ -54,7 +54,9 @@ def mutant(
     """
     edits = sorted(edits)
     spans = tuple((_moved(start, edits, False), _moved(end, edits, True)) for start, end in marks)
-    return Mutant(good, _edited(good.text, edits), spans, frozenset(codes.split()), certain, _edited(good.text, wanted or []))
+    return Mutant(
+        good, _edited(good.text, edits), spans, frozenset(codes.split()), certain, _edited(good.text, wanted or [])
+    )
 
 
 def _edited(text: str, edits: list[Edit]) -> str:

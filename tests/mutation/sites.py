@@ -40,7 +40,9 @@ def _visit(node: Any, path: Path, key: Any, around: bool, text: str, found: dict
     """Notes a node and all below it; returns where it ends, without blank lines and comments behind it."""
     start, end = node.start_mark.index, node.end_mark.index
     flow = around or getattr(node, "flow_style", False) is True
-    site = Site(path, start, end, _span(key) if key else None, _KINDS[type(node)], flow, getattr(node, "style", "") or "")
+    site = Site(
+        path, start, end, _span(key) if key else None, _KINDS[type(node)], flow, getattr(node, "style", "") or ""
+    )
     found[path] = site  # keeps the order of the text; replaced when the end is known
     ends = [start]
     if isinstance(node, yaml.MappingNode):

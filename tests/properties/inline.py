@@ -77,5 +77,3 @@ def _act(call: StepCall, context: WorkerContext) -> Ended:
 
 def _ignore(message: dict[str, Any]) -> None:
     """Telemetry has nowhere to go."""
-
-

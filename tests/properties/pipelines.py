@@ -150,7 +150,9 @@ def _change_text(spec: Spec, rng: Random) -> None:
 
 def _remove(spec: Spec, rng: Random) -> None:
     gone = {rng.choice(list(spec["steps"]))}
-    while more := {n for n, step in spec["steps"].items() if n not in gone and any(_reads(step, name) for name in gone)}:
+    while more := {
+        n for n, step in spec["steps"].items() if n not in gone and any(_reads(step, name) for name in gone)
+    }:
         gone |= more
     if len(gone) < len(spec["steps"]):
         for name in gone:
@@ -161,7 +163,11 @@ def _end(spec: Spec, rng: Random) -> None:
     if "finally" in spec:
         del spec["finally"]
     else:
-        read = "${{ steps.%s.value | default(none) }}" % rng.choice(_plain(spec)) if _plain(spec) else "${{ run.status }}"
+        read = (
+            f"${{{{ steps.{rng.choice(_plain(spec))}.value | default(none) }}}}"
+            if _plain(spec)
+            else "${{ run.status }}"
+        )
         spec["finally"] = {"end": {"uses": "debug.echo", "with": {"value": read}}}
 
 
@@ -201,7 +207,11 @@ def _before(spec: Spec, step: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(spec: Spec) -> list[str]:
-    return [n for n, step in spec["steps"].items() if step["uses"].startswith(("debug.echo", "debug.sleep")) and "matrix" not in step]
+    return [
+        n
+        for n, step in spec["steps"].items()
+        if step["uses"].startswith(("debug.echo", "debug.sleep")) and "matrix" not in step
+    ]
 
 
 def _reads(step: dict[str, Any], name: str) -> bool:

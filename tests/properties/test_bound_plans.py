@@ -9,13 +9,15 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from e2i import api
 from e2i.errors import InvalidSpec, Refused
 from e2i.planning import binding
 from mutation.good import Good, plain, specs
 from project import Project
+from properties.altering import altered
 from properties.pipelines import pipeline
-from properties.texts import altered, restyled
+from properties.restyling import restyled
 
 EDITS = 200
 RUNNABLE = 40
@@ -124,5 +126,5 @@ def test_a_file_that_a_step_reads_matters(project: Project, uses: str, given: An
     project.run(spec, bound_to=approved)  # also when there are results, which say more than the first plan knew
     before = (project.root / file).read_text("utf-8")
     project.write(file, text or before.replace('"default": 2', '"default": 3'))
-    with pytest.raises(Refused, match="b.* differs"):
+    with pytest.raises(Refused, match=r"b.* differs"):
         project.run(spec, bound_to=approved)

@@ -44,7 +44,9 @@ def test_what_the_plan_says_is_what_the_run_does(project: Project, seed: int) ->
         }
         assert not wrong, f"{name}: {json.dumps(spec, indent=1)}"
         assert {step.id for step in planned.steps} == set(record.steps)
-        assert set(Inline.carried_out) == {n for n, step in record.steps.items() if step.status.value in MEANS[Verdict.RUN]}
+        assert set(Inline.carried_out) == {
+            n for n, step in record.steps.items() if step.status.value in MEANS[Verdict.RUN]
+        }
         done[name] += 1
 
 

@@ -113,7 +113,8 @@ def parse(text: str) -> Template:
 def normal(text: str) -> str:
     """The text with its expressions written in one way: spaces around their words make no difference."""
     return "".join(
-        part.replace("${{", "$${{") if isinstance(part, str) else f"${{{{ {_words(part)} }}}}" for part in parse(text).parts
+        part.replace("${{", "$${{") if isinstance(part, str) else f"${{{{ {_words(part)} }}}}"
+        for part in parse(text).parts
     )
 
 

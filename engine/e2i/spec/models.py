@@ -142,9 +142,7 @@ class PipelineSpec(Shape):
     description: Annotated[Text, Field(description="For people.")] = ""
     params: Annotated[
         dict[Identifier, ParamSpec], Field(max_length=1_000, description="Parameters of the pipeline.")
-    ] = Field(
-        default_factory=dict
-    )
+    ] = Field(default_factory=dict)
     defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = StepOptions()
     steps: Annotated[dict[Identifier, StepSpec], Field(min_length=1, description="The steps, by id.")]
     finally_: Annotated[

@@ -5,14 +5,14 @@ In: a name and candidates. Out: the nearest by edit distance, or a hint for a me
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable
 from functools import lru_cache
-from heapq import nsmallest
 
 _LONGEST = 200
 """Names beyond this are not typing errors; comparing them would only cost time."""
-_MOST_COMPARED = 100
-"""Of many names that may be near, those with most letters in common are compared in full."""
+_MANY = 100
+"""Of more candidates than these, only those that start or end most like the name are compared with it."""
 
 
 def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]:
@@ -43,20 +43,17 @@ def _ranked(name: str, candidates: Iterable[str], n: int) -> list[tuple[int, str
     folded, letters = _folded(name)
     allowed = max(1, len(folded) // 3) if len(folded) > 1 else 0
     near = []
-    for candidate in set(candidates):
+    for candidate in _alike(folded, frozenset(candidates)):
         other, theirs = _folded(candidate)
-        longer = abs(len(other) - len(folded))
         # A lower bound of the distance that is cheap to know: how many letters one has and the other lacks.
-        least = max(longer, (letters & ~theirs).bit_count(), (theirs & ~letters).bit_count())
-        if least <= allowed:
-            near.append((least, longer, candidate))
+        apart = (letters & ~theirs).bit_count(), (theirs & ~letters).bit_count(), abs(len(other) - len(folded))
+        if (least := max(apart)) <= allowed:
+            near.append((_differing(folded, other), least, candidate))
     found: list[tuple[int, str]] = []
-    for least, _, candidate in nsmallest(_MOST_COMPARED, near):
+    # The likeliest first, so that the others need not be compared to the end.
+    for differing, least, candidate in sorted(near, key=lambda one: (max(map(len, one[0])), one[1:])):
         limit = found[n - 1][0] if len(found) >= n else allowed
-        if least > limit:  # what comes now cannot be nearer
-            break
-        distance = _distance(*_differing(folded, _folded(candidate)[0]), limit)
-        if distance <= limit:
+        if least <= limit and (distance := _distance(*differing, limit)) <= limit:
             found = sorted([*found, (distance, candidate)])
     return found[:n]
 
@@ -83,6 +80,27 @@ def _folded(name: str) -> tuple[str, int]:
     for letter in folded:
         bits |= 1 << (ord(letter) & 63)
     return folded, bits
+
+
+def _alike(folded: str, candidates: frozenset[str]) -> Iterable[str]:
+    """Of many candidates, those beside the name in alphabetical order, read from the front and from the back.
+
+    So that a thousand mistakes in a spec of a thousand steps do not take a million comparisons.
+    """
+    if len(candidates) <= _MANY:
+        return candidates
+    found: set[str] = set()
+    for order, start in zip(_orders(candidates), (folded, folded[::-1]), strict=True):
+        place = bisect(order, (start, ""))
+        found.update(candidate for _, candidate in order[max(0, place - _MANY // 4) : place + _MANY // 4])
+    return found
+
+
+@lru_cache(maxsize=16)
+def _orders(candidates: frozenset[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The candidates in alphabetical order, read from the front and from the back."""
+    forwards = [(_folded(candidate)[0], candidate) for candidate in candidates]
+    return sorted(forwards), sorted((folded[::-1], candidate) for folded, candidate in forwards)
 
 
 def _differing(a: str, b: str) -> tuple[str, str]:

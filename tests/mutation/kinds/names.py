@@ -27,7 +27,9 @@ def action(good: Good, rng: Random) -> Mutants:
     for name, path in good.steps.items():
         if good.action(name):
             site = good.sites[(*path, "uses")]
-            yield from _slipped(good, rng, good.uses(name), site.start, registry.names(), [(site.start,) * 2], "unknown-action")
+            yield from _slipped(
+                good, rng, good.uses(name), site.start, registry.names(), [(site.start,) * 2], "unknown-action"
+            )
 
 
 def part(good: Good, rng: Random) -> Mutants:
@@ -35,7 +37,10 @@ def part(good: Good, rng: Random) -> Mutants:
     for name, path in good.steps.items():
         if good.part(name):
             site = good.sites[(*path, "uses")]
-            stem, known = good.uses(name).split("/")[-1].removesuffix(".yaml"), [file.split("/")[-1][:-5] for file in good.parts]
+            stem, known = (
+                good.uses(name).split("/")[-1].removesuffix(".yaml"),
+                [file.split("/")[-1][:-5] for file in good.parts],
+            )
             at = site.start + good.raw(site).index(f"{stem}.yaml")
             yield from _slipped(good, rng, stem, at, known, [(site.start, site.start)], "no-such-part bad-part")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from random import Random
 
@@ -81,7 +82,7 @@ def repeated_entry(good: Good, rng: Random) -> Mutants:
 def duplicated_step(good: Good, rng: Random) -> Mutants:
     """Two steps of one id."""
     steps = list(good.data["steps"])
-    for name, other in zip(steps, steps[1:], strict=False):
+    for name, other in itertools.pairwise(steps):
         site = good.sites[("steps", other)]
         if site.key:
             yield mutant(good, [(*site.key, name)], (site.key[0], site.key[0]), codes="duplicate-key unknown-step")
@@ -109,7 +110,7 @@ def bad_name(good: Good, rng: Random) -> Mutants:
 
 def nothing(good: Good, rng: Random) -> Mutants:
     """A step, or all of them, without content."""
-    for name, path in good.steps.items():
+    for _name, path in good.steps.items():
         site = good.sites[path]
         if site.key and not site.flow:
             start, end = site.key[1], site.end
@@ -147,7 +148,7 @@ def _added(good: Good, site: Site, key: str, value: str, code: str) -> Mutants:
 
 def _twice(good: Good, *, same: bool) -> Mutants:
     for path, site in good.sites.items():
-        if site.key and len(path) in (2, 3, 4) and site.kind == "scalar" and not site.style == "|":
+        if site.key and len(path) in (2, 3, 4) and site.kind == "scalar" and site.style != "|":
             entry = good.text[site.key[0] : site.end]
             if "\n" in entry:
                 continue

@@ -54,7 +54,9 @@ def removed_column(good: Good, rng: Random) -> Mutants:
             name, own = good.value(site.path), site.path[:2]
             users = [other for other, used in _columns(good) if used == name and other.path[:2] != own]
             below = [user for user in users if str(own[1]) in good.upstream(str(user.path[1]))]
-            others = [user for user in _columns(good) if user[0].path[:2] == own and user[1] == name and user[0] is not site]
+            others = [
+                user for user in _columns(good) if user[0].path[:2] == own and user[1] == name and user[0] is not site
+            ]
             index, around = int(site.path[-1]), good.sites[site.path[:-1]]
             following = good.sites.get((*site.path[:-1], index + 1))
             if below and following and around.flow:
@@ -67,7 +69,9 @@ def leaked_target(good: Good, rng: Random) -> Mutants:
     for site in good.matching("steps", "*", "with", "features"):
         target = good.value(site.path[:-1]).get("target")
         if target and site.flow:
-            at = rng.choice([site.start + 1, *(good.sites[(*site.path, i)].start for i in range(len(good.value(site.path))))])
+            at = rng.choice(
+                [site.start + 1, *(good.sites[(*site.path, i)].start for i in range(len(good.value(site.path))))]
+            )
             yield mutant(good, [(at, at, f"{target}, ")], (at, at), codes="target-leak", certain=True)
 
 
@@ -75,7 +79,11 @@ def leaked_outcome(good: Good, rng: Random) -> Mutants:
     """What the target was made from, among the features."""
     for site in good.matching("steps", "*", "with", "exclude"):
         around = good.value(site.path[:-1])
-        if around.get("target") in ("target", "outcome") and "outcome" in good.text and not good.file.startswith("specs/files"):
+        if (
+            around.get("target") in ("target", "outcome")
+            and "outcome" in good.text
+            and not good.file.startswith("specs/files")
+        ):
             path: Path = site.path[:-1]
             spans = [(good.sites[path].start, good.sites[path].end)]
             for keep in good.matching("steps", "*", "with", "keep"):
@@ -89,17 +97,32 @@ def leaked_outcome(good: Good, rng: Random) -> Mutants:
 
 def time_as_feature(good: Good, rng: Random) -> Mutants:
     """A timestamp that is no longer excluded."""
-    times = {name for table in (datasets.JOURNEYS, datasets.FLIGHTS) for name, kind in table.items() if kind == datasets.TIME}
+    times = {
+        name for table in (datasets.JOURNEYS, datasets.FLIGHTS) for name, kind in table.items() if kind == datasets.TIME
+    }
     for site in good.matching("steps", "*", "with", "exclude", "*"):
         step, around = str(site.path[1]), good.sites[site.path[:-1]]
         if good.value(site.path) in times and around.flow and good.uses(step) in ("model.train", "optuna.tune"):
             index = int(site.path[-1])
-            before, following = good.sites.get((*site.path[:-1], index - 1)), good.sites.get((*site.path[:-1], index + 1))
+            before, following = (
+                good.sites.get((*site.path[:-1], index - 1)),
+                good.sites.get((*site.path[:-1], index + 1)),
+            )
             gone = (site.start, following.start) if following else (before.end, site.end) if before else None
             if gone:
-                marks = [good.sites[path] for path in (("steps", step, "with", "exclude"), ("steps", step, "with", "table"), ("steps", step, "with", "train")) if path in good.sites]
+                marks = [
+                    good.sites[path]
+                    for path in (
+                        ("steps", step, "with", "exclude"),
+                        ("steps", step, "with", "table"),
+                        ("steps", step, "with", "train"),
+                    )
+                    if path in good.sites
+                ]
                 spans = [(mark.key[0] if mark.key else mark.start, mark.end) for mark in marks]
-                yield mutant(good, [(*gone, "")], *spans, codes="unusable-feature time-as-feature target-leak bad-feature")
+                yield mutant(
+                    good, [(*gone, "")], *spans, codes="unusable-feature time-as-feature target-leak bad-feature"
+                )
 
 
 def view(good: Good, rng: Random) -> Mutants:
@@ -108,10 +131,14 @@ def view(good: Good, rng: Random) -> Mutants:
     for site, text, at in _features(good):
         name = text.partition(":")[0]
         if typed := slip(name, views, rng):
-            yield mutant(good, [(at, at + len(name), typed[0])], (site.start, site.end), codes="unknown-view", certain=typed[1])
+            yield mutant(
+                good, [(at, at + len(name), typed[0])], (site.start, site.end), codes="unknown-view", certain=typed[1]
+            )
     for site in good.matching("steps", "*", "with", "views", "*"):
         if not site.key and (typed := slip(good.value(site.path), views, rng)):
-            yield mutant(good, [(site.start, site.end, typed[0])], (site.start, site.end), codes="unknown-view", certain=typed[1])
+            yield mutant(
+                good, [(site.start, site.end, typed[0])], (site.start, site.end), codes="unknown-view", certain=typed[1]
+            )
 
 
 def feature(good: Good, rng: Random) -> Mutants:
@@ -158,7 +185,11 @@ def wrong_table(good: Good, rng: Random) -> Mutants:
     """Another table of the same kind, which lacks what is needed of it."""
     for site in good.matching("steps", "*", "with", "table"):
         step = str(site.path[1])
-        others = {"steps.data.journeys": "steps.data.truth", "steps.data.flights": "steps.data.weather", "steps.load.table": "steps.visits.table"}
+        others = {
+            "steps.data.journeys": "steps.data.truth",
+            "steps.data.flights": "steps.data.weather",
+            "steps.load.table": "steps.visits.table",
+        }
         raw = good.raw(site)
         given = next((name for name in others if f" {name} " in raw), None)
         if given and good.uses(step) not in ("bentoml.predict", "shap.explain", "great_expectations.validate"):

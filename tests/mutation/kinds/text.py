@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from random import Random
 
@@ -23,7 +24,8 @@ def tabs(good: Good, rng: Random) -> Mutants:
     if "|" in good.text:  # what is indented in a block of text is text
         return
     edits = [
-        (found.start(), found.end(), "\t" * (len(found[0]) // 2)) for found in re.finditer(r"^ +", good.text, re.MULTILINE)
+        (found.start(), found.end(), "\t" * (len(found[0]) // 2))
+        for found in re.finditer(r"^ +", good.text, re.MULTILINE)
     ]
     if edits and all(len(found) % 2 == 0 for found in re.findall(r"^ +", good.text, re.MULTILINE)):
         yield mutant(good, edits, edits[0][:2], codes="tab", certain=True)
@@ -123,7 +125,7 @@ def tag(good: Good, rng: Random) -> Mutants:
 def merge_key(good: Good, rng: Random) -> Mutants:
     """A merge key, which YAML 1.2 does not have."""
     ids = list(good.data["steps"])
-    for name, other in zip(ids, ids[1:], strict=False):
+    for name, other in itertools.pairwise(ids):
         site, second = good.sites[("steps", name)], good.sites[("steps", other)]
         if not site.flow and not second.flow:
             at, below = site.start, second.start
@@ -160,7 +162,9 @@ def missing_dash(good: Good, rng: Random) -> Mutants:
             spans += [(following.start - 2, following.start)] if following else []
             before = good.sites.get((*site.path[:-1], int(site.path[-1]) - 1))
             spans += [(before.start, before.end)] if before else []
-            yield mutant(good, [edit], *spans, codes="yaml-syntax bad-action-parameter bad-value unknown-step duplicate-key")
+            yield mutant(
+                good, [edit], *spans, codes="yaml-syntax bad-action-parameter bad-value unknown-step duplicate-key"
+            )
 
 
 def _line(good: Good, offset: int) -> Span:

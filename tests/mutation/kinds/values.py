@@ -75,7 +75,9 @@ def out_of_range(good: Good, rng: Random) -> Mutants:
     for site, schema in _literals(good):
         if schema.get("type") in ("integer", "number"):
             for text in _beyond(schema):
-                yield mutant(good, [(site.start, site.end, text)], (site.start, site.start), codes="bad-action-parameter")
+                yield mutant(
+                    good, [(site.start, site.end, text)], (site.start, site.start), codes="bad-action-parameter"
+                )
 
 
 def option_out_of_range(good: Good, rng: Random) -> Mutants:
@@ -128,11 +130,17 @@ def when(good: Good, rng: Random) -> Mutants:
         site = good.sites[path]
         above = [name for name in good.reads(str(path[1])) if good.action(name)]
         texts = ["3", '"maybe"', "[true]", "1.5"]
-        texts += [f'"${{{{ steps.{name}.{output} }}}}"' for name in sorted(above) for output in _not_boolean(good, name)]
+        texts += [
+            f'"${{{{ steps.{name}.{output} }}}}"' for name in sorted(above) for output in _not_boolean(good, name)
+        ]
         if not site.flow and site.key and "when" not in good.value(path) and good.data.get("params") != {}:
             text = rng.choice(texts)
             indent = " " * (site.start - good.text.rfind("\n", 0, site.start) - 1)
-            found = mutant(good, [(site.start, site.start, f"when: {text}\n{indent}")], codes="bad-condition bad-value matrix-as-one")
+            found = mutant(
+                good,
+                [(site.start, site.start, f"when: {text}\n{indent}")],
+                codes="bad-condition bad-value matrix-as-one",
+            )
             value = site.start + len("when: ")
             # A text in quotes is shown by its own place.
             yield replace(found, spans=((value, value + len(text)),))
@@ -147,7 +155,12 @@ def reference(good: Good, rng: Random) -> Mutants:
             if wanted is None or "${{" not in str(good.value(site.path)) or site.kind != "scalar":
                 continue
             above = sorted(other for other in good.upstream(name) if good.action(other))
-            others = [f"steps.{other}.{output}" for other in above for output, given in _outputs(good, other) if given != wanted]
+            others = [
+                f"steps.{other}.{output}"
+                for other in above
+                for output, given in _outputs(good, other)
+                if given != wanted
+            ]
             if others:
                 chosen = f'"${{{{ {rng.choice(others)} }}}}"'
                 codes = "wrong-type matrix-as-one"

@@ -48,7 +48,9 @@ def matrix_as_one(good: Good, rng: Random) -> Mutants:
             yield mutant(good, [(end, end, f".{output}")], ref.whole, codes="matrix-as-one")
     for name, path in good.steps.items():
         site = good.sites[path]
-        readers = [ref for ref in good.references if ref.root[0] == "steps" and ref.parts[0][0] == name and len(ref.parts) > 1]
+        readers = [
+            ref for ref in good.references if ref.root[0] == "steps" and ref.parts[0][0] == name and len(ref.parts) > 1
+        ]
         if readers and not site.flow and "matrix" not in good.value(path):
             indent = " " * (site.start - good.text.rfind("\n", 0, site.start) - 1)
             edit = (site.start, site.start, f"matrix: {{fold: [1, 2]}}\n{indent}")
@@ -151,7 +153,9 @@ def no_tool(good: Good, rng: Random) -> Mutants:
         if good.action(name):
             tool, _, action = good.uses(name).partition(".")
             text = rng.choice((tool, action, f"{tool}/{action}", f"tools.{tool}.{action}", f"{tool}.{action}()"))
-            yield mutant(good, [(site.start, site.end, text)], (site.start, site.start), codes="unknown-action bad-part")
+            yield mutant(
+                good, [(site.start, site.end, text)], (site.start, site.start), codes="unknown-action bad-part"
+            )
 
 
 def lost_step(good: Good, rng: Random) -> Mutants:
@@ -189,5 +193,3 @@ def _needing(good: Good, path: Path, other: str, code: str) -> Mutants:
 def _keys(good: Good, steps: set[str]) -> list[Span]:
     """The keys of steps: where a cycle is shown."""
     return [(key[0], key[0]) for name in sorted(steps) if (key := good.sites[good.steps[name]].key)]
-
-

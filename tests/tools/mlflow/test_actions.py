@@ -35,7 +35,7 @@ def registered(ctx: LocalContext, model: Model, **more: object) -> object:
 
 
 def test_a_registered_and_promoted_model_predicts_as_it_did_locally(
-    ctx: LocalContext, monkeypatch: pytest.MonkeyPatch
+    ctx: LocalContext, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     model, frame = small_model(ctx)
     version = registered(ctx, model, metrics={"roc_auc": 0.9, "f1": None}, tags={"team": "tier0"}, description="first")
@@ -55,7 +55,9 @@ def test_a_registered_and_promoted_model_predicts_as_it_did_locally(
     (logged,) = client.search_logged_models([run.info.experiment_id])
     assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
     assert logged.tags["e2i.model"] == model.digest and logged.status == "READY"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(ctx))
+    before = mlflow.get_tracking_uri()
+    request.addfinalizer(lambda: mlflow.set_tracking_uri(before))
+    mlflow.set_tracking_uri(uri(ctx))
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     loaded = mlflow.pyfunc.load_model("models:/hcp@production")
     assert {c.name: c.type.name for c in loaded.metadata.signature.inputs} == {

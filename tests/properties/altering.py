@@ -1,4 +1,4 @@
-"""A spec in YAML → the same spec otherwise written, and specs that do something else. In: texts, chance. Out: texts."""
+"""A spec as data and chance go in; a spec that does something else comes out, if only in one thing."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import yaml
-
 Data = dict[str, Any]
 SETS = ("steps", "finally", "params", "outputs")
-"""Mappings whose entries have ids of the user's own."""
-
-
-def restyled(text: str, data: Data, rng: Random) -> tuple[str, str]:
-    """The spec with a change that does not matter, and that change's name."""
-    name, change = rng.choice(COSMETIC)
-    return name, change(text, copy.deepcopy(data), rng)
+"""Where references to steps can stand."""
 
 
 def altered(data: Data, rng: Random) -> tuple[str, Data] | None:
@@ -27,84 +19,6 @@ def altered(data: Data, rng: Random) -> tuple[str, Data] | None:
     name, change = rng.choice(MATTERING)
     changed = copy.deepcopy(data)
     return (name, changed) if change(changed, rng) else None
-
-
-# What does not matter
-
-
-def _comments(text: str, data: Data, rng: Random) -> str:
-    lines = text.splitlines()
-    if "|" in text or ">" in text:  # inside a block of text a "#" is text
-        return f"# {rng.random()}\n{text}\n# the end\n"
-    for _ in range(3):
-        at = rng.randrange(len(lines))
-        lines.insert(at, " " * rng.randrange(8) + f"# {rng.random()}")
-    return "\n".join(lines) + "\n"
-
-
-def _blank_lines(text: str, data: Data, rng: Random) -> str:
-    return text.replace("\n", "\n\n") if "|" not in text and ">" not in text else f"\n\n{text}\n\n"
-
-
-def _line_ends(text: str, data: Data, rng: Random) -> str:
-    return text.replace("\n", "\r\n")
-
-
-def _order(text: str, data: Data, rng: Random) -> str:
-    return _dumped(_shuffled(data, rng), rng)
-
-
-def _block(text: str, data: Data, rng: Random) -> str:
-    return yaml.dump(data, Dumper=_Plain, default_flow_style=False, sort_keys=False, allow_unicode=True)
-
-
-def _flow(text: str, data: Data, rng: Random) -> str:
-    return json.dumps(data, ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, 1, 4)))
-
-
-def _quotes(text: str, data: Data, rng: Random) -> str:
-    return yaml.dump(data, Dumper=_Plain, default_style=None, sort_keys=True, width=rng.choice((20, 80, 1_000)))
-
-
-def _anchors(text: str, data: Data, rng: Random) -> str:
-    """Equal values written once, as PyYAML does for one object that stands twice."""
-    known: dict[str, Any] = {}
-    return yaml.dump(_shared(data, known), default_flow_style=rng.random() < 0.5, sort_keys=False)
-
-
-def _descriptions(text: str, data: Data, rng: Random) -> str:
-    data["description"] = f"text {rng.random()}"
-    for step in data["steps"].values():
-        step["description"] = f"text {rng.random()}"
-    for declared in data.get("params", {}).values():
-        declared["description"] = f"text {rng.random()}"
-    return _dumped(data, rng)
-
-
-def _no_descriptions(text: str, data: Data, rng: Random) -> str:
-    for described in (data, *data["steps"].values(), *data.get("params", {}).values()):
-        described.pop("description", None)
-    return _dumped(data, rng)
-
-
-def _tags(text: str, data: Data, rng: Random) -> str:
-    rng.choice(list(data["steps"].values()))["tags"] = [f"t{rng.randrange(9)}"]
-    return _dumped(data, rng)
-
-
-def _spaces_in_expressions(text: str, data: Data, rng: Random) -> str:
-    return re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found: "${{" + " " * rng.randrange(4) + found[1] + "}}", text)
-
-
-def _said_defaults(text: str, data: Data, rng: Random) -> str:
-    """Options that say what holds anyway."""
-    for step in data["steps"].values():
-        if "on_error" not in {**data.get("defaults", {}), **step}:
-            step["on_error"] = "fail"
-    return _dumped(data, rng)
-
-
-# What matters
 
 
 def _name(data: Data, rng: Random) -> bool:
@@ -127,7 +41,8 @@ def _literal(data: Data, rng: Random) -> bool:
         (step["with"], name, value)
         for step in _steps(data)
         for name, value in step.get("with", {}).items()
-        if name in ("rows", "value", "seconds", "quarters", "threshold", "samples") and not isinstance(value, str | bool)
+        if name in ("rows", "value", "seconds", "quarters", "threshold", "samples")
+        and not isinstance(value, str | bool)
     ]
     if found:
         around, name, value = rng.choice(found)
@@ -148,7 +63,9 @@ def _option(data: Data, rng: Random) -> bool:
         ]
     )
     step = rng.choice(list(_steps(data)))
-    before = step.get(key, data.get("defaults", {}).get(key, {"on_error": "fail", "on_unavailable": "fail", "cache": True}.get(key)))
+    before = step.get(
+        key, data.get("defaults", {}).get(key, {"on_error": "fail", "on_unavailable": "fail", "cache": True}.get(key))
+    )
     step[key] = next(value for value in values if value != before)
     return True
 
@@ -172,8 +89,14 @@ def _needs(data: Data, rng: Random) -> bool:
 
 def _condition(data: Data, rng: Random) -> bool:
     """A step that is left out from now on, at the end of the line."""
-    found = [n for n in data["steps"] if not any(f"steps.{n}." in json.dumps(data[part]) for part in SETS if part in data)]
-    found = [n for n in found if f"steps.{n} " not in json.dumps(data) and f'"{n}"' not in json.dumps(data).replace(f'"{n}":', "")]
+    found = [
+        n for n in data["steps"] if not any(f"steps.{n}." in json.dumps(data[part]) for part in SETS if part in data)
+    ]
+    found = [
+        n
+        for n in found
+        if f"steps.{n} " not in json.dumps(data) and f'"{n}"' not in json.dumps(data).replace(f'"{n}":', "")
+    ]
     found = [n for n in found if isinstance(data["steps"][n].get("when", True), bool)]  # another may come to the same
     if found:
         step = data["steps"][rng.choice(found)]
@@ -206,7 +129,12 @@ def _renamed_step(data: Data, rng: Random) -> bool:
 def _matrix(data: Data, rng: Random) -> bool:
     """Another cell, or one less."""
     found = [step["matrix"] for step in data["steps"].values() if "matrix" in step]
-    lists = [(matrix, name) for matrix in found for name in matrix if isinstance(matrix[name], list) and len(matrix[name]) > 1]
+    lists = [
+        (matrix, name)
+        for matrix in found
+        for name in matrix
+        if isinstance(matrix[name], list) and len(matrix[name]) > 1
+    ]
     if lists:
         matrix, name = rng.choice(lists)
         matrix[name] = matrix[name][1:]
@@ -237,21 +165,6 @@ def _end(data: Data, rng: Random) -> bool:
     return True
 
 
-COSMETIC: tuple[tuple[str, Callable[[str, Data, Random], str]], ...] = (
-    ("comments", _comments),
-    ("blank lines", _blank_lines),
-    ("line ends", _line_ends),
-    ("order", _order),
-    ("block style", _block),
-    ("flow style", _flow),
-    ("quotes", _quotes),
-    ("anchors", _anchors),
-    ("descriptions", _descriptions),
-    ("no descriptions", _no_descriptions),
-    ("tags", _tags),
-    ("spaces in expressions", _spaces_in_expressions),
-    ("said defaults", _said_defaults),
-)
 MATTERING: tuple[tuple[str, Callable[[Data, Random], bool]], ...] = (
     ("name", _name),
     ("parameter", _parameter),
@@ -268,33 +181,6 @@ MATTERING: tuple[tuple[str, Callable[[Data, Random], bool]], ...] = (
     ("role", _role),
     ("end", _end),
 )
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes no aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _dumped(data: Data, rng: Random) -> str:
-    return yaml.dump(data, Dumper=_Plain, default_flow_style=rng.choice((None, True, False)), sort_keys=False)
-
-
-def _shuffled(value: Any, rng: Random) -> Any:
-    """Mappings in another order; the order of a matrix is that of its cells."""
-    if isinstance(value, dict):
-        items = [(key, item if key == "matrix" else _shuffled(item, rng)) for key, item in value.items()]
-        return dict(rng.sample(items, len(items)))
-    return [_shuffled(item, rng) for item in value] if isinstance(value, list) else value
-
-
-def _shared(value: Any, known: dict[str, Any]) -> Any:
-    if isinstance(value, dict):
-        value = {key: _shared(item, known) for key, item in value.items()}
-    elif isinstance(value, list):
-        value = [_shared(item, known) for item in value]
-    return known.setdefault(json.dumps(value), value) if isinstance(value, dict | list) and value else value
 
 
 def _steps(data: Data) -> list[dict[str, Any]]:
