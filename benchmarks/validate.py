@@ -33,11 +33,12 @@ steps:
   split: {uses: data.split, needs: [quality], with: {table: "${{ steps.data.flights }}", strategy: random}}
   tune:
     uses: optuna.tune
-    with: {train: "${{ steps.split.train }}", validation: "${{ steps.split.validation }}", target: late, features: &features
-      [hour, distance], algorithm: XGBoost, trials: 5}
+    with: {train: "${{ steps.split.train }}", validation: "${{ steps.split.validation }}", target: late,
+      features: &features [hour, distance], algorithm: XGBoost, trials: 5}
   train:
     uses: model.train
-    with: {table: "${{ steps.split.train }}", target: late, algorithm: XGBoost, params: "${{ steps.tune.best_params }}", features: *features}
+    with: {table: "${{ steps.split.train }}", target: late, algorithm: XGBoost, features: *features,
+      params: "${{ steps.tune.best_params }}"}
   evaluate: {uses: model.evaluate, with: {model: "${{ steps.train.model }}", table: "${{ steps.split.test }}"}}
   explain: {uses: shap.explain, with: {model: "${{ steps.train.model }}", table: "${{ steps.split.test }}"}}
   register: {uses: mlflow.register, needs: [evaluate], with: {model: "${{ steps.train.model }}", name: late}}

@@ -24,7 +24,9 @@ def test_a_bad_spec_is_explained(spec: Path, monkeypatch: pytest.MonkeyPatch) ->
     before = sorted(spec.parent.iterdir())
     origin = "agent" if spec.stem.startswith("agent_") else "human"
     result = _e2i(monkeypatch, spec.parent, "validate", spec.name, "--origin", origin)
-    only_policy = all(code.startswith("policy-") for code in re.findall(r" error: .* \[([a-z0-9-]+)\]$", result.stderr, re.M))
+    only_policy = all(
+        code.startswith("policy-") for code in re.findall(r" error: .* \[([a-z0-9-]+)\]$", result.stderr, re.M)
+    )
     assert (result.exit_code, result.stdout) == (3 if only_policy else 2, ""), result.output
     assert sorted(spec.parent.iterdir()) == before
     _compare(spec.with_suffix(".out"), result.stderr)
@@ -43,7 +45,12 @@ def test_a_good_spec_has_this_plan(spec: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_no_expected_text_is_left_without_its_spec() -> None:
-    texts = [path for folder in ("bad", "good") for path in (HERE / folder).iterdir() if path.is_file() and path.suffix != ".yaml"]
+    texts = [
+        path
+        for folder in ("bad", "good")
+        for path in (HERE / folder).iterdir()
+        if path.is_file() and path.suffix != ".yaml"
+    ]
     assert [path.name for path in texts if not path.with_suffix(".yaml").exists()] == []
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from properties.pipelines import reads
+
 Data = dict[str, Any]
 SETS = ("steps", "finally", "params", "outputs")
 """Where references to steps can stand."""
@@ -81,7 +83,7 @@ def _needs(data: Data, rng: Random) -> bool:
     """An order that was not asked for."""
     steps = list(data["steps"])
     for name, later in ((a, b) for index, a in enumerate(steps) for b in steps[index + 1 :]):
-        if not _reads(data["steps"][later], name) and not any(_reads(data["steps"][name], other) for other in steps):
+        if not reads(data["steps"][later], name) and not any(reads(data["steps"][name], other) for other in steps):
             data["steps"][later].setdefault("needs", []).append(name)
             return True
     return False
@@ -185,7 +187,3 @@ MATTERING: tuple[tuple[str, Callable[[Data, Random], bool]], ...] = (
 
 def _steps(data: Data) -> list[dict[str, Any]]:
     return [step for part in ("steps", "finally") for step in data.get(part, {}).values()]
-
-
-def _reads(step: dict[str, Any], name: str) -> bool:
-    return f"steps.{name}." in repr(step) or f"steps.{name} " in repr(step) or name in step.get("needs", ())

@@ -48,6 +48,11 @@ def edit(spec: Spec, rng: Random) -> tuple[str, Spec]:
     return name, changed
 
 
+def reads(step: dict[str, Any], name: str) -> bool:
+    """Whether a step, as a spec holds it, reads or needs another."""
+    return f"steps.{name}." in repr(step) or f"steps.{name} " in repr(step) or name in step.get("needs", ())
+
+
 def _add(spec: Spec, rng: Random) -> None:
     """A new step, at the end."""
     steps = spec["steps"]
@@ -150,9 +155,7 @@ def _change_text(spec: Spec, rng: Random) -> None:
 
 def _remove(spec: Spec, rng: Random) -> None:
     gone = {rng.choice(list(spec["steps"]))}
-    while more := {
-        n for n, step in spec["steps"].items() if n not in gone and any(_reads(step, name) for name in gone)
-    }:
+    while more := {n for n, step in spec["steps"].items() if n not in gone and any(reads(step, name) for name in gone)}:
         gone |= more
     if len(gone) < len(spec["steps"]):
         for name in gone:
@@ -201,7 +204,7 @@ def _before(spec: Spec, step: dict[str, Any]) -> dict[str, Any]:
     """The steps that do not depend on this one."""
     name = next(name for name, other in spec["steps"].items() if other is step)
     below = {name}
-    while more := {n for n, other in spec["steps"].items() if n not in below and any(_reads(other, b) for b in below)}:
+    while more := {n for n, other in spec["steps"].items() if n not in below and any(reads(other, b) for b in below)}:
         below |= more
     return {n: other for n, other in spec["steps"].items() if n not in below}
 
@@ -212,7 +215,3 @@ def _plain(spec: Spec) -> list[str]:
         for n, step in spec["steps"].items()
         if step["uses"].startswith(("debug.echo", "debug.sleep")) and "matrix" not in step
     ]
-
-
-def _reads(step: dict[str, Any], name: str) -> bool:
-    return f"steps.{name}." in repr(step) or f"steps.{name} " in repr(step) or name in step.get("needs", ())

@@ -35,7 +35,9 @@ def test_a_mistyped_key_is_not_missing_as_well() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("option", ["cache: yes", "cache: 'true'", "cache: 1", "retry: {attempts: '3'}", "resources: {threads: true}"])
+@pytest.mark.parametrize(
+    "option", ["cache: yes", "cache: 'true'", "cache: 1", "retry: {attempts: '3'}", "resources: {threads: true}"]
+)
 def test_options_are_of_their_types_and_not_only_convertible_to_them(option: str) -> None:
     _, problems = load(HEAD + f"steps:\n  a: {{uses: x.y, {option}}}\n", "s.yaml")
     assert [problem.code for problem in problems] == ["bad-value"]

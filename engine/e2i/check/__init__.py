@@ -5,6 +5,7 @@ imported.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from e2i.catalog.columns import NO_FILES, Files
@@ -16,6 +17,9 @@ from e2i.spec.load import load
 from e2i.spec.params import parameter_values
 from e2i.spec.parts import gather
 from e2i.spec.problems import Problem
+
+MOST_NAMES = 300
+"""References that lead nowhere, of one spec, that are reported: for each the nearest of all names is looked for."""
 
 
 def check(
@@ -56,7 +60,7 @@ def check(
     expanded, matrices = expand(loaded, values, env, secrets)
     knowledge = Knowledge(expanded)
     uses = list(actions.check(expanded, knowledge, files))
-    names = list(references.check(expanded, knowledge))
+    names = list(islice(references.check(expanded, knowledge), MOST_NAMES))
     found = [*faults, *matrices, *names, *skips.check(expanded), *order.check(loaded), *_without(names, uses)]
     found = _allowed(found, list(policy.check(expanded, authority)))
     for part in loaded.files():

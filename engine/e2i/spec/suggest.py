@@ -121,9 +121,14 @@ def _distance(a: str, b: str, limit: int) -> int:
     for i, char in enumerate(a, 1):
         row = [i]
         for j, other in enumerate(b, 1):
-            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (char != other))
-            if i > 1 and j > 1 and char == b[j - 2] and a[i - 2] == other:
-                cost = min(cost, before[j - 2] + 1)
+            if char == other:
+                cost = above[j - 1]
+            else:
+                cost = 1 + (above[j] if above[j] < row[-1] else row[-1])
+                if above[j - 1] < cost:
+                    cost = 1 + above[j - 1]
+                if i > 1 and j > 1 and char == b[j - 2] and a[i - 2] == other and before[j - 2] < cost:
+                    cost = 1 + before[j - 2]
             row.append(cost)
         if min(row) > limit:
             return limit + 1
