@@ -41,7 +41,7 @@ steps:
 SUITE = """
 name: s
 expectations:
-  - {type: expect_column_values_to_not_be_null, kwargs: {column: y}}
+  - {type: expect_column_values_to_not_be_null, column: y}
 """
 LOOK = """
 import json, sys

@@ -156,8 +156,8 @@ outputs: {best: "${{ steps.best.value }}", first: "${{ steps.first.value }}", al
 """
     record = project.run(spec)
     assert record.outputs["first"] == "a1!"
-    assert [cell["outputs"]["value"] for cell in record.outputs["best"]] == ["a1!", "b1!", "a2!", "b2!"]
-    assert record.outputs["best"][1]["matrix"] == {"fold": 1, "algorithm": "b"}
+    assert [cell["outputs"]["value"] for cell in record.outputs["best"]] == ["a1!", "a2!", "b1!", "b2!"]
+    assert record.outputs["best"][1]["matrix"] == {"fold": 2, "algorithm": "a"}
     assert [cell["outputs"]["value"] for cell in record.outputs["all"]] == ["a1", "a2", "b1", "b2"]
 
 

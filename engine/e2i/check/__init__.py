@@ -19,7 +19,7 @@ from e2i.spec.parts import gather
 from e2i.spec.problems import Problem
 
 MOST_NAMES = 300
-"""References that lead nowhere, of one spec, that are reported: for each the nearest of all names is looked for."""
+"""References, and as many entries of ``needs``, that lead nowhere and are reported: for each all names are searched."""
 
 
 def check(
@@ -61,7 +61,8 @@ def check(
     knowledge = Knowledge(expanded)
     uses = list(actions.check(expanded, knowledge, files))
     names = list(islice(references.check(expanded, knowledge), MOST_NAMES))
-    found = [*faults, *matrices, *names, *skips.check(expanded), *order.check(loaded), *_without(names, uses)]
+    found = [*faults, *matrices, *names, *skips.check(expanded), *_without(names, uses)]
+    found += islice(order.check(loaded), MOST_NAMES)
     found = _allowed(found, list(policy.check(expanded, authority)))
     for part in loaded.files():
         found += literals.check(part, defaults.get(part.document.file, values))

@@ -22,7 +22,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from e2i.spec import scalars, syntax
+from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
 from e2i.spec.problems import Place, Problem, pointer
 
@@ -56,6 +56,8 @@ def compose(text: str, file: str, limits: Limits) -> tuple[Any, list[Problem]]:
     except GiveUpError:
         pass
     except yaml.YAMLError as error:
+        from e2i.spec import syntax  # takes longer to load than a short spec to read
+
         fault = syntax.explain(error, text, file)
         # What breaks the line also cuts its expression short; one message is enough.
         composer.problems = [known for known in composer.problems if known.place.line != fault.place.line]
@@ -164,7 +166,9 @@ class _Composer:
             except scalars.ScalarError as error:
                 self.fault(event, "number", str(error))
             if "${{" in text and "}}" not in text and "$${{" not in text:
-                self.fault(event, "unclosed-expression", 'this "${{" is never closed', hint=syntax.QUOTE_EXPRESSION)
+                from e2i.spec.syntax import QUOTE_EXPRESSION
+
+                self.fault(event, "unclosed-expression", 'this "${{" is never closed', hint=QUOTE_EXPRESSION)
         elif event.style == '"':
             self.check_characters(event)
         if event.tag is not None or event.anchor is not None:

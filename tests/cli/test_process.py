@@ -1,0 +1,118 @@
+"""What a cold `e2i validate` and `e2i plan` load, and that ending at once loses nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from project import ENGINE, Project
+
+PLAIN = """
+version: 1
+name: plain
+steps:
+  a: {uses: debug.echo, with: {value: 1}}
+  b: {uses: debug.echo, with: {value: "${{ steps.a.value }}"}}
+"""
+CORE = {
+    "annotated_types",
+    "click",
+    "e2i",
+    "pydantic",
+    "pydantic_core",
+    "typing_extensions",
+    "typing_inspection",
+    "yaml",
+    "cython_runtime",  # of PyYAML
+    "sitecustomize",
+}
+HEAVY = {
+    "asyncio", "email", "http", "importlib.metadata", "jinja2", "logging", "multiprocessing", "networkx",
+    "rich", "socket", "subprocess", "tempfile", "unittest", "zipfile",
+}  # fmt: skip
+BROKEN = "version: 1\nname: broken\nsteps:\n" + "".join(f"  s{i}: {{uses: debug.ecoh}}\n" for i in range(2_000))
+
+
+LOOK = """
+import sys
+from e2i.cli import process
+process._end_at_once = lambda code: print(*sys.modules, sep="\\n", file=sys.stderr)
+from e2i.cli.main import main
+main()
+"""
+
+
+def loaded(project: Project, *arguments: str) -> set[str]:
+    """Every module that is loaded when the command ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, *arguments],
+        cwd=project.root,
+        env={"PYTHONPATH": str(ENGINE)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return set(done.stderr.splitlines()) - {"__main__"}
+
+
+def of_e2i(modules: set[str], room: str) -> set[str]:
+    return {name for name in modules if name.startswith(f"e2i.{room}.")}
+
+
+def test_validating_a_plain_spec_loads_the_core_alone(project: Project) -> None:
+    project.write("plain.yaml", PLAIN)
+    modules = loaded(project, "validate", "plain.yaml")
+    third_party = {name for name in modules if "." not in name} - set(sys.stdlib_module_names)
+    assert {name for name in third_party if not name.startswith("_")} <= CORE
+    assert modules.isdisjoint(HEAVY | {"sqlite3"}), modules & HEAVY
+    assert of_e2i(modules, "tools") == {"e2i.tools.debug"}
+    assert of_e2i(modules, "execution") <= {"e2i.execution.files", "e2i.execution.paths"}
+    assert not any(of_e2i(modules, room) for room in ("planning", "report", "resilience", "estimators"))
+
+
+def test_planning_a_spec_in_order_loads_no_graph_library(project: Project) -> None:
+    project.write("plain.yaml", PLAIN)
+    project.run(project.root / "plain.yaml")
+    modules = loaded(project, "plan", "plain.yaml")
+    assert modules.isdisjoint(HEAVY - {"tempfile"}), modules & HEAVY
+
+
+def test_planning_a_spec_out_of_order_sorts_it(project: Project) -> None:
+    head, a, b = PLAIN.partition("  a:")[0], *PLAIN.splitlines()[-2:]
+    project.write("turned.yaml", f"{head}{b}\n{a}\n")
+    assert "networkx" in loaded(project, "plan", "turned.yaml")
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_all_is_printed_before_the_process_ends(project: Project, command: str) -> None:
+    project.write("broken.yaml", BROKEN)
+    done = project.cli(command, "broken.yaml", "--json")
+    assert done.returncode == 2
+    assert len(json.loads(done.stdout)["problems"]) == 2_000
+
+
+def test_a_reader_that_stops_reading_changes_nothing_else(project: Project) -> None:
+    project.write("broken.yaml", BROKEN)
+    with project.start("plan", "broken.yaml", "--json") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert (process.returncode, told) == (2, "")
+
+
+def test_pydantics_own_loader_is_there_for_whoever_asks_for_more() -> None:
+    code = (
+        "from e2i.cli import process\n"
+        "process._without_plugins()\n"
+        "import pydantic, pydantic.plugin\nfrom pydantic.plugin import _loader as loader\n"
+        "assert list(loader.get_plugins()) == []\n"
+        "assert pydantic.create_model('One', value=(int, ...))(value='1').value == 1\n"
+        "assert loader.PYDANTIC_ENTRY_POINT_GROUP == 'pydantic'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ENGINE)}, timeout=60)
