@@ -58,7 +58,8 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
-bench: setup ## e2i against the hand-written script, both in one run
+bench: setup ## e2i against the hand-written scripts: checks and plans, then the flagship run; both sides in one run
+	$(BIN)/python benchmarks/validate.py
 	$(BIN)/python benchmarks/flagship.py
 
 clean: ## removes the environment and the state

@@ -187,7 +187,6 @@ class TestGate:
         ("item", "message", "said"),
         [
             ({"column": "a", "min_valu": 1}, "takes no min_valu", 'did you mean "min_value"?'),
-            ({"min_value": 1}, "needs column", None),
             (
                 {"column": "a", "min_value": 0, "mostly": 3},
                 "mostly: ensure this value is less than or equal to 1",
@@ -204,6 +203,10 @@ class TestGate:
         ) as caught:
             run(ctx, pd.DataFrame({"a": [1]}), suite)
         assert caught.value.hint == said
+
+    def test_a_missing_column_is_named_before_anything_runs(self, ctx: LocalContext) -> None:
+        with pytest.raises(ValidationError, match="expect_column_values_to_be_between needs column"):
+            run(ctx, pd.DataFrame({"a": [1]}), [{"type": "expect_column_values_to_be_between", "min_value": 1}])
 
     def test_a_row_condition_is_refused_and_writes_nothing(self, ctx: LocalContext) -> None:
         item = {"type": "expect_column_values_to_not_be_null", "column": "a"}
