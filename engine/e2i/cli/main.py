@@ -390,12 +390,12 @@ def _print_json(document: Any) -> None:
 
 def main() -> None:
     """The console script ``e2i``."""
-    process.own(lambda: e2i(prog_name="e2i"))
+    process.own(lambda: e2i(prog_name="e2i"), only_looks=sys.argv[1:2] in (["validate"], ["plan"]))
 
 
 def main_run() -> None:
     """The console script ``e2i-run``: ``e2i run``."""
-    process.own(lambda: run(args=sys.argv[1:], prog_name="e2i-run"))
+    process.own(lambda: run(args=sys.argv[1:], prog_name="e2i-run"), only_looks=False)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-ONLY_LOOK = ("validate", "plan")
-"""Commands that start no thread and no process, so that there is nothing to wait for when they end."""
 
+def own(command: Callable[[], None], *, only_looks: bool) -> None:
+    """Carries out the command as what this process is for.
 
-def own(command: Callable[[], None]) -> None:
-    """Carries out the command as what this process is for."""
-    only_looks = len(sys.argv) > 1 and sys.argv[1] in ONLY_LOOK
+    ``only_looks``: it starts no thread and no process, so that there is nothing to wait for when it ends.
+    """
     if only_looks:
         _without_plugins()
     # Little of what a check makes refers to itself: looking for it every 700 objects, as Python does, is in vain.
