@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
-SCHEMAS := pipeline problems plan events
+SCHEMAS := pipeline problems plan events runs run comparison provenance
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint check format schemas golden mutation fuzz bench clean
+.PHONY: help setup run test test-all lint check format schemas golden mutation fuzz chaos bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -58,8 +58,13 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
-bench: setup ## e2i against the hand-written scripts: checks and plans, then the flagship run; both sides in one run
+chaos: setup ## kills, damages and crowds runs, a quarter of an hour and more; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
+	$(BIN)/python -m pytest -m slow
+
+bench: setup ## e2i against the hand-written scripts: checks and plans, steps, then the flagship run; both sides in one run
 	$(BIN)/python benchmarks/validate.py
+	$(BIN)/python benchmarks/steps.py --install
+	$(BIN)/python benchmarks/handover.py
 	$(BIN)/python benchmarks/flagship.py
 
 clean: ## removes the environment and the state

@@ -25,6 +25,7 @@ class LocalContext(WorkerContext):
         self.progressed: list[dict[str, Any]] = []
         self.workspace = root / "workspace"
         self.workspace.mkdir(parents=True, exist_ok=True)
+        (root / "store").mkdir(exist_ok=True)
         scratch = root / "scratch"
         scratch.mkdir(exist_ok=True)
         engine, self._engine = os.pipe()

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from e2i import policy
-from e2i.catalog.columns import Files, KnownKeys, KnownModel, KnownRepo, KnownTable
+from e2i.catalog.columns import KnownKeys, KnownModel, KnownRepo, KnownTable
+from e2i.catalog.files import Files
 from e2i.check import actions, check, kinds
 from e2i.check.kinds import Kind
 from e2i.check.knowledge import Knowledge

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,15 @@ class Project:
         record = self.run(spec, params, **options)
         return {name: step.status.value for name, step in record.steps.items()}
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
-        """Starts ``e2i ARGUMENTS`` in the project."""
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, under: Sequence[str] = (), **options: Any
+    ) -> subprocess.Popen[str]:
+        """Starts ``e2i ARGUMENTS`` in the project, ``under`` another command that is given its command line."""
         environ = {**os.environ, "PYTHONPATH": str(ENGINE), "COLUMNS": "200", **(env or {})}
         environ.pop("E2I_STORE", None)
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen(
-            [sys.executable, "-m", "e2i.cli.main", *arguments], cwd=self.root, env=environ, text=True, **streams
+            [*under, sys.executable, "-m", "e2i.cli.main", *arguments], cwd=self.root, env=environ, text=True, **streams
         )
 
     def cli(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -76,14 +78,18 @@ class Project:
         }
 
     def processes(self, word: str = "") -> list[int]:
-        """The processes whose working directory is in this project and whose arguments hold ``word``."""
+        """The processes whose working directory is in this project and whose arguments hold ``word``. A worker's guardian
+        is not the worker, though its arguments hold the worker's command.
+        """
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
                     here = (entry / "cwd").readlink().is_relative_to(self.root)
                     state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                    if here and state != "Z" and word in (entry / "cmdline").read_text().replace("\0", " "):
+                    arguments = (entry / "cmdline").read_text().replace("\0", " ")
+                    named = word in arguments and not (word and "guardian.py" in arguments and word != "guardian.py")
+                    if here and state != "Z" and named:
                         found.append(int(entry.name))
         return found
 

@@ -23,7 +23,10 @@ class Exit(IntEnum):
     REFUSED = 3
     UNAVAILABLE = 4
     DEFECT = 70
+    HUNG_UP = 129
     INTERRUPTED = 130
+    QUIT = 131
+    TERMINATED = 143
 
 
 class E2IError(Exception):

@@ -5,8 +5,7 @@ What a spec may do depends on its *origin*: a ``human`` or an ``agent``, as the 
 that names the agent it acts for is also held to what that agent role may use. Without a file, the defaults below hold.
 """
 
-from __future__ import annotations
-
+# Annotations are values here: as texts, pydantic would compile each of them at every start.
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path

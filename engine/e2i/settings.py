@@ -4,8 +4,7 @@ and limits.
 In: files, and the environment that ``${NAME}`` and ``${NAME:-default}`` read. Out: a frozen, validated value.
 """
 
-from __future__ import annotations
-
+# Annotations are values here: as texts, pydantic would compile each of them at every start.
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,9 +16,40 @@ from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.errors import BadInput, InvalidSpec
 from e2i.spec import document, scalars, suggest
-from e2i.spec.models import Duration
+from e2i.spec.models import Duration, Size
 
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+class Resources(BaseModel):
+    """What steps may take of the machine in this environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    memory: Annotated[
+        Size | None,
+        Field(description="What a step may hold unless it says otherwise; null: four fifths of the machine's memory."),
+    ] = None
+    max_memory: Annotated[Size | None, Field(description="The most that a step may ask for; null: anything.")] = None
+
+
+class Shared(BaseModel):
+    """Where results are shared with other stores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    url: Annotated[str, Field(min_length=1, description="A folder: file:///net/e2i, s3://bucket/e2i, or any of fsspec.")]
+    trust: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$",
+            description="Who shares with whom; null: those whose specs have the same origin, human or agent.",
+        ),
+    ] = None
+    deadline: Annotated[float, Field(gt=0, le=600, description="Seconds for a call; a transfer has 1 s a MB more.")] = 5.0
+    options: Annotated[
+        Mapping[str, Any], Field(description="What the file system is opened with, such as endpoint_override.")
+    ] = {}
 
 
 class Settings(BaseModel):
@@ -30,13 +60,18 @@ class Settings(BaseModel):
     profile: Annotated[str, Field(description="Name of the profile these settings were read for.")] = "default"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one a core.")] = None
     timeout: Annotated[Duration, Field(description="How long a step may take unless it says otherwise.")] = "24h"
+    resources: Annotated[Resources, Field(description="What steps may take of the machine.")] = Resources()
     flush: Annotated[
         float, Field(ge=0, le=600, description="Seconds that the end of a run waits for trackers to take what is left.")
     ] = 60.0
+    measurements: Annotated[
+        int, Field(ge=0, description="Metrics, parameters, trials and attachments that one run may record.")
+    ] = 200_000
     sinks: Annotated[tuple[str, ...], Field(description="Tools that every run is reported to, through the outbox.")] = (
         "mlflow",
         "opik",
     )
+    shared: Annotated[Shared | None, Field(description="Where results are shared with other stores; null: nowhere.")] = None
     env: Annotated[
         Mapping[str, str], Field(description="What specs may read as `env.NAME`. Nothing else of the environment.")
     ] = {}

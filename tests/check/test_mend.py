@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from e2i import api
-from e2i.check.mend import Mended, mend
+from e2i.check.mend import Mended, mend, mend_all
 from e2i.spec.problems import Place, Problem
 
 REPOSITORY = Path(__file__).parents[2]
@@ -128,3 +128,29 @@ def test_problems_of_another_file_are_left_to_it() -> None:
     fix = {"op": "replace", "path": "/a", "value": 2}
     problem = Problem("elsewhere", "wrong", Place("part.yaml", 1, 1), "/a", fixes=(fix,))
     assert mend("a: 1\n", "f", lambda text: [problem]).text == "a: 1\n"
+
+
+def test_fixes_of_two_files_that_undo_each_other_end() -> None:
+    def at_odds(texts: Mapping[str, str]) -> list[Problem]:
+        """Whichever file says the same as the other is wrong, and should say the contrary."""
+        values = {name: int(text.removeprefix("a: ")) for name, text in texts.items()} | {
+            "p": int(texts.get("p", "a: 1")[3:])
+        }
+        other = {"f": "p", "p": "f"}
+        return [
+            Problem(
+                "x", "", Place(name, 1, 4), "/a", fixes=({"op": "replace", "path": "/a", "value": values[name] + 1},)
+            )
+            for name in sorted(values)
+            if values[name] <= values[other[name]]
+        ]
+
+    mended = mend_all("a: 1\n", "f", lambda name: "a: 1\n", at_odds)
+    assert 1 <= len(mended.applied) <= 50_000
+    assert set(mended.parts) == {"p"}
+
+
+def test_a_part_that_is_not_to_be_changed_stays() -> None:
+    problem = Problem("x", "", Place("p", 1, 4), "/a", fixes=({"op": "replace", "path": "/a", "value": 2},))
+    mended = mend_all("b: 1\n", "f", lambda name: None, lambda texts: [problem])
+    assert (mended.text, mended.applied, mended.remaining, mended.parts) == ("b: 1\n", (), (problem,), {})

@@ -16,7 +16,17 @@ def explain(*arguments: str) -> Result:
 def test_without_a_code_all_are_listed() -> None:
     result = explain()
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.stdout.splitlines() if line[:2] == "  "] == sorted(codes.CODES)
+    listed = [line.split()[0] for line in result.stdout.splitlines() if line[:2] == "  "]
+    assert listed == [
+        code.code for group in codes.GROUPS.values() for code in sorted(group, key=lambda code: code.code)
+    ]
+    assert [line for line in result.stdout.splitlines() if line in codes.GROUPS] == list(codes.GROUPS)
+
+
+def test_what_no_spec_can_show_is_told_with_how_it_comes_about() -> None:
+    said = explain("quality-failed").stdout
+    assert [part.partition(":")[0] for part in said.split("\n\n")[::2]] == ["quality-failed", "For example"]
+    assert "What to do: Open the data docs" in said
 
 
 @pytest.mark.parametrize("code", ["cycle", "[cycle]"])
@@ -34,7 +44,7 @@ def test_a_code_is_explained_with_an_example_and_its_mend(code: str) -> None:
 
 def test_the_document_has_the_same() -> None:
     (found,) = json.loads(explain("cycle", "--json").stdout)["codes"]
-    assert found.keys() == {"code", "title", "why", "mend", "bad", "good"}
+    assert found.keys() == {"code", "group", "title", "why", "mend", "bad", "good", "example"}
     assert len(json.loads(explain("--json").stdout)["codes"]) == len(codes.CODES)
 
 

@@ -109,6 +109,90 @@ def test_a_file_that_is_not_there_is_bad_input(spec: Path) -> None:
     assert "[no-such-spec]" in result.stderr
 
 
+INCLUDES = "version: 1\nname: y  # whole\nsteps:\n  p: {uses: ./parts/p.yaml}\n"
+PART = """\
+version: 1
+name: p
+steps:
+  a: {uses: debug.echo, with: {value: ${{ run.id }}, valeu: 1}}  # cannot be read
+  b: {uses: ./deeper.yaml}
+"""
+DEEPER = "version: 1\nname: d\nsteps:\n  a: {uses: debug.ecko}\n"
+
+
+@pytest.fixture
+def parts(spec: Path) -> Path:
+    """A spec without a fault that includes parts with some."""
+    folder = spec.parent / "parts"
+    folder.mkdir()
+    spec.write_text(INCLUDES, "utf-8")
+    (folder / "p.yaml").write_bytes(b"\xef\xbb\xbf" + PART.replace("\n", "\r\n").replace(", valeu: 1", "").encode())
+    (folder / "deeper.yaml").write_text(DEEPER, "utf-8")
+    return folder
+
+
+def test_parts_are_mended_each_in_its_own_file(parts: Path) -> None:
+    before = parts.parent.joinpath("x.yaml").stat().st_ino
+    result = fix("x.yaml", "--write")
+    assert (result.exit_code, result.stdout) == (0, "")
+    mended = PART.replace("${{ run.id }}", '"${{ run.id }}"').replace(", valeu: 1", "")
+    assert (parts / "p.yaml").read_bytes() == b"\xef\xbb\xbf" + mended.replace("\n", "\r\n").encode()
+    assert (parts / "deeper.yaml").read_text() == DEEPER.replace("ecko", "echo")
+    assert parts.parent.joinpath("x.yaml").stat().st_ino == before, "a file without a fault is not written"
+    assert sorted(path.name for path in parts.iterdir()) == ["deeper.yaml", "p.yaml"]
+    assert "mended parts/deeper.yaml:4:13: unknown action" in result.stderr
+
+
+def test_without_write_each_part_has_a_diff_of_its_own(parts: Path) -> None:
+    result = fix("x.yaml", "--json")
+    document = json.loads(result.stdout)
+    heads = [line for line in document["diff"].splitlines() if line.startswith("--- ")]
+    assert heads == ["--- a/parts/deeper.yaml", "--- a/parts/p.yaml"]
+    assert sorted(document["parts"]) == ["parts/deeper.yaml", "parts/p.yaml"]
+    assert (document["text"], document["written"]) == (INCLUDES, False)
+    assert {problem["file"] for problem in document["applied"]} == set(document["parts"])
+    assert (parts / "deeper.yaml").read_text() == DEEPER
+
+
+def test_what_is_left_in_a_part_is_shown_as_it_stands_there_now(parts: Path) -> None:
+    (parts / "p.yaml").write_text(PART, "utf-8")
+    result = fix("x.yaml")
+    assert result.exit_code == 2
+    assert 'parts/p.yaml:4:56: error: debug.echo has no parameter "valeu"' in result.stderr
+    assert '   4 |   a: {uses: debug.echo, with: {value: "${{ run.id }}", valeu: 1}}' in result.stderr
+
+
+def test_a_part_outside_the_workspace_is_never_written(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "deeper.yaml").write_text(DEEPER, "utf-8")
+    (parts / "deeper.yaml").unlink()
+    (parts / "deeper.yaml").symlink_to(outside / "deeper.yaml")
+    refused = fix("x.yaml", "--write")
+    assert refused.exit_code == 2
+    assert "leads through a link outside the workspace" in refused.stderr
+    (parts.parent / "config").mkdir()
+    (parts.parent / "config" / "policy.yaml").write_text(f'human: {{roots: [".", {outside}]}}\n')
+    allowed = fix("x.yaml", "--write")  # may be read, and is no file of this workspace
+    assert (allowed.exit_code, "unknown-action" in allowed.stderr) == (2, True), allowed.output
+    assert (outside / "deeper.yaml").read_text() == DEEPER
+
+
+def test_two_names_of_one_part_are_one_file(parts: Path) -> None:
+    (parts / "other.yaml").symlink_to("deeper.yaml")
+    (parts.parent / "x.yaml").write_text(INCLUDES + "  q: {uses: ./parts/other.yaml}\n", "utf-8")
+    assert fix("x.yaml", "--write").exit_code == 0
+    assert (parts / "other.yaml").is_symlink()
+    assert (parts / "deeper.yaml").read_text() == DEEPER.replace("ecko", "echo")
+
+
+def test_what_a_policy_does_not_allow_an_agent_is_refused(spec: Path) -> None:
+    spec.write_text(RIGHT + "  c: {uses: python.call, with: {file: a.py, function: f}}\n", "utf-8")
+    (spec.parent / "a.py").write_text("def f():\n    return 1\n")
+    assert fix("x.yaml").exit_code == 0
+    refused = fix("x.yaml", "--origin", "agent")
+    assert refused.exit_code == 3, refused.output
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_named(spec: Path) -> None:
     spec.parent.chmod(0o555)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +71,9 @@ def test_validating_a_plain_spec_loads_the_core_alone(project: Project) -> None:
     modules = loaded(project, "validate", "plain.yaml")
     third_party = {name for name in modules if "." not in name} - set(sys.stdlib_module_names)
     assert {name for name in third_party if not name.startswith("_")} <= CORE
-    assert modules.isdisjoint(HEAVY | {"sqlite3"}), modules & HEAVY
+    assert modules.isdisjoint(HEAVY | {"sqlite3", "hmac", "e2i.catalog.columns", "e2i.cli.commands.runs"}), (
+        modules & HEAVY
+    )
     assert of_e2i(modules, "tools") == {"e2i.tools.debug"}
     assert of_e2i(modules, "execution") <= {"e2i.execution.files", "e2i.execution.paths"}
     assert not any(of_e2i(modules, room) for room in ("planning", "report", "resilience", "estimators"))
@@ -96,14 +100,44 @@ def test_all_is_printed_before_the_process_ends(project: Project, command: str) 
     assert len(json.loads(done.stdout)["problems"]) == 2_000
 
 
-def test_a_reader_that_stops_reading_changes_nothing_else(project: Project) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("validate", "broken.yaml", "--json"),
+        ("validate", "broken.yaml", "--format", "sarif"),
+        ("plan", "broken.yaml", "--json"),
+        ("fix", "beyond.yaml"),
+        ("diff", "broken.yaml", "broken.yaml", "--json"),
+        ("explain", "no-such-code", "--json"),
+        ("show", "no-such-run", "--json"),
+        ("validate",),
+    ],
+)
+def test_a_reader_that_stops_reading_changes_nothing_else(project: Project, arguments: tuple[str, ...]) -> None:
     project.write("broken.yaml", BROKEN)
-    with project.start("plan", "broken.yaml", "--json") as process:
-        assert process.stdout is not None
-        process.stdout.close()
+    project.write("beyond.yaml", BROKEN + "  last: {uses: nothing.like.it}\n")
+    read, write = os.pipe()
+    os.close(read)
+    with project.start(*arguments, stdout=write, stderr=write) as process:
+        os.close(write)
+    assert process.returncode == 2
+
+
+def test_a_stream_that_was_never_open_is_one_that_nobody_reads(project: Project) -> None:
+    project.write("plain.yaml", PLAIN)
+    script = f"exec {sys.executable} -m e2i.cli.main validate plain.yaml >&- 2>&-"
+    done = subprocess.run(["sh", "-c", script], cwd=project.root, env={"PYTHONPATH": str(ENGINE)}, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("validate", "plain.yaml"), ("plan", "plain.yaml", "--json"), ("catalog",)])
+def test_output_that_is_lost_is_no_success(project: Project, arguments: tuple[str, ...]) -> None:
+    project.write("plain.yaml", PLAIN)
+    with Path("/dev/full").open("w") as full, project.start(*arguments, stdout=full) as process:
         assert process.stderr is not None
-        told = process.stderr.read()
-    assert (process.returncode, told) == (2, "")
+        said = process.stderr.read()
+    assert said == "error: standard output cannot be written: No space left on device [not-writable]\n"
+    assert process.returncode == 2
 
 
 def test_pydantics_own_loader_is_there_for_whoever_asks_for_more() -> None:

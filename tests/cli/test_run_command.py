@@ -181,7 +181,7 @@ def test_sigterm_ends_everything_in_order(project: Project) -> None:
         wait_for(process, "step.started", "slow")
         process.terminate()
         last = rest(process)
-    assert (process.returncode, last["status"]) == (130, "interrupted")
+    assert (process.returncode, last["status"]) == (143, "interrupted")
 
 
 def test_an_interrupted_run_is_resumed_with_its_own_parameters_and_repeats_nothing(project: Project) -> None:
@@ -211,7 +211,7 @@ def test_a_killed_engine_leaves_no_process_and_can_be_continued(project: Project
     project.write("s.yaml", SLOW.replace("SECONDS", "2"))
     with project.start("run", "s.yaml", "--json") as process:
         wait_for(process, "step.started", "slow")
-        assert project.processes("execution.worker") and project.processes("execution.courier")
+        assert until(lambda: project.processes("execution.worker") and project.processes("execution.courier"))
         process.kill()
     assert until(lambda: not project.processes())
     again = project.cli("run", "s.yaml", "--json")
@@ -228,6 +228,7 @@ def test_a_killed_worker_is_named_and_its_step_is_tried_again_if_it_may_be(proje
     with project.start("run", "s.yaml", "--json") as process:
         for _ in range(2):
             wait_for(process, "step.started", "slow")
+            assert until(lambda: project.processes("execution.worker"))
             for worker in project.processes("execution.worker"):
                 os.kill(worker, signal.SIGKILL)
         last = rest(process)

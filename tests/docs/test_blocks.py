@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import e2i
@@ -258,7 +259,7 @@ def test_the_settings_are_all_described() -> None:
 def test_the_command_table_names_the_commands_that_there_are() -> None:
     rows = re.findall(r"^\| `(e2i[^`]*)`", (ROOT / "README.md").read_text("utf-8"), flags=re.M)
     named = {"run" if row.startswith("e2i-run") else row.split()[1] for row in rows}
-    assert named == set(commands.commands)
+    assert named == set(commands.list_commands(click.Context(commands)))
 
 
 def test_the_make_targets_are_those_of_the_makefile() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from e2i.errors import StepError
 from e2i.execution import frames
-from e2i.execution.store import digest_of
+from e2i.execution.digests import digest_of
 
 
 def sample() -> pd.DataFrame:
@@ -25,7 +25,8 @@ def sample() -> pd.DataFrame:
 
 def test_a_frame_comes_back_with_its_columns_in_order(tmp_path: Path) -> None:
     path = tmp_path / "t.arrow"
-    columns = frames.write(sample(), path)
+    columns, digest = frames.write(sample(), path)
+    assert digest == digest_of(path)
     assert [(column.name, column.type) for column in columns] == [
         ("id", "int32"), ("score", "double"), ("when", "timestamp[us, tz=UTC]"), ("kind", "string"), ("text", "string"),
     ]  # fmt: skip
@@ -65,3 +66,16 @@ def test_the_cache_forgets_what_was_used_longest_ago() -> None:
         cache.put(name, frame)
         cache.get("a")
     assert [name for name in "abc" if cache.get(name) is not None] == ["a", "c"]
+
+
+def test_numbers_are_the_mapped_file_itself(tmp_path: Path) -> None:
+    whole = pd.DataFrame({"a": np.arange(5.0), "b": np.arange(5), "t": pd.date_range("2024", periods=5, unit="us")})
+    frames.write(whole, tmp_path / "t")
+    back = frames.read(tmp_path / "t")
+    pd.testing.assert_frame_equal(back, whole)
+    for name in whole:
+        values = back[name].to_numpy()
+        assert not values.flags.owndata and not values.flags.writeable, name
+    changed = back.assign(a=1.0).copy()
+    changed.loc[0, "b"] = 9
+    assert changed["b"].tolist() == [9, 1, 2, 3, 4]

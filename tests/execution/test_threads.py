@@ -34,10 +34,10 @@ def test_steps_that_run_side_by_side_share_the_cores(tmp_path: Path, monkeypatch
 version: 1
 name: shared
 steps:
-  one: {uses: debug.echo, with: {value: 1}}
-  other: {uses: debug.echo, with: {value: 2}}
-  after: {uses: debug.echo, needs: [one, other], with: {value: 3}}
-  told: {uses: debug.echo, needs: [after], resources: {threads: 3}, with: {value: 4}}
+  one: {uses: debug.sleep, with: {seconds: 0, value: 1}}
+  other: {uses: debug.sleep, with: {seconds: 0, value: 2}}
+  after: {uses: debug.sleep, needs: [one, other], with: {seconds: 0, value: 3}}
+  told: {uses: debug.sleep, needs: [after], resources: {threads: 3}, with: {seconds: 0, value: 4}}
 """
     workspace = api.Workspace.open(root=tmp_path, store=tmp_path / "store", environ={})
     assert api.run(spec, workspace=workspace).status == "succeeded"

@@ -48,6 +48,8 @@ def recorded(
         "fingerprint": None,
         "outputs": {},
         "error": None,
+        "note": "",
+        "tries": [],
     }
     return {**row, **more}
 
@@ -78,6 +80,8 @@ def run_document(
             ],
         },
         "outputs": {},
+        "provenance": {},
+        "results": {},
         "steps": steps
         if steps is not None
         else [

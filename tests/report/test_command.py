@@ -18,14 +18,16 @@ SPEC = """version: 1
 name: demo
 steps:
   first: {uses: debug.echo, with: {value: {metrics: {"{{ 7*7 }}": 1}}}}
-  broken: {uses: debug.fail, needs: [first], with: {message: "<b>no</b> more"}}
+  broken: {uses: python.call, needs: [first], with: {file: broken.py, function: fail}}
   last: {uses: debug.echo, needs: [broken]}
 """
+BROKEN = "def fail():\n    print('so far')\n    raise ValueError('<b>no</b> more')\n"
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
     root = tmp_path_factory.mktemp("workspace")
+    (root / "broken.py").write_text(BROKEN)
     return api.run(SPEC, workspace=api.Workspace(root, root / ".e2i", Settings(sinks=(), workers=1)))
 
 
@@ -39,9 +41,7 @@ def test_the_page_lies_in_the_folder_of_the_run_and_tells_of_every_step(ran: Run
     path = ran.store / "runs" / ran.run / "report.html"
     assert (code, Path(printed.strip())) == (0, path)
     page = LookedAt(path.read_text("utf-8"))
-    assert all(
-        told in page.text for told in ("first", "broken", "last", "<b>no</b> more", "asked-to-fail", "{{ 7*7 }}")
-    )
+    assert all(told in page.text for told in ("first", "broken", "last", "<b>no</b> more", "ValueError", "{{ 7*7 }}"))
     assert page.fetched == []
     assert "logs/broken.log" in page.values("href", "a")
     assert not list(path.parent.glob(".report-*"))

@@ -54,10 +54,27 @@ def everywhere(text: str) -> dict[str, Any]:
         "table": {"type": "table", "digest": DIGEST, "columns": [{"name": text, "type": text}], "rows": 1},
         text: text,
     }
+    tried = {"started_ms": 0, "seconds": 1, "error": error}
     steps = [planned(text, detail=text), planned("below", text)]
     return run_document(
         [{**step, "uses": text} for step in steps],
-        [recorded(text, "failed", uses=text, error=error, outputs=outputs), recorded("below", "skipped", seconds=None)],
+        [
+            recorded(text, "failed", uses=text, error=error, outputs=outputs, tries=[tried, tried]),
+            recorded("below", "skipped", seconds=None, note=text),
+        ],
+        provenance={
+            **dict.fromkeys(("e2i", "python", "system", "host", "seed", "spec"), text),
+            "cores": 2,
+            "libraries": {text: text},
+            "git": {
+                "commit": text,
+                "branch": text,
+                "remote": text,
+                "path": text,
+                "changed": [text],
+                "changed_files": 9,
+            },
+        },
         pipeline=text,
         file=text,
         profile=text,
@@ -134,14 +151,17 @@ def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
         "hint": "look at the data",
         "details": {"rows": 4120},
     }
-    steps = [recorded("first", "failed", error=error), recorded("train[1]", "skipped", seconds=None)]
+    steps = [
+        recorded("first", "failed", error=error),
+        recorded("train[1]", "skipped", seconds=None, note="first gave no result"),
+    ]
     page = page_of(steps=steps, status="failed")
     for told in (
         "What went wrong",
         "roc_auc 0.61\nis too low",
         "look at the data",
         "4,120",
-        "no result from first (failed)",
+        "first gave no result",
     ):
         assert told in page.text
     assert "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef" in page.text

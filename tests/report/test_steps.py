@@ -16,17 +16,22 @@ def test_a_step_knows_what_the_spec_says_of_it() -> None:
     )
 
 
-def test_a_step_that_was_skipped_says_for_want_of_what() -> None:
-    run = run_document(
-        [planned("first"), planned("last", "first")],
-        [recorded("first", "failed"), recorded("last", "skipped", seconds=None)],
-    )
-    assert steps.of(run, None)[1].note == "no result from first (failed)"
+def test_a_step_that_was_left_out_says_why() -> None:
+    run = run_document([planned("last")], [recorded("last", "skipped", seconds=None, note="first gave no result")])
+    assert steps.of(run, None)[0].note == "first gave no result"
 
 
-def test_a_step_whose_condition_did_not_hold_says_the_condition() -> None:
-    run = run_document([planned("last")], [recorded("last", "skipped", seconds=None)])
-    assert steps.of(run, steps.read_spec(run))[0].note == "when: ${{ params.n > 2 }}"
+def test_each_attempt_says_what_it_came_to() -> None:
+    error = {"code": "tool-unavailable", "message": "down", "hint": None}
+    tries = [{"started_ms": 1, "seconds": 0.5, "error": error}, {"started_ms": 2, "seconds": 1.5, "error": None}]
+    found = steps.of(run_document(steps=[recorded("first", attempts=2, tries=tries)]), None)[0]
+    assert [(attempt.code, attempt.seconds) for attempt in found.tries] == [("tool-unavailable", 0.5), ("", 1.5)]
+
+
+def test_a_reused_step_names_the_run_that_carried_it_out() -> None:
+    row = recorded("first", "reused", seconds=None, fingerprint="f")
+    run = run_document(steps=[row], results={"f": {"run": "earlier", "components": {}}})
+    assert steps.of(run, None)[0].made_in == "earlier"
 
 
 def test_a_step_that_was_not_carried_out_took_no_time() -> None:

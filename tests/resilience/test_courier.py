@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +13,7 @@ import pytest
 
 from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import BadInput, StepError, ToolUnavailable
+from e2i.resilience import retry
 from e2i.resilience.breaker import Breaker, State
 from e2i.resilience.courier import Courier, Tally, deliver
 from e2i.resilience.guard import Guard
@@ -217,3 +222,65 @@ def test_a_crash_between_delivery_and_acknowledgement_delivers_again(
 
 def _locked(entries: Sequence[Entry]) -> None:
     raise sqlite3.OperationalError("database is locked")
+
+
+def test_a_sink_that_lost_what_it_had_is_opened_anew_and_given_all_of_it(open_outbox: Callable[[], Outbox]) -> None:
+    class Forgetful(Tracker):
+        def deliver(self, entries: Sequence[Entry]) -> None:
+            if self.batches and self.opened == 1:
+                raise ToolUnavailable("opik", "the database was removed", code="history-lost")
+            super().deliver(entries)
+
+    tracker = Forgetful()
+    put(open_outbox, ["r1/a", "r1/b"])
+    with open_outbox() as outbox:
+        courier = Courier(outbox, tracker.open, guard())
+        assert courier.deliver_once()
+    put(open_outbox, ["r1/c"])
+    with open_outbox() as outbox:
+        courier = Courier(outbox, tracker.open, guard())
+        tracker.opened = 0
+        tally = courier.run(now(), poll=0.01, flush=5)
+    assert (tally.redelivered, tally.delivered, tally.left) == (2, 3, 0)
+    assert tracker.batches == [["r1/a", "r1/b"], ["r1/a", "r1/b", "r1/c"]]
+
+
+def test_the_entries_of_a_run_that_has_ended_leave_their_keys_only(
+    open_outbox: Callable[[], Outbox], tracker: Tracker
+) -> None:
+    with open_outbox() as outbox:
+        outbox.put([Entry("r1/a", "opik", "r1", "metric", {"x": 1}), Entry("r1/e", "opik", "r1", "run.finished", {})])
+        outbox.put([Entry("r2/a", "opik", "r2", "metric", {"x": 2})])
+    assert deliver(open_outbox, tracker.open, [guard()], now())["opik"].delivered == 3
+    with open_outbox() as outbox:
+        assert outbox.redeliver("opik") == 1
+
+
+def test_a_sink_that_hangs_is_told_to_stop(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    tracker.release = threading.Event()
+    put(open_outbox, ["a"])
+    with open_outbox() as outbox:
+        tally = Courier(outbox, tracker.open, guard(deadline=0.2)).run(now(), poll=0.01, flush=5)
+    tracker.release.set()
+    assert tally.left == 1
+    assert tracker.closed == 1
+
+
+def test_what_a_killed_process_left_unsent_is_delivered_once_by_the_next(
+    tmp_path: Path, open_outbox: Callable[[], Outbox], tracker: Tracker
+) -> None:
+    program = f"""
+import os, pathlib, signal
+from e2i.catalog.telemetry import Entry
+from e2i.resilience.outbox import Outbox
+outbox = Outbox(pathlib.Path({str(tmp_path / "state.db")!r}))
+for start in range(0, 10_000, 500):
+    outbox.put(Entry(f"r1/{{n}}", "opik", "r1", "metric", {{"value": n}}) for n in range(start, start + 500))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    engine = Path(retry.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(engine)}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    for _ in range(2):
+        deliver(open_outbox, tracker.open, [guard()], now())
+    assert tracker.taken == [f"r1/{n}" for n in range(10_000)]

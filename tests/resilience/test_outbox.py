@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.catalog.telemetry import Entry
-from e2i.resilience.outbox import TABLES, Outbox, process_alive, process_identity, put
+from e2i.resilience.outbox import TABLES, Outbox, is_told, process_alive, process_identity, put
 
 
 def entry(key: str, sink: str = "opik", run: str = "r1", **body: Any) -> Entry:
@@ -143,3 +143,49 @@ def test_any_json_body_survives_the_queue(bodies: list[dict[str, Any]]) -> None:
     with Outbox(Path(":memory:")) as outbox:
         outbox.put(Entry(str(number), "opik", "r", "metric", body) for number, body in enumerate(bodies))
         assert [item.body for item in outbox.take("opik")] == bodies
+
+
+def test_what_was_delivered_can_be_had_again_until_its_run_is_settled(outbox: Outbox) -> None:
+    outbox.put([entry("r1/a"), entry("r1/b"), entry("r2/a", run="r2"), entry("r1/a", sink="mlflow")])
+    outbox.acknowledge(outbox.take("opik"))
+    outbox.settle("opik", "r2")
+    assert outbox.redeliver("opik") == 2
+    assert keys(outbox.take("opik")) == ["r1/a", "r1/b"]
+    outbox.acknowledge(outbox.take("opik"))
+    outbox.settle("opik", "r1")
+    assert outbox.redeliver("opik") == 0
+    outbox.put([entry("r1/a"), entry("r2/a", run="r2")])
+    assert outbox.depth() == {"mlflow": 1}
+
+
+def test_keys_of_settled_runs_are_forgotten_in_time_and_what_waits_is_not(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2i.resilience.outbox.KEYS_KEPT", 10)
+    outbox.put([entry("r0/waits", sink="mlflow", run="r0")])
+    for number in range(1, 6):
+        run = f"r{number}"
+        outbox.put(entry(f"{run}/{i}", run=run) for i in range(10))
+        outbox.acknowledge(outbox.take("opik"))
+        outbox.settle("opik", run)
+    with sqlite3.connect(outbox.path) as database:
+        rows = database.execute("SELECT key, body FROM outbox ORDER BY sequence").fetchall()
+    assert rows == [("r0/waits", "{}"), *((f"r5/{i}", "null") for i in range(10))]
+
+
+def test_a_run_is_known_by_its_own_entries_only(outbox: Outbox) -> None:
+    outbox.put([entry("20261123-1/a", run="20261123-1")])
+    with sqlite3.connect(outbox.path) as database:
+        assert is_told(database, "opik", "20261123-1")
+        assert not is_told(database, "mlflow", "20261123-1")
+        assert not is_told(database, "opik", "20261123")
+
+
+def test_a_late_acknowledgement_does_not_touch_an_entry_that_has_taken_the_place(outbox: Outbox) -> None:
+    outbox.put([entry("r1/a")])
+    (old,) = outbox.take("opik")
+    with sqlite3.connect(outbox.path) as database:
+        database.execute("DELETE FROM outbox")
+    outbox.put([entry("r1/b")])
+    outbox.acknowledge([old])
+    assert keys(outbox.take("opik")) == ["r1/b"]

@@ -27,6 +27,10 @@ def mended(text: str) -> str:
         ("a: ${{ x == 'b: c' }}  # why", "a: \"${{ x == 'b: c' }}\"  # why"),
         ("a: ${{ x ~ ' # y' }}", "a: \"${{ x ~ ' # y' }}\""),
         ("a: {b: ${{ x }}}\nc: [${{ y }}]", 'a: {b: "${{ x }}"}\nc: ["${{ y }}"]'),
+        ("a:\n  with:{b: 1}\n  c: 2", "a:\n  with: {b: 1}\n  c: 2"),
+        ("a:\n  with:{b: 1,\n    c: 2}", "a:\n  with: {b: 1,\n    c: 2}"),
+        ("a: {b: 1, with:{c: [1]}}", "a: {b: 1, with: {c: [1]}}"),
+        ("a:\n  - b:[c: 1]\n  - d", "a:\n  - b: [c: 1]\n  - d"),
     ],
 )
 def test_expressions_get_the_quotes_that_they_need(wrong: str, right: str) -> None:

@@ -78,6 +78,8 @@ class Action:
     idempotent: bool = True
     always: bool = False
     """True when the result must never be reused (it looks at a clock, a service, the outside)."""
+    inline: bool = False
+    """True when it asks nothing of its context and takes no time to speak of: carried out in the engine's process."""
     privilege: Literal["run_python"] | None = None
     """What the action as a whole asks for that a policy may forbid; for single values see ``e2i.catalog.marks``."""
     columns: bool = False

@@ -3,8 +3,7 @@
 In: digests and cheap facts. Out: frozen pydantic models, told apart by ``type``.
 """
 
-from __future__ import annotations
-
+# Annotations are values here: as texts, pydantic would compile each of them at every start.
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

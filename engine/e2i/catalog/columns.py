@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, Final
+
+from e2i.catalog.files import Files
 
 Path = tuple[str | int, ...]
 Columns = Mapping[str, str | None]
@@ -121,28 +123,6 @@ class Flow:
     outputs: Mapping[str, Known] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
 
-
-class Files(Protocol):
-    """The workspace, to look at before anything runs. Paths are relative to its root; nothing outside is looked at."""
-
-    def open(self, path: str) -> BinaryIO | None:
-        """The file's bytes; None when there is no such file. Raises OSError when it must not or cannot be read."""
-
-    def names(self, folder: str) -> Sequence[str]:
-        """The names of the files in a folder, sorted; none when there is no such folder."""
-
-
-class _NoFiles:
-    """A workspace that cannot be looked at."""
-
-    def open(self, path: str) -> BinaryIO | None:
-        raise OSError(f"there is no workspace to look for {path} in")
-
-    def names(self, folder: str) -> Sequence[str]:
-        return ()
-
-
-NO_FILES: Final[Files] = _NoFiles()
 
 ColumnFlow = Callable[[Given, Files], Flow]
 

@@ -9,11 +9,12 @@ Kinds and their bodies (times are milliseconds since the epoch):
 ``run.started``    pipeline, params {name: value}, spec (digest), started_ms, profile
 ``param``          step, name, value
 ``metric``         step, name, value, index, at_ms
-``child``          step, name, status, started_ms, ended_ms, params, metrics
+``child``          step, name, status, started_ms, ended_ms, params, metrics, index (which child of the step, from 0)
 ``attachment``     step, name, artifact (the document of a Stored artifact; a Model is logged as a model)
 ``step.finished``  step, uses, agent, status, attempts [{started_ms, ended_ms, seconds, error}], started_ms, ended_ms,
                    needs [ids], inputs, outputs, error, group
 ``run.finished``   status (succeeded, failed, interrupted), ended_ms
+``run.abandoned``  ended_ms, reason: the run's process died; ``run.started`` follows if the run is resumed
 =================  ====================================================================================================
 
 ``group`` is the id of the matrix that the step is a cell of, or null.
@@ -29,13 +30,17 @@ from typing import Any, Protocol
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
 
-KINDS = ("run.started", "param", "metric", "child", "attachment", "step.finished", "run.finished")
+KINDS = ("run.started", "param", "metric", "child", "attachment", "step.finished", "run.finished", "run.abandoned")
+ENDS = ("run.finished", "run.abandoned")
+"""The kinds after which nothing comes of a run, unless it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to deliver to one sink. ``key`` is its idempotency key: delivering it twice must equal delivering it
-    once.
+    """One thing to deliver to one sink.
+
+    ``key`` is its idempotency key: delivering it twice must equal delivering it once. It begins with the run's id and a
+    slash.
     """
 
     key: str
@@ -53,12 +58,13 @@ class Sink(Protocol):
     def deliver(self, entries: Sequence[Entry]) -> None:
         """Delivers entries of one run, in order, all or none as far as the tool allows; safe to repeat.
 
-        Raises ToolUnavailable when the tool is down (the entries stay), and StepError when the tool refuses them for
-        good (they are set aside with the reason).
+        Raises ToolUnavailable when the tool is down (the entries stay), with the code ``history-lost`` when it has lost
+        what it took before (that is delivered again), and StepError when the tool refuses the entries for good (they
+        are set aside with the reason).
         """
 
     def close(self) -> None:
-        """Flushes and closes the client, within the tool's deadline."""
+        """Ends it at once: a delivery that hangs in another thread writes nothing more."""
 
 
 OpenSink = Callable[[ToolSettings, Path, Callable[[Stored], Path]], Sink]

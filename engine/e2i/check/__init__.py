@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from e2i.catalog.columns import NO_FILES, Files
-from e2i.check import actions, literals, order, parts, policy, references, skips
+from e2i.catalog.files import NO_FILES, Files
+from e2i.check import actions, literals, order, policy, references, skips
 from e2i.check.knowledge import Knowledge
+from e2i.check.parts import PartFiles, reader
 from e2i.check.policy import Authority
 from e2i.spec.expand import Expanded, expand
 from e2i.spec.load import load
@@ -32,13 +33,15 @@ def check(
     authority: Authority,
     files: Files = NO_FILES,
     beside: str | None = None,
+    parts: PartFiles | None = None,
     require_params: bool = True,
 ) -> tuple[Expanded | None, list[Problem]]:
     """Reads and checks a spec. All problems come back at once, sorted by place; without errors the spec is there.
 
     ``authority`` says who wrote the spec and what that allows. ``env`` and ``secrets`` are the names that the operator
     lets specs use. ``files`` is the workspace, for the parts that steps include, and for what tables and suites say of
-    their columns; ``beside`` is the spec's own path in it, if ``file`` is not.
+    their columns; ``beside`` is the spec's own path in it, if ``file`` is not. ``parts``: where to
+    read the parts, if not there.
     ``require_params=False`` is for ``validate``: a parameter without a default is no fault of the spec.
     """
     if problems := policy.size(source, file, authority):
@@ -46,7 +49,7 @@ def check(
     loaded, problems = load(source, file)
     if loaded is None:
         return None, problems
-    loaded, problems = gather(loaded, beside or file, parts.reader(files, authority))
+    loaded, problems = gather(loaded, beside or file, reader(parts or PartFiles(files, authority.look), authority))
     values, faults = parameter_values(loaded.spec, loaded.document, given)
     if not require_params:
         faults = [fault for fault in faults if fault.code != "missing-parameter"]

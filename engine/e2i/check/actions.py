@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
-from e2i.catalog.columns import Files
-from e2i.check import exact, flow, kinds, order
+from e2i.catalog.files import Files
+from e2i.check import exact, kinds, order
 from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
 from e2i.spec import expressions, fixes, suggest
@@ -137,7 +137,9 @@ def _check_with(
     told = {problem.path for problem in found}
     found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in told]
     yield from found
-    if not found and not foreign:  # what was given by another name is not known to the action
+    if action.columns and not found and not foreign:  # what was given by another name is not known to the action
+        from e2i.check import flow  # a spec without tables does not pay for it
+
         outputs, columns = flow.follow(node, action, value, waiting, files)
         knowledge.learn(node, outputs)
         yield from flow.problems(columns, base, node.document)

@@ -13,7 +13,8 @@ from typing import Any
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import UNKNOWN, Fault, Files, Flow
+from e2i.catalog.columns import UNKNOWN, Fault, Flow
+from e2i.catalog.files import Files
 from e2i.check import kinds
 from e2i.check.kinds import Kind, Kinds
 from e2i.spec import fixes, suggest

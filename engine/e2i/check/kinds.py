@@ -13,13 +13,15 @@ from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from e2i.catalog.artifacts import ARTIFACTS, Artifact, Stored
-from e2i.catalog.columns import Known, KnownKeys
 from e2i.spec.expressions import Secret
+
+if TYPE_CHECKING:
+    from e2i.catalog.columns import Known
 
 Key = str | int
 
@@ -134,6 +136,8 @@ def declared(name: str) -> Kinds:
 
 def with_known(given: Kinds, known: Known) -> Kinds:
     """The same, with what is known of the content."""
+    from e2i.catalog.columns import KnownKeys  # a spec without tables needs none of it
+
     if isinstance(known, KnownKeys):
         return tuple(
             replace(kind, inside=dict.fromkeys(known.keys, kind.rest), rest=None, optional=frozenset(known.keys))

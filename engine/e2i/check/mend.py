@@ -1,13 +1,15 @@
 """A spec's text goes in; the text with every certain fix carried out comes out, with what was mended and what remains.
 
-Problems carry their fixes as RFC 6902 operations. A text that cannot be read has no paths to operate on: for that, a
-few mends of the text itself are known (``spec.repair``). Comments and layout stay.
+Problems carry their fixes as RFC 6902 operations, each for the file that the problem is in: the spec, or a part that it
+includes. A text that cannot be read has no paths to operate on: for that, a few mends of the text itself are known
+(``spec.repair``). Comments and layout stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from e2i.spec import document as documents
@@ -16,6 +18,8 @@ from e2i.spec.document import Document
 from e2i.spec.problems import Problem
 
 MAX_ROUNDS = 1_000
+MAX_PASSES = 20
+"""Over all files; fixes of two files that undo each other end with it."""
 SCHEMA_VERSION = 1
 
 
@@ -26,6 +30,8 @@ class Mended:
     text: str
     applied: tuple[Problem, ...]
     remaining: tuple[Problem, ...]
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """By name, the parts that were mended too, as they are now."""
 
     @property
     def valid(self) -> bool:
@@ -38,11 +44,49 @@ class Mended:
             "applied": [problem.to_json() for problem in self.applied],
             "problems": [problem.to_json() for problem in self.remaining],
             "text": self.text,
+            "parts": dict(sorted(self.parts.items())),
         }
 
 
+def mend_all(
+    text: str,
+    file: str,
+    open_part: Callable[[str], str | None],
+    check: Callable[[Mapping[str, str]], Sequence[Problem]],
+) -> Mended:
+    """Mends a spec and the parts that it includes: what is mended in one may uncover what is wrong in another.
+
+    ``open_part`` gives the text of a part, or None when it is not to be changed. ``check`` finds the problems of the
+    spec ``file`` when files hold these texts.
+    """
+    texts = {file: text}
+    before: dict[str, str | None] = {}
+
+    def check_with(name: str, changed: str) -> Sequence[Problem]:
+        return check({**texts, name: changed})
+
+    applied: list[Problem] = []
+    problems = tuple(check(texts))
+    for _ in range(MAX_PASSES):
+        known = len(applied)
+        for name in [file, *sorted({problem.place.file for problem in problems} - {file})]:
+            if name not in texts:
+                before[name] = open_part(name)
+            given = texts.get(name, before.get(name))
+            if given is None:
+                continue
+            mended = mend(given, name, partial(check_with, name))
+            texts[name], problems = mended.text, mended.remaining
+            applied += mended.applied
+        if len(applied) == known:
+            break
+    changed = {name: now for name, now in texts.items() if name != file and now != before[name]}
+    return Mended(texts[file], tuple(applied), problems, changed)
+
+
 def mend(text: str, file: str, check: Callable[[str], Sequence[Problem]]) -> Mended:
-    """Mends until nothing certain is left to do. ``check`` finds the problems of a text that goes by the name ``file``.
+    """Mends until nothing certain is left to do. ``check`` finds the problems of a text that goes by the name ``file``,
+    and may find those of other files with them.
 
     What a fix uncovers is mended in the next round. No text comes up twice, so fixes that undo each other end it.
     """
@@ -51,7 +95,8 @@ def mend(text: str, file: str, check: Callable[[str], Sequence[Problem]]) -> Men
     problems = check(text)
     for _ in range(MAX_ROUNDS):
         found, _ = documents.read(text, file)
-        changed, mended = _patched(found, problems) if found is not None else _repaired(text, file, problems)
+        here = [problem for problem in problems if problem.place.file == file]
+        changed, mended = _patched(found, here) if found is not None else _repaired(text, file, here)
         if not mended or changed in seen:
             break
         seen.add(changed)
@@ -67,7 +112,7 @@ def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list
     taken: set[str] = set()
     for problem in problems:
         touched = _touched(problem)
-        if problem.fixes and problem.place.file == document.file and not _overlap(touched, taken):
+        if problem.fixes and not _overlap(touched, taken):
             chosen.append(problem)
             taken |= touched
     return _carried_out(document, chosen)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Files
+from dataclasses import dataclass
+
+from e2i.catalog.files import Files
 from e2i.check import paths, policy
 from e2i.check.policy import Authority
 from e2i.spec import suggest
 from e2i.spec.parts import NoPartError, ReadPart
 
 
-def reader(files: Files, authority: Authority) -> ReadPart:
+@dataclass(frozen=True, slots=True)
+class PartFiles:
+    """Where parts are read: files, and what is at their paths."""
+
+    files: Files
+    look: paths.Look
+
+
+def reader(parts: PartFiles, authority: Authority) -> ReadPart:
     """Reads a part's file, if it lies where paths in specs may lead and is no longer than a spec may be."""
     most = authority.rules.budgets.bytes
+    files = parts.files
 
     def read(file: str) -> bytes:
-        if fault := paths.check(file, authority.rules, authority.look):
+        if fault := paths.check(file, authority.rules, parts.look):
             raise NoPartError(fault.message, fault.hint)
         try:
             opened = files.open(file)

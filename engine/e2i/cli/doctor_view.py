@@ -1,4 +1,7 @@
-"""The settings and the store go in; the state of each tool comes out: installed, mode, reachable, what waits for it."""
+"""The settings and the store go in; the state of each tool comes out: installed, mode, reachable, what waits for it.
+
+Also whether the store's own records are as they were written.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ import click
 from e2i.api import Workspace
 from e2i.catalog import registry
 from e2i.catalog.action import Tool
-from e2i.execution.journal import FILE, Reader
+from e2i.cli.problems_view import safe
+from e2i.execution.database import FILE, StoreError
+from e2i.execution.history import Reader
 from e2i.execution.surroundings import installed
 
 CONNECT_WITHIN = 1.0
@@ -25,7 +30,21 @@ def examine(workspace: Workspace) -> list[dict[str, Any]]:
     return [_examine(tool, workspace, depths.get(tool.name, 0)) for tool in tools]
 
 
-def show(found: list[dict[str, Any]], workspace: Workspace) -> None:
+def examine_state(workspace: Workspace) -> dict[str, list[str]]:
+    """What is wrong with the state of the store, and what was found wrong before and is not used: sentences.
+
+    Reads all of it, and holds every record against its seal.
+    """
+    if not (workspace.store / FILE).exists():
+        return {"damage": [], "set_aside": []}
+    try:
+        with Reader(workspace.store, lambda digest: True) as reader:
+            return {"damage": reader.damage(), "set_aside": reader.set_aside()}
+    except StoreError as error:
+        return {"damage": [error.message], "set_aside": []}
+
+
+def show(found: list[dict[str, Any]], state: dict[str, list[str]], workspace: Workspace) -> None:
     for tool in found:
         version = tool["installed"] or click.style("not installed", fg="yellow")
         reachable = (
@@ -33,6 +52,10 @@ def show(found: list[dict[str, Any]], workspace: Workspace) -> None:
         )
         waits = f"  {tool['outbox']} waiting" if tool["outbox"] else ""
         click.echo(f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {reachable}  breaker {tool['breaker']}{waits}")
+    for sentence in state["damage"]:
+        click.echo(f"state of the store: {click.style(safe(sentence), fg='red')}")
+    for sentence in state["set_aside"]:
+        click.echo(f"state of the store: {safe(sentence)}")
     click.echo(click.style(f"profile {workspace.settings.profile}, store {workspace.store}", dim=True))
 
 
@@ -60,5 +83,8 @@ def _accepts(host: str, port: int) -> bool:
 def _depths(workspace: Workspace) -> dict[str, int]:
     if not (workspace.store / FILE).exists():
         return {}
-    with Reader(workspace.store, lambda digest: True) as reader:
-        return reader.waiting()
+    try:
+        with Reader(workspace.store, lambda digest: True) as reader:
+            return reader.waiting()
+    except StoreError:
+        return {}  # ``examine_state`` tells of it

@@ -137,15 +137,39 @@ class StepProgress(Event):
 
 class StepRetried(Event):
     event: Literal["step.retried"]
-    attempt: Annotated[int, Field(ge=1, description="The attempt that failed.")]
+    attempt: Annotated[int, Field(ge=1, description="The attempt to come.")]
     wait: Annotated[float, Field(ge=0, description="Seconds until the next.")]
     error: ErrorDocument
+
+
+class StepWaiting(Event):
+    """Another run is doing the same work; its result will be taken."""
+
+    event: Literal["step.waiting"]
+    by: Annotated[str, Field(description="The other run.")]
+    holder: Annotated[str, Field(description="Its process: pid, start and boot, with colons between them.")]
+    since: Annotated[float, Field(description="Since when, in seconds since the epoch.")]
 
 
 class StepFinished(Event, StepEnd):
     """Printed only after it is durable."""
 
     event: Literal["step.finished"]
+
+
+class ArtifactDamaged(Event):
+    """Something in the store no longer had the bytes it was stored with; the step that makes it runs again."""
+
+    event: Literal["artifact.damaged"]
+    digest: Digest
+    kept: Annotated[str, Field(description="Where the damaged bytes are now.")]
+
+
+class StateDamaged(Event):
+    """The state of the store was damaged beyond reading: it was set aside, and history begins anew."""
+
+    event: Literal["state.damaged"]
+    kept: Annotated[str, Field(description="Where the damaged file is now.")]
 
 
 class ToolDegraded(Event):
@@ -169,7 +193,17 @@ class RunFinished(Event):
 
 
 Events = Annotated[
-    RunStarted | StepStarted | StepProgress | StepRetried | StepFinished | ToolDegraded | RunStopping | RunFinished,
+    RunStarted
+    | StepStarted
+    | StepProgress
+    | StepRetried
+    | StepWaiting
+    | StepFinished
+    | ArtifactDamaged
+    | StateDamaged
+    | ToolDegraded
+    | RunStopping
+    | RunFinished,
     Field(discriminator="event"),
 ]
 
@@ -179,10 +213,20 @@ def _schema(kind: Any, name: str, title: str) -> dict[str, Any]:
     return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
 
 
+def _recorded(kind: str, name: str, title: str) -> dict[str, Any]:
+    from e2i.cli import record_schemas  # it builds on the types of this module
+
+    return _schema(getattr(record_schemas, kind), name, title)
+
+
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "pipeline": pipeline_schema,
     "problems": lambda: _schema(Problems, "problems", "e2i problems, version 1"),
     "plan": lambda: _schema(PlanDocument, "plan", "e2i plan, version 1"),
     "events": lambda: _schema(Events, "events", "e2i event, one line of `e2i run --json`, version 1"),
+    "runs": lambda: _recorded("Runs", "runs", "e2i list of runs, version 1"),
+    "run": lambda: _recorded("RunDocument", "run", "e2i run, version 1"),
+    "comparison": lambda: _recorded("Comparison", "comparison", "e2i comparison of two runs, version 1"),
+    "provenance": lambda: _recorded("ProvenanceDocument", "provenance", "e2i provenance, version 1"),
 }
 """What ``schemas/NAME.v1.json`` holds."""

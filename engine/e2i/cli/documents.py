@@ -6,6 +6,13 @@ import json
 import re
 from typing import Any
 
+import click
+
+
+def show(document: Any) -> None:
+    """Prints the document that a command was asked for, for programs and still readable."""
+    click.echo(dumps(document, indent=1))
+
 
 def dumps(document: Any, indent: int | None = None) -> str:
     """JSON, without ``indent`` on one line. Controls, marks that reorder text and lone surrogates are escaped."""

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from e2i.cli import problems_view, streams
+from e2i.cli import problems_view
 from e2i.errors import E2IError, Exit, InvalidSpec
 
 
@@ -19,11 +19,7 @@ def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> NoReturn:
         outcome = Outcome(as_json=bool(kwargs.get("as_json")))
-        try:
-            outcome.of(lambda: command(*args, **kwargs))
-        except BrokenPipeError:  # nobody reads any more, which changes nothing about the outcome
-            streams.mute(sys.stdout)
-            streams.mute(sys.stderr)
+        outcome.of(lambda: command(*args, **kwargs))
         sys.exit(int(outcome.code))
 
     return wrapper
@@ -47,25 +43,41 @@ class Outcome:
             else:
                 problems_view.show(error.problems)
         except E2IError as error:
-            self.code = error.exit_code
-            if self.as_json:
-                body = {"code": error.code, "message": error.message, "hint": error.hint}
-                _print_json({"schema_version": 1, "error": body})
-            problems_view.show_error(error)
+            self._tell(error)
         except (KeyboardInterrupt, click.Abort):
             self.code = Exit.INTERRUPTED
             click.echo("interrupted", err=True)
-        except (click.ClickException, BrokenPipeError):
+        except click.ClickException:
             raise
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line and a place
-            import tempfile
-            import traceback
+            from e2i.execution import disk
 
+            if (trouble := disk.trouble(error)) is not None:
+                self._tell(trouble)
+                return
             self.code = Exit.DEFECT
-            with tempfile.NamedTemporaryFile("w", prefix="e2i-defect-", suffix=".txt", delete=False) as file:
-                traceback.print_exc(file=file)
             said = problems_view.safe(str(error))
-            click.echo(f"a defect in e2i: {type(error).__name__}: {said} (the full trace is in {file.name})", err=True)
+            click.echo(f"a defect in e2i: {type(error).__name__}: {said} ({_trace()})", err=True)
+
+    def _tell(self, error: E2IError) -> None:
+        self.code = error.exit_code
+        if self.as_json:
+            body = {"code": error.code, "message": error.message, "hint": error.hint}
+            _print_json({"schema_version": 1, "error": body})
+        problems_view.show_error(error)
+
+
+def _trace() -> str:
+    """Where the trace of the error that is being handled was written to."""
+    import tempfile
+    import traceback
+
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="e2i-defect-", suffix=".txt", delete=False) as file:
+            traceback.print_exc(file=file)
+    except OSError as error:
+        return f"its trace cannot be kept: {error.strerror}"
+    return f"the full trace is in {file.name}"
 
 
 def _print_json(document: Any) -> None:

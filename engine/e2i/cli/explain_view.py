@@ -26,26 +26,32 @@ def show(code: str | None) -> None:
         _show(_chosen(code))
         return
     width = max(map(len, codes.CODES))
-    for name, found in sorted(codes.CODES.items()):
-        click.echo(f"  {click.style(name.ljust(width), bold=True)}  {found.title}")
-    click.echo(f"\n{click.style('e2i explain CODE', bold=True)} says more, with an example.")
+    for title, group in codes.GROUPS.items():
+        click.echo(click.style(title, underline=True))
+        for found in sorted(group, key=lambda found: found.code):
+            click.echo(f"  {click.style(found.code.ljust(width), bold=True)}  {found.title}")
+        click.echo()
+    click.echo(f"{click.style('e2i explain CODE', bold=True)} says more, with an example.")
 
 
 def _chosen(code: str) -> Code:
     found = codes.find(code.strip("[]"))
     if found is None:
         hint = suggest.hint(code, codes.CODES) or "`e2i explain` lists them"
-        raise BadInput(f"no problem has the code {code!r}", code="unknown-code", hint=hint)
+        raise BadInput(f"nothing has the code {code!r}", code="unknown-code", hint=hint)
     return found
 
 
 def _document(found: Code) -> dict[str, Any]:
-    return {"code": found.code, "title": found.title, "why": found.why, "mend": found.mend,
-            "bad": found.bad, "good": found.good}  # fmt: skip
+    group = next(title for title, group in codes.GROUPS.items() if found in group)
+    return {"code": found.code, "group": group, "title": found.title, "why": found.why, "mend": found.mend,
+            "bad": found.bad, "good": found.good, "example": found.example}  # fmt: skip
 
 
 def _show(found: Code) -> None:
     click.echo(f"{click.style(found.code, bold=True)}: {found.title}\n\n{found.why}\n")
+    if found.example:
+        click.echo(f"{click.style('For example:', bold=True)} {found.example}\n")
     click.echo(f"{click.style('What to do:', bold=True)} {found.mend}")
     for title, example, colour in (("Wrong", found.bad, "red"), ("Right", found.good, "green")):
         if example:

@@ -1,4 +1,4 @@
-"""A spec with problems goes in; its text with every certain fix comes out, as a diff or in its file."""
+"""A spec with problems goes in; it and its parts with every certain fix come out, as diffs or in their files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ BOM = b"\xef\xbb\xbf"
 def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> tuple[Exit, dict[str, Any]]:
     """Mends, writes if asked to, tells a person what was done; also the document of ``--json``."""
     mended = api.fix(spec, workspace=workspace)
-    diff = _diff(spec, mended)
-    if write and mended.applied:
-        _replace(Path(spec), mended.text)
+    changed = [(spec, Path(spec), mended.text)] if mended.applied else []
+    changed += [(name, _own(workspace, name), text) for name, text in sorted(mended.parts.items())]
+    diffs = [_diff(*file) for file in changed]
+    if write:
+        for (_, path, text), diff in zip(changed, diffs, strict=True):
+            if diff:
+                _replace(path, text)
+    diff = "".join(diffs)
     if not as_json:
         _show(spec, mended, diff, written=write)
     document = {**mended.to_json(), "written": write and bool(mended.applied), "diff": diff}
-    return (Exit.DONE if mended.valid else Exit.BAD_INPUT), document
+    return api.Validation(mended.remaining).exit_code, document
 
 
 def _show(spec: str, mended: Mended, diff: str, *, written: bool) -> None:
@@ -37,7 +42,7 @@ def _show(spec: str, mended: Mended, diff: str, *, written: bool) -> None:
         click.echo(problems_view.safe(diff), nl=False)
     for problem in mended.applied:
         click.echo(f"{click.style('mended', fg='green')} {problems_view.safe(str(problem))}", err=True)
-    problems_view.show(mended.remaining, {spec: mended.text})
+    problems_view.show(mended.remaining, {spec: mended.text, **mended.parts})
     if not mended.applied:
         said = "nothing to mend" if mended.valid else "no certain fix is known for what is wrong"
         click.echo(said, err=True)
@@ -45,11 +50,19 @@ def _show(spec: str, mended: Mended, diff: str, *, written: bool) -> None:
         click.echo("nothing is written yet: --write does", err=True)
 
 
-def _diff(spec: str, mended: Mended) -> str:
+def _own(workspace: api.Workspace, part: str) -> Path:
+    """Where a part lies. Raises BadInput when it is no longer where it was when it was mended."""
+    path = workspace.files.own(part)
+    if path is None:
+        raise BadInput(f"the part {part} is no longer a file in the workspace", code="cannot-write")
+    return path
+
+
+def _diff(name: str, path: Path, text: str) -> str:
     """A unified diff, such as ``patch`` takes, from the file to the mended text."""
-    before = Path(spec).read_bytes().removeprefix(BOM).decode("utf-8", "replace")
+    before = path.read_bytes().removeprefix(BOM).decode("utf-8", "replace")
     lines = difflib.unified_diff(
-        before.splitlines(keepends=True), mended.text.splitlines(keepends=True), f"a/{spec}", f"b/{spec}"
+        before.splitlines(keepends=True), text.splitlines(keepends=True), f"a/{name}", f"b/{name}"
     )
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 

@@ -27,6 +27,32 @@ def parameters(given: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def names_run(before: str, after: str) -> bool:
+    """Whether two texts name runs; False: specs. Raises BadInput when one names a run and the other a spec.
+
+    A spec is a file that is there, ``REV:PATH``, or what looks like the path of one.
+    """
+    specs = [Path(text).exists() or ":" in text or text.endswith((".yaml", ".yml")) for text in (before, after)]
+    if specs[0] != specs[1]:
+        spec, run = (before, after) if specs[0] else (after, before)
+        raise BadInput(
+            f"{spec!r} is a spec and {run!r} names a run",
+            code="bad-option",
+            hint="give two specs or two runs; `e2i runs` lists the runs",
+        )
+    return not specs[0]
+
+
+def refuse_beside(option: str, others: Mapping[str, object]) -> None:
+    """Raises BadInput when one of the other options was given: the run has its own."""
+    if given := [name for name, value in others.items() if value]:
+        raise BadInput(
+            f"{option} takes what that run was started with: {', '.join(given)} does not go with it",
+            code="bad-option",
+            hint=f"leave it out, or run the spec without {option}: finished steps are not repeated",
+        )
+
+
 def write_plan(path: Path, document: Mapping[str, Any]) -> None:
     """Writes what ``plan_document`` reads. Raises BadInput when the file cannot be written."""
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import click
 
 from e2i.api import Workspace
+from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.planning.model import Plan, PlanStep, Verdict
 
@@ -17,6 +18,27 @@ SIGNS: dict[Verdict, tuple[str, str, str]] = {
     Verdict.REUSE: ("=", "blue", "its finished result is reused"),
     Verdict.SKIP: ("-", "bright_black", "is left out"),
 }
+
+
+def show_as(form: str, plan: Plan, workspace: Workspace) -> None:
+    """Prints the plan on standard output in the form that was asked for."""
+    match form:
+        case "json":
+            documents.show(plan.to_json())
+        case "markdown":
+            from e2i.planning.markdown import markdown
+
+            click.echo(markdown(plan))
+        case "mermaid" | "dot":
+            from e2i.planning import diagram
+
+            click.echo(diagram.mermaid(plan) if form == "mermaid" else diagram.dot(plan))
+        case "svg" | "html":
+            from e2i.report import plan_page
+
+            click.echo(plan_page.svg(plan.to_json()) if form == "svg" else plan_page.html(plan.to_json()))
+        case _:
+            show(plan, workspace)
 
 
 def show(plan: Plan, workspace: Workspace) -> None:

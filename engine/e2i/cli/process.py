@@ -14,48 +14,71 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from e2i.cli import streams
+from e2i.errors import Exit
 
-def own(command: Callable[[], None], *, only_looks: bool) -> None:
+
+def own(command: Callable[[], None], *, alone: bool) -> None:
     """Carries out the command as what this process is for.
 
-    ``only_looks``: it starts no thread and no process, so that there is nothing to wait for when it ends.
+    ``alone``: only our own models are used in this process, and nothing of it goes on when it is over.
     """
-    if only_looks:
+    if alone:
         _without_plugins()
     # Little of what a check makes refers to itself: looking for it every 700 objects, as Python does, is in vain.
     gc.set_threshold(200_000)
+    _fill_standard_descriptors()
+    sys.stdout, sys.stderr = streams.patient(sys.stdout), streams.patient(sys.stderr)
     try:
         command()
     except SystemExit as end:
-        if only_looks and isinstance(end.code, int):
+        if fault := streams.fault(sys.stdout):
+            print(f"error: standard output cannot be written: {fault} [not-writable]", file=sys.stderr)
+            end.code = end.code or int(Exit.BAD_INPUT)
+        if alone and isinstance(end.code, int):
             _end_at_once(end.code)
         raise
 
 
-def _without_plugins() -> None:
-    """Spares pydantic the search for plugins among all installed distributions: our models have none.
-
-    Pydantic 2.14 has a switch for the search, PYDANTIC_DISABLE_PLUGINS, but imports ``importlib.metadata`` all the
-    same, a seventh of the start. So its loader is stood in for; should it be asked for anything else, it is loaded
-    after all.
+def _fill_standard_descriptors() -> None:
+    """Opens those of standard input, output and error that were closed before: else the first file that is opened, such
+    as the journal, would take the number, and a child would write to it.
     """
-    name = "pydantic.plugin._loader"
+    opened = 0
+    while opened <= 2:  # the lowest free number is taken first
+        opened = os.open(os.devnull, os.O_RDWR)
+    os.close(opened)
+
+
+def _without_plugins() -> None:
+    """Spares pydantic two imports that our models have no use for; each is loaded after all if somebody has one.
+
+    The search for plugins among all installed distributions: pydantic 2.14 has a switch for it,
+    PYDANTIC_DISABLE_PLUGINS, but imports ``importlib.metadata`` all the same, a seventh of the start. And ``secrets``,
+    which loads OpenSSL to compare the values of fields of a type that no model here has.
+    """
+    _later("pydantic.plugin._loader", get_plugins=tuple)
+    _later("secrets")
+
+
+def _later(name: str, **given: Any) -> None:
+    """Stands in for a module with what is ``given``; should it be asked for anything else, it is loaded."""
+    if name in sys.modules:
+        return
 
     def loaded_after_all(attribute: str) -> Any:
         if attribute.startswith("__"):  # the import system asks what kind of module this is
             raise AttributeError(attribute)
-        sys.modules.pop(name, None)
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
         return getattr(import_module(name), attribute)
 
-    loader = sys.modules[name] = ModuleType(name)
-    vars(loader).update(get_plugins=tuple, __getattr__=loaded_after_all)
+    stand_in = sys.modules[name] = ModuleType(name)
+    vars(stand_in).update(**given, __getattr__=loaded_after_all)
 
 
 def _end_at_once(code: int) -> None:
     """Ends the process without freeing object by object what the system takes back anyway."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):  # nobody reads any more: Python knows how to end with that
-        return
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)

@@ -6,16 +6,16 @@ import tempfile
 from pathlib import Path
 
 from e2i import report
-from e2i.cli import history_view
 from e2i.errors import BadInput
 from e2i.execution.store import ArtifactStore
+from e2i.records import lookup
 
 PAGE = "report.html"
 
 
 def write(store: Path, run: str, output: Path | None) -> Path:
     """Writes the page to ``output``, or else into the run's folder. Raises BadInput."""
-    found = history_view.run(store, run)
+    found = lookup.run(store, run)
     target = (output or store / "runs" / found["run"] / PAGE).absolute()
     artifacts = ArtifactStore(store)
     page = report.build(found, lambda artifact: artifacts.path(artifact.digest), target.parent)

@@ -6,21 +6,19 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from e2i import api, settings
-from e2i.cli import streams, summary_view
-from e2i.cli.progress import JsonLines, Lines, Reporter, Screen
+from e2i import api
+from e2i.cli import summary_view
+from e2i.cli.progress import JsonLines, Lines, Reporter
+from e2i.cli.signals import Signals
 from e2i.errors import BadInput, Exit
-from e2i.execution.engine import Engine
-from e2i.execution.journal import FILE, Reader
+from e2i.execution.record import RunRecord
 
 
 def run(
@@ -31,42 +29,48 @@ def run(
     select: Collection[str],
     fresh: bool,
     bound_to: Mapping[str, Any] | None,
-    resume: str | None,
     as_json: bool,
 ) -> Exit:
-    """Runs the spec and says what is going on. Ctrl-C once lets what runs finish, twice ends it at once."""
-    content: api.Spec = spec
-    if resume is not None:
-        past = _past_run(workspace, resume)
-        if params:
-            raise BadInput("--resume takes the parameters of that run: give no -p", code="bad-option")
-        content, params = past["spec"] if "\n" in past["spec"] else spec, past["params"]
-        workspace = replace(workspace, settings=_settings_of(past, workspace))
-    reporter = _reporter(as_json)
-    with reporter:
+    """Runs the spec and says what is going on. ``e2i.cli.signals`` says what signals do."""
+    with _reporter(as_json) as reporter:
+        signals = Signals(reporter)
         record = api.run(
-            content,
+            spec,
             params,
             select=select,
             fresh=fresh,
             bound_to=bound_to,
-            run_id=resume,
             listen=reporter.tell,
-            on_engine=_handle_signals,
+            on_engine=signals.attach,
             workspace=workspace,
         )
+    return _show(record, workspace, signals, as_json)
+
+
+def resume(run: str, spec: str | None, workspace: api.Workspace, *, as_json: bool) -> Exit:
+    """Goes on with a recorded run as it was started. A ``spec`` that has become another is told of, and not used."""
+    past = api.recorded(run, workspace)
+    if spec is not None and (changed := _changed(spec, past, workspace)):
+        click.echo(f"run {run} goes on with its spec as it was: {', '.join(changed)} differs from it", err=True)
+    if past["profile"] != workspace.settings.profile:
+        click.echo(f"resuming with profile {past['profile']}", err=True)
+    with _reporter(as_json) as reporter:
+        signals = Signals(reporter)
+        record = api.resume(run, listen=reporter.tell, on_engine=signals.attach, workspace=workspace)
+    return _show(record, workspace, signals, as_json)
+
+
+def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool) -> Exit:
+    """Prints the summary for people; the exit code."""
     if not as_json:
-        try:
-            summary_view.show(record, _options(workspace))
-        except BrokenPipeError:
-            streams.mute(sys.stdout)
+        summary_view.show(record, _options(workspace))
     match record.status:
         case "succeeded":
             return Exit.DONE
         case "failed":
             return Exit.REFUSED if record.refused else Exit.STEP_FAILED
         case _:
-            return Exit.INTERRUPTED
+            return signals.exit_code
 
 
 def _options(workspace: api.Workspace) -> str:
@@ -80,32 +84,31 @@ def _options(workspace: api.Workspace) -> str:
 def _reporter(as_json: bool) -> Reporter:
     if as_json:
         return JsonLines()
-    return Screen() if sys.stderr.isatty() else Lines()
+    if not sys.stderr.isatty():
+        return Lines()
+    from e2i.cli.screen import Screen  # Rich takes as long to import as a run of a thousand finished steps
+
+    return Screen()
 
 
-def _handle_signals(engine: Engine) -> None:
-    def stop(number: int, frame: object) -> None:
-        engine.stop()
-        if number != signal.SIGINT:
-            engine.stop()  # SIGTERM and SIGHUP leave no time to let steps finish
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-
-
-def _past_run(workspace: api.Workspace, run: str) -> dict[str, Any]:
-    if not (workspace.store / FILE).exists():
-        raise BadInput(f"there are no runs in the store {workspace.store}", code="unknown-run")
-    with Reader(workspace.store, lambda digest: True) as reader:
-        found = reader.run(run)
-    if found is None:
-        raise BadInput(f"there is no run {run!r} in the store", code="unknown-run", hint="`e2i runs` lists them")
+def _changed(spec: str, past: Mapping[str, Any], workspace: api.Workspace) -> list[str]:
+    """The files among a spec and the parts that it had which are not, or no longer, what the run has."""
+    source = api.Source.recorded(past)
+    found = []
+    try:
+        if api.read_source(spec).text != source.text:
+            found.append(spec)
+    except BadInput:
+        found.append(spec)
+    for name, text in (source.parts or {}).items():
+        try:
+            opened = workspace.files.open(name)
+        except OSError:
+            opened = None
+        if opened is None:
+            found.append(name)
+            continue
+        with opened:
+            if opened.read().decode("utf-8", "replace").removeprefix("\ufeff") != text:
+                found.append(name)
     return found
-
-
-def _settings_of(past: Mapping[str, Any], workspace: api.Workspace) -> settings.Settings:
-    """The settings of the profile that the run was started with."""
-    if past["profile"] == workspace.settings.profile:
-        return workspace.settings
-    click.echo(f"resuming with profile {past['profile']}", err=True)
-    return settings.load(workspace.root / "config", past["profile"], os.environ)

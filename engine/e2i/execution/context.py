@@ -18,7 +18,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo
 from e2i.errors import StepError
-from e2i.execution import frames, paths, services
+from e2i.execution import disk, frames, memory, paths, services
 from e2i.execution.paths import Roots
 from e2i.execution.store import ArtifactStore
 from e2i.resilience.breaker import Breaker
@@ -27,6 +27,9 @@ from e2i.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LARGE = 32 << 20
+"""Bytes of tables after which a step's memory is given back at once: those who read them share the files'."""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -55,9 +58,7 @@ class Worker:
         return result
 
     def home(self, tool: str) -> Path:
-        folder = self.store.root / tool
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return disk.folder(self.store.root, tool)
 
 
 def guard_of(tool: str, settings: Settings) -> Guard:
@@ -87,6 +88,8 @@ class WorkerContext:
         self._fingerprint = fingerprint
         self._emit = emit
         self._held: list[BinaryIO] = []
+        self._written = 0
+        """Bytes of the tables that the step has stored."""
 
     def settings(self, tool: str) -> ToolSettings:
         return self._worker.settings.tool(tool)
@@ -111,14 +114,17 @@ class WorkerContext:
         return name
 
     def release(self) -> None:
-        """Closes what was held; for whoever made the context."""
+        """Closes what was held, and gives the memory of large tables back; for whoever made the context."""
         while self._held:
             self._held.pop().close()
+        if self._written > LARGE:
+            memory.give_back()
+            self._written = 0
 
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        path = self._worker.store.path(table.digest)  # first: what is damaged is not used, held in memory or not
         cached = self._worker.frames.get(table.digest)
         if cached is None:
-            path = self._worker.store.path(table.digest)
             if columns is not None:
                 return frames.read(path, columns)
             cached = frames.read(path)
@@ -136,8 +142,9 @@ class WorkerContext:
     def table(self, frame: pd.DataFrame) -> Table:
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".arrow", delete=False) as file:
             path = Path(file.name)
-        columns = frames.write(frame, path)
-        return Table(digest=self._worker.store.put(path), columns=columns, rows=len(frame))
+        columns, digest = frames.write(frame, path)
+        self._written += path.stat().st_size
+        return Table(digest=self._worker.store.put(path, digest), columns=columns, rows=len(frame))
 
     def open(self, artifact: Stored) -> Path:
         return self._worker.store.path(artifact.digest)
@@ -178,8 +185,7 @@ class WorkerContext:
     def serve(
         self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool
     ) -> Service:
-        logs = self._worker.store.root / "runs" / self.info.run / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        logs = disk.folder(self._worker.store.root, "runs", self.info.run, "logs")
         log = logs / f"{self.info.step}.service.log"
         return services.start(
             argv, port=port, ready=ready, env=env, log=log, digest=digest, keep=keep, lifelines=self._worker.lifelines

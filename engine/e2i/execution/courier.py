@@ -1,30 +1,45 @@
 """The process that delivers telemetry in the background: the outbox goes in, trackers have it.
 
-Run as ``python -m e2i.execution.courier``; reads one line of JSON from standard input to start. When standard input
-ends (the run is over, or the engine is gone) it delivers for at most the flush time more, prints its tallies as JSON
-and ends.
+Run as ``python -m e2i.execution.courier``; reads one line of JSON from standard input to start, and another when the
+run is over. When standard input ends without that the engine has died: then its run is closed. Either way it delivers
+for at most the flush time more, prints its tallies as JSON and ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from e2i import deferred
 from e2i.catalog import registry
 from e2i.catalog.telemetry import Sink
+from e2i.execution import abandoned, disk
 from e2i.execution.context import guard_of
-from e2i.execution.journal import FILE
+from e2i.execution.database import FILE, StoreError
+from e2i.execution.journal import Journal
 from e2i.execution.store import ArtifactStore
-from e2i.resilience.courier import Tally, deliver
-from e2i.resilience.outbox import Outbox
+from e2i.resilience.courier import deliver
+from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 from e2i.settings import Settings
+
+OVER = b"over\n"
+COURTESY = 5
+"""How far the courier steps back when the cores are busy: trackers can wait a little, steps should not."""
+DYING = 5.0
+"""Seconds within which a process whose pipes are closed has gone for good."""
+LOOK = 0.1
+"""Seconds between two looks at whether whoever waits still does."""
 
 
 class CourierProcess:
@@ -43,26 +58,51 @@ class CourierProcess:
                 start_new_session=True,
             )
         assert self._popen.stdin is not None
-        self._popen.stdin.write(
-            json.dumps({"store": str(store), "settings": settings.model_dump_json()}).encode() + b"\n"
-        )
+        start = {"store": str(store), "settings": settings.model_dump_json(), "engine": process_identity()}
+        self._popen.stdin.write(json.dumps(start).encode() + b"\n")
         self._popen.stdin.flush()
-        self._flush = settings.flush
+        self._settings = settings
+        self._store = store
 
-    def finish(self) -> dict[str, Tally]:
-        """Waits until everything is delivered, or the flush time is over. Nothing is lost either way."""
-        try:
-            output, _ = self._popen.communicate(timeout=self._flush + 15)
-            return {name: Tally(**tally) for name, tally in json.loads(output or b"{}").items()}
-        except (subprocess.TimeoutExpired, json.JSONDecodeError):
-            self._popen.kill()
-            self._popen.wait()
-            return {}
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def finish(self, hurried: Callable[[], bool] = lambda: False) -> dict[str, Tally]:
+        """Waits until everything is delivered, the flush time is over, or whoever waits is ``hurried``.
+
+        Nothing is lost either way.
+        """
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.write(OVER)
+            self._popen.stdin.flush()
+        ends = time.monotonic() + self._settings.flush + 15
+        while time.monotonic() < ends and not hurried():
+            try:
+                output, _ = self._popen.communicate(timeout=LOOK)
+                return {name: Tally(**tally) for name, tally in json.loads(output).items()}
+            except subprocess.TimeoutExpired:
+                continue
+            except json.JSONDecodeError:  # it was killed
+                break
+        self.kill()
+        return self._waiting()
 
     def kill(self) -> None:
         """Ends the courier at once; what it did not deliver waits in the outbox."""
         self._popen.kill()
         self._popen.communicate()
+
+    def _waiting(self) -> dict[str, Tally]:
+        """What is left, when the courier itself cannot say so any more."""
+        try:
+            with Outbox(self._store / FILE) as outbox:
+                depth = outbox.depth()
+        except sqlite3.Error:
+            return {}
+        problem = "the delivery was ended before it was done"
+        return {name: Tally(left=depth[name], problem=problem) for name in self._settings.sinks if name in depth}
 
 
 def sync(store: Path, settings: Settings, stop: threading.Event, *, flush: float) -> dict[str, Tally]:
@@ -76,8 +116,7 @@ def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str],
     """A function that opens the sink of a tool."""
 
     def open_sink(name: str) -> Sink:
-        home = artifacts.root / name
-        home.mkdir(parents=True, exist_ok=True)
+        home = disk.folder(artifacts.root, name)
         module = import_module(f"{registry.TOOLS[name]}.sink")
         sink: Sink = module.open_sink(settings.tool(name), home, lambda artifact: artifacts.path(artifact.digest))
         return sink
@@ -89,16 +128,39 @@ def main() -> None:
     start: dict[str, Any] | None = json.loads(sys.stdin.readline() or "null")
     if start is None:
         return
-    settings = Settings.model_validate_json(start["settings"])
+    deferred.install()
+    os.nice(COURTESY)
+    settings, store = Settings.model_validate_json(start["settings"]), Path(start["store"])
     stop = threading.Event()
 
     def wait_for_end() -> None:
-        sys.stdin.read()
+        if not sys.stdin.read():
+            _wait_until_gone(start["engine"])
+            _close_abandoned(store, settings)
         stop.set()
 
+    _close_abandoned(store, settings)
     threading.Thread(target=wait_for_end, daemon=True).start()
-    tallies = sync(Path(start["store"]), settings, stop, flush=settings.flush)
-    print(json.dumps({name: asdict(tally) for name, tally in tallies.items()}), flush=True)
+    tallies = sync(store, settings, stop, flush=settings.flush)
+    try:
+        print(json.dumps({name: asdict(tally) for name, tally in tallies.items()}), flush=True)
+    except BrokenPipeError:  # the engine has died
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _wait_until_gone(process: str) -> None:
+    """A process that is killed closes its pipes a little before it is gone."""
+    ends = time.monotonic() + DYING
+    while process_alive(process) and time.monotonic() < ends:
+        time.sleep(0.01)
+
+
+def _close_abandoned(store: Path, settings: Settings) -> None:
+    try:
+        with contextlib.closing(Journal(store, lambda digest: True)) as journal:
+            abandoned.close(journal, settings.sinks)
+    except StoreError as error:  # what is in the outbox may still be delivered
+        print(error.message, file=sys.stderr)
 
 
 if __name__ == "__main__":

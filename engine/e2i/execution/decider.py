@@ -84,6 +84,8 @@ class Decider:
             if any(map(self._stops, missing)):
                 self._blocked.add(step)
             return LeftOut(f"{', '.join(missing)} gave no result")
+        if (foreseen := self.planner.foreseen.get(step)) is not None:
+            return self._permit(planned, node, foreseen)
         try:
             condition, decider = self.planner.expanded.condition(node, self.outputs)
             if condition is False:
@@ -101,6 +103,20 @@ class Decider:
         """A step has a result, which steps below may use."""
         self.outputs[step] = outputs
         self._made |= provenance.made(self._steps[step].uses, outputs)
+
+    def may_share(self, decision: Decision) -> bool:
+        """Whether the work can be left to another run that is doing the same."""
+        return decision.fingerprint is not None and decision.verdict is Verdict.RUN and not self.planner.fresh
+
+    def done_elsewhere(self, decision: Decision) -> Mapping[str, Any] | None:
+        """What another run has made of the same work since it was decided to do it."""
+        found = self.planner.history.outputs(decision.fingerprint or "")
+        return found if found is not None and self._is_made_elsewhere(decision) else None
+
+    def _is_made_elsewhere(self, decision: Decision) -> bool:
+        """Whether another run made the result that is there after this one was planned, so that no plan could know."""
+        maker = self.planner.history.made_since(decision.fingerprint or "", self._request.planned_ms)
+        return maker not in (None, self._request.run)
 
     def revealed(self, decision: Decision) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The parameters to call the action with, secrets filled in, and these secrets. Raises Refused."""
@@ -146,7 +162,9 @@ class Decider:
         return Ready(decision)
 
     def _is_reusable(self, planned: PlanStep, node: StepNode, decision: Decision) -> bool:
-        if decision.verdict is not Verdict.REUSE or planned.verdict is Verdict.RUN:
+        if decision.verdict is not Verdict.REUSE:
+            return False
+        if planned.verdict is Verdict.RUN and not self._is_made_elsewhere(decision):
             return False  # what the plan says is carried out, also when a step of this run has just done the same work
         planner = self.planner
         if planner.action(node).effect is not Effect.SERVICE:

@@ -6,46 +6,38 @@ knows what a step does.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import time
+from bisect import insort
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from e2i.catalog.context import RunInfo
-from e2i.catalog.telemetry import Entry
-from e2i.execution import secrets
+from e2i.execution import inline, secrets
 from e2i.execution.decider import Decider, Faulty, LeftOut, Ready, Reused
-from e2i.execution.events import Event, Listener
-from e2i.execution.executor import Ended, Executor, Failure, Measured, Progressed, StepCall
+from e2i.execution.events import Listener
+from e2i.execution.executor import Ended, Executor, Failure, Measured, Message, Progressed, StepCall
 from e2i.execution.journal import Journal
+from e2i.execution.ledger import Ledger, Undertaking
 from e2i.execution.masking import Masker
-from e2i.execution.record import RunRecord, RunStatus, StepRecord
+from e2i.execution.record import RunRecord, RunStatus
 from e2i.execution.request import RunRequest
 from e2i.execution.state import GOOD, RunState, Status
-from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
+from e2i.execution.telemetry import FinishCourier
 from e2i.planning.build import Decision
-from e2i.planning.fingerprint import static_key
 from e2i.planning.model import PlanStep, Verdict
 from e2i.resilience import retry
-from e2i.resilience.outbox import process_identity
-from e2i.spec import durations
+from e2i.spec import durations, sizes
 
 JITTER = 0.1
 """The share of each wait between attempts that is left to chance, so that many runs do not come back at once."""
-
-
-@dataclass(slots=True)
-class _Attempting:
-    """A step that is being carried out, or waits for its next attempt."""
-
-    decision: Decision
-    attempt: int = 1
-    started_ms: int = 0
-    telemetry: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    attempts: list[dict[str, Any]] = field(default_factory=list)
+SLICE = 0.02
+"""Seconds that steps may be decided about, and carried out here, before what came of them is made durable."""
+LOOK_AGAIN = 0.1
+"""Seconds between looks at work that another run is doing."""
+FORESIGHT = 16
+"""How many of the steps that are next are looked at for what workers could get ready."""
 
 
 class Engine:
@@ -66,7 +58,6 @@ class Engine:
         self._request = request
         self._executor = executor
         self._journal = journal
-        self._listen = listen
         self._now_ms = now_ms
         self._clock = clock
         self._chance = chance or random.Random()
@@ -75,73 +66,78 @@ class Engine:
             {step.id: step.needs for step in request.plan.steps}, {step.id for step in request.plan.steps if step.final}
         )
         self._decider = Decider(request, self._state)
-        self._records: dict[str, StepRecord] = {}
-        self._attempting: dict[str, _Attempting] = {}
-        self._waiting: list[str] = []
-        """Steps that are ready and decided, in order, until a worker is free."""
-        self._retries: dict[str, float] = {}
-        """When a step's next attempt may start."""
+        self._ledger = Ledger(request, journal, start_courier, listen, now_ms)
+        self._ready: deque[str] = deque()
+        """Steps that wait for nothing any more, in order, until it is decided what becomes of them."""
+        self._undertakings: dict[str, Undertaking] = {}
+        """The steps that are to be carried out, until they are over."""
+        self._places = {step.id: place for place, step in enumerate(request.plan.steps)}
+        self._here: deque[str] = deque()
+        """Those of them that need no worker, in the order of the plan."""
+        self._waiting: deque[str] = deque()
+        """Those of them that wait for a worker, in the order of the plan; those that are tried again come first."""
+        self._later: dict[str, float] = {}
+        """Those of them that wait for their next attempt, or for another run that does their work; until when."""
+        self._elsewhere: set[str] = set()
+        """Steps whose work another run was found doing."""
         self._masker = Masker(secrets.values(request.settings.secrets, request.environ))
         """What no output, message or measurement may hold."""
         self._stopping = 0
-        self._started_ms = now_ms()
-        self._telemetry = Telemetry(request.run, self._started_ms, request.settings.sinks, journal, start_courier)
+        self._patience_for_trackers = 1
+        """Stops beyond which the last delivery is not waited for."""
+        self._said_stopping = False
 
     def stop(self) -> None:
         """Once: nothing new starts, what runs may finish. Twice: what runs is ended at once."""
         self._stopping += 1
 
+    def is_hurried(self) -> bool:
+        """Whether whoever waits for the trackers at the end has had enough: another stop, or two before."""
+        return self._stopping > self._patience_for_trackers
+
     def execute(self) -> RunRecord:
         """Carries the plan out and returns what came of it."""
-        request = self._request
-        self._journal.start_run(
-            {
-                "run": request.run,
-                "pipeline": request.plan.name,
-                "status": "running",
-                "started_ms": self._started_ms,
-                "holder": process_identity(),
-                "file": request.file,
-                "spec": request.text,
-                "profile": request.settings.profile,
-                "params": _dump(request.plan.params),
-                "plan": _dump(request.plan.to_json()),
-            },
-            [(step.id, step.uses) for step in request.plan.steps],
-        )
-        self._tell("run.started", steps=len(self._steps), name=request.plan.name)
-        said_stopping = False
-        while not self._state.is_over:
-            self._decide_ready()
-            if self._stopping and not said_stopping:
-                said_stopping = True
-                self._tell("run.stopping", running=self._state.open(Status.RUNNING))
-            if self._stopping:
-                self._cancel_open()
-            if self._stopping < 2:
-                self._submit_waiting()
-            if self._state.open(Status.RUNNING):
-                self._take(self._executor.poll(self._patience()))
-            elif self._retries:
-                self._executor.poll(self._patience())
-        return self._finish()
+        with self._ledger.together():
+            self._ledger.begin()
+        try:
+            return self._carry_out()
+        except BaseException as error:
+            self._ledger.abandon(error)
+            raise
+
+    def _carry_out(self) -> RunRecord:
+        messages: list[Message] = []
+        while True:
+            with self._ledger.together():
+                self._carry_out_here()
+                self._take(messages)
+                self._decide_ready()
+                calls = self._start_waiting()
+            for call in calls:
+                self._executor.submit(call)
+            if self._state.is_over:
+                return self._finish()
+            if self._executor.free() > 0 and not self._stopping:
+                self._executor.foresee(self._next_uses())
+            messages = self._executor.poll(self._patience())
 
     # What becomes of a step that is ready
 
     def _decide_ready(self) -> None:
-        ready = self._state.take_ready()
-        while ready:
-            for step in ready:
-                if self._state.status[step] is Status.PENDING:  # it may have been cancelled since
-                    self._decide(step)
-            ready = self._state.take_ready()
-
-    def _may_start(self, step: str) -> bool:
-        """Whether an attempt may start now: after an interruption, only of what stands under ``finally``."""
-        return self._stopping < (2 if self._steps[step].final else 1)
+        """Decides about steps for a slice of time, so that one commit serves many of them."""
+        slice_over = self._clock() + SLICE
+        while True:
+            if self._stopping:
+                self._stop_open()
+            self._ready.extend(self._state.take_ready())
+            if not self._ready or self._clock() > slice_over:
+                return
+            step = self._ready.popleft()
+            if self._state.status[step] is Status.PENDING:  # it may have been cancelled since
+                self._decide(step)
 
     def _decide(self, step: str) -> None:
-        """Leaves a step out, reuses its result, or lines it up for a worker."""
+        """Leaves a step out, reuses its result, or lines it up."""
         if self._steps[step].final:
             self._decider.learn_status(self._status())
         match self._decider.decide(step):
@@ -150,213 +146,220 @@ class Engine:
             case Faulty(failure, decision):
                 self._close(step, Status.FAILED, decision, failure)
             case Reused(decision):
-                telemetry = self._journal.telemetry(decision.fingerprint or "")
-                self._close(step, Status.REUSED, decision, telemetry=telemetry)
+                self._close(step, Status.REUSED, decision)
             case Ready(decision):
-                self._attempting[step] = _Attempting(decision)
-                self._waiting.append(step)
+                self._undertakings[step] = Undertaking(decision)
+                self._line_up(step)
 
     # Work
 
-    def _submit_waiting(self) -> None:
+    def _start_waiting(self) -> list[StepCall]:
+        """Starts attempts as far as there are workers. The calls to submit once that is durable."""
         now = self._clock()
-        due = [step for step, at in self._retries.items() if at <= now]
+        due = [step for step, at in self._later.items() if at <= now]
         for step in due:
-            del self._retries[step]
-        self._waiting = due + self._waiting
-        while self._waiting and self._executor.free() > 0:
-            self._submit(self._waiting.pop(0))
-        if self._executor.free() > 0:
-            self._executor.foresee(self._next_uses())
+            del self._later[step]
+            self._line_up(step)
+        calls: list[StepCall] = []
+        if not self._waiting or self._stopping > 1:
+            return calls
+        free = self._executor.free()
+        room, alone = self._executor.room(), self._executor.is_idle()
+        too_large: list[str] = []
+        while self._waiting and len(calls) < free:
+            step = self._waiting.popleft()
+            memory = self._memory(step)
+            if memory is not None and memory > room and not (alone and not calls):
+                too_large.append(step)  # until others have ended
+            elif self._is_ours(step):
+                calls.append(self._start(step))
+                room -= memory or 0
+        for step in too_large:
+            self._line_up(step)
+        return calls
 
-    def _submit(self, step: str) -> None:
-        attempting = self._attempting[step]
+    def _memory(self, step: str) -> int | None:
+        """Bytes that the step may hold, if the spec or the settings say so."""
+        size = self._decider.nodes[step].options.resources.memory or self._request.settings.resources.memory
+        return None if size is None else sizes.parse(size)
+
+    def _is_inline(self, step: str) -> bool:
+        return self._decider.planner.action(self._decider.nodes[step]).inline
+
+    def _line_up(self, step: str) -> None:
+        """Puts a step that is to be carried out at its place in the plan among those that wait."""
+        insort(self._here if self._is_inline(step) else self._waiting, step, key=self._places.__getitem__)
+
+    def _carry_out_here(self) -> None:
+        """Carries out, for a slice of time, what needs no worker. All that it rests on is durable: it was lined up in an
+        earlier turn.
+        """
+        slice_over = self._clock() + SLICE
+        while self._here and self._clock() < slice_over and self._stopping < 2:
+            step = self._here.popleft()
+            if not self._is_done_elsewhere(step):
+                self._end(inline.carry_out(self._start(step)))
+
+    def _is_ours(self, step: str) -> bool:
+        """False when another run has done the same work by now, whose result is taken, or is about it."""
+        undertaking = self._undertakings[step]
+        decision = undertaking.decision
+        if undertaking.attempt > 1 or not self._decider.may_share(decision):
+            return True
+        if self._is_done_elsewhere(step):
+            return False
+        claim = self._journal.claim(decision.fingerprint or "", self._request.run, step, self._now_ms())
+        if claim is None:
+            return True
+        if step not in self._elsewhere:
+            self._elsewhere.add(step)
+            self._ledger.tell("step.waiting", step, by=claim.run, holder=claim.holder, since=claim.at_ms / 1000)
+        self._later[step] = self._clock() + LOOK_AGAIN
+        return False
+
+    def _is_done_elsewhere(self, step: str) -> bool:
+        """Whether another run has done the same work since it was decided; then its result is taken."""
+        decision = self._undertakings[step].decision
+        done = self._decider.done_elsewhere(decision) if self._decider.may_share(decision) else None
+        if done is None:
+            return False
+        del self._undertakings[step]
+        self._decider.gave(step, done)
+        self._close(step, Status.REUSED, decision)
+        return True
+
+    def _start(self, step: str) -> StepCall:
+        """An attempt starts. Its call."""
+        undertaking = self._undertakings[step]
         node = self._decider.nodes[step]
-        now = self._now_ms()
-        if attempting.attempt == 1:
+        if undertaking.attempt == 1:
             self._state.start(step)
-            attempting.started_ms = now
-        self._telemetry.begin(
-            {
-                "pipeline": self._request.plan.name,
-                "params": dict(self._request.plan.params),
-                "spec": self._request.plan.digest,
-                "started_ms": self._started_ms,
-                "profile": self._request.settings.profile,
-            }
-        )
-        self._journal.start_step(self._request.run, step, attempting.attempt, now)
-        self._tell("step.started", step, attempt=attempting.attempt, uses=node.step.uses)
+            if node.options.retry.total is not None:
+                undertaking.give_up_at = self._clock() + durations.parse(node.options.retry.total)
+        self._ledger.start(node, undertaking)
         settings = self._request.settings
-        params, revealed = self._decider.revealed(attempting.decision)
-        self._executor.submit(
-            StepCall(
-                uses=node.step.uses,
-                params=params,
-                info=RunInfo(
-                    run=self._request.run,
-                    pipeline=self._request.plan.name,
-                    step=step,
-                    attempt=attempting.attempt,
-                    agent=node.agent,
-                    started_ms=self._started_ms,
-                ),
-                seed=self._decider.planner.seed,
-                threads=node.options.resources.threads or self._threads(),
-                fingerprint=attempting.decision.fingerprint or "",
-                timeout=durations.parse(node.options.timeout or settings.timeout),
-                secrets=revealed,
-            )
+        timeout = durations.parse(node.options.timeout or settings.timeout)
+        resources = node.options.resources
+        params, revealed = self._decider.revealed(undertaking.decision)
+        return StepCall(
+            uses=node.step.uses,
+            params=params,
+            info=RunInfo(
+                run=self._request.run,
+                pipeline=self._request.plan.name,
+                step=step,
+                attempt=undertaking.attempt,
+                agent=node.agent,
+                started_ms=self._ledger.started_ms,
+            ),
+            seed=self._decider.planner.seed,
+            threads=resources.threads or resources.cpus or self._threads(),
+            memory=self._memory(step),
+            cpus=resources.cpus,
+            fingerprint=undertaking.decision.fingerprint or "",
+            timeout=min(timeout, max(0.001, undertaking.give_up_at - self._clock())),
+            secrets=revealed,
         )
 
     def _threads(self) -> int:
         """The cores divided among the steps that run side by side now."""
-        side_by_side = len(self._state.open(Status.RUNNING)) + len(self._waiting)
+        side_by_side = self._state.count(Status.RUNNING) + len(self._waiting)
         return max(1, self._request.cores // max(1, min(side_by_side, self._request.cores)))
 
     def _next_uses(self) -> list[str]:
-        """The actions of the steps that are next in the plan and may be carried out."""
-        pending = (self._steps[step] for step in self._state.open(Status.PENDING))
-        return [step.uses for step in pending if step.verdict is not Verdict.SKIP][:3]
+        """Actions of the steps that are next in the plan and may be carried out by workers: one of each tool, and not
+        far ahead, or the first worker with nothing to do would import everything.
+        """
+        pending = (self._steps[step] for step in self._state.open(Status.PENDING, FORESIGHT))
+        possible = (step for step in pending if step.verdict not in (Verdict.SKIP, Verdict.REUSE))
+        uses = [step.uses for step in possible if not self._is_inline(step.id)]
+        return list({action.partition(".")[0]: action for action in uses}.values())[:3]
 
     def _patience(self) -> float:
         """Seconds until something must be looked at, whatever the workers say."""
-        return max(0.0, min([0.5, *(at - self._clock() for at in self._retries.values())]))
+        if self._ready or self._here:
+            return 0.0
+        return max(0.0, min([0.5, *(at - self._clock() for at in self._later.values())]))
 
-    def _take(self, messages: list[Any]) -> None:
-        measured: list[Entry] = []
+    def _take(self, messages: list[Message]) -> None:
         for message in messages:
             match message:
                 case Measured(step, kind, body):
-                    body = self._masker.data(body)
-                    body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
-                    self._attempting[step].telemetry.append((kind, body))
-                    measured.extend(self._telemetry.entries(kind, body))
+                    self._ledger.measure(step, self._undertakings[step], kind, self._masker.data(body))
                 case Progressed(step, done, total, note):
-                    self._tell("step.progress", step, done=done, total=total, note=self._masker.text(note))
+                    self._ledger.tell("step.progress", step, done=done, total=total, note=self._masker.text(note))
                 case Ended():
-                    self._journal.record(measured)
-                    measured = []
                     self._end(message)
-        if measured:
-            self._journal.record(measured)
 
     def _end(self, ended: Ended) -> None:
         """An attempt is over: the step is done, or is tried again."""
-        step, attempting = ended.step, self._attempting[ended.step]
+        step, undertaking = ended.step, self._undertakings[ended.step]
         failure = self._masker.data(ended.failure)
         node = self._decider.nodes[step]
-        now = self._now_ms()
-        attempting.attempts.append(
-            {
-                "started_ms": now - round(ended.seconds * 1000),
-                "ended_ms": now,
-                "seconds": ended.seconds,
-                "error": failure.to_json() if failure else None,
-            }
-        )
+        self._ledger.end_attempt(undertaking, ended, failure)
         if failure is None:
             self._decider.gave(step, self._masker.data(ended.outputs))
-            return self._close(step, Status.SUCCEEDED, attempting.decision, seconds=ended.seconds)
+            return self._close(step, Status.SUCCEEDED, undertaking.decision)
         options = node.options.retry
         idempotent = self._decider.planner.action(node).idempotent
-        again = failure.unavailable or (failure.lost and idempotent)
-        if again and attempting.attempt < options.attempts and self._may_start(step):
-            wait = retry.pause(
-                attempting.attempt,
-                initial=durations.parse(options.initial),
-                maximum=durations.parse(options.max),
-                backoff=options.backoff,
-            ) * (1 - JITTER * self._chance.random())
-            attempting.attempt += 1
-            attempting.telemetry.clear()
-            self._retries[step] = self._clock() + wait
-            self._tell("step.retried", step, attempt=attempting.attempt, wait=round(wait, 3), error=failure.to_json())
+        again = failure.unavailable or (failure.lost and idempotent and not self._starved_before(undertaking))
+        wait = retry.pause(
+            undertaking.attempt,
+            initial=durations.parse(options.initial),
+            maximum=durations.parse(options.max),
+            backoff=options.backoff,
+        ) * (1 - JITTER * self._chance.random())
+        in_time = self._clock() + wait < undertaking.give_up_at
+        if again and in_time and undertaking.attempt < options.attempts and self._may_start(step):
+            undertaking.attempt += 1
+            undertaking.measured.clear()
+            self._later[step] = self._clock() + wait
+            self._ledger.tell(
+                "step.retried", step, attempt=undertaking.attempt, wait=round(wait, 3), error=failure.to_json()
+            )
             return None
         status = Status.FAILED
         if failure.code == "cancelled":
             status = Status.CANCELLED
         elif failure.unavailable and node.options.on_unavailable != "fail":
             status = Status.SKIPPED if node.options.on_unavailable == "skip" else Status.DEFERRED
-        return self._close(step, status, attempting.decision, failure, seconds=ended.seconds)
+        return self._close(step, status, undertaking.decision, failure)
+
+    def _starved_before(self, undertaking: Undertaking) -> bool:
+        """Whether two attempts ended for want of memory: once may have been the fault of what ran beside it."""
+        errors = [attempt["error"] or {} for attempt in undertaking.attempts]
+        return len([error for error in errors if error.get("code") == "out-of-memory"]) > 1
 
     # Ends
 
     def _close(
-        self,
-        step: str,
-        status: Status,
-        decision: Decision | None,
-        failure: Failure | None = None,
-        *,
-        seconds: float = 0.0,
-        note: str = "",
-        telemetry: list[tuple[str, dict[str, Any]]] | None = None,
+        self, step: str, status: Status, decision: Decision | None, failure: Failure | None = None, note: str = ""
     ) -> None:
-        """A step is over: durable first, then known to the steps below and to whoever listens."""
-        attempting = self._attempting.pop(step, None)
-        attempts = attempting.attempt if attempting else 0
+        """A step is over: entered into the books, then known to the steps below."""
+        undertaking = self._undertakings.pop(step, None)
         outputs = self._decider.outputs.get(step) if status in GOOD else None
-        error = failure.to_json() if failure else None
-        now = self._now_ms()
-        node = self._decider.nodes[step]
-        told = (attempting.telemetry if attempting else telemetry) or []
-        result = None
-        if status is Status.SUCCEEDED and decision and decision.fingerprint:
-            result = {
-                "fingerprint": decision.fingerprint,
-                "static_key": static_key(decision.components),
-                "uses": node.step.uses,
-                "components": decision.components,
-                "telemetry": told,
-            }
-        entries = [entry for kind, body in (telemetry or []) for entry in self._telemetry.entries(kind, body)]
-        finished = {
-            "step": step,
-            "uses": node.step.uses,
-            "agent": node.agent,
-            "status": status.value,
-            "attempts": attempting.attempts if attempting else [],
-            "started_ms": attempting.started_ms if attempting else now,
-            "ended_ms": now,
-            "needs": list(self._steps[step].needs),
-            "inputs": bounded(decision.params) if decision else None,
-            "outputs": bounded(outputs),
-            "error": error,
-            "group": node.group if node.cell is not None else None,
-        }
-        entries.extend(self._telemetry.entries("step.finished", finished))
-        facts = {
-            "status": status.value,
-            "pipeline": self._request.plan.name,
-            "ended_ms": now,
-            "fingerprint": decision.fingerprint if decision else None,
-            "outputs": outputs,
-            "error": error,
-            "attempts": attempts,
-        }
-        self._journal.finish_step(self._request.run, step, facts, result, self._telemetry.due(entries))
         if status not in GOOD:
             self._decider.outputs[step] = None
-        self._records[step] = StepRecord(step, node.step.uses, status, attempts, seconds, outputs, error)
-        self._state.finish(step, status)
-        self._tell(
-            "step.finished",
-            step,
-            status=status.value,
-            seconds=round(seconds, 3),
-            attempts=attempts,
-            error=error,
-            note=note,
+        self._ledger.close(
+            self._steps[step], self._decider.nodes[step], status, decision, undertaking, outputs, failure, note
         )
+        self._state.finish(step, status)
 
-    def _cancel_open(self) -> None:
+    def _may_start(self, step: str) -> bool:
+        """Whether an attempt may start now: after an interruption, only of what stands under ``finally``."""
+        return self._stopping < (2 if self._steps[step].final else 1)
+
+    def _stop_open(self) -> None:
         """Steps that have not started never will; the second time, those that run are ended."""
-        lined_up = [*self._waiting, *self._retries, *self._state.open(Status.PENDING)]
+        if not self._said_stopping:
+            self._said_stopping = True
+            self._ledger.tell("run.stopping", running=self._state.open(Status.RUNNING))
+        lined_up = [*self._here, *self._waiting, *self._later, *self._state.open(Status.PENDING)]
         for step in [step for step in dict.fromkeys(lined_up) if not self._may_start(step)]:
             self._close(step, Status.CANCELLED, None)
-        self._waiting = [step for step in self._waiting if self._may_start(step)]
-        self._retries = {step: at for step, at in self._retries.items() if self._may_start(step)}
+        self._here = deque(step for step in self._here if self._may_start(step))
+        self._waiting = deque(step for step in self._waiting if self._may_start(step))
+        self._later = {step: at for step, at in self._later.items() if self._may_start(step)}
         if self._stopping > 1:
             for step in self._state.open(Status.RUNNING):
                 self._executor.cancel(step)
@@ -364,42 +367,31 @@ class Engine:
     def _finish(self) -> RunRecord:
         status = self._status()
         outputs = self._decider.run_outputs()
-        ended = self._now_ms()
-        entries = self._telemetry.entries("run.finished", {"status": status, "ended_ms": ended})
-        self._journal.finish_run(self._request.run, status, outputs, ended, self._telemetry.due(entries))
+        with self._ledger.together():
+            self._ledger.end(status, outputs)
         self._executor.close()
         shutil.rmtree(self._request.store / "tmp" / self._request.run, ignore_errors=True)
-        tallies = self._telemetry.finish()
-        for tool, tally in sorted(tallies.items()):
-            if tally.left or tally.set_aside:
-                self._tell(
-                    "tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=tally.problem
-                )
+        self._patience_for_trackers = min(1, self._stopping)
+        tallies = self._ledger.deliver()
         record = RunRecord(
             run=self._request.run,
             pipeline=self._request.plan.name,
             status=status,
-            started_ms=self._started_ms,
+            started_ms=self._ledger.started_ms,
             ended_ms=self._now_ms(),
-            steps={step: self._records[step] for step in self._steps},
+            steps={step: self._ledger.records[step] for step in self._steps},
             outputs=outputs,
             store=self._request.store,
             telemetry=tallies,
         )
         document = record.to_json()
-        self._tell("run.finished", status=status, steps=document["steps"], outputs=document["outputs"])
+        with self._ledger.together():
+            self._ledger.tell("run.finished", status=status, steps=document["steps"], outputs=document["outputs"])
         return record
 
     def _status(self) -> RunStatus:
-        statuses = [(step, record.status) for step, record in self._records.items()]
+        statuses = [(step, record.status) for step, record in self._ledger.records.items()]
         nodes = self._decider.nodes
         if any(status is Status.FAILED and nodes[step].options.on_error == "fail" for step, status in statuses):
             return "failed"
         return "interrupted" if any(status is Status.CANCELLED for _, status in statuses) else "succeeded"
-
-    def _tell(self, name: str, step: str | None = None, /, **facts: Any) -> None:
-        self._listen(Event(name, self._request.run, self._now_ms(), step, facts))
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict)

@@ -22,6 +22,10 @@ QUIET: dict[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     # Threads of numeric libraries sleep while they wait; spinning makes parallel steps 3 to 10 times slower.
     "OMP_WAIT_POLICY": "passive",
+    # What glibc comes to by itself in a process that happens to free large arrays early: the memory of numpy's
+    # intermediate results is used again, not given back and asked for anew each time (half of the CPU of a mean).
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
     # MLflow looks for git and for a terminal otherwise.
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

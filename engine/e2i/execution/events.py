@@ -14,7 +14,8 @@ class Event:
     """One thing that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
 
     ``run.started`` steps · ``step.started`` attempt · ``step.progress`` done, total, note · ``step.retried`` attempt,
-    wait, error · ``step.finished`` status, seconds, attempts, error · ``tool.degraded`` tool, waiting, problem ·
+    wait, error · ``step.waiting`` by, holder, since · ``step.finished`` status, seconds, attempts, error ·
+    ``artifact.damaged`` digest, kept · ``state.damaged`` kept · ``tool.degraded`` tool, waiting, problem ·
     ``run.stopping`` running · ``run.finished`` status, steps, outputs.
     """
 

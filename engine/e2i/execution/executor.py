@@ -5,7 +5,8 @@ An executor knows nothing of the graph. Calls and messages are plain data, so th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +27,10 @@ class StepCall:
     """Seconds that the attempt may take."""
     secrets: tuple[str, ...] = ()
     """Texts among the parameters that nothing the step says may show."""
+    memory: int | None = None
+    """Bytes that the attempt's processes may hold together, beyond what its worker held before."""
+    cpus: int | None = None
+    """Cores that the attempt's processes may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,12 @@ class Executor(Protocol):
     def free(self) -> int:
         """How many calls could be taken at once now."""
 
+    def room(self) -> int:
+        """Bytes that calls which start now may ask for together."""
+
+    def is_idle(self) -> bool:
+        """Whether nothing is carried out now: one call may then ask for whatever it wants."""
+
     def submit(self, call: StepCall) -> None:
         """Takes a call. Its ``Ended`` comes out of ``poll`` sooner or later, whatever happens to the worker."""
 
@@ -96,3 +107,47 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Ends all workers and services. Nothing is left of them afterwards."""
+
+
+class OnDemand:
+    """An executor that is opened with the first call: a run that carries nothing out starts nothing."""
+
+    def __init__(self, size: int, open_executor: Callable[[], Executor]) -> None:
+        self._size = size
+        self._open = open_executor
+        self._opened: Executor | None = None
+
+    def free(self) -> int:
+        return self._size if self._opened is None else self._opened.free()
+
+    def room(self) -> int:
+        return self._executor().room()
+
+    def is_idle(self) -> bool:
+        return self._opened is None or self._opened.is_idle()
+
+    def submit(self, call: StepCall) -> None:
+        self._executor().submit(call)
+
+    def foresee(self, uses: Sequence[str]) -> None:
+        if uses:
+            self._executor().foresee(uses)
+
+    def poll(self, seconds: float) -> list[Message]:
+        if self._opened is not None:
+            return self._opened.poll(seconds)
+        time.sleep(seconds)
+        return []
+
+    def cancel(self, step: str) -> None:
+        if self._opened is not None:
+            self._opened.cancel(step)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    def _executor(self) -> Executor:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened

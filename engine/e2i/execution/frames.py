@@ -1,10 +1,12 @@
 """Tables on disk: a pandas frame goes in as an Arrow IPC file, and comes back without a copy where pandas allows.
 
-In: frames and files. Out: files, frames and the columns' types.
+In: frames and files. Out: files and their digests, frames and the columns' types. Bytes are hashed while they are
+written; readers map the file, so that processes which read one table share its memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +16,15 @@ from e2i.catalog.artifacts import Column
 from e2i.errors import StepError
 
 if TYPE_CHECKING:
+    from io import RawIOBase
+
     import pandas as pd
+    from typing_extensions import Buffer
 
 
-def write(frame: pd.DataFrame, path: Path) -> tuple[Column, ...]:
-    """Writes the frame (its index is dropped) and returns its columns. Timestamps become microseconds.
+def write(frame: pd.DataFrame, path: Path) -> tuple[tuple[Column, ...], str]:
+    """Writes the frame (its index is dropped); returns its columns and the file's digest. Timestamps become
+    microseconds.
 
     The file's bytes depend on the content alone: no library version or index metadata goes in.
     """
@@ -35,13 +41,19 @@ def write(frame: pd.DataFrame, path: Path) -> tuple[Column, ...]:
             f"a table cannot be stored: {error}", code="bad-table", hint="give every column values of one type"
         ) from error
     table = table.rename_columns(names).cast(_portable(table.schema.with_metadata(None)), safe=False).combine_chunks()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return tuple(Column(name=field.name, type=str(field.type)) for field in table.schema)
+    with path.open("wb", buffering=0) as file:
+        hashing = _Hashing(file)
+        with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    return tuple(Column(name=field.name, type=str(field.type)) for field in table.schema), hashing.digest
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The file's rows, with only ``columns`` if given. Raises StepError when one does not exist."""
+    """The file's rows, with only ``columns`` if given. Raises StepError when one does not exist.
+
+    Columns of numbers and timestamps without gaps are the mapped file itself and cannot be written to; texts, truth
+    values and columns with gaps are copies.
+    """
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:
@@ -54,7 +66,7 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
                 code="unknown-column",
             )
         table = table.select(list(columns))
-    frame: pd.DataFrame = table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True)  # columns laid side by side would have to be copied
     return frame
 
 
@@ -76,6 +88,34 @@ class FrameCache:
         self._frames.move_to_end(digest)
         while len(self._frames) > 1 and sum(size for _, size in self._frames.values()) > self._limit:
             self._frames.popitem(last=False)
+
+
+class _Hashing:
+    """A file that knows the digest of what was written to it; as much of one as Arrow needs."""
+
+    closed = False
+
+    def __init__(self, file: RawIOBase) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def write(self, content: Buffer) -> int:
+        """Writes all of it."""
+        rest = memoryview(content).cast("B")
+        self._hash.update(rest)
+        size = len(rest)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
+        return size
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def _portable(schema: Any) -> Any:

@@ -1,86 +1,141 @@
-"""A command goes in and is run in a group of its own; when the engine's lifeline ends, nothing of it is left.
+"""A command goes in and is run in a session of its own; when it ends, or its engine does, nothing of it is left.
 
-Run as a file by ``python -I -S guardian.py LIFELINE COMMAND…`` with the standard library only. LIFELINE is the number
-of an inherited pipe end, or empty for a service that is to stay. It adopts every descendant of the command (Linux: as
-a subreaper), so that a server's workers do not survive their supervisor.
+Run as a file by ``python -I -S guardian.py LIFELINE HANDED COMMAND…`` with the standard library only. LIFELINE is the
+number of an inherited pipe end, or empty for a service that is to stay; HANDED are the descriptors that the command
+gets, with commas. It adopts every descendant of the command (Linux: as a subreaper), so that neither a server's workers
+nor the children of a step, whatever session they are in, survive what started them. What stands under a guardian of its
+own is left to that one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 5.0
-"""Seconds between asking a service to end and killing it."""
+"""Seconds between asking a command to end and killing it."""
+LAST_WAIT = 2.0
+"""Seconds after which what cannot be killed is left alone: the kernel holds it."""
 
 
-def main(lifeline: str, command: list[str]) -> int:
-    """Runs the command until it ends, the lifeline ends, or SIGTERM or SIGINT comes; then ends all of its
-    descendants.
+def main(lifeline: str, handed: str, command: list[str]) -> int:
+    """Runs the command until it ends, the lifeline ends, or SIGTERM, SIGHUP or SIGINT comes; then ends all of its
+    descendants, after SIGINT without asking. Returns the command's exit code: 128 + number for a signal, as shells do.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     woken, wake = os.pipe()
+    os.set_blocking(woken, False)
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
-    child = subprocess.Popen(command, start_new_session=True, close_fds=True)
+    child = Child(command, [int(number) for number in handed.split(",") if number], keep=lifeline)
     watched = [woken, int(lifeline)] if lifeline else [woken]
-    while child.poll() is None:
+    grace = GRACE
+    while child.code is None:
         ready, _, _ = select.select(watched, [], [])
-        if woken not in ready:
+        numbers = set(os.read(woken, 512)) if woken in ready else {signal.SIGTERM}
+        child.reap()
+        if signal.SIGINT in numbers:
+            grace = 0.0
+        if numbers - {signal.SIGCHLD}:
             break
-        if any(number != signal.SIGCHLD for number in os.read(woken, 512)):
-            break
-    end(child)
-    return child.returncode
+    end(child, woken, grace)
+    return 128 + signal.SIGKILL if child.code is None else child.code
 
 
-def end(child: subprocess.Popen[bytes]) -> None:
-    """Asks the command and all it started to end; kills what is left after the grace; reaps everything."""
-    until = time.monotonic() + GRACE
-    number = signal.SIGTERM
-    while remaining := descendants(os.getpid()):
-        for pid in remaining:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        while time.monotonic() < until and child.poll() is None:
-            time.sleep(0.02)
-        child.poll()
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if time.monotonic() >= until:
-            number = signal.SIGKILL
-        time.sleep(0.02)
+class Child:
+    """The command's process, and the reaping of all that is adopted."""
+
+    def __init__(self, command: list[str], handed: list[int], *, keep: str) -> None:
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - a guardian starts fast: pathlib alone would double it
+            if int(name) > 2 and int(name) not in handed:
+                try:
+                    os.set_inheritable(int(name), False)
+                except OSError:  # the listing's own descriptor
+                    continue
+        ignored = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores these; a command is to find them as usual
+        self.pid = os.posix_spawnp(command[0], command, os.environ, setsid=True, setsigdef=ignored)
+        self.code: int | None = None
+        for number in handed:  # so that the other end learns of the command's end
+            if str(number) != keep:
+                os.close(number)
+
+    def reap(self) -> None:
+        """Takes note of the command's end, and frees the zombies of what was adopted."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.pid:
+                code = os.waitstatus_to_exitcode(status)
+                self.code = code if code >= 0 else 128 - code
+
+
+def end(child: Child, woken: int, grace: float) -> None:
+    """Asks the command and all it started to end; kills what is left when the command has, or after the grace."""
+    until = time.monotonic() + grace
+    asked = False
+    while (remaining := descendants(os.getpid())) and time.monotonic() < until + LAST_WAIT:
+        kill = child.code is not None or time.monotonic() >= until
+        if kill or not asked:
+            send(remaining, signal.SIGKILL if kill else signal.SIGTERM)
+            asked = True
+        select.select([woken], [], [], 0.02)  # a child's end wakes it up
+        try:
+            if signal.SIGINT in os.read(woken, 512):
+                until = time.monotonic()
+        except BlockingIOError:
+            pass
+        child.reap()
+
+
+def send(pids: list[int], number: signal.Signals) -> None:
+    """The signal to each that is still there; what was stopped goes on, so that it can end."""
+    for pid in pids:
+        for each in (number, signal.SIGCONT):
+            try:
+                os.kill(pid, each)
+            except (ProcessLookupError, PermissionError):
+                break
 
 
 def descendants(root: int) -> list[int]:
-    """The living processes below ``root``, from /proc; a zombie is not living."""
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - the guardian starts fast: pathlib alone would double that
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - as above
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != b"Z":
-            parents[int(name)] = int(fields[1])
+    """The living processes below ``root``, from /proc, but not what stands under another guardian; a zombie is not
+    living.
+    """
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - as above
+        if name.isdigit():
+            fields = _read(f"/proc/{name}/stat").rpartition(b")")[2].split()
+            if fields and fields[0] != b"Z":
+                below.setdefault(int(fields[1]), []).append(int(name))
     found = [root]
     for pid in found:
-        found.extend(child for child, parent in parents.items() if parent == pid)
+        found.extend(child for child in below.get(pid, []) if not _is_guardian(child))
     return found[1:]
 
 
+def _is_guardian(pid: int) -> bool:
+    return os.fsencode(__file__) in _read(f"/proc/{pid}/cmdline").split(b"\0")[:4]
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            return file.read()
+    except OSError:  # it has just gone
+        return b""
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    os._exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))  # there is nothing to tidy up, and somebody waits

@@ -1,187 +1,117 @@
-"""What has happened, durably: runs, their steps and the results that may be reused, in one SQLite file of the store.
+"""What happens, durably: the transitions of runs and steps go in, each committed before it is acted on.
 
-In: transitions, each committed before it is acted on. Out: history for plans, records for people, telemetry for the
-outbox.
+Out: the rows that ``history`` reads, results that may be reused, telemetry for the outbox; all in one SQLite file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.catalog.telemetry import Entry
-from e2i.errors import E2IError, Exit
+from e2i.errors import Refused
+from e2i.execution.database import FILE, StoreError, guarded, open_for_writing, told
+from e2i.execution.history import Results
+from e2i.execution.seal import SqlValue, seal
 from e2i.resilience import outbox
 
-SCHEMA_VERSION = 1
-FILE = "state.db"
+RUN = (
+    "run", "pipeline", "status", "started_ms", "ended_ms", "holder", "file", "spec", "profile", "params", "plan",
+    "outputs", "host", "parts", "options", "provenance",
+)  # fmt: skip
+PUT_RUN = f"INSERT OR REPLACE INTO runs ({', '.join(RUN)}, seal) VALUES ({', '.join('?' * (len(RUN) + 1))})"
+PUT_STEP = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT_RESULT = "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_LATEST = (
+    "INSERT INTO latest VALUES (?, ?, ?) ON CONFLICT (pipeline, step) DO UPDATE SET fingerprint = excluded.fingerprint"
+    " WHERE fingerprint != excluded.fingerprint"
+)
+OPEN_RUNS = (
+    "SELECT run, holder, max(started_ms, coalesce((SELECT max(max(coalesce(started_ms, 0), coalesce(ended_ms, 0)))"
+    " FROM steps WHERE steps.run = runs.run), 0)) FROM runs WHERE status = 'running' ORDER BY run"
+)
+CLAIMED = "SELECT run, step, holder, at_ms FROM claims WHERE fingerprint = ?"
+CLAIM = "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)"
+RELEASE = "DELETE FROM claims WHERE fingerprint = ? AND run = ?"
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
-    run TEXT PRIMARY KEY, pipeline TEXT NOT NULL, status TEXT NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER,
-    holder TEXT NOT NULL, file TEXT NOT NULL, spec TEXT NOT NULL, profile TEXT NOT NULL, params TEXT NOT NULL,
-    plan TEXT NOT NULL, outputs TEXT
-);
-CREATE INDEX IF NOT EXISTS runs_by_time ON runs (started_ms);
-CREATE TABLE IF NOT EXISTS steps (
-    run TEXT NOT NULL, step TEXT NOT NULL, uses TEXT NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT
-    0, started_ms INTEGER, ended_ms INTEGER, fingerprint TEXT, outputs TEXT, error TEXT, PRIMARY KEY (run, step)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS results (
-    fingerprint TEXT PRIMARY KEY, static_key TEXT NOT NULL, uses TEXT NOT NULL, components TEXT NOT NULL,
-    outputs TEXT NOT NULL, telemetry TEXT NOT NULL, run TEXT NOT NULL, created_ms INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS results_by_static_key ON results (static_key);
-CREATE TABLE IF NOT EXISTS latest (
-    pipeline TEXT NOT NULL, step TEXT NOT NULL, fingerprint TEXT NOT NULL, PRIMARY KEY (pipeline, step)
-) WITHOUT ROWID;
-"""
-
-
-class StoreError(E2IError):
-    """The store cannot be used: not writable, damaged, or written by a newer version."""
-
-    exit_code = Exit.UNAVAILABLE
+GOOD = ("succeeded", "reused")
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class NoHistory:
-    """The history of a store that does not exist yet."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who does the work of a fingerprint. ``holder`` is a process identity, ``at_ms`` since the epoch."""
 
-    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
-        return None
-
-    def any_result(self, static_key: str) -> bool:
-        return False
-
-    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
-        return None
+    run: str
+    step: str
+    holder: str
+    at_ms: int
 
 
-class Reader:
-    """Reads the journal; implements ``e2i.planning.build.History``. Changes nothing, not even a lock file."""
+class Journal(Results):
+    """Writes the journal. One object belongs to one thread; several processes may have the store open.
+
+    Every method raises StoreError when the disk does not take what is to be durable.
+    """
 
     def __init__(self, root: Path, is_there: Callable[[str], bool]) -> None:
-        path = root / FILE
-        # Without a write-ahead log nobody is writing, and SQLite need not make the files that it shares with writers.
-        mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
-        self._is_there = is_there
-        self._database = _connect(f"{path.resolve().as_uri()}?{mode}", path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._database.close()
-
-    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
-        return _outputs(self._database, fingerprint, self._is_there)
-
-    def any_result(self, static_key: str) -> bool:
-        return _any_result(self._database, static_key)
-
-    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
-        return _last(self._database, pipeline, step)
-
-    def runs(self, limit: int = 50) -> list[dict[str, Any]]:
-        """The latest runs, newest first."""
-        rows = self._database.execute(
-            "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, holder FROM runs"
-            " ORDER BY started_ms DESC LIMIT ?",
-            (limit,),
-        )
-        return [_told(row) for row in rows]
-
-    def waiting(self) -> dict[str, int]:
-        """How many entries of the outbox wait for each sink."""
-        rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink")
-        return {row[0]: row[1] for row in rows}
-
-    def run(self, run: str) -> dict[str, Any] | None:
-        """Everything recorded of a run, its steps under ``steps`` in the order of the plan."""
-        row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
-        if row is None:
-            return None
-        found = _told(row)
-        for name in ("params", "plan", "outputs"):
-            found[name] = json.loads(found[name]) if found[name] else None
-        steps = {
-            step["step"]: {
-                **dict(step),
-                "outputs": json.loads(step["outputs"]) if step["outputs"] else None,
-                "error": json.loads(step["error"]) if step["error"] else None,
-            }
-            for step in self._database.execute("SELECT * FROM steps WHERE run = ?", (run,))
-        }
-        order = [step["id"] for step in found["plan"]["steps"]]
-        found["steps"] = [steps[name] for name in order if name in steps]
-        return found
-
-
-class Journal:
-    """Writes the journal. One object belongs to one thread; several processes may have the store open."""
-
-    def __init__(self, root: Path, is_there: Callable[[str], bool]) -> None:
-        self.path = root / FILE
-        try:
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = _connect(str(self.path), self.path)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute("PRAGMA busy_timeout = 30000")
-            if self._database.execute("PRAGMA user_version").fetchone()[0] == 0:
-                self._database.executescript(TABLES + outbox.TABLES + f"PRAGMA user_version = {SCHEMA_VERSION};")
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"the store {root} cannot be written: {error}",
-                code="store-not-writable",
-                hint="choose another folder by --store DIR or E2I_STORE",
-            ) from error
-        self._is_there = is_there
+        path = (root / FILE).absolute()
+        database, self.set_aside = open_for_writing(path)
+        """``set_aside``: where the state went that was there and damaged beyond reading."""
+        super().__init__(database, path, is_there)
+        self._file = _inode(path)
+        self._holder = outbox.process_identity()
+        self._open: set[str] = set()
+        """The runs that this journal started and did not finish."""
+        self._started: dict[tuple[str, str], int] = {}
+        """When the steps that are being carried out were started first."""
+        self._claimed: set[str] = set()
 
     def close(self) -> None:
-        self._database.close()
+        """Gives back what is held. A run that is not finished was interrupted."""
+        with contextlib.suppress(StoreError):
+            for run in sorted(self._open):
+                self._end_run(run, "interrupted", None, time.time_ns() // 1_000_000)
+        with contextlib.suppress(sqlite3.Error):
+            self._database.close()
 
-    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
-        return _outputs(self._database, fingerprint, self._is_there)
-
-    def any_result(self, static_key: str) -> bool:
-        return _any_result(self._database, static_key)
-
-    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
-        return _last(self._database, pipeline, step)
-
+    @guarded
     def telemetry(self, fingerprint: str) -> list[tuple[str, dict[str, Any]]]:
         """What a finished step measured, as (kind, body)."""
-        row = self._database.execute("SELECT telemetry FROM results WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        row = self._result(fingerprint)
         return [(kind, body) for kind, body in json.loads(row["telemetry"])] if row else []
 
-    def start_run(self, run: Mapping[str, Any], steps: Iterable[tuple[str, str]]) -> None:
-        """A run begins: its row, and one pending row a step. A run that is resumed keeps when it was started first."""
-        names = ("run", "pipeline", "status", "started_ms", "holder", "file", "spec", "profile", "params", "plan")
+    def start_run(self, run: Mapping[str, Any]) -> None:
+        """A run begins; keys of ``run`` as ``RUN``. One that is resumed keeps what it was started with, and its
+        finished steps. Raises Refused when another live process carries it out.
+        """
         with self._transaction():
-            self._database.execute(
-                f"INSERT INTO runs ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-                " ON CONFLICT (run) DO UPDATE SET status = excluded.status, holder = excluded.holder,"
-                " plan = excluded.plan, ended_ms = NULL",
-                [run[name] for name in names],
-            )
-            self._database.executemany(
-                "INSERT OR REPLACE INTO steps (run, step, uses, status) VALUES (?, ?, ?, 'pending')",
-                [(run["run"], step, uses) for step, uses in steps],
-            )
+            before = self._run(run["run"])
+            row = {**dict.fromkeys(("ended_ms", "outputs")), "parts": "{}", "options": "{}", "provenance": "{}",
+                   "host": os.uname().nodename, **run}  # fmt: skip
+            if before is not None:
+                self._refuse_held(before)
+                kept = ("pipeline", "started_ms", "file", "spec", "profile", "params", "parts", "options")
+                row |= {name: before[name] for name in kept}
+                self._database.execute(
+                    "DELETE FROM steps WHERE run = ? AND status NOT IN ('succeeded', 'reused')", (run["run"],)
+                )
+            self._put_run(row)
+            self._open.add(run["run"])
 
     def start_step(self, run: str, step: str, attempt: int, at_ms: int) -> None:
+        """An attempt begins."""
+        started = self._started.setdefault((run, step), at_ms)
         with self._transaction():
-            self._database.execute(
-                "UPDATE steps SET status = 'running', attempts = ?, started_ms = coalesce(started_ms, ?)"
-                " WHERE run = ? AND step = ?",
-                (attempt, at_ms, run, step),
-            )
+            self._put_step(run, step, "running", attempt, started, None, None, None, None, "")
 
     def finish_step(
         self,
@@ -191,135 +121,171 @@ class Journal:
         result: Mapping[str, Any] | None,
         entries: Iterable[Entry],
     ) -> None:
-        """A step is over. Its row, its reusable result and its telemetry become durable together, or not at all."""
+        """A step is over. Its row, its attempts, its reusable result and its telemetry become durable together, or not
+        at all; its claim ends.
+
+        ``facts``: status, pipeline, ended_ms, fingerprint, outputs, error, attempts; note and attempt_records
+        (started_ms, ended_ms, seconds, error of each) as far as there are any.
+        """
+        status, ended, fingerprint = facts["status"], facts["ended_ms"], facts["fingerprint"]
+        outputs = _dump(facts["outputs"])
+        error = _dump(facts["error"]) if facts["error"] else None
+        started = self._started.get((run, step))
         with self._transaction():
-            self._database.execute(
-                "UPDATE steps SET status = ?, ended_ms = ?, fingerprint = ?, outputs = ?, error = ?, attempts = ?"
-                " WHERE run = ? AND step = ?",
-                (
-                    facts["status"],
-                    facts["ended_ms"],
-                    facts["fingerprint"],
-                    _dump(facts["outputs"]),
-                    _dump(facts["error"]) if facts["error"] else None,
-                    facts["attempts"],
-                    run,
-                    step,
-                ),
+            self._put_step(
+                *(run, step, status, facts["attempts"], started, ended, fingerprint, outputs, error),
+                facts.get("note") or "",
             )
+            for number, attempt in enumerate(facts.get("attempt_records", ()), 1):
+                failed = _dump(attempt["error"]) if attempt["error"] else None
+                times = (attempt["ended_ms"], attempt["seconds"])
+                self._database.execute(PUT_ATTEMPT, (run, step, attempt["started_ms"], number, *times, failed))
             if result is not None:
-                self._database.execute(
-                    "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        result["fingerprint"],
-                        result["static_key"],
-                        result["uses"],
-                        _dump(result["components"]),
-                        _dump(facts["outputs"]),
-                        _dump(result["telemetry"]),
-                        run,
-                        facts["ended_ms"],
-                    ),
-                )
-            if facts["fingerprint"] and facts["status"] in ("succeeded", "reused"):
-                self._database.execute(
-                    "INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", (facts["pipeline"], step, facts["fingerprint"])
-                )
-            outbox.put(self._database, entries)
+                parts = (_dump(result["components"]), outputs, _dump(result["telemetry"]))
+                values = (result["fingerprint"], result["static_key"], result["uses"], *parts, run, ended)
+                self._database.execute(PUT_RESULT, (*values, seal(values)))
+            if fingerprint and status in GOOD:
+                self._database.execute(PUT_LATEST, (facts["pipeline"], step, fingerprint))
+            if fingerprint in self._claimed:
+                self._database.execute(RELEASE, (fingerprint, run))
+            self._put_entries(entries)
+        self._started.pop((run, step), None)
+        self._claimed.discard(fingerprint)
+
+    def adopt(self, result: Mapping[str, Any]) -> None:
+        """A result that was finished elsewhere, and whose artifacts are here, may be reused from now on."""
+        parts = (_dump(result["components"]), _dump(result["outputs"]), _dump(result["telemetry"]))
+        made = (result["run"], result["created_ms"])
+        values = (result["fingerprint"], result["static_key"], result["uses"], *parts, *made)
+        with self._transaction():
+            self._database.execute(PUT_RESULT, (*values, seal(values)))
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Makes telemetry durable."""
         with self._transaction():
-            outbox.put(self._database, entries)
+            self._put_entries(entries)
 
     def finish_run(
         self, run: str, status: str, outputs: Mapping[str, Any], ended_ms: int, entries: Iterable[Entry]
     ) -> None:
+        """A run is over; all of its claims end."""
         with self._transaction():
+            self._end_run(run, status, _dump(outputs), ended_ms)
+            self._put_entries(entries)
+
+    def claim(self, fingerprint: str, run: str, step: str, at_ms: int) -> Claim | None:
+        """Takes the work of a fingerprint for a step of a run; or says who has it, and takes nothing.
+
+        A claim of a process that has gone, or of a run that is over, counts no more.
+        """
+        if not fingerprint:
+            return None
+        with self._transaction():
+            row = self._database.execute(CLAIMED, (fingerprint,)).fetchone()
+            if row is not None:
+                claim = Claim(*row)
+                if (claim.run, claim.step) != (run, step) and self._holds(claim):
+                    return claim
+            self._database.execute(CLAIM, (fingerprint, run, step, self._holder, at_ms))
+        self._claimed.add(fingerprint)
+        return None
+
+    @guarded
+    def dead_runs(self) -> list[tuple[str, str, int]]:
+        """The runs on record as running whose process has gone: id, holder, and the last sign of life in ms."""
+        rows = self._database.execute(OPEN_RUNS)
+        return [(run, holder, last) for run, holder, last in rows if not outbox.process_alive(holder)]
+
+    @guarded
+    def is_told(self, sink: str, run: str) -> bool:
+        """Whether a sink was ever to be told anything of the run."""
+        return outbox.is_told(self._database, sink, run)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All that is written inside becomes durable at its end, by one commit, or not at all."""
+        with self._transaction():
+            yield
+
+    def _run(self, run: str) -> dict[str, Any] | None:
+        row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
+        return dict(row) if row is not None else None
+
+    def _refuse_held(self, row: Mapping[str, Any]) -> None:
+        """Raises Refused when a live process other than this one carries the run out."""
+        holder = row["holder"]
+        if row["status"] != "running" or holder == self._holder or not outbox.process_alive(holder):
+            return
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_ms"] / 1000))
+        pid, host = holder.partition(":")[0], row["host"] or "this machine"
+        raise Refused(
+            f"run {row['run']} is being carried out by process {pid} on {host}, since {since}",
+            code="run-held",
+            hint=f"wait for it (`e2i show {row['run']}`), or end that process",
+        )
+
+    def _holds(self, claim: Claim) -> bool:
+        row = self._database.execute("SELECT status FROM runs WHERE run = ?", (claim.run,)).fetchone()
+        return (row is None or row[0] == "running") and outbox.process_alive(claim.holder)
+
+    def _put_run(self, row: Mapping[str, Any]) -> None:
+        values = [row[name] for name in RUN]
+        self._database.execute(PUT_RUN, (*values, seal(values)))
+
+    def _end_run(self, run: str, status: str, outputs: str | None, ended_ms: int) -> None:
+        with self._transaction():
+            row = self._run(run)
+            if row is not None:
+                self._put_run({**row, "status": status, "outputs": outputs, "ended_ms": ended_ms})
+            self._database.execute("DELETE FROM claims WHERE run = ?", (run,))
+        self._open.discard(run)
+
+    def _put_step(self, *values: SqlValue) -> None:
+        self._database.execute(PUT_STEP, (*values, seal(values)))
+
+    def _put_entries(self, entries: Iterable[Entry]) -> None:
+        if found := list(entries):
+            outbox.put(self._database, found)
+
+    def _found_damaged(self, row: sqlite3.Row) -> None:
+        """A result was altered: it is kept for looking at, and never found again."""
+        with self._transaction():
+            fingerprint = row["fingerprint"]
             self._database.execute(
-                "UPDATE runs SET status = ?, ended_ms = ?, outputs = ? WHERE run = ?",
-                (status, ended_ms, _dump(outputs), run),
+                "INSERT INTO damaged VALUES ('result', ?, ?, ?)",
+                (fingerprint, ascii(tuple(row)), time.time_ns() // 1_000_000),
             )
-            outbox.put(self._database, entries)
+            self._database.execute("DELETE FROM results WHERE fingerprint = ?", (fingerprint,))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
+        if self._is_writing():  # inside ``together``
+            yield
+            return
+        if _inode(self.path) != self._file:
+            raise StoreError(
+                f"the store was moved or deleted while a run was using it: {self.path}",
+                code="store-gone",
+                hint="put it back and run again, or run again where it is now by --store DIR",
+            )
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._is_writing():  # SQLite itself has undone it when the disk is full
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"the store cannot be written: {error} ({self.path})",
-                code="store-not-writable",
-                hint="free some space, or choose another folder by --store DIR; the run can be resumed",
-            ) from error
+        except (sqlite3.Error, MemoryError) as error:
+            raise told(error, self.path) from error
+
+    def _is_writing(self) -> bool:
+        return self._database.in_transaction
 
 
-def _connect(target: str, path: Path) -> sqlite3.Connection:
+def _inode(path: Path) -> int | None:
     try:
-        database = sqlite3.connect(target, uri=target.startswith("file:"), isolation_level=None)
-        database.row_factory = sqlite3.Row
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"the state of the store is not readable: {error} ({path})",
-            code="store-damaged",
-            hint="move the file away: results are found again as far as their steps are carried out again",
-        ) from error
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was written by a newer version of e2i (state version {version}, this one knows {SCHEMA_VERSION})",
-            code="store-too-new",
-            hint="upgrade e2i, or choose another folder by --store DIR",
-        )
-    return database
-
-
-def _told(row: sqlite3.Row) -> dict[str, Any]:
-    """A run's row as it is told: one that was running in a process that has gone was interrupted."""
-    found = dict(row)
-    if not outbox.process_alive(found.pop("holder")) and found["status"] == "running":
-        found["status"] = "interrupted"
-    return found
-
-
-def _outputs(database: sqlite3.Connection, fingerprint: str, is_there: Callable[[str], bool]) -> dict[str, Any] | None:
-    row = database.execute("SELECT outputs FROM results WHERE fingerprint = ?", (fingerprint,)).fetchone()
-    if row is None:
+        return path.stat().st_ino
+    except OSError:
         return None
-    outputs: dict[str, Any] = json.loads(row["outputs"])
-    return outputs if all(is_there(digest) for digest in stored_digests(outputs)) else None
-
-
-def _any_result(database: sqlite3.Connection, static_key: str) -> bool:
-    return database.execute("SELECT 1 FROM results WHERE static_key = ? LIMIT 1", (static_key,)).fetchone() is not None
-
-
-def _last(database: sqlite3.Connection, pipeline: str, step: str) -> dict[str, Any] | None:
-    row = database.execute(
-        "SELECT components FROM latest JOIN results USING (fingerprint) WHERE pipeline = ? AND step = ?",
-        (pipeline, step),
-    ).fetchone()
-    return json.loads(row["components"]) if row else None
-
-
-def stored_digests(value: Any) -> Iterator[str]:
-    """The digests of all stored artifacts in plain data."""
-    if isinstance(value, dict):
-        kind = ARTIFACTS.get(str(value.get("type")))
-        if kind is not None and issubclass(kind, Stored) and "digest" in value:
-            yield value["digest"]
-        for item in value.values():
-            yield from stored_digests(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from stored_digests(item)
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from e2i.execution.state import Status
-from e2i.resilience.courier import Tally
+from e2i.resilience.outbox import Tally
 
 RunStatus = Literal["succeeded", "failed", "interrupted"]
 SCHEMA_VERSION = 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from e2i.check.policy import Authority
 from e2i.planning.build import Planner
@@ -27,3 +28,11 @@ class RunRequest:
     cores: int
     authority: Authority
     """What the policy lets the steps do: asked again when their parameters are known."""
+    planned_ms: int = 0
+    """When planning began, in milliseconds since the epoch: what other runs finish later, the plan does not know."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """The texts of the parts that the spec includes, by name."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What else the run was asked for: select, fresh, origin, bound; a run that is resumed has the same."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where the results will come from, for the records."""

@@ -50,7 +50,7 @@ def start(
     held = () if keep else (lifelines.engine, lifelines.guardians)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guardian.__file__, ",".join(map(str, held[:1])), *argv],
+            [sys.executable, "-I", "-S", guardian.__file__, ",".join(map(str, held[:1])), "", *argv],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
+from itertools import islice
 
 
 class Status(StrEnum):
@@ -75,9 +76,13 @@ class RunState:
     def is_over(self) -> bool:
         return not any(self._in[status] for status in OPEN)
 
-    def open(self, status: Status) -> list[str]:
-        """The steps that are there now."""
-        return list(self._in[status])
+    def open(self, status: Status, limit: int | None = None) -> list[str]:
+        """The steps that are there now, in the order of the plan; not more than ``limit``."""
+        return list(islice(self._in[status], limit))
+
+    def count(self, status: Status) -> int:
+        """How many steps are there now."""
+        return len(self._in[status])
 
     def _move(self, step: str, status: Status) -> None:
         del self._in[self.status[step]][step]

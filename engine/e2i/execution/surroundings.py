@@ -8,7 +8,7 @@ from functools import cache
 from e2i.errors import Refused
 from e2i.execution import paths
 from e2i.execution.paths import Roots
-from e2i.execution.store import digest_of
+from e2i.execution.digests import digest_of
 from e2i.planning.fingerprint import Surroundings
 
 

@@ -6,18 +6,21 @@ is, the trackers learn of everything, reused steps included.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from e2i.catalog.telemetry import Entry
+from e2i.catalog.telemetry import ENDS, Entry
 from e2i.execution.journal import Journal
 from e2i.planning.fingerprint import reduced
-from e2i.resilience.courier import Tally
+from e2i.resilience.outbox import Tally
 from e2i.spec.expand import plain
 
 BODY_LIMIT = 20_000
 """Characters of a step's inputs or outputs that a tracker is told."""
+MOMENTS = ("at_ms", "started_ms", "ended_ms")
+"""What differs when the same is said again, by another attempt or a resumed run."""
 
 FinishCourier = Callable[[], Mapping[str, Tally]]
 
@@ -32,6 +35,8 @@ class Telemetry:
         sinks: tuple[str, ...],
         journal: Journal,
         start_courier: Callable[[], FinishCourier],
+        *,
+        limit: int,
     ) -> None:
         self._run = run
         self._started_ms = started_ms
@@ -39,27 +44,75 @@ class Telemetry:
         self._journal = journal
         self._start_courier = start_courier
         self._finish_courier: FinishCourier | None = None
-        self._withheld: list[Entry] = []
-        self._count = 0
+        self._room = limit
+        self.refused = 0
+        """How many measurements there was no room for."""
+        self._told = False
+        self._withheld: list[Callable[[], list[Entry]]] = []
+        self._said: dict[str, dict[str, int]] = {}
+        """By step, what its present attempt has recorded so far, and how often."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether any tracker is to be told."""
+        return bool(self._sinks)
+
+    def is_known(self) -> bool:
+        """Whether the trackers have heard of the run before: it is resumed, and they have to learn how it ends now."""
+        return any(self._journal.is_told(sink, self._run) for sink in self._sinks)
 
     def begin(self, started: Mapping[str, Any]) -> None:
         """A step is carried out: the trackers learn of the run and of what was withheld. Later calls do nothing."""
-        if self._finish_courier is None and self._sinks:
-            self._journal.record([*self.entries("run.started", started), *self._withheld])
+        if not self._told and self._sinks:
+            self._told = True
+            self._journal.record(self.entries("run.started", started))
+            for entries in self._withheld:
+                self._journal.record(entries())
             self._withheld.clear()
+            self.wake()
+
+    def wake(self) -> None:
+        """There is something to deliver."""
+        if self._finish_courier is None:
             self._finish_courier = self._start_courier()
 
-    def entries(self, kind: str, body: Mapping[str, Any]) -> list[Entry]:
-        """One entry a sink. Their keys differ from those of every other entry, also when a run is resumed."""
-        self._count += 1
-        key = f"{self._run}/{self._started_ms}/{self._count}"
-        return [Entry(key, sink, self._run, kind, dict(body)) for sink in self._sinks]
+    def admit(self) -> bool:
+        """Whether one more measurement may be recorded: a run's share of the store and of a tracker is bounded."""
+        if self._room:
+            self._room -= 1
+            return True
+        self.refused += 1
+        return False
 
-    def due(self, entries: list[Entry]) -> list[Entry]:
-        """The entries to be made durable now: none of them while the trackers do not know of the run."""
-        if self._finish_courier is not None:
-            return entries
-        self._withheld.extend(entries)
+    def begin_attempt(self, step: str) -> None:
+        """What the step says from now on is said anew, not once more."""
+        self._said.pop(step, None)
+
+    def entries(self, kind: str, body: Mapping[str, Any]) -> list[Entry]:
+        """One entry a sink.
+
+        Their keys say what the entry says, moments aside: what an attempt repeats that another one was killed at, or a
+        resumed run of a step that it reuses, the outbox has had before. What ends differs with each start of the run.
+        """
+        step, said = str(body.get("step", "")), dict(body)
+        if kind in ("run.started", "step.finished", *ENDS):
+            key = f"{self._run}/{step}/{kind}/{self._started_ms}"
+            self.begin_attempt(step)
+        else:
+            counts = self._said.setdefault(step, {})
+            digest = _digest(said)
+            again = counts[digest] = counts.get(digest, -1) + 1
+            key = f"{self._run}/{step}/{kind}/{digest}" + (f"/{again}" if again else "")
+            if kind == "child":
+                said["index"] = counts["children"] = counts.get("children", -1) + 1
+        return [Entry(key, sink, self._run, kind, said) for sink in self._sinks]
+
+    def due(self, entries: Callable[[], list[Entry]]) -> list[Entry]:
+        """The entries to be made durable now: none while the trackers do not know of the run, nor without trackers."""
+        if self._told:
+            return entries()
+        if self._sinks:
+            self._withheld.append(entries)
         return []
 
     def finish(self) -> dict[str, Tally]:
@@ -72,3 +125,10 @@ def bounded(value: Any) -> Any:
     told = reduced(plain(value))
     text = json.dumps(told, ensure_ascii=False, default=dict)
     return told if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """Of what an entry says, moments aside."""
+    content = {name: value for name, value in body.items() if name not in MOMENTS}
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()

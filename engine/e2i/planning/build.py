@@ -28,6 +28,9 @@ class History(Protocol):
     def outputs(self, fingerprint: str) -> dict[str, Any] | None:
         """The outputs of a finished step, if the artifacts that they name are all in the store."""
 
+    def made_since(self, fingerprint: str, at_ms: int) -> str | None:
+        """The run that finished the step of that fingerprint, unless it was over before that time."""
+
     def any_result(self, static_key: str) -> bool:
         """True when some finished step had the same parameters, whatever its inputs were."""
 
@@ -61,6 +64,8 @@ class Planner:
     """Ids of nodes; None: all."""
     profile: str = "default"
     """Whose settings the run will have."""
+    foreseen: dict[str, Decision] = field(default_factory=dict)
+    """The decisions of ``plan`` that a run need not make again: those to reuse a result."""
     _static: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -79,6 +84,8 @@ class Planner:
             decision = self._foreseen(node, needed, outputs)
             if decision.outputs is not None or decision.verdict is Verdict.SKIP:
                 outputs[name] = decision.outputs
+            if decision.verdict is Verdict.REUSE:
+                self.foreseen[name] = decision
             steps[name] = PlanStep(
                 id=name,
                 group=node.group,
@@ -106,7 +113,6 @@ class Planner:
         settled = is_settled(params)
         mark = fingerprint.fingerprint(parts) if settled else None
         decision = Decision(Verdict.RUN, Reason(Why.NEVER_RUN), parts, mark, params=params)
-        last = self.history.last(self.expanded.loaded.spec.name, node.id)
         if action.always or (action.effect is Effect.SERVICE and _is_kept(params)):
             return replace(
                 decision, verdict=Verdict.ALWAYS, reason=Reason(Why.ALWAYS, f"{node.step.uses} is never reused")
@@ -128,7 +134,7 @@ class Planner:
                     verdict=Verdict.DEFERRED,
                     reason=Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"),
                 )
-            return replace(decision, reason=_unsettled_difference(parts, last))
+            return replace(decision, reason=_unsettled_difference(parts, self._last(node)))
         found = self.history.outputs(mark)
         if found is not None:
             return replace(
@@ -137,7 +143,10 @@ class Planner:
                 reason=Reason(Why.UNCHANGED, "a finished result is there"),
                 outputs=found,
             )
-        return replace(decision, reason=fingerprint.difference(parts, last))
+        return replace(decision, reason=fingerprint.difference(parts, self._last(node)))
+
+    def _last(self, node: StepNode) -> Components | None:
+        return self.history.last(self.expanded.loaded.spec.name, node.id)
 
     def _foreseen(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
         """What the run will decide. An expression that fails on a reused result fails its step there, not the plan."""

@@ -115,9 +115,14 @@ class Plan:
                 "profile": self.profile,
                 "params": self.params,
                 "outputs": self.outputs,
-                "steps": {step.id: [step.needs, static(step.components), step.bound] for step in self.steps},
+                "steps": self.bound,
             }
         )
+
+    @cached_property
+    def bound(self) -> dict[str, str]:
+        """For each step the digest of all that can affect its execution."""
+        return {step.id: digest([step.needs, static(step.components), step.bound]) for step in self.steps}
 
     @property
     def summary(self) -> dict[str, int]:
@@ -135,7 +140,7 @@ class Plan:
             "outputs": dict(self.outputs),
             "steps": [step.to_json() for step in self.steps],
             "summary": self.summary,
-            "bound": {step.id: digest([step.needs, static(step.components), step.bound]) for step in self.steps},
+            "bound": self.bound,
         }
 
 
@@ -147,7 +152,7 @@ def static(components: Mapping[str, Any]) -> dict[str, Any]:
 
 def canonical(value: Any) -> bytes:
     """One text for equal data: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode()
+    return _encode(value).encode()
 
 
 def digest(value: Any) -> str:
@@ -161,3 +166,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, set, frozenset)):
         return sorted(value) if isinstance(value, (set, frozenset)) else list(value)
     raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode

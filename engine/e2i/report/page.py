@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from e2i import __version__
-from e2i.report import graph, links, measures, pictures, reproduce, steps, timeline, values
+from e2i.report import graph, links, measures, origin, pictures, reproduce, steps, timeline, values
 from e2i.report.pictures import OpenArtifact
 
 DECEPTIVE = re.compile(
@@ -39,7 +39,7 @@ SIGNS = {
 
 
 def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | None = None) -> str:
-    """The page for a run, given as ``execution.journal.Reader.run`` documents it. Equal input gives equal text.
+    """The page for a run, given as ``records.lookup.run`` documents it. Equal input gives equal text.
 
     ``open_artifact`` gives the file or folder of a stored artifact, or raises E2IError. ``folder`` is where the page
     will be written: links to pages of the store are relative to it; without it there are none.
@@ -71,6 +71,7 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
             importances=measures.importances(found),
             gallery=pictures.gallery(found, open_artifact, folder),
             commands=reproduce.commands(run, finished=run["status"] == "succeeded"),
+            origin=origin.of(run, found, folder),
             spec_pieces=list(reproduce.pieces(run["spec"])),
         )
     )
@@ -93,6 +94,7 @@ def environment() -> Environment:
         "is_wide": values.is_wide,
         "moment": _moment,
         "safe_href": links.safe,
+        "web": links.web,
         "sign": lambda status: SIGNS.get(status, "·"),
         "percent": lambda value: f"{value:.3f}%",
     }

@@ -11,13 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2i.spec.load import load
-from e2i.spec.models import PipelineSpec, StepSpec
+from e2i.spec.models import PipelineSpec
 
 ATTENTION = ("failed", "running", "deferred", "cancelled", "pending", "skipped", "succeeded", "reused")
 """Every status, the one to look at first in front."""
 GOOD = ("succeeded", "reused")
 _CELL = re.compile(r"\[[^\]]*\](#\d+)?$")
 """What the id of a cell has beyond that of its step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a step; without a message it succeeded."""
+
+    started_ms: int
+    seconds: float
+    message: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,10 @@ class Step:
     status: str
     note: str
     attempts: int
+    tries: tuple[Attempt, ...]
+    """The attempts that are over."""
+    made_in: str | None
+    """The run that carried it out, as far as its result is kept."""
     started_ms: int | None
     ended_ms: int | None
     fingerprint: str | None
@@ -60,11 +74,12 @@ def read_spec(run: Mapping[str, Any]) -> PipelineSpec | None:
 def of(run: Mapping[str, Any], spec: PipelineSpec | None) -> tuple[Step, ...]:
     """Every step of the run's plan, in its order, whether it was reached or not."""
     recorded = {step["step"]: step for step in run["steps"]}
-    statuses = {name: step["status"] for name, step in recorded.items()}
-    return tuple(
-        _step(planned, recorded.get(planned["id"], {}), spec, f"step-{index}", statuses)
-        for index, planned in enumerate(run["plan"]["steps"], start=1)
-    )
+    makers = {mark: result["run"] for mark, result in run["results"].items()}
+    found = []
+    for index, planned in enumerate(run["plan"]["steps"], start=1):
+        row = recorded.get(planned["id"], {})
+        found.append(_step(planned, row, spec, f"step-{index}", makers.get(row.get("fingerprint"))))
+    return tuple(found)
 
 
 def _step(
@@ -72,7 +87,7 @@ def _step(
     found: Mapping[str, Any],
     spec: PipelineSpec | None,
     anchor: str,
-    statuses: Mapping[str, str],
+    made_in: str | None,
 ) -> Step:
     group = _CELL.sub("", planned["id"])
     written = spec.steps.get(group) if spec else None
@@ -86,8 +101,10 @@ def _step(
         verdict=planned["verdict"],
         reason=planned["reason"]["detail"] or planned["reason"]["code"].replace("-", " "),
         status=status,
-        note=_note(planned, status, written, statuses),
+        note=found.get("note", ""),
         attempts=found.get("attempts", 0),
+        tries=tuple(_attempt(attempt) for attempt in found.get("tries", ())),
+        made_in=made_in,
         started_ms=found.get("started_ms"),
         ended_ms=found.get("ended_ms"),
         fingerprint=found.get("fingerprint") or planned["fingerprint"],
@@ -98,13 +115,6 @@ def _step(
     )
 
 
-def _note(planned: Mapping[str, Any], status: str, written: StepSpec | None, statuses: Mapping[str, str]) -> str:
-    """Why a step that the plan wanted was not carried out, told from what the journal keeps: it has no words for it."""
-    if status != "skipped" or planned["verdict"] == "skip":
-        return ""
-    without = [
-        f"{above} ({statuses.get(above, 'pending')})" for above in planned["needs"] if statuses.get(above) not in GOOD
-    ]
-    if without:
-        return f"no result from {', '.join(without)}"
-    return f"when: {written.when}" if written and written.when is not True else ""
+def _attempt(found: Mapping[str, Any]) -> Attempt:
+    error = found["error"] or {}
+    return Attempt(found["started_ms"], found["seconds"], error.get("message", ""), error.get("code", ""))

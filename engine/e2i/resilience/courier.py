@@ -9,15 +9,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import groupby
 from uuid import uuid4
 
-from e2i.catalog.telemetry import Entry, Sink
+from e2i.catalog.telemetry import ENDS, Entry, Sink
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import retry
 from e2i.resilience.guard import Guard
-from e2i.resilience.outbox import Outbox, process_alive, process_identity
+from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 
 BATCH = 500
 """Entries taken at a time; fewer after a missed deadline, so that a slow sink still gets on."""
@@ -25,16 +25,6 @@ OPENING = 120.0
 """Seconds that opening a sink may take: it imports the tool, which no deadline for a call allows for."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries while a sink cannot take anything; the breaker rejects most of them at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What became of one sink's entries: counts, and why some are left, if the reason is known."""
-
-    delivered: int = 0
-    set_aside: int = 0
-    left: int = 0
-    problem: str | None = None
 
 
 def deliver(
@@ -68,7 +58,7 @@ def deliver(
     with open_outbox() as outbox:
         depth = outbox.depth()
     return {
-        name: Tally(tally.delivered, tally.set_aside, depth.get(name, 0), tally.problem if name in depth else None)
+        name: replace(tally, left=depth.get(name, 0), problem=tally.problem if name in depth else None)
         for name, tally in tallies.items()
     }
 
@@ -93,6 +83,7 @@ class Courier:
         self._size = BATCH
         self._delivered = 0
         self._set_aside = 0
+        self._redelivered = 0
 
     def run(self, stop: threading.Event, *, poll: float, flush: float) -> Tally:
         """Delivers until ``stop`` is set; then, for at most ``flush`` seconds, until nothing waits or it is down."""
@@ -115,7 +106,7 @@ class Courier:
             stop.wait(retry.pause(max(troubles, 1), initial=poll, maximum=LONGEST_PAUSE))
         self._close(0.0 if ends is None else max(0.0, ends - self._clock()))
         depth = self._outbox.depth().get(self._guard.tool, 0)
-        return Tally(self._delivered, self._set_aside, depth, problem)
+        return Tally(self._delivered, self._set_aside, depth, problem, self._redelivered)
 
     def deliver_once(self, deadline: float | None = None) -> bool:
         """Delivers one batch; False when nothing waited. Raises ToolUnavailable; what was not delivered still waits.
@@ -142,8 +133,12 @@ class Courier:
             return delivered, None
         except ToolUnavailable as error:
             if error.code == "deadline-missed":
-                self._sink = None  # the old one is still busy with the call that hangs
+                self._abandon_sink()
                 self._size = max(1, self._size // 2)
+            elif error.code == "history-lost":
+                self._abandon_sink()
+                self._redelivered += self._outbox.redeliver(name)
+                return True, None  # a new sink can begin at once
             return True, error.message
         except sqlite3.OperationalError as error:  # locked for long, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
@@ -166,6 +161,8 @@ class Courier:
         else:
             self._outbox.acknowledge(entries)
             self._delivered += len(entries)
+            if any(entry.kind in ENDS for entry in entries):
+                self._outbox.settle(self._guard.tool, entries[-1].run)
 
     def _open(self, deadline: float) -> Sink:
         """The open sink. A sink that cannot be opened, for whatever reason, is no fault of the entries: they wait."""
@@ -180,6 +177,12 @@ class Courier:
                     name, f"the sink of {name} cannot be opened: {type(error).__name__}: {error}", code="sink-closed"
                 ) from error
         return self._sink
+
+    def _abandon_sink(self) -> None:
+        """The next delivery takes a new sink. The old one may still be busy with a call that hangs."""
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
 
     def _close(self, seconds: float) -> None:
         """Closes the sink, within the deadline; everything it was given is acknowledged, so nothing depends on it."""

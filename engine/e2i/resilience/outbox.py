@@ -1,7 +1,8 @@
 """Telemetry entries go in; they come out in order, until their sink has taken each of them or refused it for good.
 
-A durable queue in a SQLite file, which several processes may use at once. Delivered entries leave their key behind, so
-an entry that is put again is not delivered again; refused ones are kept whole, with the reason.
+A durable queue in a SQLite file, which several processes may use at once. Refused entries are kept whole, with the
+reason. Delivered ones are kept until their run has ended, so that a sink that lost them can have them again; then they
+leave their key behind for a long while, so an entry that is put again is not delivered again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ CREATE TABLE IF NOT EXISTS outbox_couriers (sink TEXT PRIMARY KEY, holder TEXT N
 """
 """The outbox's tables; ``CREATE … IF NOT EXISTS``, so that the engine may keep them in its own database."""
 
+KEYS_KEPT = 100_000
+"""How many of the last entries' keys are remembered after their run has ended."""
+SETTLED = "null"
+"""The body of a delivered entry that nobody will need again."""
+
 PUT = "INSERT OR IGNORE INTO outbox (sink, key, run, kind, body) VALUES (?, ?, ?, ?, ?)"
+OF_RUN = "sink = ? AND key >= ? AND key < ?"
+"""The entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,18 @@ class DeadLetter:
 
     entry: Entry
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of one sink's entries: counts, and why some are left, if the reason is known."""
+
+    delivered: int = 0
+    set_aside: int = 0
+    left: int = 0
+    problem: str | None = None
+    redelivered: int = 0
+    """Entries that the sink had taken and then lost, with its database: they were queued again."""
 
 
 class Outbox:
@@ -86,12 +106,32 @@ class Outbox:
         return [_to_entry(row) for row in rows]
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
-        """Marks entries (as taken) delivered. Their keys are kept, their bodies are not."""
-        self._mark("UPDATE outbox SET state = 'delivered', body = 'null', reason = NULL WHERE sequence = ?", entries)
+        """Marks entries (as taken) delivered. They are kept until ``settle``."""
+        self._mark("UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ?", entries)
+
+    def settle(self, sink: str, run: str) -> None:
+        """The run has ended, and the sink knows: its delivered entries leave only their keys, and old keys go."""
+        with self._transaction():
+            self._database.execute(
+                f"UPDATE outbox SET body = '{SETTLED}' WHERE {OF_RUN} AND state = 'delivered'", _of_run(sink, run)
+            )
+            self._database.execute(
+                f"DELETE FROM outbox WHERE state = 'delivered' AND body = '{SETTLED}'"
+                " AND sequence <= (SELECT max(sequence) FROM outbox) - ?",
+                (KEYS_KEPT,),
+            )
+
+    def redeliver(self, sink: str) -> int:
+        """Puts what was delivered of runs that go on back into the queue: the sink has lost it. Returns how many."""
+        changed = self._database.execute(
+            f"UPDATE outbox SET state = 'waiting' WHERE sink = ? AND state = 'delivered' AND body != '{SETTLED}'",
+            (sink,),
+        )
+        return changed.rowcount
 
     def set_aside(self, entries: Iterable[Entry], reason: str) -> None:
         """Takes entries out of the queue and keeps them with the reason."""
-        self._mark("UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?", entries, reason)
+        self._mark("UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ? AND key = ?", entries, reason)
 
     def restore(self, sink: str) -> int:
         """Puts what was set aside for a sink back into the queue, each entry at its old place; returns how many."""
@@ -131,7 +171,7 @@ class Outbox:
 
     def _mark(self, statement: str, entries: Iterable[Entry], *values: str) -> None:
         with self._transaction():
-            self._database.executemany(statement, [(*values, entry.sequence) for entry in entries])
+            self._database.executemany(statement, [(*values, entry.sequence, entry.key) for entry in entries])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -147,6 +187,12 @@ class Outbox:
 def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """As ``Outbox.put``, as part of the open transaction of a connection to a database that has ``TABLES``."""
     connection.executemany(PUT, [(entry.sink, entry.key, entry.run, entry.kind, _to_json(entry)) for entry in entries])
+
+
+def is_told(connection: sqlite3.Connection, sink: str, run: str) -> bool:
+    """Whether anything of the run was ever put for the sink, as far as the keys are remembered."""
+    found = connection.execute(f"SELECT 1 FROM outbox WHERE {OF_RUN} LIMIT 1", _of_run(sink, run)).fetchone()
+    return found is not None
 
 
 def process_identity(pid: int | None = None) -> str:
@@ -181,6 +227,10 @@ def _answers(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _of_run(sink: str, run: str) -> tuple[str, str, str]:
+    return sink, f"{run}/", f"{run}0"  # 0 follows the slash
 
 
 def _to_json(entry: Entry) -> str:

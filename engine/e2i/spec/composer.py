@@ -26,6 +26,9 @@ from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
 from e2i.spec.problems import Place, Problem, pointer
 
+MAX_PARAMS = 1_000
+"""Parameters of one pipeline."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -37,12 +40,12 @@ class Limits:
     """Of nesting, after aliases are followed."""
     aliased: int = 8 * 2**20
     """Characters, roughly, that the document would be longer with every alias written out."""
+    params: int = MAX_PARAMS
+    """Entries of the top-level ``params``: counted while they are read, so that too many cost little."""
 
 
 MAX_PROBLEMS = 1_000
 """After so many the text is not read on: it is no spec, and each problem takes memory."""
-MAX_KEY = 1_000
-"""Characters of a key: it stands in every path below it."""
 
 
 def compose(text: str, file: str, limits: Limits) -> tuple[Any, list[Problem]]:
@@ -138,14 +141,30 @@ class _Composer:
             elif not self.is_text(text):
                 short = scalars.shorten(text)
                 self.fault(event, "key-type", f"the key {short or '(empty)'} is not text", hint=f'quote it: "{short}"')
+            elif ":" in text:
+                self.check_stuck(event, text)
         else:
             self.check_characters(event)
-        if len(text) > MAX_KEY:
-            self.fault(event, "key-type", f"a key longer than {MAX_KEY:,} characters")
+        if len(text) > scalars.LONGEST_KEY:
+            self.fault(event, "key-type", f"a key longer than {scalars.LONGEST_KEY:,} characters")
             text = scalars.shorten(text)
         if text in self.container:
             self.duplicate(event, text)
+        if len(self.stack) == 2 and len(self.container) >= self.limits.params:
+            self.check_params(event)
         return text
+
+    def check_params(self, event: Any) -> None:
+        """Stops when the mapping that has become so long is the one of the parameters."""
+        if self.container is self.root.get("params"):
+            self.stop(event, "bad-value", f'"params" has more than {self.limits.params:,} entries')
+
+    def check_stuck(self, event: Any, text: str) -> None:
+        """Whether the key is rather ``key:{…``, which lacks a space."""
+        from e2i.spec import culprit, syntax
+
+        if culprit.STUCK.match(text):
+            self.fault(event, "yaml-syntax", syntax.NO_SPACE.message, hint=syntax.NO_SPACE.hint)
 
     def duplicate(self, event: Any, text: str) -> None:
         path = (*self.path(), text)

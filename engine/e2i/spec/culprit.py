@@ -1,4 +1,4 @@
-"""Where a parser gave up → where the mistake is, when that was earlier: a quote, a bracket or a colon that is missing.
+"""Where a parser gave up → where the mistake is, when that was earlier: what is missing, stuck or too long.
 
 In: the text of a document, and the offset or line of a syntax error. Out: an offset, or None when nothing is found.
 """
@@ -11,6 +11,7 @@ import yaml
 from yaml.tokens import ScalarToken
 
 from e2i.spec.positions import PARSER
+from e2i.spec.scalars import LONGEST_KEY
 
 
 def quote(text: str, gave_up: int) -> int | None:
@@ -48,11 +49,32 @@ def colon(text: str, gave_up: int) -> int | None:
     return found.start("key") if found else None
 
 
+def stuck(text: str, gave_up: int) -> int | None:
+    """Where a key begins whose ``:`` is stuck to a brace or bracket: on the line, or on the one that it continues."""
+    line = text.rfind("\n", 0, gave_up) + 1
+    above = text.rfind("\n", 0, max(0, line - 1)) + 1
+    found = STUCK.search(text, line, gave_up + 2)
+    if found is None and line and _indent(text, above) < _indent(text, gave_up):
+        found = STUCK.search(text, above, line)
+    return found.start("key") if found else None
+
+
+def long_key(text: str, gave_up: int) -> int | None:
+    """Where a key begins, on the line, that is longer than PyYAML reads one."""
+    found = _LONG_KEY.search(text, text.rfind("\n", 0, gave_up) + 1, gave_up + 2)
+    return found.start() if found else None
+
+
 def _indent(text: str, offset: int) -> int:
     start = text.rfind("\n", 0, offset) + 1
     return len(text[start:]) - len(text[start:].lstrip(" "))
 
 
+STUCK = re.compile(r"(?:(?:^|(?<=\n)) *(?:- +)*|(?<=[\[{,]) *)(?P<key>[A-Za-z_]\w*):(?=[\[{])")
+"""A key in front of a collection, without the space behind its colon: to YAML both are one text."""
+_LONG_KEY = re.compile(
+    rf"""(?<=[\s{{\[,])(?:"(?:[^"\\]|\\.){{{LONGEST_KEY},}}"|'[^']{{{LONGEST_KEY},}}'|[^\s:,{{}}\[\]"']{{{LONGEST_KEY},}})(?=\s*:(?:\s|$))"""
+)
 _QUOTED = re.compile(r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')(?P<quote>(?=[^\s,:}\]'"]))?""")
 """Texts in quotes; ``quote`` is there when more follows right behind one."""
 _NO_ENTRY = re.compile(r" *(?:- +)*(?P<key>\w[\w-]*)(?::\S(?!.*: )[^#]*| (?!.*:(?: |$))[^#]*)?")

@@ -69,6 +69,12 @@ class Evaluation:
         if not isinstance(value, str) or not expressions.has_expression(value):
             return value
         template = expressions.parse(value)
+        if (output := template.output) and "steps" in self.roots and (unit := lineage.plain_step(at, output[0])):
+            if unit.id not in self.outputs:
+                return Pending(value, template.references)
+            result = self.outputs[unit.id]
+            if result is not None and output[1] in result:
+                return result[output[1]]
         if all(self.is_known(at, reference) for reference in template.references):
             return expressions.evaluate(template, self._scope(at, template.references))
         return Pending(value, template.references, tuple(self._through(at, template.references)))

@@ -75,6 +75,15 @@ class Template:
         only = self.parts[0] if len(self.parts) == 1 else None
         return only if isinstance(only, Expression) else None
 
+    @cached_property
+    def output(self) -> tuple[str, str] | None:
+        """Step and output, when the text is nothing but ``steps.STEP.OUTPUT``, as most references are."""
+        body = self.whole.body if self.whole else None
+        match body:
+            case Reference(root="steps", path=(str() as step, str() as output)):
+                return step, output
+        return None
+
     @property
     def expressions(self) -> tuple[Expression, ...]:
         return tuple(part for part in self.parts if isinstance(part, Expression))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from e2i.spec import durations, scalars, suggest
+from e2i.spec import durations, scalars, sizes, suggest
 from e2i.spec.problems import pointer
 
 Path = tuple[str | int, ...]
@@ -97,6 +97,22 @@ def duration(value: Any) -> str | None:
     text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0]), "".join(value.split()))
     try:
         durations.parse(text)
+    except ValueError:
+        return None
+    return text
+
+
+def size(value: Any) -> str | None:
+    """The amount of memory that a person meant by ``2 gb`` or ``512 Mb``; None for a number that lacks its unit, and
+    for ``2G``, which may be 2GB or 2GiB.
+    """
+    if not isinstance(value, str):
+        return None
+    text = "".join(value.split())
+    exact = {unit.casefold(): unit for unit in sizes.UNITS}
+    text = re.sub(r"[a-zA-Z]+$", lambda unit: exact.get(unit[0].casefold(), unit[0]), text)
+    try:
+        sizes.parse(text)
     except ValueError:
         return None
     return text

@@ -48,6 +48,12 @@ def is_one(at: StepNode | Part, name: str) -> bool:
     return bool(units) and (units[0].cell is None or _counterpart(at, name) is not None)
 
 
+def plain_step(at: StepNode | Part, name: str) -> StepNode | None:
+    """The step that ``steps.<name>`` means there, when it is one without cells and without a part of its own."""
+    units = at.part.units.get(name, ())
+    return units[0] if len(units) == 1 and units[0].cell is None and units[0].inner is None else None
+
+
 def leaves(unit: StepNode) -> Iterator[StepNode]:
     """The nodes to carry out that a step stands for: itself, or those of its part."""
     if unit.inner is None:

@@ -142,6 +142,8 @@ def expected(fault: Any, path: Path) -> tuple[str | None, fixes.Fixes]:
         return hint, fixes.instead(path, fixes.choice(given, allowed))
     if kind == "value_error" and "is not a duration" in fault["msg"]:
         return None, fixes.instead(path, fixes.duration(given) or fixes.MISSING)
+    if kind == "value_error" and "is not an amount of memory" in fault["msg"]:
+        return None, fixes.instead(path, fixes.size(given) or fixes.MISSING)
     if kind in _MAPPING_TYPES and isinstance(given, str) and (stuck := _STUCK.fullmatch(given)):
         found, problems = document.read_value(stuck["value"], "")
         meant = {stuck["key"]: found}

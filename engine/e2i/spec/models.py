@@ -3,18 +3,23 @@
 ``with:`` stays raw: only ``e2i.check`` knows the action that it is for.
 """
 
-from __future__ import annotations
-
+# Annotations are values here: as texts, pydantic would compile each of them at every start.
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from e2i.spec import durations, patterns
+from e2i.spec import durations, patterns, sizes
+from e2i.spec.composer import MAX_PARAMS
 
 
 def _duration(value: Any) -> Any:
     durations.parse(str(value))  # also of a number, to say that it needs a unit
+    return value
+
+
+def _size(value: Any) -> Any:
+    sizes.parse(str(value))  # also of a number, to say that it needs a unit
     return value
 
 
@@ -30,6 +35,11 @@ Duration = Annotated[
     str,
     BeforeValidator(_duration),
     Field(json_schema_extra={"pattern": r"^(\d+(\.\d+)?(d|h|m|s|ms))+$", "examples": ["30s", "10m", "1h30m"]}),
+]
+Size = Annotated[
+    str,
+    BeforeValidator(_size),
+    Field(json_schema_extra={"pattern": r"^\d+(\.\d+)?([KMGT]i?)?B$", "examples": ["512MB", "2GB", "1.5GiB"]}),
 ]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Limit = Annotated[
@@ -85,13 +95,23 @@ class RetrySpec(Shape):
     )
     initial: Annotated[Duration, Field(description="The first wait.")] = "1s"
     max: Annotated[Duration, Field(description="The longest wait.")] = "30s"
+    total: Annotated[
+        Duration | None, Field(description="How long all attempts and waits may take together; null: no limit.")
+    ] = None
 
 
 class ResourcesSpec(Shape):
     """What a step needs of the machine."""
 
     threads: Annotated[
-        int | None, Field(strict=True, ge=1, le=1024, description="Cores that numeric libraries may use.")
+        int | None,
+        Field(strict=True, ge=1, le=1024, description="Threads that numeric libraries may use; default: cpus."),
+    ] = None
+    cpus: Annotated[
+        int | None, Field(strict=True, ge=1, le=1024, description="Cores that the step's processes are held to.")
+    ] = None
+    memory: Annotated[
+        Size | None, Field(description="What the step's processes may hold together. More ends the step, and only it.")
     ] = None
 
 
@@ -141,7 +161,7 @@ class PipelineSpec(Shape):
     name: Annotated[PipelineName, Field(description="The pipeline's name; its history goes by it.")]
     description: Annotated[Text, Field(description="For people.")] = ""
     params: Annotated[
-        dict[Identifier, ParamSpec], Field(max_length=1_000, description="Parameters of the pipeline.")
+        dict[Identifier, ParamSpec], Field(max_length=MAX_PARAMS, description="Parameters of the pipeline.")
     ] = Field(default_factory=dict)
     defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = StepOptions()
     steps: Annotated[dict[Identifier, StepSpec], Field(min_length=1, description="The steps, by id.")]

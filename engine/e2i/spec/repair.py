@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from yaml.events import AliasEvent, CollectionEndEvent, MappingStartEvent, NodeEvent, ScalarEvent, SequenceStartEvent
 
+from e2i.spec.culprit import STUCK
 from e2i.spec.positions import PARSER
 from e2i.spec.problems import Problem
 from e2i.spec.references import ROOTS
@@ -43,7 +44,7 @@ def candidates(text: str, problem: Problem) -> Iterator[str]:
 
 def _with_space(line: str) -> Iterator[str]:
     """``key:value`` as ``key: value``."""
-    if stuck := _STUCK.match(line):
+    for stuck in (*STUCK.finditer(line), *_STUCK.finditer(line)):
         yield f"{line[: stuck.end()]} {line[stuck.end() :]}"
 
 
@@ -168,7 +169,7 @@ _FLOW_VALUE = re.compile(
     re.VERBOSE,
 )
 _BLOCK_VALUE = re.compile(r"^\s*(?:- +)*(?:[\w-]+: +)?(?P<value>[^\s#'\"\[{|>&*].*?)(?P<comment>\s+#[^'\"}]*|\s*)$")
-_STUCK = re.compile(r"\s*(?:- +)*[A-Za-z_]\w*:(?=[^\s/:])(?!.*: )")
+_STUCK = re.compile(r"^\s*(?:- +)*[A-Za-z_]\w*:(?=[^\s/:])(?!.*: )")
 _UNCLOSED = re.compile(r"\$\{\{\s*(?P<reference>[A-Za-z_]\w*(?:\.\w+)+)\s*\}?(?=\s*$|\s+#|[\"'])")
 _BARE_BRACES = re.compile(rf"(?<![$\"'\w])\{{\{{\s*(?P<reference>(?:{'|'.join(ROOTS)})(?:\.\w+)+)\s*\}}\}}")
 _KEY = re.compile(r"(?P<key>[^\s:#,{}\[\]\"']+)\s*:(?=\s|$)")

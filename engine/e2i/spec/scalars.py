@@ -11,6 +11,8 @@ Scalar = str | int | float | bool | None
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 """The integers that a spec may hold: 64 bits, as in JSON readers, Arrow and SQLite."""
+LONGEST_KEY = 1_000
+"""Characters of a key: it stands in every path below it. PyYAML reads no key of more than 1,024."""
 
 
 class ScalarError(ValueError):

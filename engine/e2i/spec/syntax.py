@@ -11,6 +11,7 @@ import yaml
 
 from e2i.spec import culprit
 from e2i.spec.problems import Place, Problem
+from e2i.spec.scalars import LONGEST_KEY
 
 QUOTE_EXPRESSION = 'quote an expression that holds ": ", " #" or braces, or stands inside { } or [ ]: "${{ … }}"'
 
@@ -29,6 +30,8 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
         place = Place(file, mark.line + 1, mark.column + 1)
         return Problem("tab", "a tab cannot indent a line", place, "", "use spaces")
     mistake = next((known for known in _MISTAKES if known.explains(said, context)), None)
+    if (offset := culprit.long_key(text, mark.index)) is not None:
+        return Problem("key-type", f"a key longer than {LONGEST_KEY:,} characters", _place(text, offset, file), "")
     if (found := _earlier(said, text, opened.index if opened else None, mark.index)) is not None:
         earlier, offset = found
         return Problem("yaml-syntax", earlier.message, _place(text, offset, file), "", earlier.hint)
@@ -43,14 +46,16 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
 
 def _earlier(said: str, text: str, opened: int | None, gave_up: int) -> tuple[_Mistake, int] | None:
     """A mistake that the parser ran past before it gave up, and its offset."""
+    if (offset := culprit.stuck(text, gave_up)) is not None:
+        return NO_SPACE, offset
     if (offset := culprit.quote(text, gave_up)) is not None:
         return _MISPLACED_QUOTE, offset
     if opened is not None and "end of stream" in said and (offset := culprit.quote_before(text, opened)) is not None:
         return _MISPLACED_QUOTE, offset
     if opened is not None and _BRACKETS.explains(said, "") and culprit.bracket(text, opened, gave_up) is not None:
         return _BRACKETS, opened
-    if _NO_COLON.explains(said, "") and (offset := culprit.colon(text, gave_up)) is not None:
-        return _NO_COLON, offset
+    if NO_SPACE.explains(said, "") and (offset := culprit.colon(text, gave_up)) is not None:
+        return NO_SPACE, offset
     return None
 
 
@@ -79,7 +84,7 @@ _MISPLACED_QUOTE = _Mistake(
     "put the quote that is missing behind the text",
 )
 _BRACKETS = _Mistake("',' or", "the bracket or brace that opens here is never closed", "close it")
-_NO_COLON = _Mistake("mapping values are not allowed", 'a key without ": "', 'write "key: value"')
+NO_SPACE = _Mistake("mapping values are not allowed", 'a key without ": "', 'write "key: value"')
 _MISTAKES = (
     _Mistake(
         "mapping values are not allowed",

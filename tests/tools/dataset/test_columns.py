@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from context import LocalContext
-from e2i.catalog.columns import NO_FILES, Flow, KnownTable
+from e2i.catalog.columns import Flow, KnownTable
+from e2i.catalog.files import NO_FILES
 from e2i.tools.dataset import FlightsOutputs, FlightsParams, HcpOutputs, HcpParams, actions, columns
 
 

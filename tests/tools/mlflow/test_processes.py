@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +123,78 @@ def test_a_server_serves_as_well_as_the_embedded_mode_and_its_death_is_an_outage
     with pytest.raises(ToolUnavailable):
         asyncio.run(promote(PromoteParams(version=first, stage="staging"), ctx))
     ctx.close()
+
+
+class Cutting(ThreadingHTTPServer):
+    """Hands requests on to a server, and often drops the connection once the server has done what was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str) -> None:
+        self.behind = address.removeprefix("http://")
+        self.cuts = 0
+        self.chance = random.Random(3)
+        super().__init__(("127.0.0.1", 0), CuttingHandler)
+
+
+class CuttingHandler(BaseHTTPRequestHandler):
+    server: Cutting
+
+    def _answer(self) -> None:
+        content = self.rfile.read(int(self.headers.get("content-length") or 0))
+        behind = HTTPConnection(self.server.behind, timeout=60)
+        with closing(behind):
+            behind.request(self.command, self.path, content, dict(self.headers))
+            answer = behind.getresponse()
+            body = answer.read()
+        if self.server.chance.random() < 0.3:
+            self.server.cuts += 1
+            return
+        self.send_response(answer.status)
+        self.send_header("content-type", answer.headers["content-type"])
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_thousand_answers_cut_off_after_the_server_has_written_leave_nothing_twice(
+    tmp_path: Path, server: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    proxy = Cutting(server[0])
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    settings = MLflowSettings(tracking_uri=f"http://127.0.0.1:{proxy.server_port}", deadline=60)
+    started = {"pipeline": "cut", "params": {"rows": 3}, "started_ms": 1000}
+    entries = [Entry("r//run.started/1000", "mlflow", "r", "run.started", started)]
+    number = 0
+    sink = None
+    while proxy.cuts < 1000:
+        if not entries:
+            trial = {"status": "finished", "started_ms": 1000, "ended_ms": 1001, "params": {"n": number}}
+            child = {"step": "tune", "name": f"trial {number}", "metrics": {"auc": 0.5}, "index": number, **trial}
+            entries.append(Entry(f"r/tune/child/{number}", "mlflow", "r", "child", child, number))
+            metric = {"step": "fit", "name": "loss", "value": 0.5, "index": number, "at_ms": 1000}
+            entries.append(Entry(f"r/fit/metric/{number}", "mlflow", "r", "metric", metric, number))
+            number += 1
+        with contextlib.suppress(ToolUnavailable):
+            sink = sink or open_sink(settings, tmp_path / "home", lambda artifact: tmp_path)
+            sink.deliver(entries)
+            entries.clear()
+    proxy.shutdown()
+    proxy.server_close()
+    open_sink(MLflowSettings(tracking_uri=server[0]), tmp_path / "home", lambda artifact: tmp_path).deliver(
+        entries or []
+    )
+    client = mlflow.MlflowClient(server[0])
+    experiment = client.get_experiment_by_name("cut").experiment_id
+    runs = client.search_runs([experiment], max_results=5000)
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert sorted(run.info.run_name for run in runs if run is not parent) == sorted(f"trial {n}" for n in range(number))
+    history = client.get_metric_history(parent.info.run_id, "fit/loss")
+    assert sorted(row.step for row in history) == list(range(number))

@@ -15,7 +15,11 @@ from context import LocalContext
 from e2i.catalog.artifacts import Report
 from e2i.catalog.telemetry import Entry
 from e2i.errors import StepError, ToolUnavailable
-from e2i.tools.mlflow import MLflowSettings, schema
+from e2i.resilience.breaker import Breaker
+from e2i.resilience.courier import Courier
+from e2i.resilience.guard import Guard
+from e2i.resilience.outbox import Outbox
+from e2i.tools.mlflow import TOOL, MLflowSettings, schema
 from e2i.tools.mlflow.sink import open_sink
 from small_model import small_model
 
@@ -268,3 +272,87 @@ def test_a_database_of_another_mlflow_is_named_with_what_to_do(tmp_path: Path) -
     with pytest.raises(ToolUnavailable) as caught:
         open_sink(MLflowSettings(), tmp_path, lambda _: tmp_path)
     assert caught.value.code == "mlflow-schema" and "mlflow db upgrade" in str(caught.value.hint)
+
+
+def test_a_database_that_is_removed_in_the_middle_of_a_run_is_noticed_before_and_after_a_delivery(
+    ctx: LocalContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, entries = ctx.home("mlflow"), whole_run(ctx)
+    sink = open_sink(MLflowSettings(), home, ctx.open)
+    sink.deliver(entries[:3])
+
+    def remove(*_: Any, **__: Any) -> None:
+        for file in home.glob("mlflow.db*"):
+            file.unlink()
+
+    genuine = mlflow.MlflowClient.log_batch
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow.MlflowClient, "log_batch", lambda *a, **k: (remove(), genuine(*a, **k)))
+        with pytest.raises(ToolUnavailable) as caught:
+            sink.deliver(entries[3:5])
+    assert caught.value.code == "history-lost"
+    with pytest.raises(ToolUnavailable, match="removed or replaced"):
+        sink.deliver(entries[3:5])
+    delivered(ctx, entries)
+    assert {row[1] for row in snapshot(ctx)[0]} == {"FINISHED", "FAILED"}
+
+
+def test_a_run_that_mlflow_no_longer_has_is_no_fault_of_the_entry(ctx: LocalContext) -> None:
+    entries = whole_run(ctx)
+    sink = open_sink(MLflowSettings(), ctx.home("mlflow"), ctx.open)
+    sink.deliver(entries[:3])
+    with contextlib.closing(sqlite3.connect(ctx.home("mlflow") / "mlflow.db")) as database, database:
+        for table in ("params", "metrics", "latest_metrics", "tags", "runs"):
+            database.execute(f"DELETE FROM {table}")
+    with pytest.raises(ToolUnavailable) as caught:
+        sink.deliver(entries[3:4])
+    assert caught.value.code == "history-lost"
+
+
+def test_a_locked_database_is_an_outage_and_the_entry_is_delivered_when_it_is_free(ctx: LocalContext) -> None:
+    entries = whole_run(ctx)
+    sink = open_sink(MLflowSettings(), ctx.home("mlflow"), ctx.open)
+    sink.deliver(entries[:1])
+    guard = Guard("mlflow", Breaker("mlflow"), deadline=0.5, outages=TOOL.outages)
+    with Outbox(ctx.scratch / "state.db") as outbox:
+        outbox.put(entries[1:4])
+        courier = Courier(outbox, lambda name: sink, guard)
+        with contextlib.closing(sqlite3.connect(ctx.home("mlflow") / "mlflow.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(ToolUnavailable, match=r"within 0\.5 s"):
+                courier.deliver_once()
+        assert outbox.depth() == {"mlflow": 3}
+    delivered(ctx, entries[:4])
+    assert [len(history) for history in snapshot(ctx)[1].values()] == [1, 1]
+
+
+def test_two_children_of_one_key_are_one_when_the_run_is_over(ctx: LocalContext) -> None:
+    entries = whole_run(ctx)
+    sink = open_sink(MLflowSettings(), ctx.home("mlflow"), ctx.open)
+    sink.deliver(entries[:-1])
+    client = mlflow.MlflowClient(f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("flights").experiment_id
+    (known,) = client.search_runs([experiment], "tags.`e2i.key` = 'key-100'")
+    late = {name: known.data.tags[name] for name in ("e2i.key", "mlflow.parentRunId")}
+    client.create_run(experiment, tags=late)
+    sink.deliver(entries[-1:])
+    assert [run.info.run_id for run in client.search_runs([experiment], "tags.`e2i.key` = 'key-100'")] == [
+        known.info.run_id
+    ]
+
+
+def test_an_abandoned_run_is_killed_and_says_why_until_it_is_resumed(ctx: LocalContext) -> None:
+    entries = whole_run(ctx)
+    delivered(ctx, entries[:3])
+    delivered(ctx, [entry(600, "run.abandoned", ended_ms=START + 50, reason="process 7 is gone")])
+    (run,) = snapshot(ctx)[0]
+    assert (run[1], run[3], run[5]["e2i.ended"]) == ("KILLED", START + 50, "process 7 is gone")
+    delivered(ctx, [entry(601, "run.started", pipeline="flights", params={"trials": 4}, started_ms=START + 90)])
+    (run,) = snapshot(ctx)[0]
+    assert run[1] == "RUNNING" and "e2i.ended" not in run[5]
+
+
+def test_an_abandoned_run_that_mlflow_never_heard_of_is_not_made(ctx: LocalContext) -> None:
+    delivered(ctx, [entry(600, "run.abandoned", ended_ms=START, reason="gone")])
+    client = mlflow.MlflowClient(f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
+    assert [found.name for found in client.search_experiments()] == ["Default"]

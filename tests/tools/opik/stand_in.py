@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,16 +12,20 @@ from typing import Literal
 from e2i.tools.opik.client import read_body
 from e2i.tools.opik.local_backend import LocalBackend
 
-Mood = Literal["well", "failing", "silent", "refusing", "unauthorized"]
+Mood = Literal["well", "failing", "silent", "refusing", "unauthorized", "cutting"]
 
 
 class StandIn:
-    """``mood`` says how it answers: 500 while ``failing``, 400 while ``refusing``, never while ``silent``."""
+    """``mood`` says how it answers: 500 while ``failing``, 400 while ``refusing``, never while ``silent``; while
+    ``cutting`` it does what it is asked, and then often drops the connection before it answers.
+    """
 
     def __init__(self, path: Path) -> None:
         self.backend = LocalBackend(path)
         self.mood: Mood = "well"
         self.requests: Counter[str] = Counter()
+        self.cuts = 0
+        self._chance = random.Random(3)
         self.keys: set[str | None] = set()
         self._stopped = threading.Event()
         self._server: ThreadingHTTPServer | None = None
@@ -58,6 +63,9 @@ class StandIn:
                 self._stopped.wait(30)
                 return None
         answer = self.backend.answer(method, path.removeprefix("/api/"), read_body(content, encoding))
+        if self.mood == "cutting" and self._chance.random() < 0.5:
+            self.cuts += 1
+            return None
         return answer.status, answer.media_type, answer.content
 
 

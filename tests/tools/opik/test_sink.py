@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import random
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pytest
 from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
-from e2i.resilience.courier import Tally, deliver
+from e2i.resilience.courier import Courier, Tally, deliver
 from e2i.resilience.guard import Guard
 from e2i.resilience.outbox import Outbox
 from e2i.tools.opik import OpikSettings
@@ -250,3 +254,39 @@ def _courier(root: Path, open_it: Callable[[str], Sink]) -> Tally:
     stop.set()
     guard = Guard("opik", breaker=Breaker("opik"), deadline=20.0)
     return deliver(lambda: Outbox(root / "state.db"), open_it, [guard], stop)["opik"]
+
+
+def test_answers_that_are_cut_off_after_the_server_has_written_leave_nothing_twice(
+    tmp_path: Path, server: StandIn
+) -> None:
+    sink, entries = sink_at(tmp_path / "home", url=server.url), telemetry()
+    server.mood = "cutting"
+    for number in range(200):
+        body = {"step": "tune", "name": f"trial {number}", "status": "finished", "params": {}, "metrics": {}}
+        entries.append(Entry(f"c{number}", "opik", "r1", "child", {**body, "started_ms": STARTED, "ended_ms": STARTED}))
+    while entries:
+        with contextlib.suppress(ToolUnavailable):
+            sink.deliver(entries[:20])
+            del entries[:20]
+    assert server.cuts > 10
+    with closing(sqlite3.connect(server.backend.path)) as database:
+        spans = [json.loads(text) for (text,) in database.execute("SELECT document FROM records WHERE kind = 'spans'")]
+        assert database.execute("SELECT count(*) FROM records WHERE kind = 'traces'").fetchone() == (1,)
+    assert len(spans) == len({span["name"] for span in spans}) == 4 + 200
+
+
+def test_traces_that_are_removed_in_the_middle_of_a_run_are_written_again(tmp_path: Path) -> None:
+    entries = telemetry()
+    with Outbox(tmp_path / "state.db") as outbox:
+        outbox.put(entries)
+        guard = Guard("opik", Breaker("opik"), deadline=20.0)
+        courier = Courier(outbox, lambda name: sink_at(tmp_path / "home"), guard)
+        courier._size = len(entries) - 2  # all but the last, with which the run ends
+        courier.deliver_once()
+        for file in (tmp_path / "home").glob("traces.db*"):
+            file.unlink()
+        stop = threading.Event()
+        stop.set()
+        assert courier.run(stop, poll=0.01, flush=20.0).redelivered == len(entries) - 2
+    sink_at(tmp_path / "once").deliver(entries)
+    assert _documents(tmp_path / "home") == _documents(tmp_path / "once")

@@ -31,8 +31,7 @@ def test_a_locked_storage_says_that_it_is_locked(tmp_path: Path) -> None:
     with pytest.raises(ToolUnavailable, match="database is locked"):
         asyncio.run(connector.add_trials("s", [optuna.trial.create_trial(value=1.0)]))
     holder.close()
-    asyncio.run(connector.add_trials("s", [optuna.trial.create_trial(value=1.0)]))
-    assert len(asyncio.run(connector.open_study("s", "maximize"))) == 1
+    assert [trial.value for trial in asyncio.run(connector.open_study("s", "maximize"))] == [1.0]
 
 
 def test_a_storage_removed_in_mid_study_is_noticed(tmp_path: Path) -> None:
@@ -45,7 +44,29 @@ def test_a_storage_removed_in_mid_study_is_noticed(tmp_path: Path) -> None:
 
     with pytest.raises(ToolUnavailable, match=r"studies\.db was removed or replaced while it was in use"):
         asyncio.run(connector.optimize("s", objective, PLAN))
-    assert len(asyncio.run(connector.optimize("s", lambda trial: 0.5, PLAN))) == 3
+    asked: list[int] = []
+    trials = asyncio.run(connector.optimize("s", lambda trial: asked.append(trial.number) or 0.7, PLAN))
+    assert ([trial.value for trial in trials], asked) == ([0.5, 0.5, 0.7], [2])
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'studies.db'}")
+    assert [trial.value for trial in study.trials] == [0.5, 0.5, 0.7]
+
+
+def test_a_storage_removed_between_two_searches_is_given_its_trials_again(tmp_path: Path) -> None:
+    before = asyncio.run(tuner(tmp_path).optimize("s", lambda trial: 0.5, PLAN))
+    (tmp_path / "studies.db").unlink()
+    after = asyncio.run(tuner(tmp_path).optimize("s", lambda trial: 0.1, PLAN))
+    assert [(t.number, t.value, t.datetime_start) for t in after] == [
+        (t.number, t.value, t.datetime_start) for t in before
+    ]
+
+
+def test_a_half_written_trial_does_not_count(tmp_path: Path) -> None:
+    asyncio.run(tuner(tmp_path).optimize("s", lambda trial: 0.5, PLAN))
+    (mirror,) = (tmp_path / "trials").iterdir()
+    mirror.write_bytes(mirror.read_bytes()[:-9])
+    (tmp_path / "studies.db").unlink()
+    assert [t.value for t in asyncio.run(tuner(tmp_path).optimize("s", lambda t: 0.1, PLAN))] == [0.5, 0.5, 0.1]
+    assert mirror.read_bytes().count(b"\n") == 3
 
 
 def test_a_dead_server_is_unavailable(tmp_path: Path) -> None:

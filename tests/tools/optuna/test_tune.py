@@ -99,15 +99,19 @@ def test_an_interrupted_study_ends_as_one_that_was_not(
     whole.close()
 
 
-def test_a_trial_left_running_is_failed_and_counts(ctx: LocalContext, tmp_path: Path) -> None:
+def test_a_trial_left_running_is_failed_and_the_study_ends_as_one_without_it(ctx: LocalContext, tmp_path: Path) -> None:
     other = LocalContext(tmp_path / "other")
-    name = run(other, trials=1).study.name
+    expected = run(other, trials=4)
     other.close()
     url = f"sqlite:///{ctx.home('optuna') / 'studies.db'}"
-    optuna.create_study(study_name=name, storage=url, direction="maximize").ask()
-    found = run(ctx, trials=4)
-    states = [trial.state.name for trial in stored(ctx, found.study.name).trials]
-    assert states == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    study = optuna.create_study(study_name=expected.study.name, storage=url, direction="maximize")
+    study.ask()
+    assert run(ctx, trials=4) == expected
+    study.ask()
+    assert run(ctx, trials=4) == expected
+    states = [trial.state.name for trial in stored(ctx, expected.study.name).trials]
+    assert states == ["FAIL", *["COMPLETE"] * 4, "FAIL"]
+    assert [child["name"] for child in ctx.children] == [f"trial-{n:04d}" for n in range(4)] * 2
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))

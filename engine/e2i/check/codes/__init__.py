@@ -1,15 +1,26 @@
-"""Every code of a problem or of a command's error → what it means. Each stage's codes are in a module of their own."""
+"""Every code of a problem or of an error → what it means. The codes of each stage are in a module of their own."""
 
 from __future__ import annotations
 
-from e2i.check.codes import columns, commands, policy, reading, shape, wiring
+from e2i.check.codes import columns, commands, features, policy, reading, services, shape, tables, wiring
 from e2i.check.codes.code import Code
 
-__all__ = ["CODES", "Code", "find"]
+__all__ = ["CODES", "GROUPS", "Code", "find"]
 
-CODES: dict[str, Code] = {
-    code.code: code for stage in (reading, shape, wiring, columns, policy, commands) for code in stage.CODES
+GROUPS: dict[str, tuple[Code, ...]] = {
+    "Reading a spec": reading.CODES,
+    "The shape of a spec": shape.CODES,
+    "Steps and references": wiring.CODES,
+    "Columns of tables": columns.CODES,
+    "What is allowed": policy.CODES,
+    "Commands and runs": commands.CODES,
+    "While a step runs: tables, models, Python": tables.CODES,
+    "While a step runs: feature stores": features.CODES,
+    "While a step runs: trackers, studies, registries, services": services.CODES,
 }
+"""In the order of a spec's way, from its text to its run."""
+
+CODES: dict[str, Code] = {code.code: code for group in GROUPS.values() for code in group}
 
 
 def find(code: str) -> Code | None:

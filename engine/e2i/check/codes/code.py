@@ -1,4 +1,4 @@
-"""What a problem's code stands for, as data: for ``e2i explain``, for SARIF rules, for the docs."""
+"""What the code of a problem or an error stands for, as data: for ``e2i explain``, for SARIF rules, for the docs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One kind of problem. ``bad`` has it, ``good`` is the same part of a spec without it.
+    """One kind of problem, or of error. ``why`` is what it means, ``mend`` what to do.
 
-    Both are whole specs but for ``version`` and ``name``, which are left out unless they are what is wrong.
+    A spec ``bad`` has the problem, ``good`` is the same without it: both whole, but for ``version`` and ``name``, which
+    are left out unless they are what is wrong. Where no spec can show it, ``example`` says how it comes about.
     """
 
     code: str
@@ -18,3 +19,4 @@ class Code:
     mend: str
     bad: str = ""
     good: str = ""
+    example: str = ""

@@ -120,6 +120,7 @@ CODES = (
         "A suite that cannot be read",
         "The file of the suite is no list of expectations.",
         "Mend the file that the hint names.",
+        example='config/expectations/visits.yaml begins with "- type expect_column_to_exist", without the colon.',
     ),
     Code(
         "unknown-view",

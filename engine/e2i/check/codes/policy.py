@@ -21,6 +21,7 @@ CODES = (
         "are allowed to people and refused to specs that a machine wrote, unless config/policy.yaml says "
         "otherwise.",
         "Leave it out and have a person do it, or ask the operator.",
+        example="stage: production in an agent's mlflow.promote",
     ),
     Code(
         "policy-budget",
@@ -45,6 +46,7 @@ CODES = (
         "A run talks to the services of its profile; specs that a machine wrote may only use those on this "
         "machine, unless the operator lists more hosts.",
         "Use a profile whose services are allowed, or ask the operator.",
+        example="MLFLOW_TRACKING_URI names a server elsewhere, and the spec is of an agent.",
     ),
     Code(
         "bad-path",

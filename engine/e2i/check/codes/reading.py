@@ -79,12 +79,14 @@ CODES = (
         "A value from Python that is not plain data",
         "A spec given as a mapping may hold what YAML can say: text, numbers, true, false, null, lists and mappings.",
         "Give text, a number, a list or a mapping instead of the object.",
+        example='e2i.validate({"version": 1, "name": datetime.now()})',
     ),
     Code(
         "not-utf8",
         "A file that is not UTF-8",
         "Specs are read as UTF-8 and nothing else, so that they read the same everywhere.",
         "Save the file as UTF-8.",
+        example="A file that an old editor saved in Latin-1: the é of café is one byte.",
     ),
     Code(
         "number",
@@ -123,6 +125,7 @@ CODES = (
         "A spec that is too large",
         "A text of more than 64 MiB, or what policy allows if that is less, is not read.",
         "Read data from files: a spec only names them.",
+        example="A table was pasted into a spec.",
     ),
     Code(
         "unclosed-expression",

@@ -103,11 +103,13 @@ CODES = (
         "More steps or parts than a run can hold",
         "There may be 200,000 steps, and 1,000 parts in use, cells counted each: a few lines could ask for any number.",
         "Include fewer parts, or make the matrix smaller.",
+        example="matrix: {seed: […]} over a part of 1,000 steps, with 1,000 seeds",
     ),
     Code(
         "part-cycle",
         "A pipeline that includes itself",
         "Parts are written into the pipeline that includes them; in a circle, there would be no end.",
         "Remove one of the includes.",
+        example="a.yaml has a step with uses: ./b.yaml, and b.yaml one with uses: ./a.yaml",
     ),
 )

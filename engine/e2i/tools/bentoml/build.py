@@ -75,7 +75,10 @@ def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bent
         else:
             _build(home, tag, digest, model, folder, recipe, manifest)
             mark.parent.mkdir(exist_ok=True)
-            mark.with_suffix(".new").write_text(json.dumps({"schema_version": 1, "digest": digest}), "utf-8")
+            with mark.with_suffix(".new").open("w", encoding="utf-8") as file:
+                json.dump({"schema_version": 1, "digest": digest}, file)
+                file.flush()
+                os.fsync(file.fileno())
             mark.with_suffix(".new").replace(mark)
     return Bento(digest=digest, tag=tag, model=model.digest)
 

@@ -28,6 +28,10 @@ def main(tag: str, port: int) -> None:
         import bentoml
         import uvicorn
 
+        from e2i import deferred
+
+        deferred.install()  # the model's library brings scikit-learn, and that scipy.stats, before it can answer
+
         service = bentoml.load(tag)
         config = uvicorn.Config(
             service.to_asgi(), log_level="warning", timeout_graceful_shutdown=5, server_header=False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Fault, Files, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
+from e2i.catalog.columns import Fault, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
+from e2i.catalog.files import Files
 from e2i.tools.data import PARTS, filters
 
 TYPES = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool"}

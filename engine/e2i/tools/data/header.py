@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
-from e2i.catalog.columns import Files
+from e2i.catalog.files import Files
 from e2i.tools.data.files import SUFFIXES
 
 LONGEST = 1 << 20

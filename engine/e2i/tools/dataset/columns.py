@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Columns, Files, Flow, Given, KnownTable
+from e2i.catalog.columns import Columns, Flow, Given, KnownTable
+from e2i.catalog.files import Files
 
 TIME = "timestamp[us, tz=UTC]"
 KEY = {"hcp_id": "string", "observation_date": TIME}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool
+from e2i.catalog.action import Action, Outputs, Params, Tool
 
 
 class EchoParams(Params):
@@ -35,8 +35,8 @@ TOOL = Tool(
     name="debug",
     summary="Small actions for tests and examples.",
     actions=(
-        Action("echo", "Gives back the value it is given.", EchoParams, EchoOutputs),
+        Action("echo", "Gives back the value it is given.", EchoParams, EchoOutputs, inline=True),
         Action("sleep", "Sleeps, then gives back the value it is given.", SleepParams, EchoOutputs),
-        Action("fail", "Fails.", FailParams, FailOutputs, effect=Effect.PURE),
+        Action("fail", "Fails.", FailParams, FailOutputs, inline=True),
     ),
 )

@@ -12,7 +12,6 @@ from typing import Any
 from e2i.catalog.columns import (
     Columns,
     Fault,
-    Files,
     Flow,
     Given,
     KnownKeys,
@@ -23,6 +22,7 @@ from e2i.catalog.columns import (
     absent,
     settled,
 )
+from e2i.catalog.files import Files
 
 DECLARED = {"timestamp": "timestamp[us, tz=UTC]", "float64": "double"}
 """A feature's declared type → the Arrow type that it certainly has in a result; a whole number may be missing there."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import Fault, Files, Flow, Given, KnownTable, Path
+from e2i.catalog.columns import Fault, Flow, Given, KnownTable, Path
+from e2i.catalog.files import Files
 from e2i.errors import BadInput, Refused
 from e2i.spec.suggest import nearest
 from e2i.tools.data.filters import absent_columns

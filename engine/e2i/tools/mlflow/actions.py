@@ -46,7 +46,11 @@ async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
     """Moves the version to the stage, where it becomes the only one."""
     given = params.version
     previous = await ctx.connect(MLflowConnector).transition_model_version_stage(
-        given.name, given.version, params.stage, params.archive_existing
+        given.name,
+        given.version,
+        params.stage,
+        params.archive_existing,
+        key=ctx.key("promote", given.name, str(given.version), params.stage),
     )
     alias = None if params.stage == "archived" else params.stage
     return PromoteOutputs(version=given.model_copy(update={"alias": alias}), previous=previous)

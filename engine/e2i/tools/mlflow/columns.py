@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Files, Flow, Given, KnownModel
+from e2i.catalog.columns import Flow, Given, KnownModel
+from e2i.catalog.files import Files
 
 
 def register(given: Given, files: Files) -> Flow:

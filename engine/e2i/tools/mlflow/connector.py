@@ -99,8 +99,10 @@ class MLflowConnector:
         return await self._transfer(ensure_logged_model, run, model, folder, name)
 
     async def log_model_metrics(self, run: RunRef, logged: LoggedRef, metrics: Mapping[str, float], at_ms: int) -> None:
-        """Shows figures beside a logged model, and in its run. The same figures at the same moment are logged once."""
-        await self._call(_log_batch, run.id, dict(metrics), {}, 0, at_ms, logged.id)
+        """Shows figures beside a logged model, and in its run. The same figures are logged once."""
+        from e2i.tools.mlflow.models import ensure_metrics
+
+        await self._call(ensure_metrics, run, logged, dict(metrics), at_ms)
 
     async def register_model(
         self,
@@ -121,12 +123,15 @@ class MLflowConnector:
         )
 
     async def transition_model_version_stage(
-        self, name: str, version: int, stage: Stage, archive_existing: bool = True
+        self, name: str, version: int, stage: Stage, archive_existing: bool = True, *, key: str = ""
     ) -> int | None:
-        """Moves a version to a stage; the version that stood there before, if another did."""
+        """Moves a version to a stage; the version that stood there before, if another did.
+
+        A move that an earlier attempt made under the idempotency key ``key`` gives what it gave then.
+        """
         from e2i.tools.mlflow.registry import set_stage
 
-        return await self._call(set_stage, name, version, stage, archive_existing=archive_existing)
+        return await self._call(set_stage, name, version, stage, archive_existing=archive_existing, key=key)
 
     async def get_latest_versions(self, name: str, stages: Sequence[str] = ()) -> list[MLflowVersion]:
         """The version in each of the stages; without stages, the newest version."""
@@ -170,13 +175,15 @@ class MLflowConnector:
         from e2i.tools.mlflow.outages import translated
         from e2i.tools.mlflow.tracking import open_tracking
 
-        if self._tracking is None:
+        if self._tracking is None or self._tracking.is_lost:
             self._tracking = await self.guard.acall(
                 open_tracking, self.settings, self.home, deadline=self.settings.transfer_deadline
             )
-        return await self.guard.acall(
+        result = await self.guard.acall(
             partial(translated()(function), self._tracking, *args, **kwargs), deadline=seconds
         )
+        self._tracking.check()
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +221,6 @@ def _log_batch(
     params: Mapping[str, object],
     step: int,
     at_ms: int,
-    model_id: str | None = None,
 ) -> None:
     from mlflow.entities import Metric, Param
 
@@ -223,7 +229,7 @@ def _log_batch(
     log_batch(
         tracking,
         run_id,
-        [Metric(key_of(name), value, at_ms, step, model_id=model_id) for name, value in metrics.items()],
+        [Metric(key_of(name), value, at_ms, step) for name, value in metrics.items()],
         [Param(key_of(name), str(value)) for name, value in params.items()],
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.tools.mlflow.filters import attribute, render, tag
-from e2i.tools.mlflow.runs import RunRef
+from e2i.tools.mlflow.runs import RunRef, key_of, log_batch
 from e2i.tools.mlflow.signature import example_of, signature_of
 from e2i.tools.mlflow.tracking import Tracking
 
@@ -55,6 +56,21 @@ def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: P
             _link(tracking, run, str(logged.model_id))
             client.finalize_logged_model(logged.model_id, "READY")
     return LoggedRef(str(logged.model_id), str(logged.artifact_location))
+
+
+def ensure_metrics(
+    tracking: Tracking, run: RunRef, logged: LoggedRef, metrics: Mapping[str, float], at_ms: int
+) -> None:
+    """Shows figures beside a logged model and in its run, unless an earlier attempt did, at whatever moment."""
+    from mlflow.entities import Metric
+
+    known = {(metric.key, metric.value) for metric in tracking.client.get_logged_model(logged.id).metrics or ()}
+    named = {key_of(name): value for name, value in metrics.items()}
+    news = [
+        Metric(name, value, at_ms, 0, model_id=logged.id) for name, value in named.items() if (name, value) not in known
+    ]
+    if news:
+        log_batch(tracking, run.id, news)
 
 
 def save(folder: Path, scratch: Path, logged: LoggedModel) -> Path:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
 
 STAGE_TAG = "stage"
+MOVE_TAG = "e2i.move"
+"""On a version: the key of its latest move to a stage, and after a space the version that stood there before."""
 
 
 def ensure_version(
@@ -51,14 +53,26 @@ def ensure_version(
         )
 
 
-def set_stage(tracking: Tracking, name: str, version: int, stage: str, *, archive_existing: bool = True) -> int | None:
-    """Moves a version to a stage and returns the version that stood there before, if another did. Safe to repeat."""
+def set_stage(
+    tracking: Tracking, name: str, version: int, stage: str, *, archive_existing: bool = True, key: str = ""
+) -> int | None:
+    """Moves a version to a stage and returns the version that stood there before, if another did. Safe to repeat.
+
+    Who stood there is written down before the alias moves and no longer tells: a move that was made under ``key``, or
+    was begun, gives the same when it is made again.
+    """
     client = tracking.client
     with tracking.alone():
-        find_version(tracking, name, version)
+        found = find_version(tracking, name, version)
         aliases = {alias: int(held) for alias, held in client.get_registered_model(name).aliases.items()}
         previous = aliases.get(stage) if aliases.get(stage) != version else None
-        if previous is not None and archive_existing:  # before the alias moves and no longer tells who it was
+        begun, _, before = str(found.tags.get(MOVE_TAG, "")).partition(" ")
+        stands = aliases.get(stage) == version or (stage == "archived" and found.tags.get(STAGE_TAG) == stage)
+        if key and begun == key and stands:
+            previous = int(before) if before else None
+        elif key:
+            client.set_model_version_tag(name, str(version), MOVE_TAG, f"{key} {previous or ''}".rstrip())
+        if previous is not None and archive_existing and not stands:
             client.set_model_version_tag(name, str(previous), STAGE_TAG, "archived")
         if stage != "archived" and aliases.get(stage) != version:
             client.set_registered_model_alias(name, stage, str(version))

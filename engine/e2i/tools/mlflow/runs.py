@@ -92,14 +92,33 @@ def log_batch(
 
 
 def children(tracking: Tracking, parent: RunRef) -> dict[str, tuple[str, bool]]:
-    """The run's child runs by their ``e2i.key``: the id of each, and whether it is complete."""
+    """The run's child runs by their ``e2i.key``: the id of each, and whether it is complete.
+
+    Two of one key are left by a request whose answer was given up, and which was carried out late: one is deleted.
+    """
     query = render(tag(PARENT_TAG, parent.id))
     found = _pages(tracking.client.search_runs, experiment_ids=[parent.experiment], filter_string=query)
-    return {
-        item.data.tags[KEY_TAG]: (str(item.info.run_id), item.info.status != "RUNNING")
-        for item in found
-        if KEY_TAG in item.data.tags
-    }
+    known: dict[str, tuple[str, bool]] = {}
+    for item in sorted(found, key=lambda item: (item.info.status == "RUNNING", item.info.run_id)):
+        key = item.data.tags.get(KEY_TAG)
+        if key in known:
+            tracking.client.delete_run(item.info.run_id)
+        elif key is not None:
+            known[key] = (str(item.info.run_id), item.info.status != "RUNNING")
+    return known
+
+
+def exists(tracking: Tracking, run: RunRef) -> bool:
+    """Whether the MLflow run is still there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tracking.client.get_run(run.id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True
 
 
 def key_of(*parts: str, separator: str = "/") -> str:

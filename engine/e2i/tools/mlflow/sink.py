@@ -9,7 +9,8 @@ How it reads in MLflow:
 - Child runs (trials) are nested, and keep their plain names.
 
 Every entry may come twice, or again after a crash half way: metrics and parameters are equal rows, child runs are known
-by their entry's key, files are overwritten by the same bytes, models are known by their digest.
+by their entry's key, files are overwritten by the same bytes, models are known by their digest. Nothing is taken from
+memory after a delivery that failed: what it made before its answer was lost is found by these marks.
 """
 
 from __future__ import annotations
@@ -25,16 +26,28 @@ from typing import Any
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Model, Report, Stored, read_artifacts
 from e2i.catalog.telemetry import Entry, Sink
-from e2i.errors import StepError
+from e2i.errors import StepError, ToolUnavailable
 from e2i.tools.mlflow import MLflowSettings
 from e2i.tools.mlflow.models import ensure_logged_model
 from e2i.tools.mlflow.outages import translated
-from e2i.tools.mlflow.runs import KEY_TAG, PARENT_TAG, RunRef, children, ensure_run, find_run, key_of, log_batch
+from e2i.tools.mlflow.runs import (
+    KEY_TAG,
+    PARENT_TAG,
+    RunRef,
+    children,
+    ensure_run,
+    exists,
+    find_run,
+    key_of,
+    log_batch,
+)
 from e2i.tools.mlflow.tracking import Tracking, open_tracking
 
 STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 ORPHANS = "unknown"
 """The pipeline of a run whose ``run.started`` never came."""
+REASON_TAG = "e2i.ended"
+"""Why a run that was killed has ended, as long as it is not resumed."""
 
 
 def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Stored], Path]) -> Sink:
@@ -52,15 +65,37 @@ class MLflowSink:
         self._nested = nested
         self._runs: dict[str, RunRef] = {}
         self._children: dict[str, dict[str, tuple[str, bool]]] = {}
+        self._closed = False
 
-    @translated()
     def deliver(self, entries: Sequence[Entry]) -> None:
         """Delivers entries of one run, in order. Raises ToolUnavailable (down) and StepError (a bad entry)."""
         if not entries:
             return
+        self._tracking.check()
+        known = self._runs.get(entries[0].run)
+        try:
+            self._deliver(entries)
+        except BaseException as error:
+            self._runs.clear()
+            self._children.clear()
+            if isinstance(error, StepError) and known is not None:
+                self._check_run(known)
+            raise
+        self._tracking.check()
+
+    def close(self) -> None:
+        """Nothing is held back: what was delivered is in MLflow."""
+        self._closed = True
+
+    @translated()
+    def _deliver(self, entries: Sequence[Entry]) -> None:
         run = self._run(entries)
+        if run is None:
+            return
         self._rows(run, entries)
         for entry in entries:
+            if self._closed:
+                raise ToolUnavailable("mlflow", "this delivery took too long, and another has taken its place")
             match entry.kind:
                 case "child" if self._nested:
                     self._child(run, entry)
@@ -69,26 +104,43 @@ class MLflowSink:
                 case "run.started":
                     self._reopen(run)
                 case "run.finished":
-                    ended = int(entry.body["ended_ms"])
-                    self._tracking.client.set_terminated(run.id, STATUS[entry.body["status"]], ended)
+                    self._finish(run, STATUS[entry.body["status"]], int(entry.body["ended_ms"]))
+                case "run.abandoned":
+                    self._tracking.client.set_tag(run.id, REASON_TAG, str(entry.body["reason"]))
+                    self._finish(run, "KILLED", int(entry.body["ended_ms"]))
 
-    def close(self) -> None:
-        """Nothing is held back: what was delivered is in MLflow."""
+    @translated()
+    def _check_run(self, run: RunRef) -> None:
+        """Raises ToolUnavailable when the server has lost the run: no entry is at fault."""
+        if not exists(self._tracking, run):
+            raise ToolUnavailable("mlflow", f"MLflow no longer has the run {run.id}", code="history-lost")
 
-    def _run(self, entries: Sequence[Entry]) -> RunRef:
+    def _run(self, entries: Sequence[Entry]) -> RunRef | None:
+        """The MLflow run; None when all there is to say is that a run was abandoned that MLflow does not have."""
         name = entries[0].run
         if name not in self._runs:
             started = next((entry.body for entry in entries if entry.kind == "run.started"), None)
             found = None if started else find_run(self._tracking, name)
+            if found is None and all(entry.kind == "run.abandoned" for entry in entries):
+                return None
             started = started or {"pipeline": ORPHANS, "started_ms": 0}
             self._runs[name] = found or ensure_run(
                 self._tracking, name, str(started["pipeline"]), int(started["started_ms"])
             )
         return self._runs[name]
 
+    def _finish(self, run: RunRef, status: str, ended_ms: int) -> None:
+        """The run is over. What its children are is looked at once more: a slow request may have made one twice."""
+        if self._children.pop(run.id, None):
+            children(self._tracking, run)
+        self._tracking.client.set_terminated(run.id, status, ended_ms)
+
     def _reopen(self, run: RunRef) -> None:
         """A resumed run runs again until it is finished again."""
-        if self._tracking.client.get_run(run.id).info.status != "RUNNING":
+        known = self._tracking.client.get_run(run.id)
+        if REASON_TAG in known.data.tags:
+            self._tracking.client.delete_tag(run.id, REASON_TAG)
+        if known.info.status != "RUNNING":
             self._tracking.client.update_run(run.id, status="RUNNING")
 
     def _rows(self, run: RunRef, entries: Sequence[Entry]) -> None:
@@ -112,9 +164,11 @@ class MLflowSink:
                 case "step.finished":
                     tags[key_of("e2i.step", body["step"], separator=".")] = _ending(body)
                 case "child" if not self._nested:
+                    number = int(body.get("index", entry.sequence))  # entries of older stores have none
                     for name, value in body["metrics"].items():
-                        series = key_of(body["step"], "trials", name)
-                        metrics.append(Metric(series, value, int(body["ended_ms"]), entry.sequence))
+                        metrics.append(
+                            Metric(key_of(body["step"], "trials", name), value, int(body["ended_ms"]), number)
+                        )
         log_batch(
             self._tracking,
             run.id,

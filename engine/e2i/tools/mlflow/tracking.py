@@ -42,6 +42,23 @@ class Tracking:
     artifacts: str | None
     home: Path
     experiment_prefix: str
+    inode: int | None = None
+    """Of the SQLite file, when it was opened."""
+
+    @property
+    def is_lost(self) -> bool:
+        """True when the SQLite file was removed or replaced since: what is written now is seen by nobody."""
+        return self.inode != _inode(self.uri)
+
+    def check(self) -> None:
+        """Raises ToolUnavailable when the database is lost."""
+        if self.is_lost:
+            raise ToolUnavailable(
+                "mlflow",
+                "the MLflow database was removed or replaced while it was in use",
+                code="history-lost",
+                hint="what this run tells is delivered again; earlier runs are in the file that was there before",
+            )
 
     @property
     def is_server(self) -> bool:
@@ -66,7 +83,18 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
         client.search_experiments(max_results=1)
     own = None if uri.startswith("http") else str(artifacts)
-    return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix)
+    return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix, _inode(uri))
+
+
+def _inode(uri: str) -> int | None:
+    """Of the SQLite file at the URI: None for a server or another database, 0 when the file has gone."""
+    path = uri.removeprefix("sqlite:///")
+    if path == uri:
+        return None
+    try:
+        return Path(path.partition("?")[0]).stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _embedded(home: Path, artifacts: Path) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import Fault, Files, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
+from e2i.catalog.columns import Fault, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
+from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.estimators.metrics import METRICS
 

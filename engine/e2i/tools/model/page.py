@@ -17,6 +17,8 @@ STYLE = (
     "table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}"
     "td+td{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}"
 )
+MARGINS = {"left": 0.08, "right": 0.98, "bottom": 0.06, "top": 0.96, "wspace": 0.3, "hspace": 0.25}
+"""Where the curves are, as shares: to let matplotlib find out takes as long as to draw them."""
 BINS = 10
 """Bins of the calibration curve, of equal numbers of rows."""
 
@@ -46,14 +48,16 @@ def draw(rows: Judged) -> bytes:
     from matplotlib.figure import Figure
 
     if rows.classes is None:
-        figure = Figure(figsize=(10, 4.5), layout="constrained")
-        _residuals(figure.subplots(1, 2), rows)
+        figure = Figure(figsize=(10, 4.5))
+        _residuals(figure.subplots(1, 2, gridspec_kw=MARGINS | {"bottom": 0.12, "top": 0.92}), rows)
     elif rows.predicted.ndim == 1:
-        figure = Figure(figsize=(10, 9), layout="constrained")
-        _binary(figure.subplots(2, 2), rows)
+        figure = Figure(figsize=(10, 9))
+        _binary(figure.subplots(2, 2, gridspec_kw=MARGINS), rows)
     else:
-        figure = Figure(figsize=(6, 5.5), layout="constrained")
+        figure = Figure(figsize=(6, 5.5))
+        FigureCanvasAgg(figure)
         _confusion(figure.subplots(), rows, rows.predicted.argmax(axis=1))
+        figure.tight_layout()
     FigureCanvasAgg(figure)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=90, metadata={"Software": None})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from e2i.errors import StepError, ToolUnavailable
+from e2i.errors import E2IError, StepError, ToolUnavailable
 
 WAIT = frozenset({401, 403, 404, 408, 425, 429})
 """HTTP statuses below 500 that say nothing against the data: a key that ran out, a wrong address, too many calls."""
@@ -33,8 +33,13 @@ def told_apart() -> Iterator[None]:
     except httpx.TransportError as error:
         raise ToolUnavailable("opik", f"opik cannot be reached: {type(error).__name__}: {error}") from error
     except ApiError as error:
-        said = f"HTTP {error.status_code}: {str(error.body)[:300]}"
-        if is_outage(error):
-            hint = "check `tools: opik: api_key` and `url`" if error.status_code in (401, 403, 404) else None
-            raise ToolUnavailable("opik", f"opik does not take telemetry: {said}", hint=hint) from error
-        raise StepError(f"opik refuses the telemetry: {said}", code="refused-telemetry") from error
+        raise refusal(error.status_code or 500, str(error.body)) from error
+
+
+def refusal(status: int, body: str) -> E2IError:
+    """What an answer with that HTTP status means: send it later, or never again."""
+    said = f"HTTP {status}: {body[:300]}"
+    if status >= 500 or status in WAIT:
+        hint = "check `tools: opik: api_key` and `url`" if status in (401, 403, 404) else None
+        return ToolUnavailable("opik", f"opik does not take telemetry: {said}", hint=hint)
+    return StepError(f"opik refuses the telemetry: {said}", code="refused-telemetry")

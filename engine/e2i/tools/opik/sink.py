@@ -1,7 +1,7 @@
 """Telemetry entries of a run go in; Opik holds the run as a trace with its spans and scores.
 
-Each delivery is written through the SDK's REST client, which returns only when the server has answered: an entry that
-was delivered has been accepted. What a run has sent so far is kept in the tool's home, because a span needs all of it.
+Each delivery is answered, by the server or by the embedded one, before it returns: an entry that was delivered has been
+accepted. What a run has sent so far is kept in the tool's home, because a span needs all of it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,18 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
 from e2i.catalog.telemetry import Entry, Sink
+from e2i.errors import ToolUnavailable
 from e2i.tools.opik import OpikSettings
-from e2i.tools.opik.client import open_rest
 from e2i.tools.opik.identity import is_sampled
 from e2i.tools.opik.spans import build
-from e2i.tools.opik.writing import Document, write
-
-if TYPE_CHECKING:
-    from opik.rest_api.client import OpikApi
+from e2i.tools.opik.writing import Document
 
 K = TypeVar("K")
 KEPT_RUNS = 200
@@ -33,27 +31,47 @@ KEPT_RUNS = 200
 def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Stored], Path]) -> Sink:
     """A sink to the configured server, or to the embedded one in ``home``. Files of artifacts are not sent to Opik."""
     assert isinstance(settings, OpikSettings)
-    return OpikSink(settings, open_rest(settings, home), Memory(home / "runs.db"))
+    writer, memory = _writer(settings, home), Memory(home / "runs.db")
+    return OpikSink(settings, writer, memory, None if settings.url else home / "traces.db")
+
+
+def _writer(settings: OpikSettings, home: Path) -> Callable[..., None]:
+    """What writes documents: to the server by the SDK's REST client, or straight to the embedded one."""
+    if settings.url is None:
+        from e2i.tools.opik import local_writing
+        from e2i.tools.opik.local_backend import LocalBackend
+
+        return partial(local_writing.write, LocalBackend(home / "traces.db"))
+    from e2i.tools.opik import writing
+    from e2i.tools.opik.client import open_rest
+
+    return partial(writing.write, open_rest(settings, home))
 
 
 class OpikSink:
     """Takes entries to Opik; delivering them twice writes the same documents to the same ids."""
 
-    def __init__(self, settings: OpikSettings, rest: OpikApi, memory: Memory) -> None:
+    def __init__(
+        self, settings: OpikSettings, write: Callable[..., None], memory: Memory, embedded: Path | None = None
+    ) -> None:
         self._settings = settings
-        self._rest = rest
+        self._write = write
         self._memory = memory
+        self._embedded = embedded
+        self._inode = _inode(embedded)
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         """Delivers entries of one run. Raises ToolUnavailable, or StepError when Opik refuses them for good."""
+        if _inode(self._embedded) != self._inode:
+            message = "the traces were removed or replaced while they were in use"
+            raise ToolUnavailable("opik", message, code="history-lost")
         before = self._memory.entries(entries[0].run)
         known = {entry.key for entry in before}
         news = [entry for entry in entries if entry.key not in known]
         traced = build([*before, *news], self._settings.project)
         if is_sampled(traced.trace["id"], self._settings.sampling_rate):
             already = build(before, self._settings.project) if before and news else None
-            write(
-                self._rest,
+            self._write(
                 traces=[traced.trace] if already is None or already.trace != traced.trace else [],
                 spans=_changed(traced.spans, already.spans if already else {}),
                 span_scores=_changed(traced.scores, already.scores if already else {}),
@@ -100,6 +118,14 @@ class Memory:
     def _database(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=5.0)) as database, database:
             yield database
+
+
+def _inode(path: Path | None) -> int | None:
+    """Of the embedded server's file: None when there is none."""
+    try:
+        return path.stat().st_ino if path else None
+    except FileNotFoundError:
+        return None
 
 
 def _changed(documents: Mapping[K, Document], before: Mapping[K, Document]) -> list[Document]:

@@ -53,9 +53,11 @@ def build(entries: Sequence[Entry], project: str) -> Traced:
     for entry in entries:
         match entry.kind:
             case "run.started":
-                started = entry.body
+                started, ended = entry.body, {}
             case "run.finished":
                 ended = entry.body
+            case "run.abandoned":
+                ended = {"status": "interrupted", **entry.body}
             case _:
                 _note(steps.setdefault(entry.body["step"], StepFacts()), entry)
     builder = _Builder(run, _began(entries), project)

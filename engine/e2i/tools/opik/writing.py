@@ -39,17 +39,18 @@ def write(
     from opik.rest_api.types.trace_write import TraceWrite
 
     with told_apart():
-        for batch in _batches(traces):
+        for batch in batches(traces):
             rest.traces.create_traces(traces=[TraceWrite(**document) for document in batch])
-        for batch in _batches(spans):
+        for batch in batches(spans):
             rest.spans.create_spans(spans=[SpanWrite(**document) for document in batch])
-        for batch in _batches(trace_scores):
+        for batch in batches(trace_scores):
             rest.traces.score_batch_of_traces(scores=[FeedbackScoreBatchItem(**document) for document in batch])
-        for batch in _batches(span_scores):
+        for batch in batches(span_scores):
             rest.spans.score_batch_of_spans(scores=[FeedbackScoreBatchItem(**document) for document in batch])
 
 
-def _batches(documents: Iterable[T]) -> Iterator[list[T]]:
+def batches(documents: Iterable[T]) -> Iterator[list[T]]:
+    """The documents, ``BATCH`` at a time."""
     remaining = iter(documents)
     while batch := list(islice(remaining, BATCH)):
         yield batch

@@ -84,10 +84,10 @@ class TuneParams(Params):
         Field(
             ge=1,
             le=64,
-            description="Trials proposed and evaluated side by side, one thread each. It is part of the result: a "
-            "proposal does not know of the others in its batch. It is not changed by the number of cores.",
+            description="Trials in flight, on one thread each. It is part of the result, whatever the number of "
+            "cores: a proposal does not know how those in flight will end. Twice the cores keeps all of them busy.",
         ),
-    ] = 2
+    ] = 4
     timeout: Annotated[
         float | None, Field(gt=0, description="Seconds after which no further trial is begun; null: no limit.")
     ] = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from e2i.catalog.columns import Files, Flow, Given, KnownKeys, KnownTable
+from e2i.catalog.columns import Flow, Given, KnownKeys, KnownTable
+from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.estimators.algorithms import ALGORITHMS
 

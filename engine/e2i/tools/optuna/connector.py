@@ -1,14 +1,16 @@
 """A search goes in; a study in Optuna's own storage comes out, with exactly the trials asked for.
 
 The storage is a relational database, embedded (a SQLite file that Optuna's command line and dashboard open as it is)
-and in production alike. It is written in whole batches of finished trials, so a killed search leaves nothing running.
+and in production alike. It is written with finished trials only, so a killed search leaves nothing running.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import fcntl
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +20,7 @@ from typing import Any, ClassVar
 from e2i.errors import ToolUnavailable
 from e2i.resilience.guard import Guard
 from e2i.tools.optuna import Settings, search
+from e2i.tools.optuna.mirror import Mirror
 
 FILE = "studies.db"
 POLL_SECONDS = 0.2
@@ -45,7 +48,7 @@ class OptunaTuner:
     ) -> list[Any]:
         """Carries the study ``name`` on to ``plan.trials`` trials and returns them (optuna FrozenTrial), in order.
 
-        A finished study is returned as it is. ``timeout`` (seconds) begins no further batch. ``progress`` is told the
+        A finished study is returned as it is. ``timeout`` (seconds) begins no further trial. ``progress`` is told the
         number of finished trials. Raises ToolUnavailable when the storage fails; what was recorded by then is kept.
         """
         ends = None if timeout is None else time.monotonic() + timeout
@@ -61,11 +64,20 @@ class OptunaTuner:
                 progress(done)
 
             return await search.run(
-                plan, objective, recorded, record, lambda: ends is not None and time.monotonic() >= ends
+                plan,
+                objective,
+                recorded,
+                record,
+                lambda: ends is not None and time.monotonic() >= ends,
+                threads=len(os.sched_getaffinity(0)),
             )
 
     async def open_study(self, name: str, direction: str) -> list[Any]:
-        """The finished trials of a study, which is made if there is none. A trial left running is marked as failed."""
+        """The trials that searches of the study finished, in order; it is made if there is none.
+
+        For whoever is alone with it: a trial that is running was left so by a process that is gone. It is marked as
+        failed, and does not count. Trials that the storage has lost are put back.
+        """
         return await self._guard.acall(self._open_study, name, direction)
 
     async def add_trials(self, name: str, trials: list[Any]) -> None:
@@ -82,14 +94,27 @@ class OptunaTuner:
             )
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
                 study.tell(trial.number, state=TrialState.FAIL)
-            return list(study.trials)
+            found = [trial for trial in study.trials if not _was_left(trial)]
+            mirror = self._mirror(name)
+            kept = mirror.trials()
+            if len(kept) < len(found):  # of an earlier version, or by another store
+                mirror.add(found[len(kept) :])
+            elif lost := kept[len(found) :]:
+                print(f"{len(lost)} trials that the study storage has lost are put back", file=sys.stderr)
+                study.add_trials(lost)
+                found = [trial for trial in study.trials if not _was_left(trial)]
+            return [_numbered(number, trial) for number, trial in enumerate(found)]
 
     def _add_trials(self, name: str, trials: list[Any]) -> None:
         import optuna
 
         with self._explained():
+            self._mirror(name).add(trials)
             study = optuna.load_study(study_name=name, storage=self._storage())
             study.add_trials(trials)
+
+    def _mirror(self, name: str) -> Mirror:
+        return Mirror(self._home / "trials" / f"{name}.jsonl")
 
     def _storage(self) -> Any:
         """The storage, opened once. Raises ToolUnavailable when its file has gone or been replaced since."""
@@ -102,7 +127,7 @@ class OptunaTuner:
                 self.tool,
                 f"the study storage {FILE} was removed or replaced while it was in use",
                 code="storage-lost",
-                hint="run again: the study is made anew; do not clean the store while runs go on",
+                hint="run again: its trials are put back, and the search goes on; do not clean the store meanwhile",
             )
         return storage
 
@@ -169,6 +194,19 @@ class OptunaTuner:
             yield
         finally:
             os.close(handle)
+
+
+def _was_left(trial: Any) -> bool:
+    """True for a trial that a process was killed at; of one that failed for itself the reason is known."""
+    return trial.state.name == "FAIL" and "reason" not in trial.user_attrs
+
+
+def _numbered(number: int, trial: Any) -> Any:
+    """The trial by its number in the search, which differs from the study's once one of those was left."""
+    if trial.number != number:
+        trial = copy.copy(trial)
+        trial.number = number
+    return trial
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """A search space and an objective go in; finished trials come out, the same for the same seed on any machine.
 
-Trials are proposed in batches, evaluated side by side and told in order, so that no proposal depends on which thread
-was quicker. The study lives in memory; what was recorded of an earlier attempt is replayed into it, so that a search
-that was interrupted ends exactly as one that was not.
+A fixed number of trials is in flight: trial k is proposed once trial k - parallel has been told, and trials are told in
+order, so that no proposal depends on which thread was quicker, nor on how many there are. The study lives in memory;
+what was recorded of an earlier attempt is replayed into it, so that a search that was interrupted ends exactly as one
+that was not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import warnings
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,29 +52,64 @@ async def run(
     recorded: Sequence[Any],
     record: Callable[[list[Any]], Awaitable[None]],
     expired: Callable[[], bool],
+    *,
+    threads: int,
 ) -> list[Any]:
     """The finished trials (optuna FrozenTrial), at most ``plan.trials``, in order.
 
-    ``recorded`` are the trials of an earlier attempt: they are told, not evaluated. ``record`` is given each batch of
-    new ones. No batch is begun once ``expired``. Raises StepError when the recorded trials belong to another search.
+    ``recorded`` are the trials of an earlier attempt: they are told, not evaluated. ``record`` is given new ones,
+    ``plan.parallel`` at a time. No trial is proposed once ``expired``. Up to ``threads`` trials are evaluated at once;
+    the result does not depend on it. Raises StepError when the recorded trials belong to another search.
     """
     study = _study(plan)
     space = {name: distribution(dimension) for name, dimension in plan.space.items()}
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(plan.parallel, thread_name_prefix="trial") as pool:
-        for first in range(0, plan.trials, plan.parallel):
-            if first >= len(recorded) and expired():
+    flying: deque[tuple[Any, Awaitable[Outcome]]] = deque()
+    fresh: list[Any] = []
+
+    async def land(most: int) -> None:
+        """Waits for the oldest trials in flight and tells them, until at most so many are left."""
+        if not most:
+            await asyncio.gather(*(ending for _, ending in flying))
+        while len(flying) > most:
+            trial, ending = flying.popleft()
+            outcome = await ending
+            if outcome.reason is not None:
+                trial.set_user_attr("reason", outcome.reason)
+            study.tell(trial, outcome.value, state=outcome.state)
+            if trial.number >= len(recorded):
+                fresh.append(study.trials[trial.number])
+            if len(fresh) == plan.parallel:
+                await record(fresh[:])
+                fresh.clear()
+
+    def begin(asked: list[Any]) -> None:
+        for trial in asked:
+            if trial.number < len(recorded):
+                known: asyncio.Future[Outcome] = loop.create_future()
+                known.set_result(_replayed(trial, recorded[trial.number]))
+                flying.append((trial, known))
+            else:
+                flying.append((trial, loop.run_in_executor(pool, _evaluate, objective, trial)))
+        asked.clear()
+
+    # A pruner compares a trial with those that were told, and what a trial reports may sway a proposal: so with a
+    # pruner nothing is told or asked while a trial is evaluated.
+    others = plan.parallel - 1 if plan.pruner == "none" else 0
+    asked: list[Any] = []
+    with ThreadPoolExecutor(min(plan.parallel, threads), thread_name_prefix="trial") as pool:
+        for number in range(plan.trials):
+            if len(flying) == plan.parallel:
+                await land(others)
+            if number >= len(recorded) and not asked and expired():
                 break
-            asked = [study.ask(space) for _ in range(min(plan.parallel, plan.trials - first))]
-            known = [_replayed(trial, recorded[trial.number]) for trial in asked if trial.number < len(recorded)]
-            fresh = asked[len(known) :]
-            found = await asyncio.gather(*(loop.run_in_executor(pool, _evaluate, objective, trial) for trial in fresh))
-            for trial, outcome in zip(asked, [*known, *found], strict=True):
-                if outcome.reason is not None:
-                    trial.set_user_attr("reason", outcome.reason)
-                study.tell(trial, outcome.value, state=outcome.state)
-            if fresh:
-                await record([study.trials[trial.number] for trial in fresh])
+            asked.append(study.ask(space))
+            if len(flying) + len(asked) == plan.parallel:
+                begin(asked)
+        begin(asked)
+        await land(0)
+    if fresh:
+        await record(fresh)
     return [*recorded[: plan.trials], *study.trials[len(recorded) :]]
 
 
@@ -92,7 +129,7 @@ def distribution(dimension: Dimension) -> Any:
 
 
 def _study(plan: Plan) -> Any:
-    """An empty study in memory. One proposal of a batch is spread away from the others (the constant liar of TPE)."""
+    """An empty study in memory. A proposal is spread away from those in flight (the constant liar of TPE)."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -132,7 +169,7 @@ def _replayed(trial: Any, earlier: Any) -> Outcome:
     from optuna.trial import TrialState
 
     if earlier.state == TrialState.FAIL:
-        return Outcome(TrialState.FAIL, reason=earlier.user_attrs.get("reason", "interrupted"))
+        return Outcome(TrialState.FAIL, reason=earlier.user_attrs["reason"])
     if trial.params != earlier.params:
         raise StepError(
             f"trial {trial.number} of the stored study has other parameters than this search proposes",

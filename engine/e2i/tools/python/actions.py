@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import runpy
 import sys
 import traceback
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,8 +29,9 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
         function = runpy.run_path(str(path)).get(params.function)
         if not callable(function):
             raise StepError(f"{params.file} has no function {params.function!r}", code="no-such-function")
-        result = function(**arguments)
-    except StepError:
+        with _sharing(arguments):
+            result = function(**arguments)
+    except (StepError, MemoryError):  # memory has a limit of its own, which says what it was
         raise
     except (Exception, SystemExit) as error:  # the boundary to the user's own code
         trace = "".join(traceback.format_exception(type(error), error, _from(error.__traceback__, str(path))))
@@ -48,8 +51,20 @@ def _import_from(workspace: Path) -> None:
 
 
 def _given(value: Any, ctx: StepContext) -> Any:
-    """The argument as user code gets it: tables are frames of its own."""
-    return ctx.frame(value).copy() if isinstance(value, Table) else value
+    """The argument as user code gets it: tables are frames of its own, as long as ``_sharing`` holds."""
+    return ctx.frame(value).copy(deep=False) if isinstance(value, Table) else value
+
+
+@contextlib.contextmanager
+def _sharing(arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Lets frames share their columns with others until they are written to: pandas then copies the column first."""
+    if not any(type(value).__name__ == "DataFrame" for value in arguments.values()):
+        yield
+        return
+    import pandas as pd
+
+    with pd.option_context("mode.copy_on_write", True):
+        yield
 
 
 def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
@@ -57,7 +72,7 @@ def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
         return CallOutputs(table=ctx.table(result))
     try:
         return CallOutputs(value=json.loads(json.dumps(result, allow_nan=False)))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise StepError(
             f"{params.function} in {params.file} returned {type(result).__name__}, which is neither a DataFrame nor"
             f" plain data: {error}",

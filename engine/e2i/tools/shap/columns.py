@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Files, Flow, Given, Known, KnownKeys, KnownModel, KnownTable
+from e2i.catalog.columns import Flow, Given, Known, KnownKeys, KnownModel, KnownTable
+from e2i.catalog.files import Files
 from e2i.estimators import columns
 
 

@@ -1,0 +1,216 @@
+"""Codes of steps on tables, models and Python files: what a run finds in data that no check before it could know."""
+
+from __future__ import annotations
+
+from e2i.check.codes.code import Code
+
+CODES = (
+    Code(
+        "asked-to-fail",
+        "A step that was to fail",
+        "`debug.fail` does nothing else, so that a pipeline's `retry`, `on_error` and `finally` can be tried.",
+        "Remove the step.",
+        example="uses: debug.fail",
+    ),
+    Code(
+        "bad-expectation",
+        "An expectation that cannot be judged",
+        "Great Expectations knows the kind of expectation and refuses its arguments, or the values given for them.",
+        "Give the arguments that the hint names; the message says which expectation it is.",
+        example="{type: expect_column_values_to_be_between, column: hour, min_value: 24, max_value: 0}",
+    ),
+    Code(
+        "bad-features",
+        "Features that a model cannot take",
+        "Nothing can be learnt from a column of that type, no column is left, or the columns are not those that the "
+        "model learnt from.",
+        "Choose `features` or `exclude` as the hint says; give a model the columns that it was trained on.",
+        example="A model trained on brand and region is given a table without region.",
+    ),
+    Code(
+        "bad-filter",
+        "A condition that cannot be judged",
+        "A value is compared with a column of another type, or a search asks for what the tracker cannot search.",
+        "Compare numbers with numbers, text with text, times with times.",
+        example='where: [{column: distance, op: gt, value: "far"}], where distance holds numbers',
+    ),
+    Code(
+        "bad-model",
+        "A model that cannot be loaded",
+        "The files of the model are not what e2i wrote, or were written by a version that is read no more.",
+        "Train it again.",
+        example="A model folder whose manifest.json was edited or cut off.",
+    ),
+    Code(
+        "bad-result",
+        "A result that cannot be kept",
+        "A Python function returned an object. Results are stored and handed to other processes, so they are tables or "
+        "plain data.",
+        "Return a DataFrame, or lists, mappings, strings and numbers.",
+        example="return open('x.csv')",
+    ),
+    Code(
+        "bad-target",
+        "A target that cannot be learnt",
+        "The target column has one class only, too many, missing values, or values that fit no task.",
+        "The hint says what to change: the split, the task, or the rows.",
+        example="A target that is the same in every row of the training table.",
+    ),
+    Code(
+        "empty-part",
+        "A part of a split without rows",
+        "The table has too few rows, groups or points in time for the fractions asked for.",
+        "Give that part a larger fraction, more rows, or another seed.",
+        example="data.split of 5 rows with test: 0.1",
+    ),
+    Code(
+        "empty-table",
+        "A table without rows or columns",
+        "A file has a header only, or a filter left nothing over.",
+        "Look at the file; loosen `where`, `columns` or `exclude`.",
+        example="where: [{column: hour, op: gt, value: 24}]",
+    ),
+    Code(
+        "fit-failed",
+        "A training that the library gave up",
+        "The learning library refused the data or the hyperparameters; its own words are in the message.",
+        "Mend what it names. In a search, such a trial fails by itself and the others go on.",
+        example="A hyperparameter that passes the checks and that this version of the library does not take.",
+    ),
+    Code(
+        "leakage",
+        "Training data that knows the answers",
+        "The target is among the features, or two parts of a split share entities or overlap in time: scores would be "
+        "better than the truth.",
+        "Take the target out of `features`; split by the entity, or by time.",
+        example="A customer whose visits are in both the training and the test table of a split by customer.",
+    ),
+    Code(
+        "missing-values",
+        "Rows that belong to no part",
+        "A split goes by a column, and some rows have no value in it.",
+        "Drop these rows by data.select first, as the hint shows.",
+        example="data.split with by: customer, where some rows have no customer",
+    ),
+    Code(
+        "no-background",
+        "An explanation with nothing to compare with",
+        "A linear model is explained against the average row. Against itself alone every SHAP value would be 0.",
+        "Give `background`, such as the training table.",
+        example="shap.explain of a LinearRegression on a table of one row",
+    ),
+    Code(
+        "no-rounds",
+        "An algorithm that does not learn in rounds",
+        "To stop early, or to prune a trial, a model must be judged while it learns.",
+        "Take one of the algorithms that the hint lists, or leave out early stopping and `pruner`.",
+        example="early_stopping: {rounds: 20} with algorithm: LogisticRegression",
+    ),
+    Code(
+        "no-rows",
+        "A table without rows",
+        "Nothing can be trained, judged or explained on no rows.",
+        "Look at the steps that made the table.",
+        example="model.train on the result of a filter that nothing passes",
+    ),
+    Code(
+        "no-such-function",
+        "A function that the file does not have",
+        "`python.call` runs a function that stands at the top level of the file.",
+        "Take the name of a function of that file.",
+        example="{file: steps.py, function: clean}, where steps.py defines cleaned",
+    ),
+    Code(
+        "no-validation",
+        "Early stopping without a table to judge on",
+        "Training stops when a table that it does not learn from gets no better.",
+        "Give `validation`.",
+        example="model.train with early_stopping: {rounds: 20} and no validation",
+    ),
+    Code(
+        "not-a-time",
+        "A column without an order in time",
+        "A split by time needs timestamps, dates or numbers.",
+        "Name the column in `parse_dates` of data.load.",
+        example="data.split with strategy: time and by: day, where day is text",
+    ),
+    Code(
+        "not-additive",
+        "SHAP values that do not add up",
+        "The values of a row must add up to the model's margin. A gap means that the library misread the model.",
+        "Do not use them; train with another version of the library.",
+        example="A version of shap that does not yet know how this version of XGBoost stores its base score.",
+    ),
+    Code(
+        "not-converged",
+        "A linear model that did not converge",
+        "The solver reached `max_iter` while its coefficients still changed.",
+        "Raise `max_iter`, or regularise more strongly.",
+        example="params: {max_iter: 5}",
+    ),
+    Code(
+        "quality-failed",
+        "Data that does not meet its expectations",
+        "The step is a gate: at least one expectation of its suite failed, so the steps below it do not run.",
+        "Open the data docs of the step; mend the data, or the suite where it expects too much.",
+        example="expect_column_values_to_not_be_null, with 3 of 2,000 values missing",
+    ),
+    Code(
+        "unknown-class",
+        "A class that the model has never seen",
+        "A table to judge on holds values of the target that the training table does not have.",
+        "Stratify the split, or remove those rows.",
+        example="A test table with outcome: deferred, of which the training table has none.",
+    ),
+    Code(
+        "unknown-format",
+        "A file of no known kind",
+        "The suffix says how a file is read, and this one says nothing.",
+        "Give `format`.",
+        example="data.load with path: data/visits.txt",
+    ),
+    Code(
+        "unknown-metric",
+        "A metric that is not known of all candidates",
+        "model.select compares by a metric that some candidate was not judged by, or of which it is not known whether "
+        "more is better.",
+        "Give `table` to judge them on, a metric that the hint lists, or `direction`.",
+        example="metric: f1 among models of which one was judged by roc_auc only",
+    ),
+    Code(
+        "unknown-suite",
+        "A suite that is not there",
+        "`suite: NAME` means config/expectations/NAME.yaml, and the file is gone.",
+        "Put it back, or take a suite that the hint lists.",
+        example="The suite was removed after the plan was made.",
+    ),
+    Code(
+        "unreadable-file",
+        "A file that is not what it is said to be",
+        "The reader of its kind gave up; its own words are in the message.",
+        "Mend the file, or give its true `format`.",
+        example="A CSV file with more values in line 7 than in the header.",
+    ),
+    Code(
+        "user-code-failed",
+        "A Python function that raised an error",
+        "The error is the function's own; its traceback, from the first line of the user's file, is in the step's log.",
+        "Mend the function.",
+        example="KeyError: 'visits' in steps.py, line 4",
+    ),
+    Code(
+        "wrong-metric",
+        "A metric that does not fit the task",
+        "A metric of classes is asked of a regression, or one that cannot be followed round by round is to end a "
+        "training.",
+        "Take one that the hint lists.",
+        example="metric: roc_auc with a target of numbers",
+    ),
+    Code(
+        "wrong-task",
+        "An algorithm that does not do the task",
+        "The algorithm only classifies and the target is a number, or the other way round; or candidates differ in it.",
+        "Take an algorithm that the hint lists.",
+        example="algorithm: LogisticRegression with task: regression",
+    ),
+)

@@ -1,0 +1,56 @@
+"""The commands about what a spec may hold: the codes of problems, the catalog, the schemas."""
+
+from __future__ import annotations
+
+import click
+
+from e2i.cli import documents
+from e2i.cli.commands import flags
+from e2i.cli.exits import guarded
+from e2i.errors import Exit
+
+
+@click.command()
+@click.argument("code", required=False)
+@flags.json
+@guarded
+def explain(code: str | None, as_json: bool) -> Exit:
+    """What a problem's code means, with an example and its mend; without CODE, all codes."""
+    from e2i.cli import explain_view
+
+    if as_json:
+        documents.show(explain_view.document(code))
+    else:
+        explain_view.show(code)
+    return Exit.DONE
+
+
+@click.command()
+@click.argument("action", required=False)
+@flags.json
+@guarded
+def catalog(action: str | None, as_json: bool) -> Exit:
+    """The actions, their parameters and outputs."""
+    from e2i.cli import catalog_view
+
+    if as_json:
+        documents.show(catalog_view.document(action))
+    else:
+        catalog_view.show(action)
+    return Exit.DONE
+
+
+@click.command()
+@click.argument(
+    "kind",
+    type=click.Choice(["pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"]),
+    default="pipeline",
+)
+@flags.json
+@guarded
+def schema(kind: str, as_json: bool) -> Exit:
+    """JSON Schema of a spec, or of a document that --json prints, for editors and agents."""
+    from e2i.cli.document_schemas import SCHEMAS
+
+    documents.show(SCHEMAS[kind]())
+    return Exit.DONE

@@ -1,0 +1,192 @@
+"""The commands about runs: carried out, listed, shown, traced back, reported."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from e2i.cli import documents
+from e2i.cli.commands import flags
+from e2i.cli.exits import guarded
+from e2i.errors import Exit
+
+
+@click.command()
+@click.argument("spec", required=False)
+@flags.params
+@flags.profile
+@flags.origin
+@flags.select
+@flags.fresh
+@flags.store
+@click.option("--dry-run", is_flag=True, help="Plan and run nothing.")
+@click.option(
+    "--plan", "plan_file", type=click.Path(path_type=Path, dir_okay=False), help="Run only if the plan is this one."
+)
+@click.option("--resume", metavar="RUN", help="Continue that run as it was started, without SPEC.")
+@flags.json
+@guarded
+def run(
+    spec: str | None,
+    params: tuple[str, ...],
+    profile: str | None,
+    origin: str | None,
+    select: tuple[str, ...],
+    fresh: bool,
+    store: Path | None,
+    dry_run: bool,
+    plan_file: Path | None,
+    resume: str | None,
+    as_json: bool,
+) -> Exit:
+    """Runs a spec. Finished work is never repeated."""
+    os.umask(0o077)  # what a run keeps is for its owner, whatever the terminal's mask
+    from e2i import api
+    from e2i.cli import options
+
+    workspace = api.Workspace.open(store=store, profile=profile, origin=origin)
+    if resume is not None:
+        own = {"-p": params, "--select": select, "--fresh": fresh, "--plan": plan_file, "--dry-run": dry_run}
+        options.refuse_beside("--resume", own)
+        from e2i.cli import run_command
+
+        return run_command.resume(resume, spec, workspace, as_json=as_json)
+    if spec is None:
+        raise click.UsageError("Missing argument 'SPEC': a run needs one, or --resume RUN.")
+    given = options.parameters(params)
+    if dry_run:
+        from e2i.cli import plan_view
+
+        planned = api.plan(spec, given, select=select, fresh=fresh, workspace=workspace)
+        plan_view.show_as("json" if as_json else "text", planned, workspace)
+        return Exit.DONE
+    from e2i.cli import run_command
+
+    return run_command.run(
+        spec,
+        workspace,
+        given,
+        select=select,
+        fresh=fresh,
+        bound_to=options.plan_document(plan_file) if plan_file else None,
+        as_json=as_json,
+    )
+
+
+@click.command()
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option(
+    "--status", type=click.Choice(["running", "succeeded", "failed", "interrupted"]), help="Only runs that are so."
+)
+@flags.store
+@flags.json
+@guarded
+def runs(limit: int, pipeline: str | None, status: str | None, store: Path | None, as_json: bool) -> Exit:
+    """Past runs, newest first, with how many steps came to what."""
+    from e2i import api
+    from e2i.cli import runs_view
+    from e2i.records import lookup
+
+    found = lookup.runs(api.Workspace.open(store=store).store, limit, pipeline, status)
+    if as_json:
+        documents.show({"schema_version": 1, "runs": found})
+    else:
+        runs_view.show(found, _now_ms())
+    return Exit.DONE
+
+
+@click.command()
+@click.argument("run")
+@click.option("--step", metavar="ID", help="One step: what it was given, what it gave, the end of its log.")
+@click.option("--watch", is_flag=True, help="Stay until the run is over.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "openlineage", "jsonld"]),
+    default="text",
+    show_default=True,
+    help="openlineage: events, a line each; jsonld: W3C PROV-O.",
+)
+@flags.store
+@flags.json
+@guarded
+def show(run: str, step: str | None, watch: bool, form: str, store: Path | None, as_json: bool) -> Exit:
+    """One run, also while it goes on: its steps, their results, and where everything is.
+
+    RUN is an id, the beginning of one, "last", or "last~1" for the one before.
+    """
+    from e2i import api
+    from e2i.cli import run_view
+    from e2i.records import lookup, openlineage, prov
+
+    workspace = api.Workspace.open(store=store)
+    found = lookup.run(workspace.store, run)
+    if watch:
+        found = run_view.watch(lambda: lookup.run(workspace.store, found["run"]), _now_ms)
+    one = lookup.step(found, step) if step is not None else None
+    if one is not None and one["parameters"] is None:
+        one["parameters"] = api.given(found, one["step"], workspace=workspace)
+    match "json" if as_json else form:
+        case "json":
+            documents.show({"schema_version": 1, **(lookup.told(found) if one is None else one)})
+        case "openlineage":
+            for event in openlineage.events(found):
+                click.echo(documents.dumps(event))
+        case "jsonld":
+            documents.show(prov.document(found))
+        case _ if one is not None:
+            run_view.show_step(found, one, workspace.store, _now_ms())
+        case _:
+            run_view.show(found, workspace.store, _now_ms())
+    return Exit.DONE
+
+
+@click.command()
+@click.argument("target")
+@flags.store
+@flags.json
+@guarded
+def provenance(target: str, store: Path | None, as_json: bool) -> Exit:
+    """What something was made from, back to files, commits and versions.
+
+    TARGET is RUN.STEP.OUTPUT, RUN.STEP, or the digest of an artifact.
+    """
+    from e2i import api
+    from e2i.cli import provenance_view
+    from e2i.records import lookup
+
+    found = lookup.origin(api.Workspace.open(store=store).store, target)
+    if as_json:
+        documents.show(found.to_json())
+    else:
+        provenance_view.show(found)
+    return Exit.DONE
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: report.html in the run's folder."
+)
+@flags.store
+@flags.json
+@guarded
+def report(run: str, output: Path | None, store: Path | None, as_json: bool) -> Exit:
+    """Writes the HTML report of a run and prints its path."""
+    from e2i import api
+    from e2i.cli import report_command
+
+    path = report_command.write(api.Workspace.open(store=store).store, run, output)
+    if as_json:
+        documents.show({"schema_version": 1, "path": str(path)})
+    else:
+        click.echo(path)
+    return Exit.DONE
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

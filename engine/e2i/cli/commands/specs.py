@@ -1,0 +1,135 @@
+"""The commands about specs: checked, mended, planned, compared. They run nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from e2i.cli import documents, problems_view
+from e2i.cli.commands import flags
+from e2i.cli.exits import guarded
+from e2i.errors import BadInput, Exit
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True)
+@flags.profile
+@flags.origin
+@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@flags.json
+@guarded
+def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
+    """Checks specs. Needs none of the tools installed."""
+    from e2i import api
+
+    workspace = api.Workspace.open(profile=profile, origin=origin)
+    found = {spec: api.validate(spec, workspace=workspace) for spec in specs}
+    problems = [problem for result in found.values() for problem in result.problems]
+    valid = all(result.valid for result in found.values())
+    if form == "sarif":
+        from e2i.cli import sarif_view
+
+        documents.show(sarif_view.document(problems))
+    elif as_json or form == "json":
+        documents.show({"schema_version": 1, "valid": valid, "problems": [problem.to_json() for problem in problems]})
+    else:
+        problems_view.show(problems)
+        for spec, result in found.items():
+            if result.valid:
+                click.echo(f"{problems_view.safe(spec)}: {click.style('valid', fg='green')}")
+    codes = {result.exit_code for result in found.values()}
+    return next(code for code in (Exit.BAD_INPUT, Exit.REFUSED, Exit.DONE) if code in codes)
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=str, dir_okay=False))
+@click.option("--write", is_flag=True, help="Change the files. Without it the change is only shown, as a diff.")
+@flags.profile
+@flags.origin
+@flags.json
+@guarded
+def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json: bool) -> Exit:
+    """Carries out the fixes that problems carry, also in the spec's parts; comments and layout stay."""
+    from e2i import api
+    from e2i.cli import fix_command
+
+    workspace = api.Workspace.open(profile=profile, origin=origin)
+    code, document = fix_command.fix(spec, workspace, write=write, as_json=as_json)
+    if as_json:
+        documents.show(document)
+    return code
+
+
+@click.command()
+@click.argument("spec")
+@flags.params
+@flags.profile
+@flags.origin
+@flags.select
+@flags.fresh
+@flags.store
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as JSON to FILE.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "mermaid", "dot", "svg", "html"]),
+    default="text",
+    show_default=True,
+)
+@flags.json
+@guarded
+def plan(
+    spec: str,
+    params: tuple[str, ...],
+    profile: str | None,
+    origin: str | None,
+    select: tuple[str, ...],
+    fresh: bool,
+    store: Path | None,
+    output: Path | None,
+    form: str,
+    as_json: bool,
+) -> Exit:
+    """What a run would do, and why. Writes nothing but FILE."""
+    from e2i import api
+    from e2i.cli import options, plan_view
+
+    workspace = api.Workspace.open(store=store, profile=profile, origin=origin)
+    planned = api.plan(spec, options.parameters(params), select=select, fresh=fresh, workspace=workspace)
+    if output is not None:
+        options.write_plan(output, planned.to_json())
+    plan_view.show_as("json" if as_json else form, planned, workspace)
+    return Exit.DONE
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after")
+@flags.params
+@flags.profile
+@flags.store
+@flags.json
+@guarded
+def diff(
+    before: str, after: str, params: tuple[str, ...], profile: str | None, store: Path | None, as_json: bool
+) -> Exit:
+    """What differs between two specs, and what that means, or between two runs: inputs, figures, results.
+
+    A spec is a file, or REV:PATH for a file in git. Anything else is a run: an id, the beginning of one, "last", or
+    "last~1" for the one before.
+    """
+    from e2i import api
+    from e2i.cli import comparison_view, diff_view, options
+
+    workspace = api.Workspace.open(profile=profile, store=store)
+    if options.names_run(before, after):
+        if params:
+            raise BadInput("two runs are compared with their own parameters: give no -p", code="bad-option")
+        runs = api.compare(before, after, workspace=workspace)
+        documents.show(runs.to_json()) if as_json else comparison_view.show(runs, time.time_ns() // 1_000_000)
+        return Exit.DONE
+    found = api.diff(before, after, options.parameters(params), workspace=workspace)
+    documents.show(found.to_json()) if as_json else diff_view.show(found)
+    return Exit.DONE

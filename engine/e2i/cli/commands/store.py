@@ -1,0 +1,78 @@
+"""The commands about a store and the tools around it: examined, delivered from, tidied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from e2i.cli import documents
+from e2i.cli.commands import flags
+from e2i.cli.exits import guarded
+from e2i.errors import Exit
+
+
+@click.command()
+@flags.profile
+@flags.store
+@flags.json
+@guarded
+def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
+    """Each tool: installed version, mode, reachable or not, breaker, what waits for it; and damage in the store."""
+    from e2i import api
+    from e2i.cli import doctor_view
+
+    workspace = api.Workspace.open(store=store, profile=profile)
+    found = doctor_view.examine(workspace)
+    state = doctor_view.examine_state(workspace)
+    if as_json:
+        documents.show({"schema_version": 1, "tools": found, "state": state})
+    else:
+        doctor_view.show(found, state, workspace)
+    is_well = all(tool["reachable"] for tool in found if tool["installed"]) and not state["damage"]
+    return Exit.DONE if is_well else Exit.UNAVAILABLE
+
+
+@click.command()
+@click.option("--refused", is_flag=True, help="Try once more what a tracker refused.")
+@flags.profile
+@flags.store
+@flags.json
+@guarded
+def sync(refused: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
+    """Delivers what waits in the outbox."""
+    from e2i import api
+    from e2i.cli import sync_command
+
+    return sync_command.sync(api.Workspace.open(store=store, profile=profile), refused=refused, as_json=as_json)
+
+
+@click.command()
+@click.option("--keep-days", type=click.FloatRange(0, 36_500), metavar="N", help="Keep the runs of the last N days.")
+@click.option("--max-size", metavar="SIZE", help="Keep the latest runs whose artifacts fit, such as 10GB.")
+@click.option("--pin", metavar="RUN", help="Keep that run for good; nothing is removed.")
+@click.option("--unpin", metavar="RUN", help="Let that run go when its time comes; nothing is removed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@flags.store
+@flags.json
+@guarded
+def gc(
+    keep_days: float | None,
+    max_size: str | None,
+    pin: str | None,
+    unpin: str | None,
+    dry_run: bool,
+    store: Path | None,
+    as_json: bool,
+) -> Exit:
+    """Removes what no kept run needs: runs, results, artifacts. Without options, runs older than 30 days.
+
+    Pinned runs and running ones are never touched.
+    """
+    from e2i import api
+    from e2i.cli import gc_command
+
+    place = api.Workspace.open(store=store).store
+    if pin or unpin:
+        return gc_command.pin(place, pin, unpin, as_json=as_json)
+    return gc_command.collect(place, gc_command.wish(keep_days, max_size), dry_run=dry_run, as_json=as_json)

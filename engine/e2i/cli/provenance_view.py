@@ -1,0 +1,79 @@
+"""Where something came from goes in; a tree for people comes out, from the thing back to files, commits, machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from e2i.cli.problems_view import safe
+from e2i.cli.run_view import origin_of
+from e2i.cli.runs_view import moment
+from e2i.cli.summary_view import brief
+from e2i.records import lineage
+from e2i.records.lineage import Output, Step
+from e2i.records.provenance import Provenance
+
+
+def show(found: Provenance) -> None:
+    """Prints the tree, every step once, then the runs that carried these steps out."""
+    for output in found.outputs:
+        click.echo(f"{click.style(safe(output.address), bold=True)}: {safe(brief(output.value, 140))}")
+    steps = {step.id: step for step in found.steps}
+    for line in _tree(found.step, steps, set(), "  "):
+        click.echo(line)
+    for name, run in found.makers.items():
+        click.echo()
+        for line in _run(name, run):
+            click.echo(line)
+
+
+def _tree(step: Step, steps: Mapping[str, Step], seen: set[str], indent: str) -> Iterator[str]:
+    version = f" v{step.components['version']}" if step.components else ""
+    head = f"{indent}{click.style('by', dim=True)} {click.style(safe(step.id), bold=True)} ({step.uses}{version})"
+    if step.id in seen:
+        yield f"{head}, see above"
+        return
+    seen.add(step.id)
+    yield f"{head}, run {step.made_in}"
+    below = indent + "   "
+    if not step.components:
+        yield f"{below}its result is no longer kept: what it read is not known"
+    names = {output.digest: output.address for output in step.reads if output.digest}
+    for name, value in lineage.addressed(dict(step.parameters), names).items():
+        yield f"{below}{click.style('with', dim=True)} {safe(name)}: {safe(brief(value, 100))}"
+    if libraries := step.components.get("libraries"):
+        told = ", ".join(f"{name} {version}" for name, version in libraries.items())
+        yield f"{below}{click.style('using', dim=True)} {safe(told)}, seed {step.components.get('seed')}"
+    for file in step.files:
+        yield f"{below}{click.style('from', dim=True)} file {safe(file.path)}  {file.digest or 'not there'}"
+    read: dict[str, list[Output]] = {}
+    for output in step.reads:
+        read.setdefault(output.step, []).append(output)
+    for name in step.needs:
+        for output in read.get(name, ()):
+            told = f"{output.type} {(output.digest or '')[7:19]}" if output.digest else brief(output.value, 60)
+            yield f"{below}{click.style('from', dim=True)} {safe(output.address)}: {safe(told)}"
+        if name not in steps:  # it was not reached
+            continue
+        if name not in read:
+            yield f"{below}{click.style('after', dim=True)} {safe(name)}"
+        yield from _tree(steps[name], steps, seen, below + "   ")
+
+
+def _run(name: str, run: Mapping[str, Any] | None) -> Iterator[str]:
+    if run is None:
+        yield f"run {name}: no longer in the store"
+        return
+    provenance = run["provenance"] or {}
+    called = click.style(name, bold=True)
+    yield f"run {called} of {safe(run['pipeline'])} ({safe(run['file'])}), {moment(run['started_ms'])}"
+    if run["params"]:
+        yield "   params: " + safe(", ".join(f"{name}={value}" for name, value in run["params"].items()))
+    if origin := origin_of(provenance):
+        yield f"   {safe(origin)}"
+    if changed := (provenance.get("git") or {}).get("changed"):
+        yield f"   changed since the commit: {safe(', '.join(changed))}"
+    if digest := provenance.get("spec"):
+        yield f"   spec {digest}"

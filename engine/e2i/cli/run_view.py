@@ -1,0 +1,172 @@
+"""The document of a run goes in; what a person wants to know of it comes out, also while it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from e2i.cli.problems_view import safe
+from e2i.cli.runs_view import COLOURS, counts, moment, sign_of, took
+from e2i.cli.summary_view import brief
+from e2i.records import lineage
+
+Run = Mapping[str, Any]
+R = TypeVar("R", bound=Run)
+LOG_LINES = 20
+"""Lines of a step's log that are shown."""
+EVERY = 0.5
+"""Seconds between looks at a run that is watched."""
+MOST = 200
+"""Steps of one status that are shown one by one, unless something went wrong with them."""
+
+
+def show(run: Run, store: Path, now_ms: int) -> None:
+    """Prints the run: its parameters, where it comes from, its steps, and where the rest is."""
+    for line in _head(run, now_ms):
+        click.echo(line)
+    click.echo()
+    shown: dict[str, int] = {}
+    for step in run["steps"]:
+        shown[step["status"]] = shown.get(step["status"], 0) + 1
+        if shown[step["status"]] <= MOST or step["error"]:
+            for line in _step(step, now_ms):
+                click.echo(line)
+    for status, count in shown.items():
+        if count > MOST:
+            click.echo(f"  … and {count - MOST} more {status} (--json has them all)")
+    click.echo()
+    logs = store / "runs" / run["run"] / "logs"
+    if logs.is_dir():
+        click.echo(f"logs    {safe(str(logs))}")
+    click.echo(f"step    e2i show {run['run']} --step ID")
+    click.echo(f"report  e2i report {run['run']}")
+
+
+def show_step(run: Run, step: Mapping[str, Any], store: Path, now_ms: int) -> None:
+    """Prints one step: what it was given, what it gave, its attempts and the end of its log."""
+    click.echo(f"step of run {run['run']} of {run['pipeline']}")
+    for line in _step(step, now_ms, outputs=False):
+        click.echo(line)
+    reason = f"{step['reason']['code']}: {step['reason']['detail']}".rstrip(": ")
+    click.echo(f"\nthe plan said {step['verdict']}, {safe(reason)}")
+    if step["made_in"] not in (None, run["run"]):
+        click.echo(f"carried out in run {step['made_in']}")
+    names = {read["digest"]: f"{read['step']}.{read['output']}" for read in step["reads"] if read["digest"]}
+    parameters = lineage.addressed(step["parameters"] or {}, names)
+    sections = {
+        "parameters": {name: brief(value, 140) for name, value in parameters.items()},
+        "read": {
+            **{f"file {file['path']}": file["digest"] or "not there" for file in step["files"]},
+            **{f"{read['step']}.{read['output']}": f"{read['type']} {read['digest'] or ''}" for read in step["reads"]},
+        },
+        "gave": {name: brief(value, 140) for name, value in (step["outputs"] or {}).items()},
+        "versions": step["libraries"],
+    }
+    for title, lines in sections.items():
+        if lines:
+            click.echo(f"\n{title}")
+            for name, value in lines.items():
+                click.echo(f"  {click.style(safe(name), bold=True)}: {safe(str(value))}")
+    log = store / "runs" / run["run"] / "logs" / f"{step['step']}.log"
+    if lines := tail(log):
+        click.echo(f"\nlog, its last {len(lines)} lines ({safe(str(log))})")
+        for line in lines:
+            click.echo(f"  {safe(line)}")
+
+
+def watch(read: Callable[[], R], clock: Callable[[], int], sleep: Callable[[float], None] = time.sleep) -> R:
+    """Looks at the run until it is over, on a terminal with a picture of what goes on; the run as it ended."""
+    run = read()
+    if not sys.stderr.isatty():
+        while run["status"] == "running":
+            sleep(EVERY)
+            run = read()
+        return run
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(stderr=True, highlight=False), transient=True) as live:
+        while run["status"] == "running":
+            live.update(Group(*map(Text.from_ansi, _now(run, clock()))))
+            sleep(EVERY)
+            run = read()
+    return run
+
+
+def tail(log: Path, lines: int = LOG_LINES, most: int = 64 * 1024) -> list[str]:
+    """The last lines of a file, read from its end; none when there is no file."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - most))
+            return file.read().decode("utf-8", "replace").splitlines()[-lines:]
+    except OSError:
+        return []
+
+
+def _now(run: Run, now_ms: int) -> Iterator[str]:
+    """A run that is going on, as far as it fits a screen."""
+    yield from _head(run, now_ms)
+    for status in ("failed", "running"):
+        for step in [step for step in run["steps"] if step["status"] == status][:10]:
+            yield from _step(step, now_ms, outputs=False)
+
+
+def _head(run: Run, now_ms: int) -> Iterator[str]:
+    status = click.style(run["status"], fg=COLOURS.get(run["status"]), bold=True)
+    name = click.style(safe(run["run"]), bold=True)
+    yield f"run {name} of {safe(run['pipeline'])} ({safe(run['file'])}): {status} {took(run, now_ms)}".rstrip()
+    profile = "" if run["profile"] == "default" else f", profile {run['profile']}"
+    yield f"started {moment(run['started_ms'])}{profile}"
+    if run["params"]:
+        yield "params: " + safe(", ".join(f"{name}={value}" for name, value in run["params"].items()))
+    if origin := origin_of(run["provenance"]):
+        yield click.style("from: " + safe(origin), dim=True)
+    statuses: dict[str, int] = {}
+    for step in run["steps"]:
+        statuses[step["status"]] = statuses.get(step["status"], 0) + 1
+    yield f"steps: {counts(statuses)}"
+
+
+def origin_of(provenance: Mapping[str, Any]) -> str:
+    """Commit, versions and host, on one line."""
+    found = []
+    git = provenance.get("git") or {}
+    if git.get("commit"):
+        branch = f" of {git['branch']}" if git.get("branch") else ""
+        changed = f" with {git['changed_files']} changed files" if git.get("dirty") else ""
+        found.append(f"commit {git['commit'][:12]}{branch}{changed}")
+    names = {"e2i": "e2i", "python": "python", "host": "host"}
+    return ", ".join(found + [f"{name} {provenance[key]}" for key, name in names.items() if provenance.get(key)])
+
+
+def _step(step: Mapping[str, Any], now_ms: int, *, outputs: bool = True) -> Iterator[str]:
+    sign, colour = sign_of(step["status"])
+    status = click.style(step["status"], fg=colour)
+    said = f"{status} {took(step, now_ms)}".rstrip()
+    if step["status"] == "pending" and step["needs"]:
+        said += click.style(f" after {', '.join(step['needs'][:5])}{' …' if len(step['needs']) > 5 else ''}", dim=True)
+    if step["note"]:
+        said += click.style(f"  {safe(step['note'])}", dim=True)
+    yield f"  {click.style(sign, fg=colour)} {click.style(safe(step['step']), bold=True)}  {step['uses']}  {said}"
+    if outputs:
+        for name, value in (step["outputs"] or {}).items():
+            yield f"      {name}: {safe(brief(value, 140))}"
+    if len(step["tries"]) > 1:
+        for number, attempt in enumerate(step["tries"], start=1):
+            error = attempt["error"]
+            came = f"{safe(error['message'].splitlines()[0])} [{error['code']}]" if error else "done"
+            at = moment(attempt["started_ms"])[11:]
+            yield f"      attempt {number} at {at}, {attempt['seconds']:.1f} s: {came}"
+    if step["error"]:
+        error = step["error"]
+        first, *rest = safe(error["message"]).splitlines() or [""]
+        yield f"      {click.style(first, fg='red')} {click.style('[' + error['code'] + ']', dim=True)}"
+        yield from (f"      {click.style(line, fg='red')}" for line in rest)
+        if error.get("hint"):
+            yield f"      {safe(error['hint'])}"

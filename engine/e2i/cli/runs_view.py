@@ -1,0 +1,59 @@
+"""Runs of a store go in; a table for people comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from e2i.cli.problems_view import safe
+from e2i.cli.progress import SIGNS
+from e2i.report.values import duration
+
+COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow", "running": "cyan"}
+OPEN_SIGNS = {"running": ("▸", "cyan"), "pending": ("·", "bright_black"), "interrupted": ("×", "yellow")}
+
+
+def show(found: Sequence[Mapping[str, Any]], now_ms: int) -> None:
+    """Prints a line a run, with how many of its steps came to what."""
+    if not found:
+        click.echo("no runs")
+        return
+    width = max(len(run["pipeline"]) for run in found)
+    longest = max(len(run["run"]) for run in found)
+    for run in found:
+        status = click.style(f"{run['status']:<11}", fg=COLOURS.get(run["status"]))
+        click.echo(
+            f"{safe(run['run']):<{longest}}  {status}  {moment(run['started_ms'])}  {took(run, now_ms):>9}  "
+            f"{safe(run['pipeline']):<{width}}  {counts(run['steps'])}".rstrip()
+        )
+
+
+def counts(statuses: Mapping[str, int]) -> str:
+    """``12 ✓  3 =  1 ✗``."""
+    shown = []
+    for status, count in statuses.items():
+        sign, colour = sign_of(status)
+        shown.append(f"{count} {click.style(sign, fg=colour)}")
+    return "  ".join(shown)
+
+
+def sign_of(status: str) -> tuple[str, str]:
+    """The sign of a step's status and its colour."""
+    return {**OPEN_SIGNS, **SIGNS}.get(status, ("?", "yellow"))
+
+
+def took(item: Mapping[str, Any], now_ms: int) -> str:
+    """How long a run or a step took, or has taken until now; empty for what was not carried out."""
+    started, ended = item["started_ms"], item["ended_ms"]
+    if started is None or (ended is None and item["status"] != "running"):
+        return ""
+    seconds = max(0, (now_ms if ended is None else ended) - started) / 1000
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+def moment(milliseconds: int) -> str:
+    """A time of day, in the time of this machine."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000):%Y-%m-%d %H:%M:%S}"

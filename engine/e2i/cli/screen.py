@@ -1,0 +1,88 @@
+"""Events of a run go in; a live table on the terminal comes out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from e2i.cli.problems_view import safe
+from e2i.cli.progress import describe
+from e2i.execution.events import Event
+
+
+class Screen:
+    """A live table on the terminal: what runs and for how long, how many wait; what is done scrolls up above it."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._running: dict[str, _Running] = {}
+        self._steps = 0
+        self._done = 0
+        self._began = time.monotonic()
+        self._stopping = False
+        # Last, because it draws the table at once.
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._table)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._live.__exit__(*error)
+
+    def pause(self) -> None:
+        self._console.show_cursor(True)
+
+    def go_on(self) -> None:
+        self._console.show_cursor(False)
+
+    def tell(self, event: Event) -> None:
+        match event.name:
+            case "run.started":
+                self._steps = event.facts["steps"]
+            case "step.started":
+                self._running[event.step or ""] = _Running(time.monotonic(), event.facts["uses"])
+            case "step.progress" if event.step in self._running:
+                running = self._running[event.step]
+                running.done, running.total, running.note = (event.facts[name] for name in ("done", "total", "note"))
+            case "step.finished":
+                self._running.pop(event.step or "", None)
+                self._done += 1
+            case "run.stopping":
+                self._stopping = True
+        if event.name not in ("step.started", "step.progress"):
+            for line in describe(event):
+                self._console.print(Text.from_ansi(line))
+
+    def _table(self) -> Group:
+        table = Table.grid(padding=(0, 2))
+        now = time.monotonic()
+        for step, running in self._running.items():
+            bar: Any = ProgressBar(running.total, running.done, width=24) if running.total else Text("")
+            count = f"{running.done}/{running.total}" if running.total else ""
+            table.add_row(
+                Text("▸", style="cyan"), Text(step, style="bold"), running.uses, f"{now - running.since:6.1f} s", bar,
+                count, Text(safe(running.note)[:60], style="dim"),
+            )  # fmt: skip
+        waiting = self._steps - self._done - len(self._running)
+        state = "stopping, Ctrl-C again ends it at once" if self._stopping else f"{waiting} waiting"
+        if not self._running and self._done == self._steps:
+            state = "delivering to the trackers"
+        head = Text(f"{self._done}/{self._steps} done · {state} · {now - self._began:.0f} s", style="dim")
+        return Group(table, head)
+
+
+@dataclass(slots=True)
+class _Running:
+    since: float
+    uses: str
+    done: int = 0
+    total: int = 0
+    note: str = ""

@@ -1,0 +1,128 @@
+"""Names of heavy modules go in; from then on each is loaded when it is first used, not when it is imported.
+
+Several libraries import at their start what few of their functions need: scikit-learn and Great Expectations all of
+``scipy.stats`` (0.6 s of CPU), XGBoost half of scikit-learn for its cross-validation (0.5 s), Alembic a template engine
+(0.3 s). A process that starts for one step pays that each time. Nothing else changes: whatever is first asked of such a
+module loads it, in whatever thread, once.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import FrameType, ModuleType
+from typing import Any
+
+Importers = Mapping[str, frozenset[str]]
+
+SELDOM_NEEDED: Mapping[str, Importers] = {
+    "altair": {},
+    "boto3": {},
+    "mako.exceptions": {},
+    "mako.template": {"alembic.util.pyfiles": frozenset({"Template"})},
+    "scipy.stats": {"sklearn": frozenset({"gmean", "rankdata", "spearmanr"})},
+    "sklearn.model_selection": {"xgboost.compat": frozenset({"StratifiedKFold"})},
+}
+"""Modules, each with those that import something from it by name at their own start, and only ever call it: they get a
+stand-in, which loads the module when it is called.
+"""
+
+
+def install(modules: Mapping[str, Importers] = SELDOM_NEEDED) -> None:
+    """Defers these modules in this process; those that are loaded already stay as they are."""
+    sys.meta_path.insert(0, _Finder(modules))
+
+
+class _Finder(MetaPathFinder):
+    """Finds the named modules where Python would, and gives them a loader that waits."""
+
+    def __init__(self, modules: Mapping[str, Importers]) -> None:
+        self._modules = modules
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._modules:
+            parent = sys.modules.get(fullname.rpartition(".")[0])
+            if type(parent) is _Deferred:  # what is inside a package finds the package loaded
+                parent.load(wait=False)
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Waiting(spec.loader, self._modules[fullname])
+        return spec
+
+
+class _Waiting(Loader):
+    """Makes a module without running it."""
+
+    def __init__(self, loader: Loader, importers: Importers) -> None:
+        self.loader = loader
+        self.importers = importers
+        self.lock = threading.RLock()
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Deferred(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader_state = self
+
+
+class _Deferred(ModuleType):
+    """A module that nothing was asked of yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what the module does not have: at first, everything but its name and place."""
+        spec = self.__dict__.get("__spec__")
+        if spec is not None and spec.loader_state is not None and (name == "__all__" or not name.startswith("__")):
+            if spec.loader is spec.loader_state and name in _wanted(spec.loader_state.importers):
+                return _stand_in(self, name)
+            self.load()
+            if name in self.__dict__:
+                return self.__dict__[name]
+            if "__getattr__" in self.__dict__:
+                return self.__dict__["__getattr__"](name)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+    def load(self, *, wait: bool = True) -> None:
+        """Runs the module, unless it has been or this thread is at it. Another thread that is at it is waited for, but
+        not by an import (``wait=False``): that holds locks of Python's own.
+        """
+        spec = self.__dict__["__spec__"]
+        waiting = spec.loader_state
+        if not waiting.lock.acquire(blocking=wait):
+            return
+        try:
+            if spec.loader is waiting:
+                spec.loader = self.__dict__["__loader__"] = waiting.loader
+                waiting.loader.exec_module(self)
+                self.__class__ = ModuleType  # type: ignore[assignment]  # from now on it is like any other
+        finally:
+            waiting.lock.release()
+
+
+def _wanted(importers: Importers) -> frozenset[str]:
+    """The names for which the module that is importing right now takes stand-ins."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    name = "" if frame is None else str(frame.f_globals.get("__name__", ""))
+    if frame is None or frame.f_code.co_name != "<module>":
+        return frozenset()
+    found = (names for importer, names in importers.items() if f"{name}.".startswith(f"{importer}."))
+    return next(found, frozenset())
+
+
+def _stand_in(module: _Deferred, name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if type(module) is _Deferred:
+            module.load()
+        return getattr(module, name)(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = module.__name__
+    return call

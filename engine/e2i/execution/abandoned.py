@@ -1,0 +1,35 @@
+"""Runs whose process died go in; they are on record as interrupted, and their trackers are told, each once.
+
+A process that is killed can say nothing any more. Its courier, which outlives it, or else the next one of the store
+says it instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from e2i.catalog.telemetry import Entry
+from e2i.execution.journal import Journal
+
+
+def close(journal: Journal, sinks: Sequence[str]) -> bool:
+    """Closes the runs that no living process of this machine holds. True when a tracker has to be told of one.
+
+    Only the sinks that heard of a run are told. A run that is resumed meanwhile has a living holder, and is left alone.
+    Its end is the last sign of life that was recorded. Raises StoreError.
+    """
+    if not journal.dead_runs():
+        return False
+    news = False
+    with journal.together():
+        for run, holder, last_ms in journal.dead_runs():  # again: this time nobody can take one over meanwhile
+            process = holder.partition(":")[0]
+            body = {
+                "ended_ms": last_ms,
+                "reason": f"process {process}, which carried it out, is gone; e2i-run --resume {run} goes on with it",
+            }
+            told = [sink for sink in sinks if journal.is_told(sink, run)]
+            entries = [Entry(f"{run}//run.abandoned/{holder}", sink, run, "run.abandoned", body) for sink in told]
+            journal.finish_run(run, "interrupted", {}, last_ms, entries)
+            news = news or bool(entries)
+    return news

@@ -1,0 +1,75 @@
+"""A file or a folder goes in; out come its digest, by its bytes, and its signature, by what the file system says of it.
+
+The digest costs reading everything. The signature costs one look a file, and no write leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+def digest_of(path: Path) -> str:
+    """``sha256:…`` of a file's bytes, or of the sorted list of a folder's relative names and file digests."""
+    if not path.is_dir():
+        return f"sha256:{_file_digest(path)}"
+    return folder_digest(files_of(path))
+
+
+def folder_digest(files: Iterable[tuple[str, str]]) -> str:
+    """The digest of a folder whose files have these relative names and SHA-256 (hexadecimal), in the order of paths."""
+    listing = hashlib.sha256(b"folder\n")
+    for name, digest in files:
+        listing.update(os.fsencode(name) + f"\0{digest}\n".encode())
+    return f"sha256:{listing.hexdigest()}"
+
+
+def files_of(path: Path) -> list[tuple[str, str]]:
+    """A folder's files: relative name and SHA-256, in the order of paths."""
+    return [(name, _file_digest(path / name)) for name in sorted(_names(path), key=_in_order)]
+
+
+def signature_of(path: str | Path) -> tuple[str, int]:
+    """What the file system says of the bytes below a path, as text, and when the youngest of them was written (ns).
+
+    Any write to a file changes it: its change time cannot be set. Raises OSError when there is nothing.
+    """
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        return _told(found), found.st_mtime_ns
+    listing = hashlib.blake2b(digest_size=20)
+    youngest = 0
+    for name in sorted(_names(Path(path))):
+        inside = os.lstat(f"{path}/{name}")
+        youngest = max(youngest, inside.st_mtime_ns)
+        listing.update(os.fsencode(name) + f"\0{_told(inside)}\n".encode())
+    return listing.hexdigest(), youngest
+
+
+def _told(found: os.stat_result) -> str:
+    return f"{found.st_mode & 0o170000:o}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """The relative names of the files below a folder; links to folders are not followed."""
+    top = os.fspath(folder)
+    for at, _, names in os.walk(top, onerror=_raise):
+        below = os.path.relpath(at, top)
+        yield from names if below == "." else (f"{below}/{name}" for name in names)
+
+
+def _in_order(name: str) -> list[str]:
+    """Paths are sorted part by part, so that a folder's files stand together."""
+    return name.split("/")
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

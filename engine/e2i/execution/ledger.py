@@ -1,0 +1,279 @@
+"""What happens to the steps of a run goes in; it becomes durable, and only then is it told to whoever listens.
+
+In: starts, measurements, ends. Out: rows of the journal, entries of the outbox, events, ``StepRecord``s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from e2i.catalog.telemetry import Entry
+from e2i.execution import abandoned
+from e2i.execution.database import StoreError
+from e2i.execution.events import Event, Listener
+from e2i.execution.executor import Ended, Failure
+from e2i.execution.journal import Journal
+from e2i.execution.record import RunStatus, StepRecord
+from e2i.execution.request import RunRequest
+from e2i.execution.state import Status
+from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
+from e2i.planning.build import Decision
+from e2i.planning.fingerprint import static_key
+from e2i.planning.model import PlanStep
+from e2i.resilience.outbox import Tally, process_identity
+from e2i.spec.expand import StepNode
+
+Measurement = tuple[str, dict[str, Any]]
+"""The kind and the body of a telemetry entry."""
+
+
+@dataclass(slots=True)
+class Undertaking:
+    """A step that is being carried out, or waits for its next attempt."""
+
+    decision: Decision
+    attempt: int = 1
+    started_ms: int = 0
+    give_up_at: float = math.inf
+    """When all attempts together have taken as long as they may, by the engine's clock."""
+    measured: list[Measurement] = field(default_factory=list)
+    """What the latest attempt recorded so far."""
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """The attempts that are over."""
+
+
+class Ledger:
+    """The books of one run. All writes stand inside ``together``."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        journal: Journal,
+        start_courier: Callable[[], FinishCourier],
+        listen: Listener,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._request = request
+        self._journal = journal
+        self._listen = listen
+        self._now_ms = now_ms
+        self._untold: list[Event] = []
+        self.started_ms = now_ms()
+        self._ended = False
+        self.records: dict[str, StepRecord] = {}
+        """The steps that are over."""
+        self._telemetry = Telemetry(
+            request.run,
+            self.started_ms,
+            request.settings.sinks,
+            journal,
+            start_courier,
+            limit=request.settings.measurements,
+        )
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is entered inside becomes durable by one commit at the end; then its events are told."""
+        with self._journal.together():
+            yield
+        untold, self._untold = self._untold, []
+        for event in untold:
+            self._listen(event)
+
+    def tell(self, name: str, step: str | None = None, /, **facts: Any) -> None:
+        """An event, for when what happened with it is durable."""
+        self._untold.append(Event(name, self._request.run, self._now_ms(), step, facts))
+
+    def begin(self) -> None:
+        """The run starts."""
+        request = self._request
+        self._journal.start_run(
+            {
+                "run": request.run,
+                "pipeline": request.plan.name,
+                "status": "running",
+                "started_ms": self.started_ms,
+                "holder": process_identity(),
+                "file": request.file,
+                "spec": request.text,
+                "profile": request.settings.profile,
+                "params": _dump(request.plan.params),
+                "plan": _dump(request.plan.to_json()),
+                "parts": _dump(request.parts),
+                "options": _dump(request.options),
+                "provenance": _dump(request.provenance),
+            }
+        )
+        self.tell("run.started", steps=len(request.plan.steps), name=request.plan.name)
+        if abandoned.close(self._journal, request.settings.sinks):
+            self._telemetry.wake()
+        if self._telemetry.is_known():
+            self._tell_trackers()
+
+    def start(self, node: StepNode, undertaking: Undertaking) -> None:
+        """An attempt starts."""
+        now = self._now_ms()
+        if undertaking.attempt == 1:
+            undertaking.started_ms = now
+        self._tell_trackers()
+        self._telemetry.begin_attempt(node.id)
+        self._journal.start_step(self._request.run, node.id, undertaking.attempt, now)
+        self.tell("step.started", node.id, attempt=undertaking.attempt, uses=node.step.uses)
+
+    def measure(self, step: str, undertaking: Undertaking, kind: str, body: dict[str, Any]) -> None:
+        """A step recorded something."""
+        if not self._telemetry.admit():
+            if self._telemetry.refused == 1:
+                self._tell_of_flood()
+            return
+        body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
+        undertaking.measured.append((kind, body))
+        self._journal.record(self._telemetry.entries(kind, body))
+
+    def end_attempt(self, undertaking: Undertaking, ended: Ended, failure: Failure | None) -> None:
+        """An attempt is over, well or not; its record is kept with the step's."""
+        now = self._now_ms()
+        undertaking.attempts.append(
+            {
+                "started_ms": now - round(ended.seconds * 1000),
+                "ended_ms": now,
+                "seconds": ended.seconds,
+                "error": failure.to_json() if failure else None,
+            }
+        )
+
+    def close(
+        self,
+        planned: PlanStep,
+        node: StepNode,
+        status: Status,
+        decision: Decision | None,
+        undertaking: Undertaking | None,
+        outputs: Mapping[str, Any] | None,
+        failure: Failure | None,
+        note: str,
+    ) -> None:
+        """A step is over."""
+        now = self._now_ms()
+        attempts = undertaking.attempts if undertaking else []
+        count = undertaking.attempt if undertaking else 0
+        error = failure.to_json() if failure else None
+        fingerprint = decision.fingerprint if decision else None
+        result = None
+        measured: list[Measurement] = []
+        if status is Status.REUSED and fingerprint and self._telemetry.is_wanted:
+            measured = self._journal.telemetry(fingerprint)
+        if status is Status.SUCCEEDED and undertaking and decision and fingerprint:
+            result = {
+                "fingerprint": fingerprint,
+                "static_key": static_key(decision.components),
+                "uses": node.step.uses,
+                "components": decision.components,
+                "telemetry": undertaking.measured,
+            }
+
+        def entries() -> list[Entry]:
+            finished = {
+                "step": node.id,
+                "uses": node.step.uses,
+                "agent": node.agent,
+                "status": status.value,
+                "attempts": attempts,
+                "started_ms": undertaking.started_ms if undertaking else now,
+                "ended_ms": now,
+                "needs": list(planned.needs),
+                "inputs": bounded(decision.params) if decision else None,
+                "outputs": bounded(outputs),
+                "error": error,
+                "group": node.group if node.cell is not None else None,
+            }
+            told = [*measured, ("step.finished", finished)]
+            return [entry for kind, body in told for entry in self._telemetry.entries(kind, body)]
+
+        facts = {
+            "status": status.value,
+            "pipeline": self._request.plan.name,
+            "ended_ms": now,
+            "fingerprint": fingerprint,
+            "outputs": outputs,
+            "error": error,
+            "attempts": count,
+            "note": note,
+            "attempt_records": attempts,
+        }
+        self._journal.finish_step(self._request.run, node.id, facts, result, self._telemetry.due(entries))
+        seconds = attempts[-1]["seconds"] if attempts else 0.0
+        self.records[node.id] = StepRecord(node.id, node.step.uses, status, count, seconds, outputs, error)
+        self.tell(
+            "step.finished",
+            node.id,
+            status=status.value,
+            seconds=round(seconds, 3),
+            attempts=count,
+            error=error,
+            note=note,
+        )
+
+    def end(self, status: RunStatus, outputs: Mapping[str, Any]) -> None:
+        """All steps are over."""
+        ended = self._now_ms()
+        self._journal.finish_run(
+            self._request.run,
+            status,
+            outputs,
+            ended,
+            self._telemetry.due(lambda: self._telemetry.entries("run.finished", {"status": status, "ended_ms": ended})),
+        )
+        self._ended = True
+
+    def abandon(self, error: BaseException) -> None:
+        """The engine failed in the middle of the run. What can still be said is said; else the next start says it."""
+        if self._ended:
+            return
+        ended, reason = self._now_ms(), f"the engine failed: {type(error).__name__}"
+        entries = self._telemetry.due(
+            lambda: self._telemetry.entries("run.abandoned", {"ended_ms": ended, "reason": reason})
+        )
+        with contextlib.suppress(StoreError):
+            self._journal.finish_run(self._request.run, "interrupted", {}, ended, entries)
+
+    def deliver(self) -> dict[str, Tally]:
+        """Waits, as long as the settings say, until the trackers have all of it. What became of it, by sink."""
+        tallies = self._telemetry.finish()
+        for tool, tally in sorted(tallies.items()):
+            problem = tally.problem
+            if tally.redelivered:
+                lost = f"it lost its database meanwhile; {tally.redelivered} entries of open runs were queued again"
+                problem = f"{lost}; {problem}" if problem else lost
+            if tally.left or tally.set_aside or tally.redelivered:
+                self.tell("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=problem)
+        return tallies
+
+    def _tell_trackers(self) -> None:
+        """The trackers learn of the run, if they have not yet."""
+        plan = self._request.plan
+        self._telemetry.begin(
+            {
+                "pipeline": plan.name,
+                "params": dict(plan.params),
+                "spec": plan.digest,
+                "started_ms": self.started_ms,
+                "profile": self._request.settings.profile,
+            }
+        )
+
+    def _tell_of_flood(self) -> None:
+        settings = self._request.settings
+        problem = f"the run has recorded {settings.measurements:,} measurements; what comes after them is left out"
+        for tool in settings.sinks:
+            self.tell("tool.degraded", tool=tool, waiting=0, refused=0, problem=problem)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict)

@@ -1,0 +1,52 @@
+"""What is noticed beside the steps of a run goes in; events come out, between the run's start and its end.
+
+The store finds damage while a run is planned, before it has begun; what a shared store missed is known at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from e2i.execution.events import Event, Listener
+from e2i.execution.store import Damage
+
+
+class Notices:
+    """A listener in front of another one. Belongs to the thread of the engine."""
+
+    def __init__(self, listen: Listener, now_ms: Callable[[], int]) -> None:
+        self._listen = listen
+        self._now_ms = now_ms
+        self._run: str | None = None
+        self._held: list[Event] = []
+        self._endings: list[Callable[[], None]] = []
+
+    def tell(self, event: Event) -> None:
+        """Hands an event of the engine on, in front of it or after it what else there is to say."""
+        if event.name == "run.finished":
+            for ending in self._endings:
+                ending()
+        self._listen(event)
+        if event.name == "run.started":
+            self._run = event.run
+            held, self._held = self._held, []
+            for early in held:
+                self._listen(replace(early, run=event.run))
+
+    def notice(self, name: str, **facts: Any) -> None:
+        """An event that the engine does not know of."""
+        event = Event(name, self._run or "", self._now_ms(), None, facts)
+        if self._run is None:
+            self._held.append(event)
+        else:
+            self._listen(event)
+
+    def damage(self, damage: Damage) -> None:
+        """An artifact was found damaged."""
+        self.notice("artifact.damaged", digest=damage.digest, kept=str(damage.kept))
+
+    def before_end(self, ending: Callable[[], None]) -> None:
+        """Has ``ending`` called right before the run's last event."""
+        self._endings.append(ending)

@@ -1,0 +1,88 @@
+"""What a worker tells the engine: messages go in, lines of JSON leave on the control socket.
+
+Telemetry goes in batches: a step may record a hundred thousand metrics, and one write each would cost more than the
+work. When the engine falls behind the socket is full, and the step waits.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from typing import Any
+
+from e2i.errors import StepError
+
+BATCH = 500
+"""Entries of telemetry that leave together."""
+PATIENCE = 0.05
+"""Seconds that an entry waits for others at most."""
+QUOTA = 100_000
+"""Entries of telemetry that one attempt may record."""
+QUOTA_BYTES = 32 << 20
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+class Outgoing:
+    """The worker's end of the line to the engine, for all threads of a step."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._waiting: list[str] = []
+        self._wakened = threading.Event()
+        self._sender: threading.Thread | None = None
+        self._count = self._bytes = 0
+
+    def begin(self) -> None:
+        """A new attempt starts: its quota is whole."""
+        self._count = self._bytes = 0
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        """Sends a message, and all that waits before it; telemetry waits for more. Raises StepError when an attempt
+        records more than its quota.
+        """
+        if "telemetry" in message:
+            return self._collect(_encode(message["telemetry"]))
+        line = _encode(message).encode() + b"\n"
+        with self._lock:
+            self._flush()
+            self._connection.sendall(line)
+        return None
+
+    def _collect(self, entry: str) -> None:
+        with self._lock:
+            self._count += 1
+            self._bytes += len(entry)
+            if self._count > QUOTA or self._bytes > QUOTA_BYTES:
+                raise StepError(
+                    f"the step records too much: more than {QUOTA:,} metrics, parameters and children, or more than"
+                    f" {QUOTA_BYTES >> 20} MiB of them, in one attempt",
+                    code="too-much-telemetry",
+                    hint="record every n-th value, or keep them all in a table",
+                )
+            self._waiting.append(entry)
+            if len(self._waiting) >= BATCH:
+                self._flush()
+        if self._sender is None:
+            self._sender = threading.Thread(target=self._send_late, name="e2i-telemetry", daemon=True)
+            self._sender.start()
+        if not self._wakened.is_set():
+            self._wakened.set()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            line = f'{{"telemetry":[{",".join(self._waiting)}]}}\n'
+            self._waiting.clear()
+            self._connection.sendall(line.encode())
+
+    def _send_late(self) -> None:
+        """Sends what nothing else has sent within the patience."""
+        while True:
+            self._wakened.wait()
+            self._wakened.clear()
+            time.sleep(PATIENCE)
+            with self._lock:
+                self._flush()

@@ -1,0 +1,37 @@
+"""A plan and its surroundings go in; what the records say of where a run's results come from comes out, as a document.
+
+Nothing in it names a person or a place on this machine's disk, and nothing in it is secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from e2i import __version__
+from e2i.planning.model import Plan
+
+
+def of(plan: Plan, seed: int, text: str, git: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a run of this plan comes from: program, machine, libraries of its actions, seed, spec, repository."""
+    libraries = {
+        name: version
+        for step in plan.steps
+        for name, version in step.components["libraries"].items()
+        if version is not None
+    }
+    system = os.uname()
+    return {
+        "e2i": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "system": f"{system.sysname} {system.release} {system.machine}",
+        "host": system.nodename,
+        "cores": len(os.sched_getaffinity(0)),
+        "libraries": dict(sorted(libraries.items())),
+        "seed": seed,
+        "spec": f"sha256:{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}",
+        "git": dict(git) if git is not None else None,
+    }

@@ -1,0 +1,74 @@
+"""Segments of shared memory: names go in; those that nobody holds any more are removed.
+
+A process that is killed leaves its segments in /dev/shm, where they take memory until the machine is started anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+FOLDER = "/dev/shm"
+
+
+def segments() -> frozenset[str]:
+    """The names of all segments."""
+    try:
+        return frozenset(os.listdir(FOLDER))  # noqa: PTH208 - as text
+    except OSError:
+        return frozenset()
+
+
+class Seen:
+    """The segments as they were last seen: looked at again only when the folder has changed."""
+
+    def __init__(self) -> None:
+        self._changed = -1
+        self._names: frozenset[str] = frozenset()
+
+    def names(self) -> frozenset[str]:
+        """The names of all segments; one made within milliseconds of another may be missed."""
+        try:
+            changed = os.stat(FOLDER).st_mtime_ns  # noqa: PTH116 - twice a call
+        except OSError:
+            return frozenset()
+        if changed != self._changed:
+            self._changed, self._names = changed, segments()
+        return self._names
+
+
+def remove(names: Collection[str]) -> None:
+    """Removes those of the segments that are ours and that no living process has open or mapped."""
+    own = [name for name in sorted(names) if _is_ours(name)]
+    if not own:
+        return
+    held = _held()
+    for name in own:
+        if not any(name in text for text in held):
+            with contextlib.suppress(OSError):
+                Path(FOLDER, name).unlink()
+
+
+def _is_ours(name: str) -> bool:
+    try:
+        found = Path(FOLDER, name).lstat()
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid()
+
+
+def _held() -> list[str]:
+    """What the processes of this machine, as far as we may look, have mapped or open below the folder."""
+    found: list[str] = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found.extend(line for line in (process / "maps").read_text().splitlines() if FOLDER in line)
+            for descriptor in (process / "fd").iterdir():
+                target = os.readlink(descriptor)  # noqa: PTH115 - a pipe's name is no path
+                if target.startswith(FOLDER):
+                    found.append(target)
+    return found

@@ -1,0 +1,93 @@
+"""A run and a shared store: results that others finished come in, those that the run finishes go out in the background.
+
+In: the run's journal and its events. Out: a history for its planner; at the end, what could not be shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from e2i.execution.database import FILE, StoreError, open_for_reading
+from e2i.execution.events import Event
+from e2i.execution.history import stored_digests
+from e2i.execution.journal import Journal
+from e2i.execution.notices import Notices
+from e2i.execution.shared import NAME, SharedResults, SharedStore
+from e2i.execution.store import ArtifactStore, MissingArtifact
+
+FINISHED = "SELECT results.* FROM steps JOIN results USING (fingerprint) WHERE steps.run = ? AND steps.step = ?"
+
+
+class Sharing:
+    """What one run takes from a shared store and gives to it."""
+
+    def __init__(self, shared: SharedStore, root: Path, journal: Journal, notices: Notices, patience: float) -> None:
+        """``patience``: seconds that the end of the run waits for what is not given away yet."""
+        self.history = SharedResults(journal, shared, self._take)
+        """Results of the run's own store, and behind them shared ones, which are taken into it."""
+        self._shared = shared
+        self._root = root
+        self._journal = journal
+        self._notices = notices
+        self._patience = patience
+        self._artifacts = ArtifactStore(root)
+        self._finished: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self._left = 0
+        self._giving: threading.Thread | None = None
+        notices.before_end(self.close)
+
+    def tell(self, event: Event) -> None:
+        """Hears what the run says: a step that has succeeded has a durable result, which is given away."""
+        if event.name == "step.finished" and event.facts["status"] == "succeeded" and event.step is not None:
+            if self._giving is None:
+                self._giving = threading.Thread(target=self._give, name="e2i-sharing", daemon=True)
+                self._giving.start()
+            self._left += 1
+            self._finished.put((event.run, event.step))
+        self._notices.tell(event)
+
+    def close(self) -> None:
+        """Waits until all is given away, as long as there is patience; says once what is not, or what went wrong."""
+        if self._giving is not None:
+            self._finished.put(None)
+            self._giving.join(self._patience)
+        if self._left or self._shared.problem:
+            self._notices.notice(
+                "tool.degraded", tool=NAME, waiting=0, refused=self._left, problem=self._shared.problem or "too slow"
+            )
+
+    def _take(self, result: Mapping[str, Any]) -> bool:
+        try:
+            named = set(stored_digests([result["outputs"], result["telemetry"]]))
+            if not all(self._shared.fetch(digest, self._artifacts) for digest in sorted(named)):
+                return False
+        except (MissingArtifact, OSError) as error:  # no digests, or no room: as if it had not been there
+            self._shared.problem = str(error)
+            return False
+        self._journal.adopt(result)
+        return True
+
+    def _give(self) -> None:
+        while (finished := self._finished.get()) is not None:
+            result = self._result(*finished)
+            if result is None or self._shared.push(result, self._artifacts):
+                self._left -= 1
+
+    def _result(self, run: str, step: str) -> dict[str, Any] | None:
+        """The reusable result of a step; None when it left none."""
+        try:
+            with contextlib.closing(open_for_reading(self._root / FILE)) as database:
+                row = database.execute(FINISHED, (run, step)).fetchone()
+        except StoreError as error:
+            self._shared.problem = error.message
+            return None
+        if row is None:
+            return None
+        found = {key: row[key] for key in row.keys() if key != "seal"}  # noqa: SIM118 - iterating a row gives its values
+        return found | {name: json.loads(found[name]) for name in ("components", "outputs", "telemetry")}

@@ -1,0 +1,66 @@
+"""Which artifacts had their digest when they were last read: digests and signatures go in and are found again.
+
+A memory that saves reading gigabytes again, and nothing more: an entry counts only while the file system says exactly
+the same of the artifact, so a lost, torn or damaged memory costs time and never truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Verified:
+    """Lines of digest and signature in 256 files of ``folder``; many processes append to them, the last line counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = os.fspath(folder)
+        self._shelves: dict[str, tuple[int, dict[str, str]]] = {}
+        """What was read of each file, and how long it was then."""
+
+    def knows(self, name: str, signature: str) -> bool:
+        """Whether the artifact of that name (hexadecimal) had its digest when its signature was this one."""
+        size, known = self._shelves.get(name[:2], (-1, {}))
+        if known.get(name) == signature:
+            return True
+        with contextlib.suppress(OSError):
+            if os.stat(f"{self._folder}/{name[:2]}").st_size != size:  # noqa: PTH116
+                return self._read(name[:2]).get(name) == signature
+        return False
+
+    def note(self, name: str, signature: str) -> None:
+        """Remembers it; where that is not possible, the artifact will be read again."""
+        line = f"{name} {signature}\n".encode()
+        with contextlib.suppress(OSError):
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - a text is at hand, on the path of every step
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            handle = os.open(f"{self._folder}/{name[:2]}", flags, 0o600)
+            try:
+                os.write(handle, line)
+            finally:
+                os.close(handle)
+        self._shelves.setdefault(name[:2], (-1, {}))[1][name] = signature
+
+    def keep_only(self, there: Callable[[str], bool]) -> None:
+        """Forgets the artifacts that are not ``there`` any more. What others note meanwhile may be forgotten too."""
+        self._shelves.clear()
+        for shelf in os.listdir(self._folder) if os.path.isdir(self._folder) else ():  # noqa: PTH112, PTH208
+            path = f"{self._folder}/{shelf}"
+            if len(shelf) != 2:  # left by a process that died in here
+                Path(path).unlink(missing_ok=True)
+                continue
+            known = {name: signature for name, signature in self._read(shelf).items() if there(name)}
+            with open(f"{path}.new", "w", encoding="ascii") as file:  # noqa: PTH123
+                file.writelines(f"{name} {signature}\n" for name, signature in known.items())
+            os.replace(f"{path}.new", path)  # noqa: PTH105
+        self._shelves.clear()
+
+    def _read(self, shelf: str) -> dict[str, str]:
+        with open(f"{self._folder}/{shelf}", "rb") as file:  # noqa: PTH123
+            content = file.read()
+        lines = (line.split(" ") for line in content.decode("ascii", "replace").splitlines())
+        known = {line[0]: line[1] for line in lines if len(line) == 2}
+        self._shelves[shelf] = (len(content), known)
+        return known

@@ -1,0 +1,183 @@
+"""The document of a run goes in; OpenLineage events come out: one start and one end for the run and for each step.
+
+https://openlineage.io/spec/2-0-2/OpenLineage.json. Equal runs give equal events: ids are made from the run's. Nothing
+is sent anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from e2i import __version__
+from e2i.records import lineage
+from e2i.records.lineage import File, Output, Step
+
+SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+FACETS = "https://openlineage.io/spec/facets"
+PRODUCER = f"urn:e2i:agent:{__version__}"
+NAMESPACE = "e2i"
+ENDS = {
+    "succeeded": "COMPLETE",
+    "reused": "COMPLETE",
+    "failed": "FAIL",
+    "deferred": "FAIL",
+    "interrupted": "ABORT",
+    "cancelled": "ABORT",
+    "skipped": "ABORT",
+}
+"""What the end of a run or a step is called there. A step that was left out has no events, unless it was tried."""
+
+Event = dict[str, Any]
+Run = Mapping[str, Any]
+
+
+def events(run: Run) -> list[Event]:
+    """All events, in the order of time. A run or a step that is not over has only its start."""
+    found = list(_of_run(run))
+    for step in lineage.of(run).values():
+        if step.row["attempts"] or step.row["status"] == "reused":
+            found += _of_step(run, step)
+    return sorted(found, key=lambda event: str(event["eventTime"]))  # stable: a run starts before its steps
+
+
+def run_id(run: str, step: str = "") -> UUID:
+    """The UUID of a run, or of one of its steps: the same whenever and wherever it is asked for."""
+    of_run = uuid5(NAMESPACE_URL, f"e2i:run:{run}")
+    return uuid5(of_run, step) if step else of_run
+
+
+def _of_run(run: Run) -> Iterator[Event]:
+    steps = lineage.of(run).values()
+    facets = {"processing_engine": _facet("1-1-1/ProcessingEngineRunFacet", version=_version(run), name="e2i")}
+    facets["executionParameters"] = _facet(
+        "1-0-0/ExecutionParametersRunFacet",
+        parameters=[{"key": name, "value": _text(value)} for name, value in sorted((run["params"] or {}).items())],
+    )
+    job = {"namespace": NAMESPACE, "name": run["pipeline"], "facets": _job(run, "DAG")}
+    inputs = [_file(file) for file in _unique(file for step in steps for file in step.files)]
+    made = {
+        output.address: output
+        for step in steps
+        for output in step.outputs
+        if output.digest and step.row["status"] == "succeeded"
+    }
+    start = _event("START", run["started_ms"], run_id(run["run"]), job, facets)
+    yield {**start, "inputs": inputs, "outputs": []}
+    if run["ended_ms"] is not None and (end := ENDS.get(run["status"])):
+        faults = [f"{step.id}: {step.row['error']['message']}" for step in steps if step.row["error"]]
+        if end == "FAIL" and faults:
+            facets = {**facets, "errorMessage": _error("\n".join(faults))}
+        event = _event(end, run["ended_ms"], run_id(run["run"]), job, facets)
+        yield {**event, "inputs": inputs, "outputs": [_output(run, output) for output in made.values()]}
+
+
+def _of_step(run: Run, step: Step) -> Iterator[Event]:
+    parent = {
+        "run": {"runId": str(run_id(run["run"]))},
+        "job": {"namespace": NAMESPACE, "name": run["pipeline"]},
+    }
+    facets = {"parent": _facet("1-1-0/ParentRunFacet", **parent, root=parent)}
+    job = {
+        "namespace": NAMESPACE,
+        "name": f"{run['pipeline']}.{step.id}",
+        "facets": _job(run, "TASK", step.uses),
+    }
+    inputs = [_file(file) for file in step.files]
+    inputs += [_output(run, output) for output in step.reads if output.digest]
+    started = step.row["started_ms"] if step.row["started_ms"] is not None else step.row["ended_ms"]
+    name = run_id(run["run"], step.id)
+    yield {**_event("START", started, name, job, facets), "inputs": inputs, "outputs": []}
+    if step.row["ended_ms"] is not None and (end := ENDS.get(step.row["status"])):
+        if step.row["error"]:
+            facets = {**facets, "errorMessage": _error(step.row["error"]["message"])}
+        outputs = [_output(run, output) for output in step.outputs if output.digest]
+        yield {**_event(end, step.row["ended_ms"], name, job, facets), "inputs": inputs, "outputs": outputs}
+
+
+def _event(kind: str, at_ms: int, run: UUID, job: Mapping[str, Any], facets: Mapping[str, Any]) -> Event:
+    return {
+        "eventType": kind,
+        "eventTime": _time(at_ms),
+        "producer": PRODUCER,
+        "schemaURL": SCHEMA,
+        "run": {"runId": str(run), "facets": dict(facets)},
+        "job": dict(job),
+    }
+
+
+def _job(run: Run, kind: str, action: str = "") -> dict[str, Any]:
+    """What the job is, and where its spec lies. A repository without a public address cannot be told."""
+    facets = {"jobType": _facet("2-0-3/JobTypeJobFacet", processingType="BATCH", integration="E2I", jobType=kind)}
+    if action:
+        facets["documentation"] = _facet("1-0-1/DocumentationJobFacet", description=action)
+    else:
+        facets["sourceCode"] = _facet("1-0-1/SourceCodeJobFacet", language="YAML", sourceCode=run["spec"])
+    git = (run.get("provenance") or {}).get("git") or {}
+    if git.get("remote") and git.get("commit"):
+        told = {
+            "repoUrl": git["remote"],
+            "path": git.get("path"),
+            "version": git["commit"],
+            "branch": git.get("branch"),
+        }
+        facets["sourceCodeLocation"] = _facet(
+            "1-0-1/SourceCodeLocationJobFacet",
+            type="git",
+            url=git["remote"],
+            **{name: value for name, value in told.items() if value},
+        )
+    return facets
+
+
+def _output(run: Run, output: Output) -> dict[str, Any]:
+    """An artifact as a dataset: its name stays from run to run, its version is its digest."""
+    value = output.value
+    facets = {
+        "version": _facet("1-0-1/DatasetVersionDatasetFacet", datasetVersion=output.digest),
+        "datasetType": _facet("1-0-0/DatasetTypeDatasetFacet", datasetType=output.type.upper()),
+    }
+    fields = [{"name": column["name"], "type": column["type"]} for column in value.get("columns") or ()]
+    fields = fields or [{"name": name} for name in value.get("features") or ()]
+    if fields:
+        facets["schema"] = _facet("1-1-1/SchemaDatasetFacet", fields=fields)
+    return {"namespace": NAMESPACE, "name": f"{run['pipeline']}.{output.address}", "facets": facets}
+
+
+def _file(file: File) -> dict[str, Any]:
+    """A file of the workspace, by its path from there."""
+    facets = {"datasetType": _facet("1-0-0/DatasetTypeDatasetFacet", datasetType="FILE")}
+    if file.digest:
+        facets["version"] = _facet("1-0-1/DatasetVersionDatasetFacet", datasetVersion=file.digest)
+    return {"namespace": "file", "name": file.path, "facets": facets}
+
+
+def _error(message: str) -> dict[str, Any]:
+    return _facet("1-0-1/ErrorMessageRunFacet", message=message, programmingLanguage="PYTHON")
+
+
+def _facet(kind: str, **content: Any) -> dict[str, Any]:
+    """``kind``: version and name of the facet's schema."""
+    name = kind.rpartition("/")[2]
+    return {"_producer": PRODUCER, "_schemaURL": f"{FACETS}/{kind}.json#/$defs/{name}", **content}
+
+
+def _time(milliseconds: int) -> str:
+    """RFC 3339, in UTC."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _version(run: Run) -> str:
+    return str((run.get("provenance") or {}).get("e2i") or __version__)
+
+
+def _unique(files: Iterable[File]) -> list[File]:
+    return sorted(set(files), key=lambda file: file.path)

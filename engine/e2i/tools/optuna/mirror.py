@@ -1,0 +1,75 @@
+"""Finished trials go in, in order; they come out again should Optuna's storage have lost them.
+
+One file a study, a trial a line, synced to disk before the storage is told. A line that a dying process wrote half does
+not count, and is overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+
+class Mirror:
+    """The trials (optuna FrozenTrial) of one study in the file ``path``. For whoever is alone with the study."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def trials(self) -> list[Any]:
+        """What was written, numbered from 0."""
+        return [_from_json(number, json.loads(line)) for number, line in enumerate(self._lines())]
+
+    def add(self, trials: Sequence[Any]) -> None:
+        """Appends trials, durably."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        whole = sum(len(line) for line in self._lines())
+        with self._path.open("ab") as file:
+            file.truncate(whole)
+            for trial in trials:
+                file.write(json.dumps(_to_json(trial), ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _lines(self) -> list[bytes]:
+        if not self._path.exists():
+            return []
+        return [line for line in self._path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _to_json(trial: Any) -> dict[str, Any]:
+    from optuna.distributions import distribution_to_json
+
+    return {
+        "state": trial.state.name,
+        "value": trial.value,
+        "started": trial.datetime_start.isoformat(),
+        "ended": trial.datetime_complete.isoformat(),
+        "params": trial.params,
+        "distributions": {name: distribution_to_json(known) for name, known in trial.distributions.items()},
+        "user_attrs": trial.user_attrs,
+        "intermediate_values": trial.intermediate_values,
+    }
+
+
+def _from_json(number: int, found: dict[str, Any]) -> Any:
+    from optuna.distributions import json_to_distribution
+    from optuna.trial import FrozenTrial, TrialState
+
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState[found["state"]],
+        value=found["value"],
+        datetime_start=datetime.fromisoformat(found["started"]),
+        datetime_complete=datetime.fromisoformat(found["ended"]),
+        params=found["params"],
+        distributions={name: json_to_distribution(text) for name, text in found["distributions"].items()},
+        user_attrs=found["user_attrs"],
+        system_attrs={},
+        intermediate_values={int(place): value for place, value in found["intermediate_values"].items()},
+    )

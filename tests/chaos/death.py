@@ -1,0 +1,107 @@
+"""A run that was disturbed goes in; it is judged, resumed, and judged again; every broken promise comes out as text.
+
+Finished is what a ``step.finished`` line was printed of. The promises: what is finished is durable and is not carried out
+again; at most the steps of one commit are durable and not told; the journal is sound; the next run ends as an undisturbed
+one, with nobody's help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from chaos import pipelines
+from project import Project
+
+GOOD = ("succeeded", "reused")
+PATIENCE = 300
+"""Seconds that a run may take on a machine that is busy with chaos."""
+
+
+class Death:
+    """One disturbed run of ``spec.yaml`` in a project, by what it printed.
+
+    ``before``: the death that it resumed. ``together``: how many steps may become durable by one commit; two are one that
+    a worker carried out and one in the engine that waited for it.
+    """
+
+    def __init__(self, project: Project, printed: str, before: Death | None = None, *, together: int = 2) -> None:
+        self.project = project
+        self._together = together
+        self.events = read(printed)
+        finished = {event["step"]: event["status"] for event in self.events if event["event"] == "step.finished"}
+        self._told = {step for step, status in finished.items() if status in GOOD}
+        known = before.acknowledged if before else set()
+        self.acknowledged = known | self._told
+        self.repeated = sorted(step for step in known if finished.get(step, "reused") != "reused")
+        self.marks = pipelines.marks(project)
+
+    def faults(self, undisturbed: dict[str, Any], *, by_run: bool = False) -> list[str]:
+        """What was promised and is not so. ``by_run``: resumed by ``--resume RUN`` instead of the same command."""
+        return [*self.on_disk(), *self._resumed(undisturbed, by_run)]
+
+    def on_disk(self) -> list[str]:
+        """Judges what is on disk, on a copy."""
+        found = [f"finished, and carried out again: {self.repeated}"] if self.repeated else []
+        if not (self.project.store / "state.db").exists():
+            return [*found, f"told of {sorted(self._told)}, but there is no journal"] if self._told else found
+        folder = self.project.root / "copy"
+        with contextlib.closing(sqlite3.connect(pipelines.copy_state(self.project, folder))) as database:
+            sound = database.execute("PRAGMA integrity_check").fetchone()[0]
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+            rows: set[str] = set()
+            if "steps" in tables and self.events:
+                question = "SELECT step FROM steps WHERE run = ? AND status IN ('succeeded', 'reused')"
+                rows = {row[0] for row in database.execute(question, (self.events[0]["run"],))}
+        shutil.rmtree(folder)
+        if sound != "ok":
+            found.append(f"the journal is not sound: {sound}")
+        if lost := self._told - rows:
+            found.append(f"told, but not durable: {sorted(lost)}")
+        if len(rows - self._told) > self._together:
+            found.append(f"durable, but not told: {sorted(rows - self._told)}")
+        return found
+
+    def _resumed(self, undisturbed: dict[str, Any], by_run: bool) -> list[str]:
+        run = ["--resume", self.events[0]["run"]] if by_run and self.events else []
+        with self.project.start("run", "spec.yaml", "--json", *run) as again:
+            out, err = again.communicate(timeout=PATIENCE)
+        events = read(out)
+        if again.returncode != 0 or not events:
+            return [f"resumed with exit code {again.returncode}: {err[-500:]} {out[-500:]}"]
+        last = events[-1]
+        found = []
+        if last["outputs"] != undisturbed:
+            found.append(f"outputs {json.dumps(last['outputs'])} instead of {json.dumps(undisturbed)}")
+        statuses = {step: facts["status"] for step, facts in last["steps"].items()}
+        if repeated := sorted(step for step in self.acknowledged if statuses[step] != "reused"):
+            found.append(f"finished, and carried out again: {repeated}")
+        marks = pipelines.marks(self.project)
+        if twice := sorted(step for step in self.acknowledged & marks.keys() if marks[step] != self.marks[step]):
+            found.append(f"finished, and its function called again: {twice}")
+        if self.project.processes():
+            found.append(f"still running: {self.project.processes()}")
+        return found
+
+
+def read(printed: str) -> list[dict[str, Any]]:
+    """The events of lines that are whole; the last one may have been cut off by death."""
+    found = []
+    for line in printed.splitlines(keepends=True):
+        if line.endswith("\n"):
+            event = json.loads(line)
+            if "event" in event:
+                found.append(event)
+    return found
+
+
+def fresh(template: Path, place: Path, spec: str, **options: Any) -> Project:
+    """A project of its own for one death. What ``template`` holds is there already."""
+    shutil.rmtree(place, ignore_errors=True)
+    if template.exists():
+        shutil.copytree(template, place, symlinks=True)
+    return pipelines.make(place, spec, **options)

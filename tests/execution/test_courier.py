@@ -1,0 +1,58 @@
+"""The courier's process, from the engine's side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from e2i.catalog.telemetry import Entry
+from e2i.execution.courier import CourierProcess
+from e2i.execution.environment import for_worker
+from e2i.execution.journal import Journal
+from e2i.settings import Settings
+from project import ENGINE
+
+SETTINGS = Settings(sinks=("opik",), flush=60)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    with closing(Journal(tmp_path, lambda digest: True)) as journal:
+        started = {"pipeline": "p", "params": {}, "started_ms": 1000}
+        journal.record([Entry("r//run.started/1000", "opik", "r", "run.started", started)])
+    return tmp_path
+
+
+def start(store: Path) -> CourierProcess:
+    return CourierProcess(
+        store, SETTINGS, {**for_worker(os.environ, threads=1, store=store), "PYTHONPATH": str(ENGINE)}
+    )
+
+
+def test_it_delivers_what_waits(store: Path) -> None:
+    assert start(store).finish()["opik"].delivered == 1
+
+
+def test_whoever_is_in_a_hurry_does_not_wait_for_it_and_is_told_what_is_left(store: Path) -> None:
+    courier = start(store)
+    os.kill(courier.pid, signal.SIGSTOP)
+    looks = iter([False, True])
+    began = time.monotonic()
+    tally = courier.finish(lambda: next(looks))["opik"]
+    assert time.monotonic() - began < 5
+    assert (tally.delivered, tally.left) == (0, 1)
+    assert "ended before it was done" in str(tally.problem)
+
+
+def test_one_that_was_killed_is_no_reason_to_believe_that_all_is_delivered(store: Path) -> None:
+    courier = start(store)
+    os.kill(courier.pid, signal.SIGKILL)
+    assert courier.finish()["opik"].left == 1
+    with closing(sqlite3.connect(store / "state.db")) as database:
+        assert database.execute("SELECT state FROM outbox").fetchall() == [("waiting",)]

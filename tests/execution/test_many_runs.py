@@ -1,0 +1,84 @@
+"""A long history (row F39): 1,000 runs with 100,000 steps are listed, shown and resumed in less than a second."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from e2i.execution.history import Reader
+from e2i.execution.journal import PUT_STEP, Journal
+from e2i.execution.seal import seal
+from e2i.resilience.outbox import process_identity
+
+STEPS = [f"step{number}" for number in range(100)]
+PLAN = json.dumps({"steps": [{"id": step, "uses": "debug.echo", "reason": "x" * 300} for step in STEPS]})
+
+
+def there(digest: str) -> bool:
+    return True
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("long")
+    journal = Journal(root, there)
+    run = {
+        "pipeline": "p", "status": "running", "holder": process_identity(), "file": "p.yaml", "spec": "x" * 5_000,
+        "profile": "default", "params": "{}", "plan": PLAN,
+    }  # fmt: skip
+    outputs = json.dumps({"value": "y" * 100})
+    with journal.together():
+        for number in range(1000):
+            journal.start_run({**run, "run": f"r{number:04}", "started_ms": number})
+            rows = [
+                (f"r{number:04}", step, "succeeded", 1, 1, 2, f"f{number}{step}", outputs, None, "") for step in STEPS
+            ]
+            journal._database.executemany(PUT_STEP, [(*row, seal(row)) for row in rows])
+            journal.finish_run(f"r{number:04}", "succeeded", {}, number, [])
+    journal.close()
+    return root
+
+
+def cost(work: object) -> float:
+    """Seconds of CPU of this process."""
+    began = time.process_time()
+    assert callable(work)
+    work()
+    return time.process_time() - began
+
+
+def test_listing_showing_and_resuming_take_less_than_a_second(store: Path) -> None:
+    def listed() -> None:
+        with Reader(store, there) as reader:
+            assert len(reader.runs(50)) == 50
+
+    def shown() -> None:
+        with Reader(store, there) as reader:
+            assert len((reader.run("r0500") or {})["steps"]) == 100
+
+    def resumed() -> None:
+        journal = Journal(store, there)
+        journal.start_run(
+            {
+                "run": "r0500", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(),
+                "file": "p.yaml", "spec": "x", "profile": "default", "params": "{}", "plan": PLAN,
+            }
+        )  # fmt: skip
+        journal.dead_runs()
+        journal.finish_run("r0500", "succeeded", {}, 2, [])
+        journal.close()
+
+    for work in (listed, shown, resumed):
+        assert max(cost(work) for _ in range(5)) < 0.5, work.__name__
+
+
+@pytest.mark.slow
+def test_looking_at_everything_takes_seconds_not_minutes(store: Path) -> None:
+    def examined() -> None:
+        with Reader(store, there) as reader:
+            assert reader.damage() == []
+
+    assert cost(examined) < 20

@@ -1,0 +1,100 @@
+"""What is put into the outbox: the same for the same, whoever says it how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2i.execution.journal import Journal
+from e2i.execution.telemetry import Telemetry
+from e2i.resilience.outbox import Outbox
+from project import Project
+
+LOSS = {"step": "train", "name": "loss", "value": 0.5, "index": 0}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with closing(Journal(tmp_path, lambda digest: True)) as opened:
+        yield opened
+
+
+def started(journal: Journal, at_ms: int) -> Telemetry:
+    telemetry = Telemetry("r", at_ms, ("mlflow",), journal, lambda: dict, limit=100)
+    telemetry.begin({"started_ms": at_ms})
+    return telemetry
+
+
+def record(journal: Journal, telemetry: Telemetry, *bodies: dict[str, Any], kind: str = "metric") -> None:
+    telemetry.begin_attempt("train")
+    for at_ms, body in enumerate(bodies):
+        journal.record(telemetry.entries(kind, {**body, "at_ms": at_ms}))
+
+
+def put(root: Path, kind: str = "metric") -> list[Any]:
+    with Outbox(root / "state.db") as outbox:
+        return [
+            entry.body.get("value", entry.body.get("name")) for entry in outbox.take("mlflow") if entry.kind == kind
+        ]
+
+
+def test_what_another_attempt_or_a_resumed_run_says_again_is_put_once(journal: Journal, tmp_path: Path) -> None:
+    rounds = [{**LOSS, "index": index, "value": 1 / (index + 1)} for index in range(4)]
+    first = started(journal, 1000)
+    record(journal, first, *rounds[:2])
+    record(journal, first, *rounds[:3])
+    record(journal, started(journal, 2000), *rounds)
+    assert put(tmp_path) == [1.0, 1 / 2, 1 / 3, 1 / 4]
+    assert len(put(tmp_path, "run.started")) == 2
+
+
+def test_what_one_attempt_says_twice_is_put_twice(journal: Journal, tmp_path: Path) -> None:
+    for at_ms in (1000, 2000):
+        record(journal, started(journal, at_ms), LOSS, LOSS)
+    assert put(tmp_path) == [0.5, 0.5]
+
+
+def test_what_an_attempt_says_otherwise_is_put_too(journal: Journal, tmp_path: Path) -> None:
+    telemetry = started(journal, 1000)
+    record(journal, telemetry, LOSS)
+    record(journal, telemetry, {**LOSS, "value": 0.4})
+    assert put(tmp_path) == [0.5, 0.4]
+
+
+def test_children_are_numbered_and_known_without_their_times(journal: Journal, tmp_path: Path) -> None:
+    trials = [{"step": "train", "name": f"trial-{number}", "params": {}, "metrics": {}} for number in range(2)]
+    for moment in (1000, 2000):
+        times = {"started_ms": moment, "ended_ms": moment + 1}
+        record(journal, started(journal, moment), *({**trial, **times} for trial in trials), kind="child")
+    assert put(tmp_path, "child") == ["trial-0", "trial-1"]
+    with Outbox(tmp_path / "state.db") as outbox:
+        assert [e.body["index"] for e in outbox.take("mlflow") if e.kind == "child"] == [0, 1]
+
+
+def test_a_run_is_known_once_a_tracker_was_to_be_told_of_it(journal: Journal) -> None:
+    telemetry = Telemetry("r", 1000, ("mlflow",), journal, lambda: dict, limit=1)
+    assert not telemetry.is_known()
+    telemetry.begin({})
+    assert telemetry.is_known()
+
+
+def test_a_flood_of_measurements_is_cut_and_said_so(project: Project) -> None:
+    project.write("config/default.yaml", "sinks: [opik]\nflush: 20\nmeasurements: 3\n")
+    record = project.run(
+        """
+version: 1
+name: flood
+steps:
+  data: {uses: dataset.hcp, with: {rows: 1000}}
+  check:
+    uses: great_expectations.validate
+    with: {table: "${{ steps.data.journeys }}", suite: [{type: expect_column_to_exist, column: target}]}
+"""
+    )
+    assert record.status == "succeeded"
+    (told,) = [event.facts for event in project.events if event.name == "tool.degraded"]
+    assert told["tool"] == "opik" and "has recorded 3 measurements" in told["problem"]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from e2i.planning.diff import SpecDiff
+from e2i.records.comparison import RunDiff, compare
+from records.past import altered, digest, model, run_document
+
+SAME = SpecDiff(())
+
+
+def names(pairs: Any) -> list[tuple[str, Any, Any]]:
+    return [(pair.name, pair.before, pair.after) for pair in pairs]
+
+
+def with_components(run: dict[str, Any], mark: str, **more: Any) -> dict[str, Any]:
+    results = dict(run["results"])
+    results[mark] = {**results[mark], "components": {**results[mark]["components"], **more}}
+    return {**run, "results": results}
+
+
+def test_a_run_does_not_differ_from_itself() -> None:
+    found = compare(run_document("a"), run_document("b"), SAME)
+    assert (found.same_inputs, found.same_results) == (True, True)
+    assert not any((found.params, found.files, found.versions, found.surroundings, found.outputs, found.artifacts))
+    assert not any(pair.differs or pair.reason for pair in found.steps)
+
+
+def test_outputs_of_the_pipeline_come_first_then_metrics_which_say_which_is_better() -> None:
+    after = altered(
+        run_document("b", outputs={"auc": 0.6}), "judge", outputs={"metrics": {"roc_auc": 0.6, "log_loss": 0.4}}
+    )
+    found = compare(run_document("a"), after, SAME)
+    figures = {figure.name: figure for figure in found.figures}
+    assert list(figures) == ["auc", "judge.metrics.roc_auc", "judge.metrics.log_loss", "split.parts.test"]
+    assert (figures["judge.metrics.roc_auc"].better, figures["judge.metrics.log_loss"].better) == (False, True)
+    auc = figures["auc"]
+    assert auc.better is None and auc.change is not None and auc.relative is not None
+    assert (round(auc.change, 6), round(auc.relative, 6)) == (-0.1, -0.142857)
+    assert not found.same_results
+
+
+def test_parameters_files_versions_and_commits_that_differ_are_told_as_pairs() -> None:
+    before = run_document("a")
+    after = with_components(
+        run_document("b", params={"rows": 10, "more": 1}), "f-load", files={"data/x.csv": digest("7")}
+    )
+    after["provenance"] = {**after["provenance"], "libraries": {"xgboost": "3.3.0"}, "seed": 8, "git": None}
+    found = compare(before, after, SAME)
+    assert names(found.params) == [("rows", 9, 10), ("more", None, 1)]
+    assert names(found.files) == [("data/x.csv", digest("a"), digest("7"))]
+    assert names(found.versions) == [("xgboost", "3.2.0", "3.3.0")]
+    assert names(found.surroundings) == [
+        ("seed", 7, 8), ("commit", "1" * 40, None), ("branch", "main", None), ("changed files", "specs/demo.yaml", None)
+    ]  # fmt: skip
+    assert not found.same_inputs
+
+
+def test_a_step_says_what_first_made_its_result_another_one() -> None:
+    after = altered(run_document("b"), "train", fingerprint="f-other", outputs={"model": model("7")})
+    part = after["results"]["f-train"]["components"]
+    after["results"]["f-other"] = {"run": "b", "components": {**part, "libraries": {"xgboost": "3.3.0"}}}
+    found = compare(run_document("a"), after, SAME)
+    reasons = {pair.id: pair.reason for pair in found.steps if pair.reason}
+    assert {step: (reason.code, reason.detail) for step, reason in reasons.items()} == {
+        "train": ("library-changed", "xgboost 3.2.0 → 3.3.0")
+    }
+    assert names(found.artifacts) == [("train.model", digest("e"), digest("7"))]
+
+
+def test_a_reused_step_ended_as_one_that_was_carried_out_and_a_failed_one_did_not() -> None:
+    error = {"code": "step-failed", "message": "no", "hint": None}
+    after = altered(
+        altered(run_document("b"), "load", status="reused"), "judge", status="failed", error=error, outputs=None
+    )
+    found = compare(run_document("a"), after, SAME)
+    assert [pair.id for pair in found.steps if pair.differs] == ["judge"]
+
+
+def test_steps_of_one_run_only_have_no_other_side() -> None:
+    after = run_document("b")
+    after["plan"]["steps"] = after["plan"]["steps"][:3]
+    last = compare(run_document("a"), after, None).steps[-1]
+    assert (last.id, last.after, last.differs) == ("judge", None, True)
+
+
+def test_runs_of_early_versions_have_nothing_to_say_of_where_they_come_from() -> None:
+    found = compare(run_document("a", provenance={}), run_document("b"), SAME)
+    assert ("seed", None, 7) in names(found.surroundings)
+
+
+def test_a_spec_that_can_no_longer_be_read_is_no_equal_one() -> None:
+    found: RunDiff = compare(run_document("a"), run_document("b", spec="other"), None)
+    assert not found.same_inputs
+    assert found.to_json()["spec"] is None
+    json.dumps(found.to_json())

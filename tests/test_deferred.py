@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIBRARY = """
+import sys
+LOADS = []
+sys.modules["record"] = type(sys)("record")
+sys.modules["record"].LOADS = LOADS
+from e2i import deferred
+deferred.install({"heavy": {"light": frozenset({"double"})}, "package.part": {}})
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Modules that say when they are loaded."""
+    (tmp_path / "heavy").mkdir()
+    (tmp_path / "heavy" / "__init__.py").write_text(
+        "from record import LOADS\nLOADS.append('heavy')\nfrom heavy.inner import constant\n"
+        "def double(number):\n    return 2 * number\n"
+    )
+    (tmp_path / "heavy" / "inner.py").write_text("constant = 3\n")
+    (tmp_path / "light.py").write_text("import heavy\nfrom heavy import double\n")
+    (tmp_path / "other.py").write_text("from heavy import double\n")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (tmp_path / "package" / "part.py").write_text("from record import LOADS\nLOADS.append('part')\nvalue = 1\n")
+    return tmp_path
+
+
+def outcome(library: Path, program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{LIBRARY}\n{program}"], cwd=library, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_deferred_module_is_loaded_by_its_first_use_and_once(library: Path) -> None:
+    program = "import heavy; print(LOADS); print(heavy.constant, heavy.double(2), type(heavy).__name__, LOADS)"
+    assert outcome(library, program) == "[]\n3 4 module ['heavy']"
+
+
+def test_a_name_that_is_only_called_is_stood_in_for_and_loads_when_called(library: Path) -> None:
+    program = "import light; print(LOADS); print(light.double(4), LOADS)"
+    assert outcome(library, program) == "[]\n8 ['heavy']"
+
+
+def test_any_other_importer_gets_the_real_thing(library: Path) -> None:
+    program = "import light, other, heavy; print(LOADS, other.double is heavy.double, light.double is heavy.double)"
+    assert outcome(library, program) == "['heavy'] True False"
+
+
+def test_what_is_inside_a_deferred_package_finds_the_package_loaded(library: Path) -> None:
+    assert outcome(library, "import heavy.inner; print(LOADS, heavy.inner.constant)") == "['heavy'] 3"
+
+
+def test_a_part_of_a_package_can_be_deferred(library: Path) -> None:
+    program = "import package.part; from package import part; print(LOADS); print(part.value, LOADS)"
+    assert outcome(library, program) == "[]\n1 ['part']"
+
+
+def test_a_name_that_the_module_does_not_have_is_an_attribute_error(library: Path) -> None:
+    program = "import heavy\ntry:\n    heavy.nothing\nexcept AttributeError as error:\n    print(error)"
+    assert outcome(library, program) == "module 'heavy' has no attribute 'nothing'"
+
+
+def test_threads_that_use_it_at_once_load_it_once_and_wait_for_it(library: Path) -> None:
+    program = (
+        "import heavy\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(16) as pool:\n"
+        "    print(set(pool.map(lambda _: heavy.double(1), range(64))), LOADS)"
+    )
+    assert outcome(library, program) == "{2} ['heavy']"
+
+
+def test_xgboost_comes_without_what_only_its_cross_validation_needs(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom e2i import deferred\ndeferred.install()\nimport numpy, xgboost\n"
+        "print('sklearn.metrics' in sys.modules, 'scipy.stats._stats_py' in sys.modules)\n"
+        "rows = xgboost.DMatrix(numpy.arange(60.0).reshape(30, 2), numpy.arange(30) % 2)\n"
+        "print(len(xgboost.cv({'objective': 'binary:logistic'}, rows, 2, nfold=3, stratified=True)))\n"
+        "from scipy.stats import norm, rankdata\n"
+        "from sklearn.model_selection import StratifiedKFold\n"
+        "print(norm.cdf(0), rankdata([3, 1]), isinstance(StratifiedKFold(), StratifiedKFold))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["False False", "2", "0.5 [2. 1.] True"]
