@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from context import LocalContext
-from e2i.execution.environment import QUIET
+from e2i.workers.environment import QUIET
 from project import Project, until
 
 os.environ.update(QUIET)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from e2i.catalog.context import RunInfo
-from e2i.execution.context import Worker, WorkerContext
-from e2i.execution.paths import Roots
-from e2i.execution.services import Lifelines
-from e2i.execution.store import ArtifactStore
 from e2i.settings import Settings
+from e2i.store.artifacts import ArtifactStore
+from e2i.workers.context import Worker, WorkerContext
+from e2i.workers.services import Lifelines
+from e2i.workspace.paths import Roots
 
 
 class LocalContext(WorkerContext):

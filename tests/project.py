@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,7 +60,9 @@ class Project:
         """Starts ``e2i ARGUMENTS`` in the project, ``under`` another command that is given its command line."""
         environ = {**os.environ, "PYTHONPATH": str(ENGINE), "COLUMNS": "200", **(env or {})}
         environ.pop("E2I_STORE", None)
-        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        streams: dict[str, Any] = {
+            "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": _with_signals, **options
+        }  # fmt: skip
         return subprocess.Popen(
             [*under, sys.executable, "-m", "e2i.cli.main", *arguments], cwd=self.root, env=environ, text=True, **streams
         )
@@ -92,6 +95,12 @@ class Project:
                     if here and state != "Z" and named:
                         found.append(int(entry.name))
         return found
+
+
+def _with_signals() -> None:
+    """As a shell in the foreground starts a command, also when the tests run in the background or under nohup."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def lines(text: str) -> list[dict[str, Any]]:

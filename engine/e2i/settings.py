@@ -38,7 +38,9 @@ class Shared(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    url: Annotated[str, Field(min_length=1, description="A folder: file:///net/e2i, s3://bucket/e2i, or any of fsspec.")]
+    url: Annotated[
+        str, Field(min_length=1, description="A folder: file:///net/e2i, s3://bucket/e2i, or any of fsspec.")
+    ]
     trust: Annotated[
         str | None,
         Field(
@@ -46,7 +48,9 @@ class Shared(BaseModel):
             description="Who shares with whom; null: those whose specs have the same origin, human or agent.",
         ),
     ] = None
-    deadline: Annotated[float, Field(gt=0, le=600, description="Seconds for a call; a transfer has 1 s a MB more.")] = 5.0
+    deadline: Annotated[float, Field(gt=0, le=600, description="Seconds for a call; a transfer has 1 s a MB more.")] = (
+        5.0
+    )
     options: Annotated[
         Mapping[str, Any], Field(description="What the file system is opened with, such as endpoint_override.")
     ] = {}
@@ -71,7 +75,9 @@ class Settings(BaseModel):
         "mlflow",
         "opik",
     )
-    shared: Annotated[Shared | None, Field(description="Where results are shared with other stores; null: nowhere.")] = None
+    shared: Annotated[
+        Shared | None, Field(description="Where results are shared with other stores; null: nowhere.")
+    ] = None
     env: Annotated[
         Mapping[str, str], Field(description="What specs may read as `env.NAME`. Nothing else of the environment.")
     ] = {}

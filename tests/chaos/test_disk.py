@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from e2i.execution.database import FILE
+from e2i.store.database import FILE
 from project import ENGINE, Project, lines, until
 
 HERE = "version: 1\nname: here\nsteps:\n" + "".join(

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +115,13 @@ def test_every_point_of_a_long_chain_in_workers(tmp_path: Path, amount: Amount) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [pipelines.chain, pipelines.fan])
-def test_every_point_of_steps_that_share_commits(shape: Callable[[int], str], tmp_path: Path, amount: Amount) -> None:
-    assert sweep(tmp_path, shape(amount.chain), amount, together=amount.chain) == []
+def test_every_point_of_a_chain_in_the_engine(tmp_path: Path, amount: Amount) -> None:
+    assert sweep(tmp_path, pipelines.chain(amount.chain), amount, together=1) == []
+
+
+@pytest.mark.slow
+def test_every_point_of_a_fan_that_shares_commits(tmp_path: Path, amount: Amount) -> None:
+    assert sweep(tmp_path, pipelines.fan(amount.chain), amount, together=amount.chain) == []
 
 
 @pytest.mark.slow

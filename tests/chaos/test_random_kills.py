@@ -64,6 +64,6 @@ def kill(folder: Path, amount: Amount, projects: int) -> list[str]:
 
 def strike(project: Project, engine: int, chance: random.Random) -> None:
     """Kills the engine or, half of the time, a worker if there is one."""
-    workers = project.processes("e2i.execution.worker")
+    workers = project.processes("e2i.workers.worker")
     with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
         os.kill(chance.choice(workers) if workers and chance.random() < 0.5 else engine, signal.SIGKILL)

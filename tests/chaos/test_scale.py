@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from chaos import death, pipelines
-from e2i.execution.journal import RUN, Journal
+from e2i.store.journal import RUN, Journal
 from project import Project
 
 STEPS = 10_000

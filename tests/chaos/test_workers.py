@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from e2i.catalog.context import RunInfo
-from e2i.execution.environment import for_worker
-from e2i.execution.executor import Ended, Failure, StepCall
-from e2i.execution.paths import Roots
-from e2i.execution.pool import Pool
 from e2i.settings import Settings
+from e2i.workers.environment import for_worker
+from e2i.workers.executor import Ended, Failure, StepCall
+from e2i.workers.pool import Pool
+from e2i.workspace.paths import Roots
 from project import WITHIN, Project, until
 
 STEPS = """

@@ -13,8 +13,8 @@ from context import LocalContext
 from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
 from e2i.check import order
-from e2i.execution.files import WorkspaceFiles
-from e2i.execution.paths import Roots
+from e2i.workspace.files import WorkspaceFiles
+from e2i.workspace.paths import Roots
 
 TABLES = """
 version: 1

@@ -12,6 +12,7 @@ import pytest
 from e2i import api
 from e2i.check.mend import Mended, mend, mend_all
 from e2i.spec.problems import Place, Problem
+from e2i.workspace import route
 
 REPOSITORY = Path(__file__).parents[2]
 BAD = sorted((REPOSITORY / "tests" / "golden" / "bad").glob("*.yaml"))
@@ -23,7 +24,7 @@ def workspace() -> api.Workspace:
 
 
 def check(workspace: api.Workspace, file: str) -> Callable[[str], Sequence[Problem]]:
-    return lambda text: api._problems(api.Source(text, file), {}, workspace)
+    return lambda text: route.problems(api.Source(text, file), {}, workspace)
 
 
 @pytest.mark.parametrize("spec", BAD, ids=lambda path: path.stem)

@@ -75,7 +75,7 @@ def test_validating_a_plain_spec_loads_the_core_alone(project: Project) -> None:
         modules & HEAVY
     )
     assert of_e2i(modules, "tools") == {"e2i.tools.debug"}
-    assert of_e2i(modules, "execution") <= {"e2i.execution.files", "e2i.execution.paths"}
+    assert of_e2i(modules, "execution") <= {"e2i.workspace.files", "e2i.workspace.paths"}
     assert not any(of_e2i(modules, room) for room in ("planning", "report", "resilience", "estimators"))
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from e2i import api
 from e2i.errors import Refused
-from e2i.execution.database import FILE
+from e2i.store.database import FILE
 from project import ENGINE, Project, lines, until
 
 PART = "version: 1\nname: part\nparams: {x: {type: integer}}\nsteps: {double: {uses: debug.echo, with: {value: '${{ params.x * 2 }}'}}}\noutputs: {y: '${{ steps.double.value }}'}\n"
@@ -172,7 +172,7 @@ def test_a_killed_holder_is_taken_over_at_once(project: Project) -> None:
 
 def test_resuming_from_python_is_refused_while_another_process_is_at_it(project: Project) -> None:
     code = (
-        "import sys; from pathlib import Path; from e2i import api; from e2i.execution.journal import Journal;"
+        "import sys; from pathlib import Path; from e2i import api; from e2i.store.journal import Journal;"
         "from e2i.resilience.outbox import process_identity;"
         "journal = Journal(Path(sys.argv[1]), lambda digest: True);"
         "journal.start_run(dict(run='r1', pipeline='p', status='running', started_ms=1, holder=process_identity(),"

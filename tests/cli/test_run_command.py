@@ -211,7 +211,7 @@ def test_a_killed_engine_leaves_no_process_and_can_be_continued(project: Project
     project.write("s.yaml", SLOW.replace("SECONDS", "2"))
     with project.start("run", "s.yaml", "--json") as process:
         wait_for(process, "step.started", "slow")
-        assert until(lambda: project.processes("execution.worker") and project.processes("execution.courier"))
+        assert until(lambda: project.processes("workers.worker") and project.processes("execution.courier"))
         process.kill()
     assert until(lambda: not project.processes())
     again = project.cli("run", "s.yaml", "--json")
@@ -228,8 +228,8 @@ def test_a_killed_worker_is_named_and_its_step_is_tried_again_if_it_may_be(proje
     with project.start("run", "s.yaml", "--json") as process:
         for _ in range(2):
             wait_for(process, "step.started", "slow")
-            assert until(lambda: project.processes("execution.worker"))
-            for worker in project.processes("execution.worker"):
+            assert until(lambda: project.processes("workers.worker"))
+            for worker in project.processes("workers.worker"):
                 os.kill(worker, signal.SIGKILL)
         last = rest(process)
     assert process.returncode == 1

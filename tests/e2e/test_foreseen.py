@@ -9,8 +9,8 @@ import pytest
 import foresight
 from e2e.conftest import COMPARISON, CONVERSION, FLIGHTS, VOLUME
 from e2e.sandbox import Run
-from e2i.execution.files import WorkspaceFiles
-from e2i.execution.paths import Roots
+from e2i.workspace.files import WorkspaceFiles
+from e2i.workspace.paths import Roots
 
 
 @pytest.mark.parametrize(

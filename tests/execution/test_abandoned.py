@@ -17,8 +17,8 @@ from mlflow.entities import Run as MLflowRun
 
 from e2i.catalog.telemetry import Entry
 from e2i.execution import abandoned
-from e2i.execution.journal import Journal
 from e2i.resilience.outbox import Outbox, process_identity
+from e2i.store.journal import Journal
 from project import Project, until
 
 DEAD = "4000000:100:00000000-0000-0000-0000-000000000000"

@@ -13,9 +13,9 @@ import pytest
 
 from e2i.catalog.telemetry import Entry
 from e2i.execution.courier import CourierProcess
-from e2i.execution.environment import for_worker
-from e2i.execution.journal import Journal
 from e2i.settings import Settings
+from e2i.store.journal import Journal
+from e2i.workers.environment import for_worker
 from project import ENGINE
 
 SETTINGS = Settings(sinks=("opik",), flush=60)

@@ -547,7 +547,7 @@ def test_every_event_names_the_run_and_the_last_one_tells_all(project: Project) 
 
 
 def test_a_finished_step_is_durable_before_it_is_told(project: Project) -> None:
-    from e2i.execution.history import Reader
+    from e2i.store.history import Reader
 
     seen: list[str] = []
 

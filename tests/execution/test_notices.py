@@ -4,7 +4,7 @@ from pathlib import Path
 
 from e2i.execution.events import Event
 from e2i.execution.notices import Notices
-from e2i.execution.store import Damage
+from e2i.store.artifacts import Damage
 
 
 def test_what_is_noticed_stands_between_the_start_and_the_end_of_the_run() -> None:

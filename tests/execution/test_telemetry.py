@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from e2i.execution.journal import Journal
 from e2i.execution.telemetry import Telemetry
 from e2i.resilience.outbox import Outbox
+from e2i.store.journal import Journal
 from project import Project
 
 LOSS = {"step": "train", "name": "loss", "value": 0.5, "index": 0}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from e2i.execution import inline
-from e2i.execution.executor import Ended, StepCall
+from e2i.workers import inline
+from e2i.workers.executor import Ended, StepCall
 from project import Project
 from properties.inline import Inline
 from properties.pipelines import PART
@@ -21,15 +21,15 @@ MEMORY = Path("/dev/shm")
 
 @pytest.fixture
 def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.setattr("e2i.execution.pool.Pool", Inline)
-    monkeypatch.setattr("e2i.execution.executor.OnDemand", lambda size, open_executor: open_executor())
+    monkeypatch.setattr("e2i.workers.pool.Pool", Inline)
+    monkeypatch.setattr("e2i.execution.start.OnDemand", lambda size, open_executor: open_executor())
 
     def carry_out(call: StepCall) -> Ended:
         Inline.carried_out.append(call.info.step)
         return carried_out_here(call)
 
     carried_out_here = inline.carry_out
-    monkeypatch.setattr("e2i.execution.inline.carry_out", carry_out)
+    monkeypatch.setattr("e2i.workers.inline.carry_out", carry_out)
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         project = Project(Path(folder))
         project.write("part.yaml", json.dumps(PART))

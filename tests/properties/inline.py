@@ -13,16 +13,16 @@ from typing import Any
 from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
 from e2i.errors import E2IError
-from e2i.execution.context import Worker, WorkerContext
-from e2i.execution.executor import Ended, Failure, Message, StepCall
-from e2i.execution.paths import Roots
-from e2i.execution.services import Lifelines
-from e2i.execution.store import ArtifactStore
 from e2i.settings import Settings
+from e2i.store.artifacts import ArtifactStore
+from e2i.workers.context import Worker, WorkerContext
+from e2i.workers.executor import Ended, Failure, Message, StepCall
+from e2i.workers.services import Lifelines
+from e2i.workspace.paths import Roots
 
 
 class Inline:
-    """Stands in for ``e2i.execution.pool.Pool``; ``carried_out`` are the steps of the last run, in order."""
+    """Stands in for ``e2i.workers.pool.Pool``; ``carried_out`` are the steps of the last run, in order."""
 
     carried_out: list[str]
 

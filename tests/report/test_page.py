@@ -14,7 +14,7 @@ import pytest
 
 from e2i import report
 from e2i.catalog.artifacts import Stored
-from e2i.execution.store import MissingArtifact
+from e2i.store.artifacts import MissingArtifact
 from report.looked_at import LookedAt
 from report.run_document import DIGEST, planned, png, recorded, report_artifact, run_document
 

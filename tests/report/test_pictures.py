@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from e2i.execution.store import ArtifactStore
 from e2i.report import pictures, steps
+from e2i.store.artifacts import ArtifactStore
 from report.run_document import png, recorded, report_artifact, run_document
 
 

@@ -14,9 +14,9 @@ from e2i.api import Workspace
 from e2i.catalog import registry
 from e2i.catalog.action import Tool
 from e2i.cli.problems_view import safe
-from e2i.execution.database import FILE, StoreError
-from e2i.execution.history import Reader
-from e2i.execution.surroundings import installed
+from e2i.store.database import FILE, StoreError
+from e2i.store.history import Reader
+from e2i.workspace.surroundings import installed
 
 CONNECT_WITHIN = 1.0
 """Seconds that a service may take to accept a connection."""

@@ -50,7 +50,7 @@ class Outcome:
         except click.ClickException:
             raise
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line and a place
-            from e2i.execution import disk
+            from e2i.store import disk
 
             if (trouble := disk.trouble(error)) is not None:
                 self._tell(trouble)

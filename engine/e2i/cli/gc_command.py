@@ -10,9 +10,9 @@ import click
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.errors import BadInput, Exit
-from e2i.execution import collect as collecting
-from e2i.execution.collect import DAY_MS, Freed, Wish
 from e2i.spec import sizes
+from e2i.store import collect as collecting
+from e2i.store.collect import DAY_MS, Freed, Wish
 
 KEEP_DAYS = 30
 """What is kept when nothing else is said."""

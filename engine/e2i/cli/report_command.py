@@ -7,8 +7,8 @@ from pathlib import Path
 
 from e2i import report
 from e2i.errors import BadInput
-from e2i.execution.store import ArtifactStore
 from e2i.records import lookup
+from e2i.store.artifacts import ArtifactStore
 
 PAGE = "report.html"
 

@@ -12,9 +12,9 @@ from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.errors import Exit
 from e2i.execution.courier import CourierProcess
-from e2i.execution.database import FILE
-from e2i.execution.environment import for_worker
 from e2i.resilience.outbox import Outbox
+from e2i.store.database import FILE
+from e2i.workers.environment import for_worker
 
 
 def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from e2i.catalog.telemetry import Entry
-from e2i.execution.journal import Journal
+from e2i.store.journal import Journal
 
 
 def close(journal: Journal, sinks: Sequence[str]) -> bool:

@@ -24,14 +24,15 @@ from typing import Any
 from e2i import deferred
 from e2i.catalog import registry
 from e2i.catalog.telemetry import Sink
-from e2i.execution import abandoned, disk
-from e2i.execution.context import guard_of
-from e2i.execution.database import FILE, StoreError
-from e2i.execution.journal import Journal
-from e2i.execution.store import ArtifactStore
+from e2i.execution import abandoned
 from e2i.resilience.courier import deliver
 from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 from e2i.settings import Settings
+from e2i.store import disk
+from e2i.store.artifacts import ArtifactStore
+from e2i.store.database import FILE, StoreError
+from e2i.store.journal import Journal
+from e2i.workers.context import guard_of
 
 OVER = b"over\n"
 COURTESY = 5

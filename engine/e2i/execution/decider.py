@@ -15,7 +15,6 @@ from e2i.check import provenance
 from e2i.check.policy import amounts
 from e2i.errors import Refused
 from e2i.execution import secrets
-from e2i.execution.executor import Failure
 from e2i.execution.record import RunStatus
 from e2i.execution.request import RunRequest
 from e2i.execution.state import RunState, Status
@@ -23,6 +22,7 @@ from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Verdict
 from e2i.spec.expand import StepNode, is_settled
 from e2i.spec.expressions import ExpressionError
+from e2i.workers.executor import Failure
 
 
 @dataclass(frozen=True, slots=True)

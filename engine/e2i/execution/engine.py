@@ -14,13 +14,10 @@ from collections import deque
 from collections.abc import Callable
 
 from e2i.catalog.context import RunInfo
-from e2i.execution import inline, secrets
+from e2i.execution import secrets
 from e2i.execution.decider import Decider, Faulty, LeftOut, Ready, Reused
 from e2i.execution.events import Listener
-from e2i.execution.executor import Ended, Executor, Failure, Measured, Message, Progressed, StepCall
-from e2i.execution.journal import Journal
 from e2i.execution.ledger import Ledger, Undertaking
-from e2i.execution.masking import Masker
 from e2i.execution.record import RunRecord, RunStatus
 from e2i.execution.request import RunRequest
 from e2i.execution.state import GOOD, RunState, Status
@@ -29,6 +26,10 @@ from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Verdict
 from e2i.resilience import retry
 from e2i.spec import durations, sizes
+from e2i.store.journal import Journal
+from e2i.workers import inline
+from e2i.workers.executor import Ended, Executor, Failure, Measured, Message, Progressed, StepCall
+from e2i.workers.masking import Masker
 
 JITTER = 0.1
 """The share of each wait between attempts that is left to chance, so that many runs do not come back at once."""
@@ -69,6 +70,12 @@ class Engine:
         self._ledger = Ledger(request, journal, start_courier, listen, now_ms)
         self._ready: deque[str] = deque()
         """Steps that wait for nothing any more, in order, until it is decided what becomes of them."""
+        self._for_workers = {
+            step.id
+            for step in request.plan.steps
+            if step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not self._is_inline(step.id)
+        }
+        """Steps that workers may have to carry out."""
         self._undertakings: dict[str, Undertaking] = {}
         """The steps that are to be carried out, until they are over."""
         self._places = {step.id: place for place, step in enumerate(request.plan.steps)}
@@ -78,6 +85,8 @@ class Engine:
         """Those of them that wait for a worker, in the order of the plan; those that are tried again come first."""
         self._later: dict[str, float] = {}
         """Those of them that wait for their next attempt, or for another run that does their work; until when."""
+        self._others_write = False
+        """Whether other processes were found writing to the journal while this run goes on."""
         self._elsewhere: set[str] = set()
         """Steps whose work another run was found doing."""
         self._masker = Masker(secrets.values(request.settings.secrets, request.environ))
@@ -191,14 +200,15 @@ class Engine:
         insort(self._here if self._is_inline(step) else self._waiting, step, key=self._places.__getitem__)
 
     def _carry_out_here(self) -> None:
-        """Carries out, for a slice of time, what needs no worker. All that it rests on is durable: it was lined up in an
-        earlier turn.
+        """Carries out, for a slice of time, what needs no worker and was lined up in an earlier turn: all that it rests
+        on is durable.
         """
+        self._others_write = self._others_write or self._journal.others_wrote()
         slice_over = self._clock() + SLICE
         while self._here and self._clock() < slice_over and self._stopping < 2:
             step = self._here.popleft()
-            if not self._is_done_elsewhere(step):
-                self._end(inline.carry_out(self._start(step)))
+            if not (self._others_write and self._is_done_elsewhere(step)):
+                self._end(inline.carry_out(self._start(step, ends_at_once=True)))
 
     def _is_ours(self, step: str) -> bool:
         """False when another run has done the same work by now, whose result is taken, or is about it."""
@@ -228,7 +238,7 @@ class Engine:
         self._close(step, Status.REUSED, decision)
         return True
 
-    def _start(self, step: str) -> StepCall:
+    def _start(self, step: str, *, ends_at_once: bool = False) -> StepCall:
         """An attempt starts. Its call."""
         undertaking = self._undertakings[step]
         node = self._decider.nodes[step]
@@ -236,7 +246,7 @@ class Engine:
             self._state.start(step)
             if node.options.retry.total is not None:
                 undertaking.give_up_at = self._clock() + durations.parse(node.options.retry.total)
-        self._ledger.start(node, undertaking)
+        self._ledger.start(node, undertaking, ends_at_once=ends_at_once)
         settings = self._request.settings
         timeout = durations.parse(node.options.timeout or settings.timeout)
         resources = node.options.resources
@@ -270,9 +280,8 @@ class Engine:
         """Actions of the steps that are next in the plan and may be carried out by workers: one of each tool, and not
         far ahead, or the first worker with nothing to do would import everything.
         """
-        pending = (self._steps[step] for step in self._state.open(Status.PENDING, FORESIGHT))
-        possible = (step for step in pending if step.verdict not in (Verdict.SKIP, Verdict.REUSE))
-        uses = [step.uses for step in possible if not self._is_inline(step.id)]
+        pending = self._state.open(Status.PENDING, FORESIGHT) if self._for_workers else []
+        uses = [self._steps[step].uses for step in pending if step in self._for_workers]
         return list({action.partition(".")[0]: action for action in uses}.values())[:3]
 
     def _patience(self) -> float:

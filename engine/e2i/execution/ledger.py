@@ -15,10 +15,7 @@ from typing import Any
 
 from e2i.catalog.telemetry import Entry
 from e2i.execution import abandoned
-from e2i.execution.database import StoreError
 from e2i.execution.events import Event, Listener
-from e2i.execution.executor import Ended, Failure
-from e2i.execution.journal import Journal
 from e2i.execution.record import RunStatus, StepRecord
 from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
@@ -28,6 +25,9 @@ from e2i.planning.fingerprint import static_key
 from e2i.planning.model import PlanStep
 from e2i.resilience.outbox import Tally, process_identity
 from e2i.spec.expand import StepNode
+from e2i.store.database import StoreError
+from e2i.store.journal import Journal
+from e2i.workers.executor import Ended, Failure
 
 Measurement = tuple[str, dict[str, Any]]
 """The kind and the body of a telemetry entry."""
@@ -116,14 +116,15 @@ class Ledger:
         if self._telemetry.is_known():
             self._tell_trackers()
 
-    def start(self, node: StepNode, undertaking: Undertaking) -> None:
-        """An attempt starts."""
+    def start(self, node: StepNode, undertaking: Undertaking, *, ends_at_once: bool = False) -> None:
+        """An attempt starts. What ends before it could become durable that it began has no row for its beginning."""
         now = self._now_ms()
         if undertaking.attempt == 1:
             undertaking.started_ms = now
         self._tell_trackers()
         self._telemetry.begin_attempt(node.id)
-        self._journal.start_step(self._request.run, node.id, undertaking.attempt, now)
+        if not ends_at_once:
+            self._journal.start_step(self._request.run, node.id, undertaking.attempt, now)
         self.tell("step.started", node.id, attempt=undertaking.attempt, uses=node.step.uses)
 
     def measure(self, step: str, undertaking: Undertaking, kind: str, body: dict[str, Any]) -> None:
@@ -206,6 +207,7 @@ class Ledger:
             "attempts": count,
             "note": note,
             "attempt_records": attempts,
+            "started_ms": undertaking.started_ms if undertaking else None,
         }
         self._journal.finish_step(self._request.run, node.id, facts, result, self._telemetry.due(entries))
         seconds = attempts[-1]["seconds"] if attempts else 0.0

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from e2i.execution.events import Event, Listener
-from e2i.execution.store import Damage
+from e2i.store.artifacts import Damage
 
 
 class Notices:

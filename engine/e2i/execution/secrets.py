@@ -1,7 +1,7 @@
 """Secrets stay names until the step that uses them runs.
 
 In: parameters with ``Secret`` in them, and the operator's environment. Out: parameters with values, and the values
-themselves. What leaves a step is masked by ``e2i.execution.masking``.
+themselves. What leaves a step is masked by ``e2i.workers.masking``.
 """
 
 from __future__ import annotations

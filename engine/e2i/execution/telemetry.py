@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from e2i.catalog.telemetry import ENDS, Entry
-from e2i.execution.journal import Journal
 from e2i.planning.fingerprint import reduced
 from e2i.resilience.outbox import Tally
 from e2i.spec.expand import plain
+from e2i.store.journal import Journal
 
 BODY_LIMIT = 20_000
 """Characters of a step's inputs or outputs that a tracker is told."""

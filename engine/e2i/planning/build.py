@@ -110,40 +110,39 @@ class Planner:
             self._static[node.id] = self.expanded.resolve(node.step.with_, node, {})
         params = self.expanded.resolve(node.step.with_, node, outputs)
         parts = fingerprint.components(node.step.uses, action, self._static[node.id], params, self.seed, self.around)
-        settled = is_settled(params)
-        mark = fingerprint.fingerprint(parts) if settled else None
-        decision = Decision(Verdict.RUN, Reason(Why.NEVER_RUN), parts, mark, params=params)
-        if action.always or (action.effect is Effect.SERVICE and _is_kept(params)):
-            return replace(
-                decision, verdict=Verdict.ALWAYS, reason=Reason(Why.ALWAYS, f"{node.step.uses} is never reused")
-            )
-        if node.final:
-            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.FINALLY, "runs after all others"))
-        if facts := self.expanded.sources(node).run:
-            told = ", ".join(f"run.{fact}" for fact in sorted(facts))
-            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.READS_RUN, f"reads {told}"))
-        if not node.options.cache:
-            return replace(decision, verdict=Verdict.ALWAYS, reason=Reason(Why.CACHE_OFF, "the step says cache: false"))
+        mark = fingerprint.fingerprint(parts) if is_settled(params) else None
+        verdict, reason, found = self._verdict(node, action, parts, mark, params, outputs)
+        return Decision(verdict, reason, parts, mark, found, params)
+
+    def _verdict(
+        self, node: StepNode, action: Action, parts: Components, mark: str | None, params: Any, outputs: Outputs
+    ) -> tuple[Verdict, Reason, Mapping[str, Any] | None]:
+        """What is to happen to a step, why, and the result to reuse."""
+        if always := self._always(node, action, params):
+            return Verdict.ALWAYS, always, None
         if self.fresh:
-            return replace(decision, reason=Reason(Why.FRESH, "asked for by --fresh"))
+            return Verdict.RUN, Reason(Why.FRESH, "asked for by --fresh"), None
         if mark is None:
             if self.history.any_result(fingerprint.static_key(parts)):
                 waits = ", ".join(sorted(self._waits(node, params, outputs)))
-                return replace(
-                    decision,
-                    verdict=Verdict.DEFERRED,
-                    reason=Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"),
-                )
-            return replace(decision, reason=_unsettled_difference(parts, self._last(node)))
+                return Verdict.DEFERRED, Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"), None
+            return Verdict.RUN, _unsettled_difference(parts, self._last(node)), None
         found = self.history.outputs(mark)
         if found is not None:
-            return replace(
-                decision,
-                verdict=Verdict.REUSE,
-                reason=Reason(Why.UNCHANGED, "a finished result is there"),
-                outputs=found,
-            )
-        return replace(decision, reason=fingerprint.difference(parts, self._last(node)))
+            return Verdict.REUSE, Reason(Why.UNCHANGED, "a finished result is there"), found
+        return Verdict.RUN, fingerprint.difference(parts, self._last(node)), None
+
+    def _always(self, node: StepNode, action: Action, params: Any) -> Reason | None:
+        """Why the step is carried out whatever past runs gave, if it is."""
+        if action.always or (action.effect is Effect.SERVICE and _is_kept(params)):
+            return Reason(Why.ALWAYS, f"{node.step.uses} is never reused")
+        if node.final:
+            return Reason(Why.FINALLY, "runs after all others")
+        if facts := self.expanded.sources(node).run:
+            return Reason(Why.READS_RUN, "reads " + ", ".join(f"run.{fact}" for fact in sorted(facts)))
+        if not node.options.cache:
+            return Reason(Why.CACHE_OFF, "the step says cache: false")
+        return None
 
     def _last(self, node: StepNode) -> Components | None:
         return self.history.last(self.expanded.loaded.spec.name, node.id)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from e2i.errors import BadInput
-from e2i.execution.database import FILE
-from e2i.execution.history import Reader
-from e2i.execution.store import ArtifactStore
 from e2i.records import lineage, provenance
 from e2i.records.provenance import Provenance
 from e2i.spec import suggest
+from e2i.store.artifacts import ArtifactStore
+from e2i.store.database import FILE
+from e2i.store.history import Reader
 
 _DIGEST = re.compile(r"(sha256:)?(?P<hex>[0-9a-f]{6,64})")
 

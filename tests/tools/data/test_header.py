@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from context import LocalContext
-from e2i.execution.files import WorkspaceFiles
-from e2i.execution.paths import Roots
 from e2i.tools.data import LoadParams, actions, header
+from e2i.workspace.files import WorkspaceFiles
+from e2i.workspace.paths import Roots
 
 FRAME = pd.DataFrame(
     {

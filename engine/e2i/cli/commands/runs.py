@@ -121,7 +121,7 @@ def show(run: str, step: str | None, watch: bool, form: str, store: Path | None,
     """
     from e2i import api
     from e2i.cli import run_view
-    from e2i.records import lookup, openlineage, prov
+    from e2i.records import again, lookup, openlineage, prov
 
     workspace = api.Workspace.open(store=store)
     found = lookup.run(workspace.store, run)
@@ -129,7 +129,7 @@ def show(run: str, step: str | None, watch: bool, form: str, store: Path | None,
         found = run_view.watch(lambda: lookup.run(workspace.store, found["run"]), _now_ms)
     one = lookup.step(found, step) if step is not None else None
     if one is not None and one["parameters"] is None:
-        one["parameters"] = api.given(found, one["step"], workspace=workspace)
+        one["parameters"] = again.given(found, one["step"], workspace)
     match "json" if as_json else form:
         case "json":
             documents.show({"schema_version": 1, **(lookup.told(found) if one is None else one)})

@@ -1,0 +1,57 @@
+"""The spec of a recorded run, read again: a record goes in; its steps, its plan or a step's parameters come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from e2i.errors import BadInput
+from e2i.workspace import route
+from e2i.workspace.source import Source
+from e2i.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from e2i.planning.model import Plan
+    from e2i.spec.expand import Expanded
+    from e2i.spec.models import PipelineSpec
+
+
+def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, Any] | None:
+    """The parameters of a step of a recorded run, worked out anew from its spec; None when that is no longer possible.
+
+    For a step without a kept result: one that failed, or that still runs.
+    """
+    from e2i.spec.expand import plain
+    from e2i.spec.expressions import ExpressionError
+
+    expanded = as_recorded(run, workspace)
+    node = expanded.nodes.get(step) if expanded else None
+    if expanded is None or node is None:
+        return None
+    outputs = {row["step"]: row["outputs"] for row in run["steps"] if row["outputs"] is not None}
+    try:
+        found = plain(expanded.resolve(node.step.with_, node, outputs))
+    except ExpressionError:
+        found = plain(expanded.resolve(node.step.with_, node, {}))
+    return found if isinstance(found, dict) else None
+
+
+def as_recorded(run: Mapping[str, Any], workspace: Workspace) -> Expanded | None:
+    """The spec of a recorded run with its parameters; None when it is no longer valid here."""
+    try:
+        return route.checked(Source.recorded(run), run["params"] or {}, workspace)
+    except (BadInput, ValueError):
+        return None
+
+
+def as_planned(run: Mapping[str, Any], workspace: Workspace) -> tuple[PipelineSpec, Plan] | None:
+    """The spec of a recorded run and its plan, as if there were no files and no libraries: for what the spec means."""
+    from e2i.planning.build import Planner
+    from e2i.planning.fingerprint import Surroundings
+    from e2i.store.history import NoHistory
+
+    expanded = as_recorded(run, workspace)
+    if expanded is None:
+        return None
+    nothing = Surroundings(library=lambda name: None, file=lambda name: None, python="")
+    return expanded.loaded.spec, Planner(expanded, NoHistory(), nothing, profile=run["profile"]).plan()

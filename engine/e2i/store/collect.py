@@ -1,0 +1,309 @@
+"""What no run that is kept needs any more leaves the store. In: a store, an age, a size. Out: what was freed.
+
+Rows go first, in one transaction; then files that nothing names. A collection that is killed has only left files that
+the next one finds. Runs hold a shared lock on the store, so a collection knows whether anybody counts on what is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from e2i.errors import BadInput
+from e2i.resilience.outbox import process_alive
+from e2i.store import use
+from e2i.store.artifacts import WRITTEN, ArtifactStore, remove, unfinished
+from e2i.store.database import FILE, StoreError, open_for_reading, open_for_writing, told
+
+DAY_MS = 86_400_000
+MARGIN_MS = 3_600_000
+"""While runs go on, what was used later than this before the first of them began stays: they may have planned on it."""
+NAMED = re.compile(r"sha256:[0-9a-f]{64}")
+RUNS = (
+    "SELECT run, status, holder, started_ms, coalesce(ended_ms, started_ms) AS at_ms,"
+    " run IN (SELECT run FROM pins) AS pinned FROM runs ORDER BY at_ms DESC, run DESC"
+)
+RESULTS = "SELECT fingerprint, outputs, telemetry, run, created_ms FROM results"
+TRASH = "trash"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be kept: runs that ended in the last ``keep_ms``, the latest ones up to ``most`` bytes of artifacts.
+
+    None: all of them. Pinned runs and running ones are kept whatever it says.
+    """
+
+    keep_ms: int | None = None
+    most: int | None = None
+
+
+@dataclass(slots=True)
+class Freed:
+    """What was removed, or would be. Sizes are bytes."""
+
+    runs: list[str] = field(default_factory=list)
+    results: int = 0
+    objects: int = 0
+    folders: int = 0
+    """Folders of runs, scratch folders, unfinished and damaged artifacts."""
+    size: int = 0
+    left: int = 0
+    """The size of the artifacts that stay."""
+    postponed: int = 0
+    """Artifacts that nothing needs, but that running runs may have planned on: the next collection takes them."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "runs": self.runs,
+            "results": self.results,
+            "objects": self.objects,
+            "folders": self.folders,
+            "freed_bytes": self.size,
+            "left_bytes": self.left,
+            "postponed": self.postponed,
+        }
+
+
+def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Freed:
+    """Removes what no kept run needs. Raises StoreError."""
+    path = root / FILE
+    if not path.exists():
+        return Freed()
+    try:
+        with use.alone(root) as alone:
+            with _transaction(path, write=not dry_run) as database:
+                collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=dry_run)
+                collection.forget()
+            collection.sweep()
+        if not dry_run:
+            remove(root / TRASH)
+    except (sqlite3.Error, OSError) as error:
+        raise told(error, path) from error
+    return collection.freed
+
+
+def pin(root: Path, run: str, now_ms: int) -> None:
+    """Keeps a run, whatever its age. Raises BadInput when there is no such run."""
+    with _transaction(_state(root), write=True) as database:
+        if database.execute("SELECT 1 FROM runs WHERE run = ?", (run,)).fetchone() is None:
+            raise BadInput(f"there is no run {run!r} in the store", code="unknown-run", hint="`e2i runs` lists them")
+        database.execute("INSERT OR IGNORE INTO pins VALUES (?, ?)", (run, now_ms))
+
+
+def unpin(root: Path, run: str) -> None:
+    """Lets a run go when its time comes. Raises BadInput when it is not pinned."""
+    with _transaction(_state(root), write=True) as database:
+        if database.execute("DELETE FROM pins WHERE run = ?", (run,)).rowcount == 0:
+            pinned = ", ".join(row[0] for row in database.execute("SELECT run FROM pins ORDER BY run LIMIT 20"))
+            raise BadInput(f"run {run!r} is not pinned", code="unknown-run", hint=f"pinned: {pinned or 'none'}")
+
+
+class _Collection:
+    """One collection, on the way."""
+
+    def __init__(
+        self, root: Path, database: sqlite3.Connection, wish: Wish, now_ms: int, *, alone: bool, dry_run: bool
+    ) -> None:
+        self.freed = Freed()
+        self._root = root
+        self._database = database
+        self._wish = wish
+        self._now_ms = now_ms
+        self._alone = alone
+        self._dry_run = dry_run
+        self._store = ArtifactStore(root)
+        self._objects = list(_objects(root))
+        self._before_ms = now_ms - MARGIN_MS
+        """Unless nobody else is there, what was used later than this stays for now."""
+        self._live: set[str] = set()
+        self._known: set[str] = set()
+        """The runs whose folders stay."""
+        self._needed: set[str] = set()
+        """The artifacts that stay."""
+
+    def forget(self) -> None:
+        """Removes the rows of the runs that are not kept, and the results that no kept run has."""
+        runs = self._database.execute(RUNS).fetchall()
+        live = [row for row in runs if row["status"] == "running" and process_alive(str(row["holder"]))]
+        self._live = {row["run"] for row in live}
+        self._before_ms = min([self._before_ms, *(row["started_ms"] - MARGIN_MS for row in live)])
+        kept = self._kept(runs)
+        results = self._database.execute(RESULTS).fetchall()
+        wanted = self._wanted(kept)
+        known = {row["run"] for row in runs}
+        gone = [row for row in results if row["fingerprint"] not in wanted and not self._is_kept(row, kept, known)]
+        marks = {row["fingerprint"] for row in gone}
+        stay = [row for row in results if row["fingerprint"] not in marks]
+        self._known = kept | (known & {row["run"] for row in stay})  # who made a result that stays is remembered too
+        self.freed.runs = sorted(known - self._known)
+        self.freed.results = len(gone)
+        self._needed = _named(text for row in stay for text in (row["outputs"], row["telemetry"]))
+        self._needed |= _named(row[0] for row in self._database.execute("SELECT body FROM outbox"))
+        self._needed |= set().union(*map(self._named_by, kept))
+        if not self._dry_run:
+            if not self._alone:  # who planned with these results may still want what they name
+                self._touch(_named(text for row in gone for text in (row["outputs"], row["telemetry"])))
+            self._delete(marks)
+
+    def sweep(self) -> None:
+        """Removes the files that nothing names."""
+        for digest, path, size in self._objects:
+            if digest in self._needed:
+                self.freed.left += size
+            elif self._discard(path):
+                self.freed.objects += 1
+                self.freed.size += size
+            else:
+                self.freed.postponed += 1
+                self.freed.left += size
+        for path in self._litter():
+            self.freed.folders += 1
+            self.freed.size += _size(path)
+            if not self._dry_run:
+                remove(path)
+        if not self._dry_run:
+            self._store.forget_removed()
+
+    def _kept(self, runs: Sequence[sqlite3.Row]) -> set[str]:
+        """The runs that are pinned, running, young enough and, from the latest on, small enough together."""
+        kept = {row["run"] for row in runs if row["pinned"]} | self._live
+        sizes = {digest: size for digest, _, size in self._objects}
+        held: set[str] = set().union(*map(self._named_by, kept))
+        size = sum(sizes.get(digest, 0) for digest in held)
+        for row in runs:
+            if row["run"] in kept or (self._since is not None and row["at_ms"] < self._since):
+                continue
+            more = self._named_by(row["run"]) - held
+            size += sum(sizes.get(digest, 0) for digest in more)
+            if self._wish.most is not None and size > self._wish.most:
+                break
+            held |= more
+            kept.add(row["run"])
+        return kept
+
+    @property
+    def _since(self) -> int | None:
+        return None if self._wish.keep_ms is None else self._now_ms - self._wish.keep_ms
+
+    def _wanted(self, kept: Collection[str]) -> set[str]:
+        """The fingerprints of the steps of kept runs, and of what is being carried out."""
+        steps = self._database.execute("SELECT run, fingerprint FROM steps WHERE fingerprint IS NOT NULL")
+        return {row[1] for row in steps if row[0] in kept} | {
+            row[0] for row in self._database.execute("SELECT fingerprint FROM claims")
+        }
+
+    def _is_kept(self, result: sqlite3.Row, kept: Collection[str], known: Collection[str]) -> bool:
+        """Whether a result that no step names stays: it is of a kept run, or a young one of a run elsewhere."""
+        if result["run"] in known:
+            return result["run"] in kept
+        return self._wish.most is None and (self._since is None or result["created_ms"] >= self._since)
+
+    def _named_by(self, run: str) -> set[str]:
+        return _named(row[0] for row in self._database.execute("SELECT outputs FROM steps WHERE run = ?", (run,)))
+
+    def _delete(self, fingerprints: Iterable[str]) -> None:
+        database = self._database
+        database.executemany("DELETE FROM results WHERE fingerprint = ?", [(mark,) for mark in fingerprints])
+        for table in ("runs", "steps", "attempts"):
+            database.executemany(f"DELETE FROM {table} WHERE run = ?", [(run,) for run in self.freed.runs])
+        database.execute("DELETE FROM latest WHERE fingerprint NOT IN (SELECT fingerprint FROM results)")
+
+    def _touch(self, digests: Iterable[str]) -> None:
+        for digest in digests:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self._store.place(digest), (self._now_ms / 1000, WRITTEN))
+
+    def _discard(self, path: Path) -> bool:
+        """Takes an artifact out of the store, unless somebody may count on it."""
+        with contextlib.nullcontext() if self._dry_run else self._store.locked(fcntl.LOCK_EX):
+            if not self._alone and path.lstat().st_atime_ns // 1_000_000 >= self._before_ms:
+                return False
+            if not self._dry_run:
+                trash = self._root / TRASH
+                trash.mkdir(mode=0o700, exist_ok=True)
+                if path.is_dir():
+                    path.chmod(0o755)
+                path.rename(trash / f"{path.parent.name}{path.name}-{os.urandom(3).hex()}")
+            return True
+
+    def _litter(self) -> Iterator[Path]:
+        """What runs and processes that are gone left behind, and what was set aside as damaged long enough ago."""
+        for above, stay in (("runs", self._known | self._live), ("tmp", self._live)):
+            yield from (path for path in _children(self._root / above) if path.name not in stay and self._is_old(path))
+        for path, holder in unfinished(self._root / "objects"):
+            if not process_alive(holder) and self._is_old(path):
+                yield path
+        for path in _children(self._root / "damaged"):
+            if self._since is None or _changed_ms(path) < self._since:
+                yield path
+
+    def _is_old(self, path: Path) -> bool:
+        return self._alone or _changed_ms(path) < self._before_ms
+
+
+def _objects(root: Path) -> Iterator[tuple[str, Path, int]]:
+    """Every artifact: digest, place and size, in order."""
+    for shelf in _children(root / "objects"):
+        if len(shelf.name) == 2:
+            for path in _children(shelf):
+                yield f"sha256:{shelf.name}{path.name}", path, _size(path)
+
+
+def _named(texts: Iterable[str | None]) -> set[str]:
+    """The artifacts that these texts name, whatever else they say."""
+    return {digest for text in texts if text for digest in NAMED.findall(text)}
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir():
+        return path.lstat().st_size
+    return sum((Path(at) / name).lstat().st_size for at, _, names in os.walk(path) for name in names)
+
+
+def _changed_ms(path: Path) -> int:
+    return path.lstat().st_ctime_ns // 1_000_000
+
+
+@contextlib.contextmanager
+def _transaction(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
+    """The state: all that is changed inside becomes durable at its end, or nothing. Raises StoreError."""
+    database = open_for_reading(path) if not write else _sound(path)
+    with contextlib.closing(database):
+        database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield database
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+
+
+def _sound(path: Path) -> sqlite3.Connection:
+    database, aside = open_for_writing(path)
+    if aside is not None:
+        database.close()
+        raise StoreError(
+            f"the state of the store was damaged and is now {aside}: nothing was removed",
+            code="store-damaged",
+            hint="mend it and put it back; or collect again, which removes all that it named",
+        )
+    return database
+
+
+def _state(root: Path) -> Path:
+    if not (root / FILE).exists():
+        raise BadInput(f"there are no runs in the store {root}", code="unknown-run")
+    return root / FILE

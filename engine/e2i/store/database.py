@@ -1,0 +1,261 @@
+"""The SQLite file of a store: its path goes in; a connection to sound tables of today's version comes out.
+
+One for writing sets a damaged file aside and brings an older one up to date, with a backup; one for reading changes
+nothing, and reads older files as they are. Whatever SQLite has to complain of is told as a ``StoreError``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from e2i.errors import E2IError, Exit
+from e2i.resilience.lock import exclusive
+from e2i.resilience.outbox import process_alive
+from e2i.store import disk, tables
+
+FILE = "state.db"
+WAIT = 30.0
+"""Seconds to wait for another process's transaction."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StoreError(E2IError):
+    """The store cannot be used: not writable, damaged, full, gone, or written by a newer version."""
+
+    exit_code = Exit.UNAVAILABLE
+
+
+class OnFile(Protocol):
+    """What works on the file at ``path``."""
+
+    path: Path
+
+
+S = TypeVar("S", bound=OnFile)
+
+
+def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """The method, with SQLite's errors told as StoreError. What it finds damaged is looked at when next opened."""
+
+    @functools.wraps(method)
+    def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except (sqlite3.Error, MemoryError) as error:
+            raise told(error, self.path) from error
+
+    return wrapper
+
+
+def told(error: sqlite3.Error | MemoryError | OSError, path: Path) -> StoreError:
+    """The error as it is told: what happened, to which file, and what to do."""
+    kind = getattr(error, "sqlite_errorname", None) or ""
+    if isinstance(error, OSError) and (trouble := disk.trouble(error, path)) and trouble.code != "not-writable":
+        return StoreError(trouble.message, code=trouble.code, hint=trouble.hint)
+    if kind == "SQLITE_FULL":
+        return StoreError(
+            f"disk full: {path}",
+            code="disk-full",
+            hint="free some space, or choose another folder by --store DIR; the run can be resumed",
+        )
+    if isinstance(error, OSError) or kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return StoreError(
+            f"the store {path.parent} cannot be written: {error}",
+            code="store-not-writable",
+            hint="choose another folder by --store DIR or E2I_STORE",
+        )
+    if kind.startswith("SQLITE_IOERR") and kind != "SQLITE_IOERR_SHORT_READ":
+        return StoreError(
+            f"disk full or failing: {path}: {error}",
+            code="disk-failing",
+            hint="see to the disk and its quota, or choose another folder by --store DIR; the run can be resumed",
+        )
+    if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreError(
+            f"another process has held the store for more than {WAIT:g} s: {path}",
+            code="store-busy",
+            hint="end that process, or try again later; the run can be resumed",
+        )
+    with contextlib.suppress(OSError):
+        _suspicion(path).touch()
+    return StoreError(
+        f"the state of the store is damaged: {error} ({path})",
+        code="store-damaged",
+        hint="run again: a run sets the damaged file aside and begins anew",
+    )
+
+
+def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """A connection, and where the damaged file was put that stood in the way, if any. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with exclusive(path.with_name("state.lock")):
+            try:
+                return _opened(path), None
+            except StoreError as error:
+                if error.code != "store-damaged":
+                    raise
+            aside = _set_aside(path)
+            return _opened(path), aside
+    except OSError as error:
+        raise told(error, path) from error
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing. An older file is read through a copy in memory. Raises StoreError."""
+    # Without a write-ahead log nobody is writing, and SQLite need not make the files that it shares with writers.
+    log = _beside(path, "-wal")
+    mode = "mode=ro" if log.exists() else "immutable=1"
+    try:
+        database = _connect(f"{path.resolve().as_uri()}?{mode}")
+        try:
+            found = _known_version(database, path)
+        except sqlite3.OperationalError:
+            database.close()
+            if not log.exists():
+                raise
+            database = _copy(path)  # where nothing may be written, a log that a dead process left cannot be read
+            found = _known_version(database, path)
+        if found < tables.SCHEMA_VERSION:
+            old, database = database, _connect(":memory:")
+            old.backup(database)
+            old.close()
+            tables.bring_up_to_date(database)
+    except (OSError, sqlite3.Error, MemoryError) as error:
+        raise told(error, path) from error
+    return database
+
+
+def complaints(database: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong with the file; takes time in proportion to its size."""
+    return [row[0] for row in database.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    log, suspicion = _beside(path, "-wal"), _suspicion(path)
+    if not path.exists():
+        for left in (log, _beside(path, "-shm"), suspicion):
+            left.unlink(missing_ok=True)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, 0o600)
+        os.close(handle)
+    was_left = log.exists()
+    database = None
+    try:
+        database = _connect(str(path))
+        database.execute("PRAGMA synchronous = FULL")
+        if _known_version(database, path) < tables.SCHEMA_VERSION:
+            _bring_up_to_date(database, path)
+        _check(database, thoroughly=suspicion.exists() or (was_left and not _somebody_writes(database)))
+        suspicion.unlink(missing_ok=True)
+    except (sqlite3.Error, MemoryError, StoreError) as error:
+        if database is not None:
+            database.close()
+        raise error if isinstance(error, StoreError) else told(error, path) from error
+    return database
+
+
+def _connect(target: str) -> sqlite3.Connection:
+    database = sqlite3.connect(target, uri=target.startswith("file:"), isolation_level=None, timeout=WAIT)
+    database.row_factory = sqlite3.Row
+    # A text with a flipped bit need not be UTF-8; its row's seal tells that it is damaged.
+    database.text_factory = _text
+    return database
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
+
+
+def _known_version(database: sqlite3.Connection, path: Path) -> int:
+    found = tables.version(database)
+    if found > tables.SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer version of e2i (state version {found}, this one knows up to"
+            f" {tables.SCHEMA_VERSION})",
+            code="store-too-new",
+            hint="upgrade e2i, or choose another folder by --store DIR",
+        )
+    return found
+
+
+def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
+    """Makes the tables; of older ones, a copy of the file as it was stays beside it."""
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        old = tables.version(database)
+        if old:
+            _back_up(path, path.with_name(f"{path.stem}.v{old}{path.suffix}"))
+        if old < tables.SCHEMA_VERSION:
+            tables.bring_up_to_date(database)
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+
+
+def _back_up(path: Path, target: Path) -> None:
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(staged)) as copy:
+        source.backup(copy)
+    staged.replace(target)
+
+
+def _check(database: sqlite3.Connection, *, thoroughly: bool) -> None:
+    """Raises sqlite3.DatabaseError when the file is not sound, as far as it is looked at."""
+    marks = ", ".join("?" * len(tables.NAMES))
+    found = database.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN ({marks})", tables.NAMES).fetchone()[0]
+    if found != len(tables.NAMES):
+        raise sqlite3.DatabaseError("tables are missing")
+    if thoroughly and (wrong := complaints(database)):
+        raise sqlite3.DatabaseError(wrong[0].splitlines()[-1])
+
+
+def _somebody_writes(database: sqlite3.Connection) -> bool:
+    """Whether another live process has a run open: then it has looked at the file before, and the log is its own."""
+    return any(process_alive(row[0]) for row in database.execute("SELECT holder FROM runs WHERE status = 'running'"))
+
+
+def _set_aside(path: Path) -> Path:
+    """Moves the file and what belongs to it to new names beside it."""
+    stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    names = (stem, *(f"{stem}-{number}" for number in range(1, 1000)))
+    target = path.with_name(next(name for name in names if not path.with_name(name).exists()))
+    path.replace(target)
+    for suffix in ("-wal", "-shm"):
+        if _beside(path, suffix).exists():
+            _beside(path, suffix).replace(_beside(target, suffix))
+    return target
+
+
+def _copy(path: Path) -> sqlite3.Connection:
+    """The file with its log, in memory."""
+    with tempfile.TemporaryDirectory(prefix="e2i-") as folder:
+        copied = Path(folder) / path.name
+        for suffix in ("", "-wal"):
+            shutil.copyfile(_beside(path, suffix), _beside(copied, suffix))
+        database = _connect(":memory:")
+        with contextlib.closing(sqlite3.connect(copied)) as source:
+            source.backup(database)
+    return database
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _suspicion(path: Path) -> Path:
+    """An empty file that says: look at the database thoroughly before it is used again."""
+    return _beside(path, "-suspect")

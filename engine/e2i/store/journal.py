@@ -1,0 +1,297 @@
+"""What happens, durably: the transitions of runs and steps go in, each committed before it is acted on.
+
+Out: the rows that ``history`` reads, results that may be reused, telemetry for the outbox; all in one SQLite file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from e2i.catalog.telemetry import Entry
+from e2i.errors import Refused
+from e2i.resilience import outbox
+from e2i.store.database import FILE, StoreError, guarded, open_for_writing, told
+from e2i.store.history import Results
+from e2i.store.seal import SqlValue, seal
+
+RUN = (
+    "run", "pipeline", "status", "started_ms", "ended_ms", "holder", "file", "spec", "profile", "params", "plan",
+    "outputs", "host", "parts", "options", "provenance",
+)  # fmt: skip
+PUT_RUN = f"INSERT OR REPLACE INTO runs ({', '.join(RUN)}, seal) VALUES ({', '.join('?' * (len(RUN) + 1))})"
+PUT_STEP = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT_RESULT = "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_LATEST = (
+    "INSERT INTO latest VALUES (?, ?, ?) ON CONFLICT (pipeline, step) DO UPDATE SET fingerprint = excluded.fingerprint"
+    " WHERE fingerprint != excluded.fingerprint"
+)
+OPEN_RUNS = (
+    "SELECT run, holder, max(started_ms, coalesce((SELECT max(max(coalesce(started_ms, 0), coalesce(ended_ms, 0)))"
+    " FROM steps WHERE steps.run = runs.run), 0)) FROM runs WHERE status = 'running' ORDER BY run"
+)
+CLAIMED = "SELECT run, step, holder, at_ms FROM claims WHERE fingerprint = ?"
+CLAIM = "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)"
+RELEASE = "DELETE FROM claims WHERE fingerprint = ? AND run = ?"
+
+GOOD = ("succeeded", "reused")
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who does the work of a fingerprint. ``holder`` is a process identity, ``at_ms`` since the epoch."""
+
+    run: str
+    step: str
+    holder: str
+    at_ms: int
+
+
+class Journal(Results):
+    """Writes the journal. One object belongs to one thread; several processes may have the store open.
+
+    Every method raises StoreError when the disk does not take what is to be durable.
+    """
+
+    def __init__(self, root: Path, is_there: Callable[[str], bool]) -> None:
+        path = (root / FILE).absolute()
+        database, self.set_aside = open_for_writing(path)
+        """``set_aside``: where the state went that was there and damaged beyond reading."""
+        super().__init__(database, path, is_there)
+        self._file = _inode(path)
+        self._holder = outbox.process_identity()
+        self._open: set[str] = set()
+        """The runs that this journal started and did not finish."""
+        self._started: dict[tuple[str, str], int] = {}
+        """When the steps that are being carried out were started first."""
+        self._claimed: set[str] = set()
+        self._data_version: int = database.execute("PRAGMA data_version").fetchone()[0]
+
+    def close(self) -> None:
+        """Gives back what is held. A run that is not finished was interrupted."""
+        with contextlib.suppress(StoreError):
+            for run in sorted(self._open):
+                self._end_run(run, "interrupted", None, time.time_ns() // 1_000_000)
+        with contextlib.suppress(sqlite3.Error):
+            self._database.close()
+
+    @guarded
+    def telemetry(self, fingerprint: str) -> list[tuple[str, dict[str, Any]]]:
+        """What a finished step measured, as (kind, body)."""
+        row = self._result(fingerprint)
+        return [(kind, body) for kind, body in json.loads(row["telemetry"])] if row else []
+
+    def start_run(self, run: Mapping[str, Any]) -> None:
+        """A run begins; keys of ``run`` as ``RUN``. One that is resumed keeps what it was started with, and its
+        finished steps. Raises Refused when another live process carries it out.
+        """
+        with self._transaction():
+            before = self._run(run["run"])
+            row = {**dict.fromkeys(("ended_ms", "outputs")), "parts": "{}", "options": "{}", "provenance": "{}",
+                   "host": os.uname().nodename, **run}  # fmt: skip
+            if before is not None:
+                self._refuse_held(before)
+                kept = ("pipeline", "started_ms", "file", "spec", "profile", "params", "parts", "options")
+                row |= {name: before[name] for name in kept}
+                self._database.execute(
+                    "DELETE FROM steps WHERE run = ? AND status NOT IN ('succeeded', 'reused')", (run["run"],)
+                )
+            self._put_run(row)
+            self._open.add(run["run"])
+
+    def start_step(self, run: str, step: str, attempt: int, at_ms: int) -> None:
+        """An attempt begins."""
+        started = self._started.setdefault((run, step), at_ms)
+        with self._transaction():
+            self._put_step(run, step, "running", attempt, started, None, None, None, None, "")
+
+    def finish_step(
+        self,
+        run: str,
+        step: str,
+        facts: Mapping[str, Any],
+        result: Mapping[str, Any] | None,
+        entries: Iterable[Entry],
+    ) -> None:
+        """A step is over. Its row, its attempts, its reusable result and its telemetry become durable together, or not
+        at all; its claim ends.
+
+        ``facts``: status, pipeline, ended_ms, fingerprint, outputs, error, attempts; note and attempt_records
+        (started_ms, ended_ms, seconds, error of each) as far as there are any.
+        """
+        status, ended, fingerprint = facts["status"], facts["ended_ms"], facts["fingerprint"]
+        outputs = _dump(facts["outputs"])
+        error = _dump(facts["error"]) if facts["error"] else None
+        started = self._started.get((run, step), facts.get("started_ms"))
+        with self._transaction():
+            self._put_step(
+                *(run, step, status, facts["attempts"], started, ended, fingerprint, outputs, error),
+                facts.get("note") or "",
+            )
+            for number, attempt in enumerate(facts.get("attempt_records", ()), 1):
+                failed = _dump(attempt["error"]) if attempt["error"] else None
+                times = (attempt["ended_ms"], attempt["seconds"])
+                self._database.execute(PUT_ATTEMPT, (run, step, attempt["started_ms"], number, *times, failed))
+            if result is not None:
+                parts = (_dump(result["components"]), outputs, _dump(result["telemetry"]))
+                values = (result["fingerprint"], result["static_key"], result["uses"], *parts, run, ended)
+                self._database.execute(PUT_RESULT, (*values, seal(values)))
+            if fingerprint and status in GOOD:
+                self._database.execute(PUT_LATEST, (facts["pipeline"], step, fingerprint))
+            if fingerprint in self._claimed:
+                self._database.execute(RELEASE, (fingerprint, run))
+            self._put_entries(entries)
+        self._started.pop((run, step), None)
+        self._claimed.discard(fingerprint)
+
+    def adopt(self, result: Mapping[str, Any]) -> None:
+        """A result that was finished elsewhere, and whose artifacts are here, may be reused from now on."""
+        parts = (_dump(result["components"]), _dump(result["outputs"]), _dump(result["telemetry"]))
+        made = (result["run"], result["created_ms"])
+        values = (result["fingerprint"], result["static_key"], result["uses"], *parts, *made)
+        with self._transaction():
+            self._database.execute(PUT_RESULT, (*values, seal(values)))
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Makes telemetry durable."""
+        with self._transaction():
+            self._put_entries(entries)
+
+    def finish_run(
+        self, run: str, status: str, outputs: Mapping[str, Any], ended_ms: int, entries: Iterable[Entry]
+    ) -> None:
+        """A run is over; all of its claims end."""
+        with self._transaction():
+            self._end_run(run, status, _dump(outputs), ended_ms)
+            self._put_entries(entries)
+
+    def claim(self, fingerprint: str, run: str, step: str, at_ms: int) -> Claim | None:
+        """Takes the work of a fingerprint for a step of a run; or says who has it, and takes nothing.
+
+        A claim of a process that has gone, or of a run that is over, counts no more.
+        """
+        if not fingerprint:
+            return None
+        with self._transaction():
+            row = self._database.execute(CLAIMED, (fingerprint,)).fetchone()
+            if row is not None:
+                claim = Claim(*row)
+                if (claim.run, claim.step) != (run, step) and self._holds(claim):
+                    return claim
+            self._database.execute(CLAIM, (fingerprint, run, step, self._holder, at_ms))
+        self._claimed.add(fingerprint)
+        return None
+
+    @guarded
+    def dead_runs(self) -> list[tuple[str, str, int]]:
+        """The runs on record as running whose process has gone: id, holder, and the last sign of life in ms."""
+        rows = self._database.execute(OPEN_RUNS)
+        return [(run, holder, last) for run, holder, last in rows if not outbox.process_alive(holder)]
+
+    @guarded
+    def is_told(self, sink: str, run: str) -> bool:
+        """Whether a sink was ever to be told anything of the run."""
+        return outbox.is_told(self._database, sink, run)
+
+    def others_wrote(self) -> bool:
+        """Whether another process has written since this was asked last."""
+        before, self._data_version = self._data_version, self._database.execute("PRAGMA data_version").fetchone()[0]
+        return bool(before != self._data_version)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All that is written inside becomes durable at its end, by one commit, or not at all."""
+        with self._transaction():
+            yield
+
+    def _run(self, run: str) -> dict[str, Any] | None:
+        row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
+        return dict(row) if row is not None else None
+
+    def _refuse_held(self, row: Mapping[str, Any]) -> None:
+        """Raises Refused when a live process other than this one carries the run out."""
+        holder = row["holder"]
+        if row["status"] != "running" or holder == self._holder or not outbox.process_alive(holder):
+            return
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_ms"] / 1000))
+        pid, host = holder.partition(":")[0], row["host"] or "this machine"
+        raise Refused(
+            f"run {row['run']} is being carried out by process {pid} on {host}, since {since}",
+            code="run-held",
+            hint=f"wait for it (`e2i show {row['run']}`), or end that process",
+        )
+
+    def _holds(self, claim: Claim) -> bool:
+        row = self._database.execute("SELECT status FROM runs WHERE run = ?", (claim.run,)).fetchone()
+        return (row is None or row[0] == "running") and outbox.process_alive(claim.holder)
+
+    def _put_run(self, row: Mapping[str, Any]) -> None:
+        values = [row[name] for name in RUN]
+        self._database.execute(PUT_RUN, (*values, seal(values)))
+
+    def _end_run(self, run: str, status: str, outputs: str | None, ended_ms: int) -> None:
+        with self._transaction():
+            row = self._run(run)
+            if row is not None:
+                self._put_run({**row, "status": status, "outputs": outputs, "ended_ms": ended_ms})
+            self._database.execute("DELETE FROM claims WHERE run = ?", (run,))
+        self._open.discard(run)
+
+    def _put_step(self, *values: SqlValue) -> None:
+        self._database.execute(PUT_STEP, (*values, seal(values)))
+
+    def _put_entries(self, entries: Iterable[Entry]) -> None:
+        if found := list(entries):
+            outbox.put(self._database, found)
+
+    def _found_damaged(self, row: sqlite3.Row) -> None:
+        """A result was altered: it is kept for looking at, and never found again."""
+        with self._transaction():
+            fingerprint = row["fingerprint"]
+            self._database.execute(
+                "INSERT INTO damaged VALUES ('result', ?, ?, ?)",
+                (fingerprint, ascii(tuple(row)), time.time_ns() // 1_000_000),
+            )
+            self._database.execute("DELETE FROM results WHERE fingerprint = ?", (fingerprint,))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if self._is_writing():  # inside ``together``
+            yield
+            return
+        if _inode(self.path) != self._file:
+            raise StoreError(
+                f"the store was moved or deleted while a run was using it: {self.path}",
+                code="store-gone",
+                hint="put it back and run again, or run again where it is now by --store DIR",
+            )
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._is_writing():  # SQLite itself has undone it when the disk is full
+                    self._database.execute("ROLLBACK")
+                raise
+        except (sqlite3.Error, MemoryError) as error:
+            raise told(error, self.path) from error
+
+    def _is_writing(self) -> bool:
+        return self._database.in_transaction
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None

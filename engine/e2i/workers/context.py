@@ -1,0 +1,197 @@
+"""What a running action asks of the engine: ``StepContext``, carried out inside a worker process.
+
+In: the call, the settings, the store. Out: frames, artifacts, connectors; telemetry leaves through ``emit``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from e2i.catalog import registry
+from e2i.catalog.action import ToolSettings
+from e2i.catalog.artifacts import Service, Stored, Table
+from e2i.catalog.context import A, C, ChildRun, RunInfo
+from e2i.errors import StepError
+from e2i.resilience.breaker import Breaker
+from e2i.resilience.guard import Guard
+from e2i.settings import Settings
+from e2i.store import disk
+from e2i.store.artifacts import ArtifactStore
+from e2i.workers import frames, memory, services
+from e2i.workspace import paths
+from e2i.workspace.paths import Roots
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGE = 32 << 20
+"""Bytes of tables after which a step's memory is given back at once: those who read them share the files'."""
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Worker:
+    """What outlives a step in one process: open connectors, their breakers, and frames that were just used."""
+
+    def __init__(self, store: ArtifactStore, settings: Settings, roots: Roots, lifelines: services.Lifelines) -> None:
+        self.store = store
+        self.settings = settings
+        self.roots = roots
+        self.lifelines = lifelines
+        self.frames = frames.FrameCache()
+        self.secrets: set[str] = set()
+        """Every secret that a step of this worker was given: a later step may still print it."""
+        self._connectors: dict[type[Any], Any] = {}
+
+    def connect(self, connector: type[C]) -> C:
+        opened = self._connectors.get(connector)
+        if opened is None:
+            opened = connector(
+                self.settings.tool(connector.tool), guard_of(connector.tool, self.settings), self.home(connector.tool)
+            )
+            self._connectors[connector] = opened
+        result: C = opened
+        return result
+
+    def home(self, tool: str) -> Path:
+        return disk.folder(self.store.root, tool)
+
+
+def guard_of(tool: str, settings: Settings) -> Guard:
+    """A guard with a closed breaker, by the tool's declaration and this environment's deadline."""
+    declared = registry.tool(tool)
+    assert declared is not None, tool
+    return Guard(
+        tool,
+        breaker=Breaker(tool),
+        deadline=settings.tool(tool).deadline,
+        outages=declared.outages,
+        extra=declared.extra,
+    )
+
+
+class WorkerContext:
+    """Implements ``e2i.catalog.context.StepContext`` for one attempt of one step."""
+
+    def __init__(
+        self, worker: Worker, info: RunInfo, *, seed: int, threads: int, fingerprint: str, scratch: Path, emit: Emit
+    ) -> None:
+        self._worker = worker
+        self.info = info
+        self.seed = seed
+        self.threads = threads
+        self.scratch = scratch
+        self._fingerprint = fingerprint
+        self._emit = emit
+        self._held: list[BinaryIO] = []
+        self._written = 0
+        """Bytes of the tables that the step has stored."""
+
+    def settings(self, tool: str) -> ToolSettings:
+        return self._worker.settings.tool(tool)
+
+    def connect(self, connector: type[C]) -> C:
+        return self._worker.connect(connector)
+
+    def home(self, tool: str) -> Path:
+        return self._worker.home(tool)
+
+    def workspace_file(self, text: str) -> Path:
+        return paths.resolve(self._worker.roots, text)
+
+    def held_file(self, text: str) -> Path:
+        path = self.workspace_file(text)
+        if not path.is_file():
+            return path
+        held = os.fdopen(paths.open_file(self._worker.roots, text), "rb")
+        self._held.append(held)
+        name = Path(tempfile.mkdtemp(dir=self.scratch)) / path.name
+        name.symlink_to(f"/proc/self/fd/{held.fileno()}")
+        return name
+
+    def release(self) -> None:
+        """Closes what was held, and gives the memory of large tables back; for whoever made the context."""
+        while self._held:
+            self._held.pop().close()
+        if self._written > LARGE:
+            memory.give_back()
+            self._written = 0
+
+    def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        path = self._worker.store.path(table.digest)  # first: what is damaged is not used, held in memory or not
+        cached = self._worker.frames.get(table.digest)
+        if cached is None:
+            if columns is not None:
+                return frames.read(path, columns)
+            cached = frames.read(path)
+            self._worker.frames.put(table.digest, cached)
+        if columns is None:
+            return cached
+        absent = [name for name in columns if name not in cached.columns]
+        if absent:
+            raise StepError(
+                f"the table has no column {', '.join(map(repr, absent))}; it has {', '.join(table.names)}",
+                code="unknown-column",
+            )
+        return cached[list(columns)]
+
+    def table(self, frame: pd.DataFrame) -> Table:
+        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".arrow", delete=False) as file:
+            path = Path(file.name)
+        columns, digest = frames.write(frame, path)
+        self._written += path.stat().st_size
+        return Table(digest=self._worker.store.put(path, digest), columns=columns, rows=len(frame))
+
+    def open(self, artifact: Stored) -> Path:
+        return self._worker.store.path(artifact.digest)
+
+    def keep(self, path: Path, kind: type[A], **facts: Any) -> A:
+        return kind(digest=self._worker.store.put(path), **facts)
+
+    def metric(self, name: str, value: float, step: int = 0) -> None:
+        if not math.isfinite(value):
+            raise StepError(f"metric {name!r} is {value}, not a finite number", code="bad-metric")
+        self._telemetry("metric", {"name": name, "value": float(value), "index": step})
+
+    def param(self, name: str, value: str | int | float | bool) -> None:
+        self._telemetry("param", {"name": name, "value": value})
+
+    def child(self, child: ChildRun) -> None:
+        self._telemetry(
+            "child",
+            {
+                "name": child.name,
+                "status": child.status,
+                "started_ms": child.started_ms,
+                "ended_ms": child.ended_ms,
+                "params": dict(child.params),
+                "metrics": dict(child.metrics),
+            },
+        )
+
+    def attach(self, name: str, artifact: Stored) -> None:
+        self._telemetry("attachment", {"name": name, "artifact": artifact.model_dump(mode="json")})
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        self._emit({"progress": {"done": done, "total": total, "note": note}})
+
+    def key(self, *parts: str) -> str:
+        return hashlib.sha256("\0".join([self._fingerprint, *parts]).encode()).hexdigest()[:32]
+
+    def serve(
+        self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool
+    ) -> Service:
+        logs = disk.folder(self._worker.store.root, "runs", self.info.run, "logs")
+        log = logs / f"{self.info.step}.service.log"
+        return services.start(
+            argv, port=port, ready=ready, env=env, log=log, digest=digest, keep=keep, lifelines=self._worker.lifelines
+        )
+
+    def _telemetry(self, kind: str, body: dict[str, Any]) -> None:
+        self._emit({"telemetry": {"kind": kind, "body": body}})

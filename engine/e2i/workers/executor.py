@@ -1,0 +1,154 @@
+"""The seam between the scheduler and whatever carries steps out: a call goes in, messages about it come out.
+
+An executor knows nothing of the graph. Calls and messages are plain data, so that they can cross any wire.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from e2i.catalog.context import RunInfo
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """One attempt of one step: the action, its resolved parameters, and what its context needs to know."""
+
+    uses: str
+    params: dict[str, Any]
+    info: RunInfo
+    seed: int
+    threads: int
+    fingerprint: str
+    timeout: float
+    """Seconds that the attempt may take."""
+    secrets: tuple[str, ...] = ()
+    """Texts among the parameters that nothing the step says may show."""
+    memory: int | None = None
+    """Bytes that the attempt's processes may hold together, beyond what its worker held before."""
+    cpus: int | None = None
+    """Cores that the attempt's processes may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt did not succeed, as data. ``unavailable``: the tool was out, and another try may help."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    details: Any = None
+    unavailable: bool = False
+    lost: bool = False
+    """The worker that carried the attempt out is gone."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A step recorded telemetry: a kind and a body of ``e2i.catalog.telemetry``."""
+
+    step: str
+    kind: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A step says how far it is."""
+
+    step: str
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt is over: its outputs as plain data, or its failure."""
+
+    step: str
+    seconds: float
+    outputs: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+Message = Measured | Progressed | Ended
+
+
+class Executor(Protocol):
+    """Carries out calls side by side, each with its own time limit."""
+
+    def free(self) -> int:
+        """How many calls could be taken at once now."""
+
+    def room(self) -> int:
+        """Bytes that calls which start now may ask for together."""
+
+    def is_idle(self) -> bool:
+        """Whether nothing is carried out now: one call may then ask for whatever it wants."""
+
+    def submit(self, call: StepCall) -> None:
+        """Takes a call. Its ``Ended`` comes out of ``poll`` sooner or later, whatever happens to the worker."""
+
+    def foresee(self, uses: Sequence[str]) -> None:
+        """Says which actions are likely next, so that idle workers can get ready for them."""
+
+    def poll(self, seconds: float) -> list[Message]:
+        """Waits up to ``seconds`` for messages and returns those that are there."""
+
+    def cancel(self, step: str) -> None:
+        """Ends a call at once, with everything it started."""
+
+    def close(self) -> None:
+        """Ends all workers and services. Nothing is left of them afterwards."""
+
+
+class OnDemand:
+    """An executor that is opened with the first call: a run that carries nothing out starts nothing."""
+
+    def __init__(self, size: int, open_executor: Callable[[], Executor]) -> None:
+        self._size = size
+        self._open = open_executor
+        self._opened: Executor | None = None
+
+    def free(self) -> int:
+        return self._size if self._opened is None else self._opened.free()
+
+    def room(self) -> int:
+        return self._executor().room()
+
+    def is_idle(self) -> bool:
+        return self._opened is None or self._opened.is_idle()
+
+    def submit(self, call: StepCall) -> None:
+        self._executor().submit(call)
+
+    def foresee(self, uses: Sequence[str]) -> None:
+        if uses:
+            self._executor().foresee(uses)
+
+    def poll(self, seconds: float) -> list[Message]:
+        if self._opened is not None:
+            return self._opened.poll(seconds)
+        if seconds > 0:
+            time.sleep(seconds)
+        return []
+
+    def cancel(self, step: str) -> None:
+        if self._opened is not None:
+            self._opened.cancel(step)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    def _executor(self) -> Executor:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened

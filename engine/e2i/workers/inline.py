@@ -1,0 +1,21 @@
+"""Carries out, in the engine's own process, what would be over before a worker had read the call.
+
+In: a call of an action that is declared ``inline``. Out: its end.
+"""
+
+from __future__ import annotations
+
+import time
+
+from e2i.workers import acting
+from e2i.workers.executor import Ended, StepCall
+
+
+def carry_out(call: StepCall) -> Ended:
+    """Carries the call out at once."""
+    began = time.monotonic()
+    try:
+        outputs = acting.act(call.uses, call.params, None)
+    except Exception as error:  # noqa: BLE001 - the outermost boundary of an action: it ends the step, not the run
+        return Ended(call.info.step, time.monotonic() - began, failure=acting.failure(error, call.uses))
+    return Ended(call.info.step, time.monotonic() - began, outputs)

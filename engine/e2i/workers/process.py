@@ -1,0 +1,192 @@
+"""One worker process as the engine sees it: messages go in and come out, and it can be ended for sure.
+
+It stands under a guardian, so that whatever a step starts, in whatever session, is ended with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from e2i.store import disk
+from e2i.workers import guardian, memory, shared_memory
+from e2i.workers.executor import StepCall
+
+FORCE_AFTER = guardian.GRACE + 0.5
+"""Seconds after which the engine itself kills what the guardian, which has been stopped perhaps, did not."""
+ABANDON_AFTER = guardian.GRACE + guardian.LAST_WAIT
+"""Seconds after which a process that cannot be killed is given up."""
+REMEMBERED = 64
+"""Digests of data that a worker is thought to hold still."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_CALL = ("uses", "params", "seed", "threads", "fingerprint", "secrets", "memory")
+_INFO = ("run", "pipeline", "step", "attempt", "agent", "started_ms")
+
+
+@dataclass(slots=True, eq=False)
+class WorkerProcess:
+    """A worker, the call that it carries out, and what is known of its memory. Times are those of a monotonic clock."""
+
+    popen: subprocess.Popen[bytes]
+    """Its guardian."""
+    control: socket.socket
+    pid: int | None = None
+    """Its own process, once it has said so."""
+    tools: list[str] = field(default_factory=list)
+    """Tools that it has imported, latest last."""
+    preparing: bool = False
+    """Whether it is importing ahead: a call would have to wait."""
+    digests: dict[str, None] = field(default_factory=dict)
+    """Data that it was given or has made, latest last."""
+    call: StepCall | None = None
+    cores: tuple[int, ...] = ()
+    """The only cores that the call may use; none: all."""
+    started: float = 0.0
+    deadline: float = 0.0
+    held: int = 0
+    """Bytes that it held between two calls."""
+    peak: int = 0
+    """The most bytes that the call was seen to hold beyond that."""
+    ending: str | None = None
+    """Why it is being ended: the code of the failure to report."""
+    asked: float = 0.0
+    """When it was asked to end."""
+    shared: frozenset[str] = frozenset()
+    """Segments of shared memory that were there before the call."""
+    _seen: shared_memory.Seen = field(default_factory=shared_memory.Seen)
+    _buffer: bytearray = field(default_factory=bytearray)
+
+    @classmethod
+    def start(
+        cls, lifeline: int, guardians: int, *, log: Path, environ: Mapping[str, str], workspace: Path
+    ) -> WorkerProcess:
+        """Starts one. ``lifeline`` and ``guardians`` are those of ``e2i.workers.services.Lifelines``."""
+        disk.expect(log.parent, workspace)
+        ours, theirs = socket.socketpair()
+        handed = (theirs.fileno(), lifeline, guardians)
+        command = [sys.executable, "-P", "-m", "e2i.workers.worker", *map(str, handed)]
+        watch = [sys.executable, "-I", "-S", guardian.__file__, str(lifeline), ",".join(map(str, handed))]
+        with log.open("ab") as output, theirs:
+            popen = subprocess.Popen(
+                [*watch, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environ),
+                cwd=workspace,
+                pass_fds=handed,
+                start_new_session=True,
+            )
+        return cls(popen, ours)
+
+    @property
+    def idle(self) -> bool:
+        return self.call is None and self.ending is None
+
+    def take(self, call: StepCall, cores: tuple[int, ...]) -> None:
+        """Hands it a call."""
+        self.call, self.cores = call, cores
+        self.started = time.monotonic()
+        self.deadline = self.started + call.timeout
+        self.peak = 0
+        self.shared = self._seen.names()
+        info = {name: getattr(call.info, name) for name in _INFO}
+        self.send({"call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}})
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # a dead worker is noticed when it is read from
+            self.control.sendall(_encode(message).encode() + b"\n")
+
+    def receive(self) -> Iterator[dict[str, Any]] | None:
+        """The messages that have come; None when it has gone."""
+        try:
+            received = self.control.recv(1 << 20)
+        except ConnectionResetError:
+            received = b""
+        if not received:
+            return None
+        if b"\n" not in received:
+            self._buffer += received
+            return iter(())
+        *lines, rest = received.split(b"\n")
+        lines[0] = bytes(self._buffer) + lines[0]
+        self._buffer = bytearray(rest)
+        return map(json.loads, lines)
+
+    def remember(self, digests: Iterator[str]) -> None:
+        """It has seen this data last."""
+        for digest in digests:
+            self.digests.pop(digest, None)
+            self.digests[digest] = None
+        while len(self.digests) > REMEMBERED:
+            del self.digests[next(iter(self.digests))]
+
+    def look(self, limit: int) -> int:
+        """Bytes that the call holds now beyond what its worker held before; exact when it is more than the limit."""
+        processes = memory.tree(self.pid or self.popen.pid)
+        found = memory.held(processes) - self.held
+        if found > limit:
+            found = memory.held_exactly(processes) - self.held
+        self.peak = max(self.peak, found)
+        return found
+
+    def has_new_segments(self) -> bool:
+        """Whether there is shared memory that was not there before the call: it goes with the worker."""
+        return not self._seen.names() <= self.shared
+
+    def end(self, why: str, *, at_once: bool = False) -> None:
+        """Asks it to end. The guardian sees to it, within its grace unless ``at_once``."""
+        if self.ending is None:  # asking again must not put off its end
+            self.ending = why
+            self.asked = time.monotonic()
+            self._signal(signal.SIGINT if at_once else signal.SIGTERM)
+        elif at_once:
+            self._signal(signal.SIGINT)
+
+    def retire(self) -> None:
+        """It gets no more calls, and ends by itself."""
+        self.ending = "retired"
+        self.asked = time.monotonic()
+        with contextlib.suppress(OSError):
+            self.control.shutdown(socket.SHUT_WR)
+
+    def force(self) -> None:
+        """Kills it and all below it, whatever its guardian does."""
+        guardian.send([*guardian.descendants(self.popen.pid), self.popen.pid], signal.SIGKILL)
+
+    def unkillable(self) -> list[int]:
+        """What is left of it."""
+        return [pid for pid in guardian.descendants(self.popen.pid) if pid != self.popen.pid] or (
+            [self.pid] if self.pid and Path(f"/proc/{self.pid}").exists() else []
+        )
+
+    def bury(self) -> int | None:
+        """Waits for the end of a worker that has closed its socket. Its exit code, 128 + number for a signal; None if
+        its guardian does not end.
+        """
+        self.control.close()
+        try:
+            code: int | None = self.popen.wait(guardian.LAST_WAIT)
+        except subprocess.TimeoutExpired:
+            self.force()
+            code = None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(guardian.LAST_WAIT)
+        shared_memory.remove(shared_memory.segments() - self.shared)
+        return 128 - code if code is not None and code < 0 else code
+
+    def _signal(self, number: signal.Signals) -> None:
+        for each in (number, signal.SIGCONT):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.popen.pid, each)

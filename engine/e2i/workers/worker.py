@@ -1,0 +1,145 @@
+"""A worker process: calls of actions come in on a control socket, telemetry and outcomes go out on it.
+
+Run as ``python -m e2i.workers.worker CONTROL ENGINE GUARDIANS`` (numbers of inherited descriptors), under a guardian
+that ends it, and everything it started, with the engine. It carries out one call at a time and lives until the control
+socket is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from e2i import deferred
+from e2i.catalog import registry
+from e2i.catalog.context import RunInfo
+from e2i.errors import E2IError
+from e2i.settings import Settings
+from e2i.store import disk
+from e2i.store.artifacts import ArtifactStore
+from e2i.workers import acting, steplog, tidying
+from e2i.workers.context import Worker, WorkerContext
+from e2i.workers.outgoing import Outgoing
+from e2i.workers.services import Lifelines
+from e2i.workspace.paths import Roots
+
+PR_SET_PDEATHSIG = 1
+KILL_ME_FIRST = "500"
+"""What the kernel adds, in thousandths of its memory, when it looks for a process to kill: a worker, not its engine."""
+
+
+def main(control: int, engine: int, guardians: int) -> None:
+    """Serves calls until the engine closes the socket."""
+    deferred.install()
+    for inherited in (control, engine, guardians):
+        os.set_inheritable(inherited, False)
+    os.umask(0o077)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(KILL_ME_FIRST)
+    with socket.socket(fileno=control) as connection, connection.makefile("rb") as incoming:
+        start = json.loads(incoming.readline() or b"null")
+        if start is None:
+            return
+        worker = Worker(
+            ArtifactStore(Path(start["store"])),
+            Settings.model_validate_json(start["settings"]),
+            Roots(Path(start["workspace"]), tuple(start["folders"])),
+            Lifelines(engine, guardians),
+        )
+        desk = Desk(worker, Outgoing(connection))
+        for line in incoming:
+            message = json.loads(line)
+            if "prepare" in message:
+                desk.prepare(message["prepare"])
+            else:
+                desk.carry_out(message["call"])
+
+
+class Desk:
+    """Where one worker carries out call after call."""
+
+    def __init__(self, worker: Worker, tell: Outgoing) -> None:
+        self._worker = worker
+        self._tell = tell
+        self._scratch = tidying.Scratch()
+        self._bearing = tidying.Bearing()
+        self._memory = tidying.Memory()
+        self._logs: dict[str, str] = {}
+        """The folder of each run's logs."""
+        tell({"ready": os.getpid(), "held": self._memory.held()})
+
+    def prepare(self, tool: str) -> None:
+        """Imports what the tool's actions need, so that the next call does not wait for it."""
+        declared = registry.tool(tool)
+        for name in declared.imports if declared else ():
+            with contextlib.suppress(ImportError):  # the call itself will say what is missing
+                import_module(name)
+        self._tell({"held": self._memory.held(), "prepared": tool})
+
+    def carry_out(self, call: dict[str, Any]) -> None:
+        """Carries out one call and tells its outputs and its failure as plain data."""
+        info = RunInfo(**call["info"])
+        self._worker.secrets.update(call["secrets"])
+        self._tell.begin()
+        worn = None
+        try:
+            log = f"{self._log_folder(info.run)}/{info.step.replace('/', '_')}.log"
+            with steplog.output_to(log, sorted(self._worker.secrets)):
+                began = time.monotonic()
+                ended = self._act(call, info)
+                worn = self._bearing.restore()
+                left = f"; it left {worn}: its worker process is replaced" if worn else ""
+                sys.stderr.write(f"{call['uses']} attempt {info.attempt}: {time.monotonic() - began:.3f} s{left}\n")
+        except (E2IError, OSError) as error:  # the disk does not take the log
+            ended = _failed(error, call["uses"])
+        self._tell({"ended": ended, "held": self._memory.held(), "worn": worn is not None})
+
+    def _act(self, call: dict[str, Any], info: RunInfo) -> dict[str, Any]:
+        """Outputs and failure. Whatever is raised is printed, and ends the step, not the worker."""
+        context = None
+        try:
+            context = WorkerContext(
+                self._worker,
+                info,
+                seed=call["seed"],
+                threads=call["threads"],
+                fingerprint=call["fingerprint"],
+                scratch=self._scratch.folder(self._worker.store.root / "tmp" / info.run),
+                emit=self._tell,
+            )
+            with tidying.limited(call["memory"], call["cores"], self._memory):
+                return {"outputs": acting.act(call["uses"], call["params"], context), "failure": None}
+        except Exception as error:  # noqa: BLE001 - the outermost boundary
+            traceback.print_exc()
+            return _failed(error, call["uses"])
+        finally:
+            if context is not None:
+                context.release()
+                self._scratch.clear()
+
+    def _log_folder(self, run: str) -> str:
+        if run not in self._logs:
+            self._logs[run] = str(disk.folder(self._worker.store.root, "runs", run, "logs"))
+        return self._logs[run]
+
+
+def _failed(error: Exception, uses: str) -> dict[str, Any]:
+    return {"outputs": {}, "failure": asdict(acting.failure(error, uses))}
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:4]))
+    os._exit(0)  # what libraries would still do at the end is for programs that end by themselves

@@ -1,0 +1,29 @@
+"""The parts of a recorded run's spec go in, as texts by name; they come out as the files that they were."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+
+from e2i.workspace.paths import Found
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFiles:
+    """Implements ``e2i.catalog.files.Files`` for what a run kept, whatever lies at these paths now."""
+
+    texts: Mapping[str, str]
+
+    def open(self, path: str) -> BinaryIO | None:
+        text = self.texts.get(path)
+        return None if text is None else BytesIO(text.encode())
+
+    def names(self, folder: str) -> Sequence[str]:
+        return sorted(posixpath.basename(path) for path in self.texts if (posixpath.dirname(path) or ".") == folder)
+
+    def look(self, path: str) -> Found:
+        """What was at a path."""
+        return "file" if path in self.texts else "missing"

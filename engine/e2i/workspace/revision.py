@@ -1,0 +1,76 @@
+"""The workspace as it was: ``REV:PATH`` goes in; the bytes of files in that git revision come out. Nothing is checked
+out or written.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from e2i.errors import BadInput
+from e2i.workspace.paths import Found
+
+DEADLINE = 30.0
+"""Seconds that git is given for an answer."""
+KINDS: dict[str, Found] = {"100644": "file", "100755": "file", "040000": "directory"}
+"""Git's modes → what is there; anything else is a link or a submodule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The files below ``folder`` in a revision; an empty ``name`` is what is staged. Implements ``Files``.
+
+    Each method raises BadInput when git does not answer. Links are not followed.
+    """
+
+    folder: Path
+    name: str
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes. Raises BadInput when the revision, or the file in it, does not exist."""
+        asked = self._git("cat-file", "blob", f"{self.name}:./{path}")
+        if asked.returncode != 0:
+            raise self._unknown(path, asked.stderr.decode(errors="replace").strip())
+        return asked.stdout
+
+    def open(self, path: str) -> BinaryIO | None:
+        return BytesIO(self.read(path)) if self.look(path) == "file" else None
+
+    def names(self, folder: str) -> Sequence[str]:
+        inside = "" if folder in ("", ".") else f"{folder.rstrip('/')}/"
+        found = [name.removeprefix(inside) for mode, name in self._listed(inside or ".") if mode in KINDS]
+        return sorted(name for name in found if "/" not in name)
+
+    def look(self, path: str) -> Found:
+        """What is at a path."""
+        mode = next((mode for mode, name in self._listed(path) if name == path), None)
+        return "missing" if mode is None else KINDS.get(mode, "special")
+
+    def _listed(self, path: str) -> list[tuple[str, str]]:
+        """Modes and names, from ``folder`` on, of what lies at a path."""
+        command = ("ls-tree", "-z", self.name, "--", path) if self.name else ("ls-files", "-sz", "--", path)
+        asked = self._git(*command)
+        if asked.returncode != 0:
+            return []
+        entries = (line.partition("\t") for line in asked.stdout.decode(errors="replace").split("\0") if line)
+        return [(facts.partition(" ")[0], name) for facts, _, name in entries]
+
+    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        if self.name.startswith("-"):
+            raise self._unknown("", "no revision begins with a hyphen")
+        command = ["git", "--literal-pathspecs", *arguments]
+        try:
+            return subprocess.run(command, cwd=self.folder, capture_output=True, timeout=DEADLINE, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BadInput(f"git cannot be asked for {self.name!r}: {error}", code="no-such-revision") from error
+
+    def _unknown(self, path: str, why: str) -> BadInput:
+        return BadInput(
+            f"git has no {f'{self.name}:{path}'!r}: {why}",
+            code="no-such-revision",
+            hint="write REVISION:PATH, such as HEAD~1:specs/x.yaml",
+        )

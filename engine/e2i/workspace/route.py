@@ -1,0 +1,130 @@
+"""The route of a spec in a workspace: a source goes in; its problems come out, or its steps and who decides on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from e2i.check import check
+from e2i.check.parts import PartFiles
+from e2i.errors import BadInput, InvalidSpec, RefusedSpec
+from e2i.settings import Settings
+from e2i.spec import sizes
+from e2i.spec.problems import Problem
+from e2i.workspace.source import Source
+from e2i.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from e2i.catalog.files import Files
+    from e2i.planning.build import History, Planner
+    from e2i.spec.expand import Expanded
+    from e2i.store.shared import SharedStore
+
+
+def problems(
+    source: Source, params: Mapping[str, Any], workspace: Workspace, files: Files | None = None
+) -> tuple[Problem, ...]:
+    """All problems of a spec; a parameter without a value is none."""
+    known = workspace.settings
+    expanded, found = check(
+        source.content,
+        source.file,
+        params,
+        known.env,
+        known.secrets,
+        authority=workspace.authority,
+        files=files or workspace.files,
+        beside=workspace.name(source.file),
+        require_params=False,
+    )
+    _check_settings(expanded, known)
+    return tuple(found)
+
+
+def checked(source: Source, params: Mapping[str, Any], workspace: Workspace) -> Expanded:
+    """The steps of a spec without problems. Raises InvalidSpec, BadInput, RefusedSpec (only policy is against it)."""
+    known, then = workspace.settings, source.revision
+    expanded, found = check(
+        source.content,
+        source.file,
+        params,
+        known.env,
+        known.secrets,
+        authority=workspace.authority,
+        files=workspace.files,
+        beside=workspace.name(source.file.partition(":")[2] if then else source.file),
+        parts=_parts_of(source),
+    )
+    if then:
+        found = [_in_revision(problem, source.file, then.name) for problem in found]
+    if expanded is None:
+        raise RefusedSpec(found) if only_policy(found) else InvalidSpec(found)
+    _check_settings(expanded, known)
+    return expanded
+
+
+def only_policy(problems: Collection[Problem]) -> bool:
+    """Whether nothing but the policy stands in the way."""
+    return all(problem.is_policy for problem in problems if problem.severity == "error")
+
+
+def planner(
+    expanded: Expanded, history: History, workspace: Workspace, select: Collection[str], fresh: bool
+) -> Planner:
+    """Who decides about the steps, given what past runs left behind. Raises BadInput for a selection of nothing."""
+    from e2i.planning import graph
+    from e2i.planning.build import Planner
+    from e2i.workspace import surroundings
+
+    selected = None
+    if select:
+        labels: dict[str, set[str]] = {}
+        for node in expanded.nodes.values():
+            for label in node.labels:
+                labels.setdefault(label, set()).add(node.id)
+        selected = graph.select(graph.build(graph.waits(expanded)), select, labels)
+    return Planner(expanded, history, surroundings.of(workspace.roots), fresh, selected, workspace.settings.profile)
+
+
+def shared_store(workspace: Workspace) -> SharedStore | None:
+    """The store that this environment shares results through; those of agents and of humans apart."""
+    if workspace.settings.shared is None:
+        return None
+    from e2i.store.shared import SharedStore
+
+    return SharedStore(workspace.settings.shared, workspace.origin.value)
+
+
+def _parts_of(source: Source) -> PartFiles | None:
+    """Where the parts of a spec are read, if not in the workspace as it is now."""
+    if source.revision is not None:
+        return PartFiles(source.revision, source.revision.look)
+    if source.parts:
+        from e2i.workspace.recorded import RecordedFiles
+
+        kept = RecordedFiles(source.parts)
+        return PartFiles(kept, kept.look)
+    return None
+
+
+def _in_revision(problem: Problem, spec: str, revision: str) -> Problem:
+    """The problem with the file named as it was asked for: ``REV:PATH``, also when it is a part."""
+    place = problem.place
+    return problem if place.file == spec else replace(problem, place=replace(place, file=f"{revision}:{place.file}"))
+
+
+def _check_settings(expanded: Expanded | None, settings: Settings) -> None:
+    """Raises BadInput if the settings of a tool that the spec uses are wrong, or do not allow what a step asks for."""
+    if expanded is None:
+        return
+    settings.check({node.step.uses.partition(".")[0] for node in expanded.nodes.values()})
+    most = settings.resources.max_memory
+    for name, node in expanded.nodes.items() if most else ():
+        asked = node.options.resources.memory
+        if asked and sizes.parse(asked) > sizes.parse(most or ""):
+            raise BadInput(
+                f"step {name!r} asks for {asked} of memory; here a step may have {most}",
+                code="too-much-memory",
+                hint="give it less by `resources: {memory: …}`; the operator sets `resources: max_memory:` in config/",
+            )

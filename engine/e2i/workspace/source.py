@@ -1,0 +1,72 @@
+"""A path, a text or a mapping goes in; the ``Source`` of a spec comes out, with the name that its problems go by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.errors import BadInput
+
+if TYPE_CHECKING:
+    from e2i.workspace.revision import Revision
+    from e2i.workspace.workspace import Workspace
+
+Spec = str | Path | Mapping[str, Any]
+MAPPING = "<mapping>"
+"""The name of a spec that is data from Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A spec as given: its text or mapping, and the name that its problems go by."""
+
+    content: str | bytes | Mapping[str, Any]
+    file: str
+    revision: Revision | None = None
+    """The git revision that it was read from, as were its parts; then ``file`` is ``REV:PATH``."""
+    parts: Mapping[str, str] | None = None
+    """The texts of its parts by name, if it comes from a recorded run."""
+
+    @classmethod
+    def recorded(cls, run: Mapping[str, Any]) -> Source:
+        """The spec of a recorded run with its parts, as they were."""
+        content = json.loads(run["spec"]) if run["file"] == MAPPING else run["spec"]
+        return cls(content, run["file"], parts=run["parts"])
+
+    @property
+    def text(self) -> str:
+        """The spec as text that can be kept and read again."""
+        if isinstance(self.content, bytes):
+            return self.content.decode("utf-8", "replace")
+        return self.content if isinstance(self.content, str) else json.dumps(dict(self.content), default=list)
+
+
+def read_source(spec: Spec) -> Source:
+    """The text behind a path, or the text or mapping itself. Raises BadInput when there is no such file."""
+    if isinstance(spec, Mapping):
+        return Source(spec, MAPPING)
+    if isinstance(spec, str) and "\n" in spec:
+        return Source(spec, "<text>")
+    path = Path(spec)
+    try:
+        return Source(path.read_bytes(), str(spec))
+    except OSError as error:
+        near = sorted(str(other) for other in path.parent.glob("*.yaml"))[:8] if path.parent.is_dir() else []
+        raise BadInput(
+            f"cannot read the spec {str(spec)!r}: {error.strerror or error}",
+            code="no-such-spec",
+            hint=f"specs there: {', '.join(near)}" if near else "give the path of a YAML file",
+        ) from error
+
+
+def read_revision(spec: str, workspace: Workspace) -> Source | None:
+    """The spec that ``REV:PATH`` names in this git repository; None when the text is a plain path."""
+    name, colon, path = spec.partition(":")
+    if not colon or "\n" in spec or Path(spec).exists():
+        return None
+    from e2i.workspace.revision import Revision
+
+    return Source(Revision(Path.cwd(), name).read(path), spec, Revision(workspace.root, name))

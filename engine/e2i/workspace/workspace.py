@@ -1,0 +1,79 @@
+"""A folder and the environment go in; the ``Workspace`` comes out: paths, settings, policy, and where state is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from e2i import policy as policy_module
+from e2i import settings as settings_module
+from e2i.check.policy import Authority
+from e2i.policy import Origin, Policy
+from e2i.settings import Settings
+from e2i.workspace.files import WorkspaceFiles
+from e2i.workspace.paths import Roots, look
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where paths in specs lead from, where the configuration is and where state is kept."""
+
+    root: Path
+    store: Path
+    settings: Settings
+    policy: Policy = field(default_factory=policy_module.default)
+    origin: Origin = Origin.HUMAN
+    """Who wrote the specs, as the operator says."""
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        root: Path | None = None,
+        store: Path | None = None,
+        profile: str | None = None,
+        origin: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Workspace:
+        """The workspace at ``root`` (default: the current directory). Reads ``config/``; makes nothing.
+
+        ``origin`` says who wrote the specs, ``human`` or ``agent``; default: ``E2I_ORIGIN``, or else a human.
+        """
+        environ = os.environ if environ is None else environ
+        root = (root or Path.cwd()).resolve()
+        place = store or Path(environ.get("E2I_STORE") or root / ".e2i")
+        return cls(
+            root,
+            place.resolve(),
+            settings_module.load(root / "config", profile, environ),
+            policy_module.load(root / "config", environ),
+            policy_module.origin(origin, environ),
+        )
+
+    @property
+    def roots(self) -> Roots:
+        """The folders that paths in specs may lead into."""
+        return Roots(self.root, self.policy.rules(self.origin).roots)
+
+    def name(self, file: str) -> str:
+        """The path of a file by which the workspace knows it: from its root on, if it lies there."""
+        path = Path(os.path.abspath(file))  # noqa: PTH100 - a link is where it is, not where it leads
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else file
+
+    @property
+    def files(self) -> WorkspaceFiles:
+        """What checks may look at: the files that paths in specs may lead to."""
+        return WorkspaceFiles(self.roots)
+
+    @property
+    def authority(self) -> Authority:
+        """What the policy lets specs of this origin do here."""
+
+        def host(tool: str) -> str | None:
+            address = self.settings.tool(tool).address()
+            return address[0] if address else None
+
+        return Authority(self.policy, self.origin, partial(look, self.roots), host, self.settings.sinks)

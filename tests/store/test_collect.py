@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2i.errors import BadInput
+from e2i.resilience.outbox import process_identity
+from e2i.store import collect as collecting
+from e2i.store.artifacts import ArtifactStore
+from e2i.store.collect import DAY_MS, Wish, collect, pin, unpin
+from e2i.store.database import FILE, StoreError
+from e2i.store.history import Reader
+from e2i.store.journal import Journal
+from e2i.store.use import in_use
+
+NOW = time.time_ns() // 1_000_000
+
+
+class Past:
+    """A store with runs in it, each of which made artifacts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = ArtifactStore(root)
+        root.mkdir(exist_ok=True)
+
+    def run(self, name: str, days_ago: float, *, made: str = "", size: int = 10, open_: bool = False) -> str:
+        """A run of one step, and the digest of what it made: by default something of its own."""
+        source = self.root / "source"
+        source.write_text((made or name).ljust(size))
+        digest = self.store.put(source)
+        at = NOW - round(days_ago * DAY_MS)
+        row = {"run": name, "pipeline": "p", "status": "running", "started_ms": at, "holder": process_identity()}
+        journal = Journal(self.root, self.store.has)
+        texts = {"file": "f", "spec": "s", "profile": "default", "params": "{}", "plan": '{"steps": []}'}
+        journal.start_run({**row, **texts})
+        outputs = {"table": {"type": "table", "digest": digest, "columns": [], "rows": 1}}
+        facts = {"status": "succeeded", "pipeline": "p", "ended_ms": at, "fingerprint": f"mark of {made or name}"}
+        result = {"fingerprint": f"mark of {made or name}", "static_key": "k", "uses": "u", "components": {}}
+        journal.start_step(name, "make", 1, at)
+        facts |= {"outputs": outputs, "error": None, "attempts": 1}
+        journal.finish_step(name, "make", facts, {**result, "telemetry": []}, [])
+        (self.root / "runs" / name / "logs").mkdir(parents=True)
+        if open_:
+            self.opened = journal
+        else:
+            journal.finish_run(name, "succeeded", {}, at, [])
+            journal.close()
+        return digest
+
+    def runs(self) -> list[str]:
+        with Reader(self.root, self.store.is_sound) as reader:
+            return sorted(run["run"] for run in reader.runs())
+
+    def reusable(self, name: str) -> bool:
+        with Reader(self.root, self.store.is_sound) as reader:
+            return reader.outputs(f"mark of {name}") is not None
+
+    def collect(self, days: float | None = None, most: int | None = None, **options: Any) -> collecting.Freed:
+        return collect(self.root, Wish(None if days is None else round(days * DAY_MS), most), NOW, **options)
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Past:
+    return Past(tmp_path / "store")
+
+
+def test_old_runs_go_with_all_that_only_they_need(past: Past) -> None:
+    old, young = past.run("old", 40), past.run("young", 3)
+    freed = past.collect(30)
+    assert (freed.runs, freed.results, freed.objects, freed.left) == (["old"], 1, 1, 10)
+    assert past.runs() == ["young"]
+    assert (past.store.has(old), past.store.has(young)) == (False, True)
+    assert (past.reusable("old"), past.reusable("young")) == (False, True)
+    assert [folder.name for folder in (past.root / "runs").iterdir()] == ["young"]
+    assert not (past.root / "trash").exists()
+    assert past.collect(30).size == 0
+
+
+def test_what_a_kept_run_names_stays_and_so_does_the_record_of_who_made_it(past: Past) -> None:
+    shared = past.run("maker", 40, made="same")
+    past.run("user", 3, made="same")
+    with_result = past.collect(30)
+    assert past.store.has(shared)
+    assert past.reusable("same")
+    assert with_result.objects == 0
+
+
+def test_dry_run_says_the_same_and_removes_nothing(past: Past) -> None:
+    past.run("old", 40)
+    past.run("young", 3)
+    before = sorted(path.name for path in past.root.rglob("*") if "state.db" not in path.name)
+    foreseen = past.collect(30, dry_run=True)
+    assert sorted(path.name for path in past.root.rglob("*") if "state.db" not in path.name) in (
+        before,
+        sorted([*before, "runs.lock"]),
+    )
+    assert foreseen.to_json() == past.collect(30).to_json()
+
+
+def test_the_latest_runs_that_fit_are_kept(past: Past) -> None:
+    for days in (1, 2, 3, 4):
+        past.run(f"run{days}", days, size=1_000)
+    assert past.collect(most=2_500).runs == ["run3", "run4"]
+    assert past.runs() == ["run1", "run2"]
+
+
+def test_pinned_runs_stay_until_they_are_let_go(past: Past) -> None:
+    past.run("old", 400)
+    pin(past.root, "old", NOW)
+    assert past.collect(30).runs == []
+    assert past.collect(most=0).runs == []
+    assert past.reusable("old")
+    unpin(past.root, "old")
+    assert past.collect(30).runs == ["old"]
+    for act in (lambda: pin(past.root, "old", NOW), lambda: unpin(past.root, "old")):
+        with pytest.raises(BadInput) as raised:
+            act()
+        assert raised.value.code == "unknown-run"
+
+
+def test_running_runs_are_never_touched(past: Past) -> None:
+    past.run("live", 400, open_=True)
+    past.run("old", 399)
+    with in_use(past.root):
+        freed = past.collect(0)
+    assert freed.runs == ["old"]
+    assert past.reusable("live")
+    assert (past.root / "runs" / "live").is_dir()
+    past.opened.close()
+
+
+def test_what_somebody_may_have_planned_on_waits_until_they_are_through(past: Past) -> None:
+    digest = past.run("old", 40)
+    with in_use(past.root):
+        freed = past.collect(30)
+        assert (freed.runs, freed.objects, freed.postponed) == (["old"], 0, 1)
+        assert past.store.has(digest)
+    assert past.collect(30).objects == 1
+    assert not past.store.has(digest)
+
+
+def test_leftovers_of_dead_processes_go(past: Past) -> None:
+    past.run("young", 3)
+    (past.root / "objects" / ".put-1:2:3-0").write_text("half")
+    (past.root / "tmp" / "gone").mkdir(parents=True)
+    (past.root / "damaged").mkdir()
+    (past.root / "damaged" / "x").write_text("y")
+    mine = past.root / "objects" / f".put-{process_identity()}-9"
+    mine.write_text("being put")
+    assert past.collect(30).folders == 2
+    assert mine.exists()
+    assert (past.root / "damaged" / "x").exists(), "what was set aside is as young as this test"
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    assert collect(tmp_path / "none", Wish(0), NOW).to_json()["runs"] == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_damaged_state_does_not_empty_the_store(past: Past) -> None:
+    digest = past.run("old", 40)
+    (past.root / FILE).write_bytes(b"no database" * 1_000)
+    with pytest.raises(StoreError, match="nothing was removed"):
+        past.collect(30)
+    assert past.store.has(digest)
+
+
+def test_a_collection_that_is_killed_leaves_a_sound_store(tmp_path: Path) -> None:
+    """It dies in turn at every file that it moves or removes; the next one ends what it began."""
+    for after in range(40):
+        past = Past(tmp_path / str(after))
+        old, young = past.run("old", 40), past.run("young", 3)
+        child = os.fork()
+        if child == 0:
+            die(after, past)
+        _, status = os.waitpid(child, 0)
+        assert past.store.has(young)
+        assert past.reusable("young")
+        assert not past.reusable("old") or past.store.has(old)
+        past.collect(30)
+        assert not past.store.has(old)
+        if os.waitstatus_to_exitcode(status) == 0:
+            break
+    assert 3 < after < 39
+
+
+def die(after: int, past: Past) -> None:
+    left = after
+
+    def dying(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os._exit(9)
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in ("rename", "replace", "unlink", "rmdir", "utime"):
+        setattr(os, name, dying(getattr(os, name)))
+    past.collect(30)
+    os._exit(0)
+
+
+def test_collections_and_puts_side_by_side_lose_nothing(past: Past) -> None:
+    """A process puts what another one collects: what a put has returned during a run is there until the run is over."""
+    chance = random.Random(1)
+    store = past.store
+    past.run("first", 40)
+    child = os.fork()
+    if child == 0:
+        for _ in range(30):
+            past.collect(0)
+        os._exit(0)
+    with in_use(past.root):
+        for _ in range(150):
+            source = past.root / f"s{chance.random()}"
+            source.write_text(str(chance.randrange(5)))
+            assert store.has(store.put(source))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

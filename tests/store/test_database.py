@@ -1,0 +1,206 @@
+"""The state's file, damaged in all ways: never a traceback, never a wrong result."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from e2i.errors import Exit
+from e2i.resilience.outbox import process_identity
+from e2i.store.database import FILE, StoreError
+from e2i.store.history import Reader
+from e2i.store.journal import Journal
+
+PLAN = json.dumps({"steps": [{"id": f"s{number}", "uses": "debug.echo"} for number in range(40)]})
+RUN = {
+    "run": "r1", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(), "file": "p.yaml",
+    "spec": "x", "profile": "default", "params": "{}", "plan": PLAN,
+}  # fmt: skip
+
+
+def there(digest: str) -> bool:
+    return True
+
+
+def fill(root: Path) -> None:
+    """A store with a run of 40 steps; step n gives n."""
+    journal = Journal(root, there)
+    journal.start_run(RUN)
+    for number in range(40):
+        facts = {
+            "status": "succeeded", "pipeline": "p", "ended_ms": 3, "fingerprint": f"f{number}", "attempts": 1,
+            "outputs": {"value": number, "text": "x" * 50}, "error": None,
+        }  # fmt: skip
+        result = {
+            "fingerprint": f"f{number}", "static_key": f"k{number}", "uses": "debug.echo", "components": {"n": number},
+            "telemetry": [["metric", {"value": number}]],
+        }  # fmt: skip
+        journal.start_step("r1", f"s{number}", 1, 2)
+        journal.finish_step("r1", f"s{number}", facts, result, [])
+    journal.close()
+
+
+def everything_read(history: Journal | Reader) -> None:
+    """Reads all results, and holds those that are there against what was written."""
+    for number in range(40):
+        found = history.outputs(f"f{number}")
+        assert found in (None, {"value": number, "text": "x" * 50})
+        assert history.last("p", f"s{number}") in (None, *({"n": other} for other in range(40)))
+        history.any_result(f"k{number}")
+        if isinstance(history, Journal):
+            assert history.telemetry(f"f{number}") in ([], [("metric", {"value": number})])
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("full")
+    fill(root)
+    return root
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"not a database, " * 1000])
+def test_what_is_no_database_is_set_aside_by_a_run_and_told_to_a_reader(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    if content:
+        with pytest.raises(StoreError) as raised:
+            Reader(tmp_path, there)
+        assert (raised.value.exit_code, raised.value.code) == (Exit.UNAVAILABLE, "store-damaged")
+    journal = Journal(tmp_path, there)
+    if content:
+        assert journal.set_aside is not None
+        assert journal.set_aside.read_bytes() == content
+        assert journal.set_aside.name.startswith("state.db.damaged-")
+    journal.start_run(RUN)
+    journal.close()
+    with Reader(tmp_path, there) as reader:
+        assert [run["run"] for run in reader.runs()] == ["r1"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_damage_gives_no_wrong_result_and_no_traceback(full: Path, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    content = bytearray((full / FILE).read_bytes())
+    for number in range(50):
+        root = tmp_path / str(number)
+        root.mkdir()
+        damaged = content[:]
+        match chance.randrange(4):
+            case 0:
+                del damaged[chance.randrange(len(damaged)) :]
+            case 1:
+                begin = chance.randrange(len(damaged))
+                damaged[begin : begin + 300] = chance.randbytes(300)
+            case _:
+                for _ in range(chance.choice((1, 1, 5))):
+                    damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        (root / FILE).write_bytes(damaged)
+        try:
+            with Reader(root, there) as reader:
+                everything_read(reader)
+                reader.runs()
+                for found in reader.damage():
+                    assert found
+                reader.run("r1")
+        except StoreError as error:
+            assert error.exit_code is Exit.UNAVAILABLE
+        for opened in (2, 3):  # what the first one finds damaged only on the way, the second sets aside
+            try:
+                journal = Journal(root, there)
+            except StoreError as error:
+                assert error.code == "store-too-new"
+                break
+            try:
+                everything_read(journal)
+                journal.start_run({**RUN, "run": f"r{opened}"})
+                journal.finish_run(f"r{opened}", "succeeded", {}, 9, [])
+            except StoreError as error:
+                assert error.code == "store-damaged"
+            finally:
+                journal.close()
+        shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_damaged_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path, suffix: str) -> None:
+    chance = random.Random(1)
+    alive = tmp_path / "alive"
+    alive.mkdir()
+    fill(alive)
+    journal = Journal(alive, there)  # its log is what a kill would leave
+    journal.start_run({**RUN, "run": "r2"})
+    for number in range(60):
+        root = tmp_path / str(number)
+        root.mkdir()
+        for path in alive.glob("state.db*"):
+            shutil.copy(path, root / path.name)
+        log = root / (FILE + suffix)
+        content = bytearray(log.read_bytes())
+        if chance.random() < 0.3:
+            del content[chance.randrange(len(content)) :]
+        else:
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        log.write_bytes(content)
+        try:
+            other = Journal(root, there)
+            everything_read(other)
+            other.start_run({**RUN, "run": "r3"})
+            other.close()
+        except StoreError as error:
+            assert error.code == "store-damaged"
+    journal.close()
+
+
+def test_damage_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_path: Path) -> None:
+    content = bytearray((full / FILE).read_bytes())
+    size = int.from_bytes(content[16:18])
+    for page in range(2, len(content) // size):
+        content[page * size : page * size + 100] = b"\xff" * 100
+    (tmp_path / FILE).write_bytes(content)
+    journal = Journal(tmp_path, there)  # the log was closed cleanly: nothing is suspected
+    with pytest.raises(StoreError, match="damaged"):
+        everything_read(journal)
+    journal.close()
+    journal = Journal(tmp_path, there)
+    assert journal.set_aside is not None
+    everything_read(journal)
+    journal.start_run(RUN)
+    journal.close()
+    assert Journal(tmp_path, there).set_aside is None
+
+
+def test_the_file_is_private(tmp_path: Path) -> None:
+    Journal(tmp_path / "store", there).close()
+    assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "store" / FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_an_altered_result_is_none_and_is_kept_for_looking_at(full: Path, tmp_path: Path) -> None:
+    shutil.copy(full / FILE, tmp_path / FILE)
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("UPDATE results SET outputs = '{\"value\":99}' WHERE fingerprint = 'f7'")
+    with Reader(tmp_path, there) as reader:
+        assert reader.outputs("f7") is None
+        assert reader.damage() == ["the result f7 was altered"]
+    journal = Journal(tmp_path, there)
+    assert journal.outputs("f7") is None
+    assert journal.outputs("f8") == {"value": 8, "text": "x" * 50}
+    journal.close()
+    with Reader(tmp_path, there) as reader:
+        assert reader.damage() == []
+        assert reader.set_aside() == ["the result f7 was altered, and was set aside"]
+
+
+def test_an_altered_step_is_named(full: Path, tmp_path: Path) -> None:
+    shutil.copy(full / FILE, tmp_path / FILE)
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("UPDATE steps SET status = 'failed' WHERE step = 's3'")
+        database.execute("UPDATE runs SET profile = 'prod'")
+    with Reader(tmp_path, there) as reader:
+        assert (reader.run("r1") or {})["damaged"] == ["run r1", "step s3"]
+        assert reader.damage() == ["the run r1 was altered", "the step r1.s3 was altered"]

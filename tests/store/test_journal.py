@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2i.catalog.telemetry import Entry
+from e2i.errors import Exit, Refused
+from e2i.resilience.outbox import process_identity
+from e2i.store.database import StoreError
+from e2i.store.history import Reader, stored_digests
+from e2i.store.journal import Claim, Journal
+
+DIGEST = "sha256:" + "0" * 64
+RUN = {
+    "run": "r1", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(),
+    "file": "p.yaml", "spec": "x",
+    "profile": "default",
+    "params": "{}", "plan": '{"steps": [{"id": "b", "uses": "x.y"}, {"id": "a", "uses": "x.y"}]}',
+}  # fmt: skip
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path, lambda digest: digest == DIGEST)
+
+
+def finish(journal: Journal, outputs: dict[str, Any], step: str = "a", status: str = "succeeded") -> None:
+    facts = {
+        "status": status, "pipeline": "p", "ended_ms": 3, "fingerprint": "f1", "outputs": outputs, "error": None,
+        "attempts": 1,
+    }  # fmt: skip
+    result = {"fingerprint": "f1", "static_key": "s1", "uses": "debug.echo", "components": {"with": 1}, "telemetry": []}
+    entry = Entry("k1", "opik", "r1", "step.finished", {})
+    journal.finish_step("r1", step, facts, result if status == "succeeded" else None, [entry])
+
+
+def test_a_finished_step_can_be_found_again(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run(RUN)
+    journal.start_step("r1", "a", 1, 2)
+    finish(journal, {"value": 1})
+    assert journal.outputs("f1") == {"value": 1}
+    assert journal.any_result("s1") and not journal.any_result("s2")
+    assert journal.last("p", "a") == {"with": 1}
+    assert journal.last("p", "b") is None
+    with Reader(tmp_path, lambda digest: True) as reader:
+        assert (reader.outputs("f1"), reader.any_result("s1"), reader.last("p", "a")) == (
+            {"value": 1},
+            True,
+            {"with": 1},
+        )
+        found = reader.run("r1")
+        assert found is not None
+        assert [step["step"] for step in found["steps"]] == ["b", "a"]
+        assert reader.run("r2") is None
+        assert [run["run"] for run in reader.runs()] == ["r1"]
+
+
+def test_a_result_whose_artifacts_are_gone_is_none(journal: Journal) -> None:
+    journal.start_run(RUN)
+    here = {"type": "report", "digest": DIGEST, "media_type": "", "title": ""}
+    finish(journal, {"value": here})
+    assert journal.outputs("f1") is not None
+    finish(journal, {"value": [{"deep": {**here, "digest": DIGEST.replace("0", "1")}}]})
+    assert journal.outputs("f1") is None
+
+
+def test_only_stored_artifacts_count_as_content() -> None:
+    service = {"type": "service", "digest": DIGEST, "url": "", "pid": 1}
+    table = {"type": "table", "digest": "d2"}
+    assert list(stored_digests({"a": [service, table], "b": {"type": "other", "digest": "d3"}})) == ["d2"]
+
+
+def test_what_fails_midway_leaves_no_trace(journal: Journal) -> None:
+    journal.start_run(RUN)
+    with pytest.raises(TypeError):
+        finish(journal, {"value": object()})
+    assert journal.outputs("f1") is None
+    finish(journal, {"value": 1})
+    assert journal.outputs("f1") == {"value": 1}
+
+
+def test_a_resumed_run_keeps_when_it_was_started_first(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run(RUN)
+    journal.finish_run("r1", "interrupted", {}, 9, [])
+    journal.start_run({**RUN, "started_ms": 100})
+    with Reader(tmp_path, lambda digest: True) as reader:
+        (run,) = reader.runs()
+        assert (run["started_ms"], run["status"], run["ended_ms"]) == (1, "running", None)
+
+
+def test_a_run_whose_process_has_gone_is_told_as_interrupted(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run({**RUN, "holder": "4194304:1:gone"})
+    with Reader(tmp_path, lambda digest: True) as reader:
+        assert [run["status"] for run in reader.runs()] == ["interrupted"]
+        assert (reader.run("r1") or {})["status"] == "interrupted"
+
+
+def test_a_full_disk_is_a_store_error(journal: Journal) -> None:
+    journal.start_run(RUN)
+    journal._database.execute(f"PRAGMA max_page_count = {journal._database.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(StoreError, match="disk full"):
+        finish(journal, {"value": "x" * 1_000_000})
+
+
+# One writer a run
+
+
+BOOT = process_identity().rpartition(":")[2]
+
+
+def forged(number: int) -> str:
+    """A holder that is gone: a pid that lives, but started at another time; or of another boot; or a pid that is free."""
+    pid, start, boot = process_identity().split(":")
+    return (
+        f"{pid}:{int(start) + 1 + number}:{boot}",
+        f"{pid}:{start}:{number:08x}-0000-0000-0000-000000000000",
+        f"{4_000_000 + number}:{number}:{boot}",
+        f"1:{number}:{BOOT}",
+    )[number % 4]
+
+
+def test_a_run_is_taken_over_from_a_process_that_is_gone_and_from_no_other(journal: Journal) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        living = process_identity(other.pid)
+        refused = 0
+        for number in range(1000):
+            run = {**RUN, "run": f"r{number}", "holder": living if number % 2 else forged(number // 2)}
+            with journal.together():
+                journal.start_run(run)
+                try:
+                    journal.start_run({**run, "holder": process_identity()})
+                except Refused as error:
+                    assert (error.code, error.exit_code) == ("run-held", Exit.REFUSED)
+                    assert f"process {other.pid} on {os.uname().nodename}, since 1970-01-01" in error.message
+                    refused += 1
+        assert refused == 500
+        other.communicate(b"\n")
+
+
+def test_a_run_that_is_over_is_held_by_nobody(journal: Journal) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        journal.start_run({**RUN, "holder": process_identity(other.pid)})
+        journal.finish_run("r1", "failed", {}, 9, [])
+        journal.start_run(RUN)
+        other.communicate(b"\n")
+
+
+def test_a_refused_run_stays_as_it_is(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run({**RUN, "holder": "1:2:3"})
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        journal.start_run({**RUN, "holder": process_identity(other.pid)})
+        with pytest.raises(Refused):
+            journal.start_run({**RUN, "plan": '{"steps": []}'})
+        with Reader(tmp_path, lambda digest: True) as reader:
+            found = reader.run("r1") or {}
+            assert len(found["steps"]) == 2 and found["damaged"] == []
+        other.communicate(b"\n")
+
+
+def test_a_resumed_run_keeps_what_it_was_started_with_and_what_is_finished(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run({**RUN, "parts": '{"a": "b"}', "options": '{"fresh": true}'})
+    journal.start_step("r1", "a", 1, 2)
+    finish(journal, {"value": 1})
+    journal.start_step("r1", "b", 1, 2)
+    journal.finish_run("r1", "interrupted", {}, 9, [])
+    journal.start_run({**RUN, "spec": "other", "parts": "{}", "options": "{}"})
+    with Reader(tmp_path, lambda digest: True) as reader:
+        found = reader.run("r1") or {}
+    assert (found["spec"], found["parts"], found["options"]) == ("x", {"a": "b"}, {"fresh": True})
+    assert {step["step"]: step["status"] for step in found["steps"]} == {"a": "succeeded", "b": "pending"}
+    assert found["damaged"] == []
+
+
+def test_a_journal_that_is_closed_before_the_end_leaves_an_interrupted_run_without_claims(tmp_path: Path) -> None:
+    first = Journal(tmp_path, lambda digest: True)
+    first.start_run(RUN)
+    assert first.claim("f1", "r1", "a", 5) is None
+    first.close()
+    second = Journal(tmp_path, lambda digest: True)
+    second.start_run({**RUN, "run": "r2"})
+    assert second.claim("f1", "r2", "a", 5) is None
+    second.close()
+    with Reader(tmp_path, lambda digest: True) as reader:
+        assert {run["run"]: run["status"] for run in reader.runs()} == {"r1": "interrupted", "r2": "interrupted"}
+
+
+# Claims
+
+
+def test_the_work_of_a_fingerprint_belongs_to_one_step_until_it_is_over(journal: Journal, tmp_path: Path) -> None:
+    other = Journal(tmp_path, lambda digest: True)
+    journal.start_run(RUN)
+    other.start_run({**RUN, "run": "r2"})
+    assert journal.claim("f1", "r1", "a", 5) is None
+    assert journal.claim("f1", "r1", "a", 6) is None, "its own"
+    assert journal.claim("f1", "r1", "b", 7) == Claim("r1", "a", process_identity(), 6)
+    assert other.claim("f1", "r2", "a", 8) == Claim("r1", "a", process_identity(), 6)
+    assert other.claim("f2", "r2", "b", 8) is None
+    assert other.claim("", "r2", "b", 8) is None, "work without a fingerprint is never the same"
+    finish(journal, {"value": 1})
+    assert other.claim("f1", "r2", "a", 9) is None
+    other.finish_run("r2", "succeeded", {}, 10, [])
+    assert journal.claim("f2", "r1", "b", 11) is None
+    other.close()
+
+
+def test_the_claim_of_a_process_that_is_gone_is_taken_over(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run(RUN)
+    journal.claim("f1", "r1", "a", 5)
+    other = Journal(tmp_path, lambda digest: True)
+    for number in range(40):
+        holder = forged(number)
+        journal._database.execute("UPDATE claims SET run = 'gone', holder = ?", (holder,))
+        assert other.claim("f1", "r1", "b", number) is None
+    other.close()
+
+
+# Together
+
+
+def test_what_is_written_together_is_durable_together_or_not_at_all(journal: Journal, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), journal.together():
+        journal.start_run(RUN)
+        journal.start_step("r1", "a", 1, 2)
+        raise ZeroDivisionError
+    with journal.together():
+        journal.start_run(RUN)
+        finish(journal, {"value": 1})
+        with Reader(tmp_path, lambda digest: True) as reader:
+            assert reader.runs() == []
+    with Reader(tmp_path, lambda digest: True) as reader:
+        assert [run["run"] for run in reader.runs()] == ["r1"]
+
+
+def test_attempts_and_the_note_of_a_step_are_kept(journal: Journal, tmp_path: Path) -> None:
+    journal.start_run(RUN)
+    failed = {"code": "x", "message": "y"}
+    records = [
+        {"started_ms": 2, "ended_ms": 3, "seconds": 0.5, "error": failed},
+        {"started_ms": 5, "ended_ms": 7, "seconds": 1.5, "error": None},
+    ]
+    facts = {
+        "status": "succeeded", "pipeline": "p", "ended_ms": 7, "fingerprint": None, "outputs": {}, "error": None,
+        "attempts": 2, "note": "at last", "attempt_records": records,
+    }  # fmt: skip
+    journal.start_step("r1", "a", 1, 2)
+    journal.start_step("r1", "a", 2, 5)
+    journal.finish_step("r1", "a", facts, None, [])
+    with Reader(tmp_path, lambda digest: True) as reader:
+        step = next(step for step in (reader.run("r1") or {})["steps"] if step["step"] == "a")
+    assert (step["started_ms"], step["ended_ms"], step["note"], step["uses"]) == (2, 7, "at last", "x.y")
+    assert step["tries"] == [{"attempt": number, **record} for number, record in enumerate(records, 1)]
+
+
+# A store that is moved away
+
+
+@pytest.mark.parametrize("how", ["deleted", "renamed", "replaced"])
+def test_a_store_that_goes_while_it_is_used_is_named_and_nothing_is_made_anew(tmp_path: Path, how: str) -> None:
+    root = tmp_path / "store"
+    journal = Journal(root, lambda digest: True)
+    journal.start_run(RUN)
+    if how == "deleted":
+        shutil.rmtree(root)
+    else:
+        root.rename(tmp_path / "elsewhere")
+    if how == "replaced":
+        Journal(root, lambda digest: True).close()
+    with pytest.raises(StoreError) as raised:
+        finish(journal, {"value": 1})
+    assert (raised.value.code, raised.value.exit_code) == ("store-gone", Exit.UNAVAILABLE)
+    assert str(root) in raised.value.message
+    journal.close()
+    assert root.exists() is (how == "replaced")
+    if how == "replaced":
+        with Reader(root, lambda digest: True) as reader:
+            assert reader.runs() == []

@@ -1,0 +1,100 @@
+"""What a worker tells the engine: in order, in few writes, and never more than there is room for."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from e2i.errors import StepError
+from e2i.workers.outgoing import BATCH, QUOTA, QUOTA_BYTES, Outgoing
+from project import until
+
+
+class Engine:
+    """The other end of the line: reads whatever comes."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.lines: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with self.theirs.makefile("rb") as incoming:
+            self.lines.extend(map(json.loads, incoming))
+
+    def close(self) -> None:
+        self.ours.close()
+        self._reader.join()
+        self.theirs.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    made = Engine()
+    yield made
+    made.close()
+
+
+def metric(number: int) -> dict[str, Any]:
+    return {"telemetry": ["metric", {"name": "loss", "value": float(number), "index": number}]}
+
+
+def test_telemetry_leaves_in_batches_and_before_what_follows_it(engine: Engine) -> None:
+    tell = Outgoing(engine.ours)
+    for number in range(2 * BATCH + 10):
+        tell(metric(number))
+    tell({"ended": {}})
+    engine.close()
+    batches, (last,) = engine.lines[:-1], engine.lines[-1:]
+    assert len(batches) < 50
+    assert [body["index"] for batch in batches for _, body in batch["telemetry"]] == list(range(2 * BATCH + 10))
+    assert last == {"ended": {}}
+
+
+def test_a_single_entry_does_not_wait_for_others(engine: Engine) -> None:
+    tell = Outgoing(engine.ours)
+    tell(metric(1))
+    assert until(lambda: engine.lines)
+
+
+def test_ten_million_metrics_are_refused_after_the_quota_and_the_next_step_has_its_own(engine: Engine) -> None:
+    tell = Outgoing(engine.ours)
+    with pytest.raises(StepError, match="the step records too much") as raised:
+        for number in range(10_000_000):
+            tell(metric(number))
+    assert (raised.value.code, number) == ("too-much-telemetry", QUOTA)
+    tell.begin()
+    tell(metric(1))
+
+
+def test_a_few_entries_that_are_very_long_are_refused_too(engine: Engine) -> None:
+    tell = Outgoing(engine.ours)
+    with pytest.raises(StepError):
+        for _ in range(40):
+            tell({"telemetry": ["param", {"name": "p", "value": "x" * (QUOTA_BYTES // 32)}]})
+
+
+def test_a_step_waits_while_the_engine_is_behind() -> None:
+    ours, theirs = socket.socketpair()
+    tell = Outgoing(ours)
+    done = threading.Event()
+
+    def record() -> None:
+        for number in range(20_000):
+            tell(metric(number))
+        done.set()
+
+    recording = threading.Thread(target=record)
+    recording.start()
+    assert not done.wait(0.5)
+    while not done.is_set():
+        theirs.recv(1 << 20)
+    recording.join()
+    ours.close()
+    theirs.close()
