@@ -85,4 +85,7 @@ class Outgoing:
             self._wakened.clear()
             time.sleep(PATIENCE)
             with self._lock:
-                self._flush()
+                try:
+                    self._flush()
+                except OSError:  # the engine has gone, and with it this process
+                    return
