@@ -8,16 +8,18 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from e2i import api
-from e2i.cli import summary_view
+from e2i.cli import process, summary_view
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
 from e2i.errors import BadInput, Exit
+from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
 
 
@@ -41,7 +43,7 @@ def run(
             fresh=fresh,
             bound_to=bound_to,
             listen=reporter.tell,
-            on_engine=signals.attach,
+            on_engine=partial(_begin, signals),
             workspace=workspace,
         )
     return _show(record, workspace, signals, as_json)
@@ -56,8 +58,14 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, as_json: boo
         click.echo(f"resuming with profile {past['profile']}", err=True)
     with _reporter(as_json) as reporter:
         signals = Signals(reporter)
-        record = api.resume(run, listen=reporter.tell, on_engine=signals.attach, workspace=workspace)
+        record = api.resume(run, listen=reporter.tell, on_engine=partial(_begin, signals), workspace=workspace)
     return _show(record, workspace, signals, as_json)
+
+
+def _begin(signals: Signals, engine: Engine) -> None:
+    """The spec is checked and planned; from here on it is carried out."""
+    signals.attach(engine)
+    process.settle()
 
 
 def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool) -> Exit:

@@ -38,7 +38,7 @@ SLICE = 0.02
 LOOK_AGAIN = 0.1
 """Seconds between looks at work that another run is doing."""
 FORESIGHT = 16
-"""How many of the steps that are next are looked at for what workers could get ready."""
+"""How many steps ahead in the plan a tool may be for workers to get ready for it."""
 
 
 class Engine:
@@ -70,12 +70,8 @@ class Engine:
         self._ledger = Ledger(request, journal, start_courier, listen, now_ms)
         self._ready: deque[str] = deque()
         """Steps that wait for nothing any more, in order, until it is decided what becomes of them."""
-        self._for_workers = {
-            step.id
-            for step in request.plan.steps
-            if step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not self._is_inline(step.id)
-        }
-        """Steps that workers may have to carry out."""
+        self._firsts = self._first_of_each_tool()
+        """The steps with which tools are used for the first time, as far as these are still to come."""
         self._undertakings: dict[str, Undertaking] = {}
         """The steps that are to be carried out, until they are over."""
         self._places = {step.id: place for place, step in enumerate(request.plan.steps)}
@@ -276,13 +272,21 @@ class Engine:
         side_by_side = self._state.count(Status.RUNNING) + len(self._waiting)
         return max(1, self._request.cores // max(1, min(side_by_side, self._request.cores)))
 
+    def _first_of_each_tool(self) -> list[str]:
+        """The first step of each tool that a worker may have to carry out, in the order of the plan."""
+        firsts: dict[str, str] = {}
+        for name, step in self._steps.items():
+            if step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not self._is_inline(name):
+                firsts.setdefault(step.uses.partition(".")[0], name)
+        return list(firsts.values())
+
     def _next_uses(self) -> list[str]:
         """Actions of the steps that are next in the plan and may be carried out by workers: one of each tool, and not
         far ahead, or the first worker with nothing to do would import everything.
         """
-        pending = self._state.open(Status.PENDING, FORESIGHT) if self._for_workers else []
-        uses = [self._steps[step].uses for step in pending if step in self._for_workers]
-        return list({action.partition(".")[0]: action for action in uses}.values())[:3]
+        self._firsts = [step for step in self._firsts if self._state.status[step] is Status.PENDING]
+        near = len(self._ledger.records) + FORESIGHT
+        return [self._steps[step].uses for step in self._firsts if self._places[step] < near][:3]
 
     def _patience(self) -> float:
         """Seconds until something must be looked at, whatever the workers say."""
