@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from bisect import insort
 from collections import deque
 from collections.abc import Callable
 
@@ -18,12 +17,13 @@ from e2i.execution import secrets
 from e2i.execution.decider import Decider, Faulty, LeftOut, Ready, Reused
 from e2i.execution.events import Listener
 from e2i.execution.ledger import Ledger, Undertaking
+from e2i.execution.lineup import Foresight, Lineup
 from e2i.execution.record import RunRecord, RunStatus
 from e2i.execution.request import RunRequest
 from e2i.execution.state import GOOD, RunState, Status
 from e2i.execution.telemetry import FinishCourier
 from e2i.planning.build import Decision
-from e2i.planning.model import PlanStep, Verdict
+from e2i.planning.model import PlanStep
 from e2i.resilience import retry
 from e2i.spec import durations, sizes
 from e2i.store.journal import Journal
@@ -37,8 +37,6 @@ SLICE = 0.02
 """Seconds that steps may be decided about, and carried out here, before what came of them is made durable."""
 LOOK_AGAIN = 0.1
 """Seconds between looks at work that another run is doing."""
-FORESIGHT = 16
-"""How many steps ahead in the plan a tool may be for workers to get ready for it."""
 
 
 class Engine:
@@ -70,17 +68,11 @@ class Engine:
         self._ledger = Ledger(request, journal, start_courier, listen, now_ms)
         self._ready: deque[str] = deque()
         """Steps that wait for nothing any more, in order, until it is decided what becomes of them."""
-        self._firsts = self._first_of_each_tool()
-        """The steps with which tools are used for the first time, as far as these are still to come."""
         self._undertakings: dict[str, Undertaking] = {}
         """The steps that are to be carried out, until they are over."""
-        self._places = {step.id: place for place, step in enumerate(request.plan.steps)}
-        self._here: deque[str] = deque()
-        """Those of them that need no worker, in the order of the plan."""
-        self._waiting: deque[str] = deque()
-        """Those of them that wait for a worker, in the order of the plan; those that are tried again come first."""
-        self._later: dict[str, float] = {}
-        """Those of them that wait for their next attempt, or for another run that does their work; until when."""
+        self._lineup = Lineup(request.plan.steps, self._is_inline)
+        """Those of them that wait."""
+        self._foresight = Foresight(request.plan.steps, self._is_inline)
         self._others_write = False
         """Whether other processes were found writing to the journal while this run goes on."""
         self._elsewhere: set[str] = set()
@@ -123,7 +115,7 @@ class Engine:
             if self._state.is_over:
                 return self._finish()
             if self._executor.free() > 0 and not self._stopping:
-                self._executor.foresee(self._next_uses())
+                self._executor.foresee(self._foresight.uses(self._state, len(self._ledger.records)))
             messages = self._executor.poll(self._patience())
 
     # What becomes of a step that is ready
@@ -154,25 +146,21 @@ class Engine:
                 self._close(step, Status.REUSED, decision)
             case Ready(decision):
                 self._undertakings[step] = Undertaking(decision)
-                self._line_up(step)
+                self._lineup.add(step)
 
     # Work
 
     def _start_waiting(self) -> list[StepCall]:
         """Starts attempts as far as there are workers. The calls to submit once that is durable."""
-        now = self._clock()
-        due = [step for step, at in self._later.items() if at <= now]
-        for step in due:
-            del self._later[step]
-            self._line_up(step)
         calls: list[StepCall] = []
-        if not self._waiting or self._stopping > 1:
+        self._lineup.take_in(self._clock())
+        if not self._lineup.waiting or self._stopping > 1:
             return calls
         free = self._executor.free()
         room, alone = self._executor.room(), self._executor.is_idle()
         too_large: list[str] = []
-        while self._waiting and len(calls) < free:
-            step = self._waiting.popleft()
+        while self._lineup.waiting and len(calls) < free:
+            step = self._lineup.waiting.popleft()
             memory = self._memory(step)
             if memory is not None and memory > room and not (alone and not calls):
                 too_large.append(step)  # until others have ended
@@ -180,7 +168,7 @@ class Engine:
                 calls.append(self._start(step))
                 room -= memory or 0
         for step in too_large:
-            self._line_up(step)
+            self._lineup.add(step)
         return calls
 
     def _memory(self, step: str) -> int | None:
@@ -191,18 +179,14 @@ class Engine:
     def _is_inline(self, step: str) -> bool:
         return self._decider.planner.action(self._decider.nodes[step]).inline
 
-    def _line_up(self, step: str) -> None:
-        """Puts a step that is to be carried out at its place in the plan among those that wait."""
-        insort(self._here if self._is_inline(step) else self._waiting, step, key=self._places.__getitem__)
-
     def _carry_out_here(self) -> None:
         """Carries out, for a slice of time, what needs no worker and was lined up in an earlier turn: all that it rests
         on is durable.
         """
         self._others_write = self._others_write or self._journal.others_wrote()
         slice_over = self._clock() + SLICE
-        while self._here and self._clock() < slice_over and self._stopping < 2:
-            step = self._here.popleft()
+        while self._lineup.here and self._clock() < slice_over and self._stopping < 2:
+            step = self._lineup.here.popleft()
             if not (self._others_write and self._is_done_elsewhere(step)):
                 self._end(inline.carry_out(self._start(step, ends_at_once=True)))
 
@@ -220,7 +204,7 @@ class Engine:
         if step not in self._elsewhere:
             self._elsewhere.add(step)
             self._ledger.tell("step.waiting", step, by=claim.run, holder=claim.holder, since=claim.at_ms / 1000)
-        self._later[step] = self._clock() + LOOK_AGAIN
+        self._lineup.put_off(step, self._clock() + LOOK_AGAIN)
         return False
 
     def _is_done_elsewhere(self, step: str) -> bool:
@@ -269,30 +253,12 @@ class Engine:
 
     def _threads(self) -> int:
         """The cores divided among the steps that run side by side now."""
-        side_by_side = self._state.count(Status.RUNNING) + len(self._waiting)
+        side_by_side = self._state.count(Status.RUNNING) + len(self._lineup.waiting)
         return max(1, self._request.cores // max(1, min(side_by_side, self._request.cores)))
-
-    def _first_of_each_tool(self) -> list[str]:
-        """The first step of each tool that a worker may have to carry out, in the order of the plan."""
-        firsts: dict[str, str] = {}
-        for name, step in self._steps.items():
-            if step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not self._is_inline(name):
-                firsts.setdefault(step.uses.partition(".")[0], name)
-        return list(firsts.values())
-
-    def _next_uses(self) -> list[str]:
-        """Actions of the steps that are next in the plan and may be carried out by workers: one of each tool, and not
-        far ahead, or the first worker with nothing to do would import everything.
-        """
-        self._firsts = [step for step in self._firsts if self._state.status[step] is Status.PENDING]
-        near = len(self._ledger.records) + FORESIGHT
-        return [self._steps[step].uses for step in self._firsts if self._places[step] < near][:3]
 
     def _patience(self) -> float:
         """Seconds until something must be looked at, whatever the workers say."""
-        if self._ready or self._here:
-            return 0.0
-        return max(0.0, min([0.5, *(at - self._clock() for at in self._later.values())]))
+        return 0.0 if self._ready else max(0.0, min(0.5, self._lineup.seconds(self._clock())))
 
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
@@ -326,7 +292,7 @@ class Engine:
         if again and in_time and undertaking.attempt < options.attempts and self._may_start(step):
             undertaking.attempt += 1
             undertaking.measured.clear()
-            self._later[step] = self._clock() + wait
+            self._lineup.put_off(step, self._clock() + wait)
             self._ledger.tell(
                 "step.retried", step, attempt=undertaking.attempt, wait=round(wait, 3), error=failure.to_json()
             )
@@ -367,12 +333,10 @@ class Engine:
         if not self._said_stopping:
             self._said_stopping = True
             self._ledger.tell("run.stopping", running=self._state.open(Status.RUNNING))
-        lined_up = [*self._here, *self._waiting, *self._later, *self._state.open(Status.PENDING)]
+        lined_up = [*self._lineup.steps(), *self._state.open(Status.PENDING)]
         for step in [step for step in dict.fromkeys(lined_up) if not self._may_start(step)]:
             self._close(step, Status.CANCELLED, None)
-        self._here = deque(step for step in self._here if self._may_start(step))
-        self._waiting = deque(step for step in self._waiting if self._may_start(step))
-        self._later = {step: at for step, at in self._later.items() if self._may_start(step)}
+        self._lineup.keep(self._may_start)
         if self._stopping > 1:
             for step in self._state.open(Status.RUNNING):
                 self._executor.cancel(step)

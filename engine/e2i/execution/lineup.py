@@ -1,0 +1,75 @@
+"""What is to be carried out and has to wait, and what will be: steps go in; out they come in the order of the plan.
+
+Pure: the time is handed in.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from e2i.execution.state import RunState, Status
+from e2i.planning.model import PlanStep, Verdict
+
+FORESIGHT = 16
+"""How many steps ahead in the plan a tool may be for workers to get ready for it."""
+
+
+class Lineup:
+    """The steps of a run that wait: for their turn in the engine, for a worker, or for a time."""
+
+    def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
+        self._places = {step.id: place for place, step in enumerate(steps)}
+        self._is_inline = is_inline
+        self.here: deque[str] = deque()
+        """Those that need no worker, in the order of the plan."""
+        self.waiting: deque[str] = deque()
+        """Those that wait for a worker, in the order of the plan."""
+        self._later: dict[str, float] = {}
+        """Those that wait for their next attempt, or for another run that does their work; until when."""
+
+    def add(self, step: str) -> None:
+        insort(self.here if self._is_inline(step) else self.waiting, step, key=self._places.__getitem__)
+
+    def put_off(self, step: str, until: float) -> None:
+        self._later[step] = until
+
+    def take_in(self, now: float) -> None:
+        """Those whose time has come wait with the others."""
+        for step in [step for step, until in self._later.items() if until <= now]:
+            del self._later[step]
+            self.add(step)
+
+    def seconds(self, now: float) -> float:
+        """Until something may be done without a word from a worker."""
+        return 0.0 if self.here else min((until - now for until in self._later.values()), default=math.inf)
+
+    def steps(self) -> list[str]:
+        """All of them."""
+        return [*self.here, *self.waiting, *self._later]
+
+    def keep(self, may_start: Callable[[str], bool]) -> None:
+        """Forgets the others."""
+        self.here = deque(filter(may_start, self.here))
+        self.waiting = deque(filter(may_start, self.waiting))
+        self._later = {step: until for step, until in self._later.items() if may_start(step)}
+
+
+class Foresight:
+    """The steps with which workers may have to use a tool for the first time."""
+
+    def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
+        firsts: dict[str, tuple[int, PlanStep]] = {}
+        for place, step in enumerate(steps):
+            if step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id):
+                firsts.setdefault(step.uses.partition(".")[0], (place, step))
+        self._firsts = list(firsts.values())
+
+    def uses(self, state: RunState, over: int) -> list[str]:
+        """The actions that are next: one of each tool, and not far ahead, or the first worker with nothing to do would
+        import everything. ``over``: how many steps of the plan are over.
+        """
+        self._firsts = [(place, step) for place, step in self._firsts if state.status[step.id] is Status.PENDING]
+        return [step.uses for place, step in self._firsts if place < over + FORESIGHT][:3]

@@ -1,0 +1,61 @@
+"""What waits comes out in the order of the plan, when its time has come; tools are foreseen, but not from afar."""
+
+from __future__ import annotations
+
+import math
+
+from e2i.execution.lineup import FORESIGHT, Foresight, Lineup
+from e2i.execution.state import RunState, Status
+from e2i.planning.model import PlanStep, Reason, Verdict, Why
+
+
+def steps(*uses: str, verdict: Verdict = Verdict.RUN) -> list[PlanStep]:
+    reason = Reason(Why.NEVER_RUN)
+    return [PlanStep(f"s{i}", f"s{i}", use, (), verdict, reason, None, {}, {}) for i, use in enumerate(uses)]
+
+
+def is_inline(step: str) -> bool:
+    return step in ("s1", "s3")
+
+
+def test_steps_wait_in_the_order_of_the_plan_whatever_the_order_they_come_in() -> None:
+    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
+    for step in ("s5", "s3", "s0", "s1", "s2"):
+        lineup.add(step)
+    assert list(lineup.here) == ["s1", "s3"]
+    assert list(lineup.waiting) == ["s0", "s2", "s5"]
+    assert lineup.seconds(0.0) == 0.0
+
+
+def test_what_is_put_off_comes_back_in_time_and_at_its_place() -> None:
+    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
+    lineup.add("s4")
+    lineup.put_off("s2", until=10.0)
+    lineup.take_in(9.0)
+    assert (list(lineup.waiting), lineup.seconds(9.0)) == (["s4"], 1.0)
+    lineup.take_in(10.0)
+    assert (list(lineup.waiting), lineup.seconds(10.0)) == (["s2", "s4"], math.inf)
+
+
+def test_what_may_not_start_any_more_is_forgotten() -> None:
+    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
+    for step in ("s0", "s1", "s2"):
+        lineup.add(step)
+    lineup.put_off("s4", until=1.0)
+    lineup.keep(lambda step: step == "s2")
+    assert lineup.steps() == ["s2"]
+
+
+def test_one_action_of_each_tool_is_foreseen_and_none_that_is_far_ahead_or_under_way() -> None:
+    plan = steps("one.a", "here.a", "one.b", "here.b", "two.a", *["two.b"] * FORESIGHT, "three.a")
+    state = RunState({step.id: () for step in plan})
+    foresight = Foresight(plan, is_inline)
+    assert foresight.uses(state, over=0) == ["one.a", "two.a"]
+    state.start("s0")
+    assert foresight.uses(state, over=6) == ["two.a", "three.a"]
+    assert state.status["s0"] is Status.RUNNING
+
+
+def test_tools_of_steps_that_are_reused_are_not_foreseen() -> None:
+    plan = steps("one.a", verdict=Verdict.REUSE)
+    assert Foresight(plan, is_inline).uses(RunState({"s0": ()}), over=0) == []
