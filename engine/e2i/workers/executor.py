@@ -130,8 +130,8 @@ class OnDemand:
         self._executor().submit(call)
 
     def foresee(self, uses: Sequence[str]) -> None:
-        if uses:
-            self._executor().foresee(uses)
+        if self._opened is not None:
+            self._opened.foresee(uses)
 
     def poll(self, seconds: float) -> list[Message]:
         if self._opened is not None:
