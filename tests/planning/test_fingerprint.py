@@ -27,8 +27,15 @@ def echo() -> Action:
     return found[1]
 
 
+def components(
+    uses: str, action: Action, raw: Any, params: Any, seed: int, around: Surroundings
+) -> fingerprint.Components:
+    known = fingerprint.fixed(uses, action, raw, seed, around)
+    return fingerprint.components(known, action, params, around)
+
+
 def parts(value: Any = 1, seed: int = 0, around: Surroundings = AROUND) -> dict[str, Any]:
-    return fingerprint.components("debug.echo", echo(), {"value": value}, {"value": value}, seed, around)
+    return components("debug.echo", echo(), {"value": value}, {"value": value}, seed, around)
 
 
 @given(st.dictionaries(st.text(max_size=3), JSON, min_size=2, max_size=4))
@@ -74,7 +81,7 @@ def test_files_that_an_action_reads_are_inputs() -> None:
     found = registry.find("python.call")
     assert found is not None
     params = {"file": "a.py", "function": "f"}
-    seen = fingerprint.components("python.call", found[1], params, params, 0, AROUND)
+    seen = components("python.call", found[1], params, params, 0, AROUND)
     assert seen["files"] == {"a.py": DIGEST}
     assert set(seen["libraries"]) == {"pandas", "numpy"}
 
@@ -83,8 +90,8 @@ def test_a_file_counts_before_and_after_the_other_inputs_are_known() -> None:
     found = registry.find("python.call")
     assert found is not None
     raw = {"file": "a.py", "function": "f", "arguments": {"x": Pending("${{ steps.a.value }}", ())}}
-    before = fingerprint.components("python.call", found[1], raw, raw, 0, AROUND)
-    after = fingerprint.components("python.call", found[1], raw, {**raw, "arguments": {"x": 1}}, 0, AROUND)
+    before = components("python.call", found[1], raw, raw, 0, AROUND)
+    after = components("python.call", found[1], raw, {**raw, "arguments": {"x": 1}}, 0, AROUND)
     assert before["files"] == after["files"] == {"a.py": DIGEST}
     assert fingerprint.static_key(before) == fingerprint.static_key(after)
     assert static(before) == static(after)
@@ -94,8 +101,8 @@ def test_a_file_that_a_step_names_counts_for_the_result_but_not_for_the_plan() -
     found = registry.find("data.load")
     assert found is not None
     raw = {"path": Pending("${{ steps.a.value }}", ())}
-    before = fingerprint.components("data.load", found[1], raw, raw, 0, AROUND)
-    after = fingerprint.components("data.load", found[1], raw, {"path": "a.csv"}, 0, AROUND)
+    before = components("data.load", found[1], raw, raw, 0, AROUND)
+    after = components("data.load", found[1], raw, {"path": "a.csv"}, 0, AROUND)
     assert (before["files"], after["files"], after["found_files"]) == ({}, {}, {"a.csv": DIGEST})
     assert fingerprint.static_key(before) == fingerprint.static_key(after)
     assert static(before) == static(after)

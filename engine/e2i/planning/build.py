@@ -66,7 +66,8 @@ class Planner:
     """Whose settings the run will have."""
     foreseen: dict[str, Decision] = field(default_factory=dict)
     """The decisions of ``plan`` that a run need not make again: those to reuse a result."""
-    _static: dict[str, Any] = field(default_factory=dict)
+    _fixed: dict[str, Components] = field(default_factory=dict)
+    """What no step above can change of a step's components."""
 
     @property
     def seed(self) -> int:
@@ -106,10 +107,11 @@ class Planner:
     def decide(self, node: StepNode, outputs: Outputs) -> Decision:
         """What to do with a step, given the outputs of the steps above it as far as there are any."""
         action = self.action(node)
-        if node.id not in self._static:
-            self._static[node.id] = self.expanded.resolve(node.step.with_, node, {})
+        if node.id not in self._fixed:
+            raw = self.expanded.resolve(node.step.with_, node, {})
+            self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, raw, self.seed, self.around)
         params = self.expanded.resolve(node.step.with_, node, outputs)
-        parts = fingerprint.components(node.step.uses, action, self._static[node.id], params, self.seed, self.around)
+        parts = fingerprint.components(self._fixed[node.id], action, params, self.around)
         mark = fingerprint.fingerprint(parts) if is_settled(params) else None
         verdict, reason, found = self._verdict(node, action, parts, mark, params, outputs)
         return Decision(verdict, reason, parts, mark, found, params)
@@ -178,7 +180,9 @@ class Planner:
         if reason is None:
             return None
         raw = self.expanded.resolve(node.step.with_, node, {})
-        parts = fingerprint.components(node.step.uses, self.action(node), raw, raw, self.seed, self.around)
+        action = self.action(node)
+        known = fingerprint.fixed(node.step.uses, action, raw, self.seed, self.around)
+        parts = fingerprint.components(known, action, raw, self.around)
         return Decision(Verdict.SKIP, reason, parts)
 
     def _conditional(

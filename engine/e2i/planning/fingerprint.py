@@ -32,20 +32,26 @@ class Surroundings:
     """Major and minor version, such as ``3.11``."""
 
 
-def components(uses: str, action: Action, raw: Any, params: Any, seed: int, around: Surroundings) -> Components:
-    """What the fingerprint covers. ``raw`` is ``with`` as far as literals go, ``params`` as far as all inputs are
-    known.
-    """
+def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) -> Components:
+    """What the fingerprint covers and no step above can change. ``raw`` is ``with`` as far as literals go."""
     return {
         "action": uses,
         "version": action.version,
         "with": plain(raw),
-        "params": reduced(plain(params)),
-        **_files(action, raw, params, around),
+        "files": {name: around.file(name) for name in sorted(_named(action, raw))},
         "libraries": {name: around.library(name) for name in sorted(action.libraries)},
         "python": around.python,
         "seed": seed,
     }
+
+
+def components(known: Components, action: Action, params: Any, around: Surroundings) -> Components:
+    """What the fingerprint covers: what is ``fixed``, ``params`` as far as all inputs are known, and the digests of the
+    files that only the steps above name.
+    """
+    later = _named(action, params) - known["files"].keys()
+    found = {"found_files": {name: around.file(name) for name in sorted(later)}} if later else {}
+    return {**known, "params": reduced(plain(params)), **found}
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -103,14 +109,6 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
             for change in changes(before.get(key), now.get(key), f"{path}.{key}" if path else str(key), show=show)
         ]
     return [f"{path} {_short(before)} → {_short(now)}" if show else path]
-
-
-def _files(action: Action, raw: Any, params: Any, around: Surroundings) -> dict[str, dict[str, str | None]]:
-    """The digests of the files that are named before anything runs; and of those that only the steps above name."""
-    files = _named(action, raw)
-    later = _named(action, params) - files
-    found = {"files": {name: around.file(name) for name in sorted(files)}}
-    return found | ({"found_files": {name: around.file(name) for name in sorted(later)}} if later else {})
 
 
 def _named(action: Action, params: Any) -> set[str]:
