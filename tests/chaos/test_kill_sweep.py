@@ -63,9 +63,15 @@ def sweep(
         printed, seen = killed(project, at)
         found = [f"{seen['left']} processes did not end"] if seen["left"] else []
         killers.append(seen["killed"] or "nobody")
-        found += Death(project, printed, together=together).faults(undisturbed, by_run=at % 2 == 0 or sinks != "[]")
-        if pipelines.effects(project) != effects:
-            found.append(f"effects {pipelines.effects(project)} instead of {effects}")
+        by_run = at % 2 == 0 or sinks != "[]"
+        found += Death(project, printed, together=together).faults(undisturbed, by_run=by_run)
+        # The same command begins another run of e2i, which may have a run of its own in MLflow; all else there is once.
+        left, expected = (
+            {what: count for what, count in counts.items() if by_run or what not in ("runs", "running")}
+            for counts in (pipelines.effects(project), effects)
+        )
+        if left != expected:
+            found.append(f"effects {left} instead of {expected}")
         if not found:
             shutil.rmtree(project.root, ignore_errors=True)
         return [f"({killers[-1]} killed) {fault}" for fault in found]
