@@ -84,12 +84,33 @@ def test_damage_is_found_and_can_be_dropped(store: ArtifactStore, tmp_path: Path
     assert store.put(folder(tmp_path / "model", {"weights": "1"})) == digest
 
 
-def test_many_may_put_the_same_at_once(store: ArtifactStore, tmp_path: Path) -> None:
-    sources = [folder(tmp_path / str(index), {"x": "same", "y": "same"}) for index in range(16)]
-    with ThreadPoolExecutor(8) as threads:
-        assert len(set(threads.map(store.put, sources))) == 1
-    (shelf,) = (store.root / "objects").iterdir()
-    assert len(list(shelf.iterdir())) == 1
+def test_many_may_put_and_ask_for_the_same_at_once(tmp_path: Path) -> None:
+    told: list[Damage] = []
+    for turn in range(20):
+        sources = [folder(tmp_path / str(index), {"x": "same", "y": str(turn)}) for index in range(16)]
+        digest = digest_of(sources[0])
+        stores = [ArtifactStore(tmp_path / "store", told.append) for _ in range(4)]
+        with ThreadPoolExecutor(8) as threads:
+            asked = [threads.submit(store.has, digest) for store in stores for _ in range(8)]
+            assert set(threads.map(ArtifactStore.put, stores * 4, sources)) == {digest}
+            assert all(future.exception() is None for future in asked)
+        assert stores[0].has(digest)
+    assert told == []
+    assert sum(len(list(shelf.iterdir())) for shelf in (tmp_path / "store/objects").iterdir()) == 20
+
+
+def test_damage_that_many_find_at_once_is_set_aside_once(tmp_path: Path) -> None:
+    told: list[Damage] = []
+    for turn in range(20):
+        store = ArtifactStore(tmp_path / "store", told.append)
+        digest = store.put(folder(tmp_path / "one", {"x": str(turn)}))
+        (store.path(digest) / "x").chmod(0o644)
+        (store.path(digest) / "x").write_text("damaged")
+        sources = [folder(tmp_path / str(index), {"x": str(turn)}) for index in range(8)]
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(store.put, sources)) == {digest}
+        assert store.has(digest)
+    assert len(told) == 20
 
 
 def test_an_unfinished_put_leaves_nothing_under_the_digest(

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from e2i.catalog.telemetry import Entry
+from e2i.resilience.transaction import transaction
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -93,7 +93,7 @@ class Outbox:
 
         Raises ValueError when a body is not JSON, such as a NaN.
         """
-        with self._transaction():
+        with transaction(self._database):
             put(self._database, entries)
 
     def take(self, sink: str, limit: int = 500) -> list[Entry]:
@@ -111,7 +111,7 @@ class Outbox:
 
     def settle(self, sink: str, run: str) -> None:
         """The run has ended, and the sink knows: its delivered entries leave only their keys, and old keys go."""
-        with self._transaction():
+        with transaction(self._database):
             self._database.execute(
                 f"UPDATE outbox SET body = '{SETTLED}' WHERE {OF_RUN} AND state = 'delivered'", _of_run(sink, run)
             )
@@ -158,7 +158,7 @@ class Outbox:
 
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """True when ``holder`` is the one courier of the sink, now or already. A dead holder's lease is taken over."""
-        with self._transaction():
+        with transaction(self._database):
             row = self._database.execute("SELECT holder FROM outbox_couriers WHERE sink = ?", (sink,)).fetchone()
             if row is not None and row[0] != holder and alive(row[0]):
                 return False
@@ -170,18 +170,8 @@ class Outbox:
         self._database.execute("DELETE FROM outbox_couriers WHERE sink = ? AND holder = ?", (sink, holder))
 
     def _mark(self, statement: str, entries: Iterable[Entry], *values: str) -> None:
-        with self._transaction():
+        with transaction(self._database):
             self._database.executemany(statement, [(*values, entry.sequence, entry.key) for entry in entries])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:  # undone and raised again, whatever it is
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
 
 
 def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:

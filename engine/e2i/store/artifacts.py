@@ -62,7 +62,6 @@ class ArtifactStore:
         self._tell = tell
         self._objects = os.fspath(root / "objects")
         self._verified = Verified(root / "verified")
-        self._count = itertools.count()
 
     def put(self, path: Path, digest: str | None = None) -> str:
         """Moves a file or a folder into the store and returns its digest. Equal content is kept once.
@@ -101,9 +100,7 @@ class ArtifactStore:
         place = self.place(digest)
         if self._holds(place, digest, remember=True):
             return True
-        if os.path.lexists(place):
-            self._set_aside(place, digest)
-        return False
+        return os.path.lexists(place) and not self._set_aside(place, digest)
 
     def is_sound(self, digest: str) -> bool:
         """As ``has``, for those who only look: nothing is written or moved."""
@@ -162,7 +159,7 @@ class ArtifactStore:
         """Moves it next to its place, where a rename will do."""
         _refuse_links(path)
         os.makedirs(self._objects, mode=0o700, exist_ok=True)  # noqa: PTH103 - a text is at hand, on the path of every step
-        staged = Path(self._objects, f"{STAGED}{self._identity}-{next(self._count)}")
+        staged = Path(self._objects, f"{STAGED}{self._identity}-{os.urandom(6).hex()}")
         try:
             path.rename(staged)
         except OSError as error:
@@ -175,12 +172,12 @@ class ArtifactStore:
         """Gives what is complete and durable its name."""
         place = self.place(digest)
         target = Path(place)
+        if os.path.lexists(place):
+            self.has(digest)  # damage makes room
         with self.locked(fcntl.LOCK_SH):
             if self._holds(place, digest, remember=False):
                 os.utime(place, (time.time(), WRITTEN))  # somebody counts on it from now on
             else:
-                if target.exists():
-                    self._set_aside(place, digest)
                 if not target.parent.exists():
                     target.parent.mkdir(mode=0o700, exist_ok=True)
                     _sync_folder(target.parent.parent)
@@ -197,14 +194,20 @@ class ArtifactStore:
             if written == WRITTEN * 1_000_000_000:
                 self._verified.note(digest[7:], told)
 
-    def _set_aside(self, place: str, digest: str) -> None:
-        kept = self.root / "damaged" / f"{digest[7:]}-{os.urandom(3).hex()}"
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
+    def _set_aside(self, place: str, digest: str) -> bool:
+        """Moves damage away. False when there is none: an equal put has just made the artifact, or made it again."""
+        with self.locked(fcntl.LOCK_EX):
+            if self._holds(place, digest, remember=False):
+                return False
+            if not os.path.lexists(place):  # another process was faster
+                return True
+            kept = self.root / "damaged" / f"{digest[7:]}-{os.urandom(3).hex()}"
             kept.parent.mkdir(mode=0o700, exist_ok=True)
             if os.path.isdir(place):  # noqa: PTH112 - as above
                 os.chmod(place, 0o755)  # noqa: PTH101
             os.rename(place, kept)  # noqa: PTH104
-            self._tell(Damage(digest, kept))
+        self._tell(Damage(digest, kept))
+        return True
 
     @cached_property
     def _identity(self) -> str:

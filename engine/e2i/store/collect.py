@@ -18,6 +18,7 @@ from typing import Any
 
 from e2i.errors import BadInput
 from e2i.resilience.outbox import process_alive
+from e2i.resilience.transaction import transaction
 from e2i.store import use
 from e2i.store.artifacts import WRITTEN, ArtifactStore, remove, unfinished
 from e2i.store.database import FILE, StoreError, open_for_reading, open_for_writing, told
@@ -280,15 +281,8 @@ def _changed_ms(path: Path) -> int:
 def _transaction(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
     """The state: all that is changed inside becomes durable at its end, or nothing. Raises StoreError."""
     database = open_for_reading(path) if not write else _sound(path)
-    with contextlib.closing(database):
-        database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-        try:
-            yield database
-            database.execute("COMMIT")
-        except BaseException:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
+    with contextlib.closing(database), transaction(database, "BEGIN IMMEDIATE" if write else "BEGIN"):
+        yield database
 
 
 def _sound(path: Path) -> sqlite3.Connection:

@@ -20,6 +20,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from e2i.errors import E2IError, Exit
 from e2i.resilience.lock import exclusive
 from e2i.resilience.outbox import process_alive
+from e2i.resilience.transaction import transaction
 from e2i.store import disk, tables
 
 FILE = "state.db"
@@ -193,17 +194,12 @@ def _known_version(database: sqlite3.Connection, path: Path) -> int:
 def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
     """Makes the tables; of older ones, a copy of the file as it was stays beside it."""
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(database):
         old = tables.version(database)
         if old:
             _back_up(path, path.with_name(f"{path.stem}.v{old}{path.suffix}"))
         if old < tables.SCHEMA_VERSION:
             tables.bring_up_to_date(database)
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
 
 
 def _back_up(path: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from e2i.catalog.telemetry import Entry
 from e2i.errors import Refused
 from e2i.resilience import outbox
+from e2i.resilience.transaction import transaction
 from e2i.store.database import FILE, StoreError, guarded, open_for_writing, told
 from e2i.store.history import Results
 from e2i.store.seal import SqlValue, seal
@@ -275,14 +276,8 @@ class Journal(Results):
                 hint="put it back and run again, or run again where it is now by --store DIR",
             )
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._database):
                 yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._is_writing():  # SQLite itself has undone it when the disk is full
-                    self._database.execute("ROLLBACK")
-                raise
         except (sqlite3.Error, MemoryError) as error:
             raise told(error, self.path) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,41 +26,14 @@ def problems(
     source: Source, params: Mapping[str, Any], workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
     """All problems of a spec; a parameter without a value is none."""
-    known = workspace.settings
-    expanded, found = check(
-        source.content,
-        source.file,
-        params,
-        known.env,
-        known.secrets,
-        authority=workspace.authority,
-        files=files or workspace.files,
-        beside=workspace.name(source.file),
-        require_params=False,
-    )
-    _check_settings(expanded, known)
-    return tuple(found)
+    return tuple(_check(source, params, workspace, files or workspace.files, require_params=False)[1])
 
 
 def checked(source: Source, params: Mapping[str, Any], workspace: Workspace) -> Expanded:
     """The steps of a spec without problems. Raises InvalidSpec, BadInput, RefusedSpec (only policy is against it)."""
-    known, then = workspace.settings, source.revision
-    expanded, found = check(
-        source.content,
-        source.file,
-        params,
-        known.env,
-        known.secrets,
-        authority=workspace.authority,
-        files=workspace.files,
-        beside=workspace.name(source.file.partition(":")[2] if then else source.file),
-        parts=_parts_of(source),
-    )
-    if then:
-        found = [_in_revision(problem, source.file, then.name) for problem in found]
+    expanded, found = _check(source, params, workspace, workspace.files, require_params=True)
     if expanded is None:
         raise RefusedSpec(found) if only_policy(found) else InvalidSpec(found)
-    _check_settings(expanded, known)
     return expanded
 
 
@@ -94,6 +67,29 @@ def shared_store(workspace: Workspace) -> SharedStore | None:
     from e2i.store.shared import SharedStore
 
     return SharedStore(workspace.settings.shared, workspace.origin.value)
+
+
+def _check(
+    source: Source, params: Mapping[str, Any], workspace: Workspace, files: Files, *, require_params: bool
+) -> tuple[Expanded | None, Sequence[Problem]]:
+    """The steps of a spec, if it has no errors, and its problems. Raises BadInput for settings that are wrong."""
+    known, then = workspace.settings, source.revision
+    expanded, found = check(
+        source.content,
+        source.file,
+        params,
+        known.env,
+        known.secrets,
+        authority=workspace.authority,
+        files=files,
+        beside=workspace.name(source.file.partition(":")[2] if then else source.file),
+        parts=_parts_of(source),
+        require_params=require_params,
+    )
+    if then:
+        found = [_in_revision(problem, source.file, then.name) for problem in found]
+    _check_settings(expanded, known)
+    return expanded, found
 
 
 def _parts_of(source: Source) -> PartFiles | None:
