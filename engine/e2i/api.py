@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i import settings as settings_module
 from e2i.errors import BadInput, Exit, Refused
@@ -39,8 +41,7 @@ __all__ = [
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Struct, frozen=True):
     """Whether a spec is valid, and all of its problems."""
 
     problems: tuple[Problem, ...]

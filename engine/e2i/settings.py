@@ -96,11 +96,9 @@ class Settings(BaseModel):
         for name in sorted(self.tools.keys() if tools is None else self.tools.keys() & set(tools)):
             self.tool(name)
         for name in self.sinks if tools is None else ():
-            declared = registry.tool(name)
-            if declared is None or not declared.sink:
-                known = [tool for tool in sorted(registry.TOOLS) if (found := registry.tool(tool)) and found.sink]
+            if name not in registry.SINKS:
                 message = f"sinks (profile {self.profile}): {name!r} does not take telemetry"
-                raise BadInput(message, code="bad-settings", hint=f"choose from: {', '.join(known)}")
+                raise BadInput(message, code="bad-settings", hint=f"choose from: {', '.join(registry.SINKS)}")
 
     def tool(self, name: str) -> ToolSettings:
         """The validated settings of one tool. Raises BadInput naming the setting that is wrong."""

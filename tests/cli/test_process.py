@@ -23,6 +23,7 @@ CORE = {
     "annotated_types",
     "click",
     "e2i",
+    "msgspec",
     "pydantic",
     "pydantic_core",
     "typing_extensions",

@@ -6,11 +6,11 @@ In: models and names. Out: ``Tool`` and ``Action``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
 
@@ -59,8 +59,7 @@ def host_and_port(address: str) -> tuple[str, int] | None:
     return (parts.hostname, parts.port or default) if parts.hostname else None
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """One thing a tool can do, named ``tool.name`` in ``uses:``.
 
     The function that does it is ``e2i.tools.<tool>.actions.<name>(params, ctx) -> outputs``; it is imported only to
@@ -82,12 +81,13 @@ class Action:
     """True when it asks nothing of its context and takes no time to speak of: carried out in the engine's process."""
     privilege: Literal["run_python"] | None = None
     """What the action as a whole asks for that a policy may forbid; for single values see ``e2i.catalog.marks``."""
+    begins_run: bool = False
+    """True when it begins the run in the tool's tracker, if nothing else has: the tracker is then told how it ends."""
     columns: bool = False
     """True when ``e2i.tools.<tool>.columns`` has a function of this name: how columns flow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A tool: its settings, its actions and what is known of it without importing it.
 
     ``distribution`` is the name on the package index, ``extra`` the extra of e2i that installs it (None: core).
@@ -103,8 +103,6 @@ class Tool:
     extra: str | None = None
     outages: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
-    sink: bool = False
-    """True when ``e2i.tools.<tool>.sink`` can take telemetry from the outbox."""
 
     def action(self, name: str) -> Action | None:
         return next((action for action in self.actions if action.name == name), None)

@@ -13,8 +13,9 @@ the step would fail, or would learn from what it must not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from e2i.catalog.files import Files
 
@@ -33,8 +34,7 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-@dataclass(frozen=True, slots=True)
-class KnownTable:
+class KnownTable(Struct, frozen=True):
     """A table whose columns are known. ``made_from``: column → the column that it was computed from."""
 
     columns: Columns
@@ -60,8 +60,7 @@ class KnownTable:
         return {made: source for made, source in self.made_from.items() if made in columns and source in columns}
 
 
-@dataclass(frozen=True, slots=True)
-class KnownModel:
+class KnownModel(Struct, frozen=True):
     """A model, or what serves or registers it. None: not known."""
 
     target: str | None = None
@@ -69,23 +68,20 @@ class KnownModel:
     task: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownView:
+class KnownView(Struct, frozen=True):
     """A feature view: its features and their types (None: not known), and its join keys."""
 
     features: Columns | None
     keys: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRepo:
+class KnownRepo(Struct, frozen=True):
     """Registered feature definitions."""
 
     views: Mapping[str, KnownView]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownKeys:
+class KnownKeys(Struct, frozen=True):
     """A mapping that can have no other keys than these."""
 
     keys: tuple[str, ...]
@@ -96,8 +92,7 @@ Given = Mapping[str, Any]
 """A step's parameters with defaults: plain values, ``Known…`` in place of artifacts, ``UNKNOWN`` where neither."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What is wrong with the value at ``path`` in ``with``.
 
     ``name`` is the misspelt name and ``known`` are those that there are, for a hint and a fix. ``at_key``: the name is
@@ -116,8 +111,7 @@ class Fault:
     leave_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """What an action's outputs will be, by name, as far as that can be told; and what is wrong."""
 
     outputs: Mapping[str, Known] = field(default_factory=dict)

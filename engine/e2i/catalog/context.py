@@ -6,9 +6,10 @@ In: nothing. Out: the ``StepContext`` protocol; ``e2i.execution`` implements it,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from e2i.resilience.guard import Guard
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(Struct, frozen=True):
     """Which step of which run is being executed."""
 
     run: str
@@ -32,8 +32,7 @@ class RunInfo:
     """When the run started, milliseconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChildRun:
+class ChildRun(Struct, frozen=True):
     """A run below the step's run in the tracker, such as one trial of a study. Times are milliseconds since the
     epoch.
     """

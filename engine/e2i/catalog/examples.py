@@ -6,8 +6,9 @@ In: ``optuna.tune``. Out: YAML text with its comments: one step, and the steps t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib import resources
+
+from msgspec import Struct
 
 from e2i.catalog import registry
 from e2i.spec import document as documents
@@ -16,8 +17,7 @@ from e2i.spec.document import Document
 HEAD = "version: 1\nname: example\nsteps:\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """``step`` is one entry of ``steps:``; ``spec`` a whole valid spec with that step and those before it."""
 
     step: str

@@ -8,18 +8,17 @@ names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 Steps = tuple[str | int | None, ...]
 """Keys from a model down to a value; None stands for every key of a mapping and every item of a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceFile:
+class WorkspaceFile(Struct, frozen=True):
     """The text names a file of the workspace: it is ``{}`` in ``pattern``, such as ``config/expectations/{}.yaml``.
 
     The action reads it, so its content counts as input.
@@ -32,15 +31,13 @@ class WorkspaceFile:
         return self.pattern.replace("{}", text)
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """The number is an amount of something that a policy limits."""
 
     of: Literal["trials", "rows"]
 
 
-@dataclass(frozen=True, slots=True)
-class Privilege:
+class Privilege(Struct, frozen=True):
     """This value of the parameter asks for something that a policy may forbid."""
 
     name: Literal["promote_to_production", "keep_services"]

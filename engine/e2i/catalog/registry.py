@@ -30,6 +30,9 @@ TOOLS: dict[str, str] = {
 }
 """Tool name → the module whose ``TOOL`` declares it."""
 
+SINKS = ("mlflow", "opik")
+"""The tools that take telemetry from the outbox: each has ``open_sink`` in its module ``sink``."""
+
 
 def tool(name: str) -> Tool | None:
     """The tool of that name, or None."""

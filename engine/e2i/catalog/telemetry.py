@@ -23,9 +23,10 @@ Kinds and their bodies (times are milliseconds since the epoch):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
@@ -35,8 +36,7 @@ ENDS = ("run.finished", "run.abandoned")
 """The kinds after which nothing comes of a run, unless it is resumed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One thing to deliver to one sink.
 
     ``key`` is its idempotency key: delivering it twice must equal delivering it once. It begins with the run's id and a
@@ -68,4 +68,4 @@ class Sink(Protocol):
 
 
 OpenSink = Callable[[ToolSettings, Path, Callable[[Stored], Path]], Sink]
-"""``open_sink(settings, home, open_artifact)``: what a tool with ``sink=True`` offers in its ``sink`` module."""
+"""``open_sink(settings, home, open_artifact)``: what the tools of ``registry.SINKS`` offer in their ``sink`` module."""

@@ -7,8 +7,9 @@ Tables are followed by their columns, models by their target and features: an ac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from e2i.catalog import registry
 from e2i.catalog.action import Action

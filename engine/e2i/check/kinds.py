@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from e2i.catalog.artifacts import ARTIFACTS, Artifact, Stored
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 Key = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """One thing that a value can be.
 
     ``inside`` are the members that are known by name or index, ``rest`` is what any other member is (None: there is no

@@ -8,9 +8,10 @@ includes. A text that cannot be read has no paths to operate on: for that, a few
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.spec import document as documents
 from e2i.spec import edit, repair
@@ -23,8 +24,7 @@ MAX_PASSES = 20
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(Struct, frozen=True):
     """What came of it: ``text`` with ``applied`` mended, in that order, and ``remaining`` still wrong."""
 
     text: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from e2i.catalog.files import Files
 from e2i.check import paths, policy
@@ -11,8 +11,7 @@ from e2i.spec import suggest
 from e2i.spec.parts import NoPartError, ReadPart
 
 
-@dataclass(frozen=True, slots=True)
-class PartFiles:
+class PartFiles(Struct, frozen=True):
     """Where parts are read: files, and what is at their paths."""
 
     files: Files

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from e2i.policy import Rules
 
@@ -19,8 +20,7 @@ NEVER = ("/dev", "/proc", "/sys")
 LONGEST = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class PathFault:
+class PathFault(Struct, frozen=True):
     """What is wrong with a path. ``bad-path``: no policy could allow it; ``policy-path``: this one does not."""
 
     code: Literal["bad-path", "policy-path"]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action
@@ -25,8 +26,7 @@ from e2i.spec.problems import Place, Problem, pointer
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """Something that a step may not do; ``path`` leads to it from the step on."""
 
     code: str
@@ -36,8 +36,7 @@ class Fault:
     fixes: tuple[dict[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(Struct, frozen=True):
     """Who wrote the spec, what the operator lets them do, and what must be looked up to know."""
 
     policy: Policy
@@ -85,13 +84,13 @@ class Authority:
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
 
 
-def amounts(node: StepNode, params: Mapping[str, Any]) -> Counter[str]:
+def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
     """What the step asks for of each budget that the steps of a run share."""
     found = registry.find(node.step.uses)
-    asked: Counter[str] = Counter()
+    asked: dict[str, int] = {}
     for _, mark, value in _marked(found[1], params) if found else ():
         if isinstance(mark, marks.Budget) and mark.of == "trials" and isinstance(value, int):
-            asked[mark.of] += value
+            asked[mark.of] = asked.get(mark.of, 0) + value
     return asked
 
 
@@ -112,7 +111,8 @@ def check(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
         params = _known(expanded, node)
         for fault in (*_step(node, authority), *authority.call(node, params, spent)):
             yield _problem(node, fault)
-        spent += amounts(node, params)
+        if asked := amounts(node, params):
+            spent.update(asked)
 
 
 def _problem(node: StepNode, fault: Fault) -> Problem:

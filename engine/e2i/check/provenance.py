@@ -13,6 +13,7 @@ from typing import Any
 
 from e2i.catalog import registry
 from e2i.catalog.artifacts import ARTIFACTS
+from e2i.spec.nodes import SCALAR
 
 Path = tuple[str | int, ...]
 
@@ -26,11 +27,17 @@ def made(uses: str, outputs: Mapping[str, Any]) -> set[str]:
     """The artifacts that an action gave, as texts to compare; not what it only passes on in an output of any type."""
     found = registry.find(uses)
     fields = found[1].outputs.model_fields if found else {}
-    typed = {name: value for name, value in outputs.items() if name in fields and fields[name].annotation is not Any}
+    typed = {
+        name: value
+        for name, value in outputs.items()
+        if not isinstance(value, SCALAR) and name in fields and fields[name].annotation is not Any
+    }
     return {artifact for _, artifact in _artifacts(typed, ())}
 
 
 def _artifacts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, SCALAR):
+        return
     if isinstance(value, Mapping):
         if isinstance(value.get("type"), str) and value["type"] in ARTIFACTS and "digest" in value:
             yield path, json.dumps(value, sort_keys=True, default=str)

@@ -120,6 +120,8 @@ class RunStarted(Event):
     event: Literal["run.started"]
     name: Annotated[str, Field(description="The pipeline's name.")]
     steps: Annotated[int, Field(ge=0, description="How many steps there are.")]
+    resumed: Annotated[bool, Field(description="Whether it goes on with a run that another process began.")]
+    note: Annotated[str, Field(description="Why that run did not come to its end, if it was not named by --resume.")]
 
 
 class StepStarted(Event):

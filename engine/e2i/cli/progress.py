@@ -73,7 +73,9 @@ def describe(event: Event) -> Iterator[str]:
     facts = event.facts
     match event.name:
         case "run.started":
-            yield f"run {click.style(event.run, bold=True)} of {facts['name']}, {facts['steps']} steps"
+            again = ", goes on" if facts["resumed"] else ""
+            why = f": {facts['note']}" if facts["note"] else ""
+            yield f"run {click.style(event.run, bold=True)} of {facts['name']}, {facts['steps']} steps{again}{why}"
         case "step.started":
             yield f"  ▸ {event.step} ({facts['uses']})"
         case "step.finished":

@@ -5,7 +5,6 @@ JSON lines.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any
 import click
 
 from e2i import api
-from e2i.cli import process, summary_view
+from e2i.cli import process
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
 from e2i.errors import BadInput, Exit
@@ -71,6 +70,8 @@ def _begin(signals: Signals, engine: Engine) -> None:
 def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool) -> Exit:
     """Prints the summary for people; the exit code."""
     if not as_json:
+        from e2i.cli import summary_view
+
         summary_view.show(record, _options(workspace))
     match record.status:
         case "succeeded":
@@ -84,6 +85,8 @@ def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json
 def _options(workspace: api.Workspace) -> str:
     """The options by which other commands find this store and these settings; none where the defaults do."""
     default = os.environ.get("E2I_STORE") or workspace.root / ".e2i"
+    import shlex
+
     store = "" if workspace.store == Path(default).resolve() else f" --store {shlex.quote(str(workspace.store))}"
     profile = workspace.settings.profile
     return store + ("" if profile == "default" else f" --profile {profile}")

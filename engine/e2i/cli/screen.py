@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any, Self
 
+from msgspec import Struct
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -79,8 +79,7 @@ class Screen:
         return Group(table, head)
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     since: float
     uses: str
     done: int = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 
 import click
+from msgspec.structs import asdict
 
 from e2i.api import Workspace
+from e2i.catalog import registry
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.errors import Exit
@@ -27,7 +28,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
     if (workspace.store / FILE).exists():
         if refused:
             with Outbox(workspace.store / FILE) as outbox:
-                for sink in workspace.settings.sinks:
+                for sink in registry.SINKS:
                     outbox.restore(sink)
         environ = for_worker(os.environ, threads=1, store=workspace.store)
         tallies = CourierProcess(workspace.store, workspace.settings, environ).finish()

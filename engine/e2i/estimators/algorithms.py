@@ -6,10 +6,11 @@ In: nothing. Out: ``ALGORITHMS``, the one mapping from an algorithm's name to it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, cast
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
@@ -21,8 +22,7 @@ AlgorithmName = Literal["XGBoost", "LightGBM", "CatBoost", "RandomForest", "Logi
 Task = Literal["classification", "regression"]
 
 
-@dataclass(frozen=True, slots=True)
-class Algorithm:
+class Algorithm(Struct, frozen=True):
     """One algorithm. ``module`` meets the ``Library`` protocol; ``encoding`` is one of ``scoring.encode``.
 
     ``params`` are the hyperparameters it takes, under the library's own scikit-learn names; anything else is refused,

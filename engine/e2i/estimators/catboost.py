@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.fitting import Encoded
@@ -19,8 +20,7 @@ FILE = "model.cbm"
 _LOSSES = {"regression": "RMSE", "binary": "Logloss", "multiclass": "MultiClass"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pools:
+class Pools(Struct, frozen=True, eq=False):
     """Rows as CatBoost reads them; a fit quantises its own copy, so that several threads can share them."""
 
     train: Any

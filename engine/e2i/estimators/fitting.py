@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import algorithms, schema
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 EXAMPLE_ROWS = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
+class Encoded(Struct, frozen=True, eq=False):
     """Rows as a library takes them, with their labels."""
 
     matrix: Any
@@ -61,8 +61,7 @@ class Library(Protocol):
         """Writes the model; equal models give equal bytes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class Prepared(Struct, frozen=True, eq=False):
     """Tables made ready for fitting one algorithm."""
 
     algorithm: str
@@ -73,8 +72,7 @@ class Prepared:
     example: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class Fitted(Struct, frozen=True, eq=False):
     """A fitted model in memory."""
 
     scorer: Scorer

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.fitting import Encoded
@@ -19,8 +20,7 @@ FILE = "model.txt"
 _OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(Struct, frozen=True, eq=False):
     """Encoded rows. LightGBM changes a Dataset while it trains, so each fit bins its own (milliseconds)."""
 
     train: Encoded

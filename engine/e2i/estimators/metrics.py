@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.algorithms import Task
@@ -22,8 +23,7 @@ MetricName = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(Struct, frozen=True, eq=False):
     """What a metric is computed from. ``predicted`` is (n,) or, for more than two classes, (n, k).
 
     ``decided`` are the classes decided for: by ``threshold`` for two, the likeliest for more; empty for regression.
@@ -45,8 +45,7 @@ class Rows:
         return matrix
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """A metric: for which task, whether more is better, and how it is computed."""
 
     task: Task

@@ -5,8 +5,9 @@ In: the validation metric of each round. Out: whether to stop, and how many roun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 WatchedMetric = Literal["log_loss", "roc_auc", "rmse", "mae"]
 """Metrics that the boosting libraries compute round by round themselves."""
@@ -26,8 +27,7 @@ class Watch(Protocol):
         """True when no further round shall follow round ``done``."""
 
 
-@dataclass(slots=True)
-class EarlyStopping:
+class EarlyStopping(Struct):
     """Stops after ``patience`` rounds without improvement and keeps the best."""
 
     metric: WatchedMetric

@@ -6,8 +6,9 @@ Everything is learnt from the training table alone and is plain data, so that a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.algorithms import ALGORITHMS, Task
@@ -24,8 +25,7 @@ ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat"}
 """numpy's names of types that Arrow calls otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """What a model is trained to see. ``features`` are the manifest's; ``classes`` is None for regression."""
 
     target: str

@@ -6,9 +6,10 @@ Trained natively on a QuantileDMatrix; equal to ``XGBClassifier(tree_method="his
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.fitting import Encoded
@@ -21,8 +22,7 @@ FILE = "model.ubj"
 _OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "multiclass": "multi:softprob"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Matrices:
+class Matrices(Struct, frozen=True, eq=False):
     """The quantised rows; trees only read them, so that several threads can train on them at once."""
 
     train: Any

@@ -6,17 +6,16 @@ says it instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from e2i.catalog import registry
 from e2i.catalog.telemetry import Entry
 from e2i.store.journal import Journal
 
 
-def close(journal: Journal, sinks: Sequence[str]) -> bool:
+def close(journal: Journal) -> bool:
     """Closes the runs that no living process of this machine holds. True when a tracker has to be told of one.
 
-    Only the sinks that heard of a run are told. A run that is resumed meanwhile has a living holder, and is left alone.
-    Its end is the last sign of life that was recorded. Raises StoreError.
+    The trackers that heard of a run are told, whatever the settings say now, and no other. A run that is resumed
+    meanwhile has a living holder, and is left alone. Its end is the last sign of life that was recorded. Raises StoreError.
     """
     if not journal.dead_runs():
         return False
@@ -28,7 +27,7 @@ def close(journal: Journal, sinks: Sequence[str]) -> bool:
                 "ended_ms": last_ms,
                 "reason": f"process {process}, which carried it out, is gone; e2i-run --resume {run} goes on with it",
             }
-            told = [sink for sink in sinks if journal.is_told(sink, run)]
+            told = [sink for sink in registry.SINKS if journal.is_told(sink, run)]
             entries = [Entry(f"{run}//run.abandoned/{holder}", sink, run, "run.abandoned", body) for sink in told]
             journal.finish_run(run, "interrupted", {}, last_ms, entries)
             news = news or bool(entries)

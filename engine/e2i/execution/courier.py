@@ -16,10 +16,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import asdict
 
 from e2i import deferred
 from e2i.catalog import registry
@@ -103,14 +104,17 @@ class CourierProcess:
         except sqlite3.Error:
             return {}
         problem = "the delivery was ended before it was done"
-        return {name: Tally(left=depth[name], problem=problem) for name in self._settings.sinks if name in depth}
+        return {name: Tally(left=depth[name], problem=problem) for name in depth}
 
 
 def sync(store: Path, settings: Settings, stop: threading.Event, *, flush: float) -> dict[str, Tally]:
-    """Delivers what waits to every sink of these settings until ``stop`` is set, then for ``flush`` seconds more."""
+    """Delivers what waits until ``stop`` is set, then for ``flush`` seconds more; also to a tool that is none
+    of these settings' sinks: it hears of the ends of runs that are in it. Its tally is told if there was anything.
+    """
     artifacts = ArtifactStore(store)
-    guards = [guard_of(name, settings) for name in settings.sinks]
-    return deliver(lambda: Outbox(store / FILE), sink_opener(artifacts, settings), guards, stop, flush=flush)
+    guards = [guard_of(name, settings) for name in registry.SINKS]
+    tallies = deliver(lambda: Outbox(store / FILE), sink_opener(artifacts, settings), guards, stop, flush=flush)
+    return {name: tally for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
 
 
 def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str], Sink]:
@@ -137,16 +141,14 @@ def main() -> None:
     def wait_for_end() -> None:
         if not sys.stdin.read():
             _wait_until_gone(start["engine"])
-            _close_abandoned(store, settings)
+            _close_abandoned(store)
         stop.set()
 
-    _close_abandoned(store, settings)
+    _close_abandoned(store)
     threading.Thread(target=wait_for_end, daemon=True).start()
     tallies = sync(store, settings, stop, flush=settings.flush)
-    try:
+    with contextlib.suppress(BrokenPipeError):  # the engine has died
         print(json.dumps({name: asdict(tally) for name, tally in tallies.items()}), flush=True)
-    except BrokenPipeError:  # the engine has died
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wait_until_gone(process: str) -> None:
@@ -156,13 +158,14 @@ def _wait_until_gone(process: str) -> None:
         time.sleep(0.01)
 
 
-def _close_abandoned(store: Path, settings: Settings) -> None:
+def _close_abandoned(store: Path) -> None:
     try:
         with contextlib.closing(Journal(store, lambda digest: True)) as journal:
-            abandoned.close(journal, settings.sinks)
+            abandoned.close(journal)
     except StoreError as error:  # what is in the outbox may still be delivered
         print(error.message, file=sys.stderr)
 
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # whoever reads the tallies waits for the end, and taking MLflow apart takes half a second

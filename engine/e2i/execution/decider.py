@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.catalog.action import Effect
 from e2i.check import provenance
@@ -25,30 +27,26 @@ from e2i.spec.expressions import ExpressionError
 from e2i.workers.executor import Failure
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """The step is not carried out, and the note says why."""
 
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class Faulty:
+class Faulty(Struct, frozen=True):
     """The step cannot be carried out as it is."""
 
     failure: Failure
     decision: Decision | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reused:
+class Reused(Struct, frozen=True):
     """A finished result stands for the step's own."""
 
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """The step is to be carried out."""
 
     decision: Decision
@@ -150,7 +148,8 @@ class Decider:
             )
         if fault := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
             return Faulty(Failure(fault.code, fault.message, fault.hint), decision)
-        self._spent += amounts(node, decision.params)
+        if asked := amounts(node, decision.params):
+            self._spent.update(asked)
         if self._is_reusable(planned, node, decision):
             assert decision.outputs is not None
             self.gave(node.id, decision.outputs)

@@ -6,8 +6,6 @@ knows what a step does.
 
 from __future__ import annotations
 
-import random
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable
@@ -35,8 +33,16 @@ JITTER = 0.1
 """The share of each wait between attempts that is left to chance, so that many runs do not come back at once."""
 SLICE = 0.02
 """Seconds that steps may be decided about, and carried out here, before what came of them is made durable."""
+LONG_SLICE = 0.2
+"""The same while no step is carried out: nobody waits for anything but the end."""
 LOOK_AGAIN = 0.1
 """Seconds between looks at work that another run is doing."""
+
+
+def _chance() -> float:
+    import random  # few runs need it, and each would wait for it
+
+    return random.random()
 
 
 class Engine:
@@ -52,14 +58,14 @@ class Engine:
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         clock: Callable[[], float] = time.monotonic,
-        chance: random.Random | None = None,
+        chance: Callable[[], float] = _chance,
     ) -> None:
         self._request = request
         self._executor = executor
         self._journal = journal
         self._now_ms = now_ms
         self._clock = clock
-        self._chance = chance or random.Random()
+        self._chance = chance
         self._steps: dict[str, PlanStep] = {step.id: step for step in request.plan.steps}
         self._state = RunState(
             {step.id: step.needs for step in request.plan.steps}, {step.id for step in request.plan.steps if step.final}
@@ -122,12 +128,12 @@ class Engine:
 
     def _decide_ready(self) -> None:
         """Decides about steps for a slice of time, so that one commit serves many of them."""
-        slice_over = self._clock() + SLICE
+        began = self._clock()
         while True:
             if self._stopping:
                 self._stop_open()
             self._ready.extend(self._state.take_ready())
-            if not self._ready or self._clock() > slice_over:
+            if not self._ready or self._clock() - began > (SLICE if self._undertakings else LONG_SLICE):
                 return
             step = self._ready.popleft()
             if self._state.status[step] is Status.PENDING:  # it may have been cancelled since
@@ -287,7 +293,7 @@ class Engine:
             initial=durations.parse(options.initial),
             maximum=durations.parse(options.max),
             backoff=options.backoff,
-        ) * (1 - JITTER * self._chance.random())
+        ) * (1 - JITTER * self._chance())
         in_time = self._clock() + wait < undertaking.give_up_at
         if again and in_time and undertaking.attempt < options.attempts and self._may_start(step):
             undertaking.attempt += 1
@@ -344,12 +350,13 @@ class Engine:
     def _finish(self) -> RunRecord:
         status = self._status()
         outputs = self._decider.run_outputs()
+        self._tidy_up()  # before the end is on record: from then on another process may go on with an interrupted run
         with self._ledger.together():
             self._ledger.end(status, outputs)
-        self._executor.close()
-        shutil.rmtree(self._request.store / "tmp" / self._request.run, ignore_errors=True)
+        self._executor.dismiss()  # workers and services end while the trackers are told the last
         self._patience_for_trackers = min(1, self._stopping)
         tallies = self._ledger.deliver()
+        self._executor.close()
         record = RunRecord(
             run=self._request.run,
             pipeline=self._request.plan.name,
@@ -365,6 +372,14 @@ class Engine:
         with self._ledger.together():
             self._ledger.tell("run.finished", status=status, steps=document["steps"], outputs=document["outputs"])
         return record
+
+    def _tidy_up(self) -> None:
+        """Takes away what the steps had as scratch, if any had."""
+        scratch = self._request.store / "tmp" / self._request.run
+        if scratch.exists():
+            import shutil  # it brings five compression libraries, and a run may carry nothing out
+
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _status(self) -> RunStatus:
         statuses = [(step, record.status) for step, record in self._ledger.records.items()]

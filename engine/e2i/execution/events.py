@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One thing that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
 
-    ``run.started`` steps · ``step.started`` attempt · ``step.progress`` done, total, note · ``step.retried`` attempt,
-    wait, error · ``step.waiting`` by, holder, since · ``step.finished`` status, seconds, attempts, error ·
-    ``artifact.damaged`` digest, kept · ``state.damaged`` kept · ``tool.degraded`` tool, waiting, problem ·
-    ``run.stopping`` running · ``run.finished`` status, steps, outputs.
+    ``run.started`` steps, name, resumed, note · ``step.started`` attempt · ``step.progress`` done, total, note ·
+    ``step.retried`` attempt, wait, error · ``step.waiting`` by, holder, since ·
+    ``step.finished`` status, seconds, attempts, error · ``artifact.damaged`` digest, kept ·
+    ``state.damaged`` kept · ``tool.degraded`` tool, waiting, problem · ``run.stopping`` running ·
+    ``run.finished`` status, steps, outputs.
     """
 
     name: str

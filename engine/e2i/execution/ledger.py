@@ -10,9 +10,11 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
+
+from e2i.catalog import registry
 from e2i.catalog.telemetry import Entry
 from e2i.execution import abandoned
 from e2i.execution.events import Event, Listener
@@ -33,8 +35,7 @@ Measurement = tuple[str, dict[str, Any]]
 """The kind and the body of a telemetry entry."""
 
 
-@dataclass(slots=True)
-class Undertaking:
+class Undertaking(Struct):
     """A step that is being carried out, or waits for its next attempt."""
 
     decision: Decision
@@ -93,7 +94,7 @@ class Ledger:
     def begin(self) -> None:
         """The run starts."""
         request = self._request
-        self._journal.start_run(
+        resumed = self._journal.start_run(
             {
                 "run": request.run,
                 "pipeline": request.plan.name,
@@ -110,11 +111,12 @@ class Ledger:
                 "provenance": _dump(request.provenance),
             }
         )
-        self.tell("run.started", steps=len(request.plan.steps), name=request.plan.name)
-        if abandoned.close(self._journal, request.settings.sinks):
+        steps, name = len(request.plan.steps), request.plan.name
+        self.tell("run.started", steps=steps, name=name, resumed=resumed, note=request.taken_up)
+        if abandoned.close(self._journal):
             self._telemetry.wake()
-        if self._telemetry.is_known():
-            self._tell_trackers()
+        for tracker in self._telemetry.known_to() if resumed else ():
+            self._involve(tracker)
 
     def start(self, node: StepNode, undertaking: Undertaking, *, ends_at_once: bool = False) -> None:
         """An attempt starts. What ends before it could become durable that it began has no row for its beginning."""
@@ -122,6 +124,8 @@ class Ledger:
         if undertaking.attempt == 1:
             undertaking.started_ms = now
         self._tell_trackers()
+        if (found := registry.find(node.step.uses)) is not None and found[1].begins_run:
+            self._involve(found[0].name)
         self._telemetry.begin_attempt(node.id)
         if not ends_at_once:
             self._journal.start_step(self._request.run, node.id, undertaking.attempt, now)
@@ -256,6 +260,14 @@ class Ledger:
             if tally.left or tally.set_aside or tally.redelivered:
                 self.tell("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=problem)
         return tallies
+
+    def _involve(self, tracker: str) -> None:
+        """The run is in a tracker, which learns of it: of everything, if it is a sink, or else of its end."""
+        if tracker in self._request.settings.sinks:
+            self._tell_trackers()
+        else:
+            started = {"pipeline": self._request.plan.name, "params": {}, "started_ms": self.started_ms}
+            self._telemetry.involve(tracker, started)
 
     def _tell_trackers(self) -> None:
         """The trackers learn of the run, if they have not yet."""

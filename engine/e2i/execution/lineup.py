@@ -1,4 +1,4 @@
-"""What is to be carried out and has to wait, and what will be: steps go in; out they come in the order of the plan.
+"""What is to be carried out and has to wait, and what will be: steps go in; out they come, the longest way to go first.
 
 Pure: the time is handed in.
 """
@@ -21,12 +21,13 @@ class Lineup:
     """The steps of a run that wait: for their turn in the engine, for a worker, or for a time."""
 
     def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
-        self._places = {step.id: place for place, step in enumerate(steps)}
+        ways = _ways(steps, is_inline)
+        self._places = {step.id: (-ways[step.id], place) for place, step in enumerate(steps)}
         self._is_inline = is_inline
         self.here: deque[str] = deque()
-        """Those that need no worker, in the order of the plan."""
+        """Those that need no worker."""
         self.waiting: deque[str] = deque()
-        """Those that wait for a worker, in the order of the plan."""
+        """Those that wait for a worker. Both: whoever has the most steps below in a row first, equals as in the plan."""
         self._later: dict[str, float] = {}
         """Those that wait for their next attempt, or for another run that does their work; until when."""
 
@@ -55,6 +56,19 @@ class Lineup:
         self.here = deque(filter(may_start, self.here))
         self.waiting = deque(filter(may_start, self.waiting))
         self._later = {step: until for step, until in self._later.items() if may_start(step)}
+
+
+def _ways(steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> dict[str, int]:
+    """For each step, how many at most that workers carry out follow it one after the other.
+
+    How long they take is not known; their number is (Hu's rule, "highest level first").
+    """
+    ways = dict.fromkeys((step.id for step in steps), 0)
+    for step in reversed(steps):
+        way = ways[step.id] + (step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id))
+        for above in step.needs:
+            ways[above] = max(ways[above], way)
+    return ways
 
 
 class Foresight:

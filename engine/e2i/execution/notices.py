@@ -6,8 +6,9 @@ The store finds damage while a run is planned, before it has begun; what a share
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from e2i.execution.events import Event, Listener
 from e2i.store.artifacts import Damage

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from e2i.execution.state import Status
 from e2i.resilience.outbox import Tally
@@ -14,8 +15,7 @@ RunStatus = Literal["succeeded", "failed", "interrupted"]
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepRecord(Struct, frozen=True):
     """How a step ended. ``seconds`` is the time of its last attempt, 0 for a step that was not carried out."""
 
     id: str
@@ -35,8 +35,7 @@ class StepRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """How a run ended, and where everything is. Times are milliseconds since the epoch."""
 
     run: str

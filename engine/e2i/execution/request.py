@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.check.policy import Authority
 from e2i.planning.build import Planner
@@ -13,8 +14,7 @@ from e2i.planning.model import Plan
 from e2i.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True):
     """A plan and all that its run may know."""
 
     run: str
@@ -34,5 +34,7 @@ class RunRequest:
     """The texts of the parts that the spec includes, by name."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What else the run was asked for: select, fresh, origin, bound; a run that is resumed has the same."""
+    taken_up: str = ""
+    """Why the run, which another process began, did not come to its end, if the same command goes on with it."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where the results will come from, for the records."""

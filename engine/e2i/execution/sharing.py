@@ -38,7 +38,8 @@ class Sharing:
         self._patience = patience
         self._artifacts = ArtifactStore(root)
         self._finished: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self._left = 0
+        self._told = self._given = 0
+        """Steps that are to be given away, as this thread counts, and those that are, as the other one does."""
         self._giving: threading.Thread | None = None
         notices.before_end(self.close)
 
@@ -48,7 +49,7 @@ class Sharing:
             if self._giving is None:
                 self._giving = threading.Thread(target=self._give, name="e2i-sharing", daemon=True)
                 self._giving.start()
-            self._left += 1
+            self._told += 1
             self._finished.put((event.run, event.step))
         self._notices.tell(event)
 
@@ -57,9 +58,10 @@ class Sharing:
         if self._giving is not None:
             self._finished.put(None)
             self._giving.join(self._patience)
-        if self._left or self._shared.problem:
+        left = self._told - self._given
+        if left or self._shared.problem:
             self._notices.notice(
-                "tool.degraded", tool=NAME, waiting=0, refused=self._left, problem=self._shared.problem or "too slow"
+                "tool.degraded", tool=NAME, waiting=0, refused=left, problem=self._shared.problem or "too slow"
             )
 
     def _take(self, result: Mapping[str, Any]) -> bool:
@@ -77,7 +79,7 @@ class Sharing:
         while (finished := self._finished.get()) is not None:
             result = self._result(*finished)
             if result is None or self._shared.push(result, self._artifacts):
-                self._left -= 1
+                self._given += 1
 
     def _result(self, run: str, step: str) -> dict[str, Any] | None:
         """The reusable result of a step; None when it left none."""

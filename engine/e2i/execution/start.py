@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from e2i.execution import provenance
 from e2i.execution.engine import Engine
@@ -93,7 +94,14 @@ def run(
             stack.callback(courier.kill)
             return lambda: courier.finish(engine.is_hurried)
 
-        run_id = run_id or new_run_id()
+        parts = _texts_of_parts(expanded)
+        options = {"select": [*select], "fresh": fresh, "origin": workspace.origin, "bound": bound_to is not None}
+        unfinished = None
+        if run_id is None and not fresh:
+            unfinished = journal.take_up(
+                planned.name, planned.digest, options, file=source.file, spec=source.text, parts=parts
+            )
+        run_id = run_id or (unfinished.run if unfinished else new_run_id())
         facts = {"id": run_id, "name": planned.name, "profile": settings.profile}
         request = RunRequest(
             run=run_id,
@@ -107,8 +115,9 @@ def run(
             cores=cores,
             authority=workspace.authority,
             planned_ms=planned_ms,
-            parts=_texts_of_parts(expanded),
-            options={"select": [*select], "fresh": fresh, "origin": workspace.origin, "bound": bound_to is not None},
+            parts=parts,
+            options=options,
+            taken_up=unfinished.why if unfinished else "",
             provenance=provenance.of(planned, planner.seed, source.text, repository.answer(source.file)),
         )
         engine = Engine(request, executor, journal, start_courier, tell)

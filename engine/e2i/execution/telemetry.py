@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from e2i.catalog import registry
 from e2i.catalog.telemetry import ENDS, Entry
 from e2i.planning.fingerprint import reduced
 from e2i.resilience.outbox import Tally
@@ -47,6 +48,8 @@ class Telemetry:
         self._room = limit
         self.refused = 0
         """How many measurements there was no room for."""
+        self._involved: list[str] = []
+        """Trackers beside the sinks that the run is in."""
         self._told = False
         self._withheld: list[Callable[[], list[Entry]]] = []
         self._said: dict[str, dict[str, int]] = {}
@@ -57,9 +60,9 @@ class Telemetry:
         """Whether any tracker is to be told."""
         return bool(self._sinks)
 
-    def is_known(self) -> bool:
-        """Whether the trackers have heard of the run before: it is resumed, and they have to learn how it ends now."""
-        return any(self._journal.is_told(sink, self._run) for sink in self._sinks)
+    def known_to(self) -> list[str]:
+        """The trackers that have heard of the run before: it is resumed, and they have to learn how it ends now."""
+        return [sink for sink in registry.SINKS if self._journal.is_told(sink, self._run)]
 
     def begin(self, started: Mapping[str, Any]) -> None:
         """A step is carried out: the trackers learn of the run and of what was withheld. Later calls do nothing."""
@@ -69,6 +72,13 @@ class Telemetry:
             for entries in self._withheld:
                 self._journal.record(entries())
             self._withheld.clear()
+            self.wake()
+
+    def involve(self, tracker: str, started: Mapping[str, Any]) -> None:
+        """The run is in a tracker, a sink or not. One that is none learns how it begins and ends, and nothing else."""
+        if tracker not in (*self._sinks, *self._involved):
+            self._involved.append(tracker)
+            self._journal.record(self.entries("run.started", started, (tracker,)))
             self.wake()
 
     def wake(self) -> None:
@@ -88,8 +98,8 @@ class Telemetry:
         """What the step says from now on is said anew, not once more."""
         self._said.pop(step, None)
 
-    def entries(self, kind: str, body: Mapping[str, Any]) -> list[Entry]:
-        """One entry a sink.
+    def entries(self, kind: str, body: Mapping[str, Any], trackers: Sequence[str] = ()) -> list[Entry]:
+        """One entry for each of the trackers; without them for each sink, and of an end for all that the run is in.
 
         Their keys say what the entry says, moments aside: what an attempt repeats that another one was killed at, or a
         resumed run of a step that it reuses, the outbox has had before. What ends differs with each start of the run.
@@ -105,11 +115,12 @@ class Telemetry:
             key = f"{self._run}/{step}/{kind}/{digest}" + (f"/{again}" if again else "")
             if kind == "child":
                 said["index"] = counts["children"] = counts.get("children", -1) + 1
-        return [Entry(key, sink, self._run, kind, said) for sink in self._sinks]
+        told = trackers or ((*self._sinks, *self._involved) if kind in ENDS else self._sinks)
+        return [Entry(key, sink, self._run, kind, said) for sink in told]
 
     def due(self, entries: Callable[[], list[Entry]]) -> list[Entry]:
         """The entries to be made durable now: none while the trackers do not know of the run, nor without trackers."""
-        if self._told:
+        if self._told or self._involved:
             return entries()
         if self._sinks:
             self._withheld.append(entries)

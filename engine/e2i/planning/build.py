@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from e2i.catalog import registry
 from e2i.catalog.action import Action, Effect
@@ -38,8 +40,7 @@ class History(Protocol):
         """The components of the last finished run of this step of this pipeline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What is to happen to a step, as far as its inputs are known."""
 
     verdict: Verdict
@@ -52,8 +53,7 @@ class Decision:
     """The parameters to call the action with, resolved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planner:
+class Planner(Struct, frozen=True):
     """Decides about the steps of one pipeline."""
 
     expanded: Expanded
@@ -215,12 +215,12 @@ class Planner:
     def _bound(self, node: StepNode) -> dict[str, Any]:
         """What decides how a step is carried out, beyond what can change its result."""
         return {
-            "when": plain([self.expanded.resolve(unit.step.when, unit, {}) for unit in node.chain]),
+            "when": [plain(self.expanded.resolve(unit.step.when, unit, {})) for unit in node.chain],
             **({"finally": True} if node.final else {}),
             **({"agent": node.agent} if node.agent else {}),
             "selected": self.selected is None or node.id in self.selected,
             "fresh": self.fresh,
-            **node.options.model_dump(mode="json", include=_OPTIONS),
+            **node.options.as_json,
         }
 
 
@@ -237,9 +237,6 @@ def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> No
             steps[name] = replace(step, verdict=Verdict.RUN, reason=reason)
         else:
             steps[name] = replace(step, reason=Reason(Why.NOT_NEEDED, "no step that uses it is carried out"))
-
-
-_OPTIONS = {"retry", "timeout", "on_error", "on_unavailable", "cache", "resources"}
 
 
 def _unsettled_difference(parts: Components, last: Components | None) -> Reason:

@@ -7,9 +7,10 @@ step does something else, so its result may. Breaks: whoever gives parameters or
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.planning.fingerprint import changes
 from e2i.planning.model import Plan, PlanStep, static
@@ -25,8 +26,7 @@ class Weight(IntEnum):
     BREAKS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One thing that differs: how much it matters, what it is about (``step tune``), and how."""
 
     weight: Weight
@@ -37,8 +37,7 @@ class Difference:
         return {"weight": self.weight.name.lower(), "what": self.what, "detail": self.detail}
 
 
-@dataclass(frozen=True, slots=True)
-class SpecDiff:
+class SpecDiff(Struct, frozen=True):
     """What a change of a spec means."""
 
     differences: tuple[Difference, ...]

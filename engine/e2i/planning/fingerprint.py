@@ -7,8 +7,9 @@ the action declares, the Python version, the seed. Never covered: comments, orde
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.catalog import marks
 from e2i.catalog.action import Action
@@ -16,12 +17,12 @@ from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import WorkspaceFile
 from e2i.planning.model import Reason, Why, digest
 from e2i.spec.expand import plain
+from e2i.spec.nodes import SCALAR
 
 Components = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a plan may know of the machine, handed in so that planning itself stays pure."""
 
     library: Callable[[str], str | None]
@@ -66,6 +67,8 @@ def static_key(parts: Mapping[str, Any]) -> str:
 
 def reduced(value: Any) -> Any:
     """The value with every artifact as its digest alone: where a thing is, or what it is called, changes no result."""
+    if isinstance(value, SCALAR):
+        return value
     if isinstance(value, Mapping):
         if value.get("type") in ARTIFACTS and "digest" in value:
             return {"$artifact": value["digest"]}

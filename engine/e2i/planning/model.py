@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct, field
 
 SCHEMA_VERSION = 1
 
@@ -54,16 +55,14 @@ class Why(StrEnum):
     READS_RUN = "reads-run"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why a step has its verdict: a code for programs, the detail for people."""
 
     code: Why
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanStep:
+class PlanStep(Struct, frozen=True):
     """One step of a plan. ``components`` is what its fingerprint is made of, as far as that is known."""
 
     id: str
@@ -91,8 +90,7 @@ class PlanStep:
         }
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True, dict=True):
     """All steps in the order of their graph. Two plans with one digest lead to the same work."""
 
     name: str

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from e2i.estimators.metrics import METRICS
 from e2i.planning.diff import SpecDiff
@@ -24,8 +26,7 @@ Side = tuple[Run, Mapping[str, Step]]
 _HEAD = ("run", "pipeline", "status", "started_ms", "ended_ms", "file", "profile")
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """Something that differs, by its name."""
 
     name: str
@@ -33,8 +34,7 @@ class Pair:
     after: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """A number that a run gave. ``better``: whether B's is; None: nobody knows, or they are equal."""
 
     name: str
@@ -55,8 +55,7 @@ class Figure:
         return {**asdict(self), "change": self.change, "relative": self.relative}
 
 
-@dataclass(frozen=True, slots=True)
-class StepPair:
+class StepPair(Struct, frozen=True):
     """A step as it went in each run: ``status``, ``verdict``, ``seconds``, ``attempts``, ``error``; None: not there."""
 
     id: str
@@ -71,8 +70,7 @@ class StepPair:
         return bool(_went(self.before) != _went(self.after))
 
 
-@dataclass(frozen=True, slots=True)
-class RunDiff:
+class RunDiff(Struct, frozen=True):
     """What two runs have and have not in common."""
 
     runs: tuple[Run, Run]

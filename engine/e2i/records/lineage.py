@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.spec.load import load
@@ -19,8 +20,7 @@ _STEP = re.compile(r"\bsteps\.([A-Za-z_][\w-]*)\.([A-Za-z_]\w*)")
 _CELL = re.compile(r"\[[^\]]*\](#\d+)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """What a step gave under a name. ``digest`` is None for a plain value."""
 
     step: str
@@ -38,16 +38,14 @@ class Output:
         return f"{self.step}.{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file of the workspace that a step read. ``digest`` is None when there was none."""
 
     path: str
     digest: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a run, as its row in the journal and the kept result tell it."""
 
     row: Mapping[str, Any]

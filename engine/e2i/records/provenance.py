@@ -7,8 +7,9 @@ host and versions of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.errors import BadInput
 from e2i.records import lineage
@@ -17,8 +18,7 @@ from e2i.records.lineage import Output, Step
 Run = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Struct, frozen=True):
     """Where something came from. ``steps``: the first first, the one that gave it last."""
 
     run: Run

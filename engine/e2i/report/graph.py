@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from e2i.report import layout
 from e2i.report.steps import ATTENTION, Step
@@ -21,8 +22,7 @@ SMALL = 6.2
 NARROWEST, WIDEST = 126.0, 232.0
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A step, or ``count`` cells of a matrix; ``status`` is the one to look at first."""
 
     x: float
@@ -36,8 +36,7 @@ class Box:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """``arrows``: SVG path data and whether the arrow leads on from a step with a result.
 
     ``fits``: it may be shrunk to the width of the page and is still readable.

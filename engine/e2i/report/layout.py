@@ -7,8 +7,9 @@ deterministic. Lengths are CSS pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 HEIGHT = 44
 MARGIN = 6
@@ -23,8 +24,7 @@ BEND = 14
 SWEEPS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """``places``: the upper left corner of each node; ``paths``: SVG path data for each edge that is drawn."""
 
     width: float
@@ -34,8 +34,7 @@ class Drawing:
     paths: Mapping[tuple[str, str], str]
 
 
-@dataclass(slots=True)
-class _Point:
+class _Point(Struct):
     """A node, or (``name`` is None) the place where an edge passes through a layer. ``at`` is its middle, across."""
 
     size: float

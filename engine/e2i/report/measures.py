@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from e2i.report.steps import Step
 from e2i.report.values import number, numbers
@@ -14,16 +15,14 @@ SIDE_BY_SIDE = 6
 """Cells of a matrix whose metrics are shown in columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """The name of a row or a column, and the step to look at for it."""
 
     text: str
     step: Step | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """The metrics of one step, or of all cells of a matrix. Rows hold a text for each column, None: not measured.
 
     The cells of a small matrix are the columns, those of a large one the rows; a single step is the only column.
@@ -34,8 +33,7 @@ class Metrics:
     rows: tuple[tuple[Label, tuple[str | None, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Importance:
+class Importance(Struct, frozen=True):
     """The greatest importances of a step, each with its share of the greatest in percent. ``more`` are not shown."""
 
     step: Step

@@ -6,9 +6,10 @@ Pure but for a look at whether another run has a page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.report import links
 from e2i.report.steps import Step
@@ -18,8 +19,7 @@ PAGE = "report.html"
 """A run's page, in its folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
+class Maker(Struct, frozen=True):
     """Another run, whose results these steps reused. ``href``: its page, if there is one."""
 
     run: str
@@ -27,8 +27,7 @@ class Maker:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """``facts``: name and text. ``changed``: tracked files that differed from the commit, ``more`` are not named."""
 
     facts: tuple[tuple[str, str], ...]

@@ -9,10 +9,11 @@ import base64
 import binascii
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from e2i.catalog.artifacts import Report, Stored
 from e2i.errors import E2IError
@@ -32,8 +33,7 @@ INLINE = "data:image/png;base64,"
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6", "figcaption"}
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """A PNG file's bytes as text, its size in pixels, and what it shows."""
 
     caption: str
@@ -42,8 +42,7 @@ class Picture:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """A report artifact and what of it can be seen. ``href`` is "" when a browser could not open it from the page.
 
     ``missing`` says why when the artifact cannot be read; ``left_out`` counts pictures that are too large to show.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.report import layout
 from e2i.report.page import environment
@@ -16,8 +17,7 @@ ROOM = 1060.0
 SIGNS = {"run": "+", "always": "!", "deferred": "?", "reuse": "=", "skip": "–"}
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A step of the plan as it is drawn."""
 
     x: float

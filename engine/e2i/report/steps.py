@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.spec.load import load
 from e2i.spec.models import PipelineSpec
@@ -20,8 +21,7 @@ _CELL = re.compile(r"\[[^\]]*\](#\d+)?$")
 """What the id of a cell has beyond that of its step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One attempt of a step; without a message it succeeded."""
 
     started_ms: int
@@ -30,8 +30,7 @@ class Attempt:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a run. Times are milliseconds since the epoch; ``anchor`` is its place in the page."""
 
     id: str

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
+
+from msgspec import Struct
 
 from e2i.report.steps import Step
 from e2i.report.values import duration
@@ -20,8 +21,7 @@ NARROWEST = 0.35
 """Width of the shortest bar."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """One row: where its bar is, in percent, or where its mark is when the step took no time (``width`` is None).
 
     ``side`` is where the text stands: after the bar, before it, or inside.
@@ -34,14 +34,12 @@ class Bar:
     side: Literal["after", "before", "inside"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     x: float
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """The steps that the last one to end had to wait for, each for the one before. Times are in seconds."""
 
     steps: tuple[Step, ...]
@@ -49,8 +47,7 @@ class Chain:
     waited: float
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
     chain: Chain | None

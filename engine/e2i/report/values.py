@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from e2i.catalog.artifacts import (
@@ -38,8 +38,7 @@ DEEPEST = 3
 """Mappings within mappings that are laid out; what is deeper is shown as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A number, a word, a sentence. ``cut`` is how many characters are left out."""
 
     kind: ClassVar[str] = "text"
@@ -48,8 +47,7 @@ class Text:
     cut: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """An artifact: its type, its digest in short and what is cheap to know of it. ``url`` is where a service
     answers, if it is a web address."""
 
@@ -62,8 +60,7 @@ class Card:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(Struct, frozen=True):
     """A mapping. ``more`` is how many entries are left out."""
 
     kind: ClassVar[str] = "pairs"
@@ -71,8 +68,7 @@ class Pairs:
     more: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """A list of flat mappings. ``more`` is how many rows are left out."""
 
     kind: ClassVar[str] = "grid"
@@ -81,8 +77,7 @@ class Grid:
     more: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(Struct, frozen=True):
     """Anything else, as JSON."""
 
     kind: ClassVar[str] = "raw"

@@ -12,10 +12,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.errors import ToolUnavailable
 
@@ -51,8 +53,7 @@ class CircuitOpen(ToolUnavailable):
         self.retry_in = retry_in
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """When a circuit opens and closes. Durations are seconds."""
 
     failures: int = 5
@@ -65,16 +66,14 @@ class Policy:
     """How long a probe may be out before it counts as vanished."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """One permitted call: the generation of the circuit it belongs to, and its number."""
 
     generation: int
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Circuit:
+class Circuit(Struct, frozen=True):
     """All that a breaker remembers, and how often what happened. Times are seconds of a monotonic clock."""
 
     state: State = State.CLOSED

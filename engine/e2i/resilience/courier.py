@@ -9,9 +9,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import groupby
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from e2i.catalog.telemetry import ENDS, Entry, Sink
 from e2i.errors import E2IError, ToolUnavailable
@@ -58,7 +59,7 @@ def deliver(
     with open_outbox() as outbox:
         depth = outbox.depth()
     return {
-        name: replace(tally, left=depth.get(name, 0), problem=tally.problem if name in depth else None)
+        name: replace(tally, left=depth.get(name, 0), problem=tally.problem if name in depth or tally.altered else None)
         for name, tally in tallies.items()
     }
 
@@ -106,7 +107,10 @@ class Courier:
             stop.wait(retry.pause(max(troubles, 1), initial=poll, maximum=LONGEST_PAUSE))
         self._close(0.0 if ends is None else max(0.0, ends - self._clock()))
         depth = self._outbox.depth().get(self._guard.tool, 0)
-        return Tally(self._delivered, self._set_aside, depth, problem, self._redelivered)
+        if altered := self._outbox.altered:
+            told = f"{altered} entries were altered on disk and are not delivered, see `e2i doctor`"
+            problem = f"{told}; {problem}" if problem else told
+        return Tally(self._delivered, self._set_aside + altered, depth, problem, self._redelivered, altered)
 
     def deliver_once(self, deadline: float | None = None) -> bool:
         """Delivers one batch; False when nothing waited. Raises ToolUnavailable; what was not delivered still waits.
@@ -140,7 +144,7 @@ class Courier:
                 self._redelivered += self._outbox.redeliver(name)
                 return True, None  # a new sink can begin at once
             return True, error.message
-        except sqlite3.OperationalError as error:  # locked for long, or the disk is full
+        except sqlite3.DatabaseError as error:  # locked for long, damaged, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
 
     def _deliver(self, sink: Sink, entries: list[Entry], deadline: float) -> None:

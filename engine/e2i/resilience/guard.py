@@ -12,8 +12,9 @@ import math
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
+
+from msgspec import Struct
 
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
@@ -27,8 +28,7 @@ class MissedDeadlineError(TimeoutError):
     """A guarded call did not answer in time. It may still be running in its thread; its result is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """Guards the calls to one tool.
 
     ``deadline`` is in seconds; ``math.inf`` means none, and the call then runs in the caller's own thread.

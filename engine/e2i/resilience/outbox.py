@@ -1,7 +1,7 @@
 """Telemetry entries go in; they come out in order, until their sink has taken each of them or refused it for good.
 
 A durable queue in a SQLite file, which several processes may use at once. Refused entries are kept whole, with the
-reason. Delivered ones are kept until their run has ended, so that a sink that lost them can have them again; then they
+reason; so are those that were altered on disk, which nobody is given. Delivered ones are kept until their run has ended, so that a sink that lost them can have them again; then they
 leave their key behind for a long while, so an entry that is put again is not delivered again.
 """
 
@@ -11,11 +11,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from msgspec import Struct
+
 from e2i.catalog.telemetry import Entry
+from e2i.resilience.seal import SqlValue, is_sound, legible, seal
 from e2i.resilience.transaction import transaction
 
 TABLES = """
@@ -28,6 +30,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     body TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'set-aside')),
     reason TEXT,
+    seal TEXT NOT NULL DEFAULT '',
     UNIQUE (sink, key)
 );
 CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
@@ -39,22 +42,32 @@ KEYS_KEPT = 100_000
 """How many of the last entries' keys are remembered after their run has ended."""
 SETTLED = "null"
 """The body of a delivered entry that nobody will need again."""
+ALTERED = "it was altered since it was written"
+"""Why an entry was set aside that its seal does not fit: it is neither delivered nor read."""
 
-PUT = "INSERT OR IGNORE INTO outbox (sink, key, run, kind, body) VALUES (?, ?, ?, ?, ?)"
+STATES = ("waiting", "delivered", "set-aside")
+PRIMARY = 0xFF
+"""The bits of an error's code that SQLite calls its primary result code."""
+SEALED = "sink, key, run, kind, body"
+"""What the seal of an entry covers."""
+PUT = f"INSERT OR IGNORE INTO outbox ({SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?)"
+TAKE = f"SELECT sequence, {SEALED}, seal FROM outbox WHERE state = 'waiting' AND sink = ? ORDER BY sequence LIMIT ?"
+DELIVERED = (
+    "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
+)
+SET_ASIDE = "UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?"
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """The entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """An entry that its sink refused for good, and why."""
 
     entry: Entry
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """What became of one sink's entries: counts, and why some are left, if the reason is known."""
 
     delivered: int = 0
@@ -63,6 +76,8 @@ class Tally:
     problem: str | None = None
     redelivered: int = 0
     """Entries that the sink had taken and then lost, with its database: they were queued again."""
+    altered: int = 0
+    """Entries among those set aside that were not as they had been written."""
 
 
 class Outbox:
@@ -74,7 +89,10 @@ class Outbox:
     def __init__(self, path: Path, *, wait: float = 5.0) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.altered = 0
+        """How many entries ``take`` found altered, and set aside."""
         self._database = sqlite3.connect(path, timeout=wait, isolation_level=None)
+        self._database.text_factory = legible
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.executescript(TABLES)
@@ -97,23 +115,26 @@ class Outbox:
             put(self._database, entries)
 
     def take(self, sink: str, limit: int = 500) -> list[Entry]:
-        """The oldest waiting entries of a sink, in order; they stay until acknowledged or set aside."""
-        rows = self._database.execute(
-            "SELECT key, sink, run, kind, body, sequence FROM outbox"
-            " WHERE state = 'waiting' AND sink = ? ORDER BY sequence LIMIT ?",
-            (sink, limit),
-        )
+        """The oldest waiting entries of a sink, in order; they stay until acknowledged or set aside.
+
+        Those that were altered since they were written are set aside at once, and never given.
+        """
+        rows = self._waiting(sink, limit)
+        while not all(is_sound(row[1:]) for row in rows):
+            self._set_altered_aside(sink, limit)
+            rows = self._waiting(sink, limit)
         return [_to_entry(row) for row in rows]
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
         """Marks entries (as taken) delivered. They are kept until ``settle``."""
-        self._mark("UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ?", entries)
+        self._mark(DELIVERED, list(entries))
 
     def settle(self, sink: str, run: str) -> None:
         """The run has ended, and the sink knows: its delivered entries leave only their keys, and old keys go."""
         with transaction(self._database):
             self._database.execute(
-                f"UPDATE outbox SET body = '{SETTLED}' WHERE {OF_RUN} AND state = 'delivered'", _of_run(sink, run)
+                f"UPDATE outbox SET body = '{SETTLED}', seal = '' WHERE {OF_RUN} AND state = 'delivered'",
+                _of_run(sink, run),
             )
             self._database.execute(
                 f"DELETE FROM outbox WHERE state = 'delivered' AND body = '{SETTLED}'"
@@ -131,12 +152,13 @@ class Outbox:
 
     def set_aside(self, entries: Iterable[Entry], reason: str) -> None:
         """Takes entries out of the queue and keeps them with the reason."""
-        self._mark("UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ? AND key = ?", entries, reason)
+        self._mark(f"{SET_ASIDE} AND key = ? AND state = 'waiting'", list(entries), reason)
 
     def restore(self, sink: str) -> int:
-        """Puts what was set aside for a sink back into the queue, each entry at its old place; returns how many."""
+        """Puts what a sink refused back into the queue, each entry at its old place; returns how many."""
         changed = self._database.execute(
-            "UPDATE outbox SET state = 'waiting', reason = NULL WHERE state = 'set-aside' AND sink = ?", (sink,)
+            "UPDATE outbox SET state = 'waiting', reason = NULL WHERE state = 'set-aside' AND sink = ? AND reason != ?",
+            (sink, ALTERED),
         )
         return changed.rowcount
 
@@ -150,11 +172,11 @@ class Outbox:
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
         """What was set aside, in order; of one sink or of all."""
         rows = self._database.execute(
-            "SELECT key, sink, run, kind, body, sequence, reason FROM outbox"
+            f"SELECT sequence, {SEALED}, seal, reason FROM outbox"
             " WHERE state = 'set-aside' AND (?1 IS NULL OR sink = ?1) ORDER BY sequence",
             (sink,),
         )
-        return [DeadLetter(_to_entry(row[:6]), row[6]) for row in rows]
+        return [DeadLetter(_to_entry(row[:-1]), row[-1]) for row in rows]
 
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """True when ``holder`` is the one courier of the sink, now or already. A dead holder's lease is taken over."""
@@ -169,14 +191,52 @@ class Outbox:
         """Ends the holder's lease, if it has it."""
         self._database.execute("DELETE FROM outbox_couriers WHERE sink = ? AND holder = ?", (sink, holder))
 
-    def _mark(self, statement: str, entries: Iterable[Entry], *values: str) -> None:
+    def _waiting(self, sink: str, limit: int) -> list[tuple[SqlValue, ...]]:
+        return self._database.execute(TAKE, (sink, limit)).fetchall()
+
+    def _set_altered_aside(self, sink: str, limit: int) -> None:
+        """Takes what was altered among the oldest entries of a sink out of the queue."""
+        try:
+            with transaction(self._database):
+                altered = [row for row in self._waiting(sink, limit) if not is_sound(row[1:])]
+                self._database.executemany(SET_ASIDE, [(ALTERED, row[0]) for row in altered])
+            self.altered += len(altered)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_CORRUPT:
+                raise
+            self._database.execute("REINDEX outbox")  # what was altered is by what the index finds the entry
+
+    def _mark(self, statement: str, entries: Sequence[Entry], *values: str) -> None:
+        rows = [(*values, entry.sequence, entry.key) for entry in entries]
         with transaction(self._database):
-            self._database.executemany(statement, [(*values, entry.sequence, entry.key) for entry in entries])
+            changed = self._database.executemany(statement, rows).rowcount
+        if changed < len(rows):  # somebody else has, or the index by which they were taken is damaged
+            self._database.execute("REINDEX outbox")
 
 
 def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """As ``Outbox.put``, as part of the open transaction of a connection to a database that has ``TABLES``."""
-    connection.executemany(PUT, [(entry.sink, entry.key, entry.run, entry.kind, _to_json(entry)) for entry in entries])
+    rows = [(entry.sink, entry.key, entry.run, entry.kind, _to_json(entry)) for entry in entries]
+    connection.executemany(PUT, [(*row, seal(row)) for row in rows])
+
+
+def damage(connection: sqlite3.Connection) -> list[str]:
+    """The entries in use that are not as they were written, one sentence each."""
+    rows = connection.execute(
+        f"SELECT state, {SEALED}, seal FROM outbox WHERE body != '{SETTLED}' AND reason IS NOT ? ORDER BY sequence",
+        (ALTERED,),
+    )
+    return [
+        f"the entry {row[2]} of the outbox for {row[1]} was altered"
+        for row in map(tuple, rows)
+        if not is_sound(row[1:]) or row[0] not in STATES
+    ]
+
+
+def set_aside(connection: sqlite3.Connection) -> list[str]:
+    """The entries that were found altered and are not used any more, one sentence each."""
+    rows = connection.execute("SELECT sink, key FROM outbox WHERE reason = ? ORDER BY sequence", (ALTERED,))
+    return [f"the entry {key} of the outbox for {sink} was altered, and was set aside" for sink, key in rows]
 
 
 def is_told(connection: sqlite3.Connection, sink: str, run: str) -> bool:
@@ -230,6 +290,8 @@ def _to_json(entry: Entry) -> str:
         raise ValueError(f"the {entry.kind} entry {entry.key!r} for {entry.sink} is not JSON: {error}") from error
 
 
-def _to_entry(row: Sequence[str | int]) -> Entry:
-    key, sink, run, kind, body, sequence = row
-    return Entry(str(key), str(sink), str(run), str(kind), json.loads(str(body)), int(sequence))
+def _to_entry(row: Sequence[SqlValue]) -> Entry:
+    """An entry from its sequence, what is sealed and its seal; without a body when that is not what was written."""
+    sequence, sink, key, run, kind, body, _ = row
+    content = json.loads(str(body)) if is_sound(row[1:]) else {}
+    return Entry(str(key), str(sink), str(run), str(kind), content, int(str(sequence)))

@@ -7,11 +7,11 @@ equal keys, and read YAML 1.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import yaml
+from msgspec import Struct
 from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -30,8 +30,7 @@ MAX_PARAMS = 1_000
 """Parameters of one pipeline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How big a document may be. The defaults hold a spec of 100,000 steps."""
 
     bytes: int = 64 * 2**20

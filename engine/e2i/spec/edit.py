@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.spec import document as documents
 from e2i.spec.document import Document
@@ -22,8 +23,7 @@ from e2i.spec.writing import written
 Operation = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """The characters from ``start`` to ``end`` become ``text``."""
 
     start: int

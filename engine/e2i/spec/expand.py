@@ -6,8 +6,9 @@ What can be known before anything runs (``params``, ``matrix``, ``env``) is fill
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from e2i.spec import expressions, fixes, matrix, params, suggest
 from e2i.spec.evaluation import bounded

@@ -9,9 +9,10 @@ In: parts, nodes, outputs so far. Out: values, and who waits for whom.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.spec import lineage
 from e2i.spec.evaluation import Evaluation, Outputs
@@ -26,8 +27,7 @@ RUN_FACTS = ("id", "name", "profile", "status")
 """What expressions may read of the run: its id, the pipeline's name, the profile; under ``finally`` how it went."""
 
 
-@dataclass(frozen=True)
-class Expanded:
+class Expanded(Struct, frozen=True, dict=True):
     """All steps of a pipeline, with what is known of their scope."""
 
     root: Part

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from e2i.spec.references import ROOTS, Reference, root
 from e2i.spec.values import Budget, ExpressionError, MissingError, Secret, as_text
@@ -45,8 +46,7 @@ MAX_EXPRESSIONS = 100
 """In one text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """One ``${{ … }}`` of a text, starting at ``offset`` in it."""
 
     body: Reference | Formula
@@ -63,8 +63,7 @@ class Expression:
             raise error.moved(self.offset) from error.__cause__
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(Struct, frozen=True, dict=True):
     """A text taken apart: literal pieces and expressions, in order."""
 
     parts: tuple[str | Expression, ...]

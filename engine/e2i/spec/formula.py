@@ -10,11 +10,12 @@ import inspect
 import operator
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
+from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.spec import operators
 from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
@@ -28,8 +29,7 @@ MAX_NESTING = 50
 """Of an expression's syntax tree."""
 
 
-@dataclass(frozen=True, slots=True)
-class Formula:
+class Formula(Struct, frozen=True):
     """A checked expression and the references in it, in the order they are written."""
 
     source: str

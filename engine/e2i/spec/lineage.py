@@ -6,8 +6,9 @@ In: a step or part to look from, and a reference. Out: the nodes that it means, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.spec import expressions
 from e2i.spec.expressions import Reference
@@ -17,8 +18,7 @@ MAX_HOPS = 32
 """Parameters and outputs of parts that a value may be passed on through."""
 
 
-@dataclass(slots=True)
-class Sources:
+class Sources(Struct):
     """What a value is made from. ``steps``: ids of nodes; True: without its result the value cannot be made."""
 
     steps: dict[str, bool] = field(default_factory=dict)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
 from e2i.spec import document, expressions, fixes, suggest
@@ -21,8 +21,7 @@ Held = tuple[tuple[Path, Reference], ...]
 """References, each with the path of the text that holds it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedSpec:
+class LoadedSpec(Struct, frozen=True):
     """A spec whose shape is right, with the document that says where each part of it stands."""
 
     spec: PipelineSpec

@@ -11,9 +11,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.spec import suggest
 from e2i.spec.models import IDENTIFIER
@@ -33,8 +34,7 @@ class BadMatrixError(ValueError):
         self.path = path
 
 
-@dataclass(slots=True)
-class Cell:
+class Cell(Struct):
     """One repetition of a step."""
 
     values: dict[str, Any]
@@ -46,8 +46,7 @@ class Cell:
         return ",".join(_label(self.values[name]) for name in self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
+class Cells(Struct, frozen=True):
     """The cells of a matrix, and the entries of ``exclude`` that leave nothing out."""
 
     cells: list[Cell]

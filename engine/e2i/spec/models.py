@@ -5,6 +5,7 @@
 
 # Annotations are values here: as texts, pydantic would compile each of them at every start.
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -130,6 +131,11 @@ class StepOptions(Shape):
     cache: Annotated[bool, Field(strict=True, description="false: always carried out, never reused.")] = True
     resources: Annotated[ResourcesSpec, Field(description="What the step needs of the machine.")] = ResourcesSpec()
 
+    @cached_property
+    def as_json(self) -> dict[str, Any]:
+        """All of them as plain data; one object, as most steps of a spec share theirs."""
+        return self.model_dump(mode="json", include=set(StepOptions.model_fields))
+
 
 class StepSpec(StepOptions):
     """One step: the action it ``uses``, with which parameters, and how it is carried out."""
@@ -187,7 +193,7 @@ class PipelineSpec(Shape):
         ``on_error: continue``, which holds for everything inside.
         """
         if around is None and not self.defaults.model_fields_set:
-            return step
+            return step if step.model_fields_set & StepOptions.model_fields.keys() else self.defaults
         base = around or StepOptions()
         merged = {
             name: _over(

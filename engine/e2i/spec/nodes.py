@@ -6,9 +6,10 @@ In: a spec, parameter values. Out: data for ``expanded``; nothing here looks any
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.spec import expressions, matrix
 from e2i.spec.document import Document
@@ -17,10 +18,11 @@ from e2i.spec.load import Held, LoadedSpec
 from e2i.spec.models import StepOptions, StepSpec
 
 Path = tuple[str | int, ...]
+SCALAR = (str, int, float, type(None))
+"""What most values are; they are told from the others first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """The place of a value that is not known yet: the text of its expression, and what that refers to.
 
     ``through`` are the expressions behind it, by reference: what a part's parameters or outputs stand for.
@@ -31,8 +33,7 @@ class Pending:
     through: tuple[tuple[str, Any], ...] = ()
 
 
-@dataclass(eq=False)
-class Part:
+class Part(Struct, eq=False):
     """A spec in use: the pipeline itself, or a part at the place where a step includes it. ``expand`` fills it."""
 
     loaded: LoadedSpec
@@ -67,8 +68,7 @@ class Part:
         return self.loaded.document
 
 
-@dataclass(frozen=True, eq=False)
-class StepNode:
+class StepNode(Struct, frozen=True, eq=False, dict=True):
     """One step to carry out: a step of the spec, or one cell of a matrix step (``id`` is then ``train[XGBoost]``).
 
     A step of a part is ``prep/load``. A step that includes a part is a node too, but not one to carry out: ``inner``
@@ -143,6 +143,8 @@ def pairing(cell: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
 
 def is_settled(value: Any) -> bool:
     """True when nothing in the value is ``Pending``."""
+    if isinstance(value, SCALAR):
+        return True
     if isinstance(value, dict):
         return all(map(is_settled, value.values()))
     if isinstance(value, list):
@@ -152,6 +154,8 @@ def is_settled(value: Any) -> bool:
 
 def plain(value: Any) -> Any:
     """The value as JSON: a ``Pending`` as the text of its expression, a secret by its name."""
+    if isinstance(value, SCALAR):
+        return value
     match value:
         case Pending(through=()):
             return expressions.normal(value.text)

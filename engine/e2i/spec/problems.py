@@ -5,14 +5,14 @@ In: facts about a fault. Out: ``Problem``, sortable by place, JSON-able.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A position in a file: ``line`` and ``column`` count from 1."""
 
     file: str
@@ -23,8 +23,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One fault: what (``code``, ``message``), where (``place``, pointer ``path``), the mend (``hint``, ``fixes``).
 
     ``fixes`` are RFC 6902 operations; they are present only when the mend is certain.

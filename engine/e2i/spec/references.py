@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.spec import operators
 from e2i.spec.scalars import shorten
@@ -21,8 +22,7 @@ _NAMED_ONE_BY_ONE = ("steps", "env", "secrets")
 """Roots that are never used whole: which step, variable or secret is meant must be known before anything runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """``root`` and the keys and indices below it. ``optional``: it stands under ``default`` or ``is defined``."""
 
     root: str

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 from yaml.events import AliasEvent, CollectionEndEvent, MappingStartEvent, NodeEvent, ScalarEvent, SequenceStartEvent
 
 from e2i.spec.culprit import STUCK
@@ -100,8 +100,7 @@ def _without_repetition(text: str, at: int) -> Iterator[str]:
         yield text[:comma] + text[end:]
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A collection that is being read: for a mapping, the key whose value comes next, and what was said before."""
 
     is_mapping: bool

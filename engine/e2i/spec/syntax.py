@@ -5,9 +5,8 @@ In: a ``YAMLError`` and the text. Out: one ``Problem`` with line, column and, wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import yaml
+from msgspec import Struct
 
 from e2i.spec import culprit
 from e2i.spec.problems import Place, Problem
@@ -63,8 +62,7 @@ def _place(text: str, offset: int, file: str) -> Place:
     return Place(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 
 
-@dataclass(frozen=True, slots=True)
-class _Mistake:
+class _Mistake(Struct, frozen=True):
     """A mistake that PyYAML reports: part of its words (``|`` between libyaml's and the Python parser's), and ours."""
 
     said: str

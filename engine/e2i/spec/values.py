@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.spec import suggest
 from e2i.spec.scalars import INT_MAX, INT_MIN
@@ -61,8 +62,7 @@ class MissingError(ExpressionError):
         return suggest.hint(self.key, self.known) or self._hint
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """Stands for a secret until the step that uses it asks for the value; shows itself as ``***`` everywhere."""
 
     name: str

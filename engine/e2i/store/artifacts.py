@@ -12,13 +12,13 @@ import fcntl
 import itertools
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
 
 from e2i.errors import E2IError, Exit, StepError
 from e2i.resilience.outbox import process_identity
@@ -43,8 +43,7 @@ class DamagedArtifact(MissingArtifact):
     """An artifact no longer has the bytes that it was stored with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Struct, frozen=True):
     """An artifact that was found damaged, and where it is now."""
 
     digest: str
@@ -165,6 +164,8 @@ class ArtifactStore:
         except OSError as error:
             if error.errno != errno.EXDEV:  # from another file system it must be copied
                 raise
+            import shutil  # seldom needed, and it brings five compression libraries
+
             shutil.move(path, staged)
         return staged
 
@@ -226,6 +227,8 @@ def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         for at, _, _ in os.walk(path):
             os.chmod(at, 0o755)  # noqa: PTH101 - what is read-only cannot be emptied
+        import shutil
+
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import re
 import sqlite3
+import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+
 from e2i.errors import BadInput
 from e2i.resilience.outbox import process_alive
+from e2i.resilience.lock import exclusive
 from e2i.resilience.transaction import transaction
 from e2i.store import use
 from e2i.store.artifacts import WRITTEN, ArtifactStore, remove, unfinished
@@ -35,8 +39,7 @@ RESULTS = "SELECT fingerprint, outputs, telemetry, run, created_ms FROM results"
 TRASH = "trash"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What is to be kept: runs that ended in the last ``keep_ms``, the latest ones up to ``most`` bytes of artifacts.
 
     None: all of them. Pinned runs and running ones are kept whatever it says.
@@ -46,8 +49,7 @@ class Wish:
     most: int | None = None
 
 
-@dataclass(slots=True)
-class Freed:
+class Freed(Struct):
     """What was removed, or would be. Sizes are bytes."""
 
     runs: list[str] = field(default_factory=list)
@@ -79,13 +81,13 @@ def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Fr
     if not path.exists():
         return Freed()
     try:
-        with use.alone(root) as alone:
+        with contextlib.nullcontext() if dry_run else exclusive(root / "collect.lock"), use.alone(root) as alone:
             with _transaction(path, write=not dry_run) as database:
                 collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=dry_run)
                 collection.forget()
             collection.sweep()
-        if not dry_run:
-            remove(root / TRASH)
+            if not dry_run:
+                remove(root / TRASH)
     except (sqlite3.Error, OSError) as error:
         raise told(error, path) from error
     return collection.freed
@@ -225,7 +227,7 @@ class _Collection:
     def _discard(self, path: Path) -> bool:
         """Takes an artifact out of the store, unless somebody may count on it."""
         with contextlib.nullcontext() if self._dry_run else self._store.locked(fcntl.LOCK_EX):
-            if not self._alone and path.lstat().st_atime_ns // 1_000_000 >= self._before_ms:
+            if not self._alone and _used_ms(path) >= self._before_ms:
                 return False
             if not self._dry_run:
                 trash = self._root / TRASH
@@ -267,14 +269,28 @@ def _children(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
+# Runs go on meanwhile: what was there a moment ago may have gone.
+
+
 def _size(path: Path) -> int:
-    if not path.is_dir():
-        return path.lstat().st_size
-    return sum((Path(at) / name).lstat().st_size for at, _, names in os.walk(path) for name in names)
+    """Bytes of a file, or of all files of a folder."""
+    files = [Path(at) / name for at, _, names in os.walk(path) for name in names] or [path]
+    return sum(found.st_size for file in files if (found := _look(file)) and not stat.S_ISDIR(found.st_mode))
 
 
-def _changed_ms(path: Path) -> int:
-    return path.lstat().st_ctime_ns // 1_000_000
+def _changed_ms(path: Path) -> float:
+    return found.st_ctime_ns // 1_000_000 if (found := _look(path)) else math.inf
+
+
+def _used_ms(path: Path) -> float:
+    return found.st_atime_ns // 1_000_000 if (found := _look(path)) else math.inf
+
+
+def _look(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 @contextlib.contextmanager

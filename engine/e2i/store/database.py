@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from e2i.errors import E2IError, Exit
 from e2i.resilience.lock import exclusive
 from e2i.resilience.outbox import process_alive
+from e2i.resilience.seal import legible
 from e2i.resilience.transaction import transaction
 from e2i.store import disk, tables
 
@@ -29,6 +28,7 @@ WAIT = 30.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", bound=sqlite3.Connection)
 
 
 class StoreError(E2IError):
@@ -42,19 +42,29 @@ class OnFile(Protocol):
 
     path: Path
 
+    def has_reopened(self) -> bool:
+        """Whether what was just read may be neither before nor after a change, so that it is to be read again."""
+
 
 S = TypeVar("S", bound=OnFile)
 
 
 def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """The method, with SQLite's errors told as StoreError. What it finds damaged is looked at when next opened."""
+    """The method, with SQLite's errors told as StoreError. What it finds damaged is looked at when next opened; what a
+    writer came across is read again.
+    """
 
     @functools.wraps(method)
     def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(self, *args, **kwargs)
-        except (sqlite3.Error, MemoryError) as error:
-            raise told(error, self.path) from error
+        while True:
+            try:
+                found = method(self, *args, **kwargs)
+            except (sqlite3.Error, MemoryError, StoreError) as error:
+                if self.has_reopened():
+                    continue
+                raise error if isinstance(error, StoreError) else told(error, self.path) from error
+            if not self.has_reopened():
+                return found
 
     return wrapper
 
@@ -113,34 +123,46 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
         raise told(error, path) from error
 
 
+class Unlocked(sqlite3.Connection):
+    """A connection that no writer knows of: what it has read is of one state as long as the file is as it was."""
+
+    file: Path
+    was: object
+
+    @property
+    def is_whole(self) -> bool:
+        return _stamp(self.file) == self.was
+
+
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing. An older file is read through a copy in memory. Raises StoreError."""
-    # Without a write-ahead log nobody is writing, and SQLite need not make the files that it shares with writers.
-    log = _beside(path, "-wal")
-    mode = "mode=ro" if log.exists() else "immutable=1"
-    try:
-        database = _connect(f"{path.resolve().as_uri()}?{mode}")
+    """A connection that changes nothing. An older file is read through a copy in memory. Raises StoreError.
+
+    Whoever has read something asks ``is_whole``; if it is not, it is to be opened and read again.
+    """
+    while True:
+        database = None
         try:
-            found = _known_version(database, path)
-        except sqlite3.OperationalError:
-            database.close()
-            if not log.exists():
-                raise
-            database = _copy(path)  # where nothing may be written, a log that a dead process left cannot be read
-            found = _known_version(database, path)
-        if found < tables.SCHEMA_VERSION:
-            old, database = database, _connect(":memory:")
-            old.backup(database)
-            old.close()
-            tables.bring_up_to_date(database)
-    except (OSError, sqlite3.Error, MemoryError) as error:
-        raise told(error, path) from error
-    return database
+            database = _look(path)
+            opened = _as_of_today(database, path)
+        except (OSError, sqlite3.Error, MemoryError, StoreError) as error:
+            if database is None or is_whole(database):
+                raise error if isinstance(error, StoreError) else told(error, path) from error
+        else:
+            if is_whole(database):
+                return opened
+        database.close()
 
 
-def complaints(database: sqlite3.Connection) -> list[str]:
-    """What SQLite finds wrong with the file; takes time in proportion to its size."""
-    return [row[0] for row in database.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
+def is_whole(database: sqlite3.Connection) -> bool:
+    """Whether all that an open connection has read is of one state of the file, and no writer came in between."""
+    return database.is_whole if isinstance(database, Unlocked) else True
+
+
+def complaints(database: sqlite3.Connection, check: str = "quick_check") -> list[str]:
+    """What SQLite finds wrong with the file; takes time in proportion to its size. An ``integrity_check`` also holds
+    indexes against their tables.
+    """
+    return [row[0] for row in database.execute(f"PRAGMA {check}(20)") if row[0] != "ok"]
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -154,7 +176,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     was_left = log.exists()
     database = None
     try:
-        database = _connect(str(path))
+        database = _connect(str(path), sqlite3.Connection)
         database.execute("PRAGMA synchronous = FULL")
         if _known_version(database, path) < tables.SCHEMA_VERSION:
             _bring_up_to_date(database, path)
@@ -167,16 +189,47 @@ def _opened(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _connect(target: str) -> sqlite3.Connection:
-    database = sqlite3.connect(target, uri=target.startswith("file:"), isolation_level=None, timeout=WAIT)
-    database.row_factory = sqlite3.Row
-    # A text with a flipped bit need not be UTF-8; its row's seal tells that it is damaged.
-    database.text_factory = _text
+def _look(path: Path) -> sqlite3.Connection:
+    """A connection to the file as it is."""
+    was, log = _stamp(path), _beside(path, "-wal")
+    if not log.exists():  # nobody is writing now, and SQLite need not make the files that it shares with writers
+        unlocked = _connect(f"{path.resolve().as_uri()}?immutable=1", Unlocked)
+        unlocked.file, unlocked.was = path, was
+        return unlocked
+    database = _connect(f"{path.resolve().as_uri()}?mode=ro", sqlite3.Connection)
+    try:
+        tables.version(database)
+    except sqlite3.OperationalError:
+        database.close()
+        # The last writer has just gone; or where nothing may be written, a log that a dead process left is in the way.
+        return _copy(path) if log.exists() else _look(path)
     return database
 
 
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "replace")
+def _as_of_today(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    if _known_version(database, path) == tables.SCHEMA_VERSION:
+        return database
+    copy = _connect(":memory:", sqlite3.Connection)
+    database.backup(copy)
+    tables.bring_up_to_date(copy)
+    return copy
+
+
+def _stamp(path: Path) -> object:
+    """What changes with every write to the file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _connect(target: str, kind: type[C]) -> C:
+    uri = target.startswith("file:")
+    database = sqlite3.connect(target, uri=uri, isolation_level=None, timeout=WAIT, factory=kind)
+    database.row_factory = sqlite3.Row
+    database.text_factory = legible
+    return database
 
 
 def _known_version(database: sqlite3.Connection, path: Path) -> int:
@@ -238,11 +291,14 @@ def _set_aside(path: Path) -> Path:
 
 def _copy(path: Path) -> sqlite3.Connection:
     """The file with its log, in memory."""
+    import shutil  # both are seldom needed, and every run would wait for them
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="e2i-") as folder:
         copied = Path(folder) / path.name
         for suffix in ("", "-wal"):
             shutil.copyfile(_beside(path, suffix), _beside(copied, suffix))
-        database = _connect(":memory:")
+        database = _connect(":memory:", sqlite3.Connection)
         with contextlib.closing(sqlite3.connect(copied)) as source:
             source.backup(database)
     return database

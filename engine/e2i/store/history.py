@@ -6,14 +6,15 @@ import itertools
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored
+from e2i.resilience import outbox, seal
 from e2i.resilience.outbox import process_alive
-from e2i.store import seal, tables
-from e2i.store.database import FILE, StoreError, complaints, guarded, open_for_reading
+from e2i.store import tables
+from e2i.store.database import FILE, StoreError, complaints, guarded, is_whole, open_for_reading
 
 RESULT = "SELECT * FROM results WHERE fingerprint = ?"
 ANY_RESULT = "SELECT 1 FROM results WHERE static_key = ? LIMIT 1"
@@ -87,6 +88,10 @@ class Results:
     def _found_damaged(self, row: sqlite3.Row) -> None:
         """A result was altered: who only reads leaves it where it is."""
 
+    def has_reopened(self) -> bool:
+        """Never, where writers know of the connection."""
+        return False
+
 
 class Reader(Results):
     """Reads the journal. Changes nothing, not even a lock file."""
@@ -100,6 +105,14 @@ class Reader(Results):
 
     def __exit__(self, *error: object) -> None:
         self._database.close()
+
+    def has_reopened(self) -> bool:
+        """Whether a writer came across what was read last, and the file was opened anew."""
+        if is_whole(self._database):
+            return False
+        self._database.close()
+        self._database = open_for_reading(self.path)
+        return True
 
     @guarded
     def runs(self, limit: int = 50, pipeline: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
@@ -167,13 +180,15 @@ class Reader(Results):
         rows = self._database.execute("SELECT * FROM steps WHERE run = ?", (run,)).fetchall()
         damaged = [] if seal.is_sound(row) else [f"run {run}"]
         damaged += [f"step {step['step']}" for step in rows if not seal.is_sound(step)]
+        tries = self._database.execute("SELECT * FROM attempts WHERE run = ?", (run,)).fetchall()
+        damaged += [f"attempt {one['attempt']} of step {one['step']}" for one in tries if not seal.is_sound(one)]
         try:
             found = _told(_parsed(row, ("params", "plan", "outputs", "parts", "options", "provenance")))
-            tries = self._tries(run)
+            attempts = _by_step(tries)
             steps = {step["step"]: {**_parsed(step, ("outputs", "error"))} for step in rows}
             found["steps"] = [
                 {**(steps.get(step["id"]) or _pending(run, step["id"])), "uses": step["uses"],
-                 "tries": tries.get(step["id"], [])}
+                 "tries": attempts.get(step["id"], [])}
                 for step in found["plan"]["steps"]
             ]  # fmt: skip
         except (ValueError, TypeError, KeyError) as error:
@@ -187,18 +202,19 @@ class Reader(Results):
     @guarded
     def damage(self) -> list[str]:
         """Everything that is wrong with the state, one sentence each; reads all of it."""
-        found = [f"the file is damaged: {said}" for said in complaints(self._database)]
+        found = [f"the file is damaged: {said}" for said in complaints(self._database, "integrity_check")]
         for table, name in tables.SEALED.items():
             kind = table.removesuffix("s")
             rows = self._database.execute(f"SELECT {name} AS called, {table}.* FROM {table} ORDER BY 1")
             found += [f"the {kind} {row[0]} was altered" for row in rows if not seal.is_sound(tuple(row)[1:])]
-        return found
+        return found + outbox.damage(self._database)
 
     @guarded
     def set_aside(self) -> list[str]:
         """The records that were found altered and are not used any more, one sentence each."""
         rows = self._database.execute("SELECT what, name FROM damaged ORDER BY at_ms, name")
-        return [f"the {row[0]} {row[1]} was altered, and was set aside" for row in rows]
+        found = [f"the {row[0]} {row[1]} was altered, and was set aside" for row in rows]
+        return found + outbox.set_aside(self._database)
 
     def _counts(self, run: Mapping[str, Any]) -> dict[str, int]:
         rows = self._database.execute(
@@ -213,16 +229,6 @@ class Reader(Results):
         ).fetchone()
         pending = (plan[0] or 0) - sum(counts.values())
         return {**counts, "pending": pending} if pending > 0 else counts
-
-    def _tries(self, run: str) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = {}
-        rows = self._database.execute(
-            "SELECT step, attempt, started_ms, ended_ms, seconds, error FROM attempts WHERE run = ?", (run,)
-        )
-        for row in rows:
-            attempt = _parsed(row, ("error",))
-            found.setdefault(attempt.pop("step"), []).append(attempt)
-        return found
 
 
 def stored_digests(value: Any) -> Iterator[str]:
@@ -251,6 +257,16 @@ def _parsed(row: sqlite3.Row, documents: Sequence[str]) -> dict[str, Any]:
     found = {key: row[key] for key in row.keys() if key != "seal"}  # noqa: SIM118 - iterating a row gives its values
     for name in documents:
         found[name] = json.loads(found[name]) if found[name] else None
+    return found
+
+
+def _by_step(rows: Iterable[sqlite3.Row]) -> dict[str, list[dict[str, Any]]]:
+    """Attempts by the step that they are of."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        attempt = _parsed(row, ("error",))
+        del attempt["run"]
+        found.setdefault(attempt.pop("step"), []).append(attempt)
     return found
 
 

@@ -11,17 +11,20 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.catalog.telemetry import Entry
 from e2i.errors import Refused
 from e2i.resilience import outbox
+from e2i.resilience.seal import SqlValue, seal
 from e2i.resilience.transaction import transaction
+from e2i.store import unfinished
 from e2i.store.database import FILE, StoreError, guarded, open_for_writing, told
 from e2i.store.history import Results
-from e2i.store.seal import SqlValue, seal
+from e2i.store.unfinished import Unfinished
 
 RUN = (
     "run", "pipeline", "status", "started_ms", "ended_ms", "holder", "file", "spec", "profile", "params", "plan",
@@ -29,7 +32,7 @@ RUN = (
 )  # fmt: skip
 PUT_RUN = f"INSERT OR REPLACE INTO runs ({', '.join(RUN)}, seal) VALUES ({', '.join('?' * (len(RUN) + 1))})"
 PUT_STEP = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_RESULT = "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_LATEST = (
     "INSERT INTO latest VALUES (?, ?, ?) ON CONFLICT (pipeline, step) DO UPDATE SET fingerprint = excluded.fingerprint"
@@ -47,8 +50,7 @@ GOOD = ("succeeded", "reused")
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """Who does the work of a fingerprint. ``holder`` is a process identity, ``at_ms`` since the epoch."""
 
     run: str
@@ -91,9 +93,27 @@ class Journal(Results):
         row = self._result(fingerprint)
         return [(kind, body) for kind, body in json.loads(row["telemetry"])] if row else []
 
-    def start_run(self, run: Mapping[str, Any]) -> None:
+    def take_up(
+        self, pipeline: str, plan: str, options: Mapping[str, Any], *, file: str, spec: str, parts: Mapping[str, str]
+    ) -> Unfinished | None:
+        """Takes the run that ``unfinished.find`` finds for this process. Of several that want it, one gets it.
+
+        From now on it has this file, spec and parts: they mean what they did, and may say it in other words.
+        """
+        if self._unfinished(pipeline, plan, options) is None:
+            return None
+        with self._transaction():
+            found = self._unfinished(pipeline, plan, options)  # again: now nobody can take it meanwhile
+            if found is not None:
+                ours = {"status": "running", "holder": self._holder, "ended_ms": None, "outputs": None}
+                texts = {"file": file, "spec": spec, "parts": _dump(dict(parts))}
+                self._put_run({**(self._run(found.run) or {}), **ours, **texts})
+                self._open.add(found.run)
+        return found
+
+    def start_run(self, run: Mapping[str, Any]) -> bool:
         """A run begins; keys of ``run`` as ``RUN``. One that is resumed keeps what it was started with, and its
-        finished steps. Raises Refused when another live process carries it out.
+        finished steps; then True. Raises Refused when another live process carries it out.
         """
         with self._transaction():
             before = self._run(run["run"])
@@ -108,6 +128,7 @@ class Journal(Results):
                 )
             self._put_run(row)
             self._open.add(run["run"])
+        return before is not None
 
     def start_step(self, run: str, step: str, attempt: int, at_ms: int) -> None:
         """An attempt begins."""
@@ -140,8 +161,8 @@ class Journal(Results):
             )
             for number, attempt in enumerate(facts.get("attempt_records", ()), 1):
                 failed = _dump(attempt["error"]) if attempt["error"] else None
-                times = (attempt["ended_ms"], attempt["seconds"])
-                self._database.execute(PUT_ATTEMPT, (run, step, attempt["started_ms"], number, *times, failed))
+                row = (run, step, attempt["started_ms"], number, attempt["ended_ms"], attempt["seconds"], failed)
+                self._database.execute(PUT_ATTEMPT, (*row, seal(row)))
             if result is not None:
                 parts = (_dump(result["components"]), outputs, _dump(result["telemetry"]))
                 values = (result["fingerprint"], result["static_key"], result["uses"], *parts, run, ended)
@@ -213,6 +234,10 @@ class Journal(Results):
         """All that is written inside becomes durable at its end, by one commit, or not at all."""
         with self._transaction():
             yield
+
+    @guarded
+    def _unfinished(self, pipeline: str, plan: str, options: Mapping[str, Any]) -> Unfinished | None:
+        return unfinished.find(self._database, pipeline, plan, options)
 
     def _run(self, run: str) -> dict[str, Any] | None:
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()

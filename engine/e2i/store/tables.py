@@ -8,15 +8,20 @@ from __future__ import annotations
 import sqlite3
 
 from e2i.resilience import outbox
-from e2i.store.seal import SqlValue, seal
+from e2i.resilience.seal import SqlValue, seal
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 NAMES = ("runs", "steps", "attempts", "results", "latest", "claims", "pins", "damaged")
 """The tables that every store of this version has."""
 
-SEALED = {"runs": "run", "steps": "run || '.' || step", "results": "fingerprint"}
-"""Tables whose rows end with a seal, and what a row is called by."""
+SEALED = {
+    "runs": "run",
+    "steps": "run || '.' || step",
+    "attempts": "run || '.' || step || ' (' || attempt || ')'",
+    "results": "fingerprint",
+}
+"""Tables whose rows end with a seal, and what a row is called by. The outbox seals its own."""
 
 TABLES = """
 CREATE TABLE runs (
@@ -46,7 +51,8 @@ SINCE_2 = """
 CREATE INDEX runs_open ON runs (run) WHERE status = 'running';
 CREATE TABLE attempts (
     run TEXT NOT NULL, step TEXT NOT NULL, started_ms INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    ended_ms INTEGER NOT NULL, seconds REAL NOT NULL, error TEXT, PRIMARY KEY (run, step, started_ms, attempt)
+    ended_ms INTEGER NOT NULL, seconds REAL NOT NULL, error TEXT, seal TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (run, step, started_ms, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE claims (
     fingerprint TEXT PRIMARY KEY, run TEXT NOT NULL, step TEXT NOT NULL, holder TEXT NOT NULL, at_ms INTEGER NOT NULL
@@ -69,6 +75,13 @@ ALTER TABLE results ADD COLUMN seal TEXT NOT NULL DEFAULT '';
 """
 """What a step uses stands in the plan of its run, and a step without a row is pending."""
 
+ATTEMPTS_FROM_2 = """
+ALTER TABLE attempts ADD COLUMN seal TEXT NOT NULL DEFAULT '';
+"""
+OUTBOX_FROM_2 = """
+ALTER TABLE outbox ADD COLUMN seal TEXT NOT NULL DEFAULT '';
+"""
+
 
 def version(database: sqlite3.Connection) -> int:
     """Which version wrote the tables; 0: there are none yet."""
@@ -78,11 +91,15 @@ def version(database: sqlite3.Connection) -> int:
 
 def bring_up_to_date(database: sqlite3.Connection) -> None:
     """Makes the tables, or makes today's of older ones, as part of the open transaction."""
-    if version(database) == 1:
-        _execute(database, FROM_1 + SINCE_2)
-        _seal_all(database)
-    else:
-        _execute(database, TABLES + SINCE_2 + outbox.TABLES)
+    match version(database):
+        case 1:
+            _execute(database, FROM_1 + SINCE_2 + OUTBOX_FROM_2)
+            _seal(database, *SEALED)
+        case 2:
+            _execute(database, ATTEMPTS_FROM_2 + OUTBOX_FROM_2)
+            _seal(database, "attempts")
+        case _:
+            _execute(database, TABLES + SINCE_2 + outbox.TABLES)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -91,14 +108,17 @@ def columns(database: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
 
 
-def _seal_all(database: sqlite3.Connection) -> None:
+def _seal(database: sqlite3.Connection, *names: str) -> None:
+    """Seals the rows of these tables, and those of the outbox."""
+
     def sealed(*values: SqlValue) -> str:
         return seal(values)
 
     database.create_function("seal", -1, sealed, deterministic=True)
-    for table in SEALED:
+    for table in names:
         content = ", ".join(columns(database, table)[:-1])
         database.execute(f"UPDATE {table} SET seal = seal({content})")
+    database.execute(f"UPDATE outbox SET seal = seal({outbox.SEALED}) WHERE body != '{outbox.SETTLED}'")
 
 
 def _execute(database: sqlite3.Connection, script: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import tempfile
 from typing import Any
 
 from pydantic import ValidationError
@@ -99,6 +98,8 @@ def failure(error: Exception, uses: str) -> Failure:
         return Failure("tool-missing", f"{uses}: {error}", f'pip install "e2i[{extra}]"')
     if isinstance(error, MemoryError):
         return Failure("out-of-memory", f"{uses} ran out of memory", "give the step less data or more memory")
+    import tempfile  # what may be carried out in the engine's process should not make it wait
+
     if (trouble := disk.trouble(error, tempfile.gettempdir())) and trouble.code != "not-writable":
         return Failure(trouble.code, trouble.message, trouble.hint)
     text = f"{type(error).__name__}: {error}".strip()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from e2i.spec import sizes
 from e2i.workers.executor import Ended, Failure, StepCall

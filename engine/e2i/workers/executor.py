@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from e2i.catalog.context import RunInfo
 
 
-@dataclass(frozen=True, slots=True)
-class StepCall:
+class StepCall(Struct, frozen=True):
     """One attempt of one step: the action, its resolved parameters, and what its context needs to know."""
 
     uses: str
@@ -33,8 +33,7 @@ class StepCall:
     """Cores that the attempt's processes may use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why an attempt did not succeed, as data. ``unavailable``: the tool was out, and another try may help."""
 
     code: str
@@ -49,8 +48,7 @@ class Failure:
         return {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """A step recorded telemetry: a kind and a body of ``e2i.catalog.telemetry``."""
 
     step: str
@@ -58,8 +56,7 @@ class Measured:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Progressed:
+class Progressed(Struct, frozen=True):
     """A step says how far it is."""
 
     step: str
@@ -68,8 +65,7 @@ class Progressed:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """An attempt is over: its outputs as plain data, or its failure."""
 
     step: str
@@ -104,6 +100,9 @@ class Executor(Protocol):
 
     def cancel(self, step: str) -> None:
         """Ends a call at once, with everything it started."""
+
+    def dismiss(self) -> None:
+        """Asks all workers and services to end: nothing is submitted any more."""
 
     def close(self) -> None:
         """Ends all workers and services. Nothing is left of them afterwards."""
@@ -143,6 +142,10 @@ class OnDemand:
     def cancel(self, step: str) -> None:
         if self._opened is not None:
             self._opened.cancel(step)
+
+    def dismiss(self) -> None:
+        if self._opened is not None:
+            self._opened.dismiss()
 
     def close(self) -> None:
         if self._opened is not None:

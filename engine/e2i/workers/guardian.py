@@ -85,7 +85,8 @@ def end(child: Child, woken: int, grace: float) -> None:
     """Asks the command and all it started to end; kills what is left when the command has, or after the grace."""
     until = time.monotonic() + grace
     asked = False
-    while (remaining := descendants(os.getpid())) and time.monotonic() < until + LAST_WAIT:
+    # The command is waited for to its very end, so that its CPU time counts: a zombie's threads may still run.
+    while ((remaining := descendants(os.getpid())) or child.code is None) and time.monotonic() < until + LAST_WAIT:
         kill = child.code is not None or time.monotonic() >= until
         if kill or not asked:
             send(remaining, signal.SIGKILL if kill else signal.SIGTERM)

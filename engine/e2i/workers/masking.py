@@ -46,7 +46,7 @@ class Masker:
         return self._pattern.sub(MASK, text) if self._source else text
 
     def data(self, value: Any) -> Any:
-        """Plain data, or a dataclass with plain data, without secrets in its texts; keys of mappings are texts too."""
+        """Plain data, or a record of plain data, without secrets in its texts; keys of mappings are texts too."""
         if not self.secrets:
             return value
         match value:
@@ -56,10 +56,10 @@ class Masker:
                 return {self.data(key): self.data(item) for key, item in value.items()}
             case list() | tuple():
                 return type(value)(map(self.data, value))
-        if hasattr(value, "__dataclass_fields__"):
-            from dataclasses import replace
+        if hasattr(value, "__struct_fields__"):
+            from msgspec.structs import asdict, replace  # not for the program
 
-            return replace(value, **{name: self.data(getattr(value, name)) for name in value.__dataclass_fields__})
+            return replace(value, **{name: self.data(item) for name, item in asdict(value).items()})
         return value
 
     def stream(self, source: BinaryIO, target: BinaryIO) -> None:

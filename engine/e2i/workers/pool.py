@@ -13,14 +13,14 @@ import selectors
 import signal
 import subprocess
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from e2i.workers import deaths, guardian, memory
+from e2i.workers import deaths, guardian, memory, placing, steplog
 from e2i.workers.executor import Ended, Failure, Measured, Message, Progressed, StepCall
-from e2i.workers.process import ABANDON_AFTER, FORCE_AFTER, WorkerProcess
+from e2i.workers.process import ABANDON_AFTER, BRIEF, FORCE_AFTER, WorkerProcess
 from e2i.workspace.paths import Roots
 
 WATCH = 0.2
@@ -38,7 +38,7 @@ class Pool:
 
     def __init__(self, size: int, *, store: Path, roots: Roots, settings: str, environ: Mapping[str, str]) -> None:
         self.size = size
-        self._log = store / "workers.log"
+        self._store = store
         self._workspace = roots.workspace
         self._arguments: dict[str, Any] = {
             "store": str(store),
@@ -49,36 +49,40 @@ class Pool:
         self._environ = dict(environ)
         self._selector = selectors.DefaultSelector()
         self._processes: list[WorkerProcess] = []
+        self._waiting: deque[StepCall] = deque()
+        """Calls that were taken back, or came when a worker was no longer as free as it had seemed."""
+        self._unsaid: list[Message] = []
+        """What is to be said by the next ``poll``."""
         engine, self._lifeline = os.pipe()
         self._gone, guardians = os.pipe()
         self._inherited = (engine, guardians)
-        self._closed = self._abandoned = False
+        self._dismissed = self._closed = self._abandoned = False
         self._machine = memory.machine()
-        self._worn = max(WORN_AT_LEAST, self._machine // (2 * size))
+        self._arguments["most"] = max(WORN_AT_LEAST, self._machine // (2 * size))
         self._kills = memory.kills()
         self._polled = self._watched = time.monotonic()
 
     def free(self) -> int:
-        return self.size - sum(process.call is not None for process in self._processes)
+        now = time.monotonic()
+        without = self.size - sum(process.call is not None for process in self._processes)
+        return max(0, without + sum(process.room_ahead(now) for process in self._processes) - len(self._waiting))
 
     def is_idle(self) -> bool:
-        return all(process.call is None for process in self._processes)
+        return not self._waiting and all(process.call is None for process in self._processes)
 
     def room(self) -> int:
-        return self._machine - sum(process.call.memory or 0 for process in self._processes if process.call)
+        calls = [*self._waiting, *(call for process in self._processes for call in process.calls)]
+        return self._machine - sum(call.memory or 0 for call in calls)
 
     def submit(self, call: StepCall) -> None:
-        tool, digests = _tool(call.uses), list(_digests(call.params))
-        process = self._choose(tool, digests)
-        process.tools = [known for known in process.tools if known != tool] + [tool]
-        process.remember(iter(digests))
-        process.take(call, self._cores(call.cpus))
+        self._waiting.append(call)
+        self._hand_out()
 
     def foresee(self, uses: Sequence[str]) -> None:
         """Spreads the imports of the next actions over the workers that have nothing to do."""
         known = {tool for process in self._processes for tool in process.tools}
         for action in uses:
-            tool = _tool(action)
+            tool = placing.tool_of(action)
             if tool in known:
                 continue
             known.add(tool)
@@ -93,8 +97,8 @@ class Pool:
             process.send({"prepare": tool})
 
     def poll(self, seconds: float) -> list[Message]:
-        messages: list[Message] = []
-        wait = self._wait(seconds)
+        messages, self._unsaid = self._unsaid, []
+        wait = 0.0 if messages else self._wait(seconds)
         for key, _ in self._selector.select(wait):
             messages.extend(self._receive(key.data))
         now = time.monotonic()
@@ -107,65 +111,84 @@ class Pool:
             self._watched = now
             self._watch()
         for process in list(self._processes):
-            if process.call and process.ending is None and now > process.deadline:
+            if len(process.calls) > 1 and now > process.started + BRIEF:
+                self._take_back(process)
+            if process.call and process.ending is None and now > process.deadline and self._is_about(process):
                 process.end("timeout")
             elif process.ending is not None and now > process.asked + ABANDON_AFTER:
                 messages.extend(self._abandon(process))
             elif process.ending is not None and now > process.asked + FORCE_AFTER:
                 process.force()
+        self._hand_out()
         return messages
 
     def cancel(self, step: str) -> None:
         for process in self._processes:
-            if process.call and process.call.info.step == step:
-                process.end("cancelled", at_once=True)
+            if any(call.info.step == step for call in process.calls) and self._is_about(process):
+                if process.call and process.call.info.step == step:
+                    process.end("cancelled", at_once=True)
+        for call in [call for call in self._waiting if call.info.step == step]:
+            self._waiting.remove(call)
+            failure = deaths.failure(call, "cancelled", None, 0, 0, starved=False)
+            self._unsaid.append(Ended(step, 0.0, failure=failure))
 
-    def close(self) -> None:
-        if self._closed:
+    def dismiss(self) -> None:
+        if self._dismissed:
             return
-        self._closed = True
+        self._dismissed = True
         for process in self._processes:
             if process.call is None:
                 process.retire()
             else:
                 process.end("cancelled", at_once=True)
+        os.close(self._lifeline)  # now guardians end the services
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self.dismiss()
+        self._closed = True
         until = time.monotonic() + guardian.GRACE
         for process in self._processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.popen.wait(max(0.0, until - time.monotonic()))
-            process.bury()
+            process.bury(self._store)
         self._processes.clear()
         self._selector.close()
-        for end in (self._lifeline, *self._inherited):
+        for end in self._inherited:
             os.close(end)
         # End-of-file: the last guardian has gone. What cannot be killed may hold the pipe too, so there is a limit.
         patience = 0.5 if self._abandoned else guardian.GRACE + 2 * guardian.LAST_WAIT
         select.select([self._gone], [], [], patience)
         os.close(self._gone)
 
-    def _choose(self, tool: str, digests: Sequence[str]) -> WorkerProcess:
-        """The idle worker that knows the tool, then the data, best; a new one if none does and there is room."""
-        idle = [process for process in self._processes if process.idle]
-        ready = [process for process in idle if tool in process.tools]
-        if not idle:
-            return self._start()
+    def _hand_out(self) -> None:
+        """Gives workers what waits: those without a call first, then new ones, then ahead."""
+        while self._waiting:
+            call = self._waiting[0]
+            process = placing.idle(call, self._processes)
+            if process is None and sum(bool(other.calls) for other in self._processes) < self.size:
+                process = self._start()
+            process = process or placing.ahead(call, self._processes, time.monotonic())
+            if process is None:
+                return
+            self._waiting.popleft()
+            process.learn(placing.tool_of(call.uses), placing.digests_of(call.params))
+            process.take(call, placing.cores(call.cpus, self._processes))
 
-        def fitness(process: WorkerProcess) -> tuple[bool, int, bool, int]:
-            held = sum(digest in process.digests for digest in digests)
-            return not process.preparing, held, tool in process.tools[-1:], len(process.tools)
+    def _take_back(self, process: WorkerProcess) -> None:
+        """What it has not begun waits for any worker."""
+        self._waiting.extendleft(reversed(process.take_back()))
 
-        return max(ready or idle, key=fitness)
-
-    def _cores(self, count: int | None) -> tuple[int, ...]:
-        """The cores for a call that may use so many: those that the fewest other calls were given."""
-        if count is None:
-            return ()
-        taken = Counter(core for process in self._processes if process.call for core in process.cores)
-        allowed = sorted(os.sched_getaffinity(0), key=lambda core: (taken[core], core))
-        return tuple(sorted(allowed[:count]))
+    def _is_about(self, process: WorkerProcess) -> bool:
+        """Whether it is certain that it carries out its first call now, and will begin no other: it may be ended."""
+        self._take_back(process)
+        return len(process.calls) == 1
 
     def _start(self) -> WorkerProcess:
-        process = WorkerProcess.start(*self._inherited, log=self._log, environ=self._environ, workspace=self._workspace)
+        process = WorkerProcess.start(
+            *self._inherited, log=self._store / "workers.log", environ=self._environ, workspace=self._workspace
+        )
         self._processes.append(process)
         self._selector.register(process.control, selectors.EVENT_READ, process)
         process.send(self._arguments)
@@ -190,23 +213,26 @@ class Pool:
         if "progress" in message:
             yield Progressed(call.info.step, **message["progress"])
         if "ended" in message and process.ending is None:  # once its end was decided, it is too late
-            yield self._end(process, call, message["ended"], worn=message["worn"])
+            yield self._end(process, call, **message)
 
-    def _end(self, process: WorkerProcess, call: StepCall, ended: dict[str, Any], *, worn: bool) -> Ended:
-        process.call = None
+    def _end(
+        self, process: WorkerProcess, call: StepCall, ended: dict[str, Any], seconds: float, *, worn: bool, **_: Any
+    ) -> Ended:
         failure = Failure(**ended["failure"]) if ended["failure"] else None
-        process.remember(_digests(ended["outputs"]))
-        out_of_memory = failure is not None and failure.code == "out-of-memory"
-        if out_of_memory:
+        if failure is not None and failure.code == "out-of-memory":
             failure = deaths.out_of_memory(call.memory or self._limit(call), process.peak)
-        if worn or out_of_memory or process.held > self._worn or process.has_new_segments():
+        process.remember(placing.digests_of(ended["outputs"]))
+        process.end_call(seconds)
+        if worn:
+            self._take_back(process)
             process.retire()
-        return Ended(call.info.step, time.monotonic() - process.started, ended["outputs"], failure)
+        return Ended(call.info.step, seconds, ended["outputs"], failure)
 
     def _watch(self) -> None:
-        """Ends what holds more than it may."""
+        """Ends what holds more than it may. What takes its time has its log from now on."""
         for process in self._processes:
-            if process.call and process.ending is None:
+            if process.call and process.ending is None and self._is_about(process):
+                process.show_log(self._store)
                 limit = self._limit(process.call)
                 if process.look(limit) > limit:
                     process.end("out-of-memory", at_once=True)
@@ -218,8 +244,9 @@ class Pool:
         """What is to be said of a worker that has gone."""
         self._selector.unregister(process.control)
         self._processes.remove(process)
-        code = process.bury()
+        self._take_back(process)
         call = process.call
+        code = process.bury(self._store)
         if call is None:
             return []
         starved = False
@@ -248,23 +275,6 @@ class Pool:
                 limits.append(process.asked + (ABANDON_AFTER if forced else FORCE_AFTER) - now)
             elif process.call:
                 limits.extend((process.deadline - now, self._watched + WATCH - now))
+                if len(process.calls) > 1:
+                    limits.append(process.started + BRIEF - now)
         return max(0.0, min(limits))
-
-
-def _digests(value: Any) -> Iterator[str]:
-    """The digests of the artifacts in plain data."""
-    if isinstance(value, dict):
-        digest = value.get("digest")
-        if isinstance(digest, str):
-            yield digest
-        else:
-            for item in value.values():
-                yield from _digests(item)
-    elif isinstance(value, list):
-        for item in value:
-            if isinstance(item, (dict, list)):
-                yield from _digests(item)
-
-
-def _tool(uses: str) -> str:
-    return uses.partition(".")[0]

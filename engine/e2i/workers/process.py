@@ -13,14 +13,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+
 from e2i.store import disk
-from e2i.workers import guardian, memory, shared_memory
+from e2i.workers import guardian, memory, shared_memory, steplog
 from e2i.workers.executor import StepCall
+from e2i.workers.tickets import Tickets
 
 FORCE_AFTER = guardian.GRACE + 0.5
 """Seconds after which the engine itself kills what the guardian, which has been stopped perhaps, did not."""
@@ -28,19 +31,26 @@ ABANDON_AFTER = guardian.GRACE + guardian.LAST_WAIT
 """Seconds after which a process that cannot be killed is given up."""
 REMEMBERED = 64
 """Digests of data that a worker is thought to hold still."""
+BRIEF = 0.01
+"""Seconds below which a call is brief: while its worker waits for the next, the engine makes its end durable. So it is
+given its next calls ahead, and they are taken back when one takes longer.
+"""
+AHEAD = 3
+"""Calls that a worker is given ahead at most."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _CALL = ("uses", "params", "seed", "threads", "fingerprint", "secrets", "memory")
 _INFO = ("run", "pipeline", "step", "attempt", "agent", "started_ms")
 
 
-@dataclass(slots=True, eq=False)
-class WorkerProcess:
+class WorkerProcess(Struct, eq=False):
     """A worker, the call that it carries out, and what is known of its memory. Times are those of a monotonic clock."""
 
     popen: subprocess.Popen[bytes]
     """Its guardian."""
     control: socket.socket
+    tickets: Tickets
+    """Those of the calls that it was given ahead."""
     pid: int | None = None
     """Its own process, once it has said so."""
     tools: list[str] = field(default_factory=list)
@@ -49,7 +59,10 @@ class WorkerProcess:
     """Whether it is importing ahead: a call would have to wait."""
     digests: dict[str, None] = field(default_factory=dict)
     """Data that it was given or has made, latest last."""
-    call: StepCall | None = None
+    calls: deque[StepCall] = field(default_factory=deque)
+    """The call that it carries out, and those that it was given ahead."""
+    brief: bool = False
+    """Whether its last call was over in no time."""
     cores: tuple[int, ...] = ()
     """The only cores that the call may use; none: all."""
     started: float = 0.0
@@ -62,6 +75,8 @@ class WorkerProcess:
     """Why it is being ended: the code of the failure to report."""
     asked: float = 0.0
     """When it was asked to end."""
+    shown: bool = False
+    """Whether the call's log is there while it runs."""
     shared: frozenset[str] = frozenset()
     """Segments of shared memory that were there before the call."""
     _seen: shared_memory.Seen = field(default_factory=shared_memory.Seen)
@@ -74,7 +89,8 @@ class WorkerProcess:
         """Starts one. ``lifeline`` and ``guardians`` are those of ``e2i.workers.services.Lifelines``."""
         disk.expect(log.parent, workspace)
         ours, theirs = socket.socketpair()
-        handed = (theirs.fileno(), lifeline, guardians)
+        tickets = Tickets()
+        handed = (theirs.fileno(), tickets.taker, lifeline, guardians)
         command = [sys.executable, "-P", "-m", "e2i.workers.worker", *map(str, handed)]
         watch = [sys.executable, "-I", "-S", guardian.__file__, str(lifeline), ",".join(map(str, handed))]
         with log.open("ab") as output, theirs:
@@ -88,21 +104,47 @@ class WorkerProcess:
                 pass_fds=handed,
                 start_new_session=True,
             )
-        return cls(popen, ours)
+        return cls(popen, ours, tickets)
+
+    @property
+    def call(self) -> StepCall | None:
+        """What it carries out."""
+        return self.calls[0] if self.calls else None
 
     @property
     def idle(self) -> bool:
-        return self.call is None and self.ending is None
+        return not self.calls and self.ending is None
+
+    def room_ahead(self, now: float) -> int:
+        """How many calls it can be given ahead: none while its call may be a long one."""
+        lasts = not self.brief or self.preparing or now > self.started + BRIEF
+        return 0 if not self.calls or self.ending is not None or lasts else 1 + AHEAD - len(self.calls)
 
     def take(self, call: StepCall, cores: tuple[int, ...]) -> None:
-        """Hands it a call."""
-        self.call, self.cores = call, cores
-        self.started = time.monotonic()
-        self.deadline = self.started + call.timeout
-        self.peak = 0
-        self.shared = self._seen.names()
+        """Hands it a call, ahead if it has one."""
         info = {name: getattr(call.info, name) for name in _INFO}
-        self.send({"call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}})
+        message = {"call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}}
+        if self.calls:
+            message["ticket"] = self.tickets.give()
+        self.calls.append(call)
+        if len(self.calls) == 1:
+            self.cores = cores
+            self.shared = self._seen.names()
+            self._begin(call)
+        self.send(message)
+
+    def end_call(self, seconds: float) -> None:
+        """It has ended its call, and is about the next if it was given one."""
+        self.calls.popleft()
+        self.brief = seconds < BRIEF
+        if self.calls:
+            self._begin(self.calls[0])
+
+    def take_back(self) -> list[StepCall]:
+        """Takes back those calls that it has not begun. What it has then is what it carries out; if there is more than
+        one call, it has ended the first and says so any moment.
+        """
+        return [self.calls.pop() for _ in range(self.tickets.take_back())][::-1]
 
     def send(self, message: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):  # a dead worker is noticed when it is read from
@@ -111,7 +153,7 @@ class WorkerProcess:
     def receive(self) -> Iterator[dict[str, Any]] | None:
         """The messages that have come; None when it has gone."""
         try:
-            received = self.control.recv(1 << 20)
+            received = self.control.recv(1 << 16)
         except ConnectionResetError:
             received = b""
         if not received:
@@ -123,6 +165,12 @@ class WorkerProcess:
         lines[0] = bytes(self._buffer) + lines[0]
         self._buffer = bytearray(rest)
         return map(json.loads, lines)
+
+    def learn(self, tool: str, digests: Iterator[str]) -> None:
+        """It is about to use that tool and this data."""
+        if self.tools[-1:] != [tool]:
+            self.tools = [known for known in self.tools if known != tool] + [tool]
+        self.remember(digests)
 
     def remember(self, digests: Iterator[str]) -> None:
         """It has seen this data last."""
@@ -140,10 +188,6 @@ class WorkerProcess:
             found = memory.held_exactly(processes) - self.held
         self.peak = max(self.peak, found)
         return found
-
-    def has_new_segments(self) -> bool:
-        """Whether there is shared memory that was not there before the call: it goes with the worker."""
-        return not self._seen.names() <= self.shared
 
     def end(self, why: str, *, at_once: bool = False) -> None:
         """Asks it to end. The guardian sees to it, within its grace unless ``at_once``."""
@@ -171,11 +215,20 @@ class WorkerProcess:
             [self.pid] if self.pid and Path(f"/proc/{self.pid}").exists() else []
         )
 
-    def bury(self) -> int | None:
+    def show_log(self, store: Path) -> None:
+        """Makes what the call has printed, and will print, its step's log."""
+        if self.call is not None and self.pid is not None and not self.shown:
+            info = self.call.info
+            with contextlib.suppress(OSError, disk.DiskTrouble):  # it has one already, or none can be had now
+                steplog.publish(steplog.draft_of(store, info.run, self.pid), steplog.place(store, info.run, info.step))
+                self.shown = True
+
+    def bury(self, store: Path) -> int | None:
         """Waits for the end of a worker that has closed its socket. Its exit code, 128 + number for a signal; None if
         its guardian does not end.
         """
         self.control.close()
+        self.tickets.close()
         try:
             code: int | None = self.popen.wait(guardian.LAST_WAIT)
         except subprocess.TimeoutExpired:
@@ -184,7 +237,24 @@ class WorkerProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.popen.wait(guardian.LAST_WAIT)
         shared_memory.remove(shared_memory.segments() - self.shared)
+        self._keep_log(store)
         return 128 - code if code is not None and code < 0 else code
+
+    def _keep_log(self, store: Path) -> None:
+        """What its last call has printed stays."""
+        if self.call is None or self.pid is None:
+            return
+        info = self.call.info
+        draft = steplog.draft_of(store, info.run, self.pid)
+        with contextlib.suppress(OSError, disk.DiskTrouble):
+            if draft.stat().st_size > 0:
+                steplog.keep(draft, steplog.place(store, info.run, info.step))
+
+    def _begin(self, call: StepCall) -> None:
+        self.started = time.monotonic()
+        self.deadline = self.started + call.timeout
+        self.peak = 0
+        self.shown = False
 
     def _signal(self, number: signal.Signals) -> None:
         for each in (number, signal.SIGCONT):

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+
+from msgspec import Struct
 
 from e2i.catalog.artifacts import Service
 from e2i.errors import StepError, ToolUnavailable
@@ -21,8 +22,7 @@ READY_WITHIN = 90.0
 """Seconds that a service may take to answer first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lifelines:
+class Lifelines(Struct, frozen=True):
     """Two pipe ends that a guardian inherits from the engine.
 
     ``engine`` reads end-of-file once the engine has gone or has ended its services; ``guardians`` is a write end that

@@ -1,6 +1,8 @@
 """What a step prints, from Python, native code or its children, goes in; its log has it, without secrets.
 
-Secrets are taken out by a filter in a process of its own, which runs only once there are any.
+A worker prints into a draft. It becomes the step's log once something is in it, or the step takes its time (the engine
+sees to that): most steps print nothing, and a new file can take longer than to carry them out. Secrets are taken out by
+a filter in a process of its own, which runs only once there are any.
 """
 
 from __future__ import annotations
@@ -8,38 +10,128 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
+from e2i.store import disk
 from e2i.workers import masking
 
 FILTER_PATIENCE = 2.0
 """Seconds that the end of a step waits for the filter of its log."""
 
 
-@contextlib.contextmanager
-def output_to(log: str, secrets: Sequence[str]) -> Iterator[None]:
-    """Points this process's standard output and error to the log for a while."""
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    filtering = _filter(handle, secrets) if secrets else None
-    target = filtering.stdin.fileno() if filtering and filtering.stdin else handle
+def place(store: Path, run: str, step: str) -> Path:
+    """Where a step's log is, if it has one."""
+    return store / "runs" / run / "logs" / f"{step.replace('/', '_')}.log"
+
+
+def draft_of(store: Path, run: str, worker: int) -> Path:
+    """Where the worker of that process prints."""
+    return store / "tmp" / run / f"worker-{worker}.log"
+
+
+def publish(draft: Path, log: Path) -> None:
+    """Makes a draft the log as well. Raises OSError where that cannot be: there is one, or links are not to be had."""
+    disk.folder(log.parents[3], *log.parts[-4:-1])
+    os.link(draft, log)
+
+
+def keep(draft: Path, log: Path) -> None:
+    """Makes a draft the log and nothing else, or what follows in the log of an attempt before."""
     try:
-        _redirect(target)
-        yield
-    finally:
-        if filtering is None:
-            sys.stdout.flush()
+        publish(draft, log)
+    except OSError:
+        if not (log.exists() and log.samefile(draft)):
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with draft.open("rb") as said, open(file, "ab") as log_file:
+                shutil.copyfileobj(said, log_file)
+    draft.unlink(missing_ok=True)
+
+
+class Output:
+    """This process's standard output and error, step by step."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._run = self._step = ""
+        self._draft: Path | None = None
+        self._file = -1
+        """The draft, open."""
+        self._filter: _Filter | None = None
+
+    def begin(self, run: str, step: str, secrets: Sequence[str]) -> None:
+        """From now on it is this step that prints. Raises OSError when the disk takes nothing."""
+        if self._is_used():  # since the step before has ended
+            self._put_away()
+        self._run, self._step = run, step
+        if secrets:
+            self._filter = _Filter(place(self._store, run, step), secrets)
+        elif self._draft is None:
+            self._draft = draft_of(self._store, run, os.getpid())
+            disk.folder(self._store, *self._draft.parts[-3:-1])
+            self._file = _open(self._draft)
+            _redirect(self._file)
+
+    def end(self, last: str, *, say: bool = False) -> None:
+        """The step has ended. ``last`` is the last line of its log, if it has one; ``say``: it is to have one."""
+        if self._filter is not None:
+            sys.stderr.write(last)
+            self._filter, ending = None, self._filter
+            ending.end()
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if say or self._is_used():
+            sys.stderr.write(last)
             sys.stderr.flush()
-        else:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            _redirect(nowhere)  # what a thread of the step prints from now on
-            os.close(nowhere)
-            with contextlib.suppress(BrokenPipeError):
-                filtering.stdin.close()  # type: ignore[union-attr]  # it was asked for
-            with contextlib.suppress(subprocess.TimeoutExpired):  # a process that the step left behind holds the pipe
-                filtering.wait(FILTER_PATIENCE)
-        os.close(handle)
+            self._put_away()
+
+    def _is_used(self) -> bool:
+        """Whether something is in the draft, or it is the log already."""
+        if self._draft is None:
+            return False
+        found = os.fstat(self._file)
+        return found.st_size > 0 or found.st_nlink > 1
+
+    def _put_away(self) -> None:
+        """The draft is the step's log. What it left behind prints into it until another step begins."""
+        assert self._draft is not None
+        self._draft, draft = None, self._draft
+        os.close(self._file)
+        keep(draft, place(self._store, self._run, self._step))
+
+
+class _Filter:
+    """A process that writes to a log what is printed here, without the secrets."""
+
+    def __init__(self, log: Path, secrets: Sequence[str]) -> None:
+        disk.folder(log.parents[3], *log.parts[-4:-1])
+        file = _open(log)
+        command = [sys.executable, "-I", "-S", masking.__file__]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.DEVNULL)
+        os.close(file)
+        assert self._process.stdin is not None
+        self._pipe = self._process.stdin
+        self._pipe.write(json.dumps(list(secrets)).encode() + b"\n")
+        self._pipe.flush()
+        _redirect(self._pipe.fileno())
+
+    def end(self) -> None:
+        """Waits until the log has all."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        _redirect(nowhere)  # what a thread of the step prints from now on
+        os.close(nowhere)
+        with contextlib.suppress(BrokenPipeError):
+            self._pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a process that the step left behind holds the pipe
+            self._process.wait(FILTER_PATIENCE)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _redirect(target: int) -> None:
@@ -47,13 +139,3 @@ def _redirect(target: int) -> None:
     sys.stderr.flush()
     os.dup2(target, 1)
     os.dup2(target, 2)
-
-
-def _filter(log: int, secrets: Sequence[str]) -> subprocess.Popen[bytes]:
-    """A process that writes to the log what it reads, without the secrets."""
-    command = [sys.executable, "-I", "-S", masking.__file__]
-    filtering = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.DEVNULL)
-    assert filtering.stdin is not None
-    filtering.stdin.write(json.dumps(list(secrets)).encode() + b"\n")
-    filtering.stdin.flush()
-    return filtering

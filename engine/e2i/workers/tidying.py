@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from e2i.store import disk
+from e2i.workers import shared_memory
 
 FILES = 200
 """Files that a step may leave open before its worker is replaced."""
@@ -53,11 +54,19 @@ class Scratch:
 
 
 class Bearing:
-    """How a worker's process was when it was fresh: folder, signals, mask of files, open files and threads."""
+    """How a worker's process was when it was fresh: folder, signals, mask of files, open files and threads; and which
+    segments of shared memory there were before the call.
+    """
 
     def __init__(self) -> None:
         self._folder = os.getcwd()  # noqa: PTH109 - as text, for every call
         self._files = _lowest_free_descriptor()
+        self._seen = shared_memory.Seen()
+        self._segments = self._seen.names()
+
+    def note(self) -> None:
+        """A step begins."""
+        self._segments = self._seen.names()
 
     def restore(self) -> str | None:
         """Takes back what the step changed. Returns why the worker should be replaced, if it should."""
@@ -69,6 +78,8 @@ class Bearing:
             return f"{files} or more files open"
         if (threads := threading.active_count()) > THREADS:
             return f"{threads} threads running"
+        if not self._seen.names() <= self._segments:  # it goes with the worker
+            return "shared memory behind"
         return None
 
 

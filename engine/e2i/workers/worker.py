@@ -1,8 +1,8 @@
 """A worker process: calls of actions come in on a control socket, telemetry and outcomes go out on it.
 
-Run as ``python -m e2i.workers.worker CONTROL ENGINE GUARDIANS`` (numbers of inherited descriptors), under a guardian
-that ends it, and everything it started, with the engine. It carries out one call at a time and lives until the control
-socket is closed.
+Run as ``python -m e2i.workers.worker CONTROL TICKETS ENGINE GUARDIANS`` (numbers of inherited descriptors), under a
+guardian that ends it, and everything it started, with the engine. It carries out one call at a time and lives until the
+control socket is closed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ import socket
 import sys
 import time
 import traceback
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import asdict
 
 from e2i import deferred
 from e2i.catalog import registry
 from e2i.catalog.context import RunInfo
 from e2i.errors import E2IError
 from e2i.settings import Settings
-from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, steplog, tidying
 from e2i.workers.context import Worker, WorkerContext
 from e2i.workers.outgoing import Outgoing
 from e2i.workers.services import Lifelines
+from e2i.workers.tickets import Taker
 from e2i.workspace.paths import Roots
 
 PR_SET_PDEATHSIG = 1
@@ -39,10 +40,10 @@ KILL_ME_FIRST = "500"
 """What the kernel adds, in thousandths of its memory, when it looks for a process to kill: a worker, not its engine."""
 
 
-def main(control: int, engine: int, guardians: int) -> None:
+def main(control: int, tickets: int, engine: int, guardians: int) -> None:
     """Serves calls until the engine closes the socket."""
     deferred.install()
-    for inherited in (control, engine, guardians):
+    for inherited in (control, tickets, engine, guardians):
         os.set_inheritable(inherited, False)
     os.umask(0o077)
     if sys.platform == "linux":
@@ -59,26 +60,30 @@ def main(control: int, engine: int, guardians: int) -> None:
             Roots(Path(start["workspace"]), tuple(start["folders"])),
             Lifelines(engine, guardians),
         )
-        desk = Desk(worker, Outgoing(connection))
+        desk = Desk(worker, Outgoing(connection), most=start["most"])
+        taker = Taker(tickets)
         for line in incoming:
             message = json.loads(line)
             if "prepare" in message:
                 desk.prepare(message["prepare"])
-            else:
+            elif "ticket" not in message or (not desk.is_worn and taker.take(message["ticket"])):
                 desk.carry_out(message["call"])
 
 
 class Desk:
     """Where one worker carries out call after call."""
 
-    def __init__(self, worker: Worker, tell: Outgoing) -> None:
+    def __init__(self, worker: Worker, tell: Outgoing, *, most: int) -> None:
         self._worker = worker
         self._tell = tell
+        self._most = most
+        """Bytes that it may hold between two calls."""
+        self.is_worn = False
+        """Whether it is to be replaced: no call that was given ahead is begun any more."""
+        self._output = steplog.Output(worker.store.root)
         self._scratch = tidying.Scratch()
         self._bearing = tidying.Bearing()
         self._memory = tidying.Memory()
-        self._logs: dict[str, str] = {}
-        """The folder of each run's logs."""
         tell({"ready": os.getpid(), "held": self._memory.held()})
 
     def prepare(self, tool: str) -> None:
@@ -91,21 +96,25 @@ class Desk:
 
     def carry_out(self, call: dict[str, Any]) -> None:
         """Carries out one call and tells its outputs and its failure as plain data."""
+        began = time.monotonic()
         info = RunInfo(**call["info"])
         self._worker.secrets.update(call["secrets"])
         self._tell.begin()
-        worn = None
+        self._bearing.note()
+        left = None
         try:
-            log = f"{self._log_folder(info.run)}/{info.step.replace('/', '_')}.log"
-            with steplog.output_to(log, sorted(self._worker.secrets)):
-                began = time.monotonic()
-                ended = self._act(call, info)
-                worn = self._bearing.restore()
-                left = f"; it left {worn}: its worker process is replaced" if worn else ""
-                sys.stderr.write(f"{call['uses']} attempt {info.attempt}: {time.monotonic() - began:.3f} s{left}\n")
+            self._output.begin(info.run, info.step, sorted(self._worker.secrets))
+            ended = self._act(call, info)
+            left = self._bearing.restore()
+            why = f"; it left {left}: its worker process is replaced" if left else ""
+            seconds = time.monotonic() - began
+            self._output.end(f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", say=left is not None)
         except (E2IError, OSError) as error:  # the disk does not take the log
             ended = _failed(error, call["uses"])
-        self._tell({"ended": ended, "held": self._memory.held(), "worn": worn is not None})
+        held = self._memory.held()
+        starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
+        self.is_worn = left is not None or starved or held > self._most
+        self._tell({"ended": ended, "seconds": time.monotonic() - began, "held": held, "worn": self.is_worn})
 
     def _act(self, call: dict[str, Any], info: RunInfo) -> dict[str, Any]:
         """Outputs and failure. Whatever is raised is printed, and ends the step, not the worker."""
@@ -130,16 +139,11 @@ class Desk:
                 context.release()
                 self._scratch.clear()
 
-    def _log_folder(self, run: str) -> str:
-        if run not in self._logs:
-            self._logs[run] = str(disk.folder(self._worker.store.root, "runs", run, "logs"))
-        return self._logs[run]
-
 
 def _failed(error: Exception, uses: str) -> dict[str, Any]:
     return {"outputs": {}, "failure": asdict(acting.failure(error, uses))}
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main(*map(int, sys.argv[1:5]))
     os._exit(0)  # what libraries would still do at the end is for programs that end by themselves

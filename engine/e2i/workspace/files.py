@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from e2i.errors import Refused, StepError
 from e2i.workspace import paths
 from e2i.workspace.paths import Roots
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceFiles:
+class WorkspaceFiles(Struct, frozen=True):
     """Implements ``e2i.catalog.files.Files``."""
 
     roots: Roots
@@ -50,8 +50,7 @@ class WorkspaceFiles:
         return found if found.is_relative_to(self.roots.workspace.resolve()) and found.is_file() else None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedFiles:
+class ChangedFiles(Struct, frozen=True):
     """The files of a workspace, of which some hold another text than on the disk. Implements the same."""
 
     files: WorkspaceFiles

@@ -11,17 +11,17 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from e2i.errors import Refused, StepError
 
 Found = Literal["file", "directory", "special", "missing", "outside"]
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
+class Roots(Struct, frozen=True):
     """The workspace, and the folders that paths may lead into: relative to it, or absolute."""
 
     workspace: Path

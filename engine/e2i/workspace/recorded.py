@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from e2i.workspace.paths import Found
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedFiles:
+class RecordedFiles(Struct, frozen=True):
     """Implements ``e2i.catalog.files.Files`` for what a run kept, whatever lies at these paths now."""
 
     texts: Mapping[str, str]

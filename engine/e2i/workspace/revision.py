@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from e2i.errors import BadInput
 from e2i.workspace.paths import Found
@@ -20,8 +21,7 @@ KINDS: dict[str, Found] = {"100644": "file", "100755": "file", "040000": "direct
 """Git's modes → what is there; anything else is a link or a submodule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """The files below ``folder`` in a revision; an empty ``name`` is what is staged. Implements ``Files``.
 
     Each method raises BadInput when git does not answer. Links are not followed.

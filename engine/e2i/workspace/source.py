@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from e2i.errors import BadInput
 
@@ -19,8 +20,7 @@ MAPPING = "<mapping>"
 """The name of a spec that is data from Python."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A spec as given: its text or mapping, and the name that its problems go by."""
 
     content: str | bytes | Mapping[str, Any]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from e2i import policy as policy_module
 from e2i import settings as settings_module
@@ -17,8 +18,7 @@ from e2i.workspace.files import WorkspaceFiles
 from e2i.workspace.paths import Roots, look
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """Where paths in specs lead from, where the configuration is and where state is kept."""
 
     root: Path

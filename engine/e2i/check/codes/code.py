@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """One kind of problem, or of error. ``why`` is what it means, ``mend`` what to do.
 
     A spec ``bad`` has the problem, ``good`` is the same without it: both whole, but for ``version`` and ``name``, which

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from e2i.catalog.artifacts import Bento, Model
 from e2i.errors import Refused, StepError, ToolUnavailable
@@ -22,8 +23,7 @@ from e2i.tools.bentoml.ports import HOST, claim
 LOCAL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """How to start a service: its arguments, its port, and what its environment needs."""
 
     argv: tuple[str, ...]

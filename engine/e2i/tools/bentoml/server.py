@@ -40,4 +40,7 @@ def main(tag: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    try:
+        main(sys.argv[1], int(sys.argv[2]))
+    except SystemExit as told:
+        os._exit(told.code if isinstance(told.code, int) else 1)  # what libraries would still do takes a second

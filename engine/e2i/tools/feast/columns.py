@@ -6,8 +6,9 @@ It foresees what ``definitions`` and ``retrieval`` will do with names and types;
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.catalog.columns import (
     Columns,
@@ -95,8 +96,7 @@ def online_features(given: Given, files: Files) -> Flow:
     return Flow({"table": KnownTable(dict.fromkeys((*sorted(asked.keys), *asked.columns)))}, faults)
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     """The features that are asked for: their columns by label, the join keys they need, and the views they are of."""
 
     columns: dict[str, str | None] = field(default_factory=dict)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
+from msgspec import Struct
 
 from e2i.catalog.artifacts import FeatureRepo
 from e2i.errors import Refused, StepError, ToolUnavailable
@@ -33,8 +33,7 @@ FEAST_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """One version of a project, open in Feast. ``root`` is the project's folder."""
 
     definition: Definition

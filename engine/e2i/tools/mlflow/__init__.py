@@ -156,7 +156,6 @@ TOOL = Tool(
     distribution="mlflow",
     extra="mlflow",
     settings=MLflowSettings,
-    sink=True,
     imports=(
         "mlflow.pyfunc",
         "mlflow.store.tracking.sqlalchemy_store",
@@ -177,6 +176,7 @@ TOOL = Tool(
             outputs=RegisterOutputs,
             effect=Effect.EXTERNAL,
             libraries=("mlflow",),
+            begins_run=True,
             columns=True,
         ),
         Action(

@@ -9,10 +9,11 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+from msgspec import Struct
 
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
@@ -186,8 +187,7 @@ class MLflowConnector:
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveRun:
+class ActiveRun(Struct, frozen=True):
     """A run inside ``async with connector.start_run(...)``."""
 
     connector: MLflowConnector

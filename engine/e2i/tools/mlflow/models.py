@@ -10,10 +10,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
@@ -31,8 +32,7 @@ LOADER = "e2i_scoring"
 """The name of the copied module: not ``scoring``, which could be somebody's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedRef:
+class LoggedRef(Struct, frozen=True):
     """A logged model: its id and where its files are."""
 
     id: str

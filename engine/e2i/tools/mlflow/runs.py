@@ -8,8 +8,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.tools.mlflow.filters import render, tag
@@ -25,8 +26,7 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 FORBIDDEN = re.compile(r"[^\w\-. :/]")
 
 
-@dataclass(frozen=True, slots=True)
-class RunRef:
+class RunRef(Struct, frozen=True):
     """An MLflow run: its id and its experiment's."""
 
     id: str

@@ -84,8 +84,9 @@ class MLflowSink:
         self._tracking.check()
 
     def close(self) -> None:
-        """Nothing is held back: what was delivered is in MLflow."""
+        """Nothing is held back: what was delivered is in MLflow. Who closes may end without taking MLflow apart."""
         self._closed = True
+        self._tracking.settle()
 
     @translated()
     def _deliver(self, entries: Sequence[Entry]) -> None:

@@ -10,12 +10,13 @@ import logging
 import os
 import socket
 import sqlite3
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from e2i.errors import Refused, ToolUnavailable
 from e2i.resilience.lock import exclusive
@@ -30,8 +31,7 @@ ANSWER_SECONDS = 3.0
 PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 
 
-@dataclass(frozen=True, slots=True)
-class Tracking:
+class Tracking(Struct, frozen=True):
     """An open MLflow: its client, the URI that the client was made for, and where new experiments keep their files.
 
     ``artifacts`` is None when the server decides. ``home`` is the tool's folder in the store.
@@ -59,6 +59,13 @@ class Tracking:
                 code="history-lost",
                 hint="what this run tells is delivered again; earlier runs are in the file that was there before",
             )
+
+    def settle(self) -> None:
+        """Moves what the write-ahead log of a SQLite database holds into its file, unless somebody is using it."""
+        file = _sqlite_file(self.uri)
+        if file is not None and not self.is_lost:
+            with closing(sqlite3.connect(file, timeout=0)) as database, suppress(sqlite3.DatabaseError):
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @property
     def is_server(self) -> bool:
@@ -88,13 +95,16 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
 
 def _inode(uri: str) -> int | None:
     """Of the SQLite file at the URI: None for a server or another database, 0 when the file has gone."""
-    path = uri.removeprefix("sqlite:///")
-    if path == uri:
-        return None
+    file = _sqlite_file(uri)
     try:
-        return Path(path.partition("?")[0]).stat().st_ino
+        return None if file is None else file.stat().st_ino
     except FileNotFoundError:
         return 0
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    path = uri.removeprefix("sqlite:///")
+    return None if path == uri else Path(path.partition("?")[0])
 
 
 def _embedded(home: Path, artifacts: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
@@ -13,8 +14,7 @@ from e2i.tools.model import Cell, Ranked, SelectOutputs, SelectParams, Trained
 Judge = Callable[[Model], dict[str, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A model under a name, with what is known of it."""
 
     name: str

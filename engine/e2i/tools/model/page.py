@@ -6,8 +6,9 @@ import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
@@ -23,8 +24,7 @@ BINS = 10
 """Bins of the calibration curve, of equal numbers of rows."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Judged(Struct, frozen=True, eq=False):
     """What is drawn. ``classes`` is None for regression."""
 
     classes: Sequence[Any] | None

@@ -79,5 +79,4 @@ TOOL = Tool(
     extra="opik",
     outages=("httpx.TransportError",),
     imports=("opik",),
-    sink=True,
 )

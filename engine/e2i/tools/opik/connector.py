@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.guard import Guard
@@ -31,8 +33,7 @@ MANY = 1000
 """Documents kept, beyond which a trace that ends tries to send them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(Struct, frozen=True):
     """What a flush sent: traces and spans, and scores."""
 
     documents: int

@@ -11,11 +11,12 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+from msgspec import Struct
 
 from e2i.tools.opik.local_filters import BadFilter, matches
 
@@ -43,8 +44,7 @@ DEFAULT_PROJECT = "Default Project"
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An HTTP answer with a JSON body, or lines of JSON."""
 
     status: int

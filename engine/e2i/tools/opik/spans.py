@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from e2i.catalog.telemetry import Entry
 from e2i.tools.opik import LARGEST_SCORE
@@ -23,8 +24,7 @@ LARGEST = 32_000
 Document = dict[str, Any]
 
 
-@dataclass(slots=True)
-class StepFacts:
+class StepFacts(Struct):
     """What is known of one step so far."""
 
     finished: Mapping[str, Any] | None = None
@@ -34,8 +34,7 @@ class StepFacts:
     children: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Traced:
+class Traced(Struct, frozen=True):
     """What Opik should hold of a run: its trace, its spans by id, and the scores of spans."""
 
     trace: Document

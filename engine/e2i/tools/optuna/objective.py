@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import fitting, metrics
@@ -14,8 +15,7 @@ REPORT_EVERY = 10
 """Rounds between two reports to the pruner."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Objective:
+class Objective(Struct, frozen=True, eq=False):
     """Fits and judges one trial. Safe to call from several threads at once: the prepared tables are only read."""
 
     prepared: fitting.Prepared
@@ -37,8 +37,7 @@ class Objective:
         return metrics.score(self.metric, held_out.labels, fitted.scorer.output(held_out.matrix))
 
 
-@dataclass(slots=True)
-class Pruning:
+class Pruning(Struct):
     """Reports a trial's metric while it learns, and stops it when it is behind."""
 
     trial: Any

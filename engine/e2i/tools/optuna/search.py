@@ -14,8 +14,9 @@ import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Literal, assert_never
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
@@ -24,8 +25,7 @@ Objective = Callable[[Any], float]
 """Takes an optuna Trial, returns its value. Raises StepError when the trial fails, optuna.TrialPruned when pruned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How to search."""
 
     space: Mapping[str, Dimension]
@@ -37,8 +37,7 @@ class Plan:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How one trial ended. ``reason`` says why it failed."""
 
     state: Any

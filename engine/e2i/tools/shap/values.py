@@ -6,8 +6,9 @@ XGBoost, LightGBM and CatBoost compute them exactly themselves; forests and line
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from e2i.errors import StepError
 
@@ -20,8 +21,7 @@ TOLERANCE = 1e-4
 """Greatest gap between sum and margin, relative to the largest margin or 1; float32 sums leave about 1e-6."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Explanation:
+class Explanation(Struct, frozen=True, eq=False):
     """``values`` (n, p, k), ``expected`` (k,), ``margin`` (n, k): k is 1 but for more than two classes."""
 
     features: list[str]

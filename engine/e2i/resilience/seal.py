@@ -7,7 +7,8 @@ anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 SqlValue = str | int | float | bytes | None
 
@@ -15,6 +16,10 @@ SqlValue = str | int | float | bytes | None
 def seal(values: Sequence[SqlValue]) -> str:
     """The digest of a row's values, types included; equal on every version of Python."""
     return hashlib.blake2b(ascii(tuple(values)).encode(), digest_size=8).hexdigest()
+
+
+legible: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replace")
+"""A column's text, whatever bits have flipped in it: that it is damaged is for the seal of its row to say."""
 
 
 def is_sound(row: Sequence[SqlValue]) -> bool:

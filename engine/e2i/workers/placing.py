@@ -1,0 +1,60 @@
+"""Which worker, and which cores, a call is given: calls and the workers that there are go in. Decides and does nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from e2i.workers.executor import StepCall
+from e2i.workers.process import WorkerProcess
+
+
+def idle(call: StepCall, processes: Sequence[WorkerProcess]) -> WorkerProcess | None:
+    """The worker without a call that knows the tool, then the data, best."""
+    there = [process for process in processes if process.idle]
+    tool, data = tool_of(call.uses), list(digests_of(call.params))
+
+    def fitness(process: WorkerProcess) -> tuple[bool, int, bool, int]:
+        held = sum(digest in process.digests for digest in data)
+        return not process.preparing, held, tool in process.tools[-1:], len(process.tools)
+
+    return max([process for process in there if tool in process.tools] or there, key=fitness, default=None)
+
+
+def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> WorkerProcess | None:
+    """The worker that can be given the call ahead. A call with limits of its own waits for one that has no other."""
+    if call.memory is not None or call.cpus is not None:
+        return None
+    tool = tool_of(call.uses)
+    there = [process for process in processes if process.room_ahead(now) > 0 and tool in process.tools]
+    return min(there, key=lambda process: len(process.calls), default=None)
+
+
+def cores(count: int | None, processes: Sequence[WorkerProcess]) -> tuple[int, ...]:
+    """The cores for a call that may use so many: those that the fewest other calls were given."""
+    if count is None:
+        return ()
+    taken = Counter(core for process in processes if process.calls for core in process.cores)
+    allowed = sorted(os.sched_getaffinity(0), key=lambda core: (taken[core], core))
+    return tuple(sorted(allowed[:count]))
+
+
+def digests_of(value: Any) -> Iterator[str]:
+    """The digests of the artifacts in plain data."""
+    if isinstance(value, dict):
+        digest = value.get("digest")
+        if isinstance(digest, str):
+            yield digest
+        else:
+            for item in value.values():
+                yield from digests_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, (dict, list)):
+                yield from digests_of(item)
+
+
+def tool_of(uses: str) -> str:
+    return uses.partition(".")[0]
