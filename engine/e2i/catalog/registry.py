@@ -64,6 +64,7 @@ def names() -> list[str]:
     return sorted(f"{item.name}.{action.name}" for item in declared if item for action in item.actions)
 
 
+@cache
 def function(uses: str) -> ActionFunction:
     """The function behind an action. Imports the tool's ``actions`` module."""
     tool_name, _, action_name = uses.partition(".")

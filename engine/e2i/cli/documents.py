@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from e2i import compact
+
 
 def show(document: Any) -> None:
     """Prints the document that a command was asked for, for programs and still readable."""
@@ -16,7 +18,7 @@ def show(document: Any) -> None:
 
 def dumps(document: Any, indent: int | None = None) -> str:
     """JSON, without ``indent`` on one line. Controls, marks that reorder text and lone surrogates are escaped."""
-    text = _on_one_line(document) if indent is None else json.dumps(document, indent=indent, ensure_ascii=False)
+    text = compact.dumps(document) if indent is None else json.dumps(document, indent=indent, ensure_ascii=False)
     return _STEERING.sub(_escaped, text)
 
 
@@ -24,7 +26,6 @@ def _escaped(char: re.Match[str]) -> str:
     return f"\\u{ord(char[0]):04x}"
 
 
-_on_one_line = json.JSONEncoder(ensure_ascii=False).encode
 _STEERING = re.compile(
     "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )

@@ -6,6 +6,7 @@ knows what a step does.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -100,6 +101,7 @@ class Engine:
 
     def execute(self) -> RunRecord:
         """Carries the plan out and returns what came of it."""
+        self._executor.foresee(self._foresight.certain(), certain=True)  # a worker starts meanwhile
         with self._ledger.together():
             self._ledger.begin()
         try:
@@ -165,8 +167,9 @@ class Engine:
         free = self._executor.free()
         room, alone = self._executor.room(), self._executor.is_idle()
         too_large: list[str] = []
+        warmth = functools.cache(self._executor.warmth)  # the same until the calls are submitted
         while self._lineup.waiting and len(calls) < free:
-            step = self._lineup.waiting.popleft()
+            step = self._lineup.take(lambda step: warmth(self._steps[step].uses))
             memory = self._memory(step)
             if memory is not None and memory > room and not (alone and not calls):
                 too_large.append(step)  # until others have ended
@@ -336,7 +339,7 @@ class Engine:
 
     def _stop_open(self) -> None:
         """Steps that have not started never will; the second time, those that run are ended."""
-        if not self._said_stopping:
+        if not self._said_stopping and not self._state.is_over:
             self._said_stopping = True
             self._ledger.tell("run.stopping", running=self._state.open(Status.RUNNING))
         lined_up = [*self._lineup.steps(), *self._state.open(Status.PENDING)]

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from e2i import compact
 from e2i.catalog import registry
 from e2i.catalog.telemetry import Entry
 from e2i.execution import abandoned
@@ -23,7 +24,6 @@ from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
 from e2i.planning.build import Decision
-from e2i.planning.fingerprint import static_key
 from e2i.planning.model import PlanStep
 from e2i.resilience.outbox import Tally, process_identity
 from e2i.spec.expand import StepNode
@@ -105,15 +105,22 @@ class Ledger:
                 "spec": request.text,
                 "profile": request.settings.profile,
                 "params": _dump(request.plan.params),
-                "plan": _dump(request.plan.to_json()),
+                "plan": compact.dumps(request.plan.to_json()),
                 "parts": _dump(request.parts),
                 "options": _dump(request.options),
                 "provenance": _dump(request.provenance),
             }
         )
-        steps, name = len(request.plan.steps), request.plan.name
-        self.tell("run.started", steps=steps, name=name, resumed=resumed, note=request.taken_up)
-        if abandoned.close(self._journal):
+        self.tell(
+            "run.started",
+            steps=len(request.plan.steps),
+            name=request.plan.name,
+            trackers=list(request.settings.sinks),
+            resumed=resumed,
+            note=request.taken_up,
+        )
+        abandoned.close(self._journal)
+        if self._journal.end_waits():
             self._telemetry.wake()
         for tracker in self._telemetry.known_to() if resumed else ():
             self._involve(tracker)
@@ -177,7 +184,7 @@ class Ledger:
         if status is Status.SUCCEEDED and undertaking and decision and fingerprint:
             result = {
                 "fingerprint": fingerprint,
-                "static_key": static_key(decision.components),
+                "static_key": self._request.planner.static_key(node.id),
                 "uses": node.step.uses,
                 "components": decision.components,
                 "telemetry": undertaking.measured,

@@ -11,6 +11,7 @@ from typing import Any
 
 from e2i.errors import Refused
 from e2i.spec.expressions import Secret
+from e2i.spec.nodes import SCALAR
 
 
 def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Any, set[str]]:
@@ -22,6 +23,8 @@ def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) 
     revealed: set[str] = set()
 
     def fill(item: Any) -> Any:
+        if isinstance(item, SCALAR):
+            return item
         match item:
             case Secret():
                 text = _secret(item.name, declared, environ)

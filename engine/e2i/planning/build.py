@@ -68,6 +68,8 @@ class Planner(Struct, frozen=True):
     """The decisions of ``plan`` that a run need not make again: those to reuse a result."""
     _fixed: dict[str, Components] = field(default_factory=dict)
     """What no step above can change of a step's components."""
+    _keys: dict[str, str] = field(default_factory=dict)
+    """The digests of that."""
 
     @property
     def seed(self) -> int:
@@ -116,6 +118,12 @@ class Planner(Struct, frozen=True):
         verdict, reason, found = self._verdict(node, action, parts, mark, params, outputs)
         return Decision(verdict, reason, parts, mark, found, params)
 
+    def static_key(self, step: str) -> str:
+        """Equal for runs of a step, which was decided about, whose inputs alone differ."""
+        if step not in self._keys:
+            self._keys[step] = fingerprint.static_key(self._fixed[step])
+        return self._keys[step]
+
     def _verdict(
         self, node: StepNode, action: Action, parts: Components, mark: str | None, params: Any, outputs: Outputs
     ) -> tuple[Verdict, Reason, Mapping[str, Any] | None]:
@@ -125,7 +133,7 @@ class Planner(Struct, frozen=True):
         if self.fresh:
             return Verdict.RUN, Reason(Why.FRESH, "asked for by --fresh"), None
         if mark is None:
-            if self.history.any_result(fingerprint.static_key(parts)):
+            if self.history.any_result(self.static_key(node.id)):
                 waits = ", ".join(sorted(self._waits(node, params, outputs)))
                 return Verdict.DEFERRED, Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"), None
             return Verdict.RUN, _unsettled_difference(parts, self._last(node)), None

@@ -6,11 +6,13 @@ In: text or seconds. Out: seconds or text; ``ValueError`` for text that is no du
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 """Seconds in each unit, largest first."""
 
 
+@lru_cache
 def parse(text: str) -> float:
     """Seconds in a duration: one or more ``<number><unit>``, largest unit first, such as ``2d``, ``1h30m`` or ``1.5s``.
 

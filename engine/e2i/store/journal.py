@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from e2i import compact
 from e2i.catalog.telemetry import Entry
 from e2i.errors import Refused
 from e2i.resilience import outbox
@@ -47,7 +48,6 @@ CLAIM = "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)"
 RELEASE = "DELETE FROM claims WHERE fingerprint = ? AND run = ?"
 
 GOOD = ("succeeded", "reused")
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Claim(Struct, frozen=True):
@@ -106,7 +106,7 @@ class Journal(Results):
             found = self._unfinished(pipeline, plan, options)  # again: now nobody can take it meanwhile
             if found is not None:
                 ours = {"status": "running", "holder": self._holder, "ended_ms": None, "outputs": None}
-                texts = {"file": file, "spec": spec, "parts": _dump(dict(parts))}
+                texts = {"file": file, "spec": spec, "parts": compact.dumps(dict(parts))}
                 self._put_run({**(self._run(found.run) or {}), **ours, **texts})
                 self._open.add(found.run)
         return found
@@ -151,8 +151,8 @@ class Journal(Results):
         (started_ms, ended_ms, seconds, error of each) as far as there are any.
         """
         status, ended, fingerprint = facts["status"], facts["ended_ms"], facts["fingerprint"]
-        outputs = _dump(facts["outputs"])
-        error = _dump(facts["error"]) if facts["error"] else None
+        outputs = compact.dumps(facts["outputs"])
+        error = compact.dumps(facts["error"]) if facts["error"] else None
         started = self._started.get((run, step), facts.get("started_ms"))
         with self._transaction():
             self._put_step(
@@ -160,11 +160,11 @@ class Journal(Results):
                 facts.get("note") or "",
             )
             for number, attempt in enumerate(facts.get("attempt_records", ()), 1):
-                failed = _dump(attempt["error"]) if attempt["error"] else None
+                failed = compact.dumps(attempt["error"]) if attempt["error"] else None
                 row = (run, step, attempt["started_ms"], number, attempt["ended_ms"], attempt["seconds"], failed)
                 self._database.execute(PUT_ATTEMPT, (*row, seal(row)))
             if result is not None:
-                parts = (_dump(result["components"]), outputs, _dump(result["telemetry"]))
+                parts = (compact.dumps(result["components"]), outputs, compact.dumps(result["telemetry"]))
                 values = (result["fingerprint"], result["static_key"], result["uses"], *parts, run, ended)
                 self._database.execute(PUT_RESULT, (*values, seal(values)))
             if fingerprint and status in GOOD:
@@ -177,7 +177,7 @@ class Journal(Results):
 
     def adopt(self, result: Mapping[str, Any]) -> None:
         """A result that was finished elsewhere, and whose artifacts are here, may be reused from now on."""
-        parts = (_dump(result["components"]), _dump(result["outputs"]), _dump(result["telemetry"]))
+        parts = map(compact.dumps, (result["components"], result["outputs"], result["telemetry"]))
         made = (result["run"], result["created_ms"])
         values = (result["fingerprint"], result["static_key"], result["uses"], *parts, *made)
         with self._transaction():
@@ -193,7 +193,7 @@ class Journal(Results):
     ) -> None:
         """A run is over; all of its claims end."""
         with self._transaction():
-            self._end_run(run, status, _dump(outputs), ended_ms)
+            self._end_run(run, status, compact.dumps(outputs), ended_ms)
             self._put_entries(entries)
 
     def claim(self, fingerprint: str, run: str, step: str, at_ms: int) -> Claim | None:
@@ -223,6 +223,11 @@ class Journal(Results):
     def is_told(self, sink: str, run: str) -> bool:
         """Whether a sink was ever to be told anything of the run."""
         return outbox.is_told(self._database, sink, run)
+
+    @guarded
+    def end_waits(self) -> bool:
+        """Whether a tracker has yet to hear of the end of a run: whoever was to tell it is gone, or it was down."""
+        return outbox.end_waits(self._database)
 
     def others_wrote(self) -> bool:
         """Whether another process has written since this was asked last."""

@@ -1,0 +1,46 @@
+"""Fast JSON says the same as the standard library's."""
+
+from __future__ import annotations
+
+import json
+import math
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2i import compact
+
+KEYS = st.text() | st.integers() | st.booleans() | st.none()
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters()) | st.text(st.characters(categories=["Cs", "Cc", "Cf"])),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner) | st.tuples(inner),
+)  # fmt: skip
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@given(DATA)
+def test_it_is_read_as_what_the_standard_library_writes(value: Any) -> None:
+    text = compact.dumps(value)
+    assert json.loads(text) == json.loads(json.dumps(value, ensure_ascii=False))
+    assert "\n" not in text
+
+
+def test_what_json_does_not_have_is_null() -> None:
+    assert compact.dumps([math.nan, math.inf, {"x": -math.inf}]) == '[null,null,{"x":null}]'
+
+
+def test_integers_of_any_size_and_enumerations_are_written() -> None:
+    assert compact.dumps([2**100, -(2**70)]) == f"[{2**100},{-(2**70)}]"
+    assert compact.dumps({"colour": Colour.RED}) == '{"colour":"red"}'
+
+
+def test_what_is_not_plain_is_refused() -> None:
+    with pytest.raises(TypeError):
+        compact.dumps({"x": compact})
