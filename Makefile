@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
-SCHEMAS := pipeline problems plan events runs run comparison provenance
+SCHEMAS := pipeline problems plan events runs run comparison provenance doctor sync gc
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all lint check format schemas golden mutation fuzz chaos bench clean

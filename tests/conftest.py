@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from context import LocalContext
 from e2i.workers.environment import QUIET
 from project import Project, until
 
 os.environ.update(QUIET)
+
+# How long an example takes depends on who else is at work; and whoever runs the tests again gets the same examples.
+settings.register_profile("e2i", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("e2i")
 
 
 @pytest.fixture

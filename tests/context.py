@@ -12,6 +12,10 @@ from e2i.store.artifacts import ArtifactStore
 from e2i.workers.context import Worker, WorkerContext
 from e2i.workers.services import Lifelines
 from e2i.workspace.paths import Roots
+from project import WITHIN
+
+PATIENT = Settings(tools={tool: {"deadline": WITHIN} for tool in ("bentoml", "feast", "mlflow", "opik")})
+"""Deadlines for calls that a tool misses which hangs, and no other, however busy the machine is."""
 
 
 class LocalContext(WorkerContext):
@@ -32,7 +36,10 @@ class LocalContext(WorkerContext):
         self._gone, guardians = os.pipe()
         self._inherited = (engine, guardians)
         self.worker = Worker(
-            ArtifactStore(root / "store"), settings or Settings(), Roots(self.workspace), Lifelines(engine, guardians)
+            ArtifactStore(root / "store"),
+            lambda: settings or PATIENT,
+            Roots(self.workspace),
+            Lifelines(engine, guardians),
         )
         super().__init__(
             self.worker,

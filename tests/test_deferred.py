@@ -79,6 +79,32 @@ def test_threads_that_use_it_at_once_load_it_once_and_wait_for_it(library: Path)
     assert outcome(library, program) == "{2} ['heavy']"
 
 
+@pytest.mark.parametrize(
+    ("imported", "spared", "used", "given"),
+    [
+        ("feast", "gunicorn", "feast.feature_server.get_app.__name__", "get_app"),
+        ("mlflow.pyfunc", "fastapi", "mlflow.gateway.get_gateway_uri.__name__", "get_gateway_uri"),
+        (
+            "great_expectations",
+            "botocore.args",
+            "great_expectations.compatibility.aws.Config(retries={}).retries",
+            "{}",
+        ),
+        ("sklearn.metrics", "scipy.integrate._quadrature", "sklearn.metrics.auc([0, 1], [0, 1])", "0.5"),
+    ],
+)
+def test_a_library_comes_without_what_steps_seldom_use_and_has_it_when_asked(
+    tmp_path: Path, imported: str, spared: str, used: str, given: str
+) -> None:
+    program = (
+        f"import sys\nfrom e2i import deferred\ndeferred.install()\nimport {imported}\n"
+        f"print({spared!r} in sys.modules)\nprint({used})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["False", given]
+
+
 def test_xgboost_comes_without_what_only_its_cross_validation_needs(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom e2i import deferred\ndeferred.install()\nimport numpy, xgboost\n"

@@ -191,6 +191,8 @@ def run(
 ) -> RunRecord:
     """Carries a spec out. ``bound_to`` is a plan document that was approved: anything else is refused.
 
+    Goes on with the latest run of the same plan that did not come to its end (``e2i.store.unfinished``), under its id,
+    unless it is to be ``fresh`` or has a ``run_id`` of its own.
     ``listen`` is told every event, ``on_engine`` gets the engine before it starts (to stop it from a signal handler).
     Raises InvalidSpec, BadInput, Refused, StoreError; a step that fails is in the record.
     """

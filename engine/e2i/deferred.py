@@ -2,8 +2,8 @@
 
 Several libraries import at their start what few of their functions need: scikit-learn and Great Expectations all of
 ``scipy.stats`` (0.6 s of CPU), XGBoost half of scikit-learn for its cross-validation (0.5 s), Alembic a template engine
-(0.3 s). A process that starts for one step pays that each time. Nothing else changes: whatever is first asked of such a
-module loads it, in whatever thread, once.
+(0.3 s), Feast its servers (0.4 s), MLflow a gateway to language models (0.2 s). A process that starts for one step pays
+that each time. Nothing else changes: whatever is first asked of such a module loads it, in whatever thread, once.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ from typing import Any
 Importers = Mapping[str, frozenset[str]]
 
 SELDOM_NEEDED: Mapping[str, Importers] = {
+    "_bentoml_impl.server.proxy": {"_bentoml_impl.server.app": frozenset({"create_proxy_app"})},
     "altair": {},
     "boto3": {},
+    "botocore.client": {"great_expectations.compatibility.aws": frozenset({"Config"})},
+    "feast.feature_server": {},
+    "feast.ui_server": {},
     "mako.exceptions": {},
     "mako.template": {"alembic.util.pyfiles": frozenset({"Template"})},
+    "mlflow.gateway.utils": {"mlflow.gateway": frozenset({"get_gateway_uri", "set_gateway_uri"})},
+    "scipy.integrate": {"sklearn": frozenset({"trapezoid"})},
     "scipy.stats": {"sklearn": frozenset({"gmean", "rankdata", "spearmanr"})},
     "sklearn.model_selection": {"xgboost.compat": frozenset({"StratifiedKFold"})},
 }

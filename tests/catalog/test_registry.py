@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -52,6 +53,14 @@ def test_every_action_has_its_function(name: str) -> None:
     assert ast.get_docstring(functions[action])
 
 
+@pytest.mark.parametrize("tool", sorted(registry.TOOLS))
+def test_what_workers_import_ahead_is_there(tool: str) -> None:
+    declared = registry.tool(tool)
+    assert declared is not None
+    if find_spec(tool) is not None or tool in ("model", "data"):
+        assert [name for name in declared.imports if find_spec(name) is None] == []
+
+
 def test_declarations_import_no_tool() -> None:
     code = (
         "import sys\nfrom e2i.catalog import registry\nregistry.names()\n"
@@ -78,3 +87,13 @@ def test_declarations_import_no_tool() -> None:
         check=True,
     )
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("tool", sorted(registry.TOOLS))
+def test_what_takes_telemetry_has_a_sink_and_only_there_a_step_begins_the_run(tool: str) -> None:
+    declared = registry.tool(tool)
+    assert declared is not None
+    has_sink = find_spec(f"{registry.TOOLS[tool]}.sink") is not None
+    assert has_sink == (tool in registry.SINKS)
+    assert not has_sink or callable(import_module(f"{registry.TOOLS[tool]}.sink").open_sink)
+    assert has_sink or not any(action.begins_run for action in declared.actions)

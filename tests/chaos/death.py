@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from chaos import pipelines
-from project import Project
+from project import Project, until
 
 GOOD = ("succeeded", "reused")
-PATIENCE = 300
+PATIENCE = 900
 """Seconds that a run may take on a machine that is busy with chaos."""
 
 
@@ -35,6 +35,10 @@ class Death:
         self.events = read(printed)
         finished = {event["step"]: event["status"] for event in self.events if event["event"] == "step.finished"}
         self._told = {step for step, status in finished.items() if status in GOOD}
+        self._durable = before._durable if before else set()
+        """Steps that were found durable, now or at an earlier death of the same run."""
+        self._status = ""
+        """Of the run, on disk."""
         known = before.acknowledged if before else set()
         self.acknowledged = known | self._told
         self.repeated = sorted(step for step in known if finished.get(step, "reused") != "reused")
@@ -56,14 +60,18 @@ class Death:
             rows: dict[str, str] = {}
             if "steps" in tables and self.events:
                 question = "SELECT step, status FROM steps WHERE run = ? AND status IN ('succeeded', 'reused')"
-                rows = dict(database.execute(question, (self.events[0]["run"],)).fetchall())
+                run = (self.events[0]["run"],)
+                rows = dict(database.execute(question, run).fetchall())
+                self._status = database.execute("SELECT status FROM runs WHERE run = ?", run).fetchone()[0]
         shutil.rmtree(folder)
         if sound != "ok":
             found.append(f"the journal is not sound: {sound}")
         if lost := self._told - rows.keys():
             found.append(f"told, but not durable: {sorted(lost)}")
         # What is reused was finished and told by an earlier run: any number of such steps may share a commit.
-        untold = sorted(step for step, status in rows.items() if status == "succeeded" and step not in self._told)
+        known = self._told | self._durable
+        untold = sorted(step for step, status in rows.items() if status == "succeeded" and step not in known)
+        self._durable = self._durable | rows.keys()
         if len(untold) > self._together:
             found.append(f"durable, but not told: {untold}")
         return found
@@ -77,6 +85,8 @@ class Death:
             return [f"resumed with exit code {again.returncode}: {err[-500:]} {out[-500:]}"]
         last = events[-1]
         found = []
+        if self._status in ("running", "interrupted") and events[0]["run"] != self.events[0]["run"]:
+            found.append(f"{self.events[0]['run']} was left, and {events[0]['run']} begun")
         if last["outputs"] != undisturbed:
             found.append(f"outputs {json.dumps(last['outputs'])} instead of {json.dumps(undisturbed)}")
         statuses = {step: facts["status"] for step, facts in last["steps"].items()}
@@ -85,7 +95,7 @@ class Death:
         marks = pipelines.marks(self.project)
         if twice := sorted(step for step in self.acknowledged & marks.keys() if marks[step] != self.marks[step]):
             found.append(f"finished, and its function called again: {twice}")
-        if self.project.processes():
+        if not until(lambda: not self.project.processes(), PATIENCE):  # a dead run's courier may still deliver
             found.append(f"still running: {self.project.processes()}")
         return found
 

@@ -95,7 +95,8 @@ def tools(last: str | None = None) -> str:
 def make(root: Path, spec: str, *, sinks: str = "[]", workers: int = 1) -> Project:
     """A project with that spec as ``spec.yaml``."""
     project = Project(root)
-    project.write("config/default.yaml", f"sinks: {sinks}\nworkers: {workers}\nflush: 60\n")
+    patient = "tools: {mlflow: {deadline: 300}, bentoml: {deadline: 300, build_deadline: 600}}\n"
+    project.write("config/default.yaml", f"sinks: {sinks}\nworkers: {workers}\nflush: 300\n{patient}")
     project.write("spec.yaml", spec)
     project.write("steps.py", STEPS)
     return project

@@ -25,7 +25,7 @@ def at_once(project: Project, commands: list[list[str]]) -> list[subprocess.Comp
     return ended
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("times", [2, *(pytest.param(times, marks=pytest.mark.slow) for times in (8, 32))])
 def test_the_same_spec_at_once_does_each_step_once(times: int, tmp_path: Path) -> None:
     project = pipelines.make(tmp_path, pipelines.marked(STEPS, seconds=0.05))
@@ -37,7 +37,7 @@ def test_the_same_spec_at_once_does_each_step_once(times: int, tmp_path: Path) -
     assert pipelines.marks(project) == {f"s{i}": 1 for i in range(STEPS)}
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_different_runs_share_what_they_have_in_common(tmp_path: Path) -> None:
     spec = """version: 1
 name: shares

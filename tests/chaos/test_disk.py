@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from e2i.store.database import FILE
-from project import ENGINE, Project, lines, until
+from project import ENGINE, LONGEST, Project, lines, until
 
 HERE = "version: 1\nname: here\nsteps:\n" + "".join(
     f"  s{number}: {{uses: debug.echo, with: {{value: [{number}, {'x' * 60_000}]}}}}\n" for number in range(30)
@@ -114,7 +114,7 @@ def traced(project: Project, inject: str, log: Path) -> subprocess.CompletedProc
     command = ["strace", "-qq", "-o", str(log), "-e", "trace=pwrite64", "-e", inject]
     return subprocess.run(
         [*command, sys.executable, "-m", "e2i.cli.main", "run", "s.yaml", "--json"],
-        cwd=project.root, env=environ, capture_output=True, text=True, timeout=120, check=False,
+        cwd=project.root, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False,
     )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_a_place_that_may_not_be_written_is_named_and_looking_still_works(
         command = [sys.executable, "-m", "e2i.cli.main", *arguments]
         return subprocess.run(
             ["unshare", "--mount", "sh", "-c", prelude, locked, str(project.root), *command],
-            env=environ, capture_output=True, text=True, timeout=120, check=False,
+            env=environ, capture_output=True, text=True, timeout=LONGEST, check=False,
         )  # fmt: skip
 
     checked = e2i("validate", "s.yaml")
@@ -187,7 +187,7 @@ def test_a_place_that_may_not_be_written_is_named_and_looking_still_works(
 def test_what_goes_away_under_a_run_is_named_and_not_made_anew(project: Project, tmp_path: Path, what: str) -> None:
     project.write(
         "s.yaml",
-        "version: 1\nname: s\nsteps:\n  a: {uses: debug.sleep, with: {seconds: 1}}\n"
+        f"version: 1\nname: s\nsteps:\n  a: {{{project.hold()}}}\n"
         "  b: {uses: debug.sleep, needs: [a], with: {seconds: 0}}\n",
     )
     gone = project.store if what == "store" else project.root
@@ -196,7 +196,8 @@ def test_what_goes_away_under_a_run_is_named_and_not_made_anew(project: Project,
         assert process.stdout is not None
         assert until(lambda: '"step.started"' in process.stdout.readline())  # type: ignore[union-attr]
         gone.rename(moved)
-        _, err = process.communicate(timeout=60)
+        (moved if what == "workspace" else project.root).joinpath("go").touch()
+        _, err = process.communicate(timeout=LONGEST)
     assert process.returncode == 4, err
     assert f"was moved or deleted while a run was using it: {gone}" in err
     assert "Traceback" not in err

@@ -49,7 +49,7 @@ def kill(folder: Path, amount: Amount, projects: int) -> list[str]:
             with project.start("run", "spec.yaml", "--json") as run:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     run.wait(chance.uniform(0, within * amount.jobs / 2))
-                strike(project, run.pid, chance)
+                strike(project, run, chance)
                 out, _ = run.communicate(timeout=death.PATIENCE)
             last = Death(project, out, last)
             found += last.on_disk()
@@ -62,8 +62,11 @@ def kill(folder: Path, amount: Amount, projects: int) -> list[str]:
     return amount.each(range(projects), judge)
 
 
-def strike(project: Project, engine: int, chance: random.Random) -> None:
-    """Kills the engine or, half of the time, a worker if there is one."""
+def strike(project: Project, engine: subprocess.Popen[str], chance: random.Random) -> None:
+    """Kills the engine or, half of the time, a worker if there is one; nobody, if all have ended by themselves."""
     workers = project.processes("e2i.workers.worker")
-    with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
-        os.kill(chance.choice(workers) if workers and chance.random() < 0.5 else engine, signal.SIGKILL)
+    if workers and chance.random() < 0.5:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(chance.choice(workers), signal.SIGKILL)
+    else:
+        engine.kill()

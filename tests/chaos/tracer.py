@@ -28,7 +28,7 @@ CALLS = {
     "aarch64": {82: "fsync", 83: "fdatasync", 38: "renameat", 276: "renameat2"},
 }
 ROLES = ("worker", "courier")
-PATIENCE = 280
+PATIENCE = 800
 """Seconds until what still runs is killed, and reported as left over."""
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -62,7 +62,7 @@ def looked(project: Project, *arguments: str) -> tuple[int, set[str], str]:
         env={**os.environ, "PYTHONPATH": str(ENGINE)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     told = json.loads(done.stderr.splitlines()[-1])

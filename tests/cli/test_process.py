@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from project import ENGINE, Project
+from project import ENGINE, LONGEST, Project
 
 PLAIN = """
 version: 1
@@ -56,7 +56,7 @@ def loaded(project: Project, *arguments: str) -> set[str]:
         env={"PYTHONPATH": str(ENGINE)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONGEST,
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -150,4 +150,4 @@ def test_pydantics_own_loader_is_there_for_whoever_asks_for_more() -> None:
         "assert pydantic.create_model('One', value=(int, ...))(value='1').value == 1\n"
         "assert loader.PYDANTIC_ENTRY_POINT_GROUP == 'pydantic'\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ENGINE)}, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ENGINE)}, timeout=LONGEST)

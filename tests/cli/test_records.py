@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from e2i.cli import run_view
 from e2i.cli.document_schemas import SCHEMAS
 from e2i.cli.main import e2i
-from project import Project, lines, until
+from project import LONGEST, Project, lines, until
 
 FLOW = """
 version: 1
@@ -239,8 +239,8 @@ def test_a_run_is_shown_while_it_goes_on_and_as_interrupted_once_it_was_killed(
 def test_watching_ends_with_the_run(project: Project, slow: subprocess.Popen[str]) -> None:
     with project.start("show", "last", "--watch") as watching:
         slow.send_signal(signal.SIGTERM)
-        slow.wait(30)
-        out, _ = watching.communicate(timeout=30)
+        slow.wait(LONGEST)
+        out, _ = watching.communicate(timeout=LONGEST)
     assert (watching.returncode, "interrupted" in out) == (0, True)
 
 

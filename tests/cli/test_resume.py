@@ -158,13 +158,11 @@ def test_a_run_that_is_being_carried_out_is_refused_with_its_holder(project: Pro
 
 
 def test_a_killed_holder_is_taken_over_at_once(project: Project) -> None:
-    project.write(
-        "s.yaml",
-        "version: 1\nname: s\nsteps: {a: {uses: debug.sleep, with: {seconds: '${{ params.s }}'}}}\nparams: {s: {type: number, default: 1.5}}\n",
-    )
+    project.write("s.yaml", f"version: 1\nname: s\nsteps: {{a: {{{project.hold()}}}}}\n")
     with project.start("run", "s.yaml", "--json") as process:
         run = next(event["run"] for event in events(process) if event["event"] == "step.started")
         process.kill()
+    project.let_go()
     resumed = project.cli("run", "--resume", run, "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert ending(resumed)[1] == {"a": "succeeded"}

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 
-from project import ENGINE, Project, lines, until
+from project import ENGINE, LONGEST, Project, lines, until
 
 QUICK = """
 version: 1
@@ -32,6 +32,8 @@ steps:
   slow: {uses: debug.sleep, needs: [first], with: {seconds: SECONDS}}
   last: {uses: debug.echo, needs: [slow]}
 """
+HELD = SLOW.replace("{uses: debug.sleep, needs: [first], with: {seconds: SECONDS}}", "{needs: [first], HOLD}")
+"""The second step lasts until the test lets it go."""
 
 
 def events(stream: IO[str] | None) -> Iterator[dict[str, Any]]:
@@ -48,7 +50,7 @@ def wait_for(process: subprocess.Popen[str], event: str, step: str | None = None
 def rest(process: subprocess.Popen[str]) -> dict[str, Any]:
     """The last event, when the process has ended."""
     found = list(events(process.stdout))
-    process.wait(30)
+    process.wait(LONGEST)
     return found[-1]
 
 
@@ -129,10 +131,12 @@ def test_an_error_is_json_too_when_json_is_asked_for(project: Project, command: 
 
 
 def test_once_interrupted_what_runs_may_finish_and_nothing_starts(project: Project) -> None:
-    project.write("s.yaml", SLOW.replace("SECONDS", "1.5"))
+    project.write("s.yaml", HELD.replace("HOLD", project.hold()))
     with project.start("run", "s.yaml", "--json") as process:
         wait_for(process, "step.started", "slow")
         process.send_signal(signal.SIGINT)
+        wait_for(process, "run.stopping")
+        project.let_go()
         last = rest(process)
     assert process.returncode == 130
     assert last["status"] == "interrupted"
@@ -185,13 +189,15 @@ def test_sigterm_ends_everything_in_order(project: Project) -> None:
 
 
 def test_an_interrupted_run_is_resumed_with_its_own_parameters_and_repeats_nothing(project: Project) -> None:
-    spec = SLOW.replace("SECONDS", "'${{ params.s }}'").replace(
-        "steps:", "params: {s: {type: number, default: 600}}\nsteps:"
+    held = project.hold().replace("hold}", "hold, arguments: {value: '${{ params.s }}'}}")
+    project.write(
+        "s.yaml", HELD.replace("HOLD", held).replace("steps:", "params: {s: {type: number, default: 1}}\nsteps:")
     )
-    project.write("s.yaml", spec)
     with project.start("run", "s.yaml", "--json", "-p", "s=1.5") as process:
         run = wait_for(process, "step.started", "slow")["run"]
         process.send_signal(signal.SIGINT)
+        wait_for(process, "run.stopping")
+        project.let_go()
         rest(process)
     resumed = project.cli("run", "s.yaml", "--json", "--resume", run)
     assert resumed.returncode == 0
@@ -208,12 +214,13 @@ def test_an_interrupted_run_is_resumed_with_its_own_parameters_and_repeats_nothi
 
 def test_a_killed_engine_leaves_no_process_and_can_be_continued(project: Project) -> None:
     project.write("config/default.yaml", "sinks: [opik]\nflush: 1\n")
-    project.write("s.yaml", SLOW.replace("SECONDS", "2"))
+    project.write("s.yaml", HELD.replace("HOLD", project.hold()))
     with project.start("run", "s.yaml", "--json") as process:
         wait_for(process, "step.started", "slow")
         assert until(lambda: project.processes("workers.worker") and project.processes("execution.courier"))
         process.kill()
     assert until(lambda: not project.processes())
+    project.let_go()
     again = project.cli("run", "s.yaml", "--json")
     assert again.returncode == 0
     statuses = {step: found["status"] for step, found in lines(again.stdout)[-1]["steps"].items()}
@@ -247,7 +254,7 @@ def test_closed_outputs_do_not_stop_a_run_nor_change_its_exit_code(project: Proj
         with project.start("run", "s.yaml", "--fresh", *arguments, stderr=stderr) as process:
             assert process.stdout is not None
             process.stdout.close()
-            assert process.wait(30) == 1
+            assert process.wait(LONGEST) == 1
             assert process.stderr is None or "Error" not in process.stderr.read()
     with sqlite3.connect(project.store / "state.db") as database:
         assert database.execute("SELECT status FROM runs").fetchall() == [("failed",)] * 3
@@ -257,7 +264,9 @@ def test_without_any_standard_output_it_runs_as_well(project: Project) -> None:
     project.write("q.yaml", QUICK)
     command = 'exec "$0" -m e2i.cli.main run q.yaml --json >&-'
     environ = {**os.environ, "PYTHONPATH": str(ENGINE)}
-    done = subprocess.run(["sh", "-c", command, sys.executable], cwd=project.root, env=environ, timeout=30, check=False)
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=project.root, env=environ, timeout=LONGEST, check=False
+    )
     assert done.returncode == 0
 
 

@@ -168,7 +168,7 @@ def run(command: str, workspace: Path) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=600,
         text=True,
     )
     return done.stdout.replace(str(workspace), "/work")

@@ -1,4 +1,4 @@
-"""Runs that are killed again and again, and resumed: every tracker holds each thing once, asked with its own client."""
+"""Runs that are killed, and begun again by the same command, many times: every tracker has each thing once, by its client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MLflowRun
 
-from e2e.sandbox import HERE, REPOSITORY, Sandbox
+from e2e.sandbox import HERE, Sandbox
 
 SPEC = """
 version: 1
@@ -101,25 +101,21 @@ class Mortal(Sandbox):
         sandbox = cls(root)
         for folder in (sandbox.workspace, sandbox.home, sandbox.temporary):
             folder.mkdir(parents=True)
-        shutil.copytree(REPOSITORY / "config", sandbox.workspace / "config")
+        sandbox.configure()
         shutil.copytree(HERE / "deaths", sandbox.watch)
         (sandbox.watch / "deaths.json").write_text(json.dumps(deaths))
         (sandbox.workspace / "spec.yaml").write_text(SPEC)
         return sandbox
 
-    def start(self, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    def start(self) -> tuple[int, list[dict[str, Any]]]:
         """Runs the spec; the exit code, and the events that were printed."""
-        done = self.command("e2i-run", "spec.yaml", "--store", str(self.store), "--json", *options)
+        done = self.command("e2i-run", "spec.yaml", "--store", str(self.store), "--json")
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")]
 
     def until_done(self) -> dict[str, Any]:
-        """Runs the spec, resumes it as often as it dies, and delivers what waits; the last line of the run."""
-        events: list[dict[str, Any]] = []
-        while not events:  # it died before it said a word
-            code, events = self.start()
-        run = events[0]["run"]
+        """Gives the same command until it comes to its end, and delivers what waits; the last line of the run."""
         for _ in range(MOST):
-            code, events = self.start("--resume", run)
+            code, events = self.start()
             if code == 0:
                 break
         assert code == 0, events[-1:]

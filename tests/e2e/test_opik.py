@@ -82,8 +82,8 @@ def test_a_span_lasts_as_long_as_its_step_and_within_the_run(route: Run, traces:
         span = spans[name]
         assert trace.start_time <= span.start_time <= span.end_time <= trace.end_time, name
         assert abs(span.end_time - moment(step["ended_ms"])) < timedelta(milliseconds=1), name
-        assert abs(span.start_time - moment(step["started_ms"])) < timedelta(milliseconds=250), name
-        assert span.duration / 1000 == pytest.approx(route.end["steps"][name]["seconds"], abs=0.5), name
+        assert abs(span.start_time - moment(step["started_ms"])) < timedelta(milliseconds=1), name
+        assert route.end["steps"][name]["seconds"] < span.duration / 1000 + 0.01, name
     for name in spans.keys() - route.record["steps"].keys():
         assert spans["tune"].start_time <= spans[name].start_time <= spans[name].end_time <= spans["tune"].end_time
 

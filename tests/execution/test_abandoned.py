@@ -65,25 +65,42 @@ def test_a_dead_run_is_closed_once_at_its_last_sign_of_life_for_the_sinks_that_h
 ) -> None:
     begin(journal, "dead", DEAD, "mlflow")
     begin(journal, "alive", process_identity(), "mlflow")
-    assert abandoned.close(journal, ("mlflow", "opik"))
-    assert not abandoned.close(journal, ("mlflow", "opik"))
+    abandoned.close(journal)
+    abandoned.close(journal)
     assert waiting(tmp_path, "mlflow") == [("dead", "run.abandoned", 2000)]
     assert waiting(tmp_path, "opik") == []
 
 
 def test_a_run_that_no_tracker_heard_of_is_closed_without_a_word(journal: Journal, tmp_path: Path) -> None:
     begin(journal, "dead", DEAD)
-    assert not abandoned.close(journal, ("mlflow",))
+    abandoned.close(journal)
     assert journal.dead_runs() == []
     assert waiting(tmp_path, "mlflow") == []
 
 
 def test_a_run_that_dies_again_is_closed_again(journal: Journal, tmp_path: Path) -> None:
     begin(journal, "r", DEAD, "mlflow")
-    assert abandoned.close(journal, ("mlflow",))
+    abandoned.close(journal)
     begin(journal, "r", DEAD.replace("4000000", "4000001"))
-    assert abandoned.close(journal, ("mlflow",))
+    abandoned.close(journal)
     assert len(waiting(tmp_path, "mlflow")) == 2
+
+
+def test_the_end_of_a_run_that_a_tracker_has_not_heard_of_is_told_by_a_run_that_carries_nothing_out(
+    project: Project,
+) -> None:
+    project.write("config/default.yaml", "sinks: []\nflush: 60\n")
+    spec = "version: 1\nname: n\nsteps: {a: {uses: debug.echo}}\n"
+    project.run(spec)
+    with contextlib.closing(Journal(project.store, lambda digest: True)) as journal:
+        began = Entry("r//run.started/1", "opik", "r", "run.started", {"pipeline": "p", "params": {}, "started_ms": 1})
+        journal.record([began])
+        assert not journal.end_waits()  # it may go on
+        journal.record([Entry("r//run.finished/1", "opik", "r", "run.finished", {"status": "failed", "ended_ms": 2})])
+        assert journal.end_waits()
+        record = project.run(spec)
+        assert (record.steps["a"].status, record.telemetry["opik"].delivered) == ("reused", 2)
+        assert not journal.end_waits()
 
 
 class Held(Project):
@@ -91,7 +108,7 @@ class Held(Project):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.write("config/default.yaml", "sinks: [mlflow]\nflush: 30\n")
+        self.write("config/default.yaml", "sinks: [mlflow]\nflush: 120\n")
         self.write("steps.py", STEPS)
         self.write("spec.yaml", SPEC)
 
@@ -149,9 +166,10 @@ def test_a_run_that_was_killed_with_its_courier_is_closed_by_a_sync(held: Held) 
     process, _ = held.begin()
     with process:
         assert until(lambda: held.status() == "RUNNING", LONG)
-        for victim in held.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: nobody learns of the death of another
+            for victim in held.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(victim, number)
     assert held.status() == "RUNNING"
     assert held.cli("sync").returncode == 0
     assert held.status() == "KILLED"

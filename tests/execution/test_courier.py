@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from e2i.catalog.telemetry import Entry
 from e2i.execution.courier import CourierProcess
 from e2i.settings import Settings
+from e2i.store.disk import DiskTrouble
 from e2i.store.journal import Journal
 from e2i.workers.environment import for_worker
 from project import ENGINE
 
-SETTINGS = Settings(sinks=("opik",), flush=60)
+SETTINGS = Settings(sinks=("opik",), flush=200)
 
 
 @pytest.fixture
@@ -45,9 +48,29 @@ def test_whoever_is_in_a_hurry_does_not_wait_for_it_and_is_told_what_is_left(sto
     looks = iter([False, True])
     began = time.monotonic()
     tally = courier.finish(lambda: next(looks))["opik"]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SETTINGS.flush
     assert (tally.delivered, tally.left) == (0, 1)
     assert "ended before it was done" in str(tally.problem)
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/bin/true"])
+def test_one_that_ends_before_it_was_told_a_word_costs_nothing(
+    store: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    popen = subprocess.Popen
+
+    def ended(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen([program], *args[1:], **options)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", ended)
+    assert start(store).finish()["opik"].left == 1
+
+
+def test_a_store_that_goes_meanwhile_is_named(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(DiskTrouble, match="was moved or deleted while a run was using it"):
+        start(tmp_path / "gone")
 
 
 def test_one_that_was_killed_is_no_reason_to_believe_that_all_is_delivered(store: Path) -> None:

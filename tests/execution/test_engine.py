@@ -350,13 +350,15 @@ def test_a_time_limit_ends_the_step_and_what_it_started(project: Project) -> Non
 version: 1
 name: slow
 steps:
-  slow: {uses: python.call, timeout: 3s, with: {file: steps/slow.py, function: wait}}
+  slow: {uses: python.call, timeout: SECONDS s, with: {file: steps/slow.py, function: wait}}
 """
-    record = project.run(spec)
-    assert (project.root / "started").exists()
+    for seconds in (3, 20, 100):  # more, where a worker takes longer to begin
+        record = project.run(spec.replace("SECONDS ", str(seconds)))
+        if (project.root / "started").exists():
+            break
     assert record.steps["slow"].error is not None
     assert record.steps["slow"].error["code"] == "timeout"
-    assert "3 s" in record.steps["slow"].error["message"]
+    assert f"{seconds} s" in record.steps["slow"].error["message"]
     assert until(lambda: not project.processes("sleep"))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from e2i import api
 from e2i.execution.events import Event
-from project import Project, lines, until
+from project import Project, lines
 
 HEAD = "version: 1\nname: e\nsteps:\n"
 SPEC = """
@@ -89,14 +89,15 @@ finally:
 def test_an_interrupted_command_still_runs_them(project: Project) -> None:
     project.write(
         "s.yaml",
-        HEAD + "  slow: {uses: debug.sleep, with: {seconds: 1}}\n  b: {uses: debug.echo, needs: [slow]}\n"
+        HEAD + f"  slow: {{{project.hold()}}}\n  b: {{uses: debug.echo, needs: [slow]}}\n"
         "finally:\n  tell: {uses: debug.echo}\n",
     )
     with project.start("run", "s.yaml", "--json") as process:
         assert process.stdout is not None
-        first = process.stdout.readline() + process.stdout.readline()
-        assert until(lambda: "step.started" in first)
+        assert any('"step.started"' in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
+        assert any('"run.stopping"' in line for line in process.stdout)
+        project.let_go()
         rest = process.stdout.read()
     assert process.returncode == 130
     steps = lines(rest)[-1]["steps"]

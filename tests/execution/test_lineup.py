@@ -1,4 +1,4 @@
-"""What waits comes out in the order of the plan, when its time has come; tools are foreseen, but not from afar."""
+"""What waits comes out, the longest way to go first, when its time has come; tools are foreseen, but not from afar."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from e2i.execution.lineup import FORESIGHT, Foresight, Lineup
 from e2i.execution.state import RunState, Status
 from e2i.planning.model import PlanStep, Reason, Verdict, Why
+from e2i.workers.executor import WARMEST
 
 
 def steps(*uses: str, verdict: Verdict = Verdict.RUN) -> list[PlanStep]:
@@ -18,7 +19,39 @@ def is_inline(step: str) -> bool:
     return step in ("s1", "s3")
 
 
-def test_steps_wait_in_the_order_of_the_plan_whatever_the_order_they_come_in() -> None:
+def test_steps_with_more_steps_below_in_a_row_go_first() -> None:
+    reason = Reason(Why.NEVER_RUN)
+    needs = {"explain": (), "package": (), "serve": ("package",), "smoke": ("serve",), "old": ("explain",)}
+    verdicts = {"old": Verdict.REUSE}
+    plan = [
+        PlanStep(step, step, "a.b", above, verdicts.get(step, Verdict.RUN), reason, None, {}, {})
+        for step, above in needs.items()
+    ]
+    lineup = Lineup(plan, is_inline)
+    for step in ("smoke", "explain", "serve", "package"):
+        lineup.add(step)
+    assert list(lineup.waiting) == ["package", "serve", "explain", "smoke"]
+
+
+def test_of_equals_a_worker_gets_the_one_that_it_is_most_ready_for() -> None:
+    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
+    for step in ("s0", "s2", "s4", "s5"):
+        lineup.add(step)
+    warmth = {"s0": 0, "s2": 1, "s4": WARMEST, "s5": WARMEST}
+    assert [lineup.take(warmth.__getitem__) for _ in range(4)] == ["s4", "s5", "s2", "s0"]
+
+
+def test_who_has_a_longer_way_to_go_is_taken_first_however_ready_a_worker_is_for_another() -> None:
+    reason = Reason(Why.NEVER_RUN)
+    needs = {"explain": (), "package": (), "serve": ("package",)}
+    plan = [PlanStep(step, step, "a.b", above, Verdict.RUN, reason, None, {}, {}) for step, above in needs.items()]
+    lineup = Lineup(plan, is_inline)
+    lineup.add("explain")
+    lineup.add("package")
+    assert lineup.take(lambda step: WARMEST if step == "explain" else 0) == "package"
+
+
+def test_equals_wait_in_the_order_of_the_plan_whatever_the_order_they_come_in() -> None:
     lineup = Lineup(steps(*["a.b"] * 6), is_inline)
     for step in ("s5", "s3", "s0", "s1", "s2"):
         lineup.add(step)
@@ -59,3 +92,12 @@ def test_one_action_of_each_tool_is_foreseen_and_none_that_is_far_ahead_or_under
 def test_tools_of_steps_that_are_reused_are_not_foreseen() -> None:
     plan = steps("one.a", verdict=Verdict.REUSE)
     assert Foresight(plan, is_inline).uses(RunState({"s0": ()}), over=0) == []
+
+
+def test_certain_is_what_the_plan_runs_and_waits_for_nothing() -> None:
+    first, second = steps("a.b", "e.echo")
+    reason = Reason(Why.NEVER_RUN)
+    below = PlanStep("s2", "s2", "c.d", ("s0",), Verdict.RUN, reason, None, {}, {})
+    perhaps = PlanStep("s4", "s4", "f.g", (), Verdict.DEFERRED, reason, None, {}, {})
+    done = PlanStep("s5", "s5", "h.i", (), Verdict.REUSE, reason, None, {}, {})
+    assert Foresight([first, second, below, perhaps, done], is_inline).certain() == ["a.b"]

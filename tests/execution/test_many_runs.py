@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from e2i.resilience.outbox import process_identity
+from e2i.resilience.seal import seal
 from e2i.store.history import Reader
 from e2i.store.journal import PUT_STEP, Journal
-from e2i.store.seal import seal
 
 STEPS = [f"step{number}" for number in range(100)]
 PLAN = json.dumps({"steps": [{"id": step, "uses": "debug.echo", "reason": "x" * 300} for step in STEPS]})

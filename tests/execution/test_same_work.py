@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
-from project import Project
+import pytest
+
+from e2i.workers.executor import Ended, Failure, Message, StepCall
+from project import LONGEST, Project
 
 TALLY = """
 from pathlib import Path
@@ -34,7 +40,7 @@ def test_runs_of_one_spec_at_the_same_time_do_each_step_once(project: Project) -
     processes = [project.start("run", "shared.yaml", "--json") for _ in range(4)]
     statuses: Counter[str] = Counter()
     for process in processes:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=LONGEST)
         assert process.returncode == 0, errors
         last = json.loads(output.splitlines()[-1])
         statuses.update(step["status"] for step in last["steps"].values())
@@ -43,34 +49,33 @@ def test_runs_of_one_spec_at_the_same_time_do_each_step_once(project: Project) -
 
 
 def test_a_step_that_waits_for_another_run_says_for_which(project: Project) -> None:
-    project.write("slow.yaml", "version: 1\nname: slow\nsteps:\n  a: {uses: debug.sleep, with: {seconds: 3}}\n")
-    first = project.start("run", "slow.yaml", "--json")
-    assert first.stdout is not None
-    run = ""
-    for line in first.stdout:
-        event = json.loads(line)
-        if event["event"] == "step.started":
-            run = event["run"]
-            break
-    second = project.cli("run", "slow.yaml", "--json")
-    first.communicate(timeout=30)
-    events = [json.loads(line) for line in second.stdout.splitlines()]
-    waiting = next(event for event in events if event["event"] == "step.waiting")
+    project.write("slow.yaml", f"version: 1\nname: slow\nsteps:\n  a: {{{project.hold()}}}\n")
+    with project.start("run", "slow.yaml", "--json") as first:
+        run = told(first, "step.started")["run"]
+        with project.start("run", "slow.yaml", "--json") as second:
+            waiting = told(second, "step.waiting")
+            project.let_go()
+            output, _ = second.communicate(timeout=LONGEST)
+        first.communicate(timeout=LONGEST)
     assert waiting["by"] == run
     assert waiting["holder"].startswith(f"{first.pid}:")
-    assert events[-1]["steps"]["a"]["status"] == "reused"
+    assert json.loads(output.splitlines()[-1])["steps"]["a"]["status"] == "reused"
 
 
 def test_the_work_of_a_run_that_died_is_taken_over(project: Project) -> None:
-    project.write("slow.yaml", "version: 1\nname: slow\nsteps:\n  a: {uses: debug.sleep, with: {seconds: 2}}\n")
-    first = project.start("run", "slow.yaml", "--json")
-    assert first.stdout is not None
-    for line in first.stdout:
-        if json.loads(line)["event"] == "step.started":
-            break
-    first.kill()
-    first.communicate(timeout=30)
+    project.write("slow.yaml", f"version: 1\nname: slow\nsteps:\n  a: {{{project.hold()}}}\n")
+    with project.start("run", "slow.yaml", "--json") as first:
+        told(first, "step.started")
+        first.kill()
+        first.communicate(timeout=LONGEST)
+    project.let_go()
     assert project.statuses(project.root / "slow.yaml") == {"a": "succeeded"}
+
+
+def told(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
+    """The next event of that name."""
+    assert process.stdout is not None
+    return next(event for event in map(json.loads, process.stdout) if event["event"] == name)
 
 
 def test_steps_that_take_no_time_share_commits(project: Project) -> None:
@@ -82,7 +87,43 @@ def test_steps_that_take_no_time_share_commits(project: Project) -> None:
     assert not (project.store / "runs").exists() or not list((project.store / "runs").rglob("*.log"))
 
 
-def test_all_attempts_together_are_limited_too(project: Project) -> None:
+class Out:
+    """An executor for which every tool is out, on a clock of its own: only waiting takes time."""
+
+    def __init__(self, size: int, **_: object) -> None:
+        self.calls: list[StepCall] = []
+        self.seconds = 0.0
+
+    def free(self) -> int:
+        return 1 - len(self.calls)
+
+    def room(self) -> int:
+        return 10**12
+
+    def is_idle(self) -> bool:
+        return not self.calls
+
+    def warmth(self, uses: str) -> int:
+        return 0
+
+    def submit(self, call: StepCall) -> None:
+        self.calls.append(call)
+
+    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None: ...
+
+    def poll(self, seconds: float) -> list[Message]:
+        self.seconds += 0.0 if self.calls else max(seconds, 0.001)
+        failure = Failure("tool-unavailable", "nobody answers", unavailable=True)
+        return [Ended(self.calls.pop().info.step, 0.0, failure=failure) for _ in self.calls[:1]]
+
+    def cancel(self, step: str) -> None: ...
+
+    def dismiss(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_all_attempts_together_are_limited_too(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = """\
 version: 1
 name: limited
@@ -92,7 +133,9 @@ steps:
     with: {unavailable: true}
     retry: {attempts: 100, backoff: constant, initial: 200ms, total: 1s}
 """
-    record = project.run(spec)
+    out = Out(1)
+    monkeypatch.setattr("e2i.execution.start.OnDemand", lambda size, start: out)
+    record = project.run(spec, on_engine=lambda engine: monkeypatch.setattr(engine, "_clock", lambda: out.seconds))
     assert record.steps["a"].status.value == "failed"
-    assert 4 <= record.steps["a"].attempts <= 7
-    assert record.seconds < 1.5
+    assert 5 <= record.steps["a"].attempts <= 6, "each waits for a tenth less at most"
+    assert 0.7 < out.seconds < 1

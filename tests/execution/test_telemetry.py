@@ -77,13 +77,34 @@ def test_children_are_numbered_and_known_without_their_times(journal: Journal, t
 
 def test_a_run_is_known_once_a_tracker_was_to_be_told_of_it(journal: Journal) -> None:
     telemetry = Telemetry("r", 1000, ("mlflow",), journal, lambda: dict, limit=1)
-    assert not telemetry.is_known()
+    assert telemetry.known_to() == []
     telemetry.begin({})
-    assert telemetry.is_known()
+    assert telemetry.known_to() == ["mlflow"]
+
+
+def test_a_tracker_that_the_run_is_in_and_that_is_no_sink_hears_of_start_and_end_only(
+    journal: Journal, tmp_path: Path
+) -> None:
+    telemetry = Telemetry("r", 1000, (), journal, lambda: dict, limit=100)
+    telemetry.begin({})
+    for _ in range(2):
+        telemetry.involve("mlflow", {"started_ms": 1000})
+    record(journal, telemetry, LOSS)
+    journal.record(telemetry.due(lambda: telemetry.entries("step.finished", {"step": "train"})))
+    journal.record(telemetry.due(lambda: telemetry.entries("run.finished", {"status": "failed"})))
+    with Outbox(tmp_path / "state.db") as outbox:
+        assert [entry.kind for entry in outbox.take("mlflow")] == ["run.started", "run.finished"]
+    assert telemetry.known_to() == ["mlflow"]
+
+
+def test_a_sink_that_the_run_is_in_is_told_as_any(journal: Journal, tmp_path: Path) -> None:
+    telemetry = started(journal, 1000)
+    telemetry.involve("mlflow", {})
+    assert len(put(tmp_path, "run.started")) == 1
 
 
 def test_a_flood_of_measurements_is_cut_and_said_so(project: Project) -> None:
-    project.write("config/default.yaml", "sinks: [opik]\nflush: 20\nmeasurements: 3\n")
+    project.write("config/default.yaml", "sinks: [opik]\nflush: 200\nmeasurements: 3\n")
     record = project.run(
         """
 version: 1

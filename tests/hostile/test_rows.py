@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +24,8 @@ ENGINE = Path(__file__).parents[2] / "engine"
 ROWS: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("rows.yaml").read_text("utf-8"))["rows"]
 CPU_SECONDS = 1.0
 """Processor time of the command and all that it starts. Wall time would measure the machine's load."""
+TRIES = 3
+"""A busy machine makes processor time longer, never shorter: the quickest of these counts."""
 RSS_MB = 200
 CANARY = "tweet-c4n4ry-5d1e0f"
 HOME = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
@@ -75,19 +78,25 @@ def test_the_row_has_its_outcome(row: dict[str, Any], place: Path, listener: soc
     command = row.get("command", "validate")
     form = ["--json"] if "gives" in row or "json" in row else []
     origin = row.get("origin", "human")
-    ended = carry_out(place, listener, command, "spec.yaml", *row.get("arguments", ()), "--origin", origin, *form)
+    words = (command, "spec.yaml", *row.get("arguments", ()), "--origin", origin, *form)
+    ended = carry_out(place, listener, *words)
+    cpu = ended.cpu
+    for _ in range(TRIES - 1):
+        if cpu >= CPU_SECONDS:
+            shutil.rmtree(place / ".e2i", ignore_errors=True)
+            cpu = min(cpu, carry_out(place, listener, *words).cpu)
 
     assert ended.code == row.get("exit", 2), ended.out
     assert "Traceback (most recent call last)" not in ended.out
     if "code" in row:
-        assert f"[{row['code']}]" in ended.out or f'"code": "{row["code"]}"' in ended.out, ended.out
+        assert f"[{row['code']}]" in ended.out or re.search(rf'"code": ?"{row["code"]}"', ended.out), ended.out
     if "says" in row:
         assert row["says"] in ended.out, ended.out
     if "hides" in row:
         assert row["hides"] not in ended.out
     if "gives" in row:
         assert json.loads(ended.out.splitlines()[-1])["outputs"] == {"value": row["gives"]}
-    assert ended.cpu < CPU_SECONDS
+    assert cpu < CPU_SECONDS
     assert ended.rss_mb < RSS_MB
 
     assert "\x1b" not in ended.out and "\u202e" not in ended.out

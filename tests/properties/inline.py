@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ class Inline:
     carried_out: list[str]
 
     def __init__(self, size: int, *, store: Path, roots: Roots, settings: str, environ: Mapping[str, str]) -> None:
-        self._worker = Worker(ArtifactStore(store), Settings.model_validate_json(settings), roots, Lifelines(0, 0))
+        read = partial(Settings.model_validate_json, settings)
+        self._worker = Worker(ArtifactStore(store), read, roots, Lifelines(0, 0))
         self._messages: list[Message] = []
         type(self).carried_out = []
 
@@ -39,6 +41,9 @@ class Inline:
 
     def is_idle(self) -> bool:
         return True
+
+    def warmth(self, uses: str) -> int:
+        return 0
 
     def submit(self, call: StepCall) -> None:
         self.carried_out.append(call.info.step)
@@ -54,7 +59,7 @@ class Inline:
             )
             self._messages.append(_act(call, context))
 
-    def foresee(self, uses: Sequence[str]) -> None:
+    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
         """Nothing needs to be ready."""
 
     def poll(self, seconds: float) -> list[Message]:
@@ -63,6 +68,9 @@ class Inline:
 
     def cancel(self, step: str) -> None:
         """Nothing is ever under way."""
+
+    def dismiss(self) -> None:
+        """Nothing runs."""
 
     def close(self) -> None:
         """Nothing is left."""

@@ -13,7 +13,7 @@ from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker, CircuitOpen, State
 from e2i.resilience.guard import Guard
 
-LONG = 20.0
+LONG = 60.0
 
 
 class ServiceError(Exception):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.catalog.telemetry import Entry
-from e2i.resilience.outbox import TABLES, Outbox, is_told, process_alive, process_identity, put
+from e2i.resilience.outbox import (
+    ALTERED,
+    TABLES,
+    Outbox,
+    damage,
+    is_told,
+    process_alive,
+    process_identity,
+    put,
+    set_aside,
+)
 
 
 def entry(key: str, sink: str = "opik", run: str = "r1", **body: Any) -> Entry:
@@ -189,3 +201,74 @@ def test_a_late_acknowledgement_does_not_touch_an_entry_that_has_taken_the_place
     outbox.put([entry("r1/b")])
     outbox.acknowledge([old])
     assert keys(outbox.take("opik")) == ["r1/b"]
+
+
+def alter(outbox: Outbox, column: str, value: object, key: str) -> None:
+    with sqlite3.connect(outbox.path) as database:
+        database.execute(f"UPDATE outbox SET {column} = ? WHERE key = ?", (value, key))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("body", '{"value":9}'),
+        ("body", '{"value":1'),
+        ("body", b"\xff\xfe"),
+        ("run", "r2"),
+        ("kind", "param"),
+        ("seal", ""),
+    ],
+)
+def test_an_entry_that_was_altered_is_never_given_and_is_kept_aside(outbox: Outbox, column: str, value: object) -> None:
+    outbox.put([entry("a", value=1), entry("b", value=2), entry("c", value=3)])
+    alter(outbox, column, value, "a")
+    assert [(item.key, item.body) for item in outbox.take("opik", 1)] == [("b", {"value": 2})]
+    assert (outbox.altered, outbox.depth()) == (1, {"opik": 2})
+    (letter,) = outbox.dead_letters()
+    assert (letter.entry.key, letter.entry.body, letter.reason) == ("a", {}, ALTERED)
+    assert outbox.restore("opik") == 0
+    assert keys(outbox.take("opik")) == ["b", "c"]
+
+
+def test_an_entry_that_was_altered_while_its_run_was_open_is_not_delivered_again(outbox: Outbox) -> None:
+    outbox.put([entry("a", value=1), entry("b", value=2)])
+    outbox.acknowledge(outbox.take("opik"))
+    alter(outbox, "body", '{"value":9}', "a")
+    with sqlite3.connect(outbox.path) as database:
+        assert damage(database) == ["the entry a of the outbox for opik was altered"]
+    outbox.redeliver("opik")
+    assert keys(outbox.take("opik")) == ["b"]
+    with sqlite3.connect(outbox.path) as database:
+        assert damage(database) == []
+        assert set_aside(database) == ["the entry a of the outbox for opik was altered, and was set aside"]
+
+
+def test_what_is_settled_has_nothing_that_could_be_altered(outbox: Outbox) -> None:
+    outbox.put([entry("r1/a", value=1)])
+    outbox.acknowledge(outbox.take("opik"))
+    outbox.settle("opik", "r1")
+    with sqlite3.connect(outbox.path) as database:
+        assert damage(database) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_bit_flips_nothing_comes_out_that_was_not_put(tmp_path: Path, seed: int) -> None:
+    with Outbox(tmp_path / "sound.db") as outbox:
+        outbox.put(entry(f"r1/{number}", sink, value=number) for number in range(100) for sink in ("opik", "mlflow"))
+    content, chance = (tmp_path / "sound.db").read_bytes(), random.Random(seed)
+    for number in range(40):
+        path = tmp_path / f"{number}.db"
+        damaged = bytearray(content)
+        damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(sqlite3.DatabaseError), Outbox(path) as outbox:  # a courier tells of that, and waits
+            for sink in ("opik", "mlflow"):
+                for _ in range(20):
+                    taken = outbox.take(sink, 10)
+                    assert all(
+                        (item.sink, item.run, item.kind, item.body)
+                        == (sink, "r1", "metric", {"value": int(item.key[3:])})
+                        for item in taken
+                    )
+                    outbox.acknowledge(taken)
+                assert outbox.take(sink, 10) == []

@@ -308,7 +308,7 @@ def test_the_costliest_expressions_that_pass_take_a_moment(text: str) -> None:
     value("${{ 1 + 1 }}")
     start = time.process_time()
     value(text)
-    assert time.process_time() - start < 0.3
+    assert time.process_time() - start < 1
 
 
 def test_attributes_of_objects_are_never_reached() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -206,8 +209,42 @@ def die(after: int, past: Past) -> None:
 
     for name in ("rename", "replace", "unlink", "rmdir", "utime"):
         setattr(os, name, dying(getattr(os, name)))
-    past.collect(30)
-    os._exit(0)
+    with contextlib.suppress(Exception):
+        past.collect(30)
+        os._exit(0)
+    os._exit(1)
+
+
+def test_collections_at_once_take_turns(tmp_path: Path) -> None:
+    for turn in range(4):
+        past = Past(tmp_path / str(turn))
+        for number in range(8):
+            past.run(f"old{number}", 40)
+        past.run("young", 3)
+        with ThreadPoolExecutor(4) as threads:
+            freed = [ended.result() for ended in [threads.submit(past.collect, 30) for _ in range(4)]]
+        assert sorted(each.objects for each in freed) == [0, 0, 0, 8]
+        assert past.runs() == ["young"]
+
+
+@pytest.mark.parametrize("looks", range(1, 4))
+def test_what_goes_while_it_is_looked_at_is_nobodys_fault(
+    past: Past, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """A run takes its scratch folder away, or sets damage aside, whenever it wants."""
+    past.run("old", 40)
+    (past.root / "tmp" / "other").mkdir(parents=True)
+    look, seen = Path.lstat, Counter[Path]()
+
+    def late(path: Path) -> os.stat_result:
+        seen[path] += 1
+        if path.parts[len(past.root.parts)] in ("tmp", "objects") and seen[path] >= looks:
+            raise FileNotFoundError(path)
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", late)
+    with in_use(past.root):
+        assert past.collect(30).runs == ["old"]
 
 
 def test_collections_and_puts_side_by_side_lose_nothing(past: Past) -> None:
@@ -217,9 +254,11 @@ def test_collections_and_puts_side_by_side_lose_nothing(past: Past) -> None:
     past.run("first", 40)
     child = os.fork()
     if child == 0:
-        for _ in range(30):
-            past.collect(0)
-        os._exit(0)
+        with contextlib.suppress(Exception):
+            for _ in range(30):
+                past.collect(0)
+            os._exit(0)
+        os._exit(1)
     with in_use(past.root):
         for _ in range(150):
             source = past.root / f"s{chance.random()}"

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from e2i.catalog.telemetry import Entry
 from e2i.errors import Exit
-from e2i.resilience.outbox import process_identity
+from e2i.resilience.outbox import Outbox, process_identity
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
 from e2i.store.journal import Journal
@@ -36,13 +37,15 @@ def fill(root: Path) -> None:
         facts = {
             "status": "succeeded", "pipeline": "p", "ended_ms": 3, "fingerprint": f"f{number}", "attempts": 1,
             "outputs": {"value": number, "text": "x" * 50}, "error": None,
+            "attempt_records": [{"started_ms": 2, "ended_ms": 3, "seconds": 0.001, "error": None}],
         }  # fmt: skip
         result = {
             "fingerprint": f"f{number}", "static_key": f"k{number}", "uses": "debug.echo", "components": {"n": number},
             "telemetry": [["metric", {"value": number}]],
         }  # fmt: skip
         journal.start_step("r1", f"s{number}", 1, 2)
-        journal.finish_step("r1", f"s{number}", facts, result, [])
+        entries = [Entry(f"r1/s{number}/metric", "opik", "r1", "metric", {"value": number})]
+        journal.finish_step("r1", f"s{number}", facts, result, entries)
     journal.close()
 
 
@@ -174,6 +177,28 @@ def test_damage_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_pa
     assert Journal(tmp_path, there).set_aside is None
 
 
+def test_what_a_writer_came_across_is_read_again(full: Path, tmp_path: Path) -> None:
+    shutil.copy(full / FILE, tmp_path / FILE)
+
+    def write(run: str) -> None:
+        journal = Journal(tmp_path, there)
+        journal.start_run({**RUN, "run": run, "spec": run * 5_000})
+        journal.finish_run(run, "succeeded", {}, 9, [])
+        journal.close()
+
+    def disturb(statement: str) -> None:
+        if "FROM steps" in statement:
+            reader._database.set_trace_callback(None)
+            write("r1")
+
+    with Reader(tmp_path, there) as reader:
+        assert [run["run"] for run in reader.runs()] == ["r1"]
+        write("r2")
+        assert sorted(run["run"] for run in reader.runs()) == ["r1", "r2"]
+        reader._database.set_trace_callback(disturb)
+        assert (reader.run("r1") or {})["status"] == "succeeded", "not what was there when it began to read"
+
+
 def test_the_file_is_private(tmp_path: Path) -> None:
     Journal(tmp_path / "store", there).close()
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
@@ -196,11 +221,22 @@ def test_an_altered_result_is_none_and_is_kept_for_looking_at(full: Path, tmp_pa
         assert reader.set_aside() == ["the result f7 was altered, and was set aside"]
 
 
-def test_an_altered_step_is_named(full: Path, tmp_path: Path) -> None:
+def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -> None:
     shutil.copy(full / FILE, tmp_path / FILE)
     with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
         database.execute("UPDATE steps SET status = 'failed' WHERE step = 's3'")
         database.execute("UPDATE runs SET profile = 'prod'")
+        database.execute("UPDATE attempts SET seconds = 9.0 WHERE step = 's4'")
+        database.execute("UPDATE outbox SET body = '{\"value\":99}' WHERE key = 'r1/s5/metric'")
     with Reader(tmp_path, there) as reader:
-        assert (reader.run("r1") or {})["damaged"] == ["run r1", "step s3"]
-        assert reader.damage() == ["the run r1 was altered", "the step r1.s3 was altered"]
+        assert (reader.run("r1") or {})["damaged"] == ["run r1", "step s3", "attempt 1 of step s4"]
+        assert reader.damage() == [
+            "the run r1 was altered",
+            "the step r1.s3 was altered",
+            "the attempt r1.s4 (1) was altered",
+            "the entry r1/s5/metric of the outbox for opik was altered",
+        ]
+    with Outbox(tmp_path / FILE) as outbox:
+        assert [entry.key for entry in outbox.take("opik")] == [f"r1/s{n}/metric" for n in range(40) if n != 5]
+    with Reader(tmp_path, there) as reader:
+        assert reader.set_aside() == ["the entry r1/s5/metric of the outbox for opik was altered, and was set aside"]

@@ -63,11 +63,12 @@ version: 1
 name: shares
 defaults: {{resources: {{memory: {share}}}}}
 steps:
-  one: {{uses: debug.sleep, with: {{seconds: 0.3, value: 1}}}}
-  two: {{uses: debug.sleep, with: {{seconds: 0.3, value: 2}}}}
-  small: {{uses: debug.sleep, resources: {{memory: 100MB}}, with: {{seconds: 0.3, value: 3}}}}
+  one: {{{project.hold()}}}
+  two: {{uses: debug.sleep, with: {{seconds: 0, value: 2}}}}
+  small: {{uses: python.call, resources: {{memory: 100MB}}, with: {{file: go.py, function: go}}}}
 """
-    assert project.run(text).status == "succeeded"
+    project.write("go.py", "def go():\n    open('go', 'w').close()\n")
+    assert project.run(text).status == "succeeded"  # the first step ends once the small one has run beside it
     order = [(event.name, event.step) for event in project.events if event.step]
     assert order.index(("step.started", "two")) > order.index(("step.finished", "one"))
     assert order.index(("step.started", "small")) < order.index(("step.finished", "one"))
@@ -99,16 +100,21 @@ class Starving:
     def is_idle(self) -> bool:
         return not self.calls
 
+    def warmth(self, uses: str) -> int:
+        return 0
+
     def submit(self, call: StepCall) -> None:
         self.calls.append(call)
 
-    def foresee(self, uses: Sequence[str]) -> None: ...
+    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None: ...
 
     def poll(self, seconds: float) -> list[Message]:
         failure = Failure("out-of-memory", "the kernel killed it", lost=True)
         return [Ended(self.calls.pop().info.step, 0.0, failure=failure) for _ in self.calls[:1]]
 
     def cancel(self, step: str) -> None: ...
+
+    def dismiss(self) -> None: ...
 
     def close(self) -> None: ...
 

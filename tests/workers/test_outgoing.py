@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from e2i.errors import StepError
+from e2i.workers import outgoing
 from e2i.workers.outgoing import BATCH, QUOTA, QUOTA_BYTES, Outgoing
-from project import until
+from project import WITHIN, until
 
 
 class Engine:
@@ -46,14 +47,17 @@ def metric(number: int) -> dict[str, Any]:
     return {"telemetry": ["metric", {"name": "loss", "value": float(number), "index": number}]}
 
 
-def test_telemetry_leaves_in_batches_and_before_what_follows_it(engine: Engine) -> None:
+def test_telemetry_leaves_in_batches_and_before_what_follows_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "PATIENCE", WITHIN)
     tell = Outgoing(engine.ours)
     for number in range(2 * BATCH + 10):
         tell(metric(number))
     tell({"ended": {}})
     engine.close()
     batches, (last,) = engine.lines[:-1], engine.lines[-1:]
-    assert len(batches) < 50
+    assert [len(batch["telemetry"]) for batch in batches] == [BATCH, BATCH, 10]
     assert [body["index"] for batch in batches for _, body in batch["telemetry"]] == list(range(2 * BATCH + 10))
     assert last == {"ended": {}}
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from e2i.catalog.context import RunInfo
 from e2i.settings import Settings
 from e2i.workers.environment import for_worker
-from e2i.workers.executor import Ended, StepCall
+from e2i.workers.executor import WARMEST, Ended, OnDemand, StepCall
 from e2i.workers.pool import Pool
 from e2i.workspace.paths import Roots
 from project import WITHIN, Project, until
@@ -77,6 +77,15 @@ def test_what_is_foreseen_gets_a_worker_ready(pool: Pool, project: Project) -> N
     assert len(project.processes("workers.worker")) == 1
 
 
+def test_a_worker_is_started_before_there_is_a_call_only_for_what_is_certain(pool: Pool, project: Project) -> None:
+    executor = OnDemand(2, lambda: pool)
+    executor.foresee(["debug.sleep"])
+    executor.foresee([], certain=True)
+    assert project.processes() == []
+    executor.foresee(["debug.sleep"], certain=True)
+    assert until(lambda: len(project.processes("workers.worker")) == 1)
+
+
 def test_a_time_limit_and_a_cancellation_end_a_call_and_its_worker(pool: Pool) -> None:
     pool.submit(call("late", uses="debug.sleep", timeout=1.0, seconds=600))
     pool.submit(call("unwanted", uses="debug.sleep", seconds=600))
@@ -121,6 +130,38 @@ def test_closing_leaves_no_process_and_can_be_repeated(pool: Pool, project: Proj
     pool.close()
     pool.close()
     assert until(lambda: project.processes() == [])  # what was killed is going
+
+
+def test_those_that_are_dismissed_end_while_the_engine_does_other_things(pool: Pool, project: Project) -> None:
+    pool.submit(call("a", value=1))
+    ended(pool, 1)
+    pool.dismiss()
+    pool.dismiss()
+    assert until(lambda: project.processes("workers.worker") == [])
+    pool.close()
+
+
+def test_the_cpu_time_of_dismissed_workers_is_that_of_the_engines_children(pool: Pool) -> None:
+    before = os.times().children_user
+    pool.foresee(["dataset.hcp"])
+    pool.submit(call("a", value=1))  # answered once pandas is imported
+    ended(pool, 1)
+    pool.dismiss()
+    pool.close()
+    assert os.times().children_user - before > 0.1
+
+
+def test_how_ready_workers_without_a_call_are_is_known(pool: Pool) -> None:
+    assert pool.warmth("debug.echo") == 0
+    pool.submit(call("a", value=1))
+    ended(pool, 1)
+    assert (pool.warmth("debug.echo"), pool.warmth("model.train")) == (WARMEST, 0)
+    pool.submit(call("b", uses="python.call", file="none.py", function="f"))
+    ended(pool, 1)
+    assert pool.warmth("debug.echo") in (1, WARMEST)  # WARMEST if another worker took it
+    pool.submit(call("c", uses="debug.sleep", seconds=600))
+    pool.submit(call("d", uses="debug.sleep", seconds=600))
+    assert pool.warmth("debug.echo") == 0
 
 
 def test_workers_end_when_the_engine_is_gone(project: Project, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import urllib.request
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from context import LocalContext
 from e2i.errors import StepError
-from project import Project, until
+from project import WITHIN, Project, held_port, until
 
 DIGEST = "sha256:" + "0" * 64
 SERVER = """
@@ -30,13 +29,6 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -46,27 +38,27 @@ def alive(pid: int) -> bool:
 
 def test_a_service_answers_and_ends_with_the_engine_and_so_do_its_children(tmp_path: Path) -> None:
     context = LocalContext(tmp_path)
-    port = free_port()
-    service = context.serve(
-        [sys.executable, "-c", SERVER, str(port)], port=port, ready="/readyz", env={}, digest=DIGEST, keep=False
-    )
+    with held_port() as port:
+        service = context.serve(
+            [sys.executable, "-c", SERVER, str(port)], port=port, ready="/readyz", env={}, digest=DIGEST, keep=False
+        )
     try:
-        assert urllib.request.urlopen(f"{service.url}/readyz", timeout=5).read() == b"ready"
+        assert urllib.request.urlopen(f"{service.url}/readyz", timeout=WITHIN).read() == b"ready"
         (log,) = (tmp_path / "store").rglob("*.service.log")
         children = [int(pid) for pid in log.read_text().split()]
         assert len(children) == 2 and all(map(alive, [service.pid, *children]))
     finally:
         context.close()
-    assert not any(map(alive, children))
+    assert until(lambda: not any(map(alive, children)))  # they were killed, and are going
     assert until(lambda: not alive(service.pid))  # its guardian has let go of the pipe and is ending
 
 
 def test_a_service_that_is_kept_stays_until_it_is_ended(tmp_path: Path) -> None:
     context = LocalContext(tmp_path)
-    port = free_port()
-    service = context.serve(
-        [sys.executable, "-c", SERVER, str(port)], port=port, ready="/readyz", env={}, digest=DIGEST, keep=True
-    )
+    with held_port() as port:
+        service = context.serve(
+            [sys.executable, "-c", SERVER, str(port)], port=port, ready="/readyz", env={}, digest=DIGEST, keep=True
+        )
     context.close()
     assert alive(service.pid)
     (log,) = (tmp_path / "store").rglob("*.service.log")
@@ -77,10 +69,10 @@ def test_a_service_that_is_kept_stays_until_it_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_service_that_ends_at_once_is_a_fault_with_its_last_words(ctx: LocalContext) -> None:
-    with pytest.raises(StepError, match="exit code 3: the model is missing") as raised:
+    with held_port() as port, pytest.raises(StepError, match="exit code 3: the model is missing") as raised:
         ctx.serve(
             [sys.executable, "-c", "import sys; print('the model is missing'); sys.exit(3)"],
-            port=free_port(),
+            port=port,
             ready="/",
             env={},
             digest=DIGEST,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2i.workers.environment import for_worker
+from project import LONGEST
 
 ASKED = {
     "mlflow": "from mlflow.telemetry.utils import is_telemetry_disabled as quiet",
@@ -24,7 +25,7 @@ ASKED = {
 @pytest.mark.parametrize("tool", ASKED)
 def test_the_tool_itself_says_that_its_telemetry_is_off(tool: str, tmp_path: Path) -> None:
     environ = for_worker({"HOME": str(tmp_path)}, threads=1, store=tmp_path / "store")
-    subprocess.run([sys.executable, "-c", f"{ASKED[tool]}; assert quiet()"], env=environ, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", f"{ASKED[tool]}; assert quiet()"], env=environ, check=True, timeout=LONGEST)
 
 
 def test_what_a_user_has_set_does_not_turn_telemetry_on(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from e2i import api
+from e2i.execution import engine
 from e2i.workers import pool
 from e2i.workers.environment import for_worker
 from e2i.workers.executor import StepCall
+from project import WITHIN
 
 
 def test_native_threads_of_a_worker_sleep_while_they_wait(tmp_path: Path) -> None:
@@ -28,6 +30,7 @@ def test_steps_that_run_side_by_side_share_the_cores(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(pool, "Pool", Watched)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr(engine, "SLICE", WITHIN)  # all that is ready is decided about before the first of it starts
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "default.yaml").write_text("sinks: []\nworkers: 2\n", "utf-8")
     spec = """

@@ -94,6 +94,24 @@ def test_a_git_that_hangs_is_ended_at_its_deadline(repo: Path, tmp_path: Path, m
     assert pid is not None and not Path(f"/proc/{pid}").exists()
 
 
+def test_what_git_has_said_by_its_deadline_counts_however_late_it_is_read(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Question(repo) as question:
+        assert question._git is not None
+        os.waitid(os.P_PID, question._git, os.WEXITED | os.WNOWAIT)
+        monkeypatch.setattr(repository, "DEADLINE", 0.0)
+        assert (question.answer() or {})["branch"] == "main"
+
+
+def test_a_git_that_never_stops_talking_is_ended_too(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, monkeypatch, "exec yes")
+    monkeypatch.setattr(repository, "DEADLINE", 0.1)
+    assert ask(repo) == {"problem": "git did not answer within 0.1 s"}
+
+
 def test_a_git_that_refuses_is_told(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "exit 128")
     assert ask(repo) == {"problem": "git does not want to say anything about this repository"}

@@ -120,6 +120,7 @@ class RunStarted(Event):
     event: Literal["run.started"]
     name: Annotated[str, Field(description="The pipeline's name.")]
     steps: Annotated[int, Field(ge=0, description="How many steps there are.")]
+    trackers: Annotated[list[str], Field(description="The tools that it is reported to once a step is carried out.")]
     resumed: Annotated[bool, Field(description="Whether it goes on with a run that another process began.")]
     note: Annotated[str, Field(description="Why that run did not come to its end, if it was not named by --resume.")]
 
@@ -221,6 +222,12 @@ def _recorded(kind: str, name: str, title: str) -> dict[str, Any]:
     return _schema(getattr(record_schemas, kind), name, title)
 
 
+def _of_store(kind: str, name: str, title: str) -> dict[str, Any]:
+    from e2i.cli import store_schemas  # it too
+
+    return _schema(getattr(store_schemas, kind), name, title)
+
+
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "pipeline": pipeline_schema,
     "problems": lambda: _schema(Problems, "problems", "e2i problems, version 1"),
@@ -230,5 +237,8 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "run": lambda: _recorded("RunDocument", "run", "e2i run, version 1"),
     "comparison": lambda: _recorded("Comparison", "comparison", "e2i comparison of two runs, version 1"),
     "provenance": lambda: _recorded("ProvenanceDocument", "provenance", "e2i provenance, version 1"),
+    "doctor": lambda: _of_store("DoctorDocument", "doctor", "e2i doctor, version 1"),
+    "sync": lambda: _of_store("SyncDocument", "sync", "e2i sync, version 1"),
+    "gc": lambda: _of_store("CollectionDocument", "gc", "e2i gc, version 1"),
 }
 """What ``schemas/NAME.v1.json`` holds."""

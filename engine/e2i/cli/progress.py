@@ -105,7 +105,8 @@ def describe(event: Event) -> Iterator[str]:
             yield click.style(f"  ! {said}", fg="yellow")
         case "run.stopping":
             running = ", ".join(facts["running"])
-            yield click.style(f"stopping: {running or 'nothing'} still runs; Ctrl-C again ends it at once", fg="yellow")
+            now = f"{running} still runs; Ctrl-C again ends it at once" if running else "nothing runs any more"
+            yield click.style(f"stopping: {now}", fg="yellow")
 
 
 def _error(error: dict[str, Any] | None) -> Iterator[str]:

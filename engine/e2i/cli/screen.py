@@ -27,6 +27,9 @@ class Screen:
         self._done = 0
         self._began = time.monotonic()
         self._stopping = False
+        self._trackers: list[str] = []
+        self._is_tracked = False
+        """Whether there is something to deliver at the end: trackers hear of a run once a step is carried out."""
         # Last, because it draws the table at once.
         self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._table)
 
@@ -46,8 +49,9 @@ class Screen:
     def tell(self, event: Event) -> None:
         match event.name:
             case "run.started":
-                self._steps = event.facts["steps"]
+                self._steps, self._trackers = event.facts["steps"], event.facts["trackers"]
             case "step.started":
+                self._is_tracked = bool(self._trackers)
                 self._running[event.step or ""] = _Running(time.monotonic(), event.facts["uses"])
             case "step.progress" if event.step in self._running:
                 running = self._running[event.step]
@@ -74,7 +78,7 @@ class Screen:
         waiting = self._steps - self._done - len(self._running)
         state = "stopping, Ctrl-C again ends it at once" if self._stopping else f"{waiting} waiting"
         if not self._running and self._done == self._steps:
-            state = "delivering to the trackers"
+            state = f"delivering to {', '.join(self._trackers)}" if self._is_tracked else "ending"
         head = Text(f"{self._done}/{self._steps} done · {state} · {now - self._began:.0f} s", style="dim")
         return Group(table, head)
 

@@ -11,15 +11,15 @@ from e2i.catalog.telemetry import Entry
 from e2i.store.journal import Journal
 
 
-def close(journal: Journal) -> bool:
-    """Closes the runs that no living process of this machine holds. True when a tracker has to be told of one.
+def close(journal: Journal) -> None:
+    """Closes the runs that no living process of this machine holds. The trackers that heard of one are to be told,
+    whatever the settings say now, and no other.
 
-    The trackers that heard of a run are told, whatever the settings say now, and no other. A run that is resumed
-    meanwhile has a living holder, and is left alone. Its end is the last sign of life that was recorded. Raises StoreError.
+    A run that is resumed meanwhile has a living holder, and is left alone. A run's end is the last sign of life that
+    was recorded. Raises StoreError.
     """
     if not journal.dead_runs():
-        return False
-    news = False
+        return
     with journal.together():
         for run, holder, last_ms in journal.dead_runs():  # again: this time nobody can take one over meanwhile
             process = holder.partition(":")[0]
@@ -30,5 +30,3 @@ def close(journal: Journal) -> bool:
             told = [sink for sink in registry.SINKS if journal.is_told(sink, run)]
             entries = [Entry(f"{run}//run.abandoned/{holder}", sink, run, "run.abandoned", body) for sink in told]
             journal.finish_run(run, "interrupted", {}, last_ms, entries)
-            news = news or bool(entries)
-    return news

@@ -8,6 +8,7 @@ for at most the flush time more, prints its tallies as JSON and ends.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sqlite3
@@ -31,7 +32,7 @@ from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 from e2i.settings import Settings
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
-from e2i.store.database import FILE, StoreError
+from e2i.store.database import FILE, WAIT, StoreError
 from e2i.store.journal import Journal
 from e2i.workers.context import guard_of
 
@@ -48,21 +49,25 @@ class CourierProcess:
     """The courier as the engine sees it: started with the first telemetry, ended with the run."""
 
     def __init__(self, store: Path, settings: Settings, environ: Mapping[str, str]) -> None:
-        log = store / "courier.log"
-        with log.open("ab") as errors:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "e2i.execution.courier"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=dict(environ),
-                cwd=store,
-                start_new_session=True,
-            )
+        try:
+            with (store / "courier.log").open("ab") as errors:
+                self._popen = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "e2i.execution.courier"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=dict(environ),
+                    cwd=store,
+                    start_new_session=True,
+                )
+        except FileNotFoundError:
+            disk.expect(store)
+            raise
         assert self._popen.stdin is not None
         start = {"store": str(store), "settings": settings.model_dump_json(), "engine": process_identity()}
-        self._popen.stdin.write(json.dumps(start).encode() + b"\n")
-        self._popen.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has died already: what it was to deliver waits
+            self._popen.stdin.write(json.dumps(start).encode() + b"\n")
+            self._popen.stdin.flush()
         self._settings = settings
         self._store = store
 
@@ -113,7 +118,9 @@ def sync(store: Path, settings: Settings, stop: threading.Event, *, flush: float
     """
     artifacts = ArtifactStore(store)
     guards = [guard_of(name, settings) for name in registry.SINKS]
-    tallies = deliver(lambda: Outbox(store / FILE), sink_opener(artifacts, settings), guards, stop, flush=flush)
+    tallies = deliver(
+        lambda: Outbox(store / FILE, wait=WAIT), sink_opener(artifacts, settings), guards, stop, flush=flush
+    )
     return {name: tally for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
 
 
@@ -134,6 +141,7 @@ def main() -> None:
     if start is None:
         return
     deferred.install()
+    gc.set_threshold(200_000)  # most that it makes are MLflow's modules, which stay
     os.nice(COURTESY)
     settings, store = Settings.model_validate_json(start["settings"]), Path(start["store"])
     stop = threading.Event()

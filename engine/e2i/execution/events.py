@@ -13,8 +13,8 @@ SCHEMA_VERSION = 1
 class Event(Struct, frozen=True):
     """One thing that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
 
-    ``run.started`` steps, name, resumed, note · ``step.started`` attempt · ``step.progress`` done, total, note ·
-    ``step.retried`` attempt, wait, error · ``step.waiting`` by, holder, since ·
+    ``run.started`` steps, name, trackers, resumed, note · ``step.started`` attempt · ``step.progress`` done, total,
+    note · ``step.retried`` attempt, wait, error · ``step.waiting`` by, holder, since ·
     ``step.finished`` status, seconds, attempts, error · ``artifact.damaged`` digest, kept ·
     ``state.damaged`` kept · ``tool.degraded`` tool, waiting, problem · ``run.stopping`` running ·
     ``run.finished`` status, steps, outputs.

@@ -9,10 +9,14 @@ import math
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from e2i.execution.state import RunState, Status
 from e2i.planning.model import PlanStep, Verdict
+from e2i.workers.executor import WARMEST
 
+CHOICE = 16
+"""How many of the steps that wait are looked at for the one that a worker is most ready for."""
 FORESIGHT = 16
 """How many steps ahead in the plan a tool may be for workers to get ready for it."""
 
@@ -27,12 +31,27 @@ class Lineup:
         self.here: deque[str] = deque()
         """Those that need no worker."""
         self.waiting: deque[str] = deque()
-        """Those that wait for a worker. Both: whoever has the most steps below in a row first, equals as in the plan."""
+        """Those that wait for a worker. Both: who has the most steps below in a row is first, equals as in the plan."""
         self._later: dict[str, float] = {}
         """Those that wait for their next attempt, or for another run that does their work; until when."""
 
     def add(self, step: str) -> None:
         insort(self.here if self._is_inline(step) else self.waiting, step, key=self._places.__getitem__)
+
+    def take(self, warmth: Callable[[str], int]) -> str:
+        """The next step for a worker: of those with the longest way to go the one that a worker is most ready for, by
+        ``warmth`` (0 to ``WARMEST``), the first of equals.
+        """
+        way, _ = self._places[self.waiting[0]]
+        best, warmest = 0, -1
+        for place, step in enumerate(islice(self.waiting, CHOICE)):
+            if self._places[step][0] != way or warmest == WARMEST:
+                break
+            if (found := warmth(step)) > warmest:
+                best, warmest = place, found
+        step = self.waiting[best]
+        del self.waiting[best]
+        return step
 
     def put_off(self, step: str, until: float) -> None:
         self._later[step] = until
@@ -80,6 +99,11 @@ class Foresight:
             if step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id):
                 firsts.setdefault(step.uses.partition(".")[0], (place, step))
         self._firsts = list(firsts.values())
+
+    def certain(self) -> list[str]:
+        """The actions, one of each tool, that will be carried out and wait for nothing."""
+        runs = (Verdict.RUN, Verdict.ALWAYS)
+        return [step.uses for _, step in self._firsts if step.verdict in runs and not step.needs][:3]
 
     def uses(self, state: RunState, over: int) -> list[str]:
         """The actions that are next: one of each tool, and not far ahead, or the first worker with nothing to do would

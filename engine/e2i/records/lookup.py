@@ -100,12 +100,17 @@ def _only(reader: Reader, store: Path, name: str) -> str:
         raise BadInput(
             f"several runs begin with {name!r}: {', '.join(found)}", code="unknown-run", hint="give more of its id"
         )
-    raise BadInput(f"there is no run {name!r} in the store {store}", code="unknown-run", hint="`e2i runs` lists them")
+    raise _unknown(name, store)
+
+
+def _unknown(name: str, store: Path) -> BadInput:
+    return BadInput(f"there is no run {name!r} in the store {store}", code="unknown-run", hint="`e2i runs` lists them")
 
 
 def _run(reader: Reader, name: str) -> dict[str, Any]:
     found = reader.run(name)
-    assert found is not None, f"{name} was there"
+    if found is None:  # a collection has just taken it
+        raise _unknown(name, reader.path.parent)
     over = found["status"] != "running"
     for step, planned in zip(found["steps"], found["plan"]["steps"], strict=True):
         step |= {name: planned[name] for name in ("needs", "verdict", "reason")}

@@ -1,8 +1,9 @@
 """Telemetry entries go in; they come out in order, until their sink has taken each of them or refused it for good.
 
 A durable queue in a SQLite file, which several processes may use at once. Refused entries are kept whole, with the
-reason; so are those that were altered on disk, which nobody is given. Delivered ones are kept until their run has ended, so that a sink that lost them can have them again; then they
-leave their key behind for a long while, so an entry that is put again is not delivered again.
+reason; so are those that were altered on disk, which nobody is given. Delivered ones are kept until their run has
+ended, so that a sink that lost them can have them again; then they leave their key behind for a long while, so an entry
+that is put again is not delivered again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from e2i.catalog.telemetry import Entry
+from e2i.catalog.telemetry import ENDS, Entry
 from e2i.resilience.seal import SqlValue, is_sound, legible, seal
 from e2i.resilience.transaction import transaction
 
@@ -51,10 +52,10 @@ PRIMARY = 0xFF
 SEALED = "sink, key, run, kind, body"
 """What the seal of an entry covers."""
 PUT = f"INSERT OR IGNORE INTO outbox ({SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?)"
-TAKE = f"SELECT sequence, {SEALED}, seal FROM outbox WHERE state = 'waiting' AND sink = ? ORDER BY sequence LIMIT ?"
-DELIVERED = (
-    "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
-)
+WAITING = "state != 'delivered' AND state = 'waiting'"
+"""Said twice: so SQLite takes the index of what is not delivered, instead of reading all that was."""
+TAKE = f"SELECT sequence, {SEALED}, seal FROM outbox WHERE {WAITING} AND sink = ? ORDER BY sequence LIMIT ?"
+DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
 SET_ASIDE = "UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?"
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """The entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves."""
@@ -119,11 +120,17 @@ class Outbox:
 
         Those that were altered since they were written are set aside at once, and never given.
         """
-        rows = self._waiting(sink, limit)
-        while not all(is_sound(row[1:]) for row in rows):
-            self._set_altered_aside(sink, limit)
+        mended = False
+        while True:
             rows = self._waiting(sink, limit)
-        return [_to_entry(row) for row in rows]
+            altered = [row for row in rows if not is_sound(row[1:])]
+            if not altered:
+                return [_to_entry(row) for row in rows]
+            if not self._set_altered_aside(altered):
+                if mended:
+                    raise sqlite3.DatabaseError("entries of the outbox can neither be read nor be set aside")
+                self._database.execute("REINDEX outbox")  # by which they were found, and should not have been
+                mended = True
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
         """Marks entries (as taken) delivered. They are kept until ``settle``."""
@@ -164,9 +171,7 @@ class Outbox:
 
     def depth(self) -> dict[str, int]:
         """How many entries wait, by sink; sinks with none are left out. Reads an index of the waiting ones only."""
-        rows = self._database.execute(
-            "SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink ORDER BY sink"
-        )
+        rows = self._database.execute(f"SELECT sink, count(*) FROM outbox WHERE {WAITING} GROUP BY sink ORDER BY sink")
         return dict(rows.fetchall())
 
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
@@ -194,17 +199,18 @@ class Outbox:
     def _waiting(self, sink: str, limit: int) -> list[tuple[SqlValue, ...]]:
         return self._database.execute(TAKE, (sink, limit)).fetchall()
 
-    def _set_altered_aside(self, sink: str, limit: int) -> None:
-        """Takes what was altered among the oldest entries of a sink out of the queue."""
+    def _set_altered_aside(self, altered: Sequence[tuple[SqlValue, ...]]) -> bool:
+        """Takes these rows out of the queue. False when an index of the table does not fit them."""
         try:
             with transaction(self._database):
-                altered = [row for row in self._waiting(sink, limit) if not is_sound(row[1:])]
-                self._database.executemany(SET_ASIDE, [(ALTERED, row[0]) for row in altered])
-            self.altered += len(altered)
+                rows = [(ALTERED, row[0]) for row in altered]
+                changed = self._database.executemany(f"{SET_ASIDE} AND state = 'waiting'", rows).rowcount
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_CORRUPT:
                 raise
-            self._database.execute("REINDEX outbox")  # what was altered is by what the index finds the entry
+            return False
+        self.altered += changed
+        return changed == len(altered)
 
     def _mark(self, statement: str, entries: Sequence[Entry], *values: str) -> None:
         rows = [(*values, entry.sequence, entry.key) for entry in entries]
@@ -242,6 +248,12 @@ def set_aside(connection: sqlite3.Connection) -> list[str]:
 def is_told(connection: sqlite3.Connection, sink: str, run: str) -> bool:
     """Whether anything of the run was ever put for the sink, as far as the keys are remembered."""
     found = connection.execute(f"SELECT 1 FROM outbox WHERE {OF_RUN} LIMIT 1", _of_run(sink, run)).fetchone()
+    return found is not None
+
+
+def end_waits(connection: sqlite3.Connection) -> bool:
+    """Whether a sink has yet to hear of the end of a run."""
+    found = connection.execute(f"SELECT 1 FROM outbox WHERE {WAITING} AND kind IN {ENDS} LIMIT 1").fetchone()
     return found is not None
 
 

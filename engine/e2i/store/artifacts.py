@@ -21,7 +21,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from e2i.errors import E2IError, Exit, StepError
-from e2i.resilience.outbox import process_identity
 from e2i.store.digests import digest_of, signature_of
 from e2i.store.verified import Verified
 
@@ -213,6 +212,8 @@ class ArtifactStore:
     @cached_property
     def _identity(self) -> str:
         """Whose unfinished puts these are."""
+        from e2i.resilience.outbox import process_identity  # with SQLite, which few steps need
+
         return process_identity()
 
 

@@ -20,8 +20,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.errors import BadInput
-from e2i.resilience.outbox import process_alive
 from e2i.resilience.lock import exclusive
+from e2i.resilience.outbox import process_alive
 from e2i.resilience.transaction import transaction
 from e2i.store import use
 from e2i.store.artifacts import WRITTEN, ArtifactStore, remove, unfinished

@@ -25,6 +25,8 @@ from e2i.store import disk, tables
 FILE = "state.db"
 WAIT = 30.0
 """Seconds to wait for another process's transaction."""
+TICK = 10_000_000
+"""Nanoseconds by which the clock of a file system may go in steps."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,7 +45,7 @@ class OnFile(Protocol):
     path: Path
 
     def has_reopened(self) -> bool:
-        """Whether what was just read may be neither before nor after a change, so that it is to be read again."""
+        """Whether a writer came across what was just read, and the file was opened anew to read it again."""
 
 
 S = TypeVar("S", bound=OnFile)
@@ -127,7 +129,7 @@ class Unlocked(sqlite3.Connection):
     """A connection that no writer knows of: what it has read is of one state as long as the file is as it was."""
 
     file: Path
-    was: object
+    was: tuple[int, ...]
 
     @property
     def is_whole(self) -> bool:
@@ -193,6 +195,9 @@ def _look(path: Path) -> sqlite3.Connection:
     """A connection to the file as it is."""
     was, log = _stamp(path), _beside(path, "-wal")
     if not log.exists():  # nobody is writing now, and SQLite need not make the files that it shares with writers
+        if was and 0 <= time.time_ns() - was[-1] < TICK:  # the next write might not show yet
+            time.sleep(TICK / 1e9)
+            return _look(path)
         unlocked = _connect(f"{path.resolve().as_uri()}?immutable=1", Unlocked)
         unlocked.file, unlocked.was = path, was
         return unlocked
@@ -211,16 +216,17 @@ def _as_of_today(database: sqlite3.Connection, path: Path) -> sqlite3.Connection
         return database
     copy = _connect(":memory:", sqlite3.Connection)
     database.backup(copy)
+    database.close()
     tables.bring_up_to_date(copy)
     return copy
 
 
-def _stamp(path: Path) -> object:
-    """What changes with every write to the file."""
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a write to the file, if the last one is more than a ``TICK`` ago."""
     try:
         found = path.stat()
     except OSError:
-        return None
+        return ()
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 

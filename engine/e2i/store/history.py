@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -165,8 +167,35 @@ class Reader(Results):
     @guarded
     def waiting(self) -> dict[str, int]:
         """How many entries of the outbox wait for each sink."""
-        rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'waiting' GROUP BY sink")
+        rows = self._database.execute(f"SELECT sink, count(*) FROM outbox WHERE {outbox.WAITING} GROUP BY sink")
         return {row[0]: row[1] for row in rows}
+
+    @guarded
+    def refused(self) -> dict[str, int]:
+        """How many entries of the outbox were set aside for each sink."""
+        rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'set-aside' GROUP BY sink")
+        return {row[0]: row[1] for row in rows}
+
+    @guarded
+    def last_failures(self, most: int = 10_000) -> dict[str, dict[str, Any]]:
+        """By tool, the latest failed attempt among the last ``most``: run, step, uses, ended_ms, code, message; and how
+        many went well after it.
+        """
+        uses = functools.cache(self._uses)
+        well: Counter[str] = Counter()
+        found: dict[str, dict[str, Any]] = {}
+        rows = self._database.execute("SELECT * FROM attempts ORDER BY ended_ms DESC LIMIT ?", (most,)).fetchall()
+        for row in filter(seal.is_sound, rows):
+            action = uses(row["run"]).get(row["step"], "")
+            tool = action.partition(".")[0]
+            if row["error"] is None:
+                well[tool] += 1
+            elif tool not in found:
+                error = json.loads(row["error"])
+                place = {"run": row["run"], "step": row["step"], "uses": action, "ended_ms": row["ended_ms"]}
+                told = {"code": error["code"], "message": error["message"], "succeeded_since": well[tool]}
+                found[tool] = {**place, **told}
+        return found
 
     @guarded
     def run(self, run: str) -> dict[str, Any] | None:
@@ -215,6 +244,13 @@ class Reader(Results):
         rows = self._database.execute("SELECT what, name FROM damaged ORDER BY at_ms, name")
         found = [f"the {row[0]} {row[1]} was altered, and was set aside" for row in rows]
         return found + outbox.set_aside(self._database)
+
+    def _uses(self, run: str) -> dict[str, str]:
+        """The action of each step of a run, as far as its plan can be read."""
+        row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
+        if row is None or not seal.is_sound(row):
+            return {}
+        return {step["id"]: step["uses"] for step in json.loads(row["plan"])["steps"]}
 
     def _counts(self, run: Mapping[str, Any]) -> dict[str, int]:
         rows = self._database.execute(

@@ -105,6 +105,16 @@ class SharedStore:
         content = _json({**document, "seal": _seal(document)})
         return self._give(f"results/{result['fingerprint'].removeprefix('sha256:')}.json", content)
 
+    def state(self) -> dict[str, Any]:
+        """Whether it answers, whether a file can be written there, how many results it holds, and what went wrong."""
+        probe = f"probe-{os.urandom(8).hex()}"
+        reachable = self._ask(self._answers) is not None
+        writable = reachable and self._ask(self._write, probe, b"") is not None
+        if writable:
+            self._ask(self._remove, probe)
+        results = self._ask(self._count) if reachable else None
+        return {"reachable": reachable, "writable": writable, "results": results, "problem": self.problem}
+
     def _push_artifact(self, digest: str, path: Path) -> bool:
         hexadecimal = digest.removeprefix("sha256:")
         if not path.is_dir():
@@ -153,6 +163,19 @@ class SharedStore:
         self._ask(self._remove, path)
 
     # What the guard calls, in threads of its own
+
+    def _answers(self) -> bool:
+        system, base = self._system()
+        system.exists(base)
+        return True
+
+    def _count(self) -> int:
+        """How many results there are; none when there is no folder for them yet."""
+        system, base = self._system()
+        try:
+            return len(system.ls(f"{base}/results", detail=False))
+        except FileNotFoundError:
+            return 0
 
     def _read(self, path: str) -> bytes:
         system, base = self._system()

@@ -61,6 +61,10 @@ CREATE TABLE pins (run TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE damaged (what TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, at_ms INTEGER NOT NULL);
 """
 
+SINCE_3 = """
+CREATE INDEX runs_unfinished ON runs (pipeline, started_ms) WHERE status != 'succeeded';
+"""
+
 FROM_1 = """
 ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN parts TEXT NOT NULL DEFAULT '{}';
@@ -93,13 +97,13 @@ def bring_up_to_date(database: sqlite3.Connection) -> None:
     """Makes the tables, or makes today's of older ones, as part of the open transaction."""
     match version(database):
         case 1:
-            _execute(database, FROM_1 + SINCE_2 + OUTBOX_FROM_2)
+            _execute(database, FROM_1 + SINCE_2 + OUTBOX_FROM_2 + SINCE_3)
             _seal(database, *SEALED)
         case 2:
-            _execute(database, ATTEMPTS_FROM_2 + OUTBOX_FROM_2)
+            _execute(database, ATTEMPTS_FROM_2 + OUTBOX_FROM_2 + SINCE_3)
             _seal(database, "attempts")
         case _:
-            _execute(database, TABLES + SINCE_2 + outbox.TABLES)
+            _execute(database, TABLES + SINCE_2 + SINCE_3 + outbox.TABLES)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

@@ -10,6 +10,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,9 +19,6 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo
 from e2i.errors import StepError
-from e2i.resilience.breaker import Breaker
-from e2i.resilience.guard import Guard
-from e2i.settings import Settings
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import frames, memory, services
@@ -29,6 +27,9 @@ from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from e2i.resilience.guard import Guard
+    from e2i.settings import Settings
 
 LARGE = 32 << 20
 """Bytes of tables after which a step's memory is given back at once: those who read them share the files'."""
@@ -39,15 +40,22 @@ Emit = Callable[[dict[str, Any]], None]
 class Worker:
     """What outlives a step in one process: open connectors, their breakers, and frames that were just used."""
 
-    def __init__(self, store: ArtifactStore, settings: Settings, roots: Roots, lifelines: services.Lifelines) -> None:
+    def __init__(
+        self, store: ArtifactStore, settings: Callable[[], Settings], roots: Roots, lifelines: services.Lifelines
+    ) -> None:
         self.store = store
-        self.settings = settings
+        self._read_settings = settings
         self.roots = roots
         self.lifelines = lifelines
         self.frames = frames.FrameCache()
         self.secrets: set[str] = set()
         """Every secret that a step of this worker was given: a later step may still print it."""
         self._connectors: dict[type[Any], Any] = {}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Read when a step first asks for them: many never do."""
+        return self._read_settings()
 
     def connect(self, connector: type[C]) -> C:
         opened = self._connectors.get(connector)
@@ -65,6 +73,9 @@ class Worker:
 
 def guard_of(tool: str, settings: Settings) -> Guard:
     """A guard with a closed breaker, by the tool's declaration and this environment's deadline."""
+    from e2i.resilience.breaker import Breaker
+    from e2i.resilience.guard import Guard  # with asyncio, which most steps do without
+
     declared = registry.tool(tool)
     assert declared is not None, tool
     return Guard(

@@ -13,6 +13,9 @@ from msgspec import Struct, field
 
 from e2i.catalog.context import RunInfo
 
+WARMEST = 2
+"""The most that ``Executor.warmth`` says."""
+
 
 class StepCall(Struct, frozen=True):
     """One attempt of one step: the action, its resolved parameters, and what its context needs to know."""
@@ -89,11 +92,16 @@ class Executor(Protocol):
     def is_idle(self) -> bool:
         """Whether nothing is carried out now: one call may then ask for whatever it wants."""
 
+    def warmth(self, uses: str) -> int:
+        """How ready a worker without a call is for an action: 0 not at all, ``WARMEST`` when it had the tool last."""
+
     def submit(self, call: StepCall) -> None:
         """Takes a call. Its ``Ended`` comes out of ``poll`` sooner or later, whatever happens to the worker."""
 
-    def foresee(self, uses: Sequence[str]) -> None:
-        """Says which actions are likely next, so that idle workers can get ready for them."""
+    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
+        """Says which actions are likely next, so that idle workers can get ready for them; ``certain``: they will be
+        carried out, so workers may be started.
+        """
 
     def poll(self, seconds: float) -> list[Message]:
         """Waits up to ``seconds`` for messages and returns those that are there."""
@@ -125,12 +133,15 @@ class OnDemand:
     def is_idle(self) -> bool:
         return self._opened is None or self._opened.is_idle()
 
+    def warmth(self, uses: str) -> int:
+        return 0 if self._opened is None else self._opened.warmth(uses)
+
     def submit(self, call: StepCall) -> None:
         self._executor().submit(call)
 
-    def foresee(self, uses: Sequence[str]) -> None:
-        if self._opened is not None:
-            self._opened.foresee(uses)
+    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
+        if self._opened is not None or (certain and uses):
+            self._executor().foresee(uses)
 
     def poll(self, seconds: float) -> list[Message]:
         if self._opened is not None:

@@ -1,4 +1,4 @@
-"""Which worker, and which cores, a call is given: calls and the workers that there are go in. Decides and does nothing."""
+"""A call and the workers that there are go in; which of them takes it, and on which cores, comes out. Does nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from e2i.workers.executor import StepCall
+from e2i.catalog import registry
+from e2i.catalog.action import Effect
+from e2i.workers.executor import WARMEST, StepCall
 from e2i.workers.process import WorkerProcess
 
 
@@ -24,12 +26,24 @@ def idle(call: StepCall, processes: Sequence[WorkerProcess]) -> WorkerProcess | 
 
 
 def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> WorkerProcess | None:
-    """The worker that can be given the call ahead. A call with limits of its own waits for one that has no other."""
-    if call.memory is not None or call.cpus is not None:
+    """The worker that can be given the call ahead. A call with limits of its own waits for one that has no other; one
+    that has effects is not begun before the engine knows how the last one went.
+    """
+    declared = registry.find(call.uses)
+    if call.memory is not None or call.cpus is not None or declared is None or declared[1].effect is not Effect.PURE:
         return None
     tool = tool_of(call.uses)
     there = [process for process in processes if process.room_ahead(now) > 0 and tool in process.tools]
     return min(there, key=lambda process: len(process.calls), default=None)
+
+
+def warmth(uses: str, processes: Sequence[WorkerProcess]) -> int:
+    """How ready those without a call are for an action: 0 none knows its tool, 1 one does, 2 (``WARMEST``) it was the
+    tool that one had last.
+    """
+    tool = tool_of(uses)
+    ready = (process for process in processes if tool in process.tools and process.idle)
+    return max((WARMEST if process.tools[-1] == tool else 1 for process in ready), default=0)
 
 
 def cores(count: int | None, processes: Sequence[WorkerProcess]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from e2i.workers import deaths, guardian, memory, placing, steplog
+from e2i.workers import deaths, guardian, memory, placing
 from e2i.workers.executor import Ended, Failure, Measured, Message, Progressed, StepCall
 from e2i.workers.process import ABANDON_AFTER, BRIEF, FORCE_AFTER, WorkerProcess
 from e2i.workspace.paths import Roots
@@ -74,11 +74,14 @@ class Pool:
         calls = [*self._waiting, *(call for process in self._processes for call in process.calls)]
         return self._machine - sum(call.memory or 0 for call in calls)
 
+    def warmth(self, uses: str) -> int:
+        return placing.warmth(uses, self._processes)
+
     def submit(self, call: StepCall) -> None:
         self._waiting.append(call)
         self._hand_out()
 
-    def foresee(self, uses: Sequence[str]) -> None:
+    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
         """Spreads the imports of the next actions over the workers that have nothing to do."""
         known = {tool for process in self._processes for tool in process.tools}
         for action in uses:
@@ -124,9 +127,10 @@ class Pool:
 
     def cancel(self, step: str) -> None:
         for process in self._processes:
-            if any(call.info.step == step for call in process.calls) and self._is_about(process):
-                if process.call and process.call.info.step == step:
-                    process.end("cancelled", at_once=True)
+            if any(call.info.step == step for call in process.calls):
+                self._take_back(process)
+            if process.call and process.call.info.step == step and self._is_about(process):
+                process.end("cancelled", at_once=True)
         for call in [call for call in self._waiting if call.info.step == step]:
             self._waiting.remove(call)
             failure = deaths.failure(call, "cancelled", None, 0, 0, starved=False)

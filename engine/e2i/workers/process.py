@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -32,10 +33,10 @@ ABANDON_AFTER = guardian.GRACE + guardian.LAST_WAIT
 REMEMBERED = 64
 """Digests of data that a worker is thought to hold still."""
 BRIEF = 0.01
-"""Seconds below which a call is brief: while its worker waits for the next, the engine makes its end durable. So it is
-given its next calls ahead, and they are taken back when one takes longer.
+"""Seconds for which a worker is given calls ahead: it need not wait while the engine makes ends durable, and one
+commit serves many. They are taken back when one call takes longer.
 """
-AHEAD = 3
+AHEAD = 15
 """Calls that a worker is given ahead at most."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -61,8 +62,12 @@ class WorkerProcess(Struct, eq=False):
     """Data that it was given or has made, latest last."""
     calls: deque[StepCall] = field(default_factory=deque)
     """The call that it carries out, and those that it was given ahead."""
-    brief: bool = False
-    """Whether its last call was over in no time."""
+    unsettled: int = 0
+    """How many calls it has to end until it has read past all that were taken back. Till then none is given ahead, or
+    it would take out the ticket of one while it looks for those of the others.
+    """
+    pace: float = math.inf
+    """Seconds that its last call took."""
     cores: tuple[int, ...] = ()
     """The only cores that the call may use; none: all."""
     started: float = 0.0
@@ -86,24 +91,30 @@ class WorkerProcess(Struct, eq=False):
     def start(
         cls, lifeline: int, guardians: int, *, log: Path, environ: Mapping[str, str], workspace: Path
     ) -> WorkerProcess:
-        """Starts one. ``lifeline`` and ``guardians`` are those of ``e2i.workers.services.Lifelines``."""
-        disk.expect(log.parent, workspace)
+        """Starts one. ``lifeline`` and ``guardians`` are those of ``e2i.workers.services.Lifelines``.
+
+        Raises DiskTrouble when the store or the workspace is no longer there.
+        """
         ours, theirs = socket.socketpair()
         tickets = Tickets()
         handed = (theirs.fileno(), tickets.taker, lifeline, guardians)
         command = [sys.executable, "-P", "-m", "e2i.workers.worker", *map(str, handed)]
         watch = [sys.executable, "-I", "-S", guardian.__file__, str(lifeline), ",".join(map(str, handed))]
-        with log.open("ab") as output, theirs:
-            popen = subprocess.Popen(
-                [*watch, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(environ),
-                cwd=workspace,
-                pass_fds=handed,
-                start_new_session=True,
-            )
+        try:
+            with log.open("ab") as output, theirs:
+                popen = subprocess.Popen(
+                    [*watch, *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=dict(environ),
+                    cwd=workspace,
+                    pass_fds=handed,
+                    start_new_session=True,
+                )
+        except FileNotFoundError:
+            disk.expect(log.parent, workspace)
+            raise
         return cls(popen, ours, tickets)
 
     @property
@@ -116,14 +127,18 @@ class WorkerProcess(Struct, eq=False):
         return not self.calls and self.ending is None
 
     def room_ahead(self, now: float) -> int:
-        """How many calls it can be given ahead: none while its call may be a long one."""
-        lasts = not self.brief or self.preparing or now > self.started + BRIEF
-        return 0 if not self.calls or self.ending is not None or lasts else 1 + AHEAD - len(self.calls)
+        """How many calls it can be given ahead: as many as may be over in no time, none while one takes longer."""
+        lasts = self.preparing or now > self.started + BRIEF
+        if not self.calls or self.ending is not None or self.unsettled or lasts:
+            return 0
+        return max(0, min(AHEAD, int(BRIEF / max(self.pace, BRIEF / AHEAD))) + 1 - len(self.calls))
 
     def take(self, call: StepCall, cores: tuple[int, ...]) -> None:
         """Hands it a call, ahead if it has one."""
         info = {name: getattr(call.info, name) for name in _INFO}
-        message = {"call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}}
+        message: dict[str, Any] = {
+            "call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}
+        }
         if self.calls:
             message["ticket"] = self.tickets.give()
         self.calls.append(call)
@@ -136,7 +151,8 @@ class WorkerProcess(Struct, eq=False):
     def end_call(self, seconds: float) -> None:
         """It has ended its call, and is about the next if it was given one."""
         self.calls.popleft()
-        self.brief = seconds < BRIEF
+        self.unsettled = max(0, self.unsettled - 1)
+        self.pace = seconds
         if self.calls:
             self._begin(self.calls[0])
 
@@ -144,7 +160,10 @@ class WorkerProcess(Struct, eq=False):
         """Takes back those calls that it has not begun. What it has then is what it carries out; if there is more than
         one call, it has ended the first and says so any moment.
         """
-        return [self.calls.pop() for _ in range(self.tickets.take_back())][::-1]
+        back = [self.calls.pop() for _ in range(self.tickets.take_back())][::-1]
+        if back:
+            self.unsettled = len(self.calls) + 1
+        return back
 
     def send(self, message: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):  # a dead worker is noticed when it is read from

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from msgspec import Struct
@@ -84,6 +83,8 @@ def _wait(process: subprocess.Popen[bytes], port: int, ready: str, log: Path) ->
 
 
 def _answers(port: int, path: str) -> bool:
+    from http.client import HTTPConnection, HTTPException  # only for steps that start a service
+
     connection = HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", path)

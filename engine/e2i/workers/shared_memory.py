@@ -14,9 +14,10 @@ FOLDER = "/dev/shm"
 
 
 def segments() -> frozenset[str]:
-    """The names of all segments."""
+    """The names of all segments. A folder is none: somebody keeps files there."""
     try:
-        return frozenset(os.listdir(FOLDER))  # noqa: PTH208 - as text
+        with os.scandir(FOLDER) as entries:
+            return frozenset(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
     except OSError:
         return frozenset()
 
@@ -41,7 +42,7 @@ class Seen:
 
 def remove(names: Collection[str]) -> None:
     """Removes those of the segments that are ours and that no living process has open or mapped."""
-    own = [name for name in sorted(names) if _is_ours(name)]
+    own = [name for name in sorted(names) if is_ours(name)]
     if not own:
         return
     held = _held()
@@ -51,7 +52,8 @@ def remove(names: Collection[str]) -> None:
                 Path(FOLDER, name).unlink()
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
+    """Whether it is there and belongs to this user."""
     try:
         found = Path(FOLDER, name).lstat()
     except OSError:

@@ -45,9 +45,8 @@ def keep(draft: Path, log: Path) -> None:
         publish(draft, log)
     except OSError:
         if not (log.exists() and log.samefile(draft)):
-            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            with draft.open("rb") as said, open(file, "ab") as log_file:
-                shutil.copyfileobj(said, log_file)
+            with draft.open("rb") as said, os.fdopen(_open(log), "ab") as file:
+                shutil.copyfileobj(said, file)
     draft.unlink(missing_ok=True)
 
 
@@ -79,8 +78,8 @@ class Output:
         """The step has ended. ``last`` is the last line of its log, if it has one; ``say``: it is to have one."""
         if self._filter is not None:
             sys.stderr.write(last)
-            self._filter, ending = None, self._filter
-            ending.end()
+            self._filter.end()
+            self._filter = None
             return
         sys.stdout.flush()
         sys.stderr.flush()
@@ -98,8 +97,8 @@ class Output:
 
     def _put_away(self) -> None:
         """The draft is the step's log. What it left behind prints into it until another step begins."""
-        assert self._draft is not None
-        self._draft, draft = None, self._draft
+        draft, self._draft = self._draft, None
+        assert draft is not None
         os.close(self._file)
         keep(draft, place(self._store, self._run, self._step))
 

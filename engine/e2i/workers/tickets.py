@@ -1,15 +1,18 @@
-"""Who carries out a call that a worker was given ahead: the engine puts a ticket into a pipe; whoever takes it out first,
-the worker to begin or the engine to give the call to another, has the call.
+"""Who has a call that a worker was given ahead. In: calls, in the order in which they were given. Out: whether the
+worker may begin one, and how many it has not begun.
 
-In: the numbers of calls, in the order in which they were given. Out: how many came back; whether one may begin.
+The engine puts a ticket for each into a pipe. Whoever takes it out first has the call: the worker carries it out, the
+engine gives it to another.
 """
 
 from __future__ import annotations
 
 import os
 
-NUMBERS = 256
-"""Numbers of tickets, after which they begin anew. Far fewer are out at once."""
+SIZE = 8
+"""Bytes of a ticket: its number, which no other of the same worker has."""
+MOST = 512
+"""Tickets that are taken out at once; far fewer are there."""
 
 
 class Tickets:
@@ -23,14 +26,14 @@ class Tickets:
 
     def give(self) -> int:
         """Puts in the ticket of another call. Its number."""
-        self._number = (self._number + 1) % NUMBERS
-        os.write(self._giver, bytes((self._number,)))
+        self._number += 1
+        os.write(self._giver, self._number.to_bytes(SIZE))
         return self._number
 
     def take_back(self) -> int:
         """Takes out those that are there. How many: these are the calls that were given last."""
         try:
-            return len(os.read(self.taker, NUMBERS))
+            return len(os.read(self.taker, SIZE * MOST)) // SIZE
         except BlockingIOError:
             return 0
 
@@ -44,17 +47,17 @@ class Taker:
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
-        self._held = -1
+        self._held = 0
         """A ticket that was taken out and is that of a later call: those before it were taken back."""
 
     def take(self, number: int) -> bool:
         """Whether the call of that ticket, the next that was given, is to be carried out here."""
-        if self._held < 0:
+        if not self._held:
             try:
-                self._held = os.read(self._pipe, 1)[0]
+                self._held = int.from_bytes(os.read(self._pipe, SIZE))
             except BlockingIOError:
                 return False
         if self._held != number:
             return False
-        self._held = -1
+        self._held = 0
         return True

@@ -32,11 +32,10 @@ class Scratch:
     def __init__(self) -> None:
         self._path: Path | None = None
 
-    def folder(self, above: Path) -> Path:
+    def folder(self, store: Path, run: str) -> Path:
         """An empty folder, which ``tempfile`` and the programs that the step starts use too."""
         if self._path is None:
-            disk.folder(above.parents[1], *above.parts[-2:])
-            self._path = Path(tempfile.mkdtemp(prefix="step-", dir=above))
+            self._path = Path(tempfile.mkdtemp(prefix="step-", dir=disk.folder(store, "tmp", run)))
             os.environ["TMPDIR"] = tempfile.tempdir = str(self._path)
         return self._path
 
@@ -78,7 +77,7 @@ class Bearing:
             return f"{files} or more files open"
         if (threads := threading.active_count()) > THREADS:
             return f"{threads} threads running"
-        if not self._seen.names() <= self._segments:  # it goes with the worker
+        if any(map(shared_memory.is_ours, self._seen.names() - self._segments)):  # they go with the worker
             return "shared memory behind"
         return None
 
@@ -89,6 +88,9 @@ def limited(memory: int | None, cores: Sequence[int], now: Memory) -> Iterator[N
 
     What goes beyond is refused (``MemoryError``). Lifted at the end.
     """
+    if memory is None and not cores:
+        yield
+        return
     allowed = os.sched_getaffinity(0) if cores else set()
     before = resource.getrlimit(resource.RLIMIT_DATA)
     if memory is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import time
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
@@ -26,7 +27,6 @@ from e2i import deferred
 from e2i.catalog import registry
 from e2i.catalog.context import RunInfo
 from e2i.errors import E2IError
-from e2i.settings import Settings
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, steplog, tidying
 from e2i.workers.context import Worker, WorkerContext
@@ -34,6 +34,9 @@ from e2i.workers.outgoing import Outgoing
 from e2i.workers.services import Lifelines
 from e2i.workers.tickets import Taker
 from e2i.workspace.paths import Roots
+
+if TYPE_CHECKING:
+    from e2i.settings import Settings
 
 PR_SET_PDEATHSIG = 1
 KILL_ME_FIRST = "500"
@@ -56,7 +59,7 @@ def main(control: int, tickets: int, engine: int, guardians: int) -> None:
             return
         worker = Worker(
             ArtifactStore(Path(start["store"])),
-            Settings.model_validate_json(start["settings"]),
+            lambda: _settings(start["settings"]),
             Roots(Path(start["workspace"]), tuple(start["folders"])),
             Lifelines(engine, guardians),
         )
@@ -89,9 +92,11 @@ class Desk:
     def prepare(self, tool: str) -> None:
         """Imports what the tool's actions need, so that the next call does not wait for it."""
         declared = registry.tool(tool)
+        gc.disable()  # what imports make stays: to look for garbage in it takes a sixth of their time
         for name in declared.imports if declared else ():
             with contextlib.suppress(ImportError):  # the call itself will say what is missing
                 import_module(name)
+        gc.enable()
         self._tell({"held": self._memory.held(), "prepared": tool})
 
     def carry_out(self, call: dict[str, Any]) -> None:
@@ -126,7 +131,7 @@ class Desk:
                 seed=call["seed"],
                 threads=call["threads"],
                 fingerprint=call["fingerprint"],
-                scratch=self._scratch.folder(self._worker.store.root / "tmp" / info.run),
+                scratch=self._scratch.folder(self._worker.store.root, info.run),
                 emit=self._tell,
             )
             with tidying.limited(call["memory"], call["cores"], self._memory):
@@ -138,6 +143,12 @@ class Desk:
             if context is not None:
                 context.release()
                 self._scratch.clear()
+
+
+def _settings(text: str) -> Settings:
+    from e2i.settings import Settings  # with all of the spec's models
+
+    return Settings.model_validate_json(text)
 
 
 def _failed(error: Exception, uses: str) -> dict[str, Any]:

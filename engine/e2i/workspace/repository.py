@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-DEADLINE = 2.0
+DEADLINE = 5.0
 """Seconds that git is given, from the question on."""
+HELD = 1 << 20
+"""Bytes that a pipe may hold: more than these are not from before the deadline."""
 MOST = 20
 """Changed files that are named."""
 COMMAND = ("git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--untracked-files=no", "-z")
@@ -74,15 +76,19 @@ class Question:
         return {**said, "remote": _remote(self._root), "path": inside}
 
     def _read(self) -> str | None:
-        """All that git prints; None when that takes too long."""
+        """All that git prints; None when that takes too long. What it has printed by now counts, however late it is."""
         read = bytearray()
-        while (left := self._since + DEADLINE - time.monotonic()) > 0:
-            if select.select([self._pipe], [], [], left)[0]:
-                piece = os.read(self._pipe, 1 << 16)
-                if not piece:
-                    return read.decode("utf-8", "replace")
-                read += piece
+        late = 0
+        while late < HELD and select.select([self._pipe], [], [], max(0.0, left := self._left()))[0]:
+            piece = os.read(self._pipe, 1 << 16)
+            if not piece:
+                return read.decode("utf-8", "replace")
+            read += piece
+            late += len(piece) if left <= 0 else 0
         return None
+
+    def _left(self) -> float:
+        return self._since + DEADLINE - time.monotonic()
 
 
 def parse(text: str) -> dict[str, Any]:

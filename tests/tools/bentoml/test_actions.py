@@ -25,9 +25,11 @@ from context import LocalContext
 from e2i.catalog.artifacts import Bento, Service
 from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.estimators import scoring
-from e2i.tools.bentoml import PackageParams, PredictParams, ServeParams
+from e2i.tools.bentoml import PackageParams, PredictParams, ServeParams, server
 from e2i.tools.bentoml.actions import package, predict, serve
 from e2i.tools.bentoml.build import open_store
+from e2i.tools.bentoml.ports import claim
+from project import LONGEST, held_port, until
 from small_model import small_model
 
 pytestmark = pytest.mark.skipif(find_spec("bentoml") is None, reason="BentoML is not installed")
@@ -74,6 +76,30 @@ def test_the_service_is_bentomls_own(served: Any) -> None:
         {"name": "score", "kind": "number", "type": "double"},
         {"name": "brand", "kind": "category", "type": "string"},
     ]
+
+
+def test_the_server_ends_well_when_it_is_told_to_and_leaves_nothing(studio: LocalContext, served: Any) -> None:
+    home = studio.home("bentoml")
+    left = set(home.glob("metrics-*"))
+    environ = {**os.environ, "BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true"}
+    with claim(0) as claimed:
+        port = claimed.getsockname()[1]
+        process = subprocess.Popen([sys.executable, "-P", server.__file__, served[2].tag, str(port)], env=environ)
+        try:
+            url = f"http://127.0.0.1:{port}/readyz"
+            assert until(lambda: process.poll() is not None or answers(url))
+            process.terminate()
+            assert process.wait(LONGEST) == 0
+        finally:
+            process.kill()
+    assert set(home.glob("metrics-*")) == left
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_rows_may_be_lists_or_mappings(served: Any) -> None:
@@ -163,7 +189,7 @@ def test_a_store_that_was_moved_still_serves_its_bentos(studio: LocalContext, se
         env={**os.environ, "BENTOML_HOME": str(tmp_path / "home")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONGEST,
     )
     assert "output" in json.loads(done.stdout.strip().splitlines()[-1]), done.stderr[-500:]
 
@@ -178,13 +204,9 @@ def test_only_services_of_this_machine_are_asked(ctx: LocalContext, url: str) ->
 
 
 def test_a_service_that_has_gone_is_an_outage(ctx: LocalContext) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(ToolUnavailable):
-        asyncio.run(
-            predict(PredictParams(service=Service(digest=f"sha256:{'0' * 64}", url=url, pid=1), input=({},)), ctx)
-        )
+    with held_port() as port, pytest.raises(ToolUnavailable):
+        service = Service(digest=f"sha256:{'0' * 64}", url=f"http://127.0.0.1:{port}", pid=1)
+        asyncio.run(predict(PredictParams(service=service, input=({},)), ctx))
 
 
 def test_a_service_that_fails_is_an_outage(ctx: LocalContext) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from project import LONGEST, WITHIN
+
 pytestmark = pytest.mark.skipif(find_spec("bentoml") is None, reason="BentoML is not installed")
 
 SCRIPT = """
@@ -37,12 +39,12 @@ def test_a_kept_service_outlives_the_process_that_started_it(tmp_path: Path) -> 
     tests = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": f"{tests.parent / 'engine'}:{tests}"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], env=env, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], env=env, capture_output=True, text=True, timeout=LONGEST
     )
     assert done.returncode == 0, done.stderr[-800:]
     pid, url = done.stdout.split()
     try:
-        assert httpx.get(f"{url}/readyz").status_code == 200
+        assert httpx.get(f"{url}/readyz", timeout=WITHIN).status_code == 200
         assert b"bentoml" in Path(f"/proc/{pid}/cmdline").read_bytes()
     finally:
         os.kill(int(pid), signal.SIGTERM)

@@ -57,3 +57,19 @@ def test_a_logged_model_requires_what_its_manifest_says_and_nothing_is_inferred(
     found = (kept / "requirements.txt").read_text("utf-8").split()
     assert set(wanted) <= set(found)
     assert {line.partition("==")[0] for line in found} - {line.partition("==")[0] for line in wanted} <= {"mlflow"}
+
+
+def test_a_logged_model_costs_no_look_at_the_files_of_all_installed_packages(
+    ctx: LocalContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.utils import requirements_utils
+
+    def look() -> dict[str, list[str]]:
+        raise AssertionError("0.6 s of CPU for the module of a package that is not installed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
+        patch.setattr(requirements_utils.importlib_metadata, "packages_distributions", look)
+        _, kept = logged(ctx, "LogisticRegression")
+        assert requirements_utils._MODULES_TO_PACKAGES is None  # for whoever infers requirements in this process
+    assert "scikit-learn==" in (kept / "requirements.txt").read_text("utf-8")

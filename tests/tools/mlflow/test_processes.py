@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -21,37 +19,49 @@ from typing import Any
 import pytest
 
 from context import LocalContext
-from e2i.catalog.artifacts import Model
 from e2i.catalog.telemetry import Entry
 from e2i.errors import ToolUnavailable
 from e2i.settings import Settings
 from e2i.tools.mlflow import LoadParams, MLflowSettings, PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import load, promote, register
 from e2i.tools.mlflow.sink import open_sink
+from project import ENGINE, LONGEST, WITHIN, held_port, until
 from small_model import small_model
 
 mlflow = pytest.importorskip("mlflow")
 
 
-def work(ctx: LocalContext, model: Model, number: int) -> None:
-    """What a worker and the courier do at the same time: register a model, deliver telemetry."""
-    asyncio.run(register(RegisterParams(model=model, name="shared"), ctx))
-    sink = open_sink(MLflowSettings(), ctx.home("mlflow"), ctx.open)
-    start = Entry("start", "mlflow", "run-1", "run.started", {"pipeline": "test", "params": {}, "started_ms": 1}, 0)
-    for i in range(8):
-        body = {"step": f"s{number}", "name": "m", "value": float(i), "index": i, "at_ms": i}
-        sink.deliver([start, Entry(f"{number}-{i}", "mlflow", "run-1", "metric", body, i)])
+WORK = """
+import asyncio, sys
+from pathlib import Path
+from context import LocalContext
+from e2i.catalog.artifacts import Model
+from e2i.catalog.telemetry import Entry
+from e2i.tools.mlflow import MLflowSettings, RegisterParams
+from e2i.tools.mlflow.actions import register
+from e2i.tools.mlflow.sink import open_sink
+
+root, model, number = sys.argv[1:]
+ctx = LocalContext(Path(root))
+asyncio.run(register(RegisterParams(model=Model.model_validate_json(model), name="shared"), ctx))
+sink = open_sink(MLflowSettings(), ctx.home("mlflow"), ctx.open)
+start = Entry("start", "mlflow", "run-1", "run.started", {"pipeline": "test", "params": {}, "started_ms": 1}, 0)
+for i in range(8):
+    body = {"step": f"s{number}", "name": "m", "value": float(i), "index": i, "at_ms": i}
+    sink.deliver([start, Entry(f"{number}-{i}", "mlflow", "run-1", "metric", body, i)])
+"""
+"""What a worker and the courier do at the same time: register a model, deliver telemetry."""
 
 
-def test_processes_that_start_together_share_one_run_and_one_version(ctx: LocalContext) -> None:
+def test_processes_that_start_together_share_one_run_and_one_version(ctx: LocalContext, tmp_path: Path) -> None:
     model, _ = small_model(ctx)
-    fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=work, args=(ctx, model, number)) for number in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    tests = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": f"{ENGINE}:{tests}"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path), model.model_dump_json(), str(number)], env=env)
+        for number in range(3)
+    ]
+    assert [process.wait(LONGEST) for process in processes] == [0, 0, 0]
     client = mlflow.MlflowClient(f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert {name: len(client.get_metric_history(run.info.run_id, name)) for name in run.data.metrics} == {
@@ -64,26 +74,27 @@ def test_processes_that_start_together_share_one_run_and_one_version(ctx: LocalC
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server on the loopback address, and its process."""
-    port = 18_000 + os.getpid() % 2000
+    with held_port() as port:
+        yield from serving(port, tmp_path)
+
+
+def serving(port: int, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [
         "--backend-store-uri",
-        f"sqlite:///{tmp_path}/server.db",
+        f"sqlite:///{folder}/server.db",
         "--artifacts-destination",
-        f"{tmp_path}/files",
+        f"{folder}/files",
     ]
     env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(600):
-            if answers(port):
-                break
-            assert process.poll() is None
-            time.sleep(0.1)
+        assert until(lambda: process.poll() is not None or answers(port), LONGEST)
+        assert process.poll() is None
         yield f"http://127.0.0.1:{port}", process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(WITHIN)
 
 
 def answers(port: int) -> bool:
@@ -117,7 +128,7 @@ def test_a_server_serves_as_well_as_the_embedded_mode_and_its_death_is_an_outage
     (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert run.data.metrics == {"roc_auc": 0.9, "s/m": 1.0}
     process.terminate()
-    process.wait(30)
+    process.wait(WITHIN)
     with pytest.raises(ToolUnavailable):
         sink.deliver([Entry("l", "mlflow", "run-1", "metric", body, 2)])
     with pytest.raises(ToolUnavailable):

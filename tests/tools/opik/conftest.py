@@ -48,7 +48,7 @@ def server(tmp_path: Path) -> Iterator[StandIn]:
     stand_in = StandIn(tmp_path / "server" / "traces.db")
     stand_in.start()
     yield stand_in
-    stand_in.stop()
+    stand_in.close()
 
 
 @pytest.fixture

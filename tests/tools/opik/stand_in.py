@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +30,10 @@ class StandIn:
         self.keys: set[str | None] = set()
         self._stopped = threading.Event()
         self._server: ThreadingHTTPServer | None = None
-        self._port = 0
+        self._held = socket.socket()  # as long as it is bound, nobody else gets the port
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self._port: int = self._held.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -38,7 +42,6 @@ class StandIn:
     def start(self) -> None:
         """Begins to listen; after ``stop`` on the same port again."""
         self._server = _Server(("127.0.0.1", self._port), _handler(self))
-        self._port = self._server.server_port
         self._stopped.clear()
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -49,6 +52,11 @@ class StandIn:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+    def close(self) -> None:
+        """Stops for good."""
+        self.stop()
+        self._held.close()
 
     def answer(self, method: str, path: str, content: bytes, encoding: str | None) -> tuple[int, str, bytes] | None:
         self.requests[f"{method} {path}"] += 1

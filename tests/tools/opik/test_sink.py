@@ -215,7 +215,7 @@ def test_an_outage_raises_in_time_and_redelivery_completes_the_trace(
     server.stop()
     server.mood = "well"
     server.start()
-    sink.deliver(telemetry())
+    sink_at(tmp_path, url=server.url).deliver(telemetry())
     trace, spans = held(tmp_path, url=server.url)
     assert (trace.name, len(spans)) == ("hcp", 6)
 
@@ -233,18 +233,12 @@ def test_the_outbox_keeps_everything_while_opik_is_down(
     server.mood = mood
     with Outbox(tmp_path / "state.db") as outbox:
         outbox.put(telemetry())
-    opened: list[int] = []
-
-    def open_it(name: str) -> Sink:
-        opened.append(1)
-        return sink_at(tmp_path / "home", url=server.url, deadline=0.3)
-
-    down, back = _courier(tmp_path, open_it), lambda: _courier(tmp_path, open_it)
+    down = _courier(tmp_path, lambda name: sink_at(tmp_path / "home", url=server.url, deadline=0.3))
     assert (down.delivered, down.set_aside, down.left) == (0, 0, 11)
     server.stop()
     server.mood = "well"
     server.start()
-    assert back() == Tally(delivered=11)
+    assert _courier(tmp_path, lambda name: sink_at(tmp_path / "home", url=server.url)) == Tally(delivered=11)
     trace, spans = held(tmp_path, url=server.url)
     assert (trace.output, len(spans)) == ({"status": "failed"}, 6)
 

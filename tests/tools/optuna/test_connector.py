@@ -70,7 +70,6 @@ def test_a_half_written_trial_does_not_count(tmp_path: Path) -> None:
 
 
 def test_a_dead_server_is_unavailable(tmp_path: Path) -> None:
-    pytest.importorskip("psycopg")
     settings = Settings.model_validate({"storage": "postgresql://e2i:secret@127.0.0.1:1/studies"})
     with pytest.raises(ToolUnavailable, match=r"(?i)connection") as caught:
         asyncio.run(tuner(tmp_path, settings).open_study("s", "maximize"))

@@ -9,6 +9,12 @@ from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import Exit
 
+KINDS = (
+    *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"),
+    *("doctor", "sync", "gc"),
+)
+"""What there is a schema of; spelled out, so that no schema need be imported to offer them."""
+
 
 @click.command()
 @click.argument("code", required=False)
@@ -43,7 +49,7 @@ def catalog(action: str | None, as_json: bool) -> Exit:
 @click.command()
 @click.argument(
     "kind",
-    type=click.Choice(["pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"]),
+    type=click.Choice(KINDS),
     default="pipeline",
 )
 @flags.json

@@ -18,18 +18,20 @@ from e2i.errors import Exit
 @flags.json
 @guarded
 def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
-    """Each tool: installed version, mode, reachable or not, breaker, what waits for it; and damage in the store."""
+    """Each tool: installed version, mode, reachable or not, what waits for it, how it failed last; and the stores."""
     from e2i import api
     from e2i.cli import doctor_view
 
     workspace = api.Workspace.open(store=store, profile=profile)
     found = doctor_view.examine(workspace)
     state = doctor_view.examine_state(workspace)
+    shared = doctor_view.examine_shared(workspace)
     if as_json:
-        documents.show({"schema_version": 1, "tools": found, "state": state})
+        documents.show({"schema_version": 1, "tools": found, "state": state, "shared": shared})
     else:
-        doctor_view.show(found, state, workspace)
+        doctor_view.show(found, state, shared, workspace)
     is_well = all(tool["reachable"] for tool in found if tool["installed"]) and not state["damage"]
+    is_well = is_well and (shared is None or (shared["reachable"] and shared["writable"]))
     return Exit.DONE if is_well else Exit.UNAVAILABLE
 
 

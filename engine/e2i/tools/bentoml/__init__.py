@@ -125,7 +125,7 @@ TOOL = Tool(
     distribution="bentoml",
     extra="bentoml",
     settings=BentoMLSettings,
-    imports=("bentoml",),
+    imports=("bentoml.bentos", "bentoml.models", "_bentoml_sdk"),
     outages=("httpx.TransportError",),
     actions=(
         Action(

@@ -36,9 +36,10 @@ async def serve(params: ServeParams, ctx: StepContext) -> ServeOutputs:
     """Starts the service and waits until it is ready."""
     bento = params.bento
     command = await ctx.connect(BentoMLService).command(bento.tag, params.port, supervised=params.keep)
-    service = ctx.serve(
-        command.argv, port=command.port, ready="/readyz", env=command.env, digest=bento.digest, keep=params.keep
-    )
+    with command.claimed:
+        service = ctx.serve(
+            command.argv, port=command.port, ready="/readyz", env=command.env, digest=bento.digest, keep=params.keep
+        )
     return ServeOutputs(service=service)
 
 

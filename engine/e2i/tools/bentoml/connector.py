@@ -6,6 +6,7 @@ In: settings, guard, folder. Out: Bentos, the command that serves one, and a ser
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ class Command(Struct, frozen=True):
     argv: tuple[str, ...]
     port: int
     env: Mapping[str, str]
+    claimed: socket.socket
+    """Keeps the port for the service: to be closed once that listens."""
 
 
 class BentoMLService:
@@ -81,13 +84,14 @@ def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
     from e2i.tools.bentoml import server
 
     workers = int(find_bento(home, tag).info.services[0].config.get("workers") or 1)
-    port = claim(port)
+    claimed = claim(port)
+    port = claimed.getsockname()[1]
     argv: tuple[str, ...]
     if supervised or workers > 1:
         argv = (sys.executable, "-m", "bentoml", "serve", tag, "--host", HOST, "--port", str(port))
     else:
         argv = (sys.executable, "-P", server.__file__, tag, str(port))
-    return Command(argv, port, {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true"})
+    return Command(argv, port, {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true"}, claimed)
 
 
 def _local(url: str) -> str:

@@ -7,6 +7,7 @@ restarts it, so services that stay, or that want several workers, are left to ``
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ def main(tag: str, port: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read when bentoml imports prometheus_client
+        gc.disable()  # what it makes until it can answer stays
         import bentoml
         import uvicorn
 
@@ -36,6 +38,8 @@ def main(tag: str, port: int) -> None:
         config = uvicorn.Config(
             service.to_asgi(), log_level="warning", timeout_graceful_shutdown=5, server_header=False
         )
+        gc.freeze()
+        gc.enable()
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from e2i.catalog.artifacts import FeatureRepo
+from e2i.errors import ToolUnavailable
 from e2i.tools.feast import FeastSettings, Published
 from e2i.tools.feast.definitions import Definition
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from e2i.resilience.guard import Guard
     from e2i.tools.feast.versions import Versions
 
+T = TypeVar("T")
 KEYS_PER_READ = 50
 """Online keys in one call, so that the deadline does not depend on how many are asked for."""
 
@@ -47,7 +49,7 @@ class FeastClient:
         def work() -> FeatureRepo:
             return self._versions().apply(definition, tables)
 
-        return await self._guard.acall(work, deadline=math.inf)
+        return await self._ask(work)
 
     async def register_feature(self, repo: FeatureRepo, view: str, feature: str) -> FeatureRepo:
         """A new version in which ``view`` also has ``feature``, a column of the table that the view was made from.
@@ -62,7 +64,7 @@ class FeastClient:
             extended = repository.with_feature(opened.root, opened.definition, view, feature)
             return self._versions().ensure(extended)
 
-        return await self._guard.acall(work, deadline=math.inf)
+        return await self._ask(work)
 
     async def get_historical_features(
         self,
@@ -86,7 +88,7 @@ class FeastClient:
             opened = self._versions().open(repo)
             return retrieval.historical(opened, frame, features, timestamp, created_cutoff, full_feature_names)
 
-        return await self._guard.acall(work, deadline=math.inf)
+        return await self._ask(work)
 
     async def materialize(
         self,
@@ -102,7 +104,7 @@ class FeastClient:
 
             return retrieval.materialize(self._versions().open(repo), views, start, end)
 
-        return await self._guard.acall(work, deadline=math.inf)
+        return await self._ask(work)
 
     async def get_online_features(
         self,
@@ -116,16 +118,16 @@ class FeastClient:
 
         Raises StepError for an unknown feature or a missing join key, ToolUnavailable when the store does not answer.
         """
-        opened = await self._guard.acall(lambda: self._versions().open(repo), deadline=math.inf)
+        opened = await self._ask(lambda: self._versions().open(repo))
         from e2i.tools.feast import retrieval  # here: a Feast that is not installed was reported by the line above
 
-        names, wanted = retrieval.online_rows(opened, features, entities, full_feature_names)
+        names, wanted = await self._ask(  # it asks the registry, which may be on a server
+            retrieval.online_rows, opened, features, entities, full_feature_names
+        )
         rows: list[dict[str, Any]] = []
         for first in range(0, len(wanted), KEYS_PER_READ):
             part = wanted[first : first + KEYS_PER_READ]
-            rows += await self._guard.acall(
-                retrieval.read_online, opened, names, part, deadline=self._settings.deadline
-            )
+            rows += await self._ask(retrieval.read_online, opened, names, part, deadline=self._settings.deadline)
         return rows
 
     async def push(self, repo: FeatureRepo, view: str, frame: pd.DataFrame) -> int:
@@ -136,7 +138,7 @@ class FeastClient:
 
             return retrieval.push(self._versions().open(repo), view, frame)
 
-        return await self._guard.acall(work, deadline=math.inf)
+        return await self._ask(work)
 
     async def get_feature_statistics(
         self,
@@ -153,7 +155,17 @@ class FeastClient:
 
             return retrieval.statistics(self._versions().open(repo), view, features, start, end)
 
-        return await self._guard.acall(work, deadline=math.inf)
+        return await self._ask(work)
+
+    async def _ask(self, work: Callable[..., T], *given: Any, deadline: float = math.inf) -> T:
+        """What ``work`` gives, through the guard. After an outage everything is opened anew: Feast goes on using a
+        connection to PostgreSQL that is broken.
+        """
+        try:
+            return await self._guard.acall(work, *given, deadline=deadline)
+        except ToolUnavailable:
+            self._known = None
+            raise
 
     def _versions(self) -> Versions:
         if self._known is None:

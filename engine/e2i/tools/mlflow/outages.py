@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from e2i.errors import StepError, ToolUnavailable
 
 OLD_SCHEMA = "out-of-date database schema"
+SAME_ROW = ("UNIQUE constraint failed", "duplicate key value")
+"""What SQLite and PostgreSQL say of a row that is there already."""
 
 
 @contextmanager
@@ -29,6 +31,11 @@ def translated() -> Iterator[None]:
         if is_outage(error):
             raise ToolUnavailable("mlflow", f"MLflow does not answer: {message}", hint="see `e2i doctor`") from error
         raise StepError(f"MLflow refused: {message}", code="mlflow-refused") from error
+
+
+def is_lost_race(error: BaseException) -> bool:
+    """True when somebody has just written the same row, such as a request that was given up and is carried out late."""
+    return any(said in str(error) for said in SAME_ROW)
 
 
 def is_outage(error: BaseException) -> bool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.tools.mlflow.filters import render, tag
+from e2i.tools.mlflow.outages import is_lost_race
 from e2i.tools.mlflow.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -81,14 +83,23 @@ def log_batch(
     tags: Sequence[RunTag] = (),
 ) -> None:
     """Logs everything in as few requests as MLflow's limits allow. Logging the same again changes nothing."""
+    from mlflow.exceptions import MlflowException
+
     for start in range(0, max(len(metrics), 10 * len(params), 10 * len(tags)), 800):
         tenth = start // 10
-        tracking.client.log_batch(
+        log = partial(
+            tracking.client.log_batch,
             run,
             metrics=metrics[start : start + 800],
             params=params[tenth : tenth + 80],
             tags=tags[tenth : tenth + 80],
         )
+        try:
+            log()
+        except MlflowException as error:
+            if not is_lost_race(error):
+                raise
+            log()  # MLflow sees now what is there, and takes what is the same
 
 
 def children(tracking: Tracking, parent: RunRef) -> dict[str, tuple[str, bool]]:

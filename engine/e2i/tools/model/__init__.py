@@ -216,5 +216,5 @@ TOOL = Tool(
     ),
     distribution="xgboost",
     extra="models",
-    imports=("pandas", "xgboost"),
+    imports=("pandas", "xgboost", "sklearn.metrics", "matplotlib.backends.backend_agg", "matplotlib.figure"),
 )

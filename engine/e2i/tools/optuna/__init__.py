@@ -136,5 +136,5 @@ TOOL = Tool(
         "sqlalchemy.exc.OperationalError",
         "sqlalchemy.exc.InterfaceError",
     ),
-    imports=("pandas", "xgboost", "optuna"),
+    imports=("pandas", "xgboost", "optuna", "sklearn.metrics", "sqlalchemy.orm", "alembic.context"),
 )

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from e2i.errors import ToolUnavailable
 from e2i.resilience.guard import Guard
 from e2i.tools.optuna import Settings, search
 from e2i.tools.optuna.mirror import Mirror
+from e2i.tools.optuna.turns import CONNECTING, FileTurn, ServerTurn, Turn
 
 FILE = "studies.db"
 POLL_SECONDS = 0.2
@@ -36,6 +37,8 @@ class OptunaTuner:
         self._guard = guard
         self._home = home
         self._opened: tuple[Any, int | None] | None = None
+        self._turns: dict[str, Turn] = {}
+        """The studies that it is alone with."""
 
     async def optimize(
         self,
@@ -109,6 +112,8 @@ class OptunaTuner:
         import optuna
 
         with self._explained():
+            if name in self._turns:
+                self._turns[name].check()
             self._mirror(name).add(trials)
             study = optuna.load_study(study_name=name, storage=self._storage())
             study.add_trials(trials)
@@ -135,22 +140,32 @@ class OptunaTuner:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if self._settings.storage is not None:
-            url = self._settings.storage.get_secret_value().replace("postgresql://", "postgresql+psycopg://", 1)
-            about: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
-            try:
+        if (url := self._server()) is not None:
+            about: dict[str, Any] = {"pool_pre_ping": True, "connect_args": CONNECTING}
+            with closing(self._server_turn(url, "tables")) as turn:  # two stores must not make the tables at once
+                turn.wait()
                 return optuna.storages.RDBStorage(url, engine_kwargs=about), None
-            except ImportError as error:
-                raise ToolUnavailable(
-                    self.tool,
-                    "the driver of the study storage's database is not installed",
-                    code="tool-missing",
-                    hint='pip install "psycopg[binary]"',
-                ) from error
-        with _locked(self._home / "studies.lock"):  # two processes must not make the tables at once
+        with _locked(self._home / "studies.lock"):  # nor two processes
             about = {"connect_args": {"timeout": self._settings.busy}}
             storage = optuna.storages.RDBStorage(f"sqlite:///{self._home / FILE}", engine_kwargs=about)
         return storage, self._inode()
+
+    def _server(self) -> str | None:
+        """The address of the database server, with its driver; None: studies are in a file of the store."""
+        if self._settings.storage is None:
+            return None
+        return self._settings.storage.get_secret_value().replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def _server_turn(self, url: str, name: str) -> ServerTurn:
+        try:
+            return ServerTurn(url, name)
+        except ImportError as error:
+            raise ToolUnavailable(
+                self.tool,
+                "the driver of the study storage's database is not installed",
+                code="tool-missing",
+                hint='pip install "e2i[servers]"',
+            ) from error
 
     def _inode(self) -> int | None:
         if self._settings.storage is not None:
@@ -180,20 +195,27 @@ class OptunaTuner:
 
     @asynccontextmanager
     async def _alone_with(self, name: str) -> AsyncIterator[None]:
-        """Waits until no other process of this store works on the study, so that no trial is made twice."""
-        folder = self._home / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
+        """Waits until nobody else works on the study, so that no trial is made twice: no other process of this store,
+        and no other store on the same server.
+        """
+        with closing(FileTurn(self._home / "locks", name)) as turn:
+            while not turn.take():
+                await asyncio.sleep(POLL_SECONDS)
+            if (url := self._server()) is None:
+                yield
+                return
+            with closing(self._server_turn(url, f"study/{name}")) as turn_of_all:
+                while not await self._guard.acall(self._take, turn_of_all):
                     await asyncio.sleep(POLL_SECONDS)
-            yield
-        finally:
-            os.close(handle)
+                self._turns[name] = turn_of_all
+                try:
+                    yield
+                finally:
+                    del self._turns[name]
+
+    def _take(self, turn: ServerTurn) -> bool:
+        with self._explained():
+            return turn.take()
 
 
 def _was_left(trial: Any) -> bool:

@@ -81,5 +81,5 @@ TOOL = Tool(
     settings=Settings,
     distribution="shap",
     extra="shap",
-    imports=("pandas", "xgboost", "matplotlib.backends.backend_agg"),
+    imports=("pandas", "xgboost", "matplotlib.backends.backend_agg", "matplotlib.figure"),
 )

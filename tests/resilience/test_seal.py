@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2i.store.seal import is_sound, seal
+from e2i.resilience.seal import is_sound, seal
 
 
 def test_a_sealed_row_is_sound_until_a_value_changes() -> None:

@@ -1,0 +1,110 @@
+"""The JSON documents about a store and the tools around it, as types: what `doctor`, `sync` and `gc` print."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from e2i.cli.document_schemas import Document, Version
+from e2i.cli.record_schemas import Milliseconds
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class LastFailure(Document):
+    """The latest attempt of a step with this tool that failed."""
+
+    run: str
+    step: str
+    uses: str
+    ended_ms: Milliseconds
+    code: Annotated[str, Field(description="What kind of error: `e2i explain CODE`.")]
+    message: str
+    succeeded_since: Annotated[Count, Field(description="How many attempts with this tool went well after it.")]
+
+
+class ToolState(Document):
+    """One tool that stands on a library."""
+
+    tool: str
+    installed: Annotated[str | None, Field(description="The version; None: not installed.")]
+    mode: Literal["embedded", "server"]
+    reachable: Annotated[bool, Field(description="Embedded: installed. A server: it accepts a connection.")]
+    breaker: Annotated[
+        Literal["closed", "open", "half-open"],
+        Field(description="What a run that starts now begins with: a breaker lives as long as the process it is in."),
+    ]
+    last_failure: Annotated[LastFailure | None, Field(description="None: none in the latest 10,000 attempts.")]
+    outbox: Annotated[Count, Field(description="Entries that wait for it.")]
+    refused: Annotated[Count, Field(description="Entries that it refused, or that were altered, and are kept aside.")]
+
+
+class StoreState(Document):
+    """Whether the records of the store are as they were written: sentences."""
+
+    damage: list[str]
+    set_aside: Annotated[list[str], Field(description="What was found wrong before, and is not used.")]
+
+
+class SharedState(Document):
+    """The store that results are shared through."""
+
+    url: str
+    trust: Annotated[str, Field(description="The domain of trust that a run of a human would share with.")]
+    reachable: bool
+    writable: bool
+    results: Annotated[Count | None, Field(description="How many it holds; None: it could not be counted in time.")]
+    problem: str | None
+
+
+class DoctorDocument(Document):
+    """What `e2i doctor --json` prints."""
+
+    schema_version: Version
+    tools: list[ToolState]
+    state: StoreState
+    shared: Annotated[SharedState | None, Field(description="None: none is configured.")]
+
+
+class Delivery(Document):
+    """What became of the entries for one tracker."""
+
+    delivered: Count
+    set_aside: Annotated[Count, Field(description="Refused for good, or altered on disk.")]
+    left: Annotated[Count, Field(description="Entries that wait still.")]
+    problem: str | None
+    redelivered: Annotated[Count, Field(description="Entries that the tracker had lost.")]
+    altered: Annotated[Count, Field(description="Of those set aside: not as they had been written.")]
+
+
+class SyncDocument(Document):
+    """What `e2i sync --json` prints."""
+
+    schema_version: Version
+    sinks: dict[str, Delivery]
+
+
+class FreedDocument(Document):
+    """What `e2i gc --json` prints."""
+
+    schema_version: Version
+    dry_run: Annotated[bool, Field(description="Whether nothing was removed.")]
+    runs: Annotated[list[str], Field(description="The runs whose records went.")]
+    results: Count
+    objects: Annotated[Count, Field(description="Artifacts.")]
+    folders: Annotated[Count, Field(description="Of runs, of scratch files, unfinished and damaged artifacts.")]
+    freed_bytes: Count
+    left_bytes: Annotated[Count, Field(description="The size of the artifacts that stay.")]
+    postponed: Annotated[Count, Field(description="Artifacts that running runs may want; the next time takes them.")]
+
+
+class PinnedDocument(Document):
+    """What `e2i gc --pin RUN --json` prints, and with `--unpin`."""
+
+    schema_version: Version
+    pinned: str | None
+    unpinned: str | None
+
+
+CollectionDocument = FreedDocument | PinnedDocument

@@ -1,0 +1,124 @@
+"""What ``e2i doctor`` says of tools, of the store and of the shared one; and that its documents fit their schemas."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from e2i.catalog.telemetry import Entry
+from e2i.cli.document_schemas import SCHEMAS
+from e2i.cli.main import e2i
+from e2i.resilience.outbox import Outbox
+from project import Project
+
+LOADS = """
+version: 1
+name: loads
+params: {file: {type: string, default: bad.parquet}}
+steps: {load: {uses: data.load, with: {path: "${{ params.file }}"}}}
+"""
+
+
+def told(project: Project, *arguments: str) -> Result:
+    with contextlib.chdir(project.root):
+        return CliRunner().invoke(e2i, list(arguments), prog_name="e2i", env={"E2I_STORE": None})
+
+
+def document(project: Project, kind: str, *arguments: str, code: int = 0) -> Any:
+    """What a command prints with ``--json``, which fits its schema."""
+    done = told(project, *arguments, "--json")
+    assert done.exit_code == code, done.stderr
+    found = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(found)
+    return found
+
+
+def tool(found: Any, name: str) -> Any:
+    return next(tool for tool in found["tools"] if tool["tool"] == name)
+
+
+def test_a_tool_that_never_failed_and_waits_for_nothing_is_one_short_line(project: Project) -> None:
+    found = document(project, "doctor", "doctor")
+    assert tool(found, "mlflow") == {
+        "tool": "mlflow", "installed": tool(found, "mlflow")["installed"], "mode": "embedded", "reachable": True,
+        "breaker": "closed", "last_failure": None, "outbox": 0, "refused": 0,
+    }  # fmt: skip
+    assert found["shared"] is None
+    assert "breaker" not in told(project, "doctor").stdout
+
+
+def test_how_a_tool_failed_last_is_told_until_it_goes_well_again(project: Project) -> None:
+    project.write("bad.parquet", "no table")
+    project.write("good.csv", "x\n1\n")
+    failed = project.run(LOADS)
+    failure = tool(document(project, "doctor", "doctor"), "data")["last_failure"]
+    assert (failure["run"], failure["step"], failure["uses"]) == (failed.run, "load", "data.load")
+    assert (failure["code"], failure["succeeded_since"]) == ("unreadable-file", 0)
+    assert f"load of run {failed.run} failed at" in told(project, "doctor").stdout
+    project.run(LOADS, {"file": "good.csv"})
+    assert tool(document(project, "doctor", "doctor"), "data")["last_failure"]["succeeded_since"] == 1
+    assert "failed at" not in told(project, "doctor").stdout
+
+
+def test_what_waits_for_a_tracker_and_what_it_refused_are_counted(project: Project) -> None:
+    project.write("q.yaml", "version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
+    project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
+    with Outbox(project.store / "state.db") as outbox:
+        outbox.put([Entry(f"r/{n}", "opik", "r", "metric", {"value": n}) for n in range(3)])
+        outbox.set_aside(outbox.take("opik", 1), "no")
+    found = tool(document(project, "doctor", "doctor"), "opik")
+    assert (found["outbox"], found["refused"]) == (2, 1)
+    assert "reachable  2 waiting  1 refused" in told(project, "doctor").stdout
+    with sqlite3.connect(project.store / "state.db") as database:
+        database.execute("UPDATE outbox SET body = '{\"value\":9}' WHERE key = 'r/2'")
+    damaged = document(project, "doctor", "doctor", code=4)["state"]["damage"]
+    assert damaged == ["the entry r/2 of the outbox for opik was altered"]
+
+
+def test_the_shared_store_is_examined(project: Project, tmp_path: Path) -> None:
+    project.write("config/default.yaml", f"sinks: []\nshared: {{url: 'file://{tmp_path}/net', trust: team}}\n")
+    before = document(project, "doctor", "doctor")["shared"]
+    assert before == {
+        "url": f"file://{tmp_path}/net", "trust": "team", "reachable": True, "writable": True, "results": 0,
+        "problem": None,
+    }  # fmt: skip
+    project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}, b: {uses: debug.echo, with: {value: 2}}}\n")
+    assert document(project, "doctor", "doctor")["shared"]["results"] == 2
+    assert f"shared store file://{tmp_path}/net (team)  reachable, 2 results" in told(project, "doctor").stdout
+    assert [path.name for path in (tmp_path / "net/v1/team").iterdir()] == ["results"]
+
+
+def test_a_shared_store_that_takes_nothing_is_told_of_without_its_password(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "net").write_text("a file, not a folder")
+    project.write("config/default.yaml", f"sinks: []\nshared: {{url: 'file://{tmp_path}/net'}}\n")
+    found = document(project, "doctor", "doctor", code=4)["shared"]
+    assert (found["reachable"], found["writable"]) == (True, False)
+    assert found["problem"]
+    assert "reachable, not writable" in told(project, "doctor").stdout
+    project.write("config/default.yaml", "sinks: []\nshared: {url: 'unheard://me:secret@host/x'}\n")
+    found = document(project, "doctor", "doctor", code=4)["shared"]
+    assert (found["url"], found["reachable"], found["results"]) == ("unheard://host/x", False, None)
+    assert "secret" not in told(project, "doctor").stdout
+
+
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_what_gc_prints_fits_its_schema(project: Project, option: tuple[str, ...]) -> None:
+    run = project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n").run
+    assert document(project, "gc", "gc", "--pin", run)["pinned"] == run
+    assert document(project, "gc", "gc", "--keep-days", "0", *option)["runs"] == []
+    assert document(project, "gc", "gc", "--unpin", run) == {"schema_version": 1, "pinned": None, "unpinned": run}
+    assert document(project, "gc", "gc", "--keep-days", "0", *option)["runs"] == [run]
+
+
+def test_what_sync_prints_fits_its_schema(project: Project) -> None:
+    assert document(project, "sync", "sync") == {"schema_version": 1, "sinks": {}}
+    project.write("config/default.yaml", "sinks: [opik]\nflush: 200\n")
+    project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
+    assert document(project, "sync", "sync")["sinks"]["opik"]["left"] == 0

@@ -1,0 +1,148 @@
+"""Real servers for tests, on the loopback device, each in a folder of its own: started, killed, started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2i.resilience.outbox import process_identity
+from project import until
+
+SERVANT = "nobody"
+"""Who runs them when the tests are root's: PostgreSQL refuses to run as root."""
+SPEED = (
+    *("-c", "fsync=off"),
+    *("-c", "full_page_writes=off"),
+    *("-c", "max_connections=60"),
+    *("-c", "shared_buffers=16MB"),
+)
+
+
+class Server:
+    """A server that listens at ``port`` while it runs. It keeps its port and its data from one start to the next."""
+
+    def __init__(self, folder: Path, port: int, command: list[str]) -> None:
+        self.port = port
+        self._folder = folder
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Does nothing when it runs."""
+        if self._process is not None:
+            return
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **as_servant()
+            )
+        assert until(self._answers), (self._folder / "log").read_text()
+
+    def kill(self) -> None:
+        """Ends it as a loss of its machine would, with all connections."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)  # it starts no more children
+            children = _children(self._process.pid)
+            for pid in [self._process.pid, *children]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+            assert until(lambda: not any(map(process_identity, children)))
+
+    def _answers(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, (self._folder / "log").read_text()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+class Postgres(Server):
+    """A PostgreSQL cluster, with a database for whoever asks for one."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        data = folder / "data"
+        command = [_found("initdb"), "-D", str(data), "-U", "e2i", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, **as_servant())
+        listen = ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
+        super().__init__(folder, port, [_found("postgres"), "-D", str(data), *listen, *SPEED])
+        self._databases = 0
+
+    def database(self) -> str:
+        """The address of a new database."""
+        import psycopg
+
+        self._databases += 1
+        name = f"test{self._databases}"
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.address(name)
+
+    def address(self, name: str) -> str:
+        return f"postgresql://e2i@127.0.0.1:{self.port}/{name}"
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self.address("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:  # it is starting, or mending what a kill left
+            return False
+        return super()._answers()
+
+
+def redis(folder: Path, port: int) -> Server:
+    """A Redis server that keeps what it is given."""
+    where = ["--dir", str(folder), "--bind", "127.0.0.1", "--port", str(port)]
+    durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+    return Server(folder, port, [_found("redis-server"), *where, *durable])
+
+
+@contextlib.contextmanager
+def folder(name: str) -> Iterator[Path]:
+    """A folder that a server may use: below no folder that only its maker may enter."""
+    made = Path(tempfile.mkdtemp(prefix=f"e2i-{name}-", dir="/tmp"))
+    if os.geteuid() == 0:
+        os.chown(made, pwd.getpwnam(SERVANT).pw_uid, -1)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+def require(*programs: str) -> None:
+    """Skips the test where a program is not installed."""
+    missing = [program for program in programs if not _where(program)]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}: apt-get install postgresql redis-server")
+
+
+def as_servant() -> dict[str, str]:
+    return {"user": SERVANT} if os.geteuid() == 0 else {}
+
+
+def _where(program: str) -> str | None:
+    """The program; Debian keeps those of PostgreSQL's server in a folder by version."""
+    own = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    return str(own[-1]) if own else shutil.which(program)
+
+
+def _found(program: str) -> str:
+    found = _where(program)
+    assert found is not None
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

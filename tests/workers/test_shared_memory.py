@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import pytest
+
+from e2i.workers import shared_memory
+
+pytestmark = pytest.mark.skipif(not Path(shared_memory.FOLDER).is_dir(), reason="there is no shared memory here")
+
+
+def test_a_segment_is_seen_and_the_folder_of_somebody_who_keeps_files_there_is_not() -> None:
+    segment = SharedMemory(create=True, size=10)
+    try:
+        with tempfile.TemporaryDirectory(dir=shared_memory.FOLDER) as folder:
+            found = shared_memory.segments()
+            assert segment.name in found
+            assert Path(folder).name not in found
+    finally:
+        segment.close()
+        segment.unlink()
+
+
+def test_what_a_living_process_holds_is_not_removed_and_what_nobody_does_is() -> None:
+    path = Path(shared_memory.FOLDER, f"e2i-test-{os.getpid()}")
+    with path.open("wb"):
+        shared_memory.remove([path.name])
+        assert path.exists()
+    shared_memory.remove([path.name])
+    assert not path.exists()

@@ -1,0 +1,60 @@
+"""A call that was given ahead is carried out once: by the worker, or by another when it was taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2i.workers.tickets import Taker, Tickets
+
+
+@pytest.fixture
+def tickets() -> Iterator[Tickets]:
+    made = Tickets()
+    yield made
+    made.close()
+
+
+def test_the_worker_takes_calls_in_order_until_there_are_no_more(tickets: Tickets) -> None:
+    taker = Taker(tickets.taker)
+    numbers = [tickets.give() for _ in range(3)]
+    assert [taker.take(number) for number in numbers] == [True, True, True]
+    assert tickets.take_back() == 0
+
+
+def test_what_was_taken_back_is_not_begun_though_later_calls_are(tickets: Tickets) -> None:
+    taker = Taker(tickets.taker)
+    first, second, third = (tickets.give() for _ in range(3))
+    assert taker.take(first)
+    assert tickets.take_back() == 2
+    later = tickets.give()
+    assert [taker.take(number) for number in (second, third, later)] == [False, False, True]
+    assert tickets.take_back() == 0
+
+
+@given(st.lists(st.sampled_from(["give", "begin", "back"]), max_size=300))
+def test_every_call_is_begun_once_or_comes_back_once(moves: list[str]) -> None:
+    tickets = Tickets()
+    taker = Taker(tickets.taker)
+    numbers: list[int] = []
+    lines: list[int] = []
+    begun: list[int] = []
+    back: list[int] = []
+    try:
+        for move in [*moves, *["begin"] * len(moves)]:
+            if move == "give":
+                numbers.append(tickets.give())
+                lines.append(numbers[-1])
+            elif move == "begin" and lines and taker.take(number := lines.pop(0)):
+                begun.append(number)
+            elif move == "back":
+                there = [number for number in numbers if number not in {*begun, *back}]
+                count = tickets.take_back()
+                back += there[len(there) - count :]
+    finally:
+        tickets.close()
+    assert sorted([*begun, *back]) == numbers
+    assert begun == sorted(begun)
