@@ -16,9 +16,10 @@ from typing import Any
 from e2i.execution.events import Event
 from e2i.execution.notices import Notices
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
-from e2i.store.database import FILE, StoreError, open_for_reading
+from e2i.store.database import FILE, StoreError
 from e2i.store.history import stored_digests
 from e2i.store.journal import Journal
+from e2i.store.reading import open_for_reading
 from e2i.store.shared import NAME, SharedResults, SharedStore
 
 FINISHED = "SELECT results.* FROM steps JOIN results USING (fingerprint) WHERE steps.run = ? AND steps.step = ?"

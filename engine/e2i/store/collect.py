@@ -25,7 +25,8 @@ from e2i.resilience.outbox import process_alive
 from e2i.resilience.transaction import transaction
 from e2i.store import use
 from e2i.store.artifacts import WRITTEN, ArtifactStore, remove, unfinished
-from e2i.store.database import FILE, StoreError, open_for_reading, open_for_writing, told
+from e2i.store.database import FILE, StoreError, open_for_writing, told
+from e2i.store.reading import open_for_reading
 
 DAY_MS = 86_400_000
 MARGIN_MS = 3_600_000

@@ -1,7 +1,7 @@
-"""The SQLite file of a store: its path goes in; a connection to sound tables of today's version comes out.
+"""The SQLite file of a store: its path goes in; a connection for writing to sound tables of today's version comes out.
 
-One for writing sets a damaged file aside and brings an older one up to date, with a backup; one for reading changes
-nothing, and reads older files as they are. Whatever SQLite has to complain of is told as a ``StoreError``.
+A damaged file is set aside, and an older one is brought up to date, with a backup. Whatever SQLite has to complain of
+is told as a ``StoreError``. Who only reads uses ``e2i.store.reading``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from e2i.store import disk, tables
 FILE = "state.db"
 WAIT = 30.0
 """Seconds to wait for another process's transaction."""
-TICK = 10_000_000
-"""Nanoseconds by which the clock of a file system may go in steps."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,41 +123,6 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
         raise told(error, path) from error
 
 
-class Unlocked(sqlite3.Connection):
-    """A connection that no writer knows of: what it has read is of one state as long as the file is as it was."""
-
-    file: Path
-    was: tuple[int, ...]
-
-    @property
-    def is_whole(self) -> bool:
-        return _stamp(self.file) == self.was
-
-
-def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing. An older file is read through a copy in memory. Raises StoreError.
-
-    Whoever has read something asks ``is_whole``; if it is not, it is to be opened and read again.
-    """
-    while True:
-        database = None
-        try:
-            database = _look(path)
-            opened = _as_of_today(database, path)
-        except (OSError, sqlite3.Error, MemoryError, StoreError) as error:
-            if database is None or is_whole(database):
-                raise error if isinstance(error, StoreError) else told(error, path) from error
-        else:
-            if is_whole(database):
-                return opened
-        database.close()
-
-
-def is_whole(database: sqlite3.Connection) -> bool:
-    """Whether all that an open connection has read is of one state of the file, and no writer came in between."""
-    return database.is_whole if isinstance(database, Unlocked) else True
-
-
 def complaints(database: sqlite3.Connection, check: str = "quick_check") -> list[str]:
     """What SQLite finds wrong with the file; takes time in proportion to its size. An ``integrity_check`` also holds
     indexes against their tables.
@@ -167,70 +130,8 @@ def complaints(database: sqlite3.Connection, check: str = "quick_check") -> list
     return [row[0] for row in database.execute(f"PRAGMA {check}(20)") if row[0] != "ok"]
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    log, suspicion = _beside(path, "-wal"), _suspicion(path)
-    if not path.exists():
-        for left in (log, _beside(path, "-shm"), suspicion):
-            left.unlink(missing_ok=True)
-        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        os.fchmod(handle, 0o600)
-        os.close(handle)
-    was_left = log.exists()
-    database = None
-    try:
-        database = _connect(str(path), sqlite3.Connection)
-        database.execute("PRAGMA synchronous = FULL")
-        if _known_version(database, path) < tables.SCHEMA_VERSION:
-            _bring_up_to_date(database, path)
-        _check(database, thoroughly=suspicion.exists() or (was_left and not _somebody_writes(database)))
-        suspicion.unlink(missing_ok=True)
-    except (sqlite3.Error, MemoryError, StoreError) as error:
-        if database is not None:
-            database.close()
-        raise error if isinstance(error, StoreError) else told(error, path) from error
-    return database
-
-
-def _look(path: Path) -> sqlite3.Connection:
-    """A connection to the file as it is."""
-    was, log = _stamp(path), _beside(path, "-wal")
-    if not log.exists():  # nobody is writing now, and SQLite need not make the files that it shares with writers
-        if was and 0 <= time.time_ns() - was[-1] < TICK:  # the next write might not show yet
-            time.sleep(TICK / 1e9)
-            return _look(path)
-        unlocked = _connect(f"{path.resolve().as_uri()}?immutable=1", Unlocked)
-        unlocked.file, unlocked.was = path, was
-        return unlocked
-    database = _connect(f"{path.resolve().as_uri()}?mode=ro", sqlite3.Connection)
-    try:
-        tables.version(database)
-    except sqlite3.OperationalError:
-        database.close()
-        # The last writer has just gone; or where nothing may be written, a log that a dead process left is in the way.
-        return _copy(path) if log.exists() else _look(path)
-    return database
-
-
-def _as_of_today(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    if _known_version(database, path) == tables.SCHEMA_VERSION:
-        return database
-    copy = _connect(":memory:", sqlite3.Connection)
-    database.backup(copy)
-    database.close()
-    tables.bring_up_to_date(copy)
-    return copy
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes with a write to the file, if the last one is more than a ``TICK`` ago."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _connect(target: str, kind: type[C]) -> C:
+def connect(target: str, kind: type[C]) -> C:
+    """A connection as all others are. ``target`` is a path, or an address that begins with ``file:``."""
     uri = target.startswith("file:")
     database = sqlite3.connect(target, uri=uri, isolation_level=None, timeout=WAIT, factory=kind)
     database.row_factory = sqlite3.Row
@@ -238,7 +139,8 @@ def _connect(target: str, kind: type[C]) -> C:
     return database
 
 
-def _known_version(database: sqlite3.Connection, path: Path) -> int:
+def known_version(database: sqlite3.Connection, path: Path) -> int:
+    """Which version wrote the tables. Raises StoreError for one that is newer than this program."""
     found = tables.version(database)
     if found > tables.SCHEMA_VERSION:
         raise StoreError(
@@ -248,6 +150,35 @@ def _known_version(database: sqlite3.Connection, path: Path) -> int:
             hint="upgrade e2i, or choose another folder by --store DIR",
         )
     return found
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """The file that belongs to it, such as its log, ``-wal``."""
+    return path.with_name(path.name + suffix)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    log, suspicion = beside(path, "-wal"), _suspicion(path)
+    if not path.exists():
+        for left in (log, beside(path, "-shm"), suspicion):
+            left.unlink(missing_ok=True)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, 0o600)
+        os.close(handle)
+    was_left = log.exists()
+    database = None
+    try:
+        database = connect(str(path), sqlite3.Connection)
+        database.execute("PRAGMA synchronous = FULL")
+        if known_version(database, path) < tables.SCHEMA_VERSION:
+            _bring_up_to_date(database, path)
+        _check(database, thoroughly=suspicion.exists() or (was_left and not _somebody_writes(database)))
+        suspicion.unlink(missing_ok=True)
+    except (sqlite3.Error, MemoryError, StoreError) as error:
+        if database is not None:
+            database.close()
+        raise error if isinstance(error, StoreError) else told(error, path) from error
+    return database
 
 
 def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
@@ -290,30 +221,11 @@ def _set_aside(path: Path) -> Path:
     target = path.with_name(next(name for name in names if not path.with_name(name).exists()))
     path.replace(target)
     for suffix in ("-wal", "-shm"):
-        if _beside(path, suffix).exists():
-            _beside(path, suffix).replace(_beside(target, suffix))
+        if beside(path, suffix).exists():
+            beside(path, suffix).replace(beside(target, suffix))
     return target
-
-
-def _copy(path: Path) -> sqlite3.Connection:
-    """The file with its log, in memory."""
-    import shutil  # both are seldom needed, and every run would wait for them
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="e2i-") as folder:
-        copied = Path(folder) / path.name
-        for suffix in ("", "-wal"):
-            shutil.copyfile(_beside(path, suffix), _beside(copied, suffix))
-        database = _connect(":memory:", sqlite3.Connection)
-        with contextlib.closing(sqlite3.connect(copied)) as source:
-            source.backup(database)
-    return database
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def _suspicion(path: Path) -> Path:
     """An empty file that says: look at the database thoroughly before it is used again."""
-    return _beside(path, "-suspect")
+    return beside(path, "-suspect")

@@ -16,7 +16,8 @@ from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.resilience import outbox, seal
 from e2i.resilience.outbox import process_alive
 from e2i.store import tables
-from e2i.store.database import FILE, StoreError, complaints, guarded, is_whole, open_for_reading
+from e2i.store.database import FILE, StoreError, complaints, guarded
+from e2i.store.reading import is_whole, open_for_reading
 
 RESULT = "SELECT * FROM results WHERE fingerprint = ?"
 ANY_RESULT = "SELECT 1 FROM results WHERE static_key = ? LIMIT 1"
