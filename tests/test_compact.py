@@ -28,12 +28,18 @@ class Colour(StrEnum):
 @given(DATA)
 def test_it_is_read_as_what_the_standard_library_writes(value: Any) -> None:
     text = compact.dumps(value)
+    assert json.loads(compact.dumps(value, spaced=True)) == json.loads(text)
     assert json.loads(text) == json.loads(json.dumps(value, ensure_ascii=False))
     assert "\n" not in text
 
 
 def test_what_json_does_not_have_is_null() -> None:
     assert compact.dumps([math.nan, math.inf, {"x": -math.inf}]) == '[null,null,{"x":null}]'
+
+
+def test_spaces_stand_where_the_standard_library_writes_them() -> None:
+    value = {"a": [1, {"b": ": , {"}], "c": {}, "d": [], "é": "漢"}
+    assert compact.dumps(value, spaced=True) == json.dumps(value, ensure_ascii=False)
 
 
 def test_integers_of_any_size_and_enumerations_are_written() -> None:

@@ -1,4 +1,4 @@
-"""Plain data goes in; its JSON comes out, on one line and without spaces, ten times as fast as the standard library.
+"""Plain data goes in; its JSON comes out, on one line, several times as fast as the standard library.
 
 For what is written for every step: rows of the journal, lines of events. Not for what is digested: numbers may be
 written in another form than ``json`` gives them, and NaN, which JSON does not have, becomes ``null``.
@@ -10,19 +10,22 @@ import json
 from typing import Any
 
 from msgspec.json import Encoder
+from msgspec.json import format as formatted
 
 
-def dumps(value: Any) -> str:
+def dumps(value: Any, *, spaced: bool = False) -> str:
     """The text, which ``json.loads`` reads as what it would read of ``json.dumps``: NaN, infinities and keys that are
-    floats aside.
+    floats aside. ``spaced``: with the spaces that it writes.
 
     Raises TypeError for what is not plain data.
     """
     try:
-        return _encode(value).decode()
+        text = _encode(value)
+        return (formatted(text, indent=0) if spaced else text).decode()
     except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, very large integers, odd keys
-        return _encode_all(value)
+        return (_encode_spaced if spaced else _encode_compact)(value)
 
 
 _encode = Encoder().encode
-_encode_all = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_spaced = json.JSONEncoder(ensure_ascii=False).encode
+_encode_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

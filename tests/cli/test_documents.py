@@ -16,4 +16,4 @@ def test_nothing_that_could_steer_a_terminal_is_left(text: str) -> None:
 
 
 def test_other_text_stays_readable() -> None:
-    assert documents.dumps({"a": "é → 漢"}) == '{"a":"é → 漢"}'
+    assert documents.dumps({"a": "é → 漢"}) == '{"a": "é → 漢"}'

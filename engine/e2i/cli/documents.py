@@ -18,7 +18,10 @@ def show(document: Any) -> None:
 
 def dumps(document: Any, indent: int | None = None) -> str:
     """JSON, without ``indent`` on one line. Controls, marks that reorder text and lone surrogates are escaped."""
-    text = compact.dumps(document) if indent is None else json.dumps(document, indent=indent, ensure_ascii=False)
+    if indent is None:
+        text = compact.dumps(document, spaced=True)
+    else:
+        text = json.dumps(document, indent=indent, ensure_ascii=False)
     return _STEERING.sub(_escaped, text)
 
 
