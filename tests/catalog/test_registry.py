@@ -14,7 +14,9 @@ from e2i.catalog.action import Effect
 from project import ENGINE
 
 NAMES = registry.names()
-LOOK = "import sys; from importlib.util import find_spec; print(*[name for name in sys.argv[1:] if not find_spec(name)])"
+LOOK = (
+    "import sys; from importlib.util import find_spec; print(*[name for name in sys.argv[1:] if not find_spec(name)])"
+)
 
 
 def test_names_are_sorted_and_unique_and_lead_back() -> None:
