@@ -5,10 +5,10 @@ In: models and names. Out: ``Tool`` and ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
@@ -38,6 +38,14 @@ class ToolSettings(BaseModel):
         """Host and port of the service in production mode; None when the tool is embedded."""
         return None
 
+    def identity(self) -> Mapping[str, Any]:
+        """What tells the server that the tool acts on from another: addresses, databases and prefixes, no credentials.
+
+        Empty when the tool is embedded: its state is then in the store, and goes with it. Equal on every machine that
+        reaches the same server, so a plan can be bound to it.
+        """
+        return {}
+
 
 class Effect(StrEnum):
     """What running an action does beyond its outputs."""
@@ -57,6 +65,12 @@ def host_and_port(address: str) -> tuple[str, int] | None:
     parts = urlsplit(address)
     default = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}.get(parts.scheme.partition("+")[0], 0)
     return (parts.hostname, parts.port or default) if parts.hostname else None
+
+
+def without_credentials(address: str) -> str:
+    """The address without user, password and query: what names a server, and may be shown."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class Action(Struct, frozen=True):
