@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 SCHEMAS := pipeline problems plan events runs run comparison provenance doctor sync gc
+JOBS ?= 2
+# Without compiled modules, the thousands of processes that the tests start would compile them, each for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all lint check format schemas golden mutation fuzz chaos bench clean
@@ -16,19 +19,19 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "e2i needs Python 3.11, 3.12 or 3.13; say make PYTHON=python3.11"'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	unset PYTHONDONTWRITEBYTECODE; \
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[all,dev]' \
 	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python -m compileall -q engine
 	touch $(STAMP)
 
 run: setup ## the main job: 40,000 real flights through all seven tools, in .e2i
 	$(BIN)/e2i-run specs/flight_delays.yaml
 
-test: setup ## the default tests
-	$(BIN)/python -m pytest
+test: setup ## the default tests, JOBS=2 at a time
+	$(BIN)/python -m pytest -n $(JOBS)
 
 test-all: setup ## the default tests and the slow ones
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -n $(JOBS) -m ''
 
 lint: setup ## style, types, layers, schema drift
 	$(BIN)/ruff check .

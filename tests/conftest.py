@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,23 @@ os.environ.update(QUIET)
 # How long an example takes depends on who else is at work; and whoever runs the tests again gets the same examples.
 settings.register_profile("e2i", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("e2i")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n``: whole files, in an order of ours."""
+    from units import Units
+
+    config.option.loadscopereorder = False
+    return Units(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of the processes of ``-n``
+        from units import rank
+
+        items.sort(key=lambda item: rank(item.nodeid))
 
 
 @pytest.fixture
