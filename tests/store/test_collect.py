@@ -3,16 +3,17 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2i.errors import BadInput
+from e2i.errors import BadInput, Refused
 from e2i.resilience.outbox import process_identity
 from e2i.store import collect as collecting
 from e2i.store.artifacts import ArtifactStore
@@ -265,3 +266,109 @@ def test_collections_and_puts_side_by_side_lose_nothing(past: Past) -> None:
             source.write_text(str(chance.randrange(5)))
             assert store.has(store.put(source))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["runs/old", "tmp/step", "objects/ab", "objects/.put-1", "damaged/x", "runs/young/x", "verified/ab", "trash/x"],
+)
+def test_a_link_inside_the_store_goes_and_what_it_leads_to_stays(past: Past, tmp_path: Path, place: str) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o755)
+    for name in ("a", "0" * 62, "old", ".put-dead-1"):
+        (victim / name).write_text("kept")
+    past.run("young", 1)
+    (past.root / place).parent.mkdir(parents=True, exist_ok=True)
+    (past.root / place).symlink_to(victim)
+    past.collect(0)
+    assert {path.name: path.read_text() for path in victim.iterdir()} == dict.fromkeys(
+        ("a", "0" * 62, "old", ".put-dead-1"), "kept"
+    )
+    assert victim.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("name", ["runs", "tmp", "objects", "damaged", "verified", "trash"])
+def test_a_folder_that_is_a_link_is_refused_and_nothing_where_it_leads_is_touched(
+    past: Past, tmp_path: Path, name: str
+) -> None:
+    victim = tmp_path / "victim"
+    (victim / "old").mkdir(parents=True)
+    (victim / "0123").write_text("kept")
+    past.run("old", 40)
+    if (past.root / name).exists():
+        (past.root / name).rename(tmp_path / "was")
+    (past.root / name).symlink_to(victim)
+    with pytest.raises(Refused, match="holds a link"):
+        past.collect(0)
+    assert sorted(path.name for path in victim.iterdir()) == ["0123", "old"]
+
+
+@pytest.mark.parametrize("name", ["runs", "tmp", "objects", "damaged", "verified"])
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(
+    past: Past, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    (victim / "ab").mkdir(parents=True)
+    (victim / "0123").write_text("kept")
+    (victim / "ab" / ("0" * 62)).write_text("kept")
+    past.run("old", 40)
+    if (past.root / name).exists():
+        (past.root / name).rename(tmp_path / "was")
+    (past.root / name).symlink_to(victim)
+    monkeypatch.setattr("e2i.store.ownership.check", lambda root: None)
+    with contextlib.suppress(StoreError, Refused):
+        past.collect(0)
+    assert sorted(str(path.relative_to(victim)) for path in victim.rglob("*")) == ["0123", "ab", f"ab/{'0' * 62}"]
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes."""
+    place = tmp_path / "full"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Leaves not a byte."""
+    with contextlib.suppress(OSError), (folder / "filling").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.parametrize("what", ["scratch", "trash", "unnamed", "old"])
+def test_a_full_disk_is_freed(full: Path, what: str) -> None:
+    past = Past(full / "store")
+    past.run("old", 40, size=200_000)
+    past.run("young", 1)
+    (past.root / "source").unlink(missing_ok=True)
+    if what == "scratch":
+        (past.root / "tmp" / "dead").mkdir(parents=True)
+        (past.root / "tmp" / "dead" / "file").write_bytes(bytes(300_000))
+    elif what == "trash":
+        (past.root / "trash").mkdir()
+        (past.root / "trash" / "file").write_bytes(bytes(300_000))
+    elif what == "unnamed":
+        (past.root / "big").write_bytes(bytes(300_000))
+        past.store.put(past.root / "big")
+    fill(full)
+    freed = past.collect(30)
+    assert freed.runs == ["old"]
+    assert freed.size >= (200_000 if what == "old" else 500_000)
+    assert past.runs() == ["young"]
+    assert past.reusable("young")
+
+
+def test_where_nothing_can_be_freed_the_full_disk_is_named(full: Path) -> None:
+    past = Past(full / "store")
+    past.run("young", 1)
+    fill(full)
+    with contextlib.suppress(StoreError):
+        assert past.collect(30).runs == []
+    assert past.reusable("young")

@@ -50,7 +50,13 @@ class Repository(Document):
     branch: Annotated[str | None, Field(description="None: the head is detached.")] = None
     remote: Annotated[str | None, Field(description="Of origin, without user and password.")] = None
     path: Annotated[str | None, Field(description="Where the spec lies in the repository.")] = None
-    dirty: Annotated[bool, Field(description="Whether tracked files differ from the commit.")] = False
+    dirty: Annotated[
+        bool | None,
+        Field(
+            description="Whether tracked files differ from the commit. Null: only a filter program that the repository"
+            " names could tell, which is not run."
+        ),
+    ] = False
     changed: Annotated[list[str], Field(description="The first of these files.", default_factory=list)]
     changed_files: Annotated[int, Field(ge=0, description="How many there are.")] = 0
     problem: Annotated[str, Field(description="Why git could not say.")] = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from e2i import report
 from e2i.errors import BadInput
 from e2i.records import lookup
+from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 
 PAGE = "report.html"
@@ -21,7 +22,7 @@ def write(store: Path, run: str, output: Path | None) -> Path:
     page = report.build(found, lambda artifact: artifacts.path(artifact.digest), target.parent)
     try:
         if output is None:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            disk.folder(store, "runs", found["run"])
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=target.parent, prefix=".report-", delete=False
         ) as file:

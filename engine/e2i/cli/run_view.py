@@ -139,7 +139,12 @@ def origin_of(provenance: Mapping[str, Any]) -> str:
     git = provenance.get("git") or {}
     if git.get("commit"):
         branch = f" of {git['branch']}" if git.get("branch") else ""
-        changed = f" with {git['changed_files']} changed files" if git.get("dirty") else ""
+        may_be = " that may differ (a filter was not run)" if git.get("dirty", False) is None else ""
+        changed = (
+            f" with {git['changed_files']} {'files' if may_be else 'changed files'}{may_be}"
+            if git.get("changed_files")
+            else ""
+        )
         found.append(f"commit {git['commit'][:12]}{branch}{changed}")
     names = {"e2i": "e2i", "python": "python", "host": "host"}
     return ", ".join(found + [f"{name} {provenance[key]}" for key, name in names.items() if provenance.get(key)])

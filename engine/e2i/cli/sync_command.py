@@ -14,6 +14,7 @@ from e2i.cli.problems_view import safe
 from e2i.errors import Exit
 from e2i.execution.courier import CourierProcess
 from e2i.resilience.outbox import Outbox
+from e2i.store import ownership
 from e2i.store.database import FILE
 from e2i.workers.environment import for_worker
 
@@ -24,6 +25,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
     With ``refused``, what a tracker refused before is tried once more.
     """
     workspace.settings.check()
+    ownership.check(workspace.store)
     tallies = {}
     if (workspace.store / FILE).exists():
         if refused:

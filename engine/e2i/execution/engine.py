@@ -6,6 +6,7 @@ knows what a step does.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections import deque
@@ -23,7 +24,7 @@ from e2i.execution.state import GOOD, RunState, Status
 from e2i.execution.telemetry import FinishCourier
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep
-from e2i.resilience import retry
+from e2i.resilience import removal, retry
 from e2i.spec import durations, sizes
 from e2i.store.journal import Journal
 from e2i.workers import inline
@@ -380,9 +381,8 @@ class Engine:
         """Takes away what the steps had as scratch, if any had."""
         scratch = self._request.store / "tmp" / self._request.run
         if scratch.exists():
-            import shutil  # it brings five compression libraries, and a run may carry nothing out
-
-            shutil.rmtree(scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                removal.remove_below(self._request.store, scratch)
 
     def _status(self) -> RunStatus:
         statuses = [(step, record.status) for step, record in self._ledger.records.items()]

@@ -21,6 +21,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from e2i.errors import E2IError, Exit, StepError
+from e2i.resilience import removal
+from e2i.store import disk
 from e2i.store.digests import digest_of, signature_of
 from e2i.store.verified import Verified
 
@@ -73,7 +75,7 @@ class ArtifactStore:
             digest = digest or digest_of(staged)
             self._name(staged, digest)
         finally:
-            remove(staged)  # nothing, unless it was there already or something went wrong
+            removal.remove_below(self.root, staged)  # nothing, unless it was there already or something went wrong
         return digest
 
     def path(self, digest: str) -> Path:
@@ -106,7 +108,7 @@ class ArtifactStore:
 
     def drop(self, digest: str) -> None:
         """Takes an artifact out of the store."""
-        remove(Path(self.place(digest)))
+        removal.remove_below(self.root, Path(self.place(digest)))
 
     def place(self, digest: str) -> str:
         """Where the artifact is, or would be. Raises MissingArtifact for what is no digest."""
@@ -181,6 +183,7 @@ class ArtifactStore:
                 if not target.parent.exists():
                     target.parent.mkdir(mode=0o700, exist_ok=True)
                     _sync_folder(target.parent.parent)
+                disk.refuse_link(target.parent)
                 try:
                     staged.rename(target)
                 except OSError:
@@ -202,8 +205,8 @@ class ArtifactStore:
             if not os.path.lexists(place):  # another process was faster
                 return True
             kept = self.root / "damaged" / f"{digest[7:]}-{os.urandom(3).hex()}"
-            kept.parent.mkdir(mode=0o700, exist_ok=True)
-            if os.path.isdir(place):  # noqa: PTH112 - as above
+            disk.folder(self.root, "damaged")
+            if os.path.isdir(place) and not os.path.islink(place):  # noqa: PTH112, PTH114 - as above
                 os.chmod(place, 0o755)  # noqa: PTH101
             os.rename(place, kept)  # noqa: PTH104
         self._tell(Damage(digest, kept))
@@ -217,22 +220,9 @@ class ArtifactStore:
         return process_identity()
 
 
-def unfinished(objects: Path) -> Iterator[tuple[Path, str]]:
-    """What puts have left half done under ``objects``, and the process that each belongs to."""
-    for path in objects.glob(f"{STAGED}*"):
-        yield path, path.name.removeprefix(STAGED).rpartition("-")[0]
-
-
-def remove(path: Path) -> None:
-    """Removes a file, or a folder with all that is in it, read-only or not; nothing when there is nothing."""
-    if path.is_dir() and not path.is_symlink():
-        for at, _, _ in os.walk(path):
-            os.chmod(at, 0o755)  # noqa: PTH101 - what is read-only cannot be emptied
-        import shutil
-
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def unfinished_of(name: str) -> str | None:
+    """Returns the process whose half done put has that name under ``objects``; None for anything else."""
+    return name.removeprefix(STAGED).rpartition("-")[0] if name.startswith(STAGED) else None
 
 
 def _refuse_links(path: Path) -> None:

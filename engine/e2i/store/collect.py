@@ -1,7 +1,8 @@
 """What no run that is kept needs any more leaves the store. In: a store, an age, a size. Out: what was freed.
 
-Rows go first, in one transaction; then files that nothing names. A collection that is killed has only left files that
-the next one finds. Runs hold a shared lock on the store, so a collection knows whether anybody counts on what is there.
+What dead processes left behind goes first: that needs no room on the disk. Then rows go, in one transaction; then files
+that nothing names. A collection that is killed has only left files that the next one finds. Runs hold a shared lock on
+the store, so a collection knows whether anybody counts on what is there. No link is followed anywhere.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.errors import BadInput
+from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
 from e2i.resilience.outbox import process_alive
 from e2i.resilience.transaction import transaction
-from e2i.store import use
-from e2i.store.artifacts import WRITTEN, ArtifactStore, remove, unfinished
+from e2i.store import disk, ownership, use
+from e2i.store.artifacts import WRITTEN, ArtifactStore, unfinished_of
 from e2i.store.database import FILE, StoreError, open_for_writing, told
 from e2i.store.reading import open_for_reading
 
@@ -38,6 +40,8 @@ RUNS = (
 )
 RESULTS = "SELECT fingerprint, outputs, telemetry, run, created_ms FROM results"
 TRASH = "trash"
+NO_ROOM = ("disk-full", "disk-failing")
+"""How a disk without room shows: SQLite takes it for a failing one when it cannot make the files that it shares."""
 
 
 class Wish(Struct, frozen=True):
@@ -64,6 +68,17 @@ class Freed(Struct):
     postponed: int = 0
     """Artifacts that nothing needs, but that running runs may have planned on: the next collection takes them."""
 
+    def __add__(self, other: Freed) -> Freed:
+        return Freed(
+            self.runs + other.runs,
+            self.results + other.results,
+            self.objects + other.objects,
+            self.folders + other.folders,
+            self.size + other.size,
+            self.left + other.left,
+            self.postponed + other.postponed,
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "runs": self.runs,
@@ -77,21 +92,72 @@ class Freed(Struct):
 
 
 def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Freed:
-    """Removes what no kept run needs. Raises StoreError."""
+    """Removes what no kept run needs. Raises StoreError, and Refused for a store that is not this user's alone."""
     path = root / FILE
+    ownership.check(root)
     if not path.exists():
         return Freed()
     try:
-        with contextlib.nullcontext() if dry_run else exclusive(root / "collect.lock"), use.alone(root) as alone:
-            with _transaction(path, write=not dry_run) as database:
-                collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=dry_run)
-                collection.forget()
-            collection.sweep()
-            if not dry_run:
-                remove(root / TRASH)
+        if dry_run:
+            with use.alone(root) as alone:
+                return _collect(root, wish, now_ms, alone=alone, write=False)
+        freed = _removed(root, TRASH)
+        with exclusive(root / "collect.lock"), use.alone(root) as alone:
+            if alone:
+                freed += _clear(root)
+            return freed + _collect_in_little_room(root, wish, now_ms, alone=alone)
     except (sqlite3.Error, OSError) as error:
         raise told(error, path) from error
-    return collection.freed
+
+
+def _clear(root: Path) -> Freed:
+    """Removes scratch folders and half done puts of a store in which no run goes on. That takes no room."""
+    freed = Freed()
+    for name in removal.names(root, "tmp"):
+        freed += _removed(root, "tmp", name)
+    for name in removal.names(root, "objects"):
+        if (holder := unfinished_of(name)) is not None and not process_alive(holder):
+            freed += _removed(root, "objects", name)
+    return freed
+
+
+def _removed(root: Path, *names: str) -> Freed:
+    if not os.path.lexists(root.joinpath(*names)):
+        return Freed()
+    freed = Freed(folders=1, size=_size(root.joinpath(*names)))
+    removal.remove(root, *names)
+    return freed
+
+
+def _collect_in_little_room(root: Path, wish: Wish, now_ms: int, *, alone: bool) -> Freed:
+    """Rows first, then files. Where the disk has no room for what is to be written of the rows, some files first: runs
+    that are to be forgotten lose what only they need, which is then made again should they be asked for.
+    """
+    try:
+        return _collect(root, wish, now_ms, alone=alone, write=True)
+    except StoreError as error:
+        if error.code not in NO_ROOM:
+            raise
+        full = error
+    except (sqlite3.Error, OSError) as error:
+        full = told(error, root / FILE)
+        if full.code not in NO_ROOM:
+            raise
+    with _transaction(root / FILE, write=False) as database:
+        collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=False)
+        collection.decide()
+    freed = collection.sweep()
+    if not freed.size:
+        raise full
+    forgotten = _collect(root, wish, now_ms, alone=alone, write=True)
+    return Freed(objects=freed.objects, folders=freed.folders, size=freed.size) + forgotten
+
+
+def _collect(root: Path, wish: Wish, now_ms: int, *, alone: bool, write: bool) -> Freed:
+    with _transaction(root / FILE, write=write) as database:
+        collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=not write)
+        collection.forget()
+    return collection.sweep()
 
 
 def pin(root: Path, run: str, now_ms: int) -> None:
@@ -135,6 +201,14 @@ class _Collection:
 
     def forget(self) -> None:
         """Removes the rows of the runs that are not kept, and the results that no kept run has."""
+        gone = self.decide()
+        if not self._dry_run:
+            if not self._alone:  # who planned with these results may still want what they name
+                self._touch(_named(text for row in gone for text in (row["outputs"], row["telemetry"])))
+            self._delete({row["fingerprint"] for row in gone})
+
+    def decide(self) -> list[sqlite3.Row]:
+        """Finds what is kept. Returns the results that go."""
         runs = self._database.execute(RUNS).fetchall()
         live = [row for row in runs if row["status"] == "running" and process_alive(str(row["holder"]))]
         self._live = {row["run"] for row in live}
@@ -152,12 +226,9 @@ class _Collection:
         self._needed = _named(text for row in stay for text in (row["outputs"], row["telemetry"]))
         self._needed |= _named(row[0] for row in self._database.execute("SELECT body FROM outbox"))
         self._needed |= set().union(*map(self._named_by, kept))
-        if not self._dry_run:
-            if not self._alone:  # who planned with these results may still want what they name
-                self._touch(_named(text for row in gone for text in (row["outputs"], row["telemetry"])))
-            self._delete(marks)
+        return gone
 
-    def sweep(self) -> None:
+    def sweep(self) -> Freed:
         """Removes the files that nothing names."""
         for digest, path, size in self._objects:
             if digest in self._needed:
@@ -168,13 +239,15 @@ class _Collection:
             else:
                 self.freed.postponed += 1
                 self.freed.left += size
-        for path in self._litter():
+        for where in self._litter():
             self.freed.folders += 1
-            self.freed.size += _size(path)
+            self.freed.size += _size(self._root.joinpath(*where))
             if not self._dry_run:
-                remove(path)
+                removal.remove(self._root, *where)
         if not self._dry_run:
+            removal.remove(self._root, TRASH)
             self._store.forget_removed()
+        return self.freed
 
     def _kept(self, runs: Sequence[sqlite3.Row]) -> set[str]:
         """The runs that are pinned, running, young enough and, from the latest on, small enough together."""
@@ -231,23 +304,32 @@ class _Collection:
             if not self._alone and _used_ms(path) >= self._before_ms:
                 return False
             if not self._dry_run:
-                trash = self._root / TRASH
-                trash.mkdir(mode=0o700, exist_ok=True)
-                if path.is_dir():
-                    path.chmod(0o755)
-                path.rename(trash / f"{path.parent.name}{path.name}-{os.urandom(3).hex()}")
+                disk.folder(self._root, TRASH)
+                with (
+                    removal.inside(self._root, "objects", path.parent.name) as shelf,
+                    removal.inside(self._root, TRASH) as trash,
+                ):
+                    if (found := _look(path)) is not None and stat.S_ISDIR(found.st_mode):
+                        path.chmod(0o755)
+                    name = f"{path.parent.name}{path.name}-{os.urandom(3).hex()}"
+                    os.rename(path.name, name, src_dir_fd=shelf, dst_dir_fd=trash)
             return True
 
-    def _litter(self) -> Iterator[Path]:
-        """What runs and processes that are gone left behind, and what was set aside as damaged long enough ago."""
+    def _litter(self) -> Iterator[tuple[str, str]]:
+        """Names below the store of what runs and processes that are gone left behind, and of what was set aside as
+        damaged long enough ago.
+        """
         for above, stay in (("runs", self._known | self._live), ("tmp", self._live)):
-            yield from (path for path in _children(self._root / above) if path.name not in stay and self._is_old(path))
-        for path, holder in unfinished(self._root / "objects"):
-            if not process_alive(holder) and self._is_old(path):
-                yield path
-        for path in _children(self._root / "damaged"):
-            if self._since is None or _changed_ms(path) < self._since:
-                yield path
+            for name in removal.names(self._root, above):
+                if name not in stay and self._is_old(self._root / above / name):
+                    yield above, name
+        for name in removal.names(self._root, "objects"):
+            holder = unfinished_of(name)
+            if holder is not None and not process_alive(holder) and self._is_old(self._root / "objects" / name):
+                yield "objects", name
+        for name in removal.names(self._root, "damaged"):
+            if self._since is None or _changed_ms(self._root / "damaged" / name) < self._since:
+                yield "damaged", name
 
     def _is_old(self, path: Path) -> bool:
         return self._alone or _changed_ms(path) < self._before_ms
@@ -255,10 +337,10 @@ class _Collection:
 
 def _objects(root: Path) -> Iterator[tuple[str, Path, int]]:
     """Every artifact: digest, place and size, in order."""
-    for shelf in _children(root / "objects"):
-        if len(shelf.name) == 2:
-            for path in _children(shelf):
-                yield f"sha256:{shelf.name}{path.name}", path, _size(path)
+    for shelf in removal.names(root, "objects"):
+        for name in removal.names(root, "objects", shelf) if len(shelf) == 2 else ():
+            path = root / "objects" / shelf / name
+            yield f"sha256:{shelf}{name}", path, _size(path)
 
 
 def _named(texts: Iterable[str | None]) -> set[str]:
@@ -266,16 +348,13 @@ def _named(texts: Iterable[str | None]) -> set[str]:
     return {digest for text in texts if text for digest in NAMED.findall(text)}
 
 
-def _children(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
 # Runs go on meanwhile: what was there a moment ago may have gone.
 
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files of a folder."""
-    files = [Path(at) / name for at, _, names in os.walk(path) for name in names] or [path]
+    walked = () if os.path.islink(path) else os.walk(path)  # noqa: PTH114 - a walk would begin where it leads
+    files = [Path(at) / name for at, _, names in walked for name in names] or [path]
     return sum(found.st_size for file in files if (found := _look(file)) and not stat.S_ISDIR(found.st_mode))
 
 

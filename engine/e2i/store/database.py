@@ -20,7 +20,7 @@ from e2i.resilience.lock import exclusive
 from e2i.resilience.outbox import process_alive
 from e2i.resilience.seal import legible
 from e2i.resilience.transaction import transaction
-from e2i.store import disk, tables
+from e2i.store import disk, ownership, tables
 
 FILE = "state.db"
 WAIT = 30.0
@@ -99,7 +99,7 @@ def told(error: sqlite3.Error | MemoryError | OSError, path: Path) -> StoreError
             hint="end that process, or try again later; the run can be resumed",
         )
     with contextlib.suppress(OSError):
-        _suspicion(path).touch()
+        _suspicion(path).touch(mode=0o600)
     return StoreError(
         f"the state of the store is damaged: {error} ({path})",
         code="store-damaged",
@@ -108,7 +108,10 @@ def told(error: sqlite3.Error | MemoryError | OSError, path: Path) -> StoreError
 
 
 def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """A connection, and where the damaged file was put that stood in the way, if any. Raises StoreError."""
+    """A connection, and where the damaged file was put that stood in the way, if any. Raises StoreError, and Refused
+    for a store that is not this user's alone.
+    """
+    ownership.check(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with exclusive(path.with_name("state.lock")):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from e2i.errors import E2IError, Exit
+from e2i.errors import E2IError, Exit, Refused
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -41,7 +41,14 @@ def folder(root: Path, *names: str) -> Path:
             path.mkdir(mode=0o700, exist_ok=True)
         except FileNotFoundError as error:
             raise _gone(root) from error
+        refuse_link(path)
     return path
+
+
+def refuse_link(path: Path) -> None:
+    """Raises Refused when a folder of the store is a link: nothing is written or removed where it leads."""
+    if path.is_symlink():
+        raise Refused(f"a folder of the store is a link: {path}", code="store-holds-link", hint="remove the link")
 
 
 def expect(*folders: Path) -> None:

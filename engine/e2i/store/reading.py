@@ -11,7 +11,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from e2i.store import tables
+from e2i.store import ownership, tables
 from e2i.store.database import StoreError, beside, connect, known_version, told
 
 TICK = 10_000_000
@@ -21,8 +21,10 @@ TICK = 10_000_000
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing. An older file is read through a copy in memory. Raises StoreError.
 
-    Whoever has read something asks ``is_whole``; if it is not, it is to be opened and read again.
+    Whoever has read something asks ``is_whole``; if it is not, it is to be opened and read again. Raises Refused for a
+    store that is not this user's alone.
     """
+    ownership.check(path.parent)
     while True:
         database = None
         try:

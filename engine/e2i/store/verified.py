@@ -35,7 +35,7 @@ class Verified:
         line = f"{name} {signature}\n".encode()
         with contextlib.suppress(OSError):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - a text is at hand, on the path of every step
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             handle = os.open(f"{self._folder}/{name[:2]}", flags, 0o600)
             try:
                 os.write(handle, line)
@@ -46,13 +46,16 @@ class Verified:
     def keep_only(self, there: Callable[[str], bool]) -> None:
         """Forgets the artifacts that are not ``there`` any more. What others note meanwhile may be forgotten too."""
         self._shelves.clear()
+        if os.path.islink(self._folder):  # noqa: PTH114 - nothing is changed where it leads
+            return
         for shelf in os.listdir(self._folder) if os.path.isdir(self._folder) else ():  # noqa: PTH112, PTH208
             path = f"{self._folder}/{shelf}"
-            if len(shelf) != 2:  # left by a process that died in here
+            if len(shelf) != 2 or os.path.islink(path):  # noqa: PTH114 - left by a process that died in here
                 Path(path).unlink(missing_ok=True)
                 continue
             known = {name: signature for name, signature in self._read(shelf).items() if there(name)}
-            with open(f"{path}.new", "w", encoding="ascii") as file:  # noqa: PTH123
+            Path(f"{path}.new").unlink(missing_ok=True)
+            with open(f"{path}.new", "x", encoding="ascii") as file:  # noqa: PTH123
                 file.writelines(f"{name} {signature}\n" for name, signature in known.items())
             os.replace(f"{path}.new", path)  # noqa: PTH105
         self._shelves.clear()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from e2i.resilience import removal
 from e2i.store import disk
 from e2i.workers import shared_memory
 
@@ -31,10 +31,12 @@ class Scratch:
 
     def __init__(self) -> None:
         self._path: Path | None = None
+        self._store = Path()
 
     def folder(self, store: Path, run: str) -> Path:
         """An empty folder, which ``tempfile`` and the programs that the step starts use too."""
         if self._path is None:
+            self._store = store
             self._path = Path(tempfile.mkdtemp(prefix="step-", dir=disk.folder(store, "tmp", run)))
             os.environ["TMPDIR"] = tempfile.tempdir = str(self._path)
         return self._path
@@ -48,7 +50,8 @@ class Scratch:
                     return
         except OSError:  # the step has removed it, or shut it
             pass
-        shutil.rmtree(self._path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            removal.remove_below(self._store, self._path)
         self._path = None
 
 

@@ -1,11 +1,12 @@
 """The workspace as it was: ``REV:PATH`` goes in; the bytes of files in that git revision come out. Nothing is checked
-out or written.
+out or written, and nothing that the repository names is run (``e2i.workspace.git``).
 """
 
 from __future__ import annotations
 
-import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -13,10 +14,13 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from e2i.errors import BadInput
+from e2i.workspace.git import Repository
 from e2i.workspace.paths import Found
 
 DEADLINE = 30.0
 """Seconds that git is given for an answer."""
+MOST = 64 << 20
+"""Bytes of a file, or of a list of files, that are taken: no spec may be larger."""
 KINDS: dict[str, Found] = {"100644": "file", "100755": "file", "040000": "directory"}
 """Git's modes → what is there; anything else is a link or a submodule."""
 
@@ -32,10 +36,10 @@ class Revision(Struct, frozen=True):
 
     def read(self, path: str) -> bytes:
         """The file's bytes. Raises BadInput when the revision, or the file in it, does not exist."""
-        asked = self._git("cat-file", "blob", f"{self.name}:./{path}")
-        if asked.returncode != 0:
-            raise self._unknown(path, asked.stderr.decode(errors="replace").strip())
-        return asked.stdout
+        found, why = self._git("cat-file", "blob", f"{self.name}:./{path}")
+        if found is None:
+            raise self._unknown(path, why)
+        return found
 
     def open(self, path: str) -> BinaryIO | None:
         return BytesIO(self.read(path)) if self.look(path) == "file" else None
@@ -53,20 +57,31 @@ class Revision(Struct, frozen=True):
     def _listed(self, path: str) -> list[tuple[str, str]]:
         """Modes and names, from ``folder`` on, of what lies at a path."""
         command = ("ls-tree", "-z", self.name, "--", path) if self.name else ("ls-files", "-sz", "--", path)
-        asked = self._git(*command)
-        if asked.returncode != 0:
+        found, _ = self._git(*command)
+        if found is None:
             return []
-        entries = (line.partition("\t") for line in asked.stdout.decode(errors="replace").split("\0") if line)
+        entries = (line.partition("\t") for line in found.decode(errors="replace").split("\0") if line)
         return [(facts.partition(" ")[0], name) for facts, _, name in entries]
 
-    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def _git(self, *arguments: str) -> tuple[bytes | None, str]:
+        """What git prints; or None, and why it has nothing to say. Raises BadInput when it does not answer."""
         if self.name.startswith("-"):
             raise self._unknown("", "no revision begins with a hyphen")
-        command = ["git", "--literal-pathspecs", *arguments]
+        until = time.monotonic() + DEADLINE
         try:
-            return subprocess.run(command, cwd=self.folder, capture_output=True, timeout=DEADLINE, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BadInput(f"git cannot be asked for {self.name!r}: {error}", code="no-such-revision") from error
+            with ExitStack() as stack:
+                if (repository := Repository.around(self.folder)) is None:
+                    raise self._unasked("there is no repository here, or git is not installed")
+                stack.enter_context(repository)
+                git = stack.enter_context(repository.start(*arguments, until=until, folder=self.folder))
+                if (found := git.read(MOST)) is None:
+                    raise self._unasked(f"the answer takes more than {DEADLINE:g} s or {MOST >> 20} MB")
+                return (found, "") if git.code() == 0 else (None, repository.complaint())
+        except OSError as error:
+            raise self._unasked(str(error.strerror or error)) from error
+
+    def _unasked(self, why: str) -> BadInput:
+        return BadInput(f"git cannot be asked for {self.name!r}: {why}", code="no-such-revision")
 
     def _unknown(self, path: str, why: str) -> BadInput:
         return BadInput(

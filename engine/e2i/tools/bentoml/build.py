@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from msgspec.structs import asdict
 
 from e2i.catalog.artifacts import Bento, Model
 from e2i.errors import StepError, ToolUnavailable
+from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
 
 if TYPE_CHECKING:
@@ -142,7 +144,8 @@ def _build(
 def _drop(home: Path, tag: str) -> None:
     """Takes away what an interrupted build left."""
     for store in ("bentos", "models"):
-        shutil.rmtree(home / store / tag.replace(":", "/"), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            removal.remove(home, store, *tag.split(":"))
 
 
 def _digest(model: Model, recipe: Recipe, manifest: Mapping[str, Any]) -> str:

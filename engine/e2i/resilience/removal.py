@@ -1,0 +1,95 @@
+"""Remove files and folders without ever following a link. In: a folder that is trusted, and a path below it.
+
+Each folder on the way is opened without following links and what is in it is removed by its descriptor. A link put in
+between is removed or refused, never followed. However deep a tree is, two descriptors are open at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def remove(root: Path, *names: str, missing_ok: bool = True) -> None:
+    """Removes what is at ``root/name/…/name``, read-only or not. Raises OSError, also where a link is on the way."""
+    try:
+        with inside(root, *names[:-1]) as folder:
+            _remove(folder, names[-1])
+    except FileNotFoundError:
+        if not missing_ok:
+            raise
+
+
+def remove_below(root: Path, path: Path) -> None:
+    """Removes ``path``, which is below ``root``. Raises OSError, also where a link is on the way."""
+    remove(root, *path.relative_to(root).parts)
+
+
+@contextlib.contextmanager
+def inside(root: Path, *names: str) -> Iterator[int]:
+    """A descriptor of the folder ``root/name/…/name``; only ``root`` itself may be a link. Raises OSError."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in names:
+            if name in ("", ".", "..") or "/" in name:
+                raise OSError(errno.EINVAL, "not a name", name)
+            below = os.open(name, FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def names(root: Path, *below: str) -> list[str]:
+    """The names in a folder, sorted; none when it is not there, or is no folder but a link."""
+    try:
+        with inside(root, *below) as folder:
+            return sorted(os.listdir(folder))  # noqa: PTH208 - of a descriptor
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return []
+        raise
+
+
+def _remove(folder: int, name: str) -> None:
+    """Removes an entry of an open folder. Folders in it are moved beside it, and removed in their turn."""
+    if not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+        os.unlink(name, dir_fd=folder)
+        return
+    left = [name]
+    while left:
+        taken = left.pop()
+        with _opened(folder, taken) as here:
+            for entry in os.listdir(here):  # noqa: PTH208
+                if not stat.S_ISDIR(os.lstat(entry, dir_fd=here).st_mode):
+                    os.unlink(entry, dir_fd=here)
+                    continue
+                with _opened(here, entry):  # makes it one that can be moved
+                    beside = f".removed-{os.urandom(8).hex()}"
+                    os.rename(entry, beside, src_dir_fd=here, dst_dir_fd=folder)
+                    left.append(beside)
+        os.rmdir(taken, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def _opened(above: int, name: str) -> Iterator[int]:
+    """A descriptor of a folder, which its owner may read and write from now on. Raises OSError for a link."""
+    place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        os.chmod(f"/proc/self/fd/{place}", 0o700)  # noqa: PTH101 - also one that may not be opened
+        folder = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(place)
+    try:
+        yield folder
+    finally:
+        os.close(folder)

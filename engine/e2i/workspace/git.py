@@ -1,0 +1,299 @@
+"""Read a git repository without running anything that it names.
+
+In: a folder. Out: a ``Repository`` to ask. Git is given a folder of its own in place of ``.git``: with links to the
+repository's refs, index and objects, and with a configuration that is written here. So no filter, hook, monitor,
+helper, pager, alias, include, lazy fetch or other program of the repository's or the user's configuration is known to
+the git that is started, whatever these are called in its next version. Time, memory and output are bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import select
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+HELD = 1 << 20
+"""Bytes that a pipe may hold: more than these are not from before the deadline."""
+MEMORY = 1 << 30
+"""Bytes that git may allocate: a pack can unfold to any size."""
+WRITTEN = 1 << 20
+"""Bytes that git may write to a file: its complaints."""
+MOST_CONFIG = 1 << 20
+"""Bytes of a configuration that are read."""
+SAFE: dict[str, dict[str, tuple[str, ...]]] = {
+    "core": {
+        "autocrlf": ("true", "false", "input"),
+        "eol": ("lf", "crlf", "native"),
+        "filemode": ("true", "false"),
+        "symlinks": ("true", "false"),
+        "ignorecase": ("true", "false"),
+        "trustctime": ("true", "false"),
+        "checkstat": ("default", "minimal"),
+    },
+    "extensions": {"objectformat": ("sha1", "sha256"), "refstorage": ("files", "reftable")},
+}
+"""Settings that are taken over, with their values: how files are compared, and how the repository is stored."""
+OURS = """\
+[core]
+\tbare = false
+\tfsmonitor = false
+\thooksPath = /dev/null
+\tattributesFile = /dev/null
+\texcludesFile = /dev/null
+\tbigFileThreshold = 1m
+[protocol]
+\tallow = never
+"""
+SHARED = ("packed-refs", "shallow", "info", "reftable", "refs")
+"""Files and folders of a repository that all of its worktrees have in common."""
+OWN = ("ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_HEAD")
+
+
+class Asking:
+    """A git that is running. Leaving its context ends it."""
+
+    def __init__(self, pid: int, pipe: int, until: float) -> None:
+        self.pid = pid
+        self._pipe = pipe
+        self._until = until
+        self._over = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def end(self) -> int:
+        """Ends git, if it still runs. Returns its exit code; a signal's number is negative."""
+        if self._over:
+            return -signal.SIGKILL
+        self._over = True
+        os.close(self._pipe)
+        os.kill(self.pid, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def read(self, most: int | None = None) -> bytes | None:
+        """Returns all that git prints; None when that takes too long or is more than ``most`` bytes.
+
+        What it has printed by its deadline counts, however late it is read.
+        """
+        found = bytearray()
+        late = 0
+        while late < HELD and select.select([self._pipe], [], [], max(0.0, left := self._until - time.monotonic()))[0]:
+            piece = os.read(self._pipe, 1 << 16)
+            if not piece:
+                return bytes(found)
+            found += piece
+            late += len(piece) if left <= 0 else 0
+            if most is not None and len(found) > most:
+                return None
+        return None
+
+    def code(self) -> int:
+        """Returns the exit code of a git that has printed all, or was ended at its deadline."""
+        while self._until > time.monotonic():
+            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+                break
+            time.sleep(0.001)
+        return self.end()
+
+
+class Repository:
+    """A git repository to be read. Leaving its context removes the folder that git was given."""
+
+    def __init__(self, root: Path, program: str) -> None:
+        """Raises OSError when there is no room for temporary files, or ``.git`` cannot be read."""
+        self.root = root
+        self._program = program
+        self._own, self._common = _folders(root)
+        self._stand_in = Path(os.environ.get("TMPDIR") or "/tmp") / f"e2i-git-{os.urandom(8).hex()}"
+        self._stand_in.mkdir(mode=0o700)
+        try:
+            self._furnish()
+        except OSError:
+            self.close()
+            raise
+
+    @classmethod
+    def around(cls, folder: Path) -> Repository | None:
+        """The repository that a folder lies in; None when there is none, or no git. Raises OSError."""
+        root = top(folder)
+        program = find_program(root) if root is not None else None
+        return cls(root, program) if root is not None and program is not None else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes what was made for git: links and files, never what a link leads to."""
+        for path in (self._stand_in / "logs", self._stand_in):
+            with contextlib.suppress(OSError):
+                for name in os.listdir(path):  # noqa: PTH208
+                    with contextlib.suppress(IsADirectoryError):
+                        (path / name).unlink()
+                path.rmdir()
+
+    def start(self, *arguments: str, until: float, folder: Path | None = None) -> Asking:
+        """Starts ``git ARGUMENTS`` in a folder of the work tree. Raises OSError."""
+        pipe, theirs = os.pipe()
+        command = (self._program, "--no-pager", "--literal-pathspecs", "-C", str(folder or self.root), *arguments)
+        try:
+            pid = os.posix_spawn(
+                self._program,
+                command,
+                self._environ(),
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, theirs, 1),
+                    (os.POSIX_SPAWN_OPEN, 2, str(self._complaint), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                ],
+                setsigdef=(signal.SIGINT, signal.SIGTERM),
+            )
+        except OSError:
+            os.close(pipe)
+            raise
+        finally:
+            os.close(theirs)
+        with contextlib.suppress(OSError):  # it is over already
+            resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY, MEMORY))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (WRITTEN, WRITTEN))
+        return Asking(pid, pipe, until)
+
+    def complaint(self) -> str:
+        """Returns what the last git had to complain of."""
+        return _text(self._complaint, 4096).strip().replace(str(self._stand_in), ".git")
+
+    def setting(self, section: str, name: str) -> str | None:
+        """Returns a value of the repository's own configuration, as text that nothing acts on."""
+        found = [value for key, value in _settings(self._common / "config") if key == (section, name)]
+        return found[-1] if found else None
+
+    @property
+    def _complaint(self) -> Path:
+        return self._stand_in / "complaint"
+
+    def _environ(self) -> dict[str, str]:
+        """All that git knows of: nothing of this process's environment, in which GIT_… may name programs too."""
+        return {
+            "GIT_DIR": str(self._stand_in),
+            "GIT_WORK_TREE": str(self.root),
+            "GIT_OBJECT_DIRECTORY": str(self._common / "objects"),
+            "GIT_INDEX_FILE": str(self._own / "index"),
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_ALLOW_PROTOCOL": "",
+            "HOME": str(self._stand_in),
+            "XDG_CONFIG_HOME": str(self._stand_in),
+            "PATH": os.defpath,
+            "LC_ALL": "C",
+        }
+
+    def _furnish(self) -> None:
+        here = self._stand_in
+        (here / "config").write_text(self._configuration())
+        head = self._own / "HEAD"
+        (here / "HEAD").write_text(f"ref: {head.readlink()}\n" if head.is_symlink() else _text(head, 4096))
+        (here / "logs").mkdir()
+        links = {name: self._common / name for name in SHARED} | {name: self._own / name for name in OWN}
+        links |= {"logs/HEAD": self._own / "logs" / "HEAD", "logs/refs": self._common / "logs" / "refs"}
+        links |= {path.name: path for path in self._own.glob("sharedindex.*")}
+        for name, target in links.items():
+            if target.exists():
+                (here / name).symlink_to(target)
+        if not (here / "refs").exists():
+            (here / "refs").symlink_to(here / "logs")
+
+    def _configuration(self) -> str:
+        """The configuration that git is given."""
+        home = Path(os.environ.get("HOME") or "/nonexistent")
+        personal = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config"
+        own = (self._common / "config", self._own / "config.worktree")
+        taken: dict[tuple[str, str], str] = {}
+        for file in (Path("/etc/gitconfig"), personal, home / ".gitconfig", *own):
+            for key, value in _settings(file):
+                allowed = SAFE.get(key[0], {}).get(key[1], ())
+                if value.lower() in allowed and (key[0] == "core" or file in own):
+                    taken[key] = value.lower()
+        version = int(any(section == "extensions" for section, _ in taken))
+        lines = [OURS, f"[core]\n\trepositoryformatversion = {version}\n"]
+        lines += [f"[{section}]\n\t{name} = {value}\n" for (section, name), value in taken.items()]
+        return "".join(lines)
+
+
+def top(folder: Path) -> Path | None:
+    """Returns the top folder of the repository, as git itself looks for it."""
+    return next((above for above in (folder, *folder.parents) if os.path.lexists(above / ".git")), None)
+
+
+def find_program(root: Path) -> str | None:
+    """Returns the git of PATH: never one that lies in the repository, or that others may have put there."""
+    inside = root.resolve()
+    for entry in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        if not Path(entry).is_absolute():  # "." and "", too
+            continue
+        found = Path(entry, "git")
+        with contextlib.suppress(OSError, RuntimeError):
+            real = found.resolve(strict=True)
+            if real.is_relative_to(inside) or Path(entry).resolve().is_relative_to(inside):
+                continue
+            if real.is_file() and os.access(real, os.X_OK) and not real.stat().st_mode & stat.S_IWOTH:
+                return str(found)
+    return None
+
+
+def _folders(root: Path) -> tuple[Path, Path]:
+    """The folder of this worktree, and the one that all worktrees of the repository share."""
+    own = root / ".git"
+    if own.is_file():  # a worktree, or a submodule
+        own = root / _text(own, 4096).removeprefix("gitdir:").strip()
+    shared = own / "commondir"
+    return own, own / _text(shared, 4096).strip() if shared.exists() else own
+
+
+def _text(path: Path, most: int) -> str:
+    """The beginning of a regular file; empty when there is none."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return ""
+        return file.read(most).decode("utf-8", "replace")
+
+
+def _settings(file: Path) -> Iterator[tuple[tuple[str, str], str]]:
+    """Section, name and value of what a configuration says, without what it includes."""
+    section = ""
+    for line in _text(file, MOST_CONFIG).splitlines():
+        rest = line.strip()
+        if (header := _HEADER.match(rest)) is not None:
+            section = header["name"].lower() + (f" {header['sub']}" if header["sub"] is not None else "")
+            rest = rest[header.end() :].strip()
+        if (said := _SETTING.fullmatch(rest)) is not None:
+            yield (section, said["name"].lower()), (said["value"] or "true").strip().strip('"')
+
+
+_HEADER = re.compile(r'\[\s*(?P<name>[\w.-]+)(?:\s+"(?P<sub>[^"]*)")?\s*\]')
+_SETTING = re.compile(r"(?P<name>[A-Za-z][\w-]*)(?:\s*=\s*(?P<value>[^#;]*?))?\s*(?:[#;].*)?")
