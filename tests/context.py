@@ -47,6 +47,7 @@ class LocalContext(WorkerContext):
             seed=seed,
             threads=2,
             fingerprint=f"fingerprint of {step}",
+            files=None,
             scratch=scratch,
             emit=self._remember,
         )

@@ -78,14 +78,19 @@ class StepContext(Protocol):
     def home(self, tool: str) -> Path:
         """The tool's own folder inside the store; made if missing."""
 
-    def workspace_file(self, text: str) -> Path:
-        """A path that a spec names, resolved inside the workspace. Raises Refused when it leads outside."""
-
     def held_file(self, text: str) -> Path:
-        """A workspace file that is held open until the step ends, under a path of the same name.
+        """A private copy of a workspace file, under a path of the same name for this process alone.
 
-        Whoever swaps the file or a folder above it meanwhile changes nothing: what was checked is what is read. The
-        path is for this process alone. Where there is no file, the path that there is none at. Raises Refused.
+        Its content is the one that the step's fingerprint covers: what is written to the file from then on changes
+        nothing. Raises StepError when there is no file (``no-such-file``) or it holds something else by now
+        (``input-changed-during-run``), and Refused for a path that may not be read.
+        """
+
+    def run_file(self, text: str) -> Mapping[str, Any]:
+        """The names that a Python file of the workspace defines, from the code that the step's fingerprint covers.
+
+        The modules of the workspace that it imports, also later in the step, are those that the fingerprint covers.
+        Raises as ``held_file`` does, and whatever the code raises.
         """
 
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -25,10 +25,16 @@ class WorkspaceFile(Struct, frozen=True):
     """
 
     pattern: str = "{}"
+    code: bool = False
+    """It is a Python file that the action runs: the modules of the workspace that it imports count as well."""
 
     def path(self, text: str) -> str:
         """The file, relative to the workspace."""
         return self.pattern.replace("{}", text)
+
+
+class Code(Struct, frozen=True):
+    """The text chooses the code that the action runs, such as the name of a function."""
 
 
 class Budget(Struct, frozen=True):
@@ -44,12 +50,17 @@ class Privilege(Struct, frozen=True):
     value: str | bool
 
 
-Mark = WorkspaceFile | Budget | Privilege
+Mark = WorkspaceFile | Code | Budget | Privilege
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
 """A path relative to the workspace's root. Whether it stays inside is checked before anything runs, and when it is
 opened.
 """
+
+
+def chooses_code(mark: Mark) -> bool:
+    """Whether the marked value decides which code is run."""
+    return isinstance(mark, Code) or (isinstance(mark, WorkspaceFile) and mark.code)
 
 
 @cache

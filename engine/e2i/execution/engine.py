@@ -22,6 +22,7 @@ from e2i.execution.record import RunRecord, RunStatus
 from e2i.execution.request import RunRequest
 from e2i.execution.state import GOOD, RunState, Status
 from e2i.execution.telemetry import FinishCourier
+from e2i.planning import fingerprint
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep
 from e2i.resilience import removal, retry
@@ -257,6 +258,7 @@ class Engine:
             memory=self._memory(step),
             cpus=resources.cpus,
             fingerprint=undertaking.decision.fingerprint or "",
+            files=fingerprint.files(undertaking.decision.components),
             timeout=min(timeout, max(0.001, undertaking.give_up_at - self._clock())),
             secrets=revealed,
         )

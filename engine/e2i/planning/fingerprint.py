@@ -6,7 +6,7 @@ the action declares, the Python version, the seed. Never covered: comments, orde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -31,6 +31,8 @@ class Surroundings(Struct, frozen=True):
     """The digest of a workspace file, or None when there is none."""
     python: str
     """Major and minor version, such as ``3.11``."""
+    modules: Callable[[str], Collection[str]] = lambda name: ()
+    """The files of the workspace's own modules that a Python file imports, with those that these import."""
 
 
 def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) -> Components:
@@ -39,7 +41,7 @@ def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) 
         "action": uses,
         "version": action.version,
         "with": plain(raw),
-        "files": {name: around.file(name) for name in sorted(_named(action, raw))},
+        "files": {name: around.file(name) for name in sorted(_named(action, raw, around))},
         "libraries": {name: around.library(name) for name in sorted(action.libraries)},
         "python": around.python,
         "seed": seed,
@@ -50,7 +52,7 @@ def components(known: Components, action: Action, params: Any, around: Surroundi
     """What the fingerprint covers: what is ``fixed``, ``params`` as far as all inputs are known, and the digests of the
     files that only the steps above name.
     """
-    later = _named(action, params) - known["files"].keys()
+    later = _named(action, params, around) - known["files"].keys()
     found = {"found_files": {name: around.file(name) for name in sorted(later)}} if later else {}
     return {**known, "params": reduced(plain(params)), **found}
 
@@ -58,6 +60,11 @@ def components(known: Components, action: Action, params: Any, around: Surroundi
 def fingerprint(parts: Mapping[str, Any]) -> str:
     """The digest under which the result of a step is kept."""
     return digest({key: value for key, value in parts.items() if key != "with"})
+
+
+def files(parts: Mapping[str, Any]) -> dict[str, str | None]:
+    """The digest of every file that the step reads; None where there was none."""
+    return {**parts["files"], **parts.get("found_files", {})}
 
 
 def static_key(parts: Mapping[str, Any]) -> str:
@@ -114,9 +121,14 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
     return [f"{path} {_short(before)} → {_short(now)}" if show else path]
 
 
-def _named(action: Action, params: Any) -> set[str]:
-    marked = marks.found(action.params, params) if marks.of(action.params) else ()
-    return {mark.path(text) for _, mark, text in marked if isinstance(mark, WorkspaceFile) and isinstance(text, str)}
+def _named(action: Action, params: Any, around: Surroundings) -> set[str]:
+    """The files that the parameters name, with the modules of those that are code."""
+    named: set[str] = set()
+    for _, mark, text in marks.found(action.params, params) if marks.of(action.params) else ():
+        if isinstance(mark, WorkspaceFile) and isinstance(text, str):
+            path = mark.path(text)
+            named.update((path, *around.modules(path)) if mark.code else (path,))
+    return named
 
 
 _FILES = ("files", "found_files")

@@ -9,20 +9,22 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo
 from e2i.errors import StepError
+from e2i.spec import suggest
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import frames, memory, services
-from e2i.workspace import paths
+from e2i.workspace import modules, paths, surroundings
 from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 LARGE = 32 << 20
 """Bytes of tables after which a step's memory is given back at once: those who read them share the files'."""
+
+CHUNK = 1 << 20
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -91,8 +95,18 @@ class WorkerContext:
     """Implements ``e2i.catalog.context.StepContext`` for one attempt of one step."""
 
     def __init__(
-        self, worker: Worker, info: RunInfo, *, seed: int, threads: int, fingerprint: str, scratch: Path, emit: Emit
+        self,
+        worker: Worker,
+        info: RunInfo,
+        *,
+        seed: int,
+        threads: int,
+        fingerprint: str,
+        files: Mapping[str, str | None] | None,
+        scratch: Path,
+        emit: Emit,
     ) -> None:
+        """``files``: the digests of the workspace files that the step may read; None: any file, as it is."""
         self._worker = worker
         self.info = info
         self.seed = seed
@@ -100,7 +114,8 @@ class WorkerContext:
         self.scratch = scratch
         self._fingerprint = fingerprint
         self._emit = emit
-        self._held: list[BinaryIO] = []
+        self._files = files
+        self._held = ExitStack()
         self._written = 0
         """Bytes of the tables that the step has stored."""
 
@@ -113,23 +128,67 @@ class WorkerContext:
     def home(self, tool: str) -> Path:
         return self._worker.home(tool)
 
-    def workspace_file(self, text: str) -> Path:
-        return paths.resolve(self._worker.roots, text)
-
     def held_file(self, text: str) -> Path:
-        path = self.workspace_file(text)
-        if not path.is_file():
-            return path
-        held = os.fdopen(paths.open_file(self._worker.roots, text), "rb")
-        self._held.append(held)
-        name = Path(tempfile.mkdtemp(dir=self.scratch)) / path.name
-        name.symlink_to(f"/proc/self/fd/{held.fileno()}")
+        roots = self._worker.roots
+        name = Path(tempfile.mkdtemp(dir=self.scratch)) / paths.resolve(roots, text).name
+        self._expect(text)
+        copy = self._held.enter_context(tempfile.TemporaryFile(dir=self.scratch))  # without a name: for nobody else
+        hashed = hashlib.sha256()
+        with os.fdopen(paths.open_file(roots, text), "rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                hashed.update(chunk)
+                copy.write(chunk)
+        copy.flush()
+        self._verify(text, hashed.hexdigest())
+        name.symlink_to(f"/proc/self/fd/{copy.fileno()}")
         return name
+
+    def run_file(self, text: str) -> Mapping[str, Any]:
+        from e2i.workers import code
+
+        root = self._worker.roots.workspace
+        contents = {text: self._code(text)}
+        contents |= {name: self._code(name) for name in self._modules(text) if name != text}
+        copies = Path(tempfile.mkdtemp(dir=self.scratch, prefix="code-"))
+        self._held.enter_context(code.importing(root, contents, copies))
+        return code.run(root, text, contents[text])
+
+    def _modules(self, file: str) -> Iterable[str]:
+        """The files that the step may import."""
+        if self._files is not None:
+            return self._files
+        return surroundings.of(self._worker.roots).modules(file)
+
+    def _code(self, text: str) -> bytes:
+        """The content of a file of code."""
+        self._expect(text)
+        content = paths.read(self._worker.roots, text, modules.LARGEST)
+        self._verify(text, hashlib.sha256(content).hexdigest())
+        return content
+
+    def _expect(self, text: str) -> None:
+        """Raises StepError when there is no such file, with the nearest name."""
+        if paths.look(self._worker.roots, text) != "missing":
+            return
+        self._verify(text, None)
+        path = paths.resolve(self._worker.roots, text)
+        near = sorted(item.name for item in path.parent.iterdir() if item.is_file()) if path.parent.is_dir() else ()
+        raise StepError(f"there is no file {text}", code="no-such-file", hint=suggest.hint(path.name, near))
+
+    def _verify(self, text: str, hashed: str | None) -> None:
+        """Raises StepError when a file's content (by its SHA-256; None: there is no file) is not what was planned."""
+        if self._files is None or self._files.get(text) == (hashed and f"sha256:{hashed}"):
+            return
+        what = "is gone" if hashed is None else "is new" if self._files.get(text) is None else "changed"
+        raise StepError(
+            f"the file {text!r} {what} since the step was planned: it is not used",
+            code="input-changed-during-run",
+            hint="run the spec again when nothing writes to the file any more",
+        )
 
     def release(self) -> None:
         """Closes what was held, and gives the memory of large tables back; for whoever made the context."""
-        while self._held:
-            self._held.pop().close()
+        self._held.close()
         if self._written > LARGE:
             memory.give_back()
             self._written = 0

@@ -6,7 +6,7 @@ An executor knows nothing of the graph. Calls and messages are plain data, so th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -28,6 +28,8 @@ class StepCall(Struct, frozen=True):
     fingerprint: str
     timeout: float
     """Seconds that the attempt may take."""
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    """The digest of every workspace file that the step may read; None: there was none."""
     secrets: tuple[str, ...] = ()
     """Texts among the parameters that nothing the step says may show."""
     memory: int | None = None

@@ -131,6 +131,7 @@ class Desk:
                 seed=call["seed"],
                 threads=call["threads"],
                 fingerprint=call["fingerprint"],
+                files=call["files"],
                 scratch=self._scratch.folder(self._worker.store.root, info.run),
                 emit=self._tell,
             )

@@ -101,5 +101,14 @@ def open_file(roots: Roots, text: str) -> int:
     return file
 
 
+def read(roots: Roots, text: str, most: int) -> bytes:
+    """The bytes of a regular file. Raises as ``open_file`` does, and StepError when there are more than ``most``."""
+    with os.fdopen(open_file(roots, text), "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise StepError(f"{text} has more than {most:,} bytes", code="file-too-large")
+    return content
+
+
 def _places(folders: Sequence[str]) -> str:
     return "the workspace" if tuple(folders) == (".",) else "the folders " + ", ".join(folders)

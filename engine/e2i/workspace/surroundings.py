@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 from functools import cache
 
-from e2i.errors import Refused
+from e2i.errors import Refused, StepError
 from e2i.planning.fingerprint import Surroundings
-from e2i.store.digests import digest_of
 from e2i.workspace import paths
 from e2i.workspace.paths import Roots
 
 
 def of(roots: Roots) -> Surroundings:
     """The surroundings of a workspace's specs. Each file and library is looked at once."""
+    code: dict[str, bytes | None] = {}
+    """The content of the files that are code: what is hashed is what is looked through for imports."""
 
     @cache
     def file(name: str) -> str | None:
+        if name in code:
+            content = code[name]
+            return None if content is None else f"sha256:{hashlib.sha256(content).hexdigest()}"
         try:
-            path = paths.resolve(roots, name)
-        except Refused:  # the step itself will say so
+            handle = paths.open_file(roots, name)
+        except (Refused, StepError):  # the step itself will say so
             return None
-        return digest_of(path) if path.exists() else None
+        with os.fdopen(handle, "rb") as opened:
+            return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
 
-    return Surroundings(library=installed, file=file, python=f"{sys.version_info.major}.{sys.version_info.minor}")
+    def read(name: str) -> bytes | None:
+        from e2i.workspace import modules
+
+        if name not in code:
+            try:
+                code[name] = paths.read(roots, name, modules.LARGEST)
+            except (Refused, StepError):
+                code[name] = None
+        return code[name]
+
+    @cache
+    def modules_of(name: str) -> tuple[str, ...]:
+        from e2i.workspace import modules  # with the compiler's syntax tree, which most plans do without
+
+        return modules.imported(roots.workspace, name, read)
+
+    return Surroundings(
+        library=installed, file=file, python=f"{sys.version_info.major}.{sys.version_info.minor}", modules=modules_of
+    )
 
 
 @cache

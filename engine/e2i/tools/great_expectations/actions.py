@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from e2i.catalog.artifacts import Report
-from e2i.errors import StepError
+from e2i.errors import BadInput, StepError
 from e2i.tools.data import filters
 from e2i.tools.great_expectations import Outcome, ValidateOutputs, ValidateParams
 from e2i.tools.great_expectations.connector import GEValidator
@@ -26,9 +26,7 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
     the statistics and the failed outcomes. Raises BadInput or Refused for a suite that cannot be used.
     """
     suite = (
-        load(ctx.held_file(path_of(params.suite)), params.suite)
-        if isinstance(params.suite, str)
-        else Suite(name="inline", expectations=params.suite)
+        _suite(params.suite, ctx) if isinstance(params.suite, str) else Suite(name="inline", expectations=params.suite)
     )
     frame = ctx.frame(params.table)
     if params.where:
@@ -55,6 +53,17 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
         results=validation.outcomes,
         report=report,
     )
+
+
+def _suite(name: str, ctx: StepContext) -> Suite:
+    try:
+        return load(ctx.held_file(path_of(name)), name)
+    except StepError as error:
+        if error.code != "no-such-file":
+            raise
+        hint = error.hint and error.hint.replace(".yaml", "")
+        message = f"there is no suite {name!r}: {path_of(name)} does not exist"
+        raise BadInput(message, code="unknown-suite", hint=hint) from error
 
 
 def _failure(validation: Validation, failed: list[Outcome], report: Report) -> StepError:

@@ -8,18 +8,21 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
-from e2i.catalog.marks import WorkspacePath
+from e2i.catalog.marks import Code, WorkspaceFile
 
 
 class CallParams(Params):
     file: Annotated[
-        WorkspacePath,
+        str,
+        WorkspaceFile(code=True),
         Field(
             pattern=r"^[A-Za-z0-9_][A-Za-z0-9_/.-]{0,200}\.py$",
             description="Python file in the workspace, such as steps/clean.py.",
         ),
     ]
-    function: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")]
+    function: Annotated[
+        str, Code(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")
+    ]
     arguments: Annotated[
         dict[str, Any], Field(description="Keyword arguments; a table arrives as a pandas DataFrame.")
     ] = Field(default_factory=dict)

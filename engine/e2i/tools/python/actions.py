@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import runpy
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from e2i.catalog.artifacts import Table
 from e2i.catalog.context import StepContext
-from e2i.errors import StepError
+from e2i.errors import E2IError, StepError
 from e2i.tools.python import CallOutputs, CallParams
 
 
 def call(params: CallParams, ctx: StepContext) -> CallOutputs:
     """Calls the function. Raises StepError, with the traceback from the user's own frame on, when it raises."""
-    path = ctx.workspace_file(params.file)
-    if not path.is_file():
-        raise StepError(f"there is no file {params.file!r} in the workspace", code="no-such-file")
     arguments = {name: _given(value, ctx) for name, value in params.arguments.items()}
-    _import_from(ctx.workspace_file("."))
     try:
-        function = runpy.run_path(str(path)).get(params.function)
+        function = ctx.run_file(params.file).get(params.function)
         if not callable(function):
             raise StepError(f"{params.file} has no function {params.function!r}", code="no-such-function")
         with _sharing(arguments):
             result = function(**arguments)
-    except (StepError, MemoryError):  # memory has a limit of its own, which says what it was
+    except (E2IError, MemoryError):  # memory has a limit of its own, which says what it was
         raise
     except (Exception, SystemExit) as error:  # the boundary to the user's own code
-        trace = "".join(traceback.format_exception(type(error), error, _from(error.__traceback__, str(path))))
+        trace = "".join(traceback.format_exception(type(error), error, _from(error.__traceback__, params.file)))
         print(trace, file=sys.stderr)
         raise StepError(
             f"{params.function} in {params.file} raised {type(error).__name__}: {error}",
@@ -42,12 +36,6 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
             details={"traceback": trace[-8_000:]},
         ) from error
     return _returned(result, params, ctx)
-
-
-def _import_from(workspace: Path) -> None:
-    """Lets the user's file import its neighbours, after everything that is installed."""
-    if str(workspace) not in sys.path:
-        sys.path.append(str(workspace))
 
 
 def _given(value: Any, ctx: StepContext) -> Any:
@@ -84,6 +72,6 @@ def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
 def _from(trace: TracebackType | None, file: str) -> TracebackType | None:
     """The traceback without the engine's own frames."""
     start = trace
-    while start is not None and start.tb_frame.f_code.co_filename != file:
+    while start is not None and not start.tb_frame.f_code.co_filename.endswith(f"/{file}"):
         start = start.tb_next
     return start or trace

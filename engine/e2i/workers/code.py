@@ -1,0 +1,124 @@
+"""Python files of the workspace, run from content that was read once. In: the files' content. Out: what they define.
+
+Modules of the workspace are imported from that content alone, whatever the disk holds by then; installed modules are
+imported as ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import importlib.util
+import linecache
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from e2i.workspace import modules
+
+NAME = "<run_path>"
+"""The name that a step's own file has as a module, as ``runpy`` calls it."""
+
+
+def run(root: Path, file: str, content: bytes) -> dict[str, Any]:
+    """The names that a file defines."""
+    module = ModuleType(NAME)
+    module.__file__ = str(root / file)
+    sys.modules[NAME] = module
+    try:
+        exec(_compiled(content, str(root / file)), module.__dict__)  # noqa: S102 - what python.call is for
+    finally:
+        sys.modules.pop(NAME, None)
+    return module.__dict__
+
+
+@contextlib.contextmanager
+def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Iterator[None]:
+    """Imports the workspace's modules from these contents alone; forgets them at the end.
+
+    Processes that the code starts find the same content in ``scratch``.
+    """
+    finder = _Finder(root, contents, scratch)
+    for file, content in contents.items():
+        copy = scratch / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
+    copies = [str(scratch / place) for place in finder.places]
+    sys.meta_path.insert(0, finder)
+    sys.path.extend(copies)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        sys.path[:] = [entry for entry in sys.path if entry not in copies]
+        for name in finder.given:
+            sys.modules.pop(name, None)
+
+
+class _Finder:
+    """Finds modules of the workspace, after those that are installed. Implements a finder of ``sys.meta_path``."""
+
+    def __init__(self, root: Path, contents: Mapping[str, bytes], scratch: Path) -> None:
+        self._root = root
+        self._contents = contents
+        self._scratch = scratch
+        self.places = modules.folders(root)
+        self.given: set[str] = set()
+        """The names of the modules that it found."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        """The module's spec; None when it is none of the workspace's. Raises ImportError for one without content."""
+        if path is not None and name.partition(".")[0] not in self.given:
+            return None
+        file = modules.locate(self._root, self.places, name)
+        if file is None or (path is None and self._is_installed(name)):
+            return None
+        self.given.add(name)
+        if file.endswith("/"):
+            spec = ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [str(self._root / file)]
+            return spec
+        if file not in self._contents:
+            raise ImportError(
+                f"{file} is not part of the plan: only modules that the step's file imports by an import statement,"
+                " directly or through others, are"
+            )
+        if not file.endswith(".py"):
+            return importlib.util.spec_from_file_location(name, self._scratch / file)
+        loader = _Loader(self._contents[file], str(self._root / file))
+        return importlib.util.spec_from_file_location(
+            name,
+            self._root / file,
+            loader=loader,
+            submodule_search_locations=[str((self._root / file).parent)] if file.endswith("/__init__.py") else None,
+        )
+
+    def _is_installed(self, name: str) -> bool:
+        if name in sys.stdlib_module_names:
+            return True
+        places = {str(self._root / place) for place in self.places} | {str(self._scratch / p) for p in self.places}
+        return PathFinder.find_spec(name, [entry for entry in sys.path if entry not in places]) is not None
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads one module from its content."""
+
+    def __init__(self, content: bytes, path: str) -> None:
+        self._content = content
+        self._path = path
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(_compiled(self._content, self._path), module.__dict__)  # noqa: S102 - as an import does
+
+
+def _compiled(content: bytes, path: str) -> CodeType:
+    """The code; tracebacks show its lines as they were read."""
+    text = importlib.util.decode_source(content)
+    linecache.cache[path] = (len(content), None, text.splitlines(keepends=True), path)
+    return compile(content, path, "exec", dont_inherit=True)
