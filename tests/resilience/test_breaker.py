@@ -404,7 +404,7 @@ class Interleavings(RuleBasedStateMachine):  # B19
             assert circuit.leases == ()
         current = [grant for grant in self.out if grant.generation == circuit.generation]
         if circuit.state is State.HALF_OPEN:
-            assert {grant.number for grant in current} == {number for number, _ in circuit.leases}
+            assert {grant.number for grant in current} == {lease.number for lease in circuit.leases}
 
 
 Interleavings.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -112,12 +112,16 @@ class CourierProcess:
         return {name: Tally(left=depth[name], problem=problem) for name in depth}
 
 
-def sync(store: Path, settings: Settings, stop: threading.Event, *, flush: float) -> dict[str, Tally]:
+def sync(
+    store: Path, settings: Settings, stop: threading.Event, *, flush: float, patient: bool = False
+) -> dict[str, Tally]:
     """Delivers what waits until ``stop`` is set, then for ``flush`` seconds more; also to a tool that is none
     of these settings' sinks: it hears of the ends of runs that are in it. Its tally is told if there was anything.
+
+    Unless ``patient``, a tracker whose circuit is open is tried all the same.
     """
     artifacts = ArtifactStore(store)
-    guards = [guard_of(name, settings) for name in registry.SINKS]
+    guards = [guard_of(name, settings, store, patient=patient) for name in registry.SINKS]
     tallies = deliver(
         lambda: Outbox(store / FILE, wait=WAIT), sink_opener(artifacts, settings), guards, stop, flush=flush
     )
@@ -154,7 +158,7 @@ def main() -> None:
 
     _close_abandoned(store)
     threading.Thread(target=wait_for_end, daemon=True).start()
-    tallies = sync(store, settings, stop, flush=settings.flush)
+    tallies = sync(store, settings, stop, flush=settings.flush, patient=True)
     with contextlib.suppress(BrokenPipeError):  # the engine has died
         print(json.dumps({name: asdict(tally) for name, tally in tallies.items()}), flush=True)
 

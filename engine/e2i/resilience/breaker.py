@@ -1,7 +1,8 @@
 """The outcomes of calls to one tool go in; permits to call it, or ``CircuitOpen``, come out.
 
-The state machine is ``Circuit``, a frozen value with two pure transitions; ``Breaker`` gives it a clock, a lock and
-a voice. Five consecutive failures open it; 30 s later three probes may pass, and all three must succeed to close it.
+The state machine is ``Circuit``, a frozen value with two pure transitions; ``Breaker`` gives it a clock, a place where
+it is kept and a log. Five consecutive failures open it; 30 s later three probes may pass, and all three must succeed
+to close it. ``shared_state`` keeps a circuit for all processes of a store.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from e2i.errors import ToolUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+AGAIN = 0.1
+"""Seconds after which to try again when other processes were busy with the circuit."""
 
 
 class State(StrEnum):
@@ -41,16 +44,17 @@ class Outcome(StrEnum):
 
 
 class CircuitOpen(ToolUnavailable):
-    """The call was not made: the tool's breaker is open, or its probes are all out. ``retry_in`` is in seconds."""
+    """The call was not made: the tool's circuit is open, or its probes are all out. ``retry_in`` is in seconds."""
 
     def __init__(self, tool: str, retry_in: float) -> None:
         super().__init__(
             tool,
-            f"{tool} is not called: its breaker is open, the next try is in {retry_in:.1f} s",
+            f"{tool} is not called: circuit open, next attempt in {retry_in:.1f} s",
             code="circuit-open",
             hint=f"see what is wrong with {tool} by `e2i doctor`",
         )
         self.retry_in = retry_in
+        self.details = {"retry_in": round(retry_in, 3)}
 
 
 class Policy(Struct, frozen=True):
@@ -66,6 +70,14 @@ class Policy(Struct, frozen=True):
     """How long a probe may be out before it counts as vanished."""
 
 
+class Lease(Struct, frozen=True):
+    """A probe that is out: the number of its grant, when its time is over, and the process that makes the call."""
+
+    number: int
+    until: float
+    holder: str = ""
+
+
 class Grant(Struct, frozen=True):
     """One permitted call: the generation of the circuit it belongs to, and its number."""
 
@@ -74,7 +86,7 @@ class Grant(Struct, frozen=True):
 
 
 class Circuit(Struct, frozen=True):
-    """All that a breaker remembers, and how often what happened. Times are seconds of a monotonic clock."""
+    """All that a breaker remembers, and how often what happened. Times are seconds since the machine was started."""
 
     state: State = State.CLOSED
     generation: int = 0
@@ -82,8 +94,8 @@ class Circuit(Struct, frozen=True):
     failures: int = 0
     opened_at: float = 0.0
     successes: int = 0
-    leases: tuple[tuple[int, float], ...] = ()
-    """The probes that are out: number of the grant, and when its lease ends."""
+    leases: tuple[Lease, ...] = ()
+    """The probes that are out."""
     granted: int = 0
     ok: int = 0
     failed: int = 0
@@ -91,28 +103,39 @@ class Circuit(Struct, frozen=True):
     rejected: int = 0
     changes: int = 0
 
-    def acquire(self, policy: Policy, now: float, lease: float) -> tuple[Circuit, Grant | float]:
-        """The next circuit, and a grant, or the seconds after which another try makes sense."""
+    def wait(self, policy: Policy, now: float) -> float | None:
+        """Returns the seconds after which another try makes sense; None when a call may be made now."""
+        match self.state:
+            case State.CLOSED:
+                return None
+            case State.OPEN:
+                waited = now - self.opened_at
+                return policy.recovery - waited if 0 <= waited < policy.recovery else None  # below 0: another clock
+            case State.HALF_OPEN:
+                first = min((lease.until for lease in self.leases), default=now)
+                return first - now if first > now and len(self.leases) + self.successes >= policy.probes else None
+
+    def acquire(self, policy: Policy, now: float, lease: float, holder: str = "") -> tuple[Circuit, Grant | float]:
+        """The next circuit, and a grant, or the seconds after which another try makes sense.
+
+        ``lease`` is how long the call may be out if it is a probe, ``holder`` the process that makes it.
+        """
+        if (seconds := self.wait(policy, now)) is not None:
+            return replace(self, rejected=self.rejected + 1), seconds
         match self.state:
             case State.CLOSED:
                 return self._grant()
             case State.OPEN:
-                waited = now - self.opened_at
-                if 0 <= waited < policy.recovery:  # below 0: the machine was started anew, its clock too
-                    return self._reject(policy.recovery - waited)
-                return replace(self, changes=self.changes + 1)._round()._grant(now + lease)
+                return replace(self, changes=self.changes + 1)._round()._grant(now + lease, holder)
             case State.HALF_OPEN:
-                if any(until <= now for _, until in self.leases):
-                    return self._round()._grant(now + lease)
-                if len(self.leases) + self.successes < policy.probes:
-                    return self._grant(now + lease)
-                return self._reject(min((until for _, until in self.leases), default=now) - now)
+                expired = any(lease.until <= now for lease in self.leases)
+                return (self._round() if expired else self)._grant(now + lease, holder)
 
     def settle(self, policy: Policy, grant: Grant, outcome: Outcome, now: float) -> Circuit:
         """The circuit after a permitted call has ended."""
         if grant.generation != self.generation:
             return replace(self, ignored=self.ignored + 1)
-        circuit = replace(self, leases=tuple(lease for lease in self.leases if lease[0] != grant.number))
+        circuit = replace(self, leases=tuple(lease for lease in self.leases if lease.number != grant.number))
         match outcome:
             case Outcome.IGNORED:
                 return replace(circuit, ignored=circuit.ignored + 1)
@@ -127,13 +150,10 @@ class Circuit(Struct, frozen=True):
                 opens = circuit.state is State.HALF_OPEN or circuit.failures >= policy.failures
                 return circuit._become(State.OPEN, now) if opens else circuit
 
-    def _grant(self, until: float | None = None) -> tuple[Circuit, Grant]:
+    def _grant(self, until: float | None = None, holder: str = "") -> tuple[Circuit, Grant]:
         number = self.granted + 1
-        leases = self.leases if until is None else (*self.leases, (number, until))
+        leases = self.leases if until is None else (*self.leases, Lease(number, until, holder))
         return replace(self, granted=number, leases=leases), Grant(self.generation, number)
-
-    def _reject(self, retry_in: float) -> tuple[Circuit, float]:
-        return replace(self, rejected=self.rejected + 1), retry_in
 
     def _round(self) -> Circuit:
         """A new round of probes; what is still out from the last one is given up."""
@@ -152,40 +172,77 @@ class Circuit(Struct, frozen=True):
         )
 
 
+class Contended(Exception):
+    """The circuit could not be changed: another process was changing it all the while."""
+
+
 class BreakerState(Protocol):
-    """Where a circuit is kept. The seam for a state that processes share."""
+    """Where a circuit is kept. Never blocks a caller for more than 50 ms."""
 
-    def read(self) -> Circuit: ...
+    @property
+    def holder(self) -> str:
+        """The name of this process for a lease."""
 
-    def update(self, change: Callable[[Circuit], tuple[Circuit, T]]) -> T:
-        """Replaces the circuit by what ``change`` makes of it, atomically, and returns the other thing it gives."""
+    def read(self) -> Circuit:
+        """Returns the circuit as it was at most 100 ms ago."""
+
+    def update(self, change: Callable[[Circuit], tuple[Circuit, T]], *, later: bool = False) -> T:
+        """Replaces the circuit by what ``change`` makes of it, atomically, and returns the other thing it gives.
+
+        Raises Contended when it cannot be done in time, unless it may be done ``later``.
+        """
+
+    def reject(self) -> None:
+        """Counts a call that was rejected."""
 
 
 class LocalState:
     """A circuit in this process's memory. Survives fork (with a lock of its own) and pickling (for spawn)."""
 
+    holder = ""
+
     def __init__(self, circuit: Circuit | None = None) -> None:
         self._circuit = circuit or Circuit()
         self._lock = threading.Lock()
-        reference = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _renew_lock(reference))
+        renew_lock_after_fork(self)
 
     def read(self) -> Circuit:
         return self._circuit
 
-    def update(self, change: Callable[[Circuit], tuple[Circuit, T]]) -> T:
+    def update(self, change: Callable[[Circuit], tuple[Circuit, T]], *, later: bool = False) -> T:
         with self._lock:
             self._circuit, result = change(self._circuit)
             return result
+
+    def reject(self) -> None:
+        with self._lock:
+            self._circuit = replace(self._circuit, rejected=self._circuit.rejected + 1)
 
     def __reduce__(self) -> tuple[type[LocalState], tuple[Circuit]]:
         return LocalState, (self._circuit,)
 
 
-def _renew_lock(reference: weakref.ref[LocalState]) -> None:
+class _Locked(Protocol):
+    _lock: threading.Lock
+
+
+def renew_lock_after_fork(state: _Locked) -> None:
+    """A child of a fork gets a lock of its own: another thread may have held the parent's at that moment."""
+    reference = weakref.ref(state)
+    os.register_at_fork(after_in_child=lambda: _renew_lock(reference))
+
+
+def _renew_lock(reference: weakref.ref[_Locked]) -> None:
     state = reference()
     if state is not None:
         state._lock = threading.Lock()
+
+
+def since_boot() -> float:
+    """Seconds since the machine was started, also those it slept: the same for all processes, whatever is done to the
+    wall clock.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 Listener = Callable[[str, State, State], object]
@@ -200,7 +257,7 @@ class Breaker:
         tool: str,
         policy: Policy = Policy(),
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = since_boot,
         state: BreakerState | None = None,
         listener: Listener | None = None,
     ) -> None:
@@ -217,7 +274,7 @@ class Breaker:
     @property
     def circuit(self) -> Circuit:
         """The circuit as it is now, with its counts."""
-        return self._state.read()
+        return self._state.update(lambda circuit: (circuit, circuit), later=True)
 
     def acquire(
         self, counts: Callable[[BaseException], bool] = lambda error: True, *, lease: float | None = None
@@ -228,13 +285,20 @@ class Breaker:
         may be out if it is a probe.
         """
         now = self._clock()
+        if (seconds := self._state.read().wait(self.policy, now)) is not None:
+            self._state.reject()
+            raise CircuitOpen(self.tool, seconds)
         ends = self.policy.lease if lease is None else lease
 
         def change(old: Circuit) -> tuple[Circuit, tuple[State, State, Grant | float]]:
-            new, answer = old.acquire(self.policy, now, ends)
+            new, answer = old.acquire(self.policy, now, ends, self._state.holder)
             return new, (old.state, new.state, answer)
 
-        before, after, answer = self._state.update(change)
+        try:
+            before, after, answer = self._state.update(change)
+        except Contended as error:
+            self._state.reject()
+            raise CircuitOpen(self.tool, AGAIN) from error
         if before is not after:
             self._tell(before, after)
         if isinstance(answer, Grant):
@@ -254,7 +318,7 @@ class Breaker:
             new = old.settle(self.policy, grant, outcome, now)
             return new, (old.state, new.state)
 
-        before, after = self._state.update(change)
+        before, after = self._state.update(change, later=True)
         if before is not after:
             self._tell(before, after)
 

@@ -9,7 +9,6 @@ that is put again is not delivered again.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Self
 from msgspec import Struct
 
 from e2i.catalog.telemetry import ENDS, Entry
+from e2i.resilience.processes import process_alive as process_alive  # for those who know it from here
+from e2i.resilience.processes import process_identity as process_identity
 from e2i.resilience.seal import SqlValue, is_sound, legible, seal
 from e2i.resilience.transaction import transaction
 
@@ -255,40 +256,6 @@ def end_waits(connection: sqlite3.Connection) -> bool:
     """Whether a sink has yet to hear of the end of a run."""
     found = connection.execute(f"SELECT 1 FROM outbox WHERE {WAITING} AND kind IN {ENDS} LIMIT 1").fetchone()
     return found is not None
-
-
-def process_identity(pid: int | None = None) -> str:
-    """``pid:start:boot`` of a live process, or "" when there is none (a zombie is none). Told apart from a reused pid.
-
-    Where /proc is missing, only the pid is known.
-    """
-    pid = os.getpid() if pid is None else pid
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except FileNotFoundError:
-        return "" if Path("/proc/self/stat").exists() or not _answers(pid) else f"{pid}::"
-    except ProcessLookupError:
-        return ""
-    state, *fields = text.rpartition(")")[2].split()
-    return "" if state in "ZX" else f"{pid}:{fields[18]}:{boot}"
-
-
-def process_alive(identity: str) -> bool:
-    """True while the process of that identity (anything after a ``#`` aside) runs on this machine."""
-    identity = identity.partition("#")[0]
-    pid = identity.partition(":")[0]
-    return pid.isdigit() and process_identity(int(pid)) == identity
-
-
-def _answers(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _of_run(sink: str, run: str) -> tuple[str, str, str]:

@@ -42,7 +42,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 class Worker:
-    """What outlives a step in one process: open connectors, their breakers, and frames that were just used."""
+    """What outlives a step in one process: open connectors, and frames that were just used."""
 
     def __init__(
         self, store: ArtifactStore, settings: Callable[[], Settings], roots: Roots, lifelines: services.Lifelines
@@ -65,7 +65,9 @@ class Worker:
         opened = self._connectors.get(connector)
         if opened is None:
             opened = connector(
-                self.settings.tool(connector.tool), guard_of(connector.tool, self.settings), self.home(connector.tool)
+                self.settings.tool(connector.tool),
+                guard_of(connector.tool, self.settings, self.store.root),
+                self.home(connector.tool),
             )
             self._connectors[connector] = opened
         result: C = opened
@@ -75,20 +77,37 @@ class Worker:
         return disk.folder(self.store.root, tool)
 
 
-def guard_of(tool: str, settings: Settings) -> Guard:
-    """A guard with a closed breaker, by the tool's declaration and this environment's deadline."""
-    from e2i.resilience.breaker import Breaker
+def guard_of(tool: str, settings: Settings, store: Path, *, patient: bool = True) -> Guard:
+    """A guard by the tool's declaration and this environment's deadline, with the breaker that all processes of the
+    store share for the tool's server. Unless ``patient``, an open circuit does not wait for its recovery time: a person
+    who asks may probe at once.
+    """
+    from e2i.resilience.breaker import Breaker, Policy
     from e2i.resilience.guard import Guard  # with asyncio, which most steps do without
+    from e2i.resilience.shared_state import SharedState
 
     declared = registry.tool(tool)
     assert declared is not None, tool
+    configured = settings.tool(tool)
     return Guard(
         tool,
-        breaker=Breaker(tool),
-        deadline=settings.tool(tool).deadline,
+        breaker=Breaker(
+            tool,
+            Policy() if patient else Policy(recovery=0.0),
+            state=SharedState(breaker_file(store, configured, tool)),
+        ),
+        deadline=configured.deadline,
         outages=declared.outages,
         extra=declared.extra,
     )
+
+
+def breaker_file(store: Path, settings: ToolSettings, tool: str) -> Path:
+    """Where the breaker of a tool's server is kept."""
+    from e2i.resilience.shared_state import file_of
+
+    address = settings.address()
+    return file_of(store, tool, {**settings.identity(), **({"address": list(address)} if address else {})})
 
 
 class WorkerContext:
