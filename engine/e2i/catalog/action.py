@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
@@ -47,6 +47,9 @@ class ToolSettings(BaseModel):
         return {}
 
 
+DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}
+
+
 class Effect(StrEnum):
     """What running an action does beyond its outputs."""
 
@@ -63,14 +66,19 @@ class Effect(StrEnum):
 def host_and_port(address: str) -> tuple[str, int] | None:
     """Host and port of an address such as ``https://host/api`` or ``redis://host``; None without a host."""
     parts = urlsplit(address)
-    default = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}.get(parts.scheme.partition("+")[0], 0)
+    default = DEFAULT_PORTS.get(parts.scheme.partition("+")[0], 0)
     return (parts.hostname, parts.port or default) if parts.hostname else None
 
 
 def without_credentials(address: str) -> str:
-    """The address without user, password and query: what names a server, and may be shown."""
+    """Returns the address without user, password, query and driver: what names a server, and may be shown.
+
+    Two ways to write one address give the same text.
+    """
     parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    scheme = parts.scheme.partition("+")[0]
+    host = parts.netloc.rpartition("@")[2].lower().removesuffix(f":{DEFAULT_PORTS.get(scheme)}")
+    return f"{scheme}://{host}{parts.path.rstrip('/')}"
 
 
 class Action(Struct, frozen=True):

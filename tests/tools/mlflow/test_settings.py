@@ -35,6 +35,18 @@ def test_a_server_or_a_database_is_an_address(address: str) -> None:
     assert MLflowSettings(tracking_uri=address).tracking_uri == address
 
 
+def test_the_identity_names_the_servers_without_credentials_and_is_empty_when_embedded() -> None:
+    assert MLflowSettings().identity() == {}
+    settings = MLflowSettings(
+        tracking_uri="postgresql://u:p@db/mlflow", registry_uri="https://u:p@models.test", experiment_prefix="team/"
+    )
+    assert settings.identity() == {
+        "tracking_uri": "postgresql://db/mlflow",
+        "registry_uri": "https://models.test",
+        "experiment_prefix": "team/",
+    }
+
+
 def test_conditions_become_a_filter() -> None:
     conditions = [
         attribute("status", "FINISHED"),

@@ -6,12 +6,12 @@ In: declarations only, nothing of MLflow is imported. Out: ``TOOL``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Model, ModelVersion
 from e2i.catalog.marks import Privilege
 
@@ -62,6 +62,12 @@ class MLflowSettings(ToolSettings):
 
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.tracking_uri) if self.tracking_uri else None
+
+    def identity(self) -> Mapping[str, Any]:
+        registry = self.registry_uri if self.registry_uri != self.tracking_uri else None
+        addresses = {"tracking_uri": self.tracking_uri, "registry_uri": registry}
+        known = {name: without_credentials(address) for name, address in addresses.items() if address}
+        return {**known, "experiment_prefix": self.experiment_prefix} if known else {}
 
     @field_validator("tracking_uri", "registry_uri")
     @classmethod

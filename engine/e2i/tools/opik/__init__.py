@@ -5,11 +5,12 @@ In: declarations only, nothing of Opik is imported. Out: ``TOOL``.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat, SecretStr, field_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 
 LARGEST_SCORE = 999_999_999.0
 """Opik's server refuses feedback scores beyond this, and below its negative."""
@@ -44,6 +45,11 @@ class OpikSettings(ToolSettings):
 
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.url) if self.url else None
+
+    def identity(self) -> Mapping[str, Any]:
+        if self.url is None:
+            return {}
+        return {"url": without_credentials(self.url), "workspace": self.workspace, "project": self.project}
 
 
 class ScoreParams(Params):
