@@ -1,4 +1,4 @@
-"""Servers that run: one PostgreSQL and one Redis for all tests of this folder, running when a test begins."""
+"""Servers that run: one PostgreSQL, Redis and MLflow for all tests of this folder, running when a test begins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from live import servers
-from live.servers import Postgres, Server
+from live.servers import MLflow, Postgres, Server
 from project import held_port
 
 
@@ -29,6 +29,14 @@ def cache() -> Iterator[Server]:
         made.kill()
 
 
+@pytest.fixture(scope="session")
+def tracker() -> Iterator[MLflow]:
+    with servers.folder("mlflow") as folder, held_port() as port:
+        made = MLflow(folder, port)
+        yield made
+        made.kill()
+
+
 @pytest.fixture
 def postgres(cluster: Postgres) -> Postgres:
     cluster.start()
@@ -39,3 +47,9 @@ def postgres(cluster: Postgres) -> Postgres:
 def redis(cache: Server) -> Server:
     cache.start()
     return cache
+
+
+@pytest.fixture
+def mlflow_server(tracker: MLflow) -> MLflow:
+    tracker.start()
+    return tracker

@@ -9,14 +9,20 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from e2i.resilience.outbox import process_identity
 from project import until
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 SERVANT = "nobody"
 """Who runs them when the tests are root's: PostgreSQL refuses to run as root."""
@@ -31,19 +37,30 @@ SPEED = (
 class Server:
     """A server that listens at ``port`` while it runs. It keeps its port and its data from one start to the next."""
 
-    def __init__(self, folder: Path, port: int, command: list[str]) -> None:
+    def __init__(
+        self, folder: Path, port: int, command: list[str], *, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.port = port
         self._folder = folder
         self._command = command
+        self._environ = environ
+        """Of a server that runs as the tests do; None: it runs as ``SERVANT``, in the environment of the tests."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Does nothing when it runs."""
         if self._process is not None:
             return
+        user = as_servant() if self._environ is None else {}
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **as_servant()
+                self._command,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environ,
+                **user,
             )
         assert until(self._answers), (self._folder / "log").read_text()
 
@@ -51,7 +68,7 @@ class Server:
         """Ends it as a loss of its machine would, with all connections."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)  # it starts no more children
-            children = _children(self._process.pid)
+            children = _descendants(self._process.pid)
             for pid in [self._process.pid, *children]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -109,6 +126,33 @@ def redis(folder: Path, port: int) -> Server:
     return Server(folder, port, [_found("redis-server"), *where, *durable])
 
 
+class MLflow(Server):
+    """An MLflow server over HTTP, its database and its artifacts in ``folder``."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        database = f"sqlite:///{folder / 'mlflow.db'}"
+        keep = ["--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")]
+        environ = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        super().__init__(folder, port, [sys.executable, "-P", "-m", "mlflow", "server", *where, *keep], environ=environ)
+        self.uri = f"http://127.0.0.1:{port}"
+
+    def client(self) -> MlflowClient:
+        """MLflow's own client of it."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri, registry_uri=self.uri)
+
+    def _answers(self) -> bool:
+        if not super()._answers():
+            return False
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
 @contextlib.contextmanager
 def folder(name: str) -> Iterator[Path]:
     """A folder that a server may use: below no folder that only its maker may enter."""
@@ -144,5 +188,10 @@ def _found(program: str) -> str:
     return found
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _descendants(pid: int) -> list[int]:
+    """The processes below one, its children first."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:  # it has just ended
+        return []
+    return [*children, *(below for child in children for below in _descendants(child))]
