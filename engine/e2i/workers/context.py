@@ -5,7 +5,6 @@ In: the call, the settings, the store. Out: frames, artifacts, connectors; telem
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
-from e2i.catalog.context import A, C, ChildRun, RunInfo
+from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
 from e2i.errors import StepError
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
@@ -193,7 +192,7 @@ class WorkerContext:
         self._emit({"progress": {"done": done, "total": total, "note": note}})
 
     def key(self, *parts: str) -> str:
-        return hashlib.sha256("\0".join([self._fingerprint, *parts]).encode()).hexdigest()[:32]
+        return idempotency_key(self._fingerprint, *parts)
 
     def serve(
         self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool

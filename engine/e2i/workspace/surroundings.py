@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from e2i.errors import Refused
 from e2i.planning.fingerprint import Surroundings
+from e2i.settings import Settings
 from e2i.store.digests import digest_of
 from e2i.workspace import paths
 from e2i.workspace.paths import Roots
 
 
-def of(roots: Roots) -> Surroundings:
-    """The surroundings of a workspace's specs. Each file and library is looked at once."""
+def of(roots: Roots, settings: Settings) -> Surroundings:
+    """The surroundings of a workspace's specs. Each file, library and tool is looked at once."""
 
     @cache
     def file(name: str) -> str | None:
@@ -23,7 +26,12 @@ def of(roots: Roots) -> Surroundings:
             return None
         return digest_of(path) if path.exists() else None
 
-    return Surroundings(library=installed, file=file, python=f"{sys.version_info.major}.{sys.version_info.minor}")
+    @cache
+    def server(tool: str) -> Mapping[str, Any]:
+        return settings.tool(tool).identity()
+
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Surroundings(library=installed, file=file, python=python, server=server)
 
 
 @cache

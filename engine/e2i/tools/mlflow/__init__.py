@@ -23,6 +23,13 @@ LIVE_STAGES: tuple[str, ...] = ("development", "staging", "shadow", "production"
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 """A registered model's name: no slash, no percent sign, nothing that could lead elsewhere in a ``models:/`` address."""
 
+DIGEST_TAG = "e2i.model"
+"""On a logged model and a version: the digest of the model."""
+KEY_TAG = "e2i.key"
+"""On a child run and a version: the idempotency key that it was made under."""
+STAGE_TAG = "stage"
+"""On a version: the stage that it is in."""
+
 SCHEMES = ("http", "https", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "sqlite")
 URL_OPTIONS = ("application_name", "connect_timeout", "sslmode", "sslrootcert", "target_session_attrs")
 
@@ -62,6 +69,10 @@ class MLflowSettings(ToolSettings):
 
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.tracking_uri) if self.tracking_uri else None
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.artifact_root is None and not self.identity()
 
     def identity(self) -> Mapping[str, Any]:
         registry = self.registry_uri if self.registry_uri != self.tracking_uri else None
@@ -184,6 +195,7 @@ TOOL = Tool(
             libraries=("mlflow",),
             begins_run=True,
             columns=True,
+            verified=True,
         ),
         Action(
             name="promote",
@@ -193,6 +205,7 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("mlflow",),
             columns=True,
+            verified=True,
         ),
         Action(
             name="load",

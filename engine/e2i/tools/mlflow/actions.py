@@ -9,6 +9,7 @@ from e2i.catalog.artifacts import Model, ModelVersion
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.mlflow import (
+    DIGEST_TAG,
     LoadOutputs,
     LoadParams,
     PromoteOutputs,
@@ -58,7 +59,7 @@ async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
 
 async def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Downloads the version's files and checks that they are the model that was registered."""
-    from e2i.tools.mlflow.models import DIGEST_TAG, read_manifest
+    from e2i.tools.mlflow.models import read_manifest
 
     mlflow = ctx.connect(MLflowConnector)
     version = await _find(mlflow, params)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
 
+    from e2i.tools.mlflow.effects import Registered
     from e2i.tools.mlflow.filters import Condition
     from e2i.tools.mlflow.models import LoggedRef
     from e2i.tools.mlflow.runs import RunRef
@@ -153,6 +154,12 @@ class MLflowConnector:
         from e2i.tools.mlflow.registry import find_version
 
         return await self._call(find_version, name, version)
+
+    async def registered(self, name: str, version: int) -> Registered:
+        """What the registry knows of a version. Raises StepError when there is none."""
+        from e2i.tools.mlflow.registry import registered
+
+        return await self._call(registered, name, version)
 
     async def load(self, name: str, version: int, folder: Path) -> Path:
         """Downloads the files of a version that e2i registered; the model's folder below ``folder``."""
