@@ -74,7 +74,7 @@ def function(uses: str) -> ActionFunction:
 
 @cache
 def effect_check(uses: str) -> EffectCheck:
-    """How to see whether the effect of a ``verified`` action is there. Imports the tool's ``effects``, which is light."""
+    """How to see whether the effect of a ``verified`` action is there. Imports the tool's light ``effects`` module."""
     tool_name, _, action_name = uses.partition(".")
     check: EffectCheck = getattr(import_module(f"{TOOLS[tool_name]}.effects"), action_name)
     return check

@@ -37,7 +37,8 @@ def act(uses: str, raw: dict[str, Any], context: StepContext | None) -> dict[str
 def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look) -> str | None:
     """Returns what is missing of the effect that a result of the action had; None when the effect is there.
 
-    What cannot be looked at counts as missing: the action, which is idempotent, then sees to it. Raises ToolUnavailable.
+    What cannot be looked at counts as missing: the action, which is idempotent, then sees to it.
+    Raises ToolUnavailable.
     """
     action, params = _read(uses, raw)
     try:

@@ -84,5 +84,5 @@ def _count(file: Path, table: str) -> int:
         return 0
     with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
         known = database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-        query = f'SELECT count(DISTINCT entity_key) FROM "{table}"'  # noqa: S608 - of names that hold letters, digits, _
+        query = f'SELECT count(DISTINCT entity_key) FROM "{table}"'
         return int(database.execute(query).fetchone()[0]) if known else 0

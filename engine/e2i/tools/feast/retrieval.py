@@ -161,8 +161,9 @@ def statistics(
 
 
 def _check_published(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> None:
-    """Raises StepError when a server did not take what it was given: Feast's Redis store keeps the value that it has when
-    another of the same instant comes.
+    """Raises StepError when a server did not take what it was given.
+
+    Feast's Redis store keeps the value that it has when another of the same instant comes.
     """
     from e2i.tools.feast.published import missing
 
@@ -170,7 +171,7 @@ def _check_published(opened: Opened, views: Sequence[str], start: datetime | Non
         raise StepError(
             f"not published: {lost}",
             code="not-published",
-            hint="values of the same instant are there already: give the corrected rows later times, or empty the store",
+            hint="other values of the same instant are there: give corrected rows later times, or empty the store",
         )
 
 

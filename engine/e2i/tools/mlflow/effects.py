@@ -63,6 +63,9 @@ def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missi
     def judge(found: Registered | None) -> Missing:
         if found is None:
             return f"the registry holds no version {version.version} of {version.name!r}"
+        if not outputs.promoted:
+            held = found.aliases.get(params.stage)
+            return None if held == outputs.champion else f"it was compared with version {outputs.champion}, now {held}"
         stage = found.tags.get(STAGE_TAG)
         if params.stage == "archived":
             return None if stage == "archived" else f"version {version.version} of {version.name!r} is not archived"

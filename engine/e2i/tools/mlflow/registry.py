@@ -57,7 +57,14 @@ def ensure_version(
 
 
 def set_stage(
-    tracking: Tracking, name: str, version: int, stage: str, *, archive_existing: bool = True, key: str = ""
+    tracking: Tracking,
+    name: str,
+    version: int,
+    stage: str,
+    *,
+    archive_existing: bool = True,
+    key: str = "",
+    champion: int | None = None,
 ) -> int | None:
     """Moves a version to a stage and returns the version that stood there before, if another did. Safe to repeat.
 
@@ -70,6 +77,12 @@ def set_stage(
         aliases = {alias: int(held) for alias, held in client.get_registered_model(name).aliases.items()}
         previous = aliases.get(stage) if aliases.get(stage) != version else None
         begun, _, before = str(found.tags.get(MOVE_TAG, "")).partition(" ")
+        if champion is not None and aliases.get(stage, 0) not in (champion, version):
+            raise StepError(
+                f"version {aliases.get(stage, 'none')} of {name!r} came to {stage} while it was compared with another",
+                code="champion-changed",
+                hint="run it again: it is then compared with that version",
+            )
         stands = aliases.get(stage) == version or (stage == "archived" and found.tags.get(STAGE_TAG) == stage)
         if key and begun == key and stands:
             previous = int(before) if before else None
@@ -86,19 +99,37 @@ def set_stage(
     return previous
 
 
+def champion(tracking: Tracking, name: str, version: int, stage: str, *, key: str) -> int | None:
+    """The version that a move to a stage replaces: the one there, or the one that was when ``key`` made the move."""
+    held = tracking.client.get_registered_model(name).aliases.get(stage)
+    begun, _, before = str(find_version(tracking, name, version).tags.get(MOVE_TAG, "")).partition(" ")
+    if begun == key and held is not None and int(held) == version:
+        return int(before) if before else None
+    return None if held is None else int(held)
+
+
 def find_version(tracking: Tracking, name: str, version: int) -> MLflowVersion:
     """The version of that number. Raises StepError when there is none."""
+    from mlflow.exceptions import MlflowException
+
     client = tracking.client
     query = render(attribute("name", name))
     latest = client.search_model_versions(query, max_results=5, order_by=["version_number DESC"])
-    if not latest or not 1 <= version <= int(latest[0].version):
+    found = None
+    if latest and 1 <= version <= int(latest[0].version):
+        try:
+            found = client.get_model_version(name, str(version))
+        except MlflowException as error:  # it was deleted
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    if found is None:
         known = ", ".join(str(item.version) for item in latest) or "none"
         raise StepError(
             f"the registered model {name!r} has no version {version}",
             code="unknown-version",
             hint=f"its latest versions: {known}",
         )
-    return client.get_model_version(name, str(version))
+    return found
 
 
 def registered(tracking: Tracking, name: str, version: int) -> Registered:

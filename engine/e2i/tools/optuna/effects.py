@@ -11,13 +11,14 @@ from e2i.catalog.context import Look
 from e2i.tools.optuna import FILE, TuneOutputs, TuneParams
 
 FINISHED = """
-SELECT count(*) FROM trials JOIN studies USING (study_id) WHERE study_name = ? AND (state IN ('COMPLETE', 'PRUNED') OR
-(state = 'FAIL' AND EXISTS (SELECT 1 FROM trial_user_attributes AS a WHERE a.trial_id = trials.trial_id AND key = 'reason')))
+SELECT count(*) FROM trials JOIN studies USING (study_id)
+WHERE study_name = ? AND (state IN ('COMPLETE', 'PRUNED') OR (state = 'FAIL' AND trial_id IN
+(SELECT trial_id FROM trial_user_attributes WHERE key = 'reason')))
 """
 """Of a trial that failed for itself the reason is known; others were left by a process that died."""
 
 
-def tune(params: TuneParams, outputs: TuneOutputs, look: Look) -> str | None | Coroutine[None, None, str | None]:
+def tune(params: TuneParams, outputs: TuneOutputs, look: Look) -> str | Coroutine[None, None, str | None] | None:
     """Returns what is missing of the study; None when the storage holds all of its trials."""
     if look.settings("optuna").is_embedded:
         return _missing(outputs, _count(look.home("optuna") / FILE, outputs.study.name))
