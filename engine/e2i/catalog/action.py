@@ -38,6 +38,11 @@ class ToolSettings(BaseModel):
         """Host and port of the service in production mode; None when the tool is embedded."""
         return None
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the tool's effects can be looked for in the store's files, without the tool."""
+        return not self.identity()
+
     def identity(self) -> Mapping[str, Any]:
         """What tells the server that the tool acts on from another: addresses, databases and prefixes, no credentials.
 
@@ -107,6 +112,10 @@ class Action(Struct, frozen=True):
     """True when it begins the run in the tool's tracker, if nothing else has: the tracker is then told how it ends."""
     columns: bool = False
     """True when ``e2i.tools.<tool>.columns`` has a function of this name: how columns flow."""
+    verified: bool = False
+    """True when ``e2i.tools.<tool>.effects`` has a function of this name: whether the effect of a finished result is
+    there. A result is then reused only once that was looked at.
+    """
 
 
 class Tool(Struct, frozen=True):
@@ -131,3 +140,5 @@ class Tool(Struct, frozen=True):
 
 
 ActionFunction = Callable[[Any, Any], Any]
+EffectCheck = Callable[[Any, Any, Any], Any]
+"""``(params, outputs, look)`` → what is missing of the effect, or None; a coroutine of that when a server is asked."""

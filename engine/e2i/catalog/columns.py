@@ -116,6 +116,8 @@ class Flow(Struct, frozen=True):
 
     outputs: Mapping[str, Known] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
+    never_null: frozenset[str] = frozenset()
+    """Outputs that are declared as null or something, and will be something."""
 
 
 ColumnFlow = Callable[[Given, Files], Flow]

@@ -5,6 +5,7 @@ In: nothing. Out: the ``StepContext`` protocol; ``e2i.execution`` implements it,
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
@@ -57,6 +58,29 @@ class Connector(Protocol):
 
 C = TypeVar("C", bound=Connector)
 A = TypeVar("A", bound=Stored)
+
+
+def idempotency_key(fingerprint: str, *parts: str) -> str:
+    """Returns the key that a step of that fingerprint uses for one of its effects."""
+    return hashlib.sha256("\0".join([fingerprint, *parts]).encode()).hexdigest()[:32]
+
+
+class Look(Protocol):
+    """What a check of an effect may ask. Where the tool is embedded it may run in the engine's process: it then reads
+    files only, and does not ``connect``.
+    """
+
+    def settings(self, tool: str) -> ToolSettings:
+        """As ``StepContext.settings``."""
+
+    def home(self, tool: str) -> Path:
+        """As ``StepContext.home``."""
+
+    def key(self, *parts: str) -> str:
+        """As ``StepContext.key``: what the step used when the result was made."""
+
+    def connect(self, connector: type[C]) -> C:
+        """As ``StepContext.connect``."""
 
 
 class StepContext(Protocol):

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from e2i.catalog.action import Action, ActionFunction, Tool
+from e2i.catalog.action import Action, ActionFunction, EffectCheck, Tool
 
 if TYPE_CHECKING:
     from e2i.catalog.columns import ColumnFlow
@@ -70,6 +70,14 @@ def function(uses: str) -> ActionFunction:
     tool_name, _, action_name = uses.partition(".")
     implementation: ActionFunction = getattr(import_module(f"{TOOLS[tool_name]}.actions"), action_name)
     return implementation
+
+
+@cache
+def effect_check(uses: str) -> EffectCheck:
+    """How to see whether the effect of a ``verified`` action is there. Imports the tool's light ``effects`` module."""
+    tool_name, _, action_name = uses.partition(".")
+    check: EffectCheck = getattr(import_module(f"{TOOLS[tool_name]}.effects"), action_name)
+    return check
 
 
 def column_flow(uses: str) -> ColumnFlow | None:

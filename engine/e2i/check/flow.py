@@ -49,6 +49,8 @@ def follow(
         name: kinds.with_known(item, found.outputs[str(name)]) if name in found.outputs else item
         for name, item in declared.inside.items()
     }
+    for name in found.never_null:
+        inside[name] = tuple(kind for kind in inside[name] if kind.name != "null")
     return replace(declared, inside=inside), tuple(found.faults)
 
 

@@ -57,6 +57,11 @@ def check(expanded: Expanded) -> Iterator[Problem]:
                         break
 
 
+def falls_back_to_false(when: Any) -> set[tuple[str | int, ...]]:
+    """What a condition demands, joined by ``and``, so that it does not hold when that is missing."""
+    return {asks.parts for _, asks in _demands(when) if asks is not None}
+
+
 def _problem(unit: StepNode, path: Path, why: str, reference: Reference) -> Problem:
     hint = f"say what to use instead: ${{{{ {reference} | default(…) }}}}"
     if not unit.final:
@@ -71,7 +76,7 @@ def _guards(expanded: Expanded, node: StepNode) -> frozenset[Guard]:
         (unit.part.prefix, words, _values(expanded, unit))
         for unit in node.chain
         if unit.step.when is not True
-        for words, _ in _demands(expanded, unit.step.when)
+        for words, _ in _demands(unit.step.when)
     )
 
 
@@ -82,7 +87,7 @@ def _asked(expanded: Expanded, node: StepNode) -> set[str]:
         for path, reference in unit.references:
             if path[2] == "when" and not reference.optional:
                 found.update(name for name, required in expanded.behind(unit, reference).steps.items() if required)
-        for _, asks in _demands(expanded, unit.step.when):
+        for _, asks in _demands(unit.step.when):
             if asks is not None:
                 found.update(name for name, required in expanded.behind(unit, asks).steps.items() if required)
     return found
@@ -96,7 +101,7 @@ def _values(expanded: Expanded, unit: StepNode) -> tuple[str, ...]:
     return tuple(f"{name}={matrix.key((unit.cell or {}).get(name))}" for name in named)
 
 
-def _demands(expanded: Expanded, when: Any) -> list[tuple[str, Reference | None]]:
+def _demands(when: Any) -> list[tuple[str, Reference | None]]:
     """The demands that ``and`` joins: the words of each, and the reference that it wants to be there."""
     if not isinstance(when, str):
         return [] if when is True else [(str(when), None)]

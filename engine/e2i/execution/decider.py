@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from e2i.catalog import registry
 from e2i.catalog.action import Effect
 from e2i.check import provenance
 from e2i.check.policy import amounts
@@ -21,10 +22,14 @@ from e2i.execution.record import RunStatus
 from e2i.execution.request import RunRequest
 from e2i.execution.state import RunState, Status
 from e2i.planning.build import Decision
-from e2i.planning.model import PlanStep, Verdict
+from e2i.planning.model import PlanStep, Reason, Verdict, Why
 from e2i.spec.expand import StepNode, is_settled
 from e2i.spec.expressions import ExpressionError
 from e2i.workers.executor import Failure
+from e2i.workers.looking import Looker
+
+BY_OUTPUTS = (Why.WHEN_FALSE, Why.UPSTREAM_SKIPPED)
+"""Why a plan leaves a step out by what upstream steps gave."""
 
 
 class LeftOut(Struct, frozen=True):
@@ -50,6 +55,8 @@ class Ready(Struct, frozen=True):
     """The step is to be carried out."""
 
     decision: Decision
+    known: Mapping[str, Any] | None = None
+    """The outputs of a finished result, which stand if the worker finds its effect."""
 
 
 class Decider:
@@ -66,6 +73,9 @@ class Decider:
         """Steps that were left out because of a failure above."""
         self._made: set[str] = set()
         """The artifacts among the outputs."""
+        self._changed: set[str] = set()
+        """Steps whose outputs are not those that the plan foresaw, and those below them."""
+        self._looker = Looker(request.store, request.settings)
         self._spent: Counter[str] = Counter()
         """What the steps so far asked for of the budgets that all share."""
 
@@ -76,13 +86,16 @@ class Decider:
     def decide(self, step: str) -> LeftOut | Faulty | Reused | Ready:
         """What is to become of a step that is ready."""
         planned, node = self._steps[step], self.nodes[step]
-        if planned.verdict is Verdict.SKIP:
+        if not self._changed.isdisjoint(planned.needs):
+            self._changed.add(step)
+        foreseen_inputs = step not in self._changed
+        if planned.verdict is Verdict.SKIP and (foreseen_inputs or planned.reason.code not in BY_OUTPUTS):
             return LeftOut(planned.reason.detail)
         if missing := self._missing_inputs(step, node):
             if any(map(self._stops, missing)):
                 self._blocked.add(step)
             return LeftOut(f"{', '.join(missing)} gave no result")
-        if (foreseen := self.planner.foreseen.get(step)) is not None:
+        if foreseen_inputs and (foreseen := self.planner.foreseen.get(step)) is not None:
             return self._permit(planned, node, foreseen)
         try:
             condition, decider = self.planner.expanded.condition(node, self.outputs)
@@ -97,10 +110,14 @@ class Decider:
             return Faulty(Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint))
         return self._permit(planned, node, decision)
 
-    def gave(self, step: str, outputs: Mapping[str, Any]) -> None:
-        """A step has a result, which steps below may use."""
+    def gave(self, step: str, outputs: Mapping[str, Any] | None) -> None:
+        """A step has a result, which steps below may use; or none."""
         self.outputs[step] = outputs
-        self._made |= provenance.made(self._steps[step].uses, outputs)
+        foreseen = self.planner.foreseen.get(step)
+        if foreseen is not None and foreseen.outputs != outputs:
+            self._changed.add(step)
+        if outputs is not None:
+            self._made |= provenance.made(self._steps[step].uses, outputs)
 
     def may_share(self, decision: Decision) -> bool:
         """Whether the work can be left to another run that is doing the same."""
@@ -109,7 +126,12 @@ class Decider:
     def done_elsewhere(self, decision: Decision) -> Mapping[str, Any] | None:
         """What another run has made of the same work since it was decided to do it."""
         found = self.planner.history.outputs(decision.fingerprint or "")
-        return found if found is not None and self._is_made_elsewhere(decision) else None
+        if found is None or not self._is_made_elsewhere(decision):
+            return None
+        uses = decision.components["action"]
+        if not _is_verified(uses):
+            return found
+        return found if self._looker.can_see(uses) and not self._missing(decision, found) else None
 
     def _is_made_elsewhere(self, decision: Decision) -> bool:
         """Whether another run made the result that is there after this one was planned, so that no plan could know."""
@@ -150,15 +172,32 @@ class Decider:
             return Faulty(Failure(fault.code, fault.message, fault.hint), decision)
         if asked := amounts(node, decision.params):
             self._spent.update(asked)
+        known = None
         if self._is_reusable(planned, node, decision):
             assert decision.outputs is not None
-            self.gave(node.id, decision.outputs)
-            return Reused(decision)
+            if self._is_asked(node):
+                known = decision.outputs
+            elif missing := self._missing(decision, decision.outputs):
+                decision = replace(decision, verdict=Verdict.RUN, reason=Reason(Why.EFFECT_LOST, missing), outputs=None)
+            else:
+                self.gave(node.id, decision.outputs)
+                return Reused(decision)
         try:
             self.revealed(decision)
         except Refused as error:
             return Faulty(Failure(error.code, error.message, error.hint), decision)
-        return Ready(decision)
+        return Ready(decision, known)
+
+    def _is_asked(self, node: StepNode) -> bool:
+        """Whether a worker has to ask the step's tool for the effect of a finished result."""
+        return self.planner.action(node).verified and not self._looker.can_see(node.step.uses)
+
+    def _missing(self, decision: Decision, outputs: Mapping[str, Any]) -> str | None:
+        """What is missing of the effect of a finished result, as far as files tell."""
+        uses = decision.components["action"]
+        if not _is_verified(uses):
+            return None
+        return self._looker.missing(uses, decision.params, outputs, decision.fingerprint or "")
 
     def _is_reusable(self, planned: PlanStep, node: StepNode, decision: Decision) -> bool:
         if decision.verdict is not Verdict.REUSE:
@@ -189,3 +228,8 @@ class Decider:
         node = self.nodes[step]
         failed = self._state.status[step] is not Status.SKIPPED and node.options.on_error == "fail"
         return failed or step in self._blocked
+
+
+def _is_verified(uses: str) -> bool:
+    found = registry.find(uses)
+    return found is not None and found[1].verified

@@ -154,8 +154,8 @@ class Engine:
                 self._close(step, Status.FAILED, decision, failure)
             case Reused(decision):
                 self._close(step, Status.REUSED, decision)
-            case Ready(decision):
-                self._undertakings[step] = Undertaking(decision)
+            case Ready(decision, known):
+                self._undertakings[step] = Undertaking(decision, known)
                 self._lineup.add(step)
 
     # Work
@@ -260,6 +260,7 @@ class Engine:
             fingerprint=undertaking.decision.fingerprint or "",
             files=fingerprint.files(undertaking.decision.components),
             timeout=min(timeout, max(0.001, undertaking.give_up_at - self._clock())),
+            known=None if undertaking.known is None else dict(undertaking.known),
             secrets=revealed,
         )
 
@@ -290,7 +291,10 @@ class Engine:
         self._ledger.end_attempt(undertaking, ended, failure)
         if failure is None:
             self._decider.gave(step, self._masker.data(ended.outputs))
-            return self._close(step, Status.SUCCEEDED, undertaking.decision)
+            if ended.reused:
+                return self._close(step, Status.REUSED, undertaking.decision)
+            lost = undertaking.lost or self._masker.text(ended.lost)
+            return self._close(step, Status.SUCCEEDED, undertaking.decision, note=lost and f"effect-lost: {lost}")
         options = node.options.retry
         idempotent = self._decider.planner.action(node).idempotent
         again = failure.unavailable or (failure.lost and idempotent and not self._starved_before(undertaking))
@@ -330,7 +334,7 @@ class Engine:
         undertaking = self._undertakings.pop(step, None)
         outputs = self._decider.outputs.get(step) if status in GOOD else None
         if status not in GOOD:
-            self._decider.outputs[step] = None
+            self._decider.gave(step, None)
         self._ledger.close(
             self._steps[step], self._decider.nodes[step], status, decision, undertaking, outputs, failure, note
         )

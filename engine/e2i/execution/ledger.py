@@ -24,7 +24,7 @@ from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
 from e2i.planning.build import Decision
-from e2i.planning.model import PlanStep
+from e2i.planning.model import PlanStep, Why
 from e2i.resilience.outbox import Tally, process_identity
 from e2i.spec.expand import StepNode
 from e2i.store.database import StoreError
@@ -39,6 +39,8 @@ class Undertaking(Struct):
     """A step that is being carried out, or waits for its next attempt."""
 
     decision: Decision
+    known: Mapping[str, Any] | None = None
+    """The outputs of a finished result, until its effect was found missing."""
     attempt: int = 1
     started_ms: int = 0
     give_up_at: float = math.inf
@@ -47,6 +49,12 @@ class Undertaking(Struct):
     """What the latest attempt recorded so far."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
     """The attempts that are over."""
+
+    @property
+    def lost(self) -> str:
+        """What was missing of an effect when it was decided to run the step again."""
+        reason = self.decision.reason
+        return reason.detail if reason.code is Why.EFFECT_LOST else ""
 
 
 class Ledger:

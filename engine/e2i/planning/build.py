@@ -139,7 +139,8 @@ class Planner(Struct, frozen=True):
             return Verdict.RUN, _unsettled_difference(parts, self._last(node)), None
         found = self.history.outputs(mark)
         if found is not None:
-            return Verdict.REUSE, Reason(Why.UNCHANGED, "a finished result is there"), found
+            looked = "; its effect is verified when the run comes to it" if action.verified else ""
+            return Verdict.REUSE, Reason(Why.UNCHANGED, f"a finished result is there{looked}"), found
         return Verdict.RUN, fingerprint.difference(parts, self._last(node)), None
 
     def _always(self, node: StepNode, action: Action, params: Any) -> Reason | None:

@@ -1,7 +1,8 @@
 """What can change a step's result. In: an action, its parameters, its surroundings. Out: components, and their digest.
 
 Covered: the action and its version, resolved parameters, digests of inputs and files, versions of the libraries that
-the action declares, the Python version, the seed. Never covered: comments, order of keys, descriptions, whitespace.
+the action declares, the Python version, the seed, the server that the tool acts on. Never covered: comments, order of
+keys, descriptions, whitespace, credentials.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ class Surroundings(Struct, frozen=True):
     """Major and minor version, such as ``3.11``."""
     modules: Callable[[str], Collection[str]] = lambda name: ()
     """The files of the workspace's own modules that a Python file imports, with those that these import."""
+    server: Callable[[str], Mapping[str, Any]] = lambda tool: {}
+    """The identity of the server that a tool acts on; empty when it is embedded."""
 
 
 def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) -> Components:
     """What the fingerprint covers and no step above can change. ``raw`` is ``with`` as far as literals go."""
+    server = dict(around.server(uses.partition(".")[0]))
     return {
         "action": uses,
         "version": action.version,
@@ -45,6 +49,7 @@ def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) 
         "libraries": {name: around.library(name) for name in sorted(action.libraries)},
         "python": around.python,
         "seed": seed,
+        **({"server": server} if server else {}),
     }
 
 
@@ -103,6 +108,8 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
         return Reason(Why.LIBRARY_CHANGED, "; ".join(found))
     if now["seed"] != before["seed"]:
         return Reason(Why.SEED_CHANGED, f"{before['seed']} → {now['seed']}")
+    if (servers := [_server(parts) for parts in (before, now)]) and servers[0] != servers[1]:
+        return Reason(Why.SERVER_CHANGED, f"{now['action'].partition('.')[0]}: {servers[0]} → {servers[1]}")
     if found := changes(before["params"], now["params"], show=False):
         return Reason(Why.INPUT_CHANGED, ", ".join(found))
     return Reason(Why.RESULT_LOST, "it ran before, but its result is no longer in the store")
@@ -132,6 +139,18 @@ def _named(action: Action, params: Any, around: Surroundings) -> set[str]:
 
 
 _FILES = ("files", "found_files")
+
+
+def _server(parts: Mapping[str, Any]) -> str:
+    """The server of a step's tool, for people."""
+    found = _leaves(parts.get("server", {}))
+    return ", ".join(map(str, found)) or "embedded"
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return [leaf for _, item in sorted(value.items()) for leaf in _leaves(item)]
+    return [] if value in (None, "") else [value]
 
 
 def _short(value: Any) -> str:

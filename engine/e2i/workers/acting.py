@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from e2i.catalog import registry
-from e2i.catalog.action import Outputs
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import read_artifacts
-from e2i.catalog.context import StepContext
+from e2i.catalog.context import Look, StepContext
 from e2i.errors import BadInput, E2IError, StepError, ToolUnavailable
 from e2i.store import disk
 from e2i.workers.executor import Failure
@@ -28,23 +28,53 @@ def act(uses: str, raw: dict[str, Any], context: StepContext | None) -> dict[str
 
     ``context`` is None for an action that is declared ``inline``: it asks nothing of it.
     """
+    action, params = _read(uses, raw)
+    result = _result(registry.function(uses)(params, context))
+    assert isinstance(result, action.outputs), f"{uses} must return {action.outputs.__name__}"
+    return _plain(result, uses)
+
+
+def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look) -> str | None:
+    """Returns what is missing of the effect that a result of the action had; None when the effect is there.
+
+    What cannot be looked at counts as missing: the action, which is idempotent, then sees to it.
+    Raises ToolUnavailable.
+    """
+    action, params = _read(uses, raw)
+    try:
+        found: str | None = _result(
+            registry.effect_check(uses)(params, action.outputs.model_validate(read_artifacts(outputs)), look)
+        )
+    except ToolUnavailable:
+        raise
+    except E2IError as error:
+        return error.message
+    except Exception as error:  # noqa: BLE001 - of another version, or damaged
+        return f"it cannot be verified ({type(error).__name__}: {error})"[:500]
+    return found
+
+
+def _read(uses: str, raw: dict[str, Any]) -> tuple[Action, Params]:
+    """The action, and its parameters as it declares them. Raises BadInput."""
     found = registry.find(uses)
     if found is None:
         raise BadInput(f"unknown action {uses!r}", code="unknown-action")
     try:
-        params = found[1].params.model_validate(read_artifacts(raw))
+        return found[1], found[1].params.model_validate(read_artifacts(raw))
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         raise BadInput(
             f"{uses}: parameter {'.'.join(map(str, fault['loc']))}: {fault['msg']}", code="bad-action-parameter"
         ) from error
-    result = registry.function(uses)(params, context)
-    if inspect.iscoroutine(result):
-        import asyncio  # most actions do without it
 
-        result = asyncio.run(result)
-    assert isinstance(result, found[1].outputs), f"{uses} must return {found[1].outputs.__name__}"
-    return _plain(result, uses)
+
+def _result(made: Any) -> Any:
+    """What an action gives, which may be a coroutine of it."""
+    if not inspect.iscoroutine(made):
+        return made
+    import asyncio  # most actions do without it
+
+    return asyncio.run(made)
 
 
 def _plain(result: Outputs, uses: str) -> dict[str, Any]:

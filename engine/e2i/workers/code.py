@@ -29,7 +29,7 @@ def run(root: Path, file: str, content: bytes) -> dict[str, Any]:
     module.__file__ = str(root / file)
     sys.modules[NAME] = module
     try:
-        exec(_compiled(content, str(root / file)), module.__dict__)  # noqa: S102 - what python.call is for
+        exec(_compiled(content, str(root / file)), module.__dict__)
     finally:
         sys.modules.pop(NAME, None)
     return module.__dict__
@@ -114,7 +114,7 @@ class _Loader(importlib.abc.Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(_compiled(self._content, self._path), module.__dict__)  # noqa: S102 - as an import does
+        exec(_compiled(self._content, self._path), module.__dict__)
 
 
 def _compiled(content: bytes, path: str) -> CodeType:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
-from e2i.catalog.context import A, C, ChildRun, RunInfo
+from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
 from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk
@@ -151,7 +151,7 @@ class WorkerContext:
         roots = self._worker.roots
         name = Path(tempfile.mkdtemp(dir=self.scratch)) / paths.resolve(roots, text).name
         self._expect(text)
-        copy = self._held.enter_context(tempfile.TemporaryFile(dir=self.scratch))  # without a name: for nobody else
+        copy = self._held.enter_context(tempfile.TemporaryFile(dir=self.scratch))  # noqa: SIM115 - nameless, until release
         hashed = hashlib.sha256()
         with os.fdopen(paths.open_file(roots, text), "rb", buffering=0) as file:
             while chunk := file.read(CHUNK):
@@ -176,7 +176,7 @@ class WorkerContext:
         """The files that the step may import."""
         if self._files is not None:
             return self._files
-        return surroundings.of(self._worker.roots).modules(file)
+        return surroundings.of(self._worker.roots, self._worker.settings).modules(file)
 
     def _code(self, text: str) -> bytes:
         """The content of a file of code."""
@@ -271,7 +271,7 @@ class WorkerContext:
         self._emit({"progress": {"done": done, "total": total, "note": note}})
 
     def key(self, *parts: str) -> str:
-        return hashlib.sha256("\0".join([self._fingerprint, *parts]).encode()).hexdigest()[:32]
+        return idempotency_key(self._fingerprint, *parts)
 
     def serve(
         self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool

@@ -36,6 +36,8 @@ class StepCall(Struct, frozen=True):
     """Bytes that the attempt's processes may hold together, beyond what its worker held before."""
     cpus: int | None = None
     """Cores that the attempt's processes may use."""
+    known: dict[str, Any] | None = None
+    """The outputs of a finished result, which stand if the action's effect is still there; else the action runs."""
 
 
 class Failure(Struct, frozen=True):
@@ -77,6 +79,10 @@ class Ended(Struct, frozen=True):
     seconds: float
     outputs: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    reused: bool = False
+    """The outputs are those that were known: their effect is there."""
+    lost: str = ""
+    """What was missing of the effect of the known outputs, so that the action ran."""
 
 
 Message = Measured | Progressed | Ended

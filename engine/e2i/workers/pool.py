@@ -230,7 +230,9 @@ class Pool:
         if worn:
             self._take_back(process)
             process.retire()
-        return Ended(call.info.step, seconds, ended["outputs"], failure)
+        return Ended(
+            call.info.step, seconds, ended["outputs"], failure, ended.get("reused", False), ended.get("lost", "")
+        )
 
     def _watch(self) -> None:
         """Ends what holds more than it may. What takes its time has its log from now on."""

@@ -40,7 +40,7 @@ AHEAD = 15
 """Calls that a worker is given ahead at most."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_CALL = ("uses", "params", "seed", "threads", "fingerprint", "files", "secrets", "memory")
+_CALL = ("uses", "params", "seed", "threads", "fingerprint", "files", "secrets", "memory", "known")
 _INFO = ("run", "pipeline", "step", "attempt", "agent", "started_ms")
 
 

@@ -58,7 +58,8 @@ def planner(
             for label in node.labels:
                 labels.setdefault(label, set()).add(node.id)
         selected = graph.select(graph.build(graph.waits(expanded)), select, labels)
-    return Planner(expanded, history, surroundings.of(workspace.roots), fresh, selected, workspace.settings.profile)
+    around = surroundings.of(workspace.roots, workspace.settings)
+    return Planner(expanded, history, around, fresh, selected, workspace.settings.profile)
 
 
 def shared_store(workspace: Workspace) -> SharedStore | None:

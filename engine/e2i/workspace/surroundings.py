@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from e2i.errors import Refused, StepError
 from e2i.planning.fingerprint import Surroundings
+from e2i.settings import Settings
 from e2i.workspace import paths
 from e2i.workspace.paths import Roots
 
 
-def of(roots: Roots) -> Surroundings:
-    """The surroundings of a workspace's specs. Each file and library is looked at once."""
+def of(roots: Roots, settings: Settings) -> Surroundings:
+    """The surroundings of a workspace's specs. Each file, library and tool is looked at once."""
     code: dict[str, bytes | None] = {}
     """The content of the files that are code: what is hashed is what is looked through for imports."""
 
@@ -46,9 +49,12 @@ def of(roots: Roots) -> Surroundings:
 
         return modules.imported(roots.workspace, name, read)
 
-    return Surroundings(
-        library=installed, file=file, python=f"{sys.version_info.major}.{sys.version_info.minor}", modules=modules_of
-    )
+    @cache
+    def server(tool: str) -> Mapping[str, Any]:
+        return settings.tool(tool).identity()
+
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Surroundings(library=installed, file=file, python=python, modules=modules_of, server=server)
 
 
 @cache

@@ -101,6 +101,43 @@ CODES = (
         '  b: {uses: debug.echo, with: {value: "${{ steps.a.value | default(0) }}"}}\n',
     ),
     Code(
+        "maybe-null",
+        "A step that cannot do without what may be null",
+        "With `missing: null`, `mlflow.load` gives null for a model that does not exist. A step that needs it must not "
+        "run then: that is seen before anything runs.",
+        "Ask about it in the step's `when`: ${{ steps.ID.model is not none }}.",
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        "  old: {uses: mlflow.load, with: {name: m, stage: production, missing: null}}\n"
+        "  judge:\n    uses: model.evaluate\n"
+        '    with: {model: "${{ steps.old.model }}", table: "${{ steps.data.journeys }}"}\n',
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        "  old: {uses: mlflow.load, with: {name: m, stage: production, missing: null}}\n"
+        "  judge:\n    uses: model.evaluate\n"
+        '    when: "${{ steps.old.model is not none }}"\n'
+        '    with: {model: "${{ steps.old.model }}", table: "${{ steps.data.journeys }}"}\n',
+    ),
+    Code(
+        "promotion-by-default",
+        "A promotion that a fallback decides",
+        "A `default(…)` stands in for what a step that may fail did not give, and the condition of a promotion rests "
+        "on it. A mistyped name or an outage then makes any model better than the champion.",
+        "Compare by `if_better: {metric, table, by}` of mlflow.promote, which reads the champion itself.",
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        '  train: {uses: model.train, with: {table: "${{ steps.data.journeys }}", target: target}}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
+        "  old: {uses: mlflow.load, on_error: continue, with: {name: m, stage: production}}\n"
+        "  promote:\n    uses: mlflow.promote\n"
+        '    when: "${{ steps.new.version.version > steps.old.version.version | default(0) }}"\n'
+        '    with: {version: "${{ steps.new.version }}", stage: production}\n',
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        '  train: {uses: model.train, with: {table: "${{ steps.data.journeys }}", target: target}}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
+        "  promote:\n    uses: mlflow.promote\n"
+        "    with:\n"
+        '      version: "${{ steps.new.version }}"\n      stage: production\n'
+        '      if_better: {metric: roc_auc, table: "${{ steps.data.journeys }}"}\n',
+    ),
+    Code(
         "waits-for-finally",
         "A step that waits for what comes after it",
         "Steps under `finally` run when all others have ended, so none of those can wait for one.",

@@ -136,6 +136,7 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("bentoml",),
             columns=True,
+            verified=True,
         ),
         Action(
             name="serve",

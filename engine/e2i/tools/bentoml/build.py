@@ -23,6 +23,7 @@ from e2i.catalog.artifacts import Bento, Model
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
+from e2i.tools.bentoml.effects import is_there, mark_of
 
 if TYPE_CHECKING:
     import bentoml
@@ -59,15 +60,15 @@ def open_store(home: Path) -> None:
 def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bento:
     """The Bento of that model and recipe. Raises StepError when its version is taken by other content.
 
-    A Bento is complete once its mark is written; what a crash left without one is built again.
+    A Bento is complete once its mark is written; what a crash left without one, or somebody deleted, is built again.
     """
     open_store(home)
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     digest = _digest(model, recipe, manifest)
     tag = f"{recipe.name}:{recipe.version or digest[7:23]}"
-    mark = home / "complete" / f"{tag.replace(':', '@')}.json"
+    mark = mark_of(home, tag)
     with exclusive(home / "lock"):
-        if mark.exists():
+        if mark.exists() and is_there(home, tag):
             made = json.loads(mark.read_text("utf-8"))["digest"]
             if made != digest:
                 raise StepError(

@@ -6,11 +6,12 @@ the value of a feature *at a point in time* is the newest one that was known the
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, without_credentials
 from e2i.catalog.artifacts import FeatureRepo, Table
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
@@ -99,6 +100,18 @@ class FeastSettings(ToolSettings):
     def address(self) -> tuple[str, int] | None:
         store = self.online_store
         return None if isinstance(store, SqliteOnlineStore) else (store.host, store.port)
+
+    def identity(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        if isinstance(self.registry, SqlRegistry):
+            found["registry"] = without_credentials(self.registry.url.get_secret_value())
+        match self.online_store:
+            case RedisOnlineStore() as redis:
+                found["online_store"] = f"redis://{redis.host.lower()}:{redis.port}/{redis.db}"
+            case PostgresOnlineStore() as postgres:
+                place = f"{postgres.host.lower()}:{postgres.port}/{postgres.database}/{postgres.db_schema}"
+                found["online_store"] = f"postgresql://{place}"
+        return found
 
 
 class EntityParams(_Part):
@@ -259,6 +272,7 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("feast", "pyarrow"),
             columns=True,
+            verified=True,
         ),
         Action(
             name="historical_features",
@@ -276,6 +290,7 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("feast",),
             columns=True,
+            verified=True,
         ),
         Action(
             name="online_features",

@@ -106,6 +106,34 @@ class FeastClient:
 
         return await self._ask(work)
 
+    async def missing_definitions(self, repo: FeatureRepo) -> str | None:
+        """What is missing of a registered version: its rows here, its views in the registry; None when all is there.
+
+        Raises StepError when the version is not here, or a view is not as it was registered.
+        """
+
+        def work() -> str | None:
+            opened = self._versions().open(repo)
+            opened.check(repo.views)
+            absent = [view.name for view in opened.definition.views if not opened.has_rows(view)]
+            return f"the rows of feature view {absent[0]} are not in the store" if absent else None
+
+        return await self._ask(work)
+
+    async def missing_values(
+        self, repo: FeatureRepo, views: Sequence[str], start: datetime | None, end: datetime
+    ) -> str | None:
+        """What is missing of the values that ``materialize`` published, by a look at some keys; None when they are
+        there, or newer ones.
+        """
+
+        def work() -> str | None:
+            from e2i.tools.feast import published
+
+            return published.missing(self._versions().open(repo), views, start, end)
+
+        return await self._ask(work)
+
     async def get_online_features(
         self,
         repo: FeatureRepo,

@@ -70,11 +70,17 @@ def materialize(
     until = end or max(_last_moment(opened, view) for view in chosen)
     published = {}
     for view in chosen:
-        since = start or (until - timedelta(seconds=view.ttl) if view.ttl else datetime(1970, 1, 1, tzinfo=UTC))
+        since = first_moment(view, start, until)
         published[view.name] = _count(opened, view, since, until)
         if published[view.name].keys:
             opened.store.materialize(since, until, feature_views=[view.name])
+    _check_published(opened, [name for name, count in published.items() if count.keys], start, until)
     return until, published
+
+
+def first_moment(view: View, start: datetime | None, until: datetime) -> datetime:
+    """The time from which rows are published that hold at ``until``."""
+    return start or (until - timedelta(seconds=view.ttl) if view.ttl else datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def online_rows(
@@ -154,6 +160,21 @@ def statistics(
     return metrics
 
 
+def _check_published(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> None:
+    """Raises StepError when a server did not take what it was given.
+
+    Feast's Redis store keeps the value that it has when another of the same instant comes.
+    """
+    from e2i.tools.feast.published import missing
+
+    if opened.store.config.online_store.type != "sqlite" and (lost := missing(opened, views, start, until)):
+        raise StepError(
+            f"not published: {lost}",
+            code="not-published",
+            hint="other values of the same instant are there: give corrected rows later times, or empty the store",
+        )
+
+
 def _entities(opened: Opened, views: Mapping[str, object]) -> dict[str, Entity]:
     """Join key → entity of the views, sorted by key."""
     found = {entity.join_key: entity for name in views for entity in opened.definition.view(name).entities}
@@ -209,13 +230,13 @@ def _typed(keys: pd.Series[Any], entity: Entity) -> pd.Series[Any]:
 def _last_moment(opened: Opened, view: View) -> datetime:
     """The newest time in a view's rows, event or created."""
     columns = [name for name in (view.timestamp, view.created) if name]
-    table = read_source(opened.store.config, _source(opened, view), columns)
+    table = read_source(opened.store.config, source_of(opened, view), columns)
     newest = max((int(micros(table[name]).max()) for name in columns if len(table)), default=0)
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
 
 
 def _count(opened: Opened, view: View, start: datetime, end: datetime) -> Published:
-    table = read_source(opened.store.config, _source(opened, view), [*view.join_keys, view.timestamp])
+    table = read_source(opened.store.config, source_of(opened, view), [*view.join_keys, view.timestamp])
     table = within(table, view.timestamp, start, end)
     keys = table.select(list(view.join_keys)).to_pandas()
     newest = newest_of_each_key(keys, micros(table[view.timestamp]), keys=view.join_keys)
@@ -229,5 +250,6 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
-def _source(opened: Opened, view: View) -> Any:
+def source_of(opened: Opened, view: View) -> Any:
+    """Feast's source of the view's rows."""
     return opened.store.get_feature_view(view.name).batch_source

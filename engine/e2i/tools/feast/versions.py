@@ -40,6 +40,10 @@ class Opened(Struct, frozen=True):
     root: Path
     store: sdk.FeatureStore
 
+    def has_rows(self, view: View) -> bool:
+        """Whether the rows of the view are stored."""
+        return (self.root / repository.source_file(view)).is_file()
+
     def check(self, views: Iterable[str]) -> None:
         """Raises StepError when the registry does not hold exactly this version of the views."""
         for name in views:

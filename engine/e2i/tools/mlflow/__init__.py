@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
-from e2i.catalog.artifacts import Model, ModelVersion
+from e2i.catalog.artifacts import Model, ModelVersion, Table
 from e2i.catalog.marks import Privilege
+from e2i.estimators.metrics import MetricName
 
 Stage = Literal["development", "staging", "shadow", "production", "archived"]
 """Where a model version stands. Every stage but ``archived`` is also an alias: ``models:/NAME@production``."""
@@ -22,6 +23,13 @@ LIVE_STAGES: tuple[str, ...] = ("development", "staging", "shadow", "production"
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 """A registered model's name: no slash, no percent sign, nothing that could lead elsewhere in a ``models:/`` address."""
+
+DIGEST_TAG = "e2i.model"
+"""On a logged model and a version: the digest of the model."""
+KEY_TAG = "e2i.key"
+"""On a child run and a version: the idempotency key that it was made under."""
+STAGE_TAG = "stage"
+"""On a version: the stage that it is in."""
 
 SCHEMES = ("http", "https", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "sqlite")
 URL_OPTIONS = ("application_name", "connect_timeout", "sslmode", "sslrootcert", "target_session_attrs")
@@ -62,6 +70,10 @@ class MLflowSettings(ToolSettings):
 
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.tracking_uri) if self.tracking_uri else None
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.artifact_root is None and not self.identity()
 
     def identity(self) -> Mapping[str, Any]:
         registry = self.registry_uri if self.registry_uri != self.tracking_uri else None
@@ -113,6 +125,22 @@ class RegisterOutputs(Outputs):
     version: Annotated[ModelVersion, Field(description="The new version, or the one that an earlier attempt made.")]
 
 
+class IfBetter(BaseModel):
+    """What a version has to be better at than the one in the stage, its champion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    metric: Annotated[MetricName, Field(description="What both are compared by; it knows which direction is better.")]
+    table: Annotated[Table, Field(description="The rows that both are judged on: neither may have learnt from them.")]
+    by: Annotated[FiniteFloat, Field(ge=0, description="The least improvement that counts.")] = 0.0
+    no_champion: Annotated[
+        Literal["fail", "promote"],
+        Field(
+            description="What happens when no version is in the stage; fail: somebody has to say that there is none."
+        ),
+    ] = "fail"
+
+
 class PromoteParams(Params):
     """What ``mlflow.promote`` takes."""
 
@@ -121,15 +149,30 @@ class PromoteParams(Params):
     archive_existing: Annotated[
         bool, Field(description="Whether the version that stood there before becomes `archived`.")
     ] = True
+    if_better: Annotated[
+        IfBetter | None,
+        Field(description="Move it only if it is better than the version in the stage now; null: in any case."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_a_champion(self) -> PromoteParams:
+        if self.if_better is not None and self.stage == "archived":
+            raise ValueError("if_better compares with the version in a stage, and there is none to compare in archived")
+        return self
 
 
 class PromoteOutputs(Outputs):
     """What ``mlflow.promote`` gives."""
 
     version: Annotated[
-        ModelVersion, Field(description="The version, with the stage as its alias (none once archived).")
+        ModelVersion,
+        Field(description="The version, with the stage as its alias (none once archived, or when it was not moved)."),
     ]
-    previous: Annotated[int | None, Field(description="The version that stood there before, if another did.")]
+    previous: Annotated[int | None, Field(description="The version that it replaced, if another stood there.")]
+    promoted: Annotated[bool, Field(description="Whether the version is in the stage now.")]
+    champion: Annotated[int | None, Field(description="The version that it was compared with; null without if_better.")]
+    candidate_value: Annotated[float | None, Field(description="The metric of the version; null without if_better.")]
+    champion_value: Annotated[float | None, Field(description="That of the champion; null when there was none.")]
 
 
 class LoadParams(Params):
@@ -141,6 +184,10 @@ class LoadParams(Params):
         Field(description="The stage to take it from."),
     ] = None
     version: Annotated[int | None, Field(ge=1, description="The version to take.")] = None
+    missing: Annotated[
+        Literal["fail"] | None,
+        Field(description="null: no such model or version gives null outputs; an MLflow that is down fails as ever."),
+    ] = "fail"
 
     @model_validator(mode="after")
     def _names_one(self) -> LoadParams:
@@ -152,8 +199,13 @@ class LoadParams(Params):
 class LoadOutputs(Outputs):
     """What ``mlflow.load`` gives."""
 
-    model: Annotated[Model, Field(description="The model, checked against the digest it was registered with.")]
-    version: Annotated[ModelVersion, Field(description="The version it came from.")]
+    model: Annotated[
+        Model | None,
+        Field(description="The model, checked against the digest it was registered with; null with `missing: null`."),
+    ]
+    version: Annotated[
+        ModelVersion | None, Field(description="The version it came from; null when there is none and `missing: null`.")
+    ]
 
 
 TOOL = Tool(
@@ -184,15 +236,18 @@ TOOL = Tool(
             libraries=("mlflow",),
             begins_run=True,
             columns=True,
+            verified=True,
         ),
         Action(
             name="promote",
-            summary="Moves a model version to a stage; the stage becomes its alias.",
+            summary="Moves a model version to a stage, in any case or if it is better; the stage becomes its alias.",
             params=PromoteParams,
             outputs=PromoteOutputs,
+            version=2,
             effect=Effect.EXTERNAL,
             libraries=("mlflow",),
             columns=True,
+            verified=True,
         ),
         Action(
             name="load",
@@ -202,6 +257,7 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("mlflow",),
             always=True,
+            columns=True,
         ),
     ),
 )

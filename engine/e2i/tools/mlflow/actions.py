@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from e2i.catalog.artifacts import Model, ModelVersion
+from e2i.catalog.artifacts import ModelVersion
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.mlflow import (
@@ -16,6 +16,7 @@ from e2i.tools.mlflow import (
     RegisterOutputs,
     RegisterParams,
 )
+from e2i.tools.mlflow.comparing import Compared, compare, fetch
 from e2i.tools.mlflow.connector import MLflowConnector
 
 if TYPE_CHECKING:
@@ -43,48 +44,50 @@ async def register(params: RegisterParams, ctx: StepContext) -> RegisterOutputs:
 
 
 async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
-    """Moves the version to the stage, where it becomes the only one."""
-    given = params.version
-    previous = await ctx.connect(MLflowConnector).transition_model_version_stage(
+    """Moves the version to the stage, where it becomes the only one; with ``if_better``, only if it is."""
+    given, mlflow = params.version, ctx.connect(MLflowConnector)
+    key = ctx.key("promote", given.name, str(given.version), params.stage)
+    compared = None
+    if params.if_better is not None:
+        champion = await mlflow.get_champion(given.name, given.version, params.stage, key=key)
+        compared = await compare(mlflow, ctx, given, champion, params.if_better)
+        if not compared.is_better:
+            return _promoted(params, compared, None, promoted=False)
+    previous = await mlflow.transition_model_version_stage(
         given.name,
         given.version,
         params.stage,
         params.archive_existing,
-        key=ctx.key("promote", given.name, str(given.version), params.stage),
+        key=key,
+        champion=None if compared is None else compared.champion or 0,
     )
-    alias = None if params.stage == "archived" else params.stage
-    return PromoteOutputs(version=given.model_copy(update={"alias": alias}), previous=previous)
+    return _promoted(params, compared, previous, promoted=True)
+
+
+def _promoted(
+    params: PromoteParams, compared: Compared | None, previous: int | None, *, promoted: bool
+) -> PromoteOutputs:
+    alias = params.stage if promoted and params.stage != "archived" else None
+    return PromoteOutputs(
+        version=params.version.model_copy(update={"alias": alias}),
+        previous=previous,
+        promoted=promoted,
+        champion=compared.champion if compared else None,
+        candidate_value=compared.candidate_value if compared else None,
+        champion_value=compared.champion_value if compared else None,
+    )
 
 
 async def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Downloads the version's files and checks that they are the model that was registered."""
-    from e2i.tools.mlflow.models import DIGEST_TAG, read_manifest
-
     mlflow = ctx.connect(MLflowConnector)
-    version = await _find(mlflow, params)
-    registered = version.tags.get(DIGEST_TAG)
-    if registered is None:
-        raise StepError(
-            f"version {version.version} of {params.name!r} was not registered by e2i",
-            code="foreign-model",
-            hint="register it by mlflow.register; files of other makers are not loaded",
-        )
-    folder = await mlflow.load(params.name, int(version.version), ctx.scratch)
-    manifest = read_manifest(folder)
-    model = ctx.keep(
-        folder,
-        Model,
-        algorithm=manifest["algorithm"],
-        task=manifest["task"],
-        target=manifest["target"],
-        features=tuple(feature["name"] for feature in manifest["features"]),
-    )
-    if model.digest != registered:
-        raise StepError(
-            f"the files of version {version.version} of {params.name!r} are not those that were registered",
-            code="model-changed",
-            hint="find out who changed them; register the model again",
-        )
+    try:
+        version = await _find(mlflow, params)
+    except StepError as error:
+        if params.missing is None and error.code == "unknown-version":
+            return LoadOutputs(model=None, version=None)
+        raise
+    model = await fetch(mlflow, ctx, version)
     return LoadOutputs(model=model, version=_reference(version, model.digest, params.stage))
 
 

@@ -11,6 +11,11 @@ def register(given: Given, files: Files) -> Flow:
     return Flow({"version": model} if isinstance(model, KnownModel) else {})
 
 
+def load(given: Given, files: Files) -> Flow:
+    """Nothing is null unless the spec asks for it."""
+    return Flow(never_null=frozenset() if given["missing"] is None else frozenset({"model", "version"}))
+
+
 def promote(given: Given, files: Files) -> Flow:
     version = given["version"]
     return Flow({"version": version} if isinstance(version, KnownModel) else {})

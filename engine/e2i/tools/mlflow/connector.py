@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
 
+    from e2i.tools.mlflow.effects import Registered
     from e2i.tools.mlflow.filters import Condition
     from e2i.tools.mlflow.models import LoggedRef
     from e2i.tools.mlflow.runs import RunRef
@@ -124,15 +125,31 @@ class MLflowConnector:
         )
 
     async def transition_model_version_stage(
-        self, name: str, version: int, stage: Stage, archive_existing: bool = True, *, key: str = ""
+        self,
+        name: str,
+        version: int,
+        stage: Stage,
+        archive_existing: bool = True,
+        *,
+        key: str = "",
+        champion: int | None = None,
     ) -> int | None:
         """Moves a version to a stage; the version that stood there before, if another did.
 
-        A move that an earlier attempt made under the idempotency key ``key`` gives what it gave then.
+        A move that an earlier attempt made under the idempotency key ``key`` gives what it gave then. With ``champion``
+        it is made only if that version (0: none) is still the one to replace; raises StepError.
         """
         from e2i.tools.mlflow.registry import set_stage
 
-        return await self._call(set_stage, name, version, stage, archive_existing=archive_existing, key=key)
+        return await self._call(
+            set_stage, name, version, stage, archive_existing=archive_existing, key=key, champion=champion
+        )
+
+    async def get_champion(self, name: str, version: int, stage: Stage, *, key: str) -> int | None:
+        """The version that a move under ``key`` would replace, or did when an earlier attempt made it."""
+        from e2i.tools.mlflow.registry import champion
+
+        return await self._call(champion, name, version, stage, key=key)
 
     async def get_latest_versions(self, name: str, stages: Sequence[str] = ()) -> list[MLflowVersion]:
         """The version in each of the stages; without stages, the newest version."""
@@ -153,6 +170,12 @@ class MLflowConnector:
         from e2i.tools.mlflow.registry import find_version
 
         return await self._call(find_version, name, version)
+
+    async def registered(self, name: str, version: int) -> Registered:
+        """What the registry knows of a version. Raises StepError when there is none."""
+        from e2i.tools.mlflow.registry import registered
+
+        return await self._call(registered, name, version)
 
     async def load(self, name: str, version: int, folder: Path) -> Path:
         """Downloads the files of a version that e2i registered; the model's folder below ``folder``."""

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
+from e2i.tools.mlflow import DIGEST_TAG
 from e2i.tools.mlflow.filters import attribute, render, tag
 from e2i.tools.mlflow.runs import RunRef, key_of, log_batch
 from e2i.tools.mlflow.signature import example_of, signature_of
@@ -27,7 +28,6 @@ from e2i.tools.mlflow.tracking import Tracking
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
-DIGEST_TAG = "e2i.model"
 MANIFEST = {"algorithm", "task", "target", "features", "requirements"}
 LOADER = "e2i_scoring"
 """The name of the copied module: not ``scoring``, which could be somebody's own."""

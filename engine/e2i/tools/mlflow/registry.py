@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from e2i.errors import StepError
-from e2i.tools.mlflow import LIVE_STAGES
+from e2i.tools.mlflow import DIGEST_TAG, KEY_TAG, LIVE_STAGES, STAGE_TAG
+from e2i.tools.mlflow.effects import Registered
 from e2i.tools.mlflow.filters import attribute, render, tag
-from e2i.tools.mlflow.models import DIGEST_TAG, LoggedRef
-from e2i.tools.mlflow.runs import KEY_TAG, RunRef
+from e2i.tools.mlflow.models import LoggedRef
+from e2i.tools.mlflow.runs import RunRef
 from e2i.tools.mlflow.tracking import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
 
-STAGE_TAG = "stage"
 MOVE_TAG = "e2i.move"
 """On a version: the key of its latest move to a stage, and after a space the version that stood there before."""
 
@@ -35,14 +35,17 @@ def ensure_version(
     description: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> MLflowVersion:
-    """The version made under ``key``: an earlier attempt's, or a new one. The model is registered if it is not yet."""
+    """The version made under ``key``: an earlier attempt's that has its files, or a new one. The model is registered if
+    it is not yet.
+    """
     client = tracking.client
     with tracking.alone():
         if not client.search_registered_models(render(attribute("name", name)), max_results=1):
             client.create_registered_model(name)
-        found = client.search_model_versions(render(attribute("name", name), tag(KEY_TAG, key)), max_results=1)
-        if found:
-            return found[0]
+        query = render(attribute("name", name), tag(KEY_TAG, key))
+        for found in client.search_model_versions(query, max_results=5, order_by=["version_number DESC"]):
+            if has_files(tracking, name, int(found.version)):
+                return found
         return client.create_model_version(
             name,
             source=f"models:/{logged.id}" if tracking.is_server else logged.location,
@@ -54,7 +57,14 @@ def ensure_version(
 
 
 def set_stage(
-    tracking: Tracking, name: str, version: int, stage: str, *, archive_existing: bool = True, key: str = ""
+    tracking: Tracking,
+    name: str,
+    version: int,
+    stage: str,
+    *,
+    archive_existing: bool = True,
+    key: str = "",
+    champion: int | None = None,
 ) -> int | None:
     """Moves a version to a stage and returns the version that stood there before, if another did. Safe to repeat.
 
@@ -67,6 +77,12 @@ def set_stage(
         aliases = {alias: int(held) for alias, held in client.get_registered_model(name).aliases.items()}
         previous = aliases.get(stage) if aliases.get(stage) != version else None
         begun, _, before = str(found.tags.get(MOVE_TAG, "")).partition(" ")
+        if champion is not None and aliases.get(stage, 0) not in (champion, version):
+            raise StepError(
+                f"version {aliases.get(stage, 'none')} of {name!r} came to {stage} while it was compared with another",
+                code="champion-changed",
+                hint="run it again: it is then compared with that version",
+            )
         stands = aliases.get(stage) == version or (stage == "archived" and found.tags.get(STAGE_TAG) == stage)
         if key and begun == key and stands:
             previous = int(before) if before else None
@@ -83,19 +99,62 @@ def set_stage(
     return previous
 
 
+def champion(tracking: Tracking, name: str, version: int, stage: str, *, key: str) -> int | None:
+    """The version that a move to a stage replaces: the one there, or the one that was when ``key`` made the move."""
+    held = tracking.client.get_registered_model(name).aliases.get(stage)
+    begun, _, before = str(find_version(tracking, name, version).tags.get(MOVE_TAG, "")).partition(" ")
+    if begun == key and held is not None and int(held) == version:
+        return int(before) if before else None
+    return None if held is None else int(held)
+
+
 def find_version(tracking: Tracking, name: str, version: int) -> MLflowVersion:
     """The version of that number. Raises StepError when there is none."""
+    from mlflow.exceptions import MlflowException
+
     client = tracking.client
     query = render(attribute("name", name))
     latest = client.search_model_versions(query, max_results=5, order_by=["version_number DESC"])
-    if not latest or not 1 <= version <= int(latest[0].version):
+    found = None
+    if latest and 1 <= version <= int(latest[0].version):
+        try:
+            found = client.get_model_version(name, str(version))
+        except MlflowException as error:  # it was deleted
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    if found is None:
         known = ", ".join(str(item.version) for item in latest) or "none"
         raise StepError(
             f"the registered model {name!r} has no version {version}",
             code="unknown-version",
             hint=f"its latest versions: {known}",
         )
-    return client.get_model_version(name, str(version))
+    return found
+
+
+def registered(tracking: Tracking, name: str, version: int) -> Registered:
+    """Returns what the registry knows of a version. Raises StepError when there is none."""
+    found = find_version(tracking, name, version)
+    aliases = tracking.client.get_registered_model(name).aliases
+    return Registered(
+        dict(found.tags),
+        has_files(tracking, name, version),
+        {alias: int(held) for alias, held in aliases.items()},
+    )
+
+
+def has_files(tracking: Tracking, name: str, version: int) -> bool:
+    """Whether the files of a version's model are where the registry says."""
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    location = tracking.client.get_model_version_download_uri(name, str(version))
+    try:
+        return bool(mlflow.artifacts.list_artifacts(artifact_uri=f"{location}/data/model", tracking_uri=tracking.uri))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return False
+        raise
 
 
 def version_in_stage(tracking: Tracking, name: str, stage: str) -> MLflowVersion | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from e2i.errors import StepError
+from e2i.tools.mlflow import KEY_TAG
 from e2i.tools.mlflow.filters import render, tag
 from e2i.tools.mlflow.outages import is_lost_race
 from e2i.tools.mlflow.tracking import Tracking
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, RunTag
 
 RUN_TAG = "e2i.run"
-KEY_TAG = "e2i.key"
 PARENT_TAG = "mlflow.parentRunId"
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 FORBIDDEN = re.compile(r"[^\w\-. :/]")

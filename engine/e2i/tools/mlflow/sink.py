@@ -27,11 +27,10 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Model, Report, Stored, read_artifacts
 from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import StepError, ToolUnavailable
-from e2i.tools.mlflow import MLflowSettings
+from e2i.tools.mlflow import KEY_TAG, MLflowSettings
 from e2i.tools.mlflow.models import ensure_logged_model
 from e2i.tools.mlflow.outages import translated
 from e2i.tools.mlflow.runs import (
-    KEY_TAG,
     PARENT_TAG,
     RunRef,
     children,

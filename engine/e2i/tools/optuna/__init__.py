@@ -6,11 +6,12 @@ Declarations only; ``actions`` does the work.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Study, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
@@ -20,6 +21,9 @@ from e2i.estimators.space import Dimension
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Scalar = bool | int | float | str | None
+
+FILE = "studies.db"
+"""The embedded study storage, in the tool's home."""
 
 
 class Settings(ToolSettings):
@@ -35,6 +39,9 @@ class Settings(ToolSettings):
 
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.storage.get_secret_value()) if self.storage else None
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"storage": without_credentials(self.storage.get_secret_value())} if self.storage else {}
 
     @field_validator("storage")
     @classmethod
@@ -126,6 +133,7 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("optuna", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas"),
             columns=True,
+            verified=True,
         ),
     ),
     settings=Settings,

@@ -19,11 +19,10 @@ from typing import Any, ClassVar
 
 from e2i.errors import ToolUnavailable
 from e2i.resilience.guard import Guard
-from e2i.tools.optuna import Settings, search
+from e2i.tools.optuna import FILE, Settings, search
 from e2i.tools.optuna.mirror import Mirror
 from e2i.tools.optuna.turns import CONNECTING, FileTurn, ServerTurn, Turn
 
-FILE = "studies.db"
 POLL_SECONDS = 0.2
 
 
@@ -86,6 +85,21 @@ class OptunaTuner:
     async def add_trials(self, name: str, trials: list[Any]) -> None:
         """Adds finished trials to a study."""
         await self._guard.acall(self._add_trials, name, trials)
+
+    async def count_trials(self, name: str) -> int:
+        """How many trials of the study the storage holds that searches finished; 0 when there is no such study."""
+        return await self._guard.acall(self._count_trials, name)
+
+    def _count_trials(self, name: str) -> int:
+        import optuna
+
+        with self._explained():
+            try:
+                study = optuna.load_study(study_name=name, storage=self._storage())
+            except KeyError:
+                return 0
+            trials = study.get_trials(deepcopy=False)
+            return len([trial for trial in trials if trial.state.is_finished() and not _was_left(trial)])
 
     def _open_study(self, name: str, direction: str) -> list[Any]:
         import optuna

@@ -1,0 +1,60 @@
+"""Whether a step uses an artifact that may be null as if it were there. In: an expanded spec. Out: problems.
+
+An output such as the model of ``mlflow.load`` with ``missing: null`` may be null. A step may use it where null is
+taken, or when its ``when``, or that of a step around it, asks about the output itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from e2i.catalog import registry
+from e2i.catalog.artifacts import ARTIFACTS
+from e2i.check import kinds
+from e2i.check.kinds import Kinds
+from e2i.check.knowledge import Knowledge
+from e2i.spec.expand import Expanded, Path, StepNode
+from e2i.spec.expressions import Reference, parse
+from e2i.spec.problems import Problem, pointer
+
+
+def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
+    """Problems of references that lead through null, or to it where it is not taken."""
+    for unit in expanded.units():
+        for path, reference in unit.references:
+            null = _null(knowledge, unit, reference)
+            if null is None or (null == reference.parts and _takes_null(unit, path)) or _is_asked(unit, null):
+                continue
+            output = ".".join(map(str, null))
+            hint = f"skip it then: when: ${{{{ {output} is not none }}}}"
+            message = f"{output} may be null, and {unit.name!r} cannot do without it"
+            yield Problem("maybe-null", message, unit.document.place(path), pointer(path), hint)
+
+
+def _null(knowledge: Knowledge, unit: StepNode, reference: Reference) -> tuple[str | int, ...] | None:
+    """The part of a reference that leads to an artifact or null, if one does."""
+    for depth in range(1, len(reference.path) + 1):
+        if _may_be_null(knowledge.of_reference(Reference(reference.root, reference.path[:depth]), unit)):
+            return (reference.root, *reference.path[:depth])
+    return None
+
+
+def _may_be_null(given: Kinds) -> bool:
+    names = {kind.name for kind in given}
+    return "null" in names and not names.isdisjoint(ARTIFACTS)
+
+
+def _takes_null(unit: StepNode, path: Path) -> bool:
+    """Whether a parameter takes null; a condition and a text do."""
+    found = registry.find(unit.step.uses) if path[2] == "with" else None
+    text = unit.document.value(path)
+    if found is None or not isinstance(text, str) or parse(text).whole is None:
+        return True
+    return kinds.may_be(kinds.at((kinds.of_model(found[1].params),), path[3:]), "null")
+
+
+def _is_asked(unit: StepNode, null: tuple[str | int, ...]) -> bool:
+    """Whether a condition on the way to the step asks about the output itself."""
+    return any(
+        path[2] == "when" and reference.parts == null for around in unit.chain for path, reference in around.references
+    )

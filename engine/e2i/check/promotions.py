@@ -1,0 +1,125 @@
+"""Whether a failure can put a model in place of a better one. In: an expanded spec. Out: problems.
+
+A condition on the way to a promotion says what the version is compared with. If that comes from a step that may fail,
+and a fallback stands in for it, then a mistyped name or an outage makes any model the better one. A fallback of false
+for a demand of its own is no such case: the version then stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from e2i.check.skips import falls_back_to_false
+from e2i.spec import expressions
+from e2i.spec.expand import Expanded, Path, StepNode
+from e2i.spec.expressions import Reference
+from e2i.spec.nodes import Part
+from e2i.spec.problems import Problem, pointer
+
+PROMOTIONS = ("mlflow.promote",)
+PASSES_ON = ("debug.echo", "debug.sleep", "python.call", "model.select")
+"""Actions whose outputs may be what they were given: a fallback in their parameters decides what they decide."""
+At = StepNode | Part
+
+
+def check(expanded: Expanded) -> Iterator[Problem]:
+    """Problems of fallbacks that decide about a promotion."""
+    promotions = [node for node in expanded.nodes.values() if node.step.uses in PROMOTIONS]
+    if not promotions:
+        return
+    may_fail = _Failures(expanded)
+    for node in promotions:
+        for unit, path, reference in _deciding(expanded, node):
+            if reference.optional and (source := may_fail.of(expanded, unit, reference)):
+                message = (
+                    f'the promotion "{node.name}" would be decided by a fallback: {reference} is not there when step'
+                    f' "{source.name}" fails'
+                )
+                hint = (
+                    "compare by mlflow.promote with if_better: {metric, table, by}, which reads the champion itself;"
+                    " or read it by mlflow.load with missing: null, and let an outage fail the run"
+                )
+                yield Problem("promotion-by-default", message, unit.document.place(path), pointer(path), hint)
+
+
+def _deciding(expanded: Expanded, node: StepNode) -> Iterator[tuple[At, Path, Reference]]:
+    """The references that decide whether a step runs, each with where it stands: those of its conditions and of the
+    conditions on the way to it, and those that values in them were made from.
+    """
+    waiting: list[tuple[At, Path, Reference]] = []
+    reached, above = set(), [node]
+    while above:
+        one = above.pop()
+        if one.id in reached:
+            continue
+        reached.add(one.id)
+        waiting += [(unit, path, ref) for unit in one.chain for path, ref in _in_conditions(unit)]
+        required = expanded.sources(one).steps
+        above += [expanded.nodes[name] for name, needed in required.items() if needed and name in expanded.nodes]
+    seen: set[tuple[int, Path, Reference]] = set()
+    while waiting:
+        unit, path, reference = waiting.pop()
+        if (id(unit), path, reference) in seen:
+            continue
+        seen.add((id(unit), path, reference))
+        yield unit, path, reference
+        waiting += _made_from(expanded, unit, reference)
+
+
+def _made_from(expanded: Expanded, unit: At, reference: Reference) -> Iterator[tuple[At, Path, Reference]]:
+    """The references that a value is passed on from: by a part's parameters and outputs, and by steps that pass on."""
+    if reference.root == "params" and reference.path:
+        owner = unit.part.owner
+        if owner is not None:
+            yield from (
+                (owner, path, ref) for path, ref in owner.references if path[2:4] == ("with", reference.path[0])
+            )
+    if reference.root != "steps" or not reference.path:
+        return
+    for source in expanded.feeding(unit, str(reference.path[0])):
+        if source.inner is not None:
+            outputs = source.inner.loaded.spec.outputs
+            for path, template in expressions.walk(outputs):
+                for ref in template.references if isinstance(template, expressions.Template) else ():
+                    yield source.inner, ("outputs", *path), ref
+        elif source.step.uses in PASSES_ON:
+            yield from ((source, path, ref) for path, ref in source.references if path[2] == "with")
+
+
+def _in_conditions(unit: StepNode) -> Iterator[tuple[Path, Reference]]:
+    """The references of a step's own condition, but for demands that do not hold when what they read is missing."""
+    harmless = falls_back_to_false(unit.step.when)
+    for path, reference in unit.references:
+        if path[2] == "when" and not (reference.optional and reference.parts in harmless):
+            yield path, reference
+
+
+class _Failures:
+    """Which steps may end without a result while the run goes on, and why: they, or steps above them, may fail."""
+
+    def __init__(self, expanded: Expanded) -> None:
+        self._found: dict[str, StepNode | None] = {}
+        self._expanded = expanded
+
+    def of(self, expanded: Expanded, unit: At, reference: Reference) -> StepNode | None:
+        """The step whose failure leaves the reference without a value."""
+        plain = Reference(reference.root, reference.path)
+        names = sorted(name for name, needed in expanded.behind(unit, plain).steps.items() if needed)
+        return next((found for name in names if (found := self._cause(name, ()))), None)
+
+    def _cause(self, name: str, below: tuple[str, ...]) -> StepNode | None:
+        if name in below or len(below) > 900:  # a cycle, which is a problem of its own
+            return None
+        if name not in self._found:
+            node = self._expanded.nodes[name]
+            required = self._expanded.sources(node).steps
+            above = sorted(other for other, needed in required.items() if needed and other in self._expanded.nodes)
+            own = node if _may_fail(node) else None
+            self._found[name] = own or next(
+                (found for other in above if (found := self._cause(other, (*below, name)))), None
+            )
+        return self._found[name]
+
+
+def _may_fail(node: StepNode) -> bool:
+    return node.options.on_error != "fail" or node.options.on_unavailable != "fail"

@@ -1,0 +1,78 @@
+"""Looks at some keys of an online store that others write to as well: are the values that were published there?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from e2i.tools.feast.definitions import View
+from e2i.tools.feast.offline import micros, read_source, within
+from e2i.tools.feast.point_in_time import newest_of_each_key
+from e2i.tools.feast.retrieval import first_moment, source_of
+from e2i.tools.feast.versions import Opened
+
+KEYS = 50
+"""How many keys of a view are looked at, evenly spread over its rows."""
+MICROSECONDS = 1_000_000
+
+
+def missing(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> str | None:
+    """Returns what is missing of the values that were published; None when they are there, or newer ones.
+
+    Raises StepError when a view is not registered as this version has it.
+    """
+    opened.check(views)
+    for name in views:
+        view = opened.definition.view(name)
+        rows, times = _published(opened, view, first_moment(view, start, until), until)
+        keys = [{key: row[key] for key in view.join_keys} for row in rows]
+        found = opened.store.get_online_features(
+            features=[f"{name}:{feature}" for feature in view.features], entity_rows=keys
+        ).to_dict(include_event_timestamps=True)
+        for place, (row, time) in enumerate(zip(rows, times, strict=True)):
+            if lost := _lost(view, found, place, row, time // MICROSECONDS):
+                return f"feature view {name} has {lost} online for the key {keys[place]!r:.100}"
+    return None
+
+
+def _published(opened: Opened, view: View, since: datetime, until: datetime) -> tuple[list[dict[str, Any]], list[int]]:
+    """Some of the rows that were published, and their times in microseconds."""
+    columns = [*view.join_keys, *view.features, view.timestamp, *([view.created] if view.created else [])]
+    table = within(read_source(opened.store.config, source_of(opened, view), columns), view.timestamp, since, until)
+    times = micros(table[view.timestamp])
+    newest = newest_of_each_key(
+        table.select(list(view.join_keys)).to_pandas(),
+        times,
+        keys=view.join_keys,
+        created=micros(table[view.created]) if view.created else None,
+    )
+    chosen = newest[np.unique(np.linspace(0, len(newest) - 1, min(KEYS, len(newest))).astype(np.int64))]
+    return table.take(chosen).to_pylist(), [int(time) for time in times[chosen]]
+
+
+def _lost(view: View, found: dict[str, list[Any]], place: int, row: dict[str, Any], second: int) -> str | None:
+    """What is online instead of a row, if anything."""
+    for feature in view.features:
+        held = int(found[f"{feature}__ts"][place] or 0)
+        if held > second:
+            return None
+        if held < second:
+            return "older values" if held else "nothing"
+        if not _equal(found[feature][place], row[feature]):
+            return "other values"
+    return None
+
+
+def _equal(online: Any, stored: Any) -> bool:
+    """Whether two values are one, but for the precision that a 32-bit number has."""
+    numbers = [value for value in (online, stored) if isinstance(value, (int, float))]
+    if len(numbers) == 2:
+        return math.isclose(*numbers, rel_tol=1e-6) or all(number != number for number in numbers)
+    if isinstance(online, datetime) or isinstance(stored, datetime):
+        return True
+    absent = [value is None or value != value for value in (online, stored)]
+    return all(absent) or (not any(absent) and online == stored)

@@ -1,0 +1,105 @@
+"""Brings registered models back, and compares two of them: a candidate, and the champion that it is to replace."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from e2i.catalog.artifacts import Model, ModelVersion
+from e2i.catalog.context import StepContext
+from e2i.errors import StepError
+from e2i.tools.mlflow import DIGEST_TAG, IfBetter
+from e2i.tools.mlflow.connector import MLflowConnector
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MLflowVersion
+
+
+class Compared(Struct, frozen=True):
+    """A candidate beside the champion, by one metric on one table."""
+
+    champion: int | None
+    """The champion's version; None: there is none."""
+    candidate_value: float
+    champion_value: float | None
+    is_better: bool
+
+
+async def compare(
+    mlflow: MLflowConnector, ctx: StepContext, candidate: ModelVersion, champion: int | None, ask: IfBetter
+) -> Compared:
+    """Judges both on the table. A version that is the champion itself counts as better: there is nothing to move.
+
+    Raises StepError when a figure is not defined, or when there is no champion and nobody said that this is right.
+    """
+    from e2i.estimators import metrics
+
+    if champion is None and ask.no_champion == "fail":
+        raise StepError(
+            f"no version of {candidate.name!r} is in the stage, so there is nothing to be better than",
+            code="no-champion",
+            hint="for a first promotion say so: if_better: {no_champion: promote, …}",
+        )
+    candidate_value = await _judge(mlflow, ctx, candidate.name, candidate.version, ask)
+    if champion is None:
+        return Compared(None, candidate_value, None, True)
+    if champion == candidate.version:
+        return Compared(champion, candidate_value, candidate_value, True)
+    champion_value = await _judge(mlflow, ctx, candidate.name, champion, ask)
+    sign = 1.0 if metrics.METRICS[ask.metric].direction == "maximize" else -1.0
+    gain = sign * (candidate_value - champion_value)
+    return Compared(champion, candidate_value, champion_value, gain > 0 and gain >= ask.by)
+
+
+async def fetch(mlflow: MLflowConnector, ctx: StepContext, version: MLflowVersion) -> Model:
+    """Downloads a version's files and checks that they are the model that was registered. Raises StepError."""
+    from e2i.tools.mlflow.models import read_manifest
+
+    registered = version.tags.get(DIGEST_TAG)
+    if registered is None:
+        raise StepError(
+            f"version {version.version} of {version.name!r} was not registered by e2i",
+            code="foreign-model",
+            hint="register it by mlflow.register; files of other makers are not loaded",
+        )
+    place = ctx.scratch / f"version-{version.version}"
+    place.mkdir(exist_ok=True)
+    folder = await mlflow.load(version.name, int(version.version), place)
+    manifest = read_manifest(folder)
+    model = ctx.keep(
+        folder,
+        Model,
+        algorithm=manifest["algorithm"],
+        task=manifest["task"],
+        target=manifest["target"],
+        features=tuple(feature["name"] for feature in manifest["features"]),
+    )
+    if model.digest != registered:
+        raise StepError(
+            f"the files of version {version.version} of {version.name!r} are not those that were registered",
+            code="model-changed",
+            hint="find out who changed them; register the model again",
+        )
+    return model
+
+
+async def _judge(mlflow: MLflowConnector, ctx: StepContext, name: str, version: int, ask: IfBetter) -> float:
+    """The metric of a registered version on the table. Raises StepError when it is not defined there."""
+    from e2i.estimators import metrics, saved, schema
+
+    model = await fetch(mlflow, ctx, await mlflow.get_version(name, version))
+    metrics.choose(ask.metric, model.task)
+    scorer = saved.open_model(model, ctx)
+    frame = ctx.frame(ask.table)
+    labels = schema.labels(frame, model.target, scorer.manifest["classes"])
+    value = metrics.score(ask.metric, labels, saved.predict(scorer, frame))
+    if not math.isfinite(value):
+        raise StepError(
+            f"{ask.metric} of version {version} of {name!r} is not defined on these {len(frame)} rows",
+            code="undefined-metric",
+            hint="judge on a table that has rows of every class",
+        )
+    ctx.metric(f"version_{version}_{ask.metric}", value)
+    return value

@@ -1,0 +1,111 @@
+"""Looks whether the effects of finished MLflow steps are there: versions with their files, and the stages they are in.
+
+Where MLflow is embedded its database and its files are read, and MLflow is not imported.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+
+from e2i.catalog.context import Look
+from e2i.tools.mlflow import (
+    DIGEST_TAG,
+    KEY_TAG,
+    LIVE_STAGES,
+    STAGE_TAG,
+    PromoteOutputs,
+    PromoteParams,
+    RegisterOutputs,
+    RegisterParams,
+)
+
+Missing = str | None
+VERSION = "SELECT storage_location, source, current_stage FROM model_versions WHERE name = ? AND version = ?"
+TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
+
+
+class Registered(Struct, frozen=True):
+    """What a registry knows of one version: its tags, whether its files are there, and the model's aliases."""
+
+    tags: Mapping[str, str]
+    has_files: bool
+    aliases: Mapping[str, int]
+
+
+def register(params: RegisterParams, outputs: RegisterOutputs, look: Look) -> Missing | Coroutine[None, None, Missing]:
+    """Returns what is missing of a registered version; None when it is there, with its files."""
+    version = outputs.version
+    wanted = {KEY_TAG: look.key("register", params.name, params.model.digest), DIGEST_TAG: params.model.digest}
+
+    def judge(found: Registered | None) -> Missing:
+        if found is None or any(found.tags.get(tag) != value for tag, value in wanted.items()):
+            return f"the registry holds no version {version.version} of {version.name!r} that was made from this"
+        return None if found.has_files else f"the files of version {version.version} of {version.name!r} are gone"
+
+    if look.settings("mlflow").is_embedded:
+        return judge(_read(look.home("mlflow"), version.name, version.version))
+    return _ask(look, version.name, version.version, judge)
+
+
+def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missing | Coroutine[None, None, Missing]:
+    """Returns what is missing of a move to a stage; None when the version is in it, or was moved on to a later one.
+
+    A version that is in production by now must not fall back because the run that had it in staging is repeated.
+    """
+    version = params.version
+
+    def judge(found: Registered | None) -> Missing:
+        if found is None:
+            return f"the registry holds no version {version.version} of {version.name!r}"
+        if not outputs.promoted:
+            held = found.aliases.get(params.stage)
+            return None if held == outputs.champion else f"it was compared with version {outputs.champion}, now {held}"
+        stage = found.tags.get(STAGE_TAG)
+        if params.stage == "archived":
+            return None if stage == "archived" else f"version {version.version} of {version.name!r} is not archived"
+        later = LIVE_STAGES[LIVE_STAGES.index(params.stage) :]
+        if any(found.aliases.get(name) == version.version for name in later):
+            return None
+        held = found.aliases.get(params.stage)
+        other = f"version {held}" if held else "no version"
+        return f"{other} of {version.name!r} is in {params.stage}, not version {version.version}"
+
+    if look.settings("mlflow").is_embedded:
+        return judge(_read(look.home("mlflow"), version.name, version.version))
+    return _ask(look, version.name, version.version, judge)
+
+
+async def _ask(look: Look, name: str, version: int, judge: Callable[[Registered | None], Missing]) -> Missing:
+    from e2i.tools.mlflow.connector import MLflowConnector
+
+    found = await look.connect(MLflowConnector).registered(name, version)
+    return judge(found)
+
+
+def _read(home: Path, name: str, version: int) -> Registered | None:
+    """What the embedded registry knows of a version; None when it has none."""
+    file = home / "mlflow.db"
+    if not file.is_file():
+        return None
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+        row = database.execute(VERSION, (name, version)).fetchone()
+        if row is None or row[2] == "Deleted_Internal":
+            return None
+        tags = dict(database.execute(TAGS, (name, version)).fetchall())
+        aliases = {alias: int(held) for alias, held in database.execute(ALIASES, (name,))}
+    return Registered(tags, _has_files(home, str(row[0] or row[1])), aliases)
+
+
+def _has_files(home: Path, location: str) -> bool:
+    """Whether the folder of a version's model is there; also in a store that was moved since."""
+    known = home / "artifacts.path"
+    path = Path(location.removeprefix("file://"))
+    if known.is_file() and path.is_relative_to(before := known.read_text("utf-8")):
+        path = home / "artifacts" / path.relative_to(before)
+    return (path / "data" / "model").is_dir()

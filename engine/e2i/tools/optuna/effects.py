@@ -1,0 +1,45 @@
+"""Looks whether the effects of finished Optuna steps are there: a study with its trials in the study storage."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Coroutine
+from contextlib import closing
+from pathlib import Path
+
+from e2i.catalog.context import Look
+from e2i.tools.optuna import FILE, TuneOutputs, TuneParams
+
+FINISHED = """
+SELECT count(*) FROM trials JOIN studies USING (study_id)
+WHERE study_name = ? AND (state IN ('COMPLETE', 'PRUNED') OR (state = 'FAIL' AND trial_id IN
+(SELECT trial_id FROM trial_user_attributes WHERE key = 'reason')))
+"""
+"""Of a trial that failed for itself the reason is known; others were left by a process that died."""
+
+
+def tune(params: TuneParams, outputs: TuneOutputs, look: Look) -> str | Coroutine[None, None, str | None] | None:
+    """Returns what is missing of the study; None when the storage holds all of its trials."""
+    if look.settings("optuna").is_embedded:
+        return _missing(outputs, _count(look.home("optuna") / FILE, outputs.study.name))
+    return _ask(outputs, look)
+
+
+async def _ask(outputs: TuneOutputs, look: Look) -> str | None:
+    from e2i.tools.optuna.connector import OptunaTuner
+
+    return _missing(outputs, await look.connect(OptunaTuner).count_trials(outputs.study.name))
+
+
+def _missing(outputs: TuneOutputs, found: int) -> str | None:
+    study = outputs.study
+    if found >= study.trials:
+        return None
+    return f"the study storage holds {found} of {study.trials} trials of the study {study.name!r}"
+
+
+def _count(file: Path, study: str) -> int:
+    if not file.is_file():
+        return 0
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+        return int(database.execute(FINISHED, (study,)).fetchone()[0])

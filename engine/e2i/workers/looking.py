@@ -1,0 +1,51 @@
+"""Looks in the engine's own process for the effect of a finished result, where the tool is embedded: files are read, no
+tool is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from e2i.catalog.action import ToolSettings
+from e2i.catalog.context import C, idempotency_key
+from e2i.settings import Settings
+from e2i.workers import acting
+
+
+class Looker:
+    """Knows where this environment's effects are."""
+
+    def __init__(self, store: Path, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+
+    def can_see(self, uses: str) -> bool:
+        """Whether the effect of the action is in the store's files; else its tool has to be asked, by a worker."""
+        return self._settings.tool(uses.partition(".")[0]).is_embedded
+
+    def missing(self, uses: str, params: Any, outputs: Mapping[str, Any], fingerprint: str) -> str | None:
+        """Returns what is missing of an effect that can be seen; None when it is there."""
+        return acting.missing(uses, params, dict(outputs), _Files(self._store, self._settings, fingerprint))
+
+
+class _Files:
+    """Implements ``e2i.catalog.context.Look`` as far as files go."""
+
+    def __init__(self, store: Path, settings: Settings, fingerprint: str) -> None:
+        self._store = store
+        self._settings = settings
+        self._fingerprint = fingerprint
+
+    def settings(self, tool: str) -> ToolSettings:
+        return self._settings.tool(tool)
+
+    def home(self, tool: str) -> Path:
+        return self._store / tool
+
+    def key(self, *parts: str) -> str:
+        return idempotency_key(self._fingerprint, *parts)
+
+    def connect(self, connector: type[C]) -> C:
+        raise NotImplementedError(f"{connector.tool} is asked by workers only")
