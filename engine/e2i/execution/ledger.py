@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from e2i import compact
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Entry
+from e2i.catalog.telemetry import Entry, target_of
 from e2i.execution import abandoned
 from e2i.execution.events import Event, Listener
 from e2i.execution.record import RunStatus, StepRecord
@@ -76,6 +76,7 @@ class Ledger:
             journal,
             start_courier,
             limit=request.settings.measurements,
+            target=lambda sink: target_of(request.settings.tool(sink)),
         )
 
     @contextlib.contextmanager
@@ -120,7 +121,7 @@ class Ledger:
             note=request.taken_up,
         )
         abandoned.close(self._journal)
-        if self._journal.end_waits():
+        if self._telemetry.end_waits():
             self._telemetry.wake()
         for tracker in self._telemetry.known_to() if resumed else ():
             self._involve(tracker)
