@@ -53,7 +53,7 @@ PRIMARY = 0xFF
 SEALED = "sink, key, run, kind, body, target"
 """What the seal of an entry covers."""
 PUT = f"INSERT OR IGNORE INTO outbox ({SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?)"
-WAITING = "state != 'delivered' AND state = 'waiting'"
+WAITING = "outbox.state != 'delivered' AND outbox.state = 'waiting'"
 """Said twice: so SQLite takes the index of what is not delivered, instead of reading all that was."""
 MEANT = "(target IS NULL OR target = ?)"
 """The entries meant for a tracker: an entry that an older version wrote does not say, and is meant for any."""
