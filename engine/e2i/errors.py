@@ -71,13 +71,25 @@ class Refused(E2IError):
 
 
 class ToolUnavailable(E2IError):
-    """A tool is not installed, cannot be reached, or its breaker is open. The only error that counts as an outage."""
+    """A tool is not installed, cannot be reached, or its breaker is open. The only error that counts as an outage.
+
+    ``retry_after`` are the seconds for which the tool asked not to be called, if it did.
+    """
 
     exit_code = Exit.UNAVAILABLE
 
-    def __init__(self, tool: str, message: str, *, code: str = "tool-unavailable", hint: str | None = None) -> None:
+    def __init__(
+        self,
+        tool: str,
+        message: str,
+        *,
+        code: str = "tool-unavailable",
+        hint: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message, code=code, hint=hint)
         self.tool = tool
+        self.retry_after = retry_after
 
 
 class StepError(E2IError):

@@ -22,6 +22,8 @@ Kinds and their bodies (times are milliseconds since the epoch):
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,6 +52,29 @@ class Entry(Struct, frozen=True):
     body: dict[str, Any]
     sequence: int = 0
     """Order within the outbox; given by it."""
+    target: str | None = ""
+    """The tracker that it is meant for, as ``target_of`` names it; None: an older version wrote it, and did not say."""
+
+
+def target_of(settings: ToolSettings) -> str:
+    """Returns the text that names the tracker of a tool's settings; empty for the embedded one of the store."""
+    identity = settings.identity()
+    return json.dumps(identity, sort_keys=True, ensure_ascii=False) if identity else ""
+
+
+def keyed(key: str, target: str | None) -> str:
+    """Returns the key of an entry for a tracker: an entry that another tracker had is none that this one had."""
+    return f"{key}@{hashlib.blake2b(target.encode(), digest_size=4).hexdigest()}" if target else key
+
+
+def named(target: str) -> str:
+    """Returns a tracker as it is told to people: its address, then whatever else tells it from others."""
+    if not target:
+        return "the embedded tracker of the store"
+    identity: dict[str, Any] = json.loads(target)
+    address = next((str(value) for value in identity.values() if "://" in str(value)), "")
+    rest = [f"{name} {value}" for name, value in identity.items() if value and value != address]
+    return f"{address} ({', '.join(rest)})" if rest else address
 
 
 class Sink(Protocol):

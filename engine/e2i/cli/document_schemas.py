@@ -181,6 +181,16 @@ class ToolDegraded(Event):
     waiting: Annotated[int, Field(ge=0, description="What waits for it in the outbox.")]
 
 
+class TelemetryWaiting(Event):
+    """Entries of the outbox wait for another tracker than the one that this run's settings name."""
+
+    event: Literal["telemetry.waiting"]
+    tool: str
+    waiting: Annotated[int, Field(ge=1, description="How many.")]
+    tracker: Annotated[str, Field(description="The address that they are meant for, without credentials.")]
+    profile: Annotated[str | None, Field(description="The profile whose `e2i sync` delivers them, if it is known.")]
+
+
 class RunStopping(Event):
     event: Literal["run.stopping"]
     running: Annotated[list[str], Field(description="Steps that are being ended.")]
@@ -193,6 +203,10 @@ class RunFinished(Event):
     status: Literal["succeeded", "failed", "interrupted"]
     steps: dict[str, StepEnd]
     outputs: Annotated[dict[str, Any], Field(description="The pipeline's outputs.")]
+    degraded: Annotated[
+        bool,
+        Field(description="A step was deferred, or telemetry waits or was refused."),
+    ]
 
 
 Events = Annotated[
@@ -205,6 +219,7 @@ Events = Annotated[
     | ArtifactDamaged
     | StateDamaged
     | ToolDegraded
+    | TelemetryWaiting
     | RunStopping
     | RunFinished,
     Field(discriminator="event"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
@@ -103,10 +103,18 @@ def describe(event: Event) -> Iterator[str]:
             counts = ", ".join(filter(None, (waiting, refused)))
             said = ": ".join(filter(None, (facts["tool"], counts, safe(facts["problem"] or ""))))
             yield click.style(f"  ! {said}", fg="yellow")
+        case "telemetry.waiting":
+            yield click.style(f"  ! {facts['tool']}: {elsewhere(facts)}", fg="yellow")
         case "run.stopping":
             running = ", ".join(facts["running"])
             now = f"{running} still runs; Ctrl-C again ends it at once" if running else "nothing runs any more"
             yield click.style(f"stopping: {now}", fg="yellow")
+
+
+def elsewhere(facts: Mapping[str, Any]) -> str:
+    """What a person is told of entries for another tracker than the settings name."""
+    sync = f": e2i sync --profile {facts['profile']}" if facts["profile"] else ""
+    return f"{facts['waiting']} entries wait for {safe(facts['tracker'])}{sync}"
 
 
 def _error(error: dict[str, Any] | None) -> Iterator[str]:

@@ -30,6 +30,7 @@ def run(
     select: Collection[str],
     fresh: bool,
     bound_to: Mapping[str, Any] | None,
+    strict: bool,
     as_json: bool,
 ) -> Exit:
     """Runs the spec and says what is going on. ``e2i.cli.signals`` says what signals do."""
@@ -45,10 +46,10 @@ def run(
             on_engine=partial(_begin, signals),
             workspace=workspace,
         )
-    return _show(record, workspace, signals, as_json)
+    return _show(record, workspace, signals, as_json, strict)
 
 
-def resume(run: str, spec: str | None, workspace: api.Workspace, *, as_json: bool) -> Exit:
+def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool, as_json: bool) -> Exit:
     """Goes on with a recorded run as it was started. A ``spec`` that has become another is told of, and not used."""
     past = api.recorded(run, workspace)
     if spec is not None and (changed := _changed(spec, past, workspace)):
@@ -58,7 +59,7 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, as_json: boo
     with _reporter(as_json) as reporter:
         signals = Signals(reporter)
         record = api.resume(run, listen=reporter.tell, on_engine=partial(_begin, signals), workspace=workspace)
-    return _show(record, workspace, signals, as_json)
+    return _show(record, workspace, signals, as_json, strict)
 
 
 def _begin(signals: Signals, engine: Engine) -> None:
@@ -67,15 +68,15 @@ def _begin(signals: Signals, engine: Engine) -> None:
     process.settle()
 
 
-def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool) -> Exit:
-    """Prints the summary for people; the exit code."""
+def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool, strict: bool) -> Exit:
+    """Prints the summary for people; the exit code. ``strict``: what was put off makes it that of an outage."""
     if not as_json:
         from e2i.cli import summary_view
 
         summary_view.show(record, _options(workspace))
     match record.status:
         case "succeeded":
-            return Exit.DONE
+            return Exit.UNAVAILABLE if strict and record.degraded else Exit.DONE
         case "failed":
             return Exit.REFUSED if record.refused else Exit.STEP_FAILED
         case _:

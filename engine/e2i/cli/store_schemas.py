@@ -74,8 +74,18 @@ class Delivery(Document):
     set_aside: Annotated[Count, Field(description="Refused for good, or altered on disk.")]
     left: Annotated[Count, Field(description="Entries that wait still.")]
     problem: str | None
+    elsewhere: Annotated[Count, Field(description="Entries that wait for another tracker of this tool.")]
     redelivered: Annotated[Count, Field(description="Entries that the tracker had lost.")]
     altered: Annotated[Count, Field(description="Of those set aside: not as they had been written.")]
+
+
+class WaitingElsewhere(Document):
+    """Entries that are meant for another tracker than the one that the settings name."""
+
+    tool: str
+    waiting: Annotated[int, Field(ge=1)]
+    tracker: Annotated[str, Field(description="Its address, without credentials.")]
+    profile: Annotated[str | None, Field(description="The profile whose `e2i sync` delivers them, if it is known.")]
 
 
 class SyncDocument(Document):
@@ -83,6 +93,7 @@ class SyncDocument(Document):
 
     schema_version: Version
     sinks: dict[str, Delivery]
+    elsewhere: Annotated[list[WaitingElsewhere], Field(description="What waits for trackers of other profiles.")]
 
 
 class FreedDocument(Document):

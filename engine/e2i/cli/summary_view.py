@@ -22,7 +22,8 @@ def show(record: RunRecord, options: str = "") -> None:
     counts = Counter(step.status.value for step in record.steps.values())
     shown = ", ".join(f"{count} {status}" for status, count in counts.items())
     status = click.style(record.status, fg=COLOURS[record.status], bold=True)
-    click.echo(f"\n{record.pipeline}: {status} in {record.seconds:.1f} s ({shown})")
+    degraded = click.style(", degraded", fg="yellow") if record.degraded else ""
+    click.echo(f"\n{record.pipeline}: {status}{degraded} in {record.seconds:.1f} s ({shown})")
     if record.outputs:
         click.echo("\noutputs")
         for name, value in record.outputs.items():
@@ -87,6 +88,8 @@ def _places(record: RunRecord, options: str) -> list[tuple[str, str]]:
     for name, tally in sorted(record.telemetry.items()):
         if tally.left:
             places.append((name, f"{tally.left} entries wait in the outbox: e2i sync{options}"))
+        if tally.set_aside:
+            places.append((name, f"{tally.set_aside} entries were refused and are kept: e2i sync --refused{options}"))
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):

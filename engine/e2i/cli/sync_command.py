@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 from msgspec.structs import asdict
 
 from e2i.api import Workspace
 from e2i.catalog import registry
+from e2i.catalog.telemetry import named, target_of
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.progress import elsewhere
 from e2i.errors import Exit
 from e2i.execution.courier import CourierProcess
-from e2i.resilience.outbox import Outbox
+from e2i.resilience.outbox import Outbox, Tally
 from e2i.store import ownership
 from e2i.store.database import FILE
+from e2i.store.history import Reader
 from e2i.workers.environment import for_worker
 
 
 def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
-    """Delivers everything that waits, within the flush time. Exit code 4 when something still waits.
+    """Delivers what waits for the trackers of the settings, within the flush time. Exit code 4 when something still
+    waits, here or for another tracker.
 
     With ``refused``, what a tracker refused before is tried once more.
     """
     workspace.settings.check()
     ownership.check(workspace.store)
-    tallies = {}
+    tallies: dict[str, Tally] = {}
+    others: list[dict[str, Any]] = []
     if (workspace.store / FILE).exists():
         if refused:
             with Outbox(workspace.store / FILE) as outbox:
@@ -34,14 +40,31 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
                     outbox.restore(sink)
         environ = for_worker(os.environ, threads=1, store=workspace.store)
         tallies = CourierProcess(workspace.store, workspace.settings, environ).finish()
+        others = _elsewhere(workspace)
     if as_json:
-        click.echo(
-            documents.dumps({"schema_version": 1, "sinks": {name: asdict(tally) for name, tally in tallies.items()}})
-        )
+        sinks = {name: asdict(tally) for name, tally in tallies.items()}
+        click.echo(documents.dumps({"schema_version": 1, "sinks": sinks, "elsewhere": others}))
     else:
-        for name, tally in sorted(tallies.items()):
-            problem = f": {safe(tally.problem)}" if tally.problem else ""
-            click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.set_aside} refused{problem}")
-        if not tallies:
-            click.echo("nothing waits")
-    return Exit.UNAVAILABLE if any(tally.left for tally in tallies.values()) else Exit.DONE
+        _show(tallies, others)
+    return Exit.UNAVAILABLE if others or any(tally.left for tally in tallies.values()) else Exit.DONE
+
+
+def _elsewhere(workspace: Workspace) -> list[dict[str, Any]]:
+    """What waits for trackers that the settings do not name."""
+    with Reader(workspace.store, lambda digest: True) as reader:
+        waiting = reader.waiting_by_tracker()
+    return [
+        {"tool": item.sink, "waiting": item.entries, "tracker": named(item.target), "profile": item.profile}
+        for item in waiting
+        if item.target != target_of(workspace.settings.tool(item.sink))
+    ]
+
+
+def _show(tallies: dict[str, Tally], others: list[dict[str, Any]]) -> None:
+    for name, tally in sorted(tallies.items()):
+        problem = f": {safe(tally.problem)}" if tally.problem else ""
+        click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.set_aside} refused{problem}")
+    for facts in others:
+        click.echo(f"{facts['tool']}: {elsewhere(facts)}")
+    if not tallies and not others:
+        click.echo("nothing waits")

@@ -7,7 +7,7 @@ says it instead.
 from __future__ import annotations
 
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Entry
+from e2i.catalog.telemetry import Entry, keyed
 from e2i.store.journal import Journal
 
 
@@ -27,6 +27,9 @@ def close(journal: Journal) -> None:
                 "ended_ms": last_ms,
                 "reason": f"process {process}, which carried it out, is gone; e2i-run --resume {run} goes on with it",
             }
-            told = [sink for sink in registry.SINKS if journal.is_told(sink, run)]
-            entries = [Entry(f"{run}//run.abandoned/{holder}", sink, run, "run.abandoned", body) for sink in told]
+            told = [(sink, target) for sink in registry.SINKS for target in journal.told(sink, run)]
+            entries = [
+                Entry(keyed(f"{run}//run.abandoned/{holder}", target), sink, run, "run.abandoned", body, target=target)
+                for sink, target in told
+            ]
             journal.finish_run(run, "interrupted", {}, last_ms, entries)

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,15 +20,16 @@ import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from msgspec.structs import asdict
 
 from e2i import deferred
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Sink
+from e2i.catalog.action import ToolSettings
+from e2i.catalog.telemetry import Sink, target_of
 from e2i.execution import abandoned
-from e2i.resilience.courier import deliver
+from e2i.resilience.courier import Tracker, deliver
 from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 from e2i.settings import Settings
 from e2i.store import disk
@@ -123,9 +125,26 @@ def sync(
     artifacts = ArtifactStore(store)
     guards = [guard_of(name, settings, store, patient=patient) for name in registry.SINKS]
     tallies = deliver(
-        lambda: Outbox(store / FILE, wait=WAIT), sink_opener(artifacts, settings), guards, stop, flush=flush
+        lambda: Outbox(store / FILE, wait=WAIT),
+        sink_opener(artifacts, settings),
+        guards,
+        stop,
+        flush=flush,
+        trackers={name: tracker_of(settings.tool(name), name) for name in registry.SINKS},
     )
     return {name: tally for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
+
+
+def tracker_of(settings: ToolSettings, name: str) -> Tracker:
+    """The tracker that a tool's settings name."""
+    address = settings.address()
+    if address is None:
+        return Tracker(target_of(settings))
+
+    def check() -> None:
+        import_module(f"{registry.TOOLS[name]}.checking").check(settings)
+
+    return Tracker(target_of(settings), address, check)
 
 
 def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str], Sink]:
@@ -141,6 +160,9 @@ def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str],
 
 
 def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # sent to all processes of a service: this one ends with the engine
+    channel = own_channel()
     start: dict[str, Any] | None = json.loads(sys.stdin.readline() or "null")
     if start is None:
         return
@@ -160,7 +182,15 @@ def main() -> None:
     threading.Thread(target=wait_for_end, daemon=True).start()
     tallies = sync(store, settings, stop, flush=settings.flush, patient=True)
     with contextlib.suppress(BrokenPipeError):  # the engine has died
-        print(json.dumps({name: asdict(tally) for name, tally in tallies.items()}), flush=True)
+        channel.write(json.dumps({name: asdict(tally) for name, tally in tallies.items()}).encode())
+        channel.close()
+
+
+def own_channel() -> BinaryIO:
+    """Takes the standard output for the tallies alone: what a tool prints goes to the log, with the errors."""
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return channel
 
 
 def _wait_until_gone(process: str) -> None:

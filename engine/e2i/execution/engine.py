@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -38,6 +39,8 @@ SLICE = 0.02
 """Seconds that steps may be decided about, and carried out here, before what came of them is made durable."""
 LONG_SLICE = 0.2
 """The same while no step is carried out: nobody waits for anything but the end."""
+PARTING = 5.0
+"""Seconds that the last delivery has when a run was ended at once."""
 LOOK_AGAIN = 0.1
 """Seconds between looks at work that another run is doing."""
 
@@ -89,8 +92,10 @@ class Engine:
         self._masker = Masker(secrets.values(request.settings.secrets, request.environ))
         """What no output, message or measurement may hold."""
         self._stopping = 0
-        self._patience_for_trackers = 1
+        self._stops_heeded = 1
         """Stops beyond which the last delivery is not waited for."""
+        self._parted_at = math.inf
+        """When the last delivery is not waited for any more."""
         self._said_stopping = False
 
     def stop(self) -> None:
@@ -98,8 +103,10 @@ class Engine:
         self._stopping += 1
 
     def is_hurried(self) -> bool:
-        """Whether whoever waits for the trackers at the end has had enough: another stop, or two before."""
-        return self._stopping > self._patience_for_trackers
+        """Whether whoever waits for the trackers at the end has had enough: another stop, or, of a run that was ended
+        at once, the ``PARTING`` in which the trackers can learn that it is over.
+        """
+        return self._stopping > self._stops_heeded or self._clock() > self._parted_at
 
     def execute(self) -> RunRecord:
         """Carries the plan out and returns what came of it."""
@@ -364,7 +371,9 @@ class Engine:
         with self._ledger.together():
             self._ledger.end(status, outputs)
         self._executor.dismiss()  # workers and services end while the trackers are told the last
-        self._patience_for_trackers = min(1, self._stopping)
+        self._stops_heeded = max(1, self._stopping)
+        if self._stopping > 1:
+            self._parted_at = self._clock() + PARTING
         tallies = self._ledger.deliver()
         self._executor.close()
         record = RunRecord(
@@ -380,7 +389,8 @@ class Engine:
         )
         document = record.to_json()
         with self._ledger.together():
-            self._ledger.tell("run.finished", status=status, steps=document["steps"], outputs=document["outputs"])
+            told = {name: document[name] for name in ("status", "steps", "outputs", "degraded")}
+            self._ledger.tell("run.finished", **told)
         return record
 
     def _tidy_up(self) -> None:

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from e2i import compact
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Entry
+from e2i.catalog.telemetry import Entry, named, target_of
 from e2i.execution import abandoned
 from e2i.execution.events import Event, Listener
 from e2i.execution.record import RunStatus, StepRecord
@@ -84,6 +84,7 @@ class Ledger:
             journal,
             start_courier,
             limit=request.settings.measurements,
+            target=lambda sink: target_of(request.settings.tool(sink)),
         )
 
     @contextlib.contextmanager
@@ -128,7 +129,7 @@ class Ledger:
             note=request.taken_up,
         )
         abandoned.close(self._journal)
-        if self._journal.end_waits():
+        if self._telemetry.end_waits():
             self._telemetry.wake()
         for tracker in self._telemetry.known_to() if resumed else ():
             self._involve(tracker)
@@ -274,7 +275,21 @@ class Ledger:
                 problem = f"{lost}; {problem}" if problem else lost
             if tally.left or tally.set_aside or tally.redelivered:
                 self.tell("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=problem)
+        if any(tally.elsewhere for tally in tallies.values()):
+            self._tell_of_others()
         return tallies
+
+    def _tell_of_others(self) -> None:
+        """Entries wait for trackers that these settings do not name."""
+        for waiting in self._journal.waiting_by_tracker():
+            if waiting.target != target_of(self._request.settings.tool(waiting.sink)):
+                self.tell(
+                    "telemetry.waiting",
+                    tool=waiting.sink,
+                    waiting=waiting.entries,
+                    tracker=named(waiting.target),
+                    profile=waiting.profile,
+                )
 
     def _involve(self, tracker: str) -> None:
         """The run is in a tracker, which learns of it: of everything, if it is a sink, or else of its end."""

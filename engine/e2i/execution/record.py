@@ -55,6 +55,12 @@ class RunRecord(Struct, frozen=True):
         return any(step.error and str(step.error["code"]).startswith("policy-") for step in self.steps.values())
 
     @property
+    def degraded(self) -> bool:
+        """Whether something was put off or refused: a step was deferred, or a tracker has not all that was measured."""
+        deferred = any(step.status is Status.DEFERRED for step in self.steps.values())
+        return deferred or any(tally.left or tally.set_aside for tally in self.telemetry.values())
+
+    @property
     def seconds(self) -> float:
         return (self.ended_ms - self.started_ms) / 1000
 
@@ -66,4 +72,5 @@ class RunRecord(Struct, frozen=True):
             "status": self.status,
             "steps": {name: step.to_json() for name, step in self.steps.items()},
             "outputs": dict(self.outputs),
+            "degraded": self.degraded,
         }

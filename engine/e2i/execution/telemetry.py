@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from e2i.catalog import registry
-from e2i.catalog.telemetry import ENDS, Entry
+from e2i.catalog.telemetry import ENDS, Entry, keyed
 from e2i.planning.fingerprint import reduced
 from e2i.resilience.outbox import Tally
 from e2i.spec.expand import plain
@@ -38,10 +39,13 @@ class Telemetry:
         start_courier: Callable[[], FinishCourier],
         *,
         limit: int,
+        target: Callable[[str], str] = lambda sink: "",
     ) -> None:
+        """``target`` names the tracker of a sink, as the settings do."""
         self._run = run
         self._started_ms = started_ms
         self._sinks = sinks
+        self._target = cache(target)
         self._journal = journal
         self._start_courier = start_courier
         self._finish_courier: FinishCourier | None = None
@@ -62,7 +66,11 @@ class Telemetry:
 
     def known_to(self) -> list[str]:
         """The trackers that have heard of the run before: it is resumed, and they have to learn how it ends now."""
-        return [sink for sink in registry.SINKS if self._journal.is_told(sink, self._run)]
+        return [sink for sink in registry.SINKS if self._journal.told(sink, self._run)]
+
+    def end_waits(self) -> bool:
+        """Whether a tracker of the settings has yet to hear of the end of a run."""
+        return any(target in (None, self._target(sink)) for sink, target in self._journal.end_waits())
 
     def begin(self, started: Mapping[str, Any]) -> None:
         """A step is carried out: the trackers learn of the run and of what was withheld. Later calls do nothing."""
@@ -116,7 +124,8 @@ class Telemetry:
             if kind == "child":
                 said["index"] = counts["children"] = counts.get("children", -1) + 1
         told = trackers or ((*self._sinks, *self._involved) if kind in ENDS else self._sinks)
-        return [Entry(key, sink, self._run, kind, said) for sink in told]
+        meant = [(sink, self._target(sink)) for sink in told]
+        return [Entry(keyed(key, target), sink, self._run, kind, said, target=target) for sink, target in meant]
 
     def due(self, entries: Callable[[], list[Entry]]) -> list[Entry]:
         """The entries to be made durable now: none while the trackers do not know of the run, nor without trackers."""

@@ -1,6 +1,7 @@
 """Waiting entries of the outbox go in; sinks have taken them, or they still wait, or they are set aside with a reason.
 
-Each sink has a thread, a breaker and a lease of its own: one that is down or slow holds up no other.
+Each sink has a thread, a breaker and a lease of its own: one that is down or slow holds up no other. When a run is over
+nobody waits for a tracker that is known to be down, and one that has not been heard of is asked first.
 """
 
 from __future__ import annotations
@@ -8,24 +9,43 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from uuid import uuid4
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.catalog.telemetry import ENDS, Entry, Sink
+from e2i.catalog.telemetry import ENDS, Entry, Sink, keyed
 from e2i.errors import E2IError, ToolUnavailable
-from e2i.resilience import retry
-from e2i.resilience.guard import Guard
+from e2i.resilience import asking, connections, retry
+from e2i.resilience.guard import Guard, MissedDeadlineError, in_time
 from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 
 BATCH = 500
 """Entries taken at a time; fewer after a missed deadline, so that a slow sink still gets on."""
 OPENING = 120.0
 """Seconds that opening a sink may take: it imports the tool, which no deadline for a call allows for."""
+PARTING = 2.0
+"""Seconds that a server has for saying that it is there when a run is over."""
+SHORT = 0.05
+"""Seconds in which a delivery that has nothing to do ends."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries while a sink cannot take anything; the breaker rejects most of them at once."""
+
+
+class Tracker(Struct, frozen=True):
+    """Where a sink delivers to: an embedded tracker, unless it says more."""
+
+    target: str = ""
+    """The name that entries meant for it carry."""
+    address: tuple[str, int] | None = None
+    """Host and port of a server."""
+    check: Callable[[], None] | None = None
+    """Asks the server whether it is there, at little cost. Raises ToolUnavailable."""
+
+
+EMBEDDED = Tracker()
 
 
 def deliver(
@@ -36,32 +56,89 @@ def deliver(
     *,
     poll: float = 0.2,
     flush: float = 10.0,
+    trackers: Mapping[str, Tracker] | None = None,
 ) -> dict[str, Tally]:
     """Delivers to the sink of each guard until ``stop`` is set, then once more for at most ``flush`` seconds.
 
     With ``stop`` set from the start it is one bounded pass, what ``e2i sync`` does. ``open_outbox`` and ``open_sink``
     are called in the threads that use what they open. ``poll`` (seconds) is how often an empty queue is looked at.
-    Never raises for a sink's sake; returns the tally of each.
+    ``trackers`` says, by tool, which servers the sinks deliver to. Never raises for a sink's sake; returns the tally of
+    each.
     """
-    tallies = {guard.tool: Tally(problem=f"{guard.tool} did not end in time") for guard in guards}
+    lanes = [_Lane(guard, (trackers or {}).get(guard.tool, EMBEDDED)) for guard in guards]
 
-    def work(guard: Guard) -> None:
+    def work(lane: _Lane) -> None:
         with open_outbox() as outbox:
-            tallies[guard.tool] = Courier(outbox, open_sink, guard).run(stop, poll=poll, flush=flush)
+            lane.courier = Courier(outbox, open_sink, lane.guard, lane.tracker)
+            lane.tally = lane.courier.run(stop, poll=poll, flush=flush)
 
-    threads = [threading.Thread(target=work, args=(guard,), name=f"e2i-{guard.tool}", daemon=True) for guard in guards]
+    threads = [threading.Thread(target=work, args=(lane,), name=f"e2i-{lane.name}", daemon=True) for lane in lanes]
     for thread in threads:
         thread.start()
     stop.wait()
     ends = time.monotonic() + flush + 2 * poll + 1.0
-    for thread in threads:
-        thread.join(max(0.0, ends - time.monotonic()))
+    doubts = [
+        threading.Thread(target=lane.watch, args=(thread, ends), daemon=True)
+        for lane, thread in zip(lanes, threads, strict=True)
+    ]
+    for doubt in doubts:
+        doubt.start()
+    for doubt in doubts:
+        doubt.join()
     with open_outbox() as outbox:
-        depth = outbox.depth()
-    return {
-        name: replace(tally, left=depth.get(name, 0), problem=tally.problem if name in depth or tally.altered else None)
-        for name, tally in tallies.items()
-    }
+        return {lane.name: lane.told(outbox) for lane in lanes}
+
+
+class _Lane:
+    """One sink's way: its courier, and what is known of it while its thread is at work."""
+
+    def __init__(self, guard: Guard, tracker: Tracker) -> None:
+        self.guard = guard
+        self.tracker = tracker
+        self.name = guard.tool
+        self.courier: Courier | None = None
+        self.tally: Tally | None = None
+        self._problem = f"{guard.tool} did not end in time"
+
+    def watch(self, thread: threading.Thread, ends: float) -> None:
+        """Waits for the thread until ``ends``, but not while the tracker is down."""
+        thread.join(SHORT)
+        if thread.is_alive() and (problem := self._is_down()):
+            self._problem = problem
+            return
+        thread.join(max(0.0, ends - time.monotonic()))
+
+    def told(self, outbox: Outbox) -> Tally:
+        """The tally, with what is left now."""
+        left, elsewhere = outbox.waiting(self.name, self.tracker.target)
+        tally = self.tally or (self.courier.tally() if self.courier else Tally())
+        problem = (tally.problem if self.tally else self._problem) if left or tally.altered else None
+        return replace(tally, left=left, elsewhere=elsewhere, problem=problem)
+
+    def _is_down(self) -> str | None:
+        """What is wrong with the tracker, as far as is known or it can be asked."""
+        if self.courier is not None and self.courier.down:
+            return self.courier.down
+        try:
+            check(self.tracker, self.name, PARTING)
+        except ToolUnavailable as error:
+            return error.message
+        return None
+
+
+def check(tracker: Tracker, name: str, seconds: float) -> None:
+    """Asks a server whether it is there. Raises ToolUnavailable when it is not, or takes longer than ``seconds``."""
+    if tracker.check is None:
+        return
+    try:
+        in_time(tracker.check, seconds)
+    except MissedDeadlineError as error:
+        raise ToolUnavailable(
+            name,
+            f"{name} did not answer within {seconds:g} s",
+            code="silent",
+            hint=f"check that {name} is up; what waits is delivered later",
+        ) from error
 
 
 class Courier:
@@ -72,12 +149,19 @@ class Courier:
         outbox: Outbox,
         open_sink: Callable[[str], Sink],
         guard: Guard,
+        tracker: Tracker = EMBEDDED,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbox = outbox
         self._open_sink = open_sink
         self._guard = guard
+        self._tracker = tracker
+        self._lane = keyed(guard.tool, tracker.target)
+        self.down: str | None = None
+        """Why the server is known to be down; None while it is not."""
+        self._not_before = 0.0
+        """When the server wants to be called again, by the clock."""
         self._clock = clock
         self._holder = f"{process_identity()}#{uuid4().hex}"
         self._sink: Sink | None = None
@@ -94,6 +178,12 @@ class Courier:
         while True:
             if stop.is_set() and ends is None:
                 ends = self._clock() + flush
+                if self.down:
+                    break  # nobody waits for what is down
+            if ends is not None and (wish := self._not_before - self._clock()) > 0:
+                if wish >= ends - self._clock():
+                    break
+                threading.Event().wait(wish)
             left = None if ends is None else ends - self._clock()
             if left is not None and left <= 0:
                 problem = problem or f"the flush deadline of {flush:g} s has passed"
@@ -102,15 +192,27 @@ class Courier:
             troubles = troubles + 1 if problem else 0
             if waiting and not problem:
                 continue
-            if ends is not None:
+            if ends is None:
+                pause = retry.pause(max(troubles, 1), initial=poll, maximum=LONGEST_PAUSE)
+                stop.wait(max(pause, self._not_before - self._clock()))
+            elif self._not_before <= self._clock():
                 break
-            stop.wait(retry.pause(max(troubles, 1), initial=poll, maximum=LONGEST_PAUSE))
         self._close(0.0 if ends is None else max(0.0, ends - self._clock()))
-        depth = self._outbox.depth().get(self._guard.tool, 0)
+        left, elsewhere = self._outbox.waiting(self._guard.tool, self._tracker.target)
+        return replace(self.tally(problem), left=left, elsewhere=elsewhere)
+
+    def tally(self, problem: str | None = None) -> Tally:
+        """What became of the entries so far; how many are left is for the outbox to say, and its thread."""
         if altered := self._outbox.altered:
             told = f"{altered} entries were altered on disk and are not delivered, see `e2i doctor`"
             problem = f"{told}; {problem}" if problem else told
-        return Tally(self._delivered, self._set_aside + altered, depth, problem, self._redelivered, altered)
+        return Tally(
+            delivered=self._delivered,
+            set_aside=self._set_aside + altered,
+            problem=problem,
+            redelivered=self._redelivered,
+            altered=altered,
+        )
 
     def deliver_once(self, deadline: float | None = None) -> bool:
         """Delivers one batch; False when nothing waited. Raises ToolUnavailable; what was not delivered still waits.
@@ -118,7 +220,7 @@ class Courier:
         ``deadline`` (seconds) shortens that of each call to the sink.
         """
         seconds = self._guard.deadline if deadline is None else min(deadline, self._guard.deadline)
-        batch = self._outbox.take(self._guard.tool, self._size)
+        batch = self._outbox.take(self._guard.tool, self._size, target=self._tracker.target)
         for _, entries in groupby(batch, key=lambda entry: entry.run):
             sink = self._open(OPENING if deadline is None else min(deadline, OPENING))
             self._deliver(sink, list(entries), seconds)
@@ -128,9 +230,9 @@ class Courier:
         """Whether there was something to deliver, and why it could not be."""
         name = self._guard.tool
         try:
-            if name not in self._outbox.depth():
+            if not self._outbox.waiting(name, self._tracker.target)[0]:
                 return False, None
-            if not self._outbox.lease(name, self._holder, process_alive):
+            if not self._outbox.lease(self._lane, self._holder, process_alive):
                 return True, f"another courier delivers to {name}"
             delivered = self.deliver_once(deadline)
             self._size = min(BATCH, 2 * self._size)
@@ -141,8 +243,12 @@ class Courier:
                 self._size = max(1, self._size // 2)
             elif error.code == "history-lost":
                 self._abandon_sink()
-                self._redelivered += self._outbox.redeliver(name)
+                self._redelivered += self._outbox.redeliver(name, target=self._tracker.target)
                 return True, None  # a new sink can begin at once
+            elif self._tracker.address is not None:
+                self._abandon_sink()  # the server is asked again before anything more is sent to it
+            if error.retry_after:
+                self._not_before = self._clock() + error.retry_after
             return True, error.message
         except sqlite3.DatabaseError as error:  # locked for long, damaged, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
@@ -166,14 +272,14 @@ class Courier:
             self._outbox.acknowledge(entries)
             self._delivered += len(entries)
             if any(entry.kind in ENDS for entry in entries):
-                self._outbox.settle(self._guard.tool, entries[-1].run)
+                self._outbox.settle(self._guard.tool, entries[-1].run, target=self._tracker.target)
 
     def _open(self, deadline: float) -> Sink:
         """The open sink. A sink that cannot be opened, for whatever reason, is no fault of the entries: they wait."""
         if self._sink is None:
             name = self._guard.tool
             try:
-                self._sink = self._guard.call(self._open_sink, name, deadline=deadline)
+                self._sink = self._guard.call(self._checked, deadline, deadline=deadline)
             except ToolUnavailable:
                 raise
             except Exception as error:  # the boundary to a tool's code
@@ -182,8 +288,20 @@ class Courier:
                 ) from error
         return self._sink
 
+    def _checked(self, deadline: float) -> Sink:
+        """A new sink, if its server is there: importing its client takes longer than to ask."""
+        try:
+            check(self._tracker, self._guard.tool, min(deadline, asking.WITHIN))
+        except ToolUnavailable as error:
+            self.down = None if error.retry_after else error.message
+            raise
+        self.down = None
+        return self._open_sink(self._guard.tool)
+
     def _abandon_sink(self) -> None:
-        """The next delivery takes a new sink. The old one may still be busy with a call that hangs."""
+        """The next delivery takes a new sink. The old one may still be busy with a call that hangs, which ends now."""
+        if self._tracker.address is not None:
+            connections.cut(self._tracker.address)
         if self._sink is not None:
             self._sink.close()
             self._sink = None
@@ -195,4 +313,4 @@ class Courier:
                 self._guard.call(self._sink.close, deadline=min(max(seconds, 1.0), self._guard.deadline))
             except ToolUnavailable:
                 self._sink = None
-        self._outbox.release(self._guard.tool, self._holder)
+        self._outbox.release(self._lane, self._holder)

@@ -158,6 +158,11 @@ def _start(work: Callable[[], T], done: Callable[[T | None, BaseException | None
     threading.Thread(target=run, name="e2i-guarded-call", daemon=True).start()
 
 
+def in_time(work: Callable[[], T], seconds: float) -> T:
+    """Returns what ``work`` returns. Raises MissedDeadlineError when that takes longer: it is then left to itself."""
+    return _in_thread(work, seconds)
+
+
 def _in_thread(work: Callable[[], T], seconds: float) -> T:
     ended = threading.Event()
     outcome: list[tuple[T | None, BaseException | None]] = []

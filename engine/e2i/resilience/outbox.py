@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'set-aside')),
     reason TEXT,
     seal TEXT NOT NULL DEFAULT '',
+    target TEXT DEFAULT NULL,
     UNIQUE (sink, key)
 );
 CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
@@ -50,12 +51,14 @@ ALTERED = "it was altered since it was written"
 STATES = ("waiting", "delivered", "set-aside")
 PRIMARY = 0xFF
 """The bits of an error's code that SQLite calls its primary result code."""
-SEALED = "sink, key, run, kind, body"
+SEALED = "sink, key, run, kind, body, target"
 """What the seal of an entry covers."""
-PUT = f"INSERT OR IGNORE INTO outbox ({SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?)"
-WAITING = "state != 'delivered' AND state = 'waiting'"
+PUT = f"INSERT OR IGNORE INTO outbox ({SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?)"
+WAITING = "outbox.state != 'delivered' AND outbox.state = 'waiting'"
 """Said twice: so SQLite takes the index of what is not delivered, instead of reading all that was."""
-TAKE = f"SELECT sequence, {SEALED}, seal FROM outbox WHERE {WAITING} AND sink = ? ORDER BY sequence LIMIT ?"
+MEANT = "(target IS NULL OR target = ?)"
+"""The entries meant for a tracker: an entry that an older version wrote does not say, and is meant for any."""
+TAKE = f"SELECT sequence, {SEALED}, seal FROM outbox WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
 SET_ASIDE = "UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?"
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
@@ -76,6 +79,8 @@ class Tally(Struct, frozen=True):
     set_aside: int = 0
     left: int = 0
     problem: str | None = None
+    elsewhere: int = 0
+    """Entries that wait for another tracker of this tool than the one the settings name."""
     redelivered: int = 0
     """Entries that the sink had taken and then lost, with its database: they were queued again."""
     altered: int = 0
@@ -116,14 +121,15 @@ class Outbox:
         with transaction(self._database):
             put(self._database, entries)
 
-    def take(self, sink: str, limit: int = 500) -> list[Entry]:
-        """The oldest waiting entries of a sink, in order; they stay until acknowledged or set aside.
+    def take(self, sink: str, limit: int = 500, *, target: str = "") -> list[Entry]:
+        """The oldest waiting entries of a sink that are meant for the tracker ``target``, in order; they stay until
+        acknowledged or set aside.
 
         Those that were altered since they were written are set aside at once, and never given.
         """
         mended = False
         while True:
-            rows = self._waiting(sink, limit)
+            rows = self._waiting(sink, target, limit)
             altered = [row for row in rows if not is_sound(row[1:])]
             if not altered:
                 return [_to_entry(row) for row in rows]
@@ -137,12 +143,12 @@ class Outbox:
         """Marks entries (as taken) delivered. They are kept until ``settle``."""
         self._mark(DELIVERED, list(entries))
 
-    def settle(self, sink: str, run: str) -> None:
-        """The run has ended, and the sink knows: its delivered entries leave only their keys, and old keys go."""
+    def settle(self, sink: str, run: str, *, target: str = "") -> None:
+        """The run has ended, and the tracker knows: its delivered entries leave only their keys, and old keys go."""
         with transaction(self._database):
             self._database.execute(
-                f"UPDATE outbox SET body = '{SETTLED}', seal = '' WHERE {OF_RUN} AND state = 'delivered'",
-                _of_run(sink, run),
+                f"UPDATE outbox SET body = '{SETTLED}', seal = '' WHERE {OF_RUN} AND {MEANT} AND state = 'delivered'",
+                (*_of_run(sink, run), target),
             )
             self._database.execute(
                 f"DELETE FROM outbox WHERE state = 'delivered' AND body = '{SETTLED}'"
@@ -150,11 +156,12 @@ class Outbox:
                 (KEYS_KEPT,),
             )
 
-    def redeliver(self, sink: str) -> int:
-        """Puts what was delivered of runs that go on back into the queue: the sink has lost it. Returns how many."""
+    def redeliver(self, sink: str, *, target: str = "") -> int:
+        """Puts what was delivered of runs that go on back into the queue: the tracker lost it. Returns how many."""
         changed = self._database.execute(
-            f"UPDATE outbox SET state = 'waiting' WHERE sink = ? AND state = 'delivered' AND body != '{SETTLED}'",
-            (sink,),
+            "UPDATE outbox SET state = 'waiting'"
+            f" WHERE sink = ? AND {MEANT} AND state = 'delivered' AND body != '{SETTLED}'",
+            (sink, target),
         )
         return changed.rowcount
 
@@ -174,6 +181,13 @@ class Outbox:
         """How many entries wait, by sink; sinks with none are left out. Reads an index of the waiting ones only."""
         rows = self._database.execute(f"SELECT sink, count(*) FROM outbox WHERE {WAITING} GROUP BY sink ORDER BY sink")
         return dict(rows.fetchall())
+
+    def waiting(self, sink: str, target: str) -> tuple[int, int]:
+        """How many entries of a sink wait for the tracker ``target``, and how many for others."""
+        row = self._database.execute(
+            f"SELECT count(*) FILTER (WHERE {MEANT}), count(*) FROM outbox WHERE {WAITING} AND sink = ?", (target, sink)
+        ).fetchone()
+        return row[0], row[1] - row[0]
 
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
         """What was set aside, in order; of one sink or of all."""
@@ -197,8 +211,8 @@ class Outbox:
         """Ends the holder's lease, if it has it."""
         self._database.execute("DELETE FROM outbox_couriers WHERE sink = ? AND holder = ?", (sink, holder))
 
-    def _waiting(self, sink: str, limit: int) -> list[tuple[SqlValue, ...]]:
-        return self._database.execute(TAKE, (sink, limit)).fetchall()
+    def _waiting(self, sink: str, target: str, limit: int) -> list[tuple[SqlValue, ...]]:
+        return self._database.execute(TAKE, (sink, target, limit)).fetchall()
 
     def _set_altered_aside(self, altered: Sequence[tuple[SqlValue, ...]]) -> bool:
         """Takes these rows out of the queue. False when an index of the table does not fit them."""
@@ -223,7 +237,7 @@ class Outbox:
 
 def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """As ``Outbox.put``, as part of the open transaction of a connection to a database that has ``TABLES``."""
-    rows = [(entry.sink, entry.key, entry.run, entry.kind, _to_json(entry)) for entry in entries]
+    rows = [(entry.sink, entry.key, entry.run, entry.kind, _to_json(entry), entry.target) for entry in entries]
     connection.executemany(PUT, [(*row, seal(row)) for row in rows])
 
 
@@ -248,14 +262,19 @@ def set_aside(connection: sqlite3.Connection) -> list[str]:
 
 def is_told(connection: sqlite3.Connection, sink: str, run: str) -> bool:
     """Whether anything of the run was ever put for the sink, as far as the keys are remembered."""
-    found = connection.execute(f"SELECT 1 FROM outbox WHERE {OF_RUN} LIMIT 1", _of_run(sink, run)).fetchone()
-    return found is not None
+    return bool(told(connection, sink, run))
 
 
-def end_waits(connection: sqlite3.Connection) -> bool:
-    """Whether a sink has yet to hear of the end of a run."""
-    found = connection.execute(f"SELECT 1 FROM outbox WHERE {WAITING} AND kind IN {ENDS} LIMIT 1").fetchone()
-    return found is not None
+def told(connection: sqlite3.Connection, sink: str, run: str) -> list[str | None]:
+    """The trackers for which anything of the run was ever put, as far as the keys are remembered; None: unknown."""
+    rows = connection.execute(f"SELECT DISTINCT target FROM outbox WHERE {OF_RUN} ORDER BY target", _of_run(sink, run))
+    return [row[0] for row in rows]
+
+
+def end_waits(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
+    """The sinks, and the trackers there, that have yet to hear of the end of a run."""
+    rows = connection.execute(f"SELECT DISTINCT sink, target FROM outbox WHERE {WAITING} AND kind IN {ENDS}")
+    return [(row[0], row[1]) for row in rows]
 
 
 def _of_run(sink: str, run: str) -> tuple[str, str, str]:
@@ -271,6 +290,7 @@ def _to_json(entry: Entry) -> str:
 
 def _to_entry(row: Sequence[SqlValue]) -> Entry:
     """An entry from its sequence, what is sealed and its seal; without a body when that is not what was written."""
-    sequence, sink, key, run, kind, body, _ = row
+    sequence, sink, key, run, kind, body, target, _ = row
     content = json.loads(str(body)) if is_sound(row[1:]) else {}
-    return Entry(str(key), str(sink), str(run), str(kind), content, int(str(sequence)))
+    meant = None if target is None else str(target)
+    return Entry(str(key), str(sink), str(run), str(kind), content, int(str(sequence)), meant)

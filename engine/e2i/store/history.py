@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from msgspec import Struct
+
 from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.resilience import outbox, seal
 from e2i.resilience.outbox import process_alive
@@ -27,6 +29,22 @@ MADE_SINCE = (
 )
 _LATEST_BUT = re.compile(r"last(?:~(\d{1,6}))?")
 LATEST = "SELECT fingerprint FROM latest WHERE pipeline = ? AND step = ?"
+
+
+WAITING_BY_TRACKER = (
+    "SELECT outbox.sink, outbox.target, count(*), max(runs.profile) FROM outbox LEFT JOIN runs USING (run)"
+    f" WHERE {outbox.WAITING} AND target IS NOT NULL GROUP BY outbox.sink, outbox.target"
+    " ORDER BY outbox.sink, outbox.target"
+)
+
+
+class Waiting(Struct, frozen=True):
+    """Entries that wait for one tracker, and a profile that names it: that of a run which they are of."""
+
+    sink: str
+    target: str
+    entries: int
+    profile: str | None = None
 
 
 class NoHistory:
@@ -80,6 +98,11 @@ class Results:
         latest = self._database.execute(LATEST, (pipeline, step)).fetchone()
         row = self._result(latest[0]) if latest else None
         return json.loads(row["components"]) if row else None
+
+    @guarded
+    def waiting_by_tracker(self) -> list[Waiting]:
+        """The entries of the outbox that wait, by the tracker that they are meant for."""
+        return [Waiting(*row) for row in self._database.execute(WAITING_BY_TRACKER)]
 
     def _result(self, fingerprint: str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._database.execute(RESULT, (fingerprint,)).fetchone()

@@ -220,13 +220,15 @@ class Journal(Results):
         return [(run, holder, last) for run, holder, last in rows if not outbox.process_alive(holder)]
 
     @guarded
-    def is_told(self, sink: str, run: str) -> bool:
-        """Whether a sink was ever to be told anything of the run."""
-        return outbox.is_told(self._database, sink, run)
+    def told(self, sink: str, run: str) -> list[str | None]:
+        """The trackers of a sink that were ever to be told anything of the run."""
+        return outbox.told(self._database, sink, run)
 
     @guarded
-    def end_waits(self) -> bool:
-        """Whether a tracker has yet to hear of the end of a run: whoever was to tell it is gone, or it was down."""
+    def end_waits(self) -> list[tuple[str, str | None]]:
+        """The sinks, and the trackers there, that have yet to hear of the end of a run: whoever was to tell them is
+        gone, or they were down.
+        """
         return outbox.end_waits(self._database)
 
     def others_wrote(self) -> bool:

@@ -27,6 +27,7 @@ from e2i.errors import Exit
     "--plan", "plan_file", type=click.Path(path_type=Path, dir_okay=False), help="Run only if the plan is this one."
 )
 @click.option("--resume", metavar="RUN", help="Continue that run as it was started, without SPEC.")
+@click.option("--strict", is_flag=True, help="Exit with 4 when a step was deferred or telemetry was not delivered.")
 @flags.json
 @guarded
 def run(
@@ -40,6 +41,7 @@ def run(
     dry_run: bool,
     plan_file: Path | None,
     resume: str | None,
+    strict: bool,
     as_json: bool,
 ) -> Exit:
     """Runs a spec. Finished work is never repeated."""
@@ -53,7 +55,7 @@ def run(
         options.refuse_beside("--resume", own)
         from e2i.cli import run_command
 
-        return run_command.resume(resume, spec, workspace, as_json=as_json)
+        return run_command.resume(resume, spec, workspace, strict=strict, as_json=as_json)
     if spec is None:
         raise click.UsageError("Missing argument 'SPEC': a run needs one, or --resume RUN.")
     given = options.parameters(params)
@@ -72,6 +74,7 @@ def run(
         select=select,
         fresh=fresh,
         bound_to=options.plan_document(plan_file) if plan_file else None,
+        strict=strict,
         as_json=as_json,
     )
 

@@ -1,0 +1,86 @@
+"""Asks an HTTP server one small question without importing a tool: whether it is there, and what it says of itself.
+
+It carries no credentials, follows no redirect and reads little. The caller bounds the whole of it (``guard.in_time``).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from e2i.errors import ToolUnavailable
+
+WITHIN = 3.0
+"""Seconds that a server has for it."""
+MOST = 64 << 10
+"""Bytes of an answer that are read."""
+LONGEST_WISH = 60.0
+"""Seconds that a server may ask for before it is called again."""
+
+
+class Answer(Struct, frozen=True):
+    """What a server said: status, headers by their names in lower case, and the beginning of the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def ask(url: str, *, within: float = WITHIN) -> Answer:
+    """Returns the answer to a GET. Raises OSError or HTTPException when there is none."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None, url
+    if parts.scheme == "https":
+        unverified = ssl._create_unverified_context()  # nothing is sent: the tool's own calls verify
+        connection: HTTPConnection = HTTPSConnection(parts.hostname, parts.port, timeout=within, context=unverified)
+    else:
+        connection = HTTPConnection(parts.hostname, parts.port, timeout=within)
+    try:
+        connection.request("GET", parts.path or "/")
+        response = connection.getresponse()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read(MOST))
+    finally:
+        connection.close()
+
+
+def check(tool: str, url: str, *, setting: str) -> None:
+    """Raises ToolUnavailable when nothing answers at the URL, or what answers cannot be the tool.
+
+    Whether the tool takes what is sent to it is for its own answers to say. ``setting`` is the one that names the URL.
+    """
+    try:
+        answer = ask(url)
+    except (OSError, HTTPException, ValueError) as error:
+        raise ToolUnavailable(
+            tool,
+            f"nothing answers for {tool} at {url}: {error or type(error).__name__}",
+            hint=f"start it, or correct {setting} in config/",
+        ) from error
+    if answer.status == 429:
+        raise ToolUnavailable(
+            tool, f"{tool} asks for fewer calls (HTTP 429)", code="rate-limited", retry_after=wish(answer.headers)
+        )
+    if answer.status >= 500:
+        raise ToolUnavailable(tool, f"{tool} is failing: HTTP {answer.status} from {url}")
+    if 300 <= answer.status < 400:
+        raise wrong_server(tool, f"{url} redirects to {answer.headers.get('location', 'nowhere')[:200]}", setting)
+
+
+def wish(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds that a ``Retry-After`` asks for, at most ``LONGEST_WISH``; None without one."""
+    text = headers.get("retry-after", "").strip()
+    return min(float(text), LONGEST_WISH) if text.isascii() and text.isdigit() else None
+
+
+def wrong_server(tool: str, said: str, setting: str) -> ToolUnavailable:
+    """Returns the error for an answer that is not the tool's: a login page, a proxy, another program."""
+    return ToolUnavailable(
+        tool,
+        f"what answers is not {tool}: {said}",
+        code="wrong-server",
+        hint=f"correct {setting} in config/, or see to the proxy in front of {tool}; nothing is lost meanwhile",
+    )

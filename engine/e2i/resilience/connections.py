@@ -1,0 +1,51 @@
+"""Ends the connections of this process to an address: no call to it lasts longer than it may, whatever library made it.
+
+A client's own timeouts bound each read. A server that sends a byte now and then holds such a client for ever; a
+connection that is shut down gives it the end of the stream at once, and the thread that waited ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+SYN_SENT = 2
+"""The state, in Linux's ``tcp_info``, of a connection that the other side has not accepted."""
+
+
+def cut(address: tuple[str, int]) -> int:
+    """Shuts down what this process has open to the host and port, and what it is still connecting. Returns how many."""
+    peers = _peers(*address)
+    return sum(_cut(int(name), peers) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are numbers
+
+
+def _cut(descriptor: int, peers: set[tuple[str, int]]) -> bool:
+    try:
+        own = socket.socket(fileno=os.dup(descriptor))
+    except OSError:  # it is no socket, or was closed meanwhile
+        return False
+    with own:
+        if own.family not in (socket.AF_INET, socket.AF_INET6) or own.type != socket.SOCK_STREAM:
+            return False
+        if not _is_to(own, peers):
+            return False
+        with contextlib.suppress(OSError):
+            own.shutdown(socket.SHUT_RDWR)
+        return True
+
+
+def _is_to(own: socket.socket, peers: set[tuple[str, int]]) -> bool:
+    try:
+        return own.getpeername()[:2] in peers
+    except OSError:
+        return own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == bytes([SYN_SENT])
+
+
+def _peers(host: str, port: int) -> set[tuple[str, int]]:
+    """The addresses that the name stands for now."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {(str(address[0]), port) for *_, address in found}
