@@ -8,7 +8,7 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
-from e2i.catalog.marks import WorkspacePath
+from e2i.catalog.marks import MayBeSecret, WorkspacePath
 
 
 class CallParams(Params):
@@ -21,7 +21,9 @@ class CallParams(Params):
     ]
     function: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")]
     arguments: Annotated[
-        dict[str, Any], Field(description="Keyword arguments; a table arrives as a pandas DataFrame.")
+        dict[str, Any],
+        MayBeSecret(),
+        Field(description="Keyword arguments; a table arrives as a pandas DataFrame."),
     ] = Field(default_factory=dict)
 
 
