@@ -79,6 +79,10 @@ class Rules(_Part):
         tuple[str, ...], Field(description="Hosts that the tools of a run may be on; `*` stands for any text.")
     ] = ("*",)
     run_python: Annotated[bool, Field(description="Whether steps may run Python files of the workspace.")] = True
+    secrets: Annotated[
+        tuple[str, ...],
+        Field(description="Secrets that may be handed to steps that take one; `*` stands for any text."),
+    ] = ("*",)
     promote_to_production: Annotated[bool, Field(description="Whether a model may be moved to production.")] = True
     keep_services: Annotated[bool, Field(description="Whether a service may outlive its run.")] = True
     budgets: Annotated[Budgets, Field(description="The most that one spec may ask for.")] = Budgets()
@@ -88,6 +92,7 @@ AGENT: Mapping[str, Any] = {
     "hidden_files": False,
     "hosts": ("localhost", "127.0.0.1", "::1"),
     "run_python": False,
+    "secrets": (),
     "promote_to_production": False,
     "keep_services": False,
     "budgets": {

@@ -427,9 +427,10 @@ def test_a_secret_that_is_not_set_fails_its_step_not_the_engine(project: Project
 version: 1
 name: s
 steps:
-  a: {uses: debug.echo, with: {value: '${{ secrets.TOKEN }}'}}
+  a: {uses: python.call, with: {file: use.py, function: use, arguments: {token: '${{ secrets.TOKEN }}'}}}
   b: {uses: debug.echo}
 """
+    project.write("use.py", "")
     record = project.run(spec)
     assert record.steps["a"].error is not None
     assert (record.steps["a"].error["code"], record.steps["a"].error["hint"]) == (

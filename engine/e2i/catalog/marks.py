@@ -50,7 +50,11 @@ class Privilege(Struct, frozen=True):
     value: str | bool
 
 
-Mark = WorkspaceFile | Code | Budget | Privilege
+class MayBeSecret(Struct, frozen=True):
+    """The parameter, with all below it, takes secrets, as far as the policy lets specs hand them on. Others never do."""
+
+
+Mark = WorkspaceFile | Code | Budget | Privilege | MayBeSecret
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
 """A path relative to the workspace's root. Whether it stays inside is checked before anything runs, and when it is

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from e2i.catalog.files import NO_FILES, Files
-from e2i.check import actions, literals, nulls, order, policy, promotions, references, skips
+from e2i.check import actions, literals, nulls, order, policy, promotions, references, secrecy, skips
 from e2i.check.knowledge import Knowledge
 from e2i.check.parts import PartFiles, reader
 from e2i.check.policy import Authority
@@ -64,8 +64,8 @@ def check(
     knowledge = Knowledge(expanded)
     uses = list(actions.check(expanded, knowledge, files))
     names = list(islice(references.check(expanded, knowledge), MOST_NAMES))
-    found = [*faults, *matrices, *names, *skips.check(expanded), *promotions.check(expanded), *_without(names, uses)]
-    found += nulls.check(expanded, knowledge)
+    found = [*faults, *matrices, *names, *skips.check(expanded), *promotions.check(expanded)]
+    found += [*nulls.check(expanded, knowledge), *secrecy.outputs(expanded), *_without(names, uses)]
     found += islice(order.check(loaded), MOST_NAMES)
     found = _allowed(found, list(policy.check(expanded, authority)))
     for part in loaded.files():

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action
-from e2i.check import paths, provenance
+from e2i.check import paths, provenance, secrecy
 from e2i.errors import BadInput
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, suggest
@@ -67,6 +67,7 @@ class Authority(Struct, frozen=True):
             yield Fault(
                 "forged-artifact", message, ("with", *path), "refer to the step that makes it: ${{ steps.ID.NAME }}"
             )
+        yield from self._secrets(node, found[1], params)
         for path, mark, value in _marked(found[1], params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
@@ -77,6 +78,16 @@ class Authority(Struct, frozen=True):
                 case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Fault("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
+
+    def _secrets(self, node: StepNode, action: Action, params: Mapping[str, Any]) -> Iterator[Fault]:
+        for path, name in secrecy.placed(node, params):
+            where: Path = ("with", *path)
+            if not secrecy.is_taken(action, path):
+                message = f'"{_dotted(path)}" of {node.step.uses} takes no secret, and this is "{name}"'
+                yield Fault(secrecy.CODE, message, where, secrecy.HINT)
+            elif not secrecy.is_allowed(self.rules.secrets, name):
+                message = f'the secret "{name}" may not be used by specs of origin {self.origin}'
+                yield Fault("policy-secret", message, where, _ask(f"{self.origin}.secrets"))
 
     def _budget(self, what: str, asked: int, spent: int, path: Path) -> Iterator[Fault]:
         if spent + asked > getattr(self.rules.budgets, what):

@@ -17,7 +17,7 @@ from e2i.spec.expressions import ExpressionError, MissingError, Reference, Secre
 from e2i.spec.load import LoadedSpec
 from e2i.spec.matrix import BadMatrixError, Cell
 from e2i.spec.models import StepSpec
-from e2i.spec.nodes import Part, Path, Pending, StepNode, is_settled, pairing, plain
+from e2i.spec.nodes import Part, Path, Pending, StepNode, holds_secret, is_settled, pairing, plain
 from e2i.spec.parts import is_part
 from e2i.spec.problems import Problem, pointer
 
@@ -215,7 +215,10 @@ def _known_now(part: Part, env: Mapping[str, str], name: str, written: Any) -> A
     if waits:
         return Pending(str(written), tuple(waits))
     try:
-        return expressions.render(written, {"params": part.params, "env": env})
+        value = expressions.render(written, {"params": part.params, "env": env})
+        if holds_secret(value):
+            raise BadMatrixError("a secret cannot be a value of a matrix", "hand it to the step under with:", (name,))
+        return value
     except ExpressionError as error:
         raise BadMatrixError(str(error), error.hint or "a matrix may read params and env", (name,)) from error
 

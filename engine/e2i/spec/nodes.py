@@ -152,6 +152,15 @@ def is_settled(value: Any) -> bool:
     return not isinstance(value, Pending)
 
 
+def holds_secret(value: Any) -> bool:
+    """True when a secret is somewhere in the value."""
+    if isinstance(value, dict):
+        return any(map(holds_secret, value.values()))
+    if isinstance(value, list):
+        return any(map(holds_secret, value))
+    return isinstance(value, Secret)
+
+
 def plain(value: Any) -> Any:
     """The value as JSON: a ``Pending`` as the text of its expression, a secret by its name."""
     if isinstance(value, SCALAR):

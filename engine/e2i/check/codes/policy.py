@@ -74,6 +74,24 @@ CODES = (
         "steps:\n  a: {uses: debug.echo, with: {value: {user: hunter}}}\n",
     ),
     Code(
+        "secret-not-allowed",
+        "A secret where none may be",
+        "What a step is given can end up in tables, reports, traces and registries, and what is compared with data can"
+        " be guessed from the answer. So a secret goes only to parameters that are marked for one: the arguments of"
+        " python.call. No output is one.",
+        "Name it where it is needed: an argument of a python.call step. Credentials of tools belong to config/.",
+        'steps:\n  a: {uses: debug.echo, with: {value: "${{ secrets.TOKEN }}"}}\n',
+        'steps:\n  a: {uses: debug.echo, with: {value: "the operator knows the token"}}\n',
+    ),
+    Code(
+        "policy-secret",
+        "A secret that these specs may not use",
+        "config/policy.yaml lists, by who wrote the spec, which secrets steps may be given: all for people, none for"
+        " specs that a machine wrote.",
+        "Leave it out, have a person run the step, or ask the operator.",
+        example="${{ secrets.WAREHOUSE }} in an agent's python.call, where agent.secrets does not list it",
+    ),
+    Code(
         "forged-artifact",
         "An artifact that no step made",
         "Tables, models, services and the like are references to what steps of the run made. Written out, they "

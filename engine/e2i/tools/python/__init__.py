@@ -8,7 +8,7 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
-from e2i.catalog.marks import Code, WorkspaceFile
+from e2i.catalog.marks import Code, MayBeSecret, WorkspaceFile
 
 
 class CallParams(Params):
@@ -24,7 +24,9 @@ class CallParams(Params):
         str, Code(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")
     ]
     arguments: Annotated[
-        dict[str, Any], Field(description="Keyword arguments; a table arrives as a pandas DataFrame.")
+        dict[str, Any],
+        MayBeSecret(),
+        Field(description="Keyword arguments; a table arrives as a pandas DataFrame."),
     ] = Field(default_factory=dict)
 
 

@@ -1,0 +1,101 @@
+"""Checks that a secret goes only where the catalog and the operator's policy let it go.
+
+In: a step's parameters, or the outputs of a spec. Out: where a secret, or a value that may be one, is not allowed.
+
+A secret is followed by name through the parameters of included specs, so that everything is known before a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from e2i.catalog import marks
+from e2i.catalog.action import Action
+from e2i.spec import expressions
+from e2i.spec.expand import Expanded, Part, Pending, StepNode
+from e2i.spec.expressions import Reference, Secret, Template
+from e2i.spec.problems import Problem, pointer
+
+Path = tuple[str | int, ...]
+CODE = "secret-not-allowed"
+HINT = "only parameters that are marked for one take a secret: the arguments of python.call"
+
+
+def placed(node: StepNode, params: Any) -> Iterator[tuple[Path, str]]:
+    """Yields each place in the parameters that holds a secret, or may once a run has evaluated it; and its name."""
+    for path, value in _values(params, ()):
+        names = _names(value) if isinstance(value, Secret) else _behind_all(node, value.references)
+        yield from ((path, name) for name in sorted(names))
+
+
+def is_taken(action: Action, path: Path) -> bool:
+    """Whether the action takes a secret there: a parameter on the way is marked for one."""
+    return any(
+        len(steps) <= len(path) and all(step in (None, key) for step, key in zip(steps, path, strict=False))
+        for steps, mark in marks.of(action.params)
+        if isinstance(mark, marks.MayBeSecret)
+    )
+
+
+def is_allowed(patterns: Collection[str], name: str) -> bool:
+    """Whether the policy lets specs hand that secret to a step."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def outputs(expanded: Expanded) -> Iterator[Problem]:
+    """Yields the outputs, of the pipeline and of included specs, that are secrets."""
+    for part in expanded.parts:
+        for path, template in expressions.walk(part.loaded.spec.outputs):
+            if isinstance(template, Template) and (names := _behind_all(part, template.references)):
+                where: Path = ("outputs", *path)
+                message = f'an output cannot be a secret, and this is "{min(names)}"'
+                hint = "name the secret where it is needed; outputs are recorded"
+                yield Problem(CODE, message, part.document.place(where), pointer(where), hint)
+
+
+def _values(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _values(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _values(item, (*path, index))
+    elif isinstance(value, (Pending, Secret)):
+        yield path, value
+
+
+def _behind_all(at: StepNode | Part, references: Collection[Reference]) -> set[str]:
+    """The names of the secrets that the references may lead to."""
+    found: set[str] = set()
+    seen: set[tuple[Part, str]] = set()
+    waiting = [(at, reference) for reference in references]
+    while waiting:
+        here, reference = waiting.pop()
+        if reference.root == "secrets":
+            found.add(str(reference.path[0]))
+        elif reference.root == "params":
+            for name in map(str, reference.path[:1] or here.part.loaded.spec.params):
+                if (here.part, name) not in seen:
+                    seen.add((here.part, name))
+                    found |= _names(here.part.params.get(name))
+                    waiting += _given(here.part, name)
+    return found
+
+
+def _given(part: Part, name: str) -> list[tuple[StepNode | Part, Reference]]:
+    """The references in what the including step gives for the parameter."""
+    owner = part.owner
+    if owner is None or name not in owner.step.with_:
+        return []
+    written = (template for _, template in expressions.walk(owner.step.with_[name]))
+    return [(owner, found) for template in written if isinstance(template, Template) for found in template.references]
+
+
+def _names(value: Any) -> set[str]:
+    """The names of the secrets in a value that is known."""
+    if isinstance(value, Secret):
+        return {value.name}
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*map(_names, items))
