@@ -91,6 +91,25 @@ class ToolUnavailable(E2IError):
         self.tool = tool
         self.retry_after = retry_after
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether the tool may be back later: not when it is missing, or refuses who asks."""
+        return self.code not in ("tool-missing", "tool-auth")
+
+
+class AuthenticationFailed(ToolUnavailable):
+    """A tool refuses the credentials of the configuration. It is up: no outage, and no breaker counts it."""
+
+    exit_code = Exit.BAD_INPUT
+
+    def __init__(self, tool: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(
+            tool,
+            message,
+            code="tool-auth",
+            hint=hint or f"correct the credentials of {tool} (`tools: {tool}:` in config/, or the variables it reads)",
+        )
+
 
 class StepError(E2IError):
     """A step's work failed for a reason that belongs to the user: data, parameters, a failed quality gate."""

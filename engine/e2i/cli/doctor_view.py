@@ -6,8 +6,10 @@ Also how the store is that results are shared through, and whether the own store
 from __future__ import annotations
 
 import re
-import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import click
@@ -15,23 +17,27 @@ from msgspec import Struct
 
 from e2i.api import Workspace
 from e2i.catalog import registry
-from e2i.catalog.action import Tool
+from e2i.catalog.action import Tool, ToolSettings
+from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
+from e2i.errors import E2IError, ToolUnavailable
+from e2i.resilience.breaker import Breaker, Circuit, Policy, since_boot
+from e2i.resilience.guard import Guard
+from e2i.resilience.shared_state import peek
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
+from e2i.workers.context import breaker_file
 from e2i.workspace import route
 from e2i.workspace.surroundings import installed
 
-CONNECT_WITHIN = 1.0
-"""Seconds that a service may take to accept a connection."""
-
 
 def examine(workspace: Workspace) -> list[dict[str, Any]]:
-    """One entry a tool that stands on a library. A service is reachable when it accepts a connection."""
+    """One entry a tool that stands on a library. Each of its services is asked a question with its credentials."""
     workspace.settings.check()
     past = _past(workspace)
     tools = [tool for name in sorted(registry.TOOLS) if (tool := registry.tool(name)) and tool.distribution]
-    return [_examine(tool, workspace, past) for tool in tools]
+    with ThreadPoolExecutor(len(tools)) as pool:  # each question has its deadline; together they take no longer
+        return list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
 
 
 def examine_state(workspace: Workspace) -> dict[str, list[str]]:
@@ -65,8 +71,16 @@ def show(
     for tool in found:
         version = tool["installed"] or click.style("not installed", fg="yellow")
         counts = ((tool["outbox"], "waiting"), (tool["refused"], "refused"))
-        told = [f"{count} {what}" for count, what in counts if count]
+        told = [*_circuit(tool), *(f"{count} {what}" for count, what in counts if count)]
         click.echo("  ".join([f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {_reachable(tool)}", *told]))
+        for service in tool["services"]:
+            if service["reachable"]:
+                click.echo(f"{'':<20} {service['service']}: {service['answer']}")
+            else:
+                said = safe(f"{service['service']}: {service['problem']}").splitlines()[0]
+                click.echo(f"{'':<20} {click.style(said, fg='red')} [{service['code']}]")
+                if service["hint"]:
+                    click.echo(f"{'':<20}   {safe(service['hint'])}")
         if (failure := tool["last_failure"]) is not None and not failure["succeeded_since"]:
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(failure["ended_ms"] / 1000))
             said = f"{failure['step']} of run {failure['run']} failed at {when}: {failure['message']}"
@@ -84,31 +98,72 @@ def show(
     click.echo(click.style(f"profile {workspace.settings.profile}, store {workspace.store}", dim=True))
 
 
+def _circuit(tool: dict[str, Any]) -> list[str]:
+    """The state of the tool's breaker, when there is something to say of it."""
+    if tool["breaker"] == "closed":
+        return []
+    seconds = tool["next_attempt"]
+    when = "next attempt now" if seconds is None else f"next attempt in {seconds:.1f} s"
+    return [click.style(f"circuit {tool['breaker']}, {when}", fg="yellow")]
+
+
 def _reachable(found: dict[str, Any]) -> str:
     return click.style("reachable", fg="green") if found["reachable"] else click.style("not reachable", fg="red")
 
 
 def _examine(tool: Tool, workspace: Workspace, past: _Past) -> dict[str, Any]:
     version = installed(tool.distribution or "")
-    address = workspace.settings.tool(tool.name).address()
+    settings = workspace.settings.tool(tool.name)
+    services = _services(tool, settings) if version else []
+    circuit = peek(breaker_file(workspace.store, settings, tool.name)) or Circuit()
     return {
         "tool": tool.name,
         "installed": version,
-        "mode": "embedded" if address is None else "server",
-        "reachable": version is not None and (address is None or _accepts(*address)),
-        "breaker": "closed",  # a breaker lives as long as its process: so every run begins
+        "mode": "server" if services or settings.address() else "embedded",
+        "reachable": version is not None and all(service["reachable"] for service in services),
+        "services": services,
+        "breaker": circuit.state.value,
+        "next_attempt": circuit.wait(Policy(), since_boot()),
         "last_failure": past.failures.get(tool.name),
         "outbox": past.waiting.get(tool.name, 0),
         "refused": past.refused.get(tool.name, 0),
     }
 
 
-def _accepts(host: str, port: int) -> bool:
+def _services(tool: Tool, settings: ToolSettings) -> list[dict[str, Any]]:
+    """What each service of a tool answered. Nothing is asked of a tool that is embedded."""
+    if not settings.identity() and settings.address() is None:
+        return []
     try:
-        with socket.create_connection((host, port), CONNECT_WITHIN):
-            return True
-    except OSError:
-        return False
+        asking = import_module(f"{registry.TOOLS[tool.name]}.asking")
+    except ModuleNotFoundError:  # it has no service
+        return []
+    questions: list[Question] = asking.questions(settings)
+    return [_answer(tool, question) for question in questions]
+
+
+def _answer(tool: Tool, question: Question) -> dict[str, Any]:
+    """What one service answered. The breaker that runs share is neither asked nor changed: a person wants to know."""
+    guard = Guard(tool.name, Breaker(tool.name), deadline=question.seconds, outages=tool.outages, extra=tool.extra)
+    for name in question.imports:
+        with suppress(ImportError):  # the question will say what is missing
+            import_module(name)
+    said: str | None = None
+    error: E2IError | None = None
+    try:
+        said = guard.call(question.ask)
+    except E2IError as caught:
+        error = caught
+    except Exception as caught:  # noqa: BLE001 - the boundary to a tool's client: doctor says what it said
+        error = ToolUnavailable(tool.name, f"{type(caught).__name__}: {caught}")
+    return {
+        "service": question.of,
+        "reachable": error is None,
+        "answer": said,
+        "code": error.code if error else None,
+        "problem": error.message if error else None,
+        "hint": error.hint if error else None,
+    }
 
 
 class _Past(Struct, frozen=True):

@@ -24,16 +24,32 @@ class LastFailure(Document):
     succeeded_since: Annotated[Count, Field(description="How many attempts with this tool went well after it.")]
 
 
+class ServiceState(Document):
+    """What one service of a tool said to one question that it answers only to those whom it lets in."""
+
+    service: Annotated[str, Field(description="Which one, such as `registry`.")]
+    reachable: bool
+    answer: Annotated[str | None, Field(description="What was asked, and found.")]
+    code: Annotated[str | None, Field(description="`tool-auth`: it refuses the credentials; else it does not answer.")]
+    problem: str | None
+    hint: str | None
+
+
 class ToolState(Document):
     """One tool that stands on a library."""
 
     tool: str
     installed: Annotated[str | None, Field(description="The version; None: not installed.")]
     mode: Literal["embedded", "server"]
-    reachable: Annotated[bool, Field(description="Embedded: installed. A server: it accepts a connection.")]
+    reachable: Annotated[bool, Field(description="Embedded: installed. A server: all its services answered.")]
+    services: Annotated[list[ServiceState], Field(description="What each service answered; none for an embedded tool.")]
     breaker: Annotated[
         Literal["closed", "open", "half-open"],
-        Field(description="What a run that starts now begins with: a breaker lives as long as the process it is in."),
+        Field(description="The state that all processes of the store share for this tool's server."),
+    ]
+    next_attempt: Annotated[
+        float | None,
+        Field(description="Seconds until a call is let through again; None: one would be let through now."),
     ]
     last_failure: Annotated[LastFailure | None, Field(description="None: none in the latest 10,000 attempts.")]
     outbox: Annotated[Count, Field(description="Entries that wait for it.")]

@@ -39,7 +39,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
                 for sink in registry.SINKS:
                     outbox.restore(sink)
         environ = for_worker(os.environ, threads=1, store=workspace.store)
-        tallies = CourierProcess(workspace.store, workspace.settings, environ).finish()
+        tallies = CourierProcess(workspace.store, workspace.settings, environ, patient=False).finish()
         others = _elsewhere(workspace)
     if as_json:
         sinks = {name: asdict(tally) for name, tally in tallies.items()}

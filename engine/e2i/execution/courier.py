@@ -50,7 +50,8 @@ LOOK = 0.1
 class CourierProcess:
     """The courier as the engine sees it: started with the first telemetry, ended with the run."""
 
-    def __init__(self, store: Path, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, store: Path, settings: Settings, environ: Mapping[str, str], *, patient: bool = True) -> None:
+        """Unless ``patient``, a tracker whose circuit is open is tried all the same: a person asks for it."""
         try:
             with (store / "courier.log").open("ab") as errors:
                 self._popen = subprocess.Popen(
@@ -66,7 +67,12 @@ class CourierProcess:
             disk.expect(store)
             raise
         assert self._popen.stdin is not None
-        start = {"store": str(store), "settings": settings.model_dump_json(), "engine": process_identity()}
+        start = {
+            "store": str(store),
+            "settings": settings.model_dump_json(),
+            "engine": process_identity(),
+            "patient": patient,
+        }
         with contextlib.suppress(BrokenPipeError):  # it has died already: what it was to deliver waits
             self._popen.stdin.write(json.dumps(start).encode() + b"\n")
             self._popen.stdin.flush()
@@ -180,7 +186,7 @@ def main() -> None:
 
     _close_abandoned(store)
     threading.Thread(target=wait_for_end, daemon=True).start()
-    tallies = sync(store, settings, stop, flush=settings.flush, patient=True)
+    tallies = sync(store, settings, stop, flush=settings.flush, patient=start.get("patient", True))
     with contextlib.suppress(BrokenPipeError):  # the engine has died
         channel.write(json.dumps({name: asdict(tally) for name, tally in tallies.items()}).encode())
         channel.close()

@@ -45,6 +45,12 @@ LOOK_AGAIN = 0.1
 """Seconds between looks at work that another run is doing."""
 
 
+def _until_next_attempt(failure: Failure) -> float:
+    """Seconds for which an open circuit would reject another attempt as well."""
+    found = failure.details.get("retry_in", 0.0) if isinstance(failure.details, dict) else 0.0
+    return float(found) if failure.code == "circuit-open" else 0.0
+
+
 def _chance() -> float:
     import random  # few runs need it, and each would wait for it
 
@@ -311,6 +317,7 @@ class Engine:
             maximum=durations.parse(options.max),
             backoff=options.backoff,
         ) * (1 - JITTER * self._chance())
+        wait = max(wait, _until_next_attempt(failure))
         in_time = self._clock() + wait < undertaking.give_up_at
         if again and in_time and undertaking.attempt < options.attempts and self._may_start(step):
             undertaking.attempt += 1

@@ -16,8 +16,9 @@ from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
-from e2i.errors import E2IError, ToolUnavailable
-from e2i.resilience.breaker import Breaker
+from e2i.errors import AuthenticationFailed, E2IError, ToolUnavailable
+from e2i.resilience.breaker import Breaker, CircuitOpen
+from e2i.resilience.denial import is_denial
 
 T = TypeVar("T")
 MARGIN = 1.0
@@ -88,16 +89,28 @@ class Guard(Struct, frozen=True):
     def is_outage(self, error: BaseException) -> bool:
         """True when the exception says that the tool is down, rather than that it was asked for nonsense."""
         if isinstance(error, E2IError):
-            return isinstance(error, ToolUnavailable) and error.code != "tool-missing"
+            return isinstance(error, ToolUnavailable) and error.is_outage and not self._is_denied(error)
         if isinstance(error, MissedDeadlineError):
             return True
+        if is_denial(error):
+            return False
         verdict = self.classify(error) if self.classify else None
         if verdict is not None:
             return verdict
         return isinstance(error, (ConnectionError, TimeoutError, *_loaded(self.outages)))
 
+    def _is_denied(self, error: BaseException) -> bool:
+        """Whether the tool refuses who asks; an error of ours says so itself, or by what it came from."""
+        if isinstance(error, (CircuitOpen, AuthenticationFailed)):
+            return False
+        if isinstance(error, E2IError) and error.__cause__ is None:
+            return False
+        return is_denial(error)
+
     def _explain(self, error: Exception, function: Callable[..., Any], seconds: float) -> Exception:
         """The exception to raise: ``error`` itself, or the ToolUnavailable that it means."""
+        if self._is_denied(error):
+            return AuthenticationFailed(self.tool, f"{self.tool} refuses the credentials: {_first_line(error)}")
         if isinstance(error, E2IError):
             return error
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("e2i"):
@@ -117,12 +130,16 @@ class Guard(Struct, frozen=True):
                 code="deadline-missed",
                 hint=f"check that {self.tool} is up, or raise its `deadline` in the configuration",
             )
-        lines = str(error).strip().splitlines() or [""]
         return ToolUnavailable(
             self.tool,
-            f"{self.tool} is unavailable, {name} failed: {type(error).__name__}: {lines[0][:300]}",
+            f"{self.tool} is unavailable, {name} failed: {type(error).__name__}: {_first_line(error)}",
             hint=f"check the address and state of {self.tool} by `e2i doctor`",
         )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return lines[0][:300]
 
 
 def _lease(seconds: float) -> float | None:
@@ -160,7 +177,7 @@ def _start(work: Callable[[], T], done: Callable[[T | None, BaseException | None
 
 def in_time(work: Callable[[], T], seconds: float) -> T:
     """Returns what ``work`` returns. Raises MissedDeadlineError when that takes longer: it is then left to itself."""
-    return _in_thread(work, seconds)
+    return work() if math.isinf(seconds) else _in_thread(work, seconds)
 
 
 def _in_thread(work: Callable[[], T], seconds: float) -> T:

@@ -120,7 +120,7 @@ def failure(error: Exception, uses: str) -> Failure:
     """What an action raised, as data."""
     if isinstance(error, E2IError):
         details = getattr(error, "details", None)
-        unavailable = isinstance(error, ToolUnavailable) and error.code != "tool-missing"
+        unavailable = isinstance(error, ToolUnavailable) and error.is_outage
         return Failure(error.code, error.message[:MESSAGE_LIMIT], error.hint, details, unavailable)
     if isinstance(error, ModuleNotFoundError):
         declared = registry.tool(uses.partition(".")[0])

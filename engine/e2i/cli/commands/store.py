@@ -32,6 +32,9 @@ def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
         doctor_view.show(found, state, shared, workspace)
     is_well = all(tool["reachable"] for tool in found if tool["installed"]) and not state["damage"]
     is_well = is_well and (shared is None or (shared["reachable"] and shared["writable"]))
+    refused = {service["code"] for tool in found for service in tool["services"] if not service["reachable"]}
+    if refused == {"tool-auth"}:
+        return Exit.BAD_INPUT  # all services are up: it is the configuration that has to be corrected
     return Exit.DONE if is_well else Exit.UNAVAILABLE
 
 

@@ -5,6 +5,7 @@ In: settings, guard, folder. Out: Bentos, the command that serves one, and a ser
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.catalog.artifacts import Bento, Model
 from e2i.errors import Refused, StepError, ToolUnavailable
+from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
 from e2i.tools.bentoml import BentoMLSettings
 from e2i.tools.bentoml.build import Recipe, ensure_bento, find_bento
@@ -43,6 +46,7 @@ class BentoMLService:
         self.settings = settings
         self.guard = guard
         self.home = home
+        self._services: dict[str, Guard] = {}
 
     async def package_model(self, model: Model, folder: Path, recipe: Recipe) -> Bento:
         """The Bento of that model and recipe, built if it is not there yet."""
@@ -70,14 +74,25 @@ class BentoMLService:
         return await self._post(url, "/metadata", {})
 
     async def is_ready(self, url: str) -> bool:
-        """True when the service answers requests."""
+        """True when the service answers requests. Always asks, and counts for no breaker: a service that starts refuses
+        connections at first.
+        """
+        import httpx
+
         try:
-            return await self.guard.acall(_ready, _local(url), self.settings.deadline)
-        except ToolUnavailable:
+            async with asyncio.timeout(self.settings.deadline):
+                return await _ready(_local(url), self.settings.deadline)
+        except (TimeoutError, httpx.HTTPError):
             return False
 
     async def _post(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await self.guard.acall(_post, _local(url) + path, body, self.settings.deadline)
+        return await self._service(_local(url)).acall(_post, url + path, body, self.settings.deadline)
+
+    def _service(self, url: str) -> Guard:
+        """The guard of one service: each is a server of its own, and lives no longer than its run."""
+        if url not in self._services:
+            self._services[url] = replace(self.guard, breaker=Breaker(self.tool, self.guard.breaker.policy))
+        return self._services[url]
 
 
 def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:

@@ -85,6 +85,13 @@ class FeastSettings(ToolSettings):
     """Where the registry and the online store are. The default is embedded: files inside the store."""
 
     deadline: Annotated[float, Field(gt=0, description="Seconds that one online read of up to 50 keys may take")] = 1.0
+    registry_deadline: Annotated[
+        float,
+        Field(gt=0, le=600, description="Seconds that connecting to a SQL registry, or one question to it, may take"),
+    ] = 5.0
+    write_deadline: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds that writing up to 10,000 rows to a server may take")
+    ] = 30.0
     registry: Annotated[FileRegistry | SqlRegistry, Field(discriminator="type", description="The registry")] = (
         FileRegistry()
     )

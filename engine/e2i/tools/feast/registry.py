@@ -8,6 +8,8 @@ unpickles whatever functions a registry holds. We register plain views over file
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy
 
@@ -82,9 +84,9 @@ def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
         raise _refusal(name, found)
 
 
-def refuse_code_in_database(url: str) -> None:
-    """The same check for a SQL registry, before Feast opens it. Raises Refused."""
-    engine = sqlalchemy.create_engine(url)
+def refuse_code_in_database(url: str, options: Mapping[str, Any]) -> None:
+    """The same check for a SQL registry, before Feast opens it; ``options`` are the engine's. Raises Refused."""
+    engine = sqlalchemy.create_engine(url, **options)
     registry = sdk.RegistryProto()
     try:
         with engine.connect() as connection:

@@ -33,6 +33,7 @@ from pydantic import ValidationError
 
 from e2i.catalog.artifacts import FeatureRepo
 from e2i.errors import StepError
+from e2i.resilience.postgres import engine_options
 from e2i.tools.feast import (
     FeastSettings,
     PostgresOnlineStore,
@@ -139,7 +140,12 @@ def configuration(settings: FeastSettings, digest: str, project: str) -> dict[st
         "cache_ttl_seconds": 0,
     }
     if isinstance(settings.registry, SqlRegistry):
-        registry = {"registry_type": "sql", "path": settings.registry.url.get_secret_value(), "cache_ttl_seconds": 60}
+        registry = {
+            "registry_type": "sql",
+            "path": settings.registry.url.get_secret_value(),
+            "cache_ttl_seconds": 60,
+            "sqlalchemy_config_kwargs": registry_options(settings),
+        }
     engine = "e2i.tools.feast.offline.AsofOfflineStore" if settings.offline_store == "asof" else "file"
     return {
         "project": project,
@@ -151,6 +157,13 @@ def configuration(settings: FeastSettings, digest: str, project: str) -> dict[st
         "materialization": {"pull_latest_features": True, "online_write_batch_size": 10_000},
         "entity_key_serialization_version": 3,
     }
+
+
+def registry_options(settings: FeastSettings) -> dict[str, Any]:
+    """How SQLAlchemy opens the SQL registry: no question to it takes longer than its deadline."""
+    assert isinstance(settings.registry, SqlRegistry)
+    seconds = settings.registry_deadline
+    return {"pool_pre_ping": True, **engine_options(settings.registry.url.get_secret_value(), seconds, seconds)}
 
 
 @contextmanager

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from msgspec import Struct
 
 from e2i.catalog.artifacts import FeatureRepo
 from e2i.errors import Refused, StepError, ToolUnavailable
-from e2i.tools.feast import FeastSettings, FileRegistry, SqlRegistry, repository, sdk
+from e2i.resilience.guard import in_time
+from e2i.tools.feast import FeastSettings, FileRegistry, SqliteOnlineStore, SqlRegistry, repository, sdk
 from e2i.tools.feast.definitions import Definition, View
 from e2i.tools.feast.registry import refuse_code_in_database
 
@@ -135,11 +138,14 @@ class Versions:
 
     def _connect(self, root: Path, definition: Definition) -> sdk.FeatureStore:
         if isinstance(self._settings.registry, SqlRegistry):
-            refuse_code_in_database(self._settings.registry.url.get_secret_value())
+            url = self._settings.registry.url.get_secret_value()
+            refuse_code_in_database(url, repository.registry_options(self._settings))
         config = repository.configuration(self._settings, definition.digest(), definition.project)
         try:
             store = sdk.FeatureStore(repo_path=str(root), config=sdk.RepoConfig(repo_path=root, **config))
             _ = store.registry
+            if not isinstance(self._settings.online_store, SqliteOnlineStore):
+                _bound_writes(store, self._settings.write_deadline)
         except sdk.FeastModuleImportError as error:
             kind = self._settings.online_store.type
             raise ToolUnavailable(
@@ -149,6 +155,20 @@ class Versions:
                 hint=f'pip install "feast[{kind}]"',
             ) from error
         return store
+
+
+def _bound_writes(store: sdk.FeatureStore, seconds: float) -> None:
+    """Gives each of the store's calls that change an online store on a server a deadline of its own.
+
+    Feast makes them from within long work over files, which has none.
+    """
+    online = store._get_provider().online_store
+    for name in ("online_write_batch", "update", "teardown"):
+        setattr(online, name, partial(_bounded, getattr(online, name), seconds))
+
+
+def _bounded(function: Callable[..., Any], seconds: float, *args: Any, **kwargs: Any) -> Any:
+    return in_time(partial(function, *args, **kwargs), seconds)
 
 
 def _feature_view(view: View, entities: Mapping[str, sdk.Entity]) -> sdk.FeatureView:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import os
 import socket
 import sqlite3
 from contextlib import AbstractContextManager, closing, suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,9 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from e2i.errors import Refused, ToolUnavailable
+from e2i.resilience.guard import in_time
 from e2i.resilience.lock import exclusive
+from e2i.resilience.postgres import select_one
 from e2i.tools.mlflow import MLflowSettings, schema
 from e2i.tools.mlflow.outages import translated
 
@@ -80,7 +84,7 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
     """Opens MLflow. Raises ToolUnavailable within about a second when nothing listens at its address."""
     home.mkdir(parents=True, exist_ok=True)
     for address in filter(None, (settings.tracking_uri, settings.registry_uri)):
-        _probe(address)
+        _probe(address, min(ANSWER_SECONDS, settings.deadline))
     _prepare_process(settings)
     with translated():
         from mlflow import MlflowClient
@@ -88,9 +92,19 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         artifacts = home.resolve() / "artifacts"
         uri = settings.tracking_uri or _embedded(home.resolve(), artifacts)
         client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
-        client.search_experiments(max_results=1)
+        first = partial(client.search_experiments, max_results=1)
+        in_time(first, settings.deadline if uri.startswith("http") else math.inf)
     own = None if uri.startswith("http") else str(artifacts)
     return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix, _inode(uri))
+
+
+def open_client(settings: MLflowSettings, address: str) -> MlflowClient:
+    """The client of one server, which was knocked at first. Raises ToolUnavailable. Makes nothing anywhere."""
+    _probe(address, min(ANSWER_SECONDS, settings.deadline))
+    _prepare_process(settings)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=address, registry_uri=address)
 
 
 def _inode(uri: str) -> int | None:
@@ -141,7 +155,7 @@ def _prepare_process(settings: MLflowSettings) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what it logs, it also raises
 
 
-def _probe(address: str) -> None:
+def _probe(address: str, seconds: float) -> None:
     """Knocks first: MLflow tries a dead database ten times, with pauses, and a silent server once for each question."""
     parts = urlsplit(address)
     if parts.scheme == "sqlite" or not parts.hostname:
@@ -153,35 +167,35 @@ def _probe(address: str) -> None:
         if peer.is_link_local:
             raise Refused(f"{host} is the link-local address {peer}", code="bad-address", hint="name MLflow's own host")
         if parts.scheme.startswith("http"):
-            _ask(parts.scheme, host, port)
+            in_time(partial(_ask, parts.scheme, host, port, seconds), seconds)
         else:
-            _connect(address)
+            in_time(partial(log_in, address, seconds), seconds)
     except (OSError, HTTPException) as error:
         raise ToolUnavailable(
             "mlflow",
-            f"nothing answers for MLflow at {host}:{port} ({error or type(error).__name__})",
+            f"nothing answers for MLflow at {host}:{port} ({str(error) or type(error).__name__})",
             hint="start it, or correct tools.mlflow.tracking_uri in config/",
         ) from error
 
 
-def _connect(address: str) -> None:
-    """Logs in once. Raises ToolUnavailable with the database's reason, or when its driver is not installed."""
+def log_in(address: str, seconds: float) -> None:
+    """Asks a database a question, within so many seconds.
+
+    Raises ToolUnavailable with the database's reason, or when its driver is not installed.
+    """
     import sqlalchemy
 
-    engine = sqlalchemy.create_engine(
-        address, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": round(ANSWER_SECONDS)}
-    )
     try:
-        engine.connect().close()
+        select_one(address, seconds)
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:300]
         raise ToolUnavailable("mlflow", f"the MLflow database refused: {reason}", code="mlflow-database") from error
 
 
-def _ask(scheme: str, host: str, port: int) -> None:
+def _ask(scheme: str, host: str, port: int, seconds: float) -> None:
     """Any answer will do: the server may want a password for more than this."""
     kind = HTTPSConnection if scheme == "https" else HTTPConnection
-    connection = kind(host, port, timeout=ANSWER_SECONDS)
+    connection = kind(host, port, timeout=seconds)
     try:
         connection.request("GET", "/health")
         connection.getresponse()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from e2i.errors import E2IError, StepError, ToolUnavailable
+from e2i.errors import AuthenticationFailed, E2IError, StepError, ToolUnavailable
 
+KEY = "check `tools: opik: api_key` and `workspace`, or the variable that holds the key; telemetry is kept"
 WAIT = frozenset({401, 403, 404, 408, 425, 429})
 """HTTP statuses below 500 that say nothing against the data: a key that ran out, a wrong address, too many calls."""
 
@@ -39,7 +40,9 @@ def told_apart() -> Iterator[None]:
 def refusal(status: int, body: str) -> E2IError:
     """What an answer with that HTTP status means: send it later, or never again."""
     said = f"HTTP {status}: {body[:300]}"
+    if status in (401, 403):
+        return AuthenticationFailed("opik", f"opik refuses the API key or the workspace: {said}", hint=KEY)
     if status >= 500 or status in WAIT:
-        hint = "check `tools: opik: api_key` and `url`" if status in (401, 403, 404) else None
+        hint = "check `tools: opik: api_key` and `url`" if status == 404 else None
         return ToolUnavailable("opik", f"opik does not take telemetry: {said}", hint=hint)
     return StepError(f"opik refuses the telemetry: {said}", code="refused-telemetry")

@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 
 from e2i.errors import ToolUnavailable
 from e2i.resilience.guard import Guard
+from e2i.resilience.postgres import engine_options
 from e2i.tools.optuna import FILE, Settings, search
 from e2i.tools.optuna.mirror import Mirror
-from e2i.tools.optuna.turns import CONNECTING, FileTurn, ServerTurn, Turn
+from e2i.tools.optuna.turns import CONNECTING, FileTurn, ServerTurn, Turn, with_driver
 
 POLL_SECONDS = 0.2
 
@@ -155,7 +156,8 @@ class OptunaTuner:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         if (url := self._server()) is not None:
-            about: dict[str, Any] = {"pool_pre_ping": True, "connect_args": CONNECTING}
+            seconds = self._settings.deadline
+            about: dict[str, Any] = {"pool_pre_ping": True, **engine_options(url, min(CONNECTING, seconds), seconds)}
             with closing(self._server_turn(url, "tables")) as turn:  # two stores must not make the tables at once
                 turn.wait()
                 return optuna.storages.RDBStorage(url, engine_kwargs=about), None
@@ -168,11 +170,11 @@ class OptunaTuner:
         """The address of the database server, with its driver; None: studies are in a file of the store."""
         if self._settings.storage is None:
             return None
-        return self._settings.storage.get_secret_value().replace("postgresql://", "postgresql+psycopg://", 1)
+        return with_driver(self._settings.storage.get_secret_value())
 
     def _server_turn(self, url: str, name: str) -> ServerTurn:
         try:
-            return ServerTurn(url, name)
+            return ServerTurn(url, name, self._settings.deadline)
         except ImportError as error:
             raise ToolUnavailable(
                 self.tool,

@@ -12,8 +12,10 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-CONNECTING = {"connect_timeout": 5, "keepalives_idle": 60}
-"""Of a PostgreSQL connection, in seconds; a search can be silent for hours."""
+from e2i.resilience.postgres import engine_options
+
+CONNECTING = 5.0
+"""Seconds that connecting to PostgreSQL may take."""
 
 
 class Turn(Protocol):
@@ -56,11 +58,15 @@ class ServerTurn:
     Raises ImportError when the driver is not installed; its methods raise sqlalchemy.exc.DBAPIError.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, seconds: float) -> None:
+        """``seconds`` is how long one question may take."""
         import sqlalchemy
 
         self._engine = sqlalchemy.create_engine(
-            url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT", connect_args=CONNECTING
+            url,
+            poolclass=sqlalchemy.NullPool,
+            isolation_level="AUTOCOMMIT",
+            **engine_options(url, min(CONNECTING, seconds), seconds),
         )
         self._number = _number(name)
         self._session: Any = None
@@ -84,6 +90,11 @@ class ServerTurn:
         if self._session is None:
             self._session = self._engine.connect()
         return self._session.exec_driver_sql(question).scalar()
+
+
+def with_driver(address: str) -> str:
+    """The address of a database server, with its driver."""
+    return address.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _number(name: str) -> int:

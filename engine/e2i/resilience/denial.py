@@ -1,0 +1,82 @@
+"""Recognition of answers that refuse who asks: a wrong password, a missing or expired key.
+
+They say nothing of the service's health, and trying again does not help: the configuration has to be corrected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+STATUSES = frozenset({401, 403, 407})
+SQLSTATES = ("28", "42501")
+"""PostgreSQL's codes: invalid authorization (class 28), insufficient privilege."""
+CLASSES = frozenset({"AuthenticationError", "AuthorizationError", "NoPermissionError", "NoCredentialsError"})
+"""Names of exceptions of redis and botocore."""
+CODES = frozenset(
+    {
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "ExpiredToken",
+        "TokenRefreshRequired",
+    }
+)
+"""What S3 says."""
+TEXTS = re.compile(
+    r"password authentication failed|no password supplied|authentication failed|no pg_hba\.conf entry"
+    r"|role \"[^\"]*\" does not exist|permission denied for (database|schema|table|relation)"
+    r"|\b(NOAUTH|WRONGPASS|NOPERM)\b|AWS Error (ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH)"
+    r"|AWS Error UNKNOWN \(HTTP status 40[13]\)|failed with error code 40[13]\b"
+)
+"""What PostgreSQL says while a connection is made, when there is no code yet; Redis; Arrow's S3; MLflow of a proxy."""
+LOCAL = ("sqlite3", "builtins")
+
+
+def is_denial(error: BaseException) -> bool:
+    """Whether an exception, or one that it came from, says that the service refuses the one who asks."""
+    return any(_is_denial(one) for one in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    for _ in range(10):
+        if seen is None:
+            return
+        yield seen
+        seen = (
+            seen.__cause__ or getattr(seen, "orig", None) or (None if seen.__suppress_context__ else seen.__context__)
+        )
+
+
+def _is_denial(error: BaseException) -> bool:
+    if type(error).__module__ in LOCAL and not isinstance(error, OSError):
+        return False
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & CLASSES or _status(error) in STATUSES:
+        return True
+    if str(getattr(error, "sqlstate", None) or "").startswith(SQLSTATES) or _s3_code(error) in CODES:
+        return True
+    return TEXTS.search(str(error)[:2000]) is not None
+
+
+def _status(error: Any) -> int | None:
+    """The HTTP status of the answer that an exception stands for, as the clients keep it."""
+    asked = getattr(error, "get_http_status_code", None)
+    response = getattr(error, "response", None)
+    for status in (
+        getattr(error, "status_code", None),
+        asked() if callable(asked) else None,
+        getattr(response, "status_code", None),
+        response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None,
+    ):
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def _s3_code(error: Any) -> str:
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

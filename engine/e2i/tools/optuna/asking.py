@@ -1,0 +1,19 @@
+"""The question that ``e2i doctor`` asks the database that studies are kept in: a number."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from e2i.catalog.questions import Question
+from e2i.resilience.postgres import select_one
+from e2i.tools.optuna import Settings
+from e2i.tools.optuna.turns import CONNECTING, with_driver
+
+
+def questions(settings: Settings) -> list[Question]:
+    """One, when studies are on a server."""
+    if settings.storage is None:
+        return []
+    seconds = min(CONNECTING, settings.deadline)
+    address = with_driver(settings.storage.get_secret_value())
+    return [Question("storage", partial(select_one, address, seconds), seconds, ("sqlalchemy", "psycopg"))]
