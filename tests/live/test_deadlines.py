@@ -155,7 +155,6 @@ def test_an_online_store_of_feast_ends_within_its_deadline(store: str, kind: str
 def test_a_shared_store_ends_within_its_deadline(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    import fsspec.implementations.arrow
     import pyarrow.fs  # noqa: F401
 
     with unwell(kind, "http") as port:

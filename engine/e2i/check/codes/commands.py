@@ -278,8 +278,8 @@ CODES = (
     Code(
         "circuit-open",
         "A tool that failed too often to be asked now",
-        "After several outages in a row a tool is left alone for a while, so that nothing waits for what will "
-        "not answer.",
+        "After several outages in a row a tool is left alone for a while by all processes of the store, so that nothing "
+        "waits for what will not answer.",
         "See `e2i doctor`; the tool is tried again by itself, and `on_unavailable` says what a step does meanwhile.",
         example="An MLflow server is down, and several calls in a row have failed.",
     ),
@@ -310,6 +310,14 @@ CODES = (
         "One attempt took longer than the step's `timeout`, or than that of the settings. It was ended.",
         "Raise `timeout`, or give the step less to do.",
         example="timeout: 10s for a search that takes a minute",
+    ),
+    Code(
+        "tool-auth",
+        "A tool that refuses the credentials",
+        "The service is up, and refuses the password or the key that the configuration has for it. That is no outage: "
+        "the circuit breaker does not count it, and no step is deferred for it. Telemetry is kept.",
+        "Correct the password or key in config/, or in the variable that it reads; `e2i doctor` asks every service.",
+        example="A password of the database was changed, and config/prod.yaml still has the old one.",
     ),
     Code(
         "tool-missing",

@@ -264,6 +264,7 @@ TOOL = Tool(
     outages=(
         "redis.exceptions.ConnectionError",
         "redis.exceptions.TimeoutError",
+        "redis.exceptions.InvalidResponse",
         "psycopg.OperationalError",
         "psycopg_pool.PoolTimeout",
         "sqlalchemy.exc.OperationalError",
