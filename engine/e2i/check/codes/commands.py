@@ -278,8 +278,8 @@ CODES = (
     Code(
         "circuit-open",
         "A tool that failed too often to be asked now",
-        "After several outages in a row a tool is left alone for a while by all processes of the store, so that nothing "
-        "waits for what will not answer.",
+        "After several outages in a row a tool is left alone for a while, by all processes of the store: nothing waits "
+        "for what will not answer.",
         "See `e2i doctor`; the tool is tried again by itself, and `on_unavailable` says what a step does meanwhile.",
         example="An MLflow server is down, and several calls in a row have failed.",
     ),
