@@ -48,7 +48,7 @@ def test_a_tool_that_never_failed_and_waits_for_nothing_is_one_short_line(projec
     found = document(project, "doctor", "doctor")
     assert tool(found, "mlflow") == {
         "tool": "mlflow", "installed": tool(found, "mlflow")["installed"], "mode": "embedded", "reachable": True,
-        "breaker": "closed", "last_failure": None, "outbox": 0, "refused": 0,
+        "services": [], "breaker": "closed", "next_attempt": None, "last_failure": None, "outbox": 0, "refused": 0,
     }  # fmt: skip
     assert found["shared"] is None
     assert "breaker" not in told(project, "doctor").stdout

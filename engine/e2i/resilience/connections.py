@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 
 SYN_SENT = 2
 """The state, in Linux's ``tcp_info``, of a connection that the other side has not accepted."""
@@ -22,8 +23,10 @@ def cut(address: tuple[str, int]) -> int:
 
 def _cut(descriptor: int, peers: set[tuple[str, int]]) -> bool:
     try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
         own = socket.socket(fileno=os.dup(descriptor))
-    except OSError:  # it is no socket, or was closed meanwhile
+    except OSError:  # it was closed meanwhile
         return False
     with own:
         if own.family not in (socket.AF_INET, socket.AF_INET6) or own.type != socket.SOCK_STREAM:
