@@ -55,6 +55,14 @@ CODES = (
         example="The experiment was deleted in MLflow's user interface.",
     ),
     Code(
+        "artifact-root",
+        "An experiment that keeps its files elsewhere",
+        "MLflow decides where an experiment's files are when the experiment is made. The setting `artifact_root` names "
+        "another place, which would be ignored.",
+        "Set tools.mlflow.experiment_prefix, so that a new experiment is made, or correct artifact_root.",
+        example="artifact_root: s3://bucket/mlflow, set after the pipeline's first run",
+    ),
+    Code(
         "champion-changed",
         "Another version came to the stage meanwhile",
         "The version was found better than the champion, and by then another version was in the stage.",
