@@ -63,7 +63,6 @@ def prepare(project: Project) -> None:
     project.write("steps.py", STEPS)
 
 
-
 def statuses(record: RunRecord, names: Iterable[str] = EXTERNAL) -> dict[str, str]:
     """What became of the steps with effects."""
     return {name: record.steps[name].status.value for name in names}

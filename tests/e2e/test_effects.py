@@ -11,6 +11,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
+from e2i.execution.record import RunRecord
 from effects_case import (
     EXTERNAL,
     SPEC,
@@ -21,7 +22,6 @@ from effects_case import (
     prepare,
     statuses,
 )
-from e2i.execution.record import RunRecord
 from project import Project
 
 

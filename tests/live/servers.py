@@ -164,7 +164,11 @@ class ObjectStore(Server):
     @property
     def environ(self) -> dict[str, str]:
         """What a client reads to find it."""
-        keys = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests-secret", "AWS_DEFAULT_REGION": "us-east-1"}
+        keys = {
+            "AWS_ACCESS_KEY_ID": "tests",
+            "AWS_SECRET_ACCESS_KEY": "tests-secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
         return {**keys, "AWS_ENDPOINT_URL": self.url, "MLFLOW_S3_ENDPOINT_URL": self.url}
 
     def client(self) -> Any:

@@ -16,7 +16,6 @@ import yaml
 from e2i import api
 from e2i.execution.record import RunRecord
 from effects_case import (
-    EXTERNAL,
     SPEC,
     assert_packaged,
     assert_registered,

@@ -123,14 +123,16 @@ CODES = (
         "on it. A mistyped name or an outage then makes any model better than the champion.",
         "Compare by `if_better: {metric, table, by}` of mlflow.promote, which reads the champion itself.",
         "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
-        '  train:\n    uses: model.train\n    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
         '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
         "  old: {uses: mlflow.load, on_error: continue, with: {name: m, stage: production}}\n"
         "  promote:\n    uses: mlflow.promote\n"
         '    when: "${{ steps.new.version.version > steps.old.version.version | default(0) }}"\n'
         '    with: {version: "${{ steps.new.version }}", stage: production}\n',
         "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
-        '  train:\n    uses: model.train\n    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
         '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
         "  promote:\n    uses: mlflow.promote\n"
         "    with:\n"

@@ -60,7 +60,7 @@ def check_artifact_root(tracking: Tracking, experiment: str, root: str) -> None:
         raise StepError(
             f"the MLflow experiment {found.name!r} keeps its files in {found.artifact_location}, not below {root}",
             code="artifact-root",
-            hint="an experiment never moves: set tools.mlflow.experiment_prefix for a new one, or correct artifact_root",
+            hint="an experiment never moves: set tools.mlflow.experiment_prefix for a new one, or mend artifact_root",
         )
 
 
