@@ -206,7 +206,6 @@ steps:
 """
 
 
-@pytest.mark.slow
 def test_a_version_whose_files_are_gone_from_s3_is_registered_again(
     project: Project, s3: ObjectStore, home: Path
 ) -> None:
