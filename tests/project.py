@@ -46,6 +46,13 @@ class Project:
         self.events: list[Event] = []
         self.write("config/default.yaml", "sinks: []\nflush: 5\n")
 
+    @classmethod
+    def opened(cls, root: Path) -> Self:
+        """A project that is there, with the configuration that it has."""
+        made = cls.__new__(cls)
+        made.root, made.store, made.events = root, root / ".e2i", []
+        return made
+
     def write(self, name: str, text: str) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)

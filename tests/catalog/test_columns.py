@@ -56,6 +56,7 @@ VALID: dict[str, dict[str, Any]] = {
     "bentoml.predict": {"service": MODEL, "table": None, "input": [{"x": 1}], "model": MODEL},
     "mlflow.register": {"model": MODEL},
     "mlflow.promote": {"version": MODEL},
+    "mlflow.load": {"name": "m", "missing": None},
 }
 
 

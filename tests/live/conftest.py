@@ -1,4 +1,4 @@
-"""Servers that run: one PostgreSQL, Redis and MLflow for all tests of this folder, running when a test begins."""
+"""Servers that run: one PostgreSQL, Redis, MLflow and S3 for all tests of this folder, running when a test begins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from live import servers
-from live.servers import MLflow, Postgres, Server
+from live.servers import MLflow, ObjectStore, Postgres, Server
 from project import held_port
 
 
@@ -35,6 +35,20 @@ def tracker() -> Iterator[MLflow]:
         made = MLflow(folder, port)
         yield made
         made.kill()
+
+
+@pytest.fixture(scope="session")
+def objects() -> Iterator[ObjectStore]:
+    with servers.folder("s3") as folder, held_port() as port:
+        made = ObjectStore(folder, port)
+        yield made
+        made.kill()
+
+
+@pytest.fixture
+def s3(objects: ObjectStore) -> ObjectStore:
+    objects.start()
+    return objects
 
 
 @pytest.fixture

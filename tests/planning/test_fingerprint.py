@@ -130,3 +130,20 @@ def test_the_first_difference_of_interest_is_the_reason() -> None:
         reason = fingerprint.difference(before, last)
         assert reason.code is code
         assert detail in reason.detail
+
+
+def test_the_server_that_a_tool_acts_on_is_covered_and_named_when_it_is_another() -> None:
+    def on(**server: Any) -> dict[str, Any]:
+        around = Surroundings(
+            library=AROUND.library, file=AROUND.file, python=AROUND.python, server=lambda tool: server
+        )
+        return parts(around=around)
+
+    embedded, one, other = on(), on(url="https://one", prefix=""), on(url="https://two", prefix="")
+    assert embedded == parts()  # results of embedded tools stay as they were
+    assert len({fingerprint.fingerprint(found) for found in (embedded, one, other)}) == 3
+    assert len({fingerprint.static_key(found) for found in (embedded, one, other)}) == 3
+    reason = fingerprint.difference(one, embedded)
+    assert (reason.code, reason.detail) == (Why.SERVER_CHANGED, "debug: embedded → https://one")
+    assert fingerprint.difference(other, one).detail == "debug: https://one → https://two"
+    assert static(one)["server"] == {"url": "https://one", "prefix": ""}

@@ -116,8 +116,8 @@ class Flow(Struct, frozen=True):
 
     outputs: Mapping[str, Known] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
-    never_null: frozenset[str] = frozenset()
-    """Outputs that are declared as null or something, and will be something."""
+    may_be_null: frozenset[str] = frozenset()
+    """Outputs that the spec wants to be null when what they stand for does not exist: who reads them must ask."""
 
 
 ColumnFlow = Callable[[Given, Files], Flow]

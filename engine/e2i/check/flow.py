@@ -49,8 +49,8 @@ def follow(
         name: kinds.with_known(item, found.outputs[str(name)]) if name in found.outputs else item
         for name, item in declared.inside.items()
     }
-    for name in found.never_null:
-        inside[name] = tuple(kind for kind in inside[name] if kind.name != "null")
+    for name in found.may_be_null:
+        inside[name] = kinds.or_null(inside[name])
     return replace(declared, inside=inside), tuple(found.faults)
 
 

@@ -55,6 +55,8 @@ NULL: Kinds = (Kind("null"),)
 LIST: Kinds = (Kind("list", rest=ANY),)
 MAPPING: Kinds = (Kind("mapping", rest=ANY),)
 NUMERIC: Kinds = (*INTEGER, *NUMBER)
+EXPECTED_NULL = Kind("null", lax=True)
+"""A null that the spec wants for what does not exist, as opposed to one that a declaration merely allows."""
 
 _SIMPLE: dict[Any, Kinds] = {
     str: STRING,
@@ -146,6 +148,11 @@ def with_known(given: Kinds, known: Known) -> Kinds:
             for kind in given
         )
     return tuple(replace(kind, known=known) if kind.name in ARTIFACTS else kind for kind in given)
+
+
+def or_null(given: Kinds) -> Kinds:
+    """The same, or a null that has to be reckoned with."""
+    return (*(kind for kind in given if kind.name != "null"), EXPECTED_NULL)
 
 
 def union(several: Iterable[Kinds]) -> Kinds:

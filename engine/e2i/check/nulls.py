@@ -1,4 +1,4 @@
-"""Whether a step uses an artifact that may be null as if it were there. In: an expanded spec. Out: problems.
+"""Whether a step uses what may be null as if it were there. In: an expanded spec. Out: problems.
 
 An output such as the model of ``mlflow.load`` with ``missing: null`` may be null. A step may use it where null is
 taken, or when its ``when``, or that of a step around it, asks about the output itself.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from e2i.catalog import registry
-from e2i.catalog.artifacts import ARTIFACTS
 from e2i.check import kinds
 from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
@@ -32,7 +31,7 @@ def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
 
 
 def _null(knowledge: Knowledge, unit: StepNode, reference: Reference) -> tuple[str | int, ...] | None:
-    """The part of a reference that leads to an artifact or null, if one does."""
+    """The part of a reference that leads to what may be null, if one does."""
     for depth in range(1, len(reference.path) + 1):
         if _may_be_null(knowledge.of_reference(Reference(reference.root, reference.path[:depth]), unit)):
             return (reference.root, *reference.path[:depth])
@@ -40,8 +39,7 @@ def _null(knowledge: Knowledge, unit: StepNode, reference: Reference) -> tuple[s
 
 
 def _may_be_null(given: Kinds) -> bool:
-    names = {kind.name for kind in given}
-    return "null" in names and not names.isdisjoint(ARTIFACTS)
+    return kinds.EXPECTED_NULL in given
 
 
 def _takes_null(unit: StepNode, path: Path) -> bool:

@@ -7,7 +7,7 @@ for a demand of its own is no such case: the version then stays where it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from e2i.check.skips import falls_back_to_false
 from e2i.spec import expressions
@@ -29,6 +29,7 @@ def check(expanded: Expanded) -> Iterator[Problem]:
         return
     may_fail = _Failures(expanded)
     for node in promotions:
+        yield from _other_champions(expanded, node)
         for unit, path, reference in _deciding(expanded, node):
             if reference.optional and (source := may_fail.of(expanded, unit, reference)):
                 message = (
@@ -40,6 +41,46 @@ def check(expanded: Expanded) -> Iterator[Problem]:
                     " or read it by mlflow.load with missing: null, and let an outage fail the run"
                 )
                 yield Problem("promotion-by-default", message, unit.document.place(path), pointer(path), hint)
+
+
+def _other_champions(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
+    """Champions that the conditions read by another name than the version is registered under, where an unknown name
+    counts as "there is none": the name is mistyped, or the comparison is with another model.
+    """
+    version = [(node, path, ref) for path, ref in node.references if path[2:4] == ("with", "version")]
+    own = {name for source in _upstream(expanded, version) if (name := _model(expanded, source, "mlflow.register"))}
+    for source in _upstream(expanded, _deciding(expanded, node)) if own else ():
+        name = _model(expanded, source, "mlflow.load")
+        if name is None or name in own or source.step.with_.get("missing", "fail") is not None:
+            continue
+        path: Path = (*source.path, "with", "name")
+        meant = ", ".join(sorted(own))
+        message = f'the promotion "{node.name}" is of {meant}, and the champion that decides it is of {name}'
+        hint = f"name: {meant}; or compare by mlflow.promote with if_better, which knows the name"
+        yield Problem("other-champion", message, source.document.place(path), pointer(path), hint)
+
+
+def _upstream(expanded: Expanded, references: Iterable[tuple[At, Path, Reference]]) -> Iterator[StepNode]:
+    """All steps that the values of references were made from, each once."""
+    waiting = [name for unit, _, reference in references for name in expanded.behind(unit, reference).steps]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and name in expanded.nodes:
+            seen.add(name)
+            yield expanded.nodes[name]
+            waiting += expanded.sources(expanded.nodes[name]).steps
+
+
+def _model(expanded: Expanded, node: StepNode, uses: str) -> str | None:
+    """The name of the registered model that a step of that action names, as far as it is known."""
+    if node.step.uses != uses:
+        return None
+    try:
+        name = expanded.resolve(node.step.with_.get("name"), node, {})
+    except expressions.ExpressionError:  # a problem of its own
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _deciding(expanded: Expanded, node: StepNode) -> Iterator[tuple[At, Path, Reference]]:

@@ -40,8 +40,8 @@ def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look)
     What cannot be looked at counts as missing: the action, which is idempotent, then sees to it.
     Raises ToolUnavailable.
     """
-    action, params = _read(uses, raw)
     try:
+        action, params = _read(uses, raw)
         found: str | None = _result(
             registry.effect_check(uses)(params, action.outputs.model_validate(read_artifacts(outputs)), look)
         )

@@ -13,6 +13,7 @@ from context import LocalContext
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.estimators.scoring import load as load_scorer
+from e2i.settings import Settings
 from e2i.tools.mlflow import LoadParams, PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import load, promote, register
 from small_model import small_model
@@ -163,3 +164,19 @@ def test_nothing_is_left_in_the_home_but_the_database_and_artifacts(ctx: LocalCo
     registered(ctx, small_model(ctx)[0])
     names = {path.name for path in ctx.home("mlflow").iterdir()} - {"mlflow.db-wal", "mlflow.db-shm"}
     assert names == {"mlflow.db", "artifacts", "artifacts.path", "lock"}
+
+
+def test_an_artifact_root_that_an_experiment_would_ignore_fails_the_step(tmp_path: Path) -> None:
+    one = LocalContext(tmp_path)
+    registered(one, small_model(one)[0])
+    settings = {"artifact_root": f"file://{tmp_path}/elsewhere", "deadline": 60}
+    other = LocalContext(tmp_path, settings=Settings(tools={"mlflow": settings}))
+    model = small_model(other)[0]
+    with pytest.raises(StepError, match="keeps its files in") as caught:
+        registered(other, model)
+    assert caught.value.code == "artifact-root"
+    moved = LocalContext(tmp_path, settings=Settings(tools={"mlflow": {**settings, "experiment_prefix": "new/"}}))
+    registered(moved, model)
+    assert list((tmp_path / "elsewhere").rglob("data/model/manifest.json"))
+    for ctx in (one, other, moved):
+        ctx.close()

@@ -55,6 +55,14 @@ CODES = (
         example="Two pipelines that declare different views in one project.",
     ),
     Code(
+        "not-published",
+        "Values that the online store did not take",
+        "Feast's Redis store keeps the value that it has when another of the same instant comes, so corrected rows are "
+        "not served.",
+        "Give corrected rows later times, or empty the online store before.",
+        example="Two versions of a project that publish other values of the same times to one Redis",
+    ),
+    Code(
         "feature-view-missing",
         "A feature view that is not in the registry",
         "The repository declares the view, and the registry has lost it.",

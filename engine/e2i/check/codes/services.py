@@ -55,6 +55,35 @@ CODES = (
         example="The experiment was deleted in MLflow's user interface.",
     ),
     Code(
+        "artifact-root",
+        "An experiment that keeps its files elsewhere",
+        "MLflow decides where an experiment's files are when the experiment is made. The setting `artifact_root` names "
+        "another place, which would be ignored.",
+        "Set tools.mlflow.experiment_prefix, so that a new experiment is made, or correct artifact_root.",
+        example="artifact_root: s3://bucket/mlflow, set after the pipeline's first run",
+    ),
+    Code(
+        "champion-changed",
+        "Another version came to the stage meanwhile",
+        "The version was found better than the champion, and by then another version was in the stage.",
+        "Run it again: it is compared with the version that is there now.",
+        example="Two runs that promote to production with if_better at the same moment",
+    ),
+    Code(
+        "no-champion",
+        "No version to be better than",
+        "`if_better` compares with the version in the stage, and no version is in it.",
+        "For a first promotion say so: `if_better: {no_champion: promote, …}`.",
+        example="mlflow.promote with if_better, before any version of the model was promoted",
+    ),
+    Code(
+        "undefined-metric",
+        "A metric that is not defined on these rows",
+        "Both versions are judged on one table, and the metric has no value there.",
+        "Judge on a table that has rows of every class.",
+        example="if_better with metric: roc_auc on a table whose target is always 0",
+    ),
+    Code(
         "foreign-model",
         "A registered model that e2i did not make",
         "Files of other makers are not loaded: most formats can carry code.",

@@ -117,20 +117,45 @@ CODES = (
         '    with: {model: "${{ steps.old.model }}", table: "${{ steps.data.journeys }}"}\n',
     ),
     Code(
+        "other-champion",
+        "A champion of another model",
+        "A promotion is decided by a champion that is loaded under another name than the version is registered under. "
+        "With `missing: null` a mistyped name counts as no champion, and any model would be promoted.",
+        "Write the name of the registered model, or compare by `if_better` of mlflow.promote, which knows it.",
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: model}}\n'
+        "  old: {uses: mlflow.load, with: {name: modle, stage: production, missing: null}}\n"
+        "  promote:\n    uses: mlflow.promote\n"
+        '    when: "${{ steps.old.model is none }}"\n'
+        '    with: {version: "${{ steps.new.version }}", stage: production}\n',
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: model}}\n'
+        "  old: {uses: mlflow.load, with: {name: model, stage: production, missing: null}}\n"
+        "  promote:\n    uses: mlflow.promote\n"
+        '    when: "${{ steps.old.model is none }}"\n'
+        '    with: {version: "${{ steps.new.version }}", stage: production}\n',
+    ),
+    Code(
         "promotion-by-default",
         "A promotion that a fallback decides",
         "A `default(…)` stands in for what a step that may fail did not give, and the condition of a promotion rests "
         "on it. A mistyped name or an outage then makes any model better than the champion.",
         "Compare by `if_better: {metric, table, by}` of mlflow.promote, which reads the champion itself.",
-        "steps:\n  data: {uses: dataset.hcp}\n"
-        '  train: {uses: model.train, with: {table: "${{ steps.data.journeys }}", target: target}}\n'
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
         '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
         "  old: {uses: mlflow.load, on_error: continue, with: {name: m, stage: production}}\n"
         "  promote:\n    uses: mlflow.promote\n"
         '    when: "${{ steps.new.version.version > steps.old.version.version | default(0) }}"\n'
         '    with: {version: "${{ steps.new.version }}", stage: production}\n',
-        "steps:\n  data: {uses: dataset.hcp}\n"
-        '  train: {uses: model.train, with: {table: "${{ steps.data.journeys }}", target: target}}\n'
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
         '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
         "  promote:\n    uses: mlflow.promote\n"
         "    with:\n"

@@ -121,7 +121,8 @@ class Versions:
     def _register(self, root: Path, definition: Definition) -> None:
         folder = repository.version_folder(root, definition.digest())
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "registry.db").unlink(missing_ok=True)
+        if self._embedded:  # that of another profile stays
+            (folder / "registry.db").unlink(missing_ok=True)
         entities = {
             entity.name: sdk.Entity(
                 name=entity.name,

@@ -12,8 +12,8 @@ def register(given: Given, files: Files) -> Flow:
 
 
 def load(given: Given, files: Files) -> Flow:
-    """Nothing is null unless the spec asks for it."""
-    return Flow(never_null=frozenset() if given["missing"] is None else frozenset({"model", "version"}))
+    """Both outputs may be null if the spec asks for it."""
+    return Flow(may_be_null=frozenset({"model", "version"} if given["missing"] is None else ()))
 
 
 def promote(given: Given, files: Files) -> Flow:

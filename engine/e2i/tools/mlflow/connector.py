@@ -52,10 +52,16 @@ class MLflowConnector:
         return await self._call(ensure_experiment, self.settings.experiment_prefix + name)
 
     async def ensure_run(self, run: str, pipeline: str, started_ms: int) -> RunRef:
-        """The MLflow run that stands for an e2i run, made if missing."""
-        from e2i.tools.mlflow.runs import ensure_run
+        """The MLflow run that stands for an e2i run, made if missing.
 
-        return await self._call(ensure_run, run, pipeline, started_ms)
+        Raises StepError when its experiment keeps files elsewhere than the settings say.
+        """
+        from e2i.tools.mlflow.runs import check_artifact_root, ensure_run
+
+        found = await self._call(ensure_run, run, pipeline, started_ms)
+        if self.settings.artifact_root is not None:
+            await self._call(check_artifact_root, found.experiment, self.settings.artifact_root)
+        return found
 
     @asynccontextmanager
     async def start_run(

@@ -53,6 +53,17 @@ def ensure_experiment(tracking: Tracking, name: str) -> str:
     return str(found.experiment_id)
 
 
+def check_artifact_root(tracking: Tracking, experiment: str, root: str) -> None:
+    """Raises StepError when an experiment, which has its place from when it was made, keeps its files elsewhere."""
+    found = tracking.client.get_experiment(experiment)
+    if not str(found.artifact_location).startswith(f"{root.rstrip('/')}/"):
+        raise StepError(
+            f"the MLflow experiment {found.name!r} keeps its files in {found.artifact_location}, not below {root}",
+            code="artifact-root",
+            hint="an experiment never moves: set tools.mlflow.experiment_prefix for a new one, or mend artifact_root",
+        )
+
+
 def find_run(tracking: Tracking, run: str) -> RunRef | None:
     """The MLflow run that stands for the e2i run, in whatever experiment."""
     experiments = [str(item.experiment_id) for item in _pages(tracking.client.search_experiments)]

@@ -1,0 +1,65 @@
+"""What names the server that a tool acts on: equal on every machine that reaches it, and without its credentials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from e2i.catalog import registry
+from e2i.settings import Settings
+
+POSTGRES = {"type": "postgres", "host": "DB", "database": "f", "user": "u", "password": "canary"}
+REDIS = {"type": "redis", "host": "cache", "password": "canary"}
+
+
+def identity(tool: str, **settings: Any) -> dict[str, Any]:
+    return dict(Settings(tools={tool: settings}).tool(tool).identity())
+
+
+@pytest.mark.parametrize("tool", registry.TOOLS)
+def test_an_embedded_tool_has_none(tool: str) -> None:
+    assert identity(tool) == {} and Settings().tool(tool).is_embedded
+
+
+@pytest.mark.parametrize(
+    ("tool", "settings", "named"),
+    [
+        ("feast", {"online_store": REDIS}, {"online_store": "redis://cache:6379/0"}),
+        ("feast", {"online_store": POSTGRES}, {"online_store": "postgresql://db:5432/f/public"}),
+        (
+            "feast",
+            {"registry": {"type": "sql", "url": "postgresql+psycopg://u:canary@db/r"}},
+            {"registry": "postgresql://db/r"},
+        ),
+        ("optuna", {"storage": "postgresql://u:canary@db:5432/o"}, {"storage": "postgresql://db/o"}),
+    ],
+)
+def test_a_server_is_named_without_credentials(tool: str, settings: dict[str, Any], named: dict[str, Any]) -> None:
+    assert identity(tool, **settings) == named
+    assert not Settings(tools={tool: settings}).tool(tool).is_embedded
+
+
+@pytest.mark.parametrize("other", [{"db": 1}, {"host": "cache2"}, {"port": 6380}])
+def test_another_database_of_a_server_is_another_place(other: dict[str, Any]) -> None:
+    assert identity("feast", online_store=REDIS) != identity("feast", online_store={**REDIS, **other})
+
+
+def test_every_verified_action_has_a_check_and_can_be_repeated() -> None:
+    verified = [name for name in registry.names() if (found := registry.find(name)) and found[1].verified]
+    assert verified == [
+        "bentoml.package",
+        "feast.apply",
+        "feast.materialize",
+        "mlflow.promote",
+        "mlflow.register",
+        "optuna.tune",
+    ]
+    for name in registry.names():
+        found = registry.find(name)
+        assert found is not None
+        action = found[1]
+        if action.verified:
+            assert callable(registry.effect_check(name)) and action.idempotent and action.effect == "external"
+        else:
+            assert action.effect != "external" or action.always, f"{name} is reused without a look at its effect"
