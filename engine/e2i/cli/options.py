@@ -63,12 +63,9 @@ def write_plan(path: Path, document: Mapping[str, Any]) -> None:
 
 def plan_document(path: Path) -> dict[str, Any]:
     """The plan that ``e2i plan -o`` wrote. Raises BadInput when the file is not one."""
+    from e2i.planning import document
+
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"cannot read the plan {path}: {error}", code="bad-plan", hint="write one by e2i plan -o"
-        ) from error
-    if not isinstance(found, dict) or not isinstance(found.get("digest"), str) or found.get("schema_version") != 1:
-        raise BadInput(f"{path} is not a plan", code="bad-plan", hint="write one by e2i plan -o")
-    return found
+        return document.parse(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"cannot read the plan {path}: {error.strerror}", code="bad-plan", hint=document.HINT) from error

@@ -49,7 +49,7 @@ def planner(
     """Who decides about the steps, given what past runs left behind. Raises BadInput for a selection of nothing."""
     from e2i.planning import graph
     from e2i.planning.build import Planner
-    from e2i.workspace import surroundings
+    from e2i.workspace import operator, surroundings
 
     selected = None
     if select:
@@ -59,7 +59,8 @@ def planner(
                 labels.setdefault(label, set()).add(node.id)
         selected = graph.select(graph.build(graph.waits(expanded)), select, labels)
     around = surroundings.of(workspace.roots, workspace.settings)
-    return Planner(expanded, history, around, fresh, selected, workspace.settings.profile)
+    operated = operator.of(workspace, expanded)
+    return Planner(expanded, history, around, fresh, selected, workspace.settings.profile, operated)
 
 
 def shared_store(workspace: Workspace) -> SharedStore | None:
