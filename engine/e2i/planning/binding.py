@@ -46,7 +46,8 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
     old, new = before["steps"], after["steps"]
     for step in sorted(old.keys() | new.keys()):
         if old.get(step) != new.get(step):
-            yield f"{step} {'is new' if step not in old else 'is gone' if step not in new else _how(old[step], new[step])}"
+            change = "is new" if step not in old else "is gone" if step not in new else _how(old[step], new[step])
+            yield f"{step} {change}"
     if before["undecided"] != after["undecided"]:
         yield "what only the run can know differs"
 

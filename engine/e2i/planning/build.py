@@ -239,7 +239,7 @@ class Planner(Struct, frozen=True):
         }
 
     def _scope(self, node: StepNode) -> dict[str, Any]:
-        """What the expressions of a step that wait for others see beside them: its combinations and its parts' values."""
+        """The values that a step's undecided expressions see: its matrix combinations, what its parts were given."""
         raw = [node.step.with_, *(unit.step.when for unit in node.chain)]
         if is_settled([self.expanded.resolve(value, node, {}) for value in raw]):
             return {}

@@ -13,7 +13,7 @@ from e2i.errors import BadInput, InvalidSpec, RefusedSpec
 from e2i.settings import Settings
 from e2i.spec import sizes
 from e2i.spec.problems import Problem
-from e2i.workspace.source import Source
+from e2i.workspace.source import Source, Spec, read_source
 from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from e2i.planning.build import History, Planner
     from e2i.spec.expand import Expanded
     from e2i.store.shared import SharedStore
+
+
+def source(spec: Spec, workspace: Workspace) -> Source:
+    """The spec, no more of it than the policy allows and one byte. Raises BadInput when there is no such file."""
+    rules = workspace.authority.rules
+    return read_source(spec, rules.budgets.bytes, [workspace.root, *(workspace.root / root for root in rules.roots)])
 
 
 def problems(
