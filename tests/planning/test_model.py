@@ -18,7 +18,7 @@ def test_the_document_has_the_keys_of_the_contract() -> None:
     assert document["steps"] == [
         {"id": "a", "uses": "debug.echo", "needs": [], "verdict": "run",
          "reason": {"code": "never-run", "detail": "new"}, "fingerprint": None,
-         "inputs": {"with": {}, "params": {}}, "options": {}}
+         "inputs": {"params": {}}, "options": {}}
     ]  # fmt: skip
     assert document["summary"]["run"] == 1
 

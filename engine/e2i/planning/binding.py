@@ -46,8 +46,10 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
     old, new = before["steps"], after["steps"]
     for step in sorted(old.keys() | new.keys()):
         if old.get(step) != new.get(step):
-            change = "is new" if step not in old else "is gone" if step not in new else _how(old[step], new[step])
-            yield f"{step} {change}"
+            if step not in old or step not in new:
+                yield f"{step} {'is new' if step not in old else 'is gone'}"
+            else:  # that the parameters differ says enough
+                yield f"{step} differs{_how(old[step], new[step]) if before['params'] == after['params'] else ''}"
     if before["undecided"] != after["undecided"]:
         yield "what only the run can know differs"
 
@@ -58,4 +60,4 @@ def _how(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         *changes(before["options"], after["options"], show=False),
         *(key for key in ("uses", "needs", "finally") if before.get(key) != after.get(key)),
     ]
-    return f"differs ({', '.join(parts[:MOST])}{' …' if len(parts) > MOST else ''})"
+    return f" ({', '.join(parts[:MOST])}{' …' if len(parts) > MOST else ''})"

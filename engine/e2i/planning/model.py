@@ -198,7 +198,7 @@ class Plan(Struct, frozen=True, dict=True):
 
 def static(components: Mapping[str, Any]) -> dict[str, Any]:
     """The components without what only past runs can tell: the digests of inputs stand as their references."""
-    kept = {key: value for key, value in components.items() if key not in ("params", "found_files")}
+    kept = {key: value for key, value in components.items() if key not in ("params", "with", "found_files")}
     return {**kept, "params": components["with"]}
 
 
