@@ -37,7 +37,7 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "policy.yaml").write_text(text)
-    with pytest.raises(BadInput) as raised:
+    with pytest.raises(Refused) as raised:
         policy.load(tmp_path, {})
     assert raised.value.code == "bad-policy"
     assert message in raised.value.message

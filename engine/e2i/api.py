@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from e2i import regular
 from e2i import settings as settings_module
 from e2i.errors import BadInput, Exit, Refused
 from e2i.policy import Origin
@@ -71,8 +72,8 @@ def validate(
     workspace: Workspace | None = None,
 ) -> Validation:
     """Checks a spec. Needs none of the tools installed and runs nothing."""
-    source = read_source(spec)
-    return Validation(route.problems(source, params or {}, workspace or Workspace.open(profile=profile)))
+    workspace = workspace or Workspace.open(profile=profile)
+    return Validation(route.problems(route.source(spec, workspace), params or {}, workspace))
 
 
 def fix(
@@ -88,7 +89,7 @@ def fix(
     from e2i.check.mend import Mended, mend_all
 
     workspace = workspace or Workspace.open(profile=profile)
-    source = read_source(spec)
+    source = route.source(spec, workspace)
     problems = route.problems(source, params or {}, workspace)
     if any(problem.code == "not-utf8" and problem.place.file == source.file for problem in problems):
         return Mended(source.text, (), problems)
@@ -100,7 +101,7 @@ def fix(
         if path is None or path in (*parts.values(), Path(source.file).resolve()):  # one file, whatever names it has
             return None
         try:
-            text = path.read_bytes().decode()
+            text = regular.read(path, workspace.authority.rules.budgets.bytes).decode()
         except (OSError, UnicodeDecodeError):
             return None
         parts[name] = path
@@ -128,7 +129,7 @@ def plan(
     from e2i.store.history import NoHistory, Reader
 
     workspace = workspace or Workspace.open(profile=profile)
-    expanded = route.checked(read_source(spec), params or {}, workspace)
+    expanded = route.checked(route.source(spec, workspace), params or {}, workspace)
     with ExitStack() as stack:
         history: History = NoHistory()
         if (workspace.store / FILE).exists():
@@ -156,7 +157,7 @@ def diff(
     sides = []
     for spec in (before, after):
         source = read_revision(spec, workspace) if isinstance(spec, str) else None
-        expanded = route.checked(source or read_source(spec), params or {}, workspace)
+        expanded = route.checked(source or route.source(spec, workspace), params or {}, workspace)
         sides.append((expanded.loaded.spec, route.planner(expanded, NoHistory(), workspace, (), False).plan()))
     return compare(sides[0], sides[1])
 
@@ -198,10 +199,11 @@ def run(
     """
     from e2i.execution import start
 
+    workspace = workspace or Workspace.open(profile=profile)
     return start.run(
-        read_source(spec),
+        route.source(spec, workspace),
         params or {},
-        workspace or Workspace.open(profile=profile),
+        workspace,
         select=select,
         fresh=fresh,
         bound_to=bound_to,

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from e2i import settings
+from e2i import regular, settings
 from e2i.catalog import registry
-from e2i.errors import BadInput, Refused
+from e2i.errors import BadInput, InvalidSpec, Refused, RefusedSpec
 from e2i.spec import suggest
 from e2i.spec.models import Duration, Identifier
 
@@ -139,13 +139,21 @@ def default() -> Policy:
 
 
 def load(folder: Path, environ: Mapping[str, str]) -> Policy:
-    """The policy in ``folder/policy.yaml`` over the defaults. Raises BadInput, InvalidSpec."""
+    """The policy in ``folder/policy.yaml`` over the defaults, which stand in for no file that cannot be read.
+
+    Raises Refused, RefusedSpec.
+    """
     path = folder / FILE
-    data = settings.read_file(path, environ) if path.is_file() else {}
+    try:
+        data = settings.read_file(path, environ) if regular.is_there(path) else {}
+    except InvalidSpec as error:
+        raise RefusedSpec(error.problems) from error
+    except BadInput as error:
+        raise Refused(error.message, code="bad-policy", hint=error.hint) from error
     try:
         return Policy.model_validate(settings.merge({"human": {}, "agent": AGENT, "roles": ROLES}, data))
     except ValidationError as error:
-        raise BadInput(f"{path}: {settings.first_fault(error)}", code="bad-policy") from error
+        raise Refused(f"{path}: {settings.first_fault(error)}", code="bad-policy") from error
 
 
 def origin(option: str | None, environ: Mapping[str, str]) -> Origin:

@@ -12,12 +12,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from e2i import regular
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.errors import BadInput, InvalidSpec
 from e2i.spec import document, scalars, suggest
 from e2i.spec.models import Duration, Size
 
+PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
@@ -124,7 +126,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     data: dict[str, Any] = {}
     for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
         path = folder / f"{name}.yaml"
-        if path.is_file():
+        if (name == "default" or PROFILE.fullmatch(name)) and regular.is_there(path):
             data = merge(data, read_file(path, environ))
         elif name != "default":
             known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in ("default", "policy"))
@@ -147,7 +149,15 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
 
 def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     """The mapping in a configuration file, variables filled in. Raises InvalidSpec, BadInput."""
-    found, problems = document.read(path.read_bytes(), str(path))
+    try:
+        text = regular.read(path, regular.CONFIGURATION)
+    except OSError as error:
+        raise BadInput(
+            f"cannot read {path}: {error.strerror or error}",
+            code="bad-settings",
+            hint="make it a regular file that may be read, or take it away: no default stands in for it",
+        ) from error
+    found, problems = document.read(text, str(path))
     if found is None or problems:
         raise InvalidSpec(problems)
     data: dict[str, Any] = _substitute(found.data, environ, path)

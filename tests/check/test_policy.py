@@ -11,7 +11,7 @@ import pytest
 
 from e2i import api, policy
 from e2i.check.policy import Authority
-from e2i.errors import BadInput, Exit, InvalidSpec, RefusedSpec
+from e2i.errors import Exit, InvalidSpec, Refused, RefusedSpec
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
 
@@ -52,7 +52,7 @@ def test_actions_are_allowed_by_pattern_and_taken_away_again(workspace: Open) ->
 
 
 def test_a_pattern_that_names_no_action_is_an_error_not_a_permission(workspace: Open) -> None:
-    with pytest.raises(BadInput) as raised:
+    with pytest.raises(Refused) as raised:
         codes(pipeline(a={"uses": "debug.echo"}), workspace(refused=("debug.ecko",)))
     assert raised.value.code == "bad-policy"
 

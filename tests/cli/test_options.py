@@ -7,6 +7,7 @@ import pytest
 
 from e2i.cli import options
 from e2i.errors import BadInput
+from e2i.planning.model import Plan
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,6 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
-    document = {"schema_version": 1, "digest": "sha256:0", "name": "é"}
+    document = Plan("é", (), {}).to_json()
     options.write_plan(tmp_path / "plan.json", document)
     assert options.plan_document(tmp_path / "plan.json") == document

@@ -91,7 +91,8 @@ def test_for_people_the_summary_is_on_standard_output_and_progress_is_not(projec
         (["run", "q.yaml", "--profile", "nowhere"], 2),
         (["run", "q.yaml", "--select", "z"], 2),
         (["run", "q.yaml", "--plan", "none.json"], 2),
-        (["run", "q.yaml", "--plan", "other.json"], 3),
+        (["run", "q.yaml", "--plan", "other.json"], 2),
+        (["run", "q.yaml", "-p", "n=3", "--plan", "plan.json"], 3),
         (["run", "q.yaml", "--resume", "nothing"], 2),
         (["run", "q.yaml", "--store", "/proc/e2i"], 4),
         (["run", "q.yaml", "--unknown"], 2),
@@ -106,6 +107,8 @@ def test_the_exit_code_says_how_it_went(project: Project, arguments: list[str], 
     project.write("q.yaml", QUICK)
     project.write("fails.yaml", "version: 1\nname: f\nsteps: {a: {uses: debug.fail}}\n")
     project.write("bad.yaml", "version: 1\nname: f\nsteps: {a: {uses: debug.fial}}\n")
+    document = project.plan(QUICK, {"n": 2}).to_json()
+    project.write("plan.json", json.dumps(document))
     project.write("other.json", '{"schema_version": 1, "digest": "sha256:0", "bound": {}, "params": {"n": 3}}')
     result = project.cli(*arguments)
     assert result.returncode == code, result.stderr

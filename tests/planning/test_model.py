@@ -17,7 +17,8 @@ def test_the_document_has_the_keys_of_the_contract() -> None:
     assert document["digest"].startswith("sha256:")
     assert document["steps"] == [
         {"id": "a", "uses": "debug.echo", "needs": [], "verdict": "run",
-         "reason": {"code": "never-run", "detail": "new"}, "fingerprint": None}
+         "reason": {"code": "never-run", "detail": "new"}, "fingerprint": None,
+         "inputs": {"params": {}}, "options": {}}
     ]  # fmt: skip
     assert document["summary"]["run"] == 1
 

@@ -54,6 +54,7 @@ class Inline:
                 seed=call.seed,
                 threads=call.threads,
                 fingerprint=call.fingerprint,
+                files=call.files,
                 scratch=Path(scratch),
                 emit=_ignore,
             )

@@ -21,6 +21,7 @@ def plan(*ids: str, uses: str = "debug.echo") -> dict[str, Any]:
         "name": "demo",
         "digest": "sha256:0",
         "params": {},
+        "undecided": [{"step": "a", "parameter": "file", "kind": "code", "value": "<b>finished"}],
         "steps": steps,
         "summary": {"run": len(ids), "reuse": 0},
     }

@@ -87,6 +87,12 @@ def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, 
             yield path, mark, value
 
 
+def reached(model: type[BaseModel], data: Any, stop: type[Any]) -> Iterator[tuple[tuple[str | int, ...], Mark]]:
+    """Every mark whose value stands in, or is, a value of the type ``stop``: the path to that value, and the mark."""
+    for steps, mark in of(model):
+        yield from ((path, mark) for path in dict.fromkeys(_stops(data, steps, (), stop)))
+
+
 def _of_annotation(annotation: Any, path: Steps) -> Iterator[tuple[Steps, Mark]]:
     arguments = get_args(annotation)
     origin = get_origin(annotation)
@@ -104,6 +110,19 @@ def _of_annotation(annotation: Any, path: Steps) -> Iterator[tuple[Steps, Mark]]
     elif origin is not None:  # a union
         for item in arguments:
             yield from _of_annotation(item, path)
+
+
+def _stops(value: Any, steps: Steps, path: tuple[str | int, ...], stop: type[Any]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, stop):
+        yield path
+    elif not steps:
+        return
+    elif steps[0] is None:
+        items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in items:
+            yield from _stops(item, steps[1:], (*path, key), stop)
+    elif isinstance(value, Mapping) and steps[0] in value:
+        yield from _stops(value[steps[0]], steps[1:], (*path, steps[0]), stop)
 
 
 def _values(value: Any, steps: Steps, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:

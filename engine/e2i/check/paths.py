@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from e2i.policy import Rules
 
-Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside"]]
+Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside", "hidden"]]
 """What is at a path: handed in, because it takes a file system to know."""
 
 NEVER = ("/dev", "/proc", "/sys")
@@ -46,6 +46,8 @@ def check(text: str, rules: Rules, look: Look) -> PathFault | None:
     match look(text):
         case "outside":
             return PathFault("policy-path", f"{shown} leads through a link outside {_roots(rules)}", _INSIDE)
+        case "hidden":
+            return PathFault("policy-path", f"{shown} leads through a link to a hidden name", _INSIDE)
         case "directory":
             return PathFault("bad-path", f"{shown} is a folder, not a file", "name a file in it")
         case "special":

@@ -16,7 +16,7 @@ from msgspec import Struct
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action
 from e2i.check import paths, provenance, secrecy
-from e2i.errors import BadInput
+from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, suggest
 from e2i.spec.expand import Expanded, StepNode
@@ -210,14 +210,14 @@ def _host(tool: str, authority: Authority) -> Fault | None:
 
 
 def _allows(patterns: Sequence[str], uses: str) -> bool:
-    """Whether one of the patterns names the action. Raises BadInput for a pattern that names no action of its tool."""
+    """Whether one of the patterns names the action. Raises Refused for a pattern that names no action of its tool."""
     tool = uses.partition(".")[0]
     for pattern in patterns:
         named, _, action = pattern.partition(".")
         if named == tool and action != "*" and registry.find(pattern) is None:
             declared = registry.tool(tool)
             hint = suggest.hint(action, [item.name for item in declared.actions], most=12) if declared else None
-            raise BadInput(f"config/policy.yaml: there is no action {pattern!r}", code="bad-policy", hint=hint)
+            raise Refused(f"config/policy.yaml: there is no action {pattern!r}", code="bad-policy", hint=hint)
     return any(pattern in ("*", f"{tool}.*", uses) for pattern in patterns)
 
 

@@ -72,22 +72,45 @@ class PlanStepDocument(Document):
     verdict: Annotated[Verdict, Field(description="deferred: known when a step above has run.")]
     reason: ReasonDocument
     fingerprint: Annotated[Digest | None, Field(description="Of all that its result depends on, where that is known.")]
+    inputs: Annotated[dict[str, Any], Field(description="Action, parameters, digests of files, libraries, seed.")]
+    options: Annotated[dict[str, Any], Field(description="Conditions, retries, time limits and the like.")]
+    final: Annotated[
+        Literal[True] | None, Field(alias="finally", description="It runs after all others; else not there.")
+    ] = None
+
+
+class UndecidedDocument(Document):
+    """A parameter that decides which file a step reads or which code it runs, and that only the run can know."""
+
+    step: Annotated[str, Field(description="The step's id.")]
+    parameter: Annotated[str, Field(description="The way to the parameter's value.")]
+    kind: Annotated[Literal["file", "code"], Field(description="A run that is bound to the plan refuses `code`.")]
+    value: Annotated[str, Field(description="The expression.")]
 
 
 class PlanDocument(Document):
     """What `e2i plan --json` prints and `e2i plan -o` writes; a run can be bound to it."""
 
     schema_version: Version
-    digest: Annotated[Digest, Field(description="Of all that can affect execution.")]
+    digest: Annotated[
+        Digest, Field(description="Of all that can affect execution: all but verdicts, reasons and fingerprints.")
+    ]
     name: Annotated[str, Field(description="The pipeline's name.")]
     profile: Annotated[str, Field(description="The settings that a run would have.")]
     params: Annotated[dict[str, Any], Field(description="The value of every parameter.")]
     outputs: Annotated[
         dict[str, Any], Field(description="What a run will give back, with expressions where only the run can tell.")
     ]
+    environment: Annotated[
+        dict[str, Any],
+        Field(
+            description="What the operator says that decides what a run does: policy, tools, sinks, secrets by name."
+        ),
+    ]
+    undecided: Annotated[list[UndecidedDocument], Field(description="Files and code that only the run can know.")]
     steps: Annotated[list[PlanStepDocument], Field(description="In the order of their graph.")]
     summary: Annotated[dict[Verdict, int], Field(description="How many steps have each verdict.")]
-    bound: Annotated[dict[str, Digest], Field(description="Of each step, what a bound run compares.")]
+    checksum: Annotated[Digest, Field(description="Of this document without it.")]
 
 
 class ErrorDocument(Document):

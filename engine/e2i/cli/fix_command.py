@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from e2i import api
+from e2i import api, regular
 from e2i.cli import problems_view
 from e2i.errors import BadInput, Exit
 
@@ -60,7 +60,7 @@ def _own(workspace: api.Workspace, part: str) -> Path:
 
 def _diff(name: str, path: Path, text: str) -> str:
     """A unified diff, such as ``patch`` takes, from the file to the mended text."""
-    before = path.read_bytes().removeprefix(BOM).decode("utf-8", "replace")
+    before = regular.read(path, regular.SPEC).removeprefix(BOM).decode("utf-8", "replace")
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), text.splitlines(keepends=True), f"a/{name}", f"b/{name}"
     )
@@ -71,7 +71,7 @@ def _replace(path: Path, text: str) -> None:
     """Writes beside the file, then puts it in the file's place: there is never half a spec. Raises BadInput."""
     path = path.resolve()
     try:
-        mark = BOM if path.read_bytes().startswith(BOM) else b""
+        mark = BOM if regular.read(path, regular.SPEC).startswith(BOM) else b""
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
             file.write(mark + text.encode())
             file.flush()

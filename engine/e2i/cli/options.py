@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from e2i import regular
 from e2i.errors import BadInput
 from e2i.spec import document
 
@@ -56,19 +57,16 @@ def refuse_beside(option: str, others: Mapping[str, object]) -> None:
 def write_plan(path: Path, document: Mapping[str, Any]) -> None:
     """Writes what ``plan_document`` reads. Raises BadInput when the file cannot be written."""
     try:
-        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        regular.write(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise BadInput(f"cannot write the plan {path}: {error.strerror}", code="bad-option") from error
 
 
 def plan_document(path: Path) -> dict[str, Any]:
     """The plan that ``e2i plan -o`` wrote. Raises BadInput when the file is not one."""
+    from e2i.planning import document
+
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"cannot read the plan {path}: {error}", code="bad-plan", hint="write one by e2i plan -o"
-        ) from error
-    if not isinstance(found, dict) or not isinstance(found.get("digest"), str) or found.get("schema_version") != 1:
-        raise BadInput(f"{path} is not a plan", code="bad-plan", hint="write one by e2i plan -o")
-    return found
+        return document.parse(regular.read(path, regular.PLAN))
+    except OSError as error:
+        raise BadInput(f"cannot read the plan {path}: {error.strerror}", code="bad-plan", hint=document.HINT) from error

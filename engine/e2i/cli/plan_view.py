@@ -55,6 +55,8 @@ def show(plan: Plan, workspace: Workspace) -> None:
     if plan.params:
         shown = ", ".join(f"{name}={value}" for name, value in plan.params.items())
         click.echo(f"\n  params: {safe(shown)}")
+    for item in plan.undecided:
+        click.echo(f"\n  {click.style('undecided', fg='yellow')}: {safe(str(item))}")
     counts = ", ".join(f"{plan.summary[verdict.value]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
     click.echo(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from e2i import regular
 from e2i.errors import E2IError
 from e2i.spec.problems import Problem
 
@@ -70,7 +71,8 @@ def _window(source: str, column: int, width: int = 110) -> tuple[str, int]:
 @cache
 def _lines(file: str) -> tuple[str, ...]:
     try:
-        return tuple(Path(file).read_text("utf-8", "replace").removeprefix("\ufeff").splitlines())
+        text = regular.read(Path(file), regular.SPEC).decode("utf-8", "replace")
+        return tuple(text.removeprefix("\ufeff").splitlines())
     except (OSError, ValueError):
         return ()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
-from e2i import report
+from e2i import regular, report
 from e2i.errors import BadInput
 from e2i.records import lookup
 from e2i.store import disk
@@ -23,13 +22,7 @@ def write(store: Path, run: str, output: Path | None) -> Path:
     try:
         if output is None:
             disk.folder(store, "runs", found["run"])
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=".report-", delete=False
-        ) as file:
-            staged = Path(file.name)
-            file.write(page)
-        staged.chmod(0o644)
-        staged.replace(target)
+        regular.write(target, page.encode())
     except OSError as error:
         raise BadInput(
             f"the report cannot be written to {target}: {error.strerror or error}",

@@ -20,6 +20,7 @@ from e2i.cli.signals import Signals
 from e2i.errors import BadInput, Exit
 from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
+from e2i.workspace import route
 
 
 def run(
@@ -108,7 +109,7 @@ def _changed(spec: str, past: Mapping[str, Any], workspace: api.Workspace) -> li
     source = api.Source.recorded(past)
     found = []
     try:
-        if api.read_source(spec).text != source.text:
+        if route.source(spec, workspace).text != source.text:
             found.append(spec)
     except BadInput:
         found.append(spec)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from e2i import __version__
+from e2i import __version__, regular
 from e2i.check import codes
 from e2i.spec import document as documents
 from e2i.spec import edit
@@ -93,6 +93,6 @@ def _places(text: str, offsets: Iterable[int]) -> list[tuple[int, int]]:
 @cache
 def _read(file: str) -> Document | None:
     try:
-        return documents.read(Path(file).read_bytes(), file)[0]
+        return documents.read(regular.read(Path(file), regular.SPEC), file)[0]
     except OSError:
         return None

@@ -114,7 +114,9 @@ class Ledger:
                 "spec": request.text,
                 "profile": request.settings.profile,
                 "params": _dump(request.plan.params),
-                "plan": compact.dumps(request.plan.to_json()),
+                "plan": compact.dumps(
+                    request.plan.to_json() if request.options.get("bound") else request.plan.outline()
+                ),
                 "parts": _dump(request.parts),
                 "options": _dump(request.options),
                 "provenance": _dump(request.provenance),

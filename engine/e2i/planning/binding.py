@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from e2i.errors import Refused
+from e2i.planning import document
 from e2i.planning.fingerprint import changes
 from e2i.planning.model import Plan
 
@@ -15,28 +16,48 @@ MOST = 5
 
 
 def check(now: Plan, approved: Mapping[str, Any]) -> None:
-    """Raises Refused, naming the first differences, when the plan is not the approved one."""
-    if now.digest == approved.get("digest"):
-        return
-    raise Refused(
-        f"the plan no longer matches the approved one: {'; '.join(_differences(now, approved)[:MOST])}",
-        code="plan-changed",
-        hint="plan again, and have the new plan approved",
-    )
+    """Raises Refused, naming the first differences, when the plan is not the approved one, and for code that no plan
+    can name; BadInput for what is no plan.
+    """
+    before = document.covered(approved)
+    if now.digest != approved["digest"]:
+        found = list(_differences(before, json.loads(json.dumps(now.covered))))
+        raise Refused(
+            f"the plan no longer matches the approved one: {'; '.join(found[:MOST])}",
+            code="plan-changed",
+            hint="plan again, and have the new plan approved",
+        )
+    if code := [item for item in now.undecided if item.kind == "code"]:
+        raise Refused(
+            f"code that only the run can know cannot be approved: {'; '.join(map(str, code[:MOST]))}",
+            code="plan-undecided",
+            hint="write the file and the function into the spec",
+        )
 
 
-def _differences(now: Plan, approved: Mapping[str, Any]) -> list[str]:
-    document = json.loads(json.dumps(now.to_json()))
-    found = [
-        f"the {key} differs ({approved.get(key)} → {document[key]})"
-        for key in ("name", "profile")
-        if approved.get(key) != document[key]
-    ]
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("name", "profile"):
+        if before[key] != after[key]:
+            yield f"the {key} differs ({before[key]} → {after[key]})"
     for key, what in (("params", "parameters"), ("outputs", "outputs")):
-        if differing := changes(approved.get(key) or {}, document[key]):
-            found.append(f"the {what} differ ({', '.join(differing)})")
-    before, after = approved.get("bound") or {}, document["bound"]
-    for step in sorted(before.keys() | after.keys()):
-        if before.get(step) != after.get(step):
-            found.append(f"{step} {'is new' if step not in before else 'is gone' if step not in after else 'differs'}")
-    return found or ["its digest differs"]
+        if differing := changes(before[key], after[key]):
+            yield f"the {what} differ ({', '.join(differing)})"
+    yield from (f"{change} (set by the operator)" for change in changes(before["environment"], after["environment"]))
+    old, new = before["steps"], after["steps"]
+    for step in sorted(old.keys() | new.keys()):
+        if old.get(step) != new.get(step):
+            if step not in old or step not in new:
+                yield f"{step} {'is new' if step not in old else 'is gone'}"
+            else:  # that the parameters differ says enough
+                yield f"{step} differs{_how(old[step], new[step]) if before['params'] == after['params'] else ''}"
+    if before["undecided"] != after["undecided"]:
+        yield "what only the run can know differs"
+
+
+def _how(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    parts = [
+        *changes(before["inputs"], after["inputs"], show=False),
+        *changes(before["options"], after["options"], show=False),
+        *(key for key in ("uses", "needs", "finally") if before.get(key) != after.get(key)),
+    ]
+    return f" ({', '.join(parts[:MOST])}{' …' if len(parts) > MOST else ''})"

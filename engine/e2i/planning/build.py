@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from e2i.catalog import registry
+from e2i.catalog import marks, registry
 from e2i.catalog.action import Action, Effect
 from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Components, Surroundings
-from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why
+from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
 from e2i.spec.evaluation import Outputs
 from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, plain
 from e2i.spec.expressions import ExpressionError
@@ -64,6 +64,8 @@ class Planner(Struct, frozen=True):
     """Ids of nodes; None: all."""
     profile: str = "default"
     """Whose settings the run will have."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """What the operator says that decides what the run does and where anything goes."""
     foreseen: dict[str, Decision] = field(default_factory=dict)
     """The decisions of ``plan`` that a run need not make again: those to reuse a result."""
     _fixed: dict[str, Components] = field(default_factory=dict)
@@ -100,11 +102,14 @@ class Planner(Struct, frozen=True):
                 components=decision.components,
                 bound=self._bound(node),
                 final=node.final,
+                undecided=tuple(self._undecided(node)),
             )
         _start_needed_services(steps, self.expanded)
         params = {name: plain(value) for name, value in self.expanded.params.items()}
         outputs_ = plain(self.expanded.resolve(self.expanded.loaded.spec.outputs, None, {}))
-        return Plan(self.expanded.loaded.spec.name, tuple(steps.values()), params, self.profile, outputs_)
+        return Plan(
+            self.expanded.loaded.spec.name, tuple(steps.values()), params, self.profile, outputs_, self.environment
+        )
 
     def decide(self, node: StepNode, outputs: Outputs) -> Decision:
         """What to do with a step, given the outputs of the steps above it as far as there are any."""
@@ -227,10 +232,45 @@ class Planner(Struct, frozen=True):
             "when": [plain(self.expanded.resolve(unit.step.when, unit, {})) for unit in node.chain],
             **({"finally": True} if node.final else {}),
             **({"agent": node.agent} if node.agent else {}),
+            **self._scope(node),
             "selected": self.selected is None or node.id in self.selected,
             "fresh": self.fresh,
             **node.options.as_json,
         }
+
+    def _scope(self, node: StepNode) -> dict[str, Any]:
+        """The values that a step's undecided expressions see: its matrix combinations, what its parts were given."""
+        raw = [node.step.with_, *(unit.step.when for unit in node.chain)]
+        if is_settled([self.expanded.resolve(value, node, {}) for value in raw]):
+            return {}
+        cells = [plain(dict(unit.cell)) for unit in node.chain if unit.cell]
+        given = [plain(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
+        return {**({"matrix": cells} if cells else {}), **({"given": given} if given else {})}
+
+    def _undecided(self, node: StepNode) -> Iterator[Undecided]:
+        """The parameters that choose a file or code, as far as only the run can know them."""
+        params = self.action(node).params
+        if not marks.of(params):
+            return
+        known = self.expanded.resolve(node.step.with_, node, {})
+        if isinstance(known, Pending):  # not even the names are known
+            known = dict.fromkeys(params.model_fields, known)
+        for path, mark in marks.reached(params, known, Pending):
+            if isinstance(mark, marks.WorkspaceFile | marks.Code):
+                value = _at(known, path)
+                kind: Literal["file", "code"] = "code" if marks.chooses_code(mark) else "file"
+                yield Undecided(node.id, ".".join(map(str, path)), kind, _shown(value))
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _shown(value: Any) -> str:
+    found = plain(value)
+    return found if isinstance(found, str) else str(found["$expression"])
 
 
 def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> None:

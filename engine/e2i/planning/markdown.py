@@ -28,6 +28,8 @@ def markdown(plan: Plan) -> str:
         "| --- | --- | --- | --- |",
         *(_row(step) for step in plan.steps[:MOST]),
     ]
+    if plan.undecided:
+        lines += ["", "Undecided:", "", *(f"- {_escaped(str(item))}" for item in plan.undecided[:MOST])]
     if len(plan.steps) > MOST:
         lines += ["", f"… and {len(plan.steps) - MOST} more"]
     else:

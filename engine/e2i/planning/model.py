@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -64,6 +64,23 @@ class Reason(Struct, frozen=True):
     detail: str = ""
 
 
+class Undecided(Struct, frozen=True):
+    """A parameter that decides which file a step reads or which code it runs, and that only the run can know."""
+
+    step: str
+    parameter: str
+    kind: Literal["file", "code"]
+    value: str
+    """The expression, as the spec has it."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"step": self.step, "parameter": self.parameter, "kind": self.kind, "value": self.value}
+
+    def __str__(self) -> str:
+        what = "the code that it runs" if self.kind == "code" else "the file that it reads"
+        return f"{self.step}: {what} is known only in the run ({self.parameter}: {self.value})"
+
+
 class PlanStep(Struct, frozen=True):
     """One step of a plan. ``components`` is what its fingerprint is made of, as far as that is known."""
 
@@ -79,8 +96,23 @@ class PlanStep(Struct, frozen=True):
     """What else decides how the step is carried out: condition, retries, time limits."""
     final: bool = False
     """It runs after all others, whatever became of them."""
+    undecided: tuple[Undecided, ...] = ()
+    """What only the run can know of the files that it reads and the code that it runs."""
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def covered(self) -> dict[str, Any]:
+        """All that can affect the step's execution, as far as it is known before anything has run."""
+        return {
+            "id": self.id,
+            "uses": self.uses,
+            "needs": list(self.needs),
+            **({"finally": True} if self.final else {}),
+            "inputs": static(self.components),
+            "options": dict(self.bound),
+        }
+
+    def outline(self) -> dict[str, Any]:
+        """The step as a run's record keeps it."""
         return {
             "id": self.id,
             "uses": self.uses,
@@ -90,6 +122,9 @@ class PlanStep(Struct, frozen=True):
             "reason": {"code": self.reason.code.value, "detail": self.reason.detail},
             "fingerprint": self.fingerprint,
         }
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.outline(), "inputs": static(self.components), "options": dict(self.bound)}
 
 
 class Plan(Struct, frozen=True, dict=True):
@@ -101,28 +136,35 @@ class Plan(Struct, frozen=True, dict=True):
     profile: str = "default"
     outputs: Mapping[str, Any] = field(default_factory=dict)
     """What a run will give back, with expressions where only the run can tell."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """What the operator says that decides what the run does and where anything goes."""
 
     @cached_property
     def digest(self) -> str:
         """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions, options,
-        profile; and what the run gives back.
+        profile; what the run gives back; what the operator says.
 
         Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
         """
-        return digest(
-            {
-                "name": self.name,
-                "profile": self.profile,
-                "params": self.params,
-                "outputs": self.outputs,
-                "steps": self.bound,
-            }
-        )
+        return digest(self.covered)
 
-    @cached_property
-    def bound(self) -> dict[str, str]:
-        """For each step the digest of all that can affect its execution."""
-        return {step.id: digest([step.needs, static(step.components), step.bound]) for step in self.steps}
+    @property
+    def covered(self) -> dict[str, Any]:
+        """What the digest covers. Each part of it stands in the plan's document, so that it can be worked out again."""
+        return {
+            "name": self.name,
+            "profile": self.profile,
+            "params": dict(self.params),
+            "outputs": dict(self.outputs),
+            "environment": dict(self.environment),
+            "undecided": [item.to_json() for item in self.undecided],
+            "steps": {step.id: step.covered for step in self.steps},
+        }
+
+    @property
+    def undecided(self) -> tuple[Undecided, ...]:
+        """What only the run can know of the files that steps read and the code that they run."""
+        return tuple(item for step in self.steps for item in step.undecided)
 
     @property
     def summary(self) -> dict[str, int]:
@@ -131,22 +173,32 @@ class Plan(Struct, frozen=True, dict=True):
         return {verdict.value: counts[verdict] for verdict in Verdict}
 
     def to_json(self) -> dict[str, Any]:
+        """The document that a run can be bound to: complete, with a checksum over all of it."""
+        document = {
+            **self.outline(),
+            "outputs": dict(self.outputs),
+            "environment": dict(self.environment),
+            "undecided": [item.to_json() for item in self.undecided],
+            "steps": [step.to_json() for step in self.steps],
+        }
+        return {**document, "checksum": digest(document)}
+
+    def outline(self) -> dict[str, Any]:
+        """The plan as the record of a run that is bound to none keeps it: without what the record has elsewhere."""
         return {
             "schema_version": SCHEMA_VERSION,
             "digest": self.digest,
             "name": self.name,
             "profile": self.profile,
             "params": dict(self.params),
-            "outputs": dict(self.outputs),
-            "steps": [step.to_json() for step in self.steps],
+            "steps": [step.outline() for step in self.steps],
             "summary": self.summary,
-            "bound": self.bound,
         }
 
 
 def static(components: Mapping[str, Any]) -> dict[str, Any]:
     """The components without what only past runs can tell: the digests of inputs stand as their references."""
-    kept = {key: value for key, value in components.items() if key not in ("params", "found_files")}
+    kept = {key: value for key, value in components.items() if key not in ("params", "with", "found_files")}
     return {**kept, "params": components["with"]}
 
 

@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from e2i.errors import Refused
+from e2i.errors import BadInput, Refused
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 ENTER = stat.S_IXGRP | stat.S_IXOTH
@@ -27,6 +27,10 @@ def check(root: Path) -> None:
         found = root.stat()
     except OSError:
         return  # it is to be made, or the one who opens it says what is wrong
+    if not stat.S_ISDIR(found.st_mode):
+        raise BadInput(
+            f"the store {root} is no folder", code="bad-store", hint="choose a folder by --store DIR or E2I_STORE"
+        )
     own = os.geteuid()
     _check_owner(root, found, own)
     if found.st_mode & OTHERS:

@@ -44,6 +44,7 @@ class Pool:
             "store": str(store),
             "workspace": str(roots.workspace),
             "folders": list(roots.folders),
+            "hidden": roots.hidden,
             "settings": settings,
         }
         self._environ = dict(environ)

@@ -60,7 +60,7 @@ def main(control: int, tickets: int, engine: int, guardians: int) -> None:
         worker = Worker(
             ArtifactStore(Path(start["store"])),
             lambda: _settings(start["settings"]),
-            Roots(Path(start["workspace"]), tuple(start["folders"])),
+            Roots(Path(start["workspace"]), tuple(start["folders"]), start["hidden"]),
             Lifelines(engine, guardians),
         )
         desk = Desk(worker, Outgoing(connection), most=start["most"])

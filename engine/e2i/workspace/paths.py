@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from e2i.errors import Refused, StepError
 
-Found = Literal["file", "directory", "special", "missing", "outside"]
+Found = Literal["file", "directory", "special", "missing", "outside", "hidden"]
 
 
 class Roots(Struct, frozen=True):
@@ -26,6 +26,8 @@ class Roots(Struct, frozen=True):
 
     workspace: Path
     folders: tuple[str, ...] = (".",)
+    hidden: bool = True
+    """Whether a path may lead through a name that starts with a dot, by itself or by a link."""
 
     def find(self, text: str) -> tuple[Path, Path] | None:
         """The folder that the path leads into, and the path, both without links; None when it leads elsewhere.
@@ -49,6 +51,8 @@ def look(roots: Roots, text: str) -> Found:
         found = roots.find(text)
         if found is None:
             return "outside"
+        if not roots.hidden and _hidden(found):
+            return "hidden"
         mode = found[1].stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
@@ -71,7 +75,15 @@ def resolve(roots: Roots, text: str) -> Path:
             code="policy-path",
             hint="put the file into the workspace",
         )
+    if not roots.hidden and (name := _hidden(found)):
+        raise Refused(f"the path {text!r} leads through {name!r}, a hidden name", code="policy-path")
     return found[1]
+
+
+def _hidden(found: tuple[Path, Path]) -> str | None:
+    """The first name below the folder that starts with a dot."""
+    root, path = found
+    return next((name for name in path.relative_to(root).parts if name.startswith(".")), None)
 
 
 def open_file(roots: Roots, text: str) -> int:

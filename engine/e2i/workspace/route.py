@@ -13,7 +13,7 @@ from e2i.errors import BadInput, InvalidSpec, RefusedSpec
 from e2i.settings import Settings
 from e2i.spec import sizes
 from e2i.spec.problems import Problem
-from e2i.workspace.source import Source
+from e2i.workspace.source import Source, Spec, read_source
 from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from e2i.planning.build import History, Planner
     from e2i.spec.expand import Expanded
     from e2i.store.shared import SharedStore
+
+
+def source(spec: Spec, workspace: Workspace) -> Source:
+    """The spec, no more of it than the policy allows and one byte. Raises BadInput when there is no such file."""
+    rules = workspace.authority.rules
+    return read_source(spec, rules.budgets.bytes, [workspace.root, *(workspace.root / root for root in rules.roots)])
 
 
 def problems(
@@ -49,7 +55,7 @@ def planner(
     """Who decides about the steps, given what past runs left behind. Raises BadInput for a selection of nothing."""
     from e2i.planning import graph
     from e2i.planning.build import Planner
-    from e2i.workspace import surroundings
+    from e2i.workspace import operator, surroundings
 
     selected = None
     if select:
@@ -59,7 +65,8 @@ def planner(
                 labels.setdefault(label, set()).add(node.id)
         selected = graph.select(graph.build(graph.waits(expanded)), select, labels)
     around = surroundings.of(workspace.roots, workspace.settings)
-    return Planner(expanded, history, around, fresh, selected, workspace.settings.profile)
+    operated = operator.of(workspace, expanded)
+    return Planner(expanded, history, around, fresh, selected, workspace.settings.profile, operated)
 
 
 def shared_store(workspace: Workspace) -> SharedStore | None:

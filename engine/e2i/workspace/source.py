@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from e2i import regular
 from e2i.errors import BadInput
 
 if TYPE_CHECKING:
@@ -44,15 +45,18 @@ class Source(Struct, frozen=True):
         return self.content if isinstance(self.content, str) else json.dumps(dict(self.content), default=list)
 
 
-def read_source(spec: Spec) -> Source:
-    """The text behind a path, or the text or mapping itself. Raises BadInput when there is no such file."""
+def read_source(spec: Spec, most: int = regular.SPEC, within: Collection[Path] = ()) -> Source:
+    """The text behind a path, or the text or mapping itself. Raises BadInput when there is no such file.
+
+    A text of more than ``most`` bytes is cut off after one more. ``within``: as ``regular.read`` documents it.
+    """
     if isinstance(spec, Mapping):
         return Source(spec, MAPPING)
     if isinstance(spec, str) and "\n" in spec:
         return Source(spec, "<text>")
     path = Path(spec)
     try:
-        return Source(path.read_bytes(), str(spec))
+        return Source(regular.read(path, most + 1, cut=True, within=within), str(spec))
     except OSError as error:
         near = sorted(str(other) for other in path.parent.glob("*.yaml"))[:8] if path.parent.is_dir() else []
         raise BadInput(

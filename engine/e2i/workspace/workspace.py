@@ -56,7 +56,8 @@ class Workspace(Struct, frozen=True):
     @property
     def roots(self) -> Roots:
         """The folders that paths in specs may lead into."""
-        return Roots(self.root, self.policy.rules(self.origin).roots)
+        rules = self.policy.rules(self.origin)
+        return Roots(self.root, rules.roots, rules.hidden_files)
 
     def name(self, file: str) -> str:
         """The path of a file by which the workspace knows it: from its root on, if it lies there."""

@@ -130,6 +130,44 @@ CODES = (
         example="e2i-run SPEC --plan approved.json -p rows=3000, where the plan was approved for 2000",
     ),
     Code(
+        "plan-altered",
+        "An approved plan that was changed since it was written",
+        "A plan's document carries everything that its digest covers, and a checksum over all that it shows. Both are "
+        "worked out again from the document: one that shows another plan than the one beside its digest is refused.",
+        "Plan again, and have the new plan approved.",
+        example="approved.json in which a verdict was edited",
+    ),
+    Code(
+        "plan-undecided",
+        "Code that only the run can know",
+        "A plan lists as undecided which files and which code only the run can know. A run that is bound to a plan "
+        "does not run code that nobody could approve.",
+        "Write the file and the function into the spec.",
+        example='python.call with file: "${{ steps.late.value }}", by e2i-run SPEC --plan approved.json',
+    ),
+    Code(
+        "input-changed-during-run",
+        "A file that changed since its step was planned",
+        "A step reads the content that its fingerprint covers, and nothing else: the file is hashed as it is read. Of "
+        "a file that holds something else by then, nothing is used and no result is kept.",
+        "Run the spec again when nothing writes to the file any more.",
+        example="data.csv is written over while an earlier step runs",
+    ),
+    Code(
+        "file-too-large",
+        "A Python file that is too large to be run",
+        "A Python file that a step runs or imports has at most 1 MiB.",
+        "Split it, or keep data in a file of its own.",
+        example="python.call with a file of generated code",
+    ),
+    Code(
+        "bad-store",
+        "A store that is no folder",
+        "All state lives in a folder; what was named is a file, a pipe or a device.",
+        "Choose a folder by --store DIR or E2I_STORE.",
+        example="e2i run SPEC --store /dev/null",
+    ),
+    Code(
         "policy-origin",
         "An origin that is claimed and not given",
         "The environment says that an agent is at work: an option cannot make a human of it.",

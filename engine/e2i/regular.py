@@ -1,0 +1,88 @@
+"""Regular files that a command line or a configuration names: read whole up to a limit, or written whole.
+
+A named pipe, a device, a socket or a folder is refused before it is opened, so that nothing waits and nothing grows.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Collection
+from pathlib import Path
+
+CONFIGURATION = 1 << 20
+"""Bytes that a configuration file may have."""
+SPEC = 64 << 20
+PLAN = 256 << 20
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def read(path: Path, most: int, *, cut: bool = False, within: Collection[Path] = ()) -> bytes:
+    """The bytes of a regular file. Raises OSError when there is none, or it has more than ``most`` bytes.
+
+    ``cut``: the first ``most`` bytes of a longer one. ``within``: folders out of which no link in the first of them may
+    lead.
+    """
+    _expect_regular(path.stat().st_mode)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        _expect_regular(os.fstat(handle).st_mode)
+        if within and _leads_out(path, Path(f"/proc/self/fd/{handle}").readlink(), within):
+            raise OSError(errno.EACCES, "a link leads out of the workspace")
+        content = file.read(most + 1)
+    if len(content) > most and not cut:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+    return content[:most]
+
+
+def write(path: Path, content: bytes) -> None:
+    """Puts a file with this content in the place of what is there, which may be a regular file or a link: no link is
+    followed, and there is never half a file. Raises OSError.
+    """
+    import tempfile  # most commands write no file
+
+    try:
+        found = os.lstat(path).st_mode
+    except FileNotFoundError:
+        found = stat.S_IFREG
+    if not stat.S_ISLNK(found):
+        _expect_regular(found)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    folder, prefix = path.absolute().parent, f".{path.name[:80]}-"
+    with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=prefix, delete=False) as file:
+        staged = Path(file.name)
+        file.write(content)
+        os.fchmod(file.fileno(), 0o666 & ~mask)
+    staged.replace(path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file was put there, readable or not, be it a link that leads nowhere."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return path.parent.is_symlink() and not path.parent.exists()
+    except OSError:
+        return True
+    return True
+
+
+def _expect_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "something else")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file")
+
+
+def _leads_out(path: Path, real: Path, within: Collection[Path]) -> bool:
+    """Whether a path in the first of the folders is really that of a file outside all of them."""
+    first, *_ = within
+    named = Path(os.path.abspath(path))  # noqa: PTH100 - a link is where it is, not where it leads
+    return named.is_relative_to(first) and not any(real.is_relative_to(folder.resolve()) for folder in within)

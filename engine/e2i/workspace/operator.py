@@ -1,0 +1,107 @@
+"""What the operator says that decides what a run does and where anything goes: a workspace goes in, plain data comes
+out, to bind a plan to.
+
+Equal on every machine that the same configuration is for: paths are relative to the workspace, and addresses are
+without credentials. How long to wait for a tool is no part of it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from e2i.spec.expand import Expanded
+from e2i.workspace.workspace import Workspace
+
+PRIVATE = re.compile(
+    r"(?i)(^|_)(user|username|password|passwd|pwd|passphrase|secret|token|api_?key|access_key(_id)?|credentials?|"
+    r"authorization|sslpassword)$"
+)
+"""Names of settings that are credentials."""
+
+
+def of(workspace: Workspace, expanded: Expanded) -> dict[str, Any]:
+    """What binds: origin, policy, sinks, tools, what the spec names of ``env`` and ``secrets``, and limits."""
+    settings = workspace.settings
+    rules = workspace.policy.rules(workspace.origin)
+    used = {node.step.uses.partition(".")[0] for node in expanded.nodes.values()}
+    roles = sorted({node.agent for node in expanded.nodes.values() if node.agent} & workspace.policy.roles.keys())
+    texts = [part.document.text for part in expanded.loaded.files()]
+    root = str(workspace.root)
+    shared = settings.shared
+    return {
+        "origin": workspace.origin.value,
+        "policy": {
+            **rules.model_dump(mode="json"),
+            "roots": [_folder(folder, workspace.root) for folder in rules.roots],
+            "roles": {role: list(workspace.policy.roles[role]) for role in roles},
+        },
+        "sinks": list(settings.sinks),
+        "tools": {
+            name: _tool(workspace, name, known=name in used)
+            for name in sorted({*used, *settings.sinks})
+            if name in used or name in settings.tools
+        },
+        "env": _named(settings.env, texts),
+        "secrets": _named(settings.secrets, texts),
+        "shared": shared and _canonical(shared.model_dump(mode="json", exclude={"deadline"}), root),
+        "timeout": settings.timeout,
+        "resources": settings.resources.model_dump(mode="json"),
+        "measurements": settings.measurements,
+    }
+
+
+def _tool(workspace: Workspace, name: str, *, known: bool) -> dict[str, Any]:
+    """The settings of a tool. ``known``: its declaration was loaded, so it can name its server."""
+    written = _canonical(dict(workspace.settings.tools.get(name, {})), str(workspace.root))
+    server = _canonical(dict(workspace.settings.tool(name).identity()), str(workspace.root)) if known else {}
+    return {**written, **({"server": server} if server else {})}
+
+
+def _named(known: Mapping[str, str], texts: Iterable[str | None]) -> dict[str, str]:
+    """Those whose names stand in the spec; all of them when it was given as data."""
+    given = list(texts)
+    if None in given:
+        return dict(known)
+    words = set(re.findall(r"\w+", "\n".join(filter(None, given))))
+    return {name: value for name, value in known.items() if name in words}
+
+
+def _folder(folder: str, root: Path) -> str:
+    """A folder that files may be in, relative to the workspace if it is in it."""
+    path = posixpath.normpath(folder)
+    if path.startswith("/") and Path(path).is_relative_to(root):
+        return Path(path).relative_to(root).as_posix()
+    return path
+
+
+def _canonical(value: Any, root: str) -> Any:
+    """The same settings for every machine and user."""
+    match value:
+        case Mapping():
+            return {
+                str(key): _canonical(item, root)
+                for key, item in value.items()
+                if not PRIVATE.search(str(key)) and not str(key).endswith("deadline")
+            }
+        case list() | tuple():
+            return [_canonical(item, root) for item in value]
+        case str():
+            return _address(value.replace(root, "${workspace}"))
+    return value
+
+
+def _address(text: str) -> str:
+    """An address without user, password and secret arguments; other text as it is."""
+    if "://" not in text:
+        return text
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text.rpartition("@")[2]
+    query = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if not PRIVATE.search(key)]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, urlencode(sorted(query)), ""))
