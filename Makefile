@@ -62,7 +62,7 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
 chaos: setup ## kills, damages and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 bench: setup ## e2i against the hand-written scripts: checks and plans, steps, then the flagship run; both sides in one run
 	$(BIN)/python benchmarks/validate.py

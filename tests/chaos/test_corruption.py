@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,7 +81,7 @@ def damage(folder: Path, amount: Amount, times: int) -> list[str]:
 
     faults = amount.alone().each(range(times), judge)
     with amount.shown():
-        print(f"\n{amount.name}: {dict(came_of)}", flush=True)
+        print(f"\n{amount.name}: {dict(came_of)}", file=sys.stderr, flush=True)
     return faults
 
 

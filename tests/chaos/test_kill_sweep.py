@@ -52,7 +52,7 @@ def sweep(
     undisturbed, last = pipelines.outputs_of(death.read(printed)), len(seen["calls"])
     assert undisturbed is not None, printed
     effects = pipelines.effects(calm)
-    chosen = range(1, last + 1, max(1, round(last / points)) if points else 1)
+    chosen = amount.spread(last, points)
     killers: list[str] = []
 
     def judge(at: int) -> list[str]:
@@ -70,7 +70,11 @@ def sweep(
     faults = amount.each(chosen, judge)
     roles = {role: killers.count(role) for role in sorted(set(killers))}
     with amount.shown():
-        print(f"\n{amount.name}: {len(chosen)} of {last} points; killed: {roles}", flush=True)
+        print(
+            f"\n{amount.name}: {len(chosen)} of {last} points, from {chosen[0]}; killed: {roles}",
+            file=sys.stderr,
+            flush=True,
+        )
     return faults
 
 

@@ -20,6 +20,7 @@ from e2i.store.journal import RUN, Journal
 from project import Project
 
 STEPS = 10_000
+TRIES = 3
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
@@ -30,6 +31,15 @@ class Used:
     cpu: float
     memory: float
     out: str
+
+
+def least(bound: float, project: Project, *arguments: str) -> Used:
+    """Measures once, or again if it took more CPU than ``bound``: a busy machine makes it more, never less."""
+    found = measure(project, *arguments)
+    for _ in range(TRIES - 1):
+        if found.cpu >= bound:
+            found = min(found, measure(project, *arguments), key=lambda used: used.cpu)
+    return found
 
 
 def measure(project: Project, *arguments: str) -> Used:
@@ -70,8 +80,8 @@ def edges(steps: int, each: int) -> str:
 )
 def test_checking_and_planning_stay_within_bounds(spec: str, tmp_path: Path) -> None:
     project = pipelines.make(tmp_path, spec)
-    checked = measure(project, "validate", "spec.yaml")
-    planned = measure(project, "plan", "spec.yaml", "--json")
+    checked = least(5, project, "validate", "spec.yaml")
+    planned = least(10, project, "plan", "spec.yaml", "--json")
     assert checked.cpu < 5 and planned.cpu < 10
     assert max(checked.memory, planned.memory) < 1_000
     assert len(json.loads(planned.out)["steps"]) == STEPS
@@ -107,7 +117,7 @@ def test_a_long_history_is_listed_shown_and_resumed_in_a_second(tmp_path: Path) 
     first = project.run(project.root / "spec.yaml").run
     remember(project, first, runs=1_000)
     for command in (["runs"], ["show", "past-500"], ["run", "--resume", first], ["run", "spec.yaml"]):
-        assert measure(project, *command, "--json").cpu < 1, command
+        assert least(1, project, *command, "--json").cpu < 1, command
 
 
 def remember(project: Project, first: str, runs: int) -> None:

@@ -10,7 +10,10 @@ import pytest
 from e2i import api
 from mutation.good import Good, specs
 from mutation.judge import Judgement, Rates, judge, table
-from mutation.mutate import KINDS, corpus
+from mutation.mutate import EACH, KINDS, corpus
+
+SAMPLE = 14
+"""Mutants of one kind that the default tests take: a thousand in all."""
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +32,9 @@ def good(root: Path) -> list[Good]:
     return specs(root)
 
 
-@pytest.fixture(scope="module")
-def judgements(good: list[Good], workspace: api.Workspace) -> list[Judgement]:
-    return [judge(mutant, workspace) for mutant in corpus(good)]
+@pytest.fixture(scope="module", params=[SAMPLE, pytest.param(EACH, marks=pytest.mark.slow)])
+def judgements(request: pytest.FixtureRequest, good: list[Good], workspace: api.Workspace) -> list[Judgement]:
+    return [judge(mutant, workspace) for mutant in corpus(good, each=request.param)]
 
 
 def test_the_good_specs_have_no_problems(good: list[Good], workspace: api.Workspace) -> None:
