@@ -6,6 +6,7 @@ accepted. What a run has sent so far is kept in the tool's home, because a span 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
-from e2i.catalog.telemetry import Entry, Sink
+from e2i.catalog.telemetry import Entry, Sink, target_of
 from e2i.errors import ToolUnavailable
 from e2i.tools.opik import OpikSettings
 from e2i.tools.opik.identity import is_sampled
@@ -31,7 +32,9 @@ KEPT_RUNS = 200
 def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Stored], Path]) -> Sink:
     """A sink to the configured server, or to the embedded one in ``home``. Files of artifacts are not sent to Opik."""
     assert isinstance(settings, OpikSettings)
-    writer, memory = _writer(settings, home), Memory(home / "runs.db")
+    target = target_of(settings)  # what one server was sent, another does not know
+    name = f"runs-{hashlib.blake2b(target.encode(), digest_size=6).hexdigest()}.db" if target else "runs.db"
+    writer, memory = _writer(settings, home), Memory(home / name)
     return OpikSink(settings, writer, memory, None if settings.url else home / "traces.db")
 
 
