@@ -86,8 +86,8 @@ WRONG: dict[str, Speak] = {
 class Front:
     """Passes on to ``backend`` (a port) while ``wrong`` is None.
 
-    Else it lets ``first`` requests through, beside those for the state of the server if these are ``healthy``, and
-    answers the others wrongly.
+    Else it lets ``first`` requests through and answers the others wrongly; those for the state of the server it
+    answers well itself if that is ``healthy``.
     """
 
     def __init__(self, backend: int) -> None:
@@ -119,8 +119,10 @@ class Front:
     def wrong_for(self, path: str) -> Speak | None:
         """The wrong answer for the next request, if it is to have one."""
         with self._lock:
-            if self._wrong is None or (self._healthy and path.endswith(HEALTHY)):
+            if self._wrong is None:
                 return None
+            if self._healthy and path.endswith(HEALTHY):
+                return _answer("200 OK", b'{"version": "2.2"}')
             if self._first > 0:
                 self._first -= 1
                 return None

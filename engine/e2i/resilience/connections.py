@@ -22,8 +22,10 @@ def cut(address: tuple[str, int]) -> int:
 
 def _cut(descriptor: int, peers: set[tuple[str, int]]) -> bool:
     try:
+        if not os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:"):  # noqa: PTH115 - it is no path
+            return False
         own = socket.socket(fileno=os.dup(descriptor))
-    except OSError:  # it is no socket, or was closed meanwhile
+    except OSError:  # it was closed meanwhile
         return False
     with own:
         if own.family not in (socket.AF_INET, socket.AF_INET6) or own.type != socket.SOCK_STREAM:

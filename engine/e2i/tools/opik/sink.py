@@ -34,33 +34,37 @@ def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Store
     assert isinstance(settings, OpikSettings)
     target = target_of(settings)  # what one server was sent, another does not know
     name = f"runs-{hashlib.blake2b(target.encode(), digest_size=6).hexdigest()}.db" if target else "runs.db"
-    writer, memory = _writer(settings, home), Memory(home / name)
-    return OpikSink(settings, writer, memory, None if settings.url else home / "traces.db")
-
-
-def _writer(settings: OpikSettings, home: Path) -> Callable[..., None]:
-    """What writes documents: to the server by the SDK's REST client, or straight to the embedded one."""
+    memory = Memory(home / name)
     if settings.url is None:
         from e2i.tools.opik import local_writing
         from e2i.tools.opik.local_backend import LocalBackend
 
-        return partial(local_writing.write, LocalBackend(home / "traces.db"))
+        database = home / "traces.db"
+        return OpikSink(settings, partial(local_writing.write, LocalBackend(database)), memory, database)
     from e2i.tools.opik import writing
-    from e2i.tools.opik.client import open_rest
+    from e2i.tools.opik.client import open_http, open_rest
 
-    return partial(writing.write, open_rest(settings, home))
+    connection = open_http(settings, home)
+    write = partial(writing.write, open_rest(settings, home, connection))
+    return OpikSink(settings, write, memory, end=connection.close)
 
 
 class OpikSink:
     """Takes entries to Opik; delivering them twice writes the same documents to the same ids."""
 
     def __init__(
-        self, settings: OpikSettings, write: Callable[..., None], memory: Memory, embedded: Path | None = None
+        self,
+        settings: OpikSettings,
+        write: Callable[..., None],
+        memory: Memory,
+        embedded: Path | None = None,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._write = write
         self._memory = memory
         self._embedded = embedded
+        self._end = end
         self._inode = _inode(embedded)
 
     def deliver(self, entries: Sequence[Entry]) -> None:
@@ -82,7 +86,8 @@ class OpikSink:
         self._memory.add(news)
 
     def close(self) -> None:
-        """Nothing is pending: every delivery was answered."""
+        """Nothing is pending: every delivery was answered. Connections to a server end."""
+        self._end()
 
 
 class Memory:
