@@ -44,7 +44,7 @@ def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(proje
 
     synced = project.cli("sync")
     assert synced.returncode == 4
-    assert f"entries wait for {staging.url} (workspace default, project e2i)" in synced.stdout
+    assert f"entries wait for {staging.url} (project e2i, workspace default)" in synced.stdout
     assert "e2i sync --profile staging" in synced.stdout
     assert not (project.root / ".e2i" / "opik" / "traces.db").exists()
 
