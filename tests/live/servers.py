@@ -37,6 +37,9 @@ SPEED = (
 class Server:
     """A server that listens at ``port`` while it runs. It keeps its port and its data from one start to the next."""
 
+    within = LONGEST
+    """Seconds that it may take to start."""
+
     def __init__(
         self, folder: Path, port: int, command: list[str], *, environ: Mapping[str, str] | None = None
     ) -> None:
@@ -62,7 +65,9 @@ class Server:
                 env=self._environ,
                 **user,
             )
-        assert until(self._answers, LONGEST), (self._folder / "log").read_text()
+        if not until(self._answers, self.within):
+            self.kill()
+            pytest.fail((self._folder / "log").read_text())
 
     def kill(self) -> None:
         """Ends it as a loss of its machine would, with all connections."""
@@ -128,6 +133,8 @@ def redis(folder: Path, port: int) -> Server:
 
 class MLflow(Server):
     """An MLflow server over HTTP, its database and its artifacts in ``folder``."""
+
+    within = 300.0
 
     def __init__(self, folder: Path, port: int) -> None:
         where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

@@ -302,9 +302,9 @@ class Courier:
         """The next delivery takes a new sink. The old one may still be busy with a call that hangs, which ends now."""
         if self._tracker.address is not None:
             connections.cut(self._tracker.address)
-        if self._sink is not None:
-            self._sink.close()
-            self._sink = None
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
 
     def _close(self, seconds: float) -> None:
         """Closes the sink, within the deadline; everything it was given is acknowledged, so nothing depends on it."""

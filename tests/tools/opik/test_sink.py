@@ -193,7 +193,8 @@ def test_only_what_is_new_is_written(server: StandIn, tmp_path: Path) -> None:
     sink.deliver([Entry("late", "opik", "r1", "metric", {"step": "fit[a]", "name": "auc", "value": 1.0, "at_ms": 5})])
     assert server.requests == {}
     sink.deliver(entries[8:9])
-    assert server.requests == {
+    written = {name: count for name, count in server.requests.items() if not name.startswith("GET")}
+    assert written == {
         "POST /api/v1/private/traces/batch": 1,
         "POST /api/v1/private/spans/batch": 1,
         "PUT /api/v1/private/spans/feedback-scores": 1,

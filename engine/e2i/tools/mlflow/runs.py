@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from e2i.errors import StepError
+from e2i.resilience.asking import wrong_server
 from e2i.tools.mlflow import KEY_TAG
 from e2i.tools.mlflow.filters import render, tag
-from e2i.tools.mlflow.outages import is_lost_race
+from e2i.tools.mlflow.outages import is_lost_race, is_too_large
 from e2i.tools.mlflow.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def ensure_run(tracking: Tracking, run: str, pipeline: str, started_ms: int) -> 
             run_name=run,
             tags={RUN_TAG: run, "mlflow.source.name": pipeline, "mlflow.source.type": "PROJECT"},
         )
-    return RunRef(str(made.info.run_id), experiment)
+    return RunRef(_known(made.info.run_id), _known(experiment))
 
 
 def log_batch(
@@ -108,9 +109,21 @@ def log_batch(
         try:
             log()
         except MlflowException as error:
+            if is_too_large(error) and max(len(metrics), len(params), len(tags)) > 1:
+                _log_halves(tracking, run, metrics, params, tags)
+                return
             if not is_lost_race(error):
                 raise
             log()  # MLflow sees now what is there, and takes what is the same
+
+
+def _log_halves(
+    tracking: Tracking, run: str, metrics: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]
+) -> None:
+    """Logs the same in two requests: what one of them held was too large for a proxy."""
+    first = (metrics[: len(metrics) // 2], params[: len(params) // 2], tags[: len(tags) // 2])
+    log_batch(tracking, run, *first)
+    log_batch(tracking, run, metrics[len(first[0]) :], params[len(first[1]) :], tags[len(first[2]) :])
 
 
 def children(tracking: Tracking, parent: RunRef) -> dict[str, tuple[str, bool]]:
@@ -135,12 +148,12 @@ def exists(tracking: Tracking, run: RunRef) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
-        tracking.client.get_run(run.id)
+        found = tracking.client.get_run(run.id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return False
         raise
-    return True
+    return _known(found.info.run_id) == run.id
 
 
 def key_of(*parts: str, separator: str = "/") -> str:
@@ -153,7 +166,14 @@ def _search(tracking: Tracking, experiments: list[str], run: str) -> RunRef | No
     found = tracking.client.search_runs(
         experiments, render(tag(RUN_TAG, run)), max_results=1, order_by=["attributes.start_time ASC"]
     )
-    return RunRef(str(found[0].info.run_id), str(found[0].info.experiment_id)) if found else None
+    return RunRef(_known(found[0].info.run_id), _known(found[0].info.experiment_id)) if found else None
+
+
+def _known(identity: object) -> str:
+    """An id that MLflow gave. Raises ToolUnavailable when what answers gave none: it is not MLflow."""
+    if not identity:
+        raise wrong_server("mlflow", "an answer names neither run nor experiment", "tools.mlflow.tracking_uri")
+    return str(identity)
 
 
 def _place(tracking: Tracking, experiment: str) -> str | None:

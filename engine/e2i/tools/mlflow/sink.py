@@ -92,6 +92,11 @@ class MLflowSink:
         run = self._run(entries)
         if run is None:
             return
+        self._send(run, entries)
+        if self._tracking.is_server and not exists(self._tracking, run):
+            raise ToolUnavailable("mlflow", f"MLflow does not have the run {run.id}", code="history-lost")
+
+    def _send(self, run: RunRef, entries: Sequence[Entry]) -> None:
         self._rows(run, entries)
         for entry in entries:
             if self._closed:

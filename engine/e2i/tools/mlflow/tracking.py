@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import math
 import os
 import socket
 import sqlite3
@@ -92,8 +91,8 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         artifacts = home.resolve() / "artifacts"
         uri = settings.tracking_uri or _embedded(home.resolve(), artifacts)
         client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
-        first = partial(client.search_experiments, max_results=1)
-        in_time(first, settings.deadline if uri.startswith("http") else math.inf)
+        if not uri.startswith("http"):
+            client.search_experiments(max_results=1)  # makes its tables
     own = None if uri.startswith("http") else str(artifacts)
     return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix, _inode(uri))
 
@@ -149,6 +148,7 @@ def _prepare_process(settings: MLflowSettings) -> None:
     """MLflow reads these at each request: no retries of its own (the engine retries), no waiting past the deadline."""
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(settings.deadline)))
+    os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"  # a login page is no MLflow, and a POST becomes a GET
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"  # else a uv.lock in the current directory is copied into every model
     for name in ("mlflow", "alembic"):

@@ -18,6 +18,7 @@ import httpx
 from opik import hooks
 
 from e2i.tools.opik import OpikSettings
+from e2i.tools.opik.answers import AnsweredTransport
 from e2i.tools.opik.local_backend import LocalBackend
 
 if TYPE_CHECKING:
@@ -41,18 +42,29 @@ def open_client(settings: OpikSettings, home: Path) -> opik.Opik:
     )
 
 
-def open_rest(settings: OpikSettings, home: Path) -> OpikApi:
-    """The SDK's REST client on its own: a call returns once it is answered, within the deadline, and never retries."""
+def open_rest(settings: OpikSettings, home: Path, connection: httpx.Client | None = None) -> OpikApi:
+    """The SDK's REST client on its own: a call returns once Opik itself has accepted it, within the deadline, and never
+    retries. ``e2i.tools.opik.answers`` says what else comes of it.
+    """
     from opik.rest_api.client import OpikApi
 
-    transport = LocalTransport(LocalBackend(home / "traces.db")) if settings.url is None else None
     key = settings.api_key.get_secret_value() if settings.api_key else None
     return OpikApi(
         base_url=settings.url or f"http://{DOMAIN}/api/",
         api_key=key,
         workspace_name=settings.workspace,
-        httpx_client=httpx.Client(transport=transport, timeout=settings.deadline, follow_redirects=True),
+        httpx_client=connection or open_http(settings, home),
     )
+
+
+def open_http(settings: OpikSettings, home: Path) -> httpx.Client:
+    """The HTTP client below ``open_rest``, for whoever wants to close it."""
+    transport: httpx.BaseTransport = (
+        LocalTransport(LocalBackend(home / "traces.db"))
+        if settings.url is None
+        else AnsweredTransport(httpx.HTTPTransport(), settings.deadline)
+    )
+    return httpx.Client(transport=transport, timeout=settings.deadline, headers={"accept-encoding": "identity"})
 
 
 class LocalTransport(httpx.BaseTransport):

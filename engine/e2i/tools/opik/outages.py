@@ -31,7 +31,7 @@ def told_apart() -> Iterator[None]:
 
     try:
         yield
-    except httpx.TransportError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
         raise ToolUnavailable("opik", f"opik cannot be reached: {type(error).__name__}: {error}") from error
     except ApiError as error:
         raise refusal(error.status_code or 500, str(error.body)) from error

@@ -6,6 +6,7 @@ accepted. What a run has sent so far is kept in the tool's home, because a span 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
-from e2i.catalog.telemetry import Entry, Sink
+from e2i.catalog.telemetry import Entry, Sink, target_of
 from e2i.errors import ToolUnavailable
 from e2i.tools.opik import OpikSettings
 from e2i.tools.opik.identity import is_sampled
@@ -31,33 +32,39 @@ KEPT_RUNS = 200
 def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Stored], Path]) -> Sink:
     """A sink to the configured server, or to the embedded one in ``home``. Files of artifacts are not sent to Opik."""
     assert isinstance(settings, OpikSettings)
-    writer, memory = _writer(settings, home), Memory(home / "runs.db")
-    return OpikSink(settings, writer, memory, None if settings.url else home / "traces.db")
-
-
-def _writer(settings: OpikSettings, home: Path) -> Callable[..., None]:
-    """What writes documents: to the server by the SDK's REST client, or straight to the embedded one."""
+    target = target_of(settings)  # what one server was sent, another does not know
+    name = f"runs-{hashlib.blake2b(target.encode(), digest_size=6).hexdigest()}.db" if target else "runs.db"
+    memory = Memory(home / name)
     if settings.url is None:
         from e2i.tools.opik import local_writing
         from e2i.tools.opik.local_backend import LocalBackend
 
-        return partial(local_writing.write, LocalBackend(home / "traces.db"))
+        database = home / "traces.db"
+        return OpikSink(settings, partial(local_writing.write, LocalBackend(database)), memory, database)
     from e2i.tools.opik import writing
-    from e2i.tools.opik.client import open_rest
+    from e2i.tools.opik.client import open_http, open_rest
 
-    return partial(writing.write, open_rest(settings, home))
+    connection = open_http(settings, home)
+    write = partial(writing.write, open_rest(settings, home, connection))
+    return OpikSink(settings, write, memory, end=connection.close)
 
 
 class OpikSink:
     """Takes entries to Opik; delivering them twice writes the same documents to the same ids."""
 
     def __init__(
-        self, settings: OpikSettings, write: Callable[..., None], memory: Memory, embedded: Path | None = None
+        self,
+        settings: OpikSettings,
+        write: Callable[..., None],
+        memory: Memory,
+        embedded: Path | None = None,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._write = write
         self._memory = memory
         self._embedded = embedded
+        self._end = end
         self._inode = _inode(embedded)
 
     def deliver(self, entries: Sequence[Entry]) -> None:
@@ -79,7 +86,8 @@ class OpikSink:
         self._memory.add(news)
 
     def close(self) -> None:
-        """Nothing is pending: every delivery was answered."""
+        """Nothing is pending: every delivery was answered. Connections to a server end."""
+        self._end()
 
 
 class Memory:

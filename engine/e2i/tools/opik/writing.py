@@ -6,10 +6,13 @@ between two flushes (a server error, say) is in no flush's result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from e2i.errors import ToolUnavailable
+from e2i.tools.opik.answers import ConflictError, TooLargeError
 from e2i.tools.opik.outages import told_apart
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Document = dict[str, Any]
 
+LOOKS = (0.1, 0.4)
+"""Seconds between looks for what was written: Opik's database may show it a little later."""
 BATCH = 50
 """Documents in one request; Opik takes up to 1,000, of 5 MB in all."""
 
@@ -25,14 +30,15 @@ BATCH = 50
 def write(
     rest: OpikApi,
     *,
-    traces: Iterable[Document] = (),
-    spans: Iterable[Document] = (),
+    traces: Sequence[Document] = (),
+    spans: Sequence[Document] = (),
     trace_scores: Iterable[Document] = (),
     span_scores: Iterable[Document] = (),
 ) -> None:
     """Writes documents as the REST API takes them; one with the id of an earlier one takes its place.
 
-    Raises ToolUnavailable when some may not have arrived, StepError when Opik refuses them.
+    Raises ToolUnavailable when some may not have arrived, StepError when Opik refuses them. At last Opik is
+    asked for what was sent: a proxy that answers 204 by itself has not written it.
     """
     from opik.rest_api.types.feedback_score_batch_item import FeedbackScoreBatchItem
     from opik.rest_api.types.span_write import SpanWrite
@@ -40,13 +46,82 @@ def write(
 
     with told_apart():
         for batch in batches(traces):
-            rest.traces.create_traces(traces=[TraceWrite(**document) for document in batch])
+            _send(
+                batch,
+                lambda part: rest.traces.create_traces(traces=[TraceWrite(**document) for document in part]),
+                rest.traces.get_trace_by_id,
+            )
         for batch in batches(spans):
-            rest.spans.create_spans(spans=[SpanWrite(**document) for document in batch])
+            _send(
+                batch,
+                lambda part: rest.spans.create_spans(spans=[SpanWrite(**document) for document in part]),
+                rest.spans.get_span_by_id,
+            )
         for batch in batches(trace_scores):
-            rest.traces.score_batch_of_traces(scores=[FeedbackScoreBatchItem(**document) for document in batch])
+            _send(
+                batch,
+                lambda part: rest.traces.score_batch_of_traces(
+                    scores=[FeedbackScoreBatchItem(**document) for document in part]
+                ),
+            )
         for batch in batches(span_scores):
-            rest.spans.score_batch_of_spans(scores=[FeedbackScoreBatchItem(**document) for document in batch])
+            _send(
+                batch,
+                lambda part: rest.spans.score_batch_of_spans(
+                    scores=[FeedbackScoreBatchItem(**document) for document in part]
+                ),
+            )
+        _confirm(traces, rest.traces.get_trace_by_id)
+        _confirm(spans, rest.spans.get_span_by_id)
+
+
+def _send(
+    documents: list[Document],
+    send: Callable[[list[Document]], object],
+    look_up: Callable[[str], Any] | None = None,
+) -> None:
+    """Sends documents in one request, or in several when the server wants fewer at once.
+
+    One that it says it has already counts as accepted when it can be looked up there.
+    """
+    try:
+        send(documents)
+    except (TooLargeError, ConflictError) as error:
+        if len(documents) > 1:
+            middle = len(documents) // 2
+            _send(documents[:middle], send, look_up)
+            _send(documents[middle:], send, look_up)
+            return
+        identity = documents[0]["id"]
+        if isinstance(error, ConflictError) and look_up is not None and _is_there(documents[0], look_up):
+            return
+        raise ToolUnavailable("opik", f"opik does not take {identity}: {error}") from error
+
+
+def _confirm(documents: Sequence[Document], look_up: Callable[[str], Any]) -> None:
+    """Raises ToolUnavailable when the last of the documents is not there: the others were sent before it."""
+    if not documents:
+        return
+    for seconds in (*LOOKS, None):
+        if _is_there(documents[-1], look_up):
+            return
+        if seconds is not None:
+            threading.Event().wait(seconds)
+    message = f"opik accepted {documents[-1]['id']} and does not have it"
+    raise ToolUnavailable("opik", message, code="not-confirmed", hint="it is sent again later")
+
+
+def _is_there(document: Document, look_up: Callable[[str], Any]) -> bool:
+    """Whether Opik has the document, and has heard of its end if that was sent."""
+    try:
+        found = look_up(document["id"])
+        return bool(found.id == document["id"] and (found.end_time or not document.get("end_time")))
+    except ToolUnavailable as error:
+        if error.code != "not-there":
+            raise
+        return False
+    except (ValueError, AttributeError):  # JSON that describes something else
+        return False
 
 
 def batches(documents: Iterable[T]) -> Iterator[list[T]]:

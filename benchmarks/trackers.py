@@ -1,0 +1,154 @@
+"""A run of four steps of 2 s with trackers that are down in four ways, beside the same run with embedded ones.
+
+Both sides run in turn, in one program. It prints, for each kind, the median wall seconds of both, what the run may take
+(1.05 times the embedded one and 3 s), and the longest call as the trackers saw it:
+``python benchmarks/trackers.py [--pairs 5] [--kind silent]…``
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+KINDS = ("silent", "refusing", "never accepting", "dripping")
+DEADLINES = {"mlflow": 5.0, "opik": 10.0}
+SPEC = """
+version: 1
+name: four
+steps:
+  a: {uses: debug.sleep, with: {seconds: 2}}
+  b: {uses: debug.sleep, needs: [a], with: {seconds: 2}}
+  c: {uses: debug.sleep, needs: [b], with: {seconds: 2}}
+  d: {uses: debug.sleep, needs: [c], with: {seconds: 2}}
+"""
+
+
+class Down:
+    """A tracker that is down in one way, and how long its clients stayed."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.longest = 0.0
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._queue: list[socket.socket] = []
+        if kind == "never accepting":
+            self._socket.listen(0)
+            for _ in range(4):
+                waiting = socket.socket()
+                waiting.setblocking(False)
+                waiting.connect_ex(("127.0.0.1", self.port))
+                self._queue.append(waiting)
+        elif kind != "refusing":
+            self._socket.listen(128)
+            threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        for item in (*self._queue, self._socket):
+            item.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._hold, args=(connection,), daemon=True).start()
+
+    def _hold(self, connection: socket.socket) -> None:
+        """Until the client has gone: says nothing, or a byte a second of an answer without end."""
+        began = time.monotonic()
+        connection.settimeout(0.05 if self.kind == "silent" else 1.0)
+        text = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n" + b" " * 1000
+        sent = 0
+        while True:
+            try:
+                if connection.recv(1 << 16) == b"":
+                    break
+            except TimeoutError:
+                if self.kind == "dripping":
+                    with contextlib.suppress(OSError):
+                        connection.send(text[sent : sent + 1])
+                        sent += 1
+            except OSError:
+                break
+        self.longest = max(self.longest, time.monotonic() - began)
+        connection.close()
+
+
+def run(folder: Path, number: str) -> float:
+    """The wall seconds of one run, in a store of its own."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("E2I_STORE", "E2I_ORIGIN")}
+    command = [sys.executable, "-m", "e2i.cli.main", "run", "s.yaml", "--json", "--store", str(folder / number)]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=True)
+    wall = time.monotonic() - began
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["status"] == "succeeded", done.stdout
+    return wall
+
+
+def measure(kind: str, pairs: int) -> bool:
+    """Prints the figures of one kind. Whether they are as promised."""
+    trackers = {name: Down(kind) for name in DEADLINES}
+    walls: list[tuple[float, float]] = []
+    with _both(trackers) as (embedded, down):
+        for number in range(pairs):
+            walls.append((run(embedded, f"e{number}"), run(down, f"d{number}")))
+    time.sleep(0.2)
+    for tracker in trackers.values():
+        tracker.close()
+    ours, theirs = (statistics.median(side) for side in zip(*walls, strict=True))
+    may_take = 1.05 * ours + 3.0
+    calls = {name: round(tracker.longest, 2) for name, tracker in trackers.items()}
+    good = theirs <= may_take and all(calls[name] <= DEADLINES[name] + 0.5 for name in calls)
+    rounded = [(round(a, 1), round(b, 1)) for a, b in walls]
+    print(
+        f"{kind:<16} embedded {ours:5.1f} s  down {theirs:5.1f} s  may take {may_take:5.1f} s  longest calls {calls}"
+        f"  {'as promised' if good else 'NOT as promised'}  pairs {rounded}",
+        flush=True,
+    )
+    return good
+
+
+@contextlib.contextmanager
+def _both(trackers: dict[str, Down]) -> Iterator[tuple[Path, Path]]:
+    """A workspace with embedded trackers, and one with these."""
+    with tempfile.TemporaryDirectory() as name:
+        folders = (Path(name) / "embedded", Path(name) / "down")
+        for folder, tools in zip(folders, ({}, _tools(trackers)), strict=True):
+            (folder / "config").mkdir(parents=True)
+            (folder / "s.yaml").write_text(SPEC)
+            (folder / "config/default.yaml").write_text(json.dumps({"sinks": ["mlflow", "opik"], "tools": tools}))
+        yield folders
+
+
+def _tools(trackers: dict[str, Down]) -> dict[str, dict[str, str]]:
+    return {
+        "mlflow": {"tracking_uri": f"http://127.0.0.1:{trackers['mlflow'].port}"},
+        "opik": {"url": f"http://127.0.0.1:{trackers['opik'].port}/api"},
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--kind", action="append", choices=KINDS)
+    options = parser.parse_args()
+    kept = [measure(kind, options.pairs) for kind in options.kind or KINDS]
+    return 0 if all(kept) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""``e2i sync`` delivers what is meant for the trackers of its settings, and names what waits for others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from project import Project, lines
+from tools.opik.stand_in import StandIn
+
+SPEC = """
+version: 1
+name: told
+steps:
+  one: {uses: debug.sleep, with: {seconds: 0, value: 1}}
+  two: {uses: debug.sleep, needs: [one], with: {seconds: 0, value: 2}}
+"""
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Iterator[StandIn]:
+    """A tracker that is down until it is started."""
+    made = StandIn(tmp_path / "server" / "traces.db")
+    yield made
+    made.close()
+
+
+def told(project: Project, staging: StandIn) -> Project:
+    project.write("s.yaml", SPEC)
+    project.write("config/default.yaml", "sinks: [opik]\nflush: 200\n")
+    staged = f"tools: {{opik: {{url: '{staging.url}', deadline: 60}}}}\n"
+    project.write("config/staging.yaml", f"sinks: [opik]\n{staged}")
+    return project
+
+
+def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(project: Project, staging: StandIn) -> None:
+    told(project, staging)
+    ran = project.cli("run", "s.yaml", "--profile", "staging", "--json")
+    last = lines(ran.stdout)[-1]
+    assert (ran.returncode, last["status"], last["degraded"]) == (0, "succeeded", True), ran.stderr
+
+    synced = project.cli("sync")
+    assert synced.returncode == 4
+    assert f"entries wait for {staging.url} (project e2i, workspace default)" in synced.stdout
+    assert "e2i sync --profile staging" in synced.stdout
+    assert not (project.root / ".e2i" / "opik" / "traces.db").exists()
+
+    again = project.cli("run", "s.yaml", "--fresh", "--json")
+    events = lines(again.stdout)
+    (waiting,) = [event for event in events if event["event"] == "telemetry.waiting"]
+    assert (waiting["tool"], waiting["profile"]) == ("opik", "staging")
+    assert (again.returncode, events[-1]["degraded"]) == (0, False)
+    assert staging.requests == {}
+
+    staging.start()
+    delivered = project.cli("sync", "--profile", "staging", "--json")
+    document = json.loads(delivered.stdout)
+    assert (delivered.returncode, document["elsewhere"], document["sinks"]["opik"]["left"]) == (0, [], 0), delivered
+    assert document["sinks"]["opik"]["delivered"] == waiting["waiting"]
+    assert staging.requests["POST /api/v1/private/traces/batch"] >= 1
+    nothing = project.cli("sync")
+    assert (nothing.returncode, nothing.stdout) == (0, "opik: 0 delivered, 0 waiting, 0 refused\n")
+
+
+def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:
+    told(project, staging)
+    strict = project.cli("run", "s.yaml", "--profile", "staging", "--strict")
+    assert strict.returncode == 4
+    assert "succeeded, degraded" in strict.stdout
+    assert project.cli("run", "s.yaml", "--fresh", "--strict").returncode == 0
+
+
+def test_a_strict_run_with_a_deferred_step_has_it_too(project: Project) -> None:
+    project.write("config/default.yaml", "sinks: []\ntools: {mlflow: {tracking_uri: 'http://127.0.0.1:9'}}\n")
+    project.write(
+        "s.yaml",
+        "version: 1\nname: put_off\nsteps:\n  look:\n    uses: mlflow.load\n    on_unavailable: defer\n"
+        "    retry: {attempts: 1}\n    with: {name: m, version: 1}\n",
+    )
+    for options, code in (((), 0), (("--strict",), 4)):
+        done = project.cli("run", "s.yaml", "--json", *options)
+        last = lines(done.stdout)[-1]
+        assert (done.returncode, last["degraded"], last["steps"]["look"]["status"]) == (code, True, "deferred")
+
+
+def test_telemetry_that_is_refused_is_told_at_the_end_of_the_run(project: Project, staging: StandIn) -> None:
+    told(project, staging)
+    staging.mood = "refusing"
+    staging.start()
+    done = project.cli("run", "s.yaml", "--profile", "staging", "--json", "--strict")
+    events = lines(done.stdout)
+    (degraded,) = [event for event in events if event["event"] == "tool.degraded"]
+    assert (done.returncode, degraded["waiting"], events[-1]["degraded"]) == (4, 0, True), done.stderr
+    assert degraded["refused"] > 0
+    staging.mood = "well"
+    assert project.cli("sync", "--profile", "staging", "--refused").returncode == 0

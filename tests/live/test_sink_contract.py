@@ -1,0 +1,176 @@
+"""The contract of every sink: whatever a server answers, nothing is lost, nothing is there twice, nothing is set aside
+that could have been delivered.
+
+Behind the front stand a real MLflow server, and the loopback speaker of Opik's routes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import replace
+
+from e2i.catalog.telemetry import Entry, target_of
+from e2i.execution.courier import sink_opener, tracker_of
+from e2i.resilience.breaker import Breaker, Policy
+from e2i.resilience.courier import Tally, deliver
+from e2i.resilience.guard import Guard
+from e2i.resilience.outbox import Outbox
+from e2i.settings import Settings
+from e2i.store.artifacts import ArtifactStore
+from e2i.tools.opik.identity import trace_id
+from live.servers import MLflow
+from live.wrong_answers import WRONG, Front
+from project import until
+from tools.opik.conftest import telemetry
+from tools.opik.stand_in import StandIn
+
+SAMPLE = ("login page", "204", "301 loop", "401", "409", "413", "close in mid body")
+"""What the default tests take."""
+SLOW = ("slow headers", "drip")
+"""What only a deadline ends."""
+STAGES = {"from the start": {}, "behind a good check": {"healthy": True}, "half way": {"healthy": True, "first": 3}}
+
+
+class Served(Struct):
+    """One sink, its front, and how to ask its server what it holds of a run."""
+
+    name: str
+    front: Front
+    tools: Callable[[float], dict[str, Any]]
+    held: Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture
+def opik(tmp_path: Path) -> Iterator[Served]:
+    stand_in = StandIn(tmp_path / "server" / "traces.db")
+    stand_in.start()
+    front = Front(int(stand_in.url.rpartition(":")[2].partition("/")[0]))
+
+    def held(run: str) -> dict[str, Any]:
+        trace = stand_in.backend.answer("GET", f"v1/private/traces/{trace_id(run)}", None)
+        found = stand_in.backend.answer("POST", "v1/private/spans/search", {"trace_id": trace_id(run), "limit": 100})
+        return {"trace": _json(trace.content), "spans": sorted(_lines(found.content))}
+
+    url = f"http://127.0.0.1:{front.port}/api"
+    yield Served("opik", front, lambda deadline: {"opik": {"url": url, "deadline": deadline}}, held)
+    front.close()
+    stand_in.close()
+
+
+@pytest.fixture
+def mlflow(mlflow_server: MLflow) -> Iterator[Served]:
+    front = Front(mlflow_server.port)
+    client = mlflow_server.client()
+
+    def held(run: str) -> dict[str, Any]:
+        experiments = [found.experiment_id for found in client.search_experiments()]
+        (main,) = client.search_runs(experiments, f"tags.`e2i.run` = '{run}'")
+        below = client.search_runs(experiments, f"tags.`mlflow.parentRunId` = '{main.info.run_id}'")
+        history = client.get_metric_history(main.info.run_id, "tune/auc")
+        return {
+            "status": main.info.status,
+            "params": main.data.params,
+            "tags": {name: text for name, text in main.data.tags.items() if name.startswith("e2i.step")},
+            "auc": sorted((item.step, item.value) for item in history),
+            "children": sorted((child.info.run_name, child.info.status, *child.data.params.items()) for child in below),
+        }
+
+    uri = f"http://127.0.0.1:{front.port}"
+    yield Served("mlflow", front, lambda deadline: {"mlflow": {"tracking_uri": uri, "deadline": deadline}}, held)
+    front.close()
+
+
+@pytest.fixture(params=["opik", "mlflow"])
+def served(request: pytest.FixtureRequest) -> Served:
+    found: Served = request.getfixturevalue(request.param)
+    return found
+
+
+def entries(served: Served, run: str) -> list[Entry]:
+    """What a run tells, but for the attachment, whose file no store of these tests has."""
+    target = target_of(Settings(tools=served.tools(5)).tool(served.name))
+    told = [entry for entry in telemetry(run) if entry.kind != "attachment"]
+    return [replace(entry, sink=served.name, key=f"{run}/{entry.key}", target=target) for entry in told]
+
+
+def attempt(served: Served, store: Path, deadline: float, flush: float) -> Tally:
+    """One delivery of what waits, as ``e2i sync`` would make it."""
+    settings = Settings(tools=served.tools(deadline))
+    guard = Guard(served.name, Breaker(served.name, Policy(failures=10_000)), deadline=deadline)
+    stop = threading.Event()
+    stop.set()
+    return deliver(
+        lambda: Outbox(store / "state.db"),
+        sink_opener(ArtifactStore(store), settings),
+        [guard],
+        stop,
+        flush=flush,
+        trackers={served.name: tracker_of(settings.tool(served.name), served.name)},
+    )[served.name]
+
+
+def tell(served: Served, store: Path, run: str) -> int:
+    with Outbox(store / "state.db") as outbox:
+        outbox.put(entries(served, run))
+        return len(entries(served, run))
+
+
+def check(served: Served, store: Path, wrong: str, stage: str) -> None:
+    run = f"20261128-{abs(hash((wrong, stage))) % 10**6:06d}-{served.name}"
+    count = tell(served, store, run)
+    served.front.answer(wrong, **STAGES[stage])  # type: ignore[arg-type]
+    tally = attempt(served, store, deadline=10.0 if wrong in SLOW else 120.0, flush=300.0)
+    assert served.front.given > 0, tally
+    assert (tally.delivered, tally.set_aside, tally.left) == (0, 0, count), tally
+    assert tally.problem
+    served.front.answer(None)
+    assert until(lambda: attempt(served, store, deadline=60.0, flush=60.0).left == 0)
+    with Outbox(store / "state.db") as outbox:
+        assert outbox.dead_letters() == []
+    assert comparable(served, run) == comparable(served, undisturbed(served, store))
+
+
+def undisturbed(served: Served, store: Path) -> str:
+    """A run that was delivered without any trouble."""
+    run = f"20261128-000000-{served.name}-{store.name}"
+    tell(served, store, run)
+    assert until(lambda: attempt(served, store, deadline=60.0, flush=60.0).left == 0)
+    return run
+
+
+def comparable(served: Served, run: str) -> str:
+    return str(served.held(run)).replace(run, "RUN").replace(trace_id(run), "TRACE")
+
+
+@pytest.mark.parametrize("wrong", SAMPLE)
+def test_a_wrong_answer_loses_nothing_and_sets_nothing_aside(served: Served, tmp_path: Path, wrong: str) -> None:
+    check(served, tmp_path, wrong, "behind a good check")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("wrong", WRONG)
+def test_no_wrong_answer_at_any_stage_loses_or_doubles_anything(
+    served: Served, tmp_path: Path, wrong: str, stage: str
+) -> None:
+    check(served, tmp_path, wrong, stage)
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    import json
+
+    told: dict[str, Any] = json.loads(content)
+    return {name: told.get(name) for name in ("name", "input", "output", "start_time", "end_time", "error_info")}
+
+
+def _lines(content: bytes) -> list[str]:
+    import json
+
+    documents = [json.loads(line) for line in content.splitlines() if line]
+    return [str((item["name"], item.get("input"), item.get("output"), item.get("end_time"))) for item in documents]
