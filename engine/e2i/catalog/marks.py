@@ -45,7 +45,7 @@ class Privilege(Struct, frozen=True):
 
 
 class MayBeSecret(Struct, frozen=True):
-    """The parameter, with all below it, takes secrets, as far as the policy lets specs hand them on. Others never do."""
+    """The parameter, with all below it, takes secrets, as far as the policy allows. No other does."""
 
 
 Mark = WorkspaceFile | Budget | Privilege | MayBeSecret

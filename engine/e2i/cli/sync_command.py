@@ -15,7 +15,7 @@ from e2i.errors import Exit
 from e2i.execution.courier import CourierProcess
 from e2i.resilience.outbox import Outbox
 from e2i.store.database import FILE
-from e2i.workers.environment import for_worker
+from e2i.workers.environment import for_delivery
 
 
 def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
@@ -30,7 +30,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
             with Outbox(workspace.store / FILE) as outbox:
                 for sink in registry.SINKS:
                     outbox.restore(sink)
-        environ = for_worker(os.environ, threads=1, store=workspace.store)
+        environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=registry.SINKS)
         tallies = CourierProcess(workspace.store, workspace.settings, environ).finish()
     if as_json:
         click.echo(
