@@ -93,9 +93,11 @@ def test_data_is_searched_in_keys_and_values_and_the_way_to_a_find_does_not_show
     for data, where in (
         ({"a": [1, {"b": f"x{SECRET}"}]}, "a.1.b"), ({"a": {SECRET: 1}}, "a.(a key)"), ({"n": 4711471147114711}, "n"),
     ):  # fmt: skip
-        assert scanner.is_in_data(data)
+        assert scanner.is_in_data(data) and not scanner.is_in_data({"a": where})
         assert scanner.leaf(data) == where
     assert not scanner.is_in_data({"a": [1, None, True, 0.5]})
+    assert all(scanner.is_in_data({"a": [shown(SECRET)]}) for shown in FORMS.values())
+    assert scanner.is_in_data({"a": json.dumps({"t": SECRET})})
 
 
 @pytest.mark.parametrize("rows", [3, 200_000])

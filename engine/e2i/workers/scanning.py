@@ -10,7 +10,6 @@ but for Parquet, Arrow and ZIP files, which are read.
 
 from __future__ import annotations
 
-import json
 import mmap
 import re
 import zipfile
@@ -62,8 +61,8 @@ class Scanner:
 
     def is_in_data(self, data: Any) -> bool:
         """Whether plain data holds a secret, in a key or in a value."""
-        text = json.dumps(data, ensure_ascii=False, default=str)
-        return self.is_in(text.encode("utf-8", "surrogatepass"))
+        texts = "\0".join(_texts(data))  # each as it is: as JSON, what was JSON before would be escaped twice
+        return self.is_in(texts.encode("utf-8", "surrogatepass"))
 
     def is_in_file(self, path: Path) -> bool:
         """Whether a file, or one below a folder, holds a secret; also in its name."""
@@ -168,6 +167,20 @@ class Scanner:
         marked[(known * np.uint32(FACTOR)) >> np.uint32(32 - BITS)] = True
         self._tables = marked, known
         return self._tables
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Yields the keys and values of plain data as text."""
+    waiting = [data]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Mapping):
+            yield from map(str, item.keys())
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        else:
+            yield str(item)
 
 
 def leaked(where: str) -> StepError:
