@@ -3,9 +3,9 @@
 In: the secrets that the step was given. Out: whether one of them, in any form of ``e2i.workers.masking``, is there.
 
 Every form is at least eight bytes long, so one that is there covers one of the groups of four bytes that begin at
-every fifth offset, or at larger steps for longer forms. Only these groups are looked up, and what is near a known one is
-searched: a fraction of the work of writing a table. Other encodings, such as encrypted or compressed text, are not seen,
-but for Parquet, Arrow and ZIP files, which are read.
+every fifth offset, or at larger steps for longer forms. Only these groups are looked up, and what is near a known one
+is searched: a fraction of the work of writing a table. Other encodings, such as encrypted or compressed text, are not
+seen, but for Parquet, Arrow and ZIP files, which are read.
 """
 
 from __future__ import annotations
