@@ -5,6 +5,7 @@ In: files, and the environment that ``${NAME}`` and ``${NAME:-default}`` read. O
 """
 
 # Annotations are values here: as texts, pydantic would compile each of them at every start.
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,14 @@ from e2i.spec.models import Duration, Size
 
 PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+SHORTEST_SECRET = 8
+"""Characters that a secret must have, so that what looks like it is it."""
+LONG_ENOUGH = 16
+"""Characters from which on a number or a word may be a secret."""
+LEAST_BITS = 18.0
+"""Of Shannon's entropy, by how often each character occurs, that a secret must have: five different ones and more."""
 
 
 class Resources(BaseModel):
@@ -102,6 +111,14 @@ class Settings(BaseModel):
                 message = f"sinks (profile {self.profile}): {name!r} does not take telemetry"
                 raise BadInput(message, code="bad-settings", hint=f"choose from: {', '.join(registry.SINKS)}")
 
+    def check_secrets(self, environ: Mapping[str, str]) -> None:
+        """Raises BadInput for a secret whose value ordinary data could hold: every step with such data would fail."""
+        for name, variable in sorted(self.secrets.items()):
+            if why := weakness(environ.get(variable, "")):
+                message = f"the secret {name!r} (profile {self.profile}) {why}"
+                hint = f"set {variable} to a value of at least {SHORTEST_SECRET} characters, made by chance"
+                raise BadInput(message, code="weak-secret", hint=hint)
+
     def tool(self, name: str) -> ToolSettings:
         """The validated settings of one tool. Raises BadInput naming the setting that is wrong."""
         declared = registry.tool(name)
@@ -139,12 +156,29 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
         settings = Settings.model_validate({**data, "profile": profile or "default"})
     except ValidationError as error:
         raise BadInput(f"configuration in {folder}: {first_fault(error)}", code="bad-settings") from error
+    settings.check_secrets(environ)
     for key, named in (("tools", settings.tools), ("sinks", settings.sinks)):
         for name in named:
             if name not in registry.TOOLS:
                 message = f"configuration in {folder}: {key}: there is no tool {name!r}"
                 raise BadInput(message, code="bad-settings", hint=suggest.hint(name, registry.TOOLS, most=20))
     return settings
+
+
+def weakness(secret: str) -> str | None:
+    """Returns why ordinary data could hold this secret, or None. An empty one is not set, which is another matter."""
+    if not secret:
+        return None
+    if len(secret.strip()) < SHORTEST_SECRET:
+        return f"has fewer than {SHORTEST_SECRET} characters"
+    if len(secret) < LONG_ENOUGH and re.fullmatch(r"[\d\s.,:;+\-/eETZ]+", secret):
+        return "looks like a number or a date"
+    if len(secret) < LONG_ENOUGH and secret.isalpha() and (secret.islower() or secret.isupper() or secret.istitle()):
+        return "looks like a word"
+    shares = [secret.count(sign) / len(secret) for sign in set(secret)]
+    if -len(secret) * sum(share * math.log2(share) for share in shares) < LEAST_BITS:
+        return "repeats a few characters"
+    return None
 
 
 def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:

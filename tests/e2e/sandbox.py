@@ -12,6 +12,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,17 +88,33 @@ class Sandbox:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
-            "PYTHONPATH": f"{self.watch}{os.pathsep}{REPOSITORY / 'engine'}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
         }
+
+    @cached_property
+    def python(self) -> Path:
+        """An environment of its own over this one: every process of a run starts with the ``sitecustomize.py`` of
+        ``watch``, without a variable that workers would have to inherit.
+        """
+        packages = self.root / "env" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        packages.mkdir(parents=True)
+        ours = sysconfig.get_path("purelib")
+        (packages / "sandbox.pth").write_text(
+            f"{self.watch}\n{REPOSITORY / 'engine'}\nimport site; site.addsitedir({ours!r})\n"
+        )
+        (self.root / "env" / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+        python = self.root / "env" / "bin" / "python"
+        python.parent.mkdir()
+        python.symlink_to(Path(sys.executable).resolve())
+        return python
 
     def command(
         self, *command: str, launcher: tuple[str, ...] = (), **environ: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs a console script of this environment in the workspace."""
         return subprocess.run(
-            [*launcher, str(BIN / command[0]), *command[1:]],
+            [*launcher, str(self.python), str(BIN / command[0]), *command[1:]],
             cwd=self.workspace,
             env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,

@@ -41,7 +41,12 @@ def test_nothing_outside_this_machine_is_asked_for(name: str, request: pytest.Fi
 
 def test_every_process_of_a_run_was_watched(flights: Run) -> None:
     started = (flights.sandbox.watch / "processes.log").read_text("utf-8")
-    for command in ("bin/e2i-run", "-m e2i.workers.worker", "-m e2i.execution.courier", "bentoml/server.py"):
+    for command in (
+        "bin/e2i-run",
+        "launch.py e2i.workers.worker",
+        "launch.py e2i.execution.courier",
+        "bentoml/server.py",
+    ):
         assert command in started
 
 

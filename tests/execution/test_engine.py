@@ -403,7 +403,8 @@ def test_a_secret_reaches_the_step_and_nothing_else(project: Project, monkeypatc
     monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
     project.write("config/default.yaml", "sinks: []\nsecrets: {TOKEN: MY_TOKEN}\n")
     project.write(
-        "use.py", "def use(token):\n    assert token == 'hunter2hunter2'\n    return ['got ' + token, len(token)]\n"
+        "use.py",
+        "def use(token):\n    assert token == 'hunter2hunter2'\n    print('got ' + token)\n    return len(token)\n",
     )
     spec = """
 version: 1
@@ -414,7 +415,7 @@ outputs: {value: "${{ steps.use.value }}"}
 """
     planned = project.plan(spec)
     record = project.run(spec)
-    assert record.outputs == {"value": ["got ***", 14]}
+    assert record.outputs == {"value": 14}
     told = json.dumps([planned.to_json(), record.to_json(), [event.to_json() for event in project.events]])
     kept = b"".join(path.read_bytes() for path in project.store.rglob("*") if path.is_file())
     assert "hunter2" not in told

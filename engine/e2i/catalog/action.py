@@ -124,6 +124,8 @@ class Tool(Struct, frozen=True):
     ``distribution`` is the name on the package index, ``extra`` the extra of e2i that installs it (None: core).
     ``outages`` are dotted names of the exceptions that mean "the tool is down", as opposed to "you asked for nonsense".
     ``imports`` are the modules that a worker imports ahead when a step of this tool is next.
+    ``variables`` and ``credentials`` are the environment variables that its client reads: its steps and the delivery of
+    its telemetry get them, nothing else does. The values of ``credentials`` are masked.
     """
 
     name: str
@@ -134,6 +136,8 @@ class Tool(Struct, frozen=True):
     extra: str | None = None
     outages: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
 
     def action(self, name: str) -> Action | None:
         return next((action for action in self.actions if action.name == name), None)

@@ -51,7 +51,7 @@ class Privilege(Struct, frozen=True):
 
 
 class MayBeSecret(Struct, frozen=True):
-    """The parameter, with all below it, takes secrets, as far as the policy lets specs hand them on."""
+    """The parameter, with all below it, takes secrets, as far as the policy allows. No other does."""
 
 
 Mark = WorkspaceFile | Code | Budget | Privilege | MayBeSecret

@@ -20,7 +20,7 @@ from e2i.resilience.outbox import Outbox, Tally
 from e2i.store import ownership
 from e2i.store.database import FILE
 from e2i.store.history import Reader
-from e2i.workers.environment import for_worker
+from e2i.workers.environment import for_delivery
 
 
 def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
@@ -38,7 +38,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
             with Outbox(workspace.store / FILE) as outbox:
                 for sink in registry.SINKS:
                     outbox.restore(sink)
-        environ = for_worker(os.environ, threads=1, store=workspace.store)
+        environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=registry.SINKS)
         tallies = CourierProcess(workspace.store, workspace.settings, environ, patient=False).finish()
         others = _elsewhere(workspace)
     if as_json:

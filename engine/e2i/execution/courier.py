@@ -1,6 +1,6 @@
 """The process that delivers telemetry in the background: the outbox goes in, trackers have it.
 
-Run as ``python -m e2i.execution.courier``; reads one line of JSON from standard input to start, and another when the
+Run by ``e2i.workers.launch``; reads one line of JSON from standard input to start, and another when the
 run is over. When standard input ends without that the engine has died: then its run is closed. Either way it delivers
 for at most the flush time more, prints its tallies as JSON and ends.
 """
@@ -36,6 +36,7 @@ from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.database import FILE, WAIT, StoreError
 from e2i.store.journal import Journal
+from e2i.workers import guardian, launch
 from e2i.workers.context import guard_of
 
 OVER = b"over\n"
@@ -55,7 +56,7 @@ class CourierProcess:
         try:
             with (store / "courier.log").open("ab") as errors:
                 self._popen = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "e2i.execution.courier"],
+                    launch.command("e2i.execution.courier"),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -172,6 +173,7 @@ def main() -> None:
     start: dict[str, Any] | None = json.loads(sys.stdin.readline() or "null")
     if start is None:
         return
+    guardian.leave_no_core()
     deferred.install()
     gc.set_threshold(200_000)  # most that it makes are MLflow's modules, which stay
     os.nice(COURTESY)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from e2i.catalog.context import RunInfo
+from e2i.catalog.variables import SHARED_CREDENTIALS
 from e2i.execution import secrets
 from e2i.execution.decider import Decider, Faulty, LeftOut, Ready, Reused
 from e2i.execution.events import Listener
@@ -30,6 +31,7 @@ from e2i.resilience import removal, retry
 from e2i.spec import durations, sizes
 from e2i.store.journal import Journal
 from e2i.workers import inline
+from e2i.workers.environment import credentials, for_tool
 from e2i.workers.executor import Ended, Executor, Failure, Measured, Message, Progressed, StepCall
 from e2i.workers.masking import Masker
 
@@ -95,7 +97,11 @@ class Engine:
         """Whether other processes were found writing to the journal while this run goes on."""
         self._elsewhere: set[str] = set()
         """Steps whose work another run was found doing."""
-        self._masker = Masker(secrets.values(request.settings.secrets, request.environ))
+        tools = {step.uses.partition(".")[0] for step in request.plan.steps} | {*request.settings.sinks}
+        shared = (request.environ.get(name) or "" for name in SHARED_CREDENTIALS)
+        self._masker = Masker(
+            {*secrets.values(request.settings.secrets, request.environ), *credentials(request.environ, tools), *shared}
+        )
         """What no output, message or measurement may hold."""
         self._stopping = 0
         self._stops_heeded = 1
@@ -255,6 +261,8 @@ class Engine:
         timeout = durations.parse(node.options.timeout or settings.timeout)
         resources = node.options.resources
         params, revealed = self._decider.revealed(undertaking.decision)
+        tool = node.step.uses.partition(".")[0]
+        known = {*revealed, *credentials(self._request.environ, (tool,))}
         return StepCall(
             uses=node.step.uses,
             params=params,
@@ -274,7 +282,10 @@ class Engine:
             files=fingerprint.files(undertaking.decision.components),
             timeout=min(timeout, max(0.001, undertaking.give_up_at - self._clock())),
             known=None if undertaking.known is None else dict(undertaking.known),
-            secrets=revealed,
+            secrets=tuple(sorted(known)),
+            scanned=secrets.held_back(known),
+            gone_after=bool(revealed),
+            environ=for_tool(self._request.environ, tool),
         )
 
     def _threads(self) -> int:

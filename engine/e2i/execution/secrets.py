@@ -6,12 +6,19 @@ themselves. What leaves a step is masked by ``e2i.workers.masking``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import resource
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from e2i.errors import Refused
+from e2i.settings import weakness
 from e2i.spec.expressions import Secret
 from e2i.spec.nodes import SCALAR
+
+COREDUMP_FILTER = Path("/proc/self/coredump_filter")
+"""Which memory a core dump of this process holds (core(5)), as a hexadecimal number."""
 
 
 def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Any, set[str]]:
@@ -39,9 +46,35 @@ def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) 
     return fill(value), revealed
 
 
+def held_back(texts: Iterable[str]) -> tuple[str, ...]:
+    """Those of the texts that nothing may hold that leaves a step: data could hold the others by chance."""
+    return tuple(sorted(text for text in texts if weakness(text) is None))
+
+
 def values(declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
     """The texts of all declared secrets that are set, sorted."""
     return tuple(sorted({environ[variable] for variable in declared.values() if environ.get(variable)}))
+
+
+@contextlib.contextmanager
+def without_core_dumps() -> Iterator[None]:
+    """While secrets are in this process's memory it leaves no core dump: e2i may be a guest in another program."""
+    before, chosen = resource.getrlimit(resource.RLIMIT_CORE), "33"
+    with contextlib.suppress(OSError):
+        chosen = COREDUMP_FILTER.read_text()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, before[1]))
+    _filter("0")
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+        _filter(f"0x{chosen.strip()}")
+
+
+def _filter(kinds: str) -> None:
+    """Says which memory a dump of this process would hold."""
+    with contextlib.suppress(OSError):  # no Linux, or a kernel without core dumps
+        COREDUMP_FILTER.write_text(kinds)
 
 
 def _secret(name: str, declared: Mapping[str, str], environ: Mapping[str, str]) -> str:
@@ -51,6 +84,6 @@ def _secret(name: str, declared: Mapping[str, str], environ: Mapping[str, str]) 
             code="secret-refused",
             hint="the operator lists secrets under `secrets:` in config/",
         )
-    if declared[name] not in environ:
+    if not environ.get(declared[name]):
         raise Refused(f"the secret {name!r} is not set", code="secret-unset", hint=f"set {declared[name]}")
     return environ[declared[name]]

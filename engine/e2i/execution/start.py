@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from e2i.execution import provenance
+from e2i.catalog import registry
+from e2i.execution import provenance, secrets
 from e2i.execution.engine import Engine
 from e2i.execution.events import Listener
 from e2i.execution.notices import Notices
@@ -21,7 +22,7 @@ from e2i.planning import binding
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.journal import Journal
 from e2i.store.use import in_use
-from e2i.workers.environment import for_worker
+from e2i.workers.environment import for_delivery, for_worker
 from e2i.workers.executor import Executor, OnDemand
 from e2i.workspace import route
 from e2i.workspace.repository import Question
@@ -48,7 +49,9 @@ def run(
     """As ``e2i.api.run``, for a source and a workspace that were opened."""
     settings = workspace.settings
     settings.check()
+    settings.check_secrets(os.environ)
     with ExitStack() as stack:
+        stack.enter_context(secrets.without_core_dumps())
         repository = stack.enter_context(Question(workspace.root))  # answers while the spec is checked
         expanded = route.checked(source, params, workspace)
         notices = Notices(listen or (lambda event: None), lambda: time.time_ns() // 1_000_000)
@@ -90,7 +93,8 @@ def run(
         def start_courier() -> Callable[[], Mapping[str, Any]]:
             from e2i.execution.courier import CourierProcess
 
-            courier = CourierProcess(workspace.store, settings, environ)
+            delivers = for_delivery(os.environ, threads=cores, store=workspace.store, sinks=registry.SINKS)
+            courier = CourierProcess(workspace.store, settings, delivers)
             stack.callback(courier.kill)
             return lambda: courier.finish(engine.is_hurried)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -116,12 +117,12 @@ def _too_large(uses: str, how: str) -> StepError:
     )
 
 
-def failure(error: Exception, uses: str) -> Failure:
-    """What an action raised, as data."""
+def failure(error: Exception, uses: str, mask: Callable[[str], str] = str) -> Failure:
+    """What an action raised, as data. ``mask`` takes secrets out, before a part of one could be cut off."""
     if isinstance(error, E2IError):
         details = getattr(error, "details", None)
         unavailable = isinstance(error, ToolUnavailable) and error.is_outage
-        return Failure(error.code, error.message[:MESSAGE_LIMIT], error.hint, details, unavailable)
+        return Failure(error.code, mask(error.message)[:MESSAGE_LIMIT], error.hint, details, unavailable)
     if isinstance(error, ModuleNotFoundError):
         declared = registry.tool(uses.partition(".")[0])
         extra = declared.extra if declared and declared.extra else "all"
@@ -133,4 +134,4 @@ def failure(error: Exception, uses: str) -> Failure:
     if (trouble := disk.trouble(error, tempfile.gettempdir())) and trouble.code != "not-writable":
         return Failure(trouble.code, trouble.message, trouble.hint)
     text = f"{type(error).__name__}: {error}".strip()
-    return Failure("action-failed", text[:MESSAGE_LIMIT], "the step's log has the whole trace")
+    return Failure("action-failed", mask(text)[:MESSAGE_LIMIT], "the step's log has the whole trace")

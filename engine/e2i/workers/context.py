@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from e2i.resilience.guard import Guard
     from e2i.settings import Settings
+    from e2i.workers.scanning import Scanner
 
 LARGE = 32 << 20
 """Bytes of tables after which a step's memory is given back at once: those who read them share the files'."""
@@ -52,8 +53,6 @@ class Worker:
         self.roots = roots
         self.lifelines = lifelines
         self.frames = frames.FrameCache()
-        self.secrets: set[str] = set()
-        """Every secret that a step of this worker was given: a later step may still print it."""
         self._connectors: dict[type[Any], Any] = {}
 
     @cached_property
@@ -124,6 +123,7 @@ class WorkerContext:
         files: Mapping[str, str | None] | None,
         scratch: Path,
         emit: Emit,
+        scanner: Scanner | None = None,
     ) -> None:
         """``files``: the digests of the workspace files that the step may read; None: any file, as it is."""
         self._worker = worker
@@ -135,6 +135,9 @@ class WorkerContext:
         self._emit = emit
         self._files = files
         self._held = ExitStack()
+        self._scanner = scanner
+        """Knows the secrets that the step was given, if it was given any."""
+        self._leak: StepError | None = None
         self._written = 0
         """Bytes of the tables that the step has stored."""
 
@@ -235,12 +238,16 @@ class WorkerContext:
             path = Path(file.name)
         columns, digest = frames.write(frame, path)
         self._written += path.stat().st_size
+        if self._scanner is not None and self._scanner.is_in_content(path):
+            self._refuse(f"{self._scanner.table(path) or 'a column'} of a table")
         return Table(digest=self._worker.store.put(path, digest), columns=columns, rows=len(frame))
 
     def open(self, artifact: Stored) -> Path:
         return self._worker.store.path(artifact.digest)
 
     def keep(self, path: Path, kind: type[A], **facts: Any) -> A:
+        if self._scanner is not None and self._scanner.is_in_file(path):
+            self._refuse(f"the content of a {kind.__name__.lower()}")
         return kind(digest=self._worker.store.put(path), **facts)
 
     def metric(self, name: str, value: float, step: int = 0) -> None:
@@ -282,5 +289,22 @@ class WorkerContext:
             argv, port=port, ready=ready, env=env, log=log, digest=digest, keep=keep, lifelines=self._worker.lifelines
         )
 
+    def check(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """The outputs, if nothing that leaves the step holds a secret that it was given. Raises StepError."""
+        if self._scanner is not None and self._scanner.is_in_data(outputs):
+            self._refuse(f'the output "{self._scanner.leaf(outputs)}"')
+        if self._leak is not None:  # the action may have caught the error when it was raised first
+            raise self._leak
+        return outputs
+
+    def _refuse(self, where: str) -> None:
+        """Ends the step: it would hand a secret on."""
+        from e2i.workers.scanning import leaked
+
+        self._leak = self._leak or leaked(where)
+        raise self._leak
+
     def _telemetry(self, kind: str, body: dict[str, Any]) -> None:
+        if self._scanner is not None and self._scanner.is_in_data(body):
+            self._refuse(f"a {kind} that is recorded")
         self._emit({"telemetry": {"kind": kind, "body": body}})

@@ -5,8 +5,10 @@ In: the engine's environment. Out: the worker's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from e2i.catalog import registry
 
 QUIET: dict[str, str] = {
     # Telemetry. MLflow and BentoML read the word "true"; "1" does not stop them.
@@ -34,11 +36,11 @@ QUIET: dict[str, str] = {
 }
 
 INHERITED = (
-    "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "SSL_CERT_FILE", "TMPDIR",
-    "TZ", "USER", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "COVERAGE_PROCESS_START",
+    "HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "SSL_CERT_FILE", "TMPDIR", "TZ",
+    "USER", "VIRTUAL_ENV",
 )  # fmt: skip
-"""What a worker may inherit. Everything else of the engine's environment, secrets first of all, stays with the
-engine.
+"""What a worker may inherit. Everything else of the engine's environment stays with the engine: secrets first of all,
+and what changes which code runs (``PYTHONPATH``, ``PYTHONHOME``, ``PYTHONSTARTUP``, ``LD_PRELOAD`` and the like).
 """
 
 
@@ -52,3 +54,24 @@ def for_worker(environ: Mapping[str, str], *, threads: int, store: Path) -> dict
     }
     inherited = {name: environ[name] for name in INHERITED if name in environ}
     return {**inherited, **QUIET, **homes, "OMP_NUM_THREADS": str(threads)}
+
+
+def for_delivery(environ: Mapping[str, str], *, threads: int, store: Path, sinks: Iterable[str]) -> dict[str, str]:
+    """The environment of the process that delivers telemetry: a worker's, and what the sinks' clients read."""
+    found = for_worker(environ, threads=threads, store=store)
+    for name in sinks:
+        found |= for_tool(environ, name)
+    return found
+
+
+def for_tool(environ: Mapping[str, str], name: str) -> dict[str, str]:
+    """The variables that the tool's client reads, as far as they are set."""
+    declared = registry.tool(name)
+    names = (*declared.variables, *declared.credentials) if declared else ()
+    return {name: environ[name] for name in names if environ.get(name)}
+
+
+def credentials(environ: Mapping[str, str], tools: Iterable[str]) -> set[str]:
+    """The values of the credentials among the variables of these tools."""
+    declared = filter(None, map(registry.tool, tools))
+    return {environ[name] for tool in declared for name in tool.credentials if environ.get(name)}

@@ -31,7 +31,13 @@ class StepCall(Struct, frozen=True):
     files: Mapping[str, str | None] = field(default_factory=dict)
     """The digest of every workspace file that the step may read; None: there was none."""
     secrets: tuple[str, ...] = ()
-    """Texts among the parameters that nothing the step says may show."""
+    """Texts that the step knows, and that nothing it prints may show: secrets of its parameters, credentials."""
+    scanned: tuple[str, ...] = ()
+    """Those of them that are not to be in anything that leaves the step."""
+    gone_after: bool = False
+    """Whether its worker is to end after it: it was given a secret, and no other step is to find it."""
+    environ: dict[str, str] = field(default_factory=dict)
+    """What its tool's client reads from the environment."""
     memory: int | None = None
     """Bytes that the attempt's processes may hold together, beyond what its worker held before."""
     cpus: int | None = None

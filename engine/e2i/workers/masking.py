@@ -30,7 +30,7 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self.secrets = tuple(sorted({secret for secret in secrets if secret}))
-        forms = {form for secret in self.secrets for form in _forms(secret)}
+        forms = {form for secret in self.secrets for form in forms_of(secret)}
         anywhere = [re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))]
         words = [rf"(?<!\w){re.escape(s)}(?!\w)" for s in self.secrets if SHORTEST_WORD <= len(s) < SHORTEST]
         self._source = "|".join(anywhere + words)
@@ -78,21 +78,40 @@ class Masker:
         target.flush()
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """The texts, long enough to be told from chance, in which the secret or one of its lines can show."""
+def forms_of(secret: str) -> Iterator[str]:
+    """Yields the texts, long enough to be told from chance, in which the secret or one of its lines can show."""
     for part in {secret, *(line.strip() for line in secret.splitlines())}:
-        if len(part) >= SHORTEST:
-            yield part
         raw = part.encode("utf-8", "surrogatepass")
-        written = {raw.hex(), raw.hex().upper(), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
-        quoted = {
-            quote(part, safe="", errors="replace"),
-            quote(part, errors="replace"),
-            quote_plus(part, errors="replace"),
-        }
-        quoted |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted}
-        escaped = {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1], repr(part)[1:-1]}
-        yield from (form for form in written | quoted | escaped if len(form) >= SHORTEST)
+        written = {*_hexadecimal(raw), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
+        yield from (form for form in {part, *written, *_quoted(part), *_escaped(part)} if len(form) >= SHORTEST)
+
+
+def _hexadecimal(raw: bytes) -> Iterator[str]:
+    """The bytes as digits in a row, apart, and each with the sign of a URL or of a string literal before it."""
+    for text in (raw.hex(), raw.hex(":"), raw.hex(" "), raw.hex("%"), raw.hex("_").replace("_", "\\x")):
+        yield from (text, text.upper().replace("\\X", "\\x"))
+
+
+def _quoted(part: str) -> Iterator[str]:
+    """The text as a URL has it."""
+    for text in (
+        quote(part, safe="", errors="replace"),
+        quote(part, errors="replace"),
+        quote_plus(part, errors="replace"),
+    ):
+        yield from (text, re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text))
+
+
+def _escaped(part: str) -> Iterator[str]:
+    """The text as JSON, Python, HTML and XML have it."""
+    for text in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
+        yield from (text, text.replace("/", "\\/"))
+        yield text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&'"})
+    yield repr(part)[1:-1]
+    marked = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield marked
+    for double, single in (("&quot;", "'"), ("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&apos;")):
+        yield marked.replace('"', double).replace("'", single)
 
 
 def _base64(raw: bytes) -> Iterator[str]:

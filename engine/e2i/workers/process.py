@@ -22,7 +22,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.store import disk
-from e2i.workers import guardian, memory, shared_memory, steplog
+from e2i.workers import guardian, launch, memory, shared_memory, steplog
 from e2i.workers.executor import StepCall
 from e2i.workers.tickets import Tickets
 
@@ -40,7 +40,10 @@ AHEAD = 15
 """Calls that a worker is given ahead at most."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_CALL = ("uses", "params", "seed", "threads", "fingerprint", "files", "secrets", "memory", "known")
+_CALL = (
+    *("uses", "params", "seed", "threads", "fingerprint", "files", "memory", "known"),
+    *("secrets", "scanned", "gone_after", "environ"),
+)
 _INFO = ("run", "pipeline", "step", "attempt", "agent", "started_ms")
 
 
@@ -98,7 +101,7 @@ class WorkerProcess(Struct, eq=False):
         ours, theirs = socket.socketpair()
         tickets = Tickets()
         handed = (theirs.fileno(), tickets.taker, lifeline, guardians)
-        command = [sys.executable, "-P", "-m", "e2i.workers.worker", *map(str, handed)]
+        command = launch.command("e2i.workers.worker", *map(str, handed))
         watch = [sys.executable, "-I", "-S", guardian.__file__, str(lifeline), ",".join(map(str, handed))]
         try:
             with log.open("ab") as output, theirs:

@@ -12,7 +12,7 @@ import resource
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from e2i.resilience import removal
@@ -108,6 +108,21 @@ def limited(memory: int | None, cores: Sequence[int], now: Memory) -> Iterator[N
             _pin(allowed)
         if memory is not None:
             resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets environment variables for one call, and puts back what was there, whatever the step did to them."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class Memory:

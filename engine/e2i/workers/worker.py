@@ -1,6 +1,6 @@
 """A worker process: calls of actions come in on a control socket, telemetry and outcomes go out on it.
 
-Run as ``python -m e2i.workers.worker CONTROL TICKETS ENGINE GUARDIANS`` (numbers of inherited descriptors), under a
+Run by ``e2i.workers.launch`` with CONTROL TICKETS ENGINE GUARDIANS (numbers of inherited descriptors), under a
 guardian that ends it, and everything it started, with the engine. It carries out one call at a time and lives until the
 control socket is closed.
 """
@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from e2i.errors import E2IError
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, steplog, tidying
 from e2i.workers.context import Worker, WorkerContext
+from e2i.workers.masking import Masker
 from e2i.workers.outgoing import Outgoing
 from e2i.workers.services import Lifelines
 from e2i.workers.tickets import Taker
@@ -37,6 +39,7 @@ from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
     from e2i.settings import Settings
+    from e2i.workers.scanning import Scanner
 
 PR_SET_PDEATHSIG = 1
 KILL_ME_FIRST = "500"
@@ -103,25 +106,27 @@ class Desk:
         """Carries out one call and tells its outputs and its failure as plain data."""
         began = time.monotonic()
         info = RunInfo(**call["info"])
-        self._worker.secrets.update(call["secrets"])
+        masker = Masker(call["secrets"])
         self._tell.begin()
         self._bearing.note()
         left = None
         try:
-            self._output.begin(info.run, info.step, sorted(self._worker.secrets))
-            ended = self._act(call, info)
+            self._output.begin(info.run, info.step, call["secrets"])
+            with tidying.environment(call["environ"]):
+                ended = self._act(call, info, masker)
             left = self._bearing.restore()
             why = f"; it left {left}: its worker process is replaced" if left else ""
             seconds = time.monotonic() - began
             self._output.end(f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", say=left is not None)
         except (E2IError, OSError) as error:  # the disk does not take the log
-            ended = _failed(error, call["uses"])
+            ended = _failed(error, call["uses"], masker)
         held = self._memory.held()
         starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
-        self.is_worn = left is not None or starved or held > self._most
+        # What was given a secret may have kept it: no other step is to find it.
+        self.is_worn = left is not None or starved or held > self._most or call["gone_after"]
         self._tell({"ended": ended, "seconds": time.monotonic() - began, "held": held, "worn": self.is_worn})
 
-    def _act(self, call: dict[str, Any], info: RunInfo) -> dict[str, Any]:
+    def _act(self, call: dict[str, Any], info: RunInfo, masker: Masker) -> dict[str, Any]:
         """Outputs and failure. Whatever is raised is printed, and ends the step, not the worker."""
         context = None
         try:
@@ -134,6 +139,7 @@ class Desk:
                 files=call["files"],
                 scratch=self._scratch.folder(self._worker.store.root, info.run),
                 emit=self._tell,
+                scanner=_scanner(call["scanned"]),
             )
             with tidying.limited(call["memory"], call["cores"], self._memory):
                 lost = ""
@@ -142,10 +148,11 @@ class Desk:
                     if not lost:
                         return {"outputs": call["known"], "failure": None, "reused": True}
                     print(f"the effect of an earlier result is not there: {lost}", file=sys.stderr)
-                return {"outputs": acting.act(call["uses"], call["params"], context), "failure": None, "lost": lost}
+                outputs = acting.act(call["uses"], call["params"], context)
+            return {"outputs": context.check(outputs), "failure": None, "lost": lost}
         except Exception as error:  # noqa: BLE001 - the outermost boundary
             traceback.print_exc()
-            return _failed(error, call["uses"])
+            return _failed(error, call["uses"], masker)
         finally:
             if context is not None:
                 context.release()
@@ -158,8 +165,17 @@ def _settings(text: str) -> Settings:
     return Settings.model_validate_json(text)
 
 
-def _failed(error: Exception, uses: str) -> dict[str, Any]:
-    return {"outputs": {}, "failure": asdict(acting.failure(error, uses))}
+def _scanner(secrets: Sequence[str]) -> Scanner | None:
+    """What looks for these secrets; None without any, so that most steps pay nothing."""
+    if not secrets:
+        return None
+    from e2i.workers.scanning import Scanner
+
+    return Scanner(secrets)
+
+
+def _failed(error: Exception, uses: str, masker: Masker) -> dict[str, Any]:
+    return {"outputs": {}, "failure": masker.data(asdict(acting.failure(error, uses, masker.text)))}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Where processes are to die goes in, as ``deaths.json`` beside this file; each place kills one process, once.
 
-Python imports this file when it starts if its folder is on PYTHONPATH, which workers and the courier inherit. A place is
-a module, a function in it, ``before`` or ``after`` the call, and which call of that process. The kill is a SIGKILL.
+Python imports this file when it starts in the environment that the sandbox makes. A place is a module, a function in it, ``before`` or ``after`` the call, and which call of that process. The kill is a SIGKILL.
 """
 
 import json

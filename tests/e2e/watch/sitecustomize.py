@@ -1,6 +1,6 @@
 """Every process of a run goes in; out come a line for each, and one for each address outside this machine asked for.
 
-Python imports this file when it starts if its folder is on PYTHONPATH, which workers, courier and services inherit.
+Python imports this file when it starts in the environment that the sandbox makes.
 What asks for an address outside fails as it would without a network, and leaves its line in ``outside.log``.
 """
 

@@ -189,6 +189,22 @@ CODES = (
         example="secrets: {TOKEN: MY_TOKEN} in config/, and no MY_TOKEN in the environment",
     ),
     Code(
+        "weak-secret",
+        "A secret that ordinary data could hold",
+        "What leaves a step is scanned for the secrets that it was given. One that is short, a number, a date or a"
+        " word, or repeats a few characters, would fail steps that have nothing to do with it.",
+        "Set the variable that the hint names to a longer value, made by chance.",
+        example="secrets: {PIN: MY_PIN} in config/, and MY_PIN=20261128",
+    ),
+    Code(
+        "secret-in-output",
+        "A result that holds a secret",
+        "Outputs, tables, artifacts and measurements are kept, shown and sent to trackers. The step was given a secret"
+        " and one of these holds it, as it is or in base64, hexadecimal or an escaped form; nothing of it was stored.",
+        "Hand on what was done with the secret, not the secret itself.",
+        example="a python.call function that returns the token it was given",
+    ),
+    Code(
         "service-ended",
         "A service that ended by itself",
         "The process that a step started has ended before it answered, or while it was needed.",

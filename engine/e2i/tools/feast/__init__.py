@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from e2i.catalog import variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, without_credentials
 from e2i.catalog.artifacts import FeatureRepo, Table
 
@@ -271,6 +272,8 @@ TOOL = Tool(
         "sqlite3.OperationalError",
     ),
     imports=("e2i.tools.feast.sdk",),
+    variables=variables.POSTGRES,
+    credentials=variables.POSTGRES_CREDENTIALS,
     actions=(
         Action(
             name="apply",

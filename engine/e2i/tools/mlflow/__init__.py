@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
+from e2i.catalog import variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Model, ModelVersion, Table
 from e2i.catalog.marks import Privilege
@@ -214,6 +215,28 @@ TOOL = Tool(
     distribution="mlflow",
     extra="mlflow",
     settings=MLflowSettings,
+    variables=(
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_INSECURE_TLS",
+        "MLFLOW_TRACKING_SERVER_CERT_PATH",
+        "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+        "MLFLOW_TRACKING_AWS_SIGV4",
+        "MLFLOW_S3_ENDPOINT_URL",
+        "MLFLOW_S3_IGNORE_TLS",
+        "MLFLOW_S3_UPLOAD_EXTRA_ARGS",
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE",
+        "REQUESTS_CA_BUNDLE",
+        *variables.AWS,
+        *variables.GOOGLE,
+        *variables.POSTGRES,
+    ),
+    credentials=(
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+        *variables.AWS_CREDENTIALS,
+        *variables.AZURE_CREDENTIALS,
+        *variables.POSTGRES_CREDENTIALS,
+    ),
     imports=(
         "mlflow.pyfunc",
         "mlflow.store.tracking.sqlalchemy_store",

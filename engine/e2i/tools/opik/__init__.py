@@ -85,4 +85,6 @@ TOOL = Tool(
     extra="opik",
     outages=("httpx.TransportError",),
     imports=("opik",),
+    variables=("OPIK_WORKSPACE", "OPIK_CHECK_TLS_CERTIFICATE", "REQUESTS_CA_BUNDLE"),
+    credentials=("OPIK_API_KEY",),
 )

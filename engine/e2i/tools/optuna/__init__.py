@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from e2i.catalog import variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Study, Table
 from e2i.catalog.marks import Budget
@@ -144,5 +145,7 @@ TOOL = Tool(
         "sqlalchemy.exc.OperationalError",
         "sqlalchemy.exc.InterfaceError",
     ),
+    variables=variables.POSTGRES,
+    credentials=variables.POSTGRES_CREDENTIALS,
     imports=("pandas", "xgboost", "optuna", "sklearn.metrics", "sqlalchemy.orm", "alembic.context"),
 )

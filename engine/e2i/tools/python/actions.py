@@ -15,6 +15,9 @@ from e2i.catalog.context import StepContext
 from e2i.errors import E2IError, StepError
 from e2i.tools.python import CallOutputs, CallParams
 
+TRACE_LIMIT = 8_000
+"""Characters of a traceback that an error carries."""
+
 
 def call(params: CallParams, ctx: StepContext) -> CallOutputs:
     """Calls the function. Raises StepError, with the traceback from the user's own frame on, when it raises."""
@@ -33,7 +36,7 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
         raise StepError(
             f"{params.function} in {params.file} raised {type(error).__name__}: {error}",
             code="user-code-failed",
-            details={"traceback": trace[-8_000:]},
+            details={"traceback": _end(trace)},
         ) from error
     return _returned(result, params, ctx)
 
@@ -67,6 +70,11 @@ def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
             code="bad-result",
             hint="return a DataFrame, or lists, mappings, strings and numbers",
         ) from error
+
+
+def _end(trace: str) -> str:
+    """The last lines of a trace, each whole: what masks secrets must see all of one, or nothing."""
+    return trace if len(trace) <= TRACE_LIMIT else trace[-TRACE_LIMIT:].partition("\n")[2]
 
 
 def _from(trace: TracebackType | None, file: str) -> TracebackType | None:

@@ -1,0 +1,26 @@
+"""Runs a module of e2i as a program, from the folder that this file is in: ``python -P -s launch.py MODULE …``.
+
+What processes inherit says nothing of where e2i is: ``PYTHONPATH`` and the user's site-packages could put other code in
+its place.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+FLAGS = ("-P", "-s")
+"""Neither the current folder nor the user's own packages are searched for modules."""
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs the module."""
+    return [sys.executable, *FLAGS, __file__, module, *arguments]
+
+
+if __name__ == "__main__":
+    engine = __file__.rpartition("/e2i/")[0]
+    if engine not in sys.path:
+        sys.path.insert(0, engine)
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

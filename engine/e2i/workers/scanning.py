@@ -1,0 +1,192 @@
+"""Looks for secrets in what leaves a step: in bytes, files, folders, tables and plain data.
+
+In: the secrets that the step was given. Out: whether one of them, in any form of ``e2i.workers.masking``, is there.
+
+Every form is at least eight bytes long, so one that is there covers one of the groups of four bytes that begin at
+every fifth offset, or at larger steps for longer forms. Only these groups are looked up, and what is near a known one
+is searched: a fraction of the work of writing a table. Other encodings, such as encrypted or compressed text, are not
+seen, but for Parquet, Arrow and ZIP files, which are read.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.errors import StepError
+from e2i.workers import masking
+
+if TYPE_CHECKING:
+    import numpy as np
+    from typing_extensions import Buffer
+
+GROUP = 4
+"""Bytes that are looked up together."""
+LARGE = 1 << 20
+"""Bytes from which on groups are looked up; less is searched for each form at once."""
+BLOCK = 1 << 17
+"""Groups that are looked up in one go, so that they stay in the processor's cache."""
+BITS = 20
+"""Of the table in which groups are looked up."""
+FACTOR = 2_654_435_761
+"""Spreads groups over the table (Knuth, The Art of Computer Programming 3, 6.4)."""
+ARMOR = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
+"""Lines of a key that are the same in all keys."""
+
+
+class Scanner:
+    """Knows the secrets that one step was given."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        texts = {form for secret in secrets for form in masking.forms_of(secret) if not ARMOR.fullmatch(form)}
+        wide = {text.encode("utf-16-le", "surrogatepass") for text in secrets}
+        # Without the zero at the end a form also fits the other order of bytes.
+        forms = {text.encode("utf-8", "surrogatepass") for text in texts} | {form.rstrip(b"\0") for form in wide}
+        self._forms = tuple(sorted(forms, key=lambda form: (len(form), form)))
+        self._longest = max(map(len, forms), default=0)
+        self._tables: tuple[np.ndarray, np.ndarray] | None = None
+
+    def is_in(self, data: Buffer) -> bool:
+        """Whether the bytes hold a secret."""
+        view = memoryview(data).cast("B")
+        if not self._forms:
+            return False
+        if len(view) < LARGE:
+            return self._is_within(view)
+        return any(self._is_within(view[start:end]) for start, end in self._suspects(view))
+
+    def is_in_data(self, data: Any) -> bool:
+        """Whether plain data holds a secret, in a key or in a value."""
+        texts = "\0".join(_texts(data))  # each as it is: as JSON, what was JSON before would be escaped twice
+        return self.is_in(texts.encode("utf-8", "surrogatepass"))
+
+    def is_in_file(self, path: Path) -> bool:
+        """Whether a file, or one below a folder, holds a secret; also in its name."""
+        if path.is_dir():
+            return any(
+                self.is_in(str(item.relative_to(path)).encode()) or self.is_in_file(item) for item in path.iterdir()
+            )
+        return path.is_file() and (self.is_in_content(path) or self._is_inside(path))
+
+    def is_in_content(self, path: Path) -> bool:
+        """Whether the bytes of a file, as they are, hold a secret."""
+        if path.stat().st_size == 0:
+            return False
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+            memoryview(content) as view,
+        ):
+            return self.is_in(view)
+
+    def leaf(self, data: Any, path: tuple[str, ...] = ()) -> str:
+        """The way to the first value of plain data that holds a secret, without the secret."""
+        items = (
+            data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, (list, tuple)) else ()
+        )
+        for key, item in items:
+            if self.is_in_data(str(key)):
+                return ".".join((*path, "(a key)"))
+            if self.is_in_data(item):
+                return self.leaf(item, (*path, str(key)))
+        return ".".join(path)
+
+    def _is_inside(self, path: Path) -> bool:
+        """Whether a file whose content is compressed or encoded holds a secret."""
+        with path.open("rb") as file:
+            start = file.read(6)
+        if start.startswith(b"PAR1"):
+            import pyarrow.parquet as pq
+
+            with pq.ParquetFile(path) as parquet:
+                return any(self.column(batch) is not None for batch in parquet.iter_batches())
+        if start == b"ARROW1":
+            return self.table(path) is not None
+        if start.startswith(b"PK\3\4") and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return any(self.is_in(archive.read(name)) for name in archive.namelist())
+        return False
+
+    def table(self, path: Path) -> str | None:
+        """The name of the first column of an Arrow file that holds a secret."""
+        import pyarrow as pa
+
+        with pa.memory_map(str(path)) as source:
+            return self.column(pa.ipc.open_file(source).read_all())
+
+    def column(self, table: Any) -> str | None:
+        """The first column of an Arrow table or batch that holds a secret; a name that does is not shown."""
+        for index, name in enumerate(table.schema.names):
+            if self.is_in(name.encode("utf-8", "surrogatepass")):
+                return f"the name of column {index + 1}"
+            column = table.column(index)
+            for chunk in getattr(column, "chunks", [column]):
+                arrays = (chunk.indices, chunk.dictionary) if hasattr(chunk, "dictionary") else (chunk,)
+                if any(self.is_in(buffer) for array in arrays for buffer in array.buffers() if buffer is not None):
+                    return f'column "{name}"'
+        return None
+
+    def _is_within(self, view: memoryview) -> bool:
+        content = bytes(view)
+        return any(form in content for form in self._forms)
+
+    def _suspects(self, view: memoryview) -> Iterator[tuple[int, int]]:
+        """Yields the stretches of the bytes that hold a group of a form, wide enough for the whole form."""
+        import numpy as np
+
+        marked, known = self._tables or self._mark()
+        stride = len(self._forms[0]) - GROUP + 1
+        count = (len(view) - GROUP) // stride + 1
+        for first in range(0, count, BLOCK):
+            many = min(BLOCK, count - first)
+            groups = np.ndarray((many,), "<u4", view, first * stride, (stride,)).copy()
+            hits = np.flatnonzero(marked[(groups * np.uint32(FACTOR)) >> np.uint32(32 - BITS)])
+            hits = hits[np.isin(groups[hits], known)]
+            if hits.size:
+                yield from self._stretches((hits + first) * stride, len(view))
+
+    def _stretches(self, offsets: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
+        """Yields what is around the offsets, neighbours together."""
+        import numpy as np
+
+        around = self._longest + GROUP
+        for together in np.split(offsets, np.flatnonzero(np.diff(offsets) > 2 * around) + 1):
+            yield max(0, int(together[0]) - around), min(length, int(together[-1]) + around)
+
+    def _mark(self) -> tuple[np.ndarray, np.ndarray]:
+        """A table that is true where the groups of the forms are, and the groups."""
+        import numpy as np
+
+        groups = {form[at : at + GROUP] for form in self._forms for at in range(len(form) - GROUP + 1)}
+        known = np.array(sorted(int.from_bytes(group, "little") for group in groups), np.uint32)
+        marked = np.zeros(1 << BITS, bool)
+        marked[(known * np.uint32(FACTOR)) >> np.uint32(32 - BITS)] = True
+        self._tables = marked, known
+        return self._tables
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Yields the keys and values of plain data as text."""
+    waiting = [data]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Mapping):
+            yield from map(str, item.keys())
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        else:
+            yield str(item)
+
+
+def leaked(where: str) -> StepError:
+    """The error of a step that would have handed a secret on."""
+    return StepError(
+        f"{where} holds a secret that the step was given",
+        code="secret-in-output",
+        hint="hand on what was done with the secret, not the secret itself",
+    )
