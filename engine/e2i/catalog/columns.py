@@ -12,12 +12,13 @@ the step would fail, or would learn from what it must not know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
 
 from e2i.catalog.files import Files
+from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
 Columns = Mapping[str, str | None]
@@ -104,7 +105,7 @@ class Fault(Struct, frozen=True):
     code: str
     message: str
     name: str = ""
-    known: tuple[str, ...] = ()
+    known: Collection[str] = ()
     hint: str | None = None
     at_key: bool = False
     take_out: bool = False
@@ -150,14 +151,16 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
     """A fault for each name at ``path`` that is no column of the table; none when the table is not known."""
     if not isinstance(table, KnownTable):
         return
+    known: Names | None = None
     for place, name in names(path, value):
         if name not in table.columns:
+            known = known or Names(table.columns)
             yield Fault(
                 place,
                 "unknown-column",
                 f'{what} has no column "{name}"',
                 name,
-                tuple(table.columns),
+                known,
                 at_key=isinstance(value, Mapping),
             )
 

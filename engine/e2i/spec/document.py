@@ -29,6 +29,15 @@ class Document:
         self.text = text
         """What was read, without a byte order mark; None when the data came from Python."""
 
+    @cached_property
+    def size(self) -> int:
+        """How many values there are, those that aliases share counted once each time."""
+        waiting: list[Any] = [self.data]
+        for value in waiting:
+            if isinstance(value, dict | list):
+                waiting.extend(value.values() if isinstance(value, dict) else value)
+        return len(waiting)
+
     def value(self, path: Path) -> Any:
         """The value at ``path``, or None when there is none; ``has`` tells it from a null."""
         return self._find(path)[1]
@@ -173,11 +182,16 @@ class _Copier:
         self.limits = limits
         self.problems: list[Problem] = []
         self.size = 0
+        self.values = 0
 
     def copy(self, value: Any, path: Path) -> Any:
         self.size += 8 + (len(value) if isinstance(value, str) else 0)
         if self.size > self.limits.bytes:
             self.fault(path, "too-large", f"the data is larger than {self.limits.bytes:,} bytes")
+            raise GiveUpError
+        self.values += 1
+        if self.values > self.limits.values:
+            self.fault(path, "too-large", f"there are more than {self.limits.values:,} values")
             raise GiveUpError
         match value:
             case Mapping() | list() | tuple() if len(path) >= self.limits.depth:
