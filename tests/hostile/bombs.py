@@ -28,32 +28,45 @@ def wide(count: int) -> str:
 
 
 def matrix_values(folder: Path, n: int) -> list[str]:
-    return write(folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix: {{x: [{', '.join(map(str, range(n)))}]}}\n")
+    return write(
+        folder,
+        f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix: {{x: [{', '.join(map(str, range(n)))}]}}\n",
+    )
 
 
 def matrix_exclude(folder: Path, n: int) -> list[str]:
     entries = "".join(f"        - {{x: {index}, y: {index}}}\n" for index in range(n))
     axes = f"      x: [{', '.join(map(str, range(500)))}]\n      y: [a, b]\n"
-    return write(folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix:\n{axes}      exclude:\n{entries}")
+    return write(
+        folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix:\n{axes}      exclude:\n{entries}"
+    )
 
 
 def matrix_include(folder: Path, n: int) -> list[str]:
     entries = "".join(f"        - {{x: {index % 500}, z{index % 7}: {index}}}\n" for index in range(n))
     axes = f"      x: [{', '.join(map(str, range(500)))}]\n      y: [a, b]\n"
-    return write(folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix:\n{axes}      include:\n{entries}")
+    return write(
+        folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix:\n{axes}      include:\n{entries}"
+    )
 
 
 def matrix_big_values(folder: Path, n: int) -> list[str]:
     big = "[" + ", ".join(map(str, range(n))) + "]"
     entries = "".join(f"        - {{x: {index}}}\n" for index in range(50))
     axes = f"      x: [{', '.join(map(str, range(100)))}]\n      y: [{big}, 1, 2, 3]\n"
-    return write(folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix:\n{axes}      exclude:\n{entries}")
+    return write(
+        folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix:\n{axes}      exclude:\n{entries}"
+    )
 
 
 def matrix_parameter(folder: Path, n: int) -> list[str]:
     rows = ", ".join(f"{{x: {index}}}" for index in range(n))
     head = HEAD + f"params:\n  p: {{type: list, default: [{rows}]}}\n"
-    return write(folder, '  a:\n    uses: debug.echo\n    with: {value: 1}\n    matrix: {x: [1, 2], exclude: "${{ params.p }}"}\n', head)
+    return write(
+        folder,
+        '  a:\n    uses: debug.echo\n    with: {value: 1}\n    matrix: {x: [1, 2], exclude: "${{ params.p }}"}\n',
+        head,
+    )
 
 
 def matrix_names(folder: Path, n: int) -> list[str]:
@@ -82,13 +95,17 @@ def csv_duplicates(folder: Path, n: int) -> list[str]:
 
 def csv_columns(folder: Path, n: int) -> list[str]:
     csv_header(folder, n)
-    return table(folder, f'  pick: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", columns: [{wide(n)}]}}}}\n')
+    return table(
+        folder, f'  pick: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", columns: [{wide(n)}]}}}}\n'
+    )
 
 
 def csv_wrong_columns(folder: Path, n: int) -> list[str]:
     csv_header(folder, n)
     wrong = ", ".join(f"k{index}" for index in range(n))
-    return table(folder, f'  pick: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", columns: [{wrong}]}}}}\n')
+    return table(
+        folder, f'  pick: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", columns: [{wrong}]}}}}\n'
+    )
 
 
 def csv_wrong_types(folder: Path, n: int) -> list[str]:
@@ -99,43 +116,61 @@ def csv_wrong_types(folder: Path, n: int) -> list[str]:
 
 def csv_training(folder: Path, n: int) -> list[str]:
     csv_header(folder, n)
-    return table(folder, f'  fit: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, features: [{wide(n)}]}}}}\n')
+    return table(
+        folder,
+        f'  fit: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, features: [{wide(n)}]}}}}\n',
+    )
 
 
 def csv_expectations(folder: Path, n: int) -> list[str]:
     csv_header(folder, n)
     suite = ", ".join(f"{{type: expect_column_to_exist, column: k{index}}}" for index in range(n))
-    return table(folder, f'  v: {{uses: great_expectations.validate, with: {{table: "${{{{ steps.load.table }}}}", suite: [{suite}]}}}}\n')
+    return table(
+        folder,
+        f'  v: {{uses: great_expectations.validate, with: {{table: "${{{{ steps.load.table }}}}", suite: [{suite}]}}}}\n',
+    )
 
 
 def csv_filters(folder: Path, n: int) -> list[str]:
     csv_header(folder, n)
     where = ", ".join(f"{{column: k{index}, op: eq, value: 1}}" for index in range(n))
-    return table(folder, f'  pick: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", where: [{where}]}}}}\n')
+    return table(
+        folder, f'  pick: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", where: [{where}]}}}}\n'
+    )
 
 
 def csv_steps(folder: Path, n: int) -> list[str]:
     csv_header(folder, 2_000)
     names = [f"s{index}" for index in range(n)]
     above = ["load", *names]
-    return table(folder, "".join(
-        f'  {name}: {{uses: data.select, with: {{table: "${{{{ steps.{parent}.table }}}}", exclude: [c{index + 1}]}}}}\n'
-        for index, (name, parent) in enumerate(zip(names, above, strict=False))
-    ))
+    return table(
+        folder,
+        "".join(
+            f'  {name}: {{uses: data.select, with: {{table: "${{{{ steps.{parent}.table }}}}", exclude: [c{index + 1}]}}}}\n'
+            for index, (name, parent) in enumerate(zip(names, above, strict=False))
+        ),
+    )
 
 
 def csv_fan(folder: Path, n: int) -> list[str]:
     """``n`` steps that each make a typing error in a name of 2,000."""
     csv_header(folder, 2_000)
-    return table(folder, "".join(
-        f'  s{index}: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", columns: [cx{index}]}}}}\n' for index in range(n)
-    ))
+    return table(
+        folder,
+        "".join(
+            f'  s{index}: {{uses: data.select, with: {{table: "${{{{ steps.load.table }}}}", columns: [cx{index}]}}}}\n'
+            for index in range(n)
+        ),
+    )
 
 
 def csv_loads(folder: Path, n: int) -> list[str]:
     """``n`` steps that each read the header of one file of a thousand columns."""
     csv_header(folder, 1_000)
-    return write(folder, "".join(f"  l{index}: {{uses: data.load, with: {{path: t.csv, rows: {index + 1}}}}}\n" for index in range(n)))
+    return write(
+        folder,
+        "".join(f"  l{index}: {{uses: data.load, with: {{path: t.csv, rows: {index + 1}}}}}\n" for index in range(n)),
+    )
 
 
 def csv_line(folder: Path, n: int) -> list[str]:
@@ -163,32 +198,47 @@ def parquet_columns(folder: Path, n: int) -> list[str]:
 def suite_bytes(folder: Path, n: int) -> list[str]:
     (folder / "config/expectations").mkdir(parents=True)
     text = "".join(
-        f"- {{type: expect_column_values_to_be_in_set, column: c1, value_set: [{index}, {'x' * 60}]}}\n" for index in range(max(1, n // 140))
+        f"- {{type: expect_column_values_to_be_in_set, column: c1, value_set: [{index}, {'x' * 60}]}}\n"
+        for index in range(max(1, n // 140))
     )
     (folder / "config/expectations/s.yaml").write_text(f"name: s\nexpectations:\n{text}")
     csv_header(folder, 3)
-    return table(folder, '  v: {uses: great_expectations.validate, with: {table: "${{ steps.load.table }}", suite: s}}\n')
+    return table(
+        folder, '  v: {uses: great_expectations.validate, with: {table: "${{ steps.load.table }}", suite: s}}\n'
+    )
 
 
 def suite_set(folder: Path, n: int) -> list[str]:
     csv_header(folder, 3)
     values = ", ".join(map(str, range(n)))
-    return table(folder, '  v: {uses: great_expectations.validate, with: {table: "${{ steps.load.table }}", suite: '
-                 f"[{{type: expect_column_values_to_be_in_set, column: c1, value_set: [{values}]}}]}}}}\n")
+    return table(
+        folder,
+        '  v: {uses: great_expectations.validate, with: {table: "${{ steps.load.table }}", suite: '
+        f"[{{type: expect_column_values_to_be_in_set, column: c1, value_set: [{values}]}}]}}}}\n",
+    )
 
 
 def params(folder: Path, n: int) -> list[str]:
-    return write(folder, echo("1"), HEAD + "params:\n" + "".join(f"  p{index}: {{type: integer, default: 1}}\n" for index in range(n)))
+    return write(
+        folder,
+        echo("1"),
+        HEAD + "params:\n" + "".join(f"  p{index}: {{type: integer, default: 1}}\n" for index in range(n)),
+    )
 
 
 def params_used(folder: Path, n: int) -> list[str]:
     used = "".join(echo(f'"${{{{ params.p{index} }}}}"', f"a{index}") for index in range(n))
-    return write(folder, used, HEAD + "params:\n" + "".join(f"  p{index}: {{type: integer, default: 1}}\n" for index in range(n)))
+    return write(
+        folder, used, HEAD + "params:\n" + "".join(f"  p{index}: {{type: integer, default: 1}}\n" for index in range(n))
+    )
 
 
 def params_wrong(folder: Path, n: int) -> list[str]:
-    return write(folder, "".join(echo(f'"${{{{ params.q{index} }}}}"', f"a{index}") for index in range(n)),
-                 HEAD + "params:\n" + "".join(f"  p{index}: {{type: integer, default: 1}}\n" for index in range(1_000)))
+    return write(
+        folder,
+        "".join(echo(f'"${{{{ params.q{index} }}}}"', f"a{index}") for index in range(n)),
+        HEAD + "params:\n" + "".join(f"  p{index}: {{type: integer, default: 1}}\n" for index in range(1_000)),
+    )
 
 
 def choices(folder: Path, n: int) -> list[str]:
@@ -217,20 +267,39 @@ def steps(folder: Path, n: int) -> list[str]:
 
 
 def chain(folder: Path, n: int) -> list[str]:
-    return write(folder, echo("1", "a0") + "".join(echo(f'"${{{{ steps.a{index - 1}.value }}}}"', f"a{index}") for index in range(1, n)))
+    return write(
+        folder,
+        echo("1", "a0") + "".join(echo(f'"${{{{ steps.a{index - 1}.value }}}}"', f"a{index}") for index in range(1, n)),
+    )
 
 
 def fan_in(folder: Path, n: int) -> list[str]:
-    return write(folder, "".join(echo("1", f"a{index}") for index in range(n)) + "  z: {uses: debug.echo, with: {value: 1}, needs: [" + ", ".join(f"a{index}" for index in range(n)) + "]}\n")
+    return write(
+        folder,
+        "".join(echo("1", f"a{index}") for index in range(n))
+        + "  z: {uses: debug.echo, with: {value: 1}, needs: ["
+        + ", ".join(f"a{index}" for index in range(n))
+        + "]}\n",
+    )
 
 
 def dense(folder: Path, n: int) -> list[str]:
     """``n`` steps, each of which needs all above it."""
-    return write(folder, "".join(f"  a{index}: {{uses: debug.echo, with: {{value: 1}}, needs: [{', '.join(f'a{other}' for other in range(index))}]}}\n" for index in range(n)))
+    return write(
+        folder,
+        "".join(
+            f"  a{index}: {{uses: debug.echo, with: {{value: 1}}, needs: [{', '.join(f'a{other}' for other in range(index))}]}}\n"
+            for index in range(n)
+        ),
+    )
 
 
 def needs_unknown(folder: Path, n: int) -> list[str]:
-    return write(folder, echo("1") + "".join(f"  b{index}: {{uses: debug.echo, with: {{value: 1}}, needs: [c{index}]}}\n" for index in range(n)))
+    return write(
+        folder,
+        echo("1")
+        + "".join(f"  b{index}: {{uses: debug.echo, with: {{value: 1}}, needs: [c{index}]}}\n" for index in range(n)),
+    )
 
 
 def unknown_actions(folder: Path, n: int) -> list[str]:
@@ -238,11 +307,17 @@ def unknown_actions(folder: Path, n: int) -> list[str]:
 
 
 def unknown_keys(folder: Path, n: int) -> list[str]:
-    return write(folder, "".join(f"  b{index}: {{uses: debug.echo, with: {{value: 1}}, nedes: [a]}}\n" for index in range(n)))
+    return write(
+        folder, "".join(f"  b{index}: {{uses: debug.echo, with: {{value: 1}}, nedes: [a]}}\n" for index in range(n))
+    )
 
 
 def unknown_parameters(folder: Path, n: int) -> list[str]:
-    return write(folder, "  b:\n    uses: debug.echo\n    with:\n      value: 1\n" + "".join(f"      v{index}: 1\n" for index in range(n)))
+    return write(
+        folder,
+        "  b:\n    uses: debug.echo\n    with:\n      value: 1\n"
+        + "".join(f"      v{index}: 1\n" for index in range(n)),
+    )
 
 
 def bad_values(folder: Path, n: int) -> list[str]:
@@ -250,19 +325,36 @@ def bad_values(folder: Path, n: int) -> list[str]:
 
 
 def outputs(folder: Path, n: int) -> list[str]:
-    return write(folder, echo("1"), tail="outputs:\n" + "".join(f'  o{index}: "${{{{ steps.a.value }}}}"\n' for index in range(n)))
+    return write(
+        folder,
+        echo("1"),
+        tail="outputs:\n" + "".join(f'  o{index}: "${{{{ steps.a.value }}}}"\n' for index in range(n)),
+    )
 
 
 def outputs_unknown(folder: Path, n: int) -> list[str]:
-    return write(folder, echo("1"), tail="outputs:\n" + "".join(f'  o{index}: "${{{{ steps.a.valeu{index} }}}}"\n' for index in range(n)))
+    return write(
+        folder,
+        echo("1"),
+        tail="outputs:\n" + "".join(f'  o{index}: "${{{{ steps.a.valeu{index} }}}}"\n' for index in range(n)),
+    )
 
 
 def tags(folder: Path, n: int) -> list[str]:
-    return write(folder, "  a: {uses: debug.echo, with: {value: 1}, tags: [" + ", ".join(f"t{index}" for index in range(n)) + "]}\n")
+    return write(
+        folder,
+        "  a: {uses: debug.echo, with: {value: 1}, tags: [" + ", ".join(f"t{index}" for index in range(n)) + "]}\n",
+    )
 
 
 def expressions(folder: Path, n: int) -> list[str]:
-    return write(folder, "".join(f'  a{index}: {{uses: debug.echo, with: {{value: "${{{{ {" + ".join("1" * 240)} }}}}"}}}}\n' for index in range(n)))
+    return write(
+        folder,
+        "".join(
+            f'  a{index}: {{uses: debug.echo, with: {{value: "${{{{ {" + ".join("1" * 240)} }}}}"}}}}\n'
+            for index in range(n)
+        ),
+    )
 
 
 def expression_length(folder: Path, n: int) -> list[str]:
@@ -291,7 +383,11 @@ def parts_same(folder: Path, n: int) -> list[str]:
 def parts_tree(folder: Path, n: int) -> list[str]:
     """Parts that each include the next one ten times, ``n`` levels deep."""
     for index in range(n):
-        below = echo("1") if index == n - 1 else "".join(f"  b{other}: {{uses: ./p{index + 1}.yaml}}\n" for other in range(10))
+        below = (
+            echo("1")
+            if index == n - 1
+            else "".join(f"  b{other}: {{uses: ./p{index + 1}.yaml}}\n" for other in range(10))
+        )
         (folder / f"p{index}.yaml").write_text(HEAD + "steps:\n" + below)
     return write(folder, "  a: {uses: ./p0.yaml}\n")
 
@@ -305,7 +401,9 @@ def parts_chain(folder: Path, n: int) -> list[str]:
 
 def parts_big(folder: Path, n: int) -> list[str]:
     for index in range(n):
-        (folder / f"p{index}.yaml").write_text(HEAD + "steps:\n" + "".join(echo("1", f"a{other}") for other in range(1_000)))
+        (folder / f"p{index}.yaml").write_text(
+            HEAD + "steps:\n" + "".join(echo("1", f"a{other}") for other in range(1_000))
+        )
     return write(folder, "".join(f"  a{index}: {{uses: ./p{index}.yaml}}\n" for index in range(n)))
 
 
@@ -317,13 +415,19 @@ def parts_bytes(folder: Path, n: int) -> list[str]:
 def space(folder: Path, n: int) -> list[str]:
     csv_header(folder, 3)
     entries = ", ".join(f"h{index}: {{low: 1, high: 5}}" for index in range(n))
-    return table(folder, f'  t: {{uses: optuna.tune, with: {{table: "${{{{ steps.load.table }}}}", target: c0, algorithm: XGBoost, trials: 3, space: {{{entries}}}}}}}\n')
+    return table(
+        folder,
+        f'  t: {{uses: optuna.tune, with: {{table: "${{{{ steps.load.table }}}}", target: c0, algorithm: XGBoost, trials: 3, space: {{{entries}}}}}}}\n',
+    )
 
 
 def hyperparameters(folder: Path, n: int) -> list[str]:
     csv_header(folder, 3)
     entries = ", ".join(f"h{index}: 1" for index in range(n))
-    return table(folder, f'  t: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, algorithm: XGBoost, hyperparameters: {{{entries}}}}}}}\n')
+    return table(
+        folder,
+        f'  t: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, algorithm: XGBoost, hyperparameters: {{{entries}}}}}}}\n',
+    )
 
 
 def aliases(folder: Path, n: int) -> list[str]:
@@ -336,7 +440,9 @@ def comments(folder: Path, n: int) -> list[str]:
 
 def spec_bytes(folder: Path, n: int) -> list[str]:
     count = n // 60
-    return write(folder, "".join(f"  a{index}: {{uses: debug.echo, with: {{value: {'x' * 20}}}}}\n" for index in range(count)))
+    return write(
+        folder, "".join(f"  a{index}: {{uses: debug.echo, with: {{value: {'x' * 20}}}}}\n" for index in range(count))
+    )
 
 
 def long_line_problem(folder: Path, n: int) -> list[str]:
@@ -436,12 +542,19 @@ def fix_keys(folder: Path, n: int) -> list[str]:
 
 def plan_file(folder: Path, n: int) -> list[str]:
     write(folder, echo("1"))
-    (folder / "p.json").write_text('{"schema_version": 1, "digest": "x", "steps": [' + ",".join(json.dumps({"id": f"a{i}", "uses": "debug.echo"}) for i in range(n)) + "]}")
+    (folder / "p.json").write_text(
+        '{"schema_version": 1, "digest": "x", "steps": ['
+        + ",".join(json.dumps({"id": f"a{i}", "uses": "debug.echo"}) for i in range(n))
+        + "]}"
+    )
     return ["run", "spec.yaml", "--plan", "p.json", "--dry-run"]
 
 
 def feature_views(folder: Path, n: int) -> list[str]:
     csv_header(folder, n)
     fields = ", ".join(f"c{index}: float64" for index in range(2, n))
-    return table(folder, '  f: {uses: feast.apply, with: {tables: {v: "${{ steps.load.table }}"}, entities: {e: {join_key: c0, value_type: int64}}, '
-                 f'views: {{v: {{entities: [e], timestamp_field: c1, fields: {{{fields}}}, ttl: 1d}}}}}}}}\n')
+    return table(
+        folder,
+        '  f: {uses: feast.apply, with: {tables: {v: "${{ steps.load.table }}"}, entities: {e: {join_key: c0, value_type: int64}}, '
+        f"views: {{v: {{entities: [e], timestamp_field: c1, fields: {{{fields}}}, ttl: 1d}}}}}}}}\n",
+    )

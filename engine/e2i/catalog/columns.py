@@ -13,6 +13,7 @@ the step would fail, or would learn from what it must not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -35,11 +36,16 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-class KnownTable(Struct, frozen=True):
+class KnownTable(Struct, frozen=True, dict=True):
     """A table whose columns are known. ``made_from``: column → the column that it was computed from."""
 
     columns: Columns
     made_from: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> Names:
+        """The columns' names, to search for the one that was meant."""
+        return Names(self.columns)
 
     def only(self, names: Iterable[str]) -> KnownTable:
         """The table with these of its columns, in this order."""
@@ -151,16 +157,14 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
     """A fault for each name at ``path`` that is no column of the table; none when the table is not known."""
     if not isinstance(table, KnownTable):
         return
-    known: Names | None = None
     for place, name in names(path, value):
         if name not in table.columns:
-            known = known or Names(table.columns)
             yield Fault(
                 place,
                 "unknown-column",
                 f'{what} has no column "{name}"',
                 name,
-                known,
+                table.names,
                 at_key=isinstance(value, Mapping),
             )
 

@@ -7,6 +7,7 @@ equal keys, and read YAML 1.1.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -26,12 +27,13 @@ from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
 from e2i.spec.problems import MOST, Place, Problem, pointer
 
+NOT_FINITE = "leave a bound out where there is none; plans, records and JSON have no such number"
 MAX_PARAMS = 1_000
 """Parameters of one pipeline."""
 
 
 class Limits(Struct, frozen=True):
-    """How big a document may be. The defaults hold a spec of 20,000 steps."""
+    """How big a document may be. The defaults hold a spec of 10,000 steps."""
 
     bytes: int = 8 * 2**20
     """Of the text."""
@@ -194,6 +196,8 @@ class _Composer:
                 value = scalars.resolve(text)
             except scalars.ScalarError as error:
                 self.fault(event, "number", str(error))
+            if value.__class__ is float and not math.isfinite(value):
+                self.fault(event, "number", f"{text} is not a finite number", hint=NOT_FINITE)
             if "${{" in text and "}}" not in text and "$${{" not in text:
                 from e2i.spec.syntax import QUOTE_EXPRESSION
 

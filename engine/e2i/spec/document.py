@@ -8,6 +8,7 @@ anything is built.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -205,8 +206,10 @@ class _Copier:
                 return self.text(value, path)
             case None | bool():
                 return value
-            case float():
+            case float() if math.isfinite(value):
                 return float(value)
+            case float():
+                return self.fault(path, "number", f"{value} is not a finite number")
             case int() if scalars.INT_MIN <= value <= scalars.INT_MAX:
                 return int(value)
             case int():

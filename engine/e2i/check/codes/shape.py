@@ -109,7 +109,7 @@ CODES = (
     Code(
         "too-many-problems",
         "More problems than are listed",
-        "At most 1,000 problems are listed, errors first: many have one cause, and each takes time.",
+        "At most 1,000 problems are listed, errors first: many have one cause, and each takes time and memory.",
         "Fix those that are listed, `e2i fix` does what is certain, and validate again.",
         example="a spec of 2,000 steps whose action is misspelt",
     ),

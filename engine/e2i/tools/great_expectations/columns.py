@@ -69,7 +69,7 @@ def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[Fault]:
 
 
 def _names(table: Any) -> Names:
-    return Names(table.columns if isinstance(table, KnownTable) else ())
+    return table.names if isinstance(table, KnownTable) else Names(())
 
 
 def _absent(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any, known: Collection[str]) -> Iterator[Fault]:
