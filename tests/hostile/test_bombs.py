@@ -73,7 +73,7 @@ WIDE = [
 """By what a spec may name much of."""
 SAMPLE = [
     Bomb(bombs.matrix_exclude, 5_000, 0), Bomb(bombs.csv_duplicates, 40_000, 2, "duplicate-column"),
-    Bomb(bombs.steps, 1_001, 3, "policy-budget", "agent"), Bomb(bombs.matrix_names, 100_001, 2, "bad-matrix"),
+    Bomb(bombs.steps, 1_001, 3, "policy-budget", "agent"),
 ]  # fmt: skip
 
 
