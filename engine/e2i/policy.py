@@ -54,8 +54,9 @@ class _Part(BaseModel):
 class Budgets(_Part):
     """The most that one spec may ask for."""
 
-    bytes: Annotated[int, Field(ge=1, description="Bytes of the spec's text.")] = 64 * 2**20
-    steps: Annotated[int, Field(ge=1, description="Steps, each cell of a matrix counted.")] = 100_000
+    bytes: Annotated[int, Field(ge=1, description="Bytes of the spec and its parts together.")] = 8 * 2**20
+    values: Annotated[int, Field(ge=1, description="Values in the spec and its parts together.")] = 250_000
+    steps: Annotated[int, Field(ge=1, description="Steps, each cell of a matrix counted.")] = 10_000
     cells: Annotated[int, Field(ge=1, description="Cells of one matrix.")] = 1_000
     trials: Annotated[int, Field(ge=0, description="Trials of all studies together.")] = 10_000
     rows: Annotated[int, Field(ge=0, description="Rows that one step asks for.")] = 5_000_000
@@ -97,6 +98,7 @@ AGENT: Mapping[str, Any] = {
     "keep_services": False,
     "budgets": {
         "bytes": 2**20,
+        "values": 50_000,
         "steps": 1_000,
         "cells": 100,
         "trials": 1_000,

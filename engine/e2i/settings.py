@@ -41,6 +41,12 @@ class Resources(BaseModel):
         Size | None,
         Field(description="What a step may hold unless it says otherwise; null: four fifths of the machine's memory."),
     ] = None
+    log: Annotated[
+        Size, Field(description="What a step's log may have unless it says otherwise; more is cut out of its middle.")
+    ] = "64MB"
+    processes: Annotated[
+        int, Field(ge=1, le=100_000, description="Processes that a step may have at a time unless it says otherwise.")
+    ] = 512
     max_memory: Annotated[Size | None, Field(description="The most that a step may ask for; null: anything.")] = None
 
 

@@ -12,12 +12,14 @@ the step would fail, or would learn from what it must not know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from msgspec import Struct, field
 
 from e2i.catalog.files import Files
+from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
 Columns = Mapping[str, str | None]
@@ -34,11 +36,16 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-class KnownTable(Struct, frozen=True):
+class KnownTable(Struct, frozen=True, dict=True):
     """A table whose columns are known. ``made_from``: column → the column that it was computed from."""
 
     columns: Columns
     made_from: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> Names:
+        """The columns' names, to search for the one that was meant."""
+        return Names(self.columns)
 
     def only(self, names: Iterable[str]) -> KnownTable:
         """The table with these of its columns, in this order."""
@@ -104,7 +111,7 @@ class Fault(Struct, frozen=True):
     code: str
     message: str
     name: str = ""
-    known: tuple[str, ...] = ()
+    known: Collection[str] = ()
     hint: str | None = None
     at_key: bool = False
     take_out: bool = False
@@ -157,7 +164,7 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
                 "unknown-column",
                 f'{what} has no column "{name}"',
                 name,
-                tuple(table.columns),
+                table.names,
                 at_key=isinstance(value, Mapping),
             )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol, cast
 
 
 class Files(Protocol):
@@ -27,3 +28,55 @@ class _NoFiles:
 
 
 NO_FILES: Final[Files] = _NoFiles()
+
+
+class BoundedFiles:
+    """Files of which only so many bytes are looked at, all together: then ``open`` refuses."""
+
+    def __init__(self, files: Files, most: int) -> None:
+        self._files = files
+        self.left = most
+
+    def open(self, path: str) -> BinaryIO | None:
+        if self.left <= 0:
+            raise OSError("enough files were looked at before the run")
+        found = self._files.open(path)
+        return None if found is None else cast("BinaryIO", _Charged(found, self))
+
+    def names(self, folder: str) -> Sequence[str]:
+        return self._files.names(folder)
+
+
+class _Charged(io.BufferedIOBase):
+    """A file whose bytes count as they are read."""
+
+    def __init__(self, file: BinaryIO, files: BoundedFiles) -> None:
+        self._file = file
+        self.files = files
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = self._file.read(-1 if size is None else size)
+        self.files.left -= len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def charge(file: BinaryIO, count: int) -> None:
+    """Counts bytes that a file's bytes became, such as by unpacking them."""
+    if isinstance(file, _Charged):
+        file.files.left -= count

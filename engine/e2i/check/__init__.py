@@ -17,7 +17,7 @@ from e2i.spec.expand import Expanded, expand
 from e2i.spec.load import load
 from e2i.spec.params import parameter_values
 from e2i.spec.parts import gather
-from e2i.spec.problems import Problem
+from e2i.spec.problems import MOST, Place, Problem, most
 
 MOST_NAMES = 300
 """References, and as many entries of ``needs``, that lead nowhere and are reported: for each all names are searched."""
@@ -44,12 +44,16 @@ def check(
     read the parts, if not there.
     ``require_params=False`` is for ``validate``: a parameter without a default is no fault of the spec.
     """
-    if problems := policy.size(source, file, authority):
-        return None, problems
-    loaded, problems = load(source, file)
+    length = 0 if isinstance(source, Mapping) else len(source)
+    if fault := policy.size(length, "the spec has", authority):
+        return None, [Problem(fault.code, fault.message, Place(file, 1, 1), "", fault.hint)]
+    limits = policy.limits(authority)
+    loaded, problems = load(source, file, limits)
     if loaded is None:
         return None, problems
-    loaded, problems = gather(loaded, beside or file, reader(parts or PartFiles(files, authority.look), authority))
+    loaded, problems = gather(
+        loaded, beside or file, reader(parts or PartFiles(files, authority.look), authority, length), limits
+    )
     values, faults = parameter_values(loaded.spec, loaded.document, given)
     if not require_params:
         faults = [fault for fault in faults if fault.code != "missing-parameter"]
@@ -57,19 +61,21 @@ def check(
     for part in [part for part in loaded.files() if part is not loaded]:
         defaults[part.document.file], wrong = parameter_values(part.spec, part.document, {})
         faults += [fault for fault in wrong if fault.code != "missing-parameter"]
-    problems += [problem for part in loaded.files() for problem in references.check_syntax(part)]
+    problems += [problem for part in loaded.files() for problem in islice(references.check_syntax(part), MOST)]
     if problems:  # the steps cannot be expanded while an expression or a part cannot be read
-        return None, _sorted([*faults, *problems, *actions.check_names(loaded)])
-    expanded, matrices = expand(loaded, values, env, secrets)
+        return None, _sorted([*faults, *problems, *islice(actions.check_names(loaded), MOST + 1)])
+    expanded, matrices = expand(loaded, values, env, secrets, most=authority.rules.budgets.steps)
+    if len(expanded.nodes) > authority.rules.budgets.steps:
+        return None, _sorted([*faults, *matrices, *islice(policy.sizes(expanded, authority), MOST)])
     knowledge = Knowledge(expanded)
-    uses = list(actions.check(expanded, knowledge, files))
+    uses = list(islice(actions.check(expanded, knowledge, files), MOST + 1))
     names = list(islice(references.check(expanded, knowledge), MOST_NAMES))
-    found = [*faults, *matrices, *names, *skips.check(expanded), *promotions.check(expanded)]
+    found = [*faults, *matrices, *names, *islice(skips.check(expanded), MOST), *promotions.check(expanded)]
     found += [*nulls.check(expanded, knowledge), *secrecy.outputs(expanded), *_without(names, uses)]
     found += islice(order.check(loaded), MOST_NAMES)
-    found = _allowed(found, list(policy.check(expanded, authority)))
+    found = _allowed(found, list(islice(policy.check(expanded, authority), MOST)))
     for part in loaded.files():
-        found += literals.check(part, defaults.get(part.document.file, values))
+        found += islice(literals.check(part, defaults.get(part.document.file, values)), MOST)
     return (expanded if all(problem.severity != "error" for problem in found) else None), _sorted(found)
 
 
@@ -95,4 +101,4 @@ def _without(names: list[Problem], problems: Iterable[Problem]) -> Iterator[Prob
 
 def _sorted(problems: list[Problem]) -> list[Problem]:
     """By place, each once: the cells of a matrix repeat the problems of their step."""
-    return [problem for _, problem in sorted({problem.sort_key: problem for problem in problems}.items())]
+    return most(list({problem.sort_key: problem for problem in problems}.values()))

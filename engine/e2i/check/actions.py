@@ -7,6 +7,7 @@ A value that is known is checked by the action's own pydantic model; of a refere
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
-from e2i.catalog.files import Files
+from e2i.catalog.files import BoundedFiles, Files
 from e2i.check import exact, kinds, order
 from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
@@ -24,8 +25,15 @@ from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret,
 from e2i.spec.load import LoadedSpec, expected, wording
 from e2i.spec.models import StepOptions
 from e2i.spec.parts import is_part
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import MOST, Problem, pointer
+from e2i.spec.values import size
 
+MOST_VALUES = 500_000
+"""Values that all steps are given together, parameters filled in."""
+MOST_BYTES = 256 * 2**20
+"""Of data files and suites that are looked at for the columns that they tell of; then no more are known."""
+MOST_COLUMNS = 1_000_000
+"""Columns of all tables together that are followed from step to step; then no more are known."""
 NOTHING = "sha256:" + "0" * 64
 
 
@@ -55,6 +63,8 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
 def check(expanded: Expanded, knowledge: Knowledge, files: Files) -> Iterator[Problem]:
     """Problems of ``uses``, ``when``, ``with`` and ``outputs``. ``knowledge`` learns what each step will give."""
     yield from check_names(expanded.loaded)
+    files = BoundedFiles(files, MOST_BYTES)
+    values = 0
     for unit in expanded.units():
         if unit.inner is not None:
             yield from _check_when(expanded, knowledge, unit)
@@ -62,7 +72,13 @@ def check(expanded: Expanded, knowledge: Knowledge, files: Files) -> Iterator[Pr
         yield from _check_when(expanded, knowledge, node)
         found = registry.find(node.step.uses)
         if found is not None:
-            yield from _check_with(expanded, knowledge, node, found[1], files)
+            value, failing = _resolved(expanded, node)
+            values += size(value, MOST_VALUES - values)
+            if values > MOST_VALUES:
+                yield _too_much(node)
+                return
+            yield from failing
+            yield from _check_with(expanded, knowledge, node, found[1], value, files)
     for part in expanded.parts:
         for path, template in expressions.walk(part.loaded.spec.outputs):
             if isinstance(template, Template):
@@ -100,20 +116,15 @@ def _check_formulas(node: StepNode | Part, path: Path, faults: list[tuple[Expres
 
 
 def _check_with(
-    expanded: Expanded, knowledge: Knowledge, node: StepNode, action: Action, files: Files
+    expanded: Expanded, knowledge: Knowledge, node: StepNode, action: Action, value: dict[str, Any], files: Files
 ) -> Iterator[Problem]:
     """Problems of the parameters, by name, by type and by columns."""
     knowledge.learn(node, kinds.of_model(action.outputs))
     base: Path = (*node.path, "with")
     fields = action.params.model_fields
-    value: dict[str, Any] = {}
-    for name, written in node.step.with_.items():
-        try:
-            value[name] = expanded.resolve(written, node, {})
-        except ExpressionError as error:
-            value[name] = Pending("", ())
-            yield _bad_expression(expanded, node, ("with", name), written, error)
-    foreign = [_unknown_parameter(node, name, fields, value) for name in value if name not in fields]
+    foreign = list(
+        islice((_unknown_parameter(node, name, fields, value) for name in value if name not in fields), MOST + 1)
+    )
     yield from foreign
     waiting: dict[Path, Kinds] = {}
     takes = (kinds.of_model(action.params),)
@@ -138,11 +149,33 @@ def _check_with(
     found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in told]
     yield from found
     if action.columns and not found and not foreign:  # what was given by another name is not known to the action
+        if knowledge.columns > MOST_COLUMNS:
+            return
         from e2i.check import flow  # a spec without tables does not pay for it
 
         outputs, columns = flow.follow(node, action, value, waiting, files)
         knowledge.learn(node, outputs)
         yield from flow.problems(columns, base, node.document)
+
+
+def _resolved(expanded: Expanded, node: StepNode) -> tuple[dict[str, Any], list[Problem]]:
+    """The step's parameters, as far as they are known, and what is wrong with expressions in them."""
+    value: dict[str, Any] = {}
+    problems = []
+    for name, written in node.step.with_.items():
+        try:
+            value[name] = expanded.resolve(written, node, {})
+        except ExpressionError as error:
+            value[name] = Pending("", ())
+            problems.append(_bad_expression(expanded, node, ("with", name), written, error))
+    return value, problems
+
+
+def _too_much(node: StepNode) -> Problem:
+    message = f"the steps up to this one are given more than {MOST_VALUES:,} values together"
+    place = node.document.place((*node.path, "with"), key=True)
+    hint = "keep data in files, which steps read, or give fewer steps a large parameter"
+    return Problem("too-large", message, place, pointer((*node.path, "with")), hint)
 
 
 def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given: Collection[str]) -> Problem:

@@ -25,8 +25,13 @@ def problems(document: Document, base: Path, values: Any, takes: Kinds) -> Itera
 
     ``base`` leads to the values in the document; ``takes`` is what is taken as a whole.
     """
+    within: tuple[Path, Kinds] = (), takes
     for path, value in _scalars(values, ()):
-        taken = kinds.at(takes, path)
+        if path[:-1] != within[0]:
+            within = path[:-1], kinds.at(takes, path[:-1])
+        taken = kinds.at(within[1], path[-1:])
+        if taken is kinds.ANY:
+            continue
         if {kind.name for kind in taken} <= SCALARS and not kinds.fits(kinds.of_value(_whole(value)), taken):
             place = (*base, *path)
             message = f'"{path[-1]}" takes {kinds.describe(taken)}, not {show(value)}'

@@ -183,6 +183,8 @@ def fits(given: Kinds, taken: Kinds) -> bool:
 
 def inside(given: Kinds, key: Key) -> Kinds | None:
     """What a member of the value is, or None when there can be none of that name or index."""
+    if len(given) == 1:
+        return _member(given[0], key)
     found = [_member(kind, key) for kind in given]
     there = [kinds for kinds in found if kinds is not None]
     return union(there) if there else None

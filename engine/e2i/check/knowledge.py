@@ -19,6 +19,8 @@ class Knowledge:
 
     def __init__(self, expanded: Expanded) -> None:
         self._expanded = expanded
+        self.columns = 0
+        """How many columns are known, of all tables together."""
         self._outputs: dict[str, Kind] = {}
         self._written: dict[tuple[int, str], Kinds] = {}
 
@@ -30,6 +32,9 @@ class Knowledge:
     def learn(self, node: StepNode, outputs: Kind) -> None:
         """Keeps what is known of a step's outputs."""
         self._outputs[node.id] = outputs
+        self.columns += sum(
+            len(getattr(kind.known, "columns", ())) for given in outputs.inside.values() for kind in given
+        )
         self._written.clear()
 
     def of_template(self, template: Template, node: At) -> tuple[Kinds, list[tuple[Expression, str]]]:

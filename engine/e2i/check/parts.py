@@ -18,12 +18,16 @@ class PartFiles(Struct, frozen=True):
     look: paths.Look
 
 
-def reader(parts: PartFiles, authority: Authority) -> ReadPart:
-    """Reads a part's file, if it lies where paths in specs may lead and is no longer than a spec may be."""
+def reader(parts: PartFiles, authority: Authority, read_already: int = 0) -> ReadPart:
+    """Reads a part's file, if it lies where paths in specs may lead. ``read_already`` bytes count with those
+    of the parts: together they are no more than a spec may have.
+    """
     most = authority.rules.budgets.bytes
     files = parts.files
+    spent = read_already
 
     def read(file: str) -> bytes:
+        nonlocal spent
         if fault := paths.check(file, authority.rules, parts.look):
             raise NoPartError(fault.message, fault.hint)
         try:
@@ -35,9 +39,10 @@ def reader(parts: PartFiles, authority: Authority) -> ReadPart:
             near = [other for other in files.names(folder or ".") if other.endswith((".yaml", ".yml"))]
             raise NoPartError(f"there is no file {file}", suggest.hint(name, near), name=name, known=near)
         with opened:
-            content = opened.read(most + 1)
-        if too_long := policy.size(content, file, authority):
-            raise NoPartError(too_long[0].message, too_long[0].hint)
+            content = opened.read(most - spent + 1)
+        spent += len(content)
+        if beyond := policy.size(spent, "the spec and its parts have", authority):
+            raise NoPartError(beyond.message, beyond.hint)
         return content
 
     return read

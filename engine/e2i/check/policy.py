@@ -19,9 +19,10 @@ from e2i.check import paths, provenance, secrecy
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, suggest
+from e2i.spec.document import Limits
 from e2i.spec.expand import Expanded, StepNode
 from e2i.spec.expressions import ExpressionError
-from e2i.spec.problems import Place, Problem, pointer
+from e2i.spec.problems import Problem, pointer
 
 Path = tuple[str | int, ...]
 
@@ -105,17 +106,20 @@ def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
     return asked
 
 
-def size(source: str | bytes | Mapping[str, Any], file: str, authority: Authority) -> list[Problem]:
-    """The problem of a text that is too long to be read at all."""
-    if isinstance(source, Mapping) or len(source) <= authority.rules.budgets.bytes:
-        return []
-    fault = _beyond(authority, "bytes", f"the spec has {len(source):,} bytes", ())
-    return [Problem(fault.code, fault.message, Place(file, 1, 1), "", fault.hint)]
+def size(count: int, what: str, authority: Authority) -> Fault | None:
+    """The fault of text that is too long to be read at all."""
+    most = authority.rules.budgets.bytes
+    return _beyond(authority, "bytes", f"{what} more than {most:,} bytes", ()) if count > most else None
+
+
+def limits(authority: Authority) -> Limits:
+    """How big a spec may be."""
+    return Limits(bytes=authority.rules.budgets.bytes, values=authority.rules.budgets.values)
 
 
 def check(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
     """All that the policy does not allow, as far as it is known before anything runs."""
-    yield from _sizes(expanded, authority)
+    yield from sizes(expanded, authority)
     yield from _sinks(expanded, authority)
     spent: Counter[str] = Counter()
     for node in expanded.nodes.values():
@@ -135,10 +139,11 @@ def _problem(node: StepNode, fault: Fault) -> Problem:
     return Problem(fault.code, fault.message, node.document.place(path), pointer(path), fault.hint, fixes=fixes)
 
 
-def _sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
+def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
+    """More steps or cells than are allowed."""
     budgets = authority.rules.budgets
     if len(expanded.nodes) > budgets.steps:
-        fault = _beyond(authority, "steps", f"there are {len(expanded.nodes):,} steps", ())
+        fault = _beyond(authority, "steps", f"there are more than {budgets.steps:,} steps", ())
         place = expanded.loaded.document.place(("steps",), key=True)
         yield Problem(fault.code, fault.message, place, "/steps", fault.hint)
     for group, nodes in expanded.groups.items():

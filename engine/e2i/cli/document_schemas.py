@@ -191,6 +191,13 @@ class ArtifactDamaged(Event):
     kept: Annotated[str, Field(description="Where the damaged bytes are now.")]
 
 
+class LogCut(Event):
+    """A step printed more than its log may have: the beginning and the end are kept."""
+
+    event: Literal["log.cut"]
+    limit: Annotated[int, Field(description="Bytes that the log may have.")]
+
+
 class StateDamaged(Event):
     """The state of the store was damaged beyond reading: it was set aside, and history begins anew."""
 
@@ -240,6 +247,7 @@ Events = Annotated[
     | StepWaiting
     | StepFinished
     | ArtifactDamaged
+    | LogCut
     | StateDamaged
     | ToolDegraded
     | TelemetryWaiting

@@ -56,8 +56,13 @@ def refuse_beside(option: str, others: Mapping[str, object]) -> None:
 
 def write_plan(path: Path, document: Mapping[str, Any]) -> None:
     """Writes what ``plan_document`` reads. Raises BadInput when the file cannot be written."""
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a plan in any form. Raises BadInput when the file cannot be written."""
     try:
-        regular.write(path, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+        regular.write(path, text.encode())
     except OSError as error:
         raise BadInput(f"cannot write the plan {path}: {error.strerror}", code="bad-option") from error
 

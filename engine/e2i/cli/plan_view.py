@@ -4,6 +4,8 @@ compared with.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from e2i.api import Workspace
@@ -20,25 +22,41 @@ SIGNS: dict[Verdict, tuple[str, str, str]] = {
 }
 
 
+SUFFIXES = {".json": "json", ".md": "markdown", ".mmd": "mermaid", ".dot": "dot", ".svg": "svg", ".html": "html"}
+"""What a plan is written as, by the name of its file."""
+
+
 def show_as(form: str, plan: Plan, workspace: Workspace) -> None:
     """Prints the plan on standard output in the form that was asked for."""
     match form:
         case "json":
             documents.show(plan.to_json())
+        case "text":
+            show(plan, workspace)
+        case _:
+            click.echo(rendered(form, plan))
+
+
+def form_of_file(path: Path, form: str) -> str:
+    """What the plan is written as in a file: what its name says, else what ``--format`` does, else JSON."""
+    return SUFFIXES.get(path.suffix.lower()) or ("json" if form == "text" else form)
+
+
+def rendered(form: str, plan: Plan) -> str:
+    """The plan as a document for people or for other programs."""
+    match form:
         case "markdown":
             from e2i.planning.markdown import markdown
 
-            click.echo(markdown(plan))
+            return markdown(plan)
         case "mermaid" | "dot":
             from e2i.planning import diagram
 
-            click.echo(diagram.mermaid(plan) if form == "mermaid" else diagram.dot(plan))
-        case "svg" | "html":
+            return diagram.mermaid(plan) if form == "mermaid" else diagram.dot(plan)
+        case _:
             from e2i.report import plan_page
 
-            click.echo(plan_page.svg(plan.to_json()) if form == "svg" else plan_page.html(plan.to_json()))
-        case _:
-            show(plan, workspace)
+            return plan_page.svg(plan.to_json()) if form == "svg" else plan_page.html(plan.to_json())
 
 
 def show(plan: Plan, workspace: Workspace) -> None:

@@ -18,10 +18,14 @@ MOST = 50
 
 def show(problems: Sequence[Problem], texts: Mapping[str, str] | None = None) -> None:
     """Every problem with the line that it is about: of the file, or of what ``texts`` holds under the file's name."""
-    for problem in problems[:MOST]:
+    listed = [problem for problem in problems if problem.code != "too-many-problems"]
+    for problem in listed[:MOST]:
         click.echo(render(problem, texts), err=True)
-    if len(problems) > MOST:
-        click.echo(f"… and {len(problems) - MOST} more (--json has them all)", err=True)
+    if len(listed) > MOST:
+        click.echo(f"… and {len(listed) - MOST} more (--json lists them)", err=True)
+    for problem in problems:
+        if problem.code == "too-many-problems":
+            click.echo(f"… and {problem.message}; {problem.hint}", err=True)
 
 
 def render(problem: Problem, texts: Mapping[str, str] | None = None) -> str:

@@ -11,6 +11,7 @@ import click
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.execution.events import Event
+from e2i.spec import sizes
 
 SIGNS = {
     "succeeded": ("✓", "green"),
@@ -94,6 +95,10 @@ def describe(event: Event) -> Iterator[str]:
         case "artifact.damaged":
             name, kept = facts["digest"][:19], safe(facts["kept"])
             yield click.style(f"  ! artifact {name}… was damaged: it is made again, and kept as {kept}", fg="yellow")
+        case "log.cut":
+            yield click.style(
+                f"  ! {event.step}: the log is longer than {sizes.text(facts['limit'])} and was cut", fg="yellow"
+            )
         case "state.damaged":
             told = "  ! the state of the store was damaged: history begins anew, and the file is kept as"
             yield click.style(f"{told} {safe(facts['kept'])}", fg="yellow")

@@ -14,6 +14,7 @@ from e2i.cli.problems_view import safe
 from e2i.cli.runs_view import COLOURS, counts, moment, sign_of, took
 from e2i.cli.summary_view import brief
 from e2i.records import lineage
+from e2i.workers import steplog
 
 Run = Mapping[str, Any]
 R = TypeVar("R", bound=Run)
@@ -72,7 +73,7 @@ def show_step(run: Run, step: Mapping[str, Any], store: Path, now_ms: int) -> No
             click.echo(f"\n{title}")
             for name, value in lines.items():
                 click.echo(f"  {click.style(safe(name), bold=True)}: {safe(str(value))}")
-    log = store / "runs" / run["run"] / "logs" / f"{step['step']}.log"
+    log = steplog.place(store, run["run"], step["step"])
     if lines := tail(log):
         click.echo(f"\nlog, its last {len(lines)} lines ({safe(str(log))})")
         for line in lines:

@@ -10,6 +10,7 @@ from typing import Any
 
 from e2i.catalog.columns import Fault, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.spec.suggest import few
 
 
 def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[Fault]]:
@@ -58,20 +59,22 @@ def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, .
     names = list(rows.columns) if features is None and isinstance(rows, KnownTable) else features
     if not isinstance(target, str) or not isinstance(names, list | tuple) or not settled([names, exclude]):
         return None
-    return tuple(dict.fromkeys(name for name in names if name != target and name not in exclude))
+    left_out = {target, *(name for name in exclude or () if isinstance(name, str))}
+    return tuple(dict.fromkeys(name for name in names if name not in left_out))
 
 
 def _listed(rows: Any, target: Any, features: Any) -> Iterator[Fault]:
     """Names in ``features`` that no model may learn from, each with the mend to take it out."""
     if not isinstance(features, list | tuple):
         return
+    gives_away = set(rows.gives_away(str(target))) if isinstance(rows, KnownTable) else set()
     for index, name in enumerate(features):
         if not isinstance(name, str):
             continue
         code, message = "target-leak", None
         if name == target:
             message = f'the target "{name}" is among the features'
-        elif isinstance(rows, KnownTable) and name in rows.gives_away(str(target)):
+        elif name in gives_away:
             message = f'the feature "{name}" gives the target "{target}" away: one is computed from the other'
         elif isinstance(rows, KnownTable) and is_time(rows.columns.get(name)):
             code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}: no model learns from times'
@@ -82,18 +85,19 @@ def _listed(rows: Any, target: Any, features: Any) -> Iterator[Fault]:
 
 def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str) -> Iterator[Fault]:
     """Columns that would be learnt from because nobody excluded them, with the mend to exclude them."""
-    leaks = [name for name in rows.gives_away(str(target)) if name in chosen]
+    given = set(chosen)
+    leaks = [name for name in rows.gives_away(str(target)) if name in given]
     times = [name for name in chosen if is_time(rows.columns[name])]
     if leaks:
         message = f'the column "{leaks[0]}" gives the target "{target}" away: one is computed from the other'
         yield Fault((table,), "target-leak", message, hint=_excluding(leaks), leave_out=tuple(leaks))
     if times:
-        message = f"no model learns from times: {', '.join(times)}"
+        message = f"no model learns from times: {few(times)}"
         yield Fault((table,), "bad-feature", message, hint=_excluding(times), leave_out=tuple(times))
 
 
 def _excluding(names: list[str]) -> str:
-    return f"add to `exclude`: {', '.join(names)}"
+    return f"add to `exclude`: {few(names)}"
 
 
 def _task(given: Given) -> str | None:

@@ -278,6 +278,8 @@ class Engine:
             threads=resources.threads or resources.cpus or self._threads(),
             memory=self._memory(step),
             cpus=resources.cpus,
+            log=sizes.parse(resources.log or settings.resources.log),
+            processes=resources.processes or settings.resources.processes,
             fingerprint=undertaking.decision.fingerprint or "",
             files=fingerprint.files(undertaking.decision.components),
             timeout=min(timeout, max(0.001, undertaking.give_up_at - self._clock())),
@@ -313,6 +315,9 @@ class Engine:
         failure = self._masker.data(ended.failure)
         node = self._decider.nodes[step]
         self._ledger.end_attempt(undertaking, ended, failure)
+        if ended.cut:
+            most = node.options.resources.log or self._request.settings.resources.log
+            self._ledger.tell("log.cut", step, limit=sizes.parse(most))
         if failure is None:
             self._decider.gave(step, self._masker.data(ended.outputs))
             if ended.reused:

@@ -62,7 +62,7 @@ class RunRecord(Struct, frozen=True):
 
     @property
     def seconds(self) -> float:
-        return (self.ended_ms - self.started_ms) / 1000
+        return max(0, self.ended_ms - self.started_ms) / 1000  # the clock may have been set back
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from e2i import __version__
 from e2i.report import graph, links, measures, origin, pictures, reproduce, steps, timeline, values
 from e2i.report.pictures import OpenArtifact
+from e2i.store import names
 
 DECEPTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -144,7 +145,7 @@ def _details(step: steps.Step) -> values.Shown | None:
 
 def _log(step: steps.Step, folder: Path | None) -> str:
     """A link to what the step wrote, when the page will be in the run's own folder."""
-    return links.to_file(folder / "logs" / f"{step.id}.log", folder) if folder else ""
+    return links.to_file(folder / "logs" / f"{names.of_step(step.id)}.log", folder) if folder else ""
 
 
 def _moment(milliseconds: int | None) -> str:

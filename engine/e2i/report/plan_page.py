@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from e2i.errors import BadInput
 from e2i.report import layout
 from e2i.report.page import environment
 
@@ -14,6 +15,8 @@ LETTER = 7.4
 """Width of a letter of a box's title, on average."""
 NARROWEST, WIDEST = 150.0, 290.0
 ROOM = 1060.0
+MOST_DRAWN = 1_000
+"""Steps of a plan that are drawn: arranging them takes time that grows with their square."""
 SIGNS = {"run": "+", "always": "!", "deferred": "?", "reuse": "=", "skip": "–"}
 
 
@@ -31,6 +34,9 @@ class Box(Struct, frozen=True):
 def svg(plan: Mapping[str, Any]) -> str:
     """A picture that stands alone: a box a step, coloured by verdict, readable on light and on dark ground."""
     steps = plan["steps"]
+    if len(steps) > MOST_DRAWN:
+        message = f"the plan has {len(steps):,} steps; at most {MOST_DRAWN:,} are drawn"
+        raise BadInput(message, code="bad-option", hint="--format dot or mermaid, or --select some of the steps")
     longest = max((max(len(step["id"]) + 4, 0.85 * len(step["uses"])) for step in steps), default=0)
     width = min(max(longest * LETTER + 34, NARROWEST), WIDEST)
     drawing = layout.draw({step["id"]: step["needs"] for step in steps}, width, ROOM)
@@ -54,7 +60,11 @@ def svg(plan: Mapping[str, Any]) -> str:
 
 def html(plan: Mapping[str, Any]) -> str:
     """A page with the picture, the verdict and reason of every step, and what the digest is."""
-    return environment().get_template("plan.html.j2").render(plan=plan, picture=svg(plan), signs=SIGNS)
+    return (
+        environment()
+        .get_template("plan.html.j2")
+        .render(plan=plan, picture=svg(plan) if len(plan["steps"]) <= MOST_DRAWN else "", signs=SIGNS)
+    )
 
 
 def _told(step: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ equal keys, and read YAML 1.1.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -24,26 +25,29 @@ from yaml.events import (
 
 from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
-from e2i.spec.problems import Place, Problem, pointer
+from e2i.spec.problems import MOST, Place, Problem, pointer
 
+NOT_FINITE = "leave a bound out where there is none; plans, records and JSON have no such number"
 MAX_PARAMS = 1_000
 """Parameters of one pipeline."""
 
 
 class Limits(Struct, frozen=True):
-    """How big a document may be. The defaults hold a spec of 100,000 steps."""
+    """How big a document may be. The defaults hold a spec of 10,000 steps."""
 
-    bytes: int = 64 * 2**20
+    bytes: int = 8 * 2**20
     """Of the text."""
+    values: int = 250_000
+    """Mappings, lists and single values, keys not counted."""
     depth: int = 64
     """Of nesting, after aliases are followed."""
-    aliased: int = 8 * 2**20
+    aliased: int = 2**20
     """Characters, roughly, that the document would be longer with every alias written out."""
     params: int = MAX_PARAMS
     """Entries of the top-level ``params``: counted while they are read, so that too many cost little."""
 
 
-MAX_PROBLEMS = 1_000
+MAX_PROBLEMS = MOST
 """After so many the text is not read on: it is no spec, and each problem takes memory."""
 
 
@@ -87,6 +91,7 @@ class _Composer:
         self.anchors: dict[str, Any] = {}
         self.sizes: dict[int, tuple[int, int]] = {}
         self.aliased = 0
+        self.values = 0
 
     def run(self) -> None:
         documents = 0
@@ -122,6 +127,13 @@ class _Composer:
             self.problems.append(
                 Problem("empty", "the file is empty", Place(self.file, 1, 1), "", "a spec starts with version: 1")
             )
+
+    def count(self, event: Any) -> None:
+        """Stops when there are too many values: each costs time wherever the data is looked at."""
+        self.values += 1
+        if self.values > self.limits.values:
+            message = f"there are more than {self.limits.values:,} values"
+            self.stop(event, "too-large", message, hint="keep data in files of their own, which steps read")
 
     def begin(self, event: Any, number: int) -> None:
         if number > 1:
@@ -176,6 +188,7 @@ class _Composer:
         return locate(self.text)
 
     def read_scalar(self, event: Any) -> scalars.Scalar:
+        self.count(event)
         text: str = event.value
         value: scalars.Scalar = text
         if event.implicit[0]:
@@ -183,6 +196,8 @@ class _Composer:
                 value = scalars.resolve(text)
             except scalars.ScalarError as error:
                 self.fault(event, "number", str(error))
+            if value.__class__ is float and not math.isfinite(value):
+                self.fault(event, "number", f"{text} is not a finite number", hint=NOT_FINITE)
             if "${{" in text and "}}" not in text and "$${{" not in text:
                 from e2i.spec.syntax import QUOTE_EXPRESSION
 
@@ -195,6 +210,7 @@ class _Composer:
 
     def open(self, event: Any, container: Any) -> None:
         """Starts a collection: puts it into its parent at once, so that its path is known while it is filled."""
+        self.count(event)
         if event.tag is not None or event.anchor is not None:
             self.decorated(event, container)
         key = self.key
@@ -226,6 +242,7 @@ class _Composer:
 
     def follow(self, event: Any) -> Any:
         """What an alias stands for, once it is known to be finite and small enough when written out."""
+        self.count(event)
         name = scalars.shorten(event.anchor)
         if event.anchor not in self.anchors:
             self.fault(event, "alias", f'nothing above is anchored as "&{name}"', hint=f'quote "*{name}" if it is text')

@@ -8,6 +8,7 @@ anything is built.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,15 @@ class Document:
         self.file = file
         self.text = text
         """What was read, without a byte order mark; None when the data came from Python."""
+
+    @cached_property
+    def size(self) -> int:
+        """How many values there are, those that aliases share counted once each time."""
+        waiting: list[Any] = [self.data]
+        for value in waiting:
+            if isinstance(value, dict | list):
+                waiting.extend(value.values() if isinstance(value, dict) else value)
+        return len(waiting)
 
     def value(self, path: Path) -> Any:
         """The value at ``path``, or None when there is none; ``has`` tells it from a null."""
@@ -173,11 +183,16 @@ class _Copier:
         self.limits = limits
         self.problems: list[Problem] = []
         self.size = 0
+        self.values = 0
 
     def copy(self, value: Any, path: Path) -> Any:
         self.size += 8 + (len(value) if isinstance(value, str) else 0)
         if self.size > self.limits.bytes:
             self.fault(path, "too-large", f"the data is larger than {self.limits.bytes:,} bytes")
+            raise GiveUpError
+        self.values += 1
+        if self.values > self.limits.values:
+            self.fault(path, "too-large", f"there are more than {self.limits.values:,} values")
             raise GiveUpError
         match value:
             case Mapping() | list() | tuple() if len(path) >= self.limits.depth:
@@ -191,8 +206,10 @@ class _Copier:
                 return self.text(value, path)
             case None | bool():
                 return value
-            case float():
+            case float() if math.isfinite(value):
                 return float(value)
+            case float():
+                return self.fault(path, "number", f"{value} is not a finite number")
             case int() if scalars.INT_MIN <= value <= scalars.INT_MAX:
                 return int(value)
             case int():

@@ -28,11 +28,16 @@ MAX_NODES = 200_000
 
 
 def expand(
-    loaded: LoadedSpec, values: Mapping[str, Any], env: Mapping[str, str], secrets: Collection[str] = ()
+    loaded: LoadedSpec,
+    values: Mapping[str, Any],
+    env: Mapping[str, str],
+    secrets: Collection[str] = (),
+    *,
+    most: int = MAX_NODES,
 ) -> tuple[Expanded, list[Problem]]:
     """The steps of a spec for these parameter values. Problems: matrices and parts that are not usable as given."""
     root = Part(loaded, params=dict(values))
-    expansion = _Expansion(Expanded(root, env, {}, secrets=frozenset(secrets)))
+    expansion = _Expansion(Expanded(root, env, {}, secrets=frozenset(secrets)), min(most + 1, MAX_NODES))
     expansion.fill(root)
     last = [node for node in expansion.nodes.values() if node.final]
     nodes = expansion.nodes
@@ -44,11 +49,13 @@ def expand(
 class _Expansion:
     """The walk over a spec and its parts."""
 
-    def __init__(self, expanded: Expanded) -> None:
+    def __init__(self, expanded: Expanded, most: int) -> None:
         self.expanded = expanded
         self.nodes: dict[str, StepNode] = {}
         self.parts: list[Part] = []
         self.problems: list[Problem] = []
+        self.most = most
+        """Steps that are made: one more than the policy allows, which it then reports."""
         self.is_full = False
 
     def fill(self, part: Part) -> None:
@@ -93,11 +100,12 @@ class _Expansion:
                     self.fill(unit.inner)
 
     def _add(self, node: StepNode) -> None:
-        if len(self.nodes) < MAX_NODES:
+        if len(self.nodes) < self.most:
             self.nodes[node.id] = node
         elif not self.is_full:
             self.is_full = True
-            self._problem("too-many-steps", node, (), f"there are more than {MAX_NODES:,} steps")
+            if self.most == MAX_NODES:
+                self._problem("too-many-steps", node, (), f"there are more than {MAX_NODES:,} steps")
 
     def _has_room(self, unit: StepNode) -> bool:
         if len(self.parts) <= MAX_PARTS:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
 from e2i.spec import document, expressions, fixes, suggest
-from e2i.spec.document import Document
+from e2i.spec.composer import MAX_PROBLEMS
+from e2i.spec.document import Document, Limits
 from e2i.spec.expressions import Reference, Template
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem, most, pointer
 from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
@@ -57,18 +59,20 @@ class LoadedSpec(Struct, frozen=True):
                 waiting.extend(part for part in loaded.parts.values() if part)
 
 
-def load(source: str | bytes | Mapping[str, Any], file: str) -> tuple[LoadedSpec | None, list[Problem]]:
+def load(
+    source: str | bytes | Mapping[str, Any], file: str, limits: Limits | None = None
+) -> tuple[LoadedSpec | None, list[Problem]]:
     """Reads a spec from YAML text or from a mapping. Either the spec or at least one problem is there."""
     if isinstance(source, Mapping):
-        found, problems = document.from_mapping(source, file)
+        found, problems = document.from_mapping(source, file, limits)
     else:
-        found, problems = document.read(source, file)
+        found, problems = document.read(source, file, limits)
     if found is None or problems:
         return None, problems
     try:
         spec = PipelineSpec.model_validate(found.data)
     except ValidationError as error:
-        return None, sorted(shape_problems(error, found), key=lambda problem: problem.sort_key)
+        return None, most(list(islice(shape_problems(error, found), MAX_PROBLEMS + 1)))
     twice = [_twice(name, found) for name in spec.finally_ if name in spec.steps]
     return (None, twice) if twice else (LoadedSpec(spec, found), [])
 
@@ -79,7 +83,7 @@ def _twice(name: str, document: Document) -> Problem:
     return Problem("duplicate-step", message, document.place(path, key=True), pointer(path), "rename one of the two")
 
 
-def shape_problems(error: ValidationError, document: Document) -> list[Problem]:
+def shape_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Pydantic's errors about a spec as problems, each at its place."""
     faults = error.errors(include_url=False)
     # A mistyped key is one mistake: that the right one is then missing is no other.
@@ -93,7 +97,12 @@ def shape_problems(error: ValidationError, document: Document) -> list[Problem]:
         for fault in faults
         if fault["type"] == "missing" and (*fault["loc"][:-1], _alias(fault["loc"][-1])) in mistyped
     ]
-    return [_shape_problem(fault, document) for fault in faults if fault not in missing]
+    known_missing = {fault["loc"] for fault in missing}
+    return (
+        _shape_problem(fault, document)
+        for fault in faults
+        if fault["type"] != "missing" or fault["loc"] not in known_missing
+    )
 
 
 def _shape_problem(fault: Any, document: Document) -> Problem:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import Any
 
@@ -21,6 +20,8 @@ from e2i.spec.models import IDENTIFIER
 
 Path = tuple[str | int, ...]
 MAX_CELLS = 1_000
+MAX_VALUES = 100_000
+"""Values in all cells of a matrix together."""
 RESERVED = ("include", "exclude")
 """Keys of a matrix that are no names of values."""
 
@@ -67,34 +68,109 @@ def cells(matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_o
             if not isinstance(values, list) or not values:
                 raise BadMatrixError(f'"{name}" must be a list of at least one value', None, (name,))
             axes[name] = values
-    count = math.prod(map(len, axes.values())) if axes else 0
-    if count > MAX_CELLS:
-        raise BadMatrixError(f"it has {count:,} cells, more than {MAX_CELLS:,}", None, ())
-    product = itertools.product(*axes.values()) if axes else ()
-    found = [Cell(dict(zip(axes, combination, strict=True)), tuple(axes)) for combination in product]
+    count = 1 if axes else 0
+    for values in axes.values():
+        count *= len(values)
+        _require_few(count, count * len(axes))
+    exclude, include = (_entries(matrix, which, fill_in) for which in ("exclude", "include"))
+    combinations = _Combinations(axes, count)
+    closed = not any(is_open(value) for values in axes.values() for value in values)
     unused: list[Path] = []
-    for index, entry in enumerate(_entries(matrix, "exclude", fill_in)):
+    for index, entry in enumerate(exclude):
         for name in entry:
             if name not in axes:
                 hint = suggest.hint(name, axes)
                 raise BadMatrixError(f'it has no name "{name}" to exclude by', hint, ("exclude", index, name))
-        kept = [cell for cell in found if not _agrees(cell, entry, entry)]
-        if len(kept) == len(found) and not any(is_open(value) for values in axes.values() for value in values):
+        if not combinations.leave_out(entry) and closed:
             unused.append(("exclude", index))
-        found = kept
-    combinations = tuple(found)
-    for entry in _entries(matrix, "include", fill_in):
-        shared = [name for name in entry if name in axes]
-        extended = [cell for cell in combinations if _agrees(cell, entry, shared)]
-        for cell in extended:
-            cell.values.update(entry)
-        if not extended:
-            found.append(Cell(dict(entry), tuple(sorted(entry))))
-    if not found:
+    agreeing = [combinations.agreeing(entry) for entry in include]
+    added = [entry for entry, members in zip(include, agreeing, strict=True) if not members]
+    extending = [(entry, members) for entry, members in zip(include, agreeing, strict=True) if members]
+    total = combinations.left.bit_count() + len(added)
+    if not total:
         raise BadMatrixError("no cell is left", "exclude fewer combinations", ("exclude",))
-    if len(found) > MAX_CELLS:
-        raise BadMatrixError(f"it has {len(found):,} cells, more than {MAX_CELLS:,}", None, ())
-    return Cells(found, unused)
+    reached = _reached(extending)
+    size = combinations.left.bit_count() * len(axes) + sum(map(len, added))
+    _require_few(total, size + sum(members.bit_count() for name, members in reached.items() if name not in axes))
+    product = itertools.product(*axes.values()) if axes else ()
+    every = [Cell(dict(zip(axes, combination, strict=True)), tuple(axes)) for combination in product]
+    _extend(every, extending, reached)
+    found = [every[index] for index in _bits(combinations.left)]
+    return Cells([*found, *(Cell(dict(entry), tuple(sorted(entry))) for entry in added)], unused)
+
+
+class _Combinations:
+    """The combinations of a matrix as the bits of integers, so that an entry is compared with all of them at once."""
+
+    def __init__(self, axes: Mapping[str, list[Any]], count: int) -> None:
+        self.left = (1 << count) - 1
+        """Those that no entry of ``exclude`` has left out."""
+        self._members: dict[str, dict[str, int]] = {}
+        period = count
+        for name, values in axes.items():
+            repeated, period = period, period // len(values)
+            # A run of `period` bits for each value, repeated every `repeated` bits.
+            stripe = ((1 << period) - 1) * sum(1 << start for start in range(0, count, repeated))
+            members: dict[str, int] = {}
+            for index, value in enumerate(values):
+                text = key(value)
+                members[text] = members.get(text, 0) | stripe << index * period
+            self._members[name] = members
+
+    def agreeing(self, entry: Mapping[str, Any]) -> int:
+        """Those that are left and have the entry's values, as far as it names the matrix's own names."""
+        found = self.left
+        for name, value in entry.items():
+            if name in self._members:
+                found &= self._members[name].get(key(value), 0)
+        return found
+
+    def leave_out(self, entry: Mapping[str, Any]) -> bool:
+        """Leaves out what agrees; False when nothing does."""
+        found = self.agreeing(entry)
+        self.left &= ~found
+        return found != 0
+
+
+def _require_few(cells: int, values: int) -> None:
+    if cells > MAX_CELLS:
+        raise BadMatrixError(f"it has {cells:,} cells, more than {MAX_CELLS:,}", None, ())
+    if values > MAX_VALUES:
+        raise BadMatrixError(f"its cells hold {values:,} values together, more than {MAX_VALUES:,}", None, ())
+
+
+_Extending = list[tuple[dict[str, Any], int]]
+"""Entries of ``include``, each with the combinations that it extends."""
+
+
+def _reached(extending: _Extending) -> dict[str, int]:
+    """The names that entries add, in the order of the entries, each with the combinations that get a value."""
+    reached: dict[str, int] = {}
+    for entry, members in extending:
+        for name in entry:
+            reached[name] = reached.get(name, 0) | members
+    return reached
+
+
+def _extend(every: list[Cell], extending: _Extending, reached: Mapping[str, int]) -> None:
+    """Gives each combination the values of the entries that extend it: of two values of one name, the later."""
+    for name, members in reached.items():
+        for index in _bits(members):
+            every[index].values.setdefault(name)  # so that names have the order in which they are written
+    waiting = dict(reached)
+    for entry, members in reversed(extending):
+        for name, value in entry.items():
+            for index in _bits(members & waiting[name]):
+                every[index].values[name] = value
+            waiting[name] &= ~members
+
+
+def _bits(number: int) -> Iterator[int]:
+    """The places of the ones, from the lowest."""
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest
 
 
 def key(value: Any) -> str:
@@ -116,10 +192,6 @@ def _entries(matrix: Mapping[str, Any], which: str, fill_in: Callable[[str, Any]
             if not re.match(IDENTIFIER, name) or name in RESERVED:
                 raise BadMatrixError(f'"{name}" is not a name for a value', None, (which, index, name))
     return entries
-
-
-def _agrees(cell: Cell, entry: Mapping[str, Any], names: Iterable[str]) -> bool:
-    return all(key(cell.values[name]) == key(entry[name]) for name in names)
 
 
 def _label(value: Any) -> str:

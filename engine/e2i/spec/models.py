@@ -15,7 +15,8 @@ from e2i.spec.composer import MAX_PARAMS
 
 
 def _duration(value: Any) -> Any:
-    durations.parse(str(value))  # also of a number, to say that it needs a unit
+    if durations.parse(str(value)) == 0:  # also of a number, to say that it needs a unit
+        raise ValueError(f'"{value}" is no time at all: it must be longer than zero')
     return value
 
 
@@ -113,6 +114,13 @@ class ResourcesSpec(Shape):
     ] = None
     memory: Annotated[
         Size | None, Field(description="What the step's processes may hold together. More ends the step, and only it.")
+    ] = None
+    log: Annotated[
+        Size | None, Field(description="What the step's log may have. Of more, the beginning and the end are kept.")
+    ] = None
+    processes: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=100_000, description="Processes that the step may have at a time. More end it."),
     ] = None
 
 

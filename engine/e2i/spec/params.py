@@ -77,7 +77,7 @@ def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
         near = (
             suggest.hint(value, [c for c in declared.choices if isinstance(c, str)]) if isinstance(value, str) else None
         )
-        allowed = ", ".join(show(choice) for choice in declared.choices)
+        allowed = suggest.few([show(choice) for choice in declared.choices], 20)
         return value, f"must be one of {allowed}, not {show(value)}" + (f" ({near})" if near else "")
     if declared.min is not None and _below(_size(declared, value), declared.min):
         return value, f"must be at least {_number(declared.min)}, not {show(value)}"

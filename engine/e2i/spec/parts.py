@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from e2i.spec import fixes, suggest
+from e2i.spec.document import Limits
 from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
 from e2i.spec.problems import Problem, pointer
@@ -40,15 +41,20 @@ def is_part(uses: str) -> bool:
     return uses.startswith((".", "/", "~")) or uses.endswith((".yaml", ".yml")) or "\\" in uses
 
 
-def gather(loaded: LoadedSpec, file: str, read: ReadPart) -> tuple[LoadedSpec, list[Problem]]:
+def gather(
+    loaded: LoadedSpec, file: str, read: ReadPart, limits: Limits | None = None
+) -> tuple[LoadedSpec, list[Problem]]:
     """The spec, which lies at ``file``, with its parts and theirs. A file is read once, however often included."""
-    gathering = _Gathering(read)
+    limits = limits or Limits()
+    gathering = _Gathering(read, replace(limits, values=limits.values - loaded.document.size))
     return gathering.visit(loaded, (posixpath.normpath(file),)), gathering.problems
 
 
 class _Gathering:
-    def __init__(self, read: ReadPart) -> None:
+    def __init__(self, read: ReadPart, limits: Limits) -> None:
         self.read = read
+        self.limits = limits
+        """What is left: the values of all files count together."""
         self.problems: list[Problem] = []
         self.known: dict[str, LoadedSpec | None] = {}
 
@@ -90,8 +96,10 @@ class _Gathering:
                 near = suggest.certain(error.name, error.known)
                 meant = uses.removesuffix(error.name) + near if near else None
                 return "no-such-part", f"the part cannot be used: {error}", error.hint, meant
-            found, problems = load(content, file)
+            found, problems = load(content, file, self.limits)
             self.problems += problems
+            size = found.document.size if found else 0
+            self.limits = replace(self.limits, values=max(0, self.limits.values - size))
             self.known[file] = self.visit(found, (*trail, file)) if found else None
         return None
 

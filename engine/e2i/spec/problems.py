@@ -5,10 +5,13 @@ In: facts about a fault. Out: ``Problem``, sortable by place, JSON-able.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct, field
 
+MOST = 1_000
+"""Problems that are listed: more than anybody reads, and each takes time and memory."""
 Severity = Literal["error", "warning"]
 
 
@@ -68,3 +71,15 @@ class Problem(Struct, frozen=True):
 def pointer(path: tuple[str | int, ...]) -> str:
     """A path of keys as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def most(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems by place, or as many as are listed, errors first, and how many more there are at least."""
+    if len(problems) <= MOST:
+        return sorted(problems, key=lambda problem: problem.sort_key)
+    # What is left out must not change the verdict: errors of the spec, then what the policy refuses, then warnings.
+    ranked = sorted(problems, key=lambda one: (one.severity != "error", one.is_policy, one.sort_key))
+    listed = sorted(ranked[:MOST], key=lambda problem: problem.sort_key)
+    message = f"at least {len(problems) - MOST:,} more problems are not listed"
+    last = listed[-1]
+    return [*listed, Problem("too-many-problems", message, last.place, last.path, "fix these first", "warning")]

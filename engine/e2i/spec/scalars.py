@@ -66,7 +66,7 @@ def _integer(text: str, match: re.Match[str]) -> int:
 def _float(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise ScalarError(f"the number {shorten(text)} is too large for a float; write .inf if infinity is meant")
+        raise ScalarError(f"the number {shorten(text)} is too large for a float")
     return value
 
 

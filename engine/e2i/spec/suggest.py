@@ -6,13 +6,36 @@ In: a name and candidates. Out: the nearest by edit distance, or a hint for a me
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 
 _LONGEST = 200
 """Names beyond this are not typing errors; comparing them would only cost time."""
 _MANY = 100
 """Of more candidates than these, only those that start or end most like the name are compared with it."""
+
+
+class Names(Collection[str]):
+    """Candidates for many mistyped names: they are put in order once, however often they are searched."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.known = frozenset(names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.known)
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    @cached_property
+    def orders(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """The names in alphabetical order, read from the front and from the back."""
+        forwards = [(_folded(name)[0], name) for name in self.known]
+        return sorted(forwards), sorted((folded[::-1], name) for folded, name in forwards)
 
 
 def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]:
@@ -43,7 +66,7 @@ def _ranked(name: str, candidates: Iterable[str], n: int) -> list[tuple[int, str
     folded, letters = _folded(name)
     allowed = max(1, len(folded) // 3) if len(folded) > 1 else 0
     near = []
-    for candidate in _alike(folded, frozenset(candidates)):
+    for candidate in _alike(folded, candidates if isinstance(candidates, Names) else _names(frozenset(candidates))):
         other, theirs = _folded(candidate)
         # A lower bound of the distance that is cheap to know: how many letters one has and the other lacks.
         apart = (letters & ~theirs).bit_count(), (theirs & ~letters).bit_count(), abs(len(other) - len(folded))
@@ -64,12 +87,23 @@ def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:
     >>> hint("convertd", ["converted", "calls"])
     'did you mean "converted"?'
     """
-    known = set(candidates)
+    known = candidates if isinstance(candidates, Names) else set(candidates)
     if near := nearest(name, known):
         return f'did you mean "{near[0]}"?'
     if 0 < len(known) <= most:
         return "choose from: " + ", ".join(sorted(known))
     return None
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that are there more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def few(names: Sequence[str], most: int = 10) -> str:
+    """The names as a list in a sentence, which says how many it leaves out."""
+    listed = ", ".join(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names[:most])
+    return listed if len(names) <= most else f"{listed} and {len(names) - most:,} more"
 
 
 @lru_cache(maxsize=100_000)
@@ -82,7 +116,7 @@ def _folded(name: str) -> tuple[str, int]:
     return folded, bits
 
 
-def _alike(folded: str, candidates: frozenset[str]) -> Iterable[str]:
+def _alike(folded: str, candidates: Names) -> Iterable[str]:
     """Of many candidates, those beside the name in alphabetical order, read from the front and from the back.
 
     So that a thousand mistakes in a spec of a thousand steps do not take a million comparisons.
@@ -90,17 +124,15 @@ def _alike(folded: str, candidates: frozenset[str]) -> Iterable[str]:
     if len(candidates) <= _MANY:
         return candidates
     found: set[str] = set()
-    for order, start in zip(_orders(candidates), (folded, folded[::-1]), strict=True):
+    for order, start in zip(candidates.orders, (folded, folded[::-1]), strict=True):
         place = bisect(order, (start, ""))
         found.update(candidate for _, candidate in order[max(0, place - _MANY // 4) : place + _MANY // 4])
     return found
 
 
 @lru_cache(maxsize=16)
-def _orders(candidates: frozenset[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The candidates in alphabetical order, read from the front and from the back."""
-    forwards = [(_folded(candidate)[0], candidate) for candidate in candidates]
-    return sorted(forwards), sorted((folded[::-1], candidate) for folded, candidate in forwards)
+def _names(candidates: frozenset[str]) -> Names:
+    return Names(candidates)
 
 
 def _differing(a: str, b: str) -> tuple[str, str]:

@@ -74,6 +74,17 @@ class Secret(Struct, frozen=True):
         return f"Secret({self.name!r})"
 
 
+def size(value: Any, most: int) -> int:
+    """How many values there are in a value, itself included; counting stops when there are more than ``most``."""
+    waiting = [value]
+    for item in waiting:
+        if isinstance(item, dict | list):
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+            if len(waiting) > most:
+                break
+    return len(waiting)
+
+
 class Budget:
     """What evaluating one expression may still cost. Everything is charged for before it is done."""
 

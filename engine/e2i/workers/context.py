@@ -21,7 +21,7 @@ from e2i.catalog.artifacts import Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
 from e2i.errors import StepError
 from e2i.spec import suggest
-from e2i.store import disk
+from e2i.store import disk, names
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import frames, memory, services
 from e2i.workspace import modules, paths, surroundings
@@ -284,7 +284,7 @@ class WorkerContext:
         self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool
     ) -> Service:
         logs = disk.folder(self._worker.store.root, "runs", self.info.run, "logs")
-        log = logs / f"{self.info.step}.service.log"
+        log = logs / f"{names.of_step(self.info.step)}.service.log"
         return services.start(
             argv, port=port, ready=ready, env=env, log=log, digest=digest, keep=keep, lifelines=self._worker.lifelines
         )

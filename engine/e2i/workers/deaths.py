@@ -13,15 +13,21 @@ from e2i.workers.executor import Ended, Failure, StepCall
 GIVE_IT_MORE = "give the step less data, or more by `resources: {memory: …}`"
 
 
-def failure(call: StepCall, ending: str | None, code: int | None, limit: int, peak: int, *, starved: bool) -> Failure:
+def failure(
+    call: StepCall, ending: str | None, code: int | None, limit: int, peak: int, *, starved: bool, count: int = 0
+) -> Failure:
     """``ending``: why we ended it, if we did. ``code``: its exit code, 128 + number for a signal. ``limit`` and
-    ``peak``: bytes that it might hold, and was seen to hold. ``starved``: the kernel has killed for want of memory.
+    ``peak``: bytes that it might hold, and was seen to hold; ``count``: processes that it was seen to have.
+    ``starved``: the kernel has killed processes because it was out of memory.
     """
     if ending == "timeout":
         message = f"it took longer than its time limit of {call.timeout:g} s and was ended"
         return Failure("timeout", message, "raise `timeout`, or give the step less to do")
     if ending == "cancelled":
         return Failure("cancelled", "it was cancelled")
+    if ending == "too-many-processes":
+        message = f"it started more processes than its limit of {call.processes}: it had {count} at a time"
+        return Failure("too-many-processes", message, "start fewer, or raise `resources: {processes: …}`")
     seen = f"it held up to {sizes.text(peak)}"
     if ending == "out-of-memory" or (code == 128 + signal.SIGABRT and call.memory and peak > call.memory // 2):
         return out_of_memory(limit, peak)

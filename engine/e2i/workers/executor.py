@@ -40,6 +40,10 @@ class StepCall(Struct, frozen=True):
     """What its tool's client reads from the environment."""
     memory: int | None = None
     """Bytes that the attempt's processes may hold together, beyond what its worker held before."""
+    log: int = 64_000_000
+    """Bytes that the step's log may have; of more, the beginning and the end are kept."""
+    processes: int = 512
+    """Processes that the attempt may have at a time, its own counted."""
     cpus: int | None = None
     """Cores that the attempt's processes may use."""
     known: dict[str, Any] | None = None
@@ -89,6 +93,8 @@ class Ended(Struct, frozen=True):
     """The outputs are those that were known: their effect is there."""
     lost: str = ""
     """What was missing of the effect of the known outputs, so that the action ran."""
+    cut: bool = False
+    """Whether its log was longer than it may be."""
 
 
 Message = Measured | Progressed | Ended

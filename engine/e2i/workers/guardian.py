@@ -20,6 +20,8 @@ import time
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 5.0
 """Seconds between asking a command to end and killing it."""
+FREEZES = 50
+"""How often what a fork bomb has started since is looked for."""
 LAST_WAIT = 2.0
 """Seconds after which what cannot be killed is left alone: the kernel holds it."""
 
@@ -101,8 +103,10 @@ def end(child: Child, woken: int, grace: float) -> None:
     until = time.monotonic() + grace
     asked = False
     # The command is waited for to its very end, so that its CPU time counts: a zombie's threads may still run.
-    while ((remaining := descendants(os.getpid())) or child.code is None) and time.monotonic() < until + LAST_WAIT:
+    while ((remaining := _left()) or child.code is None) and time.monotonic() < until + LAST_WAIT:
         kill = child.code is not None or time.monotonic() >= until
+        if kill:
+            remaining = freeze(os.getpid(), remaining)
         if kill or not asked:
             send(remaining, signal.SIGKILL if kill else signal.SIGTERM)
             asked = True
@@ -113,6 +117,30 @@ def end(child: Child, woken: int, grace: float) -> None:
         except BlockingIOError:
             pass
         child.reap()
+
+
+def _left() -> list[int]:
+    """What is left below this process. Found empty, it is looked at again: a process whose parent ends while the list
+    is read is in nobody's care for that moment.
+    """
+    return descendants(os.getpid()) or descendants(os.getpid())
+
+
+def freeze(root: int, found: list[int]) -> list[int]:
+    """Stops all below ``root`` until nothing new comes up, so that it cannot start more than is being ended."""
+    known: set[int] = set()
+    for _ in range(FREEZES):
+        new = set(found) - known
+        if not new:
+            break
+        for pid in new:
+            try:
+                os.kill(pid, signal.SIGSTOP)
+            except (ProcessLookupError, PermissionError):
+                continue
+        known |= new
+        found = descendants(root)
+    return list(known)
 
 
 def send(pids: list[int], number: signal.Signals) -> None:

@@ -221,28 +221,39 @@ class Pool:
             yield self._end(process, call, **message)
 
     def _end(
-        self, process: WorkerProcess, call: StepCall, ended: dict[str, Any], seconds: float, *, worn: bool, **_: Any
+        self,
+        process: WorkerProcess,
+        call: StepCall,
+        ended: dict[str, Any],
+        seconds: float,
+        *,
+        worn: bool,
+        cut: bool,
+        **_: Any,
     ) -> Ended:
         failure = Failure(**ended["failure"]) if ended["failure"] else None
         if failure is not None and failure.code == "out-of-memory":
             failure = deaths.out_of_memory(call.memory or self._limit(call), process.peak)
         process.remember(placing.digests_of(ended["outputs"]))
+        cut = cut or process.cut
         process.end_call(seconds)
         if worn:
             self._take_back(process)
             process.retire()
-        return Ended(
-            call.info.step, seconds, ended["outputs"], failure, ended.get("reused", False), ended.get("lost", "")
-        )
+        reused, lost = ended.get("reused", False), ended.get("lost", "")
+        return Ended(call.info.step, seconds, ended["outputs"], failure, reused, lost, cut)
 
     def _watch(self) -> None:
-        """Ends what holds more than it may. What takes its time has its log from now on."""
+        """Ends what holds more than it may, or has more processes. What takes its time has its log from now on."""
         for process in self._processes:
             if process.call and process.ending is None and self._is_about(process):
                 process.show_log(self._store)
                 limit = self._limit(process.call)
+                process.trim_log(self._store)
                 if process.look(limit) > limit:
                     process.end("out-of-memory", at_once=True)
+                elif process.count > process.call.processes:
+                    process.end("too-many-processes", at_once=True)
 
     def _limit(self, call: StepCall) -> int:
         return round(self._machine * UNSAID) if call.memory is None else call.memory
@@ -260,8 +271,10 @@ class Pool:
         if code == 128 + signal.SIGKILL and process.ending is None:
             kills = memory.kills()
             starved, self._kills = kills > self._kills, kills
-        failure = deaths.failure(call, process.ending, code, self._limit(call), process.peak, starved=starved)
-        return [Ended(call.info.step, time.monotonic() - process.started, failure=failure)]
+        failure = deaths.failure(
+            call, process.ending, code, self._limit(call), process.peak, starved=starved, count=process.count
+        )
+        return [Ended(call.info.step, time.monotonic() - process.started, failure=failure, cut=process.cut)]
 
     def _abandon(self, process: WorkerProcess) -> list[Message]:
         """Goes on without a worker that the kernel does not let go of."""

@@ -30,6 +30,8 @@ FORCE_AFTER = guardian.GRACE + 0.5
 """Seconds after which the engine itself kills what the guardian, which has been stopped perhaps, did not."""
 ABANDON_AFTER = guardian.GRACE + guardian.LAST_WAIT
 """Seconds after which a process that cannot be killed is given up."""
+FORCES = 5
+"""How often what is below a guardian is killed before the guardian is."""
 REMEMBERED = 64
 """Digests of data that a worker is thought to hold still."""
 BRIEF = 0.01
@@ -41,7 +43,7 @@ AHEAD = 15
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _CALL = (
-    *("uses", "params", "seed", "threads", "fingerprint", "files", "memory", "known"),
+    *("uses", "params", "seed", "threads", "fingerprint", "files", "memory", "known", "log"),
     *("secrets", "scanned", "gone_after", "environ"),
 )
 _INFO = ("run", "pipeline", "step", "attempt", "agent", "started_ms")
@@ -79,6 +81,10 @@ class WorkerProcess(Struct, eq=False):
     """Bytes that it held between two calls."""
     peak: int = 0
     """The most bytes that the call was seen to hold beyond that."""
+    count: int = 0
+    """The most processes that the call was seen to have."""
+    cut: bool = False
+    """Whether the call's log was cut."""
     ending: str | None = None
     """Why it is being ended: the code of the failure to report."""
     asked: float = 0.0
@@ -203,8 +209,12 @@ class WorkerProcess(Struct, eq=False):
             del self.digests[next(iter(self.digests))]
 
     def look(self, limit: int) -> int:
-        """Bytes that the call holds now beyond what its worker held before; exact when it is more than the limit."""
+        """Bytes that the call holds now beyond what its worker held before; exact when it is more than the limit.
+
+        Also counts its processes.
+        """
         processes = memory.tree(self.pid or self.popen.pid)
+        self.count = max(self.count, len(processes))
         found = memory.held(processes) - self.held
         if found > limit:
             found = memory.held_exactly(processes) - self.held
@@ -229,7 +239,11 @@ class WorkerProcess(Struct, eq=False):
 
     def force(self) -> None:
         """Kills it and all below it, whatever its guardian does."""
-        guardian.send([*guardian.descendants(self.popen.pid), self.popen.pid], signal.SIGKILL)
+        for _ in range(FORCES):  # the guardian last: while it is there, nothing below it gets away
+            if not (found := guardian.descendants(self.popen.pid)):
+                break
+            guardian.send(guardian.freeze(self.popen.pid, found), signal.SIGKILL)
+        guardian.send([self.popen.pid], signal.SIGKILL)
 
     def unkillable(self) -> list[int]:
         """What is left of it."""
@@ -244,6 +258,13 @@ class WorkerProcess(Struct, eq=False):
             with contextlib.suppress(OSError, disk.DiskTrouble):  # it has one already, or none can be had now
                 steplog.publish(steplog.draft_of(store, info.run, self.pid), steplog.place(store, info.run, info.step))
                 self.shown = True
+
+    def trim_log(self, store: Path) -> None:
+        """Cuts what the call has printed so far when that is too much: the disk is not to be filled by it."""
+        if self.call is not None and self.pid is not None:
+            info, most = self.call.info, self.call.log
+            logs = steplog.draft_of(store, info.run, self.pid), steplog.place(store, info.run, info.step)
+            self.cut |= any(steplog.trim(log, most) for log in logs)
 
     def bury(self, store: Path) -> int | None:
         """Waits for the end of a worker that has closed its socket. Its exit code, 128 + number for a signal; None if
@@ -270,12 +291,14 @@ class WorkerProcess(Struct, eq=False):
         draft = steplog.draft_of(store, info.run, self.pid)
         with contextlib.suppress(OSError, disk.DiskTrouble):
             if draft.stat().st_size > 0:
-                steplog.keep(draft, steplog.place(store, info.run, info.step))
+                steplog.keep(draft, log := steplog.place(store, info.run, info.step))
+                self.cut |= steplog.trim(log, self.call.log, over=True)
 
     def _begin(self, call: StepCall) -> None:
         self.started = time.monotonic()
         self.deadline = self.started + call.timeout
-        self.peak = 0
+        self.peak = self.count = 0
+        self.cut = False
         self.shown = False
 
     def _signal(self, number: signal.Signals) -> None:

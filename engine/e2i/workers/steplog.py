@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from e2i.store import disk
+from e2i.spec import sizes
+from e2i.store import disk, names
 from e2i.workers import masking
 
 FILTER_PATIENCE = 2.0
@@ -25,7 +26,31 @@ FILTER_PATIENCE = 2.0
 
 def place(store: Path, run: str, step: str) -> Path:
     """Where a step's log is, if it has one."""
-    return store / "runs" / run / "logs" / f"{step.replace('/', '_')}.log"
+    return store / "runs" / run / "logs" / f"{names.of_step(step)}.log"
+
+
+def trim(log: Path, most: int, *, over: bool = False) -> bool:
+    """Cuts a log that is longer than ``most`` bytes, and says so in it; whether it was cut.
+
+    What is there first stays. ``over``: nothing more is printed, so that a quarter may be the end of what was printed.
+    """
+    try:
+        with log.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size <= most:
+                return False
+            note = f"\n[e2i: the log is longer than {sizes.text(most)}; what follows here is left out]\n".encode()
+            head = max(0, most * 3 // 4 - len(note))
+            tail = b""
+            if over:
+                file.seek(max(head, size - (most - head - len(note))))
+                tail = file.read()
+            file.seek(head)
+            file.truncate()
+            file.write(note + tail)
+    except OSError:  # there is none, or it has just been moved
+        return False
+    return True
 
 
 def draft_of(store: Path, run: str, worker: int) -> Path:
@@ -56,16 +81,18 @@ class Output:
     def __init__(self, store: Path) -> None:
         self._store = store
         self._run = self._step = ""
+        self._most = 0
+        """Bytes that the step's log may have."""
         self._draft: Path | None = None
         self._file = -1
         """The draft, open."""
         self._filter: _Filter | None = None
 
-    def begin(self, run: str, step: str, secrets: Sequence[str]) -> None:
+    def begin(self, run: str, step: str, secrets: Sequence[str], most: int) -> None:
         """From now on it is this step that prints. Raises OSError when the disk takes nothing."""
         if self._is_used():  # since the step before has ended
             self._put_away()
-        self._run, self._step = run, step
+        self._run, self._step, self._most = run, step, most
         if secrets:
             self._filter = _Filter(place(self._store, run, step), secrets)
         elif self._draft is None:
@@ -74,19 +101,24 @@ class Output:
             self._file = _open(self._draft)
             _redirect(self._file)
 
-    def end(self, last: str, *, say: bool = False) -> None:
-        """The step has ended. ``last`` is the last line of its log, if it has one; ``say``: it is to have one."""
+    def end(self, last: str, *, say: bool = False) -> bool:
+        """The step has ended. ``last`` is the last line of its log, if it has one; ``say``: it is to have one.
+
+        Whether the log was cut, as it had become too long.
+        """
         if self._filter is not None:
             sys.stderr.write(last)
             self._filter.end()
             self._filter = None
-            return
+            return trim(place(self._store, self._run, self._step), self._most, over=True)
         sys.stdout.flush()
         sys.stderr.flush()
         if say or self._is_used():
             sys.stderr.write(last)
             sys.stderr.flush()
             self._put_away()
+            return trim(place(self._store, self._run, self._step), self._most, over=True)
+        return False
 
     def _is_used(self) -> bool:
         """Whether something is in the draft, or it is the log already."""

@@ -109,22 +109,26 @@ class Desk:
         masker = Masker(call["secrets"])
         self._tell.begin()
         self._bearing.note()
-        left = None
+        left, cut = None, False
         try:
-            self._output.begin(info.run, info.step, call["secrets"])
+            self._output.begin(info.run, info.step, call["secrets"], call["log"])
             with tidying.environment(call["environ"]):
                 ended = self._act(call, info, masker)
             left = self._bearing.restore()
             why = f"; it left {left}: its worker process is replaced" if left else ""
             seconds = time.monotonic() - began
-            self._output.end(f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", say=left is not None)
+            cut = self._output.end(
+                f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", say=left is not None
+            )
         except (E2IError, OSError) as error:  # the disk does not take the log
             ended = _failed(error, call["uses"], masker)
         held = self._memory.held()
         starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
         # What was given a secret may have kept it: no other step is to find it.
         self.is_worn = left is not None or starved or held > self._most or call["gone_after"]
-        self._tell({"ended": ended, "seconds": time.monotonic() - began, "held": held, "worn": self.is_worn})
+        self._tell(
+            {"ended": ended, "seconds": time.monotonic() - began, "held": held, "worn": self.is_worn, "cut": cut}
+        )
 
     def _act(self, call: dict[str, Any], info: RunInfo, masker: Masker) -> dict[str, Any]:
         """Outputs and failure. Whatever is raised is printed, and ends the step, not the worker."""

@@ -123,7 +123,7 @@ CODES = (
     Code(
         "too-large",
         "A spec that is too large",
-        "A text of more than 64 MiB, or what policy allows if that is less, is not read.",
+        "A text of more than 8 MiB or 250,000 values, or what policy allows, is not read.",
         "Read data from files: a spec only names them.",
         example="A table was pasted into a spec.",
     ),

@@ -101,9 +101,17 @@ CODES = (
     Code(
         "too-many-steps",
         "More steps or parts than a run can hold",
-        "There may be 200,000 steps, and 1,000 parts in use, cells counted each: a few lines could ask for any number.",
+        "There may be 200,000 steps at most, whatever policy allows, and 1,000 parts in use, cells counted each: a few "
+        "lines could ask for any number.",
         "Include fewer parts, or make the matrix smaller.",
         example="matrix: {seed: […]} over a part of 1,000 steps, with 1,000 seeds",
+    ),
+    Code(
+        "too-many-problems",
+        "More problems than are listed",
+        "At most 1,000 problems are listed, errors first: many have one cause, and each takes time and memory.",
+        "Fix those that are listed, `e2i fix` does what is certain, and validate again.",
+        example="a spec of 2,000 steps whose action is misspelt",
     ),
     Code(
         "part-cycle",

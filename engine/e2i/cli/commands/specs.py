@@ -70,7 +70,12 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
 @flags.select
 @flags.fresh
 @flags.store
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the plan as JSON to FILE.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the plan to FILE: as its suffix says (.html, .svg, …) or --format does, else as JSON.",
+)
 @click.option(
     "--format",
     "form",
@@ -99,7 +104,12 @@ def plan(
     workspace = api.Workspace.open(store=store, profile=profile, origin=origin)
     planned = api.plan(spec, options.parameters(params), select=select, fresh=fresh, workspace=workspace)
     if output is not None:
-        options.write_plan(output, planned.to_json())
+        written = plan_view.form_of_file(output, form)
+        if written == "json":
+            options.write_plan(output, planned.to_json())
+        else:
+            options.write_text(output, plan_view.rendered(written, planned) + "\n")
+        form = "text" if written == form != "json" else form
     plan_view.show_as("json" if as_json else form, planned, workspace)
     return Exit.DONE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from e2i.catalog.columns import Fault, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
 from e2i.catalog.files import Files
+from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, filters
 
 TYPES = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool"}
@@ -27,8 +28,8 @@ def load(given: Given, files: Files) -> Flow:
         )
     if present is None:
         return Flow()
-    if twice := sorted({name for name, _ in present if sum(name == other for other, _ in present) > 1}):
-        message = f"{path} has two columns of one name: {', '.join(twice)}"
+    if twice := repeated(name for name, _ in present):
+        message = f"{path} has two columns of one name: {few(twice)}"
         return Flow({}, [Fault(("path",), "duplicate-column", message, hint="rename one of them in the file")])
     table = KnownTable(dict(present))
     faults = [
@@ -68,7 +69,7 @@ def select(given: Given, files: Files) -> Flow:
 
 def _times(table: KnownTable) -> str | None:
     found = [name for name, kind in table.columns.items() if is_time(kind)]
-    return f"times in the table: {', '.join(found)}" if found else None
+    return f"times in the table: {few(found)}" if found else None
 
 
 _PUT = "paths lead from the workspace's root; put the file there"

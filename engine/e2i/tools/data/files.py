@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
-from e2i.spec.suggest import hint
+from e2i.spec.suggest import few, hint, repeated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,13 +102,13 @@ def _header(path: Path, kind: str) -> list[str]:
 
 
 def _require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
-    twice = sorted({name for name in present if present.count(name) > 1})
-    if twice:
-        raise StepError(f"{shown} has two columns of one name: {', '.join(twice)}", code="duplicate-column")
-    absent = [name for name in wanted if name not in present]
+    if twice := repeated(present):
+        raise StepError(f"{shown} has two columns of one name: {few(twice)}", code="duplicate-column")
+    known = set(present)
+    absent = [name for name in wanted if name not in known]
     if absent:
         raise StepError(
-            f"{shown} has no column {', '.join(map(repr, absent))}",
+            f"{shown} has no column {few(list(map(repr, absent)))}",
             code="unknown-column",
             hint=hint(absent[0], present, most=40),
         )

@@ -13,9 +13,11 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
-from e2i.catalog.files import Files
+from e2i.catalog.files import Files, charge
 from e2i.tools.data.files import SUFFIXES
 
+CHUNK = 1 << 16
+"""Bytes of a CSV file that are read first."""
 LONGEST = 1 << 20
 """Bytes of a CSV file in which its first row must end to be read here."""
 KEPT = {"double": "double", "string": "string", "large_string": "string"}
@@ -43,7 +45,7 @@ def read(path: str, kind: str | None, files: Files) -> Header | None:
             if kind == "csv":
                 return _csv(file, path)
             return _arrow(file, kind) if kind else None
-    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error):
+    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error):  # also a field longer than csv reads
         return None
 
 
@@ -52,13 +54,21 @@ def _csv(file: BinaryIO, path: str) -> Header | None:
     if path.lower().endswith((".zip", ".bz2", ".xz", ".zst", ".tar")):
         return None
     source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
-    data = source.read(LONGEST)
-    text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < LONGEST)
+    data = b""
+    for most in (CHUNK, LONGEST):
+        data += source.read(most - len(data))
+        if (row := _first_row(data, whole=len(data) < most)) is not None:
+            break
+    charge(file, len(data))
+    return None if row is None else [(name, None) for name in row]
+
+
+def _first_row(data: bytes, *, whole: bool) -> list[str] | None:
+    """The first row that is not empty, if it is all there. ``whole``: the data are all of the file."""
+    text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
     lines = io.StringIO(text, newline="")
     row = next((row for row in csv.reader(lines) if row), None)
-    if row is None or (len(data) == LONGEST and lines.tell() == len(text)):
-        return None
-    return [(name, None) for name in row]
+    return None if not whole and lines.tell() == len(text) else row
 
 
 def _arrow(file: BinaryIO, kind: str) -> Header | None:

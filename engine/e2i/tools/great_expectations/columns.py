@@ -5,13 +5,13 @@ What is looked at is what could not hold: an expectation about a column that the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from e2i.catalog.columns import Fault, Flow, Given, KnownTable, Path
 from e2i.catalog.files import Files
 from e2i.errors import BadInput, Refused
-from e2i.spec.suggest import nearest
+from e2i.spec.suggest import Names, nearest
 from e2i.tools.data.filters import absent_columns
 from e2i.tools.great_expectations.suite import FOLDER, Suite, path_of, read
 
@@ -30,9 +30,10 @@ def validate(given: Given, files: Files) -> Flow:
         if suite is not None:
             faults += _lacking(table, suite, given["fail_on"])
     elif isinstance(name, list | tuple):
+        known = _names(table)
         for index, item in enumerate(name):
             if isinstance(item, Mapping):
-                faults += _absent(table, item, ("suite", index), given["fail_on"])
+                faults += _absent(table, item, ("suite", index), given["fail_on"], known)
     return Flow({}, faults)
 
 
@@ -57,16 +58,21 @@ def _suite(name: str, files: Files) -> tuple[Suite | None, list[Fault]]:
 
 def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[Fault]:
     """A fault for each column that a suite in a file names and the table lacks."""
+    known = _names(table)
     for expectation in suite.expectations:
         item = {"type": expectation.type, "severity": expectation.severity, **expectation.arguments}
-        for fault in _absent(table, item, (), fail_on):
+        for fault in _absent(table, item, (), fail_on, known):
             near = nearest(fault.name, fault.known)
             meant = f'did you mean "{near[0]}"? Mend it there' if near else "mend it there, or give another table"
             message = f'suite "{suite.name}" looks at the column "{fault.name}", which the table does not have'
             yield Fault(("suite",), fault.code, message, hint=f"{meant}: {path_of(suite.name)}, {expectation.type}")
 
 
-def _absent(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any) -> Iterator[Fault]:
+def _names(table: Any) -> Names:
+    return table.names if isinstance(table, KnownTable) else Names(())
+
+
+def _absent(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any, known: Collection[str]) -> Iterator[Fault]:
     """A fault for each column that an expectation names and the table lacks, at its place in the expectation."""
     only_reported = fail_on == "never" or item.get("severity", "critical") != "critical"
     if not isinstance(table, KnownTable) or (item.get("type") in ABOUT_NAMES and only_reported):
@@ -78,4 +84,4 @@ def _absent(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any) -> It
             if isinstance(name, str) and name not in table.columns:
                 place = (*path, argument, index) if several else (*path, argument)
                 message = f'the table has no column "{name}"'
-                yield Fault(place, "unknown-column", message, name, tuple(table.columns))
+                yield Fault(place, "unknown-column", message, name, known)

@@ -1,0 +1,135 @@
+"""What a step prints and starts is bounded: its log is cut, and too many processes end it, with a clear message."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from e2i.store import names
+from e2i.workers import steplog
+from project import Project
+
+STEPS = """
+import os, subprocess, sys, time
+
+def say(count, secret=""):
+    print("the first line")
+    line = "x" * 999 + "\\n"
+    for _ in range(count):
+        sys.stdout.write(line)
+    print("the last line")
+    return count
+
+def fork(count, deep=False):
+    pids = []
+    for _ in range(count):
+        pid = os.fork()
+        if pid == 0:
+            if deep:
+                os.setsid()
+            time.sleep(600)
+            os._exit(0)
+        pids.append(pid)
+    time.sleep(600)
+"""
+
+
+def spec(function: str, resources: str, **given: object) -> str:
+    arguments = json.dumps(given)
+    return f"""
+version: 1
+name: bounds
+steps:
+  step: {{uses: python.call, resources: {{{resources}}}, with: {{file: steps.py, function: {function}, arguments: {arguments}}}}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def steps(project: Project) -> None:
+    project.write("steps.py", STEPS)
+
+
+def test_a_long_log_keeps_its_beginning_and_its_end_and_the_step_goes_on(project: Project) -> None:
+    record = project.run(spec("say", "log: 1MB", count=5_000))
+    assert record.status == "succeeded"
+    (log,) = (project.store / "runs").rglob("*.log")
+    text = log.read_text()
+    assert log.stat().st_size <= 1_000_000
+    assert text.startswith("the first line\n")
+    assert "the last line" in text[-200:]
+    assert "the log is longer than 1MB" in text
+    assert [(event.step, event.facts["limit"]) for event in project.events if event.name == "log.cut"] == [
+        ("step", 1_000_000)
+    ]
+
+
+def test_the_log_of_a_step_with_secrets_is_cut_too(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_OF_TEST", "kT7-xQ91-vZp0-canary")
+    project.write("config/default.yaml", "sinks: []\nsecrets: {TOKEN: TOKEN_OF_TEST}\n")
+    record = project.run(spec("say", "log: 1MB", count=5_000, secret="${{ secrets.TOKEN }}"))
+    assert record.status == "succeeded"
+    (log,) = (project.store / "runs").rglob("*.log")
+    assert log.stat().st_size <= 1_000_000
+    assert "the log is longer than 1MB" in log.read_text()
+
+
+def test_the_settings_say_how_long_a_log_may_be(project: Project) -> None:
+    project.write("config/default.yaml", "sinks: []\nresources: {log: 500KB}\n")
+    assert project.run(spec("say", "", count=2_000)).status == "succeeded"
+    (log,) = (project.store / "runs").rglob("*.log")
+    assert log.stat().st_size <= 500_000
+
+
+def test_a_short_log_is_left_as_it_is(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_bytes(b"x" * 100)
+    assert not steplog.trim(log, 100, over=True)
+    assert log.read_bytes() == b"x" * 100
+    assert not steplog.trim(tmp_path / "none.log", 100)
+
+
+def test_a_log_that_is_cut_again_and_again_keeps_the_same_beginning(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_bytes(b"first" + b"x" * 2_000)
+    for _ in range(3):
+        with log.open("ab") as file:
+            file.write(b"y" * 2_000 + b"last")
+        assert steplog.trim(log, 1_000)
+        assert log.stat().st_size <= 1_000
+    with log.open("ab") as file:
+        file.write(b"z" * 2_000 + b"last")
+    assert steplog.trim(log, 1_000, over=True)
+    text = log.read_bytes()
+    assert (text[:5], text[-4:], text.count(b"[e2i:")) == (b"first", b"last", 1)
+
+
+# That no process is left, the fixture looks at.
+@pytest.mark.parametrize("deep", [False, True], ids=["children", "in sessions of their own"])
+def test_a_step_with_too_many_processes_ends_and_names_its_limit(project: Project, *, deep: bool) -> None:
+    record = project.run(spec("fork", "", count=1_500, deep=deep))
+    error = record.steps["step"].error
+    assert error is not None
+    assert (error["code"], "512" in error["message"], "processes" in error["hint"]) == (
+        "too-many-processes", True, True
+    )  # fmt: skip
+
+
+def test_a_step_may_say_how_many_processes_it_needs(project: Project) -> None:
+    error = project.run(spec("fork", "processes: 20", count=100)).steps["step"].error
+    assert error is not None and (error["code"], "20" in error["message"]) == ("too-many-processes", True)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [("a/b", "a_b"), ("fit", "Fit"), ("a[1/2]", "a[1_2]"), ("é", "è"), ("x" * 300, "x" * 299), ("a.b", "A.b")],
+)
+def test_no_two_steps_share_a_file(steps: tuple[str, str]) -> None:
+    found = [names.of_step(step) for step in steps]
+    assert len({name.casefold() for name in found}) == 2
+    assert all(len(name) < 120 and "/" not in name for name in found)
+
+
+def test_a_plain_id_is_the_name_of_its_file() -> None:
+    assert [names.of_step(step) for step in ("load", "fit[1,a]", "b_2")] == ["load", "fit[1,a]", "b_2"]
