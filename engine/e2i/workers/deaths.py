@@ -22,7 +22,7 @@ def failure(call: StepCall, ending: str | None, code: int | None, limit: int, pe
         return Failure("timeout", message, "raise `timeout`, or give the step less to do")
     if ending == "cancelled":
         return Failure("cancelled", "it was cancelled")
-    seen = f"it held up to {sizes.text(peak)}"
+    seen = _seen(peak)
     if ending == "out-of-memory" or (code == 128 + signal.SIGABRT and call.memory and peak > call.memory // 2):
         return out_of_memory(limit, peak)
     if starved:
@@ -37,8 +37,13 @@ def failure(call: StepCall, ending: str | None, code: int | None, limit: int, pe
 
 def out_of_memory(limit: int, peak: int) -> Failure:
     """It wanted more than its limit."""
-    message = f"it needs more memory than its limit of {sizes.text(limit)}: it held up to {sizes.text(peak)}"
-    return Failure("out-of-memory", f"{message} and asked for more" if peak <= limit else message, GIVE_IT_MORE)
+    message = f"it needs more memory than its limit of {sizes.text(limit)}: {_seen(peak)}"
+    return Failure("out-of-memory", f"{message} and asked for more" if 0 < peak <= limit else message, GIVE_IT_MORE)
+
+
+def _seen(peak: int) -> str:
+    """How much it held, if it lived long enough to be looked at."""
+    return f"it held up to {sizes.text(peak)}" if peak > 0 else "it ended before its memory was measured"
 
 
 def unkillable(ended: Ended, pids: Sequence[int]) -> Ended:

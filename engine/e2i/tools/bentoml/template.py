@@ -145,4 +145,4 @@ class ModelService:
         return values
 
 
-ModelService.add_asgi_middleware(LocalOnly)
+ModelService.add_asgi_middleware(LocalOnly)  # type: ignore[attr-defined]  # the decorator makes a service of it
