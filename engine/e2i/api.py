@@ -72,7 +72,9 @@ def validate(
 ) -> Validation:
     """Checks a spec. Needs none of the tools installed and runs nothing."""
     source = read_source(spec)
-    return Validation(route.problems(source, params or {}, workspace or Workspace.open(profile=profile)))
+    return Validation(
+        route.problems(source, params or {}, workspace or Workspace.open(profile=profile, spec=_path(spec)))
+    )
 
 
 def fix(
@@ -87,7 +89,7 @@ def fix(
     """
     from e2i.check.mend import Mended, mend_all
 
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     source = read_source(spec)
     problems = route.problems(source, params or {}, workspace)
     if any(problem.code == "not-utf8" and problem.place.file == source.file for problem in problems):
@@ -127,7 +129,7 @@ def plan(
     from e2i.store.database import FILE
     from e2i.store.history import NoHistory, Reader
 
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     expanded = route.checked(read_source(spec), params or {}, workspace)
     with ExitStack() as stack:
         history: History = NoHistory()
@@ -152,7 +154,7 @@ def diff(
     from e2i.planning.diff import compare
     from e2i.store.history import NoHistory
 
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(after))
     sides = []
     for spec in (before, after):
         source = read_revision(spec, workspace) if isinstance(spec, str) else None
@@ -201,7 +203,7 @@ def run(
     return start.run(
         read_source(spec),
         params or {},
-        workspace or Workspace.open(profile=profile),
+        workspace or Workspace.open(profile=profile, spec=_path(spec)),
         select=select,
         fresh=fresh,
         bound_to=bound_to,
@@ -263,3 +265,7 @@ def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
     raise BadInput(
         f"there is no run {run!r} in the store {workspace.store}", code="unknown-run", hint="`e2i runs` lists them"
     )
+
+
+def _path(spec: Spec) -> str | Path | None:
+    return spec if isinstance(spec, str | Path) else None
