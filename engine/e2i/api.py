@@ -72,7 +72,7 @@ def validate(
     workspace: Workspace | None = None,
 ) -> Validation:
     """Checks a spec. Needs none of the tools installed and runs nothing."""
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     return Validation(route.problems(route.source(spec, workspace), params or {}, workspace))
 
 
@@ -88,7 +88,7 @@ def fix(
     """
     from e2i.check.mend import Mended, mend_all
 
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     source = route.source(spec, workspace)
     problems = route.problems(source, params or {}, workspace)
     if any(problem.code == "not-utf8" and problem.place.file == source.file for problem in problems):
@@ -128,7 +128,7 @@ def plan(
     from e2i.store.database import FILE
     from e2i.store.history import NoHistory, Reader
 
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     expanded = route.checked(route.source(spec, workspace), params or {}, workspace)
     with ExitStack() as stack:
         history: History = NoHistory()
@@ -153,7 +153,7 @@ def diff(
     from e2i.planning.diff import compare
     from e2i.store.history import NoHistory
 
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(after))
     sides = []
     for spec in (before, after):
         source = read_revision(spec, workspace) if isinstance(spec, str) else None
@@ -199,7 +199,7 @@ def run(
     """
     from e2i.execution import start
 
-    workspace = workspace or Workspace.open(profile=profile)
+    workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     return start.run(
         route.source(spec, workspace),
         params or {},
@@ -265,3 +265,7 @@ def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
     raise BadInput(
         f"there is no run {run!r} in the store {workspace.store}", code="unknown-run", hint="`e2i runs` lists them"
     )
+
+
+def _path(spec: Spec) -> str | Path | None:
+    return spec if isinstance(spec, str | Path) else None

@@ -141,7 +141,20 @@ def test_output_that_is_lost_is_no_success(project: Project, arguments: tuple[st
         assert process.stderr is not None
         said = process.stderr.read()
     assert said == "error: standard output cannot be written: No space left on device [not-writable]\n"
-    assert process.returncode == 2
+    assert process.returncode == 4
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_run_whose_output_is_lost_comes_to_its_end_all_the_same(project: Project, more: tuple[str, ...]) -> None:
+    project.write("plain.yaml", PLAIN)
+    with Path("/dev/full").open("w") as full, project.start("run", "plain.yaml", *more, stdout=full) as process:
+        process.communicate()
+    assert process.returncode == 4
+    assert set(project.statuses(PLAIN).values()) == {"reused"}
+    project.write("fails.yaml", "version: 1\nname: f\nsteps:\n  a: {uses: debug.fail, with: {message: no}}\n")
+    with Path("/dev/full").open("w") as full, project.start("run", "fails.yaml", *more, stdout=full) as process:
+        process.communicate()
+    assert process.returncode == 1, "what went wrong first counts"
 
 
 def test_pydantics_own_loader_is_there_for_whoever_asks_for_more() -> None:

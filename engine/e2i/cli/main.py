@@ -14,7 +14,7 @@ COMMANDS = {
     **dict.fromkeys(("validate", "fix", "plan", "diff"), "specs"),
     **dict.fromkeys(("explain", "catalog", "schema"), "language"),
     **dict.fromkeys(("run", "runs", "show", "provenance", "report"), "runs"),
-    **dict.fromkeys(("doctor", "sync", "gc"), "store"),
+    **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
 }
 """Each command and the module that it is in."""
 

@@ -34,7 +34,7 @@ def own(command: Callable[[], None], *, alone: bool) -> None:
     except SystemExit as end:
         if fault := streams.fault(sys.stdout):
             print(f"error: standard output cannot be written: {fault} [not-writable]", file=sys.stderr)
-            end.code = end.code or int(Exit.BAD_INPUT)
+            end.code = end.code or int(Exit.UNAVAILABLE)
         if alone and isinstance(end.code, int):
             _end_at_once(end.code)
         raise

@@ -15,12 +15,13 @@ import click
 
 from e2i import api
 from e2i.cli import process
+from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
 from e2i.errors import BadInput, Exit
 from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
-from e2i.workspace import route
+from e2i.workspace import project, route
 
 
 def run(
@@ -35,6 +36,7 @@ def run(
     as_json: bool,
 ) -> Exit:
     """Runs the spec and says what is going on. ``e2i.cli.signals`` says what signals do."""
+    _say_where(workspace)
     with _reporter(as_json) as reporter:
         signals = Signals(reporter)
         record = api.run(
@@ -52,6 +54,7 @@ def run(
 
 def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool, as_json: bool) -> Exit:
     """Goes on with a recorded run as it was started. A ``spec`` that has become another is told of, and not used."""
+    _say_where(workspace)
     past = api.recorded(run, workspace)
     if spec is not None and (changed := _changed(spec, past, workspace)):
         click.echo(f"run {run} goes on with its spec as it was: {', '.join(changed)} differs from it", err=True)
@@ -61,6 +64,12 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool
         signals = Signals(reporter)
         record = api.resume(run, listen=reporter.tell, on_engine=partial(_begin, signals), workspace=workspace)
     return _show(record, workspace, signals, as_json, strict)
+
+
+def _say_where(workspace: api.Workspace) -> None:
+    """The first line of a run elsewhere than in the current directory: whose settings, policy and store it has."""
+    if workspace.root != Path.cwd():
+        click.echo(f"workspace {safe(str(workspace.root))}", err=True)
 
 
 def _begin(signals: Signals, engine: Engine) -> None:
@@ -86,7 +95,8 @@ def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json
 
 def _options(workspace: api.Workspace) -> str:
     """The options by which other commands find this store and these settings; none where the defaults do."""
-    default = os.environ.get("E2I_STORE") or workspace.root / ".e2i"
+    here = project.root_of(None, Path.cwd(), workspace.origin)
+    default = os.environ.get("E2I_STORE") or here / ".e2i"
     import shlex
 
     store = "" if workspace.store == Path(default).resolve() else f" --store {shlex.quote(str(workspace.store))}"

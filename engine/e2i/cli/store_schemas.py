@@ -1,4 +1,6 @@
-"""The JSON documents about a store and the tools around it, as types: what `doctor`, `sync` and `gc` print."""
+"""The JSON documents about a store and the tools around it, as types: what `doctor`, `sync`, `gc`, `backup`
+and `restore` print.
+"""
 
 from __future__ import annotations
 
@@ -135,3 +137,27 @@ class PinnedDocument(Document):
 
 
 CollectionDocument = FreedDocument | PinnedDocument
+
+
+class Copied(Document):
+    """What was copied."""
+
+    schema_version: Version
+    files: Count
+    databases: Annotated[Count, Field(description="Of these files: SQLite databases, each as of one moment.")]
+    objects: Annotated[Count, Field(description="Artifacts; one may be many files.")]
+    bytes: Count
+    linked: Annotated[Count, Field(description="Files that the backup shares with the store, as hard links.")]
+    damaged: Annotated[list[str], Field(description="Artifacts that did not have their digest, and were left out.")]
+
+
+class BackupDocument(Copied):
+    """What `e2i backup DIR --json` prints."""
+
+    backup: Annotated[str, Field(description="The folder that was made.")]
+
+
+class RestoreDocument(Copied):
+    """What `e2i restore DIR --json` prints."""
+
+    store: Annotated[str, Field(description="The store that was made.")]

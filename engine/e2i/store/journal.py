@@ -196,6 +196,13 @@ class Journal(Results):
             self._end_run(run, status, compact.dumps(outputs), ended_ms)
             self._put_entries(entries)
 
+    def interrupt_all(self) -> None:
+        """Marks every run that goes on as interrupted at its last sign of life: for a copy of the state."""
+        with self._transaction():
+            for run, _, last in self._database.execute(OPEN_RUNS).fetchall():
+                self._end_run(run, "interrupted", None, last)
+            self._database.execute("DELETE FROM claims")
+
     def claim(self, fingerprint: str, run: str, step: str, at_ms: int) -> Claim | None:
         """Takes the work of a fingerprint for a step of a run; or says who has it, and takes nothing.
 

@@ -64,7 +64,7 @@ def _check_way(root: Path) -> None:
             raise Refused(
                 f"anybody may replace the store {root}: {above} may be written by all users",
                 code="store-not-private",
-                hint=f"chmod o-w {above}, or choose another folder by --store DIR or E2I_STORE",
+                hint=f"chmod +t {above} (or o-w), or choose another folder by --store DIR or E2I_STORE",
             )
 
 

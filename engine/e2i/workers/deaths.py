@@ -28,7 +28,7 @@ def failure(
     if ending == "too-many-processes":
         message = f"it started more processes than its limit of {call.processes}: it had {count} at a time"
         return Failure("too-many-processes", message, "start fewer, or raise `resources: {processes: …}`")
-    seen = f"it held up to {sizes.text(peak)}"
+    seen = _seen(peak)
     if ending == "out-of-memory" or (code == 128 + signal.SIGABRT and call.memory and peak > call.memory // 2):
         return out_of_memory(limit, peak)
     if starved:
@@ -43,8 +43,13 @@ def failure(
 
 def out_of_memory(limit: int, peak: int) -> Failure:
     """It wanted more than its limit."""
-    message = f"it needs more memory than its limit of {sizes.text(limit)}: it held up to {sizes.text(peak)}"
-    return Failure("out-of-memory", f"{message} and asked for more" if peak <= limit else message, GIVE_IT_MORE)
+    message = f"it needs more memory than its limit of {sizes.text(limit)}: {_seen(peak)}"
+    return Failure("out-of-memory", f"{message} and asked for more" if 0 < peak <= limit else message, GIVE_IT_MORE)
+
+
+def _seen(peak: int) -> str:
+    """How much it held, if it lived long enough to be looked at."""
+    return f"it held up to {sizes.text(peak)}" if peak > 0 else "it ended before its memory was measured"
 
 
 def unkillable(ended: Ended, pids: Sequence[int]) -> Ended:

@@ -14,6 +14,7 @@ from e2i import settings as settings_module
 from e2i.check.policy import Authority
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
+from e2i.workspace import project
 from e2i.workspace.files import WorkspaceFiles
 from e2i.workspace.paths import Roots, look
 
@@ -33,24 +34,28 @@ class Workspace(Struct, frozen=True):
         cls,
         *,
         root: Path | None = None,
+        spec: str | Path | None = None,
         store: Path | None = None,
         profile: str | None = None,
         origin: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Workspace:
-        """The workspace at ``root`` (default: the current directory). Reads ``config/``; makes nothing.
+        """The workspace at ``root``; default: that of ``spec``, as ``e2i.workspace.project`` finds it.
+
+        Reads ``config/``; makes nothing.
 
         ``origin`` says who wrote the specs, ``human`` or ``agent``; default: ``E2I_ORIGIN``, or else a human.
         """
         environ = os.environ if environ is None else environ
-        root = (root or Path.cwd()).resolve()
+        who = policy_module.origin(origin, environ)
+        root = (root or project.root_of(spec, Path.cwd(), who)).resolve()
         place = store or Path(environ.get("E2I_STORE") or root / ".e2i")
         return cls(
             root,
             place.resolve(),
             settings_module.load(root / "config", profile, environ),
             policy_module.load(root / "config", environ),
-            policy_module.origin(origin, environ),
+            who,
         )
 
     @property

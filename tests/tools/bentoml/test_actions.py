@@ -78,6 +78,62 @@ def test_the_service_is_bentomls_own(served: Any) -> None:
     ]
 
 
+FOREIGN = [
+    {"Host": "evil.example"}, {"Host": "evil.example:80"}, {"Host": "127.0.0.1.evil.example"}, {"Host": "localhost.evil"},
+    {"Host": ""}, {"Host": "evil@127.0.0.1"}, {"Origin": "http://evil.example"}, {"Origin": "null"},
+    {"Origin": "http://localhost"}, {"Origin": "http://127.0.0.1:1"}, {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": ""},
+]  # fmt: skip
+
+
+def routes(url: str) -> list[tuple[str, str]]:
+    """Every route that the service lists, and BentoML's own."""
+    listed = httpx.get(url + "/docs.json").json()["paths"]
+    found = [(method.upper(), path) for path, methods in listed.items() for method in methods]
+    own = ("/", "/docs.json", "/schema.json", "/metrics", "/static_content/index.css", "/readyz/x", "/x/readyz")
+    return [*((m, p) for m, p in found if p not in ("/livez", "/readyz", "/healthz")), *(("GET", path) for path in own)]
+
+
+def check_foreign(url: str) -> None:
+    """No route answers a request of another site, or under another name."""
+    asked = routes(url)
+    assert ("POST", "/predict") in asked
+    for method, path in asked:
+        for headers in FOREIGN:
+            answer = httpx.request(method, url + path, headers=headers, json={} if method == "POST" else None)
+            assert answer.status_code in (400, 403, 421), (method, path, headers, answer.text[:100])
+        assert httpx.request("OPTIONS", url + path, headers={"Origin": "http://evil.example"}).status_code == 403
+
+
+def test_no_web_page_reaches_the_service_through_its_readers_browser(served: Any) -> None:
+    url = served[3].url
+    check_foreign(url)
+    body = json.dumps({"input": [[12, None, "Kisqali"]]})
+    kinds = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "",
+             "application/vnd.bentoml+pickle", "text/plain; x=application/json")  # fmt: skip
+    for kind in kinds:
+        answer = httpx.post(url + "/predict", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 415, kind
+    assert httpx.post(url + "/predict", content=body).status_code == 415
+    port = url.rpartition(":")[2]
+    for headers in (
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Host": f"localhost:{port}"},
+        {"Host": "LOCALHOST"},
+        {"Origin": url, "Sec-Fetch-Site": "same-origin"},
+    ):
+        answer = httpx.post(url + "/predict", content=body, headers={"Content-Type": "application/json", **headers})
+        assert answer.status_code == 200, headers
+    assert httpx.get(url + "/readyz", headers={"Host": "10.0.0.7:3000"}).status_code == 200
+
+
+def test_the_service_listens_on_this_machine_only(served: Any) -> None:
+    port = int(served[3].url.rpartition(":")[2])
+    listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if " 0A " in line]
+    assert f"0100007F:{port:04X}" in listening
+    assert f"00000000:{port:04X}" not in listening
+
+
 def test_the_server_ends_well_when_it_is_told_to_and_leaves_nothing(studio: LocalContext, served: Any) -> None:
     home = studio.home("bentoml")
     left = set(home.glob("metrics-*"))

@@ -45,6 +45,21 @@ def test_a_kept_service_outlives_the_process_that_started_it(tmp_path: Path) -> 
     pid, url = done.stdout.split()
     try:
         assert httpx.get(f"{url}/readyz", timeout=WITHIN).status_code == 200
+        for method, path in (
+            ("POST", "/predict"),
+            ("POST", "/metadata"),
+            ("GET", "/metrics"),
+            ("GET", "/docs.json"),
+            ("GET", "/"),
+        ):
+            for headers in (
+                {"Host": "evil.example"},
+                {"Origin": "http://evil.example"},
+                {"Sec-Fetch-Site": "cross-site"},
+            ):
+                answer = httpx.request(method, url + path, headers=headers, timeout=WITHIN)
+                assert answer.status_code in (403, 421), (method, path, headers)
+        assert httpx.post(f"{url}/metadata", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
         assert b"bentoml" in Path(f"/proc/{pid}/cmdline").read_bytes()
     finally:
         os.kill(int(pid), signal.SIGTERM)

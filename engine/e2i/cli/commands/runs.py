@@ -49,7 +49,7 @@ def run(
     from e2i import api
     from e2i.cli import options
 
-    workspace = api.Workspace.open(store=store, profile=profile, origin=origin)
+    workspace = api.Workspace.open(spec=spec, store=store, profile=profile, origin=origin)
     if resume is not None:
         own = {"-p": params, "--select": select, "--fresh": fresh, "--plan": plan_file, "--dry-run": dry_run}
         options.refuse_beside("--resume", own)

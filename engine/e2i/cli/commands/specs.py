@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -22,10 +23,15 @@ from e2i.errors import BadInput, Exit
 @guarded
 def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
     """Checks specs. Needs none of the tools installed."""
-    from e2i import api
+    from e2i import api, policy
+    from e2i.workspace import project
 
-    workspace = api.Workspace.open(profile=profile, origin=origin)
-    found = {spec: api.validate(spec, workspace=workspace) for spec in specs}
+    who = policy.origin(origin, os.environ)
+    roots = {spec: project.root_of(spec, Path.cwd(), who) for spec in specs}
+    places = {
+        root: api.Workspace.open(root=root, profile=profile, origin=origin) for root in dict.fromkeys(roots.values())
+    }
+    found = {spec: api.validate(spec, workspace=places[roots[spec]]) for spec in specs}
     problems = [problem for result in found.values() for problem in result.problems]
     valid = all(result.valid for result in found.values())
     if form == "sarif":
@@ -55,7 +61,7 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
     from e2i import api
     from e2i.cli import fix_command
 
-    workspace = api.Workspace.open(profile=profile, origin=origin)
+    workspace = api.Workspace.open(spec=spec, profile=profile, origin=origin)
     code, document = fix_command.fix(spec, workspace, write=write, as_json=as_json)
     if as_json:
         documents.show(document)
@@ -101,7 +107,7 @@ def plan(
     from e2i import api
     from e2i.cli import options, plan_view
 
-    workspace = api.Workspace.open(store=store, profile=profile, origin=origin)
+    workspace = api.Workspace.open(spec=spec, store=store, profile=profile, origin=origin)
     planned = api.plan(spec, options.parameters(params), select=select, fresh=fresh, workspace=workspace)
     if output is not None:
         written = plan_view.form_of_file(output, form)
@@ -133,7 +139,7 @@ def diff(
     from e2i import api
     from e2i.cli import comparison_view, diff_view, options
 
-    workspace = api.Workspace.open(profile=profile, store=store)
+    workspace = api.Workspace.open(spec=after, profile=profile, store=store)
     if options.names_run(before, after):
         if params:
             raise BadInput("two runs are compared with their own parameters: give no -p", code="bad-option")

@@ -81,3 +81,29 @@ def gc(
     if pin or unpin:
         return gc_command.pin(place, pin, unpin, as_json=as_json)
     return gc_command.collect(place, gc_command.wish(keep_days, max_size), dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@flags.store
+@flags.json
+@guarded
+def backup(folder: Path, store: Path | None, as_json: bool) -> Exit:
+    """Copies the store to DIR, also while runs go on. DIR is made."""
+    from e2i import api
+    from e2i.cli import backup_command
+
+    return backup_command.back_up(api.Workspace.open(store=store).store, folder, as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@flags.store
+@flags.json
+@guarded
+def restore(folder: Path, store: Path | None, as_json: bool) -> Exit:
+    """Makes a store of the backup in DIR, and checks every file. There must be no store yet."""
+    from e2i import api
+    from e2i.cli import backup_command
+
+    return backup_command.restore(folder, api.Workspace.open(store=store).store, as_json=as_json)

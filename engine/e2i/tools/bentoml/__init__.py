@@ -134,6 +134,7 @@ TOOL = Tool(
             params=PackageParams,
             outputs=PackageOutputs,
             effect=Effect.EXTERNAL,
+            version=2,  # 2: the service answers this machine's names only
             libraries=("bentoml",),
             columns=True,
             verified=True,

@@ -106,7 +106,12 @@ def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
         argv = (sys.executable, "-m", "bentoml", "serve", tag, "--host", HOST, "--port", str(port))
     else:
         argv = (sys.executable, "-P", server.__file__, tag, str(port))
-    return Command(argv, port, {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true"}, claimed)
+    return Command(
+        argv,
+        port,
+        {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true", "E2I_SERVICE_HOSTS": ""},
+        claimed,
+    )
 
 
 def _local(url: str) -> str:

@@ -1,5 +1,7 @@
 """The service inside every Bento: rows of features go in, predictions come out.
 
+A web page cannot use it through its reader's browser: requests are answered for this machine's names only, not when
+they come from another site, and only with JSON. E2I_SERVICE_HOSTS names other hosts, for a Bento that is deployed.
 This file is copied as it is into each Bento, beside ``scoring.py`` and ``service.json``; it imports nothing of e2i. It
 is never written from a spec's text: what differs between Bentos is data.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,60 @@ from bentoml.exceptions import InvalidArgument
 HERE = Path(__file__).parent
 CONFIG: dict[str, Any] = json.loads((HERE / "service.json").read_text(encoding="utf-8"))
 MAX_ROWS = 10_000
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+HOSTS = tuple(name.strip().lower() for name in os.environ.get("E2I_SERVICE_HOSTS", "").split(",") if name.strip())
+"""Names besides this machine's under which the service is asked; ``*``: any."""
+PROBES = ("/livez", "/readyz", "/healthz")
+"""What may be asked under any name: whether it is there."""
+
+
+def refusal(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int, str] | None:
+    """Returns the status and the reason by which a request is refused; None when it is answered."""
+    given: dict[str, list[str]] = {}
+    for name, value in headers:
+        given.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1").strip().lower())
+    if method in ("GET", "HEAD") and path in PROBES and "origin" not in given:
+        return None
+    hosts = given.get("host", [])
+    if len(hosts) != 1 or not ("*" in HOSTS or _name(hosts[0]) in LOCAL + HOSTS):
+        return 421, "this service is not asked under that host; E2I_SERVICE_HOSTS of its environment names others"
+    if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in given.get("origin", [])):
+        return 403, "requests of other sites are not answered"
+    if any(site not in ("same-origin", "none") for site in given.get("sec-fetch-site", [])):
+        return 403, "requests of other sites are not answered"
+    if method not in ("GET", "HEAD"):
+        kinds = [kind.partition(";")[0].strip() for kind in given.get("content-type", [])]
+        if kinds != ["application/json"]:
+            return 415, "the content type is application/json"
+    return None
+
+
+def _name(host: str) -> str:
+    """The host without its port, if that is one."""
+    name, _, port = host.rpartition(":")
+    return name if name and port.isdigit() and not host.endswith("]") else host
+
+
+class LocalOnly:
+    """Passes on what is to be answered, and refuses the rest before its body is read."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        refused = refusal(scope.get("method", "WEBSOCKET"), scope["path"], scope["headers"])
+        if refused is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            body = json.dumps({"error": refused[1]}).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": refused[0], "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
 
 
 @bentoml.service(
@@ -86,3 +143,6 @@ class ModelService:
                 f"{', '.join(self.features[:20])}"
             )
         return values
+
+
+ModelService.add_asgi_middleware(LocalOnly)  # type: ignore[attr-defined]  # the decorator makes a service of it

@@ -1,0 +1,44 @@
+"""Back up a store, or restore one. In: folders. Out: what was copied, printed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from e2i.cli import documents
+from e2i.cli.problems_view import safe
+from e2i.errors import Exit
+from e2i.spec import sizes
+from e2i.store import backup as backups
+from e2i.store.backup import Copied
+
+
+def back_up(store: Path, folder: Path, *, as_json: bool) -> Exit:
+    """Copies the store. Exit code 4 when an artifact was damaged and left out."""
+    copied = backups.back_up(store, folder, time.time_ns() // 1_000_000)
+    if as_json:
+        documents.show({"schema_version": 1, "backup": str(folder.absolute()), **copied.to_json()})
+    else:
+        click.echo(f"backed up to {safe(str(folder))}: {_text(copied)}")
+        for digest in copied.damaged:
+            click.echo(f"left out, it is damaged: {digest}; the next run makes it again", err=True)
+    return Exit.UNAVAILABLE if copied.damaged else Exit.DONE
+
+
+def restore(folder: Path, store: Path, *, as_json: bool) -> Exit:
+    """Makes a store of a backup."""
+    copied = backups.restore(folder, store)
+    if as_json:
+        documents.show({"schema_version": 1, "store": str(store), **copied.to_json()})
+    else:
+        click.echo(f"restored to {safe(str(store))}: {_text(copied)}, every file as it was backed up")
+    return Exit.DONE
+
+
+def _text(copied: Copied) -> str:
+    return (
+        f"{copied.files:,} files, {copied.databases} of them databases, {copied.objects:,} artifacts,"
+        f" {sizes.text(copied.size)}"
+    )
