@@ -106,7 +106,7 @@ def test_names_are_found_in_every_form_a_parameter_may_have() -> None:
 
 def test_a_missing_column_is_a_fault_only_of_a_known_table() -> None:
     (fault,) = absent(TABLE, ("by",), "idd")
-    assert (fault.code, fault.name, fault.known) == ("unknown-column", "idd", ("id", "at", "x", "z", "y"))
+    assert (fault.code, fault.name, tuple(fault.known)) == ("unknown-column", "idd", ("id", "at", "x", "z", "y"))
     assert list(absent(UNKNOWN, ("by",), "idd")) == list(absent(TABLE, ("by",), UNKNOWN)) == []
 
 

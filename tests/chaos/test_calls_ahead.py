@@ -53,6 +53,7 @@ def call(step: str, chance: random.Random) -> StepCall:
         seed=0,
         threads=1,
         fingerprint="f",
+        files=None,
         timeout=chance.choice([60.0] * 40 + [0.05]),
     )
 

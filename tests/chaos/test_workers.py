@@ -179,6 +179,7 @@ def call(
         seed=0,
         threads=1,
         fingerprint="f",
+        files=None,
         timeout=timeout,
         memory=memory,
         cpus=cpus,

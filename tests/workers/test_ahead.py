@@ -77,6 +77,7 @@ def call(step: str, function: str, timeout: float = WITHIN, memory: int | None =
         seed=0,
         threads=1,
         fingerprint="f",
+        files=None,
         timeout=timeout,
         memory=memory,
     )

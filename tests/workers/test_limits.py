@@ -153,7 +153,7 @@ def test_a_call_goes_to_the_worker_that_has_seen_its_data(workers: pool.Pool, pr
         info = RunInfo(run="r", pipeline="p", step=step)
         params = {"file": "who.py", "function": "who", "arguments": arguments}
         return StepCall(
-            uses="python.call", params=params, info=info, seed=0, threads=1, fingerprint="f", timeout=WITHIN
+            uses="python.call", params=params, info=info, seed=0, threads=1, fingerprint="f", files=None, timeout=WITHIN
         )
 
     def ended(*calls: StepCall) -> dict[str, int]:

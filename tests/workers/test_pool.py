@@ -33,7 +33,9 @@ def pool(project: Project) -> Iterator[Pool]:
 
 def call(step: str, uses: str = "debug.echo", timeout: float = WITHIN, **params: object) -> StepCall:
     info = RunInfo(run="r", pipeline="p", step=step)
-    return StepCall(uses=uses, params=params, info=info, seed=0, threads=1, fingerprint="f", timeout=timeout)
+    return StepCall(
+        uses=uses, params=params, info=info, seed=0, threads=1, fingerprint="f", files=None, timeout=timeout
+    )
 
 
 def ended(pool: Pool, count: int) -> dict[str, Ended]:

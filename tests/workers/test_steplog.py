@@ -60,6 +60,7 @@ def submit(pool: Pool, step: str, function: str, attempt: int = 1, **given: obje
             seed=0,
             threads=1,
             fingerprint="f",
+            files=None,
             timeout=WITHIN,
         )
     )

@@ -73,5 +73,7 @@ def plan_document(path: Path) -> dict[str, Any]:
 
     try:
         return document.parse(regular.read(path, regular.PLAN))
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.message}", code=error.code, hint=error.hint) from error
     except OSError as error:
         raise BadInput(f"cannot read the plan {path}: {error.strerror}", code="bad-plan", hint=document.HINT) from error

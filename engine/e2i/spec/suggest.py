@@ -20,7 +20,7 @@ class Names(Collection[str]):
     """Candidates for many mistyped names: they are put in order once, however often they are searched."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.known = frozenset(names)
+        self.known = dict.fromkeys(names)  # in their order
 
     def __contains__(self, name: object) -> bool:
         return name in self.known

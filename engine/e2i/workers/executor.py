@@ -28,7 +28,7 @@ class StepCall(Struct, frozen=True):
     fingerprint: str
     timeout: float
     """Seconds that the attempt may take."""
-    files: Mapping[str, str | None] = field(default_factory=dict)
+    files: Mapping[str, str | None] | None = field(default_factory=dict)
     """The digest of every workspace file that the step may read; None: there was none."""
     secrets: tuple[str, ...] = ()
     """Texts that the step knows, and that nothing it prints may show: secrets of its parameters, credentials."""
