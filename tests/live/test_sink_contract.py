@@ -125,7 +125,7 @@ def check(served: Served, store: Path, wrong: str, stage: str) -> None:
     run = f"20261128-{abs(hash((wrong, stage))) % 10**6:06d}-{served.name}"
     count = tell(served, store, run)
     served.front.answer(wrong, **STAGES[stage])  # type: ignore[arg-type]
-    tally = attempt(served, store, deadline=10.0 if wrong in SLOW else 120.0, flush=300.0)
+    tally = attempt(served, store, deadline=3.0 if wrong in SLOW else 120.0, flush=5.0 if wrong in SLOW else 60.0)
     assert served.front.given > 0, tally
     assert (tally.delivered, tally.set_aside, tally.left) == (0, 0, count), tally
     assert tally.problem

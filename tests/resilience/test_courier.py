@@ -259,6 +259,43 @@ def test_a_sink_that_lost_what_it_had_is_opened_anew_and_given_all_of_it(open_ou
     assert tracker.batches == [["r1/a", "r1/b"], ["r1/a", "r1/b", "r1/c"]]
 
 
+class Orderly(Tracker):
+    """Takes nothing of a run whose beginning it does not have."""
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        keys = [entry.key for entry in entries]
+        if "r1/start" not in {*keys, *self.taken} and not self.poison & set(keys):
+            raise StepError("no such run", code="run-unknown")
+        super().deliver(entries)
+
+
+def test_what_follows_a_refused_beginning_is_set_aside_with_it_and_comes_after_it_in_order(
+    open_outbox: Callable[[], Outbox],
+) -> None:
+    tracker, keys = Orderly(), ["r1/start", "r1/a", "r1/b", "r1/c", "r1/end"]
+    tracker.poison = {"r1/start"}
+    put(open_outbox, keys)
+    tally = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
+    assert (tally.delivered, tally.set_aside, tally.left) == (0, 5, 0)
+    tracker.poison = set()
+    with open_outbox() as outbox:
+        assert outbox.restore("opik") == 5
+    tally = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
+    assert (tally.delivered, tally.set_aside, tally.left) == (5, 0, 0)
+    assert tracker.taken == keys
+
+
+def test_a_tracker_that_forgot_the_run_is_given_its_beginning_again(open_outbox: Callable[[], Outbox]) -> None:
+    tracker = Orderly()
+    put(open_outbox, ["r1/start", "r1/a"])
+    deliver(open_outbox, tracker.open, [guard()], now())
+    tracker.batches.clear()
+    put(open_outbox, ["r1/b"])
+    tally = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
+    assert (tally.redelivered, tally.delivered, tally.set_aside, tally.left) == (2, 3, 0, 0)
+    assert tracker.taken == ["r1/start", "r1/a", "r1/b"]
+
+
 def test_the_entries_of_a_run_that_has_ended_leave_their_keys_only(
     open_outbox: Callable[[], Outbox], tracker: Tracker
 ) -> None:

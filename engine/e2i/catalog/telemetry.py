@@ -85,7 +85,8 @@ class Sink(Protocol):
 
         Raises ToolUnavailable when the tool is down (the entries stay), with the code ``history-lost`` when it has lost
         what it took before (that is delivered again), and StepError when the tool refuses the entries for good (they
-        are set aside with the reason).
+        are set aside with the reason), with the code ``run-unknown`` when it has nothing to add them to: that may be
+        delivered again, else they are set aside until what began their run is taken.
         """
 
     def close(self) -> None:

@@ -105,6 +105,8 @@ class _Lane:
         thread.join(SHORT)
         if thread.is_alive() and (problem := self._is_down()):
             self._problem = problem
+            if self.courier is not None:
+                self.courier.leave()
             return
         thread.join(max(0.0, ends - time.monotonic()))
 
@@ -163,6 +165,7 @@ class Courier:
         self._not_before = 0.0
         """When the server wants to be called again, by the clock."""
         self._clock = clock
+        self._left = threading.Event()
         self._holder = f"{process_identity()}#{uuid4().hex}"
         self._sink: Sink | None = None
         self._size = BATCH
@@ -183,7 +186,9 @@ class Courier:
             if ends is not None and (wish := self._not_before - self._clock()) > 0:
                 if wish >= ends - self._clock():
                     break
-                threading.Event().wait(wish)
+                self._left.wait(wish)
+            if self._left.is_set():
+                break
             left = None if ends is None else ends - self._clock()
             if left is not None and left <= 0:
                 problem = problem or f"the flush deadline of {flush:g} s has passed"
@@ -200,6 +205,10 @@ class Courier:
         self._close(0.0 if ends is None else max(0.0, ends - self._clock()))
         left, elsewhere = self._outbox.waiting(self._guard.tool, self._tracker.target)
         return replace(self.tally(problem), left=left, elsewhere=elsewhere)
+
+    def leave(self) -> None:
+        """Nobody waits for it any more: it ends once the call that it may be in has ended, and gives its lease back."""
+        self._left.set()
 
     def tally(self, problem: str | None = None) -> Tally:
         """What became of the entries so far; how many are left is for the outbox to say, and its thread."""
@@ -243,7 +252,7 @@ class Courier:
                 self._size = max(1, self._size // 2)
             elif error.code == "history-lost":
                 self._abandon_sink()
-                self._redelivered += self._outbox.redeliver(name, target=self._tracker.target)
+                self._redeliver()
                 return True, None  # a new sink can begin at once
             elif self._tracker.address is not None:
                 self._abandon_sink()  # the server is asked again before anything more is sent to it
@@ -259,20 +268,29 @@ class Courier:
             self._guard.call(sink.deliver, entries, deadline=deadline)
         except ToolUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary to a tool's code: a defect there must not lose entries
-            if len(entries) > 1:
+        except Exception as error:  # the boundary to a tool's code: a defect there must not lose entries
+            is_orphaned = isinstance(error, E2IError) and error.code == "run-unknown"
+            if is_orphaned and self._redeliver():
+                raise ToolUnavailable(self._guard.tool, str(error), code="history-lost") from error
+            if len(entries) > 1 and not is_orphaned:
                 middle = len(entries) // 2
                 self._deliver(sink, entries[:middle], deadline)
                 self._deliver(sink, entries[middle:], deadline)
                 return
             reason = error.message if isinstance(error, E2IError) else f"{type(error).__name__}: {error}"
             self._outbox.set_aside(entries, reason)
-            self._set_aside += 1
+            self._set_aside += len(entries)
         else:
             self._outbox.acknowledge(entries)
             self._delivered += len(entries)
             if any(entry.kind in ENDS for entry in entries):
                 self._outbox.settle(self._guard.tool, entries[-1].run, target=self._tracker.target)
+
+    def _redeliver(self) -> int:
+        """Queues again what the tracker took and has lost. Returns how many."""
+        again = self._outbox.redeliver(self._guard.tool, target=self._tracker.target)
+        self._redelivered += again
+        return again
 
     def _open(self, deadline: float) -> Sink:
         """The open sink. A sink that cannot be opened, for whatever reason, is no fault of the entries: they wait."""

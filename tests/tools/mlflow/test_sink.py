@@ -238,6 +238,7 @@ def test_many_metrics_go_in_few_requests(ctx: LocalContext, monkeypatch: pytest.
 def test_an_attachment_cannot_lead_out_of_the_run(ctx: LocalContext) -> None:
     entries = whole_run(ctx)
     report = next(e for e in entries if e.kind == "attachment").body["artifact"]
+    delivered(ctx, entries[:1])
     for name in ("../evil", "/etc/evil", "a/../../evil", ""):
         with pytest.raises(StepError, match="attachment"):
             delivered(ctx, [entry(9, "attachment", step="s", name=name, artifact=report)])
@@ -322,6 +323,15 @@ def test_a_run_that_mlflow_no_longer_has_is_no_fault_of_the_entry(ctx: LocalCont
     with pytest.raises(ToolUnavailable) as caught:
         sink.deliver(entries[3:4])
     assert caught.value.code == "history-lost"
+
+
+def test_entries_of_a_run_that_mlflow_does_not_know_make_no_other_run(ctx: LocalContext) -> None:
+    entries = whole_run(ctx)
+    with pytest.raises(StepError) as caught:
+        delivered(ctx, entries[1:])
+    assert caught.value.code == "run-unknown"
+    delivered(ctx, entries)
+    assert {row[1] for row in snapshot(ctx)[0]} == {"FINISHED", "FAILED"}
 
 
 def test_a_locked_database_is_an_outage_and_the_entry_is_delivered_when_it_is_free(ctx: LocalContext) -> None:

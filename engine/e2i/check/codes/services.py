@@ -106,6 +106,13 @@ CODES = (
         example="rm .e2i/mlflow/mlflow.db during a run",
     ),
     Code(
+        "run-unknown",
+        "Telemetry of a run that the tracker does not know",
+        "What began the run was refused, such as for an experiment that was deleted, so the rest has no place either.",
+        "Mend what was refused first, then run `e2i sync --refused`: all of it is delivered, in order.",
+        example="mlflow experiments delete, while a run goes on",
+    ),
+    Code(
         "mlflow-refused",
         "Something that MLflow refuses",
         "The server is up and says no; its own words are in the message.",

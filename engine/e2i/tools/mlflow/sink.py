@@ -43,8 +43,6 @@ from e2i.tools.mlflow.runs import (
 from e2i.tools.mlflow.tracking import Tracking, open_tracking
 
 STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-ORPHANS = "unknown"
-"""The pipeline of a run whose ``run.started`` never came."""
 REASON_TAG = "e2i.ended"
 """Why a run that was killed has ended, as long as it is not resumed."""
 
@@ -128,10 +126,15 @@ class MLflowSink:
             found = None if started else find_run(self._tracking, name)
             if found is None and all(entry.kind == "run.abandoned" for entry in entries):
                 return None
-            started = started or {"pipeline": ORPHANS, "started_ms": 0}
-            self._runs[name] = found or ensure_run(
-                self._tracking, name, str(started["pipeline"]), int(started["started_ms"])
-            )
+            if started is not None:
+                found = ensure_run(self._tracking, name, str(started["pipeline"]), int(started["started_ms"]))
+            if found is None:
+                raise StepError(
+                    f"MLflow does not know the run {name}: what began it was refused, or is lost",
+                    code="run-unknown",
+                    hint="see what was refused by `e2i doctor`, mend it, then `e2i sync --refused`",
+                )
+            self._runs[name] = found
         return self._runs[name]
 
     def _finish(self, run: RunRef, status: str, ended_ms: int) -> None:
