@@ -105,3 +105,24 @@ def test_settings_of_a_tool_are_its_own_model(tmp_path: Path) -> None:
 def test_settings_survive_the_way_to_a_worker(tmp_path: Path) -> None:
     found = load(tmp_path, default="tools: {debug: {deadline: 5}}\nsecrets: {A: B}\n")
     assert settings.Settings.model_validate_json(found.model_dump_json()) == found
+
+
+def test_the_credentials_of_tools_are_known_whatever_holds_them() -> None:
+    known = settings.Settings(
+        tools={
+            "optuna": {"storage": "postgresql+psycopg://u:k9Xq%2FmZvT@host/db"},
+            "feast": {"online": {"address": "redis://:tR7wPz3Qb8@host", "password": "Yb5hQn8Wd2"}},
+            "opik": {"url": "https://host/api?token=Jd4Kp9Zt6x", "api_key": "Hs6Gv2Mc9q", "workspace": "mine"},
+            "mlflow": {"tracking_uri": "http://mlflow:postgres@host"},
+        }
+    )
+    assert known.credentials(["optuna"]) == {"u:k9Xq%2FmZvT@", "k9Xq%2FmZvT", "k9Xq/mZvT"}
+    assert known.credentials(["feast", "opik"]) == {
+        ":tR7wPz3Qb8@",
+        "tR7wPz3Qb8",
+        "Yb5hQn8Wd2",
+        "Jd4Kp9Zt6x",
+        "Hs6Gv2Mc9q",
+    }
+    assert known.credentials(["mlflow"]) == {"mlflow:postgres@"}  # the word alone may be data
+    assert known.credentials(["python"]) == set()

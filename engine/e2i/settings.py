@@ -7,9 +7,10 @@ In: files, and the environment that ``${NAME}`` and ``${NAME:-default}`` read. O
 # Annotations are values here: as texts, pydantic would compile each of them at every start.
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -125,6 +126,13 @@ class Settings(BaseModel):
                 hint = f"set {variable} to a value of at least {SHORTEST_SECRET} characters, made by chance"
                 raise BadInput(message, code="weak-secret", hint=hint)
 
+    def credentials(self, tools: Iterable[str]) -> set[str]:
+        """What no message may hold of the tools' settings, and of the shared store's: passwords, keys, tokens; those
+        that ordinary data could hold only together with the account, as an address has them.
+        """
+        options = self.shared.model_dump(mode="json") if self.shared else {}
+        return {*_credentials([options, *(self.tools.get(name) for name in tools)])}
+
     def tool(self, name: str) -> ToolSettings:
         """The validated settings of one tool. Raises BadInput naming the setting that is wrong."""
         declared = registry.tool(name)
@@ -169,6 +177,32 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
                 message = f"configuration in {folder}: {key}: there is no tool {name!r}"
                 raise BadInput(message, code="bad-settings", hint=suggest.hint(name, registry.TOOLS, most=20))
     return settings
+
+
+PASSWORDS = re.compile(
+    r"(?i)(^|_)(password|passwd|pwd|passphrase|secret|token|(api|access|secret|private)_?key|credentials?)$"
+)
+"""Names of settings whose values are credentials."""
+ACCOUNT = re.compile(r"://([^/?#\s@:]*:([^/?#\s]+)@)")
+"""The account and its password in an address."""
+
+
+def _credentials(value: Any, private: bool = False) -> Iterator[str]:
+    match value:
+        case Mapping():
+            for key, item in value.items():
+                yield from _credentials(item, bool(PASSWORDS.search(str(key))))
+        case list() | tuple():
+            for item in value:
+                yield from _credentials(item, private)
+        case str():
+            words = [value] if private else []
+            for account, password in ACCOUNT.findall(value):
+                yield account
+                words += [password, unquote(password)]
+            if "://" in value:
+                words += [text for key, text in parse_qsl(urlsplit(value).query) if PASSWORDS.search(key)]
+            yield from (word for word in words if weakness(word) is None)
 
 
 def weakness(secret: str) -> str | None:

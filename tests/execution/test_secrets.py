@@ -10,6 +10,7 @@ from e2i.errors import Refused
 from e2i.execution import secrets
 from e2i.settings import Settings
 from e2i.spec.expressions import Secret
+from project import Project, held_port
 
 DECLARED = {"TOKEN": "MY_TOKEN", "UNSET": "NOT_THERE"}
 ENVIRON = {"MY_TOKEN": "hunter2hunter2", "OTHER": "x"}
@@ -75,3 +76,33 @@ def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(
     for form in (b"value-1234567", b"second line", b"Y2FuYXJ5", b"canary".hex().encode(), b"value-1234567"[::1]):
         assert [path for path, content in kept.items() if form in content] == []
         assert [text for text in told if form.decode() in text] == []
+
+
+def test_the_credentials_in_tool_settings_are_in_no_message_or_file(project: Project) -> None:
+    with held_port() as port:  # nothing answers there
+        passwords = {"mlflow": "k9Xq2LmZvT", "key": "Yb5hQn8Wd2"}
+        project.write(
+            "config/default.yaml",
+            f"""
+sinks: [mlflow, opik]
+flush: 1
+tools:
+  mlflow: {{tracking_uri: "http://u:{passwords["mlflow"]}@127.0.0.1:{port}"}}
+  opik: {{url: "http://127.0.0.1:{port}/api", api_key: {passwords["key"]}}}
+""",
+        )
+        spec = {
+            "version": 1,
+            "name": "s",
+            "steps": {"load": {"uses": "mlflow.load", "with": {"name": "m", "version": 1}, "on_error": "continue"}},
+        }
+        said: list[str] = [json.dumps(project.plan(spec).to_json())]
+        record = api.run(
+            spec, workspace=project.workspace, listen=lambda event: said.append(json.dumps(event.to_json()))
+        )
+    assert record.steps["load"].error
+    said.append(json.dumps(record.to_json()))
+    kept = [path for path in project.root.rglob("*") if path.is_file() and "config" not in path.parts]
+    found = [where for where in (*kept, *said) for password in passwords.values()
+             if password.encode() in (where.encode() if isinstance(where, str) else where.read_bytes())]  # fmt: skip
+    assert found == []

@@ -263,6 +263,36 @@ def test_the_environment_that_configuration_reads_is_bound(project: Project) -> 
         _run(project, approved, {"E2I_ORIGIN": "agent"}, lambda: None)
 
 
+def test_the_variables_of_the_tools_are_bound_without_credentials(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = project.write("spec.yaml", "version: 1\nname: s\nsteps:\n"
+                         "  load: {uses: mlflow.load, with: {name: m, version: 1}}\n")  # fmt: skip
+    secrets = {
+        "AWS_SECRET_ACCESS_KEY": "k9Xq2LmZvT77",
+        "PGPASSWORD": "tR7wPz3Qb8",
+        "MLFLOW_TRACKING_TOKEN": "Yb5hQn8Wd2",
+    }
+    safe = {"AWS_ENDPOINT_URL": "http://u:Jd4Kp9Zt6x@one/s3", "AWS_PROFILE": "one", "PGHOST": "one", "PGUSER": "Ux3Lf8Rk1v",
+            "MLFLOW_TRACKING_USERNAME": "Hs6Gv2Mc9q", "MLFLOW_S3_UPLOAD_EXTRA_ARGS": '{"SSECustomerKey": "Wq1Ne5Tb7y"}'}  # fmt: skip
+    for name, value in {**secrets, **safe}.items():
+        monkeypatch.setenv(name, value)
+    approved = api.plan(spec, workspace=project.workspace).to_json()
+    text = json.dumps(approved)
+    hidden = (*secrets.values(), "Jd4Kp9Zt6x", "Ux3Lf8Rk1v", "Hs6Gv2Mc9q", "Wq1Ne5Tb7y")
+    assert not [value for value in hidden if value in text]
+    assert approved["environment"]["variables"].keys() - {"AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"} == safe.keys()
+    for name in secrets:  # another password is no other plan
+        with monkeypatch.context() as other:
+            other.setenv(name, "aB3dE6gH9k")
+            assert api.plan(spec, workspace=project.workspace).digest == approved["digest"]
+    for name, value in safe.items():
+        with monkeypatch.context() as other:
+            other.setenv(name, value.replace("one", "two") if "one" in value else f"{value}2")
+            with pytest.raises(Refused, match=rf"variables\.{name} "):
+                api.run(spec, workspace=project.workspace, bound_to=approved)
+
+
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     inner = [leaf for key, item in items for leaf in _leaves(item, (*path, key))]

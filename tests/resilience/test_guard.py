@@ -179,3 +179,16 @@ def test_cancelling_gives_the_permit_back(in_thread: bool) -> None:  # B07
     finally:
         release.set()
     assert (mlflow.breaker.circuit.failed, mlflow.breaker.circuit.ignored) == (0, 1)
+
+
+def test_the_account_in_an_address_is_not_repeated() -> None:
+    def connect() -> None:
+        raise ConnectionError(f"cannot reach postgresql://u:{'k9Xq2LmZvT' * 30}@host/db or http://u:tR7wPz3Qb8@x")
+
+    with pytest.raises(ToolUnavailable) as caught:
+        Guard("db", Breaker("db"), outages=(ConnectionError,)).call(connect)
+    assert (
+        "k9X" not in str(caught.value)
+        and "tR7" not in str(caught.value)
+        and "postgresql://***@host" in str(caught.value)
+    )

@@ -53,6 +53,26 @@ def test_a_service_answers_and_ends_with_the_engine_and_so_do_its_children(tmp_p
     assert until(lambda: not alive(service.pid))  # its guardian has let go of the pipe and is ending
 
 
+def test_a_service_imports_nothing_from_the_workspace_or_from_where_a_variable_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, planted = LocalContext(tmp_path), tmp_path / "planted"
+    planted.mkdir()
+    for name in ("bentoml", "http", "json", "sitecustomize", "usercustomize", "subprocess"):
+        (planted / f"{name}.py").write_text(
+            f"open({str(planted / 'ran')!r}, 'a').write(__name__)\nraise SystemExit(3)\n"
+        )
+    monkeypatch.chdir(planted)
+    for variable in ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE"):
+        monkeypatch.setenv(variable, str(planted))
+    with held_port() as port:
+        context.serve(
+            [sys.executable, "-c", SERVER, str(port)], port=port, ready="/readyz", env={}, digest=DIGEST, keep=False
+        )
+    context.close()
+    assert not (planted / "ran").exists()
+
+
 def test_a_service_that_is_kept_stays_until_it_is_ended(tmp_path: Path) -> None:
     context = LocalContext(tmp_path)
     with held_port() as port:

@@ -38,6 +38,8 @@ from e2i.store.database import FILE, WAIT, StoreError
 from e2i.store.journal import Journal
 from e2i.workers import guardian, launch
 from e2i.workers.context import guard_of
+from e2i.workers.environment import credentials
+from e2i.workers.masking import Masker
 
 OVER = b"over\n"
 COURTESY = 5
@@ -139,7 +141,8 @@ def sync(
         flush=flush,
         trackers={name: tracker_of(settings.tool(name), name) for name in registry.SINKS},
     )
-    return {name: tally for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
+    masker = Masker({*settings.credentials(registry.SINKS), *credentials(os.environ, registry.SINKS)})
+    return {name: masker.data(tally) for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
 
 
 def tracker_of(settings: ToolSettings, name: str) -> Tracker:

@@ -100,7 +100,12 @@ class Engine:
         tools = {step.uses.partition(".")[0] for step in request.plan.steps} | {*request.settings.sinks}
         shared = (request.environ.get(name) or "" for name in SHARED_CREDENTIALS)
         self._masker = Masker(
-            {*secrets.values(request.settings.secrets, request.environ), *credentials(request.environ, tools), *shared}
+            {
+                *secrets.values(request.settings.secrets, request.environ),
+                *credentials(request.environ, tools),
+                *request.settings.credentials(tools),
+                *shared,
+            }
         )
         """What no output, message or measurement may hold."""
         self._stopping = 0
@@ -262,7 +267,7 @@ class Engine:
         resources = node.options.resources
         params, revealed = self._decider.revealed(undertaking.decision)
         tool = node.step.uses.partition(".")[0]
-        known = {*revealed, *credentials(self._request.environ, (tool,))}
+        known = {*revealed, *credentials(self._request.environ, (tool,)), *settings.credentials((tool,))}
         return StepCall(
             uses=node.step.uses,
             params=params,

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from e2i.catalog.telemetry import ENDS, Entry, Sink, keyed
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
-from e2i.resilience.guard import Guard, MissedDeadlineError, in_time
+from e2i.resilience.guard import Guard, MissedDeadlineError, in_time, without_accounts
 from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 
 BATCH = 500
@@ -278,7 +278,7 @@ class Courier:
                 self._deliver(sink, entries[middle:], deadline)
                 return
             reason = error.message if isinstance(error, E2IError) else f"{type(error).__name__}: {error}"
-            self._outbox.set_aside(entries, reason)
+            self._outbox.set_aside(entries, without_accounts(reason))
             self._set_aside += len(entries)
         else:
             self._outbox.acknowledge(entries)

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import inspect
 import math
+import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -137,9 +138,19 @@ class Guard(Struct, frozen=True):
         )
 
 
+ACCOUNT = re.compile(r"://[^/?#\s]*@")
+"""The user, and perhaps the password, in an address."""
+
+
 def _first_line(error: BaseException) -> str:
+    """What the error says first, addresses in it without user and password."""
     lines = str(error).strip().splitlines() or [""]
-    return lines[0][:300]
+    return without_accounts(lines[0])[:300]
+
+
+def without_accounts(text: str) -> str:
+    """The text; of each address in it neither user nor password."""
+    return ACCOUNT.sub("://***@", text)
 
 
 def _lease(seconds: float) -> float | None:

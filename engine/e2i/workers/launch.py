@@ -11,6 +11,8 @@ import sys
 
 FLAGS = ("-P", "-s")
 """Neither the current folder nor the user's own packages are searched for modules."""
+SAFE = {"PYTHONPATH": "", "PYTHONHOME": "", "PYTHONSTARTUP": "", "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
+"""The same for programs that start Python themselves, such as the supervisor of a service."""
 
 
 def command(module: str, *arguments: str) -> list[str]:

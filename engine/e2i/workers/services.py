@@ -44,7 +44,7 @@ def start(
     lifelines: Lifelines,
 ) -> Service:
     """Starts ``argv`` in a session of its own and waits until ``GET ready`` on the loopback port answers 200."""
-    from e2i.workers import guardian
+    from e2i.workers import guardian, launch
 
     held = () if keep else (lifelines.engine, lifelines.guardians)
     with log.open("ab") as output:
@@ -53,7 +53,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **env},
+            env={**os.environ, **env, **launch.SAFE},
             pass_fds=held,
             start_new_session=True,
         )

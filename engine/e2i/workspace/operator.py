@@ -7,13 +7,15 @@ without credentials. How long to wait for a tool is no part of it.
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from e2i.catalog import registry
 from e2i.spec.expand import Expanded
 from e2i.workspace.workspace import Workspace
 
@@ -22,10 +24,16 @@ PRIVATE = re.compile(
     r"authorization|sslpassword)$"
 )
 """Names of settings that are credentials."""
+CLIENTS = ("AWS_", "GOOGLE_", "MLFLOW_", "OPIK_", "PG", "REQUESTS_")
+"""How the names begin of the variables that the clients of trackers read: a tracker is declared to say which, so its
+declaration is loaded only when one may be set.
+"""
 
 
-def of(workspace: Workspace, expanded: Expanded) -> dict[str, Any]:
-    """What binds: origin, policy, sinks, tools, what the spec names of ``env`` and ``secrets``, and limits."""
+def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What binds: origin, policy, sinks, tools and the variables that their clients read, what the spec names of
+    ``env`` and ``secrets``, and limits.
+    """
     settings = workspace.settings
     rules = workspace.policy.rules(workspace.origin)
     used = {node.step.uses.partition(".")[0] for node in expanded.nodes.values()}
@@ -46,6 +54,7 @@ def of(workspace: Workspace, expanded: Expanded) -> dict[str, Any]:
             for name in sorted({*used, *settings.sinks})
             if name in used or name in settings.tools
         },
+        "variables": _variables(used, settings.sinks, environ, root),
         "env": _named(settings.env, texts),
         "secrets": _named(settings.secrets, texts),
         "shared": shared and _canonical(shared.model_dump(mode="json", exclude={"deadline"}), root),
@@ -60,6 +69,21 @@ def _tool(workspace: Workspace, name: str, *, known: bool) -> dict[str, Any]:
     written = _canonical(dict(workspace.settings.tools.get(name, {})), str(workspace.root))
     server = _canonical(dict(workspace.settings.tool(name).identity()), str(workspace.root)) if known else {}
     return {**written, **({"server": server} if server else {})}
+
+
+def _variables(used: Collection[str], sinks: Collection[str], environ: Mapping[str, str], root: str) -> dict[str, str]:
+    """The variables, no credentials, that choose where and as whom the clients of the tools go."""
+    asked = {*used, *(sinks if any(name.startswith(CLIENTS) for name in environ) else ())}
+    declared = filter(None, map(registry.tool, asked))
+    names = sorted({name for tool in declared for name in tool.variables if environ.get(name)})
+    return {name: _value(name, environ[name], root) for name in names}
+
+
+def _value(name: str, text: str, root: str) -> str:
+    """The value as it may be shown; a digest for an account, and for what may hold anything."""
+    if PRIVATE.search(name) or name.endswith(("USER", "_ARGS")):
+        return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return str(_canonical(text, root))
 
 
 def _named(known: Mapping[str, str], texts: Iterable[str | None]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def planner(
                 labels.setdefault(label, set()).add(node.id)
         selected = graph.select(graph.build(graph.waits(expanded)), select, labels)
     around = surroundings.of(workspace.roots, workspace.settings)
-    operated = operator.of(workspace, expanded)
+    operated = operator.of(workspace, expanded, os.environ)
     return Planner(expanded, history, around, fresh, selected, workspace.settings.profile, operated)
 
 

@@ -17,7 +17,7 @@ from project import LONGEST, WITHIN
 pytestmark = pytest.mark.skipif(find_spec("bentoml") is None, reason="BentoML is not installed")
 
 SCRIPT = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 import conftest
 from context import LocalContext
@@ -28,6 +28,13 @@ from e2i.tools.bentoml.actions import package, predict, serve
 ctx = LocalContext(Path(sys.argv[1]))
 model, frame = small_model(ctx)
 bento = asyncio.run(package(PackageParams(model=model, name="kept"), ctx)).bento
+import bentoml
+planted = Path(sys.argv[1], "planted")
+planted.mkdir()
+for name in ("bentoml", "json", "sitecustomize", "usercustomize", "_bentoml_impl"):
+    (planted / f"{name}.py").write_text(f"open({str(planted / 'ran')!r}, 'a').write(__name__)\\nraise SystemExit(3)\\n")
+os.chdir(planted)
+os.environ["PYTHONPATH"] = str(planted)
 service = asyncio.run(serve(ServeParams(bento=bento, keep=True), ctx)).service
 asyncio.run(predict(PredictParams(service=service, table=ctx.table(frame), model=model), ctx))
 ctx.close()
@@ -42,6 +49,7 @@ def test_a_kept_service_outlives_the_process_that_started_it(tmp_path: Path) -> 
         [sys.executable, "-c", SCRIPT, str(tmp_path)], env=env, capture_output=True, text=True, timeout=LONGEST
     )
     assert done.returncode == 0, done.stderr[-800:]
+    assert not (tmp_path / "planted" / "ran").exists()  # neither BentoML's supervisor nor its workers
     pid, url = done.stdout.split()
     try:
         assert httpx.get(f"{url}/readyz", timeout=WITHIN).status_code == 200

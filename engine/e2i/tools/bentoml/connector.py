@@ -103,9 +103,9 @@ def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
     port = claimed.getsockname()[1]
     argv: tuple[str, ...]
     if supervised or workers > 1:
-        argv = (sys.executable, "-m", "bentoml", "serve", tag, "--host", HOST, "--port", str(port))
+        argv = (sys.executable, "-P", "-s", "-m", "bentoml", "serve", tag, "--host", HOST, "--port", str(port))
     else:
-        argv = (sys.executable, "-P", server.__file__, tag, str(port))
+        argv = (sys.executable, "-P", "-s", server.__file__, tag, str(port))
     return Command(
         argv,
         port,

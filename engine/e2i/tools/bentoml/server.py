@@ -1,6 +1,6 @@
 """A Bento's tag and a port go in; BentoML's own application answers there, in this process, until it is told to stop.
 
-Run as ``python -P server.py TAG PORT`` with BENTOML_HOME set. It is what a worker of ``bentoml serve`` does, without
+Run as ``python -P -s server.py TAG PORT`` with BENTOML_HOME set. It is what a worker of ``bentoml serve`` does, without
 the supervisor: one process instead of two, ready in two thirds of the time. The engine's guardian ends it; nothing
 restarts it, so services that stay, or that want several workers, are left to ``bentoml serve``.
 """
