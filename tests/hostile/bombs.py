@@ -535,6 +535,24 @@ def fix(folder: Path, n: int) -> list[str]:
     return ["fix", "spec.yaml"]
 
 
+def sarif(folder: Path, n: int) -> list[str]:
+    fix(folder, n)
+    return [*VALIDATE, "--format", "sarif"]
+
+
+def sarif_clashing(folder: Path, n: int) -> list[str]:
+    """Fixes that cannot be made at once: each takes a key out of the same mapping."""
+    entries = "".join(f"    valeu{index}: 1\n" for index in range(n))
+    write(folder, f"  b:\n    uses: debug.echo\n    wiht: {{value: 1}}\n{entries}")
+    return [*VALIDATE, "--format", "sarif"]
+
+
+def fix_texts(folder: Path, n: int) -> list[str]:
+    """Mistakes of which each hides the next one."""
+    write(folder, "".join(f"  b{index}:\n    uses:debug.echo\n    with: {{value: 1}}\n" for index in range(n)))
+    return ["fix", "spec.yaml"]
+
+
 def fix_keys(folder: Path, n: int) -> list[str]:
     unknown_keys(folder, n)
     return ["fix", "spec.yaml"]
