@@ -22,7 +22,7 @@ MAX_ROUNDS = 1_000
 MAX_PASSES = 20
 """Over all files; fixes of two files that undo each other end with it."""
 MOST_CHECKED = 500_000
-"""Characters, over all rounds: checking takes time that grows with the text. What is left, the next ``e2i fix`` mends."""
+"""Characters, over all rounds: a check takes time that grows with the text. What is left, the next ``e2i fix`` mends."""
 SCHEMA_VERSION = 1
 
 
