@@ -22,7 +22,7 @@ MAX_ROUNDS = 1_000
 MAX_PASSES = 20
 """Over all files; fixes of two files that undo each other end with it."""
 MOST_CHECKED = 500_000
-"""Characters, over all rounds: a check takes time that grows with the text. What is left, the next ``e2i fix`` mends."""
+"""Characters, over all rounds: a check takes as long as the text. The next ``e2i fix`` mends what is left."""
 SCHEMA_VERSION = 1
 
 
@@ -72,7 +72,7 @@ def mend_all(
     applied: list[Problem] = []
     problems = checking.problems(texts)
     for _ in range(MAX_PASSES):
-        known = len(applied)
+        done = len(applied)
         for name in [file, *sorted({problem.place.file for problem in problems} - {file})]:
             if name not in texts:
                 before[name] = open_part(name)
@@ -82,7 +82,7 @@ def mend_all(
             mended = mend(given, name, partial(check_with, name), lambda: checking.may_go_on)
             texts[name], problems = mended.text, mended.remaining
             applied += mended.applied
-        if len(applied) == known:
+        if len(applied) == done:
             break
     changed = {name: now for name, now in texts.items() if name != file and now != before[name]}
     return Mended(texts[file], tuple(applied), problems, changed)
