@@ -111,7 +111,7 @@ def fix(
         changed = ChangedFiles(files, {path: texts[name] for name, path in parts.items() if name in texts})
         return route.problems(Source(texts[source.file], source.file), params or {}, workspace, changed)
 
-    return mend_all(source.text.removeprefix("\ufeff"), source.file, open_part, check_texts)
+    return mend_all(source.text.removeprefix("\ufeff"), source.file, open_part, check_texts, problems)
 
 
 def plan(

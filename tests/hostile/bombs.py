@@ -118,7 +118,7 @@ def csv_training(folder: Path, n: int) -> list[str]:
     csv_header(folder, n)
     return table(
         folder,
-        f'  fit: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, features: [{wide(n)}]}}}}\n',
+        f'  fit: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, features: [{wide(n).removeprefix("c0, ")}]}}}}\n',
     )
 
 
@@ -414,10 +414,11 @@ def parts_bytes(folder: Path, n: int) -> list[str]:
 
 def space(folder: Path, n: int) -> list[str]:
     csv_header(folder, 3)
-    entries = ", ".join(f"h{index}: {{low: 1, high: 5}}" for index in range(n))
+    entries = ", ".join(f"h{index}: {{type: int, low: 1, high: 5}}" for index in range(n))
+    rows = '"${{ steps.load.table }}"'
     return table(
         folder,
-        f'  t: {{uses: optuna.tune, with: {{table: "${{{{ steps.load.table }}}}", target: c0, algorithm: XGBoost, trials: 3, space: {{{entries}}}}}}}\n',
+        f"  t: {{uses: optuna.tune, with: {{train: {rows}, validation: {rows}, target: c0, trials: 3, space: {{{entries}}}}}}}\n",
     )
 
 
@@ -426,8 +427,40 @@ def hyperparameters(folder: Path, n: int) -> list[str]:
     entries = ", ".join(f"h{index}: 1" for index in range(n))
     return table(
         folder,
-        f'  t: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, algorithm: XGBoost, hyperparameters: {{{entries}}}}}}}\n',
+        f'  t: {{uses: model.train, with: {{table: "${{{{ steps.load.table }}}}", target: c0, params: {{{entries}}}}}}}\n',
     )
+
+
+def feast_views(folder: Path, n: int) -> list[str]:
+    (folder / "t.csv").write_text("k,at,x\na,2024-01-01T00:00:00Z,1.5\n")
+    views = ", ".join(
+        f'v{index}: {{table: "${{{{ steps.load.table }}}}", entity: e, timestamp: at, ttl: 365d}}' for index in range(n)
+    )
+    entities = "e: {join_key: k, type: string}"
+    return write(
+        folder,
+        "  load: {uses: data.load, with: {path: t.csv, parse_dates: [at]}}\n"
+        f"  f: {{uses: feast.apply, with: {{project: p, entities: {{{entities}}}, views: {{{views}}}}}}}\n",
+    )
+
+
+def feast_entities(folder: Path, n: int) -> list[str]:
+    feast_views(folder, 1)
+    text = (folder / "spec.yaml").read_text()
+    more = ", ".join(f"e{index}: {{join_key: k{index}, type: string}}" for index in range(n))
+    (folder / "spec.yaml").write_text(text.replace("entities: {", f"entities: {{{more}, "))
+    return VALIDATE
+
+
+def matrix_labels(folder: Path, n: int) -> list[str]:
+    values = ", ".join(f"{index:04}" + "x" * n for index in range(1_000))
+    return write(folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix: {{x: [{values}]}}\n")
+
+
+def matrix_label(folder: Path, n: int) -> list[str]:
+    """Labels of ``n`` parts."""
+    axes = "".join(f"      x{index}: [1]\n" for index in range(n))
+    return write(folder, f"  a:\n    uses: debug.echo\n    with: {{value: 1}}\n    matrix:\n      x: [1, 2]\n{axes}")
 
 
 def aliases(folder: Path, n: int) -> list[str]:
@@ -535,6 +568,24 @@ def fix(folder: Path, n: int) -> list[str]:
     return ["fix", "spec.yaml"]
 
 
+def sarif(folder: Path, n: int) -> list[str]:
+    fix(folder, n)
+    return [*VALIDATE, "--format", "sarif"]
+
+
+def sarif_clashing(folder: Path, n: int) -> list[str]:
+    """Fixes that cannot be made at once: each takes a key out of the same mapping."""
+    entries = "".join(f"    valeu{index}: 1\n" for index in range(n))
+    write(folder, f"  b:\n    uses: debug.echo\n    wiht: {{value: 1}}\n{entries}")
+    return [*VALIDATE, "--format", "sarif"]
+
+
+def fix_texts(folder: Path, n: int) -> list[str]:
+    """Mistakes of which each hides the next one."""
+    write(folder, "".join(f"  b{index}:\n    uses:debug.echo\n    with: {{value: 1}}\n" for index in range(n)))
+    return ["fix", "spec.yaml"]
+
+
 def fix_keys(folder: Path, n: int) -> list[str]:
     unknown_keys(folder, n)
     return ["fix", "spec.yaml"]
@@ -548,13 +599,3 @@ def plan_file(folder: Path, n: int) -> list[str]:
         + "]}"
     )
     return ["run", "spec.yaml", "--plan", "p.json", "--dry-run"]
-
-
-def feature_views(folder: Path, n: int) -> list[str]:
-    csv_header(folder, n)
-    fields = ", ".join(f"c{index}: float64" for index in range(2, n))
-    return table(
-        folder,
-        '  f: {uses: feast.apply, with: {tables: {v: "${{ steps.load.table }}"}, entities: {e: {join_key: c0, value_type: int64}}, '
-        f"views: {{v: {{entities: [e], timestamp_field: c1, fields: {{{fields}}}, ttl: 1d}}}}}}}}\n",
-    )

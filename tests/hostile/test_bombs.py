@@ -53,6 +53,11 @@ AT_AND_BEYOND = [
     Bomb(bombs.parts_big, 2, 0), Bomb(bombs.parts_big, 11, 3, "policy-budget"),
     Bomb(bombs.aliases, 50_000, 0), Bomb(bombs.aliases, 200_000, 2, "alias"),
     Bomb(bombs.csv_expectations, 1_000, 2, "unknown-column"), Bomb(bombs.csv_expectations, 1_001, 2, "bad-action-parameter"),
+    Bomb(bombs.hyperparameters, 20_000, 0), Bomb(bombs.space, 20_000, 0), Bomb(bombs.matrix_labels, 7_000, 0),
+    Bomb(bombs.matrix_label, 10_000, 0), Bomb(bombs.feast_views, 5, 0), Bomb(bombs.feast_views, 9_000, 0),
+    Bomb(bombs.feast_entities, 20_000, 0), Bomb(bombs.select_chain, 5_000, 0), Bomb(bombs.sarif, 9_000, 2),
+    Bomb(bombs.sarif_clashing, 2_000, 2), Bomb(bombs.fix, 2_000, 0), Bomb(bombs.fix_texts, 1_000, 2),
+    Bomb(bombs.diff, 5_000, 0), Bomb(bombs.plan_page, 1_000, 0), Bomb(bombs.plan_page_chain, 1_001, 0),
     Bomb(bombs.suite_bytes, 140_000, 0), Bomb(bombs.suite_bytes, 25_000_000, 2, "too-large"),
 ]  # fmt: skip
 """By limit."""
@@ -106,6 +111,7 @@ def answered(bomb: Bomb, folder: Path) -> None:
         assert int(code) == bomb.code, said[:500]
         assert bomb.named in said
         assert len(said) < 100_000
+        print(f"{name(bomb)}: {cpu:.2f} s, {rss:.0f} MB")
         assert rss <= RSS_MB
         found.append(cpu)
         if cpu <= CPU_SECONDS:

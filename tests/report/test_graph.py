@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.report import graph, steps
+from e2i.report import graph, layout, steps
 from report.run_document import planned, recorded, run_document
 
 
@@ -30,3 +30,9 @@ def test_large_matrices_that_need_each_other_in_turn_are_drawn() -> None:
     plan = [planned(f"a[{index}]", *([f"b[{index - 1}]"] if index else [])) for index in range(9)]
     plan += [planned(f"b[{index}]", f"a[{index}]") for index in range(9)]
     assert [box.title for box in graph.draw(steps.of(run_document(plan, []), None)).boxes] == ["a", "b"]
+
+
+def test_of_more_steps_than_are_drawn_there_is_no_picture() -> None:
+    plan = [planned(f"a{index}") for index in range(layout.MOST_DRAWN + 1)]
+    assert graph.draw(steps.of(run_document(plan, []), None)) is None
+    assert graph.draw(steps.of(run_document(plan[1:], []), None)) is not None

@@ -7,7 +7,7 @@ includes. A text that cannot be read has no paths to operate on: for that, a few
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,8 @@ from e2i.spec.problems import Problem
 MAX_ROUNDS = 1_000
 MAX_PASSES = 20
 """Over all files; fixes of two files that undo each other end with it."""
+MOST_CHECKED = 500_000
+"""Characters, over all rounds: a check takes as long as the text. The next ``e2i fix`` mends what is left."""
 SCHEMA_VERSION = 1
 
 
@@ -53,40 +55,70 @@ def mend_all(
     file: str,
     open_part: Callable[[str], str | None],
     check: Callable[[Mapping[str, str]], Sequence[Problem]],
+    known: Sequence[Problem] | None = None,
 ) -> Mended:
     """Mends a spec and the parts that it includes: what is mended in one may uncover what is wrong in another.
 
     ``open_part`` gives the text of a part, or None when it is not to be changed. ``check`` finds the problems of the
-    spec ``file`` when files hold these texts.
+    spec ``file`` when files hold these texts; ``known`` are those of the spec as it is, if somebody looked already.
     """
     texts = {file: text}
     before: dict[str, str | None] = {}
+    checking = _Checking(check, texts, known)
 
     def check_with(name: str, changed: str) -> Sequence[Problem]:
-        return check({**texts, name: changed})
+        return checking.problems({**texts, name: changed})
 
     applied: list[Problem] = []
-    problems = tuple(check(texts))
+    problems = checking.problems(texts)
     for _ in range(MAX_PASSES):
-        known = len(applied)
+        done = len(applied)
         for name in [file, *sorted({problem.place.file for problem in problems} - {file})]:
             if name not in texts:
                 before[name] = open_part(name)
             given = texts.get(name, before.get(name))
             if given is None:
                 continue
-            mended = mend(given, name, partial(check_with, name))
+            mended = mend(given, name, partial(check_with, name), lambda: checking.may_go_on)
             texts[name], problems = mended.text, mended.remaining
             applied += mended.applied
-        if len(applied) == known:
+        if len(applied) == done:
             break
     changed = {name: now for name, now in texts.items() if name != file and now != before[name]}
     return Mended(texts[file], tuple(applied), problems, changed)
 
 
-def mend(text: str, file: str, check: Callable[[str], Sequence[Problem]]) -> Mended:
+class _Checking:
+    """The checks of one mending: each state of the texts is looked at once, and all together are bounded."""
+
+    def __init__(
+        self,
+        check: Callable[[Mapping[str, str]], Sequence[Problem]],
+        texts: Mapping[str, str],
+        known: Sequence[Problem] | None,
+    ) -> None:
+        self._check = check
+        self._seen: Mapping[str, str] = {} if known is None else dict(texts)
+        self._found = tuple(known or ())
+        self._left = MOST_CHECKED
+
+    @property
+    def may_go_on(self) -> bool:
+        return self._left > 0
+
+    def problems(self, texts: Mapping[str, str]) -> tuple[Problem, ...]:
+        """What is wrong when files hold these texts."""
+        if texts != self._seen:
+            self._left -= sum(map(len, texts.values()))
+            self._seen, self._found = dict(texts), tuple(self._check(texts))
+        return self._found
+
+
+def mend(
+    text: str, file: str, check: Callable[[str], Sequence[Problem]], may_go_on: Callable[[], bool] = lambda: True
+) -> Mended:
     """Mends until nothing certain is left to do. ``check`` finds the problems of a text that goes by the name ``file``,
-    and may find those of other files with them.
+    and may find those of other files with them; ``may_go_on`` is asked before each round.
 
     What a fix uncovers is mended in the next round. No text comes up twice, so fixes that undo each other end it.
     """
@@ -94,6 +126,8 @@ def mend(text: str, file: str, check: Callable[[str], Sequence[Problem]]) -> Men
     seen = {text}
     problems = check(text)
     for _ in range(MAX_ROUNDS):
+        if not may_go_on():
+            break
         found, _ = documents.read(text, file)
         here = [problem for problem in problems if problem.place.file == file]
         changed, mended = _patched(found, here) if found is not None else _repaired(text, file, here)
@@ -110,11 +144,14 @@ def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list
     """The text after the fixes that do not touch each other; the others have their turn in the next round."""
     chosen: list[Problem] = []
     taken: set[str] = set()
+    leading: set[str] = set()
     for problem in problems:
         touched = _touched(problem)
-        if problem.fixes and not _overlap(touched, taken):
+        around = {pointer for one in touched for pointer in _leading(one)}
+        if problem.fixes and touched.isdisjoint(leading) and around.isdisjoint(taken):
             chosen.append(problem)
             taken |= touched
+            leading |= around
     return _carried_out(document, chosen)
 
 
@@ -154,13 +191,9 @@ def _touched(problem: Problem) -> set[str]:
     return {operation[key] for operation in problem.fixes for key in ("from", "path") if key in operation}
 
 
-def _overlap(pointers: set[str], others: set[str]) -> bool:
-    """Whether one of the pointers is one of the others, or leads to or from it."""
-    around = {pointer[:end] for pointer in others for end, char in enumerate(f"{pointer}/") if char == "/"}
-    return any(
-        pointer in around or any(pointer[:end] in others for end, char in enumerate(f"{pointer}/") if char == "/")
-        for pointer in pointers
-    )
+def _leading(pointer: str) -> Iterator[str]:
+    """The pointers that lead to a place, its own the last of them."""
+    return (pointer[:end] for end, char in enumerate(f"{pointer}/") if char == "/")
 
 
 def _repaired(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:

@@ -40,8 +40,10 @@ def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> t
 def _show(spec: str, mended: Mended, diff: str, *, written: bool) -> None:
     if not written:
         click.echo(problems_view.safe(diff), nl=False)
-    for problem in mended.applied:
+    for problem in mended.applied[: problems_view.MOST]:
         click.echo(f"{click.style('mended', fg='green')} {problems_view.safe(str(problem))}", err=True)
+    if len(mended.applied) > problems_view.MOST:
+        click.echo(f"… and {len(mended.applied) - problems_view.MOST} more mended (--json lists them)", err=True)
     problems_view.show(mended.remaining, {spec: mended.text, **mended.parts})
     if not mended.applied:
         said = "nothing to mend" if mended.valid else "no certain fix is known for what is wrong"

@@ -5,7 +5,9 @@ Fixes come along as replacements of text. https://docs.oasis-open.org/sarif/sari
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,15 @@ from e2i.spec.document import Document
 from e2i.spec.problems import Place, Problem
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+MOST_READ = 1_000_000
+"""Characters that are read back to try fixes; those that remain are left out of the log."""
+_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def document(problems: Sequence[Problem]) -> dict[str, Any]:
     """The log: one run, a rule for each code, a result for each problem."""
     rules = sorted({problem.code for problem in problems})
+    certain = _sayable(problems)
     driver = {
         "name": "e2i",
         "semanticVersion": __version__,
@@ -32,7 +38,7 @@ def document(problems: Sequence[Problem]) -> dict[str, Any]:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, rules.index(problem.code)) for problem in problems],
+        "results": [_result(problem, rules.index(problem.code), certain) for problem in problems],
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -46,7 +52,7 @@ def _rule(code: str) -> dict[str, Any]:
     return rule
 
 
-def _result(problem: Problem, rule: int) -> dict[str, Any]:
+def _result(problem: Problem, rule: int, sayable: set[int]) -> dict[str, Any]:
     text = problem.message + (f" ({problem.hint})" if problem.hint else "")
     result: dict[str, Any] = {
         "ruleId": problem.code,
@@ -55,8 +61,8 @@ def _result(problem: Problem, rule: int) -> dict[str, Any]:
         "message": {"text": text},
         "locations": [{"physicalLocation": _location(problem.place)}],
     }
-    if problem.fixes and (replacements := _replacements(problem)):
-        change = {"artifactLocation": _file(problem.place), "replacements": replacements}
+    if id(problem) in sayable:
+        change = {"artifactLocation": _file(problem.place), "replacements": _replacements(problem)}
         result["fixes"] = [{"description": {"text": problem.hint or "mend it"}, "artifactChanges": [change]}]
     return result
 
@@ -70,24 +76,59 @@ def _file(place: Place) -> dict[str, str]:
     return {"uri": quote(Path(place.file).as_posix())}
 
 
+def _sayable(problems: Sequence[Problem]) -> set[int]:
+    """The ids of the problems whose fixes can be said as changes of their file's text.
+
+    Each file's are tried all at once, and in halves only where that fails: a text is read back for each trial.
+    """
+    files: dict[str, list[Problem]] = {}
+    for problem in problems:
+        if problem.fixes:
+            files.setdefault(problem.place.file, []).append(problem)
+    return {id(problem) for file, wrong in files.items() for problem in _tried(_read(file), wrong)}
+
+
+def _tried(document: Document | None, problems: Sequence[Problem]) -> Iterator[Problem]:
+    """Of the problems of one file, those whose fixes can be made; none after too much reading."""
+    if document is None or document.text is None:
+        return
+    left = max(MOST_READ // (len(document.text) + 1), 2)
+    waiting = [problems]
+    while waiting and left:
+        some = waiting.pop()
+        left -= 1
+        if edit.patch(document, [operation for problem in some for operation in problem.fixes]) is not None:
+            yield from some
+        elif len(some) > 1:
+            middle = len(some) // 2
+            waiting += [some[middle:], some[:middle]]
+
+
 def _replacements(problem: Problem) -> list[dict[str, Any]]:
-    """The problem's fixes as changes of the file's text; none when they cannot be said so."""
+    """The problem's fixes as changes of the file's text."""
     found = _read(problem.place.file)
-    if found is None or found.text is None or edit.patch(found, problem.fixes) is None:
-        return []
-    return [_replacement(found.text, change) for change in edit.edits(found, problem.fixes)]
+    assert found is not None and found.text is not None, "its fixes were tried"
+    return [_replacement(_starts(problem.place.file), change) for change in edit.edits(found, problem.fixes)]
 
 
-def _replacement(text: str, change: edit.Edit) -> dict[str, Any]:
-    (line, column), (end_line, end_column) = _places(text, (change.start, change.end))
+def _replacement(starts: Sequence[int], change: edit.Edit) -> dict[str, Any]:
+    (line, column), (end_line, end_column) = (_place(starts, offset) for offset in (change.start, change.end))
     deleted = {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
     return {"deletedRegion": deleted, "insertedContent": {"text": change.text}}
 
 
-def _places(text: str, offsets: Iterable[int]) -> list[tuple[int, int]]:
-    """Line and column, from 1, of each offset."""
-    before = (text[:offset].replace("\r\n", "\n").replace("\r", "\n").split("\n") for offset in offsets)
-    return [(len(lines), len(lines[-1]) + 1) for lines in before]
+def _place(starts: Sequence[int], offset: int) -> tuple[int, int]:
+    """Line and column, from 1, of an offset."""
+    line = bisect_right(starts, offset)
+    return line, offset - starts[line - 1] + 1
+
+
+@cache
+def _starts(file: str) -> list[int]:
+    """The offset at which each line of a file starts."""
+    found = _read(file)
+    text = (found.text if found else None) or ""
+    return [0, *(end.end() for end in _LINE_END.finditer(text))]
 
 
 @cache

@@ -60,19 +60,24 @@ def select(graph: nx.DiGraph[str], expressions: Iterable[str], labels: Mapping[s
     An expression is a step id, ``+id`` (the same: what a step needs is always included), ``id+`` (also what depends
     on it), or ``tag:NAME``. ``labels`` maps ids of the spec and ``tag:NAME`` to nodes. Raises BadInput.
     """
-    import networkx as nx
-
     chosen: set[str] = set()
-    for expression in expressions:
+    leading: set[str] = set()
+    for expression in dict.fromkeys(expressions):
         name = expression.removeprefix("+").removesuffix("+")
         if name not in labels:
             raise BadInput(
                 f'--select: there is no step or tag "{name}"', code="unknown-step", hint=suggest.hint(name, labels)
             )
-        chosen |= labels[name]
-        if expression.endswith("+"):
-            for node in labels[name]:
-                chosen |= nx.descendants(graph, node)
-    for node in tuple(chosen):
-        chosen |= nx.ancestors(graph, node)
-    return chosen
+        (leading if expression.endswith("+") else chosen).update(labels[name])
+    return _reached(chosen | _reached(leading, graph.succ), graph.pred)
+
+
+def _reached(start: Iterable[str], neighbours: Mapping[str, Iterable[str]]) -> set[str]:
+    """The nodes to start from and all that they lead to: every edge is followed once, however many start."""
+    reached = set(start)
+    waiting = list(reached)
+    while waiting:
+        fresh = [node for node in neighbours[waiting.pop()] if node not in reached]
+        reached.update(fresh)
+        waiting += fresh
+    return reached

@@ -51,13 +51,15 @@ class Picture(Struct, frozen=True):
     arrows: tuple[tuple[str, bool], ...]
 
 
-def draw(steps: Sequence[Step]) -> Picture:
-    """The picture. A need that follows from other needs is not drawn."""
+def draw(steps: Sequence[Step]) -> Picture | None:
+    """The picture, or None of more boxes than are drawn. A need that follows from other needs is not drawn."""
     sizes = Counter(step.group for step in steps)
     names = {step.id: step.group if sizes[step.group] > CELLS else step.id for step in steps}
     members: dict[str, list[Step]] = {}
     for step in steps:
         members.setdefault(names[step.id], []).append(step)
+    if len(members) > layout.MOST_DRAWN:
+        return None
     needs = _needs(members, names)
     lengths = [(len(name) + 6) * CHARACTER for name in members] + [
         len(cells[0].uses) * SMALL for cells in members.values()

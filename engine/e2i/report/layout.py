@@ -22,6 +22,8 @@ SIDEWAYS = 46
 BEND = 14
 """Room across for an edge that passes through a layer."""
 SWEEPS = 12
+MOST_DRAWN = 1_000
+"""Nodes that are drawn: arranging them takes time that grows with their square."""
 
 
 class Drawing(Struct, frozen=True):

@@ -15,8 +15,6 @@ LETTER = 7.4
 """Width of a letter of a box's title, on average."""
 NARROWEST, WIDEST = 150.0, 290.0
 ROOM = 1060.0
-MOST_DRAWN = 1_000
-"""Steps of a plan that are drawn: arranging them takes time that grows with their square."""
 SIGNS = {"run": "+", "always": "!", "deferred": "?", "reuse": "=", "skip": "–"}
 
 
@@ -34,8 +32,8 @@ class Box(Struct, frozen=True):
 def svg(plan: Mapping[str, Any]) -> str:
     """A picture that stands alone: a box a step, coloured by verdict, readable on light and on dark ground."""
     steps = plan["steps"]
-    if len(steps) > MOST_DRAWN:
-        message = f"the plan has {len(steps):,} steps; at most {MOST_DRAWN:,} are drawn"
+    if len(steps) > layout.MOST_DRAWN:
+        message = f"the plan has {len(steps):,} steps; at most {layout.MOST_DRAWN:,} are drawn"
         raise BadInput(message, code="bad-option", hint="--format dot or mermaid, or --select some of the steps")
     longest = max((max(len(step["id"]) + 4, 0.85 * len(step["uses"])) for step in steps), default=0)
     width = min(max(longest * LETTER + 34, NARROWEST), WIDEST)
@@ -63,7 +61,7 @@ def html(plan: Mapping[str, Any]) -> str:
     return (
         environment()
         .get_template("plan.html.j2")
-        .render(plan=plan, picture=svg(plan) if len(plan["steps"]) <= MOST_DRAWN else "", signs=SIGNS)
+        .render(plan=plan, picture=svg(plan) if len(plan["steps"]) <= layout.MOST_DRAWN else "", signs=SIGNS)
     )
 
 

@@ -60,6 +60,7 @@ def cells(matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_o
     ``fill_in(name, written)`` gives the value of what stands under a name; ``is_open`` is true of a value that nobody
     knows yet. Raises BadMatrixError.
     """
+    _require_few(1, len(matrix.keys() - set(RESERVED)))  # each name has a value at least
     axes: dict[str, list[Any]] = {}
     for name in sorted(matrix):  # the order of keys never matters
         if name not in RESERVED:
