@@ -77,6 +77,34 @@ CODES = (
         example="mlflow.promote with if_better, before any version of the model was promoted",
     ),
     Code(
+        "not-confirmed",
+        "Telemetry that was accepted and is not there",
+        "Delivered means that the tool has it. Opik answered well, and when it was asked again had nothing.",
+        "Nothing need be done: it is sent again later. If it stays so, see Opik's own log.",
+        example="Opik's queue was lost between its web server and its database.",
+    ),
+    Code(
+        "not-there",
+        "A trace that Opik does not have",
+        "What was sent is looked up, and Opik's own answer is that it is not there.",
+        "Nothing need be done: it is sent again later.",
+        example="A trace was deleted while its spans were delivered.",
+    ),
+    Code(
+        "rate-limited",
+        "A tool that asks for fewer calls",
+        "It answered with HTTP 429. It is asked again after the time that it names; nothing is lost meanwhile.",
+        "Wait, or raise the limit at the tool.",
+        example="A tracker behind a gateway that lets ten calls a second through.",
+    ),
+    Code(
+        "silent",
+        "A tracker that does not answer",
+        "The call was ended at its deadline, so that no run waits for it. What was measured is kept.",
+        "See that the tool is up; e2i sync delivers what waits.",
+        example="A server that accepts connections and sends nothing.",
+    ),
+    Code(
         "undefined-metric",
         "A metric that is not defined on these rows",
         "Both versions are judged on one table, and the metric has no value there.",
@@ -209,5 +237,12 @@ CODES = (
         "The registered model has no such version, or none in that stage.",
         "Take one that the hint lists, or promote one.",
         example="mlflow.load with stage: production, before any version was promoted",
+    ),
+    Code(
+        "wrong-server",
+        "An answer of another program",
+        "A login page, a proxy or another service answers at the tool's address. That does not count as delivered.",
+        "Correct the address in the configuration, or see to the proxy; what waits is delivered later.",
+        example="A proxy whose login page answers every call with HTTP 200.",
     ),
 )
