@@ -33,6 +33,23 @@ def fork(count, deep=False):
             os._exit(0)
         pids.append(pid)
     time.sleep(600)
+
+def double(times):
+    for _ in range(times):
+        os.fork()
+    time.sleep(60)
+
+def bomb(most):
+    # Each in a session of its own and deaf to SIGTERM; not more than that often in all, and not for long.
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    permits, out = os.pipe()
+    os.write(out, b"x" * most)
+    os.close(out)
+    while os.read(permits, 1):
+        if os.fork() == 0:
+            os.setsid()
+    time.sleep(60)
 """
 
 
@@ -119,6 +136,14 @@ def test_a_step_with_too_many_processes_ends_and_names_its_limit(project: Projec
 def test_a_step_may_say_how_many_processes_it_needs(project: Project) -> None:
     error = project.run(spec("fork", "processes: 20", count=100)).steps["step"].error
     assert error is not None and (error["code"], "20" in error["message"]) == ("too-many-processes", True)
+
+
+@pytest.mark.parametrize("call", [{"function": "double", "times": 9}, {"function": "bomb", "most": 2_000}], ids=str)
+def test_nothing_is_left_of_a_step_whose_processes_start_more(project: Project, call: dict[str, object]) -> None:
+    given = dict(call)
+    error = project.run(spec(str(given.pop("function")), "processes: 40", **given)).steps["step"].error
+    assert error is not None and error["code"] == "too-many-processes"
+    assert project.processes() == []
 
 
 @pytest.mark.parametrize(

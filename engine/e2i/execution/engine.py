@@ -24,6 +24,7 @@ from e2i.execution.record import RunRecord, RunStatus
 from e2i.execution.request import RunRequest
 from e2i.execution.state import GOOD, RunState, Status
 from e2i.execution.telemetry import FinishCourier
+from e2i.execution.timing import steady
 from e2i.planning import fingerprint
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep
@@ -77,7 +78,7 @@ class Engine:
         self._request = request
         self._executor = executor
         self._journal = journal
-        self._now_ms = now_ms
+        self._now_ms = now_ms = steady(now_ms, clock)
         self._clock = clock
         self._chance = chance
         self._steps: dict[str, PlanStep] = {step.id: step for step in request.plan.steps}

@@ -60,7 +60,7 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
             spec=spec,
             steps=found,
             counts=_counts(found),
-            seconds=(run["ended_ms"] - run["started_ms"]) / 1000 if run["ended_ms"] else None,
+            seconds=max(0, run["ended_ms"] - run["started_ms"]) / 1000 if run["ended_ms"] else None,
             work=sum(step.seconds or 0.0 for step in found),
             params=_params(run, spec),
             outputs=[(name, values.show(value)) for name, value in (run["outputs"] or {}).items()],

@@ -23,7 +23,7 @@ GRACE = 5.0
 FREEZES = 50
 """How often what a fork bomb has started since is looked for."""
 LAST_WAIT = 2.0
-"""Seconds after which what cannot be killed is left alone: the kernel holds it."""
+"""Seconds without any change after which what cannot be killed is left alone: the kernel holds it."""
 
 
 def main(lifeline: str, handed: str, command: list[str]) -> int:
@@ -80,6 +80,8 @@ class Child:
         ignored = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores these; a command is to find them as usual
         self.pid = os.posix_spawnp(command[0], command, os.environ, setsid=True, setsigdef=ignored)
         self.code: int | None = None
+        self.alone = False
+        """Whether there is no child left: the kernel says so, and it hands every orphan to this process."""
         for number in handed:  # so that the other end learns of the command's end
             if str(number) != keep:
                 os.close(number)
@@ -90,6 +92,7 @@ class Child:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
+                self.alone = True
                 return
             if pid == 0:
                 return
@@ -99,14 +102,25 @@ class Child:
 
 
 def end(child: Child, woken: int, grace: float) -> None:
-    """Asks the command and all it started to end; kills what is left when the command has, or after the grace."""
+    """Asks the command and all it started to end; kills what is left when the command has, or after the grace.
+
+    Returns when the kernel says that no child is left. It gives up only what has not changed for a while though it was
+    killed: whatever outlives this process is in nobody's care.
+    """
     until = time.monotonic() + grace
+    given_up = until + LAST_WAIT
     asked = False
-    # The command is waited for to its very end, so that its CPU time counts: a zombie's threads may still run.
-    while ((remaining := _left()) or child.code is None) and time.monotonic() < until + LAST_WAIT:
+    before: set[int] = set()
+    while not child.alone and time.monotonic() < given_up:
+        remaining = descendants(os.getpid())
+        if not remaining and child.code is not None and _only_guardians():
+            break
         kill = child.code is not None or time.monotonic() >= until
         if kill:
             remaining = freeze(os.getpid(), remaining)
+        if set(remaining) != before:
+            before = set(remaining)
+            given_up = max(until, time.monotonic()) + LAST_WAIT
         if kill or not asked:
             send(remaining, signal.SIGKILL if kill else signal.SIGTERM)
             asked = True
@@ -119,11 +133,13 @@ def end(child: Child, woken: int, grace: float) -> None:
         child.reap()
 
 
-def _left() -> list[int]:
-    """What is left below this process. Found empty, it is looked at again: a process whose parent ends while the list
-    is read is in nobody's care for that moment.
+def _only_guardians() -> bool:
+    """Whether guardians are below this process, and nothing else twice in a row: a process whose parent ends while the
+    list is read is not seen.
     """
-    return descendants(os.getpid()) or descendants(os.getpid())
+    pids = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - as above
+    ours = [int(name) for name in pids if _parent(int(name)) == os.getpid()]
+    return any(_is_guardian(pid) for pid in ours) and not descendants(os.getpid())
 
 
 def freeze(root: int, found: list[int]) -> list[int]:
@@ -154,19 +170,24 @@ def send(pids: list[int], number: signal.Signals) -> None:
 
 
 def descendants(root: int) -> list[int]:
-    """The living processes below ``root``, from /proc, but not what stands under another guardian; a zombie is not
-    living.
+    """The living processes below ``root``, from /proc, but not what stands under another guardian. A zombie is not
+    living, unless it has threads that are.
     """
     below: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - as above
         if name.isdigit():
             fields = _read(f"/proc/{name}/stat").rpartition(b")")[2].split()
-            if fields and fields[0] != b"Z":
+            if fields and (fields[0] != b"Z" or int(fields[17]) > 1):
                 below.setdefault(int(fields[1]), []).append(int(name))
     found = [root]
     for pid in found:
         found.extend(child for child in below.get(pid, []) if not _is_guardian(child))
     return found[1:]
+
+
+def _parent(pid: int) -> int:
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 def _is_guardian(pid: int) -> bool:

@@ -31,7 +31,7 @@ FORCE_AFTER = guardian.GRACE + 0.5
 ABANDON_AFTER = guardian.GRACE + guardian.LAST_WAIT
 """Seconds after which a process that cannot be killed is given up."""
 FORCES = 5
-"""How often what is below a guardian is killed before the guardian is."""
+"""How often what is below a guardian is killed at a time."""
 REMEMBERED = 64
 """Digests of data that a worker is thought to hold still."""
 BRIEF = 0.01
@@ -237,13 +237,20 @@ class WorkerProcess(Struct, eq=False):
         with contextlib.suppress(OSError):
             self.control.shutdown(socket.SHUT_WR)
 
-    def force(self) -> None:
-        """Kills it and all below it, whatever its guardian does."""
-        for _ in range(FORCES):  # the guardian last: while it is there, nothing below it gets away
-            if not (found := guardian.descendants(self.popen.pid)):
+    def force(self) -> list[int]:
+        """Kills all below its guardian, whatever that does, and the guardian once nothing is left; returns what is.
+
+        While the guardian is there, nothing below it gets away: whatever loses its parent comes to it.
+        """
+        left = guardian.descendants(self.popen.pid)
+        for _ in range(FORCES):
+            if not left:
+                guardian.send([self.popen.pid], signal.SIGKILL)
                 break
-            guardian.send(guardian.freeze(self.popen.pid, found), signal.SIGKILL)
-        guardian.send([self.popen.pid], signal.SIGKILL)
+            guardian.send(guardian.freeze(self.popen.pid, left), signal.SIGKILL)
+            time.sleep(BRIEF)
+            left = guardian.descendants(self.popen.pid) or guardian.descendants(self.popen.pid)
+        return left
 
     def unkillable(self) -> list[int]:
         """What is left of it."""
@@ -272,16 +279,25 @@ class WorkerProcess(Struct, eq=False):
         """
         self.control.close()
         self.tickets.close()
-        try:
-            code: int | None = self.popen.wait(guardian.LAST_WAIT)
-        except subprocess.TimeoutExpired:
-            self.force()
-            code = None
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(guardian.LAST_WAIT)
+        code = self._last_code()
         shared_memory.remove(shared_memory.segments() - self.shared)
         self._keep_log(store)
         return 128 - code if code is not None and code < 0 else code
+
+    def _last_code(self) -> int | None:
+        """Waits for the guardian; helps it as long as that changes anything, and then ends it too."""
+        before: list[int] | None = None
+        while True:
+            try:
+                code = self.popen.wait(guardian.LAST_WAIT)
+            except subprocess.TimeoutExpired:
+                left = self.force()
+                if left == before:  # the kernel holds them
+                    guardian.send([self.popen.pid], signal.SIGKILL)
+                    return None
+                before = left
+            else:
+                return code if before is None else None
 
     def _keep_log(self, store: Path) -> None:
         """What its last call has printed stays."""

@@ -189,6 +189,34 @@ CODES = (
         example="secrets: {TOKEN: MY_TOKEN} in config/, and no MY_TOKEN in the environment",
     ),
     Code(
+        "store-holds-link",
+        "A link inside the store",
+        "Whatever removes or writes files in the store would do so where the link leads.",
+        "Remove the link. To have the store elsewhere, use --store or E2I_STORE, or make the whole folder a link.",
+        example=".e2i/tmp was replaced by a link to another folder.",
+    ),
+    Code(
+        "store-not-private",
+        "A store that other users may write",
+        "Who writes the store decides what a step reads: results, and programs in them.",
+        "Take the right to write from others, as the hint shows, or choose another folder.",
+        example="chmod o+w .e2i",
+    ),
+    Code(
+        "store-not-yours",
+        "A store of another user",
+        "Files of another user may be changed by them at any time, also while a step reads them.",
+        "Run as that user, choose a folder of your own, or take the store over with chown.",
+        example="A run with sudo made .e2i, the next one is without.",
+    ),
+    Code(
+        "too-many-processes",
+        "A step with too many processes",
+        "All that a step starts counts, at the same time. A step without a bound could stop the whole machine.",
+        "Start fewer, or raise the step's processes in its resources.",
+        example="A step with resources: {processes: 20} that starts 40 children.",
+    ),
+    Code(
         "weak-secret",
         "A secret that ordinary data could hold",
         "What leaves a step is scanned for the secrets that it was given. One that is short, a number, a date or a"
