@@ -12,7 +12,13 @@ from e2i.spec.writing import quoted, written
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(
     lambda text: scalars.forbidden(text) is None and "\x85" not in text
 )
-SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+)
 VALUES = st.recursive(SCALARS, lambda below: st.lists(below, max_size=3) | st.dictionaries(TEXTS, below, max_size=3))
 
 
