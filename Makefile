@@ -8,7 +8,7 @@ JOBS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint check format schemas golden mutation fuzz chaos bench clean
+.PHONY: help setup run test test-all lint check format schemas golden mutation fuzz chaos sweeps bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,7 +30,7 @@ run: setup ## the main job: 40,000 real flights through all seven tools, in .e2i
 test: setup ## the default tests, JOBS=2 at a time
 	$(BIN)/python -m pytest -n $(JOBS)
 
-test-all: setup ## the default tests and the slow ones
+test-all: setup ## the default tests, the slow ones and the sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m ''
 
 lint: setup ## style, types, layers, schema drift
@@ -63,6 +63,9 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 
 chaos: setup ## kills, damages and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+sweeps: setup ## tries secrets, bombs, effects, wrong answers of trackers and breakers in all variants, half an hour or more
+	$(BIN)/python -m pytest -n $(JOBS) -m sweep
 
 bench: setup ## e2i against the hand-written scripts: checks and plans, steps, then the flagship run; both sides in one run
 	$(BIN)/python benchmarks/validate.py

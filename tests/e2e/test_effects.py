@@ -73,7 +73,7 @@ def test_effects_that_are_gone_are_made_again_and_their_results_are_the_same(aga
     assert {step.status.value for step in again.run(SPEC).steps.values()} == {"reused"}
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_part_of_an_effect_that_is_gone_is_made_again(again: Project) -> None:
     """Of each effect something is left: the row without its files, the mark without the Bento, the version's folder
     without the rows, the table without a key, the study without its trials.
@@ -96,7 +96,7 @@ def test_a_part_of_an_effect_that_is_gone_is_made_again(again: Project) -> None:
     assert_there(again, record)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_version_that_left_production_is_promoted_again_and_one_that_was_deleted_is_registered_again(
     again: Project,
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_version_that_left_production_is_promoted_again_and_one_that_was_delet
     assert_there(again, record)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_what_is_made_again_with_another_result_is_what_the_steps_below_get(again: Project) -> None:
     """The registry has another model's versions by now: the version that is registered again has another number."""
     client = MlflowClient(f"sqlite:///{again.store}/mlflow/mlflow.db")
@@ -123,7 +123,7 @@ def test_what_is_made_again_with_another_result_is_what_the_steps_below_get(agai
     assert_there(again, record)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("folders", ["", "feast bentoml"])
 def test_results_that_another_store_shared_stand_only_where_their_effect_is(
     ran: tuple[Project, RunRecord], tmp_path: Path, folders: str

@@ -57,7 +57,7 @@ def assert_there(project: Project, record: RunRecord) -> None:
                 assert (project.store / "bentoml" / "bentos" / place / "bento.yaml").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SMALL)
 def test_two_stores_that_share_results_run_a_spec_and_a_change_of_it(name: str, tmp_path: Path) -> None:
     stores = [Project(tmp_path / which) for which in ("one", "two")]

@@ -154,7 +154,7 @@ def exposed(project: Project, secret: str, messages: list[str], requests: list[b
             [range(start, start + 5) for start in range(0, 20, 5)],
             510,
             id="all",
-            marks=[pytest.mark.slow, pytest.mark.timeout(7_200)],
+            marks=[pytest.mark.sweep, pytest.mark.timeout(7_200)],
         ),
     ],
 )

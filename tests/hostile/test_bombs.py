@@ -91,7 +91,7 @@ def test_a_large_input_is_answered_rightly_and_soon(bomb: Bomb, tmp_path: Path) 
     answered(bomb, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("bomb", [*AT_AND_BEYOND, *WIDE], ids=name)
 def test_what_is_at_a_limit_and_beyond_is_answered_rightly_and_soon(bomb: Bomb, tmp_path: Path) -> None:
     answered(bomb, tmp_path)

@@ -165,7 +165,7 @@ def test_a_server_that_is_down_is_never_taken_for_one_that_has_the_effect(
     assert statuses(run(project, "prod", spec), names) == dict.fromkeys(names, "reused")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_another_pair_of_servers_and_the_way_back(project: Project, over_http: Servers, in_postgres: Servers) -> None:
     prepare(project)
     configure(project, "a", over_http.settings())

@@ -153,7 +153,7 @@ def test_a_wrong_answer_loses_nothing_and_sets_nothing_aside(served: Served, tmp
     check(served, tmp_path, wrong, "behind a good check")
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_no_wrong_answer_at_any_stage_loses_or_doubles_anything(

@@ -32,7 +32,7 @@ def good(root: Path) -> list[Good]:
     return specs(root)
 
 
-@pytest.fixture(scope="module", params=[SAMPLE, pytest.param(EACH, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[SAMPLE, pytest.param(EACH, marks=pytest.mark.sweep)])
 def judgements(request: pytest.FixtureRequest, good: list[Good], workspace: api.Workspace) -> list[Judgement]:
     return [judge(mutant, workspace) for mutant in corpus(good, each=request.param)]
 

@@ -202,12 +202,12 @@ def test_exactly_three_of_eight_processes_with_eight_threads_probe(file: Path) -
     race(file, 12)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_exactly_three_of_eight_processes_with_eight_threads_probe_a_thousand_times(file: Path) -> None:
     race(file, 1_000)
 
 
-@pytest.mark.parametrize("rounds", [30, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [30, pytest.param(1_000, marks=pytest.mark.sweep)])
 def test_exactly_three_of_64_threads_probe(file: Path, clock: Clock, rounds: int) -> None:  # B03
     one = breaker(file, clock)
     with ThreadPoolExecutor(64) as pool:
@@ -684,7 +684,7 @@ def test_whatever_three_processes_do_holds(actions: list[tuple[Any, int]]) -> No
     interleave(actions)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @given(st.booleans(), st.lists(ACTIONS, max_size=30))
 @settings(max_examples=100_000)
 def test_whatever_three_processes_do_holds_in_100_000_examples(opens: bool, actions: list[tuple[Any, int]]) -> None:
