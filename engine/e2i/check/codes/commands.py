@@ -22,6 +22,13 @@ CODES = (
         example="A file in .e2i/artifacts was removed by hand.",
     ),
     Code(
+        "backup-damaged",
+        "A backup that is not as it was written",
+        "A file of the backup is missing, was changed, or is not the one that its list names. Nothing was restored.",
+        "Use another backup.",
+        example="A disk lost a block of the backup's state.db.",
+    ),
+    Code(
         "bad-artifact",
         "A result that cannot be kept",
         "An artifact is files and folders. Links, pipes and devices have no content of their own.",
@@ -86,6 +93,14 @@ CODES = (
         example="e2i run of a spec in which `e2i validate` finds a misspelt step",
     ),
     Code(
+        "no-backup",
+        "A folder that holds no backup",
+        "The list of files that `e2i backup` writes last is missing or cannot be read: the backup was not finished, or "
+        "the folder is another one.",
+        "Name the folder that `e2i backup DIR` wrote.",
+        example="e2i restore . in a folder without a backup",
+    ),
+    Code(
         "no-such-revision",
         "A version of a file that git does not have",
         "REVISION:PATH names a file as it was in a revision of the git repository.",
@@ -98,6 +113,13 @@ CODES = (
         "The file cannot be read.",
         "Give the path of a YAML file; the hint lists those beside it.",
         example="e2i validate specs/flihgts.yaml",
+    ),
+    Code(
+        "not-empty",
+        "A store that already holds something",
+        "`e2i restore` makes a new store. It does not mix a backup with what is there.",
+        "Choose another folder by `--store DIR`, or move the store away first.",
+        example="e2i restore backup where .e2i exists",
     ),
     Code(
         "not-writable",
