@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def test_the_watch_sees_and_stops_what_goes_outside(tmp_path: Path) -> None:
     sandbox = Sandbox.make(tmp_path / "sandbox")
     program = "import socket\nsocket.create_connection(('192.0.2.1', 443), timeout=5)"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program], env=sandbox.environ, capture_output=True, text=True, check=False
+        [str(sandbox.python), "-P", "-c", program], env=sandbox.environ, capture_output=True, text=True, check=False
     )
     assert "Network is unreachable" in done.stderr or "outside of this machine" in done.stderr
     assert "192.0.2.1" in (sandbox.watch / "outside.log").read_text("utf-8")

@@ -541,7 +541,7 @@ def test_a_process_that_is_stopped_with_the_lock_does_not_stop_the_others_for_go
     state: Any = one._state
     state._without_until = 100.0  # not to wait for the lock
     assert rejected(one) is not None
-    now += 0.9
+    now += 9.9
     assert rejected(one) is not None
     now += 0.2
     assert [rejected(one) is None for _ in range(4)] == [True, True, True, False]

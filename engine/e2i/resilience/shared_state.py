@@ -46,8 +46,10 @@ PATIENCE = 0.03
 TURN = 0.001
 """Seconds between two tries for the lock."""
 GIVE_UP = 1.0
-"""Seconds after which a file that others keep locked is done without, also where that could let more probes through;
-and how long the file is done without before it is tried again.
+"""Seconds for which a file that cannot be used is done without before it is tried again."""
+BUSY = 10.0
+"""Seconds for which calls of an open circuit are rejected while others keep the file locked: longer than a busy machine
+keeps a process from its turn, which must not let a fourth probe through.
 """
 BLOCK = 2_048
 """Bytes of the file: written in one go, so that nobody who is killed leaves half of it."""
@@ -213,8 +215,8 @@ class SharedState:
     ) -> T:
         """The lock could not be had in time."""
         first, last = self._contended
-        self._contended = (first if now - last < GIVE_UP else now, now)
-        if not later and self._circuit.state is not State.CLOSED and now - self._contended[0] < GIVE_UP:
+        self._contended = (first if now - last < BUSY else now, now)
+        if not later and self._circuit.state is not State.CLOSED and now - self._contended[0] < BUSY:
             raise Contended from error
         return self._change_memory(change, later, error)
 
