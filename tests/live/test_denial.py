@@ -117,7 +117,7 @@ tools:
 """,
     )
     said = project.cli("doctor")
-    assert said.returncode == Exit.BAD_INPUT
+    assert said.returncode == Exit.BAD_INPUT, said.stdout
     assert said.stdout.count("[tool-auth]") == 5, said.stdout
     assert "wrong-password" not in said.stdout and "wrong-key" not in said.stdout
     assert "correct the credentials of feast" in said.stdout

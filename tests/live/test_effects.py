@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_a_server_that_is_down_is_never_taken_for_one_that_has_the_effect(
     prepare(project)
     spec = SPEC.replace("name: demo}}\n  promote:", "name: demo}, on_unavailable: defer}\n  promote:")
     assert spec != SPEC
-    configure(project, "prod", {"mlflow": {"tracking_uri": mlflow_server.uri}})
+    configure(project, "prod", {"mlflow": {"tracking_uri": mlflow_server.uri, "deadline": 60}})
     names = ("register", "promote", "tune")
     assert statuses(run(project, "prod", spec), names) == dict.fromkeys(names, "succeeded")
     mlflow_server.kill()
@@ -162,6 +163,7 @@ def test_a_server_that_is_down_is_never_taken_for_one_that_has_the_effect(
     failed = run(project, "prod")
     assert (failed.status, failed.steps["register"].status.value) == ("failed", "failed")
     mlflow_server.start()
+    shutil.rmtree(project.store / "breakers")  # not to wait for the recovery time of the open circuit
     assert statuses(run(project, "prod", spec), names) == dict.fromkeys(names, "reused")
 
 
@@ -207,7 +209,7 @@ steps:
 
 
 def test_a_version_whose_files_are_gone_from_s3_is_registered_again(
-    project: Project, s3: ObjectStore, home: Path
+    project: Project, s3: ObjectStore, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(project)
     bucket = s3.bucket("models")
@@ -220,4 +222,6 @@ def test_a_version_whose_files_are_gone_from_s3_is_registered_again(
     again = run(project, "prod", REGISTER)
     assert statuses(again, names) == dict.fromkeys(names, "succeeded")
     assert any(key.endswith("manifest.json") for key in s3.keys(bucket))
+    for name, value in s3.environ.items():  # this process may have read another home before
+        monkeypatch.setenv(name, value)
     assert_registered(f"sqlite:///{project.store}/mlflow/mlflow.db", again)

@@ -105,13 +105,6 @@ CODES = (
         example="A server that accepts connections and sends nothing.",
     ),
     Code(
-        "unauthorized",
-        "A tracker that does not let e2i in",
-        "It refuses the key or the workspace of the settings. What was measured waits; it is not lost.",
-        "Correct the key and the workspace in the settings; e2i sync then delivers what waits.",
-        example="An API key that has expired.",
-    ),
-    Code(
         "undefined-metric",
         "A metric that is not defined on these rows",
         "Both versions are judged on one table, and the metric has no value there.",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from json import JSONDecodeError
 
-from e2i.errors import StepError, ToolUnavailable
+from e2i.errors import AuthenticationFailed, StepError, ToolUnavailable
 
 OLD_SCHEMA = "out-of-date database schema"
 REFUSALS = frozenset(
@@ -47,10 +47,9 @@ def translated() -> Iterator[None]:
                 hint="back it up, then run `mlflow db upgrade URI`; the embedded one is mlflow/mlflow.db in the store",
             ) from error
         if is_locked_out(error):
-            raise ToolUnavailable(
+            raise AuthenticationFailed(
                 "mlflow",
-                f"MLflow does not let us in: {message}",
-                code="unauthorized",
+                f"MLflow refuses the credentials: {message}",
                 hint="check its user, password or token; what waits is delivered once they are right",
             ) from error
         if is_outage(error):

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from e2i.errors import StepError, ToolUnavailable
+from e2i.errors import AuthenticationFailed, StepError, ToolUnavailable
 from e2i.resilience import asking, connections
 
 MOST = 8 << 20
@@ -84,10 +84,9 @@ def judge(method: str, response: httpx.Response) -> None:
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE if method != "GET":
             raise TooLargeError(said)
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            raise ToolUnavailable(
+            raise AuthenticationFailed(
                 "opik",
-                f"opik does not let us in: {said}",
-                code="unauthorized",
+                f"opik refuses the credentials: {said}",
                 hint="check `tools: opik: api_key` and `workspace`; what waits is delivered once they are right",
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
