@@ -118,7 +118,7 @@ def test_what_gc_prints_fits_its_schema(project: Project, option: tuple[str, ...
 
 
 def test_what_sync_prints_fits_its_schema(project: Project) -> None:
-    assert document(project, "sync", "sync") == {"schema_version": 1, "sinks": {}}
+    assert document(project, "sync", "sync") == {"schema_version": 1, "sinks": {}, "elsewhere": []}
     project.write("config/default.yaml", "sinks: [opik]\nflush: 200\n")
     project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
     assert document(project, "sync", "sync")["sinks"]["opik"]["left"] == 0

@@ -40,4 +40,4 @@ def test_a_message_cannot_steer_the_terminal() -> None:
 
 def test_beyond_fifty_problems_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     problems_view.show([Problem("c", "wrong", Place("f", index, 1), "") for index in range(1, 61)])
-    assert capsys.readouterr().err.splitlines()[-1] == "… and 10 more (--json has them all)"
+    assert capsys.readouterr().err.splitlines()[-1] == "… and 10 more (--json lists them)"
