@@ -100,7 +100,7 @@ def test_all_is_printed_before_the_process_ends(project: Project, command: str) 
     project.write("broken.yaml", BROKEN)
     done = project.cli(command, "broken.yaml", "--json")
     assert done.returncode == 2
-    assert len(json.loads(done.stdout)["problems"]) == 2_000
+    assert len(json.loads(done.stdout)["problems"]) == 1_001  # a thousand, and that there are more
 
 
 @pytest.mark.parametrize(
