@@ -455,15 +455,17 @@ outputs: {a: '${{ steps.a.value }}'}
     assert project.statuses(spec) == {"a": "succeeded"}
 
 
-def test_numbers_that_json_does_not_have_become_null(project: Project) -> None:
+def test_numbers_that_json_does_not_have_fail_the_step(project: Project) -> None:
+    project.write("odd.py", "def give():\n    return [float('nan'), float('-inf'), 1]\n")
     spec = """
 version: 1
 name: nan
 steps:
-  a: {uses: debug.echo, with: {value: [.nan, -.inf, 1]}}
+  a: {uses: python.call, with: {file: odd.py, function: give}}
 outputs: {a: '${{ steps.a.value }}'}
 """
-    assert project.run(spec).outputs == {"a": [None, None, 1]}
+    record = project.run(spec)
+    assert (record.status, record.outputs) == ("failed", {"a": None})
 
 
 def test_nothing_is_written_outside_the_store(
@@ -526,7 +528,7 @@ def test_an_approved_plan_covers_nothing_else(project: Project, old: str, new: s
 
 def test_an_approved_selection_does_not_cover_the_rest(project: Project) -> None:
     document = approved(project, CHAIN, select=["load"])
-    with pytest.raises(Refused, match="report differs; tune differs"):
+    with pytest.raises(Refused, match=r"report differs \(selected\); tune differs \(selected\)"):
         project.run(CHAIN, bound_to=document)
 
 
