@@ -83,6 +83,6 @@ def test_every_call_ends_once_and_is_begun_at_most_once(pool: Pool, project: Pro
 
     assert until(carry_on, within=50)
     begun = {step: (project.root / step).read_text() for step in found if (project.root / step).exists()}
-    assert set(begun.values()) == {"x"}
-    assert {step for step, code in found.items() if code is None} <= set(begun)
+    assert set(begun.values()) <= {"x", ""}  # empty: killed between opening the file and writing to it
+    assert {begun.get(step) for step, code in found.items() if code is None} == {"x"}
     assert set(found.values()) <= {None, "cancelled", "timeout", "worker-lost"}
