@@ -238,7 +238,7 @@ def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: An
 def test_a_store_that_was_moved_still_serves_its_bentos(studio: LocalContext, served: Any, tmp_path: Path) -> None:
     shutil.copytree(studio.home("bentoml"), tmp_path / "home")
     code = "import sys, bentoml; from starlette.testclient import TestClient\n"
-    code += "with TestClient(bentoml.load(sys.argv[1]).to_asgi()) as client:\n"
+    code += "with TestClient(bentoml.load(sys.argv[1]).to_asgi(), base_url='http://127.0.0.1') as client:\n"
     code += "    print(client.post('/predict', json={'input': [[12, 0.5, 'Kisqali']]}).text)"
     done = subprocess.run(
         [sys.executable, "-c", code, served[2].tag],

@@ -45,4 +45,4 @@ def test_a_process_that_dies_gives_its_turn_back(tmp_path: Path) -> None:
 
 def test_a_driver_that_is_missing_is_noticed_before_anything_is_asked() -> None:
     with pytest.raises(ImportError):
-        ServerTurn("postgresql+pg8000://127.0.0.1:1/x", "s")
+        ServerTurn("postgresql+pg8000://127.0.0.1:1/x", "s", seconds=5)
