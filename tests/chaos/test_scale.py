@@ -106,7 +106,9 @@ def test_a_run_of_many_steps_is_resumed_at_its_end_and_keeps_its_memory(tmp_path
 
     checked = measure(project, "validate", "spec.yaml", "--json")
     resumed = measure(project, "run", "spec.yaml", "--json")
-    assert resumed.cpu < 4 * checked.cpu  # which is held to its seconds above; a resumption happens once, on any machine
+    assert (
+        resumed.cpu < 4 * checked.cpu
+    )  # which is held to its seconds above; a resumption happens once, on any machine
     last = death.read(resumed.out)[-1]
     statuses = [step["status"] for step in last["steps"].values()]
     assert last["outputs"] == {"last": 0}
