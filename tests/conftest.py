@@ -38,6 +38,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank(item.nodeid))
 
 
+@pytest.fixture(autouse=True)
+def mask() -> Iterator[None]:
+    """Files are made with the same permissions in each test: `e2i run` sets the mask of its process."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def ctx(tmp_path: Path) -> Iterator[LocalContext]:
     context = LocalContext(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def test_files_and_read_only_folders_go(root: Path) -> None:
     assert list(root.iterdir()) == []
     with pytest.raises(FileNotFoundError):
         remove(root, "f", missing_ok=False)
+
+
+def test_several_that_remove_the_same_tree_at_once_all_succeed(root: Path) -> None:
+    for _ in range(20):
+        for number in range(30):
+            folder = root / "a" / str(number) / "b"
+            folder.mkdir(parents=True)
+            (folder / "file").write_text("x")
+        with ThreadPoolExecutor(4) as threads:
+            assert [ended.result() for ended in [threads.submit(remove, root, "a") for _ in range(4)]] == [None] * 4
+        assert list(root.iterdir()) == []
 
 
 def test_links_go_and_what_they_lead_to_stays(root: Path, victim: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import tempfile
 from multiprocessing.shared_memory import SharedMemory
@@ -31,3 +32,21 @@ def test_what_a_living_process_holds_is_not_removed_and_what_nobody_does_is() ->
         assert path.exists()
     shared_memory.remove([path.name])
     assert not path.exists()
+
+
+@pytest.mark.parametrize("opened", ["semaphore", "moved"])
+def test_what_is_held_under_another_name_is_not_removed(opened: str) -> None:
+    before = shared_memory.segments()
+    if opened == "semaphore":  # the C library maps it first, and then gives it its name
+        held = multiprocessing.get_context("spawn").Semaphore()
+    else:
+        first = Path(shared_memory.FOLDER, f"e2i-test-{os.getpid()}")
+        held = first.open("wb")  # noqa: SIM115
+        first.rename(first.with_name(f"{first.name}-moved"))
+    (name,) = (name for name in shared_memory.segments() - before if "mp-" in name or "e2i-test" in name)
+    shared_memory.remove([name])
+    assert name in shared_memory.segments()
+    if opened == "moved":
+        held.close()
+        shared_memory.remove([name])
+        assert name not in shared_memory.segments()

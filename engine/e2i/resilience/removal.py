@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+GROWN = 100
+"""How often a folder into which something was put meanwhile is emptied again."""
 
 
 def remove(root: Path, *names: str, missing_ok: bool = True) -> None:
@@ -66,18 +68,28 @@ def _remove(folder: int, name: str) -> None:
         os.unlink(name, dir_fd=folder)
         return
     left = [name]
+    refused = 0
     while left:
         taken = left.pop()
-        with _opened(folder, taken) as here:
-            for entry in os.listdir(here):  # noqa: PTH208
-                if not stat.S_ISDIR(os.lstat(entry, dir_fd=here).st_mode):
-                    os.unlink(entry, dir_fd=here)
-                    continue
-                with _opened(here, entry):  # makes it one that can be moved
-                    beside = f".removed-{os.urandom(8).hex()}"
-                    os.rename(entry, beside, src_dir_fd=here, dst_dir_fd=folder)
-                    left.append(beside)
-        os.rmdir(taken, dir_fd=folder)
+        try:
+            with _opened(folder, taken) as here:
+                for entry in os.listdir(here):  # noqa: PTH208
+                    with contextlib.suppress(FileNotFoundError):  # somebody else removes the same
+                        if not stat.S_ISDIR(os.lstat(entry, dir_fd=here).st_mode):
+                            os.unlink(entry, dir_fd=here)
+                            continue
+                        with _opened(here, entry):  # makes it one that can be moved
+                            beside = f".removed-{os.urandom(8).hex()}"
+                            os.rename(entry, beside, src_dir_fd=here, dst_dir_fd=folder)
+                            left.append(beside)
+            os.rmdir(taken, dir_fd=folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            refused += 1
+            if error.errno != errno.ENOTEMPTY or refused > GROWN:
+                raise
+            left.append(taken)
 
 
 @contextlib.contextmanager

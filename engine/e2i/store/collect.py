@@ -101,8 +101,8 @@ def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Fr
         if dry_run:
             with use.alone(root) as alone:
                 return _collect(root, wish, now_ms, alone=alone, write=False)
-        freed = _removed(root, TRASH)
         with exclusive(root / "collect.lock"), use.alone(root) as alone:
+            freed = _removed(root, TRASH)
             if alone:
                 freed += _clear(root)
             return freed + _collect_in_little_room(root, wish, now_ms, alone=alone)

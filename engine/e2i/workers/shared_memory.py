@@ -47,9 +47,10 @@ def remove(names: Collection[str]) -> None:
         return
     held = _held()
     for name in own:
-        if not any(name in text for text in held):
-            with contextlib.suppress(OSError):
-                Path(FOLDER, name).unlink()
+        path = Path(FOLDER, name)
+        with contextlib.suppress(OSError):
+            if path.lstat().st_ino not in held:
+                path.unlink()
 
 
 def is_ours(name: str) -> bool:
@@ -61,16 +62,20 @@ def is_ours(name: str) -> bool:
     return found.st_uid == os.geteuid()
 
 
-def _held() -> list[str]:
-    """What the processes of this machine, as far as we may look, have mapped or open below the folder."""
-    found: list[str] = []
+def _held() -> set[int]:
+    """The inodes of what the processes of this machine, as far as we may look, have mapped or open below the folder.
+
+    By inode, not by name: a semaphore is mapped under another name than the one it is given.
+    """
+    found: set[int] = set()
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            found.extend(line for line in (process / "maps").read_text().splitlines() if FOLDER in line)
+        with contextlib.suppress(OSError, ValueError):
+            lines = (process / "maps").read_bytes().splitlines()
+            found.update(int(line.split(maxsplit=5)[4]) for line in lines if os.fsencode(FOLDER) in line)
             for descriptor in (process / "fd").iterdir():
-                target = os.readlink(descriptor)  # noqa: PTH115 - a pipe's name is no path
-                if target.startswith(FOLDER):
-                    found.append(target)
+                with contextlib.suppress(OSError):  # it has just been closed
+                    if os.readlink(descriptor).startswith(FOLDER):  # noqa: PTH115 - a pipe's name is no path
+                        found.add(descriptor.stat().st_ino)
     return found
