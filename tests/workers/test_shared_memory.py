@@ -41,7 +41,7 @@ def test_what_is_held_under_another_name_is_not_removed(opened: str) -> None:
         held = multiprocessing.get_context("spawn").Semaphore()
     else:
         first = Path(shared_memory.FOLDER, f"e2i-test-{os.getpid()}")
-        held = first.open("wb")  # noqa: SIM115
+        held = first.open("wb")
         first.rename(first.with_name(f"{first.name}-moved"))
     (name,) = (name for name in shared_memory.segments() - before if "mp-" in name or "e2i-test" in name)
     shared_memory.remove([name])
