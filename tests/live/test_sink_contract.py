@@ -6,8 +6,10 @@ Behind the front stand a real MLflow server, and the loopback speaker of Opik's 
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from e2i.catalog.artifacts import Report
 from e2i.catalog.telemetry import Entry, target_of
 from e2i.execution.courier import sink_opener, tracker_of
 from e2i.resilience.breaker import Breaker, Policy
@@ -78,6 +81,7 @@ def mlflow(mlflow_server: MLflow) -> Iterator[Served]:
             "params": main.data.params,
             "tags": {name: text for name, text in main.data.tags.items() if name.startswith("e2i.step")},
             "auc": sorted((item.step, item.value) for item in history),
+            "files": [(item.path, item.file_size) for item in client.list_artifacts(main.info.run_id)],
             "children": sorted((child.info.run_name, child.info.status, *child.data.params.items()) for child in below),
         }
 
@@ -92,10 +96,18 @@ def served(request: pytest.FixtureRequest) -> Served:
     return found
 
 
-def entries(served: Served, run: str) -> list[Entry]:
-    """What a run tells, but for the attachment, whose file no store of these tests has."""
+def entries(served: Served, store: Path, run: str) -> list[Entry]:
+    """What a run tells, with a file."""
     target = target_of(Settings(tools=served.tools(5)).tool(served.name))
-    told = [entry for entry in telemetry(run) if entry.kind != "attachment"]
+    plot = store / "plot.png"
+    plot.write_bytes(b"a plot")
+    report = Report(digest=ArtifactStore(store).put(plot), media_type="image/png", title="plot")
+    told = [
+        replace(entry, body={**entry.body, "artifact": report.model_dump(mode="json")})
+        if entry.kind == "attachment"
+        else entry
+        for entry in telemetry(run)
+    ]
     return [replace(entry, sink=served.name, key=f"{run}/{entry.key}", target=target) for entry in told]
 
 
@@ -117,12 +129,13 @@ def attempt(served: Served, store: Path, deadline: float, flush: float) -> Tally
 
 def tell(served: Served, store: Path, run: str) -> int:
     with Outbox(store / "state.db") as outbox:
-        outbox.put(entries(served, run))
-        return len(entries(served, run))
+        told = entries(served, store, run)
+        outbox.put(told)
+        return len(told)
 
 
 def check(served: Served, store: Path, wrong: str, stage: str) -> None:
-    run = f"20261128-{abs(hash((wrong, stage))) % 10**6:06d}-{served.name}"
+    run = f"20261128-{list(WRONG).index(wrong):03d}{list(STAGES).index(stage):03d}-{served.name}"
     count = tell(served, store, run)
     served.front.answer(wrong, **STAGES[stage])  # type: ignore[arg-type]
     tally = attempt(served, store, deadline=3.0 if wrong in SLOW else 120.0, flush=5.0 if wrong in SLOW else 60.0)
@@ -160,6 +173,53 @@ def test_no_wrong_answer_at_any_stage_loses_or_doubles_anything(
     served: Served, tmp_path: Path, wrong: str, stage: str
 ) -> None:
     check(served, tmp_path, wrong, stage)
+
+
+@pytest.mark.parametrize("behind", ["plain", "self-signed"])
+@pytest.mark.parametrize("name", ["opik", "mlflow"])
+def test_https_that_cannot_be_trusted_loses_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, behind: str
+) -> None:
+    served: Served = request.getfixturevalue(name)
+    if behind == "self-signed":
+        served.front.encrypt(*self_signed(tmp_path))
+    secure = replace(served, tools=lambda deadline: _https(served.tools(deadline)))
+    count = tell(secure, tmp_path, "20261128-000001-https")
+    tally = attempt(secure, tmp_path, deadline=20.0, flush=20.0)
+    assert (tally.delivered, tally.set_aside, tally.left) == (0, 0, count), tally
+    assert tally.problem
+    assert ("certificate" in tally.problem.lower()) == (behind == "self-signed"), tally.problem
+
+
+def _https(tools: dict[str, Any]) -> dict[str, Any]:
+    return {
+        tool: {name: str(value).replace("http:", "https:") if "ur" in name else value for name, value in told.items()}
+        for tool, told in tools.items()
+    }
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that nobody has signed, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(1))
+        .not_valid_after(now + datetime.timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
 
 
 def _json(content: bytes) -> dict[str, Any]:

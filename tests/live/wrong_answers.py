@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 Speak = Callable[[socket.socket, "Front"], None]
 """What a wrong answer does with a connection whose request was read."""
@@ -110,6 +112,12 @@ class Front:
         self.changed.set()
         self.changed = threading.Event()
         self._wrong, self._first, self._healthy, self.given = (wrong and WRONG[wrong]) or None, first, healthy, 0
+
+    def encrypt(self, certificate: Path, key: Path) -> None:
+        """From now on it speaks TLS, with this certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def close(self) -> None:
         self.changed.set()

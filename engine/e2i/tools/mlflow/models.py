@@ -19,9 +19,10 @@ from msgspec import Struct
 
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
+from e2i.resilience.asking import wrong_server
 from e2i.tools.mlflow import DIGEST_TAG
 from e2i.tools.mlflow.filters import attribute, render, tag
-from e2i.tools.mlflow.runs import RunRef, key_of, log_batch
+from e2i.tools.mlflow.runs import SETTING, RunRef, key_of, known, log_batch
 from e2i.tools.mlflow.signature import example_of, signature_of
 from e2i.tools.mlflow.tracking import Tracking
 
@@ -50,10 +51,15 @@ def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: P
         query = render(attribute("source_run_id", run.id), tag(DIGEST_TAG, model.digest))
         found = client.search_logged_models([run.experiment], filter_string=query, max_results=1)
         logged = found[0] if found else _create(tracking, run, model, folder, name)
+        known(logged.model_id)
         if str(logged.status) != "READY":
             with tempfile.TemporaryDirectory(dir=tracking.home) as scratch:
                 saved = save(folder, Path(scratch), logged)
                 client.log_model_artifacts(logged.model_id, str(saved))
+            if tracking.is_server and not any(
+                item.path == "MLmodel" for item in client.list_logged_model_artifacts(logged.model_id)
+            ):
+                raise wrong_server("mlflow", "it does not have the files of the model that it took", SETTING)
             _link(tracking, run, str(logged.model_id))
             client.finalize_logged_model(logged.model_id, "READY")
     return LoggedRef(str(logged.model_id), str(logged.artifact_location))
@@ -65,10 +71,10 @@ def ensure_metrics(
     """Shows figures beside a logged model and in its run, unless an earlier attempt did, at whatever moment."""
     from mlflow.entities import Metric
 
-    known = {(metric.key, metric.value) for metric in tracking.client.get_logged_model(logged.id).metrics or ()}
+    there = {(metric.key, metric.value) for metric in tracking.client.get_logged_model(logged.id).metrics or ()}
     named = {key_of(name): value for name, value in metrics.items()}
     news = [
-        Metric(name, value, at_ms, 0, model_id=logged.id) for name, value in named.items() if (name, value) not in known
+        Metric(name, value, at_ms, 0, model_id=logged.id) for name, value in named.items() if (name, value) not in there
     ]
     if news:
         log_batch(tracking, run.id, news)

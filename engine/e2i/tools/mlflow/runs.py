@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from e2i.tools.mlflow.tracking import Tracking
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, RunTag
 
+SETTING = "tools.mlflow.tracking_uri"
 RUN_TAG = "e2i.run"
 PARENT_TAG = "mlflow.parentRunId"
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -44,14 +45,15 @@ def ensure_experiment(tracking: Tracking, name: str) -> str:
         with tracking.alone():
             found = client.get_experiment_by_name(name)
             if found is None:
-                return str(client.create_experiment(name, _place(tracking, name), tags={"platform": "e2i"}))
+                return known(client.create_experiment(name, _place(tracking, name), tags={"platform": "e2i"}))
+    identity = known(found.experiment_id)
     if found.lifecycle_stage != "active":
         raise StepError(
             f"the MLflow experiment {name!r} was deleted",
             code="experiment-deleted",
-            hint=f"restore it: mlflow experiments restore --experiment-id {found.experiment_id}",
+            hint=f"restore it: mlflow experiments restore --experiment-id {identity}",
         )
-    return str(found.experiment_id)
+    return identity
 
 
 def check_artifact_root(tracking: Tracking, experiment: str, root: str) -> None:
@@ -84,7 +86,22 @@ def ensure_run(tracking: Tracking, run: str, pipeline: str, started_ms: int) -> 
             run_name=run,
             tags={RUN_TAG: run, "mlflow.source.name": pipeline, "mlflow.source.type": "PROJECT"},
         )
-    return RunRef(_known(made.info.run_id), _known(experiment))
+    return RunRef(known(made.info.run_id), known(experiment))
+
+
+def check_files(tracking: Tracking, run: RunRef, sizes: Mapping[str, int]) -> None:
+    """Raises ToolUnavailable unless a server has these files of the run, by path, with these sizes in bytes.
+
+    A proxy may answer an upload that it has not passed on.
+    """
+    if not tracking.is_server:
+        return
+    found: dict[str, int | None] = {}
+    for folder in sorted({posixpath.dirname(path) for path in sizes}):
+        found.update((item.path, item.file_size) for item in tracking.client.list_artifacts(run.id, folder or None))
+    for path, size in sizes.items():
+        if path not in found or found[path] not in (None, size):
+            raise wrong_server("mlflow", f"it does not have the file {path!r} that it took", SETTING)
 
 
 def log_batch(
@@ -133,14 +150,14 @@ def children(tracking: Tracking, parent: RunRef) -> dict[str, tuple[str, bool]]:
     """
     query = render(tag(PARENT_TAG, parent.id))
     found = _pages(tracking.client.search_runs, experiment_ids=[parent.experiment], filter_string=query)
-    known: dict[str, tuple[str, bool]] = {}
+    there: dict[str, tuple[str, bool]] = {}
     for item in sorted(found, key=lambda item: (item.info.status == "RUNNING", item.info.run_id)):
         key = item.data.tags.get(KEY_TAG)
-        if key in known:
+        if key in there:
             tracking.client.delete_run(item.info.run_id)
         elif key is not None:
-            known[key] = (str(item.info.run_id), item.info.status != "RUNNING")
-    return known
+            there[key] = (known(item.info.run_id), item.info.status != "RUNNING")
+    return there
 
 
 def exists(tracking: Tracking, run: RunRef) -> bool:
@@ -153,7 +170,14 @@ def exists(tracking: Tracking, run: RunRef) -> bool:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return False
         raise
-    return _known(found.info.run_id) == run.id
+    return known(found.info.run_id) == run.id
+
+
+def known(identity: object) -> str:
+    """An id that MLflow gave. Raises ToolUnavailable when what answers gave none: it is not MLflow."""
+    if not identity:
+        raise wrong_server("mlflow", "an answer names nothing", SETTING)
+    return str(identity)
 
 
 def key_of(*parts: str, separator: str = "/") -> str:
@@ -166,14 +190,7 @@ def _search(tracking: Tracking, experiments: list[str], run: str) -> RunRef | No
     found = tracking.client.search_runs(
         experiments, render(tag(RUN_TAG, run)), max_results=1, order_by=["attributes.start_time ASC"]
     )
-    return RunRef(_known(found[0].info.run_id), _known(found[0].info.experiment_id)) if found else None
-
-
-def _known(identity: object) -> str:
-    """An id that MLflow gave. Raises ToolUnavailable when what answers gave none: it is not MLflow."""
-    if not identity:
-        raise wrong_server("mlflow", "an answer names neither run nor experiment", "tools.mlflow.tracking_uri")
-    return str(identity)
+    return RunRef(known(found[0].info.run_id), known(found[0].info.experiment_id)) if found else None
 
 
 def _place(tracking: Tracking, experiment: str) -> str | None:

@@ -33,11 +33,13 @@ from e2i.tools.mlflow.outages import translated
 from e2i.tools.mlflow.runs import (
     PARENT_TAG,
     RunRef,
+    check_files,
     children,
     ensure_run,
     exists,
     find_run,
     key_of,
+    known,
     log_batch,
 )
 from e2i.tools.mlflow.tracking import Tracking, open_tracking
@@ -69,14 +71,14 @@ class MLflowSink:
         if not entries:
             return
         self._tracking.check()
-        known = self._runs.get(entries[0].run)
+        before = self._runs.get(entries[0].run)
         try:
             self._deliver(entries)
         except BaseException as error:
             self._runs.clear()
             self._children.clear()
-            if isinstance(error, StepError) and known is not None:
-                self._check_run(known)
+            if isinstance(error, StepError) and before is not None:
+                self._check_run(before)
             raise
         self._tracking.check()
 
@@ -145,10 +147,10 @@ class MLflowSink:
 
     def _reopen(self, run: RunRef) -> None:
         """A resumed run runs again until it is finished again."""
-        known = self._tracking.client.get_run(run.id)
-        if REASON_TAG in known.data.tags:
+        found = self._tracking.client.get_run(run.id)
+        if REASON_TAG in found.data.tags:
             self._tracking.client.delete_tag(run.id, REASON_TAG)
-        if known.info.status != "RUNNING":
+        if found.info.status != "RUNNING":
             self._tracking.client.update_run(run.id, status="RUNNING")
 
     def _rows(self, run: RunRef, entries: Sequence[Entry]) -> None:
@@ -190,8 +192,8 @@ class MLflowSink:
 
         if parent.id not in self._children:
             self._children[parent.id] = children(self._tracking, parent)
-        known, body, client = self._children[parent.id], entry.body, self._tracking.client
-        child, complete = known.get(entry.key, ("", False))
+        there, body, client = self._children[parent.id], entry.body, self._tracking.client
+        child, complete = there.get(entry.key, ("", False))
         if complete:
             return
         if not child:
@@ -201,8 +203,8 @@ class MLflowSink:
                 run_name=body["name"],
                 tags={PARENT_TAG: parent.id, KEY_TAG: entry.key, "e2i.step": body["step"]},
             )
-            child = str(made.info.run_id)
-            known[entry.key] = (child, False)
+            child = known(made.info.run_id)
+            there[entry.key] = (child, False)
         log_batch(
             self._tracking,
             child,
@@ -210,7 +212,7 @@ class MLflowSink:
             [Param(key_of(k), _text(v)) for k, v in body["params"].items()],
         )
         client.set_terminated(child, "FINISHED" if body["status"] == "finished" else "FAILED", int(body["ended_ms"]))
-        known[entry.key] = (child, True)
+        there[entry.key] = (child, True)
 
     def _attach(self, run: RunRef, name: str, artifact: Stored) -> None:
         """A model is logged as a model, anything else as files below ``name``."""
@@ -226,10 +228,14 @@ class MLflowSink:
             if source.is_dir():
                 shutil.copytree(source, staged, copy_function=shutil.copyfile)
                 self._tracking.client.log_artifacts(run.id, str(staged), str(path))
+                below = [file for file in staged.rglob("*") if file.is_file()]
+                sizes = {str(path / file.relative_to(staged)): file.stat().st_size for file in below}
             else:
                 shutil.copyfile(source, staged)
                 folder = None if path.parent == PurePosixPath(".") else str(path.parent)
                 self._tracking.client.log_artifact(run.id, str(staged), folder)
+                sizes = {str(path): staged.stat().st_size}
+            check_files(self._tracking, run, sizes)
 
 
 def _place(name: str) -> PurePosixPath:
