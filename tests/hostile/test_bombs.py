@@ -55,9 +55,9 @@ AT_AND_BEYOND = [
     Bomb(bombs.csv_expectations, 1_000, 2, "unknown-column"), Bomb(bombs.csv_expectations, 1_001, 2, "bad-action-parameter"),
     Bomb(bombs.hyperparameters, 20_000, 0), Bomb(bombs.space, 20_000, 0), Bomb(bombs.matrix_labels, 7_000, 0),
     Bomb(bombs.matrix_label, 10_000, 0), Bomb(bombs.feast_views, 5, 0), Bomb(bombs.feast_views, 9_000, 0),
-    Bomb(bombs.feast_entities, 20_000, 0), Bomb(bombs.select_chain, 5_000, 0), Bomb(bombs.sarif, 9_000, 2),
-    Bomb(bombs.sarif_clashing, 2_000, 2), Bomb(bombs.fix, 2_000, 0), Bomb(bombs.fix_texts, 1_000, 2),
-    Bomb(bombs.diff, 5_000, 0), Bomb(bombs.plan_page, 1_000, 0), Bomb(bombs.plan_page_chain, 1_001, 0),
+    Bomb(bombs.feast_entities, 20_000, 0), Bomb(bombs.select_chain, 10_000, 0), Bomb(bombs.sarif, 9_000, 2),
+    Bomb(bombs.sarif_clashing, 2_000, 2), Bomb(bombs.fix, 9_000, 0), Bomb(bombs.fix_texts, 9_000, 2),
+    Bomb(bombs.diff, 10_000, 0), Bomb(bombs.plan_page, 1_000, 0), Bomb(bombs.plan_page_chain, 1_001, 0),
     Bomb(bombs.suite_bytes, 140_000, 0), Bomb(bombs.suite_bytes, 25_000_000, 2, "too-large"),
 ]  # fmt: skip
 """By limit."""

@@ -118,6 +118,20 @@ def test_a_folder_above_that_all_may_write_to_is_refused_unless_it_is_sticky(pro
         api.plan(SPEC, workspace=workspace)
 
 
+def test_an_operator_may_say_that_nobody_else_can_reach_the_folders_above(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = project.root / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    workspace = api.Workspace.open(root=project.root, store=shared / "store", environ={})
+    with pytest.raises(Refused, match="may be written by all users") as refused:
+        api.run(SPEC, workspace=workspace)
+    assert "E2I_STORE_ALONE=1" in str(refused.value.hint)
+    monkeypatch.setenv("E2I_STORE_ALONE", "1")
+    assert api.run(SPEC, workspace=workspace).status == "succeeded"
+
+
 def test_the_whole_store_may_be_a_link(ran: Project) -> None:
     ran.store.rename(ran.root / "elsewhere")
     ran.store.symlink_to(ran.root / "elsewhere")

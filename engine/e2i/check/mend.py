@@ -21,7 +21,7 @@ from e2i.spec.problems import Problem
 MAX_ROUNDS = 1_000
 MAX_PASSES = 20
 """Over all files; fixes of two files that undo each other end with it."""
-MOST_CHECKED = 500_000
+MOST_CHECKED = 400_000
 """Characters, over all rounds: a check takes as long as the text. The next ``e2i fix`` mends what is left."""
 SCHEMA_VERSION = 1
 

@@ -9,8 +9,8 @@ anything is built.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 from e2i.spec import scalars
@@ -102,10 +102,16 @@ class Document:
 
 def read(text: str | bytes, file: str, limits: Limits | None = None) -> tuple[Document | None, list[Problem]]:
     """The document in a file's text. ``file`` is only a name, for places."""
-    clean, problems = _characters(text, file, limits or Limits())
+    found, problems = _read(text, file, limits or Limits())
+    return found, list(problems)
+
+
+@lru_cache(maxsize=2)  # a fix reads, checks and edits the same text
+def _read(text: str | bytes, file: str, limits: Limits) -> tuple[Document | None, Sequence[Problem]]:
+    clean, problems = _characters(text, file, limits)
     if problems:
         return None, problems
-    data, problems = compose(clean, file, limits or Limits())
+    data, problems = compose(clean, file, limits)
     if not problems and not isinstance(data, dict):
         top = locate(clean)
         place = Place(file, top.line, top.column) if top else Place(file, 1, 1)

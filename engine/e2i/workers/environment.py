@@ -36,7 +36,7 @@ QUIET: dict[str, str] = {
 }
 
 INHERITED = (
-    "HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "SSL_CERT_FILE", "TMPDIR", "TZ",
+    "E2I_STORE_ALONE", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "SSL_CERT_FILE", "TMPDIR", "TZ",
     "USER", "VIRTUAL_ENV",
 )  # fmt: skip
 """What a worker may inherit. Everything else of the engine's environment stays with the engine: secrets first of all,
