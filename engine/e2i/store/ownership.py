@@ -14,7 +14,7 @@ from e2i.errors import BadInput, Refused
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 ALONE = "E2I_STORE_ALONE"
-"""Set to 1 by an operator who knows that nobody else can reach the folders above the store: a volume of one container."""
+"""Set to 1 by an operator who knows that nobody else can reach the folders above the store."""
 ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
@@ -68,8 +68,8 @@ def _check_way(root: Path) -> None:
             raise Refused(
                 f"anybody may replace the store {root}: {above} may be written by all users",
                 code="store-not-private",
-                hint=f"chmod +t {above} (or o-w), or choose another folder by --store DIR or E2I_STORE; where no other user"
-                f" can reach it, as in a container, set {ALONE}=1",
+                hint=f"chmod +t {above} (or o-w), or choose another folder by --store DIR or E2I_STORE;"
+                f" where no other user can reach it, as in a container, set {ALONE}=1",
             )
 
 

@@ -36,8 +36,8 @@ QUIET: dict[str, str] = {
 }
 
 INHERITED = (
-    "E2I_STORE_ALONE", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "SSL_CERT_FILE", "TMPDIR", "TZ",
-    "USER", "VIRTUAL_ENV",
+    "HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "SSL_CERT_FILE", "TMPDIR", "TZ",
+    "USER", "VIRTUAL_ENV", "E2I_STORE_ALONE",
 )  # fmt: skip
 """What a worker may inherit. Everything else of the engine's environment stays with the engine: secrets first of all,
 and what changes which code runs (``PYTHONPATH``, ``PYTHONHOME``, ``PYTHONSTARTUP``, ``LD_PRELOAD`` and the like).
