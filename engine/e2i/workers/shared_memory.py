@@ -71,11 +71,13 @@ def _held() -> set[int]:
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
-        with contextlib.suppress(OSError, ValueError):
-            lines = (process / "maps").read_bytes().splitlines()
-            found.update(int(line.split(maxsplit=5)[4]) for line in lines if os.fsencode(FOLDER) in line)
+        # Open files first: what was opened is mapped, and then closed.
+        with contextlib.suppress(OSError):
             for descriptor in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):  # it has just been closed
                     if os.readlink(descriptor).startswith(FOLDER):  # noqa: PTH115 - a pipe's name is no path
                         found.add(descriptor.stat().st_ino)
+        with contextlib.suppress(OSError):
+            lines = (process / "maps").read_bytes().splitlines()
+            found.update(int(line.split(maxsplit=5)[4]) for line in lines if os.fsencode(FOLDER) in line)
     return found
