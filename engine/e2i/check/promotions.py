@@ -33,8 +33,8 @@ def check(expanded: Expanded) -> Iterator[Problem]:
         for unit, path, reference in _deciding(expanded, node):
             if reference.optional and (source := may_fail.of(expanded, unit, reference)):
                 message = (
-                    f'the promotion "{node.name}" would be decided by a fallback: {reference} is not there when step'
-                    f' "{source.name}" fails'
+                    f'the promotion "{node.id}" would be decided by a fallback: {reference} is not there when step'
+                    f' "{source.id}" fails'
                 )
                 hint = (
                     "compare by mlflow.promote with if_better: {metric, table, by}, which reads the champion itself;"
@@ -55,7 +55,7 @@ def _other_champions(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
             continue
         path: Path = (*source.path, "with", "name")
         meant = ", ".join(sorted(own))
-        message = f'the promotion "{node.name}" is of {meant}, and the champion that decides it is of {name}'
+        message = f'the promotion "{node.id}" is of {meant}, and the champion that decides it is of {name}'
         hint = f"name: {meant}; or compare by mlflow.promote with if_better, which knows the name"
         yield Problem("other-champion", message, source.document.place(path), pointer(path), hint)
 
