@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pandas as pd
 import pytest
 
 from context import LocalContext
-from e2i.errors import ToolUnavailable
+from e2i.errors import StepError, ToolUnavailable
 from e2i.settings import Settings
 from live.servers import Postgres, Server
 from tools.feast.feast_case import apply, log
 from tools.feast.test_online import lookup, publish
+
+DAY = pd.Timedelta(days=1)
 
 
 @pytest.fixture(params=["redis", "postgres"])
@@ -57,3 +60,21 @@ def test_what_is_published_is_served_and_a_dead_server_is_unavailable_until_it_i
         publish(ctx, repo)
     server.start()
     assert lookup(ctx, repo, "a", "nobody", "b") == served
+
+
+def test_corrected_values_of_the_same_times_are_served_or_named_as_not_published(
+    ctx: LocalContext, server: Server
+) -> None:
+    publish(ctx, apply(ctx, log()))
+    repo = apply(ctx, log().assign(calls=[1.0, 3.0, 6.0]))
+    if isinstance(server, Postgres):
+        publish(ctx, repo)
+        assert [row["calls"] for row in lookup(ctx, repo, "a", "b")] == [3.0, 6.0]
+        return
+    with pytest.raises(StepError, match="has other values online for the key") as refused:  # Redis keeps what it has
+        publish(ctx, repo)
+    assert refused.value.code == "not-published"
+    later = log().assign(calls=[1.0, 3.0, 6.0]).assign(event_timestamp=lambda rows: rows["event_timestamp"] + DAY)
+    repo = apply(ctx, later)
+    publish(ctx, repo)
+    assert [row["calls"] for row in lookup(ctx, repo, "a", "b")] == [3.0, 6.0]
