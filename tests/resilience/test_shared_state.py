@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import random
 import signal
 import statistics
 import subprocess
@@ -684,8 +685,26 @@ def test_whatever_three_processes_do_holds(actions: list[tuple[Any, int]]) -> No
     interleave(actions)
 
 
+def at_random(rng: random.Random) -> tuple[Any, int]:
+    """One of ``ACTIONS``, ten times as fast as by Hypothesis."""
+    match rng.randrange(3):
+        case 0:
+            return "acquire", rng.randrange(3)
+        case 1:
+            return rng.choice([Outcome.OK, Outcome.FAILED, Outcome.FAILED, Outcome.IGNORED]), rng.randint(0, 40)
+        case _:
+            return "wait", rng.choice([1, 19, 20, 29, 30, 31])
+
+
 @pytest.mark.sweep
-@given(st.booleans(), st.lists(ACTIONS, max_size=30))
-@settings(max_examples=100_000)
-def test_whatever_three_processes_do_holds_in_100_000_examples(opens: bool, actions: list[tuple[Any, int]]) -> None:
-    interleave([*OPENS, *actions] if opens else actions)
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_three_processes_do_holds_in_100_000_examples(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(10_000):
+        actions = [at_random(rng) for _ in range(rng.randint(0, 30))]
+        actions = [*OPENS, *actions] if rng.random() < 0.5 else actions
+        try:
+            interleave(actions)
+        except AssertionError as error:
+            error.add_note(f"actions: {actions}")
+            raise
