@@ -25,7 +25,7 @@ from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret,
 from e2i.spec.load import LoadedSpec, expected, wording
 from e2i.spec.models import StepOptions
 from e2i.spec.parts import is_part
-from e2i.spec.problems import MOST, Problem, pointer
+from e2i.spec.problems import MOST, Problem
 from e2i.spec.values import size
 
 MOST_VALUES = 500_000
@@ -50,11 +50,10 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
         if registry.find(step.uses) is None:
             path: Path = (section, group, "uses")
             known = registry.names()
-            yield Problem(
+            yield loaded.document.problem(
                 "unknown-action",
+                path,
                 f'unknown action "{step.uses}"',
-                loaded.document.place(path),
-                pointer(path),
                 suggest.hint(step.uses, known) or "`e2i catalog` lists the actions",
                 fixes=fixes.named(path, step.uses, known),
             )
@@ -104,15 +103,14 @@ def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Ite
         message = None if is_condition else f'"when" must be true or false, and this is {kinds.describe(given)}'
     if message:
         hint = "compare it: ${{ params.rows > 0 }}"
-        place = node.document.place(path)
-        yield Problem("bad-condition", message, place, pointer(path), hint, fixes=mend)
+        yield node.document.problem("bad-condition", path, message, hint, fixes=mend)
 
 
 def _check_formulas(node: StepNode | Part, path: Path, faults: list[tuple[Expression, str]]) -> Iterator[Problem]:
     """Operators and filters that cannot work on what they will be given."""
     for expression, message in faults:
-        place = node.document.place_in(path, expression.offset)
-        yield Problem("wrong-type", f"the expression cannot work: {message}", place, pointer(path))
+        said = f"the expression cannot work: {message}"
+        yield node.document.problem("wrong-type", path, said, offset=expression.offset)
 
 
 def _check_with(
@@ -173,9 +171,8 @@ def _resolved(expanded: Expanded, node: StepNode) -> tuple[dict[str, Any], list[
 
 def _too_much(node: StepNode) -> Problem:
     message = f"the steps up to this one are given more than {MOST_VALUES:,} values together"
-    place = node.document.place((*node.path, "with"), key=True)
     hint = "keep data in files, which steps read, or give fewer steps a large parameter"
-    return Problem("too-large", message, place, pointer((*node.path, "with")), hint)
+    return node.document.problem("too-large", (*node.path, "with"), message, hint, key=True)
 
 
 def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given: Collection[str]) -> Problem:
@@ -187,8 +184,7 @@ def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given
         hint = f'"{name}" is a key of the step: write it beside "with"'
         mend = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
     message = f'{node.step.uses} has no parameter "{name}"'
-    place = node.document.place(path, key=True)
-    return Problem("unknown-action-parameter", message, place, pointer(path), hint, fixes=mend)
+    return node.document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=mend)
 
 
 def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
@@ -223,7 +219,7 @@ def _wrong_type(node: StepNode, place: Path, path: Path, given: Kinds, taken: Ki
         written = str(plain.body)
     name = ".".join(map(str, path))
     message = f'"{name}" takes {kinds.describe(taken)}, and {written} is {kinds.describe(given)}'
-    return Problem("wrong-type", message, document.place(place), pointer(place), _mend(given, taken, written))
+    return document.problem("wrong-type", place, message, _mend(given, taken, written))
 
 
 def _mend(given: Kinds, taken: Kinds, written: str) -> str | None:
@@ -284,19 +280,18 @@ def _parameter_problems(
         if fault["type"] == "missing":
             name = ".".join(map(str, fault["loc"]))
             message = f'{node.step.uses} needs the parameter "{name}"'
-            place = document.place(path if document.has(path) else node.path, key=True)
-            yield Problem("missing-action-parameter", message, place, pointer(path))
+            at = path if document.has(path) else node.path
+            yield document.problem("missing-action-parameter", path, message, key=True, at=at)
         elif fault["type"] == "extra_forbidden":
             names = kinds.members(kinds.at((kinds.of_model(action.params),), location[:-1]))
             parent = ".".join(map(str, location[:-1]))
             message, hint = f'"{parent}" has no key "{location[-1]}"', suggest.hint(str(location[-1]), names, most=12)
             mend = fixes.renamed(path, names, document.value(path[:-1]) or ())
-            place = document.place(path, key=True)
-            yield Problem("unknown-action-parameter", message, place, pointer(path), hint, fixes=mend)
+            yield document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=mend)
         else:
             hint, mend = expected(fault, path)
             message = wording(fault, (name,))
-            yield Problem("bad-action-parameter", message, document.place(path), pointer(path), hint, fixes=mend)
+            yield document.problem("bad-action-parameter", path, message, hint, fixes=mend)
 
 
 def _within(location: Path, known: Any) -> Path:
@@ -316,7 +311,7 @@ def _within(location: Path, known: Any) -> Path:
 def _bad_expression(expanded: Expanded, node: StepNode, path: Path, written: Any, error: ExpressionError) -> Problem:
     """The problem of an expression somewhere in ``written``, which stands at ``path`` in the step."""
     place = (*node.path, *path, *_failing(expanded, node, written))
-    return Problem("bad-expression", str(error), node.document.place(place), pointer(place), error.hint)
+    return node.document.problem("bad-expression", place, str(error), error.hint)
 
 
 def _failing(expanded: Expanded, node: StepNode, written: Any) -> Path:

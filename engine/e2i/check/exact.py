@@ -14,7 +14,7 @@ from e2i.check.kinds import Kinds
 from e2i.spec import fixes
 from e2i.spec.document import Document
 from e2i.spec.expand import Path
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 from e2i.spec.scalars import show
 
 SCALARS = {"string", "integer", "number", "boolean", "null"}
@@ -36,7 +36,7 @@ def problems(document: Document, base: Path, values: Any, takes: Kinds) -> Itera
             place = (*base, *path)
             message = f'"{path[-1]}" takes {kinds.describe(taken)}, not {show(value)}'
             mend = fixes.instead(place, _meant(value, taken)) if document.value(place) == value else ()
-            yield Problem("bad-action-parameter", message, document.place(place), pointer(place), fixes=mend)
+            yield document.problem("bad-action-parameter", place, message, fixes=mend)
 
 
 def _scalars(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:

@@ -21,8 +21,7 @@ from e2i.check.kinds import Kind, Kinds
 from e2i.spec import fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expand import StepNode
-from e2i.spec.fixes import Fixes
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Fixes, Problem
 
 Path = tuple[str | int, ...]
 
@@ -59,9 +58,8 @@ def problems(faults: tuple[Fault, ...], base: Path, document: Document) -> Itera
     for fault in faults:
         path = _existing((*base, *fault.path), base, document)
         hint = fault.hint or (suggest.hint(fault.name, fault.known, most=40) if fault.name else None)
-        place = document.place(path, key=fault.at_key)
         mend = _mend(fault, path, base, document)
-        yield Problem(fault.code, fault.message, place, pointer(path), hint, fixes=mend)
+        yield document.problem(fault.code, path, fault.message, hint, key=fault.at_key, fixes=mend)
 
 
 def _mend(fault: Fault, path: Path, base: Path, document: Document) -> Fixes:

@@ -13,7 +13,7 @@ from typing import Any
 from e2i.spec.expand import Path
 from e2i.spec.expressions import has_expression
 from e2i.spec.load import LoadedSpec
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 NAMES = re.compile(
     r"(.*[_-])?(password|passwd|passphrase|secret|token|credentials?|(api|access|private|secret)[_-]?key)",
@@ -41,7 +41,7 @@ def check(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:
         for name, value in step.with_.items():
             found += _written(name, value, (section, group, "with", name))
     for path, what in found:
-        yield Problem("secret-literal", f"{what} is written out", loaded.document.place(path), pointer(path), HINT)
+        yield loaded.document.problem("secret-literal", path, f"{what} is written out", HINT)
 
 
 def _written(key: str, value: Any, path: Path) -> Iterator[tuple[Path, str]]:

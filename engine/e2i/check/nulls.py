@@ -14,7 +14,7 @@ from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.expressions import Reference, parse
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 
 def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
@@ -27,7 +27,7 @@ def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
             output = ".".join(map(str, null))
             hint = f"skip it then: when: ${{{{ {output} is not none }}}}"
             message = f"{output} may be null, and {unit.name!r} cannot do without it"
-            yield Problem("maybe-null", message, unit.document.place(path), pointer(path), hint)
+            yield unit.document.problem("maybe-null", path, message, hint)
 
 
 def _null(knowledge: Knowledge, unit: StepNode, reference: Reference) -> tuple[str | int, ...] | None:

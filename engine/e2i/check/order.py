@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from e2i.spec import fixes, suggest
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.load import LoadedSpec
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 
 def check(loaded: LoadedSpec) -> Iterator[Problem]:
@@ -31,15 +31,14 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
         for name in sorted(waits[group] & spec.finally_.keys()) if section == "steps" else ():
             path = read.get(name) or (section, group, "needs", step.needs.index(name))
             message = f'"{name}" stands under finally, so it runs after all steps, and "{group}" is one of them'
-            yield Problem("waits-for-finally", message, document.place(path), pointer(path), "move one of the two")
+            yield document.problem("waits-for-finally", path, message, "move one of the two")
         for index, needed in enumerate(step.needs):
             if needed not in steps:
                 path = (section, group, "needs", index)
-                yield Problem(
+                yield document.problem(
                     "unknown-step",
+                    path,
                     f'there is no step "{needed}"',
-                    document.place(path),
-                    pointer(path),
                     suggest.hint(needed, steps),
                     fixes=fixes.named(path, needed, steps),
                 )
@@ -48,12 +47,12 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
     except CycleError as error:
         cycle = _from_fixed_start([str(name) for name in error.args[1][:-1]])
         first = ("steps" if cycle[0] in spec.steps else "finally", cycle[0])
-        yield Problem(
+        yield document.problem(
             "cycle",
+            first,
             f"steps wait for each other: {' → '.join([*cycle, cycle[0]])}",
-            document.place(first, key=True),
-            pointer(first),
             "remove one of these references",
+            key=True,
         )
 
 

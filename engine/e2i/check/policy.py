@@ -136,7 +136,7 @@ def _problem(node: StepNode, fault: Fault) -> Problem:
     if not node.document.has(path) and node.document.has(("defaults", *fault.path)):
         path = ("defaults", *fault.path)
     fixes = tuple({**fix, "path": pointer(path)} for fix in fault.fixes)
-    return Problem(fault.code, fault.message, node.document.place(path), pointer(path), fault.hint, fixes=fixes)
+    return node.document.problem(fault.code, path, fault.message, fault.hint, fixes=fixes)
 
 
 def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -144,8 +144,7 @@ def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
     budgets = authority.rules.budgets
     if len(expanded.nodes) > budgets.steps:
         fault = _beyond(authority, "steps", f"there are more than {budgets.steps:,} steps", ())
-        place = expanded.loaded.document.place(("steps",), key=True)
-        yield Problem(fault.code, fault.message, place, "/steps", fault.hint)
+        yield expanded.loaded.document.problem(fault.code, ("steps",), fault.message, fault.hint, key=True)
     for group, nodes in expanded.groups.items():
         if len(nodes) > budgets.cells:
             asked = f'the matrix of "{group}" has {len(nodes):,} cells'
@@ -156,7 +155,7 @@ def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
     for tool in authority.sinks:
         if fault := _host(tool, authority):
             message = f"runs are reported to a service elsewhere: {fault.message}"
-            yield Problem(fault.code, message, expanded.loaded.document.place(("name",)), "/name", fault.hint)
+            yield expanded.loaded.document.problem(fault.code, ("name",), message, fault.hint)
 
 
 def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:

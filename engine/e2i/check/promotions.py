@@ -14,7 +14,7 @@ from e2i.spec import expressions
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.expressions import Reference
 from e2i.spec.nodes import Part
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 PROMOTIONS = ("mlflow.promote",)
 PASSES_ON = ("debug.echo", "debug.sleep", "python.call", "model.select")
@@ -40,7 +40,7 @@ def check(expanded: Expanded) -> Iterator[Problem]:
                     "compare by mlflow.promote with if_better: {metric, table, by}, which reads the champion itself;"
                     " or read it by mlflow.load with missing: null, and let an outage fail the run"
                 )
-                yield Problem("promotion-by-default", message, unit.document.place(path), pointer(path), hint)
+                yield unit.document.problem("promotion-by-default", path, message, hint)
 
 
 def _other_champions(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
@@ -57,7 +57,7 @@ def _other_champions(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
         meant = ", ".join(sorted(own))
         message = f'the promotion "{node.id}" is of {meant}, and the champion that decides it is of {name}'
         hint = f"name: {meant}; or compare by mlflow.promote with if_better, which knows the name"
-        yield Problem("other-champion", message, source.document.place(path), pointer(path), hint)
+        yield source.document.problem("other-champion", path, message, hint)
 
 
 def _upstream(expanded: Expanded, references: Iterable[tuple[At, Path, Reference]]) -> Iterator[StepNode]:

@@ -14,7 +14,7 @@ from e2i.spec.expand import RUN_FACTS, Expanded, Part, Path, StepNode
 from e2i.spec.expressions import ExpressionError, MissingError, Reference, Template
 from e2i.spec.lineage import MAX_HOPS
 from e2i.spec.load import LoadedSpec
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Fixes, Problem
 
 
 def check_syntax(loaded: LoadedSpec) -> list[Problem]:
@@ -31,7 +31,7 @@ def check_syntax(loaded: LoadedSpec) -> list[Problem]:
 
 def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Problem:
     """The problem of an expression that cannot be read; a mistyped name or a brace that is missing is mended."""
-    mend: fixes.Fixes = ()
+    mend: Fixes = ()
     text = document.value(path)
     if unclosed := _UNCLOSED.fullmatch(text):
         mend = fixes.replaced(path, f"{unclosed[1]} }}}}")
@@ -39,8 +39,7 @@ def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Probl
         before, behind = text[: fault.offset], text[fault.offset :]
         if behind.startswith(fault.key):
             mend = fixes.replaced(path, before + meant + behind.removeprefix(fault.key))
-    place = document.place_in(path, fault.offset)
-    return Problem("bad-expression", str(fault), place, pointer(path), fault.hint, fixes=mend)
+    return document.problem("bad-expression", path, str(fault), fault.hint, offset=fault.offset, fixes=mend)
 
 
 def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
@@ -51,7 +50,7 @@ def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
             if len(expanded.parts) > 1 and expanded.behind(unit, reference).too_far:
                 message = f"{reference} is passed on through more than {MAX_HOPS} parts"
                 hint = "give it to the step that needs it"
-                yield Problem("bad-part", message, unit.document.place(path), pointer(path), hint)
+                yield unit.document.problem("bad-part", path, message, hint)
     for part in expanded.parts:
         for path, template in expressions.walk(part.loaded.spec.outputs):
             for reference in template.references if isinstance(template, Template) else ():
@@ -67,7 +66,7 @@ def _check_one(
         """The problem; if ``wrong`` below ``parent`` certainly stands for ``meant``, with its fix."""
         document = node.document
         mend = fixes.reworded(path, document.value(path), f"{parent}." if parent else "", wrong, meant)
-        return Problem(code, message, document.place(path), pointer(path), hint, fixes=mend)
+        return document.problem(code, path, message, hint, fixes=mend)
 
     name = str(reference.path[0]) if reference.path else ""
     spec = node.part.loaded.spec

@@ -16,7 +16,7 @@ from e2i.catalog.action import Action
 from e2i.spec import expressions
 from e2i.spec.expand import Expanded, Part, Pending, StepNode
 from e2i.spec.expressions import Reference, Secret, Template
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 Path = tuple[str | int, ...]
 CODE = "secret-not-allowed"
@@ -52,7 +52,7 @@ def outputs(expanded: Expanded) -> Iterator[Problem]:
                 where: Path = ("outputs", *path)
                 message = f'an output cannot be a secret, and this is "{min(names)}"'
                 hint = "name the secret where it is needed; outputs are recorded"
-                yield Problem(CODE, message, part.document.place(where), pointer(where), hint)
+                yield part.document.problem(CODE, where, message, hint)
 
 
 def _values(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.spec import expressions, matrix
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.expressions import Reference
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -67,7 +67,7 @@ def _problem(unit: StepNode, path: Path, why: str, reference: Reference) -> Prob
     if not unit.final:
         hint = f'give "{unit.name}" the same "when", or {hint}'
     message = f"{reference} may not be there: {why}"
-    return Problem("maybe-skipped", message, unit.document.place(path), pointer(path), hint)
+    return unit.document.problem("maybe-skipped", path, message, hint)
 
 
 def _guards(expanded: Expanded, node: StepNode) -> frozenset[Guard]:

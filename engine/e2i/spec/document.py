@@ -16,7 +16,7 @@ from typing import Any
 from e2i.spec import scalars
 from e2i.spec.composer import MAX_PROBLEMS, GiveUpError, Limits, compose
 from e2i.spec.positions import Path, Spot, locate
-from e2i.spec.problems import Place, Problem, pointer
+from e2i.spec.problems import Fixes, Place, Problem, Severity, pointer
 
 __all__ = ["Document", "Limits", "from_mapping", "read", "read_value"]
 
@@ -46,6 +46,28 @@ class Document:
     def has(self, path: Path) -> bool:
         """Whether there is a value at ``path``."""
         return self._find(path)[0]
+
+    def problem(
+        self,
+        code: str,
+        path: Path,
+        message: str,
+        hint: str | None = None,
+        *,
+        key: bool = False,
+        at: Path | None = None,
+        offset: int | None = None,
+        severity: Severity = "error",
+        fixes: Fixes = (),
+    ) -> Problem:
+        """A problem of the value at ``path``.
+
+        It is shown where that value stands; or at its ``key``, at another path ``at``, or at character ``offset`` of
+        its text.
+        """
+        where = path if at is None else at
+        place = self.place(where, key=key) if offset is None else self.place_in(where, offset)
+        return Problem(code, message, place, pointer(path), hint, severity, fixes)
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Where the value at ``path`` stands, or its key.

@@ -19,7 +19,7 @@ from e2i.spec.matrix import BadMatrixError, Cell
 from e2i.spec.models import StepSpec
 from e2i.spec.nodes import Part, Path, Pending, StepNode, holds_secret, is_settled, pairing, plain
 from e2i.spec.parts import is_part
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Fixes, Problem
 
 __all__ = ["RUN_FACTS", "Expanded", "Part", "Path", "Pending", "StepNode", "expand", "is_settled", "plain"]
 
@@ -134,16 +134,12 @@ class _Expansion:
             place = (*base, *error.path)
             message = f'the matrix of step "{path[-1]}" is not usable: {error}'
             mend = _renamed(error.__cause__, place, document.value(place))
-            self.problems.append(
-                Problem("bad-matrix", message, document.place(place), pointer(place), error.hint, fixes=mend)
-            )
+            self.problems.append(document.problem("bad-matrix", place, message, error.hint, fixes=mend))
             return []
         for where in found.unused:
             place = (*base, *where)
             message = f'this leaves out nothing: no combination in the matrix of step "{path[-1]}" has these values'
-            self.problems.append(
-                Problem("unused-exclude", message, document.place(place), pointer(place), severity="warning")
-            )
+            self.problems.append(document.problem("unused-exclude", place, message, severity="warning"))
         return found.cells
 
     def _give(self, unit: StepNode, inner: Part) -> None:
@@ -195,14 +191,12 @@ class _Expansion:
         path: Path,
         message: str,
         hint: str | None = None,
-        mends: fixes.Fixes = (),
+        mends: Fixes = (),
         *,
         key: bool = False,
     ) -> None:
         place = (*unit.path, *path)
-        self.problems.append(
-            Problem(code, message, unit.document.place(place, key=key), pointer(place), hint, fixes=mends)
-        )
+        self.problems.append(unit.document.problem(code, place, message, hint, key=key, fixes=mends))
 
 
 def _known_now(part: Part, env: Mapping[str, str], name: str, written: Any) -> Any:
@@ -231,7 +225,7 @@ def _known_now(part: Part, env: Mapping[str, str], name: str, written: Any) -> A
         raise BadMatrixError(str(error), error.hint or "a matrix may read params and env", (name,)) from error
 
 
-def _renamed(cause: BaseException | None, path: Path, text: Any) -> fixes.Fixes:
+def _renamed(cause: BaseException | None, path: Path, text: Any) -> Fixes:
     """The mend of an expression that failed because of a name that leads nowhere."""
     if not isinstance(cause, MissingError):
         return ()

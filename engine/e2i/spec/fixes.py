@@ -11,10 +11,9 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from e2i.spec import durations, scalars, sizes, suggest
-from e2i.spec.problems import pointer
+from e2i.spec.problems import Fixes, pointer
 
 Path = tuple[str | int, ...]
-Fixes = tuple[dict[str, Any], ...]
 MISSING: Any = object()
 """No value: ``meant`` knows none."""
 

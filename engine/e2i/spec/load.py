@@ -15,7 +15,7 @@ from e2i.spec.composer import MAX_PROBLEMS
 from e2i.spec.document import Document, Limits
 from e2i.spec.expressions import Reference, Template
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
-from e2i.spec.problems import Problem, most, pointer
+from e2i.spec.problems import Fixes, Problem, most
 from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
@@ -80,7 +80,7 @@ def load(
 def _twice(name: str, document: Document) -> Problem:
     path: Path = ("finally", name)
     message = f'"{name}" stands under steps and under finally, and an id can mean one step only'
-    return Problem("duplicate-step", message, document.place(path, key=True), pointer(path), "rename one of the two")
+    return document.problem("duplicate-step", path, message, "rename one of the two", key=True)
 
 
 def shape_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
@@ -111,22 +111,22 @@ def _shape_problem(fault: Any, document: Document) -> Problem:
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])
         beside = document.value(path[:-1]) or ()
-        return Problem(
+        return document.problem(
             "unknown-key",
+            path,
             f'unknown key "{last}"',
-            document.place(path, key=True),
-            pointer(path),
             suggest.hint(str(last), known, most=12),
+            key=True,
             fixes=fixes.renamed(path, known, beside),
         )
     if kind == "missing":
         parent = path[:-1]
         version = {"op": "add", "path": "/version", "value": 1}
-        return Problem(
+        return document.problem(
             "missing-key",
+            parent,
             f'the key "{_alias(last)}" is missing',
-            document.place(parent, key=bool(parent)),
-            pointer(parent),
+            key=bool(parent),
             fixes=(version,) if path == ("version",) else (),
         )
     if path and path[-1] == "[key]":
@@ -134,14 +134,13 @@ def _shape_problem(fault: Any, document: Document) -> Problem:
         message = (
             f'"{str(path[-1])[:80]}" is not a name: letters, digits and "_", at most 64, not starting with a digit'
         )
-        return Problem("bad-name", message, document.place(path, key=True), pointer(path))
+        return document.problem("bad-name", path, message, key=True)
     path = _existing(path, document.data)
-    place = document.place(path)
     hint, mend = expected(fault, path)
-    return Problem("bad-value", wording(fault, path), place, pointer(path), hint, fixes=mend)
+    return document.problem("bad-value", path, wording(fault, path), hint, fixes=mend)
 
 
-def expected(fault: Any, path: Path) -> tuple[str | None, fixes.Fixes]:
+def expected(fault: Any, path: Path) -> tuple[str | None, Fixes]:
     """What pydantic would have taken at ``path``, as far as it is clear what was meant: a hint, and a certain fix."""
     given, kind = fault["input"], fault["type"]
     if kind in ("literal_error", "enum"):

@@ -10,7 +10,7 @@ from typing import Any
 from e2i.spec import fixes, patterns, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import ParamSpec, PipelineSpec
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
@@ -23,21 +23,16 @@ def parameter_values(
     values: dict[str, Any] = {}
     problems = list(declaration_problems(spec, document))
     for name in sorted(set(given) - set(spec.params)):
-        place = document.place(("params",), key=True)
         message = f'the spec has no parameter "{name}"'
         hint = suggest.hint(name, spec.params) or "it declares none"
-        problems.append(Problem("unknown-parameter", message, place, "/params", hint))
+        problems.append(document.problem("unknown-parameter", ("params",), message, hint, key=True))
     for name, declared in spec.params.items():
         path: Path = ("params", name)
         if name in given:
             value, what = given[name], f'the value given for parameter "{name}"'
         elif declared.required:
             message = f'parameter "{name}" has no default and no value was given'
-            problems.append(
-                Problem(
-                    "missing-parameter", message, document.place(path, key=True), pointer(path), f"give -p {name}=VALUE"
-                )
-            )
+            problems.append(document.problem("missing-parameter", path, message, f"give -p {name}=VALUE", key=True))
             continue
         else:
             path = (*path, "default")
@@ -48,9 +43,7 @@ def parameter_values(
         value, fault = check_value(declared, value)
         if fault:
             mend = () if name in given else fixes.instead(path, _meant(declared, value))
-            problems.append(
-                Problem("bad-parameter", f"{what} {fault}", document.place(path), pointer(path), fixes=mend)
-            )
+            problems.append(document.problem("bad-parameter", path, f"{what} {fault}", fixes=mend))
         else:
             values[name] = value
     return values, problems
@@ -62,7 +55,7 @@ def declaration_problems(spec: PipelineSpec, document: Document) -> Iterator[Pro
         for path, message in _contradictions(declared):
             place = ("params", name, *path)
             what = f'parameter "{name}": {message}'
-            yield Problem("bad-parameter", what, document.place(place), pointer(place))
+            yield document.problem("bad-parameter", place, what)
 
 
 def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:

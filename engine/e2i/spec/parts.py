@@ -15,7 +15,7 @@ from e2i.spec import fixes, suggest
 from e2i.spec.document import Limits
 from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 from e2i.spec.scalars import shorten
 
 MAX_DEPTH = 16
@@ -71,7 +71,7 @@ class _Gathering:
         if fault := self.fault(uses, file, trail):
             code, message, hint, meant = fault
             mend = fixes.replaced(path, meant) if meant else ()
-            self.problems.append(Problem(code, message, loaded.document.place(path), pointer(path), hint, fixes=mend))
+            self.problems.append(loaded.document.problem(code, path, message, hint, fixes=mend))
             return None
         return self.known[file]
 

@@ -13,6 +13,8 @@ from msgspec import Struct, field
 MOST = 1_000
 """Problems that are listed: more than anybody reads, and each takes time and memory."""
 Severity = Literal["error", "warning"]
+Fixes = tuple[dict[str, Any], ...]
+"""RFC 6902 operations."""
 
 
 class Place(Struct, frozen=True):
@@ -38,7 +40,7 @@ class Problem(Struct, frozen=True):
     path: str
     hint: str | None = None
     severity: Severity = "error"
-    fixes: tuple[dict[str, Any], ...] = field(default=())
+    fixes: Fixes = field(default=())
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
