@@ -87,11 +87,11 @@ def assert_registered(uri: str, record: RunRecord) -> None:
     assert int(client.get_model_version_by_alias("demo", "production").version) == version["version"]
 
 
-def assert_tuned(storage: str, record: RunRecord) -> None:
+def assert_tuned(storage: str, record: RunRecord, step: str = "tune") -> None:
     """The study is in the storage with its trials."""
     import optuna
 
-    study = outputs(record, "tune")["study"]
+    study = outputs(record, step)["study"]
     found = optuna.load_study(study_name=study["name"], storage=storage)
     assert len(found.trials) == study["trials"]
 

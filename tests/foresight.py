@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from e2i import policy
+from e2i import api, policy, route, settings
 from e2i.catalog.columns import KnownKeys, KnownModel, KnownRepo, KnownTable
 from e2i.catalog.files import Files
-from e2i.check import actions, check, kinds
+from e2i.check import CheckContext, actions, kinds
 from e2i.check.kinds import Kind
-from e2i.check.knowledge import Knowledge
-from e2i.check.policy import Authority
 from e2i.spec.expand import Expanded
+
+WORKSPACE = api.Workspace(Path.cwd(), Path.cwd() / ".e2i", settings.Settings(), policy.default())
 
 
 def foresee(
     text: str | bytes, files: Files, params: Mapping[str, Any] | None = None
 ) -> tuple[Expanded, Mapping[str, Kind]]:
     """The steps of a spec that must be valid, and what is known of the outputs of each, by node id."""
-    expanded, problems = check(text, "spec.yaml", params or {}, {}, authority=Authority(policy.default()), files=files)
-    assert expanded is not None, [str(problem) for problem in problems]
-    knowledge = Knowledge(expanded)
-    assert list(actions.check(expanded, knowledge, files)) == []
-    return expanded, knowledge.outputs
+    expanded = route.valid(route.examine(api.Source(text, "spec.yaml"), WORKSPACE, params or {}, files=files))
+    context = CheckContext.of(expanded, WORKSPACE.authority, files)
+    assert list(actions.check(context)) == []
+    return expanded, context.knowledge.outputs
 
 
 def columns(known: Kind, output: str) -> list[str] | None:

@@ -120,7 +120,7 @@ class Project:
                 with contextlib.suppress(OSError):
                     here = (entry / "cwd").readlink().is_relative_to(self.root)
                     state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                    arguments = (entry / "cmdline").read_text().replace("\0", " ")
+                    arguments = (entry / "cmdline").read_bytes().decode("utf-8", "replace").replace("\0", " ")
                     named = word in arguments and not (word and "guardian.py" in arguments and word != "guardian.py")
                     if here and state != "Z" and named:
                         found.append(int(entry.name))

@@ -10,7 +10,7 @@ import pytest
 import e2i
 from e2i import api
 from e2i.errors import BadInput, InvalidSpec
-from e2i.execution import start
+from e2i.execution import session
 from project import Project
 
 MAPPING = {"version": 1, "name": "m", "steps": {"a": {"uses": "debug.echo", "with": {"value": [1, None]}}}}
@@ -68,7 +68,7 @@ def test_a_workspace_is_where_one_says(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_names_of_runs_sort_by_time_and_do_not_repeat() -> None:
-    names = [start.new_run_id() for _ in range(50)]
+    names = [session.new_run_id() for _ in range(50)]
     assert len(set(names)) == 50
     assert [name[:15] for name in names] == sorted(name[:15] for name in names)
 

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i import regular
+from e2i import regular, route
 from e2i import settings as settings_module
 from e2i.errors import BadInput, Exit, Refused
+from e2i.planning.options import RunOptions
 from e2i.policy import Origin
 from e2i.spec.problems import Problem
-from e2i.workspace import route
 from e2i.workspace.files import ChangedFiles
 from e2i.workspace.source import Source, Spec, read_revision, read_source
 from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from e2i.catalog.files import Files
     from e2i.check.mend import Mended
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
@@ -73,7 +74,7 @@ def validate(
 ) -> Validation:
     """Checks a spec. Needs none of the tools installed and runs nothing."""
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    return Validation(route.problems(route.source(spec, workspace), params or {}, workspace))
+    return Validation(_problems(route.read(spec, workspace), params, workspace))
 
 
 def fix(
@@ -89,8 +90,8 @@ def fix(
     from e2i.check.mend import Mended, mend_all
 
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    source = route.source(spec, workspace)
-    problems = route.problems(source, params or {}, workspace)
+    source = route.read(spec, workspace)
+    problems = _problems(source, params, workspace)
     if any(problem.code == "not-utf8" and problem.place.file == source.file for problem in problems):
         return Mended(source.text, (), problems)
     files = workspace.files
@@ -109,7 +110,7 @@ def fix(
 
     def check_texts(texts: Mapping[str, str]) -> tuple[Problem, ...]:
         changed = ChangedFiles(files, {path: texts[name] for name, path in parts.items() if name in texts})
-        return route.problems(Source(texts[source.file], source.file), params or {}, workspace, changed)
+        return _problems(Source(texts[source.file], source.file), params, workspace, changed)
 
     return mend_all(source.text.removeprefix("\ufeff"), source.file, open_part, check_texts, problems)
 
@@ -129,7 +130,8 @@ def plan(
     from e2i.store.history import NoHistory, Reader
 
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    expanded = route.checked(route.source(spec, workspace), params or {}, workspace)
+    options = RunOptions(params or {}, tuple(select), fresh)
+    expanded = route.valid(route.examine(route.read(spec, workspace), workspace, options.params))
     with ExitStack() as stack:
         history: History = NoHistory()
         if (workspace.store / FILE).exists():
@@ -138,7 +140,7 @@ def plan(
             from e2i.store.shared import SharedResults
 
             history = SharedResults(history, shared, lambda result: True)
-        return route.planner(expanded, history, workspace, select, fresh).plan()
+        return route.plan(expanded, history, workspace, options).plan()
 
 
 def diff(
@@ -157,8 +159,9 @@ def diff(
     sides = []
     for spec in (before, after):
         source = read_revision(spec, workspace) if isinstance(spec, str) else None
-        expanded = route.checked(source or route.source(spec, workspace), params or {}, workspace)
-        sides.append((expanded.loaded.spec, route.planner(expanded, NoHistory(), workspace, (), False).plan()))
+        draft = route.examine(source or route.read(spec, workspace), workspace, params or {})
+        expanded = route.valid(draft)
+        sides.append((expanded.loaded.spec, route.plan(expanded, NoHistory(), workspace, RunOptions()).plan()))
     return compare(sides[0], sides[1])
 
 
@@ -197,20 +200,9 @@ def run(
     ``listen`` is told every event, ``on_engine`` gets the engine before it starts (to stop it from a signal handler).
     Raises InvalidSpec, BadInput, Refused, StoreError; a step that fails is in the record.
     """
-    from e2i.execution import start
-
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    return start.run(
-        route.source(spec, workspace),
-        params or {},
-        workspace,
-        select=select,
-        fresh=fresh,
-        bound_to=bound_to,
-        run_id=run_id,
-        listen=listen,
-        on_engine=on_engine,
-    )
+    options = RunOptions(params or {}, tuple(select), fresh, bound_to, run_id)
+    return route.run(route.read(spec, workspace), workspace, options, listen=listen, on_engine=on_engine)
 
 
 def resume(
@@ -225,8 +217,6 @@ def resume(
     It stays the run of an agent if it was one. Raises what ``run`` does, BadInput when there is no such run, and
     Refused when its records were altered.
     """
-    from e2i.execution import start
-
     workspace = workspace or Workspace.open()
     past = recorded(run, workspace)
     if past["damaged"]:
@@ -240,17 +230,15 @@ def resume(
     settings = workspace.settings
     if past["profile"] != settings.profile:
         settings = settings_module.load(workspace.root / "config", past["profile"], os.environ)
-    return start.run(
-        Source.recorded(past),
+    asked = RunOptions(
         past["params"] or {},
-        replace(workspace, settings=settings, origin=origin),
-        select=tuple(options.get("select", ())),
-        fresh=bool(options.get("fresh")),
-        bound_to=past["plan"] if options.get("bound") else None,
-        run_id=run,
-        listen=listen,
-        on_engine=on_engine,
+        tuple(options.get("select", ())),
+        bool(options.get("fresh")),
+        past["plan"] if options.get("bound") else None,
+        run,
     )
+    workspace = replace(workspace, settings=settings, origin=origin)
+    return route.run(Source.recorded(past), workspace, asked, listen=listen, on_engine=on_engine)
 
 
 def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
@@ -265,6 +253,13 @@ def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
     raise BadInput(
         f"there is no run {run!r} in the store {workspace.store}", code="unknown-run", hint="`e2i runs` lists them"
     )
+
+
+def _problems(
+    source: Source, params: Mapping[str, Any] | None, workspace: Workspace, files: Files | None = None
+) -> tuple[Problem, ...]:
+    """All problems of a spec; a parameter without a value is none."""
+    return route.examine(source, workspace, params or {}, files=files, require_params=False).problems
 
 
 def _path(spec: Spec) -> str | Path | None:

@@ -129,7 +129,7 @@ def _role(process: int, root: int) -> str:
     """Which part of the program a process or a thread is."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
-        arguments = Path(f"/proc/{process}/cmdline").read_text()
+        arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode("utf-8", "replace")
     except OSError:
         return "other"
     if int(status.partition("Tgid:")[2].split()[0]) == root:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from e2i import api
+from e2i import api, route
 from e2i.check.mend import Mended, mend, mend_all
 from e2i.spec.problems import Place, Problem
-from e2i.workspace import route
 
 REPOSITORY = Path(__file__).parents[2]
 BAD = sorted((REPOSITORY / "tests" / "golden" / "bad").glob("*.yaml"))
@@ -24,7 +23,7 @@ def workspace() -> api.Workspace:
 
 
 def check(workspace: api.Workspace, file: str) -> Callable[[str], Sequence[Problem]]:
-    return lambda text: route.problems(api.Source(text, file), {}, workspace)
+    return lambda text: route.examine(api.Source(text, file), workspace, {}, require_params=False).problems
 
 
 @pytest.mark.parametrize("spec", BAD, ids=lambda path: path.stem)

@@ -37,7 +37,7 @@ def assert_there(project: Project, record: RunRecord) -> None:
 
     assert record.status == "succeeded", record.to_json()
     client = MlflowClient(f"sqlite:///{project.store}/mlflow/mlflow.db")
-    for step in record.steps.values():
+    for name, step in record.steps.items():
         outputs = dict(step.outputs or {})
         match step.uses:
             case "mlflow.register":
@@ -51,7 +51,7 @@ def assert_there(project: Project, record: RunRecord) -> None:
                 store = FeatureStore(repo_path=str(project.store / "feast" / outputs["repo"]["project"]))
                 assert {view.name for view in store.list_feature_views()} == set(outputs["repo"]["views"])
             case "optuna.tune":
-                assert_tuned(f"sqlite:///{project.store}/optuna/studies.db", record)
+                assert_tuned(f"sqlite:///{project.store}/optuna/studies.db", record, name)
             case "bentoml.package":
                 place = outputs["bento"]["tag"].replace(":", "/")
                 assert (project.store / "bentoml" / "bentos" / place / "bento.yaml").is_file()
@@ -65,8 +65,9 @@ def test_two_stores_that_share_results_run_a_spec_and_a_change_of_it(name: str, 
         project.write(
             "config/default.yaml", f"sinks: []\nflush: 300\nshared: {{url: 'file://{tmp_path}/net', deadline: 60}}\n"
         )
-        if (SPECS.parent / "data").is_dir():
-            shutil.copytree(SPECS.parent / "data", project.root / "data")
+        for folder in ("data", "config/expectations"):
+            if (SPECS.parent / folder).is_dir():
+                shutil.copytree(SPECS.parent / folder, project.root / folder)
     changed = {**SMALL[name], "rows": 5000}
     for params in (SMALL[name], changed):
         for project in stores:

@@ -134,7 +134,7 @@ steps:
     retry: {attempts: 100, backoff: constant, initial: 200ms, total: 1s}
 """
     out = Out(1)
-    monkeypatch.setattr("e2i.execution.start.OnDemand", lambda size, start: out)
+    monkeypatch.setattr("e2i.execution.session.OnDemand", lambda size, start: out)
     record = project.run(spec, on_engine=lambda engine: monkeypatch.setattr(engine, "_clock", lambda: out.seconds))
     assert record.steps["a"].status.value == "failed"
     assert 5 <= record.steps["a"].attempts <= 6, "each waits for a tenth less at most"

@@ -17,16 +17,20 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "engine"))
 
-with atheris.instrument_imports(include=["e2i.spec", "e2i.check", "e2i.policy"]):
-    from e2i import policy
-    from e2i.check import check
-    from e2i.check.policy import Authority
+with atheris.instrument_imports(include=["e2i.spec", "e2i.check", "e2i.route", "e2i.policy"]):
+    from e2i import api, policy, route, settings
     from e2i.spec import expressions, filters
     from e2i.spec.expressions import ExpressionError
 
 HANG_SECONDS = 5
 LONGEST = 4_096
-AUTHORITY = Authority(policy.default(), policy.Origin.AGENT)
+WORKSPACE = api.Workspace(
+    ROOT / ".fuzz",
+    ROOT / ".fuzz" / ".e2i",
+    settings.Settings(env={"STAGE": "dev"}, secrets={"TOKEN": "TOKEN"}),
+    policy.default(),
+    policy.Origin.AGENT,
+)
 SCOPE = {
     "params": {"n": 3, "text": "abc", "list": [1, 2.5, None, True, "x"], "map": {"a": {"b": [1]}}},
     "steps": {"load": {"rows": 10, "names": ["a", "b"]}},
@@ -55,9 +59,9 @@ def expression(text: str) -> None:
 
 def spec(text: bytes) -> None:
     """Has problems that can be printed, each at a place, or is there."""
-    expanded, problems = check(text, "fuzz.yaml", {}, {"STAGE": "dev"}, ("TOKEN",), authority=AUTHORITY)
-    assert (expanded is None) == any(problem.severity == "error" for problem in problems)
-    for problem in problems:
+    draft = route.examine(api.Source(text, "fuzz.yaml"), WORKSPACE, {})
+    assert draft.is_valid == all(problem.severity != "error" for problem in draft.problems)
+    for problem in draft.problems:
         assert problem.place.line >= 1 and problem.place.column >= 1 and problem.code and problem.message
         json.dumps(problem.to_json(), ensure_ascii=False).encode("utf-8")
 

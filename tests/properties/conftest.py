@@ -22,7 +22,7 @@ MEMORY = Path("/dev/shm")
 @pytest.fixture
 def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setattr("e2i.workers.pool.Pool", Inline)
-    monkeypatch.setattr("e2i.execution.start.OnDemand", lambda size, open_executor: open_executor())
+    monkeypatch.setattr("e2i.execution.session.OnDemand", lambda size, open_executor: open_executor())
 
     def carry_out(call: StepCall) -> Ended:
         Inline.carried_out.append(call.info.step)

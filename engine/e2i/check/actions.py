@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -27,6 +27,9 @@ from e2i.spec.models import StepOptions
 from e2i.spec.parts import is_part
 from e2i.spec.problems import MOST, Problem
 from e2i.spec.values import size
+
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
 
 MOST_VALUES = 500_000
 """Values that all steps are given together, parameters filled in."""
@@ -59,10 +62,11 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
             )
 
 
-def check(expanded: Expanded, knowledge: Knowledge, files: Files) -> Iterator[Problem]:
-    """Problems of ``uses``, ``when``, ``with`` and ``outputs``. ``knowledge`` learns what each step will give."""
+def check(context: CheckContext) -> Iterator[Problem]:
+    """Problems of ``uses``, ``when``, ``with`` and ``outputs``. Learns what each step will give."""
+    expanded, knowledge = context.expanded, context.knowledge
     yield from check_names(expanded.loaded)
-    files = BoundedFiles(files, MOST_BYTES)
+    files = BoundedFiles(context.files, MOST_BYTES)
     values = 0
     for unit in expanded.units():
         if unit.inner is not None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2i.spec.expand import Path
 from e2i.spec.expressions import has_expression
 from e2i.spec.load import LoadedSpec
+from e2i.spec.params import parameter_values
 from e2i.spec.problems import Problem
+
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
 
 NAMES = re.compile(
     r"(.*[_-])?(password|passwd|passphrase|secret|token|credentials?|(api|access|private|secret)[_-]?key)",
@@ -30,8 +34,15 @@ PLACEHOLDER = "$secret"
 HINT = "write ${{ secrets.NAME }}; the operator lists secrets under secrets: in config/"
 
 
-def check(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:
+def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of texts in ``with`` and of the values of parameters, given or default."""
+    spec, *parts = context.expanded.loaded.files()
+    yield from _check_file(spec, context.expanded.params)
+    for part in parts:
+        yield from _check_file(part, parameter_values(part.spec, part.document, {})[0])
+
+
+def _check_file(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:
     found: list[tuple[Path, str]] = []
     for name, value in values.items():
         path: Path = ("params", name)

@@ -7,18 +7,23 @@ taken, or when its ``when``, or that of a step around it, asks about the output 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from e2i.catalog import registry
 from e2i.check import kinds
 from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
-from e2i.spec.expand import Expanded, Path, StepNode
+from e2i.spec.expand import Path, StepNode
 from e2i.spec.expressions import Reference, parse
 from e2i.spec.problems import Problem
 
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
 
-def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
+
+def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of references that lead through null, or to it where it is not taken."""
+    expanded, knowledge = context.expanded, context.knowledge
     for unit in expanded.units():
         for path, reference in unit.references:
             null = _null(knowledge, unit, reference)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
 
 from e2i.spec import fixes, suggest
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Problem
 
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
 
-def check(loaded: LoadedSpec) -> Iterator[Problem]:
+
+def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of ``needs`` and of the order as a whole, in a spec and its parts. A part counts as one step."""
-    for part in loaded.files():
+    for part in context.expanded.loaded.files():
         yield from _check_file(part)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -23,6 +23,9 @@ from e2i.spec.document import Limits
 from e2i.spec.expand import Expanded, StepNode
 from e2i.spec.expressions import ExpressionError
 from e2i.spec.problems import Problem, pointer
+
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
 
 Path = tuple[str | int, ...]
 
@@ -117,8 +120,9 @@ def limits(authority: Authority) -> Limits:
     return Limits(bytes=authority.rules.budgets.bytes, values=authority.rules.budgets.values)
 
 
-def check(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
+def check(context: CheckContext) -> Iterator[Problem]:
     """All that the policy does not allow, as far as it is known before anything runs."""
+    expanded, authority = context.expanded, context.authority
     yield from sizes(expanded, authority)
     yield from _sinks(expanded, authority)
     spent: Counter[str] = Counter()

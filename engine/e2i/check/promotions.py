@@ -8,6 +8,7 @@ for a demand of its own is no such case: the version then stays where it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from e2i.check.skips import falls_back_to_false
 from e2i.spec import expressions
@@ -16,14 +17,18 @@ from e2i.spec.expressions import Reference
 from e2i.spec.nodes import Part
 from e2i.spec.problems import Problem
 
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
+
 PROMOTIONS = ("mlflow.promote",)
 PASSES_ON = ("debug.echo", "debug.sleep", "python.call", "model.select")
 """Actions whose outputs may be what they were given: a fallback in their parameters decides what they decide."""
 At = StepNode | Part
 
 
-def check(expanded: Expanded) -> Iterator[Problem]:
+def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of fallbacks that decide about a promotion."""
+    expanded = context.expanded
     promotions = [node for node in expanded.nodes.values() if node.step.uses in PROMOTIONS]
     if not promotions:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2i.check import kinds
 from e2i.check.knowledge import Knowledge
@@ -15,6 +15,18 @@ from e2i.spec.expressions import ExpressionError, MissingError, Reference, Templ
 from e2i.spec.lineage import MAX_HOPS
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Fixes, Problem
+
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
+
+
+CODES = frozenset(
+    {
+        *("unknown-parameter", "unknown-matrix-name", "unknown-env", "unknown-secret", "unknown-run-name"),
+        *("unknown-step", "unknown-output", "matrix-as-one", "one-as-list"),
+    }
+)
+"""A reference that leads nowhere: whatever else is said of its expression follows from it."""
 
 
 def check_syntax(loaded: LoadedSpec) -> list[Problem]:
@@ -42,8 +54,9 @@ def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Probl
     return document.problem("bad-expression", path, str(fault), fault.hint, offset=fault.offset, fixes=mend)
 
 
-def check(expanded: Expanded, knowledge: Knowledge) -> Iterator[Problem]:
-    """Problems of references in steps and outputs. ``knowledge`` is what the steps were found to give."""
+def check(context: CheckContext) -> Iterator[Problem]:
+    """Problems of references in steps and outputs."""
+    expanded, knowledge = context.expanded, context.knowledge
     for unit in expanded.units():
         for path, reference in unit.references:
             yield from _check_one(expanded, knowledge, unit, path, reference)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.spec import expressions
-from e2i.spec.expand import Expanded, Part, Pending, StepNode
+from e2i.spec.expand import Part, Pending, StepNode
 from e2i.spec.expressions import Reference, Secret, Template
 from e2i.spec.problems import Problem
+
+if TYPE_CHECKING:
+    from e2i.check.context import CheckContext
 
 Path = tuple[str | int, ...]
 CODE = "secret-not-allowed"
@@ -44,9 +47,9 @@ def is_allowed(patterns: Collection[str], name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def outputs(expanded: Expanded) -> Iterator[Problem]:
+def check(context: CheckContext) -> Iterator[Problem]:
     """Yields the outputs, of the pipeline and of included specs, that are secrets."""
-    for part in expanded.parts:
+    for part in context.expanded.parts:
         for path, template in expressions.walk(part.loaded.spec.outputs):
             if isinstance(template, Template) and (names := _behind_all(part, template.references)):
                 where: Path = ("outputs", *path)

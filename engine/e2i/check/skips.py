@@ -25,12 +25,15 @@ from e2i.spec.problems import Problem
 if TYPE_CHECKING:
     from jinja2 import nodes
 
+    from e2i.check.context import CheckContext
+
 Guard = tuple[str, str, tuple[str, ...]]
 """One demand of a ``when``: the part it stands in, its words, and the values of the matrix in it."""
 
 
-def check(expanded: Expanded) -> Iterator[Problem]:
+def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of references that nothing guards."""
+    expanded = context.expanded
     units = list(expanded.units())
     if all(unit.step.when is True and unit.section == "steps" for unit in units):
         return

@@ -15,6 +15,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from e2i import route
 from e2i.api import Workspace
 from e2i.catalog import registry
 from e2i.catalog.action import Tool, ToolSettings
@@ -27,7 +28,6 @@ from e2i.resilience.shared_state import peek
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
 from e2i.workers.context import breaker_file
-from e2i.workspace import route
 from e2i.workspace.surroundings import installed
 
 

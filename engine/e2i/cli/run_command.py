@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from e2i import api
+from e2i import api, route
 from e2i.cli import process
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
@@ -21,7 +21,7 @@ from e2i.cli.signals import Signals
 from e2i.errors import BadInput, Exit
 from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
-from e2i.workspace import project, route
+from e2i.workspace import project
 
 
 def run(
@@ -119,7 +119,7 @@ def _changed(spec: str, past: Mapping[str, Any], workspace: api.Workspace) -> li
     source = api.Source.recorded(past)
     found = []
     try:
-        if route.source(spec, workspace).text != source.text:
+        if route.read(spec, workspace).text != source.text:
             found.append(spec)
     except BadInput:
         found.append(spec)

@@ -403,7 +403,7 @@ class Engine:
         self._stops_heeded = max(1, self._stopping)
         if self._stopping > 1:
             self._parted_at = self._clock() + PARTING
-        tallies = self._ledger.deliver()
+        tallies = self._ledger.deliver(self.is_hurried)
         self._executor.close()
         record = RunRecord(
             run=self._request.run,

@@ -267,9 +267,11 @@ class Ledger:
         with contextlib.suppress(StoreError):
             self._journal.finish_run(self._request.run, "interrupted", {}, ended, entries)
 
-    def deliver(self) -> dict[str, Tally]:
-        """Waits, as long as the settings say, until the trackers have all of it. What became of it, by sink."""
-        tallies = self._telemetry.finish()
+    def deliver(self, hurried: Callable[[], bool] = lambda: False) -> dict[str, Tally]:
+        """Waits, as long as the settings say, until the trackers have all of it; less when ``hurried``. What became of
+        it, by sink.
+        """
+        tallies = self._telemetry.finish(hurried)
         for tool, tally in sorted(tallies.items()):
             problem = tally.problem
             if tally.redelivered:

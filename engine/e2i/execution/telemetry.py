@@ -24,7 +24,7 @@ BODY_LIMIT = 20_000
 MOMENTS = ("at_ms", "started_ms", "ended_ms")
 """What differs when the same is said again, by another attempt or a resumed run."""
 
-FinishCourier = Callable[[], Mapping[str, Tally]]
+FinishCourier = Callable[[Callable[[], bool]], Mapping[str, Tally]]
 
 
 class Telemetry:
@@ -135,9 +135,9 @@ class Telemetry:
             self._withheld.append(entries)
         return []
 
-    def finish(self) -> dict[str, Tally]:
-        """Waits, as long as the settings say, until all is delivered. What became of it, by sink."""
-        return dict(self._finish_courier()) if self._finish_courier else {}
+    def finish(self, hurried: Callable[[], bool]) -> dict[str, Tally]:
+        """Waits, as long as the settings say, until all is delivered or the wait is ``hurried``; the tally by sink."""
+        return dict(self._finish_courier(hurried)) if self._finish_courier else {}
 
 
 def bounded(value: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from e2i import route
 from e2i.errors import BadInput
-from e2i.workspace import route
 from e2i.workspace.source import Source
 from e2i.workspace.workspace import Workspace
 
@@ -39,7 +39,7 @@ def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, 
 def as_recorded(run: Mapping[str, Any], workspace: Workspace) -> Expanded | None:
     """The spec of a recorded run with its parameters; None when it is no longer valid here."""
     try:
-        return route.checked(Source.recorded(run), run["params"] or {}, workspace)
+        return route.valid(route.examine(Source.recorded(run), workspace, run["params"] or {}))
     except (BadInput, ValueError):
         return None
 

@@ -1,0 +1,165 @@
+"""What a run needs around it: the journal, the shared results, worker processes and the delivery of telemetry.
+
+In: a workspace. Out: the history to plan with, and then the ``RunRecord`` of the run. Everything is closed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from msgspec.structs import replace
+
+from e2i.catalog import registry
+from e2i.execution import provenance
+from e2i.execution.engine import Engine
+from e2i.execution.events import Listener
+from e2i.execution.notices import Notices
+from e2i.execution.record import RunRecord
+from e2i.execution.request import RunRequest
+from e2i.execution.telemetry import FinishCourier
+from e2i.planning import binding
+from e2i.planning.options import RunOptions
+from e2i.store.artifacts import ArtifactStore
+from e2i.store.journal import Journal
+from e2i.store.unfinished import Unfinished
+from e2i.store.use import in_use
+from e2i.workers.environment import for_delivery, for_worker
+from e2i.workers.executor import Executor, OnDemand
+from e2i.workspace.repository import Question
+from e2i.workspace.source import Source
+from e2i.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from e2i.planning.build import History, Planner
+    from e2i.spec.expand import Expanded
+    from e2i.store.shared import SharedStore
+
+
+class Session:
+    """A store that is open for one run."""
+
+    def __init__(self, workspace: Workspace, shared: SharedStore | None, listen: Listener | None = None) -> None:
+        """Raises StoreError, and Refused for a store that is not this user's alone."""
+        self._workspace = workspace
+        self._settings = workspace.settings
+        self._cores = len(os.sched_getaffinity(0))
+        self._notices = Notices(listen or (lambda event: None), lambda: time.time_ns() // 1_000_000)
+        self._tell: Listener = self._notices.tell
+        with ExitStack() as stack:
+            store = workspace.store
+            self._journal = Journal(store, ArtifactStore(store, self._notices.damage).has)
+            stack.callback(self._journal.close)
+            if self._journal.set_aside is not None:
+                self._notices.notice("state.damaged", kept=str(self._journal.set_aside))
+            stack.enter_context(in_use(store))
+            self._opened_ms = time.time_ns() // 1_000_000
+            self.history: History = self._journal
+            """What past runs left behind, to plan with."""
+            if shared is not None:
+                from e2i.execution.sharing import Sharing
+
+                sharing = Sharing(shared, store, self._journal, self._notices, self._settings.flush)
+                self.history, self._tell = sharing.history, sharing.tell
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def run(
+        self,
+        planner: Planner,
+        source: Source,
+        options: RunOptions,
+        repository: Question,
+        on_engine: Callable[[Engine], None] | None = None,
+    ) -> RunRecord:
+        """Runs the plan of ``planner``, or goes on with its latest run that did not end. Raises Refused when that is
+        not the plan that the run is bound to.
+        """
+        planned = planner.plan()
+        if options.bound_to is not None:
+            binding.check(planned, options.bound_to)
+        executor = self._executor()
+        parts = _texts_of_parts(planner.expanded)
+        recorded = {
+            "select": [*options.select],
+            "fresh": options.fresh,
+            "origin": self._workspace.origin,
+            "bound": options.bound_to is not None,
+        }
+        unfinished: Unfinished | None = None
+        if options.run_id is None and not options.fresh:
+            unfinished = self._journal.take_up(
+                planned.name, planned.digest, recorded, file=source.file, spec=source.text, parts=parts
+            )
+        run = options.run_id or (unfinished.run if unfinished else new_run_id())
+        facts = {"id": run, "name": planned.name, "profile": self._settings.profile}
+        request = RunRequest(
+            run=run,
+            file=source.file,
+            text=source.text,
+            planner=replace(planner, expanded=replace(planner.expanded, run=facts)),
+            plan=planned,
+            settings=self._settings,
+            store=self._workspace.store,
+            environ=os.environ,
+            cores=self._cores,
+            authority=self._workspace.authority,
+            planned_ms=self._opened_ms,
+            parts=parts,
+            options=recorded,
+            taken_up=unfinished.why if unfinished else "",
+            provenance=provenance.of(planned, planner.seed, source.text, repository.answer(source.file)),
+        )
+        engine = Engine(request, executor, self._journal, self._start_delivery, self._tell)
+        if on_engine is not None:
+            on_engine(engine)
+        return engine.execute()
+
+    def _executor(self) -> Executor:
+        """What carries out steps: worker processes, once there is something for them."""
+        store, cores = self._workspace.store, self._cores
+        environ = for_worker(os.environ, threads=cores, store=store)
+        size = self._settings.workers or cores
+
+        def start_pool() -> Executor:
+            from e2i.workers.pool import Pool
+
+            settings = self._settings.model_dump_json()
+            return Pool(size, store=store, roots=self._workspace.roots, settings=settings, environ=environ)
+
+        executor = OnDemand(size, start_pool)
+        self._stack.callback(executor.close)
+        return executor
+
+    def _start_delivery(self) -> FinishCourier:
+        """Starts the process that delivers telemetry; returns what waits for its end."""
+        from e2i.execution.courier import CourierProcess
+
+        store = self._workspace.store
+        environ = for_delivery(os.environ, threads=self._cores, store=store, sinks=registry.SINKS)
+        process = CourierProcess(store, self._settings, environ)
+        self._stack.callback(process.kill)
+        return process.finish
+
+
+def new_run_id() -> str:
+    """A name that sorts by time and does not repeat."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
+
+
+def _texts_of_parts(expanded: Expanded) -> Mapping[str, str]:
+    """The parts that a spec includes, as they were read."""
+    _, *parts = expanded.loaded.files()
+    return {part.document.file: part.document.text or "" for part in parts}

@@ -1,0 +1,243 @@
+"""The route of a spec, from its text to its run. Read this module first.
+
+Each stage is one call, in the order in which the data passes through them::
+
+    read → load → expand → check → plan → run
+
+Every command goes as far along it as it needs: ``validate`` and ``fix`` to ``check``, ``plan`` and ``diff`` to ``plan``,
+``run`` and ``resume`` to the end. A ``Draft`` collects what is known of a spec on the way, and its problems.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from e2i.check import actions, policy, references
+from e2i.check import check as check_rules
+from e2i.check.context import CheckContext
+from e2i.check.parts import PartFiles, reader
+from e2i.errors import BadInput, InvalidSpec, RefusedSpec
+from e2i.planning.options import RunOptions
+from e2i.settings import Settings
+from e2i.spec import load as shapes
+from e2i.spec import parts, sizes
+from e2i.spec.expand import Expanded
+from e2i.spec.expand import expand as expand_steps
+from e2i.spec.load import LoadedSpec
+from e2i.spec.params import parameter_values
+from e2i.spec.problems import MOST, Place, Problem, most
+from e2i.workspace.source import Source, Spec, read_source
+from e2i.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from e2i.catalog.files import Files
+    from e2i.execution.engine import Engine
+    from e2i.execution.events import Listener
+    from e2i.execution.record import RunRecord
+    from e2i.planning.build import History, Planner
+    from e2i.store.shared import SharedStore
+
+__all__ = ["Draft", "RunOptions", "check", "examine", "expand", "load", "only_policy", "plan", "read", "run", "valid"]
+
+
+class Draft(Struct, frozen=True):
+    """A spec on its way: what the stages so far made of it."""
+
+    source: Source
+    workspace: Workspace
+    files: Files
+    """What checks may look at: the workspace, or how it would be."""
+    loaded: LoadedSpec | None = None
+    """The spec with its parts, if its shape is right."""
+    expanded: Expanded | None = None
+    """Its steps, if every expression and part can be read."""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it may run: there are steps, and at most warnings."""
+        return self.expanded is not None and all(problem.severity != "error" for problem in self.problems)
+
+
+def read(spec: Spec, workspace: Workspace) -> Source:
+    """The text of a spec, no more of it than the policy allows and one byte. Raises BadInput when there is no such
+    file.
+    """
+    rules = workspace.authority.rules
+    return read_source(spec, rules.budgets.bytes, [workspace.root, *(workspace.root / root for root in rules.roots)])
+
+
+def load(source: Source, workspace: Workspace, files: Files | None = None) -> Draft:
+    """Text → a spec of the right shape, with the parts that it includes."""
+    draft = Draft(source, workspace, files or workspace.files)
+    authority, content, file = workspace.authority, source.content, source.file
+    length = 0 if isinstance(content, Mapping) else len(content)
+    if fault := policy.size(length, "the spec has", authority):
+        return replace(draft, problems=(Problem(fault.code, fault.message, Place(file, 1, 1), "", fault.hint),))
+    limits = policy.limits(authority)
+    loaded, problems = shapes.load(content, file, limits)
+    if loaded is None:
+        return replace(draft, problems=tuple(problems))
+    own = workspace.name(file.partition(":")[2] if source.revision else file)
+    given = _parts_of(source) or PartFiles(draft.files, authority.look)
+    loaded, problems = parts.gather(loaded, own, reader(given, authority, length), limits)
+    syntax = (problem for part in loaded.files() for problem in islice(references.check_syntax(part), MOST))
+    return replace(draft, loaded=loaded, problems=(*problems, *syntax))
+
+
+def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = True) -> Draft:
+    """A loaded spec → the steps that there really are for these values of its parameters.
+
+    ``require_params=False`` is for ``validate``: a parameter without a value is no fault of the spec.
+    """
+    if draft.loaded is None:
+        return draft
+    spec, *included = draft.loaded.files()
+    values, faults = parameter_values(spec.spec, spec.document, params)
+    if not require_params:
+        faults = [fault for fault in faults if fault.code != "missing-parameter"]
+    for part in included:
+        wrong = parameter_values(part.spec, part.document, {})[1]
+        faults += [fault for fault in wrong if fault.code != "missing-parameter"]
+    if draft.problems:  # while an expression or a part cannot be read, there are no steps
+        return replace(draft, problems=(*draft.problems, *faults))
+    settings, budgets = draft.workspace.settings, draft.workspace.authority.rules.budgets
+    expanded, matrices = expand_steps(draft.loaded, values, settings.env, settings.secrets, most=budgets.steps)
+    return replace(draft, expanded=expanded, problems=(*faults, *matrices))
+
+
+def check(draft: Draft) -> Draft:
+    """Steps → the same with all problems, sorted by place. Raises BadInput for settings that are wrong."""
+    authority, found = draft.workspace.authority, list(draft.problems)
+    if draft.expanded is None:
+        if draft.loaded is not None:
+            found += islice(actions.check_names(draft.loaded), MOST + 1)
+    elif len(draft.expanded.nodes) > authority.rules.budgets.steps:
+        found += islice(policy.sizes(draft.expanded, authority), MOST)
+    else:
+        found += check_rules(CheckContext.of(draft.expanded, authority, draft.files))
+    each = {problem.sort_key: _in_revision(problem, draft.source) for problem in found}  # cells repeat their step's
+    draft = replace(draft, problems=tuple(most(list(each.values()))))
+    if draft.is_valid:
+        _check_settings(draft.expanded, draft.workspace.settings)
+    return draft
+
+
+def plan(expanded: Expanded, history: History, workspace: Workspace, options: RunOptions) -> Planner:
+    """Steps, and what past runs left behind → who decides about them; ``Planner.plan`` is the plan.
+
+    Raises BadInput for a selection of nothing.
+    """
+    from e2i.planning import graph
+    from e2i.planning.build import Planner
+    from e2i.workspace import operator, surroundings
+
+    selected = None
+    if options.select:
+        labels: dict[str, set[str]] = {}
+        for node in expanded.nodes.values():
+            for label in node.labels:
+                labels.setdefault(label, set()).add(node.id)
+        selected = graph.select(graph.build(graph.waits(expanded)), options.select, labels)
+    around = surroundings.of(workspace.roots, workspace.settings)
+    operated = operator.of(workspace, expanded, os.environ)
+    return Planner(expanded, history, around, options.fresh, selected, workspace.settings.profile, operated)
+
+
+def run(
+    source: Source,
+    workspace: Workspace,
+    options: RunOptions,
+    *,
+    listen: Listener | None = None,
+    on_engine: Callable[[Engine], None] | None = None,
+) -> RunRecord:
+    """A spec → its run, over. ``listen`` is told every event; ``on_engine`` gets the engine before it starts.
+
+    Raises InvalidSpec, BadInput, Refused, StoreError; a step that fails is in the record.
+    """
+    from e2i.execution import secrets
+    from e2i.execution.session import Session
+    from e2i.workspace.repository import Question
+
+    workspace.settings.check()
+    workspace.settings.check_secrets(os.environ)
+    with secrets.without_core_dumps(), Question(workspace.root) as repository:  # git answers while the spec is checked
+        expanded = valid(examine(source, workspace, options.params))
+        with Session(workspace, shared_store(workspace), listen) as session:
+            planner = plan(expanded, session.history, workspace, options)
+            return session.run(planner, source, options, repository, on_engine)
+
+
+def examine(
+    source: Source,
+    workspace: Workspace,
+    params: Mapping[str, Any],
+    *,
+    files: Files | None = None,
+    require_params: bool = True,
+) -> Draft:
+    """The first stages in one call: everything that can be known of a spec before anything runs."""
+    return check(expand(load(source, workspace, files), params, require_params=require_params))
+
+
+def valid(draft: Draft) -> Expanded:
+    """The steps of a spec without errors. Raises InvalidSpec, or RefusedSpec when only the policy is against it."""
+    if draft.expanded is None or not draft.is_valid:
+        raise RefusedSpec(draft.problems) if only_policy(draft.problems) else InvalidSpec(draft.problems)
+    return draft.expanded
+
+
+def only_policy(problems: Collection[Problem]) -> bool:
+    """Whether nothing but the policy stands in the way."""
+    return all(problem.is_policy for problem in problems if problem.severity == "error")
+
+
+def shared_store(workspace: Workspace) -> SharedStore | None:
+    """The store that this environment shares results through; those of agents and of humans apart."""
+    if workspace.settings.shared is None:
+        return None
+    from e2i.store.shared import SharedStore
+
+    return SharedStore(workspace.settings.shared, workspace.origin.value)
+
+
+def _parts_of(source: Source) -> PartFiles | None:
+    """Where the parts of a spec are read, if not in the workspace as it is now."""
+    if source.revision is not None:
+        return PartFiles(source.revision, source.revision.look)
+    if source.parts:
+        from e2i.workspace.recorded import RecordedFiles
+
+        kept = RecordedFiles(source.parts)
+        return PartFiles(kept, kept.look)
+    return None
+
+
+def _in_revision(problem: Problem, source: Source) -> Problem:
+    """The problem with the file named as it was asked for: ``REV:PATH``, also when it is a part."""
+    place = problem.place
+    if source.revision is None or place.file == source.file:
+        return problem
+    return replace(problem, place=replace(place, file=f"{source.revision.name}:{place.file}"))
+
+
+def _check_settings(expanded: Expanded | None, settings: Settings) -> None:
+    """Raises BadInput if the settings of a tool that the spec uses are wrong, or do not allow what a step asks for."""
+    assert expanded is not None
+    settings.check({node.step.uses.partition(".")[0] for node in expanded.nodes.values()})
+    allowed = settings.resources.max_memory
+    for name, node in expanded.nodes.items() if allowed else ():
+        asked = node.options.resources.memory
+        if asked and sizes.parse(asked) > sizes.parse(allowed or ""):
+            raise BadInput(
+                f"step {name!r} asks for {asked} of memory; here a step may have {allowed}",
+                code="too-much-memory",
+                hint="give it less by `resources: {memory: …}`; the operator sets `resources: max_memory:` in config/",
+            )
