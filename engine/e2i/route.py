@@ -4,8 +4,8 @@ Each stage is one call, in the order in which the data passes through them::
 
     read → load → expand → check → plan → run
 
-Every command goes as far along it as it needs: ``validate`` and ``fix`` to ``check``, ``plan`` and ``diff`` to ``plan``,
-``run`` and ``resume`` to the end. A ``Draft`` collects what is known of a spec on the way, and its problems.
+Every command goes as far along it as it needs: ``validate`` and ``fix`` to ``check``, ``plan`` and ``diff`` to
+``plan``, ``run`` and ``resume`` to the end. A ``Draft`` collects what is known of a spec on the way, and its problems.
 """
 
 from __future__ import annotations

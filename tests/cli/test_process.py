@@ -43,8 +43,8 @@ LESS = "".join(BROKEN.splitlines(keepends=True)[:203])
 
 LOOK = """
 import sys
-from e2i.cli import process
-process._end_at_once = lambda code: print(*sys.modules, sep="\\n", file=sys.stderr)
+from e2i import startup
+startup.exit_now = lambda code: print(*sys.modules, sep="\\n", file=sys.stderr)
 from e2i.cli.main import main
 main()
 """
@@ -159,8 +159,8 @@ def test_a_run_whose_output_is_lost_comes_to_its_end_all_the_same(project: Proje
 
 def test_pydantics_own_loader_is_there_for_whoever_asks_for_more() -> None:
     code = (
-        "from e2i.cli import process\n"
-        "process._without_plugins()\n"
+        "from e2i import startup\n"
+        "startup.skip_plugin_search()\n"
         "import pydantic, pydantic.plugin\nfrom pydantic.plugin import _loader as loader\n"
         "assert list(loader.get_plugins()) == []\n"
         "assert pydantic.create_model('One', value=(int, ...))(value='1').value == 1\n"

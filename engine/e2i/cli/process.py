@@ -6,14 +6,11 @@ costs.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
-from types import ModuleType
-from typing import Any
 
+from e2i import startup
 from e2i.cli import streams
 from e2i.errors import Exit
 
@@ -24,9 +21,8 @@ def own(command: Callable[[], None], *, alone: bool) -> None:
     ``alone``: only our own models are used in this process, and nothing of it goes on when it is over.
     """
     if alone:
-        _without_plugins()
-    # Little of what a check makes refers to itself: looking for it every 700 objects, as Python does, is in vain.
-    gc.set_threshold(200_000)
+        startup.skip_plugin_search()
+    startup.collect_rarely()
     _fill_standard_descriptors()
     sys.stdout, sys.stderr = streams.patient(sys.stdout), streams.patient(sys.stderr)
     try:
@@ -36,7 +32,7 @@ def own(command: Callable[[], None], *, alone: bool) -> None:
             print(f"error: standard output cannot be written: {fault} [not-writable]", file=sys.stderr)
             end.code = end.code or int(Exit.UNAVAILABLE)
         if alone and isinstance(end.code, int):
-            _end_at_once(end.code)
+            startup.exit_now(end.code)
         raise
 
 
@@ -48,45 +44,3 @@ def _fill_standard_descriptors() -> None:
     while opened <= 2:  # the lowest free number is taken first
         opened = os.open(os.devnull, os.O_RDWR)
     os.close(opened)
-
-
-def settle() -> None:
-    """What is there now stays until the end. Garbage comes from now on: it is looked for as often as Python does, which
-    costs little, since what stays is not looked at again.
-    """
-    gc.freeze()
-    gc.set_threshold(700, 10, 10)
-
-
-def _without_plugins() -> None:
-    """Spares pydantic two imports that our models have no use for; each is loaded after all if somebody has one.
-
-    The search for plugins among all installed distributions: pydantic 2.14 has a switch for it,
-    PYDANTIC_DISABLE_PLUGINS, but imports ``importlib.metadata`` all the same, a seventh of the start. And ``secrets``,
-    which loads OpenSSL to compare the values of fields of a type that no model here has.
-    """
-    _later("pydantic.plugin._loader", get_plugins=tuple)
-    _later("secrets")
-
-
-def _later(name: str, **given: Any) -> None:
-    """Stands in for a module with what is ``given``; should it be asked for anything else, it is loaded."""
-    if name in sys.modules:
-        return
-
-    def loaded_after_all(attribute: str) -> Any:
-        if attribute.startswith("__"):  # the import system asks what kind of module this is
-            raise AttributeError(attribute)
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
-        return getattr(import_module(name), attribute)
-
-    stand_in = sys.modules[name] = ModuleType(name)
-    vars(stand_in).update(**given, __getattr__=loaded_after_all)
-
-
-def _end_at_once(code: int) -> None:
-    """Ends the process without freeing object by object what the system takes back anyway."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

@@ -13,8 +13,7 @@ from typing import Any
 
 import click
 
-from e2i import api, route
-from e2i.cli import process
+from e2i import api, route, startup
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
@@ -75,7 +74,7 @@ def _say_where(workspace: api.Workspace) -> None:
 def _begin(signals: Signals, engine: Engine) -> None:
     """The spec is checked and planned; from here on it is carried out."""
     signals.attach(engine)
-    process.settle()
+    startup.settle()
 
 
 def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool, strict: bool) -> Exit:

@@ -8,7 +8,6 @@ for at most the flush time more, prints its tallies as JSON and ends.
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ from typing import Any, BinaryIO
 
 from msgspec.structs import asdict
 
-from e2i import deferred
+from e2i import startup
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.telemetry import Sink, target_of
@@ -177,8 +176,8 @@ def main() -> None:
     if start is None:
         return
     guardian.leave_no_core()
-    deferred.install()
-    gc.set_threshold(200_000)  # most that it makes are MLflow's modules, which stay
+    startup.defer_heavy_modules()
+    startup.collect_rarely()
     os.nice(COURTESY)
     settings, store = Settings.model_validate_json(start["settings"]), Path(start["store"])
     stop = threading.Event()
@@ -221,4 +220,4 @@ def _close_abandoned(store: Path) -> None:
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # whoever reads the tallies waits for the end, and taking MLflow apart takes half a second
+    startup.exit_now(0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
-from e2i import deferred
+from e2i import startup
 from e2i.catalog import registry
 from e2i.catalog.context import RunInfo
 from e2i.errors import E2IError
@@ -48,7 +47,7 @@ KILL_ME_FIRST = "500"
 
 def main(control: int, tickets: int, engine: int, guardians: int) -> None:
     """Serves calls until the engine closes the socket."""
-    deferred.install()
+    startup.defer_heavy_modules()
     for inherited in (control, tickets, engine, guardians):
         os.set_inheritable(inherited, False)
     os.umask(0o077)
@@ -95,11 +94,10 @@ class Desk:
     def prepare(self, tool: str) -> None:
         """Imports what the tool's actions need, so that the next call does not wait for it."""
         declared = registry.tool(tool)
-        gc.disable()  # what imports make stays: to look for garbage in it takes a sixth of their time
-        for name in declared.imports if declared else ():
-            with contextlib.suppress(ImportError):  # the call itself will say what is missing
-                import_module(name)
-        gc.enable()
+        with startup.without_collection():
+            for name in declared.imports if declared else ():
+                with contextlib.suppress(ImportError):  # the call itself will say what is missing
+                    import_module(name)
         self._tell({"held": self._memory.held(), "prepared": tool})
 
     def carry_out(self, call: dict[str, Any]) -> None:
@@ -184,4 +182,4 @@ def _failed(error: Exception, uses: str, masker: Masker) -> dict[str, Any]:
 
 if __name__ == "__main__":
     main(*map(int, sys.argv[1:5]))
-    os._exit(0)  # what libraries would still do at the end is for programs that end by themselves
+    startup.exit_now(0)

@@ -7,12 +7,13 @@ restarts it, so services that stay, or that want several workers, are left to ``
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
 import sys
 import tempfile
+
+from e2i import startup
 
 HOST = "127.0.0.1"
 
@@ -26,20 +27,16 @@ def main(tag: str, port: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read when bentoml imports prometheus_client
-        gc.disable()  # what it makes until it can answer stays
-        import bentoml
-        import uvicorn
+        with startup.without_collection():
+            import bentoml
+            import uvicorn
 
-        from e2i import deferred
-
-        deferred.install()  # the model's library brings scikit-learn, and that scipy.stats, before it can answer
-
-        service = bentoml.load(tag)
-        config = uvicorn.Config(
-            service.to_asgi(), log_level="warning", timeout_graceful_shutdown=5, server_header=False
-        )
-        gc.freeze()
-        gc.enable()
+            startup.defer_heavy_modules()  # the model's library brings scikit-learn, and that scipy.stats
+            service = bentoml.load(tag)
+            config = uvicorn.Config(
+                service.to_asgi(), log_level="warning", timeout_graceful_shutdown=5, server_header=False
+            )
+        startup.settle()
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -47,4 +44,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1], int(sys.argv[2]))
     except SystemExit as told:
-        os._exit(told.code if isinstance(told.code, int) else 1)  # what libraries would still do takes a second
+        startup.exit_now(told.code if isinstance(told.code, int) else 1)

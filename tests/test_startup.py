@@ -11,8 +11,8 @@ import sys
 LOADS = []
 sys.modules["record"] = type(sys)("record")
 sys.modules["record"].LOADS = LOADS
-from e2i import deferred
-deferred.install({"heavy": {"light": frozenset({"double"})}, "package.part": {}})
+from e2i import startup
+startup.defer_heavy_modules({"heavy": {"light": frozenset({"double"})}, "package.part": {}})
 """
 
 
@@ -97,7 +97,7 @@ def test_a_library_comes_without_what_steps_seldom_use_and_has_it_when_asked(
     tmp_path: Path, imported: str, spared: str, used: str, given: str
 ) -> None:
     program = (
-        f"import sys\nfrom e2i import deferred\ndeferred.install()\nimport {imported}\n"
+        f"import sys\nfrom e2i import startup\nstartup.defer_heavy_modules()\nimport {imported}\n"
         f"print({spared!r} in sys.modules)\nprint({used})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -107,7 +107,7 @@ def test_a_library_comes_without_what_steps_seldom_use_and_has_it_when_asked(
 
 def test_xgboost_comes_without_what_only_its_cross_validation_needs(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom e2i import deferred\ndeferred.install()\nimport numpy, xgboost\n"
+        "import sys\nfrom e2i import startup\nstartup.defer_heavy_modules()\nimport numpy, xgboost\n"
         "print('sklearn.metrics' in sys.modules, 'scipy.stats._stats_py' in sys.modules)\n"
         "rows = xgboost.DMatrix(numpy.arange(60.0).reshape(30, 2), numpy.arange(30) % 2)\n"
         "print(len(xgboost.cv({'objective': 'binary:logistic'}, rows, 2, nfold=3, stratified=True)))\n"
