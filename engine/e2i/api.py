@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from e2i import regular, route
 from e2i import settings as settings_module
 from e2i.errors import BadInput, Exit, Refused
-from e2i.planning.options import RunOptions
 from e2i.policy import Origin
 from e2i.spec.problems import Problem
 from e2i.workspace.files import ChangedFiles
+from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_revision, read_source
 from e2i.workspace.workspace import Workspace
 

@@ -23,7 +23,6 @@ from e2i.check import check as check_rules
 from e2i.check.context import CheckContext
 from e2i.check.parts import PartFiles, reader
 from e2i.errors import BadInput, InvalidSpec, RefusedSpec
-from e2i.planning.options import RunOptions
 from e2i.settings import Settings
 from e2i.spec import load as shapes
 from e2i.spec import parts, sizes
@@ -32,6 +31,7 @@ from e2i.spec.expand import expand as expand_steps
 from e2i.spec.load import LoadedSpec
 from e2i.spec.params import parameter_values
 from e2i.spec.problems import MOST, Place, Problem, most
+from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_source
 from e2i.workspace.workspace import Workspace
 

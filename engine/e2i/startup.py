@@ -28,10 +28,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # at run time it would load `importlib.resources`
+    from importlib.abc import Loader
 
 SELDOM = 200_000
 """Objects that are made between two looks for garbage, where little of it refers to itself. Python: 700."""
@@ -124,7 +126,7 @@ def _replace_until_used(name: str, **given: Any) -> None:
     vars(stand_in).update(**given, __getattr__=loaded_after_all)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds the named modules where Python would, and gives them a loader that waits."""
 
     def __init__(self, modules: Mapping[str, Importers]) -> None:
@@ -140,11 +142,11 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Waiting(spec.loader, self._modules[fullname])
+            spec.loader = _Waiting(spec.loader, self._modules[fullname])  # type: ignore[assignment]
         return spec
 
 
-class _Waiting(Loader):
+class _Waiting:
     """Makes a module without running it."""
 
     def __init__(self, loader: Loader, importers: Importers) -> None:

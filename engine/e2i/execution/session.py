@@ -24,13 +24,13 @@ from e2i.execution.record import RunRecord
 from e2i.execution.request import RunRequest
 from e2i.execution.telemetry import FinishCourier
 from e2i.planning import binding
-from e2i.planning.options import RunOptions
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.journal import Journal
 from e2i.store.unfinished import Unfinished
 from e2i.store.use import in_use
 from e2i.workers.environment import for_delivery, for_worker
 from e2i.workers.executor import Executor, OnDemand
+from e2i.workspace.options import RunOptions
 from e2i.workspace.repository import Question
 from e2i.workspace.source import Source
 from e2i.workspace.workspace import Workspace
