@@ -19,7 +19,7 @@ from e2i.catalog.files import BoundedFiles, Files
 from e2i.check import exact, kinds, order
 from e2i.check.kinds import Kinds
 from e2i.check.knowledge import Knowledge
-from e2i.spec import expressions, fixes, suggest
+from e2i.spec import expressions, fixes, suggest, synonyms
 from e2i.spec.expand import Expanded, Part, Path, Pending, StepNode
 from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret, Template
 from e2i.spec.load import LoadedSpec, expected, wording
@@ -57,7 +57,7 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
                 "unknown-action",
                 path,
                 f'unknown action "{step.uses}"',
-                suggest.hint(step.uses, known) or "`e2i catalog` lists the actions",
+                synonyms.action(step.uses) or suggest.hint(step.uses, known) or "`e2i catalog` lists the actions",
                 fixes=fixes.named(path, step.uses, known),
             )
 
@@ -107,7 +107,20 @@ def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Ite
         message = None if is_condition else f'"when" must be true or false, and this is {kinds.describe(given)}'
     if message:
         hint = "compare it: ${{ params.rows > 0 }}"
+        if isinstance(value, str) and not mend and (braced := _braced(node.step.when)):
+            hint, mend = f'an expression is written in "${{{{ }}}}": {braced}', fixes.replaced(path, braced)
         yield node.document.problem("bad-condition", path, message, hint, fixes=mend)
+
+
+def _braced(written: Any) -> str | None:
+    """The text as an expression, if its braces are all that is missing."""
+    if not isinstance(written, str) or expressions.has_expression(written):
+        return None
+    braced = f"${{{{ {written.strip()} }}}}"
+    try:
+        return braced if expressions.parse(braced).references else None
+    except ExpressionError:
+        return None
 
 
 def _check_formulas(node: StepNode | Part, path: Path, faults: list[tuple[Expression, str]]) -> Iterator[Problem]:
@@ -145,7 +158,8 @@ def _check_with(
     try:
         action.params.model_validate(known)
     except ValidationError as error:
-        mistyped = {suggest.certain(name, fields) for name in value if name not in fields}
+        unknown = [name for name in value if name not in fields]
+        mistyped = {suggest.certain(name, fields) or synonyms.parameter(name, fields, value) for name in unknown}
         found = [*found, *_parameter_problems(expanded, node, action, error, known, unsure, mistyped)]
     told = {problem.path for problem in found}
     found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in told]
@@ -184,7 +198,9 @@ def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given
     path: Path = (*node.path, "with", name)
     hint = suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them"
     mend = fixes.renamed(path, fields, given)
-    if not mend and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
+    if not mend and (meant := synonyms.parameter(name, fields, given)):
+        hint, mend = f'e2i calls it "{meant}"', fixes.moved(path, (*path[:-1], meant))
+    elif not mend and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
         hint = f'"{name}" is a key of the step: write it beside "with"'
         mend = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
     message = f'{node.step.uses} has no parameter "{name}"'

@@ -151,6 +151,11 @@ def _check_output(
         yield problem("one-as-list", message, f"name the output: steps.{group}.NAME", written, f"steps.{group}")
         return
     given = knowledge.of_step(group, node)
+    if one and first == "outputs" and len(reference.path) > 2 and kinds.inside(given, first) is None:
+        written, name = f"steps.{group}.outputs", reference.path[2]
+        hint = f"write steps.{group}.{name}"
+        yield problem("unknown-output", "an output is named without .outputs", hint, written, f"steps.{group}")
+        return
     for depth, key in enumerate(reference.path[1:], start=1):
         below = kinds.inside(given, key)
         if below is None:

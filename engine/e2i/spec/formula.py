@@ -50,17 +50,23 @@ def parse(source: str) -> Formula:
         parser = Parser(Environment(), source, state="variable")
         node = parser.parse_expression()
         if not parser.stream.eos:
-            raise ExpressionError(
-                f'"{shorten(str(parser.stream.current.value))}" is not expected here', hint=_OPERATORS_HINT
-            )
+            said = f'"{shorten(str(parser.stream.current.value))}" is not expected here'
+            raise ExpressionError(said, hint=_dialect(source) or _OPERATORS_HINT)
     except TemplateSyntaxError as error:
         said = (error.message or "").replace("end of template", "end of the expression")
-        raise ExpressionError(f"the expression cannot be read: {shorten(said, 200)}") from error
+        raise ExpressionError(f"the expression cannot be read: {shorten(said, 200)}", hint=_dialect(source)) from error
     except RecursionError as error:
         raise ExpressionError("the expression is nested too deeply") from error
     checker = _Checker(source)
     checker.check(node)
     return Formula(source, node, tuple(dict.fromkeys(checker.references)))
+
+
+def _dialect(source: str) -> str | None:
+    """What to write instead of a sign of another expression language."""
+    from e2i.spec import synonyms
+
+    return synonyms.operator(source)
 
 
 def reference_of(node: nodes.Node, source: str = "") -> Reference | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -90,7 +90,7 @@ def shape_problems(error: ValidationError, document: Document) -> Iterator[Probl
     mistyped = {
         (*path[:-1], meant)
         for path in (fault["loc"] for fault in faults if fault["type"] == "extra_forbidden")
-        if (meant := suggest.certain(str(path[-1]), _keys_at(path[:-1])))
+        if (meant := _meant_key(path, document))
     }
     missing = [
         fault
@@ -105,17 +105,40 @@ def shape_problems(error: ValidationError, document: Document) -> Iterator[Probl
     )
 
 
+def _meant_key(path: Path, document: Document) -> str | None:
+    """The key that an unknown one stands for, if that is certain."""
+    other = _elsewhere(path, document.value(path), document.value(path[:-1]) or ())
+    if other is not None:
+        return next((str(fix["path"]).rpartition("/")[2] for fix in other[1]), None)
+    return suggest.certain(str(path[-1]), _keys_at(path[:-1]))
+
+
+def _elsewhere(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
+    """What is to be said of a key that other tools have in this place, and its fix."""
+    from e2i.spec import synonyms
+
+    match path[:-1]:
+        case ():
+            return synonyms.spec_key(path, value, beside)
+        case ("steps" | "finally", _):
+            return synonyms.step_key(path, value, beside)
+    return None
+
+
 def _shape_problem(fault: Any, document: Document) -> Problem:
     kind, path = fault["type"], tuple(fault["loc"])
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])
         beside = document.value(path[:-1]) or ()
+        if (other := _elsewhere(path, document.value(path), beside)) is not None:
+            said, renamed = other
+            return document.problem("unknown-key", path, f'unknown key "{last}"', said, key=True, fixes=renamed)
         return document.problem(
             "unknown-key",
             path,
             f'unknown key "{last}"',
-            suggest.hint(str(last), known, most=12),
+            suggest.hint(str(last), known, most=20),
             key=True,
             fixes=fixes.renamed(path, known, beside),
         )

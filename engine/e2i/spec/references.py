@@ -63,9 +63,15 @@ class Reference(Struct, frozen=True):
         return value
 
 
+NOTHING = ("null", "nil", "undefined")
+"""What other languages call ``none``."""
+
+
 def root(name: str, source: str = "") -> str:
     """The name, if it is one of those in scope. Raises MissingError."""
     if name in ROOTS:
         return name
     found = re.search(rf"\b{re.escape(name)}\b", source)
+    if name in NOTHING:
+        raise ExpressionError(f'unknown name "{name}"', offset=found.start() if found else 0, hint="write none")
     raise MissingError(f'unknown name "{shorten(name)}"', name, ROOTS).moved(found.start() if found else 0)

@@ -1,0 +1,183 @@
+"""Words of other tools, and what they are called here: GitHub Actions, GitLab, Airflow, dbt, scikit-learn, MLflow.
+
+In: a word that a spec does not know. Out: ours, with a hint; and a fix where the meaning stays the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from e2i.spec import fixes
+from e2i.spec.problems import Fixes
+
+Path = tuple[str | int, ...]
+
+SPEC_KEYS = {
+    **dict.fromkeys(("jobs", "tasks", "stages", "nodes", "pipeline", "job"), "steps"),
+    **dict.fromkeys(("parameters", "inputs", "variables", "vars", "arguments", "args"), "params"),
+    **dict.fromkeys(("always", "cleanup", "teardown", "on_exit"), "finally"),
+    **dict.fromkeys(("results", "returns"), "outputs"),
+    **dict.fromkeys(("title", "id"), "name"),
+    **dict.fromkeys(("default", "common"), "defaults"),
+}
+STEP_KEYS = {
+    **dict.fromkeys(("if", "condition", "only_if", "run_if"), "when"),
+    **dict.fromkeys(
+        ("depends_on", "depends-on", "dependencies", "requires", "upstream", "after", "dependsOn"), "needs"
+    ),
+    **dict.fromkeys(("inputs", "args", "arguments", "parameters", "params", "config", "kwargs", "input"), "with"),
+    **dict.fromkeys(("action", "operator", "tool", "task", "type", "use", "plugin"), "uses"),
+    **dict.fromkeys(("strategy", "foreach", "for_each", "map_over", "grid", "loop", "with_items"), "matrix"),
+    **dict.fromkeys(("labels", "label", "tag"), "tags"),
+}
+"""Keys whose value has the same shape under ours, so that the key alone is to be changed."""
+OTHERWISE = {
+    "name": "the id of a step is its key under steps:",
+    "id": "the id of a step is its key under steps:",
+    **dict.fromkeys(
+        ("run", "script", "command", "shell", "bash", "cmd"),
+        "no step runs a shell; uses: python.call calls a function of a file",
+    ),
+    **dict.fromkeys(
+        ("on", "schedule", "cron", "trigger", "triggers"), "a spec has no trigger: let cron or CI call e2i-run"
+    ),
+    "env": "specs read ${{ env.NAME }}; the operator lists the names under env: in config/",
+    "secrets": "specs name ${{ secrets.NAME }}; the operator lists the names under secrets: in config/",
+    **dict.fromkeys(("allow_failure", "ignore_errors", "continue_on_error", "continue-on-error"), "on_error: continue"),
+    **dict.fromkeys(("timeout-minutes", "timeout_minutes", "timeout_seconds"), "timeout takes a unit: 90s, 5m, 2h"),
+    **dict.fromkeys(("retries", "max_retries", "retry_count"), "retry: {attempts: …} counts all attempts"),
+    "outputs": "what an action returns needs no declaration: steps.ID.NAME; `e2i catalog ACTION` lists the names",
+    "version": "the version of the language is a key of the spec, above steps:",
+}
+"""What to do instead of keys that have no counterpart of the same shape."""
+ACTIONS = {
+    **dict.fromkeys(
+        (
+            *("sklearn.train", "sklearn.fit", "xgboost.train", "xgboost.fit", "lightgbm.train", "lightgbm.fit"),
+            *("catboost.train", "catboost.fit", "model.fit", "ml.train", "train.model"),
+        ),
+        "model.train",
+    ),
+    **dict.fromkeys(
+        ("data.read", "data.read_csv", "data.read_parquet", "pandas.read_csv", "pandas.read_parquet", "csv.read"),
+        "data.load",
+    ),
+    **dict.fromkeys(("data.filter", "data.where", "pandas.filter", "pandas.query", "data.drop"), "data.select"),
+    **dict.fromkeys(("sklearn.train_test_split", "data.train_test_split", "data.partition"), "data.split"),
+    **dict.fromkeys(
+        ("model.score", "model.test", "model.metrics", "sklearn.evaluate", "mlflow.evaluate"), "model.evaluate"
+    ),
+    **dict.fromkeys(("model.infer", "model.inference", "sklearn.predict", "xgboost.predict"), "model.predict"),
+    **dict.fromkeys(("model.compare", "model.best", "model.choose"), "model.select"),
+    **dict.fromkeys(("model.explain", "shap.values", "shap.summary", "shap.explainer"), "shap.explain"),
+    **dict.fromkeys(("optuna.optimize", "optuna.study", "optuna.search", "model.tune", "hpo.tune"), "optuna.tune"),
+    **dict.fromkeys(("mlflow.log_model", "mlflow.register_model", "model.register"), "mlflow.register"),
+    **dict.fromkeys(("mlflow.load_model", "mlflow.get_model", "mlflow.download"), "mlflow.load"),
+    **dict.fromkeys(
+        ("mlflow.transition", "mlflow.transition_model_version_stage", "mlflow.set_alias", "model.promote"),
+        "mlflow.promote",
+    ),
+    **dict.fromkeys(
+        ("great_expectations.check", "great_expectations.run", "gx.validate", "ge.validate", "data.validate"),
+        "great_expectations.validate",
+    ),
+    **dict.fromkeys(("feast.get_online_features", "feast.lookup"), "feast.online_features"),
+    **dict.fromkeys(("feast.get_historical_features", "feast.join"), "feast.historical_features"),
+    "feast.push": "feast.materialize",
+    **dict.fromkeys(("bentoml.build", "bentoml.containerize", "bentoml.save"), "bentoml.package"),
+    **dict.fromkeys(("bentoml.deploy", "model.serve"), "bentoml.serve"),
+    **dict.fromkeys(
+        ("python.run", "python.script", "python.exec", "python.function", "shell.run", "bash.run"), "python.call"
+    ),
+}
+NO_ACTION = re.compile(r"(pandas|data|sql|spark|polars)\.|econml\.|causal\.|dowhy\.")
+"""Actions that people expect and that there are none of."""
+PARAMETERS = {
+    "target": ("target_column", "label", "label_column", "y", "target_col", "outcome"),
+    "features": ("feature_columns", "columns", "x", "predictors", "feature_cols", "inputs"),
+    "algorithm": ("model_type", "model", "estimator", "classifier", "learner", "algo", "type"),
+    "params": ("hyperparameters", "hyperparams", "model_params", "parameters", "kwargs", "config"),
+    "table": ("data", "dataset", "df", "dataframe", "input", "frame", "rows"),
+    "path": ("file", "filename", "filepath", "file_path", "source", "uri"),
+    "seed": ("random_state", "random_seed"),
+    "trials": ("n_trials", "num_trials", "max_trials", "iterations"),
+    "space": ("search_space", "param_space", "parameters", "params"),
+    "metric": ("scoring", "objective", "score", "eval_metric"),
+    "suite": ("expectation_suite", "expectations", "suite_name"),
+    "stage": ("alias", "environment", "to"),
+    "name": ("model_name", "registered_model_name", "id", "title"),
+    "function": ("func", "callable", "entrypoint", "entry_point", "handler"),
+    "arguments": ("args", "kwargs", "params", "op_kwargs", "inputs"),
+    "fractions": ("sizes", "ratios", "proportions", "test_size"),
+}
+"""By our name of a parameter, what other tools call it."""
+OPERATORS = (
+    (re.compile(r"&&"), "write `and`"),
+    (re.compile(r"\|\|"), "write `or`"),
+    (re.compile(r"!(?![=])"), "write `not x`"),
+    (re.compile(r"\?[^?]*:"), "write `a if condition else b`"),
+    (re.compile(r"\b(?:len|size|count)\("), "there are no functions, but filters: `steps.x.names | length`"),
+    (re.compile(r"(?<!\|)(?<!\| )\b\w+\("), "there are no functions, but filters behind a value: `x | round(2)`"),
+    (re.compile(r"==="), "write `==`"),
+    (re.compile(r"(?<![=!<>])=(?!=)"), "write `==`"),
+)
+"""Signs and words of other expression languages."""
+
+
+def step_key(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
+    """What is to be said of an unknown key of a step, and the fix if its value means the same under ours."""
+    return _key(path, value, beside, STEP_KEYS)
+
+
+def spec_key(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
+    """The same of a key at the top of a spec."""
+    return _key(path, value, beside, SPEC_KEYS)
+
+
+def _key(path: Path, value: Any, beside: Collection[str], known: dict[str, str]) -> tuple[str, Fixes] | None:
+    word = str(path[-1])
+    ours = known.get(word)
+    if ours is not None:
+        same = ours not in beside and _has_shape(ours, value)
+        return f'e2i calls it "{ours}"', fixes.moved(path, (*path[:-1], ours)) if same else ()
+    if word in OTHERWISE:
+        return OTHERWISE[word], ()
+    return None
+
+
+def _has_shape(key: str, value: Any) -> bool:
+    """Whether the value could stand under our key as it is."""
+    match key:
+        case "when":
+            return isinstance(value, (bool, str))
+        case "needs" | "tags":
+            return isinstance(value, list)
+        case "uses" | "name":
+            return isinstance(value, str)
+        case "matrix":
+            return isinstance(value, dict) and all(isinstance(item, list) for item in value.values())
+    return isinstance(value, dict)
+
+
+def action(name: str) -> str | None:
+    """What to say of an action that there is not, when another one does that work, or none does."""
+    if name in ACTIONS:
+        return f"{ACTIONS[name]} does that: `e2i catalog {ACTIONS[name]}`"
+    if NO_ACTION.match(name):
+        return "no action does that; a function of your own can, by python.call; `e2i catalog` lists the actions"
+    return None
+
+
+def parameter(word: str, fields: Collection[str], given: Collection[str]) -> str | None:
+    """The parameter of an action, not given yet, that other tools call so; None when several may be meant."""
+    found = [ours for ours, words in PARAMETERS.items() if word in words and ours in fields and ours not in given]
+    return found[0] if len(found) == 1 else None
+
+
+def operator(expression: str) -> str | None:
+    """What to write instead of a sign of another language, the first that the expression has outside of quotes."""
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "''", expression)
+    found = [(match.start(), hint) for sign, hint in OPERATORS if (match := sign.search(bare))]
+    return min(found, key=lambda one: one[0])[1] if found else None

@@ -1,0 +1,84 @@
+"""Words of other tools: each leads to something that there is, and no fix changes what is meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2i.catalog import registry
+from e2i.spec import synonyms
+from e2i.spec.models import PipelineSpec, StepSpec
+
+
+def keys(model: type[PipelineSpec] | type[StepSpec]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def test_every_word_leads_to_one_of_ours_and_is_none_itself() -> None:
+    assert set(synonyms.SPEC_KEYS.values()) <= keys(PipelineSpec)
+    assert set(synonyms.STEP_KEYS.values()) <= keys(StepSpec)
+    assert keys(PipelineSpec).isdisjoint(synonyms.SPEC_KEYS)
+    assert keys(StepSpec).isdisjoint({*synonyms.STEP_KEYS, *synonyms.OTHERWISE})
+    names = set(registry.names())
+    assert set(synonyms.ACTIONS.values()) <= names
+    assert names.isdisjoint(synonyms.ACTIONS)
+
+
+def test_every_parameter_that_has_synonyms_is_one_of_some_action() -> None:
+    known = {name for action in registry.names() for name in registry.find(action)[1].params.model_fields}  # type: ignore[index]
+    assert set(synonyms.PARAMETERS) <= known
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "beside", "fixes"),
+    [
+        (("steps", "a", "if"), "${{ params.x }}", ("if",), 1),
+        (("steps", "a", "if"), "${{ params.x }}", ("if", "when"), 0),
+        (("steps", "a", "depends_on"), ["b"], ("depends_on",), 1),
+        (("steps", "a", "depends_on"), "b", ("depends_on",), 0),
+        (("steps", "a", "args"), {"x": 1}, ("args",), 1),
+        (("steps", "a", "args"), ["x"], ("args",), 0),
+        (("steps", "a", "strategy"), {"matrix": {"x": [1]}}, ("strategy",), 0),
+    ],
+)
+def test_a_key_is_renamed_only_if_its_value_can_stand_under_ours(
+    path: tuple[str, ...], value: object, beside: tuple[str, ...], fixes: int
+) -> None:
+    found = synonyms.step_key(path, value, beside)
+    assert found is not None
+    assert len(found[1]) == fixes
+
+
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("a && b", "and"),
+        ("a || b", "or"),
+        ("a ? 1 : 2", "if condition"),
+        ("!a", "not x"),
+        ("a === 1", "=="),
+        ("a = 1", "=="),
+        ("len(a)", "length"),
+    ],
+)
+def test_signs_of_other_languages_are_translated(expression: str, hint: str) -> None:
+    assert hint in (synonyms.operator(expression) or "")
+
+
+@pytest.mark.parametrize("expression", ["a | default(0) b", "a != 1 b", "a <= 1 b", "'a && b' c", "a >= 2 b"])
+def test_what_is_ours_is_not_taken_for_another_language(expression: str) -> None:
+    assert synonyms.operator(expression) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "fields", "given", "ours"),
+    [
+        ("target_column", ("table", "target"), (), "target"),
+        ("target_column", ("table", "target"), ("target",), None),
+        ("kwargs", ("params", "arguments"), (), None),
+        ("nonsense", ("target",), (), None),
+    ],
+)
+def test_a_parameter_is_renamed_when_one_alone_can_be_meant(
+    word: str, fields: tuple[str, ...], given: tuple[str, ...], ours: str | None
+) -> None:
+    assert synonyms.parameter(word, fields, given) == ours
