@@ -5,7 +5,6 @@ Also how the store is that results are shared through, and whether the own store
 
 from __future__ import annotations
 
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +16,7 @@ from msgspec import Struct
 
 from e2i import route
 from e2i.api import Workspace
-from e2i.catalog import registry
+from e2i.catalog import credentials, registry
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
@@ -61,8 +60,11 @@ def examine_shared(workspace: Workspace) -> dict[str, Any] | None:
     settings, shared = workspace.settings.shared, route.shared_store(workspace)
     if settings is None or shared is None:
         return None
-    url = re.sub("//[^/@]*@", "//", settings.url)  # a password has no place here
-    return {"url": url, "trust": settings.trust or workspace.origin.value, **shared.state()}
+    return {
+        "url": credentials.without(settings.url),
+        "trust": settings.trust or workspace.origin.value,
+        **shared.state(),
+    }
 
 
 def show(

@@ -17,7 +17,7 @@ from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import WorkspaceFile
 from e2i.planning.model import Reason, Why, digest
-from e2i.spec.expand import plain
+from e2i.spec.expand import plain, shown
 from e2i.spec.nodes import SCALAR
 
 Components = dict[str, Any]
@@ -44,7 +44,7 @@ def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) 
     return {
         "action": uses,
         "version": action.version,
-        "with": plain(raw),
+        "with": shown(raw),
         "files": {name: around.file(name) for name in sorted(_named(action, raw, around))},
         "libraries": {name: around.library(name) for name in sorted(action.libraries)},
         "python": around.python,
