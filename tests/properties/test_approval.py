@@ -334,6 +334,15 @@ def test_a_text_that_looks_like_an_expression_is_no_expression(
         api.run(spec(meant), workspace=project.workspace, bound_to=approved)
 
 
+@pytest.mark.parametrize(("n", "shown"), [(1.0, "1.0"), (True, "True"), ("1", '"1"')])
+def test_a_value_of_another_type_is_named(project: Project, n: Any, shown: str) -> None:
+    spec = project.write("s.yaml", "version: 1\nname: s\nparams: {n: {type: any, default: 1}}\n"
+                         "steps: {b: {uses: debug.echo, with: {value: '${{ params.n }}'}}}\n")  # fmt: skip
+    approved = api.plan(spec, workspace=project.workspace).to_json()
+    with pytest.raises(Refused, match=rf"the parameters differ \(n 1 → {shown}\); b differs"):
+        api.run(spec, {"n": n}, workspace=project.workspace, bound_to=approved)
+
+
 def test_what_a_part_gives_is_bound_with_its_type(project: Project) -> None:
     spec = project.write("s.yaml", "version: 1\nname: s\nsteps:\n  p: {uses: ./part.yaml}\n"
                          "  b: {uses: debug.echo, with: {value: '${{ steps.p.o }}'}}\n")  # fmt: skip
