@@ -77,7 +77,8 @@ def show(
         click.echo("  ".join([f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {_reachable(tool)}", *told]))
         for service in tool["services"]:
             if service["reachable"]:
-                click.echo(f"{'':<20} {service['service']}: {service['answer']}")
+                said = safe(f"{service['service']}: {service['answer']}")
+                click.echo(f"{'':<20} {said}")
             else:
                 said = safe(f"{service['service']}: {service['problem']}").splitlines()[0]
                 click.echo(f"{'':<20} {click.style(said, fg='red')} [{service['code']}]")
@@ -97,7 +98,7 @@ def show(
         click.echo(f"state of the store: {click.style(safe(sentence), fg='red')}")
     for sentence in state["set_aside"]:
         click.echo(f"state of the store: {safe(sentence)}")
-    click.echo(click.style(f"profile {workspace.settings.profile}, store {workspace.store}", dim=True))
+    click.echo(click.style(safe(f"profile {workspace.settings.profile}, store {workspace.store}"), dim=True))
 
 
 def _circuit(tool: dict[str, Any]) -> list[str]:
