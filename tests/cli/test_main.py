@@ -226,3 +226,15 @@ def test_no_name_on_the_command_line_steers_the_terminal(
     shown = done.output.replace("\x1b[", "")  # colours are ours
     assert shown
     assert not any(sign in shown for sign in "\x1b\x07\x9b\u202e")
+
+
+@pytest.mark.parametrize("arguments", [["diff", "{}", "first.yaml"], ["diff", "HEAD:{}", "first.yaml"], ["backup", "{}"],
+                                       ["plan", "first.yaml", "--store", "{}"], ["validate", "{}"], ["run", "{}"]])  # fmt: skip
+def test_a_name_that_is_too_long_is_no_defect(
+    arguments: list[str], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("first.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n")
+    monkeypatch.chdir(project.root)
+    done = CliRunner().invoke(main.e2i, [text.replace("{}", "x" * 5_000) for text in arguments])
+    assert done.exit_code == 2, done.output
+    assert "defect" not in done.output
