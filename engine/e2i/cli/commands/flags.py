@@ -20,7 +20,7 @@ class Inert(click.Command):
         try:
             return super().make_context(*args, **kwargs)
         except click.ClickException as error:
-            error.message = safe(error.message)
+            error.message = safe(error.message)  # type: ignore[misc]  # no other way to the text it shows
             raise
 
 
