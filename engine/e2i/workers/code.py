@@ -38,7 +38,8 @@ def run(root: Path, file: str, content: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Iterator[None]:
-    """Imports the workspace's modules from these contents alone; forgets them at the end.
+    """Imports the workspace's modules from these contents alone; at the end, forgets them and what they set in the
+    environment, which would decide where the tools of later steps go.
 
     Processes that the code starts find the same content in ``scratch``.
     """
@@ -48,14 +49,17 @@ def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Itera
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
     copies = [str(scratch / place) for place in finder.places]
-    before = list(sys.path)
+    path, environment = list(sys.path), dict(os.environ)
     sys.meta_path.insert(0, finder)
     sys.path.extend(copies)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        sys.path[:] = before
+        sys.path[:] = path
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
         for name in finder.given:
             sys.modules.pop(name, None)
 
