@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from e2i import regular
-from e2i.catalog import registry
+from e2i.catalog import credentials, registry
 from e2i.catalog.action import ToolSettings
 from e2i.errors import BadInput, InvalidSpec
 from e2i.spec import document, scalars, suggest
@@ -179,30 +178,19 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     return settings
 
 
-PASSWORDS = re.compile(
-    r"(?i)(^|_)(password|passwd|pwd|passphrase|secret|token|(api|access|secret|private)_?key|credentials?)$"
-)
-"""Names of settings whose values are credentials."""
-ACCOUNT = re.compile(r"://([^/?#\s@:]*:([^/?#\s]+)@)")
-"""The account and its password in an address."""
-
-
 def _credentials(value: Any, private: bool = False) -> Iterator[str]:
     match value:
         case Mapping():
             for key, item in value.items():
-                yield from _credentials(item, bool(PASSWORDS.search(str(key))))
+                yield from _credentials(item, private or credentials.is_credential(str(key)))
         case list() | tuple():
             for item in value:
                 yield from _credentials(item, private)
         case str():
-            words = [value] if private else []
-            for account, password in ACCOUNT.findall(value):
-                yield account
-                words += [password, unquote(password)]
-            if "://" in value:
-                words += [text for key, text in parse_qsl(urlsplit(value).query) if PASSWORDS.search(key)]
-            yield from (word for word in words if weakness(word) is None)
+            found = [(value, True)] if private else []
+            for word, is_alone in (*found, *credentials.found_in(value)):
+                if not is_alone or weakness(word) is None:
+                    yield word
 
 
 def weakness(secret: str) -> str | None:

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from e2i.cli import main
 from project import ENGINE, Project
 
 TOOLS = (
@@ -209,3 +211,30 @@ def test_a_defect_is_one_line_and_a_trace_elsewhere(monkeypatch: pytest.MonkeyPa
     (trace,) = tmp_path.iterdir()
     assert str(trace) in line
     assert "Traceback" in trace.read_text()
+
+
+@pytest.mark.parametrize("arguments", [["run", "first.yaml", "{}"], ["show", "last", "{}"], ["plan", "{}/s.yaml"],
+                                       ["doctor", "--store", "{}"], ["plan", "--{}"], ["{}"]])  # fmt: skip
+def test_no_name_on_the_command_line_steers_the_terminal(
+    arguments: list[str], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = "q\x1b]0;title\x07\x9b31m\u202ez"
+    project.write(f"{hostile}/s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n")
+    project.write(f"{hostile}/config/default.yaml", "sinks: []\n")
+    monkeypatch.chdir(project.root)
+    done = CliRunner().invoke(main.e2i, [text.replace("{}", hostile) for text in arguments], color=True)
+    shown = done.output.replace("\x1b[", "")  # colours are ours
+    assert shown
+    assert not any(sign in shown for sign in "\x1b\x07\x9b\u202e")
+
+
+@pytest.mark.parametrize("arguments", [["diff", "{}", "first.yaml"], ["diff", "HEAD:{}", "first.yaml"], ["backup", "{}"],
+                                       ["plan", "first.yaml", "--store", "{}"], ["validate", "{}"], ["run", "{}"]])  # fmt: skip
+def test_a_name_that_is_too_long_is_no_defect(
+    arguments: list[str], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("first.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n")
+    monkeypatch.chdir(project.root)
+    done = CliRunner().invoke(main.e2i, [text.replace("{}", "x" * 5_000) for text in arguments])
+    assert done.exit_code == 2, done.output
+    assert "defect" not in done.output

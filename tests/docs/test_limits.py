@@ -40,6 +40,8 @@ HELD = {
     "bytes of the files that a check reads": actions.MOST_BYTES,
     "columns that a check follows": actions.MOST_COLUMNS,
     "bytes of a table's header line": header.LONGEST,
+    "bytes of the footer of a Parquet or Arrow file": header.FOOTER,
+    "elements of a Parquet file's schema": header.MOST_ELEMENTS,
     "characters that one `e2i fix` checks before its last round": mend.MOST_CHECKED,
     "boxes of a drawing": layout.MOST_DRAWN,
 }

@@ -135,6 +135,47 @@ def test_a_module_that_is_imported_by_no_statement_is_refused(files: Project) ->
     assert "hidden.py is not part of the plan" in record.steps["a"].error["message"]
 
 
+@pytest.mark.parametrize("added", ["lib", "alias", "pack/plugins"])
+def test_a_module_in_a_folder_that_code_puts_on_the_path_is_refused(files: Project, added: str) -> None:
+    """No plan knows it, so it could be another one by the time it is imported."""
+    files.write("lib/extra.py", "VALUE = 4\n")
+    files.write("pack/plugins/extra.py", "VALUE = 4\n")
+    (files.root / "alias").symlink_to("lib")
+    where = "import pack; pack.__path__.append" if added.startswith("pack") else "import sys; sys.path.append"
+    name = "pack.extra" if added.startswith("pack") else "extra"
+    code = f"def f():\n    {where}({str(files.root / added)!r})\n    import {name} as extra\n    return extra.VALUE\n"
+    files.write("adds.py", code)
+    files.write(
+        "other.py", "import sys\n\ndef f():\n    return [n for n in sys.path if n.endswith(('lib', 'alias'))]\n"
+    )
+    files.write("config/default.yaml", "sinks: []\nworkers: 1\n")
+    one = {"uses": "python.call", "with": {"file": "adds.py", "function": "f"}, "on_error": "continue"}
+    two = {"uses": "python.call", "with": {"file": "other.py", "function": "f"}, "needs": ["a"]}
+    record = files.run({"version": 1, "name": "adds", "steps": {"a": one, "b": two}})
+    assert record.steps["a"].error is not None
+    assert "extra.py is not part of the plan" in record.steps["a"].error["message"]
+    assert record.steps["b"].outputs.get("value", []) == []
+
+
+def test_variables_that_code_sets_do_not_outlast_its_step(files: Project) -> None:
+    files.write(
+        "sets.py",
+        "import os\n\nos.environ['HTTPS_PROXY'] = 'http://evil.test'\n\n"
+        "def f():\n    os.environ['AWS_ENDPOINT_URL'] = os.environ['HOME'] = 'evil'\n    del os.environ['PATH']\n"
+        "def g():\n    names = ('HTTPS_PROXY', 'AWS_ENDPOINT_URL', 'HOME', 'PATH')\n"
+        "    return [os.environ.get(name) for name in names]\n",
+    )
+    files.write("looks.py", (files.root / "sets.py").read_text().replace("os.environ['HTTPS_PROXY'] =", "_ ="))
+    files.write("config/default.yaml", "sinks: []\nworkers: 1\n")
+    one = {"uses": "python.call", "with": {"file": "sets.py", "function": "f"}}
+    two = {"uses": "python.call", "with": {"file": "looks.py", "function": "g"}, "needs": ["a"]}
+    record = files.run({"version": 1, "name": "sets", "steps": {"a": one, "b": two}})
+    proxy, endpoint, home, path = record.steps["b"].outputs["value"]
+    assert (proxy, endpoint) == (None, None)
+    assert home != "evil"
+    assert path
+
+
 def test_a_module_does_not_outlast_its_step(files: Project) -> None:
     """What one step imported is not there for another, whose fingerprint does not cover it."""
     files.write("other.py", "import sys\n\ndef f():\n    return [n for n in sys.modules if n.startswith('pack')]\n")

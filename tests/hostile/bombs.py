@@ -195,6 +195,24 @@ def parquet_columns(folder: Path, n: int) -> list[str]:
     return write(folder, "  load: {uses: data.load, with: {path: t.parquet}}\n")
 
 
+def parquet_schema(folder: Path, n: int) -> list[str]:
+    """Many columns, in few bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(f"c{index}", pa.int8()) for index in range(n)])
+    pq.ParquetWriter(folder / "t.parquet", schema, store_schema=False).close()
+    return write(folder, "  load: {uses: data.load, with: {path: t.parquet}}\n")
+
+
+def parquet_metadata(folder: Path, n: int) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"k": "v" * n}), folder / "t.parquet")
+    return write(folder, "  load: {uses: data.load, with: {path: t.parquet}}\n")
+
+
 def suite_bytes(folder: Path, n: int) -> list[str]:
     (folder / "config/expectations").mkdir(parents=True)
     text = "".join(

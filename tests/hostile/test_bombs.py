@@ -69,6 +69,7 @@ WIDE = [
     Bomb(bombs.csv_filters, 20_000, 2, "unknown-column"), Bomb(bombs.csv_steps, 2_000, 0),
     Bomb(bombs.csv_loads, 5_000, 0), Bomb(bombs.csv_fan, 9_000, 2, "too-many-problems"), Bomb(bombs.csv_line, 2_000_000, 0),
     Bomb(bombs.gz_bomb, 100, 0), Bomb(bombs.parquet_columns, 60_000, 0), Bomb(bombs.suite_set, 100_000, 0),
+    Bomb(bombs.parquet_schema, 90_000, 0), Bomb(bombs.parquet_schema, 400_000, 0), Bomb(bombs.parquet_metadata, 50_000_000, 0),
     Bomb(bombs.chain, 10_000, 0), Bomb(bombs.dense, 450, 0), Bomb(bombs.outputs, 20_000, 0),
     Bomb(bombs.needs_unknown, 9_000, 2, "unknown-step"), Bomb(bombs.unknown_actions, 9_000, 2, "too-many-problems"),
     Bomb(bombs.unknown_keys, 9_000, 2, "too-many-problems"), Bomb(bombs.bad_values, 9_000, 2, "too-many-problems"),

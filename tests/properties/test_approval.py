@@ -263,6 +263,18 @@ def test_the_environment_that_configuration_reads_is_bound(project: Project) -> 
         _run(project, approved, {"E2I_ORIGIN": "agent"}, lambda: None)
 
 
+@pytest.mark.parametrize("written", ['"${{ steps.a.value ~ env.\\x52EGION }}"', '"${{ steps.a.value ~ env[\'REG\' \'ION\'] }}"',
+                                     '"${{ steps.a.value ~ env[\'\\\\x52EGION\'] }}"'])  # fmt: skip
+def test_a_name_of_the_environment_is_bound_however_it_is_written(project: Project, written: str) -> None:
+    project.write("config/default.yaml", "sinks: []\nenv: {REGION: '${REGION:-eu}'}\n")
+    spec = project.write("spec.yaml", "version: 1\nname: s\nsteps:\n  a: {uses: debug.echo, with: {value: x}}\n"
+                         f"  b: {{uses: debug.echo, with: {{value: {written}}}}}\n")  # fmt: skip
+    approved = api.plan(spec, workspace=project.workspace).to_json()
+    assert approved["environment"]["env"] == {"REGION": "eu"}
+    with pytest.raises(Refused, match=r"env\.REGION eu → us"):
+        api.run(spec, workspace=api.Workspace.open(root=project.root, environ={"REGION": "us"}), bound_to=approved)
+
+
 def test_the_variables_of_the_tools_are_bound_without_credentials(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +303,76 @@ def test_the_variables_of_the_tools_are_bound_without_credentials(
             other.setenv(name, value.replace("one", "two") if "one" in value else f"{value}2")
             with pytest.raises(Refused, match=rf"variables\.{name} "):
                 api.run(spec, workspace=project.workspace, bound_to=approved)
+
+
+@pytest.mark.parametrize(
+    ("literal", "meant"),
+    [
+        ("$${{ steps.a.value }}", "${{ steps.a.value }}"),
+        ({"$expression": "$${{ steps.p.o }}", "$through": {"steps.p.o": "$${{ steps.i.value }}"}}, "${{ steps.p.o }}"),
+    ],
+)
+@pytest.mark.parametrize("where", ["with", "output"])
+def test_a_text_that_looks_like_an_expression_is_no_expression(
+    project: Project, literal: Any, meant: str, where: str
+) -> None:
+    part = {"version": 1, "name": "part", "steps": {"i": {"uses": "debug.echo", "with": {"value": 1}}},
+            "outputs": {"o": "${{ steps.i.value }}"}}  # fmt: skip
+    project.write("part.yaml", json.dumps(part))
+
+    def spec(value: Any) -> Path:
+        steps = {
+            "a": {"uses": "debug.echo", "with": {"value": "x"}},
+            "p": {"uses": "./part.yaml"},
+            "b": {"uses": "debug.echo", "needs": ["a", "p"], "with": {"value": value if where == "with" else 1}},
+        }
+        outputs = {"o": value if where == "output" else 1}
+        return project.write("s.yaml", json.dumps({"version": 1, "name": "s", "steps": steps, "outputs": outputs}))
+
+    approved = api.plan(spec(literal), workspace=project.workspace).to_json()
+    with pytest.raises(Refused):
+        api.run(spec(meant), workspace=project.workspace, bound_to=approved)
+
+
+@pytest.mark.parametrize(("n", "shown"), [(1.0, "1.0"), (True, "True"), ("1", '"1"')])
+def test_a_value_of_another_type_is_named(project: Project, n: Any, shown: str) -> None:
+    spec = project.write("s.yaml", "version: 1\nname: s\nparams: {n: {type: any, default: 1}}\n"
+                         "steps: {b: {uses: debug.echo, with: {value: '${{ params.n }}'}}}\n")  # fmt: skip
+    approved = api.plan(spec, workspace=project.workspace).to_json()
+    with pytest.raises(Refused, match=rf"the parameters differ \(n 1 → {shown}\); b differs"):
+        api.run(spec, {"n": n}, workspace=project.workspace, bound_to=approved)
+
+
+def test_what_a_part_gives_is_bound_with_its_type(project: Project) -> None:
+    spec = project.write("s.yaml", "version: 1\nname: s\nsteps:\n  p: {uses: ./part.yaml}\n"
+                         "  b: {uses: debug.echo, with: {value: '${{ steps.p.o }}'}}\n")  # fmt: skip
+    digests = set()
+    given = ('["${{ steps.i.value }}"]', "'[\"${{ steps.i.value }}\"]'", "1", "'1'", "true", "'true'")
+    for text in given:
+        project.write("part.yaml", "version: 1\nname: part\nsteps: {i: {uses: debug.echo, with: {value: 1}}}\n"
+                      f"outputs: {{o: {text}}}\n")  # fmt: skip
+        digests.add(api.plan(spec, workspace=project.workspace).digest)
+    assert len(digests) == len(given)
+
+
+def test_a_shared_store_is_bound_without_credentials(project: Project) -> None:
+    spec = project.write("spec.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n")
+    text = (
+        "sinks: []\nshared:\n  url: 'abfs://one@account.test/e2i?sig=k9Xq2LmZvT77'\n  options:\n"
+        "    {account_key: tR7wPz3Qb8, key: Yb5hQn8Wd2, auth: [me, Jd4Kp9Zt6x], headers: {X-Api-Key: Ux3Lf8Rk1v},\n"
+        "     connection_string: 'Name=n;AccountKey=Hs6Gv2Mc9q;Suffix=s', region: eu}\n"
+    )
+    project.write("config/default.yaml", text)
+    approved = api.plan(spec, workspace=project.workspace).to_json()
+    for hidden in ("k9Xq2LmZvT77", "tR7wPz3Qb8", "Yb5hQn8Wd2", "Jd4Kp9Zt6x", "Ux3Lf8Rk1v", "Hs6Gv2Mc9q"):
+        assert hidden not in json.dumps(approved)
+        assert hidden in project.workspace.settings.credentials([])
+        project.write("config/default.yaml", text.replace(hidden, "aB3dE6gH9k"))
+        assert api.plan(spec, workspace=project.workspace).digest == approved["digest"]
+    for before, after in (("one@", "two@"), ("region: eu", "region: us"), ("Suffix=s", "Suffix=t")):
+        project.write("config/default.yaml", text.replace(before, after))
+        with pytest.raises(Refused, match=r"shared\.(url|options\.)"):
+            api.run(spec, workspace=project.workspace, bound_to=approved)
 
 
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

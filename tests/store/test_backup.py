@@ -184,6 +184,14 @@ def listed_elsewhere(copy: Path) -> None:
     (copy / LIST).write_text(json.dumps(document))
 
 
+def a_log_beside_the_state(copy: Path) -> None:
+    """SQLite would read it as the newest part of the state."""
+    document = json.loads((copy / LIST).read_text())
+    shutil.copy(copy / FILE, copy / f"{FILE}-wal")
+    document["files"][f"{FILE}-wal"] = document["files"][FILE]
+    (copy / LIST).write_text(json.dumps(document))
+
+
 def a_wrong_artifact(copy: Path) -> None:
     """Well listed, under a name that is not its digest."""
     document = json.loads((copy / LIST).read_text())
@@ -208,7 +216,7 @@ def a_newer_list(copy: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        cut, changed_state, missing, a_link, a_folder_that_is_a_link, a_pipe, listed_elsewhere, a_wrong_artifact, unfinished,
+        cut, changed_state, missing, a_link, a_folder_that_is_a_link, a_pipe, listed_elsewhere, a_log_beside_the_state, a_wrong_artifact, unfinished,
         half_a_list, a_newer_list,
     ],
     ids=lambda spoil: spoil.__name__,

@@ -98,6 +98,15 @@ def test_a_stream_is_masked_wherever_it_is_cut(texts: list[str], size: int) -> N
     assert target.getvalue().decode() == "".join(texts).replace(SECRET, "***")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+def test_a_stream_in_utf_16_is_masked(encoding: str) -> None:
+    target = io.BytesIO()
+    Masker([SECRET]).stream(io.BufferedReader(io.BytesIO(f"before {SECRET} after".encode(encoding))), target)
+    written = target.getvalue()
+    assert b"***" in written
+    assert SECRET.encode("utf-16-le").rstrip(b"\0") not in written
+
+
 def test_the_filter_is_a_program_of_its_own() -> None:
     given = json.dumps([SECRET]).encode() + b"\nsays " + SECRET.encode() + b"\xff\n"
     ended = subprocess.run(

@@ -9,6 +9,7 @@ import pytest
 from context import LocalContext
 from e2i.errors import Refused, StepError
 from e2i.workspace import paths
+from e2i.workspace.files import WorkspaceFiles
 from e2i.workspace.paths import Roots
 
 CANARY = b"canary"
@@ -113,3 +114,19 @@ def test_a_held_file_stays_what_it_was_when_it_was_checked(ctx: LocalContext) ->
     ctx.release()
     with pytest.raises(OSError):
         held.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["config/policy.yaml", "config/default.yaml", "alias/default.yaml", "link.yaml"])
+def test_the_settings_of_the_operator_are_not_for_specs(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config" / "expectations").mkdir(parents=True)
+    for file in ("policy.yaml", "default.yaml", "expectations/s.yaml", "data.csv"):
+        (tmp_path / "config" / file).write_text("a: 1\n")
+    (tmp_path / "alias").symlink_to("config")
+    (tmp_path / "link.yaml").symlink_to("config/policy.yaml")
+    here = Roots(tmp_path)
+    assert paths.look(here, name) == "settings"
+    with pytest.raises(Refused, match="the operator's settings"):
+        paths.read(here, name, 100)
+    assert WorkspaceFiles(here).own(name) is None
+    for other in ("config/expectations/s.yaml", "config/data.csv"):
+        assert paths.look(here, other) == "file"

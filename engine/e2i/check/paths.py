@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from e2i.policy import Rules
 
-Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside", "hidden"]]
+Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside", "hidden", "settings"]]
 """What is at a path: handed in, because it takes a file system to know."""
 
 NEVER = ("/dev", "/proc", "/sys")
@@ -48,6 +48,9 @@ def check(text: str, rules: Rules, look: Look) -> PathFault | None:
             return PathFault("policy-path", f"{shown} leads through a link outside {_roots(rules)}", _INSIDE)
         case "hidden":
             return PathFault("policy-path", f"{shown} leads through a link to a hidden name", _INSIDE)
+        case "settings":
+            hint = "name another file: specs neither read nor change what is set in config/"
+            return PathFault("policy-path", f"{shown} leads to a file of the operator's settings", hint)
         case "directory":
             return PathFault("bad-path", f"{shown} is a folder, not a file", "name a file in it")
         case "special":

@@ -5,7 +5,6 @@ Also how the store is that results are shared through, and whether the own store
 
 from __future__ import annotations
 
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +16,7 @@ from msgspec import Struct
 
 from e2i import route
 from e2i.api import Workspace
-from e2i.catalog import registry
+from e2i.catalog import credentials, registry
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
@@ -61,8 +60,11 @@ def examine_shared(workspace: Workspace) -> dict[str, Any] | None:
     settings, shared = workspace.settings.shared, route.shared_store(workspace)
     if settings is None or shared is None:
         return None
-    url = re.sub("//[^/@]*@", "//", settings.url)  # a password has no place here
-    return {"url": url, "trust": settings.trust or workspace.origin.value, **shared.state()}
+    return {
+        "url": credentials.without(settings.url),
+        "trust": settings.trust or workspace.origin.value,
+        **shared.state(),
+    }
 
 
 def show(
@@ -75,7 +77,8 @@ def show(
         click.echo("  ".join([f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {_reachable(tool)}", *told]))
         for service in tool["services"]:
             if service["reachable"]:
-                click.echo(f"{'':<20} {service['service']}: {service['answer']}")
+                said = safe(f"{service['service']}: {service['answer']}")
+                click.echo(f"{'':<20} {said}")
             else:
                 said = safe(f"{service['service']}: {service['problem']}").splitlines()[0]
                 click.echo(f"{'':<20} {click.style(said, fg='red')} [{service['code']}]")
@@ -95,7 +98,7 @@ def show(
         click.echo(f"state of the store: {click.style(safe(sentence), fg='red')}")
     for sentence in state["set_aside"]:
         click.echo(f"state of the store: {safe(sentence)}")
-    click.echo(click.style(f"profile {workspace.settings.profile}, store {workspace.store}", dim=True))
+    click.echo(click.style(safe(f"profile {workspace.settings.profile}, store {workspace.store}"), dim=True))
 
 
 def _circuit(tool: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from e2i.cli import problems_view
-from e2i.errors import E2IError, Exit, InvalidSpec
+from e2i.errors import BadInput, E2IError, Exit, InvalidSpec
 
 
 def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
@@ -52,7 +53,8 @@ class Outcome:
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line and a place
             from e2i.store import disk
 
-            if (trouble := disk.trouble(error)) is not None:
+            trouble = _too_long(error) or disk.trouble(error)
+            if trouble is not None:
                 self._tell(trouble)
                 return
             self.code = Exit.DEFECT
@@ -65,6 +67,14 @@ class Outcome:
             body = {"code": error.code, "message": error.message, "hint": error.hint}
             _print_json({"schema_version": 1, "error": body})
         problems_view.show_error(error)
+
+
+def _too_long(error: Exception) -> BadInput | None:
+    """The error of a path that no file system takes, which only what was given on the command line can be."""
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        return None
+    message = f"a name is too long for a file: {str(error.filename)[:80]}…"
+    return BadInput(message, code="bad-path", hint="give a shorter path")
 
 
 def _trace() -> str:

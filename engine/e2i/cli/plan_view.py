@@ -77,9 +77,8 @@ def show(plan: Plan, workspace: Workspace) -> None:
         click.echo(f"\n  {click.style('undecided', fg='yellow')}: {safe(str(item))}")
     counts = ", ".join(f"{plan.summary[verdict.value]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
-    click.echo(
-        click.style(f"compared with the store {workspace.store} (profile {workspace.settings.profile})", dim=True)
-    )
+    place = f"compared with the store {workspace.store} (profile {workspace.settings.profile})"
+    click.echo(click.style(safe(place), dim=True))
     click.echo(click.style(f"digest {plan.digest}", dim=True))
 
 

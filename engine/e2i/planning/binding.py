@@ -9,7 +9,7 @@ from typing import Any
 from e2i.errors import Refused
 from e2i.planning import document
 from e2i.planning.fingerprint import changes
-from e2i.planning.model import Plan
+from e2i.planning.model import Plan, canonical
 
 MOST = 5
 """Differences that the message names."""
@@ -45,11 +45,12 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
     yield from (f"{change} (set by the operator)" for change in changes(before["environment"], after["environment"]))
     old, new = before["steps"], after["steps"]
     for step in sorted(old.keys() | new.keys()):
-        if old.get(step) != new.get(step):
+        if canonical(old.get(step)) != canonical(new.get(step)):
             if step not in old or step not in new:
                 yield f"{step} {'is new' if step not in old else 'is gone'}"
             else:  # that the parameters differ says enough
-                yield f"{step} differs{_how(old[step], new[step]) if before['params'] == after['params'] else ''}"
+                said = changes(before["params"], after["params"])
+                yield f"{step} differs{'' if said else _how(old[step], new[step])}"
     if before["undecided"] != after["undecided"]:
         yield "what only the run can know differs"
 

@@ -17,7 +17,7 @@ from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Components, Surroundings
 from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
 from e2i.spec.evaluation import Outputs
-from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, plain
+from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, shown
 from e2i.spec.expressions import ExpressionError
 
 SEED_PARAMETER = "seed"
@@ -105,8 +105,8 @@ class Planner(Struct, frozen=True):
                 undecided=tuple(self._undecided(node)),
             )
         _start_needed_services(steps, self.expanded)
-        params = {name: plain(value) for name, value in self.expanded.params.items()}
-        outputs_ = plain(self.expanded.resolve(self.expanded.loaded.spec.outputs, None, {}))
+        params = {name: shown(value) for name, value in self.expanded.params.items()}
+        outputs_ = shown(self.expanded.resolve(self.expanded.loaded.spec.outputs, None, {}))
         return Plan(
             self.expanded.loaded.spec.name, tuple(steps.values()), params, self.profile, outputs_, self.environment
         )
@@ -229,7 +229,7 @@ class Planner(Struct, frozen=True):
     def _bound(self, node: StepNode) -> dict[str, Any]:
         """What decides how a step is carried out, beyond what can change its result."""
         return {
-            "when": [plain(self.expanded.resolve(unit.step.when, unit, {})) for unit in node.chain],
+            "when": [shown(self.expanded.resolve(unit.step.when, unit, {})) for unit in node.chain],
             **({"finally": True} if node.final else {}),
             **({"agent": node.agent} if node.agent else {}),
             **self._scope(node),
@@ -243,8 +243,8 @@ class Planner(Struct, frozen=True):
         raw = [node.step.with_, *(unit.step.when for unit in node.chain)]
         if is_settled([self.expanded.resolve(value, node, {}) for value in raw]):
             return {}
-        cells = [plain(dict(unit.cell)) for unit in node.chain if unit.cell]
-        given = [plain(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
+        cells = [shown(dict(unit.cell)) for unit in node.chain if unit.cell]
+        given = [shown(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
         return {**({"matrix": cells} if cells else {}), **({"given": given} if given else {})}
 
     def _undecided(self, node: StepNode) -> Iterator[Undecided]:
@@ -269,7 +269,7 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def _shown(value: Any) -> str:
-    found = plain(value)
+    found = shown(value)
     return found if isinstance(found, str) else str(found["$expression"])
 
 

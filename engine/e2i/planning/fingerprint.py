@@ -16,8 +16,8 @@ from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import WorkspaceFile
-from e2i.planning.model import Reason, Why, digest
-from e2i.spec.expand import plain
+from e2i.planning.model import Reason, Why, canonical, digest
+from e2i.spec.expand import plain, shown
 from e2i.spec.nodes import SCALAR
 
 Components = dict[str, Any]
@@ -44,7 +44,7 @@ def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) 
     return {
         "action": uses,
         "version": action.version,
-        "with": plain(raw),
+        "with": shown(raw),
         "files": {name: around.file(name) for name in sorted(_named(action, raw, around))},
         "libraries": {name: around.library(name) for name in sorted(action.libraries)},
         "python": around.python,
@@ -117,7 +117,7 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
 
 def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list[str]:
     """The places at which two plain values differ, as ``name old → new``."""
-    if before == now:
+    if before == now and canonical(before) == canonical(now):  # to Python, 1, 1.0 and True are equal
         return []
     if isinstance(before, dict) and isinstance(now, dict) and "$artifact" not in before:
         return [
@@ -125,7 +125,10 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
             for key in sorted(before.keys() | now.keys())
             for change in changes(before.get(key), now.get(key), f"{path}.{key}" if path else str(key), show=show)
         ]
-    return [f"{path} {_short(before)} → {_short(now)}" if show else path]
+    texts = [_short(before), _short(now)]
+    if texts[0] == texts[1]:
+        texts = [_short(canonical(value).decode()) for value in (before, now)]
+    return [f"{path} {' → '.join(texts)}" if show else path]
 
 
 def _named(action: Action, params: Any, around: Surroundings) -> set[str]:

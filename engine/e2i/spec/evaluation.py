@@ -9,12 +9,13 @@ bounded, so that a few lines cannot ask for more work than they say.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from e2i.spec import expressions, lineage, params
 from e2i.spec.expressions import ROOTS, ExpressionError, MissingError, Reference
-from e2i.spec.nodes import Part, Pending, StepNode, plain
+from e2i.spec.nodes import Part, Pending, StepNode, shown
 from e2i.spec.values import Budget
 
 At = StepNode | Part
@@ -167,7 +168,7 @@ class Evaluation:
                 if key not in self.told:
                     self.told[key] = "…"  # where steps wait for each other, which is a problem of its own
                     static = Evaluation(self.env, {}, {}, told=self.told)
-                    self.told[key] = _readable(plain(static.filled(written, there)))
+                    self.told[key] = _readable(shown(static.filled(written, there)))
                 yield str(ref), self.told[key]
 
 
@@ -192,9 +193,14 @@ def _behind(at: At, ref: Reference) -> Iterator[tuple[_Crossing, Any, At]]:
 
 
 def _readable(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    is_plain = isinstance(value, str) and not _AMBIGUOUS.match(value)
+    text = value if is_plain else json.dumps(value, sort_keys=True, ensure_ascii=False)
     if len(text) <= READABLE:
         return text
     import hashlib  # here, for validate seldom needs it
 
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+_AMBIGUOUS = re.compile(r'[\["{\-0-9]|sha256:|(true|false|null|NaN|Infinity)$')
+"""Text that could be other data, or a digest, once it is written like these."""

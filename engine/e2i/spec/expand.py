@@ -17,11 +17,11 @@ from e2i.spec.expressions import ExpressionError, MissingError, Reference, Secre
 from e2i.spec.load import LoadedSpec
 from e2i.spec.matrix import BadMatrixError, Cell
 from e2i.spec.models import StepSpec
-from e2i.spec.nodes import Part, Path, Pending, StepNode, holds_secret, is_settled, pairing, plain
+from e2i.spec.nodes import Part, Path, Pending, StepNode, holds_secret, is_settled, pairing, plain, shown
 from e2i.spec.parts import is_part
 from e2i.spec.problems import Fixes, Problem
 
-__all__ = ["RUN_FACTS", "Expanded", "Part", "Path", "Pending", "StepNode", "expand", "is_settled", "plain"]
+__all__ = ["RUN_FACTS", "Expanded", "Part", "Path", "Pending", "StepNode", "expand", "is_settled", "plain", "shown"]
 
 MAX_PARTS = 1_000
 MAX_NODES = 200_000

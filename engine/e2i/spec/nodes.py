@@ -141,6 +141,10 @@ def pairing(cell: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(matrix.key(cell[name]) for name in names)
 
 
+MARKS = ("$expression", "$secret")
+"""Keys by which ``plain`` writes what is no data."""
+
+
 def is_settled(value: Any) -> bool:
     """True when nothing in the value is ``Pending``."""
     if isinstance(value, SCALAR):
@@ -177,3 +181,17 @@ def plain(value: Any) -> Any:
         case list():
             return [plain(item) for item in value]
     return value
+
+
+def shown(value: Any) -> Any:
+    """The value as a plan shows it: as ``plain`` does, but text that only looks like an expression, and data that only
+    looks like one or like a secret, as no expression and no secret is written.
+    """
+    match value:
+        case str():
+            return value.replace("${{", "$${{") if "${{" in value else value
+        case dict():
+            return {f"${key}" if key in MARKS else key: shown(item) for key, item in value.items()}
+        case list():
+            return [shown(item) for item in value]
+    return plain(value)

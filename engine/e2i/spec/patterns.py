@@ -5,18 +5,21 @@ Python's own ``re`` can take for ever on a pattern such as ``(a+)+$``, which a s
 
 from __future__ import annotations
 
-from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
+from collections.abc import Callable
+
+from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 
 def matches(pattern: str, text: str) -> bool:
     """True when the whole text matches. Raises ValueError for what is no pattern, or needs look-around."""
+    return search(f"^(?:{pattern})$")(text)
+
+
+def search(pattern: str) -> Callable[[str], bool]:
+    """Returns what tells whether the pattern is found anywhere in a text. Raises as ``matches`` does."""
     try:
-        validator = SchemaValidator(core_schema.str_schema(pattern=f"^(?:{pattern})$", regex_engine="rust-regex"))
+        validator = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
     except SchemaError as error:
         reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
         raise ValueError(f"not a regular expression that can be used here: {reason.removeprefix('error: ')}") from error
-    try:
-        validator.validate_python(text)
-    except ValidationError:
-        return False
-    return True
+    return validator.isinstance_python

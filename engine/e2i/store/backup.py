@@ -33,6 +33,12 @@ from e2i.store.digests import digest_of
 LIST = "backup.json"
 PASSING = ("tmp", "trash", "verified", "damaged")
 """Folders of a store that are of use to nobody later."""
+NEVER = (*PASSING, LIST)
+"""Names at the top of a store that no backup lists."""
+BESIDE = (".lock", "-wal", "-shm", "-journal")
+"""Endings of the files beside a database, or beside what is shared. One that was put beside a copied database would
+change what is read from it.
+"""
 SQLITE = b"SQLite format 3\0"
 
 
@@ -138,13 +144,13 @@ def _made(target: Path, what: str) -> Iterator[Path]:
 def _files(store: Path, *below: str) -> Iterator[str]:
     """The files that are copied as they are found, but for the state and the artifacts: names from the store on."""
     for name in removal.names(store, *below):
-        if not below and (name in (*PASSING, "objects", LIST) or name.startswith(FILE)):
+        if not below and (name in (*NEVER, "objects") or name.startswith(FILE)):
             continue
         place = store.joinpath(*below, name)
         mode = place.lstat().st_mode
         if stat.S_ISDIR(mode):
             yield from _files(store, *below, name)
-        elif stat.S_ISREG(mode) and not name.endswith((".lock", "-wal", "-shm", "-journal")):
+        elif stat.S_ISREG(mode) and not name.endswith(BESIDE):
             yield "/".join((*below, name))
 
 
@@ -268,6 +274,8 @@ def _listed(source: Path) -> Mapping[str, str]:
 def _check_name(name: str) -> None:
     parts = PurePosixPath(name).parts
     if not parts or name != "/".join(parts) or name.startswith("/") or ".." in parts or "\0" in name:
+        raise _damaged(f"its list names {name[:80]!r}")
+    if parts[0] in NEVER or (name.endswith(BESIDE) and parts[0] != "objects"):
         raise _damaged(f"its list names {name[:80]!r}")
 
 

@@ -10,6 +10,7 @@ import contextlib
 import importlib.abc
 import importlib.util
 import linecache
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -37,7 +38,8 @@ def run(root: Path, file: str, content: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Iterator[None]:
-    """Imports the workspace's modules from these contents alone; forgets them at the end.
+    """Imports the workspace's modules from these contents alone; at the end, forgets them and what they set in the
+    environment, which would decide where the tools of later steps go.
 
     Processes that the code starts find the same content in ``scratch``.
     """
@@ -47,13 +49,17 @@ def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Itera
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
     copies = [str(scratch / place) for place in finder.places]
+    path, environment = list(sys.path), dict(os.environ)
     sys.meta_path.insert(0, finder)
     sys.path.extend(copies)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        sys.path[:] = [entry for entry in sys.path if entry not in copies]
+        sys.path[:] = path
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
         for name in finder.given:
             sys.modules.pop(name, None)
 
@@ -72,9 +78,11 @@ class _Finder:
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
         """The module's spec; None when it is none of the workspace's. Raises ImportError for one without content."""
         if path is not None and name.partition(".")[0] not in self.given:
+            self._refuse_added(name, path)
             return None
         file = modules.locate(self._root, self.places, name)
         if file is None or (path is None and self._is_installed(name)):
+            self._refuse_added(name, path)
             return None
         self.given.add(name)
         if file.endswith("/"):
@@ -82,10 +90,7 @@ class _Finder:
             spec.submodule_search_locations = [str(self._root / file)]
             return spec
         if file not in self._contents:
-            raise ImportError(
-                f"{file} is not part of the plan: only modules that the step's file imports by an import statement,"
-                " directly or through others, are"
-            )
+            raise _unplanned(file)
         if not file.endswith(".py"):
             return importlib.util.spec_from_file_location(name, self._scratch / file)
         loader = _Loader(self._contents[file], str(self._root / file))
@@ -96,11 +101,34 @@ class _Finder:
             submodule_search_locations=[str((self._root / file).parent)] if file.endswith("/__init__.py") else None,
         )
 
+    def _refuse_added(self, name: str, path: Sequence[str] | None) -> None:
+        """Raises ImportError for a module of the workspace in a folder that code put on the path: no plan knows it."""
+        entries = list(sys.path if path is None else path)
+        if not any(map(self._is_added, entries)):
+            return
+        found = PathFinder.find_spec(name, entries)
+        if found is not None and found.origin is not None and self._is_added(str(Path(found.origin).parent)):
+            raise _unplanned(found.origin)
+
+    def _is_added(self, entry: str) -> bool:
+        """Whether a folder, or what it leads to, is one of the workspace, but not one that modules are copied to."""
+        place = Path(os.path.abspath(entry))  # noqa: PTH100 - a link is where it is, not where it leads
+        if place.is_relative_to(self._scratch):
+            return False
+        return any(modules.is_inside(self._root, one) for one in (place, place.resolve()))
+
     def _is_installed(self, name: str) -> bool:
         if name in sys.stdlib_module_names:
             return True
         places = {str(self._root / place) for place in self.places} | {str(self._scratch / p) for p in self.places}
         return PathFinder.find_spec(name, [entry for entry in sys.path if entry not in places]) is not None
+
+
+def _unplanned(file: str) -> ImportError:
+    return ImportError(
+        f"{file} is not part of the plan: only modules that the step's file imports by an import statement,"
+        " directly or through others, and by their names from the workspace's root on, are"
+    )
 
 
 class _Loader(importlib.abc.Loader):

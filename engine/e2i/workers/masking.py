@@ -35,7 +35,11 @@ class Masker:
         words = [rf"(?<!\w){re.escape(s)}(?!\w)" for s in self.secrets if SHORTEST_WORD <= len(s) < SHORTEST]
         self._source = "|".join(anywhere + words)
         self._pattern = re.compile(self._source)
-        self.longest = max((len(form.encode("utf-8", "surrogatepass")) for form in (*forms, *self.secrets)), default=0)
+        self._wide = sorted(
+            {wide_of(secret) for secret in self.secrets if len(secret) >= SHORTEST}, key=len, reverse=True
+        )
+        narrow = (form.encode("utf-8", "surrogatepass") for form in (*forms, *self.secrets))
+        self.longest = max(map(len, (*narrow, *self._wide)), default=0)
 
     def __bool__(self) -> bool:
         return bool(self.secrets)
@@ -64,7 +68,9 @@ class Masker:
 
     def stream(self, source: BinaryIO, target: BinaryIO) -> None:
         """Copies bytes as they come. What could be the beginning of a secret waits for what follows."""
-        pattern = re.compile(self._source.encode("utf-8", "surrogatepass")) if self._source else None
+        sources = [re.escape(form) for form in self._wide]
+        sources += [self._source.encode("utf-8", "surrogatepass")] if self._source else []
+        pattern = re.compile(b"|".join(sources)) if sources else None
         held = b""
         while data := source.read1(1 << 16):  # type: ignore[attr-defined]  # buffered readers have it
             held += data
@@ -84,6 +90,11 @@ def forms_of(secret: str) -> Iterator[str]:
         raw = part.encode("utf-8", "surrogatepass")
         written = {*_hexadecimal(raw), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
         yield from (form for form in {part, *written, *_quoted(part), *_escaped(part)} if len(form) >= SHORTEST)
+
+
+def wide_of(secret: str) -> bytes:
+    """The secret in UTF-16: without the zero at the end it fits both orders of bytes."""
+    return secret.encode("utf-16-le", "surrogatepass").rstrip(b"\0")
 
 
 def _hexadecimal(raw: bytes) -> Iterator[str]:

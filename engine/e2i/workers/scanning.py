@@ -43,9 +43,7 @@ class Scanner:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         texts = {form for secret in secrets for form in masking.forms_of(secret) if not ARMOR.fullmatch(form)}
-        wide = {text.encode("utf-16-le", "surrogatepass") for text in secrets}
-        # Without the zero at the end a form also fits the other order of bytes.
-        forms = {text.encode("utf-8", "surrogatepass") for text in texts} | {form.rstrip(b"\0") for form in wide}
+        forms = {text.encode("utf-8", "surrogatepass") for text in texts} | set(map(masking.wide_of, secrets))
         self._forms = tuple(sorted(forms, key=lambda form: (len(form), form)))
         self._longest = max(map(len, forms), default=0)
         self._tables: tuple[np.ndarray, np.ndarray] | None = None

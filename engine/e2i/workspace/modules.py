@@ -15,6 +15,8 @@ LARGEST = 1 << 20
 """Bytes of a Python file that a step may run."""
 MOST = 1_000
 """Modules that are followed from one file."""
+OTHERS = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(__file__).resolve().parents[2])
+"""Where installed packages and this program are."""
 Read = Callable[[str], bytes | None]
 """The content of a workspace file; None when there is none."""
 
@@ -24,15 +26,17 @@ def folders(root: Path) -> tuple[str, ...]:
 
     Installed packages and this program are none of its modules, though they may lie in it.
     """
-    ours = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
-    program = Path(__file__).resolve().parents[2]
     found = [""]
     for entry in sys.path:
         place = Path(entry).resolve()
-        inside = place.is_relative_to(root) and place != root and place != program
-        if inside and not any(place.is_relative_to(prefix) and prefix != root for prefix in ours):
+        if place != root and is_inside(root, place):
             found.append(place.relative_to(root).as_posix())
     return tuple(dict.fromkeys(found))
+
+
+def is_inside(root: Path, place: Path) -> bool:
+    """Whether a place without links is one of the workspace's own: no installed package's, and not this program's."""
+    return place.is_relative_to(root) and not any(place.is_relative_to(other) and other != root for other in OTHERS)
 
 
 def locate(root: Path, places: tuple[str, ...], name: str) -> str | None:

@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from e2i.catalog import registry
+from e2i.catalog import credentials, registry
+from e2i.spec import expressions
 from e2i.spec.expand import Expanded
 from e2i.workspace.workspace import Workspace
 
-PRIVATE = re.compile(
-    r"(?i)(^|_)(user|username|password|passwd|pwd|passphrase|secret|token|api_?key|access_key(_id)?|credentials?|"
-    r"authorization|sslpassword)$"
-)
-"""Names of settings that are credentials."""
 CLIENTS = ("AWS_", "GOOGLE_", "MLFLOW_", "OPIK_", "PG", "REQUESTS_")
 """How the names begin of the variables that the clients of trackers read: a tracker is declared to say which, so its
 declaration is loaded only when one may be set.
@@ -38,7 +32,7 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
     rules = workspace.policy.rules(workspace.origin)
     used = {node.step.uses.partition(".")[0] for node in expanded.nodes.values()}
     roles = sorted({node.agent for node in expanded.nodes.values() if node.agent} & workspace.policy.roles.keys())
-    texts = [part.document.text for part in expanded.loaded.files()]
+    read = _read(expanded) if settings.env or settings.secrets else set()
     root = str(workspace.root)
     shared = settings.shared
     return {
@@ -55,8 +49,8 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
             if name in used or name in settings.tools
         },
         "variables": _variables(used, settings.sinks, environ, root),
-        "env": _named(settings.env, texts),
-        "secrets": _named(settings.secrets, texts),
+        "env": _named(settings.env, "env", read),
+        "secrets": _named(settings.secrets, "secrets", read),
         "shared": shared and _canonical(shared.model_dump(mode="json", exclude={"deadline"}), root),
         "timeout": settings.timeout,
         "resources": settings.resources.model_dump(mode="json"),
@@ -81,18 +75,29 @@ def _variables(used: Collection[str], sinks: Collection[str], environ: Mapping[s
 
 def _value(name: str, text: str, root: str) -> str:
     """The value as it may be shown; a digest for an account, and for what may hold anything."""
-    if PRIVATE.search(name) or name.endswith(("USER", "_ARGS")):
+    if credentials.is_private(name) or name.endswith(("USER", "_ARGS")):
         return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     return str(_canonical(text, root))
 
 
-def _named(known: Mapping[str, str], texts: Iterable[str | None]) -> dict[str, str]:
-    """Those whose names stand in the spec; all of them when it was given as data."""
-    given = list(texts)
-    if None in given:
-        return dict(known)
-    words = set(re.findall(r"\w+", "\n".join(filter(None, given))))
-    return {name: value for name, value in known.items() if name in words}
+def _read(expanded: Expanded) -> set[tuple[str, str]]:
+    """The root and the name of all that the expressions of the spec and of its parts refer to.
+
+    Not by the words of the text, where a name may be written with escapes.
+    """
+    return {
+        (reference.root, str(reference.path[0]))
+        for part in expanded.loaded.files()
+        for _, template in expressions.walk(part.document.data)
+        if isinstance(template, expressions.Template)
+        for reference in template.references
+        if reference.path
+    }
+
+
+def _named(known: Mapping[str, str], root: str, read: Collection[tuple[str, str]]) -> dict[str, str]:
+    """Those that the spec refers to."""
+    return {name: value for name, value in known.items() if (root, name) in read}
 
 
 def _folder(folder: str, root: Path) -> str:
@@ -110,22 +115,10 @@ def _canonical(value: Any, root: str) -> Any:
             return {
                 str(key): _canonical(item, root)
                 for key, item in value.items()
-                if not PRIVATE.search(str(key)) and not str(key).endswith("deadline")
+                if not credentials.is_private(str(key)) and not str(key).endswith("deadline")
             }
         case list() | tuple():
             return [_canonical(item, root) for item in value]
         case str():
-            return _address(value.replace(root, "${workspace}"))
+            return credentials.without(value.replace(root, "${workspace}"))
     return value
-
-
-def _address(text: str) -> str:
-    """An address without user, password and secret arguments; other text as it is."""
-    if "://" not in text:
-        return text
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return text.rpartition("@")[2]
-    query = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if not PRIVATE.search(key)]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, urlencode(sorted(query)), ""))

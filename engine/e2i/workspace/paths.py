@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from e2i.errors import Refused, StepError
 
-Found = Literal["file", "directory", "special", "missing", "outside", "hidden"]
+Found = Literal["file", "directory", "special", "missing", "outside", "hidden", "settings"]
 
 
 class Roots(Struct, frozen=True):
@@ -44,6 +44,12 @@ class Roots(Struct, frozen=True):
                 return root, path
         return None
 
+    def is_settings(self, path: Path) -> bool:
+        """Whether a path without links is a file of settings, or the policy: specs neither read nor change what the
+        operator says.
+        """
+        return path.suffix.lower() in (".yaml", ".yml") and path.parent == (self.workspace / "config").resolve()
+
 
 def look(roots: Roots, text: str) -> Found:
     """What the path leads to, links followed."""
@@ -53,6 +59,8 @@ def look(roots: Roots, text: str) -> Found:
             return "outside"
         if not roots.hidden and _hidden(found):
             return "hidden"
+        if roots.is_settings(found[1]):
+            return "settings"
         mode = found[1].stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
@@ -77,6 +85,8 @@ def resolve(roots: Roots, text: str) -> Path:
         )
     if not roots.hidden and (name := _hidden(found)):
         raise Refused(f"the path {text!r} leads through {name!r}, a hidden name", code="policy-path")
+    if roots.is_settings(found[1]):
+        raise Refused(f"the path {text!r} leads to a file of the operator's settings", code="policy-path")
     return found[1]
 
 

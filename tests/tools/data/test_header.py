@@ -94,3 +94,26 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_looked_at_only_in_part(ctx:
         for _ in range(64):
             file.write(b"0" * (1 << 20))
     assert read(ctx, "bomb.csv.gz") is None
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_a_footer_that_takes_much_memory_is_not_read(
+    ctx: LocalContext, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(f"c{index}", pa.int8()) for index in range(300)])
+    path = str(ctx.workspace / name)
+    with pq.ParquetWriter(path, schema) if name == "t.parquet" else pa.ipc.new_file(path, schema):
+        pass
+    known = read(ctx, name)
+    assert known is not None
+    assert len(known) == 300
+    monkeypatch.setattr(header, "FOOTER", 1_000)
+    assert read(ctx, name) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(header, "MOST_ELEMENTS", 300)  # one more is the root of the schema
+    assert (read(ctx, name) is None) == (name == "t.parquet")
+    monkeypatch.setattr(header, "MOST_ELEMENTS", 301)
+    assert read(ctx, name) is not None

@@ -292,3 +292,34 @@ class TestShippedSuites:
         ship(ctx)
         with pytest.raises(BadInput, match="there is no suite 'flight'"):
             run(ctx, journeys(), "flight")
+
+
+def test_regular_expressions_take_linear_time_and_match_as_those_of_python() -> None:
+    long = "a" * 45 + "!b"
+    frame = pd.DataFrame(
+        {
+            "x": [long, "aaa", None, "é1"],
+            "j": [f'{{"k": "{long}"}}', '{"k": "aa"}', None, '{"k": 1}'],
+        }
+    )
+    schema = {"type": "object", "properties": {"k": {"type": "string", "pattern": "^(a+)+$"}}}
+    regex, not_regex = "expect_column_values_to_match_regex", "expect_column_values_to_not_match_regex"
+    suite = [
+        {"type": regex, "column": "x", "regex": "^(a+)+$"},
+        {"type": not_regex, "column": "x", "regex": "^(a|aa)+$"},
+        {"type": f"{regex}_list", "column": "x", "regex_list": ["^(a+)+$", r"\w\d"]},
+        {"type": f"{regex}_list", "column": "x", "regex_list": ["^(a+)+$", "a"], "match_on": "all"},
+        {"type": f"{not_regex}_list", "column": "x", "regex_list": ["^(a+)+$", "b$"]},
+        {"type": "expect_column_values_to_match_json_schema", "column": "j", "json_schema": schema},
+    ]
+    found = validation.validate(frame, Suite.model_validate({"name": "s", "expectations": suite}), 5)
+    assert [outcome.broken for outcome in found.outcomes] == [None] * 6
+    assert [outcome.unexpected_count for outcome in found.outcomes] == [2, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)", "[", r"(a)\1"])
+def test_a_pattern_that_cannot_be_matched_in_linear_time_is_refused(pattern: str) -> None:
+    item = {"type": "expect_column_values_to_match_regex", "column": "x", "regex": pattern}
+    suite = Suite.model_validate({"name": "s", "expectations": [item]})
+    with pytest.raises(BadInput, match="not a regular expression that can be used here"):
+        validation.validate(pd.DataFrame({"x": ["a"]}), suite, 5)

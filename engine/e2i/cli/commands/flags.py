@@ -8,7 +8,20 @@ from typing import Any, TypeVar
 
 import click
 
+from e2i.cli.problems_view import safe
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Inert(click.Command):
+    """A command whose usage errors repeat arguments, such as the names of files, without what steers a terminal."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as error:
+            error.message = safe(error.message)  # type: ignore[misc]  # no other way to the text it shows
+            raise
 
 
 def json(command: F) -> F:

@@ -16,7 +16,7 @@ KINDS = (
 """What there is a schema of; spelled out, so that no schema need be imported to offer them."""
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("code", required=False)
 @flags.json
 @guarded
@@ -31,7 +31,7 @@ def explain(code: str | None, as_json: bool) -> Exit:
     return Exit.DONE
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("action", required=False)
 @flags.json
 @guarded
@@ -46,7 +46,7 @@ def catalog(action: str | None, as_json: bool) -> Exit:
     return Exit.DONE
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument(
     "kind",
     type=click.Choice(KINDS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import click
 from e2i.cli import documents
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
+from e2i.cli.problems_view import safe
 from e2i.errors import Exit
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("spec", required=False)
 @flags.params
 @flags.profile
@@ -79,7 +81,7 @@ def run(
     )
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
 @click.option(
@@ -102,7 +104,7 @@ def runs(limit: int, pipeline: str | None, status: str | None, store: Path | Non
     return Exit.DONE
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("run")
 @click.option("--step", metavar="ID", help="One step: what it was given, what it gave, the end of its log.")
 @click.option("--watch", is_flag=True, help="Stay until the run is over.")
@@ -148,7 +150,7 @@ def show(run: str, step: str | None, watch: bool, form: str, store: Path | None,
     return Exit.DONE
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("target")
 @flags.store
 @flags.json
@@ -170,7 +172,7 @@ def provenance(target: str, store: Path | None, as_json: bool) -> Exit:
     return Exit.DONE
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("run")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: report.html in the run's folder."
@@ -187,7 +189,8 @@ def report(run: str, output: Path | None, store: Path | None, as_json: bool) -> 
     if as_json:
         documents.show({"schema_version": 1, "path": str(path)})
     else:
-        click.echo(path)
+        text = str(path)
+        click.echo(safe(text) if sys.stdout.isatty() else text)  # what reads a pipe needs the name as it is
     return Exit.DONE
 
 

@@ -14,7 +14,7 @@ from e2i.cli.exits import guarded
 from e2i.errors import BadInput, Exit
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("specs", nargs=-1, required=True)
 @flags.profile
 @flags.origin
@@ -49,7 +49,7 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
     return next(code for code in (Exit.BAD_INPUT, Exit.REFUSED, Exit.DONE) if code in codes)
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("spec", type=click.Path(path_type=str, dir_okay=False))
 @click.option("--write", is_flag=True, help="Change the files. Without it the change is only shown, as a diff.")
 @flags.profile
@@ -68,7 +68,7 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
     return code
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("spec")
 @flags.params
 @flags.profile
@@ -120,7 +120,7 @@ def plan(
     return Exit.DONE
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("before")
 @click.argument("after")
 @flags.params

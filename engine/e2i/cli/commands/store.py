@@ -12,7 +12,7 @@ from e2i.cli.exits import guarded
 from e2i.errors import Exit
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @flags.profile
 @flags.store
 @flags.json
@@ -38,7 +38,7 @@ def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
     return Exit.DONE if is_well else Exit.UNAVAILABLE
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.option("--refused", is_flag=True, help="Try once more what a tracker refused.")
 @flags.profile
 @flags.store
@@ -52,7 +52,7 @@ def sync(refused: bool, profile: str | None, store: Path | None, as_json: bool) 
     return sync_command.sync(api.Workspace.open(store=store, profile=profile), refused=refused, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.option("--keep-days", type=click.FloatRange(0, 36_500), metavar="N", help="Keep the runs of the last N days.")
 @click.option("--max-size", metavar="SIZE", help="Keep the latest runs whose artifacts fit, such as 10GB.")
 @click.option("--pin", metavar="RUN", help="Keep that run for good; nothing is removed.")
@@ -83,7 +83,7 @@ def gc(
     return gc_command.collect(place, gc_command.wish(keep_days, max_size), dry_run=dry_run, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @flags.store
 @flags.json
@@ -96,7 +96,7 @@ def backup(folder: Path, store: Path | None, as_json: bool) -> Exit:
     return backup_command.back_up(api.Workspace.open(store=store).store, folder, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=flags.Inert)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @flags.store
 @flags.json

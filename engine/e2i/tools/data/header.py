@@ -20,6 +20,11 @@ CHUNK = 1 << 16
 """Bytes of a CSV file that are read first."""
 LONGEST = 1 << 20
 """Bytes of a CSV file in which its first row must end to be read here."""
+FOOTER = 12 << 20
+"""Bytes of the footer of a Parquet or Arrow file from which on it is not read here: it takes many times that in memory.
+"""
+MOST_ELEMENTS = 100_000
+"""Elements of a Parquet file's schema from which on it is not read here."""
 KEPT = {"double": "double", "string": "string", "large_string": "string"}
 """Arrow types of columns that are in the table whatever their values are. Whole numbers become floats with a null."""
 Header = list[tuple[str, str | None]]
@@ -77,11 +82,46 @@ def _arrow(file: BinaryIO, kind: str) -> Header | None:
         import pyarrow.parquet as pq
     except ImportError:
         return None
+    if not _is_modest(file, kind):
+        return None
     try:
         schema: Any = pq.read_schema(file) if kind == "parquet" else pa.ipc.open_file(file).schema
     except (pa.ArrowException, ValueError):
         return None
     return [(field.name, _kept(field.type, pa)) for field in schema]
+
+
+def _is_modest(file: BinaryIO, kind: str) -> bool:
+    """Whether the footer that describes the columns is one that can be read with little memory."""
+    tail = (b"PAR1", 4) if kind == "parquet" else (b"ARROW1", 6)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - tail[1] - 4))
+    end = file.read(4 + tail[1])
+    length = int.from_bytes(end[:4], "little")
+    if end[4:] != tail[0] or length > size:
+        return False
+    file.seek(size - len(end) - length)
+    start = file.read(16)
+    file.seek(0)
+    return length <= FOOTER and (kind != "parquet" or _elements(start) <= MOST_ELEMENTS)
+
+
+def _elements(start: bytes) -> int:
+    """How many elements the schema has, by the first bytes of a Parquet footer: in Thrift's compact form, the version
+    as field 1, then the list of elements as field 2. 0 for anything else.
+    """
+    position = 1
+    while position < len(start) and start[position] & 0x80:
+        position += 1
+    head = start[position + 1 : position + 3]
+    if start[:1] != b"\x15" or head[:1] != b"\x19" or head[1:] != b"\xfc":
+        return 0  # a list of up to 14 has its length in the byte that says what is in it
+    count = 0
+    for shift, byte in enumerate(start[position + 3 : position + 8]):
+        count |= (byte & 0x7F) << (7 * shift)
+        if not byte & 0x80:
+            break
+    return count
 
 
 def _kept(kind: Any, pa: Any) -> str | None:

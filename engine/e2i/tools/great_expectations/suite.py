@@ -169,6 +169,8 @@ def _parts(value: Any) -> Iterator[Any]:
         for key, item in value.items():
             if str(key).startswith("$"):
                 raise PydanticCustomError("refused", "{name} is refused: it is a reference", {"name": str(key)[:80]})
+            if key == "patternProperties":
+                raise ValueError("patternProperties is not supported: its patterns could take for ever")
             yield from _parts(item)
     elif isinstance(value, (list, tuple)):
         for item in value:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from e2i.errors import BadInput
+from e2i.spec import patterns
 from e2i.spec.suggest import hint
 from e2i.tools.great_expectations import Outcome, Statistics, data_docs
 from e2i.tools.great_expectations.suite import Expectation, Suite
@@ -60,6 +61,8 @@ def _library() -> Any:
     import great_expectations as gx
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    from e2i.tools.great_expectations import linear  # noqa: F401 - puts its metrics in place
+
     return gx
 
 
@@ -87,6 +90,9 @@ def _build(item: Expectation, index: int) -> Any:
     kind = get_expectation_impl(item.type)
     unknown = sorted(set(item.arguments) - set(kind.__fields__))
     try:
+        for pattern in (item.arguments.get("regex"), *(item.arguments.get("regex_list") or ())):
+            if isinstance(pattern, str):
+                patterns.search(pattern)
         if not unknown:
             return kind(**item.arguments, severity=item.severity, notes=item.notes, meta={"index": index})
     except (pydantic.ValidationError, TypeError, ValueError) as error:

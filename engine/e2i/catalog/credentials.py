@@ -1,0 +1,68 @@
+"""Recognition of credentials in settings, by the names that they go by: the names of settings, of arguments of an
+address, and of the pairs of a connection string.
+
+In: names and texts. Out: whether a name is one of a credential; the texts of credentials; texts that may be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+_CREDENTIAL = re.compile(
+    r"(^|[_.-])(password|passwd|passphrase|passcode|pass|pwd|pw|secret|token|jwt|pat|key|sig|signature|sas|auth|"
+    r"authorization|cookies?|credentials?)$|(api|access|secret|private|account|shared)key$|sslpassword$"
+)
+_ACCOUNT = re.compile(r"(^|[_.-])(user|username|access_key_id)$")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_PAIR = re.compile(r"(?:^|(?<=[;,&?\s]))(?P<name>[\w.-]+)=(?P<value>[^;,&\s]*)[;,&]?")
+"""A part of a connection string, such as ``AccountKey=…;``."""
+_LOGIN = re.compile(r"://([^/?#\s@:]*:([^/?#\s]+)@)")
+"""The account and its password in an address."""
+CONTAINERS = frozenset({"abfs", "abfss", "wasb", "wasbs"})
+"""Schemes of addresses in which a container, not an account, is before the ``@``."""
+
+
+def is_credential(name: str) -> bool:
+    """Whether a setting of that name holds a password, a key or a token."""
+    return _CREDENTIAL.search(_HUMP.sub("_", name).lower()) is not None
+
+
+def is_private(name: str) -> bool:
+    """Whether a setting of that name holds a credential, or the account that one is for."""
+    return is_credential(name) or _ACCOUNT.search(_HUMP.sub("_", name).lower()) is not None
+
+
+def found_in(text: str) -> Iterator[tuple[str, bool]]:
+    """Yields the credentials in an address or a connection string; False for one together with its account."""
+    for account, password in _LOGIN.findall(text):
+        yield account, False
+        yield from ((password, True), (unquote(password), True))
+    for pair in _PAIR.finditer(text):
+        if is_credential(pair["name"]):
+            yield from ((pair["value"], True), (unquote(pair["value"]), True))
+    if "://" in text:
+        yield from ((value, True) for name, value in _arguments(text) if is_credential(name))
+
+
+def without(text: str) -> str:
+    """An address or a connection string without user, password and secret arguments; other text as it is."""
+    if "://" not in text or _PAIR.match(text):
+        return _PAIR.sub(lambda pair: "" if is_private(pair["name"]) else pair[0], text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text.rpartition("@")[2]
+    account, _, place = parts.netloc.rpartition("@")
+    if account and ":" not in account and parts.scheme.lower() in CONTAINERS:
+        place = parts.netloc
+    query = sorted((name, value) for name, value in _arguments(text) if not is_private(name))
+    return urlunsplit((parts.scheme, place, parts.path, urlencode(query), ""))
+
+
+def _arguments(address: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(urlsplit(address).query, keep_blank_values=True)
+    except ValueError:
+        return []
