@@ -132,9 +132,9 @@ def _made(target: Path, what: str) -> Iterator[Path]:
         problem = told(error, staged / FILE)
         if problem.code != "store-not-writable":
             raise problem from error
-        raise StoreError(
-            f"the {what} {target} cannot be made: {error}", code=problem.code, hint="name another folder"
-        ) from error
+        place = str(getattr(error, "filename", None) or staged)
+        hint = "name another folder" if place.startswith(str(staged)) else f"see to the permissions of {place}"
+        raise StoreError(f"the {what} {target} cannot be made: {error}", code=problem.code, hint=hint) from error
     finally:
         with contextlib.suppress(OSError):
             removal.remove(target.parent, staged.name)
