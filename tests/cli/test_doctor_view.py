@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
+from e2i.catalog.questions import Question
 from e2i.catalog.telemetry import Entry
 from e2i.cli.document_schemas import SCHEMAS
 from e2i.cli.main import e2i
@@ -122,3 +123,16 @@ def test_what_sync_prints_fits_its_schema(project: Project) -> None:
     project.write("config/default.yaml", "sinks: [opik]\nflush: 200\n")
     project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
     assert document(project, "sync", "sync")["sinks"]["opik"]["left"] == 0
+
+
+def test_no_password_of_an_address_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> str:
+        raise RuntimeError("no luck with http://ann:s3cret-Word@h/ nor with s3cret-Word alone")
+
+    import e2i.tools.mlflow.asking as asking
+
+    monkeypatch.setattr(asking, "questions", lambda settings: [Question("tracking", ask, 60)])
+    project.write("config/default.yaml", "tools: {mlflow: {tracking_uri: 'http://ann:s3cret-Word@127.0.0.1:9'}}\n")
+    done = told(project, "doctor", "--json")
+    assert "no luck with http://" in done.stdout
+    assert "s3cret-Word" not in done.stdout + done.stderr

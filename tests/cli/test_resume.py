@@ -112,7 +112,7 @@ def test_a_run_of_an_agent_stays_one(project: Project) -> None:
     project.write("s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo}}\n")
     started = project.cli("run", "s.yaml", "--origin", "agent", "--json")
     run = lines(started.stdout)[0]["run"]
-    assert project.cli("run", "--resume", run).returncode == 0
+    assert project.cli("run", "--resume", "last").returncode == 0
     assert api.recorded(run, project.workspace)["options"]["origin"] == "agent"
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from e2i.cli.progress import elsewhere
+from e2i.store.history import Waiting
 from project import Project, lines
 from tools.opik.stand_in import StandIn
 
@@ -63,6 +65,14 @@ def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(proje
     assert staging.requests["POST /api/v1/private/traces/batch"] >= 1
     nothing = project.cli("sync")
     assert (nothing.returncode, nothing.stdout) == (0, "opik: 0 delivered, 0 waiting, 0 refused\n")
+
+
+def test_what_was_meant_for_an_address_that_the_same_profile_had_before_says_what_to_do() -> None:
+    waiting = Waiting("opik", '{"url": "http://former/api"}', 3, profile="staging")
+    assert elsewhere(waiting.seen_from("default")).endswith(": e2i sync --profile staging")
+    facts = waiting.seen_from("staging")
+    assert (facts["tracker"], facts["profile"]) == ("http://former/api", None)
+    assert "let `tools: opik:` in config/ name it again, then e2i sync" in elsewhere(facts)
 
 
 def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
 from e2i import api
+from e2i.execution.engine import Engine
 from e2i.execution.events import Event
 from project import Project, lines
 
@@ -71,12 +73,14 @@ steps:
 finally:
   tell: {uses: debug.echo, with: {value: "${{ run.status }}"}}
 """
-    engines: list[object] = []
+    engines: list[Engine] = []
+    stopped: list[float] = []
 
     def listen(event: Event) -> None:
         if event.name == "step.started" and event.step == "slow":
+            stopped.append(time.monotonic())
             for _ in range(stops):
-                engines[0].stop()  # type: ignore[attr-defined]  # the engine that api.run hands over
+                engines[0].stop()
 
     record = api.run(spec, workspace=project.workspace, listen=listen, on_engine=engines.append)
     assert record.status == "interrupted"
@@ -84,6 +88,8 @@ finally:
     assert record.steps["tell"].status.value == expected
     if stops == 1:
         assert record.steps["tell"].outputs == {"value": "interrupted"}
+    else:  # whatever the last delivery waits for, the run is over 5 s after the signal
+        assert engines[0]._parted_at < stopped[0] + 5
 
 
 def test_an_interrupted_command_still_runs_them(project: Project) -> None:

@@ -64,6 +64,8 @@ def run_document(
         "status": "succeeded",
         "started_ms": START,
         "ended_ms": START + 6_000,
+        "paused_ms": 0,
+        "resumed_ms": None,
         "file": "specs/demo.yaml",
         "spec": SPEC,
         "profile": "default",

@@ -229,3 +229,11 @@ def test_the_template_and_the_style_sheet_are_shipped(tmp_path: Path, monkeypatc
         assert {f"e2i/report/{name}" for name in wanted} <= set(archive.namelist())
     with tarfile.open(sdist) as packed:
         assert wanted <= {Path(name).name for name in packed.getnames()}
+
+
+def test_the_time_in_which_a_run_was_interrupted_is_none_of_its_duration() -> None:
+    duration = re.compile("<dt>Duration</dt><dd>[^<]*")
+    whole, paused = run_document(), run_document()
+    paused |= {"ended_ms": paused["ended_ms"] + 36_000_000, "paused_ms": 36_000_000}
+    (expected,) = duration.findall(report.build(whole, nothing))
+    assert duration.findall(report.build(paused, nothing)) == [expected]

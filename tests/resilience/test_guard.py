@@ -5,6 +5,7 @@ import contextvars
 import math
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -192,3 +193,14 @@ def test_the_account_in_an_address_is_not_repeated() -> None:
         and "tR7" not in str(caught.value)
         and "postgresql://***@host" in str(caught.value)
     )
+
+
+def test_a_missed_deadline_names_the_function_that_was_called(call: Callable[..., Any]) -> None:
+    never = threading.Event()
+
+    def _ask(of: str) -> None:
+        never.wait(LONG)
+
+    with pytest.raises(ToolUnavailable, match=r"mlflow did not answer ask within 0\.01 s"):
+        call(guard(deadline=0.01), partial(_ask, "tracking"))
+    never.set()

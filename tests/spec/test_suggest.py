@@ -59,6 +59,14 @@ def test_the_hint_names_the_nearest_or_the_few_or_nothing() -> None:
     assert suggest.hint("zzz", []) is None
 
 
+def test_a_part_of_one_name_alone_is_hinted_at_and_never_certain() -> None:
+    metrics = ["roc_auc", "accuracy", "log_loss", "recall"]
+    assert suggest.hint("auc", metrics) == 'did you mean "roc_auc"?'
+    assert suggest.hint("training", ["train", "validation", "test"]) == 'did you mean "train"?'
+    assert suggest.hint("zoom", ["zoom_in", "zoom_out"]) == "choose from: zoom_in, zoom_out"
+    assert suggest.certain("auc", metrics) is None
+
+
 def test_ten_thousand_candidates_take_a_fraction_of_a_second() -> None:
     candidates = [f"feature_step_{i}" for i in range(10_000)]
     start = time.process_time()

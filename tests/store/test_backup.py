@@ -15,6 +15,8 @@ import pytest
 
 from e2i import api
 from e2i.errors import BadInput, E2IError
+from e2i.resilience import removal
+from e2i.store import backup
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.backup import LIST, back_up, restore
 from e2i.store.database import FILE, StoreError
@@ -133,6 +135,53 @@ def test_a_folder_of_files_and_a_damaged_artifact(ran: Project, tmp_path: Path) 
     assert f"left out, it is damaged: sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
     restore(tmp_path / "copy", tmp_path / "new")
     assert ArtifactStore(tmp_path / "new").is_sound(whole)
+
+
+def test_files_that_are_taken_away_meanwhile_are_left_out(
+    ran: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is closed loses its log, and a tool takes its scratch files away, database or not."""
+    names = ("a.db-shm", "b.db-wal", "c.db", "d.txt", "e/f")
+    for name in names:
+        (ran.store / "mlflow" / name).parent.mkdir(parents=True, exist_ok=True)
+        (ran.store / "mlflow" / name).write_bytes(b"x")
+    with contextlib.closing(sqlite3.connect(ran.store / "mlflow" / "a.db")) as database:
+        database.execute("CREATE TABLE t (n)")
+    listed = removal.names
+
+    def names_then_gone(root: Path, *below: str) -> list[str]:
+        found = listed(root, *below)
+        if below == ("mlflow",):
+            shutil.rmtree(root / "mlflow")
+        return found
+
+    monkeypatch.setattr(removal, "names", names_then_gone)
+    back_up(ran.store, tmp_path / "copy", 1)
+    assert not [path for path in (tmp_path / "copy").rglob("mlflow/*") if path.is_file()]
+
+
+def test_a_database_that_goes_as_it_is_copied_is_left_out(
+    ran: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ran.store / "mlflow").mkdir(exist_ok=True)
+    with contextlib.closing(sqlite3.connect(ran.store / "mlflow" / "a.db")) as database:
+        database.execute("CREATE TABLE t (n)")
+    found = backup._is_database
+
+    def seen_then_gone(path: Path) -> bool:
+        is_one = found(path)
+        path.unlink()
+        return is_one
+
+    monkeypatch.setattr(backup, "_is_database", seen_then_gone)
+    back_up(ran.store, tmp_path / "copy", 1)
+    assert not (tmp_path / "copy" / "mlflow" / "a.db").exists()
+
+
+def test_a_backup_where_none_can_be_made_names_the_place(ran: Project) -> None:
+    with pytest.raises(StoreError, match="the backup /proc/copy cannot be made") as caught:
+        back_up(ran.store, Path("/proc/copy"), 1)
+    assert "another folder" in (caught.value.hint or "")
 
 
 def test_a_store_that_is_there_is_not_written_to(ran: Project, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2i.catalog.telemetry import Entry
+from e2i.cli.runs_view import took
 from e2i.errors import Exit, Refused
 from e2i.resilience.outbox import process_identity
 from e2i.store.database import StoreError
@@ -92,6 +94,43 @@ def test_a_resumed_run_keeps_when_it_was_started_first(journal: Journal, tmp_pat
     with Reader(tmp_path, lambda digest: True) as reader:
         (run,) = reader.runs()
         assert (run["started_ms"], run["status"], run["ended_ms"]) == (1, "running", None)
+
+
+def test_the_time_between_an_interruption_and_the_resumption_is_none_of_the_run(
+    journal: Journal, tmp_path: Path
+) -> None:
+    """Interrupted, resumed, killed at once (it was seen last when it was resumed), resumed and finished."""
+    night = 36_000_000
+    gone = {**RUN, "holder": "4194304:1:gone"}
+    journal.start_run({**RUN, "provenance": '{"host": "h"}'})
+    journal.finish_run("r1", "interrupted", {}, 11, [])
+    journal.start_run({**gone, "started_ms": night})
+    assert journal.dead_runs() == [("r1", gone["holder"], night)]
+    journal.start_run({**RUN, "started_ms": 2 * night, "provenance": '{"host": "h"}'})
+    journal.finish_run("r1", "succeeded", {}, 2 * night + 5, [])
+    with Reader(tmp_path, lambda digest: True) as reader:
+        (listed,) = reader.runs()
+        run = reader.run("r1") or {}
+        assert reader.damage() == []
+    for found in (listed, run):
+        assert found["ended_ms"] - found["started_ms"] - found["paused_ms"] == 10 + 0 + 5
+        assert found["resumed_ms"] == 2 * night
+        assert took(found, 0) == "0.0 s"
+    assert run["provenance"] == {"host": "h"}
+
+
+def test_a_run_that_is_taken_up_was_paused_once(journal: Journal, tmp_path: Path) -> None:
+    began = time.time_ns() // 1_000_000 - 3_600_000
+    texts = {"file": "p.yaml", "spec": "x"}
+    journal.start_run({**RUN, "started_ms": began, "plan": '{"digest": "d", "steps": []}'})
+    journal.finish_run("r1", "interrupted", {}, began + 10, [])
+    assert journal.take_up("p", "d", {}, parts={}, **texts) is not None
+    now = time.time_ns() // 1_000_000
+    journal.start_run({**RUN, "started_ms": now, "plan": '{"digest": "d", "steps": []}'})
+    journal.finish_run("r1", "succeeded", {}, now + 20, [])
+    with Reader(tmp_path, lambda digest: True) as reader:
+        (run,) = reader.runs()
+    assert 30 <= run["ended_ms"] - run["started_ms"] - run["paused_ms"] < 60_000
 
 
 def test_a_run_whose_process_has_gone_is_told_as_interrupted(journal: Journal, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Also how the store is that results are shared through, and whether the own store
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,11 +23,13 @@ from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience.breaker import Breaker, Circuit, Policy, since_boot
-from e2i.resilience.guard import Guard
+from e2i.resilience.guard import Guard, without_accounts
 from e2i.resilience.shared_state import peek
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
+from e2i.workers import environment
 from e2i.workers.context import breaker_file
+from e2i.workers.masking import Masker
 from e2i.workspace.surroundings import installed
 
 
@@ -36,7 +39,9 @@ def examine(workspace: Workspace) -> list[dict[str, Any]]:
     past = _past(workspace)
     tools = [tool for name in sorted(registry.TOOLS) if (tool := registry.tool(name)) and tool.distribution]
     with ThreadPoolExecutor(len(tools)) as pool:  # each question has its deadline; together they take no longer
-        return list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
+        found = list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
+    masked: list[dict[str, Any]] = _masker(workspace).data(found)
+    return masked
 
 
 def examine_state(workspace: Workspace) -> dict[str, list[str]]:
@@ -60,11 +65,10 @@ def examine_shared(workspace: Workspace) -> dict[str, Any] | None:
     settings, shared = workspace.settings.shared, route.shared_store(workspace)
     if settings is None or shared is None:
         return None
-    return {
-        "url": credentials.without(settings.url),
-        "trust": settings.trust or workspace.origin.value,
-        **shared.state(),
-    }
+    url = credentials.without(settings.url)
+    found = {"url": url, "trust": settings.trust or workspace.origin.value, **shared.state()}
+    masked: dict[str, Any] = _masker(workspace).data(found)
+    return masked
 
 
 def show(
@@ -99,6 +103,13 @@ def show(
     for sentence in state["set_aside"]:
         click.echo(f"state of the store: {safe(sentence)}")
     click.echo(click.style(safe(f"profile {workspace.settings.profile}, store {workspace.store}"), dim=True))
+
+
+def _masker(workspace: Workspace) -> Masker:
+    """Knows the credentials of all tools: what a client says of an address may hold them."""
+    return Masker(
+        {*workspace.settings.credentials(registry.TOOLS), *environment.credentials(os.environ, registry.TOOLS)}
+    )
 
 
 def _circuit(tool: dict[str, Any]) -> list[str]:
@@ -158,7 +169,7 @@ def _answer(tool: Tool, question: Question) -> dict[str, Any]:
     except E2IError as caught:
         error = caught
     except Exception as caught:  # noqa: BLE001 - the boundary to a tool's client: doctor says what it said
-        error = ToolUnavailable(tool.name, f"{type(caught).__name__}: {caught}")
+        error = ToolUnavailable(tool.name, without_accounts(f"{type(caught).__name__}: {caught}"))
     return {
         "service": question.of,
         "reachable": error is None,

@@ -10,6 +10,7 @@ import click
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.errors import BadInput, Exit
+from e2i.records import lookup
 from e2i.spec import sizes
 from e2i.store import collect as collecting
 from e2i.store.collect import DAY_MS, Freed, Wish
@@ -43,6 +44,7 @@ def collect(store: Path, wanted: Wish, *, dry_run: bool, as_json: bool) -> Exit:
 
 def pin(store: Path, kept: str | None, let_go: str | None, *, as_json: bool) -> Exit:
     """Pins a run, lets one go, or both."""
+    kept, let_go = (lookup.id_of(store, name) if name else None for name in (kept, let_go))
     if kept:
         collecting.pin(store, kept, _now_ms())
     if let_go:

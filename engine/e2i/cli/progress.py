@@ -118,8 +118,11 @@ def describe(event: Event) -> Iterator[str]:
 
 def elsewhere(facts: Mapping[str, Any]) -> str:
     """What a person is told of entries for another tracker than the settings name."""
-    sync = f": e2i sync --profile {facts['profile']}" if facts["profile"] else ""
-    return f"{facts['waiting']} entries wait for {safe(facts['tracker'])}{sync}"
+    name, profile = facts["tool"], facts["profile"]
+    sync = (
+        f"e2i sync --profile {profile}" if profile else f"let `tools: {name}:` in config/ name it again, then e2i sync"
+    )
+    return f"{facts['waiting']} entries wait for {safe(facts['tracker'])}: {sync}"
 
 
 def _error(error: dict[str, Any] | None) -> Iterator[str]:

@@ -25,6 +25,10 @@ class RunHead(Document):
     status: RunState
     started_ms: Milliseconds
     ended_ms: Milliseconds | None
+    paused_ms: Annotated[
+        int, Field(description="How long, of the time since its start, it was interrupted before it was resumed.")
+    ]
+    resumed_ms: Annotated[Milliseconds | None, Field(description="When it was resumed last. None: never.")]
     file: Annotated[str, Field(description="The spec's file, as it was given.")]
     profile: Annotated[str, Field(description="The settings that it had.")]
 

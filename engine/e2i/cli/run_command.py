@@ -53,7 +53,10 @@ def run(
 
 def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool, as_json: bool) -> Exit:
     """Goes on with a recorded run as it was started. A ``spec`` that has become another is told of, and not used."""
+    from e2i.records import lookup
+
     _say_where(workspace)
+    run = lookup.id_of(workspace.store, run)
     past = api.recorded(run, workspace)
     if spec is not None and (changed := _changed(spec, past, workspace)):
         click.echo(f"run {run} goes on with its spec as it was: {', '.join(changed)} differs from it", err=True)

@@ -123,7 +123,8 @@ def _head(run: Run, now_ms: int) -> Iterator[str]:
     name = click.style(safe(run["run"]), bold=True)
     yield f"run {name} of {safe(run['pipeline'])} ({safe(run['file'])}): {status} {took(run, now_ms)}".rstrip()
     profile = "" if run["profile"] == "default" else f", profile {run['profile']}"
-    yield f"started {moment(run['started_ms'])}{profile}"
+    resumed = f", resumed {moment(run['resumed_ms'])}" if run["resumed_ms"] else ""
+    yield f"started {moment(run['started_ms'])}{resumed}{profile}"
     if run["params"]:
         yield "params: " + safe(", ".join(f"{name}={value}" for name, value in run["params"].items()))
     if origin := origin_of(run["provenance"]):

@@ -46,11 +46,13 @@ def sign_of(status: str) -> tuple[str, str]:
 
 
 def took(item: Mapping[str, Any], now_ms: int) -> str:
-    """How long a run or a step took, or has taken until now; empty for what was not carried out."""
+    """How long a run or a step took, or has taken until now, without the pauses of a run; empty for what was not
+    carried out.
+    """
     started, ended = item["started_ms"], item["ended_ms"]
     if started is None or (ended is None and item["status"] != "running"):
         return ""
-    seconds = max(0, (now_ms if ended is None else ended) - started) / 1000
+    seconds = max(0, (now_ms if ended is None else ended) - started - item.get("paused_ms", 0)) / 1000
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 
 from e2i.api import Workspace
 from e2i.catalog import registry
-from e2i.catalog.telemetry import named, target_of
+from e2i.catalog.telemetry import target_of
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import elsewhere
@@ -54,7 +54,7 @@ def _elsewhere(workspace: Workspace) -> list[dict[str, Any]]:
     with Reader(workspace.store, lambda digest: True) as reader:
         waiting = reader.waiting_by_tracker()
     return [
-        {"tool": item.sink, "waiting": item.entries, "tracker": named(item.target), "profile": item.profile}
+        item.seen_from(workspace.settings.profile)
         for item in waiting
         if item.target != target_of(workspace.settings.tool(item.sink))
     ]

@@ -42,8 +42,8 @@ SLICE = 0.02
 """Seconds that steps may be decided about, and carried out here, before what came of them is made durable."""
 LONG_SLICE = 0.2
 """The same while no step is carried out: nobody waits for anything but the end."""
-PARTING = 5.0
-"""Seconds that the last delivery has when a run was ended at once."""
+PARTING = 4.5
+"""Seconds from the stop that ends a run at once until its last delivery is not waited for any more."""
 LOOK_AGAIN = 0.1
 """Seconds between looks at work that another run is doing."""
 
@@ -119,6 +119,8 @@ class Engine:
     def stop(self) -> None:
         """Once: nothing new starts, what runs may finish. Twice: what runs is ended at once."""
         self._stopping += 1
+        if self._stopping == 2:
+            self._parted_at = self._clock() + PARTING
 
     def is_hurried(self) -> bool:
         """Whether whoever waits for the trackers at the end has had enough: another stop, or, of a run that was ended
@@ -401,8 +403,6 @@ class Engine:
             self._ledger.end(status, outputs)
         self._executor.dismiss()  # workers and services end while the trackers are told the last
         self._stops_heeded = max(1, self._stopping)
-        if self._stopping > 1:
-            self._parted_at = self._clock() + PARTING
         tallies = self._ledger.deliver(self.is_hurried)
         self._executor.close()
         record = RunRecord(

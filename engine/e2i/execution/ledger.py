@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from e2i import compact
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Entry, named, target_of
+from e2i.catalog.telemetry import Entry, target_of
 from e2i.execution import abandoned
 from e2i.execution.events import Event, Listener
 from e2i.execution.record import RunStatus, StepRecord
@@ -287,13 +287,7 @@ class Ledger:
         """Entries wait for trackers that these settings do not name."""
         for waiting in self._journal.waiting_by_tracker():
             if waiting.target != target_of(self._request.settings.tool(waiting.sink)):
-                self.tell(
-                    "telemetry.waiting",
-                    tool=waiting.sink,
-                    waiting=waiting.entries,
-                    tracker=named(waiting.target),
-                    profile=waiting.profile,
-                )
+                self.tell("telemetry.waiting", **waiting.seen_from(self._request.settings.profile))
 
     def _involve(self, tracker: str) -> None:
         """The run is in a tracker, which learns of it: of everything, if it is a sink, or else of its end."""

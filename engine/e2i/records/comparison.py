@@ -23,7 +23,7 @@ from e2i.records.lineage import Step
 Run = Mapping[str, Any]
 Side = tuple[Run, Mapping[str, Step]]
 """A run, and its steps by their ids."""
-_HEAD = ("run", "pipeline", "status", "started_ms", "ended_ms", "file", "profile")
+_HEAD = ("run", "pipeline", "status", "started_ms", "ended_ms", "paused_ms", "resumed_ms", "file", "profile")
 
 
 class Pair(Struct, frozen=True):

@@ -37,6 +37,12 @@ def run(store: Path, name: str) -> dict[str, Any]:
         return _run(reader, _only(reader, store, name))
 
 
+def id_of(store: Path, name: str) -> str:
+    """The id of the one run that is called so. Raises BadInput."""
+    with _reader(store) as reader:
+        return _only(reader, store, name)
+
+
 def told(run: Mapping[str, Any]) -> dict[str, Any]:
     """The document of a run as it is given away: without the kept results, which other documents draw on."""
     return {name: value for name, value in run.items() if name != "results"}

@@ -60,7 +60,7 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
             spec=spec,
             steps=found,
             counts=_counts(found),
-            seconds=max(0, run["ended_ms"] - run["started_ms"]) / 1000 if run["ended_ms"] else None,
+            seconds=_seconds(run),
             work=sum(step.seconds or 0.0 for step in found),
             params=_params(run, spec),
             outputs=[(name, values.show(value)) for name, value in (run["outputs"] or {}).items()],
@@ -146,6 +146,13 @@ def _details(step: steps.Step) -> values.Shown | None:
 def _log(step: steps.Step, folder: Path | None) -> str:
     """A link to what the step wrote, when the page will be in the run's own folder."""
     return links.to_file(folder / "logs" / f"{names.of_step(step.id)}.log", folder) if folder else ""
+
+
+def _seconds(run: Mapping[str, Any]) -> float | None:
+    """How long the run was carried out, without its pauses; None while it goes on."""
+    if not run["ended_ms"]:
+        return None
+    return max(0, int(run["ended_ms"] - run["started_ms"] - run["paused_ms"])) / 1000
 
 
 def _moment(milliseconds: int | None) -> str:

@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from msgspec import Struct
@@ -123,7 +124,7 @@ class Guard(Struct, frozen=True):
             )
         if not self.is_outage(error):
             return error
-        name = getattr(function, "__name__", type(function).__name__)
+        name = _name_of(function)
         if isinstance(error, MissedDeadlineError):
             return ToolUnavailable(
                 self.tool,
@@ -136,6 +137,13 @@ class Guard(Struct, frozen=True):
             f"{self.tool} is unavailable, {name} failed: {type(error).__name__}: {_first_line(error)}",
             hint=f"check the address and state of {self.tool} by `e2i doctor`",
         )
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """What the function is called, for people; of a ``partial`` the function in it."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__)).strip("_")
 
 
 ACCOUNT = re.compile(r"://[^/?#\s]*@")

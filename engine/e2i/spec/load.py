@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
@@ -178,6 +179,13 @@ def expected(fault: Any, path: Path) -> tuple[str | None, Fixes]:
         found, problems = document.read_value(stuck["value"], "")
         meant = {stuck["key"]: found}
         return 'write a space behind the ":"', () if problems else fixes.instead(path, meant)
+    if kind in _NO_TEXT and isinstance(given, str) and (braces := _BRACES.fullmatch(given)):
+        expression = f"${{{{ {braces['inside']} }}}}"
+        return f'an expression is written "{expression}"', fixes.instead(path, expression)
+    if kind in _MAPPING_TYPES and len(path) == 2 and path[0] == "params" and isinstance(given, (str, int, float)):
+        return f"write {{type: {_type_of(given)}, default: {json.dumps(given, ensure_ascii=False)}}}", ()
+    if kind in ("list_type", "tuple_type") and isinstance(given, str) and _NAME.fullmatch(given):
+        return f"write [{given}]", fixes.instead(path, fixes.meant(given, "list"))
     if kind in _MAPPING_TYPES and path and path[-1] in _SHORT_FORMS:
         key = _SHORT_FORMS[path[-1]]
         short = isinstance(given, int) and not isinstance(given, bool)
@@ -190,6 +198,9 @@ def expected(fault: Any, path: Path) -> tuple[str | None, Fixes]:
 _MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
 _STUCK = re.compile(r"(?P<key>[A-Za-z_]\w*):(?P<value>[^\s/:].*)", re.DOTALL)
 """An entry without the space behind its colon, which is a text to YAML."""
+_BRACES = re.compile(r"\s*\$?\{\{?\s*(?P<inside>[^{}]+?)\s*\}\}?\s*")
+"""What was meant as an expression, without one of its signs."""
+_NAME = re.compile(r"[A-Za-z_][\w./:-]*")
 _SHORT_FORMS = {"retry": "attempts", "resources": "threads"}
 """Mappings for which a number is often written: the key that it is for."""
 _WANTED = {
@@ -205,6 +216,22 @@ _WANTED = {
 }
 """Pydantic's types of error → the type that was wanted."""
 
+_NO_TEXT = (*_MAPPING_TYPES, *(kind for kind, wanted in _WANTED.items() if wanted != "string"))
+"""Types of error of a value that should have been no text."""
+
+
+def _type_of(value: str | int | float) -> str:
+    """The type of a parameter with this default."""
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+
 
 def wording(fault: Any, path: Path) -> str:
     """What pydantic says of the value at ``path``, as a sentence about it: ``"trials" should be …``."""
@@ -216,6 +243,8 @@ def wording(fault: Any, path: Path) -> str:
         said = " should be a mapping"
     elif kind in ("list_type", "tuple_type"):
         said = " should be a list"
+    elif kind == "string_pattern_mismatch" and path == ("name",):
+        said = ' should have only letters, digits, "-" and "_", at most 64, and begin with a letter or digit'
     else:
         said = _SUBJECT.sub(" should", said) if _SUBJECT.match(said) else f": {said}"
     if not isinstance(given, (dict, list, tuple)) and f'"{given}"' not in said:

@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 
 _LONGEST = 200
 """Names beyond this are not typing errors; comparing them would only cost time."""
+_SHORTEST_PART = 3
+"""Shorter parts of names say nothing."""
 _MANY = 100
 """Of more candidates than these, only those that start or end most like the name are compared with it."""
 
@@ -90,9 +92,24 @@ def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:
     known = candidates if isinstance(candidates, Names) else set(candidates)
     if near := nearest(name, known):
         return f'did you mean "{near[0]}"?'
+    if held := _held(name, known):
+        return f'did you mean "{held}"?'
     if 0 < len(known) <= most:
         return "choose from: " + ", ".join(sorted(known))
     return None
+
+
+def _held(name: str, candidates: Iterable[str]) -> str | None:
+    """The only candidate that the name is a part of, or that begins the name: ``auc`` of ``roc_auc``."""
+    if not _SHORTEST_PART <= len(name) <= _LONGEST:
+        return None
+    folded = name.casefold()
+    found = [
+        candidate
+        for candidate in candidates
+        if folded in (other := candidate.casefold()) or (len(other) >= _SHORTEST_PART and folded.startswith(other))
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def repeated(names: Iterable[str]) -> list[str]:

@@ -135,7 +135,12 @@ def _made(target: Path, what: str) -> Iterator[Path]:
             os.umask(mask)
         staged.replace(target)
     except (sqlite3.Error, OSError) as error:
-        raise told(error, staged / FILE) from error
+        problem = told(error, staged / FILE)
+        if problem.code != "store-not-writable":
+            raise problem from error
+        place = str(getattr(error, "filename", None) or staged)
+        hint = "name another folder" if place.startswith(str(staged)) else f"see to the permissions of {place}"
+        raise StoreError(f"the {what} {target} cannot be made: {error}", code=problem.code, hint=hint) from error
     finally:
         with contextlib.suppress(OSError):
             removal.remove(target.parent, staged.name)
@@ -146,8 +151,10 @@ def _files(store: Path, *below: str) -> Iterator[str]:
     for name in removal.names(store, *below):
         if not below and (name in (*NEVER, "objects") or name.startswith(FILE)):
             continue
-        place = store.joinpath(*below, name)
-        mode = place.lstat().st_mode
+        try:
+            mode = store.joinpath(*below, name).lstat().st_mode
+        except FileNotFoundError:  # a database that is closed loses its log, for one
+            continue
         if stat.S_ISDIR(mode):
             yield from _files(store, *below, name)
         elif stat.S_ISREG(mode) and not name.endswith(BESIDE):
@@ -163,8 +170,11 @@ def _copy_file(store: Path, staged: Path, name: str, copied: Copied, listed: dic
             copied.databases += 1
         else:
             _copy_plainly(store, name, place)
-    except FileNotFoundError:  # a step or a tool has taken it away
-        return
+    except (FileNotFoundError, NotADirectoryError, sqlite3.OperationalError):
+        if (store / name).exists():
+            raise
+        place.unlink(missing_ok=True)
+        return  # a step or a tool has taken it away
     _note(copied, listed, staged, name)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 from msgspec import Struct
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored
+from e2i.catalog.telemetry import named
 from e2i.resilience import outbox, seal
 from e2i.resilience.outbox import process_alive
 from e2i.store import tables
@@ -38,13 +39,24 @@ WAITING_BY_TRACKER = (
 )
 
 
+PAUSES = "pauses"
+"""Under what name the provenance of a run in the state holds the times between an interruption and the resumption."""
+
+
 class Waiting(Struct, frozen=True):
-    """Entries that wait for one tracker, and a profile that names it: that of a run which they are of."""
+    """Entries that wait for one tracker, and the profile of a run which they are of."""
 
     sink: str
     target: str
     entries: int
     profile: str | None = None
+
+    def seen_from(self, profile: str) -> dict[str, Any]:
+        """The facts as they are reported under the settings of ``profile``, which do not name the tracker: the profile
+        that may name it is another one, or not known.
+        """
+        named_by = self.profile if self.profile != profile else None
+        return {"tool": self.sink, "waiting": self.entries, "tracker": named(self.target), "profile": named_by}
 
 
 class NoHistory:
@@ -144,7 +156,7 @@ class Reader(Results):
     def runs(self, limit: int = 50, pipeline: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
         """The latest runs, newest first; under ``steps`` how many of theirs came to what, pending ones included."""
         rows = self._database.execute(
-            "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, host, holder FROM runs"
+            "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, host, holder, provenance FROM runs"
             " WHERE typeof(started_ms) = 'integer' AND typeof(ended_ms) IN ('integer', 'null')"  # else it is damaged
             " AND coalesce(?, pipeline) = pipeline AND coalesce(?, status) IN (status, 'interrupted')"
             " ORDER BY started_ms DESC, rowid DESC",
@@ -152,7 +164,10 @@ class Reader(Results):
         )
         told = (_told(dict(row)) for row in rows)
         found = list(itertools.islice((run for run in told if status in (None, run["status"])), limit))
-        return [{**run, "steps": self._counts(run)} for run in found]
+        for run in found:
+            pauses = pauses_of({"provenance": run.pop("provenance")})
+            run |= {**_paused(pauses), "steps": self._counts(run)}
+        return found
 
     @guarded
     def named(self, text: str, most: int = 10) -> list[str]:
@@ -237,6 +252,7 @@ class Reader(Results):
         damaged += [f"attempt {one['attempt']} of step {one['step']}" for one in tries if not seal.is_sound(one)]
         try:
             found = _told(_parsed(row, ("params", "plan", "outputs", "parts", "options", "provenance")))
+            found |= _paused((found["provenance"] or {}).pop(PAUSES, []))
             attempts = _by_step(tries)
             steps = {step["step"]: {**_parsed(step, ("outputs", "error"))} for step in rows}
             found["steps"] = [
@@ -302,6 +318,23 @@ def stored_digests(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from stored_digests(item)
+
+
+def pauses_of(row: Mapping[str, Any]) -> list[list[int]]:
+    """When a run was not carried out between its start and its end, as [from, until] in ms; none in a damaged row."""
+    try:
+        pauses = json.loads(row["provenance"]).get(PAUSES, [])
+        return [[int(start), int(until)] for start, until in pauses]
+    except (ValueError, TypeError, AttributeError):
+        return []
+
+
+def _paused(pauses: Sequence[Sequence[int]]) -> dict[str, int | None]:
+    """How long a run was not carried out, and when it was resumed last."""
+    return {
+        "paused_ms": sum(until - start for start, until in pauses),
+        "resumed_ms": pauses[-1][1] if pauses else None,
+    }
 
 
 def _told(found: dict[str, Any]) -> dict[str, Any]:

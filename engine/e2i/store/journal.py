@@ -24,7 +24,7 @@ from e2i.resilience.seal import SqlValue, seal
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
 from e2i.store.database import FILE, StoreError, guarded, open_for_writing, told
-from e2i.store.history import Results
+from e2i.store.history import PAUSES, Results, pauses_of
 from e2i.store.unfinished import Unfinished
 
 RUN = (
@@ -39,10 +39,13 @@ PUT_LATEST = (
     "INSERT INTO latest VALUES (?, ?, ?) ON CONFLICT (pipeline, step) DO UPDATE SET fingerprint = excluded.fingerprint"
     " WHERE fingerprint != excluded.fingerprint"
 )
-OPEN_RUNS = (
-    "SELECT run, holder, max(started_ms, coalesce((SELECT max(max(coalesce(started_ms, 0), coalesce(ended_ms, 0)))"
-    " FROM steps WHERE steps.run = runs.run), 0)) FROM runs WHERE status = 'running' ORDER BY run"
+SEEN = (
+    "max(started_ms, coalesce((SELECT max(max(coalesce(started_ms, 0), coalesce(ended_ms, 0))) FROM steps"
+    " WHERE steps.run = runs.run), 0),"
+    f" CASE WHEN json_valid(provenance) THEN coalesce(json_extract(provenance, '$.{PAUSES}[#-1][1]'), 0) ELSE 0 END)"
 )
+"""The last sign of life of a run that goes on: its start, the start or end of a step, or when it was resumed."""
+OPEN_RUNS = f"SELECT run, holder, {SEEN} FROM runs WHERE status = 'running' ORDER BY run"
 CLAIMED = "SELECT run, step, holder, at_ms FROM claims WHERE fingerprint = ?"
 CLAIM = "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)"
 RELEASE = "DELETE FROM claims WHERE fingerprint = ? AND run = ?"
@@ -105,9 +108,11 @@ class Journal(Results):
         with self._transaction():
             found = self._unfinished(pipeline, plan, options)  # again: now nobody can take it meanwhile
             if found is not None:
+                before = self._run(found.run) or {}
                 ours = {"status": "running", "holder": self._holder, "ended_ms": None, "outputs": None}
                 texts = {"file": file, "spec": spec, "parts": compact.dumps(dict(parts))}
-                self._put_run({**(self._run(found.run) or {}), **ours, **texts})
+                pauses = self._pauses(before, time.time_ns() // 1_000_000)
+                self._put_run({**before, **ours, **texts, "provenance": _with_pauses(before["provenance"], pauses)})
                 self._open.add(found.run)
         return found
 
@@ -123,6 +128,9 @@ class Journal(Results):
                 self._refuse_held(before)
                 kept = ("pipeline", "started_ms", "file", "spec", "profile", "params", "parts", "options")
                 row |= {name: before[name] for name in kept}
+                is_taken_up = before["status"] == "running" and before["holder"] == self._holder
+                pauses = pauses_of(before) if is_taken_up else self._pauses(before, run["started_ms"])
+                row["provenance"] = _with_pauses(row["provenance"], pauses)
                 self._database.execute(
                     "DELETE FROM steps WHERE run = ? AND status NOT IN ('succeeded', 'reused')", (run["run"],)
                 )
@@ -257,6 +265,11 @@ class Journal(Results):
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
         return dict(row) if row is not None else None
 
+    def _pauses(self, row: Mapping[str, Any], until_ms: int) -> list[list[int]]:
+        """The pauses of a run that is resumed at ``until_ms``, the last one included."""
+        seen = self._database.execute(f"SELECT {SEEN} FROM runs WHERE run = ?", (row["run"],)).fetchone()[0]
+        return [*pauses_of(row), [row["ended_ms"] or seen, until_ms]]
+
     def _refuse_held(self, row: Mapping[str, Any]) -> None:
         """Raises Refused when a live process other than this one carries the run out."""
         holder = row["holder"]
@@ -322,6 +335,10 @@ class Journal(Results):
 
     def _is_writing(self) -> bool:
         return self._database.in_transaction
+
+
+def _with_pauses(provenance: str, pauses: list[list[int]]) -> str:
+    return compact.dumps({**json.loads(provenance), PAUSES: pauses})
 
 
 def _inode(path: Path) -> int | None:

@@ -71,7 +71,8 @@ class Fractions(BaseModel):
     def _sum_to_one(self) -> Self:
         total = self.train + self.validation + self.test
         if not math.isclose(total, 1.0, abs_tol=1e-9):
-            raise ValueError(f"train, validation and test add up to {total:g}, not 1")
+            shares = f"train {self.train:g}, validation {self.validation:g}, test {self.test:g}"
+            raise ValueError(f"{shares} add up to {total:g}, not 1")
         return self
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from e2i.catalog.questions import Question
 from e2i.tools.mlflow import MLflowSettings
+from e2i.tools.mlflow.outages import translated
 from e2i.tools.mlflow.tracking import log_in, open_client
 
 
@@ -25,5 +26,6 @@ def _ask(settings: MLflowSettings, address: str) -> str:
     if not address.startswith("http"):
         log_in(address, settings.deadline)
         return "select 1"
-    found = open_client(settings, address).search_experiments(max_results=1)
+    with translated():
+        found = open_client(settings, address).search_experiments(max_results=1)
     return f"search experiments: {'one found' if found else 'none yet'}"

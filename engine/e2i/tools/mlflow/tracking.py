@@ -25,6 +25,7 @@ from e2i.resilience.lock import exclusive
 from e2i.resilience.postgres import select_one
 from e2i.tools.mlflow import MLflowSettings, schema
 from e2i.tools.mlflow.outages import translated
+from e2i.tools.mlflow.plugins import load_header_providers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,6 +91,8 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
 
         artifacts = home.resolve() / "artifacts"
         uri = settings.tracking_uri or _embedded(home.resolve(), artifacts)
+        if any(address.startswith("http") for address in (uri, settings.registry_uri or "")):
+            load_header_providers()
         client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
         if not uri.startswith("http"):
             client.search_experiments(max_results=1)  # makes its tables
@@ -103,6 +106,7 @@ def open_client(settings: MLflowSettings, address: str) -> MlflowClient:
     _prepare_process(settings)
     from mlflow import MlflowClient
 
+    load_header_providers()
     return MlflowClient(tracking_uri=address, registry_uri=address)
 
 
