@@ -25,13 +25,7 @@ def problems(document: Document, base: Path, values: Any, takes: Kinds) -> Itera
 
     ``base`` leads to the values in the document; ``takes`` is what is taken as a whole.
     """
-    within: tuple[Path, Kinds] = (), takes
-    for path, value in _scalars(values, ()):
-        if path[:-1] != within[0]:
-            within = path[:-1], kinds.at(takes, path[:-1])
-        taken = kinds.at(within[1], path[-1:])
-        if taken is kinds.ANY:
-            continue
+    for path, value, taken in _scalars(values, (), takes):
         if {kind.name for kind in taken} <= SCALARS and not kinds.fits(kinds.of_value(_whole(value)), taken):
             place = (*base, *path)
             message = f'"{path[-1]}" takes {kinds.describe(taken)}, not {show(value)}'
@@ -39,15 +33,18 @@ def problems(document: Document, base: Path, values: Any, takes: Kinds) -> Itera
             yield document.problem("bad-action-parameter", place, message, fixes=mend)
 
 
-def _scalars(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _scalars(value: Any, path: Path, takes: Kinds) -> Iterator[tuple[Path, Any, Kinds]]:
+    """Texts, numbers and booleans with what is taken at their places, but for where anything is."""
+    if takes is kinds.ANY:
+        return
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _scalars(item, (*path, key))
+            yield from _scalars(item, (*path, key), kinds.inside(takes, key) or kinds.ANY)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _scalars(item, (*path, index))
+            yield from _scalars(item, (*path, index), kinds.inside(takes, index) or kinds.ANY)
     elif isinstance(value, str | int | float):
-        yield path, value
+        yield path, value, takes
 
 
 def _whole(value: Any) -> Any:

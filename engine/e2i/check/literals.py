@@ -60,6 +60,8 @@ def _written(key: str, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, str):
         if value and not has_expression(value) and (NAMES.fullmatch(key) or SHAPES.search(value[:100_000])):
             yield path, f'the secret "{key}"'
+    elif isinstance(value, int | float) or value is None:
+        return
     elif isinstance(value, Mapping):
         if PLACEHOLDER in value:
             yield path, f'"{PLACEHOLDER}"'
