@@ -72,6 +72,8 @@ class Planner(Struct, frozen=True):
     """What no step above can change of a step's components."""
     _keys: dict[str, str] = field(default_factory=dict)
     """The digests of that."""
+    _known: dict[str, Any] = field(default_factory=dict)
+    """The parameters of steps, as far as they are known before anything runs."""
 
     @property
     def seed(self) -> int:
@@ -114,14 +116,21 @@ class Planner(Struct, frozen=True):
     def decide(self, node: StepNode, outputs: Outputs) -> Decision:
         """What to do with a step, given the outputs of the steps above it as far as there are any."""
         action = self.action(node)
+        known = self._known_params(node)
         if node.id not in self._fixed:
-            raw = self.expanded.resolve(node.step.with_, node, {})
-            self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, raw, self.seed, self.around)
-        params = self.expanded.resolve(node.step.with_, node, outputs)
+            self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, known, self.seed, self.around)
+        settled = is_settled(known)
+        params = known if settled else self.expanded.resolve(node.step.with_, node, outputs)
         parts = fingerprint.components(self._fixed[node.id], action, params, self.around)
-        mark = fingerprint.fingerprint(parts) if is_settled(params) else None
+        mark = fingerprint.fingerprint(parts) if settled or is_settled(params) else None
         verdict, reason, found = self._verdict(node, action, parts, mark, params, outputs)
         return Decision(verdict, reason, parts, mark, found, params)
+
+    def _known_params(self, node: StepNode) -> Any:
+        """The parameters of a step with ``Pending`` where only a run can tell: worked out once."""
+        if node.id not in self._known:
+            self._known[node.id] = self.expanded.resolve(node.step.with_, node, {})
+        return self._known[node.id]
 
     def static_key(self, step: str) -> str:
         """Equal for runs of a step, which was decided about, whose inputs alone differ."""
@@ -193,10 +202,9 @@ class Planner(Struct, frozen=True):
             reason = Reason(Why.UPSTREAM_SKIPPED, f"{', '.join(lost)} is skipped")
         if reason is None:
             return None
-        raw = self.expanded.resolve(node.step.with_, node, {})
-        action = self.action(node)
-        known = fingerprint.fixed(node.step.uses, action, raw, self.seed, self.around)
-        parts = fingerprint.components(known, action, raw, self.around)
+        known, action = self._known_params(node), self.action(node)
+        fixed = fingerprint.fixed(node.step.uses, action, known, self.seed, self.around)
+        parts = fingerprint.components(fixed, action, known, self.around)
         return Decision(Verdict.SKIP, reason, parts)
 
     def _conditional(
@@ -228,20 +236,20 @@ class Planner(Struct, frozen=True):
 
     def _bound(self, node: StepNode) -> dict[str, Any]:
         """What decides how a step is carried out, beyond what can change its result."""
+        conditions = [self.expanded.resolve(unit.step.when, unit, {}) for unit in node.chain]
         return {
-            "when": [shown(self.expanded.resolve(unit.step.when, unit, {})) for unit in node.chain],
+            "when": [shown(condition) for condition in conditions],
             **({"finally": True} if node.final else {}),
             **({"agent": node.agent} if node.agent else {}),
-            **self._scope(node),
+            **self._scope(node, conditions),
             "selected": self.selected is None or node.id in self.selected,
             "fresh": self.fresh,
             **node.options.as_json,
         }
 
-    def _scope(self, node: StepNode) -> dict[str, Any]:
+    def _scope(self, node: StepNode, conditions: list[Any]) -> dict[str, Any]:
         """The values that a step's undecided expressions see: its matrix combinations, what its parts were given."""
-        raw = [node.step.with_, *(unit.step.when for unit in node.chain)]
-        if is_settled([self.expanded.resolve(value, node, {}) for value in raw]):
+        if is_settled(self._known_params(node)) and is_settled(conditions):
             return {}
         cells = [shown(dict(unit.cell)) for unit in node.chain if unit.cell]
         given = [shown(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
@@ -252,7 +260,7 @@ class Planner(Struct, frozen=True):
         params = self.action(node).params
         if not marks.of(params):
             return
-        known = self.expanded.resolve(node.step.with_, node, {})
+        known = self._known_params(node)
         if isinstance(known, Pending):  # not even the names are known
             known = dict.fromkeys(params.model_fields, known)
         for path, mark in marks.reached(params, known, Pending):

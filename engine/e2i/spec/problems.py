@@ -82,6 +82,6 @@ def most(problems: Sequence[Problem]) -> list[Problem]:
     # What is left out must not change the verdict: errors of the spec, then what the policy refuses, then warnings.
     ranked = sorted(problems, key=lambda one: (one.severity != "error", one.is_policy, one.sort_key))
     listed = sorted(ranked[:MOST], key=lambda problem: problem.sort_key)
-    message = f"at least {len(problems) - MOST:,} more problems are not listed"
+    message = f"there are more problems than the {MOST:,} that are listed"
     last = listed[-1]
     return [*listed, Problem("too-many-problems", message, last.place, last.path, "fix these first", "warning")]
