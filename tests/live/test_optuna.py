@@ -113,7 +113,8 @@ def test_a_search_that_has_lost_its_turn_writes_nothing_more(postgres: Postgres,
     address = postgres.database()
 
     def objective(trial: optuna.Trial) -> float:
-        if trial.number == 2:  # its session is ended; another store could have begun by now
+        if trial.number == 2:  # once the first two are written, its session is ended; another store could begin now
+            assert until(lambda: "s" in names(address) and len(stored(address, "s").trials) == 2)
             with psycopg.connect(address, autocommit=True) as connection:
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
