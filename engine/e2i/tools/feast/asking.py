@@ -29,6 +29,8 @@ def questions(settings: FeastSettings) -> list[Question]:
 
 def _ping(store: RedisOnlineStore, seconds: float) -> str:
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     with redis.Redis(
         store.host,
@@ -38,6 +40,7 @@ def _ping(store: RedisOnlineStore, seconds: float) -> str:
         ssl=store.ssl,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
     ) as client:
         client.ping()
     return "ping"

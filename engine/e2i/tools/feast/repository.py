@@ -208,6 +208,7 @@ def _online_store(settings: FeastSettings, version: Path) -> dict[str, Any]:
                 "ssl": str(redis.ssl).lower(),
                 "socket_timeout": settings.deadline,
                 "socket_connect_timeout": settings.deadline,
+                "retry": "null",  # of the client's own, which sleep for seconds, also before a refused password is told
                 **({"password": redis.password.get_secret_value()} if redis.password else {}),
             }
             parts = [f"{redis.host}:{redis.port}", *(f"{name}={value}" for name, value in options.items())]
