@@ -3,16 +3,15 @@
 ======================== ============================================================ ==========================
 function                 gain (CPU, measured on two cores; ADRs 13 and 20)            can go when
 ======================== ============================================================ ==========================
-``defer_heavy_modules``  1 to 2 s a run: workers, delivery and our model server       libraries import lazily
-                         do not load what libraries import at their start and seldom  themselves (PEP 810)
-                         use
+``defer_heavy_modules``  0.2 to 0.6 s for each of the libraries named there, in each  libraries import lazily
+                         worker, the delivery process and our model server            themselves (PEP 810)
 ``skip_plugin_search``   a seventh of a cold ``e2i validate`` (0.015 s), and OpenSSL  pydantic's switch for it
                                                                                       imports nothing
 ``collect_rarely``       4 % of a check of 10,000 steps                               Python collects in steps
 ``settle``               keeps that for what is there; normal collection of the rest  with ``collect_rarely``
 ``without_collection``   a sixth of what importing a tool takes                       with ``collect_rarely``
 ``exit_now``             0.3 to 0.5 s of waiting for MLflow or BentoML to be taken    libraries end fast
-                         apart, 0.01 s of ``e2i validate``
+                         apart
 ======================== ============================================================ ==========================
 
 Nothing here changes what code computes: only when a module is loaded, when garbage is looked for, and how a process

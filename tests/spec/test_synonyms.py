@@ -70,6 +70,19 @@ def test_what_is_ours_is_not_taken_for_another_language(expression: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sklearn.train", "model.train does that"),
+        ("data.laod", 'did you mean "data.load"?'),
+        ("pandas.merge", "python.call"),
+        ("nothing.known", "`e2i catalog` lists the actions"),
+    ],
+)
+def test_a_mistyped_action_is_told_from_one_that_there_is_not(name: str, hint: str) -> None:
+    assert hint in synonyms.action(name, registry.names())
+
+
+@pytest.mark.parametrize(
     ("word", "fields", "given", "ours"),
     [
         ("target_column", ("table", "target"), (), "target"),

@@ -57,7 +57,7 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
                 "unknown-action",
                 path,
                 f'unknown action "{step.uses}"',
-                synonyms.action(step.uses) or suggest.hint(step.uses, known) or "`e2i catalog` lists the actions",
+                synonyms.action(step.uses, known),
                 fixes=fixes.named(path, step.uses, known),
             )
 

@@ -6,10 +6,10 @@ In: a word that a spec does not know. Out: ours, with a hint; and a fix where th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from e2i.spec import fixes
+from e2i.spec import fixes, suggest
 from e2i.spec.problems import Fixes
 
 Path = tuple[str | int, ...]
@@ -97,20 +97,20 @@ NO_ACTION = re.compile(r"(pandas|data|sql|spark|polars)\.|econml\.|causal\.|dowh
 PARAMETERS = {
     "target": ("target_column", "label", "label_column", "y", "target_col", "outcome"),
     "features": ("feature_columns", "columns", "x", "predictors", "feature_cols", "inputs"),
-    "algorithm": ("model_type", "model", "estimator", "classifier", "learner", "algo", "type"),
+    "algorithm": ("model_type", "model", "estimator", "classifier", "learner", "algo"),
     "params": ("hyperparameters", "hyperparams", "model_params", "parameters", "kwargs", "config"),
-    "table": ("data", "dataset", "df", "dataframe", "input", "frame", "rows"),
+    "table": ("data", "dataset", "df", "dataframe", "input", "frame"),
     "path": ("file", "filename", "filepath", "file_path", "source", "uri"),
     "seed": ("random_state", "random_seed"),
     "trials": ("n_trials", "num_trials", "max_trials", "iterations"),
     "space": ("search_space", "param_space", "parameters", "params"),
     "metric": ("scoring", "objective", "score", "eval_metric"),
     "suite": ("expectation_suite", "expectations", "suite_name"),
-    "stage": ("alias", "environment", "to"),
-    "name": ("model_name", "registered_model_name", "id", "title"),
+    "stage": ("alias", "environment"),
+    "name": ("model_name", "registered_model_name", "title"),
     "function": ("func", "callable", "entrypoint", "entry_point", "handler"),
     "arguments": ("args", "kwargs", "params", "op_kwargs", "inputs"),
-    "fractions": ("sizes", "ratios", "proportions", "test_size"),
+    "fractions": ("sizes", "ratios", "proportions"),
 }
 """By our name of a parameter, what other tools call it."""
 OPERATORS = (
@@ -161,13 +161,15 @@ def _has_shape(key: str, value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def action(name: str) -> str | None:
-    """What to say of an action that there is not, when another one does that work, or none does."""
+def action(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown action: the one that does that work, the name that was mistyped, or that there is none."""
     if name in ACTIONS:
         return f"{ACTIONS[name]} does that: `e2i catalog {ACTIONS[name]}`"
+    if near := suggest.hint(name, known):
+        return near
     if NO_ACTION.match(name):
         return "no action does that; a function of your own can, by python.call; `e2i catalog` lists the actions"
-    return None
+    return "`e2i catalog` lists the actions"
 
 
 def parameter(word: str, fields: Collection[str], given: Collection[str]) -> str | None:
