@@ -43,7 +43,7 @@ def test_a_redis_store_is_given_to_feast_with_the_deadline_as_its_time_outs() ->
     assert document["online_store"] == {
         "type": "redis",
         "connection_string": (
-            "redis.internal:6379,db=2,ssl=true,socket_timeout=2.0,socket_connect_timeout=2.0,password=hush"
+            "redis.internal:6379,db=2,ssl=true,socket_timeout=2.0,socket_connect_timeout=2.0,retry=null,password=hush"
         ),
     }
 
