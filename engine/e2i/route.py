@@ -136,7 +136,7 @@ def plan(expanded: Expanded, history: History, workspace: Workspace, options: Ru
     """
     from e2i.planning import graph
     from e2i.planning.build import Planner
-    from e2i.workspace import operator, surroundings
+    from e2i.workspace import environment, operator
 
     selected = None
     if options.select:
@@ -145,9 +145,9 @@ def plan(expanded: Expanded, history: History, workspace: Workspace, options: Ru
             for label in node.labels:
                 labels.setdefault(label, set()).add(node.id)
         selected = graph.select(graph.build(graph.waits(expanded)), options.select, labels)
-    around = surroundings.of(workspace.roots, workspace.settings)
+    facts = environment.of(workspace.roots, workspace.settings)
     operated = operator.of(workspace, expanded, os.environ)
-    return Planner(expanded, history, around, options.fresh, selected, workspace.settings.profile, operated)
+    return Planner(expanded, history, facts, options.fresh, selected, workspace.settings.profile, operated)
 
 
 def run(

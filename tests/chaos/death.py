@@ -18,7 +18,7 @@ from chaos import pipelines
 from project import Project, until
 
 GOOD = ("succeeded", "reused")
-PATIENCE = 900
+POLL_TIMEOUT = 900
 """Seconds that a run may take on a machine that is busy with chaos."""
 
 
@@ -79,7 +79,7 @@ class Death:
     def _resumed(self, undisturbed: dict[str, Any], by_run: bool) -> list[str]:
         run = ["--resume", self.events[0]["run"]] if by_run and self.events else []
         with self.project.start("run", "spec.yaml", "--json", *run) as again:
-            out, err = again.communicate(timeout=PATIENCE)
+            out, err = again.communicate(timeout=POLL_TIMEOUT)
         events = read(out)
         if again.returncode != 0 or not events:
             return [f"resumed with exit code {again.returncode}: {err[-500:]} {out[-500:]}"]
@@ -95,7 +95,7 @@ class Death:
         marks = pipelines.marks(self.project)
         if twice := sorted(step for step in self.acknowledged & marks.keys() if marks[step] != self.marks[step]):
             found.append(f"finished, and its function called again: {twice}")
-        if not until(lambda: not self.project.processes(), PATIENCE):  # a dead run's courier may still deliver
+        if not until(lambda: not self.project.processes(), POLL_TIMEOUT):  # a dead run's courier may still deliver
             found.append(f"still running: {self.project.processes()}")
         return found
 

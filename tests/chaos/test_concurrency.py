@@ -20,7 +20,7 @@ def at_once(project: Project, commands: list[list[str]]) -> list[subprocess.Comp
     ended = []
     for command, process in zip(commands, started, strict=True):
         with process:
-            out, err = process.communicate(timeout=death.PATIENCE)
+            out, err = process.communicate(timeout=death.POLL_TIMEOUT)
         ended.append(subprocess.CompletedProcess(command, process.returncode, out, err))
     return ended
 

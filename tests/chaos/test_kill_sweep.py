@@ -31,7 +31,7 @@ def killed(project: Project, at: int) -> tuple[str, dict[str, Any]]:
     """Runs the spec, killed at that call; what it printed, and what was seen."""
     report = project.root / "report.json"
     with project.start("run", "spec.yaml", "--json", under=traced(report, at)) as run:
-        out, err = run.communicate(timeout=death.PATIENCE)
+        out, err = run.communicate(timeout=death.POLL_TIMEOUT)
     assert report.exists(), err
     return out, json.loads(report.read_text())
 
@@ -158,7 +158,7 @@ def test_strace_agrees(call: str, tmp_path: Path, amount: Amount) -> None:
         inject = f"inject={call}:signal=KILL:when={at}"
         command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
         with project.start("run", "spec.yaml", "--json", under=command) as run:
-            out, _ = run.communicate(timeout=death.PATIENCE)
+            out, _ = run.communicate(timeout=death.POLL_TIMEOUT)
         return Death(project, out).faults(undisturbed)
 
     assert amount.each(range(1, 12), judge) == []

@@ -50,7 +50,7 @@ def kill(folder: Path, amount: Amount, projects: int) -> list[str]:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     run.wait(chance.uniform(0, within * amount.jobs / 2))
                 strike(project, run, chance)
-                out, _ = run.communicate(timeout=death.PATIENCE)
+                out, _ = run.communicate(timeout=death.POLL_TIMEOUT)
             last = Death(project, out, last)
             found += last.on_disk()
         assert last is not None

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from chaos import death, pipelines
-from e2i.store.journal import RUN, Journal
+from e2i.store.runs import RUN, RunStore
 from project import Project
 
 STEPS = 10_000
@@ -129,14 +129,14 @@ def remember(project: Project, first: str, runs: int) -> None:
         database.row_factory = sqlite3.Row
         row = dict(database.execute(f"SELECT {', '.join(RUN)} FROM runs WHERE run = ?", (first,)).fetchone())
         steps = [dict(step) for step in database.execute("SELECT * FROM steps WHERE run = ?", (first,))]
-    journal = Journal(project.store, lambda digest: True)
+    run_store = RunStore(project.store, lambda digest: True)
     for number in range(runs):
         run = f"past-{number}"
         started = row["started_ms"] - 60_000 * (number + 1)
-        with journal.together():
-            journal.start_run({**row, "run": run, "started_ms": started, "status": "running"})
+        with run_store.together():
+            run_store.start_run({**row, "run": run, "started_ms": started, "status": "running"})
             for step in steps:
                 facts = {**step, "pipeline": row["pipeline"], "outputs": json.loads(step["outputs"]), "error": None}
-                journal.finish_step(run, step["step"], facts, None, ())
-            journal.finish_run(run, "succeeded", {}, started + 1_000, ())
-    journal.close()
+                run_store.finish_step(run, step["step"], facts, None, ())
+            run_store.finish_run(run, "succeeded", {}, started + 1_000, ())
+    run_store.close()

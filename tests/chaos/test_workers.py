@@ -246,7 +246,7 @@ def test_a_worker_that_has_grown_fat_is_replaced_once_its_call_is_over(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "machine", lambda: 1_200 * MB)  # of which each of two workers may keep a quarter
-    monkeypatch.setattr("e2i.workers.pool.WORN_AT_LEAST", 0)
+    monkeypatch.setattr("e2i.workers.pool.RECYCLED_AT_LEAST", 0)
     with opened(project) as pool:
         lean = outcome(pool, call("a", "hold", size=500 * MB, seconds=0))
         assert lean == 500 * MB

@@ -27,8 +27,9 @@ CALLS = {
     "x86_64": {74: "fsync", 75: "fdatasync", 82: "rename", 264: "renameat", 316: "renameat2"},
     "aarch64": {82: "fsync", 83: "fdatasync", 38: "renameat", 276: "renameat2"},
 }
-ROLES = ("worker", "courier")
-PATIENCE = 800
+ROLES = {"e2i.workers.worker": "worker", "e2i.execution.delivery": "delivery"}
+"""The module that a process runs, and what it is called in reports."""
+POLL_TIMEOUT = 800
 """Seconds until what still runs is killed, and reported as left over."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -71,7 +72,7 @@ def trace(command: list[str], at: int) -> Report:
                 report.left += 1
 
     signal.signal(signal.SIGALRM, end)
-    signal.alarm(PATIENCE)
+    signal.alarm(POLL_TIMEOUT)
     while True:
         try:
             process, status = os.waitpid(-1, _WALL)
@@ -134,7 +135,7 @@ def _role(process: int, root: int) -> str:
         return "other"
     if int(status.partition("Tgid:")[2].split()[0]) == root:
         return "engine"
-    return next((role for role in ROLES if f"e2i.execution.{role}" in arguments), "other")
+    return next((role for module, role in ROLES.items() if module in arguments), "other")
 
 
 def _message(process: int) -> int:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.catalog.artifacts import Table
-from e2i.check import formulas, kinds
-from e2i.check.kinds import Kinds
+from e2i.check import formulas, types
+from e2i.check.types import Types
 from e2i.spec import formula
 from e2i.spec.references import Reference
 
@@ -19,11 +19,11 @@ SCOPE: dict[str, Any] = {
 }
 
 
-def look(reference: Reference) -> Kinds:
-    return kinds.at(kinds.of_value(SCOPE["params"]), reference.path)
+def look(reference: Reference) -> Types:
+    return types.at(types.of_value(SCOPE["params"]), reference.path)
 
 
-def infer(source: str) -> tuple[Kinds, list[str]]:
+def infer(source: str) -> tuple[Types, list[str]]:
     return formulas.infer(formula.parse(source), look)
 
 
@@ -60,7 +60,7 @@ def infer(source: str) -> tuple[Kinds, list[str]]:
 )
 def test_the_kind_of_a_formula(source: str, described: str) -> None:
     given, faults = infer(source)
-    assert (sorted(kinds.describe(given).split(" or ")), faults) == (sorted(described.split(" or ")), [])
+    assert (sorted(types.describe(given).split(" or ")), faults) == (sorted(described.split(" or ")), [])
 
 
 @pytest.mark.parametrize(
@@ -85,19 +85,19 @@ def test_what_cannot_work_is_said_once(source: str, fault: str) -> None:
 
 
 def test_what_may_work_is_no_fault() -> None:
-    def anything(reference: Reference) -> Kinds:
-        return kinds.union((kinds.NUMBER, kinds.NULL, kinds.STRING)) if reference.path == ("n",) else kinds.ANY
+    def anything(reference: Reference) -> Types:
+        return types.union((types.NUMBER, types.NULL, types.STRING)) if reference.path == ("n",) else types.ANY
 
     for source in ("params.n + 1", "params.n > 0", "params.n | upper", "params.y | sum", "params.y.z / 2"):
         assert formulas.infer(formula.parse(source), anything)[1] == []
 
 
 def test_an_artifact_can_be_read_like_a_mapping() -> None:
-    def table(reference: Reference) -> Kinds:
-        return kinds.at(kinds.of(Table), reference.path)
+    def table(reference: Reference) -> Types:
+        return types.at(types.of(Table), reference.path)
 
-    assert formulas.infer(formula.parse("params['rows'] * 2"), table) == (kinds.INTEGER, [])
-    assert formulas.infer(formula.parse("params | length"), table) == (kinds.INTEGER, [])
+    assert formulas.infer(formula.parse("params['rows'] * 2"), table) == (types.INTEGER, [])
+    assert formulas.infer(formula.parse("params | length"), table) == (types.INTEGER, [])
 
 
 ATOMS = st.sampled_from(
@@ -131,8 +131,8 @@ def test_the_value_is_always_of_the_kind_that_was_inferred(source: str) -> None:
         value = parsed.evaluate(SCOPE)
     except ValueError:
         return
-    real = kinds.of_value(value)
-    assert kinds.fits(real, expected), (source, value, expected)
+    real = types.of_value(value)
+    assert types.accepts(real, expected), (source, value, expected)
     if real[0].name in ("integer", "number"):
-        assert kinds.may_be(expected, "integer", "number")
+        assert types.can_be(expected, "integer", "number")
     assert faults == [] or " if " in source or " and " in source or " or " in source or "default" in source

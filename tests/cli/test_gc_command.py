@@ -75,8 +75,8 @@ def test_gc_says_what_it_freed(project: Project) -> None:
     project.write("steps.py", STEPS)
     first, second = (project.run(SPEC, {"n": n}).run for n in (3, 4))
     assert project.cli("gc", "--pin", first).stdout == f"{first} is pinned\n"
-    foreseen = json.loads(project.cli("gc", "--keep-days", "0", "--dry-run", "--json").stdout)
-    assert (foreseen["dry_run"], foreseen["runs"], foreseen["objects"]) == (True, [second], 1)
+    forecast = json.loads(project.cli("gc", "--keep-days", "0", "--dry-run", "--json").stdout)
+    assert (forecast["dry_run"], forecast["runs"], forecast["objects"]) == (True, [second], 1)
     assert len(objects(project)) == 2
     told = project.cli("gc", "--keep-days", "0")
     assert told.returncode == 0

@@ -139,7 +139,7 @@ def test_two_runs_are_compared_by_what_went_in_and_what_came_out(past: Project) 
     assert [run["run"] for run in found["runs"]] == [oldest, newest]
     assert found["params"] == [{"name": "n", "before": 3, "after": 4}]
     assert [pair["name"] for pair in found["files"]] == ["data/x.csv"]
-    assert [pair["name"] for pair in found["surroundings"]] == ["changed files"]
+    assert [pair["name"] for pair in found["environment"]] == ["changed files"]
     figures = {figure["name"]: figure for figure in found["figures"]}
     assert (figures["auc"]["before"], figures["auc"]["after"]) == (0.3, 0.4)
     assert figures["judge.value.metrics.roc_auc"]["better"] is True

@@ -170,7 +170,7 @@ def test_a_killed_holder_is_taken_over_at_once(project: Project) -> None:
 
 def test_resuming_from_python_is_refused_while_another_process_is_at_it(project: Project) -> None:
     code = (
-        "import sys; from pathlib import Path; from e2i import api; from e2i.store.journal import Journal;"
+        "import sys; from pathlib import Path; from e2i import api; from e2i.store.runs import Journal;"
         "from e2i.resilience.outbox import process_identity;"
         "journal = Journal(Path(sys.argv[1]), lambda digest: True);"
         "journal.start_run(dict(run='r1', pipeline='p', status='running', started_ms=1, holder=process_identity(),"

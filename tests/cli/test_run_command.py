@@ -220,7 +220,7 @@ def test_a_killed_engine_leaves_no_process_and_can_be_continued(project: Project
     project.write("s.yaml", HELD.replace("HOLD", project.hold()))
     with project.start("run", "s.yaml", "--json") as process:
         wait_for(process, "step.started", "slow")
-        assert until(lambda: project.processes("workers.worker") and project.processes("execution.courier"))
+        assert until(lambda: project.processes("workers.worker") and project.processes("execution.delivery"))
         process.kill()
     assert until(lambda: not project.processes())
     project.let_go()

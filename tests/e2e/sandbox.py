@@ -28,7 +28,7 @@ REPOSITORY = HERE.parents[1]
 BIN = Path(sys.executable).parent
 LONGEST = 800.0
 """Seconds that one command may take."""
-PATIENCE = {r"(?<=    deadline: )[\d.]+": "60", r"(?<=flush: )\d+": "300"}
+POLL_TIMEOUT = {r"(?<=    deadline: )[\d.]+": "60", r"(?<=flush: )\d+": "300"}
 """What the shipped configuration says, and what suits a busy machine."""
 
 
@@ -56,7 +56,7 @@ class Sandbox:
         shutil.copytree(REPOSITORY / "config", self.workspace / "config")
         file = self.workspace / "config" / "default.yaml"
         text = file.read_text("utf-8")
-        for shipped, suits in PATIENCE.items():
+        for shipped, suits in POLL_TIMEOUT.items():
             text = re.sub(shipped, suits, text)
         file.write_text(text, "utf-8")
 

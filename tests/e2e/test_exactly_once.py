@@ -53,7 +53,7 @@ outputs:
   previous: ${{ steps.promote.previous }}
   version: ${{ steps.promote.version.version }}
 """
-CLIENT, STORE = "mlflow.tracking.client", "e2i.store.journal"
+CLIENT, STORE = "mlflow.tracking.client", "e2i.store.runs"
 SOME = [
     (STORE, "Journal.finish_step", "after", 3),
     ("e2i.tools.optuna.connector", "OptunaTuner._add_trials", "before", 2),

@@ -43,7 +43,7 @@ def test_every_process_of_a_run_was_watched(flights: Run) -> None:
     for command in (
         "bin/e2i-run",
         "launch.py e2i.workers.worker",
-        "launch.py e2i.execution.courier",
+        "launch.py e2i.execution.delivery",
         "bentoml/server.py",
     ):
         assert command in started

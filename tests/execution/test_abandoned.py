@@ -18,7 +18,7 @@ from mlflow.entities import Run as MLflowRun
 from e2i.catalog.telemetry import Entry
 from e2i.execution import abandoned
 from e2i.resilience.outbox import Outbox, process_identity
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from project import Project, until
 
 DEAD = "4000000:100:00000000-0000-0000-0000-000000000000"
@@ -43,16 +43,16 @@ outputs: {value: "${{ steps.after.value }}"}
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Any:
-    with contextlib.closing(Journal(tmp_path, lambda digest: True)) as opened:
+def run_store(tmp_path: Path) -> Any:
+    with contextlib.closing(RunStore(tmp_path, lambda digest: True)) as opened:
         yield opened
 
 
-def begin(journal: Journal, run: str, holder: str, *sinks: str) -> None:
+def begin(run_store: RunStore, run: str, holder: str, *sinks: str) -> None:
     facts = {"pipeline": "p", "status": "running", "started_ms": 1000, "file": "f", "spec": "s", "profile": "default"}
-    journal.start_run({"run": run, "holder": holder, "params": "{}", "plan": "{}", **facts})
-    journal.start_step(run, "a", 1, 2000)
-    journal.record(Entry(f"{run}//run.started/1000", sink, run, "run.started", {}) for sink in sinks)
+    run_store.start_run({"run": run, "holder": holder, "params": "{}", "plan": "{}", **facts})
+    run_store.start_step(run, "a", 1, 2000)
+    run_store.record(Entry(f"{run}//run.started/1000", sink, run, "run.started", {}) for sink in sinks)
 
 
 def waiting(root: Path, sink: str) -> list[tuple[str, str, Any]]:
@@ -61,28 +61,28 @@ def waiting(root: Path, sink: str) -> list[tuple[str, str, Any]]:
 
 
 def test_a_dead_run_is_closed_once_at_its_last_sign_of_life_for_the_sinks_that_heard_of_it(
-    journal: Journal, tmp_path: Path
+    run_store: RunStore, tmp_path: Path
 ) -> None:
-    begin(journal, "dead", DEAD, "mlflow")
-    begin(journal, "alive", process_identity(), "mlflow")
-    abandoned.close(journal)
-    abandoned.close(journal)
+    begin(run_store, "dead", DEAD, "mlflow")
+    begin(run_store, "alive", process_identity(), "mlflow")
+    abandoned.close(run_store)
+    abandoned.close(run_store)
     assert waiting(tmp_path, "mlflow") == [("dead", "run.abandoned", 2000)]
     assert waiting(tmp_path, "opik") == []
 
 
-def test_a_run_that_no_tracker_heard_of_is_closed_without_a_word(journal: Journal, tmp_path: Path) -> None:
-    begin(journal, "dead", DEAD)
-    abandoned.close(journal)
-    assert journal.dead_runs() == []
+def test_a_run_that_no_tracker_heard_of_is_closed_without_a_word(run_store: RunStore, tmp_path: Path) -> None:
+    begin(run_store, "dead", DEAD)
+    abandoned.close(run_store)
+    assert run_store.dead_runs() == []
     assert waiting(tmp_path, "mlflow") == []
 
 
-def test_a_run_that_dies_again_is_closed_again(journal: Journal, tmp_path: Path) -> None:
-    begin(journal, "r", DEAD, "mlflow")
-    abandoned.close(journal)
-    begin(journal, "r", DEAD.replace("4000000", "4000001"))
-    abandoned.close(journal)
+def test_a_run_that_dies_again_is_closed_again(run_store: RunStore, tmp_path: Path) -> None:
+    begin(run_store, "r", DEAD, "mlflow")
+    abandoned.close(run_store)
+    begin(run_store, "r", DEAD.replace("4000000", "4000001"))
+    abandoned.close(run_store)
     assert len(waiting(tmp_path, "mlflow")) == 2
 
 
@@ -92,15 +92,15 @@ def test_the_end_of_a_run_that_a_tracker_has_not_heard_of_is_told_by_a_run_that_
     project.write("config/default.yaml", "sinks: []\nflush: 60\n")
     spec = "version: 1\nname: n\nsteps: {a: {uses: debug.echo}}\n"
     project.run(spec)
-    with contextlib.closing(Journal(project.store, lambda digest: True)) as journal:
+    with contextlib.closing(RunStore(project.store, lambda digest: True)) as run_store:
         began = Entry("r//run.started/1", "opik", "r", "run.started", {"pipeline": "p", "params": {}, "started_ms": 1})
-        journal.record([began])
-        assert not journal.end_waits()  # it may go on
-        journal.record([Entry("r//run.finished/1", "opik", "r", "run.finished", {"status": "failed", "ended_ms": 2})])
-        assert journal.end_waits()
+        run_store.record([began])
+        assert not run_store.end_waits()  # it may go on
+        run_store.record([Entry("r//run.finished/1", "opik", "r", "run.finished", {"status": "failed", "ended_ms": 2})])
+        assert run_store.end_waits()
         record = project.run(spec)
         assert (record.steps["a"].status, record.telemetry["opik"].delivered) == ("reused", 2)
-        assert not journal.end_waits()
+        assert not run_store.end_waits()
 
 
 class Held(Project):

@@ -11,7 +11,7 @@ import pytest
 from e2i.resilience.outbox import process_identity
 from e2i.resilience.seal import seal
 from e2i.store.history import Reader
-from e2i.store.journal import PUT_STEP, Journal
+from e2i.store.runs import PUT_STEP, RunStore
 
 STEPS = [f"step{number}" for number in range(100)]
 PLAN = json.dumps({"steps": [{"id": step, "uses": "debug.echo", "reason": "x" * 300} for step in STEPS]})
@@ -24,21 +24,21 @@ def there(digest: str) -> bool:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("long")
-    journal = Journal(root, there)
+    run_store = RunStore(root, there)
     run = {
         "pipeline": "p", "status": "running", "holder": process_identity(), "file": "p.yaml", "spec": "x" * 5_000,
         "profile": "default", "params": "{}", "plan": PLAN,
     }  # fmt: skip
     outputs = json.dumps({"value": "y" * 100})
-    with journal.together():
+    with run_store.together():
         for number in range(1000):
-            journal.start_run({**run, "run": f"r{number:04}", "started_ms": number})
+            run_store.start_run({**run, "run": f"r{number:04}", "started_ms": number})
             rows = [
                 (f"r{number:04}", step, "succeeded", 1, 1, 2, f"f{number}{step}", outputs, None, "") for step in STEPS
             ]
-            journal._database.executemany(PUT_STEP, [(*row, seal(row)) for row in rows])
-            journal.finish_run(f"r{number:04}", "succeeded", {}, number, [])
-    journal.close()
+            run_store._database.executemany(PUT_STEP, [(*row, seal(row)) for row in rows])
+            run_store.finish_run(f"r{number:04}", "succeeded", {}, number, [])
+    run_store.close()
     return root
 
 
@@ -60,16 +60,16 @@ def test_listing_showing_and_resuming_take_less_than_a_second(store: Path) -> No
             assert len((reader.run("r0500") or {})["steps"]) == 100
 
     def resumed() -> None:
-        journal = Journal(store, there)
-        journal.start_run(
+        run_store = RunStore(store, there)
+        run_store.start_run(
             {
                 "run": "r0500", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(),
                 "file": "p.yaml", "spec": "x", "profile": "default", "params": "{}", "plan": PLAN,
             }
         )  # fmt: skip
-        journal.dead_runs()
-        journal.finish_run("r0500", "succeeded", {}, 2, [])
-        journal.close()
+        run_store.dead_runs()
+        run_store.finish_run("r0500", "succeeded", {}, 2, [])
+        run_store.close()
 
     for work in (listed, shown, resumed):
         assert max(cost(work) for _ in range(5)) < 0.5, work.__name__

@@ -114,13 +114,13 @@ def tracker() -> Iterator[Tracker]:
     found.server.server_close()
 
 
-def chosen(number: int, ways: int) -> list[tuple[str, str]]:
+def chosen(number: int, lengths: int) -> list[tuple[str, str]]:
     """So many ways for each encoding, other ones for another canary: twenty canaries meet each pair several times."""
     every = (*REFUSED, *MASKED)
     return [
         (encoding, every[(number + 2 * index + 5 * way) % len(every)])
         for index, encoding in enumerate(ENCODINGS)
-        for way in range(ways)
+        for way in range(lengths)
     ]
 
 
@@ -171,10 +171,10 @@ def test_a_secret_is_in_no_file_message_or_request(
     project.write("leak.py", CODE)
     tried, exceptions = 0, []
     for batch in batches:
-        ways = {number: chosen(number, 1 if count < 500 else 5 if number % 4 == 0 else 4) for number in batch}
+        lengths = {number: chosen(number, 1 if count < 500 else 5 if number % 4 == 0 else 4) for number in batch}
         for number in batch:
             monkeypatch.setenv(f"MY_CANARY_{number}", canary(number))
-        written = {name: step for number, pairs in ways.items() for name, step in steps(number, pairs).items()}
+        written = {name: step for number, pairs in lengths.items() for name, step in steps(number, pairs).items()}
         spec = {"version": 1, "name": f"canaries_{batch[0]}", "steps": written}
         messages = [json.dumps(project.plan(spec).to_json())]
         listen: Callable[[Any], None] = lambda event, said=messages: said.append(json.dumps(event.to_json()))  # noqa: E731

@@ -11,28 +11,28 @@ import pytest
 
 from e2i.execution.telemetry import Telemetry
 from e2i.resilience.outbox import Outbox
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from project import Project
 
 LOSS = {"step": "train", "name": "loss", "value": 0.5, "index": 0}
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with closing(Journal(tmp_path, lambda digest: True)) as opened:
+def run_store(tmp_path: Path) -> Iterator[RunStore]:
+    with closing(RunStore(tmp_path, lambda digest: True)) as opened:
         yield opened
 
 
-def started(journal: Journal, at_ms: int) -> Telemetry:
-    telemetry = Telemetry("r", at_ms, ("mlflow",), journal, lambda: dict, limit=100)
+def started(run_store: RunStore, at_ms: int) -> Telemetry:
+    telemetry = Telemetry("r", at_ms, ("mlflow",), run_store, lambda: dict, limit=100)
     telemetry.begin({"started_ms": at_ms})
     return telemetry
 
 
-def record(journal: Journal, telemetry: Telemetry, *bodies: dict[str, Any], kind: str = "metric") -> None:
+def record(run_store: RunStore, telemetry: Telemetry, *bodies: dict[str, Any], kind: str = "metric") -> None:
     telemetry.begin_attempt("train")
     for at_ms, body in enumerate(bodies):
-        journal.record(telemetry.entries(kind, {**body, "at_ms": at_ms}))
+        run_store.record(telemetry.entries(kind, {**body, "at_ms": at_ms}))
 
 
 def put(root: Path, kind: str = "metric") -> list[Any]:
@@ -42,63 +42,63 @@ def put(root: Path, kind: str = "metric") -> list[Any]:
         ]
 
 
-def test_what_another_attempt_or_a_resumed_run_says_again_is_put_once(journal: Journal, tmp_path: Path) -> None:
+def test_what_another_attempt_or_a_resumed_run_says_again_is_put_once(run_store: RunStore, tmp_path: Path) -> None:
     rounds = [{**LOSS, "index": index, "value": 1 / (index + 1)} for index in range(4)]
-    first = started(journal, 1000)
-    record(journal, first, *rounds[:2])
-    record(journal, first, *rounds[:3])
-    record(journal, started(journal, 2000), *rounds)
+    first = started(run_store, 1000)
+    record(run_store, first, *rounds[:2])
+    record(run_store, first, *rounds[:3])
+    record(run_store, started(run_store, 2000), *rounds)
     assert put(tmp_path) == [1.0, 1 / 2, 1 / 3, 1 / 4]
     assert len(put(tmp_path, "run.started")) == 2
 
 
-def test_what_one_attempt_says_twice_is_put_twice(journal: Journal, tmp_path: Path) -> None:
+def test_what_one_attempt_says_twice_is_put_twice(run_store: RunStore, tmp_path: Path) -> None:
     for at_ms in (1000, 2000):
-        record(journal, started(journal, at_ms), LOSS, LOSS)
+        record(run_store, started(run_store, at_ms), LOSS, LOSS)
     assert put(tmp_path) == [0.5, 0.5]
 
 
-def test_what_an_attempt_says_otherwise_is_put_too(journal: Journal, tmp_path: Path) -> None:
-    telemetry = started(journal, 1000)
-    record(journal, telemetry, LOSS)
-    record(journal, telemetry, {**LOSS, "value": 0.4})
+def test_what_an_attempt_says_otherwise_is_put_too(run_store: RunStore, tmp_path: Path) -> None:
+    telemetry = started(run_store, 1000)
+    record(run_store, telemetry, LOSS)
+    record(run_store, telemetry, {**LOSS, "value": 0.4})
     assert put(tmp_path) == [0.5, 0.4]
 
 
-def test_children_are_numbered_and_known_without_their_times(journal: Journal, tmp_path: Path) -> None:
+def test_children_are_numbered_and_known_without_their_times(run_store: RunStore, tmp_path: Path) -> None:
     trials = [{"step": "train", "name": f"trial-{number}", "params": {}, "metrics": {}} for number in range(2)]
     for moment in (1000, 2000):
         times = {"started_ms": moment, "ended_ms": moment + 1}
-        record(journal, started(journal, moment), *({**trial, **times} for trial in trials), kind="child")
+        record(run_store, started(run_store, moment), *({**trial, **times} for trial in trials), kind="child")
     assert put(tmp_path, "child") == ["trial-0", "trial-1"]
     with Outbox(tmp_path / "state.db") as outbox:
         assert [e.body["index"] for e in outbox.take("mlflow") if e.kind == "child"] == [0, 1]
 
 
-def test_a_run_is_known_once_a_tracker_was_to_be_told_of_it(journal: Journal) -> None:
-    telemetry = Telemetry("r", 1000, ("mlflow",), journal, lambda: dict, limit=1)
+def test_a_run_is_known_once_a_tracker_was_to_be_told_of_it(run_store: RunStore) -> None:
+    telemetry = Telemetry("r", 1000, ("mlflow",), run_store, lambda: dict, limit=1)
     assert telemetry.known_to() == []
     telemetry.begin({})
     assert telemetry.known_to() == ["mlflow"]
 
 
 def test_a_tracker_that_the_run_is_in_and_that_is_no_sink_hears_of_start_and_end_only(
-    journal: Journal, tmp_path: Path
+    run_store: RunStore, tmp_path: Path
 ) -> None:
-    telemetry = Telemetry("r", 1000, (), journal, lambda: dict, limit=100)
+    telemetry = Telemetry("r", 1000, (), run_store, lambda: dict, limit=100)
     telemetry.begin({})
     for _ in range(2):
         telemetry.involve("mlflow", {"started_ms": 1000})
-    record(journal, telemetry, LOSS)
-    journal.record(telemetry.due(lambda: telemetry.entries("step.finished", {"step": "train"})))
-    journal.record(telemetry.due(lambda: telemetry.entries("run.finished", {"status": "failed"})))
+    record(run_store, telemetry, LOSS)
+    run_store.record(telemetry.due(lambda: telemetry.entries("step.finished", {"step": "train"})))
+    run_store.record(telemetry.due(lambda: telemetry.entries("run.finished", {"status": "failed"})))
     with Outbox(tmp_path / "state.db") as outbox:
         assert [entry.kind for entry in outbox.take("mlflow")] == ["run.started", "run.finished"]
     assert telemetry.known_to() == ["mlflow"]
 
 
-def test_a_sink_that_the_run_is_in_is_told_as_any(journal: Journal, tmp_path: Path) -> None:
-    telemetry = started(journal, 1000)
+def test_a_sink_that_the_run_is_in_is_told_as_any(run_store: RunStore, tmp_path: Path) -> None:
+    telemetry = started(run_store, 1000)
     telemetry.involve("mlflow", {})
     assert len(put(tmp_path, "run.started")) == 1
 

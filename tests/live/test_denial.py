@@ -19,13 +19,13 @@ import redis as redis_client
 from context import LocalContext
 from e2i.catalog.telemetry import Entry
 from e2i.errors import AuthenticationFailed, Exit
-from e2i.execution import courier
+from e2i.execution import delivery
 from e2i.resilience.breaker import State
 from e2i.resilience.outbox import Outbox
 from e2i.resilience.shared_state import peek
 from e2i.settings import Settings
 from e2i.store.database import FILE
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.workers.context import breaker_file, guard_of
 from live.servers import Postgres, Server
 from project import Project
@@ -183,7 +183,7 @@ def test_a_wrong_password_of_a_database_opens_no_circuit(
 def test_telemetry_waits_for_the_right_key(tmp_path: Path, sink: str, http: int) -> None:
     address = {"mlflow": {"tracking_uri": f"http://127.0.0.1:{http}"}, "opik": {"url": f"http://127.0.0.1:{http}/api"}}
     settings = Settings(sinks=(sink,), tools={sink: {**address[sink], "deadline": 60}})
-    Journal(tmp_path, lambda digest: True).close()
+    RunStore(tmp_path, lambda digest: True).close()
     body = {"pipeline": "p", "params": {}, "spec": "", "started_ms": 1, "profile": "default"}
     entries = [Entry(f"r/{number}", sink, "r", "run.started", body) for number in range(3)]
     entries = [_meant_for(entry, settings.tool(sink)) for entry in entries]
@@ -192,7 +192,7 @@ def test_telemetry_waits_for_the_right_key(tmp_path: Path, sink: str, http: int)
     stop = threading.Event()
     stop.set()
     for _ in range(6):
-        (tally,) = courier.sync(tmp_path, settings, stop, flush=60).values()
+        (tally,) = delivery.sync(tmp_path, settings, stop, flush=60).values()
         assert (tally.delivered, tally.set_aside, tally.left) == (0, 0, 3)
         assert tally.problem is not None and "refuses" in tally.problem
     assert circuit_is_closed(tmp_path, settings, sink)

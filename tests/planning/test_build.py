@@ -8,12 +8,12 @@ import pytest
 
 from e2i.planning import fingerprint
 from e2i.planning.build import Planner
-from e2i.planning.fingerprint import Surroundings
+from e2i.planning.fingerprint import Environment
 from e2i.planning.model import Plan
 from e2i.spec.expand import Expanded, expand
 from e2i.spec.load import load
 
-AROUND = Surroundings(library=lambda name: None, file=lambda name: None, python="3.11")
+AROUND = Environment(library=lambda name: None, file=lambda name: None, python="3.11")
 SPEC = """
 version: 1
 name: p
@@ -92,7 +92,7 @@ def test_the_digest_is_of_what_would_be_done_not_of_what_was() -> None:
         Planner(expanded(SPEC.replace("value: 1", "value: 2")), Past(), AROUND).plan().digest,
         Planner(expanded(SPEC.replace("needs: [b]", "needs: [a]")), Past(), AROUND).plan().digest,
         Planner(expanded(SPEC.replace("needs: [b]", "needs: [b], on_error: continue")), Past(), AROUND).plan().digest,
-        Planner(spec, Past(), Surroundings(lambda name: None, lambda name: None, "3.12")).plan().digest,
+        Planner(spec, Past(), Environment(lambda name: None, lambda name: None, "3.12")).plan().digest,
     }
     assert len(others) == 6
     assert empty.digest not in others

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.planning import fingerprint
-from e2i.planning.fingerprint import Surroundings
+from e2i.planning.fingerprint import Environment
 from e2i.planning.model import Why, canonical, digest, static
 from e2i.spec.expand import Pending
 
 DIGEST = "sha256:" + "a" * 64
-AROUND = Surroundings(library=lambda name: "1.0", file=lambda name: DIGEST, python="3.11")
+AROUND = Environment(library=lambda name: "1.0", file=lambda name: DIGEST, python="3.11")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -28,14 +28,14 @@ def echo() -> Action:
 
 
 def components(
-    uses: str, action: Action, raw: Any, params: Any, seed: int, around: Surroundings
+    uses: str, action: Action, raw: Any, params: Any, seed: int, facts: Environment
 ) -> fingerprint.Components:
-    known = fingerprint.fixed(uses, action, raw, seed, around)
-    return fingerprint.components(known, action, params, around)
+    known = fingerprint.fixed(uses, action, raw, seed, facts)
+    return fingerprint.components(known, action, params, facts)
 
 
-def parts(value: Any = 1, seed: int = 0, around: Surroundings = AROUND) -> dict[str, Any]:
-    return components("debug.echo", echo(), {"value": value}, {"value": value}, seed, around)
+def parts(value: Any = 1, seed: int = 0, facts: Environment = AROUND) -> dict[str, Any]:
+    return components("debug.echo", echo(), {"value": value}, {"value": value}, seed, facts)
 
 
 @given(st.dictionaries(st.text(max_size=3), JSON, min_size=2, max_size=4))
@@ -134,10 +134,8 @@ def test_the_first_difference_of_interest_is_the_reason() -> None:
 
 def test_the_server_that_a_tool_acts_on_is_covered_and_named_when_it_is_another() -> None:
     def on(**server: Any) -> dict[str, Any]:
-        around = Surroundings(
-            library=AROUND.library, file=AROUND.file, python=AROUND.python, server=lambda tool: server
-        )
-        return parts(around=around)
+        facts = Environment(library=AROUND.library, file=AROUND.file, python=AROUND.python, server=lambda tool: server)
+        return parts(facts=facts)
 
     embedded, one, other = on(), on(url="https://one", prefix=""), on(url="https://two", prefix="")
     assert embedded == parts()  # results of embedded tools stay as they were

@@ -42,7 +42,7 @@ class Inline:
     def is_idle(self) -> bool:
         return True
 
-    def warmth(self, uses: str) -> int:
+    def affinity(self, uses: str) -> int:
         return 0
 
     def submit(self, call: StepCall) -> None:
@@ -60,7 +60,7 @@ class Inline:
             )
             self._messages.append(_act(call, context))
 
-    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
+    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
         """Nothing needs to be ready."""
 
     def poll(self, seconds: float) -> list[Message]:

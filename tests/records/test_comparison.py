@@ -23,7 +23,7 @@ def with_components(run: dict[str, Any], mark: str, **more: Any) -> dict[str, An
 def test_a_run_does_not_differ_from_itself() -> None:
     found = compare(run_document("a"), run_document("b"), SAME)
     assert (found.same_inputs, found.same_results) == (True, True)
-    assert not any((found.params, found.files, found.versions, found.surroundings, found.outputs, found.artifacts))
+    assert not any((found.params, found.files, found.versions, found.environment, found.outputs, found.artifacts))
     assert not any(pair.differs or pair.reason for pair in found.steps)
 
 
@@ -51,7 +51,7 @@ def test_parameters_files_versions_and_commits_that_differ_are_told_as_pairs() -
     assert names(found.params) == [("rows", 9, 10), ("more", None, 1)]
     assert names(found.files) == [("data/x.csv", digest("a"), digest("7"))]
     assert names(found.versions) == [("xgboost", "3.2.0", "3.3.0")]
-    assert names(found.surroundings) == [
+    assert names(found.environment) == [
         ("seed", 7, 8), ("commit", "1" * 40, None), ("branch", "main", None), ("changed files", "specs/demo.yaml", None)
     ]  # fmt: skip
     assert not found.same_inputs
@@ -87,7 +87,7 @@ def test_steps_of_one_run_only_have_no_other_side() -> None:
 
 def test_runs_of_early_versions_have_nothing_to_say_of_where_they_come_from() -> None:
     found = compare(run_document("a", provenance={}), run_document("b"), SAME)
-    assert ("seed", None, 7) in names(found.surroundings)
+    assert ("seed", None, 7) in names(found.environment)
 
 
 def test_a_spec_that_can_no_longer_be_read_is_no_equal_one() -> None:

@@ -20,7 +20,7 @@ from e2i.store.artifacts import ArtifactStore
 from e2i.store.collect import DAY_MS, Wish, collect, pin, unpin
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.store.use import in_use
 
 NOW = time.time_ns() // 1_000_000
@@ -41,21 +41,21 @@ class Past:
         digest = self.store.put(source)
         at = NOW - round(days_ago * DAY_MS)
         row = {"run": name, "pipeline": "p", "status": "running", "started_ms": at, "holder": process_identity()}
-        journal = Journal(self.root, self.store.has)
+        run_store = RunStore(self.root, self.store.has)
         texts = {"file": "f", "spec": "s", "profile": "default", "params": "{}", "plan": '{"steps": []}'}
-        journal.start_run({**row, **texts})
+        run_store.start_run({**row, **texts})
         outputs = {"table": {"type": "table", "digest": digest, "columns": [], "rows": 1}}
         facts = {"status": "succeeded", "pipeline": "p", "ended_ms": at, "fingerprint": f"mark of {made or name}"}
         result = {"fingerprint": f"mark of {made or name}", "static_key": "k", "uses": "u", "components": {}}
-        journal.start_step(name, "make", 1, at)
+        run_store.start_step(name, "make", 1, at)
         facts |= {"outputs": outputs, "error": None, "attempts": 1}
-        journal.finish_step(name, "make", facts, {**result, "telemetry": []}, [])
+        run_store.finish_step(name, "make", facts, {**result, "telemetry": []}, [])
         (self.root / "runs" / name / "logs").mkdir(parents=True)
         if open_:
-            self.opened = journal
+            self.opened = run_store
         else:
-            journal.finish_run(name, "succeeded", {}, at, [])
-            journal.close()
+            run_store.finish_run(name, "succeeded", {}, at, [])
+            run_store.close()
         return digest
 
     def runs(self) -> list[str]:
@@ -100,12 +100,12 @@ def test_dry_run_says_the_same_and_removes_nothing(past: Past) -> None:
     past.run("old", 40)
     past.run("young", 3)
     before = sorted(path.name for path in past.root.rglob("*") if "state.db" not in path.name)
-    foreseen = past.collect(30, dry_run=True)
+    forecast = past.collect(30, dry_run=True)
     assert sorted(path.name for path in past.root.rglob("*") if "state.db" not in path.name) in (
         before,
         sorted([*before, "runs.lock"]),
     )
-    assert foreseen.to_json() == past.collect(30).to_json()
+    assert forecast.to_json() == past.collect(30).to_json()
 
 
 def test_the_latest_runs_that_fit_are_kept(past: Past) -> None:

@@ -16,7 +16,7 @@ from e2i.errors import Exit
 from e2i.resilience.outbox import Outbox, process_identity
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 
 PLAN = json.dumps({"steps": [{"id": f"s{number}", "uses": "debug.echo"} for number in range(40)]})
 RUN = {
@@ -31,8 +31,8 @@ def there(digest: str) -> bool:
 
 def fill(root: Path) -> None:
     """A store with a run of 40 steps; step n gives n."""
-    journal = Journal(root, there)
-    journal.start_run(RUN)
+    run_store = RunStore(root, there)
+    run_store.start_run(RUN)
     for number in range(40):
         facts = {
             "status": "succeeded", "pipeline": "p", "ended_ms": 3, "fingerprint": f"f{number}", "attempts": 1,
@@ -43,20 +43,20 @@ def fill(root: Path) -> None:
             "fingerprint": f"f{number}", "static_key": f"k{number}", "uses": "debug.echo", "components": {"n": number},
             "telemetry": [["metric", {"value": number}]],
         }  # fmt: skip
-        journal.start_step("r1", f"s{number}", 1, 2)
+        run_store.start_step("r1", f"s{number}", 1, 2)
         entries = [Entry(f"r1/s{number}/metric", "opik", "r1", "metric", {"value": number})]
-        journal.finish_step("r1", f"s{number}", facts, result, entries)
-    journal.close()
+        run_store.finish_step("r1", f"s{number}", facts, result, entries)
+    run_store.close()
 
 
-def everything_read(history: Journal | Reader) -> None:
+def everything_read(history: RunStore | Reader) -> None:
     """Reads all results, and holds those that are there against what was written."""
     for number in range(40):
         found = history.outputs(f"f{number}")
         assert found in (None, {"value": number, "text": "x" * 50})
         assert history.last("p", f"s{number}") in (None, *({"n": other} for other in range(40)))
         history.any_result(f"k{number}")
-        if isinstance(history, Journal):
+        if isinstance(history, RunStore):
             assert history.telemetry(f"f{number}") in ([], [("metric", {"value": number})])
 
 
@@ -74,13 +74,13 @@ def test_what_is_no_database_is_set_aside_by_a_run_and_told_to_a_reader(tmp_path
         with pytest.raises(StoreError) as raised:
             Reader(tmp_path, there)
         assert (raised.value.exit_code, raised.value.code) == (Exit.UNAVAILABLE, "store-damaged")
-    journal = Journal(tmp_path, there)
+    run_store = RunStore(tmp_path, there)
     if content:
-        assert journal.set_aside is not None
-        assert journal.set_aside.read_bytes() == content
-        assert journal.set_aside.name.startswith("state.db.damaged-")
-    journal.start_run(RUN)
-    journal.close()
+        assert run_store.set_aside is not None
+        assert run_store.set_aside.read_bytes() == content
+        assert run_store.set_aside.name.startswith("state.db.damaged-")
+    run_store.start_run(RUN)
+    run_store.close()
     with Reader(tmp_path, there) as reader:
         assert [run["run"] for run in reader.runs()] == ["r1"]
 
@@ -114,18 +114,18 @@ def test_random_damage_gives_no_wrong_result_and_no_traceback(full: Path, tmp_pa
             assert error.exit_code is Exit.UNAVAILABLE
         for opened in (2, 3):  # what the first one finds damaged only on the way, the second sets aside
             try:
-                journal = Journal(root, there)
+                run_store = RunStore(root, there)
             except StoreError as error:
                 assert error.code == "store-too-new"
                 break
             try:
-                everything_read(journal)
-                journal.start_run({**RUN, "run": f"r{opened}"})
-                journal.finish_run(f"r{opened}", "succeeded", {}, 9, [])
+                everything_read(run_store)
+                run_store.start_run({**RUN, "run": f"r{opened}"})
+                run_store.finish_run(f"r{opened}", "succeeded", {}, 9, [])
             except StoreError as error:
                 assert error.code == "store-damaged"
             finally:
-                journal.close()
+                run_store.close()
         shutil.rmtree(root)
 
 
@@ -135,8 +135,8 @@ def test_a_damaged_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path,
     alive = tmp_path / "alive"
     alive.mkdir()
     fill(alive)
-    journal = Journal(alive, there)  # its log is what a kill would leave
-    journal.start_run({**RUN, "run": "r2"})
+    run_store = RunStore(alive, there)  # its log is what a kill would leave
+    run_store.start_run({**RUN, "run": "r2"})
     for number in range(60):
         root = tmp_path / str(number)
         root.mkdir()
@@ -150,13 +150,13 @@ def test_a_damaged_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path,
             content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
         log.write_bytes(content)
         try:
-            other = Journal(root, there)
+            other = RunStore(root, there)
             everything_read(other)
             other.start_run({**RUN, "run": "r3"})
             other.close()
         except StoreError as error:
             assert error.code == "store-damaged"
-    journal.close()
+    run_store.close()
 
 
 def test_damage_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_path: Path) -> None:
@@ -165,26 +165,26 @@ def test_damage_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_pa
     for page in range(2, len(content) // size):
         content[page * size : page * size + 100] = b"\xff" * 100
     (tmp_path / FILE).write_bytes(content)
-    journal = Journal(tmp_path, there)  # the log was closed cleanly: nothing is suspected
+    run_store = RunStore(tmp_path, there)  # the log was closed cleanly: nothing is suspected
     with pytest.raises(StoreError, match="damaged"):
-        everything_read(journal)
-    journal.close()
-    journal = Journal(tmp_path, there)
-    assert journal.set_aside is not None
-    everything_read(journal)
-    journal.start_run(RUN)
-    journal.close()
-    assert Journal(tmp_path, there).set_aside is None
+        everything_read(run_store)
+    run_store.close()
+    run_store = RunStore(tmp_path, there)
+    assert run_store.set_aside is not None
+    everything_read(run_store)
+    run_store.start_run(RUN)
+    run_store.close()
+    assert RunStore(tmp_path, there).set_aside is None
 
 
 def test_what_a_writer_came_across_is_read_again(full: Path, tmp_path: Path) -> None:
     shutil.copy(full / FILE, tmp_path / FILE)
 
     def write(run: str) -> None:
-        journal = Journal(tmp_path, there)
-        journal.start_run({**RUN, "run": run, "spec": run * 5_000})
-        journal.finish_run(run, "succeeded", {}, 9, [])
-        journal.close()
+        run_store = RunStore(tmp_path, there)
+        run_store.start_run({**RUN, "run": run, "spec": run * 5_000})
+        run_store.finish_run(run, "succeeded", {}, 9, [])
+        run_store.close()
 
     def disturb(statement: str) -> None:
         if "FROM steps" in statement:
@@ -200,7 +200,7 @@ def test_what_a_writer_came_across_is_read_again(full: Path, tmp_path: Path) -> 
 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
-    Journal(tmp_path / "store", there).close()
+    RunStore(tmp_path / "store", there).close()
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "store" / FILE).stat().st_mode & 0o777 == 0o600
 
@@ -212,10 +212,10 @@ def test_an_altered_result_is_none_and_is_kept_for_looking_at(full: Path, tmp_pa
     with Reader(tmp_path, there) as reader:
         assert reader.outputs("f7") is None
         assert reader.damage() == ["the result f7 was altered"]
-    journal = Journal(tmp_path, there)
-    assert journal.outputs("f7") is None
-    assert journal.outputs("f8") == {"value": 8, "text": "x" * 50}
-    journal.close()
+    run_store = RunStore(tmp_path, there)
+    assert run_store.outputs("f7") is None
+    assert run_store.outputs("f8") == {"value": 8, "text": "x" * 50}
+    run_store.close()
     with Reader(tmp_path, there) as reader:
         assert reader.damage() == []
         assert reader.set_aside() == ["the result f7 was altered, and was set aside"]

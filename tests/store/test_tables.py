@@ -11,7 +11,7 @@ import pytest
 from e2i.store import tables
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from project import Project
 
 STORES = Path(__file__).parent / "stores"
@@ -57,7 +57,7 @@ def test_an_old_store_is_read_without_changing_it(old: int, tmp_path: Path) -> N
 def test_an_old_store_is_brought_up_to_date_and_kept_as_it_was(old: int, tmp_path: Path) -> None:
     with Reader(tmp_path, lambda digest: True) as reader:
         before = reader.run(FINISHED)
-    Journal(tmp_path, lambda digest: True).close()
+    RunStore(tmp_path, lambda digest: True).close()
     with Reader(tmp_path, lambda digest: True) as reader:
         assert reader.run(FINISHED) == before
         assert reader.damage() == []
@@ -84,7 +84,7 @@ def test_a_newer_store_is_refused_clearly(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE)) as database:
         database.execute("PRAGMA user_version = 99")
     before = (tmp_path / FILE).read_bytes()
-    for opened in (Reader, Journal):
+    for opened in (Reader, RunStore):
         with pytest.raises(StoreError, match="newer version") as raised:
             opened(tmp_path, lambda digest: True)
         assert raised.value.code == "store-too-new"

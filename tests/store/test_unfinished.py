@@ -16,7 +16,7 @@ import pytest
 from e2i.resilience.outbox import process_identity
 from e2i.store.database import FILE
 from e2i.store.history import Reader
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.store.unfinished import MOST, Unfinished
 
 GONE = "4000000:100:00000000-0000-0000-0000-000000000000"
@@ -25,103 +25,103 @@ PLAN = "sha256:ab"
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with closing(Journal(tmp_path, lambda digest: True)) as opened:
+def run_store(tmp_path: Path) -> Iterator[RunStore]:
+    with closing(RunStore(tmp_path, lambda digest: True)) as opened:
         yield opened
 
 
-def begin(journal: Journal, run: str, **facts: Any) -> None:
+def begin(run_store: RunStore, run: str, **facts: Any) -> None:
     defaults = {
         "pipeline": "p", "status": "running", "started_ms": 1, "holder": GONE, "file": "p.yaml", "spec": "x",
         "profile": "default", "params": "{}", "plan": json.dumps({"digest": PLAN, "steps": []}),
         "options": json.dumps(OPTIONS),
     }  # fmt: skip
-    journal.start_run({**defaults, "run": run, **facts})
-    journal._open.discard(run)  # it is another process's
+    run_store.start_run({**defaults, "run": run, **facts})
+    run_store._open.discard(run)  # it is another process's
 
 
-def fail(journal: Journal, run: str, step: str, code: str) -> None:
+def fail(run_store: RunStore, run: str, step: str, code: str) -> None:
     facts = {"status": "failed", "pipeline": "p", "ended_ms": 3, "fingerprint": None, "outputs": None,
              "error": {"code": code, "message": "m"}, "attempts": 1}  # fmt: skip
-    journal.finish_step(run, step, facts, None, [])
+    run_store.finish_step(run, step, facts, None, [])
 
 
-def taken(journal: Journal, plan: str = PLAN, options: Any = OPTIONS, pipeline: str = "p") -> Unfinished | None:
-    return journal.take_up(pipeline, plan, options, file="p.yaml", spec="x", parts={})
+def taken(run_store: RunStore, plan: str = PLAN, options: Any = OPTIONS, pipeline: str = "p") -> Unfinished | None:
+    return run_store.take_up(pipeline, plan, options, file="p.yaml", spec="x", parts={})
 
 
-def test_a_run_whose_process_is_gone_is_taken_up_by_one(journal: Journal, tmp_path: Path) -> None:
-    begin(journal, "r1")
-    with closing(Journal(tmp_path, lambda digest: True)) as other:
-        found = taken(journal)
+def test_a_run_whose_process_is_gone_is_taken_up_by_one(run_store: RunStore, tmp_path: Path) -> None:
+    begin(run_store, "r1")
+    with closing(RunStore(tmp_path, lambda digest: True)) as other:
+        found = taken(run_store)
         assert found is not None
         assert (found.run, found.why) == ("r1", "process 4000000, which carried it out, is gone")
         assert taken(other) is None
-    assert journal.start_run({**_row(journal, "r1"), "holder": process_identity()})
+    assert run_store.start_run({**_row(run_store, "r1"), "holder": process_identity()})
 
 
-def test_an_interrupted_run_is_taken_up_whoever_held_it(journal: Journal) -> None:
-    begin(journal, "r1", holder=process_identity())
-    journal.finish_run("r1", "interrupted", {}, 9, [])
-    found = taken(journal)
+def test_an_interrupted_run_is_taken_up_whoever_held_it(run_store: RunStore) -> None:
+    begin(run_store, "r1", holder=process_identity())
+    run_store.finish_run("r1", "interrupted", {}, 9, [])
+    found = taken(run_store)
     assert found is not None and found.why.startswith("it was interrupted at ")
 
 
-def test_a_run_that_came_to_its_end_is_not(journal: Journal) -> None:
-    begin(journal, "good")
-    journal.finish_run("good", "succeeded", {}, 9, [])
-    begin(journal, "bad")
-    fail(journal, "bad", "a", "worker-lost")
-    fail(journal, "bad", "b", "asked-to-fail")
-    journal.finish_run("bad", "failed", {}, 9, [])
-    assert taken(journal) is None
+def test_a_run_that_came_to_its_end_is_not(run_store: RunStore) -> None:
+    begin(run_store, "good")
+    run_store.finish_run("good", "succeeded", {}, 9, [])
+    begin(run_store, "bad")
+    fail(run_store, "bad", "a", "worker-lost")
+    fail(run_store, "bad", "b", "asked-to-fail")
+    run_store.finish_run("bad", "failed", {}, 9, [])
+    assert taken(run_store) is None
 
 
-def test_a_run_that_failed_because_a_worker_died_did_not_come_to_its_end(journal: Journal) -> None:
-    begin(journal, "r1")
-    fail(journal, "r1", "a", "worker-lost")
-    journal.finish_run("r1", "failed", {}, 9, [])
-    assert taken(journal) == Unfinished("r1", "a worker died")
+def test_a_run_that_failed_because_a_worker_died_did_not_come_to_its_end(run_store: RunStore) -> None:
+    begin(run_store, "r1")
+    fail(run_store, "r1", "a", "worker-lost")
+    run_store.finish_run("r1", "failed", {}, 9, [])
+    assert taken(run_store) == Unfinished("r1", "a worker died")
 
 
-def test_a_run_that_a_living_process_carries_out_is_left_to_it(journal: Journal) -> None:
+def test_a_run_that_a_living_process_carries_out_is_left_to_it(run_store: RunStore) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        begin(journal, "older")
-        begin(journal, "newer", started_ms=2, holder=process_identity(other.pid))
-        assert taken(journal) == Unfinished("older", "process 4000000, which carried it out, is gone")
-        assert taken(journal) is None
+        begin(run_store, "older")
+        begin(run_store, "newer", started_ms=2, holder=process_identity(other.pid))
+        assert taken(run_store) == Unfinished("older", "process 4000000, which carried it out, is gone")
+        assert taken(run_store) is None
         other.communicate(b"\n")
 
 
 @pytest.mark.parametrize(
     "asked", [{"plan": "sha256:cd"}, {"options": {**OPTIONS, "select": []}}, {"pipeline": "other"}]
 )
-def test_a_run_that_was_to_do_something_else_is_not_taken(journal: Journal, asked: dict[str, Any]) -> None:
-    begin(journal, "r1")
-    assert taken(journal, **asked) is None
-    assert taken(journal) is not None
+def test_a_run_that_was_to_do_something_else_is_not_taken(run_store: RunStore, asked: dict[str, Any]) -> None:
+    begin(run_store, "r1")
+    assert taken(run_store, **asked) is None
+    assert taken(run_store) is not None
 
 
-def test_the_latest_is_taken_among_those_that_are_looked_at(journal: Journal) -> None:
-    begin(journal, "older", started_ms=1)
-    begin(journal, "newer", started_ms=2)
+def test_the_latest_is_taken_among_those_that_are_looked_at(run_store: RunStore) -> None:
+    begin(run_store, "older", started_ms=1)
+    begin(run_store, "newer", started_ms=2)
     for number in range(MOST - 1):
-        begin(journal, f"other{number}", started_ms=3, plan="no JSON")
-    assert [found.run for found in (taken(journal),) if found] == ["newer"]
-    assert taken(journal) is None
+        begin(run_store, f"other{number}", started_ms=3, plan="no JSON")
+    assert [found.run for found in (taken(run_store),) if found] == ["newer"]
+    assert taken(run_store) is None
 
 
-def test_a_run_whose_records_were_altered_is_not_taken(journal: Journal, tmp_path: Path) -> None:
-    begin(journal, "r1")
-    journal.start_step("r1", "a", 1, 2)
+def test_a_run_whose_records_were_altered_is_not_taken(run_store: RunStore, tmp_path: Path) -> None:
+    begin(run_store, "r1")
+    run_store.start_step("r1", "a", 1, 2)
     with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
         database.execute("UPDATE steps SET attempts = 2")
-    assert taken(journal) is None
+    assert taken(run_store) is None
 
 
-def test_it_has_the_spec_as_it_is_written_now(journal: Journal, tmp_path: Path) -> None:
-    begin(journal, "r1", ended_ms=5)
-    journal.take_up("p", PLAN, OPTIONS, file="./p.yaml", spec="x # later", parts={"part.yaml": "y"})
+def test_it_has_the_spec_as_it_is_written_now(run_store: RunStore, tmp_path: Path) -> None:
+    begin(run_store, "r1", ended_ms=5)
+    run_store.take_up("p", PLAN, OPTIONS, file="./p.yaml", spec="x # later", parts={"part.yaml": "y"})
     with Reader(tmp_path, lambda digest: True) as reader:
         found = reader.run("r1") or {}
     assert [found[name] for name in ("file", "spec", "parts")] == ["./p.yaml", "x # later", {"part.yaml": "y"}]
@@ -129,13 +129,13 @@ def test_it_has_the_spec_as_it_is_written_now(journal: Journal, tmp_path: Path) 
 
 
 def test_what_was_taken_and_not_carried_out_is_interrupted_again(tmp_path: Path) -> None:
-    with closing(Journal(tmp_path, lambda digest: True)) as journal:
-        begin(journal, "r1")
-        assert taken(journal) is not None
-    with closing(Journal(tmp_path, lambda digest: True)) as journal:
-        found = taken(journal)
+    with closing(RunStore(tmp_path, lambda digest: True)) as run_store:
+        begin(run_store, "r1")
+        assert taken(run_store) is not None
+    with closing(RunStore(tmp_path, lambda digest: True)) as run_store:
+        found = taken(run_store)
         assert found is not None and found.why.startswith("it was interrupted at ")
 
 
-def _row(journal: Journal, run: str) -> dict[str, Any]:
-    return dict(journal._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone())
+def _row(run_store: RunStore, run: str) -> dict[str, Any]:
+    return dict(run_store._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone())

@@ -206,11 +206,11 @@ def test_a_call_with_a_limit_of_its_own_waits_for_a_worker_without_a_call(
     open_pool: Callable[[int], Pool], project: Project
 ) -> None:
     workers = open_pool(1)
-    whole = workers.room()
+    whole = workers.free_memory()
     workers.submit(call("long", "wait_for", name="go"))
     free = workers.free()
     workers.submit(call("limited", "note", memory=300_000_000, name="limited"))
     assert workers.free() == free - 1
-    assert whole - workers.room() == 300_000_000
+    assert whole - workers.free_memory() == 300_000_000
     (project.root / "go").touch()
     assert {code(end) for end in ended(workers, 2).values()} == {None}

@@ -94,19 +94,19 @@ class Starving:
     def free(self) -> int:
         return 1 - len(self.calls)
 
-    def room(self) -> int:
+    def free_memory(self) -> int:
         return 10**12
 
     def is_idle(self) -> bool:
         return not self.calls
 
-    def warmth(self, uses: str) -> int:
+    def affinity(self, uses: str) -> int:
         return 0
 
     def submit(self, call: StepCall) -> None:
         self.calls.append(call)
 
-    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None: ...
+    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None: ...
 
     def poll(self, seconds: float) -> list[Message]:
         failure = Failure("out-of-memory", "the kernel killed it", lost=True)

@@ -50,7 +50,7 @@ def metric(number: int) -> dict[str, Any]:
 def test_telemetry_leaves_in_batches_and_before_what_follows_it(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outgoing, "PATIENCE", WITHIN)
+    monkeypatch.setattr(outgoing, "POLL_TIMEOUT", WITHIN)
     tell = Outgoing(engine.ours)
     for number in range(2 * BATCH + 10):
         tell(metric(number))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from e2i.catalog.context import RunInfo
 from e2i.settings import Settings
 from e2i.workers.environment import for_worker
-from e2i.workers.executor import WARMEST, Ended, OnDemand, StepCall
+from e2i.workers.executor import FULL_AFFINITY, Ended, OnDemand, StepCall
 from e2i.workers.pool import Pool
 from e2i.workspace.paths import Roots
 from project import WITHIN, Project, until
@@ -72,7 +72,7 @@ def test_a_warm_worker_is_used_again(pool: Pool, project: Project) -> None:
 
 
 def test_what_is_foreseen_gets_a_worker_ready(pool: Pool, project: Project) -> None:
-    pool.foresee(["debug.echo", "debug.sleep"])
+    pool.preload(["debug.echo", "debug.sleep"])
     assert until(lambda: len(project.processes("workers.worker")) == 1)
     pool.submit(call("a"))
     ended(pool, 1)
@@ -81,10 +81,10 @@ def test_what_is_foreseen_gets_a_worker_ready(pool: Pool, project: Project) -> N
 
 def test_a_worker_is_started_before_there_is_a_call_only_for_what_is_certain(pool: Pool, project: Project) -> None:
     executor = OnDemand(2, lambda: pool)
-    executor.foresee(["debug.sleep"])
-    executor.foresee([], certain=True)
+    executor.preload(["debug.sleep"])
+    executor.preload([], certain=True)
     assert project.processes() == []
-    executor.foresee(["debug.sleep"], certain=True)
+    executor.preload(["debug.sleep"], certain=True)
     assert until(lambda: len(project.processes("workers.worker")) == 1)
 
 
@@ -145,7 +145,7 @@ def test_those_that_are_dismissed_end_while_the_engine_does_other_things(pool: P
 
 def test_the_cpu_time_of_dismissed_workers_is_that_of_the_engines_children(pool: Pool) -> None:
     before = os.times().children_user
-    pool.foresee(["dataset.hcp"])
+    pool.preload(["dataset.hcp"])
     pool.submit(call("a", value=1))  # answered once pandas is imported
     ended(pool, 1)
     pool.dismiss()
@@ -154,16 +154,16 @@ def test_the_cpu_time_of_dismissed_workers_is_that_of_the_engines_children(pool:
 
 
 def test_how_ready_workers_without_a_call_are_is_known(pool: Pool) -> None:
-    assert pool.warmth("debug.echo") == 0
+    assert pool.affinity("debug.echo") == 0
     pool.submit(call("a", value=1))
     ended(pool, 1)
-    assert (pool.warmth("debug.echo"), pool.warmth("model.train")) == (WARMEST, 0)
+    assert (pool.affinity("debug.echo"), pool.affinity("model.train")) == (FULL_AFFINITY, 0)
     pool.submit(call("b", uses="python.call", file="none.py", function="f"))
     ended(pool, 1)
-    assert pool.warmth("debug.echo") in (1, WARMEST)  # WARMEST if another worker took it
+    assert pool.affinity("debug.echo") in (1, FULL_AFFINITY)  # WARMEST if another worker took it
     pool.submit(call("c", uses="debug.sleep", seconds=600))
     pool.submit(call("d", uses="debug.sleep", seconds=600))
-    assert pool.warmth("debug.echo") == 0
+    assert pool.affinity("debug.echo") == 0
 
 
 def test_workers_end_when_the_engine_is_gone(project: Project, tmp_path: Path) -> None:

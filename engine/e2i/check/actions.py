@@ -16,9 +16,9 @@ from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
 from e2i.catalog.files import BoundedFiles, Files
-from e2i.check import exact, kinds, order
-from e2i.check.kinds import Kinds
-from e2i.check.knowledge import Knowledge
+from e2i.check import exact, order, types
+from e2i.check.type_environment import TypeEnvironment
+from e2i.check.types import Types
 from e2i.spec import expressions, fixes, suggest, synonyms
 from e2i.spec.expand import Expanded, Part, Path, Pending, StepNode
 from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret, Template
@@ -64,15 +64,15 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of ``uses``, ``when``, ``with`` and ``outputs``. Learns what each step will give."""
-    expanded, knowledge = context.expanded, context.knowledge
+    expanded, environment = context.expanded, context.environment
     yield from check_names(expanded.loaded)
     files = BoundedFiles(context.files, MOST_BYTES)
     values = 0
     for unit in expanded.units():
         if unit.inner is not None:
-            yield from _check_when(expanded, knowledge, unit)
+            yield from _check_when(expanded, environment, unit)
     for node in order.along(expanded):
-        yield from _check_when(expanded, knowledge, node)
+        yield from _check_when(expanded, environment, node)
         found = registry.find(node.step.uses)
         if found is not None:
             value, failing = _resolved(expanded, node)
@@ -81,14 +81,14 @@ def check(context: CheckContext) -> Iterator[Problem]:
                 yield _too_much(node)
                 return
             yield from failing
-            yield from _check_with(expanded, knowledge, node, found[1], value, files)
+            yield from _check_with(expanded, environment, node, found[1], value, files)
     for part in expanded.parts:
         for path, template in expressions.walk(part.loaded.spec.outputs):
             if isinstance(template, Template):
-                yield from _check_formulas(part, ("outputs", *path), knowledge.of_template(template, part)[1])
+                yield from _check_formulas(part, ("outputs", *path), environment.of_template(template, part)[1])
 
 
-def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Iterator[Problem]:
+def _check_when(expanded: Expanded, environment: TypeEnvironment, node: StepNode) -> Iterator[Problem]:
     """A condition must be true or false."""
     if isinstance(node.step.when, bool):
         return
@@ -101,10 +101,10 @@ def _check_when(expanded: Expanded, knowledge: Knowledge, node: StepNode) -> Ite
     mend = fixes.instead(path, fixes.meant(node.step.when, "boolean"))
     message = None if isinstance(value, bool) else f'"when" must be true or false, not {value!r}'
     if isinstance(value, Pending):
-        given, faults = knowledge.of_template(expressions.parse(value.text), node)
+        given, faults = environment.of_template(expressions.parse(value.text), node)
         yield from _check_formulas(node, path, faults)
-        is_condition = kinds.fits(given, kinds.BOOLEAN)
-        message = None if is_condition else f'"when" must be true or false, and this is {kinds.describe(given)}'
+        is_condition = types.accepts(given, types.BOOLEAN)
+        message = None if is_condition else f'"when" must be true or false, and this is {types.describe(given)}'
     if message:
         hint = "compare it: ${{ params.rows > 0 }}"
         if isinstance(value, str) and not mend and (braced := _braced(node.step.when)):
@@ -131,27 +131,32 @@ def _check_formulas(node: StepNode | Part, path: Path, faults: list[tuple[Expres
 
 
 def _check_with(
-    expanded: Expanded, knowledge: Knowledge, node: StepNode, action: Action, value: dict[str, Any], files: Files
+    expanded: Expanded,
+    environment: TypeEnvironment,
+    node: StepNode,
+    action: Action,
+    value: dict[str, Any],
+    files: Files,
 ) -> Iterator[Problem]:
     """Problems of the parameters, by name, by type and by columns."""
-    knowledge.learn(node, kinds.of_model(action.outputs))
+    environment.learn(node, types.of_model(action.outputs))
     base: Path = (*node.path, "with")
     fields = action.params.model_fields
     foreign = list(
         islice((_unknown_parameter(node, name, fields, value) for name in value if name not in fields), MOST + 1)
     )
     yield from foreign
-    waiting: dict[Path, Kinds] = {}
-    takes = (kinds.of_model(action.params),)
+    waiting: dict[Path, Types] = {}
+    takes = (types.of_model(action.params),)
     found: list[Problem] = []
     for path, pending in _pending(value, ()):
-        given, faults = _given(knowledge, node, pending)
+        given, faults = _given(environment, node, pending)
         place = (*base, *path)
         found += _check_formulas(node, place, faults)
-        taken = kinds.at(takes, path)
-        if path[0] in fields and not kinds.fits(given, taken):
+        taken = types.at(takes, path)
+        if path[0] in fields and not types.accepts(given, taken):
             found.append(_wrong_type(node, place, path, given, taken))
-            given = kinds.ANY
+            given = types.ANY
         waiting[path] = given
     known = {name: _stand_in(item, (name,), waiting) for name, item in value.items() if name in fields}
     unsure = [path for path, given in waiting.items() if _artifact(given) is None]
@@ -165,12 +170,12 @@ def _check_with(
     found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in told]
     yield from found
     if action.columns and not found and not foreign:  # what was given by another name is not known to the action
-        if knowledge.columns > MOST_COLUMNS:
+        if environment.columns > MOST_COLUMNS:
             return
         from e2i.check import flow  # a spec without tables does not pay for it
 
         outputs, columns = flow.follow(node, action, value, waiting, files)
-        knowledge.learn(node, outputs)
+        environment.learn(node, outputs)
         yield from flow.problems(columns, base, node.document)
 
 
@@ -220,16 +225,16 @@ def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
 
 
 def _given(
-    knowledge: Knowledge, node: StepNode, pending: Pending | Secret
-) -> tuple[Kinds, list[tuple[Expression, str]]]:
+    environment: TypeEnvironment, node: StepNode, pending: Pending | Secret
+) -> tuple[Types, list[tuple[Expression, str]]]:
     if isinstance(pending, Secret):
-        return kinds.STRING, []
+        return types.STRING, []
     if not pending.text:  # an expression that fails, which is a problem of its own
-        return kinds.ANY, []
-    return knowledge.of_template(expressions.parse(pending.text), node)
+        return types.ANY, []
+    return environment.of_template(expressions.parse(pending.text), node)
 
 
-def _wrong_type(node: StepNode, place: Path, path: Path, given: Kinds, taken: Kinds) -> Problem:
+def _wrong_type(node: StepNode, place: Path, path: Path, given: Types, taken: Types) -> Problem:
     """A value of a kind that the parameter does not take."""
     document = node.document
     text = document.value(place)
@@ -238,20 +243,20 @@ def _wrong_type(node: StepNode, place: Path, path: Path, given: Kinds, taken: Ki
     if plain is not None and isinstance(plain.body, Reference):
         written = str(plain.body)
     name = ".".join(map(str, path))
-    message = f'"{name}" takes {kinds.describe(taken)}, and {written} is {kinds.describe(given)}'
+    message = f'"{name}" takes {types.describe(taken)}, and {written} is {types.describe(given)}'
     return document.problem("wrong-type", place, message, _mend(given, taken, written))
 
 
-def _mend(given: Kinds, taken: Kinds, written: str) -> str | None:
+def _mend(given: Types, taken: Types, written: str) -> str | None:
     """What to write instead, where the value given has it inside or can be made into it."""
-    if kinds.may_be(taken, "integer") and kinds.may_be(given, "number"):
+    if types.can_be(taken, "integer") and types.can_be(given, "number"):
         return "make it whole with the filter int: ${{ … | int }}"
-    inside = [name for name in kinds.members(given) if kinds.fits(kinds.inside(given, name) or (), taken)]
-    plain = all(kind.name == "mapping" for kind in given)
+    inside = [name for name in types.members(given) if types.accepts(types.inside(given, name) or (), taken)]
+    plain = all(type_.name == "mapping" for type_ in given)
     return "name what is meant: " + ", ".join(f"{written}.{name}" for name in inside[:5]) if plain and inside else None
 
 
-def _stand_in(value: Any, path: Path, waiting: dict[Path, Kinds]) -> Any:
+def _stand_in(value: Any, path: Path, waiting: dict[Path, Types]) -> Any:
     """The value with an empty artifact of the right type where one will be, and None for what else is not known yet."""
     if path in waiting:
         artifact = _artifact(waiting[path])
@@ -263,7 +268,7 @@ def _stand_in(value: Any, path: Path, waiting: dict[Path, Kinds]) -> Any:
     return value
 
 
-def _artifact(given: Kinds) -> type[Artifact] | None:
+def _artifact(given: Types) -> type[Artifact] | None:
     """The type of the artifact that a value certainly is."""
     return ARTIFACTS.get(given[0].name) if len(given) == 1 else None
 
@@ -303,7 +308,7 @@ def _parameter_problems(
             at = path if document.has(path) else node.path
             yield document.problem("missing-action-parameter", path, message, key=True, at=at)
         elif fault["type"] == "extra_forbidden":
-            names = kinds.members(kinds.at((kinds.of_model(action.params),), location[:-1]))
+            names = types.members(types.at((types.of_model(action.params),), location[:-1]))
             parent = ".".join(map(str, location[:-1]))
             message, hint = f'"{parent}" has no key "{location[-1]}"', suggest.hint(str(location[-1]), names, most=12)
             mend = fixes.renamed(path, names, document.value(path[:-1]) or ())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from e2i.catalog.files import NO_FILES, Files
-from e2i.check.knowledge import Knowledge
 from e2i.check.policy import Authority
+from e2i.check.type_environment import TypeEnvironment
 from e2i.spec.expand import Expanded
 
 
@@ -16,7 +16,7 @@ class CheckContext(Struct, frozen=True):
     expanded: Expanded
     authority: Authority
     """Who wrote the spec, and what that allows."""
-    knowledge: Knowledge
+    environment: TypeEnvironment
     """What the steps were found to give: filled by the rule for actions, read by those after it."""
     files: Files = NO_FILES
     """The workspace, for what tables and suites say of their columns."""
@@ -24,4 +24,4 @@ class CheckContext(Struct, frozen=True):
     @classmethod
     def of(cls, expanded: Expanded, authority: Authority, files: Files = NO_FILES) -> CheckContext:
         """The context of a check that begins."""
-        return cls(expanded, authority, Knowledge(expanded), files)
+        return cls(expanded, authority, TypeEnvironment(expanded), files)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from e2i.check import kinds
-from e2i.check.kinds import Kinds
+from e2i.check import types
+from e2i.check.types import Types
 from e2i.spec import fixes
 from e2i.spec.document import Document
 from e2i.spec.expand import Path
@@ -20,29 +20,29 @@ from e2i.spec.scalars import show
 SCALARS = {"string", "integer", "number", "boolean", "null"}
 
 
-def problems(document: Document, base: Path, values: Any, takes: Kinds) -> Iterator[Problem]:
+def problems(document: Document, base: Path, values: Any, takes: Types) -> Iterator[Problem]:
     """A problem for each text, number or boolean among the ``values`` that is not what is taken at its place.
 
     ``base`` leads to the values in the document; ``takes`` is what is taken as a whole.
     """
     for path, value, taken in _scalars(values, (), takes):
-        if {kind.name for kind in taken} <= SCALARS and not kinds.fits(kinds.of_value(_whole(value)), taken):
+        if {type_.name for type_ in taken} <= SCALARS and not types.accepts(types.of_value(_whole(value)), taken):
             place = (*base, *path)
-            message = f'"{path[-1]}" takes {kinds.describe(taken)}, not {show(value)}'
+            message = f'"{path[-1]}" takes {types.describe(taken)}, not {show(value)}'
             mend = fixes.instead(place, _meant(value, taken)) if document.value(place) == value else ()
             yield document.problem("bad-action-parameter", place, message, fixes=mend)
 
 
-def _scalars(value: Any, path: Path, takes: Kinds) -> Iterator[tuple[Path, Any, Kinds]]:
+def _scalars(value: Any, path: Path, takes: Types) -> Iterator[tuple[Path, Any, Types]]:
     """Texts, numbers and booleans with what is taken at their places, but for where anything is."""
-    if takes is kinds.ANY:
+    if takes is types.ANY:
         return
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _scalars(item, (*path, key), kinds.inside(takes, key) or kinds.ANY)
+            yield from _scalars(item, (*path, key), types.inside(takes, key) or types.ANY)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _scalars(item, (*path, index), kinds.inside(takes, index) or kinds.ANY)
+            yield from _scalars(item, (*path, index), types.inside(takes, index) or types.ANY)
     elif isinstance(value, str | int | float):
         yield path, value, takes
 
@@ -52,6 +52,6 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _meant(value: Any, taken: Kinds) -> Any:
-    found = [meant for kind in taken if (meant := fixes.meant(value, kind.name)) is not fixes.MISSING]
+def _meant(value: Any, taken: Types) -> Any:
+    found = [meant for type_ in taken if (meant := fixes.meant(value, type_.name)) is not fixes.MISSING]
     return found[0] if len(found) == 1 else fixes.MISSING

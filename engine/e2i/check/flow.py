@@ -16,8 +16,8 @@ from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.columns import UNKNOWN, Fault, Flow
 from e2i.catalog.files import Files
-from e2i.check import kinds
-from e2i.check.kinds import Kind, Kinds
+from e2i.check import types
+from e2i.check.types import Type, Types
 from e2i.spec import fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expand import StepNode
@@ -27,13 +27,13 @@ Path = tuple[str | int, ...]
 
 
 def follow(
-    node: StepNode, action: Action, value: Mapping[str, Any], waiting: Mapping[Path, Kinds], files: Files
-) -> tuple[Kind, tuple[Fault, ...]]:
+    node: StepNode, action: Action, value: Mapping[str, Any], waiting: Mapping[Path, Types], files: Files
+) -> tuple[Type, tuple[Fault, ...]]:
     """What the step's outputs will be, and what is wrong with the columns it is given.
 
     ``value`` is the step's ``with``; ``waiting`` says what is known of the values in it that only a run can tell.
     """
-    declared = kinds.of_model(action.outputs)
+    declared = types.of_model(action.outputs)
     flow = registry.column_flow(node.step.uses)
     if flow is None:
         return declared, ()
@@ -45,11 +45,11 @@ def follow(
     given |= {name: _known(item, (name,), waiting) for name, item in value.items()}
     found: Flow = flow(given, files)
     inside = {
-        name: kinds.with_known(item, found.outputs[str(name)]) if name in found.outputs else item
+        name: types.with_known(item, found.outputs[str(name)]) if name in found.outputs else item
         for name, item in declared.inside.items()
     }
     for name in found.may_be_null:
-        inside[name] = kinds.or_null(inside[name])
+        inside[name] = types.or_null(inside[name])
     return replace(declared, inside=inside), tuple(found.faults)
 
 
@@ -80,7 +80,7 @@ def _mend(fault: Fault, path: Path, base: Path, document: Document) -> Fixes:
     return fixes.named(path, fault.name, fault.known) if document.value(path) == fault.name else ()
 
 
-def _known(value: Any, path: Path, waiting: Mapping[Path, Kinds]) -> Any:
+def _known(value: Any, path: Path, waiting: Mapping[Path, Types]) -> Any:
     """The value as actions' flows see it: what waits is replaced by what is known of it."""
     if path in waiting:
         return _content(waiting[path])
@@ -91,17 +91,17 @@ def _known(value: Any, path: Path, waiting: Mapping[Path, Kinds]) -> Any:
     return value
 
 
-def _content(given: Kinds) -> Any:
+def _content(given: Types) -> Any:
     """What is known of a value that a run will make."""
     if len(given) != 1:
         return UNKNOWN
-    (kind,) = given
-    if kind.name in ARTIFACTS:
-        return kind.known or UNKNOWN
-    if kind.rest is None and kind.name == "mapping":
-        return {key: _content(item) for key, item in kind.inside.items()}
-    if kind.rest is None and kind.name == "list":
-        return [_content(item) for item in kind.inside.values()]
+    (type_,) = given
+    if type_.name in ARTIFACTS:
+        return type_.known or UNKNOWN
+    if type_.rest is None and type_.name == "mapping":
+        return {key: _content(item) for key, item in type_.inside.items()}
+    if type_.rest is None and type_.name == "list":
+        return [_content(item) for item in type_.inside.values()]
     return UNKNOWN
 
 

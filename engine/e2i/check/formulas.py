@@ -1,4 +1,4 @@
-"""What a formula's value can be. In: a formula, and what its references can be. Out: ``Kinds``, and what cannot work.
+"""What a formula's value can be. In: a formula, and what its references can be. Out: ``Types``, and what cannot work.
 
 One walk over Jinja2's tree, like the evaluator's in ``e2i.spec.formula``. Imported only when a spec holds a formula.
 """
@@ -9,18 +9,18 @@ from collections.abc import Callable
 
 from jinja2 import nodes
 
-from e2i.check import kinds
-from e2i.check.kinds import ANY, BOOLEAN, INTEGER, NUMBER, NUMERIC, STRING, Kind, Kinds
+from e2i.check import types
+from e2i.check.types import ANY, BOOLEAN, INTEGER, NUMBER, NUMERIC, STRING, Type, Types
 from e2i.spec.formula import Formula, reference_of
 from e2i.spec.references import Reference
 
-Look = Callable[[Reference], Kinds]
+Look = Callable[[Reference], Types]
 
 
-def infer(formula: Formula, look: Look) -> tuple[Kinds, list[str]]:
+def infer(formula: Formula, look: Look) -> tuple[Types, list[str]]:
     """What the formula's value can be, and each operator or filter in it that cannot work on what it is given."""
     walk = _Inference(look)
-    return walk.kinds(formula.node), walk.faults
+    return walk.types(formula.node), walk.faults
 
 
 class _Inference:
@@ -30,144 +30,144 @@ class _Inference:
         self.look = look
         self.faults: list[str] = []
 
-    def kinds(self, node: nodes.Node) -> Kinds:
+    def types(self, node: nodes.Node) -> Types:
         match node:
             case nodes.Const():
-                return kinds.of_value(node.value)
+                return types.of_value(node.value)
             case nodes.Name() | nodes.Getattr() | nodes.Getitem():
                 return self.looked_up(node)
             case nodes.List() | nodes.Tuple():
-                return (Kind("list", dict(enumerate(map(self.kinds, node.items)))),)
+                return (Type("list", dict(enumerate(map(self.types, node.items)))),)
             case nodes.Dict():
-                return (Kind("mapping", {str(pair.key.as_const()): self.kinds(pair.value) for pair in node.items}),)
+                return (Type("mapping", {str(pair.key.as_const()): self.types(pair.value) for pair in node.items}),)
             case nodes.And() | nodes.Or():
-                return kinds.union((self.kinds(node.left), self.kinds(node.right)))
+                return types.union((self.types(node.left), self.types(node.right)))
             case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
-                self.kinds(node.test)
-                return kinds.union((self.kinds(node.expr1), self.kinds(otherwise)))
+                self.types(node.test)
+                return types.union((self.types(node.expr1), self.types(otherwise)))
             case nodes.Not() | nodes.Test():
-                self.kinds(node.node)
+                self.types(node.node)
                 return BOOLEAN
             case nodes.Compare():
                 return self.compared(node)
             case nodes.Neg() | nodes.Pos():
-                return self.arithmetic(node.operator, self.kinds(node.node), INTEGER)
+                return self.arithmetic(node.operator, self.types(node.node), INTEGER)
             case nodes.Concat():
                 for part in node.nodes:
-                    self.kinds(part)
+                    self.types(part)
                 return STRING
             case nodes.BinExpr():
-                return self.computed(node, self.kinds(node.left), self.kinds(node.right))
+                return self.computed(node, self.types(node.left), self.types(node.right))
             case nodes.Filter(node=nodes.Expr() as operand):
-                return self.filtered(node, self.kinds(operand))
+                return self.filtered(node, self.types(operand))
         return ANY
 
-    def looked_up(self, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Kinds:
+    def looked_up(self, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Types:
         reference = reference_of(node)
         if reference is not None:
             return self.look(reference)
         assert not isinstance(node, nodes.Name)
-        container = self.kinds(node.node)
+        container = self.types(node.node)
         if isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Const):
-            self.kinds(node.arg)
-            return kinds.items(container)
+            self.types(node.arg)
+            return types.items(container)
         key = node.attr if isinstance(node, nodes.Getattr) else node.arg.as_const()
-        return kinds.inside(container, key) or self.fault(f'{kinds.describe(container)} has no "{key}"')
+        return types.inside(container, key) or self.fault(f'{types.describe(container)} has no "{key}"')
 
-    def compared(self, node: nodes.Compare) -> Kinds:
-        left = self.kinds(node.expr)
+    def compared(self, node: nodes.Compare) -> Types:
+        left = self.types(node.expr)
         for operand in node.ops:
-            right = self.kinds(operand.expr)
+            right = self.types(operand.expr)
             if operand.op in ("in", "notin"):
-                if not kinds.may_be(right, "string", "list", "mapping"):
-                    self.fault(f'"in" does not work on {kinds.describe(left)} and {kinds.describe(right)}')
+                if not types.can_be(right, "string", "list", "mapping"):
+                    self.fault(f'"in" does not work on {types.describe(left)} and {types.describe(right)}')
             elif operand.op not in ("eq", "ne") and not (_both(left, right, "number") or _both(left, right, "string")):
                 sign = _ORDER[operand.op]
-                self.fault(f'"{sign}" does not work on {kinds.describe(left)} and {kinds.describe(right)}')
+                self.fault(f'"{sign}" does not work on {types.describe(left)} and {types.describe(right)}')
             left = right
         return BOOLEAN
 
-    def computed(self, node: nodes.BinExpr, left: Kinds, right: Kinds) -> Kinds:
-        found: list[Kinds] = []
-        for name, result in (("string", STRING), ("list", kinds.LIST)):
+    def computed(self, node: nodes.BinExpr, left: Types, right: Types) -> Types:
+        found: list[Types] = []
+        for name, result in (("string", STRING), ("list", types.LIST)):
             if isinstance(node, nodes.Add) and _both(left, right, name):
                 found.append(result)
             for several, times in ((left, right), (right, left)):
-                if isinstance(node, nodes.Mul) and kinds.may_be(several, name) and kinds.may_be(times, "integer"):
+                if isinstance(node, nodes.Mul) and types.can_be(several, name) and types.can_be(times, "integer"):
                     found.append(result)
         if not found or _both(left, right, "number"):
             found.append(self.arithmetic(node.operator, left, right))
-        return kinds.union(found)
+        return types.union(found)
 
-    def arithmetic(self, sign: str, left: Kinds, right: Kinds) -> Kinds:
+    def arithmetic(self, sign: str, left: Types, right: Types) -> Types:
         if not _both(left, right, "number"):
-            return self.fault(f'"{sign}" does not work on {kinds.describe(left)} and {kinds.describe(right)}')
+            return self.fault(f'"{sign}" does not work on {types.describe(left)} and {types.describe(right)}')
         if sign == "/" or _only(left, "number") or _only(right, "number"):
             return NUMBER
         return INTEGER if sign != "**" and _only(left, "integer") and _only(right, "integer") else NUMERIC
 
-    def filtered(self, node: nodes.Filter, given: Kinds) -> Kinds:
-        arguments = [self.kinds(argument) for argument in (*node.args, *(pair.value for pair in node.kwargs))]
+    def filtered(self, node: nodes.Filter, given: Types) -> Types:
+        arguments = [self.types(argument) for argument in (*node.args, *(pair.value for pair in node.kwargs))]
         if node.name == "default":
-            return kinds.union((given, arguments[0] if arguments else STRING))
+            return types.union((given, arguments[0] if arguments else STRING))
         takes, result = _FILTERS[node.name]
         if arguments and node.name in ("int", "float"):  # what is no number becomes the fallback
-            return kinds.union((result(given), arguments[0]))
-        if takes and not kinds.may_be(given, *takes):
-            return self.fault(f"{node.name} does not work on {kinds.describe(given)}")
+            return types.union((result(given), arguments[0]))
+        if takes and not types.can_be(given, *takes):
+            return self.fault(f"{node.name} does not work on {types.describe(given)}")
         return result(given)
 
-    def fault(self, message: str) -> Kinds:
+    def fault(self, message: str) -> Types:
         self.faults.append(message)
         return ANY
 
 
-def _both(left: Kinds, right: Kinds, name: str) -> bool:
-    return kinds.may_be(left, name) and kinds.may_be(right, name)
+def _both(left: Types, right: Types, name: str) -> bool:
+    return types.can_be(left, name) and types.can_be(right, name)
 
 
-def _only(given: Kinds, name: str) -> bool:
-    return all(kind.name == name for kind in given)
+def _only(given: Types, name: str) -> bool:
+    return all(type_.name == name for type_ in given)
 
 
-def _number(given: Kinds) -> Kinds:
+def _number(given: Types) -> Types:
     """A number of the same kind."""
-    return tuple(kind for kind in given if kind.name in ("integer", "number")) or NUMERIC
+    return tuple(type_ for type_ in given if type_.name in ("integer", "number")) or NUMERIC
 
 
-def _rounded(given: Kinds) -> Kinds:
+def _rounded(given: Types) -> Types:
     return NUMERIC
 
 
-def _end(given: Kinds) -> Kinds:
+def _end(given: Types) -> Types:
     """The first or last of a list, or of a text."""
-    texts = STRING if kinds.may_be(given, "string") else ()
-    lists = tuple(kind for kind in given if kind.name in ("list", "any"))
-    return kinds.union((texts, kinds.items(lists) if lists else ()))
+    texts = STRING if types.can_be(given, "string") else ()
+    lists = tuple(type_ for type_ in given if type_.name in ("list", "any"))
+    return types.union((texts, types.items(lists) if lists else ()))
 
 
-def _list(given: Kinds) -> Kinds:
-    return (Kind("list", rest=kinds.items(given)),)
+def _list(given: Types) -> Types:
+    return (Type("list", rest=types.items(given)),)
 
 
-def _always(result: Kinds) -> Callable[[Kinds], Kinds]:
+def _always(result: Types) -> Callable[[Types], Types]:
     return lambda given: result
 
 
 _ORDER = {"lt": "<", "lteq": "<=", "gt": ">", "gteq": ">="}
 _TEXT = (("string",), _always(STRING))
-_FILTERS: dict[str, tuple[tuple[str, ...], Callable[[Kinds], Kinds]]] = {
+_FILTERS: dict[str, tuple[tuple[str, ...], Callable[[Types], Types]]] = {
     "abs": (("number",), _number),
     "first": (("list", "string"), _end),
     "float": (("number", "string"), _always(NUMBER)),
     "int": (("number", "string"), _always(INTEGER)),
     "join": (("list",), _always(STRING)),
-    "keys": (("mapping",), _always((Kind("list", rest=STRING),))),
+    "keys": (("mapping",), _always((Type("list", rest=STRING),))),
     "last": (("list", "string"), _end),
     "length": (("string", "list", "mapping"), _always(INTEGER)),
     "lower": _TEXT,
-    "max": (("list",), kinds.items),
-    "min": (("list",), kinds.items),
+    "max": (("list",), types.items),
+    "min": (("list",), types.items),
     "replace": _TEXT,
     "round": (("number",), _rounded),
     "sort": (("list",), _list),

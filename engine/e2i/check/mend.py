@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.spec import document as documents
-from e2i.spec import edit, repair
+from e2i.spec import edit, text_fix
 from e2i.spec.document import Document
 from e2i.spec.problems import Problem
 
@@ -199,7 +199,7 @@ def _leading(pointer: str) -> Iterator[str]:
 def _repaired(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
     """The text with the first problem mended that can be: it is gone, and no line up to its own has another."""
     for problem in problems:
-        for changed in repair.candidates(text, problem):
+        for changed in text_fix.candidates(text, problem):
             _, left = documents.read(changed, file)
             before = {(other.code, other.place.line) for other in problems} - {(problem.code, problem.place.line)}
             line = problem.place.line

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from e2i.catalog import registry
-from e2i.check import kinds
-from e2i.check.kinds import Kinds
-from e2i.check.knowledge import Knowledge
+from e2i.check import types
+from e2i.check.type_environment import TypeEnvironment
+from e2i.check.types import Types
 from e2i.spec.expand import Path, StepNode
 from e2i.spec.expressions import Reference, parse
 from e2i.spec.problems import Problem
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of references that lead through null, or to it where it is not taken."""
-    expanded, knowledge = context.expanded, context.knowledge
+    expanded, environment = context.expanded, context.environment
     for unit in expanded.units():
         for path, reference in unit.references:
-            null = _null(knowledge, unit, reference)
+            null = _null(environment, unit, reference)
             if null is None or (null == reference.parts and _takes_null(unit, path)) or _is_asked(unit, null):
                 continue
             output = ".".join(map(str, null))
@@ -35,16 +35,16 @@ def check(context: CheckContext) -> Iterator[Problem]:
             yield unit.document.problem("maybe-null", path, message, hint)
 
 
-def _null(knowledge: Knowledge, unit: StepNode, reference: Reference) -> tuple[str | int, ...] | None:
+def _null(environment: TypeEnvironment, unit: StepNode, reference: Reference) -> tuple[str | int, ...] | None:
     """The part of a reference that leads to what may be null, if one does."""
     for depth in range(1, len(reference.path) + 1):
-        if _may_be_null(knowledge.of_reference(Reference(reference.root, reference.path[:depth]), unit)):
+        if _may_be_null(environment.of_reference(Reference(reference.root, reference.path[:depth]), unit)):
             return (reference.root, *reference.path[:depth])
     return None
 
 
-def _may_be_null(given: Kinds) -> bool:
-    return kinds.EXPECTED_NULL in given
+def _may_be_null(given: Types) -> bool:
+    return types.EXPECTED_NULL in given
 
 
 def _takes_null(unit: StepNode, path: Path) -> bool:
@@ -53,7 +53,7 @@ def _takes_null(unit: StepNode, path: Path) -> bool:
     text = unit.document.value(path)
     if found is None or not isinstance(text, str) or parse(text).whole is None:
         return True
-    return kinds.may_be(kinds.at((kinds.of_model(found[1].params),), path[3:]), "null")
+    return types.can_be(types.at((types.of_model(found[1].params),), path[3:]), "null")
 
 
 def _is_asked(unit: StepNode, null: tuple[str | int, ...]) -> bool:

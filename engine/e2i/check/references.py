@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from e2i.check import kinds
-from e2i.check.knowledge import Knowledge
+from e2i.check import types
+from e2i.check.type_environment import TypeEnvironment
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expand import RUN_FACTS, Expanded, Part, Path, StepNode
@@ -56,10 +56,10 @@ def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Probl
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of references in steps and outputs."""
-    expanded, knowledge = context.expanded, context.knowledge
+    expanded, environment = context.expanded, context.environment
     for unit in expanded.units():
         for path, reference in unit.references:
-            yield from _check_one(expanded, knowledge, unit, path, reference)
+            yield from _check_one(expanded, environment, unit, path, reference)
             if len(expanded.parts) > 1 and expanded.behind(unit, reference).too_far:
                 message = f"{reference} is passed on through more than {MAX_HOPS} parts"
                 hint = "give it to the step that needs it"
@@ -67,11 +67,11 @@ def check(context: CheckContext) -> Iterator[Problem]:
     for part in expanded.parts:
         for path, template in expressions.walk(part.loaded.spec.outputs):
             for reference in template.references if isinstance(template, Template) else ():
-                yield from _check_one(expanded, knowledge, part, ("outputs", *path), reference)
+                yield from _check_one(expanded, environment, part, ("outputs", *path), reference)
 
 
 def _check_one(
-    expanded: Expanded, knowledge: Knowledge, node: StepNode | Part, path: Path, reference: Reference
+    expanded: Expanded, environment: TypeEnvironment, node: StepNode | Part, path: Path, reference: Reference
 ) -> Iterator[Problem]:
     def problem(
         code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None, parent: str = ""
@@ -125,11 +125,11 @@ def _check_one(
                 hint = suggest.hint(name, node.part.units)
                 yield problem("unknown-step", f'there is no step "{name}"', hint, name, meant, "steps")
             elif len(reference.path) > 1:
-                yield from _check_output(expanded, knowledge, node, reference, problem)
+                yield from _check_output(expanded, environment, node, reference, problem)
 
 
 def _check_output(
-    expanded: Expanded, knowledge: Knowledge, node: StepNode | Part, reference: Reference, problem: Any
+    expanded: Expanded, environment: TypeEnvironment, node: StepNode | Part, reference: Reference, problem: Any
 ) -> Iterator[Problem]:
     """Problems of the path below a step, as far as it is known what can be there."""
     group, (first, *_) = str(reference.path[0]), reference.path[1:]
@@ -150,23 +150,23 @@ def _check_output(
         message = f'"{group}" has no matrix, so steps.{group} is one step, not a list'
         yield problem("one-as-list", message, f"name the output: steps.{group}.NAME", written, f"steps.{group}")
         return
-    given = knowledge.of_step(group, node)
-    if one and first == "outputs" and len(reference.path) > 2 and kinds.inside(given, first) is None:
+    given = environment.of_step(group, node)
+    if one and first == "outputs" and len(reference.path) > 2 and types.inside(given, first) is None:
         written, name = f"steps.{group}.outputs", reference.path[2]
         hint = f"write steps.{group}.{name}"
         yield problem("unknown-output", "an output is named without .outputs", hint, written, f"steps.{group}")
         return
     for depth, key in enumerate(reference.path[1:], start=1):
-        below = kinds.inside(given, key)
+        below = types.inside(given, key)
         if below is None:
-            known, parent = kinds.members(given), Reference("steps", reference.path[:depth])
+            known, parent = types.members(given), Reference("steps", reference.path[:depth])
             name = str(key)
             if depth == 1 and one:
                 message = f'{step.uses} (step "{group}") has no output "{name}"'
             elif known:
                 message = f'{parent} has no "{name}"'
             else:
-                message = f'{parent} is {kinds.describe(given)}, so it has no "{name}"'
+                message = f'{parent} is {types.describe(given)}, so it has no "{name}"'
             meant = suggest.certain(name, known)
             yield problem("unknown-output", message, suggest.hint(name, known, most=12), name, meant, str(parent))
             return

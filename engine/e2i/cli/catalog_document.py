@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from e2i.catalog import examples
 from e2i.catalog.action import Action, Tool
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
-from e2i.check import kinds
+from e2i.check import types
 
 
 def brief(tool: Tool, action: Action) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def full(tool: Tool, action: Action) -> dict[str, Any]:
 
 
 def _kind(annotation: Any) -> str:
-    return kinds.describe(kinds.of(annotation))
+    return types.describe(types.of(annotation))
 
 
 def _about(model: type[BaseModel]) -> str:

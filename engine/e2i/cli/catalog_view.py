@@ -8,7 +8,7 @@ import click
 
 from e2i.catalog import examples, registry
 from e2i.catalog.action import Action, Tool
-from e2i.check import kinds
+from e2i.check import types
 from e2i.cli import catalog_document
 from e2i.errors import BadInput
 from e2i.spec import suggest
@@ -61,10 +61,10 @@ def _show_action(tool: Tool, action: Action) -> None:
     click.echo("with:")
     for name, field in action.params.model_fields.items():
         state = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
-        kind = kinds.describe(kinds.of(field.annotation))
+        kind = types.describe(types.of(field.annotation))
         click.echo(f"  {click.style(name, bold=True)}: {kind} ({state})\n      {field.description or ''}")
     click.echo("outputs:")
     for name, field in action.outputs.model_fields.items():
-        kind = kinds.describe(kinds.of(field.annotation))
+        kind = types.describe(types.of(field.annotation))
         click.echo(f"  {click.style(name, bold=True)}: {kind}\n      {field.description or ''}")
     click.echo(f"example:\n{examples.of(f'{tool.name}.{action.name}').step}", nl=False)

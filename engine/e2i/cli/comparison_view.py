@@ -52,7 +52,7 @@ def _inputs(found: RunDiff) -> Iterator[str]:
         ("parameter", found.params),
         ("file", found.files),
         ("version of", found.versions),
-        ("", found.surroundings),
+        ("", found.environment),
     ):
         yield from (_pair(f"{kind} {pair.name}".strip(), pair) for pair in pairs)
 

@@ -30,7 +30,7 @@ from e2i.store.history import Reader
 from e2i.workers import environment
 from e2i.workers.context import breaker_file
 from e2i.workers.masking import Masker
-from e2i.workspace.surroundings import installed
+from e2i.workspace.environment import installed
 
 
 def examine(workspace: Workspace) -> list[dict[str, Any]]:

@@ -169,7 +169,7 @@ class Comparison(Document):
     params: list[PairDocument]
     files: Annotated[list[PairDocument], Field(description="Digests of files of the workspace that were read.")]
     versions: Annotated[list[PairDocument], Field(description="Of e2i, Python, libraries, actions.")]
-    surroundings: Annotated[list[PairDocument], Field(description="Seed, commit, changed files, host, profile.")]
+    environment: Annotated[list[PairDocument], Field(description="Seed, commit, changed files, host, profile.")]
     figures: Annotated[
         list[FigureDocument],
         Field(description="Every number that was given: by the pipeline, then metrics, then the rest."),

@@ -15,7 +15,7 @@ from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import elsewhere
 from e2i.errors import Exit
-from e2i.execution.courier import CourierProcess
+from e2i.execution.delivery import DeliveryProcess
 from e2i.resilience.outbox import Outbox, Tally
 from e2i.store import ownership
 from e2i.store.database import FILE
@@ -39,7 +39,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
                 for sink in registry.SINKS:
                     outbox.restore(sink)
         environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=registry.SINKS)
-        tallies = CourierProcess(workspace.store, workspace.settings, environ, patient=False).finish()
+        tallies = DeliveryProcess(workspace.store, workspace.settings, environ, patient=False).finish()
         others = _elsewhere(workspace)
     if as_json:
         sinks = {name: asdict(tally) for name, tally in tallies.items()}

@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from e2i.catalog import registry
 from e2i.catalog.telemetry import Entry, keyed
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 
 
-def close(journal: Journal) -> None:
+def close(run_store: RunStore) -> None:
     """Closes the runs that no living process of this machine holds. The trackers that heard of one are to be told,
     whatever the settings say now, and no other.
 
     A run that is resumed meanwhile has a living holder, and is left alone. A run's end is the last sign of life that
     was recorded. Raises StoreError.
     """
-    if not journal.dead_runs():
+    if not run_store.dead_runs():
         return
-    with journal.together():
-        for run, holder, last_ms in journal.dead_runs():  # again: this time nobody can take one over meanwhile
+    with run_store.together():
+        for run, holder, last_ms in run_store.dead_runs():  # again: this time nobody can take one over meanwhile
             process = holder.partition(":")[0]
             body = {
                 "ended_ms": last_ms,
                 "reason": f"process {process}, which carried it out, is gone; e2i-run --resume {run} goes on with it",
             }
-            told = [(sink, target) for sink in registry.SINKS for target in journal.told(sink, run)]
+            told = [(sink, target) for sink in registry.SINKS for target in run_store.told(sink, run)]
             entries = [
                 Entry(keyed(f"{run}//run.abandoned/{holder}", target), sink, run, "run.abandoned", body, target=target)
                 for sink, target in told
             ]
-            journal.finish_run(run, "interrupted", {}, last_ms, entries)
+            run_store.finish_run(run, "interrupted", {}, last_ms, entries)

@@ -32,13 +32,13 @@ BY_OUTPUTS = (Why.WHEN_FALSE, Why.UPSTREAM_SKIPPED)
 """Why a plan leaves a step out by what upstream steps gave."""
 
 
-class LeftOut(Struct, frozen=True):
+class Skip(Struct, frozen=True):
     """The step is not carried out, and the note says why."""
 
     note: str
 
 
-class Faulty(Struct, frozen=True):
+class Invalid(Struct, frozen=True):
     """The step cannot be carried out as it is."""
 
     failure: Failure
@@ -51,7 +51,7 @@ class Reused(Struct, frozen=True):
     decision: Decision
 
 
-class Ready(Struct, frozen=True):
+class Execute(Struct, frozen=True):
     """The step is to be carried out."""
 
     decision: Decision
@@ -83,38 +83,38 @@ class Decider:
     def nodes(self) -> Mapping[str, StepNode]:
         return self.planner.expanded.nodes
 
-    def decide(self, step: str) -> LeftOut | Faulty | Reused | Ready:
+    def decide(self, step: str) -> Skip | Invalid | Reused | Execute:
         """What is to become of a step that is ready."""
         planned, node = self._steps[step], self.nodes[step]
         if not self._changed.isdisjoint(planned.needs):
             self._changed.add(step)
-        foreseen_inputs = step not in self._changed
-        if planned.verdict is Verdict.SKIP and (foreseen_inputs or planned.reason.code not in BY_OUTPUTS):
-            return LeftOut(planned.reason.detail)
+        predicted_inputs = step not in self._changed
+        if planned.verdict is Verdict.SKIP and (predicted_inputs or planned.reason.code not in BY_OUTPUTS):
+            return Skip(planned.reason.detail)
         if missing := self._missing_inputs(step, node):
             if any(map(self._stops, missing)):
                 self._blocked.add(step)
-            return LeftOut(f"{', '.join(missing)} gave no result")
-        if foreseen_inputs and (foreseen := self.planner.foreseen.get(step)) is not None:
-            return self._permit(planned, node, foreseen)
+            return Skip(f"{', '.join(missing)} gave no result")
+        if predicted_inputs and (predicted := self.planner.predicted.get(step)) is not None:
+            return self._permit(planned, node, predicted)
         try:
             condition, decider = self.planner.expanded.condition(node, self.outputs)
             if condition is False:
-                return LeftOut(f"when: {decider.condition}")
+                return Skip(f"when: {decider.condition}")
             if condition is not True:
-                return Faulty(
+                return Invalid(
                     Failure("bad-condition", f'"when" must be true or false, not {condition!r}', "compare it")
                 )
             decision = self.planner.decide(node, self.outputs)
         except ExpressionError as error:
-            return Faulty(Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint))
+            return Invalid(Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint))
         return self._permit(planned, node, decision)
 
     def gave(self, step: str, outputs: Mapping[str, Any] | None) -> None:
         """A step has a result, which steps below may use; or none."""
         self.outputs[step] = outputs
-        foreseen = self.planner.foreseen.get(step)
-        if foreseen is not None and foreseen.outputs != outputs:
+        predicted = self.planner.predicted.get(step)
+        if predicted is not None and predicted.outputs != outputs:
             self._changed.add(step)
         if outputs is not None:
             self._made |= provenance.made(self._steps[step].uses, outputs)
@@ -162,14 +162,14 @@ class Decider:
             found[name] = resolved if is_settled(resolved) else None
         return found
 
-    def _permit(self, planned: PlanStep, node: StepNode, decision: Decision) -> Faulty | Reused | Ready:
+    def _permit(self, planned: PlanStep, node: StepNode, decision: Decision) -> Invalid | Reused | Execute:
         """The decision, if inputs, policy and secrets allow it."""
         if not is_settled(decision.params):
-            return Faulty(
+            return Invalid(
                 Failure("missing-input", "an input is not there: the step that gives it was skipped"), decision
             )
         if fault := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
-            return Faulty(Failure(fault.code, fault.message, fault.hint), decision)
+            return Invalid(Failure(fault.code, fault.message, fault.hint), decision)
         if asked := amounts(node, decision.params):
             self._spent.update(asked)
         known = None
@@ -185,8 +185,8 @@ class Decider:
         try:
             self.revealed(decision)
         except Refused as error:
-            return Faulty(Failure(error.code, error.message, error.hint), decision)
-        return Ready(decision, known)
+            return Invalid(Failure(error.code, error.message, error.hint), decision)
+        return Execute(decision, known)
 
     def _is_asked(self, node: StepNode) -> bool:
         """Whether a worker has to ask the step's tool for the effect of a finished result."""

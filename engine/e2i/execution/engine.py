@@ -16,21 +16,21 @@ from collections.abc import Callable
 from e2i.catalog.context import RunInfo
 from e2i.catalog.variables import SHARED_CREDENTIALS
 from e2i.execution import secrets
-from e2i.execution.decider import Decider, Faulty, LeftOut, Ready, Reused
+from e2i.execution.decider import Decider, Execute, Invalid, Reused, Skip
 from e2i.execution.events import Listener
-from e2i.execution.ledger import Ledger, Undertaking
-from e2i.execution.lineup import Foresight, Lineup
+from e2i.execution.ready_queue import Prefetch, ReadyQueue
 from e2i.execution.record import RunRecord, RunStatus
+from e2i.execution.recorder import RunRecorder, StepExecution
 from e2i.execution.request import RunRequest
 from e2i.execution.state import GOOD, RunState, Status
-from e2i.execution.telemetry import FinishCourier
+from e2i.execution.telemetry import FinishDelivery
 from e2i.execution.timing import steady
 from e2i.planning import fingerprint
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep
 from e2i.resilience import removal, retry
 from e2i.spec import durations, sizes
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.workers import inline
 from e2i.workers.environment import credentials, for_tool
 from e2i.workers.executor import Ended, Executor, Failure, Measured, Message, Progressed, StepCall
@@ -67,8 +67,8 @@ class Engine:
         self,
         request: RunRequest,
         executor: Executor,
-        journal: Journal,
-        start_courier: Callable[[], FinishCourier],
+        run_store: RunStore,
+        start_delivery: Callable[[], FinishDelivery],
         listen: Listener,
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -77,7 +77,7 @@ class Engine:
     ) -> None:
         self._request = request
         self._executor = executor
-        self._journal = journal
+        self._run_store = run_store
         self._now_ms = now_ms = steady(now_ms, clock)
         self._clock = clock
         self._chance = chance
@@ -86,14 +86,14 @@ class Engine:
             {step.id: step.needs for step in request.plan.steps}, {step.id for step in request.plan.steps if step.final}
         )
         self._decider = Decider(request, self._state)
-        self._ledger = Ledger(request, journal, start_courier, listen, now_ms)
+        self._recorder = RunRecorder(request, run_store, start_delivery, listen, now_ms)
         self._ready: deque[str] = deque()
         """Steps that wait for nothing any more, in order, until it is decided what becomes of them."""
-        self._undertakings: dict[str, Undertaking] = {}
+        self._executions: dict[str, StepExecution] = {}
         """The steps that are to be carried out, until they are over."""
-        self._lineup = Lineup(request.plan.steps, self._is_inline)
+        self._queue = ReadyQueue(request.plan.steps, self._is_inline)
         """Those of them that wait."""
-        self._foresight = Foresight(request.plan.steps, self._is_inline)
+        self._prefetch = Prefetch(request.plan.steps, self._is_inline)
         self._others_write = False
         """Whether other processes were found writing to the journal while this run goes on."""
         self._elsewhere: set[str] = set()
@@ -130,19 +130,19 @@ class Engine:
 
     def execute(self) -> RunRecord:
         """Carries the plan out and returns what came of it."""
-        self._executor.foresee(self._foresight.certain(), certain=True)  # a worker starts meanwhile
-        with self._ledger.together():
-            self._ledger.begin()
+        self._executor.preload(self._prefetch.certain(), certain=True)  # a worker starts meanwhile
+        with self._recorder.together():
+            self._recorder.begin()
         try:
             return self._carry_out()
         except BaseException as error:
-            self._ledger.abandon(error)
+            self._recorder.abandon(error)
             raise
 
     def _carry_out(self) -> RunRecord:
         messages: list[Message] = []
         while True:
-            with self._ledger.together():
+            with self._recorder.together():
                 self._carry_out_here()
                 self._take(messages)
                 self._decide_ready()
@@ -152,8 +152,8 @@ class Engine:
             if self._state.is_over:
                 return self._finish()
             if self._executor.free() > 0 and not self._stopping:
-                self._executor.foresee(self._foresight.uses(self._state, len(self._ledger.records)))
-            messages = self._executor.poll(self._patience())
+                self._executor.preload(self._prefetch.uses(self._state, len(self._recorder.records)))
+            messages = self._executor.poll(self._poll_timeout())
 
     # What becomes of a step that is ready
 
@@ -164,7 +164,7 @@ class Engine:
             if self._stopping:
                 self._stop_open()
             self._ready.extend(self._state.take_ready())
-            if not self._ready or self._clock() - began > (SLICE if self._undertakings else LONG_SLICE):
+            if not self._ready or self._clock() - began > (SLICE if self._executions else LONG_SLICE):
                 return
             step = self._ready.popleft()
             if self._state.status[step] is Status.PENDING:  # it may have been cancelled since
@@ -175,38 +175,38 @@ class Engine:
         if self._steps[step].final:
             self._decider.learn_status(self._status())
         match self._decider.decide(step):
-            case LeftOut(note):
+            case Skip(note):
                 self._close(step, Status.SKIPPED, None, note=note)
-            case Faulty(failure, decision):
+            case Invalid(failure, decision):
                 self._close(step, Status.FAILED, decision, failure)
             case Reused(decision):
                 self._close(step, Status.REUSED, decision)
-            case Ready(decision, known):
-                self._undertakings[step] = Undertaking(decision, known)
-                self._lineup.add(step)
+            case Execute(decision, known):
+                self._executions[step] = StepExecution(decision, known)
+                self._queue.add(step)
 
     # Work
 
     def _start_waiting(self) -> list[StepCall]:
         """Starts attempts as far as there are workers. The calls to submit once that is durable."""
         calls: list[StepCall] = []
-        self._lineup.take_in(self._clock())
-        if not self._lineup.waiting or self._stopping > 1:
+        self._queue.take_in(self._clock())
+        if not self._queue.waiting or self._stopping > 1:
             return calls
         free = self._executor.free()
-        room, alone = self._executor.room(), self._executor.is_idle()
+        free_memory, alone = self._executor.free_memory(), self._executor.is_idle()
         too_large: list[str] = []
-        warmth = functools.cache(self._executor.warmth)  # the same until the calls are submitted
-        while self._lineup.waiting and len(calls) < free:
-            step = self._lineup.take(lambda step: warmth(self._steps[step].uses))
+        affinity = functools.cache(self._executor.affinity)  # the same until the calls are submitted
+        while self._queue.waiting and len(calls) < free:
+            step = self._queue.take(lambda step: affinity(self._steps[step].uses))
             memory = self._memory(step)
-            if memory is not None and memory > room and not (alone and not calls):
+            if memory is not None and memory > free_memory and not (alone and not calls):
                 too_large.append(step)  # until others have ended
             elif self._is_ours(step):
                 calls.append(self._start(step))
-                room -= memory or 0
+                free_memory -= memory or 0
         for step in too_large:
-            self._lineup.add(step)
+            self._queue.add(step)
         return calls
 
     def _memory(self, step: str) -> int | None:
@@ -221,54 +221,54 @@ class Engine:
         """Carries out, for a slice of time, what needs no worker and was lined up in an earlier turn: all that it rests
         on is durable.
         """
-        self._others_write = self._others_write or self._journal.others_wrote()
+        self._others_write = self._others_write or self._run_store.others_wrote()
         slice_over = self._clock() + SLICE
-        while self._lineup.here and self._clock() < slice_over and self._stopping < 2:
-            step = self._lineup.here.popleft()
+        while self._queue.here and self._clock() < slice_over and self._stopping < 2:
+            step = self._queue.here.popleft()
             if not (self._others_write and self._is_done_elsewhere(step)):
                 self._end(inline.carry_out(self._start(step, ends_at_once=True)))
 
     def _is_ours(self, step: str) -> bool:
         """False when another run has done the same work by now, whose result is taken, or is about it."""
-        undertaking = self._undertakings[step]
-        decision = undertaking.decision
-        if undertaking.attempt > 1 or not self._decider.may_share(decision):
+        execution = self._executions[step]
+        decision = execution.decision
+        if execution.attempt > 1 or not self._decider.may_share(decision):
             return True
         if self._is_done_elsewhere(step):
             return False
-        claim = self._journal.claim(decision.fingerprint or "", self._request.run, step, self._now_ms())
+        claim = self._run_store.claim(decision.fingerprint or "", self._request.run, step, self._now_ms())
         if claim is None:
             return True
         if step not in self._elsewhere:
             self._elsewhere.add(step)
-            self._ledger.tell("step.waiting", step, by=claim.run, holder=claim.holder, since=claim.at_ms / 1000)
-        self._lineup.put_off(step, self._clock() + LOOK_AGAIN)
+            self._recorder.tell("step.waiting", step, by=claim.run, holder=claim.holder, since=claim.at_ms / 1000)
+        self._queue.put_off(step, self._clock() + LOOK_AGAIN)
         return False
 
     def _is_done_elsewhere(self, step: str) -> bool:
         """Whether another run has done the same work since it was decided; then its result is taken."""
-        decision = self._undertakings[step].decision
+        decision = self._executions[step].decision
         done = self._decider.done_elsewhere(decision) if self._decider.may_share(decision) else None
         if done is None:
             return False
-        del self._undertakings[step]
+        del self._executions[step]
         self._decider.gave(step, done)
         self._close(step, Status.REUSED, decision)
         return True
 
     def _start(self, step: str, *, ends_at_once: bool = False) -> StepCall:
         """An attempt starts. Its call."""
-        undertaking = self._undertakings[step]
+        execution = self._executions[step]
         node = self._decider.nodes[step]
-        if undertaking.attempt == 1:
+        if execution.attempt == 1:
             self._state.start(step)
             if node.options.retry.total is not None:
-                undertaking.give_up_at = self._clock() + durations.parse(node.options.retry.total)
-        self._ledger.start(node, undertaking, ends_at_once=ends_at_once)
+                execution.give_up_at = self._clock() + durations.parse(node.options.retry.total)
+        self._recorder.start(node, execution, ends_at_once=ends_at_once)
         settings = self._request.settings
         timeout = durations.parse(node.options.timeout or settings.timeout)
         resources = node.options.resources
-        params, revealed = self._decider.revealed(undertaking.decision)
+        params, revealed = self._decider.revealed(execution.decision)
         tool = node.step.uses.partition(".")[0]
         known = {*revealed, *credentials(self._request.environ, (tool,)), *settings.credentials((tool,))}
         return StepCall(
@@ -278,9 +278,9 @@ class Engine:
                 run=self._request.run,
                 pipeline=self._request.plan.name,
                 step=step,
-                attempt=undertaking.attempt,
+                attempt=execution.attempt,
                 agent=node.agent,
-                started_ms=self._ledger.started_ms,
+                started_ms=self._recorder.started_ms,
             ),
             seed=self._decider.planner.seed,
             threads=resources.threads or resources.cpus or self._threads(),
@@ -288,10 +288,10 @@ class Engine:
             cpus=resources.cpus,
             log=sizes.parse(resources.log or settings.resources.log),
             processes=resources.processes or settings.resources.processes,
-            fingerprint=undertaking.decision.fingerprint or "",
-            files=fingerprint.files(undertaking.decision.components),
-            timeout=min(timeout, max(0.001, undertaking.give_up_at - self._clock())),
-            known=None if undertaking.known is None else dict(undertaking.known),
+            fingerprint=execution.decision.fingerprint or "",
+            files=fingerprint.files(execution.decision.components),
+            timeout=min(timeout, max(0.001, execution.give_up_at - self._clock())),
+            known=None if execution.known is None else dict(execution.known),
             secrets=tuple(sorted(known)),
             scanned=secrets.held_back(known),
             gone_after=bool(revealed),
@@ -300,55 +300,55 @@ class Engine:
 
     def _threads(self) -> int:
         """The cores divided among the steps that run side by side now."""
-        side_by_side = self._state.count(Status.RUNNING) + len(self._lineup.waiting)
+        side_by_side = self._state.count(Status.RUNNING) + len(self._queue.waiting)
         return max(1, self._request.cores // max(1, min(side_by_side, self._request.cores)))
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         """Seconds until something must be looked at, whatever the workers say."""
-        return 0.0 if self._ready else max(0.0, min(0.5, self._lineup.seconds(self._clock())))
+        return 0.0 if self._ready else max(0.0, min(0.5, self._queue.seconds(self._clock())))
 
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
             match message:
                 case Measured(step, kind, body):
-                    self._ledger.measure(step, self._undertakings[step], kind, self._masker.data(body))
+                    self._recorder.measure(step, self._executions[step], kind, self._masker.data(body))
                 case Progressed(step, done, total, note):
-                    self._ledger.tell("step.progress", step, done=done, total=total, note=self._masker.text(note))
+                    self._recorder.tell("step.progress", step, done=done, total=total, note=self._masker.text(note))
                 case Ended():
                     self._end(message)
 
     def _end(self, ended: Ended) -> None:
         """An attempt is over: the step is done, or is tried again."""
-        step, undertaking = ended.step, self._undertakings[ended.step]
+        step, execution = ended.step, self._executions[ended.step]
         failure = self._masker.data(ended.failure)
         node = self._decider.nodes[step]
-        self._ledger.end_attempt(undertaking, ended, failure)
+        self._recorder.end_attempt(execution, ended, failure)
         if ended.cut:
             most = node.options.resources.log or self._request.settings.resources.log
-            self._ledger.tell("log.cut", step, limit=sizes.parse(most))
+            self._recorder.tell("log.cut", step, limit=sizes.parse(most))
         if failure is None:
             self._decider.gave(step, self._masker.data(ended.outputs))
             if ended.reused:
-                return self._close(step, Status.REUSED, undertaking.decision)
-            lost = undertaking.lost or self._masker.text(ended.lost)
-            return self._close(step, Status.SUCCEEDED, undertaking.decision, note=lost and f"effect-lost: {lost}")
+                return self._close(step, Status.REUSED, execution.decision)
+            lost = execution.lost or self._masker.text(ended.lost)
+            return self._close(step, Status.SUCCEEDED, execution.decision, note=lost and f"effect-lost: {lost}")
         options = node.options.retry
         idempotent = self._decider.planner.action(node).idempotent
-        again = failure.unavailable or (failure.lost and idempotent and not self._starved_before(undertaking))
+        again = failure.unavailable or (failure.lost and idempotent and not self._starved_before(execution))
         wait = retry.pause(
-            undertaking.attempt,
+            execution.attempt,
             initial=durations.parse(options.initial),
             maximum=durations.parse(options.max),
             backoff=options.backoff,
         ) * (1 - JITTER * self._chance())
         wait = max(wait, _until_next_attempt(failure))
-        in_time = self._clock() + wait < undertaking.give_up_at
-        if again and in_time and undertaking.attempt < options.attempts and self._may_start(step):
-            undertaking.attempt += 1
-            undertaking.measured.clear()
-            self._lineup.put_off(step, self._clock() + wait)
-            self._ledger.tell(
-                "step.retried", step, attempt=undertaking.attempt, wait=round(wait, 3), error=failure.to_json()
+        in_time = self._clock() + wait < execution.give_up_at
+        if again and in_time and execution.attempt < options.attempts and self._may_start(step):
+            execution.attempt += 1
+            execution.measured.clear()
+            self._queue.put_off(step, self._clock() + wait)
+            self._recorder.tell(
+                "step.retried", step, attempt=execution.attempt, wait=round(wait, 3), error=failure.to_json()
             )
             return None
         status = Status.FAILED
@@ -356,11 +356,11 @@ class Engine:
             status = Status.CANCELLED
         elif failure.unavailable and node.options.on_unavailable != "fail":
             status = Status.SKIPPED if node.options.on_unavailable == "skip" else Status.DEFERRED
-        return self._close(step, status, undertaking.decision, failure)
+        return self._close(step, status, execution.decision, failure)
 
-    def _starved_before(self, undertaking: Undertaking) -> bool:
+    def _starved_before(self, execution: StepExecution) -> bool:
         """Whether two attempts ended for want of memory: once may have been the fault of what ran beside it."""
-        errors = [attempt["error"] or {} for attempt in undertaking.attempts]
+        errors = [attempt["error"] or {} for attempt in execution.attempts]
         return len([error for error in errors if error.get("code") == "out-of-memory"]) > 1
 
     # Ends
@@ -369,12 +369,12 @@ class Engine:
         self, step: str, status: Status, decision: Decision | None, failure: Failure | None = None, note: str = ""
     ) -> None:
         """A step is over: entered into the books, then known to the steps below."""
-        undertaking = self._undertakings.pop(step, None)
+        execution = self._executions.pop(step, None)
         outputs = self._decider.outputs.get(step) if status in GOOD else None
         if status not in GOOD:
             self._decider.gave(step, None)
-        self._ledger.close(
-            self._steps[step], self._decider.nodes[step], status, decision, undertaking, outputs, failure, note
+        self._recorder.close(
+            self._steps[step], self._decider.nodes[step], status, decision, execution, outputs, failure, note
         )
         self._state.finish(step, status)
 
@@ -386,11 +386,11 @@ class Engine:
         """Steps that have not started never will; the second time, those that run are ended."""
         if not self._said_stopping and not self._state.is_over:
             self._said_stopping = True
-            self._ledger.tell("run.stopping", running=self._state.open(Status.RUNNING))
-        lined_up = [*self._lineup.steps(), *self._state.open(Status.PENDING)]
+            self._recorder.tell("run.stopping", running=self._state.open(Status.RUNNING))
+        lined_up = [*self._queue.steps(), *self._state.open(Status.PENDING)]
         for step in [step for step in dict.fromkeys(lined_up) if not self._may_start(step)]:
             self._close(step, Status.CANCELLED, None)
-        self._lineup.keep(self._may_start)
+        self._queue.keep(self._may_start)
         if self._stopping > 1:
             for step in self._state.open(Status.RUNNING):
                 self._executor.cancel(step)
@@ -399,27 +399,27 @@ class Engine:
         status = self._status()
         outputs = self._decider.run_outputs()
         self._tidy_up()  # before the end is on record: from then on another process may go on with an interrupted run
-        with self._ledger.together():
-            self._ledger.end(status, outputs)
+        with self._recorder.together():
+            self._recorder.end(status, outputs)
         self._executor.dismiss()  # workers and services end while the trackers are told the last
         self._stops_heeded = max(1, self._stopping)
-        tallies = self._ledger.deliver(self.is_hurried)
+        tallies = self._recorder.deliver(self.is_hurried)
         self._executor.close()
         record = RunRecord(
             run=self._request.run,
             pipeline=self._request.plan.name,
             status=status,
-            started_ms=self._ledger.started_ms,
+            started_ms=self._recorder.started_ms,
             ended_ms=self._now_ms(),
-            steps={step: self._ledger.records[step] for step in self._steps},
+            steps={step: self._recorder.records[step] for step in self._steps},
             outputs=outputs,
             store=self._request.store,
             telemetry=tallies,
         )
         document = record.to_json()
-        with self._ledger.together():
+        with self._recorder.together():
             told = {name: document[name] for name in ("status", "steps", "outputs", "degraded")}
-            self._ledger.tell("run.finished", **told)
+            self._recorder.tell("run.finished", **told)
         return record
 
     def _tidy_up(self) -> None:
@@ -430,7 +430,7 @@ class Engine:
                 removal.remove_below(self._request.store, scratch)
 
     def _status(self) -> RunStatus:
-        statuses = [(step, record.status) for step, record in self._ledger.records.items()]
+        statuses = [(step, record.status) for step, record in self._recorder.records.items()]
         nodes = self._decider.nodes
         if any(status is Status.FAILED and nodes[step].options.on_error == "fail" for step, status in statuses):
             return "failed"

@@ -19,13 +19,13 @@ from e2i.catalog import registry
 from e2i.execution import provenance
 from e2i.execution.engine import Engine
 from e2i.execution.events import Listener
-from e2i.execution.notices import Notices
 from e2i.execution.record import RunRecord
+from e2i.execution.relay import EventRelay
 from e2i.execution.request import RunRequest
-from e2i.execution.telemetry import FinishCourier
+from e2i.execution.telemetry import FinishDelivery
 from e2i.planning import binding
 from e2i.store.artifacts import ArtifactStore
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.store.unfinished import Unfinished
 from e2i.store.use import in_use
 from e2i.workers.environment import for_delivery, for_worker
@@ -49,22 +49,22 @@ class Session:
         self._workspace = workspace
         self._settings = workspace.settings
         self._cores = len(os.sched_getaffinity(0))
-        self._notices = Notices(listen or (lambda event: None), lambda: time.time_ns() // 1_000_000)
-        self._tell: Listener = self._notices.tell
+        self._relay = EventRelay(listen or (lambda event: None), lambda: time.time_ns() // 1_000_000)
+        self._tell: Listener = self._relay.tell
         with ExitStack() as stack:
             store = workspace.store
-            self._journal = Journal(store, ArtifactStore(store, self._notices.damage).has)
-            stack.callback(self._journal.close)
-            if self._journal.set_aside is not None:
-                self._notices.notice("state.damaged", kept=str(self._journal.set_aside))
+            self._run_store = RunStore(store, ArtifactStore(store, self._relay.damage).has)
+            stack.callback(self._run_store.close)
+            if self._run_store.set_aside is not None:
+                self._relay.notice("state.damaged", kept=str(self._run_store.set_aside))
             stack.enter_context(in_use(store))
             self._opened_ms = time.time_ns() // 1_000_000
-            self.history: History = self._journal
+            self.history: History = self._run_store
             """What past runs left behind, to plan with."""
             if shared is not None:
                 from e2i.execution.sharing import Sharing
 
-                sharing = Sharing(shared, store, self._journal, self._notices, self._settings.flush)
+                sharing = Sharing(shared, store, self._run_store, self._relay, self._settings.flush)
                 self.history, self._tell = sharing.history, sharing.tell
             self._stack = stack.pop_all()
 
@@ -100,7 +100,7 @@ class Session:
         }
         unfinished: Unfinished | None = None
         if options.run_id is None and not options.fresh:
-            unfinished = self._journal.take_up(
+            unfinished = self._run_store.take_up(
                 planned.name, planned.digest, recorded, file=source.file, spec=source.text, parts=parts
             )
         run = options.run_id or (unfinished.run if unfinished else new_run_id())
@@ -122,7 +122,7 @@ class Session:
             taken_up=unfinished.why if unfinished else "",
             provenance=provenance.of(planned, planner.seed, source.text, repository.answer(source.file)),
         )
-        engine = Engine(request, executor, self._journal, self._start_delivery, self._tell)
+        engine = Engine(request, executor, self._run_store, self._start_delivery, self._tell)
         if on_engine is not None:
             on_engine(engine)
         return engine.execute()
@@ -143,13 +143,13 @@ class Session:
         self._stack.callback(executor.close)
         return executor
 
-    def _start_delivery(self) -> FinishCourier:
+    def _start_delivery(self) -> FinishDelivery:
         """Starts the process that delivers telemetry; returns what waits for its end."""
-        from e2i.execution.courier import CourierProcess
+        from e2i.execution.delivery import DeliveryProcess
 
         store = self._workspace.store
         environ = for_delivery(os.environ, threads=self._cores, store=store, sinks=registry.SINKS)
-        process = CourierProcess(store, self._settings, environ)
+        process = DeliveryProcess(store, self._settings, environ)
         self._stack.callback(process.kill)
         return process.finish
 

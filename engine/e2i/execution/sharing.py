@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from e2i.execution.events import Event
-from e2i.execution.notices import Notices
+from e2i.execution.relay import EventRelay
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import stored_digests
-from e2i.store.journal import Journal
 from e2i.store.reading import open_for_reading
+from e2i.store.runs import RunStore
 from e2i.store.shared import NAME, SharedResults, SharedStore
 
 FINISHED = "SELECT results.* FROM steps JOIN results USING (fingerprint) WHERE steps.run = ? AND steps.step = ?"
@@ -28,21 +28,23 @@ FINISHED = "SELECT results.* FROM steps JOIN results USING (fingerprint) WHERE s
 class Sharing:
     """What one run takes from a shared store and gives to it."""
 
-    def __init__(self, shared: SharedStore, root: Path, journal: Journal, notices: Notices, patience: float) -> None:
-        """``patience``: seconds that the end of the run waits for what is not given away yet."""
-        self.history = SharedResults(journal, shared, self._take)
+    def __init__(
+        self, shared: SharedStore, root: Path, run_store: RunStore, relay: EventRelay, poll_timeout: float
+    ) -> None:
+        """``poll_timeout``: seconds that the end of the run waits for what is not given away yet."""
+        self.history = SharedResults(run_store, shared, self._take)
         """Results of the run's own store, and behind them shared ones, which are taken into it."""
         self._shared = shared
         self._root = root
-        self._journal = journal
-        self._notices = notices
-        self._patience = patience
+        self._run_store = run_store
+        self._relay = relay
+        self._poll_timeout = poll_timeout
         self._artifacts = ArtifactStore(root)
         self._finished: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._told = self._given = 0
         """Steps that are to be given away, as this thread counts, and those that are, as the other one does."""
         self._giving: threading.Thread | None = None
-        notices.before_end(self.close)
+        relay.before_end(self.close)
 
     def tell(self, event: Event) -> None:
         """Hears what the run says: a step that has succeeded has a durable result, which is given away."""
@@ -52,16 +54,16 @@ class Sharing:
                 self._giving.start()
             self._told += 1
             self._finished.put((event.run, event.step))
-        self._notices.tell(event)
+        self._relay.tell(event)
 
     def close(self) -> None:
         """Waits until all is given away, as long as there is patience; says once what is not, or what went wrong."""
         if self._giving is not None:
             self._finished.put(None)
-            self._giving.join(self._patience)
+            self._giving.join(self._poll_timeout)
         left = self._told - self._given
         if left or self._shared.problem:
-            self._notices.notice(
+            self._relay.notice(
                 "tool.degraded", tool=NAME, waiting=0, refused=left, problem=self._shared.problem or "too slow"
             )
 
@@ -73,7 +75,7 @@ class Sharing:
         except (MissingArtifact, OSError) as error:  # no digests, or no room: as if it had not been there
             self._shared.problem = str(error)
             return False
-        self._journal.adopt(result)
+        self._run_store.adopt(result)
         return True
 
     def _give(self) -> None:

@@ -17,14 +17,14 @@ from e2i.catalog.telemetry import ENDS, Entry, keyed
 from e2i.planning.fingerprint import reduced
 from e2i.resilience.outbox import Tally
 from e2i.spec.expand import plain
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 
 BODY_LIMIT = 20_000
 """Characters of a step's inputs or outputs that a tracker is told."""
 MOMENTS = ("at_ms", "started_ms", "ended_ms")
 """What differs when the same is said again, by another attempt or a resumed run."""
 
-FinishCourier = Callable[[Callable[[], bool]], Mapping[str, Tally]]
+FinishDelivery = Callable[[Callable[[], bool]], Mapping[str, Tally]]
 
 
 class Telemetry:
@@ -35,8 +35,8 @@ class Telemetry:
         run: str,
         started_ms: int,
         sinks: tuple[str, ...],
-        journal: Journal,
-        start_courier: Callable[[], FinishCourier],
+        run_store: RunStore,
+        start_delivery: Callable[[], FinishDelivery],
         *,
         limit: int,
         target: Callable[[str], str] = lambda sink: "",
@@ -46,10 +46,10 @@ class Telemetry:
         self._started_ms = started_ms
         self._sinks = sinks
         self._target = cache(target)
-        self._journal = journal
-        self._start_courier = start_courier
-        self._finish_courier: FinishCourier | None = None
-        self._room = limit
+        self._run_store = run_store
+        self._start_delivery = start_delivery
+        self._finish_delivery: FinishDelivery | None = None
+        self._capacity = limit
         self.refused = 0
         """How many measurements there was no room for."""
         self._involved: list[str] = []
@@ -66,19 +66,19 @@ class Telemetry:
 
     def known_to(self) -> list[str]:
         """The trackers that have heard of the run before: it is resumed, and they have to learn how it ends now."""
-        return [sink for sink in registry.SINKS if self._journal.told(sink, self._run)]
+        return [sink for sink in registry.SINKS if self._run_store.told(sink, self._run)]
 
     def end_waits(self) -> bool:
         """Whether a tracker of the settings has yet to hear of the end of a run."""
-        return any(target in (None, self._target(sink)) for sink, target in self._journal.end_waits())
+        return any(target in (None, self._target(sink)) for sink, target in self._run_store.end_waits())
 
     def begin(self, started: Mapping[str, Any]) -> None:
         """A step is carried out: the trackers learn of the run and of what was withheld. Later calls do nothing."""
         if not self._told and self._sinks:
             self._told = True
-            self._journal.record(self.entries("run.started", started))
+            self._run_store.record(self.entries("run.started", started))
             for entries in self._withheld:
-                self._journal.record(entries())
+                self._run_store.record(entries())
             self._withheld.clear()
             self.wake()
 
@@ -86,18 +86,18 @@ class Telemetry:
         """The run is in a tracker, a sink or not. One that is none learns how it begins and ends, and nothing else."""
         if tracker not in (*self._sinks, *self._involved):
             self._involved.append(tracker)
-            self._journal.record(self.entries("run.started", started, (tracker,)))
+            self._run_store.record(self.entries("run.started", started, (tracker,)))
             self.wake()
 
     def wake(self) -> None:
         """There is something to deliver."""
-        if self._finish_courier is None:
-            self._finish_courier = self._start_courier()
+        if self._finish_delivery is None:
+            self._finish_delivery = self._start_delivery()
 
     def admit(self) -> bool:
         """Whether one more measurement may be recorded: a run's share of the store and of a tracker is bounded."""
-        if self._room:
-            self._room -= 1
+        if self._capacity:
+            self._capacity -= 1
             return True
         self.refused += 1
         return False
@@ -137,7 +137,7 @@ class Telemetry:
 
     def finish(self, hurried: Callable[[], bool]) -> dict[str, Tally]:
         """Waits, as long as the settings say, until all is delivered or the wait is ``hurried``; the tally by sink."""
-        return dict(self._finish_courier(hurried)) if self._finish_courier else {}
+        return dict(self._finish_delivery(hurried)) if self._finish_delivery else {}
 
 
 def bounded(value: Any) -> Any:

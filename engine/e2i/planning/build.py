@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action, Effect
 from e2i.planning import fingerprint, graph
-from e2i.planning.fingerprint import Components, Surroundings
+from e2i.planning.fingerprint import Components, Environment
 from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
 from e2i.spec.evaluation import Outputs
 from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, shown
@@ -58,7 +58,7 @@ class Planner(Struct, frozen=True):
 
     expanded: Expanded
     history: History
-    around: Surroundings
+    facts: Environment
     fresh: bool = False
     selected: Collection[str] | None = None
     """Ids of nodes; None: all."""
@@ -66,7 +66,7 @@ class Planner(Struct, frozen=True):
     """Whose settings the run will have."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """What the operator says that decides what the run does and where anything goes."""
-    foreseen: dict[str, Decision] = field(default_factory=dict)
+    predicted: dict[str, Decision] = field(default_factory=dict)
     """The decisions of ``plan`` that a run need not make again: those to reuse a result."""
     _fixed: dict[str, Components] = field(default_factory=dict)
     """What no step above can change of a step's components."""
@@ -88,11 +88,11 @@ class Planner(Struct, frozen=True):
             node = self.expanded.nodes[name]
             above = self.expanded.upstream(node)
             needed = [steps[other] for other in above]
-            decision = self._foreseen(node, needed, outputs)
+            decision = self._predicted(node, needed, outputs)
             if decision.outputs is not None or decision.verdict is Verdict.SKIP:
                 outputs[name] = decision.outputs
             if decision.verdict is Verdict.REUSE:
-                self.foreseen[name] = decision
+                self.predicted[name] = decision
             steps[name] = PlanStep(
                 id=name,
                 group=node.group,
@@ -118,13 +118,13 @@ class Planner(Struct, frozen=True):
         action = self.action(node)
         known = self._known_params(node)
         if node.id not in self._fixed:
-            self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, known, self.seed, self.around)
+            self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, known, self.seed, self.facts)
         settled = is_settled(known)
         params = known if settled else self.expanded.resolve(node.step.with_, node, outputs)
-        parts = fingerprint.components(self._fixed[node.id], action, params, self.around)
-        mark = fingerprint.fingerprint(parts) if settled or is_settled(params) else None
-        verdict, reason, found = self._verdict(node, action, parts, mark, params, outputs)
-        return Decision(verdict, reason, parts, mark, found, params)
+        parts = fingerprint.components(self._fixed[node.id], action, params, self.facts)
+        digest = fingerprint.fingerprint(parts) if settled or is_settled(params) else None
+        verdict, reason, found = self._verdict(node, action, parts, digest, params, outputs)
+        return Decision(verdict, reason, parts, digest, found, params)
 
     def _known_params(self, node: StepNode) -> Any:
         """The parameters of a step with ``Pending`` where only a run can tell: worked out once."""
@@ -139,19 +139,19 @@ class Planner(Struct, frozen=True):
         return self._keys[step]
 
     def _verdict(
-        self, node: StepNode, action: Action, parts: Components, mark: str | None, params: Any, outputs: Outputs
+        self, node: StepNode, action: Action, parts: Components, digest: str | None, params: Any, outputs: Outputs
     ) -> tuple[Verdict, Reason, Mapping[str, Any] | None]:
         """What is to happen to a step, why, and the result to reuse."""
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None
         if self.fresh:
             return Verdict.RUN, Reason(Why.FRESH, "asked for by --fresh"), None
-        if mark is None:
+        if digest is None:
             if self.history.any_result(self.static_key(node.id)):
                 waits = ", ".join(sorted(self._waits(node, params, outputs)))
                 return Verdict.DEFERRED, Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"), None
             return Verdict.RUN, _unsettled_difference(parts, self._last(node)), None
-        found = self.history.outputs(mark)
+        found = self.history.outputs(digest)
         if found is not None:
             looked = "; its effect is verified when the run comes to it" if action.verified else ""
             return Verdict.REUSE, Reason(Why.UNCHANGED, f"a finished result is there{looked}"), found
@@ -172,7 +172,7 @@ class Planner(Struct, frozen=True):
     def _last(self, node: StepNode) -> Components | None:
         return self.history.last(self.expanded.loaded.spec.name, node.id)
 
-    def _foreseen(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
+    def _predicted(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
         """What the run will decide. An expression that fails on a reused result fails its step there, not the plan."""
         try:
             return self._decided(node, above, outputs)
@@ -203,8 +203,8 @@ class Planner(Struct, frozen=True):
         if reason is None:
             return None
         known, action = self._known_params(node), self.action(node)
-        fixed = fingerprint.fixed(node.step.uses, action, known, self.seed, self.around)
-        parts = fingerprint.components(fixed, action, known, self.around)
+        fixed = fingerprint.fixed(node.step.uses, action, known, self.seed, self.facts)
+        parts = fingerprint.components(fixed, action, known, self.facts)
         return Decision(Verdict.SKIP, reason, parts)
 
     def _conditional(

@@ -23,7 +23,7 @@ from e2i.spec.nodes import SCALAR
 Components = dict[str, Any]
 
 
-class Surroundings(Struct, frozen=True):
+class Environment(Struct, frozen=True):
     """What a plan may know of the machine, handed in so that planning itself stays pure."""
 
     library: Callable[[str], str | None]
@@ -38,27 +38,27 @@ class Surroundings(Struct, frozen=True):
     """The identity of the server that a tool acts on; empty when it is embedded."""
 
 
-def fixed(uses: str, action: Action, raw: Any, seed: int, around: Surroundings) -> Components:
+def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environment) -> Components:
     """What the fingerprint covers and no step above can change. ``raw`` is ``with`` as far as literals go."""
-    server = dict(around.server(uses.partition(".")[0]))
+    server = dict(environment.server(uses.partition(".")[0]))
     return {
         "action": uses,
         "version": action.version,
         "with": shown(raw),
-        "files": {name: around.file(name) for name in sorted(_named(action, raw, around))},
-        "libraries": {name: around.library(name) for name in sorted(action.libraries)},
-        "python": around.python,
+        "files": {name: environment.file(name) for name in sorted(_named(action, raw, environment))},
+        "libraries": {name: environment.library(name) for name in sorted(action.libraries)},
+        "python": environment.python,
         "seed": seed,
         **({"server": server} if server else {}),
     }
 
 
-def components(known: Components, action: Action, params: Any, around: Surroundings) -> Components:
+def components(known: Components, action: Action, params: Any, environment: Environment) -> Components:
     """What the fingerprint covers: what is ``fixed``, ``params`` as far as all inputs are known, and the digests of the
     files that only the steps above name.
     """
-    later = _named(action, params, around) - known["files"].keys()
-    found = {"found_files": {name: around.file(name) for name in sorted(later)}} if later else {}
+    later = _named(action, params, environment) - known["files"].keys()
+    found = {"found_files": {name: environment.file(name) for name in sorted(later)}} if later else {}
     return {**known, "params": reduced(plain(params)), **found}
 
 
@@ -131,13 +131,13 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
     return [f"{path} {' → '.join(texts)}" if show else path]
 
 
-def _named(action: Action, params: Any, around: Surroundings) -> set[str]:
+def _named(action: Action, params: Any, environment: Environment) -> set[str]:
     """The files that the parameters name, with the modules of those that are code."""
     named: set[str] = set()
     for _, mark, text in marks.found(action.params, params) if marks.of(action.params) else ():
         if isinstance(mark, WorkspaceFile) and isinstance(text, str):
             path = mark.path(text)
-            named.update((path, *around.modules(path)) if mark.code else (path,))
+            named.update((path, *environment.modules(path)) if mark.code else (path,))
     return named
 
 

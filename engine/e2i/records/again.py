@@ -47,11 +47,11 @@ def as_recorded(run: Mapping[str, Any], workspace: Workspace) -> Expanded | None
 def as_planned(run: Mapping[str, Any], workspace: Workspace) -> tuple[PipelineSpec, Plan] | None:
     """The spec of a recorded run and its plan, as if there were no files and no libraries: for what the spec means."""
     from e2i.planning.build import Planner
-    from e2i.planning.fingerprint import Surroundings
+    from e2i.planning.fingerprint import Environment
     from e2i.store.history import NoHistory
 
     expanded = as_recorded(run, workspace)
     if expanded is None:
         return None
-    nothing = Surroundings(library=lambda name: None, file=lambda name: None, python="")
+    nothing = Environment(library=lambda name: None, file=lambda name: None, python="")
     return expanded.loaded.spec, Planner(expanded, NoHistory(), nothing, profile=run["profile"]).plan()

@@ -82,7 +82,7 @@ class RunDiff(Struct, frozen=True):
     """Digests of what was read from the workspace."""
     versions: tuple[Pair, ...]
     """Libraries, Python, e2i, actions."""
-    surroundings: tuple[Pair, ...]
+    environment: tuple[Pair, ...]
     """Seed, commit, changed files, host, profile."""
     steps: tuple[StepPair, ...]
     figures: tuple[Figure, ...]
@@ -96,7 +96,7 @@ class RunDiff(Struct, frozen=True):
     def same_inputs(self) -> bool:
         """Whether nothing that can change a result differs."""
         spec = self.spec is not None and not self.spec.differences
-        seeds = any(pair.name == "seed" for pair in self.surroundings)
+        seeds = any(pair.name == "seed" for pair in self.environment)
         return (spec or self.same_text) and not (self.params or self.files or self.versions or seeds)
 
     @property
@@ -104,7 +104,7 @@ class RunDiff(Struct, frozen=True):
         return not self.outputs and not self.artifacts and all(f.before == f.after for f in self.figures)
 
     def to_json(self) -> dict[str, Any]:
-        pairs = ("params", "files", "versions", "surroundings", "outputs", "artifacts")
+        pairs = ("params", "files", "versions", "environment", "outputs", "artifacts")
         return {
             "schema_version": 1,
             "runs": [dict(run) for run in self.runs],
@@ -130,7 +130,7 @@ def compare(before: Run, after: Run, spec: SpecDiff | None) -> RunDiff:
         params=_pairs(before["params"] or {}, after["params"] or {}),
         files=_pairs(*map(_files, steps)),
         versions=_pairs(_versions(before, steps[0]), _versions(after, steps[1])),
-        surroundings=_pairs(_surroundings(before), _surroundings(after)),
+        environment=_pairs(_environment(before), _environment(after)),
         steps=tuple(_steps((before, steps[0]), (after, steps[1]))),
         figures=tuple(_figures((before, steps[0]), (after, steps[1]))),
         outputs=_pairs(_plain(before["outputs"]), _plain(after["outputs"])),
@@ -172,7 +172,7 @@ def _versions(run: Run, steps: Mapping[str, Step]) -> dict[str, Any]:
     return {name: version for name, version in found.items() if version is not None}
 
 
-def _surroundings(run: Run) -> dict[str, Any]:
+def _environment(run: Run) -> dict[str, Any]:
     provenance = run.get("provenance") or {}
     git = provenance.get("git") or {}
     changed = list(git.get("changed") or ())

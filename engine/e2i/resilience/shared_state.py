@@ -41,7 +41,7 @@ Change = Callable[[Circuit], tuple[Circuit, Any]]
 FOLDER = "breakers"
 FRESH = 0.05
 """Seconds for which a process relies on what it has read."""
-PATIENCE = 0.03
+POLL_TIMEOUT = 0.03
 """Seconds that a caller waits for the lock of the file."""
 TURN = 0.001
 """Seconds between two tries for the lock."""
@@ -132,7 +132,7 @@ class SharedState:
         Raises Contended when others keep the file locked and this process must not decide alone: it could let one probe
         too many through.
         """
-        ends = self._clock() + PATIENCE
+        ends = self._clock() + POLL_TIMEOUT
         while True:
             with self._lock:
                 try:

@@ -172,9 +172,9 @@ class _Composer:
 
     def check_stuck(self, event: Any, text: str) -> None:
         """Whether the key is rather ``key:{…``, which lacks a space."""
-        from e2i.spec import culprit, syntax
+        from e2i.spec import error_source, syntax
 
-        if culprit.STUCK.match(text):
+        if error_source.STUCK.match(text):
             self.fault(event, "yaml-syntax", syntax.NO_SPACE.message, hint=syntax.NO_SPACE.hint)
 
     def duplicate(self, event: Any, text: str) -> None:

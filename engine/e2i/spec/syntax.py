@@ -8,7 +8,7 @@ from __future__ import annotations
 import yaml
 from msgspec import Struct
 
-from e2i.spec import culprit
+from e2i.spec import error_source as source
 from e2i.spec.problems import Place, Problem
 from e2i.spec.scalars import LONGEST_KEY
 
@@ -29,7 +29,7 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
         place = Place(file, mark.line + 1, mark.column + 1)
         return Problem("tab", "a tab cannot indent a line", place, "", "use spaces")
     mistake = next((known for known in _MISTAKES if known.explains(said, context)), None)
-    if (offset := culprit.long_key(text, mark.index)) is not None:
+    if (offset := source.long_key(text, mark.index)) is not None:
         return Problem("key-type", f"a key longer than {LONGEST_KEY:,} characters", _place(text, offset, file), "")
     if (found := _earlier(said, text, opened.index if opened else None, mark.index)) is not None:
         earlier, offset = found
@@ -45,15 +45,15 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
 
 def _earlier(said: str, text: str, opened: int | None, gave_up: int) -> tuple[_Mistake, int] | None:
     """A mistake that the parser ran past before it gave up, and its offset."""
-    if (offset := culprit.stuck(text, gave_up)) is not None:
+    if (offset := source.stuck(text, gave_up)) is not None:
         return NO_SPACE, offset
-    if (offset := culprit.quote(text, gave_up)) is not None:
+    if (offset := source.quote(text, gave_up)) is not None:
         return _MISPLACED_QUOTE, offset
-    if opened is not None and "end of stream" in said and (offset := culprit.quote_before(text, opened)) is not None:
+    if opened is not None and "end of stream" in said and (offset := source.quote_before(text, opened)) is not None:
         return _MISPLACED_QUOTE, offset
-    if opened is not None and _BRACKETS.explains(said, "") and culprit.bracket(text, opened, gave_up) is not None:
+    if opened is not None and _BRACKETS.explains(said, "") and source.bracket(text, opened, gave_up) is not None:
         return _BRACKETS, opened
-    if NO_SPACE.explains(said, "") and (offset := culprit.colon(text, gave_up)) is not None:
+    if NO_SPACE.explains(said, "") and (offset := source.colon(text, gave_up)) is not None:
         return NO_SPACE, offset
     return None
 

@@ -305,12 +305,12 @@ def _check_objects(staged: Path) -> int:
 
 def _end_runs(staged: Path) -> None:
     """Runs that went on when the backup was made do not go on here. Raises StoreError for a state that is not sound."""
-    from e2i.store.journal import Journal
+    from e2i.store.runs import RunStore
 
-    with contextlib.closing(Journal(staged, lambda digest: True)) as journal:
-        if journal.set_aside is not None:
+    with contextlib.closing(RunStore(staged, lambda digest: True)) as run_store:
+        if run_store.set_aside is not None:
             raise _damaged(f"{FILE} is not sound")
-        journal.interrupt_all()
+        run_store.interrupt_all()
 
 
 def _damaged(why: str) -> StoreError:

@@ -24,7 +24,7 @@ from e2i.spec import suggest
 from e2i.store import disk, names
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import frames, memory, services
-from e2i.workspace import modules, paths, surroundings
+from e2i.workspace import environment, modules, paths
 from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class WorkerContext:
         """The files that the step may import."""
         if self._files is not None:
             return self._files
-        return surroundings.of(self._worker.roots, self._worker.settings).modules(file)
+        return environment.of(self._worker.roots, self._worker.settings).modules(file)
 
     def _code(self, text: str) -> bytes:
         """The content of a file of code."""

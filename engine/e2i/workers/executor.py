@@ -13,8 +13,8 @@ from msgspec import Struct, field
 
 from e2i.catalog.context import RunInfo
 
-WARMEST = 2
-"""The most that ``Executor.warmth`` says."""
+FULL_AFFINITY = 2
+"""The most that ``Executor.affinity`` says."""
 
 
 class StepCall(Struct, frozen=True):
@@ -106,19 +106,19 @@ class Executor(Protocol):
     def free(self) -> int:
         """How many calls could be taken at once now."""
 
-    def room(self) -> int:
+    def free_memory(self) -> int:
         """Bytes that calls which start now may ask for together."""
 
     def is_idle(self) -> bool:
         """Whether nothing is carried out now: one call may then ask for whatever it wants."""
 
-    def warmth(self, uses: str) -> int:
-        """How ready a worker without a call is for an action: 0 not at all, ``WARMEST`` when it had the tool last."""
+    def affinity(self, uses: str) -> int:
+        """How ready a worker without a call is for an action: 0 not at all, ``FULL_AFFINITY`` when it had the tool last."""
 
     def submit(self, call: StepCall) -> None:
         """Takes a call. Its ``Ended`` comes out of ``poll`` sooner or later, whatever happens to the worker."""
 
-    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
+    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
         """Says which actions are likely next, so that idle workers can get ready for them; ``certain``: they will be
         carried out, so workers may be started.
         """
@@ -147,21 +147,21 @@ class OnDemand:
     def free(self) -> int:
         return self._size if self._opened is None else self._opened.free()
 
-    def room(self) -> int:
-        return self._executor().room()
+    def free_memory(self) -> int:
+        return self._executor().free_memory()
 
     def is_idle(self) -> bool:
         return self._opened is None or self._opened.is_idle()
 
-    def warmth(self, uses: str) -> int:
-        return 0 if self._opened is None else self._opened.warmth(uses)
+    def affinity(self, uses: str) -> int:
+        return 0 if self._opened is None else self._opened.affinity(uses)
 
     def submit(self, call: StepCall) -> None:
         self._executor().submit(call)
 
-    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
+    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
         if self._opened is not None or (certain and uses):
-            self._executor().foresee(uses)
+            self._executor().preload(uses)
 
     def poll(self, seconds: float) -> list[Message]:
         if self._opened is not None:

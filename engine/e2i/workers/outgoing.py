@@ -16,7 +16,7 @@ from e2i.errors import StepError
 
 BATCH = 500
 """Entries of telemetry that leave together."""
-PATIENCE = 0.05
+POLL_TIMEOUT = 0.05
 """Seconds that an entry waits for others at most."""
 QUOTA = 100_000
 """Entries of telemetry that one attempt may record."""
@@ -83,7 +83,7 @@ class Outgoing:
         while True:
             self._wakened.wait()
             self._wakened.clear()
-            time.sleep(PATIENCE)
+            time.sleep(POLL_TIMEOUT)
             with self._lock:
                 try:
                     self._flush()

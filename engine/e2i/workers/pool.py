@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from e2i.workers import deaths, guardian, memory, placing
+from e2i.workers import exit_reasons, guardian, memory, placement
 from e2i.workers.executor import Ended, Failure, Measured, Message, Progressed, StepCall
 from e2i.workers.process import ABANDON_AFTER, BRIEF, FORCE_AFTER, WorkerProcess
 from e2i.workspace.paths import Roots
@@ -29,7 +29,7 @@ UNSAID = 0.8
 """The share of the machine's memory that a step may hold for which no limit is given."""
 ABSENCE = 5.0
 """Seconds without a look at the workers after which the engine must have been stopped: they get that time back."""
-WORN_AT_LEAST = 1 << 30
+RECYCLED_AT_LEAST = 1 << 30
 """Bytes that a worker may hold between two calls, however many workers there are."""
 
 
@@ -59,34 +59,34 @@ class Pool:
         self._inherited = (engine, guardians)
         self._dismissed = self._closed = self._abandoned = False
         self._machine = memory.machine()
-        self._arguments["most"] = max(WORN_AT_LEAST, self._machine // (2 * size))
+        self._arguments["most"] = max(RECYCLED_AT_LEAST, self._machine // (2 * size))
         self._kills = memory.kills()
         self._polled = self._watched = time.monotonic()
 
     def free(self) -> int:
         now = time.monotonic()
         without = self.size - sum(process.call is not None for process in self._processes)
-        return max(0, without + sum(process.room_ahead(now) for process in self._processes) - len(self._waiting))
+        return max(0, without + sum(process.prefetch_capacity(now) for process in self._processes) - len(self._waiting))
 
     def is_idle(self) -> bool:
         return not self._waiting and all(process.call is None for process in self._processes)
 
-    def room(self) -> int:
+    def free_memory(self) -> int:
         calls = [*self._waiting, *(call for process in self._processes for call in process.calls)]
         return self._machine - sum(call.memory or 0 for call in calls)
 
-    def warmth(self, uses: str) -> int:
-        return placing.warmth(uses, self._processes)
+    def affinity(self, uses: str) -> int:
+        return placement.affinity(uses, self._processes)
 
     def submit(self, call: StepCall) -> None:
         self._waiting.append(call)
         self._hand_out()
 
-    def foresee(self, uses: Sequence[str], *, certain: bool = False) -> None:
+    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
         """Spreads the imports of the next actions over the workers that have nothing to do."""
         known = {tool for process in self._processes for tool in process.tools}
         for action in uses:
-            tool = placing.tool_of(action)
+            tool = placement.tool_of(action)
             if tool in known:
                 continue
             known.add(tool)
@@ -134,7 +134,7 @@ class Pool:
                 process.end("cancelled", at_once=True)
         for call in [call for call in self._waiting if call.info.step == step]:
             self._waiting.remove(call)
-            failure = deaths.failure(call, "cancelled", None, 0, 0, starved=False)
+            failure = exit_reasons.failure(call, "cancelled", None, 0, 0, starved=False)
             self._unsaid.append(Ended(step, 0.0, failure=failure))
 
     def dismiss(self) -> None:
@@ -157,29 +157,29 @@ class Pool:
         for process in self._processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.popen.wait(max(0.0, until - time.monotonic()))
-            process.bury(self._store)
+            process.reap(self._store)
         self._processes.clear()
         self._selector.close()
         for end in self._inherited:
             os.close(end)
         # End-of-file: the last guardian has gone. What cannot be killed may hold the pipe too, so there is a limit.
-        patience = 0.5 if self._abandoned else guardian.GRACE + 2 * guardian.LAST_WAIT
-        select.select([self._gone], [], [], patience)
+        poll_timeout = 0.5 if self._abandoned else guardian.GRACE + 2 * guardian.LAST_WAIT
+        select.select([self._gone], [], [], poll_timeout)
         os.close(self._gone)
 
     def _hand_out(self) -> None:
         """Gives workers what waits: those without a call first, then new ones, then ahead."""
         while self._waiting:
             call = self._waiting[0]
-            process = placing.idle(call, self._processes)
+            process = placement.idle(call, self._processes)
             if process is None and sum(bool(other.calls) for other in self._processes) < self.size:
                 process = self._start()
-            process = process or placing.ahead(call, self._processes, time.monotonic())
+            process = process or placement.ahead(call, self._processes, time.monotonic())
             if process is None:
                 return
             self._waiting.popleft()
-            process.learn(placing.tool_of(call.uses), placing.digests_of(call.params))
-            process.take(call, placing.cores(call.cpus, self._processes))
+            process.learn(placement.tool_of(call.uses), placement.digests_of(call.params))
+            process.take(call, placement.cores(call.cpus, self._processes))
 
     def _take_back(self, process: WorkerProcess) -> None:
         """What it has not begun waits for any worker."""
@@ -202,7 +202,7 @@ class Pool:
     def _receive(self, process: WorkerProcess) -> list[Message]:
         received = process.receive()
         if received is None:
-            return self._bury(process)
+            return self._reap(process)
         return [message for line in received for message in self._read(process, line)]
 
     def _read(self, process: WorkerProcess, message: dict[str, Any]) -> Iterator[Message]:
@@ -227,17 +227,17 @@ class Pool:
         ended: dict[str, Any],
         seconds: float,
         *,
-        worn: bool,
+        spent: bool,
         cut: bool,
         **_: Any,
     ) -> Ended:
         failure = Failure(**ended["failure"]) if ended["failure"] else None
         if failure is not None and failure.code == "out-of-memory":
-            failure = deaths.out_of_memory(call.memory or self._limit(call), process.peak)
-        process.remember(placing.digests_of(ended["outputs"]))
+            failure = exit_reasons.out_of_memory(call.memory or self._limit(call), process.peak)
+        process.remember(placement.digests_of(ended["outputs"]))
         cut = cut or process.cut
         process.end_call(seconds)
-        if worn:
+        if spent:
             self._take_back(process)
             process.retire()
         reused, lost = ended.get("reused", False), ended.get("lost", "")
@@ -258,20 +258,20 @@ class Pool:
     def _limit(self, call: StepCall) -> int:
         return round(self._machine * UNSAID) if call.memory is None else call.memory
 
-    def _bury(self, process: WorkerProcess) -> list[Message]:
+    def _reap(self, process: WorkerProcess) -> list[Message]:
         """What is to be said of a worker that has gone."""
         self._selector.unregister(process.control)
         self._processes.remove(process)
         self._take_back(process)
         call = process.call
-        code = process.bury(self._store)
+        code = process.reap(self._store)
         if call is None:
             return []
         starved = False
         if code == 128 + signal.SIGKILL and process.ending is None:
             kills = memory.kills()
             starved, self._kills = kills > self._kills, kills
-        failure = deaths.failure(
+        failure = exit_reasons.failure(
             call, process.ending, code, self._limit(call), process.peak, starved=starved, count=process.count
         )
         return [Ended(call.info.step, time.monotonic() - process.started, failure=failure, cut=process.cut)]
@@ -279,10 +279,10 @@ class Pool:
     def _abandon(self, process: WorkerProcess) -> list[Message]:
         """Goes on without a worker that the kernel does not let go of."""
         left = process.unkillable()
-        messages = self._bury(process)
+        messages = self._reap(process)
         if left:
             self._abandoned = True
-            messages = [deaths.unkillable(message, left) for message in messages if isinstance(message, Ended)]
+            messages = [exit_reasons.unkillable(message, left) for message in messages if isinstance(message, Ended)]
         return messages
 
     def _wait(self, seconds: float) -> float:

@@ -23,8 +23,8 @@ from msgspec import Struct, field
 
 from e2i.store import disk
 from e2i.workers import guardian, launch, memory, shared_memory, steplog
+from e2i.workers.claims import Claims
 from e2i.workers.executor import StepCall
-from e2i.workers.tickets import Tickets
 
 FORCE_AFTER = guardian.GRACE + 0.5
 """Seconds after which the engine itself kills what the guardian, which has been stopped perhaps, did not."""
@@ -55,7 +55,7 @@ class WorkerProcess(Struct, eq=False):
     popen: subprocess.Popen[bytes]
     """Its guardian."""
     control: socket.socket
-    tickets: Tickets
+    claims: Claims
     """Those of the calls that it was given ahead."""
     pid: int | None = None
     """Its own process, once it has said so."""
@@ -105,8 +105,8 @@ class WorkerProcess(Struct, eq=False):
         Raises DiskTrouble when the store or the workspace is no longer there.
         """
         ours, theirs = socket.socketpair()
-        tickets = Tickets()
-        handed = (theirs.fileno(), tickets.taker, lifeline, guardians)
+        claims = Claims()
+        handed = (theirs.fileno(), claims.taker, lifeline, guardians)
         command = launch.command("e2i.workers.worker", *map(str, handed))
         watch = [sys.executable, "-I", "-S", guardian.__file__, str(lifeline), ",".join(map(str, handed))]
         try:
@@ -124,7 +124,7 @@ class WorkerProcess(Struct, eq=False):
         except FileNotFoundError:
             disk.expect(log.parent, workspace)
             raise
-        return cls(popen, ours, tickets)
+        return cls(popen, ours, claims)
 
     @property
     def call(self) -> StepCall | None:
@@ -135,7 +135,7 @@ class WorkerProcess(Struct, eq=False):
     def idle(self) -> bool:
         return not self.calls and self.ending is None
 
-    def room_ahead(self, now: float) -> int:
+    def prefetch_capacity(self, now: float) -> int:
         """How many calls it can be given ahead: as many as may be over in no time, none while one takes longer."""
         lasts = self.preparing or now > self.started + BRIEF
         if not self.calls or self.ending is not None or self.unsettled or lasts:
@@ -149,7 +149,7 @@ class WorkerProcess(Struct, eq=False):
             "call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}
         }
         if self.calls:
-            message["ticket"] = self.tickets.give()
+            message["ticket"] = self.claims.give()
         self.calls.append(call)
         if len(self.calls) == 1:
             self.cores = cores
@@ -169,7 +169,7 @@ class WorkerProcess(Struct, eq=False):
         """Takes back those calls that it has not begun. What it has then is what it carries out; if there is more than
         one call, it has ended the first and says so any moment.
         """
-        back = [self.calls.pop() for _ in range(self.tickets.take_back())][::-1]
+        back = [self.calls.pop() for _ in range(self.claims.take_back())][::-1]
         if back:
             self.unsettled = len(self.calls) + 1
         return back
@@ -273,12 +273,12 @@ class WorkerProcess(Struct, eq=False):
             logs = steplog.draft_of(store, info.run, self.pid), steplog.place(store, info.run, info.step)
             self.cut |= any(steplog.trim(log, most) for log in logs)
 
-    def bury(self, store: Path) -> int | None:
+    def reap(self, store: Path) -> int | None:
         """Waits for the end of a worker that has closed its socket. Its exit code, 128 + number for a signal; None if
         its guardian does not end.
         """
         self.control.close()
-        self.tickets.close()
+        self.claims.close()
         code = self._last_code()
         shared_memory.remove(shared_memory.segments() - self.shared)
         self._keep_log(store)

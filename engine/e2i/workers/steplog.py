@@ -20,7 +20,7 @@ from e2i.spec import sizes
 from e2i.store import disk, names
 from e2i.workers import masking
 
-FILTER_PATIENCE = 2.0
+FILTER_TIMEOUT = 2.0
 """Seconds that the end of a step waits for the filter of its log."""
 
 
@@ -158,7 +158,7 @@ class _Filter:
         with contextlib.suppress(BrokenPipeError):
             self._pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):  # a process that the step left behind holds the pipe
-            self._process.wait(FILTER_PATIENCE)
+            self._process.wait(FILTER_TIMEOUT)
 
 
 def _open(path: Path) -> int:

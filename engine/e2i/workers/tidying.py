@@ -55,7 +55,7 @@ class Scratch:
         self._path = None
 
 
-class Bearing:
+class ProcessBaseline:
     """How a worker's process was when it was fresh: folder, signals, mask of files, open files and threads; and which
     segments of shared memory there were before the call.
     """

@@ -29,11 +29,11 @@ from e2i.catalog.context import RunInfo
 from e2i.errors import E2IError
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, steplog, tidying
+from e2i.workers.claims import Taker
 from e2i.workers.context import Worker, WorkerContext
 from e2i.workers.masking import Masker
 from e2i.workers.outgoing import Outgoing
 from e2i.workers.services import Lifelines
-from e2i.workers.tickets import Taker
 from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ KILL_ME_FIRST = "500"
 """What the kernel adds, in thousandths of its memory, when it looks for a process to kill: a worker, not its engine."""
 
 
-def main(control: int, tickets: int, engine: int, guardians: int) -> None:
+def main(control: int, claims: int, engine: int, guardians: int) -> None:
     """Serves calls until the engine closes the socket."""
     startup.defer_heavy_modules()
-    for inherited in (control, tickets, engine, guardians):
+    for inherited in (control, claims, engine, guardians):
         os.set_inheritable(inherited, False)
     os.umask(0o077)
     if sys.platform == "linux":
@@ -65,17 +65,17 @@ def main(control: int, tickets: int, engine: int, guardians: int) -> None:
             Roots(Path(start["workspace"]), tuple(start["folders"]), start["hidden"]),
             Lifelines(engine, guardians),
         )
-        desk = Desk(worker, Outgoing(connection), most=start["most"])
-        taker = Taker(tickets)
+        runner = CallRunner(worker, Outgoing(connection), most=start["most"])
+        taker = Taker(claims)
         for line in incoming:
             message = json.loads(line)
             if "prepare" in message:
-                desk.prepare(message["prepare"])
-            elif "ticket" not in message or (not desk.is_worn and taker.take(message["ticket"])):
-                desk.carry_out(message["call"])
+                runner.prepare(message["prepare"])
+            elif "ticket" not in message or (not runner.is_spent and taker.take(message["ticket"])):
+                runner.carry_out(message["call"])
 
 
-class Desk:
+class CallRunner:
     """Where one worker carries out call after call."""
 
     def __init__(self, worker: Worker, tell: Outgoing, *, most: int) -> None:
@@ -83,11 +83,11 @@ class Desk:
         self._tell = tell
         self._most = most
         """Bytes that it may hold between two calls."""
-        self.is_worn = False
+        self.is_spent = False
         """Whether it is to be replaced: no call that was given ahead is begun any more."""
         self._output = steplog.Output(worker.store.root)
         self._scratch = tidying.Scratch()
-        self._bearing = tidying.Bearing()
+        self._baseline = tidying.ProcessBaseline()
         self._memory = tidying.Memory()
         tell({"ready": os.getpid(), "held": self._memory.held()})
 
@@ -106,13 +106,13 @@ class Desk:
         info = RunInfo(**call["info"])
         masker = Masker(call["secrets"])
         self._tell.begin()
-        self._bearing.note()
+        self._baseline.note()
         left, cut = None, False
         try:
             self._output.begin(info.run, info.step, call["secrets"], call["log"])
             with tidying.environment(call["environ"]):
                 ended = self._act(call, info, masker)
-            left = self._bearing.restore()
+            left = self._baseline.restore()
             why = f"; it left {left}: its worker process is replaced" if left else ""
             seconds = time.monotonic() - began
             cut = self._output.end(
@@ -123,9 +123,15 @@ class Desk:
         held = self._memory.held()
         starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
         # What was given a secret may have kept it: no other step is to find it.
-        self.is_worn = left is not None or starved or held > self._most or call["gone_after"]
+        self.is_spent = left is not None or starved or held > self._most or call["gone_after"]
         self._tell(
-            {"ended": ended, "seconds": time.monotonic() - began, "held": held, "worn": self.is_worn, "cut": cut}
+            {
+                "ended": ended,
+                "seconds": time.monotonic() - began,
+                "held": held,
+                "spent": self.is_spent,
+                "cut": cut,
+            }
         )
 
     def _act(self, call: dict[str, Any], info: RunInfo, masker: Masker) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from e2i.catalog.artifacts import Report
 from e2i.catalog.telemetry import Entry
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
-from e2i.resilience.courier import Courier
+from e2i.resilience.dispatcher import Dispatcher
 from e2i.resilience.guard import Guard
 from e2i.resilience.outbox import Outbox
 from e2i.tools.mlflow import TOOL, MLflowSettings, schema
@@ -341,11 +341,11 @@ def test_a_locked_database_is_an_outage_and_the_entry_is_delivered_when_it_is_fr
     guard = Guard("mlflow", Breaker("mlflow"), deadline=0.5, outages=TOOL.outages)
     with Outbox(ctx.scratch / "state.db") as outbox:
         outbox.put(entries[1:4])
-        courier = Courier(outbox, lambda name: sink, guard)
+        dispatcher = Dispatcher(outbox, lambda name: sink, guard)
         with contextlib.closing(sqlite3.connect(ctx.home("mlflow") / "mlflow.db", isolation_level=None)) as holder:
             holder.execute("BEGIN EXCLUSIVE")
             with pytest.raises(ToolUnavailable, match=r"within 0\.5 s"):
-                courier.deliver_once()
+                dispatcher.deliver_once()
         assert outbox.depth() == {"mlflow": 3}
     delivered(ctx, entries[:4])
     assert [len(history) for history in snapshot(ctx)[1].values()] == [1, 1]

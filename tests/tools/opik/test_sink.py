@@ -15,7 +15,7 @@ import pytest
 from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
-from e2i.resilience.courier import Courier, Tally, deliver
+from e2i.resilience.dispatcher import Dispatcher, Tally, deliver
 from e2i.resilience.guard import Guard
 from e2i.resilience.outbox import Outbox
 from e2i.tools.opik import OpikSettings
@@ -275,13 +275,13 @@ def test_traces_that_are_removed_in_the_middle_of_a_run_are_written_again(tmp_pa
     with Outbox(tmp_path / "state.db") as outbox:
         outbox.put(entries)
         guard = Guard("opik", Breaker("opik"), deadline=20.0)
-        courier = Courier(outbox, lambda name: sink_at(tmp_path / "home"), guard)
-        courier._size = len(entries) - 2  # all but the last, with which the run ends
-        courier.deliver_once()
+        dispatcher = Dispatcher(outbox, lambda name: sink_at(tmp_path / "home"), guard)
+        dispatcher._size = len(entries) - 2  # all but the last, with which the run ends
+        dispatcher.deliver_once()
         for file in (tmp_path / "home").glob("traces.db*"):
             file.unlink()
         stop = threading.Event()
         stop.set()
-        assert courier.run(stop, poll=0.01, flush=20.0).redelivered == len(entries) - 2
+        assert dispatcher.run(stop, poll=0.01, flush=20.0).redelivered == len(entries) - 2
     sink_at(tmp_path / "once").deliver(entries)
     assert _documents(tmp_path / "home") == _documents(tmp_path / "once")

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from e2i.catalog import registry
 from e2i.catalog.artifacts import Model, Table
 from e2i.catalog.columns import KnownKeys, KnownTable
-from e2i.check import kinds
-from e2i.check.kinds import Kinds
+from e2i.check import types
+from e2i.check.types import Types
 from e2i.spec.expressions import Secret
 from e2i.tools.model import Cell, Trained
 
@@ -44,11 +44,11 @@ class Named(BaseModel):
     ],
 )
 def test_annotations_are_described(annotation: Any, described: str) -> None:
-    assert kinds.describe(kinds.of(annotation)) == described
+    assert types.describe(types.of(annotation)) == described
 
 
 @pytest.mark.parametrize(
-    ("given", "taken", "fits"),
+    ("given", "taken", "accepts"),
     [
         (int, float, True),
         (float, int, False),
@@ -71,45 +71,45 @@ def test_annotations_are_described(annotation: Any, described: str) -> None:
         (tuple[Model, ...], list[Cell | Trained | Model] | dict[str, Model], True),
     ],
 )
-def test_what_fits_where(given: Any, taken: Any, fits: bool) -> None:
-    assert kinds.fits(kinds.of(given), kinds.of(taken)) is fits
+def test_what_fits_where(given: Any, taken: Any, accepts: bool) -> None:
+    assert types.accepts(types.of(given), types.of(taken)) is accepts
 
 
 def test_plain_values_are_known_down_to_their_members() -> None:
-    value = kinds.of_value({"names": ["a", 1], "rows": 3, "key": Secret("K")})
-    assert kinds.inside(value, "rows") == kinds.INTEGER
-    assert kinds.at(value, ("names", 0)) == kinds.STRING
-    assert kinds.at(value, ("names", -1)) == kinds.INTEGER
-    assert kinds.inside(value, "key") == kinds.STRING
-    assert kinds.inside(value, "other") is None
-    assert kinds.inside(kinds.at(value, ("names",)), 2) is None
+    value = types.of_value({"names": ["a", 1], "rows": 3, "key": Secret("K")})
+    assert types.inside(value, "rows") == types.INTEGER
+    assert types.at(value, ("names", 0)) == types.STRING
+    assert types.at(value, ("names", -1)) == types.INTEGER
+    assert types.inside(value, "key") == types.STRING
+    assert types.inside(value, "other") is None
+    assert types.inside(types.at(value, ("names",)), 2) is None
 
 
 def test_an_artifact_has_the_fields_of_its_document() -> None:
-    table = kinds.of(Table)
-    assert kinds.inside(table, "rows") == kinds.INTEGER
-    assert kinds.at(table, ("columns", 0, "name")) == kinds.STRING
-    assert kinds.inside(table, "colums") is None
-    assert kinds.members(table) == ["columns", "digest", "rows", "type"]
+    table = types.of(Table)
+    assert types.inside(table, "rows") == types.INTEGER
+    assert types.at(table, ("columns", 0, "name")) == types.STRING
+    assert types.inside(table, "colums") is None
+    assert types.members(table) == ["columns", "digest", "rows", "type"]
 
 
 def test_a_member_of_several_kinds_is_any_of_theirs() -> None:
-    either: Kinds = kinds.union((kinds.of(dict[str, int]), kinds.of(list[str])))
-    assert kinds.inside(either, "x") == kinds.INTEGER
-    assert kinds.inside(either, 0) == kinds.STRING
+    either: Types = types.union((types.of(dict[str, int]), types.of(list[str])))
+    assert types.inside(either, "x") == types.INTEGER
+    assert types.inside(either, 0) == types.STRING
 
 
 def test_known_keys_close_a_mapping_and_may_each_be_missing() -> None:
-    metrics = kinds.with_known(kinds.of(dict[str, float]), KnownKeys(("roc_auc", "f1")))
-    assert kinds.inside(metrics, "f1") == kinds.NUMBER
-    assert kinds.inside(metrics, "f2") is None
-    assert kinds.fits(metrics, kinds.of(dict[str, float]))
+    metrics = types.with_known(types.of(dict[str, float]), KnownKeys(("roc_auc", "f1")))
+    assert types.inside(metrics, "f1") == types.NUMBER
+    assert types.inside(metrics, "f2") is None
+    assert types.accepts(metrics, types.of(dict[str, float]))
 
 
 def test_what_is_known_of_a_table_goes_with_it() -> None:
-    table = kinds.with_known(kinds.of(Table), KnownTable({"a": "double"}))
+    table = types.with_known(types.of(Table), KnownTable({"a": "double"}))
     assert table[0].known == KnownTable({"a": "double"})
-    assert kinds.fits(table, kinds.of(Table))
+    assert types.accepts(table, types.of(Table))
 
 
 def test_every_parameter_and_output_of_every_action_is_of_a_known_kind() -> None:
@@ -117,8 +117,8 @@ def test_every_parameter_and_output_of_every_action_is_of_a_known_kind() -> None
         found = registry.find(name)
         assert found is not None
         for model in (found[1].params, found[1].outputs):
-            for field, given in kinds.of_model(model).inside.items():
-                if kinds.may_be(given, "any") and all(kind.name == "any" for kind in given):
+            for field, given in types.of_model(model).inside.items():
+                if types.can_be(given, "any") and all(type_.name == "any" for type_ in given):
                     assert (name, field) in {
                         ("debug.echo", "value"),
                         ("debug.sleep", "value"),

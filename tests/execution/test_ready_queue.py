@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from e2i.execution.lineup import FORESIGHT, Foresight, Lineup
+from e2i.execution.ready_queue import PREFETCH, Prefetch, ReadyQueue
 from e2i.execution.state import RunState, Status
 from e2i.planning.model import PlanStep, Reason, Verdict, Why
-from e2i.workers.executor import WARMEST
+from e2i.workers.executor import FULL_AFFINITY
 
 
 def steps(*uses: str, verdict: Verdict = Verdict.RUN) -> list[PlanStep]:
@@ -27,62 +27,62 @@ def test_steps_with_more_steps_below_in_a_row_go_first() -> None:
         PlanStep(step, step, "a.b", above, verdicts.get(step, Verdict.RUN), reason, None, {}, {})
         for step, above in needs.items()
     ]
-    lineup = Lineup(plan, is_inline)
+    queue = ReadyQueue(plan, is_inline)
     for step in ("smoke", "explain", "serve", "package"):
-        lineup.add(step)
-    assert list(lineup.waiting) == ["package", "serve", "explain", "smoke"]
+        queue.add(step)
+    assert list(queue.waiting) == ["package", "serve", "explain", "smoke"]
 
 
 def test_of_equals_a_worker_gets_the_one_that_it_is_most_ready_for() -> None:
-    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
+    queue = ReadyQueue(steps(*["a.b"] * 6), is_inline)
     for step in ("s0", "s2", "s4", "s5"):
-        lineup.add(step)
-    warmth = {"s0": 0, "s2": 1, "s4": WARMEST, "s5": WARMEST}
-    assert [lineup.take(warmth.__getitem__) for _ in range(4)] == ["s4", "s5", "s2", "s0"]
+        queue.add(step)
+    affinity = {"s0": 0, "s2": 1, "s4": FULL_AFFINITY, "s5": FULL_AFFINITY}
+    assert [queue.take(affinity.__getitem__) for _ in range(4)] == ["s4", "s5", "s2", "s0"]
 
 
 def test_who_has_a_longer_way_to_go_is_taken_first_however_ready_a_worker_is_for_another() -> None:
     reason = Reason(Why.NEVER_RUN)
     needs = {"explain": (), "package": (), "serve": ("package",)}
     plan = [PlanStep(step, step, "a.b", above, Verdict.RUN, reason, None, {}, {}) for step, above in needs.items()]
-    lineup = Lineup(plan, is_inline)
-    lineup.add("explain")
-    lineup.add("package")
-    assert lineup.take(lambda step: WARMEST if step == "explain" else 0) == "package"
+    queue = ReadyQueue(plan, is_inline)
+    queue.add("explain")
+    queue.add("package")
+    assert queue.take(lambda step: FULL_AFFINITY if step == "explain" else 0) == "package"
 
 
 def test_equals_wait_in_the_order_of_the_plan_whatever_the_order_they_come_in() -> None:
-    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
+    queue = ReadyQueue(steps(*["a.b"] * 6), is_inline)
     for step in ("s5", "s3", "s0", "s1", "s2"):
-        lineup.add(step)
-    assert list(lineup.here) == ["s1", "s3"]
-    assert list(lineup.waiting) == ["s0", "s2", "s5"]
-    assert lineup.seconds(0.0) == 0.0
+        queue.add(step)
+    assert list(queue.here) == ["s1", "s3"]
+    assert list(queue.waiting) == ["s0", "s2", "s5"]
+    assert queue.seconds(0.0) == 0.0
 
 
 def test_what_is_put_off_comes_back_in_time_and_at_its_place() -> None:
-    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
-    lineup.add("s4")
-    lineup.put_off("s2", until=10.0)
-    lineup.take_in(9.0)
-    assert (list(lineup.waiting), lineup.seconds(9.0)) == (["s4"], 1.0)
-    lineup.take_in(10.0)
-    assert (list(lineup.waiting), lineup.seconds(10.0)) == (["s2", "s4"], math.inf)
+    queue = ReadyQueue(steps(*["a.b"] * 6), is_inline)
+    queue.add("s4")
+    queue.put_off("s2", until=10.0)
+    queue.take_in(9.0)
+    assert (list(queue.waiting), queue.seconds(9.0)) == (["s4"], 1.0)
+    queue.take_in(10.0)
+    assert (list(queue.waiting), queue.seconds(10.0)) == (["s2", "s4"], math.inf)
 
 
 def test_what_may_not_start_any_more_is_forgotten() -> None:
-    lineup = Lineup(steps(*["a.b"] * 6), is_inline)
+    queue = ReadyQueue(steps(*["a.b"] * 6), is_inline)
     for step in ("s0", "s1", "s2"):
-        lineup.add(step)
-    lineup.put_off("s4", until=1.0)
-    lineup.keep(lambda step: step == "s2")
-    assert lineup.steps() == ["s2"]
+        queue.add(step)
+    queue.put_off("s4", until=1.0)
+    queue.keep(lambda step: step == "s2")
+    assert queue.steps() == ["s2"]
 
 
 def test_one_action_of_each_tool_is_foreseen_and_none_that_is_far_ahead_or_under_way() -> None:
-    plan = steps("one.a", "here.a", "one.b", "here.b", "two.a", *["two.b"] * FORESIGHT, "three.a")
+    plan = steps("one.a", "here.a", "one.b", "here.b", "two.a", *["two.b"] * PREFETCH, "three.a")
     state = RunState({step.id: () for step in plan})
-    foresight = Foresight(plan, is_inline)
+    foresight = Prefetch(plan, is_inline)
     assert foresight.uses(state, over=0) == ["one.a", "two.a"]
     state.start("s0")
     assert foresight.uses(state, over=6) == ["two.a", "three.a"]
@@ -91,7 +91,7 @@ def test_one_action_of_each_tool_is_foreseen_and_none_that_is_far_ahead_or_under
 
 def test_tools_of_steps_that_are_reused_are_not_foreseen() -> None:
     plan = steps("one.a", verdict=Verdict.REUSE)
-    assert Foresight(plan, is_inline).uses(RunState({"s0": ()}), over=0) == []
+    assert Prefetch(plan, is_inline).uses(RunState({"s0": ()}), over=0) == []
 
 
 def test_certain_is_what_the_plan_runs_and_waits_for_nothing() -> None:
@@ -100,4 +100,4 @@ def test_certain_is_what_the_plan_runs_and_waits_for_nothing() -> None:
     below = PlanStep("s2", "s2", "c.d", ("s0",), Verdict.RUN, reason, None, {}, {})
     perhaps = PlanStep("s4", "s4", "f.g", (), Verdict.DEFERRED, reason, None, {}, {})
     done = PlanStep("s5", "s5", "h.i", (), Verdict.REUSE, reason, None, {}, {})
-    assert Foresight([first, second, below, perhaps, done], is_inline).certain() == ["a.b"]
+    assert Prefetch([first, second, below, perhaps, done], is_inline).certain() == ["a.b"]

@@ -13,20 +13,20 @@ from itertools import islice
 
 from e2i.execution.state import RunState, Status
 from e2i.planning.model import PlanStep, Verdict
-from e2i.workers.executor import WARMEST
+from e2i.workers.executor import FULL_AFFINITY
 
 CHOICE = 16
 """How many of the steps that wait are looked at for the one that a worker is most ready for."""
-FORESIGHT = 16
+PREFETCH = 16
 """How many steps ahead in the plan a tool may be for workers to get ready for it."""
 
 
-class Lineup:
+class ReadyQueue:
     """The steps of a run that wait: for their turn in the engine, for a worker, or for a time."""
 
     def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
-        ways = _ways(steps, is_inline)
-        self._places = {step.id: (-ways[step.id], place) for place, step in enumerate(steps)}
+        lengths = _critical_lengths(steps, is_inline)
+        self._places = {step.id: (-lengths[step.id], place) for place, step in enumerate(steps)}
         self._is_inline = is_inline
         self.here: deque[str] = deque()
         """Those that need no worker."""
@@ -38,17 +38,17 @@ class Lineup:
     def add(self, step: str) -> None:
         insort(self.here if self._is_inline(step) else self.waiting, step, key=self._places.__getitem__)
 
-    def take(self, warmth: Callable[[str], int]) -> str:
+    def take(self, affinity: Callable[[str], int]) -> str:
         """The next step for a worker: of those with the longest way to go the one that a worker is most ready for, by
-        ``warmth`` (0 to ``WARMEST``), the first of equals.
+        ``affinity`` (0 to ``FULL_AFFINITY``), the first of equals.
         """
         way, _ = self._places[self.waiting[0]]
-        best, warmest = 0, -1
+        best, closest = 0, -1
         for place, step in enumerate(islice(self.waiting, CHOICE)):
-            if self._places[step][0] != way or warmest == WARMEST:
+            if self._places[step][0] != way or closest == FULL_AFFINITY:
                 break
-            if (found := warmth(step)) > warmest:
-                best, warmest = place, found
+            if (found := affinity(step)) > closest:
+                best, closest = place, found
         step = self.waiting[best]
         del self.waiting[best]
         return step
@@ -77,20 +77,20 @@ class Lineup:
         self._later = {step: until for step, until in self._later.items() if may_start(step)}
 
 
-def _ways(steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> dict[str, int]:
+def _critical_lengths(steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> dict[str, int]:
     """For each step, how many at most that workers carry out follow it one after the other.
 
     How long they take is not known; their number is (Hu's rule, "highest level first").
     """
-    ways = dict.fromkeys((step.id for step in steps), 0)
+    lengths = dict.fromkeys((step.id for step in steps), 0)
     for step in reversed(steps):
-        way = ways[step.id] + (step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id))
+        way = lengths[step.id] + (step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id))
         for above in step.needs:
-            ways[above] = max(ways[above], way)
-    return ways
+            lengths[above] = max(lengths[above], way)
+    return lengths
 
 
-class Foresight:
+class Prefetch:
     """The steps with which workers may have to use a tool for the first time."""
 
     def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
@@ -110,4 +110,4 @@ class Foresight:
         import everything. ``over``: how many steps of the plan are over.
         """
         self._firsts = [(place, step) for place, step in self._firsts if state.status[step.id] is Status.PENDING]
-        return [step.uses for place, step in self._firsts if place < over + FORESIGHT][:3]
+        return [step.uses for place, step in self._firsts if place < over + PREFETCH][:3]

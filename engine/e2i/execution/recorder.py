@@ -22,20 +22,20 @@ from e2i.execution.events import Event, Listener
 from e2i.execution.record import RunStatus, StepRecord
 from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
-from e2i.execution.telemetry import FinishCourier, Telemetry, bounded
+from e2i.execution.telemetry import FinishDelivery, Telemetry, bounded
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Why
 from e2i.resilience.outbox import Tally, process_identity
 from e2i.spec.expand import StepNode
 from e2i.store.database import StoreError
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.workers.executor import Ended, Failure
 
 Measurement = tuple[str, dict[str, Any]]
 """The kind and the body of a telemetry entry."""
 
 
-class Undertaking(Struct):
+class StepExecution(Struct):
     """A step that is being carried out, or waits for its next attempt."""
 
     decision: Decision
@@ -57,19 +57,19 @@ class Undertaking(Struct):
         return reason.detail if reason.code is Why.EFFECT_LOST else ""
 
 
-class Ledger:
+class RunRecorder:
     """The books of one run. All writes stand inside ``together``."""
 
     def __init__(
         self,
         request: RunRequest,
-        journal: Journal,
-        start_courier: Callable[[], FinishCourier],
+        run_store: RunStore,
+        start_delivery: Callable[[], FinishDelivery],
         listen: Listener,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._request = request
-        self._journal = journal
+        self._run_store = run_store
         self._listen = listen
         self._now_ms = now_ms
         self._untold: list[Event] = []
@@ -81,8 +81,8 @@ class Ledger:
             request.run,
             self.started_ms,
             request.settings.sinks,
-            journal,
-            start_courier,
+            run_store,
+            start_delivery,
             limit=request.settings.measurements,
             target=lambda sink: target_of(request.settings.tool(sink)),
         )
@@ -90,7 +90,7 @@ class Ledger:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """What is entered inside becomes durable by one commit at the end; then its events are told."""
-        with self._journal.together():
+        with self._run_store.together():
             yield
         untold, self._untold = self._untold, []
         for event in untold:
@@ -103,7 +103,7 @@ class Ledger:
     def begin(self) -> None:
         """The run starts."""
         request = self._request
-        resumed = self._journal.start_run(
+        resumed = self._run_store.start_run(
             {
                 "run": request.run,
                 "pipeline": request.plan.name,
@@ -130,39 +130,39 @@ class Ledger:
             resumed=resumed,
             note=request.taken_up,
         )
-        abandoned.close(self._journal)
+        abandoned.close(self._run_store)
         if self._telemetry.end_waits():
             self._telemetry.wake()
         for tracker in self._telemetry.known_to() if resumed else ():
             self._involve(tracker)
 
-    def start(self, node: StepNode, undertaking: Undertaking, *, ends_at_once: bool = False) -> None:
+    def start(self, node: StepNode, execution: StepExecution, *, ends_at_once: bool = False) -> None:
         """An attempt starts. What ends before it could become durable that it began has no row for its beginning."""
         now = self._now_ms()
-        if undertaking.attempt == 1:
-            undertaking.started_ms = now
+        if execution.attempt == 1:
+            execution.started_ms = now
         self._tell_trackers()
         if (found := registry.find(node.step.uses)) is not None and found[1].begins_run:
             self._involve(found[0].name)
         self._telemetry.begin_attempt(node.id)
         if not ends_at_once:
-            self._journal.start_step(self._request.run, node.id, undertaking.attempt, now)
-        self.tell("step.started", node.id, attempt=undertaking.attempt, uses=node.step.uses)
+            self._run_store.start_step(self._request.run, node.id, execution.attempt, now)
+        self.tell("step.started", node.id, attempt=execution.attempt, uses=node.step.uses)
 
-    def measure(self, step: str, undertaking: Undertaking, kind: str, body: dict[str, Any]) -> None:
+    def measure(self, step: str, execution: StepExecution, kind: str, body: dict[str, Any]) -> None:
         """A step recorded something."""
         if not self._telemetry.admit():
             if self._telemetry.refused == 1:
                 self._tell_of_flood()
             return
         body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
-        undertaking.measured.append((kind, body))
-        self._journal.record(self._telemetry.entries(kind, body))
+        execution.measured.append((kind, body))
+        self._run_store.record(self._telemetry.entries(kind, body))
 
-    def end_attempt(self, undertaking: Undertaking, ended: Ended, failure: Failure | None) -> None:
+    def end_attempt(self, execution: StepExecution, ended: Ended, failure: Failure | None) -> None:
         """An attempt is over, well or not; its record is kept with the step's."""
         now = self._now_ms()
-        undertaking.attempts.append(
+        execution.attempts.append(
             {
                 "started_ms": now - round(ended.seconds * 1000),
                 "ended_ms": now,
@@ -177,28 +177,28 @@ class Ledger:
         node: StepNode,
         status: Status,
         decision: Decision | None,
-        undertaking: Undertaking | None,
+        execution: StepExecution | None,
         outputs: Mapping[str, Any] | None,
         failure: Failure | None,
         note: str,
     ) -> None:
         """A step is over."""
         now = self._now_ms()
-        attempts = undertaking.attempts if undertaking else []
-        count = undertaking.attempt if undertaking else 0
+        attempts = execution.attempts if execution else []
+        count = execution.attempt if execution else 0
         error = failure.to_json() if failure else None
         fingerprint = decision.fingerprint if decision else None
         result = None
         measured: list[Measurement] = []
         if status is Status.REUSED and fingerprint and self._telemetry.is_wanted:
-            measured = self._journal.telemetry(fingerprint)
-        if status is Status.SUCCEEDED and undertaking and decision and fingerprint:
+            measured = self._run_store.telemetry(fingerprint)
+        if status is Status.SUCCEEDED and execution and decision and fingerprint:
             result = {
                 "fingerprint": fingerprint,
                 "static_key": self._request.planner.static_key(node.id),
                 "uses": node.step.uses,
                 "components": decision.components,
-                "telemetry": undertaking.measured,
+                "telemetry": execution.measured,
             }
 
         def entries() -> list[Entry]:
@@ -208,7 +208,7 @@ class Ledger:
                 "agent": node.agent,
                 "status": status.value,
                 "attempts": attempts,
-                "started_ms": undertaking.started_ms if undertaking else now,
+                "started_ms": execution.started_ms if execution else now,
                 "ended_ms": now,
                 "needs": list(planned.needs),
                 "inputs": bounded(decision.params) if decision else None,
@@ -229,9 +229,9 @@ class Ledger:
             "attempts": count,
             "note": note,
             "attempt_records": attempts,
-            "started_ms": undertaking.started_ms if undertaking else None,
+            "started_ms": execution.started_ms if execution else None,
         }
-        self._journal.finish_step(self._request.run, node.id, facts, result, self._telemetry.due(entries))
+        self._run_store.finish_step(self._request.run, node.id, facts, result, self._telemetry.due(entries))
         seconds = attempts[-1]["seconds"] if attempts else 0.0
         self.records[node.id] = StepRecord(node.id, node.step.uses, status, count, seconds, outputs, error)
         self.tell(
@@ -247,7 +247,7 @@ class Ledger:
     def end(self, status: RunStatus, outputs: Mapping[str, Any]) -> None:
         """All steps are over."""
         ended = self._now_ms()
-        self._journal.finish_run(
+        self._run_store.finish_run(
             self._request.run,
             status,
             outputs,
@@ -265,7 +265,7 @@ class Ledger:
             lambda: self._telemetry.entries("run.abandoned", {"ended_ms": ended, "reason": reason})
         )
         with contextlib.suppress(StoreError):
-            self._journal.finish_run(self._request.run, "interrupted", {}, ended, entries)
+            self._run_store.finish_run(self._request.run, "interrupted", {}, ended, entries)
 
     def deliver(self, hurried: Callable[[], bool] = lambda: False) -> dict[str, Tally]:
         """Waits, as long as the settings say, until the trackers have all of it; less when ``hurried``. What became of
@@ -285,7 +285,7 @@ class Ledger:
 
     def _tell_of_others(self) -> None:
         """Entries wait for trackers that these settings do not name."""
-        for waiting in self._journal.waiting_by_tracker():
+        for waiting in self._run_store.waiting_by_tracker():
             if waiting.target != target_of(self._request.settings.tool(waiting.sink)):
                 self.tell("telemetry.waiting", **waiting.seen_from(self._request.settings.profile))
 

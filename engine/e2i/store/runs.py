@@ -62,7 +62,7 @@ class Claim(Struct, frozen=True):
     at_ms: int
 
 
-class Journal(Results):
+class RunStore(Results):
     """Writes the journal. One object belongs to one thread; several processes may have the store open.
 
     Every method raises StoreError when the disk does not take what is to be durable.

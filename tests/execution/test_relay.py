@@ -3,17 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from e2i.execution.events import Event
-from e2i.execution.notices import Notices
+from e2i.execution.relay import EventRelay
 from e2i.store.artifacts import Damage
 
 
 def test_what_is_noticed_stands_between_the_start_and_the_end_of_the_run() -> None:
     told: list[Event] = []
-    notices = Notices(told.append, lambda: 7)
-    notices.damage(Damage("sha256:x", Path("/kept")))
-    notices.before_end(lambda: notices.notice("tool.degraded", tool="t"))
+    relay = EventRelay(told.append, lambda: 7)
+    relay.damage(Damage("sha256:x", Path("/kept")))
+    relay.before_end(lambda: relay.notice("tool.degraded", tool="t"))
     for name in ("run.started", "step.finished", "run.finished"):
-        notices.tell(Event(name, "run-1", 1))
+        relay.tell(Event(name, "run-1", 1))
     assert [(event.name, event.run) for event in told] == [
         ("run.started", "run-1"), ("artifact.damaged", "run-1"), ("step.finished", "run-1"), ("tool.degraded", "run-1"),
         ("run.finished", "run-1"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-import foresight
+import prediction
 from context import LocalContext
 from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
@@ -90,7 +90,7 @@ steps:
 
 def carry_out(text: str, ctx: LocalContext) -> None:
     """Runs the steps one after the other, and compares what each gives with what was foreseen."""
-    expanded, known = foresight.foresee(text, WorkspaceFiles(Roots(ctx.workspace)))
+    expanded, known = prediction.predict(text, WorkspaceFiles(Roots(ctx.workspace)))
     outputs: dict[str, Any] = {}
     for node in order.along(expanded):
         found = registry.find(node.step.uses)
@@ -99,10 +99,10 @@ def carry_out(text: str, ctx: LocalContext) -> None:
         given = registry.function(node.step.uses)(params, ctx)
         given = asyncio.run(given) if inspect.isawaitable(given) else given
         outputs[node.id] = given.model_dump(mode="json")
-        assert list(foresight.untrue(known[node.id], outputs[node.id])) == [], node.id
+        assert list(prediction.untrue(known[node.id], outputs[node.id])) == [], node.id
         for name, value in outputs[node.id].items():
             if isinstance(value, dict) and value.get("type") == "table":
-                assert foresight.columns(known[node.id], name) == [column["name"] for column in value["columns"]]
+                assert prediction.columns(known[node.id], name) == [column["name"] for column in value["columns"]]
 
 
 def test_files_splits_and_models_of_numbers(ctx: LocalContext) -> None:

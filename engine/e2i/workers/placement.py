@@ -9,7 +9,7 @@ from typing import Any
 
 from e2i.catalog import registry
 from e2i.catalog.action import Effect
-from e2i.workers.executor import WARMEST, StepCall
+from e2i.workers.executor import FULL_AFFINITY, StepCall
 from e2i.workers.process import WorkerProcess
 
 
@@ -33,17 +33,17 @@ def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> Wor
     if call.memory is not None or call.cpus is not None or declared is None or declared[1].effect is not Effect.PURE:
         return None
     tool = tool_of(call.uses)
-    there = [process for process in processes if process.room_ahead(now) > 0 and tool in process.tools]
+    there = [process for process in processes if process.prefetch_capacity(now) > 0 and tool in process.tools]
     return min(there, key=lambda process: len(process.calls), default=None)
 
 
-def warmth(uses: str, processes: Sequence[WorkerProcess]) -> int:
-    """How ready those without a call are for an action: 0 none knows its tool, 1 one does, 2 (``WARMEST``) it was the
+def affinity(uses: str, processes: Sequence[WorkerProcess]) -> int:
+    """How ready those without a call are for an action: 0 none knows its tool, 1 one does, 2 (``FULL_AFFINITY``) it was the
     tool that one had last.
     """
     tool = tool_of(uses)
     ready = (process for process in processes if tool in process.tools and process.idle)
-    return max((WARMEST if process.tools[-1] == tool else 1 for process in ready), default=0)
+    return max((FULL_AFFINITY if process.tools[-1] == tool else 1 for process in ready), default=0)
 
 
 def cores(count: int | None, processes: Sequence[WorkerProcess]) -> tuple[int, ...]:

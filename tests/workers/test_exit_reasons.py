@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2i.catalog.context import RunInfo
-from e2i.workers import deaths
+from e2i.workers import exit_reasons
 from e2i.workers.executor import StepCall
 
 
@@ -14,7 +14,7 @@ def test_memory_that_was_never_measured_is_not_given_as_none(starved: bool) -> N
     call = StepCall(
         uses="debug.echo", params={}, info=RunInfo("r", "p", "s"), seed=0, threads=1, fingerprint="f", timeout=60.0
     )  # fmt: skip
-    killed = deaths.failure(call, None, 137, 1 << 30, 0, starved=starved).message
+    killed = exit_reasons.failure(call, None, 137, 1 << 30, 0, starved=starved).message
     assert "0B" not in killed and "before its memory was measured" in killed
-    assert "0B" not in deaths.out_of_memory(1 << 30, 0).message
-    assert "held up to" in deaths.failure(call, None, 137, 1 << 30, 5 << 20, starved=starved).message
+    assert "0B" not in exit_reasons.out_of_memory(1 << 30, 0).message
+    assert "held up to" in exit_reasons.failure(call, None, 137, 1 << 30, 5 << 20, starved=starved).message

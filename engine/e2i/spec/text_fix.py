@@ -13,7 +13,7 @@ import yaml
 from msgspec import Struct, field
 from yaml.events import AliasEvent, CollectionEndEvent, MappingStartEvent, NodeEvent, ScalarEvent, SequenceStartEvent
 
-from e2i.spec.culprit import STUCK
+from e2i.spec.error_source import STUCK
 from e2i.spec.positions import PARSER
 from e2i.spec.problems import Problem
 from e2i.spec.references import ROOTS

@@ -1,4 +1,4 @@
-"""What every expression can be. In: an expanded spec, and what is known of the steps above. Out: ``Kinds``."""
+"""What every expression can be. In: an expanded spec, and what is known of the steps above. Out: ``Types``."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from e2i.catalog import registry
-from e2i.check import kinds
-from e2i.check.kinds import ANY, MAPPING, STRING, Kind, Kinds
+from e2i.check import types
+from e2i.check.types import ANY, MAPPING, STRING, Type, Types
 from e2i.spec import expressions
 from e2i.spec.expand import Expanded, Part, Pending, StepNode
 from e2i.spec.expanded import At
 from e2i.spec.expressions import Expression, Reference, Template
 
 
-class Knowledge:
+class TypeEnvironment:
     """What is known of the outputs of each step. It grows along the references: steps are looked at in order."""
 
     def __init__(self, expanded: Expanded) -> None:
         self._expanded = expanded
         self.columns = 0
         """How many columns are known, of all tables together."""
-        self._outputs: dict[str, Kind] = {}
-        self._written: dict[tuple[int, str], Kinds] = {}
+        self._outputs: dict[str, Type] = {}
+        self._written: dict[tuple[int, str], Types] = {}
 
     @property
-    def outputs(self) -> Mapping[str, Kind]:
+    def outputs(self) -> Mapping[str, Type]:
         """What is known of the outputs of the steps that were looked at, by node id."""
         return self._outputs
 
-    def learn(self, node: StepNode, outputs: Kind) -> None:
+    def learn(self, node: StepNode, outputs: Type) -> None:
         """Keeps what is known of a step's outputs."""
         self._outputs[node.id] = outputs
         self.columns += sum(
-            len(getattr(kind.known, "columns", ())) for given in outputs.inside.values() for kind in given
+            len(getattr(type_.known, "columns", ())) for given in outputs.inside.values() for type_ in given
         )
         self._written.clear()
 
-    def of_template(self, template: Template, node: At) -> tuple[Kinds, list[tuple[Expression, str]]]:
+    def of_template(self, template: Template, node: At) -> tuple[Types, list[tuple[Expression, str]]]:
         """What a text with expressions can be, and what in it cannot work. ``node=None``: in the pipeline's outputs."""
-        found: list[Kinds] = []
+        found: list[Types] = []
         faults: list[tuple[Expression, str]] = []
         for part in template.expressions:
             if isinstance(part.body, Reference):
@@ -52,27 +52,27 @@ class Knowledge:
             faults += [(part, message) for message in wrong]
         return (found[0] if template.whole else STRING), faults
 
-    def of_reference(self, reference: Reference, node: At) -> Kinds:
+    def of_reference(self, reference: Reference, node: At) -> Types:
         """What the reference leads to; anything when it leads nowhere, which ``references`` reports."""
         if len(self._expanded.parts) > 1 and self._expanded.behind(node, reference).too_far:
             return ANY
         given, path = self._start(reference, node)
         for key in path:
-            given = kinds.inside(given, key) or ANY
+            given = types.inside(given, key) or ANY
         return given
 
-    def of_step(self, group: str, node: At) -> Kinds:
+    def of_step(self, group: str, node: At) -> Types:
         """What ``steps.<group>`` is for ``node``: a mapping of outputs, or a list with one entry for each cell."""
         feeding = self._feeding(group, node)
         if self._expanded.is_one(node, group):
             return (self._given_by(feeding[0]),)
-        cells: dict[str | int, Kinds] = {
-            index: (Kind("mapping", {"matrix": _cell(above.cell), "outputs": (self._given_by(above),)}),)
+        cells: dict[str | int, Types] = {
+            index: (Type("mapping", {"matrix": _cell(above.cell), "outputs": (self._given_by(above),)}),)
             for index, above in enumerate(feeding)
         }
-        return (Kind("list", cells),) if cells else ANY
+        return (Type("list", cells),) if cells else ANY
 
-    def _start(self, reference: Reference, node: At) -> tuple[Kinds, tuple[str | int, ...]]:
+    def _start(self, reference: Reference, node: At) -> tuple[Types, tuple[str | int, ...]]:
         """What the first name stands for, and the path from there."""
         path = reference.path
         match reference.root:
@@ -86,23 +86,23 @@ class Knowledge:
                 return MAPPING, path
         return (STRING, path[1:]) if path else (MAPPING, path)
 
-    def _parameter(self, name: str, part: Part) -> Kinds:
+    def _parameter(self, name: str, part: Part) -> Types:
         value = part.params.get(name)
         if value is not None and not isinstance(value, Pending):
-            return kinds.of_value(value)
+            return types.of_value(value)
         declared = part.loaded.spec.params.get(name)
         if declared is not None and part.owner and name in part.owner.step.with_:
             return self._of_written(part.owner.step.with_[name], part.owner)
-        return ANY if declared is None or name in part.params else kinds.declared(declared.type)
+        return ANY if declared is None or name in part.params else types.declared(declared.type)
 
-    def _of_written(self, written: Any, node: At) -> Kinds:
+    def _of_written(self, written: Any, node: At) -> Types:
         """What a value as written can be, by the expressions in it. In a cycle: anything."""
         if isinstance(written, dict):
-            return (Kind("mapping", {key: self._of_written(item, node) for key, item in written.items()}),)
+            return (Type("mapping", {key: self._of_written(item, node) for key, item in written.items()}),)
         if isinstance(written, list):
-            return (Kind("list", {index: self._of_written(item, node) for index, item in enumerate(written)}),)
+            return (Type("list", {index: self._of_written(item, node) for index, item in enumerate(written)}),)
         if not isinstance(written, str) or not expressions.has_expression(written):
-            return kinds.of_value(written)
+            return types.of_value(written)
         key = (id(node), written)
         if key not in self._written:
             self._written[key] = ANY
@@ -112,19 +112,19 @@ class Knowledge:
     def _feeding(self, group: str, node: At) -> tuple[StepNode, ...]:
         return self._expanded.feeding(node, group)
 
-    def _given_by(self, node: StepNode) -> Kind:
+    def _given_by(self, node: StepNode) -> Type:
         """A step's outputs: as learnt, or as declared when it has not been looked at (in a cycle)."""
         if node.inner is not None:
             declared = node.inner.loaded.spec.outputs
-            return Kind("mapping", {name: self._of_written(written, node.inner) for name, written in declared.items()})
+            return Type("mapping", {name: self._of_written(written, node.inner) for name, written in declared.items()})
         if node.id not in self._outputs:
             found = registry.find(node.step.uses)
-            return kinds.of_model(found[1].outputs) if found else ANY[0]
+            return types.of_model(found[1].outputs) if found else ANY[0]
         return self._outputs[node.id]
 
 
-def _cell(cell: Mapping[str, Any] | None) -> Kinds:
+def _cell(cell: Mapping[str, Any] | None) -> Types:
     if cell is None:
         return MAPPING
-    return (Kind("mapping", {name: ANY if isinstance(value, Pending) else kinds.of_value(value)
+    return (Type("mapping", {name: ANY if isinstance(value, Pending) else types.of_value(value)
                              for name, value in cell.items()}),)  # fmt: skip

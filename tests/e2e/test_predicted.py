@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import foresight
+import prediction
 from e2e.conftest import COMPARISON, CONVERSION, FLIGHTS, VOLUME
 from e2e.sandbox import Run
 from e2i.workspace.files import WorkspaceFiles
@@ -24,10 +24,10 @@ def test_columns_and_types_come_true(name: str, command: tuple[str, ...], reques
         key: int(value) for key, _, value in (text.partition("=") for text in options if text != "-p")
     }
     workspace = run.sandbox.workspace
-    expanded, known = foresight.foresee((workspace / spec).read_bytes(), WorkspaceFiles(Roots(workspace)), params)
+    expanded, known = prediction.predict((workspace / spec).read_bytes(), WorkspaceFiles(Roots(workspace)), params)
     assert known.keys() == run.record["steps"].keys() == expanded.nodes.keys()
     for step in known:
-        assert list(foresight.untrue(known[step], run.outputs(step))) == []
+        assert list(prediction.untrue(known[step], run.outputs(step))) == []
 
 
 @pytest.mark.parametrize("name", ["flights", "conversion"])
@@ -35,8 +35,8 @@ def test_the_tables_that_models_learn_from_are_foreseen(name: str, request: pyte
     run: Run = request.getfixturevalue(name)
     workspace = run.sandbox.workspace
     spec = workspace / (FLIGHTS if name == "flights" else CONVERSION)[0]
-    _, known = foresight.foresee(spec.read_bytes(), WorkspaceFiles(Roots(workspace)))
+    _, known = prediction.predict(spec.read_bytes(), WorkspaceFiles(Roots(workspace)))
     for output in ("train", "validation", "test"):
-        assert foresight.columns(known["split"], output) == list(run.frame("split", output).columns)
+        assert prediction.columns(known["split"], output) == list(run.frame("split", output).columns)
     model = known["train"].inside["model"][0].known
     assert getattr(model, "features", None) == tuple(run.outputs("train")["model"]["features"])

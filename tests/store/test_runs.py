@@ -16,7 +16,7 @@ from e2i.errors import Exit, Refused
 from e2i.resilience.outbox import process_identity
 from e2i.store.database import StoreError
 from e2i.store.history import Reader, stored_digests
-from e2i.store.journal import Claim, Journal
+from e2i.store.runs import Claim, RunStore
 
 DIGEST = "sha256:" + "0" * 64
 RUN = {
@@ -28,28 +28,28 @@ RUN = {
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path, lambda digest: digest == DIGEST)
+def run_store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path, lambda digest: digest == DIGEST)
 
 
-def finish(journal: Journal, outputs: dict[str, Any], step: str = "a", status: str = "succeeded") -> None:
+def finish(run_store: RunStore, outputs: dict[str, Any], step: str = "a", status: str = "succeeded") -> None:
     facts = {
         "status": status, "pipeline": "p", "ended_ms": 3, "fingerprint": "f1", "outputs": outputs, "error": None,
         "attempts": 1,
     }  # fmt: skip
     result = {"fingerprint": "f1", "static_key": "s1", "uses": "debug.echo", "components": {"with": 1}, "telemetry": []}
     entry = Entry("k1", "opik", "r1", "step.finished", {})
-    journal.finish_step("r1", step, facts, result if status == "succeeded" else None, [entry])
+    run_store.finish_step("r1", step, facts, result if status == "succeeded" else None, [entry])
 
 
-def test_a_finished_step_can_be_found_again(journal: Journal, tmp_path: Path) -> None:
-    journal.start_run(RUN)
-    journal.start_step("r1", "a", 1, 2)
-    finish(journal, {"value": 1})
-    assert journal.outputs("f1") == {"value": 1}
-    assert journal.any_result("s1") and not journal.any_result("s2")
-    assert journal.last("p", "a") == {"with": 1}
-    assert journal.last("p", "b") is None
+def test_a_finished_step_can_be_found_again(run_store: RunStore, tmp_path: Path) -> None:
+    run_store.start_run(RUN)
+    run_store.start_step("r1", "a", 1, 2)
+    finish(run_store, {"value": 1})
+    assert run_store.outputs("f1") == {"value": 1}
+    assert run_store.any_result("s1") and not run_store.any_result("s2")
+    assert run_store.last("p", "a") == {"with": 1}
+    assert run_store.last("p", "b") is None
     with Reader(tmp_path, lambda digest: True) as reader:
         assert (reader.outputs("f1"), reader.any_result("s1"), reader.last("p", "a")) == (
             {"value": 1},
@@ -63,13 +63,13 @@ def test_a_finished_step_can_be_found_again(journal: Journal, tmp_path: Path) ->
         assert [run["run"] for run in reader.runs()] == ["r1"]
 
 
-def test_a_result_whose_artifacts_are_gone_is_none(journal: Journal) -> None:
-    journal.start_run(RUN)
+def test_a_result_whose_artifacts_are_gone_is_none(run_store: RunStore) -> None:
+    run_store.start_run(RUN)
     here = {"type": "report", "digest": DIGEST, "media_type": "", "title": ""}
-    finish(journal, {"value": here})
-    assert journal.outputs("f1") is not None
-    finish(journal, {"value": [{"deep": {**here, "digest": DIGEST.replace("0", "1")}}]})
-    assert journal.outputs("f1") is None
+    finish(run_store, {"value": here})
+    assert run_store.outputs("f1") is not None
+    finish(run_store, {"value": [{"deep": {**here, "digest": DIGEST.replace("0", "1")}}]})
+    assert run_store.outputs("f1") is None
 
 
 def test_only_stored_artifacts_count_as_content() -> None:
@@ -78,36 +78,36 @@ def test_only_stored_artifacts_count_as_content() -> None:
     assert list(stored_digests({"a": [service, table], "b": {"type": "other", "digest": "d3"}})) == ["d2"]
 
 
-def test_what_fails_midway_leaves_no_trace(journal: Journal) -> None:
-    journal.start_run(RUN)
+def test_what_fails_midway_leaves_no_trace(run_store: RunStore) -> None:
+    run_store.start_run(RUN)
     with pytest.raises(TypeError):
-        finish(journal, {"value": object()})
-    assert journal.outputs("f1") is None
-    finish(journal, {"value": 1})
-    assert journal.outputs("f1") == {"value": 1}
+        finish(run_store, {"value": object()})
+    assert run_store.outputs("f1") is None
+    finish(run_store, {"value": 1})
+    assert run_store.outputs("f1") == {"value": 1}
 
 
-def test_a_resumed_run_keeps_when_it_was_started_first(journal: Journal, tmp_path: Path) -> None:
-    journal.start_run(RUN)
-    journal.finish_run("r1", "interrupted", {}, 9, [])
-    journal.start_run({**RUN, "started_ms": 100})
+def test_a_resumed_run_keeps_when_it_was_started_first(run_store: RunStore, tmp_path: Path) -> None:
+    run_store.start_run(RUN)
+    run_store.finish_run("r1", "interrupted", {}, 9, [])
+    run_store.start_run({**RUN, "started_ms": 100})
     with Reader(tmp_path, lambda digest: True) as reader:
         (run,) = reader.runs()
         assert (run["started_ms"], run["status"], run["ended_ms"]) == (1, "running", None)
 
 
 def test_the_time_between_an_interruption_and_the_resumption_is_none_of_the_run(
-    journal: Journal, tmp_path: Path
+    run_store: RunStore, tmp_path: Path
 ) -> None:
     """Interrupted, resumed, killed at once (it was seen last when it was resumed), resumed and finished."""
     night = 36_000_000
     gone = {**RUN, "holder": "4194304:1:gone"}
-    journal.start_run({**RUN, "provenance": '{"host": "h"}'})
-    journal.finish_run("r1", "interrupted", {}, 11, [])
-    journal.start_run({**gone, "started_ms": night})
-    assert journal.dead_runs() == [("r1", gone["holder"], night)]
-    journal.start_run({**RUN, "started_ms": 2 * night, "provenance": '{"host": "h"}'})
-    journal.finish_run("r1", "succeeded", {}, 2 * night + 5, [])
+    run_store.start_run({**RUN, "provenance": '{"host": "h"}'})
+    run_store.finish_run("r1", "interrupted", {}, 11, [])
+    run_store.start_run({**gone, "started_ms": night})
+    assert run_store.dead_runs() == [("r1", gone["holder"], night)]
+    run_store.start_run({**RUN, "started_ms": 2 * night, "provenance": '{"host": "h"}'})
+    run_store.finish_run("r1", "succeeded", {}, 2 * night + 5, [])
     with Reader(tmp_path, lambda digest: True) as reader:
         (listed,) = reader.runs()
         run = reader.run("r1") or {}
@@ -119,32 +119,34 @@ def test_the_time_between_an_interruption_and_the_resumption_is_none_of_the_run(
     assert run["provenance"] == {"host": "h"}
 
 
-def test_a_run_that_is_taken_up_was_paused_once(journal: Journal, tmp_path: Path) -> None:
+def test_a_run_that_is_taken_up_was_paused_once(run_store: RunStore, tmp_path: Path) -> None:
     began = time.time_ns() // 1_000_000 - 3_600_000
     texts = {"file": "p.yaml", "spec": "x"}
-    journal.start_run({**RUN, "started_ms": began, "plan": '{"digest": "d", "steps": []}'})
-    journal.finish_run("r1", "interrupted", {}, began + 10, [])
-    assert journal.take_up("p", "d", {}, parts={}, **texts) is not None
+    run_store.start_run({**RUN, "started_ms": began, "plan": '{"digest": "d", "steps": []}'})
+    run_store.finish_run("r1", "interrupted", {}, began + 10, [])
+    assert run_store.take_up("p", "d", {}, parts={}, **texts) is not None
     now = time.time_ns() // 1_000_000
-    journal.start_run({**RUN, "started_ms": now, "plan": '{"digest": "d", "steps": []}'})
-    journal.finish_run("r1", "succeeded", {}, now + 20, [])
+    run_store.start_run({**RUN, "started_ms": now, "plan": '{"digest": "d", "steps": []}'})
+    run_store.finish_run("r1", "succeeded", {}, now + 20, [])
     with Reader(tmp_path, lambda digest: True) as reader:
         (run,) = reader.runs()
     assert 30 <= run["ended_ms"] - run["started_ms"] - run["paused_ms"] < 60_000
 
 
-def test_a_run_whose_process_has_gone_is_told_as_interrupted(journal: Journal, tmp_path: Path) -> None:
-    journal.start_run({**RUN, "holder": "4194304:1:gone"})
+def test_a_run_whose_process_has_gone_is_told_as_interrupted(run_store: RunStore, tmp_path: Path) -> None:
+    run_store.start_run({**RUN, "holder": "4194304:1:gone"})
     with Reader(tmp_path, lambda digest: True) as reader:
         assert [run["status"] for run in reader.runs()] == ["interrupted"]
         assert (reader.run("r1") or {})["status"] == "interrupted"
 
 
-def test_a_full_disk_is_a_store_error(journal: Journal) -> None:
-    journal.start_run(RUN)
-    journal._database.execute(f"PRAGMA max_page_count = {journal._database.execute('PRAGMA page_count').fetchone()[0]}")
+def test_a_full_disk_is_a_store_error(run_store: RunStore) -> None:
+    run_store.start_run(RUN)
+    run_store._database.execute(
+        f"PRAGMA max_page_count = {run_store._database.execute('PRAGMA page_count').fetchone()[0]}"
+    )
     with pytest.raises(StoreError, match="disk full"):
-        finish(journal, {"value": "x" * 1_000_000})
+        finish(run_store, {"value": "x" * 1_000_000})
 
 
 # One writer a run
@@ -164,16 +166,16 @@ def forged(number: int) -> str:
     )[number % 4]
 
 
-def test_a_run_is_taken_over_from_a_process_that_is_gone_and_from_no_other(journal: Journal) -> None:
+def test_a_run_is_taken_over_from_a_process_that_is_gone_and_from_no_other(run_store: RunStore) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         living = process_identity(other.pid)
         refused = 0
         for number in range(1000):
             run = {**RUN, "run": f"r{number}", "holder": living if number % 2 else forged(number // 2)}
-            with journal.together():
-                journal.start_run(run)
+            with run_store.together():
+                run_store.start_run(run)
                 try:
-                    journal.start_run({**run, "holder": process_identity()})
+                    run_store.start_run({**run, "holder": process_identity()})
                 except Refused as error:
                     assert (error.code, error.exit_code) == ("run-held", Exit.REFUSED)
                     assert f"process {other.pid} on {os.uname().nodename}, since 1970-01-01" in error.message
@@ -182,33 +184,33 @@ def test_a_run_is_taken_over_from_a_process_that_is_gone_and_from_no_other(journ
         other.communicate(b"\n")
 
 
-def test_a_run_that_is_over_is_held_by_nobody(journal: Journal) -> None:
+def test_a_run_that_is_over_is_held_by_nobody(run_store: RunStore) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        journal.start_run({**RUN, "holder": process_identity(other.pid)})
-        journal.finish_run("r1", "failed", {}, 9, [])
-        journal.start_run(RUN)
+        run_store.start_run({**RUN, "holder": process_identity(other.pid)})
+        run_store.finish_run("r1", "failed", {}, 9, [])
+        run_store.start_run(RUN)
         other.communicate(b"\n")
 
 
-def test_a_refused_run_stays_as_it_is(journal: Journal, tmp_path: Path) -> None:
-    journal.start_run({**RUN, "holder": "1:2:3"})
+def test_a_refused_run_stays_as_it_is(run_store: RunStore, tmp_path: Path) -> None:
+    run_store.start_run({**RUN, "holder": "1:2:3"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        journal.start_run({**RUN, "holder": process_identity(other.pid)})
+        run_store.start_run({**RUN, "holder": process_identity(other.pid)})
         with pytest.raises(Refused):
-            journal.start_run({**RUN, "plan": '{"steps": []}'})
+            run_store.start_run({**RUN, "plan": '{"steps": []}'})
         with Reader(tmp_path, lambda digest: True) as reader:
             found = reader.run("r1") or {}
             assert len(found["steps"]) == 2 and found["damaged"] == []
         other.communicate(b"\n")
 
 
-def test_a_resumed_run_keeps_what_it_was_started_with_and_what_is_finished(journal: Journal, tmp_path: Path) -> None:
-    journal.start_run({**RUN, "parts": '{"a": "b"}', "options": '{"fresh": true}'})
-    journal.start_step("r1", "a", 1, 2)
-    finish(journal, {"value": 1})
-    journal.start_step("r1", "b", 1, 2)
-    journal.finish_run("r1", "interrupted", {}, 9, [])
-    journal.start_run({**RUN, "spec": "other", "parts": "{}", "options": "{}"})
+def test_a_resumed_run_keeps_what_it_was_started_with_and_what_is_finished(run_store: RunStore, tmp_path: Path) -> None:
+    run_store.start_run({**RUN, "parts": '{"a": "b"}', "options": '{"fresh": true}'})
+    run_store.start_step("r1", "a", 1, 2)
+    finish(run_store, {"value": 1})
+    run_store.start_step("r1", "b", 1, 2)
+    run_store.finish_run("r1", "interrupted", {}, 9, [])
+    run_store.start_run({**RUN, "spec": "other", "parts": "{}", "options": "{}"})
     with Reader(tmp_path, lambda digest: True) as reader:
         found = reader.run("r1") or {}
     assert (found["spec"], found["parts"], found["options"]) == ("x", {"a": "b"}, {"fresh": True})
@@ -217,11 +219,11 @@ def test_a_resumed_run_keeps_what_it_was_started_with_and_what_is_finished(journ
 
 
 def test_a_journal_that_is_closed_before_the_end_leaves_an_interrupted_run_without_claims(tmp_path: Path) -> None:
-    first = Journal(tmp_path, lambda digest: True)
+    first = RunStore(tmp_path, lambda digest: True)
     first.start_run(RUN)
     assert first.claim("f1", "r1", "a", 5) is None
     first.close()
-    second = Journal(tmp_path, lambda digest: True)
+    second = RunStore(tmp_path, lambda digest: True)
     second.start_run({**RUN, "run": "r2"})
     assert second.claim("f1", "r2", "a", 5) is None
     second.close()
@@ -232,30 +234,30 @@ def test_a_journal_that_is_closed_before_the_end_leaves_an_interrupted_run_witho
 # Claims
 
 
-def test_the_work_of_a_fingerprint_belongs_to_one_step_until_it_is_over(journal: Journal, tmp_path: Path) -> None:
-    other = Journal(tmp_path, lambda digest: True)
-    journal.start_run(RUN)
+def test_the_work_of_a_fingerprint_belongs_to_one_step_until_it_is_over(run_store: RunStore, tmp_path: Path) -> None:
+    other = RunStore(tmp_path, lambda digest: True)
+    run_store.start_run(RUN)
     other.start_run({**RUN, "run": "r2"})
-    assert journal.claim("f1", "r1", "a", 5) is None
-    assert journal.claim("f1", "r1", "a", 6) is None, "its own"
-    assert journal.claim("f1", "r1", "b", 7) == Claim("r1", "a", process_identity(), 6)
+    assert run_store.claim("f1", "r1", "a", 5) is None
+    assert run_store.claim("f1", "r1", "a", 6) is None, "its own"
+    assert run_store.claim("f1", "r1", "b", 7) == Claim("r1", "a", process_identity(), 6)
     assert other.claim("f1", "r2", "a", 8) == Claim("r1", "a", process_identity(), 6)
     assert other.claim("f2", "r2", "b", 8) is None
     assert other.claim("", "r2", "b", 8) is None, "work without a fingerprint is never the same"
-    finish(journal, {"value": 1})
+    finish(run_store, {"value": 1})
     assert other.claim("f1", "r2", "a", 9) is None
     other.finish_run("r2", "succeeded", {}, 10, [])
-    assert journal.claim("f2", "r1", "b", 11) is None
+    assert run_store.claim("f2", "r1", "b", 11) is None
     other.close()
 
 
-def test_the_claim_of_a_process_that_is_gone_is_taken_over(journal: Journal, tmp_path: Path) -> None:
-    journal.start_run(RUN)
-    journal.claim("f1", "r1", "a", 5)
-    other = Journal(tmp_path, lambda digest: True)
+def test_the_claim_of_a_process_that_is_gone_is_taken_over(run_store: RunStore, tmp_path: Path) -> None:
+    run_store.start_run(RUN)
+    run_store.claim("f1", "r1", "a", 5)
+    other = RunStore(tmp_path, lambda digest: True)
     for number in range(40):
         holder = forged(number)
-        journal._database.execute("UPDATE claims SET run = 'gone', holder = ?", (holder,))
+        run_store._database.execute("UPDATE claims SET run = 'gone', holder = ?", (holder,))
         assert other.claim("f1", "r1", "b", number) is None
     other.close()
 
@@ -263,22 +265,22 @@ def test_the_claim_of_a_process_that_is_gone_is_taken_over(journal: Journal, tmp
 # Together
 
 
-def test_what_is_written_together_is_durable_together_or_not_at_all(journal: Journal, tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), journal.together():
-        journal.start_run(RUN)
-        journal.start_step("r1", "a", 1, 2)
+def test_what_is_written_together_is_durable_together_or_not_at_all(run_store: RunStore, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), run_store.together():
+        run_store.start_run(RUN)
+        run_store.start_step("r1", "a", 1, 2)
         raise ZeroDivisionError
-    with journal.together():
-        journal.start_run(RUN)
-        finish(journal, {"value": 1})
+    with run_store.together():
+        run_store.start_run(RUN)
+        finish(run_store, {"value": 1})
         with Reader(tmp_path, lambda digest: True) as reader:
             assert reader.runs() == []
     with Reader(tmp_path, lambda digest: True) as reader:
         assert [run["run"] for run in reader.runs()] == ["r1"]
 
 
-def test_attempts_and_the_note_of_a_step_are_kept(journal: Journal, tmp_path: Path) -> None:
-    journal.start_run(RUN)
+def test_attempts_and_the_note_of_a_step_are_kept(run_store: RunStore, tmp_path: Path) -> None:
+    run_store.start_run(RUN)
     failed = {"code": "x", "message": "y"}
     records = [
         {"started_ms": 2, "ended_ms": 3, "seconds": 0.5, "error": failed},
@@ -288,9 +290,9 @@ def test_attempts_and_the_note_of_a_step_are_kept(journal: Journal, tmp_path: Pa
         "status": "succeeded", "pipeline": "p", "ended_ms": 7, "fingerprint": None, "outputs": {}, "error": None,
         "attempts": 2, "note": "at last", "attempt_records": records,
     }  # fmt: skip
-    journal.start_step("r1", "a", 1, 2)
-    journal.start_step("r1", "a", 2, 5)
-    journal.finish_step("r1", "a", facts, None, [])
+    run_store.start_step("r1", "a", 1, 2)
+    run_store.start_step("r1", "a", 2, 5)
+    run_store.finish_step("r1", "a", facts, None, [])
     with Reader(tmp_path, lambda digest: True) as reader:
         step = next(step for step in (reader.run("r1") or {})["steps"] if step["step"] == "a")
     assert (step["started_ms"], step["ended_ms"], step["note"], step["uses"]) == (2, 7, "at last", "x.y")
@@ -303,19 +305,19 @@ def test_attempts_and_the_note_of_a_step_are_kept(journal: Journal, tmp_path: Pa
 @pytest.mark.parametrize("how", ["deleted", "renamed", "replaced"])
 def test_a_store_that_goes_while_it_is_used_is_named_and_nothing_is_made_anew(tmp_path: Path, how: str) -> None:
     root = tmp_path / "store"
-    journal = Journal(root, lambda digest: True)
-    journal.start_run(RUN)
+    run_store = RunStore(root, lambda digest: True)
+    run_store.start_run(RUN)
     if how == "deleted":
         shutil.rmtree(root)
     else:
         root.rename(tmp_path / "elsewhere")
     if how == "replaced":
-        Journal(root, lambda digest: True).close()
+        RunStore(root, lambda digest: True).close()
     with pytest.raises(StoreError) as raised:
-        finish(journal, {"value": 1})
+        finish(run_store, {"value": 1})
     assert (raised.value.code, raised.value.exit_code) == ("store-gone", Exit.UNAVAILABLE)
     assert str(root) in raised.value.message
-    journal.close()
+    run_store.close()
     assert root.exists() is (how == "replaced")
     if how == "replaced":
         with Reader(root, lambda digest: True) as reader:

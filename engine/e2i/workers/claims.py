@@ -15,7 +15,7 @@ MOST = 512
 """Tickets that are taken out at once; far fewer are there."""
 
 
-class Tickets:
+class Claims:
     """The engine's side: both ends of the pipe of one worker."""
 
     def __init__(self) -> None:

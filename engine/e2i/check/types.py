@@ -1,4 +1,4 @@
-"""What a value can be. In: a pydantic field's annotation, or plain data. Out: ``Kinds``, to compare and to look inside.
+"""What a value can be. In: a pydantic field's annotation, or plain data. Out: ``Types``, to compare and to look inside.
 
 Kinds are named after the artifact types and ``string integer number boolean list mapping null any``. An artifact is a
 mapping too: its fields can be read.
@@ -6,12 +6,12 @@ mapping too: its fields can be read.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Struct, field
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Key = str | int
 
 
-class Kind(Struct, frozen=True):
+class Type(Struct, frozen=True):
     """One thing that a value can be.
 
     ``inside`` are the members that are known by name or index, ``rest`` is what any other member is (None: there is no
@@ -36,29 +36,29 @@ class Kind(Struct, frozen=True):
     """
 
     name: str
-    inside: Mapping[Key, Kinds] = field(default_factory=dict)
-    rest: Kinds | None = None
+    inside: Mapping[Key, Types] = field(default_factory=dict)
+    rest: Types | None = None
     optional: frozenset[Key] = frozenset()
     lax: bool = False
     known: Known | None = None
 
 
-Kinds = tuple[Kind, ...]
+Types = tuple[Type, ...]
 """What a value can be: one of these."""
 
-ANY: Kinds = (Kind("any"),)
-STRING: Kinds = (Kind("string"),)
-INTEGER: Kinds = (Kind("integer"),)
-NUMBER: Kinds = (Kind("number"),)
-BOOLEAN: Kinds = (Kind("boolean"),)
-NULL: Kinds = (Kind("null"),)
-LIST: Kinds = (Kind("list", rest=ANY),)
-MAPPING: Kinds = (Kind("mapping", rest=ANY),)
-NUMERIC: Kinds = (*INTEGER, *NUMBER)
-EXPECTED_NULL = Kind("null", lax=True)
+ANY: Types = (Type("any"),)
+STRING: Types = (Type("string"),)
+INTEGER: Types = (Type("integer"),)
+NUMBER: Types = (Type("number"),)
+BOOLEAN: Types = (Type("boolean"),)
+NULL: Types = (Type("null"),)
+LIST: Types = (Type("list", rest=ANY),)
+MAPPING: Types = (Type("mapping", rest=ANY),)
+NUMERIC: Types = (*INTEGER, *NUMBER)
+EXPECTED_NULL = Type("null", lax=True)
 """A null that the spec wants for what does not exist, as opposed to one that a declaration merely allows."""
 
-_SIMPLE: dict[Any, Kinds] = {
+_SIMPLE: dict[Any, Types] = {
     str: STRING,
     int: INTEGER,
     float: NUMBER,
@@ -68,7 +68,7 @@ _SIMPLE: dict[Any, Kinds] = {
     Path: STRING,
     type(None): NULL,
 }
-_DECLARED: dict[str, Kinds] = {
+_DECLARED: dict[str, Types] = {
     "string": STRING,
     "date": STRING,
     "path": STRING,
@@ -80,14 +80,14 @@ _DECLARED: dict[str, Kinds] = {
 }
 
 
-def of(annotation: Any) -> Kinds:
+def of(annotation: Any) -> Types:
     """What an annotation allows."""
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return of(arguments[0])
-    if origin in (Union, types.UnionType):
+    if origin in (Union, UnionType):
         return union(map(of, arguments))
     if origin is Literal:
         return union(of_value(value) for value in arguments)
@@ -99,25 +99,25 @@ def of(annotation: Any) -> Kinds:
     if issubclass(base, Enum):
         return STRING
     if issubclass(base, Mapping):
-        return (Kind("mapping", rest=of(arguments[1]) if len(arguments) == 2 else ANY),)
+        return (Type("mapping", rest=of(arguments[1]) if len(arguments) == 2 else ANY),)
     if issubclass(base, tuple) and arguments and arguments[-1] is not Ellipsis:
-        return (Kind("list", dict(enumerate(map(of, arguments)))),)
+        return (Type("list", dict(enumerate(map(of, arguments)))),)
     if issubclass(base, (Sequence, set, frozenset)):
-        return (Kind("list", rest=of(arguments[0]) if arguments else ANY),)
+        return (Type("list", rest=of(arguments[0]) if arguments else ANY),)
     return ANY
 
 
 @cache
-def of_model(model: type[BaseModel]) -> Kind:
+def of_model(model: type[BaseModel]) -> Type:
     """The mapping, or the artifact, that a model is."""
     fields = model.model_fields
-    inside: dict[Key, Kinds] = {name: of(item.annotation) for name, item in fields.items()}
+    inside: dict[Key, Types] = {name: of(item.annotation) for name, item in fields.items()}
     optional = frozenset(name for name, item in fields.items() if not item.is_required())
     name = str(fields["type"].default) if issubclass(model, Artifact) else "mapping"
-    return Kind(name, inside, optional=optional, lax=model.model_config.get("extra") != "forbid")
+    return Type(name, inside, optional=optional, lax=model.model_config.get("extra") != "forbid")
 
 
-def of_value(value: Any) -> Kinds:
+def of_value(value: Any) -> Types:
     """What a plain value is."""
     match value:
         case None | bool() | int() | float() | str():
@@ -125,104 +125,104 @@ def of_value(value: Any) -> Kinds:
         case Secret():
             return STRING
         case Mapping():
-            return (Kind("mapping", {key: of_value(item) for key, item in value.items()}),)
+            return (Type("mapping", {key: of_value(item) for key, item in value.items()}),)
         case list() | tuple():
-            return (Kind("list", {index: of_value(item) for index, item in enumerate(value)}),)
+            return (Type("list", {index: of_value(item) for index, item in enumerate(value)}),)
     return ANY
 
 
-def declared(name: str) -> Kinds:
+def declared(name: str) -> Types:
     """What a pipeline parameter of that declared type is."""
     return _DECLARED.get(name, ANY)
 
 
-def with_known(given: Kinds, known: Known) -> Kinds:
+def with_known(given: Types, known: Known) -> Types:
     """The same, with what is known of the content."""
     from e2i.catalog.columns import KnownKeys  # a spec without tables needs none of it
 
     if isinstance(known, KnownKeys):
         return tuple(
-            replace(kind, inside=dict.fromkeys(known.keys, kind.rest), rest=None, optional=frozenset(known.keys))
-            if kind.name == "mapping" and kind.rest
-            else kind
-            for kind in given
+            replace(type_, inside=dict.fromkeys(known.keys, type_.rest), rest=None, optional=frozenset(known.keys))
+            if type_.name == "mapping" and type_.rest
+            else type_
+            for type_ in given
         )
-    return tuple(replace(kind, known=known) if kind.name in ARTIFACTS else kind for kind in given)
+    return tuple(replace(type_, known=known) if type_.name in ARTIFACTS else type_ for type_ in given)
 
 
-def or_null(given: Kinds) -> Kinds:
+def or_null(given: Types) -> Types:
     """The same, or a null that has to be reckoned with."""
-    return (*(kind for kind in given if kind.name != "null"), EXPECTED_NULL)
+    return (*(type_ for type_ in given if type_.name != "null"), EXPECTED_NULL)
 
 
-def union(several: Iterable[Kinds]) -> Kinds:
+def union(several: Iterable[Types]) -> Types:
     """What is any of these."""
-    found: dict[int, Kind] = {}
-    kinds = [kind for one in several for kind in one]
-    for index, kind in enumerate(kinds):
-        if kind not in kinds[:index]:
-            found[index] = kind
+    found: dict[int, Type] = {}
+    types = [type_ for one in several for type_ in one]
+    for index, type_ in enumerate(types):
+        if type_ not in types[:index]:
+            found[index] = type_
     return tuple(found.values())
 
 
-def may_be(given: Kinds, *names: str) -> bool:
+def can_be(given: Types, *names: str) -> bool:
     """True when a value can be of one of the kinds of these names. An integer is a number, an artifact a mapping."""
     return any(
-        kind.name == "any"
-        or kind.name in names
-        or (kind.name == "integer" and "number" in names)
-        or (kind.name in ARTIFACTS and "mapping" in names)
-        for kind in given
+        type_.name == "any"
+        or type_.name in names
+        or (type_.name == "integer" and "number" in names)
+        or (type_.name in ARTIFACTS and "mapping" in names)
+        for type_ in given
     )
 
 
-def fits(given: Kinds, taken: Kinds) -> bool:
+def accepts(given: Types, taken: Types) -> bool:
     """True when some value of ``given`` is a value of ``taken``."""
-    return any(_fits(one, other) for one in given for other in taken)
+    return any(_accepts(one, other) for one in given for other in taken)
 
 
-def inside(given: Kinds, key: Key) -> Kinds | None:
+def inside(given: Types, key: Key) -> Types | None:
     """What a member of the value is, or None when there can be none of that name or index."""
     if len(given) == 1:
         return _member(given[0], key)
-    found = [_member(kind, key) for kind in given]
-    there = [kinds for kinds in found if kinds is not None]
+    found = [_member(type_, key) for type_ in given]
+    there = [types for types in found if types is not None]
     return union(there) if there else None
 
 
-def members(given: Kinds) -> list[str]:
+def members(given: Types) -> list[str]:
     """The names that are known of the value's members."""
-    return sorted({key for kind in given for key in kind.inside if isinstance(key, str)})
+    return sorted({key for type_ in given for key in type_.inside if isinstance(key, str)})
 
 
-def at(given: Kinds, path: Iterable[Key]) -> Kinds:
+def at(given: Types, path: Iterable[Key]) -> Types:
     """What is taken at a path inside the value; anything where that is not known."""
     for key in path:
         given = inside(given, key) or ANY
     return given
 
 
-def items(given: Kinds) -> Kinds:
+def items(given: Types) -> Types:
     """What any member of a list or mapping is."""
-    if any(kind.name == "any" for kind in given):
+    if any(type_.name == "any" for type_ in given):
         return ANY
-    return union(one for kind in given for one in (*kind.inside.values(), kind.rest or ())) or ANY
+    return union(one for type_ in given for one in (*type_.inside.values(), type_.rest or ())) or ANY
 
 
-def describe(given: Kinds) -> str:
+def describe(given: Types) -> str:
     """The kinds as a person would say them."""
-    return " or ".join(sorted({_words(kind) for kind in given if kind.name != "null"}) or ["null"])
+    return " or ".join(sorted({_words(type_) for type_ in given if type_.name != "null"}) or ["null"])
 
 
-def _words(kind: Kind) -> str:
-    held = {item.name for item in items((kind,))}
-    if kind.name == "list" and "any" not in held:
+def _words(type_: Type) -> str:
+    held = {item.name for item in items((type_,))}
+    if type_.name == "list" and "any" not in held:
         return f"a list of {' or '.join(sorted(held))}"
-    named = {"any": "any value", "null": "null"}.get(kind.name)
-    return named or f"{'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}"
+    named = {"any": "any value", "null": "null"}.get(type_.name)
+    return named or f"{'an' if type_.name[0] in 'aeiou' else 'a'} {type_.name}"
 
 
-def _fits(given: Kind, taken: Kind) -> bool:
+def _accepts(given: Type, taken: Type) -> bool:
     if "any" in (given.name, taken.name):
         return True
     if taken.name == "number" and given.name == "integer":
@@ -232,27 +232,27 @@ def _fits(given: Kind, taken: Kind) -> bool:
     if given.name in ARTIFACTS:
         return True
     return (
-        all(_accepts(taken, key, value) for key, value in given.inside.items() if key not in given.optional)
-        and (given.rest is None or taken.rest is None or fits(given.rest, taken.rest))
+        all(_takes_member(taken, key, value) for key, value in given.inside.items() if key not in given.optional)
+        and (given.rest is None or taken.rest is None or accepts(given.rest, taken.rest))
         and all(_offers(given, key, wanted) for key, wanted in taken.inside.items() if key not in taken.optional)
     )
 
 
-def _accepts(taken: Kind, key: Key, value: Kinds) -> bool:
+def _takes_member(taken: Type, key: Key, value: Types) -> bool:
     wanted = taken.inside.get(key, taken.rest)
-    return taken.lax if wanted is None else fits(value, wanted)
+    return taken.lax if wanted is None else accepts(value, wanted)
 
 
-def _offers(given: Kind, key: Key, wanted: Kinds) -> bool:
-    return key in given.inside or (given.rest is not None and fits(given.rest, wanted))
+def _offers(given: Type, key: Key, wanted: Types) -> bool:
+    return key in given.inside or (given.rest is not None and accepts(given.rest, wanted))
 
 
-def _member(kind: Kind, key: Key) -> Kinds | None:
-    if kind.name == "any":
+def _member(type_: Type, key: Key) -> Types | None:
+    if type_.name == "any":
         return ANY
-    if kind.name == "list":
+    if type_.name == "list":
         if not isinstance(key, int):
             return None
-        index = key + len(kind.inside) if key < 0 and kind.rest is None else key
-        return kind.inside.get(index, kind.rest)
-    return kind.inside.get(key, kind.rest) if isinstance(key, str) else None
+        index = key + len(type_.inside) if key < 0 and type_.rest is None else key
+        return type_.inside.get(index, type_.rest)
+    return type_.inside.get(key, type_.rest) if isinstance(key, str) else None

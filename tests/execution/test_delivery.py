@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from e2i.catalog.telemetry import Entry
-from e2i.execution.courier import CourierProcess
+from e2i.execution.delivery import DeliveryProcess
 from e2i.settings import Settings
 from e2i.store.disk import DiskTrouble
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.workers.environment import for_worker
 from project import ENGINE
 
@@ -26,14 +26,14 @@ SETTINGS = Settings(sinks=("opik",), flush=200)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    with closing(Journal(tmp_path, lambda digest: True)) as journal:
+    with closing(RunStore(tmp_path, lambda digest: True)) as run_store:
         started = {"pipeline": "p", "params": {}, "started_ms": 1000}
-        journal.record([Entry("r//run.started/1000", "opik", "r", "run.started", started)])
+        run_store.record([Entry("r//run.started/1000", "opik", "r", "run.started", started)])
     return tmp_path
 
 
-def start(store: Path) -> CourierProcess:
-    return CourierProcess(
+def start(store: Path) -> DeliveryProcess:
+    return DeliveryProcess(
         store, SETTINGS, {**for_worker(os.environ, threads=1, store=store), "PYTHONPATH": str(ENGINE)}
     )
 
@@ -43,11 +43,11 @@ def test_it_delivers_what_waits(store: Path) -> None:
 
 
 def test_whoever_is_in_a_hurry_does_not_wait_for_it_and_is_told_what_is_left(store: Path) -> None:
-    courier = start(store)
-    os.kill(courier.pid, signal.SIGSTOP)
+    dispatcher = start(store)
+    os.kill(dispatcher.pid, signal.SIGSTOP)
     looks = iter([False, True])
     began = time.monotonic()
-    tally = courier.finish(lambda: next(looks))["opik"]
+    tally = dispatcher.finish(lambda: next(looks))["opik"]
     assert time.monotonic() - began < SETTINGS.flush
     assert (tally.delivered, tally.left) == (0, 1)
     assert "ended before it was done" in str(tally.problem)
@@ -74,8 +74,8 @@ def test_a_store_that_goes_meanwhile_is_named(store: Path, tmp_path: Path) -> No
 
 
 def test_one_that_was_killed_is_no_reason_to_believe_that_all_is_delivered(store: Path) -> None:
-    courier = start(store)
-    os.kill(courier.pid, signal.SIGKILL)
-    assert courier.finish()["opik"].left == 1
+    dispatcher = start(store)
+    os.kill(dispatcher.pid, signal.SIGKILL)
+    assert dispatcher.finish()["opik"].left == 1
     with closing(sqlite3.connect(store / "state.db")) as database:
         assert database.execute("SELECT state FROM outbox").fetchall() == [("waiting",)]

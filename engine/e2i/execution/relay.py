@@ -14,7 +14,7 @@ from e2i.execution.events import Event, Listener
 from e2i.store.artifacts import Damage
 
 
-class Notices:
+class EventRelay:
     """A listener in front of another one. Belongs to the thread of the engine."""
 
     def __init__(self, listen: Listener, now_ms: Callable[[], int]) -> None:

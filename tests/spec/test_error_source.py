@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2i.spec import culprit
+from e2i.spec import error_source
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from e2i.spec import culprit
     ],
 )
 def test_a_quote_is_closed_by_another(text: str, gave_up: int, found: int | None) -> None:
-    assert culprit.quote(text, gave_up) == found
+    assert error_source.quote(text, gave_up) == found
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ def test_a_quote_is_closed_by_another(text: str, gave_up: int, found: int | None
     ],
 )
 def test_a_quote_is_closed_by_another_on_the_line_of_one_that_is_never_closed(text: str, found: int | None) -> None:
-    assert culprit.quote_before(text, text.rindex('"' if '"' in text else "'")) == found
+    assert error_source.quote_before(text, text.rindex('"' if '"' in text else "'")) == found
 
 
 def test_a_bracket_is_never_closed_when_the_text_goes_on_below_it() -> None:
     text = "a:\n  b: [1,\n    2\n  c: 3\n"
-    assert culprit.bracket(text, text.index("["), text.index(": 3")) == text.index("[")
-    assert culprit.bracket(text, text.index("["), text.index("2")) is None
+    assert error_source.bracket(text, text.index("["), text.index(": 3")) == text.index("[")
+    assert error_source.bracket(text, text.index("["), text.index("2")) is None
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_a_bracket_is_never_closed_when_the_text_goes_on_below_it() -> None:
 )
 def test_a_line_lacks_its_colon(line: str, found: bool) -> None:
     text = f"{line}\nnext: 1\n"
-    assert (culprit.colon(text, text.index(": 1", len(line))) is not None) is found
+    assert (error_source.colon(text, text.index(": 1", len(line))) is not None) is found

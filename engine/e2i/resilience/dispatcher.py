@@ -69,8 +69,8 @@ def deliver(
 
     def work(lane: _Lane) -> None:
         with open_outbox() as outbox:
-            lane.courier = Courier(outbox, open_sink, lane.guard, lane.tracker)
-            lane.tally = lane.courier.run(stop, poll=poll, flush=flush)
+            lane.dispatcher = Dispatcher(outbox, open_sink, lane.guard, lane.tracker)
+            lane.tally = lane.dispatcher.run(stop, poll=poll, flush=flush)
 
     threads = [threading.Thread(target=work, args=(lane,), name=f"e2i-{lane.name}", daemon=True) for lane in lanes]
     for thread in threads:
@@ -96,7 +96,7 @@ class _Lane:
         self.guard = guard
         self.tracker = tracker
         self.name = guard.tool
-        self.courier: Courier | None = None
+        self.dispatcher: Dispatcher | None = None
         self.tally: Tally | None = None
         self._problem = f"{guard.tool} did not end in time"
 
@@ -105,22 +105,22 @@ class _Lane:
         thread.join(SHORT)
         if thread.is_alive() and (problem := self._is_down()):
             self._problem = problem
-            if self.courier is not None:
-                self.courier.leave()
+            if self.dispatcher is not None:
+                self.dispatcher.leave()
             return
         thread.join(max(0.0, ends - time.monotonic()))
 
     def told(self, outbox: Outbox) -> Tally:
         """The tally, with what is left now."""
         left, elsewhere = outbox.waiting(self.name, self.tracker.target)
-        tally = self.tally or (self.courier.tally() if self.courier else Tally())
+        tally = self.tally or (self.dispatcher.tally() if self.dispatcher else Tally())
         problem = (tally.problem if self.tally else self._problem) if left or tally.altered else None
         return replace(tally, left=left, elsewhere=elsewhere, problem=problem)
 
     def _is_down(self) -> str | None:
         """What is wrong with the tracker, as far as is known or it can be asked."""
-        if self.courier is not None and self.courier.down:
-            return self.courier.down
+        if self.dispatcher is not None and self.dispatcher.down:
+            return self.dispatcher.down
         try:
             check(self.tracker, self.name, PARTING)
         except ToolUnavailable as error:
@@ -143,7 +143,7 @@ def check(tracker: Tracker, name: str, seconds: float) -> None:
         ) from error
 
 
-class Courier:
+class Dispatcher:
     """Delivers one sink's entries. The sink is opened when there is something for it, and again after a hung call."""
 
     def __init__(

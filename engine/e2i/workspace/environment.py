@@ -10,13 +10,13 @@ from functools import cache
 from typing import Any
 
 from e2i.errors import Refused, StepError
-from e2i.planning.fingerprint import Surroundings
+from e2i.planning.fingerprint import Environment
 from e2i.settings import Settings
 from e2i.workspace import paths
 from e2i.workspace.paths import Roots
 
 
-def of(roots: Roots, settings: Settings) -> Surroundings:
+def of(roots: Roots, settings: Settings) -> Environment:
     """The surroundings of a workspace's specs. Each file, library and tool is looked at once."""
     code: dict[str, bytes | None] = {}
     """The content of the files that are code: what is hashed is what is looked through for imports."""
@@ -54,7 +54,7 @@ def of(roots: Roots, settings: Settings) -> Surroundings:
         return settings.tool(tool).identity()
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return Surroundings(library=installed, file=file, python=python, modules=modules_of, server=server)
+    return Environment(library=installed, file=file, python=python, modules=modules_of, server=server)
 
 
 @cache

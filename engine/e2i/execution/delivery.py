@@ -28,13 +28,13 @@ from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.telemetry import Sink, target_of
 from e2i.execution import abandoned
-from e2i.resilience.courier import Tracker, deliver
+from e2i.resilience.dispatcher import Tracker, deliver
 from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
 from e2i.settings import Settings
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.database import FILE, WAIT, StoreError
-from e2i.store.journal import Journal
+from e2i.store.runs import RunStore
 from e2i.workers import guardian, launch
 from e2i.workers.context import guard_of
 from e2i.workers.environment import credentials
@@ -49,7 +49,7 @@ LOOK = 0.1
 """Seconds between two looks at whether whoever waits still does."""
 
 
-class CourierProcess:
+class DeliveryProcess:
     """The courier as the engine sees it: started with the first telemetry, ended with the run."""
 
     def __init__(self, store: Path, settings: Settings, environ: Mapping[str, str], *, patient: bool = True) -> None:
@@ -57,7 +57,7 @@ class CourierProcess:
         try:
             with (store / "courier.log").open("ab") as errors:
                 self._popen = subprocess.Popen(
-                    launch.command("e2i.execution.courier"),
+                    launch.command("e2i.execution.delivery"),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -212,8 +212,8 @@ def _wait_until_gone(process: str) -> None:
 
 def _close_abandoned(store: Path) -> None:
     try:
-        with contextlib.closing(Journal(store, lambda digest: True)) as journal:
-            abandoned.close(journal)
+        with contextlib.closing(RunStore(store, lambda digest: True)) as run_store:
+            abandoned.close(run_store)
     except StoreError as error:  # what is in the outbox may still be delivered
         print(error.message, file=sys.stderr)
 

@@ -9,30 +9,30 @@ from typing import Any
 from e2i import api, policy, route, settings
 from e2i.catalog.columns import KnownKeys, KnownModel, KnownRepo, KnownTable
 from e2i.catalog.files import Files
-from e2i.check import CheckContext, actions, kinds
-from e2i.check.kinds import Kind
+from e2i.check import CheckContext, actions, types
+from e2i.check.types import Type
 from e2i.spec.expand import Expanded
 
 WORKSPACE = api.Workspace(Path.cwd(), Path.cwd() / ".e2i", settings.Settings(), policy.default())
 
 
-def foresee(
+def predict(
     text: str | bytes, files: Files, params: Mapping[str, Any] | None = None
-) -> tuple[Expanded, Mapping[str, Kind]]:
+) -> tuple[Expanded, Mapping[str, Type]]:
     """The steps of a spec that must be valid, and what is known of the outputs of each, by node id."""
     expanded = route.valid(route.examine(api.Source(text, "spec.yaml"), WORKSPACE, params or {}, files=files))
     context = CheckContext.of(expanded, WORKSPACE.authority, files)
     assert list(actions.check(context)) == []
-    return expanded, context.knowledge.outputs
+    return expanded, context.environment.outputs
 
 
-def columns(known: Kind, output: str) -> list[str] | None:
+def columns(known: Type, output: str) -> list[str] | None:
     """The columns that are foreseen of a table; None when they are not."""
     (table,) = known.inside[output]
     return list(table.known.columns) if isinstance(table.known, KnownTable) else None
 
 
-def untrue(known: Kind, given: Mapping[str, Any]) -> Iterator[str]:
+def untrue(known: Type, given: Mapping[str, Any]) -> Iterator[str]:
     """Where a step's outputs, as a document, are not what was foreseen."""
     for name, value in given.items():
         expected = known.inside.get(name)
@@ -41,8 +41,8 @@ def untrue(known: Kind, given: Mapping[str, Any]) -> Iterator[str]:
             fact = expected[0].known
             if not _holds(fact, value):
                 yield f"{name}: foreseen {fact}, given {value}"
-        elif not kinds.fits(kinds.of_value(value), expected):
-            yield f"{name}: foreseen {kinds.describe(expected)}, given {value!r:.200}"
+        elif not types.accepts(types.of_value(value), expected):
+            yield f"{name}: foreseen {types.describe(expected)}, given {value!r:.200}"
         elif isinstance(value, dict) and expected[0].rest is None:
             yield from (f"{name}: {key!r} was not foreseen" for key in value.keys() - expected[0].inside.keys())
 

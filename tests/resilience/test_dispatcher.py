@@ -15,7 +15,7 @@ from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.resilience import retry
 from e2i.resilience.breaker import Breaker, State
-from e2i.resilience.courier import Courier, Tally, deliver
+from e2i.resilience.dispatcher import Dispatcher, Tally, deliver
 from e2i.resilience.guard import Guard
 from e2i.resilience.outbox import Outbox
 
@@ -128,10 +128,10 @@ def test_a_long_outage_opens_the_breaker(open_outbox: Callable[[], Outbox], trac
     put(open_outbox, ["a"])
     opik = guard()
     with open_outbox() as outbox:
-        courier = Courier(outbox, tracker.open, opik)
+        dispatcher = Dispatcher(outbox, tracker.open, opik)
         for _ in range(5):
             with pytest.raises(ToolUnavailable):
-                courier.deliver_once()
+                dispatcher.deliver_once()
         assert opik.breaker.state is State.OPEN
         assert outbox.depth() == {"opik": 1}
 
@@ -164,9 +164,9 @@ def test_a_hung_sink_ends_at_the_flush_deadline(open_outbox: Callable[[], Outbox
     try:
         tally = deliver(open_outbox, tracker.open, [guard()], now(), flush=0.05)["opik"]
         with open_outbox() as outbox:
-            courier = Courier(outbox, tracker.open, guard(), clock=lambda: 0.0)
-            courier._open(LONG)
-            flushed = courier.run(now(), poll=0.01, flush=0.05)
+            dispatcher = Dispatcher(outbox, tracker.open, guard(), clock=lambda: 0.0)
+            dispatcher._open(LONG)
+            flushed = dispatcher.run(now(), poll=0.01, flush=0.05)
     finally:
         tracker.release.set()
     assert tally.left == flushed.left == 1
@@ -178,12 +178,12 @@ def test_a_slow_sink_gets_on_with_smaller_batches(open_outbox: Callable[[], Outb
     tracker.release, tracker.fast = threading.Event(), 150
     put(open_outbox, [str(number) for number in range(400)])
     with open_outbox() as outbox:
-        courier = Courier(outbox, tracker.open, guard(deadline=0.2))
-        problems = [courier._pass(None)[1] for _ in range(2)]
+        dispatcher = Dispatcher(outbox, tracker.open, guard(deadline=0.2))
+        problems = [dispatcher._pass(None)[1] for _ in range(2)]
         assert [problem and problem.startswith("opik did not answer") for problem in problems] == [True, True]
         tracker.fast = 400
-        courier._guard = guard()  # it has as long as it needs for what is not too much for it
-        assert courier.run(now(), poll=0.01, flush=LONG) == Tally(delivered=400)
+        dispatcher._guard = guard()  # it has as long as it needs for what is not too much for it
+        assert dispatcher.run(now(), poll=0.01, flush=LONG) == Tally(delivered=400)
     tracker.release.set()
     assert [len(batch) for batch in tracker.batches] == [125, 250, 25]
 
@@ -208,7 +208,7 @@ def test_two_couriers_do_not_deliver_the_same_sink(open_outbox: Callable[[], Out
     with open_outbox() as outbox:
         assert outbox.lease("opik", "another", lambda holder: True)
         outbox.release("opik", "another")
-        first, second = Courier(outbox, tracker.open, guard()), Courier(outbox, tracker.open, guard())
+        first, second = Dispatcher(outbox, tracker.open, guard()), Dispatcher(outbox, tracker.open, guard())
         assert first._pass(None) == (True, None)
         put(open_outbox, ["b"])
         assert second._pass(None) == (True, "another courier delivers to opik")
@@ -222,14 +222,14 @@ def test_a_crash_between_delivery_and_acknowledgement_delivers_again(
 ) -> None:
     put(open_outbox, ["a"])
     with open_outbox() as outbox:
-        courier = Courier(outbox, tracker.open, guard())
+        dispatcher = Dispatcher(outbox, tracker.open, guard())
         with monkeypatch.context() as patched:
             patched.setattr(outbox, "acknowledge", _locked)
-            waiting, problem = courier._pass(None)
+            waiting, problem = dispatcher._pass(None)
             assert waiting
             assert problem is not None
             assert problem.endswith("cannot be used: database is locked")
-        assert courier._pass(None) == (True, None)
+        assert dispatcher._pass(None) == (True, None)
         assert tracker.taken == ["a", "a"]
         assert outbox.depth() == {}
 
@@ -248,13 +248,13 @@ def test_a_sink_that_lost_what_it_had_is_opened_anew_and_given_all_of_it(open_ou
     tracker = Forgetful()
     put(open_outbox, ["r1/a", "r1/b"])
     with open_outbox() as outbox:
-        courier = Courier(outbox, tracker.open, guard())
-        assert courier.deliver_once()
+        dispatcher = Dispatcher(outbox, tracker.open, guard())
+        assert dispatcher.deliver_once()
     put(open_outbox, ["r1/c"])
     with open_outbox() as outbox:
-        courier = Courier(outbox, tracker.open, guard())
+        dispatcher = Dispatcher(outbox, tracker.open, guard())
         tracker.opened = 0
-        tally = courier.run(now(), poll=0.01, flush=LONG)
+        tally = dispatcher.run(now(), poll=0.01, flush=LONG)
     assert (tally.redelivered, tally.delivered, tally.left) == (2, 3, 0)
     assert tracker.batches == [["r1/a", "r1/b"], ["r1/a", "r1/b", "r1/c"]]
 
@@ -311,7 +311,7 @@ def test_a_sink_that_hangs_is_told_to_stop(open_outbox: Callable[[], Outbox], tr
     tracker.release = threading.Event()
     put(open_outbox, ["a"])
     with open_outbox() as outbox:
-        tally = Courier(outbox, tracker.open, guard(deadline=0.2)).run(now(), poll=0.01, flush=LONG)
+        tally = Dispatcher(outbox, tracker.open, guard(deadline=0.2)).run(now(), poll=0.01, flush=LONG)
     tracker.release.set()
     assert tally.left == 1
     assert tracker.closed == 1
