@@ -69,20 +69,20 @@ def commands(environment: Path, folder: Path, needs: Sequence[Sequence[int]]) ->
         python = environment / "bin" / "python"
         tried = [str(python), "-c", f"import {name}"]
         if python.exists() and subprocess.run(tried, capture_output=True, check=False).returncode == 0:
-            place = folder / name
-            (place / "done").mkdir(parents=True)
-            found[name] = write(environment / "bin", place, [list(above) for above in needs])
+            location = folder / name
+            (location / "done").mkdir(parents=True)
+            found[name] = write(environment / "bin", location, [list(above) for above in needs])
     return found
 
 
-def _doit(bin_: Path, place: Path, needs: list[list[int]]) -> list[str]:
-    (place / "dodo.py").write_text(DOIT.format(needs=needs), "utf-8")
-    return [str(bin_ / "doit"), "run", "-f", str(place / "dodo.py"), "--dir", str(place), "--reporter", "zero"]
+def _doit(bin_: Path, location: Path, needs: list[list[int]]) -> list[str]:
+    (location / "dodo.py").write_text(DOIT.format(needs=needs), "utf-8")
+    return [str(bin_ / "doit"), "run", "-f", str(location / "dodo.py"), "--dir", str(location), "--reporter", "zero"]
 
 
-def _luigi(bin_: Path, place: Path, needs: list[list[int]]) -> list[str]:
-    (place / "tasks.py").write_text(LUIGI.format(needs=needs), "utf-8")
-    return [str(bin_ / "python"), str(place / "tasks.py")]
+def _luigi(bin_: Path, location: Path, needs: list[list[int]]) -> list[str]:
+    (location / "tasks.py").write_text(LUIGI.format(needs=needs), "utf-8")
+    return [str(bin_ / "python"), str(location / "tasks.py")]
 
 
 WRITERS: Mapping[str, Callable[[Path, Path, list[list[int]]], list[str]]] = {

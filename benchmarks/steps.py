@@ -59,16 +59,16 @@ def main() -> None:
     if given.install:
         peers.install(given.peers)
     with tempfile.TemporaryDirectory(prefix="e2i-bench-") as name:
-        rounds = [small(place(name, f"round-{number}"), given.steps, given.peers) for number in range(given.runs)]
+        rounds = [small(location(name, f"round-{number}"), given.steps, given.peers) for number in range(given.runs)]
         floor, lines = floors.median([floor for floor, _ in rounds]), median([lines for _, lines in rounds])
-        lines += large(place(name, "large"), given.large) if given.large else []
+        lines += large(location(name, "large"), given.large) if given.large else []
     if given.json:
         print(json.dumps({"schema_version": 1, "floors": floor.to_json(), "lines": [asdict(line) for line in lines]}))
     else:
         show(floor, lines)
 
 
-def place(root: str, name: str) -> Path:
+def location(root: str, name: str) -> Path:
     """A workspace that reports to no tracker."""
     folder = Path(root) / name
     (folder / "config").mkdir(parents=True)

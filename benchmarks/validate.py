@@ -156,8 +156,8 @@ def write(folder: Path, steps: int) -> str:
 
 def needs(number: int) -> list[int]:
     """The steps that a generated step reads."""
-    place = number % 10
-    return [] if place == 0 else [number - 1, number - 9] if place == 9 else [number - 1]
+    location = number % 10
+    return [] if location == 0 else [number - 1, number - 9] if location == 9 else [number - 1]
 
 
 def quiet(command: list[str], folder: Path) -> None:

@@ -109,5 +109,5 @@ def assert_served(root: Path, config: Any, project: str = "demo") -> None:
 
 def assert_packaged(home: Path, record: RunRecord) -> None:
     """The Bento and its model are in BentoML's store, as it lays it out. (A process has one BentoML store.)"""
-    place = outputs(record, "package")["bento"]["tag"].replace(":", "/")
-    assert (home / "bentos" / place / "bento.yaml").is_file() and (home / "models" / place / "model.yaml").is_file()
+    path = outputs(record, "package")["bento"]["tag"].replace(":", "/")
+    assert (home / "bentos" / path / "bento.yaml").is_file() and (home / "models" / path / "model.yaml").is_file()

@@ -87,7 +87,7 @@ def test_yaml_that_cannot_be_read_has_a_place(tmp_path: Path) -> None:
     with pytest.raises(InvalidSpec) as raised:
         load(tmp_path, default="workers: 1\nworkers: 2\n")
     (problem,) = raised.value.problems
-    assert (problem.place.file, problem.place.line, problem.code) == (
+    assert (problem.location.file, problem.location.line, problem.code) == (
         str(tmp_path / "default.yaml"),
         2,
         "duplicate-key",

@@ -23,7 +23,7 @@ def unit(nodeid: str) -> str:
 
 def rank(nodeid: str) -> int:
     """Orders the tests by what is to begin first; those of equal rank stay as they were collected."""
-    return next((place for place, start in enumerate(FIRST) if unit(nodeid).startswith(start)), len(FIRST))
+    return next((index for index, start in enumerate(FIRST) if unit(nodeid).startswith(start)), len(FIRST))
 
 
 class Units(LoadScopeScheduling):

@@ -26,7 +26,7 @@ from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from e2i.catalog.files import Files
-    from e2i.check.mend import Mended
+    from e2i.check.fixing import Fixed
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
     from e2i.execution.record import RunRecord
@@ -83,17 +83,17 @@ def fix(
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
-) -> Mended:
+) -> Fixed:
     """The spec's text, and those of the parts that it includes, with every certain fix carried out; comments and layout
     are kept. Writes nothing. Parts outside the workspace are left as they are.
     """
-    from e2i.check.mend import Mended, mend_all
+    from e2i.check.fixing import Fixed, fix_all
 
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     source = route.read(spec, workspace)
     problems = _problems(source, params, workspace)
-    if any(problem.code == "not-utf8" and problem.place.file == source.file for problem in problems):
-        return Mended(source.text, (), problems)
+    if any(problem.code == "not-utf8" and problem.location.file == source.file for problem in problems):
+        return Fixed(source.text, (), problems)
     files = workspace.files
     parts: dict[str, Path] = {}
 
@@ -112,7 +112,7 @@ def fix(
         changed = ChangedFiles(files, {path: texts[name] for name, path in parts.items() if name in texts})
         return _problems(Source(texts[source.file], source.file), params, workspace, changed)
 
-    return mend_all(source.text.removeprefix("\ufeff"), source.file, open_part, check_texts, problems)
+    return fix_all(source.text.removeprefix("\ufeff"), source.file, open_part, check_texts, problems)
 
 
 def plan(

@@ -155,7 +155,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> Policy:
     try:
         return Policy.model_validate(settings.merge({"human": {}, "agent": AGENT, "roles": ROLES}, data))
     except ValidationError as error:
-        raise Refused(f"{path}: {settings.first_fault(error)}", code="bad-policy") from error
+        raise Refused(f"{path}: {settings.first_error(error)}", code="bad-policy") from error
 
 
 def origin(option: str | None, environ: Mapping[str, str]) -> Origin:

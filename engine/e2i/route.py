@@ -30,7 +30,7 @@ from e2i.spec.expand import Expanded
 from e2i.spec.expand import expand as expand_steps
 from e2i.spec.load import LoadedSpec
 from e2i.spec.params import parameter_values
-from e2i.spec.problems import MOST, Place, Problem, most
+from e2i.spec.problems import MOST, Location, Problem, most
 from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_source
 from e2i.workspace.workspace import Workspace
@@ -78,8 +78,10 @@ def load(source: Source, workspace: Workspace, files: Files | None = None) -> Dr
     draft = Draft(source, workspace, files or workspace.files)
     authority, content, file = workspace.authority, source.content, source.file
     length = 0 if isinstance(content, Mapping) else len(content)
-    if fault := policy.size(length, "the spec has", authority):
-        return replace(draft, problems=(Problem(fault.code, fault.message, Place(file, 1, 1), "", fault.hint),))
+    if violation := policy.size(length, "the spec has", authority):
+        return replace(
+            draft, problems=(Problem(violation.code, violation.message, Location(file, 1, 1), "", violation.hint),)
+        )
     limits = policy.limits(authority)
     loaded, problems = shapes.load(content, file, limits)
     if loaded is None:
@@ -99,17 +101,17 @@ def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = Tr
     if draft.loaded is None:
         return draft
     spec, *included = draft.loaded.files()
-    values, faults = parameter_values(spec.spec, spec.document, params)
+    values, wrong_values = parameter_values(spec.spec, spec.document, params)
     if not require_params:
-        faults = [fault for fault in faults if fault.code != "missing-parameter"]
+        wrong_values = [violation for violation in wrong_values if violation.code != "missing-parameter"]
     for part in included:
         wrong = parameter_values(part.spec, part.document, {})[1]
-        faults += [fault for fault in wrong if fault.code != "missing-parameter"]
+        wrong_values += [violation for violation in wrong if violation.code != "missing-parameter"]
     if draft.problems:  # while an expression or a part cannot be read, there are no steps
-        return replace(draft, problems=(*draft.problems, *faults))
+        return replace(draft, problems=(*draft.problems, *wrong_values))
     settings, budgets = draft.workspace.settings, draft.workspace.authority.rules.budgets
     expanded, matrices = expand_steps(draft.loaded, values, settings.env, settings.secrets, most=budgets.steps)
-    return replace(draft, expanded=expanded, problems=(*faults, *matrices))
+    return replace(draft, expanded=expanded, problems=(*wrong_values, *matrices))
 
 
 def check(draft: Draft) -> Draft:
@@ -222,10 +224,10 @@ def _parts_of(source: Source) -> PartFiles | None:
 
 def _in_revision(problem: Problem, source: Source) -> Problem:
     """The problem with the file named as it was asked for: ``REV:PATH``, also when it is a part."""
-    place = problem.place
-    if source.revision is None or place.file == source.file:
+    location = problem.location
+    if source.revision is None or location.file == source.file:
         return problem
-    return replace(problem, place=replace(place, file=f"{source.revision.name}:{place.file}"))
+    return replace(problem, location=replace(location, file=f"{source.revision.name}:{location.file}"))
 
 
 def _check_settings(expanded: Expanded | None, settings: Settings) -> None:

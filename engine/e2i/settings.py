@@ -141,7 +141,7 @@ class Settings(BaseModel):
             return declared.settings.model_validate(dict(self.tools.get(name, {})))
         except ValidationError as error:
             raise BadInput(
-                f"settings of {name} (profile {self.profile}): {first_fault(error)}",
+                f"settings of {name} (profile {self.profile}): {first_error(error)}",
                 code="bad-settings",
                 hint=f"see `tools: {name}:` in config/",
             ) from error
@@ -168,7 +168,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     try:
         settings = Settings.model_validate({**data, "profile": profile or "default"})
     except ValidationError as error:
-        raise BadInput(f"configuration in {folder}: {first_fault(error)}", code="bad-settings") from error
+        raise BadInput(f"configuration in {folder}: {first_error(error)}", code="bad-settings") from error
     settings.check_secrets(environ)
     for key, named in (("tools", settings.tools), ("sinks", settings.sinks)):
         for name in named:
@@ -262,7 +262,7 @@ def merge(base: Any, over: Any) -> Any:
     return over
 
 
-def first_fault(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """The first thing that is wrong, with the way to it."""
-    fault = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    detail = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"

@@ -60,12 +60,12 @@ VALID: dict[str, dict[str, Any]] = {
 }
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place inside a value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     for key, item in inner:
         yield (*path, key)
-        yield from places(item, (*path, key))
+        yield from paths(item, (*path, key))
 
 
 def without(value: Any, path: tuple[Any, ...]) -> Any:
@@ -88,10 +88,10 @@ def test_no_fault_is_found_however_little_is_known(action: str) -> None:
     flow, given = registry.column_flow(action), VALID[action]
     assert flow is not None
     whole = flow(given, NO_FILES)
-    assert list(whole.faults) == []
-    for first, second in itertools.combinations_with_replacement(list(places(given)), 2):
+    assert list(whole.problems) == []
+    for first, second in itertools.combinations_with_replacement(list(paths(given)), 2):
         less = flow(without(without(given, first), second), NO_FILES)
-        assert list(less.faults) == [], (first, second)
+        assert list(less.problems) == [], (first, second)
         for name, known in less.outputs.items():
             if isinstance(known, KnownTable) and isinstance(now := whole.outputs.get(name), KnownTable):
                 assert list(known.columns) == list(now.columns), (first, second)
@@ -105,8 +105,8 @@ def test_names_are_found_in_every_form_a_parameter_may_have() -> None:
 
 
 def test_a_missing_column_is_a_fault_only_of_a_known_table() -> None:
-    (fault,) = absent(TABLE, ("by",), "idd")
-    assert (fault.code, fault.name, tuple(fault.known)) == ("unknown-column", "idd", ("id", "at", "x", "z", "y"))
+    (problem,) = absent(TABLE, ("by",), "idd")
+    assert (problem.code, problem.name, tuple(problem.known)) == ("unknown-column", "idd", ("id", "at", "x", "z", "y"))
     assert list(absent(UNKNOWN, ("by",), "idd")) == list(absent(TABLE, ("by",), UNKNOWN)) == []
 
 

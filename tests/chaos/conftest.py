@@ -46,16 +46,18 @@ class Amount:
     def each(self, items: Iterable[T], judge: Callable[[T], list[str]]) -> list[str]:
         """Judges all items, several at once, and tells how far it is. The faults, each with its item."""
         items = list(items)
-        faults: list[str] = []
+        failures: list[str] = []
         with ThreadPoolExecutor(self.jobs) as pool:
             for done, (item, found) in enumerate(zip(items, pool.map(judge, items), strict=True), 1):
-                faults.extend(f"{item}: {fault}" for fault in found)
+                failures.extend(f"{item}: {failure}" for failure in found)
                 if done % max(25, len(items) // 20) == 0 or done == len(items):
                     with self.shown():
                         print(
-                            f"\n{self.name}: {done} of {len(items)}, {len(faults)} faults", file=sys.stderr, flush=True
+                            f"\n{self.name}: {done} of {len(items)}, {len(failures)} faults",
+                            file=sys.stderr,
+                            flush=True,
                         )
-        return faults
+        return failures
 
 
 @pytest.fixture

@@ -34,17 +34,17 @@ class Death:
         self._together = together
         self.events = read(printed)
         finished = {event["step"]: event["status"] for event in self.events if event["event"] == "step.finished"}
-        self._told = {step for step, status in finished.items() if status in GOOD}
+        self._reported = {step for step, status in finished.items() if status in GOOD}
         self._durable = before._durable if before else set()
         """Steps that were found durable, now or at an earlier death of the same run."""
         self._status = ""
         """Of the run, on disk."""
         known = before.acknowledged if before else set()
-        self.acknowledged = known | self._told
+        self.acknowledged = known | self._reported
         self.repeated = sorted(step for step in known if finished.get(step, "reused") != "reused")
         self.marks = pipelines.marks(project)
 
-    def faults(self, undisturbed: dict[str, Any], *, by_run: bool = False) -> list[str]:
+    def failures(self, undisturbed: dict[str, Any], *, by_run: bool = False) -> list[str]:
         """What was promised and is not so. ``by_run``: resumed by ``--resume RUN`` instead of the same command."""
         return [*self.on_disk(), *self._resumed(undisturbed, by_run)]
 
@@ -52,7 +52,7 @@ class Death:
         """Judges what is on disk, on a copy."""
         found = [f"finished, and carried out again: {self.repeated}"] if self.repeated else []
         if not (self.project.store / "state.db").exists():
-            return [*found, f"told of {sorted(self._told)}, but there is no journal"] if self._told else found
+            return [*found, f"told of {sorted(self._reported)}, but there is no journal"] if self._reported else found
         folder = self.project.root / "copy"
         with contextlib.closing(sqlite3.connect(pipelines.copy_state(self.project, folder))) as database:
             sound = database.execute("PRAGMA integrity_check").fetchone()[0]
@@ -66,10 +66,10 @@ class Death:
         shutil.rmtree(folder)
         if sound != "ok":
             found.append(f"the journal is not sound: {sound}")
-        if lost := self._told - rows.keys():
+        if lost := self._reported - rows.keys():
             found.append(f"told, but not durable: {sorted(lost)}")
         # What is reused was finished and told by an earlier run: any number of such steps may share a commit.
-        known = self._told | self._durable
+        known = self._reported | self._durable
         untold = sorted(step for step, status in rows.items() if status == "succeeded" and step not in known)
         self._durable = self._durable | rows.keys()
         if len(untold) > self._together:
@@ -111,9 +111,9 @@ def read(printed: str) -> list[dict[str, Any]]:
     return found
 
 
-def fresh(template: Path, place: Path, spec: str, **options: Any) -> Project:
+def fresh(template: Path, root: Path, spec: str, **options: Any) -> Project:
     """A project of its own for one death. What ``template`` holds is there already."""
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(root, ignore_errors=True)
     if template.exists():
-        shutil.copytree(template, place, symlinks=True)
-    return pipelines.make(place, spec, **options)
+        shutil.copytree(template, root, symlinks=True)
+    return pipelines.make(root, spec, **options)

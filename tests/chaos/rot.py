@@ -20,7 +20,7 @@ class Store:
             path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
         }
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Every file is as it was, and there are no others. Files that are as they were are left alone."""
         for path in self.root.rglob("*"):
             if path.is_file() and path not in self._sound:
@@ -37,9 +37,9 @@ class Store:
         content = bytearray(self._sound[path])
         match kind:
             case "bit":
-                place = chance.randrange(len(content) * 8)
-                content[place // 8] ^= 1 << place % 8
-                kind = f"bit {place}"
+                bit = chance.randrange(len(content) * 8)
+                content[bit // 8] ^= 1 << bit % 8
+                kind = f"bit {bit}"
             case "empty":
                 content.clear()
             case "half":

@@ -64,7 +64,7 @@ def damage(folder: Path, amount: Amount, times: int) -> list[str]:
     came_of: Counter[str] = Counter()
 
     def judge(seed: int) -> list[str]:
-        store.mend()
+        store.fix()
         done = store.damage(random.Random(seed))
         try:
             plan = project.plan(spec)
@@ -77,12 +77,12 @@ def damage(folder: Path, amount: Amount, times: int) -> list[str]:
             found = [] if error.exit_code == Exit.UNAVAILABLE else [f"exit code {error.exit_code}: {error}"]
         except Exception as error:  # noqa: BLE001 - whatever it is, a user would have seen a traceback
             found = [f"traceback: {type(error).__name__}: {error}"]
-        return [f"{done}: {fault}" for fault in found]
+        return [f"{done}: {failure}" for failure in found]
 
-    faults = amount.alone().each(range(times), judge)
+    failures = amount.alone().each(range(times), judge)
     with amount.shown():
         print(f"\n{amount.name}: {dict(came_of)}", file=sys.stderr, flush=True)
-    return faults
+    return failures
 
 
 def wrongly_reused(project: Project, plan: Plan, expected: Mapping[str, Any]) -> list[str]:
@@ -90,8 +90,8 @@ def wrongly_reused(project: Project, plan: Plan, expected: Mapping[str, Any]) ->
     found = []
     for step in plan.steps:
         for digest in digests(expected[step.id]) if step.verdict is Verdict.REUSE else ():
-            place = project.store / "objects" / digest[7:9] / digest[9:]
-            if not place.exists() or digest_of(place) != digest:
+            file = project.store / "objects" / digest[7:9] / digest[9:]
+            if not file.exists() or digest_of(file) != digest:
                 found.append(f"{step.id} would be reused, but {digest} is damaged")
     return found
 

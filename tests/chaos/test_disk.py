@@ -53,12 +53,12 @@ def mount(*arguments: str) -> bool:
 @pytest.fixture
 def small(project: Project, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A disk of a megabyte at a folder of the store; the parameter says which."""
-    place = project.store / request.param
-    place.mkdir(mode=0o700, parents=True)
-    if shutil.which("mount") is None or not mount("-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(place)):
+    folder = project.store / request.param
+    folder.mkdir(mode=0o700, parents=True)
+    if shutil.which("mount") is None or not mount("-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)):
         pytest.skip("nothing can be mounted here")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def is_sound(store: Path) -> bool:
@@ -119,8 +119,8 @@ def traced(project: Project, inject: str, log: Path) -> subprocess.CompletedProc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "EDQUOT"])
-def test_no_write_that_fails_loses_what_was_finished(project: Project, tmp_path: Path, fault: str) -> None:
+@pytest.mark.parametrize("failure", ["ENOSPC", "EIO", "EDQUOT"])
+def test_no_write_that_fails_loses_what_was_finished(project: Project, tmp_path: Path, failure: str) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     project.write("s.yaml", HERE.replace("x" * 60_000, "x"))
@@ -131,7 +131,7 @@ def test_no_write_that_fails_loses_what_was_finished(project: Project, tmp_path:
     writes = len(log.read_text().splitlines())
     shutil.rmtree(project.store)
     for number in sorted({1, 2, 3, *range(1, writes + 1, max(1, writes // int(os.environ.get("CHAOS_FAULTS", 8))))}):
-        failed = traced(project, f"inject=pwrite64:error={fault}:when={number}+", log)
+        failed = traced(project, f"inject=pwrite64:error={failure}:when={number}+", log)
         assert failed.returncode in (0, 4), f"{number}: {failed.returncode} {failed.stderr}"
         assert "Traceback" not in failed.stderr and "defect" not in failed.stderr
         if failed.returncode == 4:
@@ -145,18 +145,18 @@ def test_no_write_that_fails_loses_what_was_finished(project: Project, tmp_path:
         shutil.rmtree(project.store)
 
 
-@pytest.mark.parametrize("place", ["workspace", "store", "HOME", "TMPDIR"])
+@pytest.mark.parametrize("folder", ["workspace", "store", "HOME", "TMPDIR"])
 def test_a_place_that_may_not_be_written_is_named_and_looking_still_works(
-    project: Project, tmp_path: Path, place: str
+    project: Project, tmp_path: Path, folder: str
 ) -> None:
     project.write("s.yaml", QUICK)
     project.store.mkdir(mode=0o700)
-    places = {"workspace": project.root, "store": project.store, "HOME": tmp_path / "h", "TMPDIR": tmp_path / "t"}
+    folders = {"workspace": project.root, "store": project.store, "HOME": tmp_path / "h", "TMPDIR": tmp_path / "t"}
     for name in ("HOME", "TMPDIR"):
-        places[name].mkdir()
-    locked = str(places[place])
+        folders[name].mkdir()
+    locked = str(folders[folder])
     prelude = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$1" && shift && exec "$@"'
-    environ = {**os.environ, "PYTHONPATH": str(ENGINE), "HOME": str(places["HOME"]), "TMPDIR": str(places["TMPDIR"])}
+    environ = {**os.environ, "PYTHONPATH": str(ENGINE), "HOME": str(folders["HOME"]), "TMPDIR": str(folders["TMPDIR"])}
 
     def e2i(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "e2i.cli.main", *arguments]
@@ -173,7 +173,7 @@ def test_a_place_that_may_not_be_written_is_named_and_looking_still_works(
     assert planned.returncode == 0, planned.stderr
     ran = e2i("run", "s.yaml")
     assert "Traceback" not in ran.stderr
-    if place in ("workspace", "store"):
+    if folder in ("workspace", "store"):
         message, hint = ran.stderr.splitlines()
         assert ran.returncode == 4
         assert str(project.store) in message and "store-not-writable" in message and "--store" in hint

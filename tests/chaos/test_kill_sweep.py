@@ -60,14 +60,14 @@ def sweep(
         printed, seen = killed(project, at)
         found = [f"{seen['left']} processes did not end"] if seen["left"] else []
         killers.append(seen["killed"] or "nobody")
-        found += Death(project, printed, together=together).faults(undisturbed, by_run=at % 2 == 0)
+        found += Death(project, printed, together=together).failures(undisturbed, by_run=at % 2 == 0)
         if (left := pipelines.effects(project)) != effects:
             found.append(f"effects {left} instead of {effects}")
         if not found:
             shutil.rmtree(project.root, ignore_errors=True)
-        return [f"({killers[-1]} killed) {fault}" for fault in found]
+        return [f"({killers[-1]} killed) {failure}" for failure in found]
 
-    faults = amount.each(chosen, judge)
+    failures = amount.each(chosen, judge)
     roles = {role: killers.count(role) for role in sorted(set(killers))}
     with amount.shown():
         print(
@@ -75,7 +75,7 @@ def sweep(
             file=sys.stderr,
             flush=True,
         )
-    return faults
+    return failures
 
 
 @pytest.fixture(autouse=True)
@@ -133,11 +133,11 @@ def test_points_of_six_steps_that_are_tracked(tmp_path: Path, amount: Amount) ->
 @pytest.mark.slow
 def test_every_point_of_real_tools(tmp_path: Path, amount: Amount) -> None:
     """Step after step: each is killed at all of its points in a project where those above it are finished."""
-    template, faults = NOTHING, []
+    template, failures = NOTHING, []
     for step in pipelines.TOOLS:
-        faults += sweep(tmp_path / step, pipelines.tools(step), amount, amount.points, template=template)
+        failures += sweep(tmp_path / step, pipelines.tools(step), amount, amount.points, template=template)
         template = tmp_path / step / "calm"
-    assert faults == []
+    assert failures == []
 
 
 @pytest.mark.slow
@@ -159,6 +159,6 @@ def test_strace_agrees(call: str, tmp_path: Path, amount: Amount) -> None:
         command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
         with project.start("run", "spec.yaml", "--json", under=command) as run:
             out, _ = run.communicate(timeout=death.POLL_TIMEOUT)
-        return Death(project, out).faults(undisturbed)
+        return Death(project, out).failures(undisturbed)
 
     assert amount.each(range(1, 12), judge) == []

@@ -54,7 +54,7 @@ def kill(folder: Path, amount: Amount, projects: int) -> list[str]:
             last = Death(project, out, last)
             found += last.on_disk()
         assert last is not None
-        found += last.faults(undisturbed)
+        found += last.failures(undisturbed)
         if not found:
             shutil.rmtree(project.root, ignore_errors=True)
         return found

@@ -374,9 +374,15 @@ def test_a_run_whose_step_ends_at_its_time_limit_says_the_same_everywhere(projec
         project.write(f"{number}.yaml", text.replace("SECONDS", str(seconds)).replace("VALUE", str(number)))
         done = project.cli("run", f"{number}.yaml", "--json")
         events = lines(done.stdout)
-        told = [event["status"] for event in events if event["event"] == "step.finished"]
+        reported = [event["status"] for event in events if event["event"] == "step.finished"]
         kept = json.loads(project.cli("show", events[-1]["run"], "--json").stdout)
-        return done.returncode, told, events[-1]["status"], kept["status"], [step["status"] for step in kept["steps"]]
+        return (
+            done.returncode,
+            reported,
+            events[-1]["status"],
+            kept["status"],
+            [step["status"] for step in kept["steps"]],
+        )
 
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(verdicts, range(runs)))

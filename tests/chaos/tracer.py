@@ -139,9 +139,9 @@ def _role(process: int, root: int) -> str:
 
 
 def _message(process: int) -> int:
-    told = ctypes.c_ulong()
-    _ptrace(_GETEVENTMSG, process, ctypes.addressof(told))
-    return told.value & 0xFFFF
+    reported = ctypes.c_ulong()
+    _ptrace(_GETEVENTMSG, process, ctypes.addressof(reported))
+    return reported.value & 0xFFFF
 
 
 def _ptrace(request: int, process: int, data: int = 0) -> None:
@@ -153,8 +153,8 @@ def _ptrace(request: int, process: int, data: int = 0) -> None:
 def main() -> int:
     report_file, at, _, *command = sys.argv[1:]
     report = trace(command, int(at))
-    told = {"calls": report.calls, "killed": report.killed, "left": report.left, "code": report.code}
-    Path(report_file).write_text(json.dumps(told))
+    reported = {"calls": report.calls, "killed": report.killed, "left": report.left, "code": report.code}
+    Path(report_file).write_text(json.dumps(reported))
     return report.code if report.code >= 0 else 128 - report.code
 
 

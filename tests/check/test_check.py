@@ -19,7 +19,7 @@ def problems(project: Project, text: str) -> list[Problem]:
     return list(api.validate(text, workspace=project.workspace).problems)
 
 
-def mended(document: Any, problem: Problem) -> Any:
+def fixed(document: Any, problem: Problem) -> Any:
     """The document with the problem's fixes (RFC 6902) applied."""
     document = copy.deepcopy(document)
     for operation in problem.fixes:
@@ -53,7 +53,7 @@ def test_one_typing_error_is_one_problem_whose_fix_mends_it(project: Project, st
     (problem,) = problems(project, text)
     assert problem.hint is not None and problem.hint.startswith("did you mean")
     assert problem.fixes
-    assert problems(project, yaml.safe_dump(mended(yaml.safe_load(text), problem))) == []
+    assert problems(project, yaml.safe_dump(fixed(yaml.safe_load(text), problem))) == []
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ steps:
 outputs: {o: "${{ steps.q9.value }}"}
 """,
     )
-    places = [(problem.place.line, problem.place.column) for problem in found]
-    assert places == sorted(places)
+    locations = [(problem.location.line, problem.location.column) for problem in found]
+    assert locations == sorted(locations)
     assert len({(problem.code, problem.path) for problem in found}) == len(found)
     assert [problem.code for problem in found] == [
         "unknown-action-parameter", "unknown-parameter", "unknown-matrix-name", "unknown-action", "unknown-step",

@@ -18,7 +18,7 @@ ENGINE = REPOSITORY / "engine" / "e2i"
 GOLDEN = REPOSITORY / "tests" / "golden" / "bad"
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 HEAD = re.compile(r": (?:error|warning): .* \[([a-z0-9-]+)\]$", re.MULTILINE)
-MAKERS = {"Problem", "problem", "fault", "stop", "ColumnFault", "Fault", "ReadFault"}
+MAKERS = {"Problem", "problem", "report", "stop", "ColumnProblem", "PathProblem", "Violation"}
 """Functions and classes that a code is handed to, as their first or second argument."""
 NOT_IN_A_GOLDEN = {
     "policy-host": "takes settings with a service elsewhere; tests/check/test_policy.py has it",
@@ -139,6 +139,6 @@ def test_a_description_says_what_why_and_what_to_do(code: codes.Code) -> None:
     assert CODE.fullmatch(code.code)
     assert code.title and code.title[-1] != "."
     assert code.why.endswith(".")
-    assert code.mend.endswith(".")
+    assert code.fix.endswith(".")
     assert bool(code.bad) == bool(code.good)
     assert code.bad or code.example

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2i import api
-from e2i.check.mend import mend
+from e2i.check.fixing import fix
 from project import Project
 
 HEAD = """\
@@ -99,9 +99,9 @@ def test_a_certain_mend_makes_the_spec_valid(project: Project, step: str, proble
     )
     text = f"{HEAD}{FEATURES}  {step}\n"
     assert found(project, text) == [(*problem, True)]
-    mended = mend(text, "<text>", lambda changed: api.validate(changed, workspace=project.workspace).problems)
-    assert mended.valid, mended.text
-    assert mended.text.startswith(HEAD + FEATURES)
+    fixed = fix(text, "<text>", lambda changed: api.validate(changed, workspace=project.workspace).problems)
+    assert fixed.valid, fixed.text
+    assert fixed.text.startswith(HEAD + FEATURES)
 
 
 def test_what_a_parameter_gives_has_a_problem_but_no_fix(project: Project) -> None:

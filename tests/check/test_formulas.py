@@ -59,12 +59,12 @@ def infer(source: str) -> tuple[Types, list[str]]:
     ],
 )
 def test_the_kind_of_a_formula(source: str, described: str) -> None:
-    given, faults = infer(source)
-    assert (sorted(types.describe(given).split(" or ")), faults) == (sorted(described.split(" or ")), [])
+    given, errors = infer(source)
+    assert (sorted(types.describe(given).split(" or ")), errors) == (sorted(described.split(" or ")), [])
 
 
 @pytest.mark.parametrize(
-    ("source", "fault"),
+    ("source", "error"),
     [
         ("params.s + 1", '"+" does not work on a string and an integer'),
         ("params.m / 2", '"/" does not work on a mapping and an integer'),
@@ -78,8 +78,8 @@ def test_the_kind_of_a_formula(source: str, described: str) -> None:
         ("[params.s + 1, 2] | first", '"+" does not work on a string and an integer'),
     ],
 )
-def test_what_cannot_work_is_said_once(source: str, fault: str) -> None:
-    assert infer(source)[1] == [fault]
+def test_what_cannot_work_is_said_once(source: str, error: str) -> None:
+    assert infer(source)[1] == [error]
     with pytest.raises(ValueError):  # and the evaluator agrees
         formula.parse(source).evaluate(SCOPE)
 
@@ -126,7 +126,7 @@ FORMULAS = st.recursive(
 @given(FORMULAS)
 def test_the_value_is_always_of_the_kind_that_was_inferred(source: str) -> None:
     parsed = formula.parse(source)
-    expected, faults = formulas.infer(parsed, look)
+    expected, errors = formulas.infer(parsed, look)
     try:
         value = parsed.evaluate(SCOPE)
     except ValueError:
@@ -135,4 +135,4 @@ def test_the_value_is_always_of_the_kind_that_was_inferred(source: str) -> None:
     assert types.accepts(real, expected), (source, value, expected)
     if real[0].name in ("integer", "number"):
         assert types.can_be(expected, "integer", "number")
-    assert faults == [] or " if " in source or " and " in source or " or " in source or "default" in source
+    assert errors == [] or " if " in source or " and " in source or " or " in source or "default" in source

@@ -10,8 +10,8 @@ HUMAN, AGENT = policy.default().human, policy.default().agent
 
 
 def code(text: str, rules: Rules = HUMAN, found: str = "file") -> str | None:
-    fault = paths.check(text, rules, lambda path: found)  # type: ignore[arg-type, return-value]  # one of its words
-    return fault.code if fault else None
+    problem = paths.check(text, rules, lambda path: found)  # type: ignore[arg-type, return-value]  # one of its words
+    return problem.code if problem else None
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,13 @@ def test_trials_are_counted_over_all_steps_and_defaults_count(workspace: Open) -
     [({"steps": 2}, "/steps"), ({"cells": 2}, "/steps/a/matrix"), ({"timeout": "1m"}, "/steps/a/timeout"),
      ({"attempts": 1}, "/steps/a/retry/attempts"), ({"rows": 39}, "/steps/b/with/rows")],
 )  # fmt: skip
-def test_each_budget_is_held(workspace: Open, budget: dict[str, Any], place: str) -> None:
+def test_each_budget_is_held(workspace: Open, budget: dict[str, Any], location: str) -> None:
     spec = pipeline(
         a={"uses": "debug.echo", "matrix": {"x": [1, 2, 3]}, "timeout": "2m", "retry": {"attempts": 2}},
         b={"uses": "dataset.hcp", "with": {"rows": 40}},
     )
     assert codes(spec, workspace()) == []
-    assert set(codes(spec, workspace(budgets=budget))) == {("policy-budget", place)}
+    assert set(codes(spec, workspace(budgets=budget))) == {("policy-budget", location)}
 
 
 def test_a_text_that_is_too_long_is_not_even_read(workspace: Open) -> None:

@@ -27,14 +27,14 @@ steps: {load: {uses: data.load, with: {path: "${{ params.file }}"}}}
 """
 
 
-def told(project: Project, *arguments: str) -> Result:
+def reported(project: Project, *arguments: str) -> Result:
     with contextlib.chdir(project.root):
         return CliRunner().invoke(e2i, list(arguments), prog_name="e2i", env={"E2I_STORE": None})
 
 
 def document(project: Project, kind: str, *arguments: str, code: int = 0) -> Any:
     """What a command prints with ``--json``, which fits its schema."""
-    done = told(project, *arguments, "--json")
+    done = reported(project, *arguments, "--json")
     assert done.exit_code == code, done.stderr
     found = json.loads(done.stdout)
     jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(found)
@@ -52,7 +52,7 @@ def test_a_tool_that_never_failed_and_waits_for_nothing_is_one_short_line(projec
         "services": [], "breaker": "closed", "next_attempt": None, "last_failure": None, "outbox": 0, "refused": 0,
     }  # fmt: skip
     assert found["shared"] is None
-    assert "breaker" not in told(project, "doctor").stdout
+    assert "breaker" not in reported(project, "doctor").stdout
 
 
 def test_how_a_tool_failed_last_is_told_until_it_goes_well_again(project: Project) -> None:
@@ -62,10 +62,10 @@ def test_how_a_tool_failed_last_is_told_until_it_goes_well_again(project: Projec
     failure = tool(document(project, "doctor", "doctor"), "data")["last_failure"]
     assert (failure["run"], failure["step"], failure["uses"]) == (failed.run, "load", "data.load")
     assert (failure["code"], failure["succeeded_since"]) == ("unreadable-file", 0)
-    assert f"load of run {failed.run} failed at" in told(project, "doctor").stdout
+    assert f"load of run {failed.run} failed at" in reported(project, "doctor").stdout
     project.run(LOADS, {"file": "good.csv"})
     assert tool(document(project, "doctor", "doctor"), "data")["last_failure"]["succeeded_since"] == 1
-    assert "failed at" not in told(project, "doctor").stdout
+    assert "failed at" not in reported(project, "doctor").stdout
 
 
 def test_what_waits_for_a_tracker_and_what_it_refused_are_counted(project: Project) -> None:
@@ -76,7 +76,7 @@ def test_what_waits_for_a_tracker_and_what_it_refused_are_counted(project: Proje
         outbox.set_aside(outbox.take("opik", 1), "no")
     found = tool(document(project, "doctor", "doctor"), "opik")
     assert (found["outbox"], found["refused"]) == (2, 1)
-    assert "reachable  2 waiting  1 refused" in told(project, "doctor").stdout
+    assert "reachable  2 waiting  1 refused" in reported(project, "doctor").stdout
     with sqlite3.connect(project.store / "state.db") as database:
         database.execute("UPDATE outbox SET body = '{\"value\":9}' WHERE key = 'r/2'")
     damaged = document(project, "doctor", "doctor", code=4)["state"]["damage"]
@@ -92,7 +92,7 @@ def test_the_shared_store_is_examined(project: Project, tmp_path: Path) -> None:
     }  # fmt: skip
     project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}, b: {uses: debug.echo, with: {value: 2}}}\n")
     assert document(project, "doctor", "doctor")["shared"]["results"] == 2
-    assert f"shared store file://{tmp_path}/net (team)  reachable, 2 results" in told(project, "doctor").stdout
+    assert f"shared store file://{tmp_path}/net (team)  reachable, 2 results" in reported(project, "doctor").stdout
     assert [path.name for path in (tmp_path / "net/v1/team").iterdir()] == ["results"]
 
 
@@ -102,11 +102,11 @@ def test_a_shared_store_that_takes_nothing_is_told_of_without_its_password(proje
     found = document(project, "doctor", "doctor", code=4)["shared"]
     assert (found["reachable"], found["writable"]) == (True, False)
     assert found["problem"]
-    assert "reachable, not writable" in told(project, "doctor").stdout
+    assert "reachable, not writable" in reported(project, "doctor").stdout
     project.write("config/default.yaml", "sinks: []\nshared: {url: 'unheard://me:secret@host/x'}\n")
     found = document(project, "doctor", "doctor", code=4)["shared"]
     assert (found["url"], found["reachable"], found["results"]) == ("unheard://host/x", False, None)
-    assert "secret" not in told(project, "doctor").stdout
+    assert "secret" not in reported(project, "doctor").stdout
 
 
 @pytest.mark.parametrize("option", [(), ("--dry-run",)])
@@ -133,6 +133,6 @@ def test_no_password_of_an_address_is_told(project: Project, monkeypatch: pytest
 
     monkeypatch.setattr(asking, "questions", lambda settings: [Question("tracking", ask, 60)])
     project.write("config/default.yaml", "tools: {mlflow: {tracking_uri: 'http://ann:s3cret-Word@127.0.0.1:9'}}\n")
-    done = told(project, "doctor", "--json")
+    done = reported(project, "doctor", "--json")
     assert "no luck with http://" in done.stdout
     assert "s3cret-Word" not in done.stdout + done.stderr

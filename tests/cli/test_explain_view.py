@@ -44,7 +44,7 @@ def test_a_code_is_explained_with_an_example_and_its_mend(code: str) -> None:
 
 def test_the_document_has_the_same() -> None:
     (found,) = json.loads(explain("cycle", "--json").stdout)["codes"]
-    assert found.keys() == {"code", "group", "title", "why", "mend", "bad", "good", "example"}
+    assert found.keys() == {"code", "group", "title", "why", "fix", "bad", "good", "example"}
     assert len(json.loads(explain("--json").stdout)["codes"]) == len(codes.CODES)
 
 

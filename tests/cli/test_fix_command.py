@@ -135,8 +135,8 @@ def test_parts_are_mended_each_in_its_own_file(parts: Path) -> None:
     before = parts.parent.joinpath("x.yaml").stat().st_ino
     result = fix("x.yaml", "--write")
     assert (result.exit_code, result.stdout) == (0, "")
-    mended = PART.replace("${{ run.id }}", '"${{ run.id }}"').replace(", valeu: 1", "")
-    assert (parts / "p.yaml").read_bytes() == b"\xef\xbb\xbf" + mended.replace("\n", "\r\n").encode()
+    fixed = PART.replace("${{ run.id }}", '"${{ run.id }}"').replace(", valeu: 1", "")
+    assert (parts / "p.yaml").read_bytes() == b"\xef\xbb\xbf" + fixed.replace("\n", "\r\n").encode()
     assert (parts / "deeper.yaml").read_text() == DEEPER.replace("ecko", "echo")
     assert parts.parent.joinpath("x.yaml").stat().st_ino == before, "a file without a fault is not written"
     assert sorted(path.name for path in parts.iterdir()) == ["deeper.yaml", "p.yaml"]

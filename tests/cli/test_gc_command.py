@@ -78,9 +78,9 @@ def test_gc_says_what_it_freed(project: Project) -> None:
     forecast = json.loads(project.cli("gc", "--keep-days", "0", "--dry-run", "--json").stdout)
     assert (forecast["dry_run"], forecast["runs"], forecast["objects"]) == (True, [second], 1)
     assert len(objects(project)) == 2
-    told = project.cli("gc", "--keep-days", "0")
-    assert told.returncode == 0
-    assert told.stdout.splitlines()[:4] == [
+    reported = project.cli("gc", "--keep-days", "0")
+    assert reported.returncode == 0
+    assert reported.stdout.splitlines()[:4] == [
         "removed", "  runs              1", "  results           1", "  artifacts         1",
     ]  # fmt: skip
     assert len(objects(project)) == 1

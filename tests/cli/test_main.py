@@ -67,8 +67,8 @@ def looked(project: Project, *arguments: str) -> tuple[int, set[str], str]:
         timeout=200,
         check=False,
     )
-    told = json.loads(done.stderr.splitlines()[-1])
-    return told["code"], set(told["loaded"]), done.stdout
+    reported = json.loads(done.stderr.splitlines()[-1])
+    return reported["code"], set(reported["loaded"]), done.stdout
 
 
 @pytest.mark.parametrize(

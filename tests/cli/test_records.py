@@ -69,7 +69,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
-def told(project: Project, *arguments: str) -> Result:
+def reported(project: Project, *arguments: str) -> Result:
     """What ``e2i ARGUMENTS`` says in the project, in this process."""
     with contextlib.chdir(project.root):
         return CliRunner().invoke(e2i, list(arguments), prog_name="e2i", env={"E2I_STORE": None, "COLUMNS": "200"})
@@ -77,7 +77,7 @@ def told(project: Project, *arguments: str) -> Result:
 
 def document(project: Project, kind: str, *arguments: str) -> Any:
     """What a command prints with ``--json``, after a look at whether it is as its schema says."""
-    done = told(project, *arguments, "--json")
+    done = reported(project, *arguments, "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
     jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(found)
@@ -92,7 +92,7 @@ def test_runs_are_listed_with_what_their_steps_came_to(past: Project) -> None:
     newest, oldest = document(past, "runs", "runs")["runs"]
     assert (newest["pipeline"], newest["status"], newest["steps"]) == ("flow", "succeeded", {"succeeded": 3})
     assert newest["started_ms"] > oldest["started_ms"]
-    text = told(past, "runs").stdout
+    text = reported(past, "runs").stdout
     assert re.search(
         rf"^{newest['run']}  succeeded +\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d s  flow  3 ✓$", text, re.M
     )
@@ -102,16 +102,16 @@ def test_the_list_is_narrowed_by_pipeline_status_and_number(past: Project) -> No
     assert len(ids(past, "--limit", "1")) == 1
     assert len(ids(past, "--pipeline", "flow", "--status", "succeeded")) == 2
     assert ids(past, "--pipeline", "other") == ids(past, "--status", "failed") == []
-    assert told(past, "runs", "--status", "failed").stdout == "no runs\n"
+    assert reported(past, "runs", "--status", "failed").stdout == "no runs\n"
 
 
 def test_a_run_goes_by_its_id_the_beginning_of_it_or_last(past: Project) -> None:
     newest, oldest = ids(past)
     assert document(past, "run", "show", "last")["run"] == newest
     assert document(past, "run", "show", oldest[:-1])["run"] == oldest
-    several = told(past, "show", oldest[:4])
+    several = reported(past, "show", oldest[:4])
     assert (several.exit_code, "several runs begin with" in several.stderr) == (2, True)
-    none = told(past, "show", "nothing", "--json")
+    none = reported(past, "show", "nothing", "--json")
     assert (none.exit_code, json.loads(none.stdout)["error"]["code"]) == (2, "unknown-run")
 
 
@@ -121,15 +121,15 @@ def test_a_run_says_where_it_comes_from_and_nothing_of_this_machine_s_disk(past:
     assert (git["branch"], git["dirty"], git["changed"]) == ("main", True, ["data/x.csv"])
     assert (git["remote"], git["path"]) == ("https://example.com/team/repo.git", "flow.yaml")
     assert str(past.root) not in json.dumps(found)
-    assert "with 1 changed files" in told(past, "show", "last").stdout
+    assert "with 1 changed files" in reported(past, "show", "last").stdout
 
 
 def test_one_step_says_what_it_was_given_and_read_and_gave(past: Project) -> None:
-    done = told(past, "show", "last", "--step", "kept")
+    done = reported(past, "show", "last", "--step", "kept")
     assert "value: load.table" in done.stdout
     assert "load.table: table sha256:" in done.stdout
-    assert "file data/x.csv: sha256:" in told(past, "show", "last", "--step", "load").stdout
-    wrong = told(past, "show", "last", "--step", "keptt")
+    assert "file data/x.csv: sha256:" in reported(past, "show", "last", "--step", "load").stdout
+    wrong = reported(past, "show", "last", "--step", "keptt")
     assert (wrong.exit_code, 'did you mean "kept"?' in wrong.stderr) == (2, True)
 
 
@@ -146,18 +146,18 @@ def test_two_runs_are_compared_by_what_went_in_and_what_came_out(past: Project) 
     reasons = {step["id"]: step["reason"]["code"] for step in found["steps"] if step["reason"]}
     assert reasons == {"load": "file-changed", "kept": "input-changed", "judge": "parameter-changed"}
     assert (found["same_inputs"], found["same_results"]) == (False, False)
-    text = told(past, "diff", oldest, newest).stdout
+    text = reported(past, "diff", oldest, newest).stdout
     assert "~ parameter n: 3 → 4" in text
     assert re.search(r"^  auc +0\.3 +0\.4 +\+0\.1  \+33\.3%$", text, re.M)
     assert re.search(r"^  judge.value.metrics.roc_auc .*  better$", text, re.M)
 
 
 def test_a_spec_and_a_run_are_not_compared_and_two_specs_still_are(past: Project) -> None:
-    mixed = told(past, "diff", "flow.yaml", "last")
+    mixed = reported(past, "diff", "flow.yaml", "last")
     assert (mixed.exit_code, "give two specs or two runs" in mixed.stderr) == (2, True)
-    assert told(past, "diff", "flow.yaml", "HEAD:flow.yaml").stdout.startswith("cosmetic")
-    assert told(past, "diff", "last", "last", "-p", "n=1").exit_code == 2
-    assert "the same: spec, parameters, files, versions, seed" in told(past, "diff", "last", "last").stdout
+    assert reported(past, "diff", "flow.yaml", "HEAD:flow.yaml").stdout.startswith("cosmetic")
+    assert reported(past, "diff", "last", "last", "-p", "n=1").exit_code == 2
+    assert "the same: spec, parameters, files, versions, seed" in reported(past, "diff", "last", "last").stdout
 
 
 def test_an_artifact_is_traced_back_to_its_file_by_name_and_by_digest(past: Project) -> None:
@@ -169,37 +169,37 @@ def test_an_artifact_is_traced_back_to_its_file_by_name_and_by_digest(past: Proj
     for digest in (output["digest"], output["digest"][7:19]):
         again = document(past, "provenance", "provenance", digest)
         assert (again["run"], again["files"]) == (found["run"], found["files"])
-    text = told(past, "provenance", "last.kept").stdout
+    text = reported(past, "provenance", "last.kept").stdout
     assert f"from file data/x.csv  {file['digest']}" in text
     assert re.search(r"commit [0-9a-f]{12} of main with 1 changed files", text)
-    missing = told(past, "provenance", "abcdef")
+    missing = reported(past, "provenance", "abcdef")
     assert (missing.exit_code, "[unknown-artifact]" in missing.stderr) == (2, True)
-    assert told(past, "provenance", "last").exit_code == 2
+    assert reported(past, "provenance", "last").exit_code == 2
 
 
 def test_lineage_is_told_as_events_and_as_linked_data(past: Project) -> None:
-    events = lines(told(past, "show", "last", "--format", "openlineage").stdout)
+    events = lines(reported(past, "show", "last", "--format", "openlineage").stdout)
     assert [event["eventType"] for event in events].count("COMPLETE") == 4
     files = {dataset["name"] for event in events for dataset in event["inputs"] if dataset["namespace"] == "file"}
     assert files == {"data/x.csv"}
-    graph = json.loads(told(past, "show", "last", "--format", "jsonld").stdout)
+    graph = json.loads(reported(past, "show", "last", "--format", "jsonld").stdout)
     assert "prov" in graph["@context"]
 
 
 def test_looking_at_the_records_changes_nothing(past: Project) -> None:
     before = past.listing()
     for command in (["runs"], ["show", "last"], ["diff", "last", "last"], ["provenance", "last.kept"]):
-        assert told(past, *command).exit_code == 0
+        assert reported(past, *command).exit_code == 0
     assert past.listing() == before
 
 
 def test_a_failed_step_says_what_it_was_given_and_the_others_why_they_were_left_out(project: Project) -> None:
     project.write("fails.yaml", FAILS)
     assert project.cli("run", "fails.yaml").returncode == 1
-    step = json.loads(told(project, "show", "last", "--step", "bad", "--json").stdout)
+    step = json.loads(reported(project, "show", "last", "--step", "bad", "--json").stdout)
     assert step["parameters"] == {"message": "no 3"}
     assert [attempt["error"]["code"] for attempt in step["tries"]] == ["asked-to-fail"]
-    text = told(project, "show", "last").stdout
+    text = reported(project, "show", "last").stdout
     assert "no 3 [asked-to-fail]" in text
     assert re.search(r"- below  debug.echo  skipped  bad gave no result", text)
     document(project, "run", "show", "last")
@@ -223,10 +223,10 @@ def test_a_run_is_shown_while_it_goes_on_and_as_interrupted_once_it_was_killed(
     assert ids(project, "--status", "interrupted") == []
     found = document(project, "run", "show", "last")
     assert [step["status"] for step in found["steps"]] == ["running", "pending"]
-    text = told(project, "show", "last").stdout
+    text = reported(project, "show", "last").stdout
     assert re.search(r"▸ wait  debug.sleep  running \d+\.\d s$", text, re.M)
     assert "· last  debug.echo  pending after wait" in text
-    events = lines(told(project, "show", "last", "--format", "openlineage").stdout)
+    events = lines(reported(project, "show", "last", "--format", "openlineage").stdout)
     assert {event["eventType"] for event in events} == {"START"}
     slow.kill()
     slow.wait()

@@ -86,8 +86,8 @@ def test_a_spec_that_has_changed_is_told_of_in_one_line(project: Project, stoppe
     project.write("part.yaml", PART + "# later\n")
     result = project.cli("run", "s.yaml", "--resume", stopped, "--profile", "other", "--json")
     assert result.returncode == 0
-    (told,) = result.stderr.splitlines()
-    assert "s.yaml, part.yaml" in told and stopped in told
+    (reported,) = result.stderr.splitlines()
+    assert "s.yaml, part.yaml" in reported and stopped in reported
 
 
 def test_a_mapping_and_a_text_are_resumed_too(project: Project) -> None:
@@ -170,10 +170,10 @@ def test_a_killed_holder_is_taken_over_at_once(project: Project) -> None:
 
 def test_resuming_from_python_is_refused_while_another_process_is_at_it(project: Project) -> None:
     code = (
-        "import sys; from pathlib import Path; from e2i import api; from e2i.store.runs import Journal;"
+        "import sys; from pathlib import Path; from e2i import api; from e2i.store.runs import RunStore;"
         "from e2i.resilience.outbox import process_identity;"
-        "journal = Journal(Path(sys.argv[1]), lambda digest: True);"
-        "journal.start_run(dict(run='r1', pipeline='p', status='running', started_ms=1, holder=process_identity(),"
+        "store = RunStore(Path(sys.argv[1]), lambda digest: True);"
+        "store.start_run(dict(run='r1', pipeline='p', status='running', started_ms=1, holder=process_identity(),"
         " file='x', spec='version: 1\\nname: p\\nsteps: {a: {uses: debug.echo}}\\n', profile='default', params='{}',"
         " plan='{\"steps\": []}')); print('ready', flush=True); sys.stdin.read()"
     )

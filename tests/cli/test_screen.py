@@ -17,10 +17,10 @@ def event(name: str, step: str | None = None, /, **facts: object) -> Event:
 )
 def test_a_delivery_is_told_of_only_where_there_is_one(trackers: list[str], attempts: int, said: str) -> None:
     with Screen() as screen:
-        screen.tell(event("run.started", steps=1, name="p", trackers=trackers, resumed=False, note=""))
+        screen.emit(event("run.started", steps=1, name="p", trackers=trackers, resumed=False, note=""))
         if attempts:
-            screen.tell(event("step.started", "a", uses="debug.echo", attempt=1))
-        screen.tell(
+            screen.emit(event("step.started", "a", uses="debug.echo", attempt=1))
+        screen.emit(
             event("step.finished", "a", status="succeeded", seconds=0.1, attempts=attempts, error=None, note="")
         )
         screen._console.begin_capture()

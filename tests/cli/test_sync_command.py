@@ -30,7 +30,7 @@ def staging(tmp_path: Path) -> Iterator[StandIn]:
     made.close()
 
 
-def told(project: Project, staging: StandIn) -> Project:
+def reported(project: Project, staging: StandIn) -> Project:
     project.write("s.yaml", SPEC)
     project.write("config/default.yaml", "sinks: [opik]\nflush: 200\n")
     staged = f"tools: {{opik: {{url: '{staging.url}', deadline: 60}}}}\n"
@@ -39,7 +39,7 @@ def told(project: Project, staging: StandIn) -> Project:
 
 
 def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(project: Project, staging: StandIn) -> None:
-    told(project, staging)
+    reported(project, staging)
     ran = project.cli("run", "s.yaml", "--profile", "staging", "--json")
     last = lines(ran.stdout)[-1]
     assert (ran.returncode, last["status"], last["degraded"]) == (0, "succeeded", True), ran.stderr
@@ -76,7 +76,7 @@ def test_what_was_meant_for_an_address_that_the_same_profile_had_before_says_wha
 
 
 def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:
-    told(project, staging)
+    reported(project, staging)
     strict = project.cli("run", "s.yaml", "--profile", "staging", "--strict")
     assert strict.returncode == 4
     assert "succeeded, degraded" in strict.stdout
@@ -97,7 +97,7 @@ def test_a_strict_run_with_a_deferred_step_has_it_too(project: Project) -> None:
 
 
 def test_telemetry_that_is_refused_is_told_at_the_end_of_the_run(project: Project, staging: StandIn) -> None:
-    told(project, staging)
+    reported(project, staging)
     staging.mood = "refusing"
     staging.start()
     done = project.cli("run", "s.yaml", "--profile", "staging", "--json", "--strict")

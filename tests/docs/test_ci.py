@@ -68,8 +68,8 @@ def test_the_workflow_fails_with_annotations_when_a_spec_is_wrong(repository: Pa
     done = bash(repository, workflow()["validate"]["run"])
     assert done.returncode == 2
     (result,) = json.loads((repository / "e2i.sarif").read_text())["runs"][0]["results"]
-    place = result["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"] == "specs/wrong.yaml"
+    location = result["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"]["uri"] == "specs/wrong.yaml"
     assert workflow()["annotate"]["with"]["sarif_file"] == "e2i.sarif"
 
 

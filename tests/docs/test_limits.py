@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from e2i.check import actions, mend
+from e2i.check import actions, fixing
 from e2i.policy import Budgets
 from e2i.report import layout
 from e2i.spec import expand, expressions, formula, matrix, parts, problems, scalars, values
@@ -42,7 +42,7 @@ HELD = {
     "bytes of a table's header line": header.LONGEST,
     "bytes of the footer of a Parquet or Arrow file": header.FOOTER,
     "elements of a Parquet file's schema": header.MOST_ELEMENTS,
-    "characters that one `e2i fix` checks before its last round": mend.MOST_CHECKED,
+    "characters that one `e2i fix` checks before its last round": fixing.MOST_CHECKED,
     "boxes of a drawing": layout.MOST_DRAWN,
 }
 

@@ -55,19 +55,19 @@ outputs:
 """
 CLIENT, STORE = "mlflow.tracking.client", "e2i.store.runs"
 SOME = [
-    (STORE, "Journal.finish_step", "after", 3),
+    (STORE, "RunStore.finish_step", "after", 3),
     ("e2i.tools.optuna.connector", "OptunaTuner._add_trials", "before", 2),
     (CLIENT, "MlflowClient.create_run", "after", 3),
     (CLIENT, "MlflowClient.create_model_version", "after", 1),
-    (STORE, "Journal.finish_run", "before", 1),
+    (STORE, "RunStore.finish_run", "before", 1),
 ]
 MANY = [
     *SOME,
-    (STORE, "Journal.start_run", "after", 1),
-    (STORE, "Journal.record", "after", 2),
-    (STORE, "Journal.finish_step", "before", 1),
-    (STORE, "Journal.finish_step", "after", 8),
-    (STORE, "Journal.finish_run", "after", 1),
+    (STORE, "RunStore.start_run", "after", 1),
+    (STORE, "RunStore.record", "after", 2),
+    (STORE, "RunStore.finish_step", "before", 1),
+    (STORE, "RunStore.finish_step", "after", 8),
+    (STORE, "RunStore.finish_run", "after", 1),
     ("e2i.tools.optuna.mirror", "Mirror.add", "after", 1),
     ("e2i.tools.optuna.connector", "OptunaTuner._add_trials", "after", 3),
     (CLIENT, "MlflowClient.create_run", "after", 1),
@@ -127,8 +127,8 @@ class Mortal(Sandbox):
     @property
     def survived(self) -> list[str]:
         """The places at which nobody died."""
-        places = [" ".join(map(str, place)) for place in json.loads((self.watch / "deaths.json").read_text())]
-        return [place for place in places if not (self.watch / f"died at {place}").exists()]
+        locations = [" ".join(map(str, location)) for location in json.loads((self.watch / "deaths.json").read_text())]
+        return [location for location in locations if not (self.watch / f"died at {location}").exists()]
 
     @property
     def client(self) -> MlflowClient:
@@ -142,7 +142,7 @@ class Mortal(Sandbox):
         assert len(parents) == 1, [run.data.tags for run in parents]
         return parents[0], [run for run in runs if run is not parents[0]]
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         """Everything that the trackers and the stores hold of the run, ids and times aside."""
         parent, children = self.tracked()
         client = self.client
@@ -196,9 +196,9 @@ def test_after_any_number_of_deaths_there_is_one_of_everything(
 ) -> None:
     sandbox = Mortal.at(tmp_path, deaths)
     end = sandbox.until_done()
-    told, expected = sandbox.told(), undisturbed.told()
+    reported, expected = sandbox.reported(), undisturbed.reported()
     for name, value in expected.items():
-        assert told[name] == value, name
+        assert reported[name] == value, name
     code, events = undisturbed.start()
     assert code == 0
     assert end["outputs"] == events[-1]["outputs"]

@@ -36,10 +36,10 @@ TABLE = KnownTable(
 
 def learn(validation: Any = None, **given: Any) -> tuple[KnownModel, list[str]]:
     defaults = {"features": None, "exclude": (), "task": None, "algorithm": "Ridge", "target": "y"}
-    model, faults = columns.learn(
+    model, problems = columns.learn(
         {**defaults, "table": TABLE, "validation": validation, **given}, "table", "validation"
     )
-    return model, [f"{fault.code} at {'.'.join(map(str, fault.path))}" for fault in faults]
+    return model, [f"{problem.code} at {'.'.join(map(str, problem.path))}" for problem in problems]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def learn(validation: Any = None, **given: Any) -> tuple[KnownModel, list[str]]:
     ],
 )
 def test_the_features_are_those_that_will_be_learnt_from(given: dict[str, Any]) -> None:
-    model, faults = learn(**given)
+    model, problems = learn(**given)
     real = schema.learn(FRAME, "y", "Ridge", **given)
-    assert (model.features, faults) == (real.names, [])
+    assert (model.features, problems) == (real.names, [])
     assert (model.target, model.task) == (real.target, real.task)
 
 
@@ -70,8 +70,8 @@ def test_the_features_are_those_that_will_be_learnt_from(given: dict[str, Any]) 
         ({"features": ["a"], "exclude": ["a"]}, ["bad-feature at table"]),
     ],
 )
-def test_what_is_found_would_fail(given: dict[str, Any], faults: list[str]) -> None:
-    assert learn(**given)[1] == faults
+def test_what_is_found_would_fail(given: dict[str, Any], problems: list[str]) -> None:
+    assert learn(**given)[1] == problems
     with pytest.raises(StepError):
         schema.learn(FRAME, given.get("target", "y"), "Ridge", **{k: v for k, v in given.items() if k != "target"})
 
@@ -90,8 +90,8 @@ def test_the_validation_table_must_have_what_is_learnt() -> None:
 
 @pytest.mark.parametrize("name", ["table", "target", "features", "exclude", "validation", "algorithm", "task"])
 def test_what_is_not_known_is_no_fault(name: str) -> None:
-    model, faults = learn(**{"features": ["a", "b"], "validation": TABLE, name: UNKNOWN})
-    assert faults == []
+    model, problems = learn(**{"features": ["a", "b"], "validation": TABLE, name: UNKNOWN})
+    assert problems == []
     assert model.features in (None, ("a", "b"))
 
 
@@ -99,7 +99,7 @@ def test_a_model_is_used_on_tables_that_have_its_features_and_its_target() -> No
     model = KnownModel("y", ("a", "b"))
     assert columns.uses({"model": model, "table": TABLE}, target=True) == []
     assert [
-        fault.message for fault in columns.uses({"model": model, "table": TABLE.without(["b", "y"])}, target=True)
+        problem.message for problem in columns.uses({"model": model, "table": TABLE.without(["b", "y"])}, target=True)
     ] == [
         'the table has no column "b": what the model learnt from',
         'the table has no column "y": the model\'s target',

@@ -416,9 +416,9 @@ outputs: {value: "${{ steps.use.value }}"}
     planned = project.plan(spec)
     record = project.run(spec)
     assert record.outputs == {"value": 14}
-    told = json.dumps([planned.to_json(), record.to_json(), [event.to_json() for event in project.events]])
+    reported = json.dumps([planned.to_json(), record.to_json(), [event.to_json() for event in project.events]])
     kept = b"".join(path.read_bytes() for path in project.store.rglob("*") if path.is_file())
-    assert "hunter2" not in told
+    assert "hunter2" not in reported
     assert b"hunter2" not in kept
 
 

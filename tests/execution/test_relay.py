@@ -8,14 +8,14 @@ from e2i.store.artifacts import Damage
 
 
 def test_what_is_noticed_stands_between_the_start_and_the_end_of_the_run() -> None:
-    told: list[Event] = []
-    relay = EventRelay(told.append, lambda: 7)
+    reported: list[Event] = []
+    relay = EventRelay(reported.append, lambda: 7)
     relay.damage(Damage("sha256:x", Path("/kept")))
     relay.before_end(lambda: relay.notice("tool.degraded", tool="t"))
     for name in ("run.started", "step.finished", "run.finished"):
-        relay.tell(Event(name, "run-1", 1))
-    assert [(event.name, event.run) for event in told] == [
+        relay.emit(Event(name, "run-1", 1))
+    assert [(event.name, event.run) for event in reported] == [
         ("run.started", "run-1"), ("artifact.damaged", "run-1"), ("step.finished", "run-1"), ("tool.degraded", "run-1"),
         ("run.finished", "run-1"),
     ]  # fmt: skip
-    assert told[1].facts == {"digest": "sha256:x", "kept": "/kept"}
+    assert reported[1].facts == {"digest": "sha256:x", "kept": "/kept"}

@@ -51,9 +51,9 @@ def test_runs_of_one_spec_at_the_same_time_do_each_step_once(project: Project) -
 def test_a_step_that_waits_for_another_run_says_for_which(project: Project) -> None:
     project.write("slow.yaml", f"version: 1\nname: slow\nsteps:\n  a: {{{project.hold()}}}\n")
     with project.start("run", "slow.yaml", "--json") as first:
-        run = told(first, "step.started")["run"]
+        run = reported(first, "step.started")["run"]
         with project.start("run", "slow.yaml", "--json") as second:
-            waiting = told(second, "step.waiting")
+            waiting = reported(second, "step.waiting")
             project.let_go()
             output, _ = second.communicate(timeout=LONGEST)
         first.communicate(timeout=LONGEST)
@@ -65,14 +65,14 @@ def test_a_step_that_waits_for_another_run_says_for_which(project: Project) -> N
 def test_the_work_of_a_run_that_died_is_taken_over(project: Project) -> None:
     project.write("slow.yaml", f"version: 1\nname: slow\nsteps:\n  a: {{{project.hold()}}}\n")
     with project.start("run", "slow.yaml", "--json") as first:
-        told(first, "step.started")
+        reported(first, "step.started")
         first.kill()
         first.communicate(timeout=LONGEST)
     project.let_go()
     assert project.statuses(project.root / "slow.yaml") == {"a": "succeeded"}
 
 
-def told(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
+def reported(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
     """The next event of that name."""
     assert process.stdout is not None
     return next(event for event in map(json.loads, process.stdout) if event["event"] == name)

@@ -62,9 +62,9 @@ def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(
     }  # fmt: skip
     spec = {"version": 1, "name": "leak", "steps": calls, "outputs": {"said": "${{ steps.say.value }}"}}
     workspace = api.Workspace(tmp_path, tmp_path / ".e2i", Settings(sinks=(), workers=1, secrets={"TOKEN": "MY_TOKEN"}))
-    told: list[str] = [json.dumps(api.plan(spec, workspace=workspace).to_json())]
-    record = api.run(spec, workspace=workspace, listen=lambda event: told.append(json.dumps(event.to_json())))
-    told.append(json.dumps(record.to_json()))
+    reported: list[str] = [json.dumps(api.plan(spec, workspace=workspace).to_json())]
+    record = api.run(spec, workspace=workspace, listen=lambda event: reported.append(json.dumps(event.to_json())))
+    reported.append(json.dumps(record.to_json()))
     assert record.status == "failed"
     assert {name: (step.error or {})["code"] for name, step in record.steps.items()} == {
         "say": "secret-in-output", "fail": "user-code-failed",
@@ -75,7 +75,7 @@ def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(
     assert any(b"line ***" in content for content in logs)
     for form in (b"value-1234567", b"second line", b"Y2FuYXJ5", b"canary".hex().encode(), b"value-1234567"[::1]):
         assert [path for path, content in kept.items() if form in content] == []
-        assert [text for text in told if form.decode() in text] == []
+        assert [text for text in reported if form.decode() in text] == []
 
 
 def test_the_credentials_in_tool_settings_are_in_no_message_or_file(project: Project) -> None:

@@ -117,5 +117,5 @@ steps:
 """
     )
     assert record.status == "succeeded"
-    (told,) = [event.facts for event in project.events if event.name == "tool.degraded"]
-    assert told["tool"] == "opik" and "has recorded 3 measurements" in told["problem"]
+    (reported,) = [event.facts for event in project.events if event.name == "tool.degraded"]
+    assert reported["tool"] == "opik" and "has recorded 3 measurements" in reported["problem"]

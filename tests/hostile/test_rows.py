@@ -50,7 +50,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def location(tmp_path: Path) -> Path:
     """A workspace with what hostile specs look for, beside a file that is none of their business."""
     outside, workspace = tmp_path / "outside", tmp_path / "workspace"
     for folder in (outside, workspace / "config", workspace / "data"):
@@ -69,22 +69,22 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['id']} {row['about']}")
-def test_the_row_has_its_outcome(row: dict[str, Any], place: Path, listener: socket.socket) -> None:
-    spec = place / "spec.yaml"
+def test_the_row_has_its_outcome(row: dict[str, Any], location: Path, listener: socket.socket) -> None:
+    spec = location / "spec.yaml"
     spec.write_bytes(text_of(row).encode(row.get("encoding", "utf-8")))
     for name, text in row.get("files", {}).items():
-        (place / name).write_text(text, "utf-8")
-    before = tree(place.parent)
+        (location / name).write_text(text, "utf-8")
+    before = tree(location.parent)
     command = row.get("command", "validate")
     form = ["--json"] if "gives" in row or "json" in row else []
     origin = row.get("origin", "human")
     words = (command, "spec.yaml", *row.get("arguments", ()), "--origin", origin, *form)
-    ended = carry_out(place, listener, *words)
+    ended = carry_out(location, listener, *words)
     cpu = ended.cpu
     for _ in range(TRIES - 1):
         if cpu >= CPU_SECONDS:
-            shutil.rmtree(place / ".e2i", ignore_errors=True)
-            cpu = min(cpu, carry_out(place, listener, *words).cpu)
+            shutil.rmtree(location / ".e2i", ignore_errors=True)
+            cpu = min(cpu, carry_out(location, listener, *words).cpu)
 
     assert ended.code == row.get("exit", 2), ended.out
     assert "Traceback (most recent call last)" not in ended.out
@@ -101,14 +101,14 @@ def test_the_row_has_its_outcome(row: dict[str, Any], place: Path, listener: soc
 
     assert "\x1b" not in ended.out and "\u202e" not in ended.out
     assert CANARY not in ended.out
-    assert tree(place.parent) == before, "only the store may have been written"
-    assert command == "run" or not (place / ".e2i").exists()
+    assert tree(location.parent) == before, "only the store may have been written"
+    assert command == "run" or not (location / ".e2i").exists()
     assert [
-        path for path in (place / ".e2i").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
+        path for path in (location / ".e2i").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
     ] == []
     with pytest.raises(BlockingIOError):
         listener.accept()
-    assert survivors(place) == []
+    assert survivors(location) == []
 
 
 def test_every_row_has_an_id_of_its_own_and_an_outcome() -> None:
@@ -132,11 +132,11 @@ def text_of(row: dict[str, Any]) -> str:
     return f"version: 1\nname: x\nsteps:\n  a:\n    uses: {row.get('uses', 'debug.echo')}\n    with: {held}\n{outputs}"
 
 
-def carry_out(place: Path, listener: socket.socket, *arguments: str) -> Ended:
+def carry_out(location: Path, listener: socket.socket, *arguments: str) -> Ended:
     """One command in the workspace, limited so that a row that goes wrong harms nobody."""
     proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
     environ = {
-        **HOME, "HOME": str(place.parent), "PYTHONPATH": str(ENGINE), "PYTHONDONTWRITEBYTECODE": "1",
+        **HOME, "HOME": str(location.parent), "PYTHONPATH": str(ENGINE), "PYTHONDONTWRITEBYTECODE": "1",
         "CANARY_VALUE": CANARY, "CANARY_TOKEN": CANARY, "http_proxy": proxy, "https_proxy": proxy, "ALL_PROXY": proxy,
     }  # fmt: skip
 
@@ -144,10 +144,10 @@ def carry_out(place: Path, listener: socket.socket, *arguments: str) -> Ended:
         resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
         resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
 
-    with (place.parent / "out").open("w+b") as out:
+    with (location.parent / "out").open("w+b") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "e2i.cli.main", *arguments],
-            cwd=place,
+            cwd=location,
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -163,7 +163,7 @@ def carry_out(place: Path, listener: socket.socket, *arguments: str) -> Ended:
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         said = out.read().decode("utf-8")
-    (place.parent / "out").unlink()
+    (location.parent / "out").unlink()
     return Ended(process.returncode, said, used.ru_utime + used.ru_stime, peak)
 
 
@@ -186,12 +186,12 @@ def tree(folder: Path) -> dict[str, str]:
     return found
 
 
-def survivors(place: Path) -> list[str]:
+def survivors(location: Path) -> list[str]:
     """Processes that still stand in the workspace."""
     found = []
     for process in Path("/proc").iterdir():
         try:
-            if process.name.isdigit() and (process / "cwd").readlink() == place:
+            if process.name.isdigit() and (process / "cwd").readlink() == location:
                 found.append(process.name)
         except OSError:  # it has gone, or is somebody else's
             continue

@@ -18,7 +18,7 @@ steps:
 """
 
 
-def told(project: Project, address: str, name: str) -> None:
+def reported(project: Project, address: str, name: str) -> None:
     project.write("s.yaml", SPEC.replace("HOLD", project.hold()).replace("NAME", name))
     tools = f"tools: {{mlflow: {{tracking_uri: '{address}', deadline: 120}}}}"
     project.write("config/default.yaml", f"sinks: [mlflow]\nflush: 300\n{tools}\n")
@@ -26,7 +26,7 @@ def told(project: Project, address: str, name: str) -> None:
 
 def test_what_mlflow_prints_leaves_the_tally_as_it_is(mlflow_server: MLflow, project: Project) -> None:
     front = Front(mlflow_server.port)
-    told(project, f"http://127.0.0.1:{front.port}", "tallied")
+    reported(project, f"http://127.0.0.1:{front.port}", "tallied")
     project.let_go()
     front.answer("502")
     ran = project.cli("run", "s.yaml", "--json")
@@ -44,7 +44,7 @@ def test_telemetry_that_mlflow_refuses_is_told_and_kept(mlflow_server: MLflow, p
     client = mlflow_server.client()
     experiment = client.create_experiment("refusing")
     client.delete_experiment(experiment)
-    told(project, mlflow_server.uri, "refusing")
+    reported(project, mlflow_server.uri, "refusing")
     project.let_go()
     ran = project.cli("run", "s.yaml", "--json", "--strict")
     events = lines(ran.stdout)
@@ -59,7 +59,7 @@ def test_telemetry_that_mlflow_refuses_is_told_and_kept(mlflow_server: MLflow, p
 
 
 def test_a_run_that_is_terminated_is_not_left_running(mlflow_server: MLflow, project: Project) -> None:
-    told(project, mlflow_server.uri, "terminated")
+    reported(project, mlflow_server.uri, "terminated")
     client = mlflow_server.client()
 
     def status() -> str | None:

@@ -102,13 +102,13 @@ def entries(served: Served, store: Path, run: str) -> list[Entry]:
     plot = store / "plot.png"
     plot.write_bytes(b"a plot")
     report = Report(digest=ArtifactStore(store).put(plot), media_type="image/png", title="plot")
-    told = [
+    reported = [
         replace(entry, body={**entry.body, "artifact": report.model_dump(mode="json")})
         if entry.kind == "attachment"
         else entry
         for entry in telemetry(run)
     ]
-    return [replace(entry, sink=served.name, key=f"{run}/{entry.key}", target=target) for entry in told]
+    return [replace(entry, sink=served.name, key=f"{run}/{entry.key}", target=target) for entry in reported]
 
 
 def attempt(served: Served, store: Path, deadline: float, flush: float) -> Tally:
@@ -129,9 +129,9 @@ def attempt(served: Served, store: Path, deadline: float, flush: float) -> Tally
 
 def tell(served: Served, store: Path, run: str) -> int:
     with Outbox(store / "state.db") as outbox:
-        told = entries(served, store, run)
-        outbox.put(told)
-        return len(told)
+        reported = entries(served, store, run)
+        outbox.put(reported)
+        return len(reported)
 
 
 def check(served: Served, store: Path, wrong: str, stage: str) -> None:
@@ -193,8 +193,10 @@ def test_https_that_cannot_be_trusted_loses_nothing(
 
 def _https(tools: dict[str, Any]) -> dict[str, Any]:
     return {
-        tool: {name: str(value).replace("http:", "https:") if "ur" in name else value for name, value in told.items()}
-        for tool, told in tools.items()
+        tool: {
+            name: str(value).replace("http:", "https:") if "ur" in name else value for name, value in reported.items()
+        }
+        for tool, reported in tools.items()
     }
 
 
@@ -225,8 +227,8 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 def _json(content: bytes) -> dict[str, Any]:
     import json
 
-    told: dict[str, Any] = json.loads(content)
-    return {name: told.get(name) for name in ("name", "input", "output", "start_time", "end_time", "error_info")}
+    reported: dict[str, Any] = json.loads(content)
+    return {name: reported.get(name) for name in ("name", "input", "output", "start_time", "end_time", "error_info")}
 
 
 def _lines(content: bytes) -> list[str]:

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
         began = time.process_time()
         good = specs(Path(folder))
         workspace = api.Workspace.open(root=Path(folder), environ={})
-        faults = {
+        failing = {
             one.file: found
             for one in good
             if (found := api.validate(Path(folder, one.file), workspace=workspace).problems)
@@ -32,9 +32,9 @@ def main(arguments: list[str]) -> int:
                 print(f"{'MEND ' if one.is_right else ''}{one}".replace(f"{folder}/", ""), end="\n\n")
         print(table(judgements))
         print(
-            f"good specs: {len(good)}, with problems: {len(faults)}; {time.process_time() - began:.0f} s of processor time"
+            f"good specs: {len(good)}, with problems: {len(failing)}; {time.process_time() - began:.0f} s of processor time"
         )
-        for file, problems in faults.items():
+        for file, problems in failing.items():
             print(file, *problems, sep="\n  ")
     return 0
 

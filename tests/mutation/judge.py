@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from e2i import api
-from e2i.check.mend import Mended, mend
+from e2i.check.fixing import Fixed, fix
 from e2i.spec.problems import Problem
 from mutation.good import plain
 from mutation.mutant import Mutant
@@ -31,7 +31,7 @@ class Judgement:
 
     def __str__(self) -> str:
         said = "; ".join(str(problem) for problem in self.problems) or "valid"
-        return f"{self.mutant.kind} in {self.mutant.good.file}, wanted at {self.mutant.places}: {said}"
+        return f"{self.mutant.kind} in {self.mutant.good.file}, wanted at {self.mutant.locations}: {said}"
 
 
 def judge(mutant: Mutant, workspace: api.Workspace) -> Judgement:
@@ -40,18 +40,18 @@ def judge(mutant: Mutant, workspace: api.Workspace) -> Judgement:
     file.write_text(mutant.text, "utf-8")
     try:
         problems = _check(mutant, workspace)
-        mended = _mend(mutant, workspace) if mutant.certain else None
+        fixed = _fix(mutant, workspace) if mutant.certain else None
     finally:
         file.write_text(mutant.good.text, "utf-8")
     is_right = any(
         problem.severity == "error"
-        and workspace.root / problem.place.file == file
+        and workspace.root / problem.location.file == file
         and problem.code in mutant.codes
-        and mutant.is_right(problem.place.line, problem.place.column)
+        and mutant.is_right(problem.location.line, problem.location.column)
         for problem in problems
     )
-    valid = mended is not None and mended.valid
-    restored = valid and mended is not None and plain(mended.text) == plain(mutant.wanted)
+    valid = fixed is not None and fixed.valid
+    restored = valid and fixed is not None and plain(fixed.text) == plain(mutant.wanted)
     return Judgement(mutant, problems, is_right, valid, restored)
 
 
@@ -60,7 +60,7 @@ def _check(mutant: Mutant, workspace: api.Workspace) -> tuple[Problem, ...]:
     return api.validate(workspace.root / mutant.good.entry, workspace=workspace).problems
 
 
-def _mend(mutant: Mutant, workspace: api.Workspace) -> Mended:
+def _fix(mutant: Mutant, workspace: api.Workspace) -> Fixed:
     """What ``e2i fix`` makes of it. A part is mended as seen from the spec that includes it."""
     file = workspace.root / mutant.good.file
     if mutant.good.entry == mutant.good.file:
@@ -70,7 +70,7 @@ def _mend(mutant: Mutant, workspace: api.Workspace) -> Mended:
         file.write_text(text, "utf-8")
         return _check(mutant, workspace)
 
-    return mend(mutant.text, mutant.good.file, check)
+    return fix(mutant.text, mutant.good.file, check)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Rates:
     refused: int
     right: int
     certain: int
-    mended: int
+    fixed: int
     restored: int
 
     @classmethod
@@ -110,7 +110,7 @@ def table(judgements: list[Judgement]) -> str:
     for kind, rates in rows:
         lines.append(
             f"{kind:<30}{rates.count:>8}{_share(rates.refused, rates.count):>9}{_share(rates.right, rates.count):>9}"
-            f"{rates.certain:>9}{_share(rates.mended, rates.certain):>9}{_share(rates.restored, rates.certain):>10}"
+            f"{rates.certain:>9}{_share(rates.fixed, rates.certain):>9}{_share(rates.restored, rates.certain):>10}"
         )
     lines.insert(-1, lines[1])
     return "\n".join(lines)

@@ -36,9 +36,9 @@ class Mutant:
         return any(start <= offset <= end for start, end in self.spans)
 
     @property
-    def places(self) -> str:
+    def locations(self) -> str:
         """The spans as lines and columns, to read."""
-        return " or ".join(f"{_place(self.text, start)}–{_place(self.text, end)}" for start, end in self.spans)
+        return " or ".join(f"{_location(self.text, start)}–{_location(self.text, end)}" for start, end in self.spans)
 
 
 Mutants = Iterator[Mutant]
@@ -74,6 +74,6 @@ def _moved(offset: int, edits: list[Edit], is_end: bool) -> int:
     )
 
 
-def _place(text: str, offset: int) -> str:
+def _location(text: str, offset: int) -> str:
     before = text[:offset]
     return f"{before.count(chr(10)) + 1}:{offset - before.rfind(chr(10))}"

@@ -48,13 +48,13 @@ def expanded(text: str) -> Expanded:
     return expand(loaded, {}, {}, ["T"])[0]
 
 
-def told(plan: Plan) -> dict[str, tuple[str, str]]:
+def reported(plan: Plan) -> dict[str, tuple[str, str]]:
     return {step.id: (step.verdict.value, step.reason.code.value) for step in plan.steps}
 
 
 def test_without_a_history_everything_runs() -> None:
     plan = Planner(expanded(SPEC), Past(), AROUND).plan()
-    assert told(plan) == dict.fromkeys("abc", ("run", "never-run"))
+    assert reported(plan) == dict.fromkeys("abc", ("run", "never-run"))
     assert [step.fingerprint is None for step in plan.steps] == [False, True, False]
     assert plan.summary == {"run": 3, "reuse": 0, "deferred": 0, "always": 0, "skip": 0}
 
@@ -64,14 +64,14 @@ def test_a_known_result_is_reused_and_carries_on() -> None:
     first = Planner(spec, Past(), AROUND).plan().steps[0]
     assert first.fingerprint is not None
     plan = Planner(spec, Past({first.fingerprint: {"value": 1}}), AROUND).plan()
-    assert told(plan)["a"] == ("reuse", "unchanged")
+    assert reported(plan)["a"] == ("reuse", "unchanged")
     assert plan.steps[1].fingerprint == first.fingerprint  # b does what a did
-    assert told(plan)["b"] == ("reuse", "unchanged")
+    assert reported(plan)["b"] == ("reuse", "unchanged")
 
 
 def test_a_step_below_one_that_runs_is_deferred_if_it_may_have_been_done() -> None:
     plan = Planner(expanded(SPEC), Past(static=True), AROUND).plan()
-    assert told(plan)["b"] == ("deferred", "upstream-runs")
+    assert reported(plan)["b"] == ("deferred", "upstream-runs")
     assert plan.steps[1].reason.detail == "depends on what a gives"
 
 
@@ -79,7 +79,7 @@ def test_a_lost_result_is_called_lost() -> None:
     spec = expanded(SPEC)
     past = Past()
     past.before["a"] = Planner(spec, past, AROUND).plan().steps[0].components  # type: ignore[assignment]
-    assert told(Planner(spec, past, AROUND).plan())["a"] == ("run", "result-lost")
+    assert reported(Planner(spec, past, AROUND).plan())["a"] == ("run", "result-lost")
 
 
 def test_the_digest_is_of_what_would_be_done_not_of_what_was() -> None:
@@ -155,7 +155,7 @@ finally:
   d: {uses: debug.echo, needs: [c], when: "${{ run.status == 'failed' }}"}
 """
     found = Planner(expanded(spec), Past(), AROUND).plan()
-    assert {step.id: (*told(found)[step.id], step.final) for step in found.steps} == {
+    assert {step.id: (*reported(found)[step.id], step.final) for step in found.steps} == {
         "a": ("always", "reads-run", False),
         "b": ("run", "never-run", False),
         "c": ("always", "finally", True),

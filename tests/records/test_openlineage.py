@@ -78,7 +78,7 @@ EVENT = thing(
 FAILED = {"code": "step-failed", "message": "the data is not there", "hint": None}
 
 
-def told(run: dict[str, Any]) -> list[tuple[str, str]]:
+def reported(run: dict[str, Any]) -> list[tuple[str, str]]:
     return [(event["eventType"], event["job"]["name"]) for event in openlineage.events(run)]
 
 
@@ -97,7 +97,7 @@ def test_every_event_is_as_the_specification_asks(run: dict[str, Any]) -> None:
 
 
 def test_the_run_and_each_step_start_and_end_once_in_the_order_of_time() -> None:
-    assert told(run_document()) == [
+    assert reported(run_document()) == [
         ("START", "demo"),
         *((kind, f"demo.{step}") for step in ("load", "split", "train", "judge") for kind in ("START", "COMPLETE")),
         ("COMPLETE", "demo"),
@@ -107,7 +107,7 @@ def test_the_run_and_each_step_start_and_end_once_in_the_order_of_time() -> None
 def test_a_failure_is_told_with_its_message_and_what_was_left_out_is_not_told() -> None:
     run = altered(run_document(status="failed"), "train", status="failed", error=FAILED, outputs=None)
     run = altered(run, "judge", status="skipped", attempts=0, outputs=None)
-    assert told(run)[-2:] == [("FAIL", "demo.train"), ("FAIL", "demo")]
+    assert reported(run)[-2:] == [("FAIL", "demo.train"), ("FAIL", "demo")]
     step, whole = openlineage.events(run)[-2:]
     assert step["run"]["facets"]["errorMessage"]["message"] == "the data is not there"
     assert whole["run"]["facets"]["errorMessage"]["message"] == "train: the data is not there"
@@ -115,8 +115,8 @@ def test_a_failure_is_told_with_its_message_and_what_was_left_out_is_not_told() 
 
 def test_what_still_runs_has_a_start_and_no_end() -> None:
     run = altered(run_document(status="running", ended_ms=None), "judge", status="running", ended_ms=None, outputs=None)
-    assert told(run)[-1] == ("START", "demo.judge")
-    assert ("COMPLETE", "demo") not in told(run)
+    assert reported(run)[-1] == ("START", "demo.judge")
+    assert ("COMPLETE", "demo") not in reported(run)
 
 
 def test_datasets_carry_columns_and_digests_and_lead_from_step_to_step() -> None:

@@ -41,7 +41,9 @@ def test_the_page_lies_in_the_folder_of_the_run_and_tells_of_every_step(ran: Run
     path = ran.store / "runs" / ran.run / "report.html"
     assert (code, Path(printed.strip())) == (0, path)
     page = LookedAt(path.read_text("utf-8"))
-    assert all(told in page.text for told in ("first", "broken", "last", "<b>no</b> more", "ValueError", "{{ 7*7 }}"))
+    assert all(
+        tooltip in page.text for tooltip in ("first", "broken", "last", "<b>no</b> more", "ValueError", "{{ 7*7 }}")
+    )
     assert page.fetched == []
     assert "logs/broken.log" in page.values("href", "a")
     assert not list(path.parent.glob(".report-*"))
@@ -55,12 +57,12 @@ def test_the_page_goes_where_it_is_told_and_json_names_it(ran: RunRecord, tmp_pa
 
 
 def test_an_unknown_run_is_bad_input(ran: RunRecord) -> None:
-    code, printed, told = invoke(ran, "no-such-run")
+    code, printed, tooltip = invoke(ran, "no-such-run")
     assert (code, printed) == (2, "")
-    assert "unknown-run" in told
+    assert "unknown-run" in tooltip
 
 
 def test_a_file_that_cannot_be_written_is_bad_input(ran: RunRecord, tmp_path: Path) -> None:
-    code, _, told = invoke(ran, ran.run, "-o", str(tmp_path / "missing" / "page.html"))
+    code, _, tooltip = invoke(ran, ran.run, "-o", str(tmp_path / "missing" / "page.html"))
     assert code == 2
-    assert "not-writable" in told
+    assert "not-writable" in tooltip

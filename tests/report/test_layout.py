@@ -32,10 +32,10 @@ def closure(needs: dict[str, list[str]]) -> dict[str, set[str]]:
 @settings(max_examples=60, deadline=None)
 def test_boxes_do_not_overlap_and_lie_within_the_picture(needs: dict[str, list[str]], room: float) -> None:
     drawing = layout.draw(needs, WIDTH, room)
-    assert set(drawing.places) == set(needs)
-    for (x, y), (other_x, other_y) in combinations(drawing.places.values(), 2):
+    assert set(drawing.positions) == set(needs)
+    for (x, y), (other_x, other_y) in combinations(drawing.positions.values(), 2):
         assert abs(x - other_x) >= WIDTH - 0.01 or abs(y - other_y) >= layout.HEIGHT - 0.01
-    for x, y in drawing.places.values():
+    for x, y in drawing.positions.values():
         assert -0.01 <= x <= drawing.width - WIDTH + 0.01
         assert -0.01 <= y <= drawing.height - layout.HEIGHT + 0.01
 
@@ -46,7 +46,7 @@ def test_every_arrow_leads_from_a_need_down_to_what_needs_it(needs: dict[str, li
     drawing = layout.draw(needs, WIDTH, 0)
     for (above, below), path in drawing.paths.items():
         numbers = [float(number) for number in re.findall(r"-?[\d.]+", path)]
-        start, end = drawing.places[above], drawing.places[below]
+        start, end = drawing.positions[above], drawing.positions[below]
         assert abs(numbers[0] - start[0] - WIDTH / 2) < 0.1 and abs(numbers[1] - start[1] - layout.HEIGHT) < 0.1
         assert abs(numbers[-2] - end[0] - WIDTH / 2) < 0.1 and abs(numbers[-1] - end[1]) < 0.1
         assert end[1] > start[1]
@@ -66,17 +66,17 @@ def test_the_edges_that_are_drawn_say_as_much_as_all_of_them(needs: dict[str, li
 def test_a_chain_lies_side_by_side_when_there_is_room_and_downwards_otherwise() -> None:
     needs = {"a": [], "b": ["a"], "c": ["b"]}
     wide, tall = layout.draw(needs, WIDTH, 1_000), layout.draw(needs, WIDTH, 100)
-    assert len({y for _, y in wide.places.values()}) == 1
-    assert len({x for x, _ in tall.places.values()}) == 1
+    assert len({y for _, y in wide.positions.values()}) == 1
+    assert len({x for x, _ in tall.positions.values()}) == 1
 
 
 def test_parallel_branches_are_drawn_without_crossings() -> None:
     needs = {"a": [], "b": ["a"], "c": ["a"], "d": ["b"], "e": ["c"], "f": ["d"], "g": ["e"]}
-    places = layout.draw(needs, WIDTH, 0).places
-    left = places["b"][0] < places["c"][0]
-    assert (places["d"][0] < places["e"][0]) is left
-    assert (places["f"][0] < places["g"][0]) is left
+    positions = layout.draw(needs, WIDTH, 0).positions
+    left = positions["b"][0] < positions["c"][0]
+    assert (positions["d"][0] < positions["e"][0]) is left
+    assert (positions["f"][0] < positions["g"][0]) is left
 
 
 def test_nothing_gives_an_empty_picture() -> None:
-    assert layout.draw({}, WIDTH, 100).places == {}
+    assert layout.draw({}, WIDTH, 100).positions == {}

@@ -156,21 +156,21 @@ def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
         recorded("train[1]", "skipped", seconds=None, note="first gave no result"),
     ]
     page = page_of(steps=steps, status="failed")
-    for told in (
+    for tooltip in (
         "What went wrong",
         "roc_auc 0.61\nis too low",
         "look at the data",
         "4,120",
         "first gave no result",
     ):
-        assert told in page.text
+        assert tooltip in page.text
     assert "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef" in page.text
 
 
 def test_what_the_spec_says_of_steps_and_parameters_is_told() -> None:
     page = page_of(params={"n": 5})
-    for told in ("What it is for.", "Comes first.", "for model_trainer", "How many", "not the default"):
-        assert told in page.text
+    for tooltip in ("What it is for.", "Comes first.", "for model_trainer", "How many", "not the default"):
+        assert tooltip in page.text
 
 
 def test_a_spec_that_cannot_be_read_does_not_stop_the_report() -> None:

@@ -21,7 +21,7 @@ from e2i.resilience.outbox import (
     TABLES,
     Outbox,
     damage,
-    is_told,
+    is_reported,
     process_alive,
     process_identity,
     put,
@@ -188,9 +188,9 @@ def test_keys_of_settled_runs_are_forgotten_in_time_and_what_waits_is_not(
 def test_a_run_is_known_by_its_own_entries_only(outbox: Outbox) -> None:
     outbox.put([entry("20261123-1/a", run="20261123-1")])
     with sqlite3.connect(outbox.path) as database:
-        assert is_told(database, "opik", "20261123-1")
-        assert not is_told(database, "mlflow", "20261123-1")
-        assert not is_told(database, "opik", "20261123")
+        assert is_reported(database, "opik", "20261123-1")
+        assert not is_reported(database, "mlflow", "20261123-1")
+        assert not is_reported(database, "opik", "20261123")
 
 
 def test_a_late_acknowledgement_does_not_touch_an_entry_that_has_taken_the_place(outbox: Outbox) -> None:

@@ -8,9 +8,9 @@ from e2i.resilience.seal import is_sound, seal
 def test_a_sealed_row_is_sound_until_a_value_changes() -> None:
     row = ("r1", 1, None, 2.5, "ü\x1f")
     assert is_sound((*row, seal(row)))
-    for place in range(len(row)):
+    for location in range(len(row)):
         changed = [*row]
-        changed[place] = "other"
+        changed[location] = "other"
         assert not is_sound((*changed, seal(row)))
 
 

@@ -46,7 +46,7 @@ def refused(text: str | bytes, limits: Limits | None = None) -> list[Problem]:
 def only(text: str | bytes, limits: Limits | None = None) -> tuple[str, int, int]:
     """Code, line and column of the one problem."""
     (problem,) = refused(text, limits)
-    return problem.code, problem.place.line, problem.place.column
+    return problem.code, problem.location.line, problem.location.column
 
 
 def test_data_is_plain_and_in_order() -> None:
@@ -61,23 +61,23 @@ def test_data_is_plain_and_in_order() -> None:
 def test_bytes_a_byte_order_mark_and_windows_line_ends_change_nothing(spelling: str | bytes) -> None:
     found = read(spelling)
     assert found.data == read(SPEC).data
-    assert found.place(("steps", "load", "uses")) == read(SPEC).place(("steps", "load", "uses"))
+    assert found.location(("steps", "load", "uses")) == read(SPEC).location(("steps", "load", "uses"))
     assert found.line(2) == "name: demo  # a comment"
 
 
 def test_values_and_keys_know_their_place() -> None:
     found = read(SPEC)
-    assert str(found.place(("steps", "load", "with", "list", 1))) == "s.yaml:6:36"
-    assert str(found.place(("steps", "load", "with", "list"), key=True)) == "s.yaml:6:26"
-    assert str(found.place(("steps", "two words"), key=True)) == "s.yaml:7:3"
-    assert str(found.place(("steps", "two words"))) == "s.yaml:8:5"
-    assert str(found.place(())) == "s.yaml:1:1"
+    assert str(found.location(("steps", "load", "with", "list", 1))) == "s.yaml:6:36"
+    assert str(found.location(("steps", "load", "with", "list"), key=True)) == "s.yaml:6:26"
+    assert str(found.location(("steps", "two words"), key=True)) == "s.yaml:7:3"
+    assert str(found.location(("steps", "two words"))) == "s.yaml:8:5"
+    assert str(found.location(())) == "s.yaml:1:1"
 
 
 def test_what_is_not_there_stands_at_the_key_of_its_nearest_ancestor() -> None:
     found = read(SPEC)
-    assert found.place(("steps", "load", "with", "vlaue")) == found.place(("steps", "load", "with"), key=True)
-    assert str(found.place(("nothing", "here"))) == "s.yaml:1:1"
+    assert found.location(("steps", "load", "with", "vlaue")) == found.location(("steps", "load", "with"), key=True)
+    assert str(found.location(("nothing", "here"))) == "s.yaml:1:1"
 
 
 def test_spans_are_what_was_written() -> None:
@@ -92,7 +92,7 @@ def test_spans_are_what_was_written() -> None:
 
 def test_a_character_of_a_text_knows_its_place() -> None:
     found = read('a: "x ${{ y }}"\nb: x ${{ y }}\nc: |\n  x ${{ y }}\n')
-    assert [str(found.place_in((key,), 2)) for key in "abc"] == ["s.yaml:1:7", "s.yaml:2:6", "s.yaml:3:4"]
+    assert [str(found.location_in((key,), 2)) for key in "abc"] == ["s.yaml:1:7", "s.yaml:2:6", "s.yaml:3:4"]
 
 
 def test_values_are_found_by_path() -> None:
@@ -113,8 +113,8 @@ def test_aliases_share_what_they_stand_for_and_its_places() -> None:
     assert found.data["b"] is found.data["a"]
     assert found.data["c"] == [{"k": [1]}]
     assert found.data["e"] == "text"
-    assert str(found.place(("b",))) == "s.yaml:2:4"
-    assert str(found.place(("c", 0, "k", 0))) == "s.yaml:1:12"
+    assert str(found.location(("b",))) == "s.yaml:2:4"
+    assert str(found.location(("c", 0, "k", 0))) == "s.yaml:1:12"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_duplicate_key_names_both_lines() -> None:
 
 def test_all_problems_come_back_at_once_in_order_of_place() -> None:
     text = "a: !x 1\nb: {1: 2}\nc: 99999999999999999999\nd: *nothing\nb: 0\n"
-    assert [(problem.place.line, problem.code, problem.path) for problem in refused(text)] == [
+    assert [(problem.location.line, problem.code, problem.path) for problem in refused(text)] == [
         (1, "tag", "/a"),
         (2, "key-type", "/b"),
         (3, "number", "/c"),
@@ -339,8 +339,8 @@ def test_any_text_gives_a_document_or_problems(text: str) -> None:
     found, problems = document.read(text, "s.yaml")
     assert (found is None) == bool(problems)
     for problem in problems:
-        assert problem.place.line >= 1
-        assert problem.place.column >= 1
+        assert problem.location.line >= 1
+        assert problem.location.column >= 1
         assert "\n" not in problem.message
 
 
@@ -362,7 +362,7 @@ def test_a_single_value_is_read_for_the_command_line() -> None:
     assert document.read_value("text with spaces", "-p x") == ("text with spaces", [])
     value, problems = document.read_value("[1", "-p x")
     assert value is None
-    assert problems[0].place.file == "-p x"
+    assert problems[0].location.file == "-p x"
 
 
 class Colour(enum.StrEnum):
@@ -375,7 +375,7 @@ def test_a_mapping_from_python_becomes_plain_data() -> None:
     assert found is not None
     assert found.data == {"a": [1, "red"], "b": {"c": None}}
     assert type(found.data["a"][1]) is str
-    assert str(found.place(("a",))) == "<mapping>:1:1"
+    assert str(found.location(("a",))) == "<mapping>:1:1"
     assert (found.line(1), found.span(("a",))) == ("", None)
 
 

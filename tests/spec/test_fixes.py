@@ -61,8 +61,8 @@ def test_a_number_without_a_unit_is_no_duration(written: Any) -> None:
 
 def test_a_name_is_mended_everywhere_in_an_expression_but_nowhere_else() -> None:
     text = "${{ steps.lod.lod ~ steps.lod.x ~ 'steps.lods' }} lod"
-    (mend,) = fixes.reworded(("with", "a/b"), text, "steps.", "lod", "load")
-    assert mend == {
+    (fix,) = fixes.reworded(("with", "a/b"), text, "steps.", "lod", "load")
+    assert fix == {
         "op": "replace",
         "path": "/with/a~1b",
         "value": "${{ steps.load.lod ~ steps.load.x ~ 'steps.lods' }} lod",
@@ -70,8 +70,8 @@ def test_a_name_is_mended_everywhere_in_an_expression_but_nowhere_else() -> None
 
 
 def test_a_name_in_brackets_is_mended_when_it_stands_there_once() -> None:
-    (mend,) = fixes.reworded(("x",), "${{ params['trails'] }}", "params.", "trails", "trials")
-    assert mend["value"] == "${{ params['trials'] }}"
+    (fix,) = fixes.reworded(("x",), "${{ params['trails'] }}", "params.", "trails", "trials")
+    assert fix["value"] == "${{ params['trials'] }}"
     assert fixes.reworded(("x",), "${{ params['a'] ~ 'a' }}", "params.", "a", "b") == ()
 
 

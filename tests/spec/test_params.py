@@ -34,9 +34,9 @@ STEPS = "steps: {a: {uses: debug.echo}}\n"
     ],
 )
 def test_a_value_is_checked_against_its_declaration(declared: dict[str, Any], value: Any, expected: str | None) -> None:
-    fault = check_value(ParamSpec(**declared), value)[1]
-    assert (fault is None) == (expected is None)
-    assert (expected or "") in (fault or "")
+    error = check_value(ParamSpec(**declared), value)[1]
+    assert (error is None) == (expected is None)
+    assert (expected or "") in (error or "")
 
 
 def test_values_are_given_or_default_or_missing() -> None:

@@ -65,7 +65,7 @@ def test_a_file_is_read_once_however_often_it_is_included() -> None:
 def test_a_circle_is_named_whole() -> None:
     files = {"m.yaml": including("./a.yaml"), "a.yaml": including("./b.yaml"), "b.yaml": including("./a.yaml")}
     _, problems = gathered(files, "m.yaml")
-    assert [(problem.code, str(problem.place)) for problem in problems] == [("part-cycle", "b.yaml:4:14")]
+    assert [(problem.code, str(problem.location)) for problem in problems] == [("part-cycle", "b.yaml:4:14")]
     assert "a.yaml → b.yaml → a.yaml" in problems[0].message
 
 
@@ -98,7 +98,7 @@ def test_a_path_that_lacks_its_start_is_mended() -> None:
 def test_problems_of_a_part_stand_in_its_file_once() -> None:
     files = {"m.yaml": including("./a.yaml", "./a.yaml"), "a.yaml": "version: 1\nname: a\nstep: {}\n"}
     loaded, problems = gathered(files, "m.yaml")
-    assert {problem.place.file for problem in problems} == {"a.yaml"}
+    assert {problem.location.file for problem in problems} == {"a.yaml"}
     assert [problem.code for problem in problems] == ["unknown-key"]
     assert loaded.parts == {"./a.yaml": None}
 

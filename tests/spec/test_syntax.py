@@ -47,7 +47,7 @@ def test_a_syntax_error_says_where_what_and_what_to_do(text: str, parser: type[y
         list(yaml.parse(text, Loader=parser))
     problem = syntax.explain(caught.value, text, "s.yaml")
     what, _, advice = CASES[text].partition(" … ")
-    assert f"{problem.place.line}:{problem.place.column}: {problem.message}".startswith(what)
+    assert f"{problem.location.line}:{problem.location.column}: {problem.message}".startswith(what)
     assert advice in (problem.hint or "")
 
 

@@ -1,19 +1,19 @@
-"""Mends of texts that cannot be read, through ``check.mend``, which makes sure that the mended text reads."""
+"""Mends of texts that cannot be read, through ``check.fix``, which makes sure that the mended text reads."""
 
 from __future__ import annotations
 
 import pytest
 
-from e2i.check.mend import mend
+from e2i.check.fixing import fix
 from e2i.spec import document
 from e2i.spec.problems import Problem
 
 
-def mended(text: str) -> str:
+def fixed(text: str) -> str:
     def check(text: str) -> list[Problem]:
         return document.read(text, "spec.yaml")[1]
 
-    return mend(text, "spec.yaml", check).text
+    return fix(text, "spec.yaml", check).text
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def mended(text: str) -> str:
     ],
 )
 def test_expressions_get_the_quotes_that_they_need(wrong: str, right: str) -> None:
-    assert mended(wrong + "\n") == right + "\n"
+    assert fixed(wrong + "\n") == right + "\n"
     windows = wrong.replace("\n", "\r\n") + "\r\n"
-    assert mended(windows) == right.replace("\n", "\r\n") + "\r\n"
+    assert fixed(windows) == right.replace("\n", "\r\n") + "\r\n"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_expressions_get_the_quotes_that_they_need(wrong: str, right: str) -> No
     ],
 )
 def test_what_has_one_mend_is_mended(wrong: str, right: str) -> None:
-    assert mended(wrong + "\n") == right + "\n"
+    assert fixed(wrong + "\n") == right + "\n"
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_what_has_one_mend_is_mended(wrong: str, right: str) -> None:
     ],
 )
 def test_what_could_be_mended_in_two_ways_is_left_alone(text: str) -> None:
-    assert mended(text) == text
+    assert fixed(text) == text

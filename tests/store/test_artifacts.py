@@ -86,24 +86,24 @@ def test_damage_is_found_and_can_be_dropped(store: ArtifactStore, tmp_path: Path
 
 
 def test_many_may_put_and_ask_for_the_same_at_once(tmp_path: Path) -> None:
-    told: list[Damage] = []
+    store_error: list[Damage] = []
     for turn in range(20):
         sources = [folder(tmp_path / str(index), {"x": "same", "y": str(turn)}) for index in range(16)]
         digest = digest_of(sources[0])
-        stores = [ArtifactStore(tmp_path / "store", told.append) for _ in range(4)]
+        stores = [ArtifactStore(tmp_path / "store", store_error.append) for _ in range(4)]
         with ThreadPoolExecutor(8) as threads:
             asked = [threads.submit(store.has, digest) for store in stores for _ in range(8)]
             assert set(threads.map(ArtifactStore.put, stores * 4, sources)) == {digest}
             assert all(future.exception() is None for future in asked)
         assert stores[0].has(digest)
-    assert told == []
+    assert store_error == []
     assert sum(len(list(shelf.iterdir())) for shelf in (tmp_path / "store/objects").iterdir()) == 20
 
 
 def test_damage_that_many_find_at_once_is_set_aside_once(tmp_path: Path) -> None:
-    told: list[Damage] = []
+    store_error: list[Damage] = []
     for turn in range(20):
-        store = ArtifactStore(tmp_path / "store", told.append)
+        store = ArtifactStore(tmp_path / "store", store_error.append)
         digest = store.put(folder(tmp_path / "one", {"x": str(turn)}))
         (store.path(digest) / "x").chmod(0o644)
         (store.path(digest) / "x").write_text("damaged")
@@ -111,7 +111,7 @@ def test_damage_that_many_find_at_once_is_set_aside_once(tmp_path: Path) -> None
         with ThreadPoolExecutor(8) as threads:
             assert set(threads.map(store.put, sources)) == {digest}
         assert store.has(digest)
-    assert len(told) == 20
+    assert len(store_error) == 20
 
 
 def test_an_unfinished_put_leaves_nothing_under_the_digest(
@@ -185,34 +185,34 @@ def test_a_step_that_writes_to_its_input_harms_no_other(store: ArtifactStore, tm
     source = tmp_path / "file"
     source.write_text("text")
     digest = store.put(source)
-    place = store.path(digest)
+    object_path = store.path(digest)
     if os.geteuid() == 0:  # modes do not hold root back, so the damage must show
-        with place.open("a") as file:
+        with object_path.open("a") as file:
             file.write("more")
         with pytest.raises(DamagedArtifact) as raised:
             store.path(digest)
         assert raised.value.code == "artifact-damaged"
         assert not store.has(digest)
-        assert not place.exists()
+        assert not object_path.exists()
     else:
         with pytest.raises(PermissionError):
-            place.open("a")
+            object_path.open("a")
 
 
 def test_two_artifacts_with_each_others_bytes_are_both_damaged(tmp_path: Path) -> None:
-    told: list[Damage] = []
-    store = ArtifactStore(tmp_path / "store", told.append)
+    store_error: list[Damage] = []
+    store = ArtifactStore(tmp_path / "store", store_error.append)
     (tmp_path / "a").write_text("one")
     (tmp_path / "b").write_text("two")
     digests = [store.put(tmp_path / name) for name in "ab"]
-    one, two = (Path(store.place(digest)) for digest in digests)
+    one, two = (Path(store.object_path(digest)) for digest in digests)
     one.rename(tmp_path / "c")
     two.rename(one)
     (tmp_path / "c").rename(two)
     assert [store.is_sound(digest) for digest in digests] == [False, False]
     assert [store.has(digest) for digest in digests] == [False, False]
-    assert [damage.digest for damage in told] == digests
-    assert sorted(damage.kept.read_text() for damage in told) == ["one", "two"]
+    assert [damage.digest for damage in store_error] == digests
+    assert sorted(damage.kept.read_text() for damage in store_error) == ["one", "two"]
 
 
 def test_a_pickle_in_the_place_of_an_artifact_is_a_miss(store: ArtifactStore, tmp_path: Path) -> None:
@@ -225,9 +225,9 @@ def test_a_pickle_in_the_place_of_an_artifact_is_a_miss(store: ArtifactStore, tm
     source = tmp_path / "file"
     source.write_text("text")
     digest = store.put(source)
-    place = Path(store.place(digest))
-    place.unlink()
-    place.write_bytes(pickle.dumps(Malicious()))
+    object_path = Path(store.object_path(digest))
+    object_path.unlink()
+    object_path.write_bytes(pickle.dumps(Malicious()))
     assert not store.has(digest)
     assert not fired.exists()
 
@@ -249,7 +249,7 @@ def test_no_corruption_is_ever_taken_for_the_artifact(tmp_path: Path, seed: int)
                 (source / name).write_bytes(content)
         digest = store.put(source)
         assert store.is_sound(digest)
-        corrupt(Path(store.place(digest)), chance)
+        corrupt(Path(store.object_path(digest)), chance)
         reader = ArtifactStore(store.root) if number % 2 else store
         with pytest.raises(MissingArtifact):
             reader.path(digest)
@@ -257,8 +257,10 @@ def test_no_corruption_is_ever_taken_for_the_artifact(tmp_path: Path, seed: int)
         assert not reader.has(digest)
 
 
-def corrupt(place: Path, chance: random.Random) -> None:
-    file = chance.choice(sorted(p for p in place.rglob("*") if p.is_file())) if place.is_dir() else place
+def corrupt(object_path: Path, chance: random.Random) -> None:
+    file = (
+        chance.choice(sorted(p for p in object_path.rglob("*") if p.is_file())) if object_path.is_dir() else object_path
+    )
     content = bytearray(file.read_bytes())
     match chance.randrange(6):
         case 0:
@@ -292,7 +294,7 @@ def test_a_put_that_is_killed_leaves_nothing_under_a_digest(tmp_path: Path) -> N
             put_and_die(tmp_path / "store", source, after)
         _, status = os.waitpid(child, 0)
         store = ArtifactStore(tmp_path / "store")
-        assert store.is_sound(digest) or not Path(store.place(digest)).exists()
+        assert store.is_sound(digest) or not Path(store.object_path(digest)).exists()
         if os.waitstatus_to_exitcode(status) == 0:
             assert store.is_sound(digest)
             break

@@ -71,10 +71,10 @@ def test_a_result_and_its_artifacts_come_to_another_store(
 
 
 def test_nothing_there_is_a_plain_miss(net: str, other: ArtifactStore) -> None:
-    place = shared(net)
-    assert place.result(FINGERPRINT) is None
-    assert not place.fetch(FINGERPRINT, other)
-    assert place.problem is None
+    object_path = shared(net)
+    assert object_path.result(FINGERPRINT) is None
+    assert not object_path.fetch(FINGERPRINT, other)
+    assert object_path.problem is None
 
 
 def test_domains_of_trust_do_not_see_each_other(store: ArtifactStore, tmp_path: Path, net: str) -> None:
@@ -96,11 +96,11 @@ def test_damage_there_is_a_miss_and_is_mended_by_the_next_who_gives(
     shared(net).push(result, store)
     for file in (tmp_path / "net").rglob(f"{which}/*"):
         file.write_bytes(how(file.read_bytes()))
-    place = shared(net)
-    found = place.result(FINGERPRINT)
-    fetched = [place.fetch(digest, other) for digest in digests(found or {"outputs": {}})]
+    object_path = shared(net)
+    found = object_path.result(FINGERPRINT)
+    fetched = [object_path.fetch(digest, other) for digest in digests(found or {"outputs": {}})]
     assert found is None or not all(fetched)
-    assert "damaged" in str(place.problem)
+    assert "damaged" in str(object_path.problem)
     assert shared(net).push(result, store)
     assert shared(net).result(FINGERPRINT) == result
     assert all(shared(net).fetch(digest, other) for digest in digests(result))
@@ -150,7 +150,7 @@ def _written(path: Path, content: bytes) -> Path:
 def test_a_place_that_does_not_answer_costs_two_deadlines_and_no_error(
     store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = shared("memory://slow", deadline=0.1)
+    object_path = shared("memory://slow", deadline=0.1)
     ended = threading.Event()
     asked: list[None] = []
 
@@ -158,20 +158,20 @@ def test_a_place_that_does_not_answer_costs_two_deadlines_and_no_error(
         asked.append(None)
         ended.wait(WITHIN)
 
-    monkeypatch.setattr(place, "_system", hang)
-    assert [place.result(FINGERPRINT) for _ in range(50)] == [None] * 50
-    assert not place.push(finished(store, tmp_path), store)
+    monkeypatch.setattr(object_path, "_system", hang)
+    assert [object_path.result(FINGERPRINT) for _ in range(50)] == [None] * 50
+    assert not object_path.push(finished(store, tmp_path), store)
     assert len(asked) == 2
-    assert "did not answer" in str(place.problem)
+    assert "did not answer" in str(object_path.problem)
     ended.set()
 
 
 @pytest.mark.parametrize("url", ["nosuch://place", "file:///proc/nowhere", "s3://127.0.0.1:9/x y"])
 def test_a_place_that_cannot_be_used_is_told_and_fails_nothing(url: str, store: ArtifactStore, tmp_path: Path) -> None:
     options = {"endpoint_override": "127.0.0.1:9", "scheme": "http", "region": "x"} if url.startswith("s3") else {}
-    place = shared(url, options=options)
-    assert not place.push(finished(store, tmp_path), store)
-    assert place.problem
+    object_path = shared(url, options=options)
+    assert not object_path.push(finished(store, tmp_path), store)
+    assert object_path.problem
 
 
 def test_what_is_absent_is_asked_for_once(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +181,10 @@ def test_what_is_absent_is_asked_for_once(net: str, monkeypatch: pytest.MonkeyPa
         def last(self, pipeline: str, step: str) -> str:
             return f"{pipeline}.{step}"
 
-    place = shared(net)
+    object_path = shared(net)
     asked: list[str] = []
-    monkeypatch.setattr(place, "result", asked.append)
-    history = SharedResults(Nothing(), place, lambda result: True)
+    monkeypatch.setattr(object_path, "result", asked.append)
+    history = SharedResults(Nothing(), object_path, lambda result: True)
     assert [history.outputs(FINGERPRINT) for _ in range(3)] == [None] * 3
     assert asked == [FINGERPRINT]
     assert history.last("p", "s") == "p.s"
@@ -227,9 +227,9 @@ def test_s3_is_a_shared_store(
     store: ArtifactStore, other: ArtifactStore, tmp_path: Path, bucket: dict[str, Any]
 ) -> None:
     result = finished(store, tmp_path)
-    place = shared("s3://bucket/e2i", options=bucket)
-    assert place.result(FINGERPRINT) is None
-    assert place.push(result, store), place.problem
+    object_path = shared("s3://bucket/e2i", options=bucket)
+    assert object_path.result(FINGERPRINT) is None
+    assert object_path.push(result, store), object_path.problem
     assert shared("s3://bucket/e2i", options=bucket).result(FINGERPRINT) == result
     assert all(shared("s3://bucket/e2i", options=bucket).fetch(digest, other) for digest in digests(result))
     assert shared("s3://bucket/e2i", "agent", options=bucket).result(FINGERPRINT) is None
@@ -274,6 +274,6 @@ def test_a_shared_store_that_is_down_fails_no_run_and_is_told_once(project: Proj
     project.write("steps.py", STEPS)
     project.write("config/default.yaml", "sinks: []\nshared: {url: 'file:///proc/nowhere', deadline: 1}\n")
     assert project.statuses(SPEC) == {"make": "succeeded", "size": "succeeded"}
-    told = [event for event in project.events if event.name == "tool.degraded"]
-    assert [(event.facts["tool"], event.facts["refused"]) for event in told] == [("shared store", 2)]
+    store_error = [event for event in project.events if event.name == "tool.degraded"]
+    assert [(event.facts["tool"], event.facts["refused"]) for event in store_error] == [("shared store", 2)]
     assert project.events[-1].name == "run.finished"

@@ -51,10 +51,10 @@ def test_telemetry_leaves_in_batches_and_before_what_follows_it(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outgoing, "POLL_TIMEOUT", WITHIN)
-    tell = Outgoing(engine.ours)
+    send = Outgoing(engine.ours)
     for number in range(2 * BATCH + 10):
-        tell(metric(number))
-    tell({"ended": {}})
+        send(metric(number))
+    send({"ended": {}})
     engine.close()
     batches, (last,) = engine.lines[:-1], engine.lines[-1:]
     assert [len(batch["telemetry"]) for batch in batches] == [BATCH, BATCH, 10]
@@ -63,36 +63,36 @@ def test_telemetry_leaves_in_batches_and_before_what_follows_it(
 
 
 def test_a_single_entry_does_not_wait_for_others(engine: Engine) -> None:
-    tell = Outgoing(engine.ours)
-    tell(metric(1))
+    send = Outgoing(engine.ours)
+    send(metric(1))
     assert until(lambda: engine.lines)
 
 
 def test_ten_million_metrics_are_refused_after_the_quota_and_the_next_step_has_its_own(engine: Engine) -> None:
-    tell = Outgoing(engine.ours)
+    send = Outgoing(engine.ours)
     with pytest.raises(StepError, match="the step records too much") as raised:
         for number in range(10_000_000):
-            tell(metric(number))
+            send(metric(number))
     assert (raised.value.code, number) == ("too-much-telemetry", QUOTA)
-    tell.begin()
-    tell(metric(1))
+    send.begin()
+    send(metric(1))
 
 
 def test_a_few_entries_that_are_very_long_are_refused_too(engine: Engine) -> None:
-    tell = Outgoing(engine.ours)
+    send = Outgoing(engine.ours)
     with pytest.raises(StepError):
         for _ in range(40):
-            tell({"telemetry": ["param", {"name": "p", "value": "x" * (QUOTA_BYTES // 32)}]})
+            send({"telemetry": ["param", {"name": "p", "value": "x" * (QUOTA_BYTES // 32)}]})
 
 
 def test_a_step_waits_while_the_engine_is_behind() -> None:
     ours, theirs = socket.socketpair()
-    tell = Outgoing(ours)
+    send = Outgoing(ours)
     done = threading.Event()
 
     def record() -> None:
         for number in range(20_000):
-            tell(metric(number))
+            send(metric(number))
         done.set()
 
     recording = threading.Thread(target=record)

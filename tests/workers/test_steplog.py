@@ -88,14 +88,14 @@ def test_a_step_has_a_log_of_what_it_and_its_children_print(pool: Pool, project:
 
 
 def test_a_step_that_ends_without_a_word_has_no_log(pool: Pool, project: Project) -> None:
-    steplog_of_silent = steplog.place(project.store, "r", "silent")
+    steplog_of_silent = steplog.path_of(project.store, "r", "silent")
     submit(pool, "silent", "nothing")
     wait(pool)
     assert not steplog_of_silent.exists() or steplog_of_silent.read_text().startswith("python.call attempt 1: ")
 
 
 def test_a_step_that_takes_its_time_has_its_log_while_it_runs(pool: Pool, project: Project) -> None:
-    log = steplog.place(project.store, "r", "slow")
+    log = steplog.path_of(project.store, "r", "slow")
     submit(pool, "slow", "say_and_wait", text="begun", name="go")
     assert until(lambda: not pool.poll(0.05) and log.exists() and "begun" in log.read_text())
     (project.root / "go").touch()
@@ -127,7 +127,7 @@ def test_a_file_system_without_links_has_logs_too(tmp_path: Path, monkeypatch: p
         raise PermissionError("no links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    log = steplog.place(tmp_path, "r", "group/a")
+    log = steplog.path_of(tmp_path, "r", "group/a")
     for text in ("first\n", "second\n"):
         draft = tmp_path / "draft"
         draft.write_text(text)

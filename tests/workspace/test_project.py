@@ -16,7 +16,7 @@ SPEC = 'version: 1\nname: s\nsteps:\n  a: {uses: debug.echo, with: {value: "${{ 
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Path:
+def folders(tmp_path: Path) -> Path:
     """A project, another one inside it, and a folder that is none."""
     for root in ("project", "project/inner"):
         (tmp_path / root / "config").mkdir(parents=True)
@@ -49,28 +49,28 @@ def places(tmp_path: Path) -> Path:
     ],
 )
 def test_the_workspace_is_the_project_of_the_spec(
-    places: Path, here: str, spec: str | None, found: str, monkeypatch: pytest.MonkeyPatch
+    folders: Path, here: str, spec: str | None, found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(places / here)
-    assert root_of(spec, Path.cwd(), Origin.HUMAN) == places / found
-    assert root_of(spec, Path.cwd(), Origin.AGENT) == places / here, "an agent's spec chooses no policy"
+    monkeypatch.chdir(folders / here)
+    assert root_of(spec, Path.cwd(), Origin.HUMAN) == folders / found
+    assert root_of(spec, Path.cwd(), Origin.AGENT) == folders / here, "an agent's spec chooses no policy"
 
 
-def test_a_store_here_is_the_one_that_is_looked_into(places: Path) -> None:
-    (places / "project" / "specs" / ".e2i").mkdir()
-    assert root_of(None, places / "project" / "specs", Origin.HUMAN) == places / "project" / "specs"
+def test_a_store_here_is_the_one_that_is_looked_into(folders: Path) -> None:
+    (folders / "project" / "specs" / ".e2i").mkdir()
+    assert root_of(None, folders / "project" / "specs", Origin.HUMAN) == folders / "project" / "specs"
 
 
 @pytest.mark.parametrize("name", ["default.yaml", "policy.yaml"])
-def test_a_mark_that_leads_nowhere_is_one(places: Path, name: str) -> None:
-    (places / "elsewhere" / "config" / name).symlink_to("nowhere")
-    assert root_of("../elsewhere/specs/x.yaml", places / "project", Origin.HUMAN) == places / "project"
-    assert root_of(str(places / "elsewhere/specs/x.yaml"), places, Origin.HUMAN) == places / "elsewhere"
+def test_a_mark_that_leads_nowhere_is_one(folders: Path, name: str) -> None:
+    (folders / "elsewhere" / "config" / name).symlink_to("nowhere")
+    assert root_of("../elsewhere/specs/x.yaml", folders / "project", Origin.HUMAN) == folders / "project"
+    assert root_of(str(folders / "elsewhere/specs/x.yaml"), folders, Origin.HUMAN) == folders / "elsewhere"
 
 
-def test_a_run_from_elsewhere_says_where_it_is_and_has_the_settings_of_its_spec(places: Path) -> None:
+def test_a_run_from_elsewhere_says_where_it_is_and_has_the_settings_of_its_spec(folders: Path) -> None:
     environ = {"PYTHONPATH": str(ENGINE), "PATH": "/usr/bin:/bin"}
-    here = places / "elsewhere"
+    here = folders / "elsewhere"
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "e2i.cli.main", *arguments]
@@ -78,12 +78,12 @@ def test_a_run_from_elsewhere_says_where_it_is_and_has_the_settings_of_its_spec(
             command, cwd=here, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False
         )
 
-    spec = str(places / "project" / "specs" / "x.yaml")
+    spec = str(folders / "project" / "specs" / "x.yaml")
     done = call("run", spec)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[0] == f"workspace {places / 'project'}"
-    assert f"--store {places / 'project' / '.e2i'}" in done.stdout + done.stderr
-    assert (places / "project" / ".e2i").is_dir() and not (here / ".e2i").exists()
+    assert done.stderr.splitlines()[0] == f"workspace {folders / 'project'}"
+    assert f"--store {folders / 'project' / '.e2i'}" in done.stdout + done.stderr
+    assert (folders / "project" / ".e2i").is_dir() and not (here / ".e2i").exists()
     assert call("validate", spec, "specs/x.yaml").returncode == 2, "env.WHERE is of the project only"
     assert call("validate", spec).returncode == 0
     assert "reuse" in call("plan", spec).stdout

@@ -99,7 +99,7 @@ Given = Mapping[str, Any]
 """A step's parameters with defaults: plain values, ``Known…`` in place of artifacts, ``UNKNOWN`` where neither."""
 
 
-class Fault(Struct, frozen=True):
+class ColumnProblem(Struct, frozen=True):
     """What is wrong with the value at ``path`` in ``with``.
 
     ``name`` is the misspelt name and ``known`` are those that there are, for a hint and a fix. ``at_key``: the name is
@@ -122,7 +122,7 @@ class Flow(Struct, frozen=True):
     """What an action's outputs will be, by name, as far as that can be told; and what is wrong."""
 
     outputs: Mapping[str, Known] = field(default_factory=dict)
-    faults: Sequence[Fault] = ()
+    problems: Sequence[ColumnProblem] = ()
     may_be_null: frozenset[str] = frozenset()
     """Outputs that the spec wants to be null when what they stand for does not exist: who reads them must ask."""
 
@@ -153,14 +153,14 @@ def names(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
             yield from (((*path, index), name) for index, name in enumerate(value) if isinstance(name, str))
 
 
-def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Iterator[Fault]:
+def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Iterator[ColumnProblem]:
     """A fault for each name at ``path`` that is no column of the table; none when the table is not known."""
     if not isinstance(table, KnownTable):
         return
-    for place, name in names(path, value):
+    for inner, name in names(path, value):
         if name not in table.columns:
-            yield Fault(
-                place,
+            yield ColumnProblem(
+                inner,
                 "unknown-column",
                 f'{what} has no column "{name}"',
                 name,

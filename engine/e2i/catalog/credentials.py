@@ -54,11 +54,11 @@ def without(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         return text.rpartition("@")[2]
-    account, _, place = parts.netloc.rpartition("@")
+    account, _, host = parts.netloc.rpartition("@")
     if account and ":" not in account and parts.scheme.lower() in CONTAINERS:
-        place = parts.netloc
+        host = parts.netloc
     query = sorted((name, value) for name, value in _arguments(text) if not is_private(name))
-    return urlunsplit((parts.scheme, place, parts.path, urlencode(query), ""))
+    return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
 
 
 def _arguments(address: str) -> list[tuple[str, str]]:

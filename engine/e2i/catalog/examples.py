@@ -50,6 +50,6 @@ def _read(tool: str) -> Document:
 def _texts(found: Document) -> dict[str, str]:
     """Each step's lines, from its key to the next."""
     lines = (found.text or "").splitlines(keepends=True)
-    starts = {name: found.place(("steps", name), key=True).line - 1 for name in found.data["steps"]}
+    starts = {name: found.location(("steps", name), key=True).line - 1 for name in found.data["steps"]}
     ends = [*list(starts.values())[1:], len(lines)]
     return {name: "".join(lines[start:end]) for (name, start), end in zip(starts.items(), ends, strict=True)}

@@ -83,6 +83,10 @@ def of(model: type[BaseModel]) -> tuple[tuple[Steps, Mark], ...]:
 def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, ...], Mark, Any]]:
     """Every marked value in data for the model: its path, its mark and the value. What is not there is passed over."""
     for steps, mark in of(model):
+        if len(steps) == 1 and isinstance(name := steps[0], str):  # most marks: no need to walk
+            if name in data:
+                yield (name,), mark, data[name]
+            continue
         for path, value in _values(data, steps, ()):
             yield path, mark, value
 

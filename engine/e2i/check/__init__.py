@@ -52,10 +52,10 @@ def check(context: CheckContext) -> list[Problem]:
     found = [problem for rule in RULES for problem in islice(rule.find(context), rule.most)]
     codes: dict[tuple[str, str], set[str]] = {}
     for problem in found:
-        codes.setdefault((problem.place.file, problem.path), set()).add(problem.code)
+        codes.setdefault((problem.location.file, problem.path), set()).add(problem.code)
 
     def is_explained(problem: Problem) -> bool:
         by = EXPLAINED_BY.get(problem.code)
-        return by is not None and not by.isdisjoint(codes[problem.place.file, problem.path])
+        return by is not None and not by.isdisjoint(codes[problem.location.file, problem.path])
 
     return [problem for problem in found if not is_explained(problem)]

@@ -6,7 +6,7 @@ A value that is known is checked by the action's own pydantic model; of a refere
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -98,18 +98,18 @@ def _check_when(expanded: Expanded, environment: TypeEnvironment, node: StepNode
         yield _bad_expression(expanded, node, ("when",), node.step.when, error)
         return
     path: Path = (*node.path, "when")
-    mend = fixes.instead(path, fixes.meant(node.step.when, "boolean"))
+    fix = fixes.instead(path, fixes.meant(node.step.when, "boolean"))
     message = None if isinstance(value, bool) else f'"when" must be true or false, not {value!r}'
     if isinstance(value, Pending):
-        given, faults = environment.of_template(expressions.parse(value.text), node)
-        yield from _check_formulas(node, path, faults)
+        given, errors = environment.of_template(expressions.parse(value.text), node)
+        yield from _check_formulas(node, path, errors)
         is_condition = types.accepts(given, types.BOOLEAN)
         message = None if is_condition else f'"when" must be true or false, and this is {types.describe(given)}'
     if message:
         hint = "compare it: ${{ params.rows > 0 }}"
-        if isinstance(value, str) and not mend and (braced := _braced(node.step.when)):
-            hint, mend = f'an expression is written in "${{{{ }}}}": {braced}', fixes.replaced(path, braced)
-        yield node.document.problem("bad-condition", path, message, hint, fixes=mend)
+        if isinstance(value, str) and not fix and (braced := _braced(node.step.when)):
+            hint, fix = f'an expression is written in "${{{{ }}}}": {braced}', fixes.replaced(path, braced)
+        yield node.document.problem("bad-condition", path, message, hint, fixes=fix)
 
 
 def _braced(written: Any) -> str | None:
@@ -123,9 +123,9 @@ def _braced(written: Any) -> str | None:
         return None
 
 
-def _check_formulas(node: StepNode | Part, path: Path, faults: list[tuple[Expression, str]]) -> Iterator[Problem]:
+def _check_formulas(node: StepNode | Part, path: Path, errors: list[tuple[Expression, str]]) -> Iterator[Problem]:
     """Operators and filters that cannot work on what they will be given."""
-    for expression, message in faults:
+    for expression, message in errors:
         said = f"the expression cannot work: {message}"
         yield node.document.problem("wrong-type", path, said, offset=expression.offset)
 
@@ -135,7 +135,7 @@ def _check_with(
     environment: TypeEnvironment,
     node: StepNode,
     action: Action,
-    value: dict[str, Any],
+    value: Mapping[str, Any],
     files: Files,
 ) -> Iterator[Problem]:
     """Problems of the parameters, by name, by type and by columns."""
@@ -149,13 +149,13 @@ def _check_with(
     waiting: dict[Path, Types] = {}
     takes = (types.of_model(action.params),)
     found: list[Problem] = []
-    for path, pending in _pending(value, ()):
-        given, faults = _given(environment, node, pending)
-        place = (*base, *path)
-        found += _check_formulas(node, place, faults)
+    for path, pending in () if node.is_plain else _pending(value, ()):
+        given, errors = _given(environment, node, pending)
+        full_path = (*base, *path)
+        found += _check_formulas(node, full_path, errors)
         taken = types.at(takes, path)
         if path[0] in fields and not types.accepts(given, taken):
-            found.append(_wrong_type(node, place, path, given, taken))
+            found.append(_wrong_type(node, full_path, path, given, taken))
             given = types.ANY
         waiting[path] = given
     known = {name: _stand_in(item, (name,), waiting) for name, item in value.items() if name in fields}
@@ -166,8 +166,8 @@ def _check_with(
         unknown = [name for name in value if name not in fields]
         mistyped = {suggest.certain(name, fields) or synonyms.parameter(name, fields, value) for name in unknown}
         found = [*found, *_parameter_problems(expanded, node, action, error, known, unsure, mistyped)]
-    told = {problem.path for problem in found}
-    found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in told]
+    reported = {problem.path for problem in found}
+    found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in reported]
     yield from found
     if action.columns and not found and not foreign:  # what was given by another name is not known to the action
         if environment.columns > MOST_COLUMNS:
@@ -179,17 +179,16 @@ def _check_with(
         yield from flow.problems(columns, base, node.document)
 
 
-def _resolved(expanded: Expanded, node: StepNode) -> tuple[dict[str, Any], list[Problem]]:
+def _resolved(expanded: Expanded, node: StepNode) -> tuple[Mapping[str, Any], list[Problem]]:
     """The step's parameters, as far as they are known, and what is wrong with expressions in them."""
-    value: dict[str, Any] = {}
-    problems = []
-    for name, written in node.step.with_.items():
-        try:
-            value[name] = expanded.resolve(written, node, {})
-        except ExpressionError as error:
-            value[name] = Pending("", ())
-            problems.append(_bad_expression(expanded, node, ("with", name), written, error))
-    return value, problems
+    known = expanded.known(node)
+    if not known.errors:
+        return known.values, []
+    written = node.step.with_
+    problems = [
+        _bad_expression(expanded, node, ("with", name), written[name], known.errors[name]) for name in known.errors
+    ]
+    return {name: known.values.get(name, Pending("", ())) for name in written}, problems
 
 
 def _too_much(node: StepNode) -> Problem:
@@ -202,14 +201,14 @@ def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given
     """A parameter that the action does not take: a mistyped one, or a key of the step that was put under ``with``."""
     path: Path = (*node.path, "with", name)
     hint = suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them"
-    mend = fixes.renamed(path, fields, given)
-    if not mend and (meant := synonyms.parameter(name, fields, given)):
-        hint, mend = f'e2i calls it "{meant}"', fixes.moved(path, (*path[:-1], meant))
-    elif not mend and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
+    fix = fixes.renamed(path, fields, given)
+    if not fix and (meant := synonyms.parameter(name, fields, given)):
+        hint, fix = f'e2i calls it "{meant}"', fixes.moved(path, (*path[:-1], meant))
+    elif not fix and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
         hint = f'"{name}" is a key of the step: write it beside "with"'
-        mend = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
+        fix = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
     message = f'{node.step.uses} has no parameter "{name}"'
-    return node.document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=mend)
+    return node.document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=fix)
 
 
 def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
@@ -234,20 +233,20 @@ def _given(
     return environment.of_template(expressions.parse(pending.text), node)
 
 
-def _wrong_type(node: StepNode, place: Path, path: Path, given: Types, taken: Types) -> Problem:
+def _wrong_type(node: StepNode, full_path: Path, path: Path, given: Types, taken: Types) -> Problem:
     """A value of a kind that the parameter does not take."""
     document = node.document
-    text = document.value(place)
+    text = document.value(full_path)
     written = text if isinstance(text, str) else "this"
     plain = expressions.parse(written).whole if written != "this" else None
     if plain is not None and isinstance(plain.body, Reference):
         written = str(plain.body)
     name = ".".join(map(str, path))
     message = f'"{name}" takes {types.describe(taken)}, and {written} is {types.describe(given)}'
-    return document.problem("wrong-type", place, message, _mend(given, taken, written))
+    return document.problem("wrong-type", full_path, message, _fix(given, taken, written))
 
 
-def _mend(given: Types, taken: Types, written: str) -> str | None:
+def _fix(given: Types, taken: Types, written: str) -> str | None:
     """What to write instead, where the value given has it inside or can be made into it."""
     if types.can_be(taken, "integer") and types.can_be(given, "number"):
         return "make it whole with the filter int: ${{ … | int }}"
@@ -292,31 +291,31 @@ def _parameter_problems(
     """What the action's own model finds. ``mistyped`` parameters are there, by a wrong name."""
     document = node.document
     base: Path = (*node.path, "with")
-    for fault in error.errors(include_url=False):
-        location = _within(tuple(fault["loc"]), known)
+    for detail in error.errors(include_url=False):
+        location = _within(tuple(detail["loc"]), known)
         # What is missing in a mapping is missing whatever else in it is not known yet; any other fault may be of that.
-        within = len(location) + (fault["type"] == "missing")
+        within = len(location) + (detail["type"] == "missing")
         if any(path[:within] == location or location[: len(path)] == path for path in unsure):
             continue
         path = (*base, *location)
         name = ".".join(map(str, location)) or node.step.uses
-        if fault["type"] == "missing" and fault["loc"][0] in mistyped:
+        if detail["type"] == "missing" and detail["loc"][0] in mistyped:
             continue
-        if fault["type"] == "missing":
-            name = ".".join(map(str, fault["loc"]))
+        if detail["type"] == "missing":
+            name = ".".join(map(str, detail["loc"]))
             message = f'{node.step.uses} needs the parameter "{name}"'
             at = path if document.has(path) else node.path
             yield document.problem("missing-action-parameter", path, message, key=True, at=at)
-        elif fault["type"] == "extra_forbidden":
+        elif detail["type"] == "extra_forbidden":
             names = types.members(types.at((types.of_model(action.params),), location[:-1]))
             parent = ".".join(map(str, location[:-1]))
             message, hint = f'"{parent}" has no key "{location[-1]}"', suggest.hint(str(location[-1]), names, most=12)
-            mend = fixes.renamed(path, names, document.value(path[:-1]) or ())
-            yield document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=mend)
+            fix = fixes.renamed(path, names, document.value(path[:-1]) or ())
+            yield document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=fix)
         else:
-            hint, mend = expected(fault, path)
-            message = wording(fault, (name,))
-            yield document.problem("bad-action-parameter", path, message, hint, fixes=mend)
+            hint, fix = expected(detail, path)
+            message = wording(detail, (name,))
+            yield document.problem("bad-action-parameter", path, message, hint, fixes=fix)
 
 
 def _within(location: Path, known: Any) -> Path:
@@ -335,8 +334,8 @@ def _within(location: Path, known: Any) -> Path:
 
 def _bad_expression(expanded: Expanded, node: StepNode, path: Path, written: Any, error: ExpressionError) -> Problem:
     """The problem of an expression somewhere in ``written``, which stands at ``path`` in the step."""
-    place = (*node.path, *path, *_failing(expanded, node, written))
-    return node.document.problem("bad-expression", place, str(error), error.hint)
+    full_path = (*node.path, *path, *_failing(expanded, node, written))
+    return node.document.problem("bad-expression", full_path, str(error), error.hint)
 
 
 def _failing(expanded: Expanded, node: StepNode, written: Any) -> Path:

@@ -27,10 +27,10 @@ def problems(document: Document, base: Path, values: Any, takes: Types) -> Itera
     """
     for path, value, taken in _scalars(values, (), takes):
         if {type_.name for type_ in taken} <= SCALARS and not types.accepts(types.of_value(_whole(value)), taken):
-            place = (*base, *path)
+            full_path = (*base, *path)
             message = f'"{path[-1]}" takes {types.describe(taken)}, not {show(value)}'
-            mend = fixes.instead(place, _meant(value, taken)) if document.value(place) == value else ()
-            yield document.problem("bad-action-parameter", place, message, fixes=mend)
+            fix = fixes.instead(full_path, _meant(value, taken)) if document.value(full_path) == value else ()
+            yield document.problem("bad-action-parameter", full_path, message, fixes=fix)
 
 
 def _scalars(value: Any, path: Path, takes: Types) -> Iterator[tuple[Path, Any, Types]]:

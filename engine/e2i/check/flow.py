@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import UNKNOWN, Fault, Flow
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow
 from e2i.catalog.files import Files
 from e2i.check import types
 from e2i.check.types import Type, Types
@@ -28,7 +28,7 @@ Path = tuple[str | int, ...]
 
 def follow(
     node: StepNode, action: Action, value: Mapping[str, Any], waiting: Mapping[Path, Types], files: Files
-) -> tuple[Type, tuple[Fault, ...]]:
+) -> tuple[Type, tuple[ColumnProblem, ...]]:
     """What the step's outputs will be, and what is wrong with the columns it is given.
 
     ``value`` is the step's ``with``; ``waiting`` says what is known of the values in it that only a run can tell.
@@ -50,34 +50,34 @@ def follow(
     }
     for name in found.may_be_null:
         inside[name] = types.or_null(inside[name])
-    return replace(declared, inside=inside), tuple(found.faults)
+    return replace(declared, inside=inside), tuple(found.problems)
 
 
-def problems(faults: tuple[Fault, ...], base: Path, document: Document) -> Iterator[Problem]:
+def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document) -> Iterator[Problem]:
     """The faults of a step's columns at their places; ``base`` leads to its ``with``."""
-    for fault in faults:
-        path = _existing((*base, *fault.path), base, document)
-        hint = fault.hint or (suggest.hint(fault.name, fault.known, most=40) if fault.name else None)
-        mend = _mend(fault, path, base, document)
-        yield document.problem(fault.code, path, fault.message, hint, key=fault.at_key, fixes=mend)
+    for found in columns:
+        path = _existing((*base, *found.path), base, document)
+        hint = found.hint or (suggest.hint(found.name, found.known, most=40) if found.name else None)
+        fix = _fix(found, path, base, document)
+        yield document.problem(found.code, path, found.message, hint, key=found.at_key, fixes=fix)
 
 
-def _mend(fault: Fault, path: Path, base: Path, document: Document) -> Fixes:
+def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fixes:
     """The certain mend of a fault, if what is wrong is written at ``path`` itself and not given by an expression."""
-    if fault.leave_out:
+    if found.leave_out:
         excluded = (*base, "exclude")
         if not document.has(excluded):
-            return fixes.added(excluded, list(fault.leave_out))
+            return fixes.added(excluded, list(found.leave_out))
         if isinstance(document.value(excluded), list):
-            return tuple(op for name in fault.leave_out for op in fixes.added((*excluded, "-"), name))
+            return tuple(op for name in found.leave_out for op in fixes.added((*excluded, "-"), name))
         return ()
-    if len(path) != len(base) + len(fault.path):
+    if len(path) != len(base) + len(found.path):
         return ()
-    if fault.take_out:
+    if found.take_out:
         return fixes.removed(path)
-    if fault.at_key:
-        return fixes.renamed(path, fault.known, document.value(path[:-1]))
-    return fixes.named(path, fault.name, fault.known) if document.value(path) == fault.name else ()
+    if found.at_key:
+        return fixes.renamed(path, found.known, document.value(path[:-1]))
+    return fixes.named(path, found.name, found.known) if document.value(path) == found.name else ()
 
 
 def _known(value: Any, path: Path, waiting: Mapping[Path, Types]) -> Any:

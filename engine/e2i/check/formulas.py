@@ -20,7 +20,7 @@ Look = Callable[[Reference], Types]
 def infer(formula: Formula, look: Look) -> tuple[Types, list[str]]:
     """What the formula's value can be, and each operator or filter in it that cannot work on what it is given."""
     walk = _Inference(look)
-    return walk.types(formula.node), walk.faults
+    return walk.types(formula.node), walk.errors
 
 
 class _Inference:
@@ -28,7 +28,7 @@ class _Inference:
 
     def __init__(self, look: Look) -> None:
         self.look = look
-        self.faults: list[str] = []
+        self.errors: list[str] = []
 
     def types(self, node: nodes.Node) -> Types:
         match node:
@@ -72,7 +72,7 @@ class _Inference:
             self.types(node.arg)
             return types.items(container)
         key = node.attr if isinstance(node, nodes.Getattr) else node.arg.as_const()
-        return types.inside(container, key) or self.fault(f'{types.describe(container)} has no "{key}"')
+        return types.inside(container, key) or self.refuse(f'{types.describe(container)} has no "{key}"')
 
     def compared(self, node: nodes.Compare) -> Types:
         left = self.types(node.expr)
@@ -80,10 +80,10 @@ class _Inference:
             right = self.types(operand.expr)
             if operand.op in ("in", "notin"):
                 if not types.can_be(right, "string", "list", "mapping"):
-                    self.fault(f'"in" does not work on {types.describe(left)} and {types.describe(right)}')
+                    self.refuse(f'"in" does not work on {types.describe(left)} and {types.describe(right)}')
             elif operand.op not in ("eq", "ne") and not (_both(left, right, "number") or _both(left, right, "string")):
                 sign = _ORDER[operand.op]
-                self.fault(f'"{sign}" does not work on {types.describe(left)} and {types.describe(right)}')
+                self.refuse(f'"{sign}" does not work on {types.describe(left)} and {types.describe(right)}')
             left = right
         return BOOLEAN
 
@@ -101,7 +101,7 @@ class _Inference:
 
     def arithmetic(self, sign: str, left: Types, right: Types) -> Types:
         if not _both(left, right, "number"):
-            return self.fault(f'"{sign}" does not work on {types.describe(left)} and {types.describe(right)}')
+            return self.refuse(f'"{sign}" does not work on {types.describe(left)} and {types.describe(right)}')
         if sign == "/" or _only(left, "number") or _only(right, "number"):
             return NUMBER
         return INTEGER if sign != "**" and _only(left, "integer") and _only(right, "integer") else NUMERIC
@@ -114,11 +114,11 @@ class _Inference:
         if arguments and node.name in ("int", "float"):  # what is no number becomes the fallback
             return types.union((result(given), arguments[0]))
         if takes and not types.can_be(given, *takes):
-            return self.fault(f"{node.name} does not work on {types.describe(given)}")
+            return self.refuse(f"{node.name} does not work on {types.describe(given)}")
         return result(given)
 
-    def fault(self, message: str) -> Types:
-        self.faults.append(message)
+    def refuse(self, message: str) -> Types:
+        self.errors.append(message)
         return ANY
 
 

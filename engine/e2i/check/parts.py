@@ -28,8 +28,8 @@ def reader(parts: PartFiles, authority: Authority, read_already: int = 0) -> Rea
 
     def read(file: str) -> bytes:
         nonlocal spent
-        if fault := paths.check(file, authority.rules, parts.look):
-            raise NoPartError(fault.message, fault.hint)
+        if problem := paths.check(file, authority.rules, parts.look):
+            raise NoPartError(problem.message, problem.hint)
         try:
             opened = files.open(file)
         except OSError as error:

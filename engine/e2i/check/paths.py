@@ -20,7 +20,7 @@ NEVER = ("/dev", "/proc", "/sys")
 LONGEST = 1_000
 
 
-class PathFault(Struct, frozen=True):
+class PathProblem(Struct, frozen=True):
     """What is wrong with a path. ``bad-path``: no policy could allow it; ``policy-path``: this one does not."""
 
     code: Literal["bad-path", "policy-path"]
@@ -28,33 +28,35 @@ class PathFault(Struct, frozen=True):
     hint: str
 
 
-def check(text: str, rules: Rules, look: Look) -> PathFault | None:
+def check(text: str, rules: Rules, look: Look) -> PathProblem | None:
     """The first thing that is wrong with a path to a file that is read, or None."""
     shown = repr(text if len(text) <= 80 else text[:79] + "…")
     if not text or "\0" in text or "\n" in text or len(text) > LONGEST:
-        return PathFault("bad-path", f"{shown} is not a path", "give the path of a file, relative to the workspace")
+        return PathProblem("bad-path", f"{shown} is not a path", "give the path of a file, relative to the workspace")
     if "://" in text:
-        return PathFault("bad-path", f"{shown} is an address, not a path", "files are read from the workspace only")
+        return PathProblem("bad-path", f"{shown} is an address, not a path", "files are read from the workspace only")
     path = posixpath.normpath(text)
     if _within(path, NEVER):
-        return PathFault("policy-path", f"{shown} is not data: it belongs to the system", _INSIDE)
+        return PathProblem("policy-path", f"{shown} is not data: it belongs to the system", _INSIDE)
     if not any(_under(path, posixpath.normpath(root)) for root in rules.roots):
-        return PathFault("policy-path", f"{shown} leads outside {_roots(rules)}", _INSIDE)
+        return PathProblem("policy-path", f"{shown} leads outside {_roots(rules)}", _INSIDE)
     hidden = next((part for part in path.split("/") if part.startswith(".") and part not in (".", "..")), None)
     if hidden and not rules.hidden_files:
-        return PathFault("policy-path", f"{shown} leads through {hidden!r}, and hidden names are not allowed", _INSIDE)
+        return PathProblem(
+            "policy-path", f"{shown} leads through {hidden!r}, and hidden names are not allowed", _INSIDE
+        )
     match look(text):
         case "outside":
-            return PathFault("policy-path", f"{shown} leads through a link outside {_roots(rules)}", _INSIDE)
+            return PathProblem("policy-path", f"{shown} leads through a link outside {_roots(rules)}", _INSIDE)
         case "hidden":
-            return PathFault("policy-path", f"{shown} leads through a link to a hidden name", _INSIDE)
+            return PathProblem("policy-path", f"{shown} leads through a link to a hidden name", _INSIDE)
         case "settings":
             hint = "name another file: specs neither read nor change what is set in config/"
-            return PathFault("policy-path", f"{shown} leads to a file of the operator's settings", hint)
+            return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", hint)
         case "directory":
-            return PathFault("bad-path", f"{shown} is a folder, not a file", "name a file in it")
+            return PathProblem("bad-path", f"{shown} is a folder, not a file", "name a file in it")
         case "special":
-            return PathFault("bad-path", f"{shown} is no regular file", "name a file with data in it")
+            return PathProblem("bad-path", f"{shown} is no regular file", "name a file with data in it")
     return None
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
+from pydantic import BaseModel
 
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action
@@ -21,7 +24,6 @@ from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, suggest
 from e2i.spec.document import Limits
 from e2i.spec.expand import Expanded, StepNode
-from e2i.spec.expressions import ExpressionError
 from e2i.spec.problems import Problem, pointer
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 
 
-class Fault(Struct, frozen=True):
+class Violation(Struct, frozen=True):
     """Something that a step may not do; ``path`` leads to it from the step on."""
 
     code: str
@@ -58,7 +60,7 @@ class Authority(Struct, frozen=True):
 
     def call(
         self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int], made: Collection[str] = ()
-    ) -> Iterator[Fault]:
+    ) -> Iterator[Violation]:
         """What is not allowed in a step's parameters, as far as they are known.
 
         ``spent`` is what other steps ask for of the budgets that all share, ``made`` the artifacts that steps gave.
@@ -68,32 +70,34 @@ class Authority(Struct, frozen=True):
             return
         for path in provenance.forged(params, made):
             message = f'"{_dotted(path)}" is an artifact that no step of this run made'
-            yield Fault(
+            yield Violation(
                 "forged-artifact", message, ("with", *path), "refer to the step that makes it: ${{ steps.ID.NAME }}"
             )
         yield from self._secrets(node, found[1], params)
         for path, mark, value in _marked(found[1], params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
-                    if fault := paths.check(mark.path(value), self.rules, self.look):
-                        yield Fault(fault.code, f'"{_dotted(path)}": {fault.message}', ("with", *path), fault.hint)
+                    if violation := paths.check(mark.path(value), self.rules, self.look):
+                        yield Violation(
+                            violation.code, f'"{_dotted(path)}": {violation.message}', ("with", *path), violation.hint
+                        )
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
                 case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
-                    yield Fault("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
+                    yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
 
-    def _secrets(self, node: StepNode, action: Action, params: Mapping[str, Any]) -> Iterator[Fault]:
-        for path, name in secrecy.placed(node, params):
+    def _secrets(self, node: StepNode, action: Action, params: Mapping[str, Any]) -> Iterator[Violation]:
+        for path, name in secrecy.used(node, params):
             where: Path = ("with", *path)
             if not secrecy.is_taken(action, path):
                 message = f'"{_dotted(path)}" of {node.step.uses} takes no secret, and this is "{name}"'
-                yield Fault(secrecy.CODE, message, where, secrecy.HINT)
+                yield Violation(secrecy.CODE, message, where, secrecy.HINT)
             elif not secrecy.is_allowed(self.rules.secrets, name):
                 message = f'the secret "{name}" may not be used by specs of origin {self.origin}'
-                yield Fault("policy-secret", message, where, _ask(f"{self.origin}.secrets"))
+                yield Violation("policy-secret", message, where, _ask(f"{self.origin}.secrets"))
 
-    def _budget(self, what: str, asked: int, spent: int, path: Path) -> Iterator[Fault]:
+    def _budget(self, what: str, asked: int, spent: int, path: Path) -> Iterator[Violation]:
         if spent + asked > getattr(self.rules.budgets, what):
             others = f", with the {spent:,} of other steps" if spent else ""
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
@@ -103,13 +107,15 @@ def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
     """What the step asks for of each budget that the steps of a run share."""
     found = registry.find(node.step.uses)
     asked: dict[str, int] = {}
-    for _, mark, value in _marked(found[1], params) if found else ():
+    if found is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(found[1].params)):
+        return asked
+    for _, mark, value in _marked(found[1], params):
         if isinstance(mark, marks.Budget) and mark.of == "trials" and isinstance(value, int):
             asked[mark.of] = asked.get(mark.of, 0) + value
     return asked
 
 
-def size(count: int, what: str, authority: Authority) -> Fault | None:
+def size(count: int, what: str, authority: Authority) -> Violation | None:
     """The fault of text that is too long to be read at all."""
     most = authority.rules.budgets.bytes
     return _beyond(authority, "bytes", f"{what} more than {most:,} bytes", ()) if count > most else None
@@ -122,33 +128,34 @@ def limits(authority: Authority) -> Limits:
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """All that the policy does not allow, as far as it is known before anything runs."""
-    expanded, authority = context.expanded, context.authority
+    expanded = context.expanded
+    authority = replace(context.authority, look=cache(context.authority.look))  # thousands of steps may name one file
     yield from sizes(expanded, authority)
     yield from _sinks(expanded, authority)
     spent: Counter[str] = Counter()
     for node in expanded.nodes.values():
-        params = _known(expanded, node)
-        for fault in (*_step(node, authority), *authority.call(node, params, spent)):
-            yield _problem(node, fault)
+        params = expanded.known(node).values  # other checks report the rest
+        for violation in (*_step(node, authority), *authority.call(node, params, spent)):
+            yield _problem(node, violation)
         if asked := amounts(node, params):
             spent.update(asked)
 
 
-def _problem(node: StepNode, fault: Fault) -> Problem:
+def _problem(node: StepNode, violation: Violation) -> Problem:
     """The fault where it stands: in the step, or in the defaults when that is where the step has it from."""
-    path: Path = (*node.path, *fault.path)
-    if not node.document.has(path) and node.document.has(("defaults", *fault.path)):
-        path = ("defaults", *fault.path)
-    fixes = tuple({**fix, "path": pointer(path)} for fix in fault.fixes)
-    return node.document.problem(fault.code, path, fault.message, fault.hint, fixes=fixes)
+    path: Path = (*node.path, *violation.path)
+    if not node.document.has(path) and node.document.has(("defaults", *violation.path)):
+        path = ("defaults", *violation.path)
+    fixes = tuple({**fix, "path": pointer(path)} for fix in violation.fixes)
+    return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fixes)
 
 
 def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
     """More steps or cells than are allowed."""
     budgets = authority.rules.budgets
     if len(expanded.nodes) > budgets.steps:
-        fault = _beyond(authority, "steps", f"there are more than {budgets.steps:,} steps", ())
-        yield expanded.loaded.document.problem(fault.code, ("steps",), fault.message, fault.hint, key=True)
+        violation = _beyond(authority, "steps", f"there are more than {budgets.steps:,} steps", ())
+        yield expanded.loaded.document.problem(violation.code, ("steps",), violation.message, violation.hint, key=True)
     for group, nodes in expanded.groups.items():
         if len(nodes) > budgets.cells:
             asked = f'the matrix of "{group}" has {len(nodes):,} cells'
@@ -157,12 +164,12 @@ def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
 
 def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
     for tool in authority.sinks:
-        if fault := _host(tool, authority):
-            message = f"runs are reported to a service elsewhere: {fault.message}"
-            yield expanded.loaded.document.problem(fault.code, ("name",), message, fault.hint)
+        if violation := _host(tool, authority):
+            message = f"runs are reported to a service elsewhere: {violation.message}"
+            yield expanded.loaded.document.problem(violation.code, ("name",), message, violation.hint)
 
 
-def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:
+def _step(node: StepNode, authority: Authority) -> Iterator[Violation]:
     """What is not allowed about a step, whatever its parameters are."""
     uses, origin, rules, step = node.step.uses, authority.origin, authority.rules, node.options
     found = registry.find(uses)
@@ -170,14 +177,14 @@ def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:
         return
     if not _allows(rules.actions, uses) or _allows(rules.refused, uses):
         message = f"{uses} is not allowed for specs of origin {origin}"
-        yield Fault("policy-tool", message, ("uses",), _ask(f"{origin}.actions"))
+        yield Violation("policy-tool", message, ("uses",), _ask(f"{origin}.actions"))
     elif found[1].privilege and not getattr(rules, found[1].privilege):
         message = f"{uses} is not allowed for specs of origin {origin}"
-        yield Fault("policy-privilege", message, ("uses",), _ask(f"{origin}.{found[1].privilege}"))
+        yield Violation("policy-privilege", message, ("uses",), _ask(f"{origin}.{found[1].privilege}"))
     if node.agent is not None:
         yield from _role(uses, node.agent, authority.policy.roles)
-    if fault := _host(found[0].name, authority):
-        yield fault
+    if violation := _host(found[0].name, authority):
+        yield violation
     if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
         yield _beyond(authority, "timeout", f"the step sets itself a time limit of {step.timeout}", ("timeout",))
     if step.retry.attempts > rules.budgets.attempts:
@@ -185,28 +192,28 @@ def _step(node: StepNode, authority: Authority) -> Iterator[Fault]:
         yield _beyond(authority, "attempts", asked, ("retry", "attempts"))
 
 
-def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Fault:
+def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Violation:
     """The fault of asking for more than a budget."""
     most = getattr(authority.rules.budgets, budget)
     message = (
         f"{asked}, and specs of origin {authority.origin} may have {most if isinstance(most, str) else f'{most:,}'}"
     )
-    return Fault("policy-budget", message, path, _ask(f"{authority.origin}.budgets.{budget}"))
+    return Violation("policy-budget", message, path, _ask(f"{authority.origin}.budgets.{budget}"))
 
 
-def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Violation]:
     if role not in roles:
         meant = suggest.certain(role, roles)
         fixes = ({"op": "replace", "value": meant},) if meant else ()
         hint = suggest.hint(role, roles, most=12) or "the operator lists roles in config/policy.yaml"
-        yield Fault("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, fixes)
+        yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, fixes)
     elif not _allows(roles[role], uses):
         able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses))
         hint = f"roles that may: {', '.join(able)}" if able else _ask(f"roles.{role}")
-        yield Fault("policy-tool", f'the agent role "{role}" may not use {uses}', ("uses",), hint)
+        yield Violation("policy-tool", f'the agent role "{role}" may not use {uses}', ("uses",), hint)
 
 
-def _host(tool: str, authority: Authority) -> Fault | None:
+def _host(tool: str, authority: Authority) -> Violation | None:
     """The fault of a tool whose service is on a host that runs of this origin may not talk to."""
     if "*" in authority.rules.hosts:
         return None
@@ -214,7 +221,7 @@ def _host(tool: str, authority: Authority) -> Fault | None:
     if host is None or any(_matches(host, pattern) for pattern in authority.rules.hosts):
         return None
     message = f"{tool} is on the host {host}, and specs of origin {authority.origin} may not reach it"
-    return Fault("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
+    return Violation("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
 
 
 def _allows(patterns: Sequence[str], uses: str) -> bool:
@@ -239,24 +246,16 @@ def _matches(host: str, pattern: str) -> bool:
     )
 
 
-def _known(expanded: Expanded, node: StepNode) -> dict[str, Any]:
-    """The step's parameters without those whose expressions fail, which other checks report."""
-    known = {}
-    for name, written in node.step.with_.items():
-        try:
-            known[name] = expanded.resolve(written, node, {})
-        except ExpressionError:
-            continue
-    return known
-
-
 def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, marks.Mark, Any]]:
     """Every marked value among the parameters; where one is not given, its default."""
     if not marks.of(action.params):
         return
-    fields = action.params.model_fields
-    defaults = {name: item.default for name, item in fields.items() if not item.is_required()}
-    yield from marks.found(action.params, {**defaults, **params})
+    yield from marks.found(action.params, {**_defaults(action.params), **params})
+
+
+@cache
+def _defaults(model: type[BaseModel]) -> Mapping[str, Any]:
+    return {name: item.default for name, item in model.model_fields.items() if not item.is_required()}
 
 
 def _dotted(path: Path) -> str:

@@ -35,23 +35,23 @@ def check_syntax(loaded: LoadedSpec) -> list[Problem]:
     for section, name, step in loaded.spec.every_step():
         held.setdefault(section, {})[name] = {"with": step.with_, "when": step.when, "matrix": step.matrix}
     return [
-        _unreadable(loaded.document, path, fault)
-        for path, fault in expressions.walk(held)
-        if isinstance(fault, ExpressionError)
+        _unreadable(loaded.document, path, error)
+        for path, error in expressions.walk(held)
+        if isinstance(error, ExpressionError)
     ]
 
 
-def _unreadable(document: Document, path: Path, fault: ExpressionError) -> Problem:
+def _unreadable(document: Document, path: Path, error: ExpressionError) -> Problem:
     """The problem of an expression that cannot be read; a mistyped name or a brace that is missing is mended."""
-    mend: Fixes = ()
+    fix: Fixes = ()
     text = document.value(path)
     if unclosed := _UNCLOSED.fullmatch(text):
-        mend = fixes.replaced(path, f"{unclosed[1]} }}}}")
-    elif isinstance(fault, MissingError) and (meant := suggest.certain(fault.key, fault.known)):
-        before, behind = text[: fault.offset], text[fault.offset :]
-        if behind.startswith(fault.key):
-            mend = fixes.replaced(path, before + meant + behind.removeprefix(fault.key))
-    return document.problem("bad-expression", path, str(fault), fault.hint, offset=fault.offset, fixes=mend)
+        fix = fixes.replaced(path, f"{unclosed[1]} }}}}")
+    elif isinstance(error, MissingError) and (meant := suggest.certain(error.key, error.known)):
+        before, behind = text[: error.offset], text[error.offset :]
+        if behind.startswith(error.key):
+            fix = fixes.replaced(path, before + meant + behind.removeprefix(error.key))
+    return document.problem("bad-expression", path, str(error), error.hint, offset=error.offset, fixes=fix)
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
@@ -78,8 +78,8 @@ def _check_one(
     ) -> Problem:
         """The problem; if ``wrong`` below ``parent`` certainly stands for ``meant``, with its fix."""
         document = node.document
-        mend = fixes.reworded(path, document.value(path), f"{parent}." if parent else "", wrong, meant)
-        return document.problem(code, path, message, hint, fixes=mend)
+        fix = fixes.reworded(path, document.value(path), f"{parent}." if parent else "", wrong, meant)
+        return document.problem(code, path, message, hint, fixes=fix)
 
     name = str(reference.path[0]) if reference.path else ""
     spec = node.part.loaded.spec

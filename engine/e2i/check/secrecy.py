@@ -26,9 +26,9 @@ CODE = "secret-not-allowed"
 HINT = "only parameters that are marked for one take a secret: the arguments of python.call"
 
 
-def placed(node: StepNode, params: Any) -> Iterator[tuple[Path, str]]:
+def used(node: StepNode, params: Any) -> Iterator[tuple[Path, str]]:
     """Yields each place in the parameters that holds a secret, or may once a run has evaluated it; and its name."""
-    for path, value in _values(params, ()):
+    for path, value in () if node.is_plain else _values(params, ()):
         names = _names(value) if isinstance(value, Secret) else _behind_all(node, value.references)
         yield from ((path, name) for name in sorted(names))
 

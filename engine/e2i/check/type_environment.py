@@ -40,7 +40,7 @@ class TypeEnvironment:
     def of_template(self, template: Template, node: At) -> tuple[Types, list[tuple[Expression, str]]]:
         """What a text with expressions can be, and what in it cannot work. ``node=None``: in the pipeline's outputs."""
         found: list[Types] = []
-        faults: list[tuple[Expression, str]] = []
+        errors: list[tuple[Expression, str]] = []
         for part in template.expressions:
             if isinstance(part.body, Reference):
                 found.append(self.of_reference(part.body, node))
@@ -49,8 +49,8 @@ class TypeEnvironment:
 
             given, wrong = formulas.infer(part.body, lambda reference: self.of_reference(reference, node))
             found.append(given)
-            faults += [(part, message) for message in wrong]
-        return (found[0] if template.whole else STRING), faults
+            errors += [(part, message) for message in wrong]
+        return (found[0] if template.whole else STRING), errors
 
     def of_reference(self, reference: Reference, node: At) -> Types:
         """What the reference leads to; anything when it leads nowhere, which ``references`` reports."""

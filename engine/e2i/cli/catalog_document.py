@@ -69,22 +69,22 @@ def _artifacts(model: type[BaseModel]) -> dict[str, list[str]]:
     """Each type of artifact with the places where it stands: ``table`` → ``views.*.table``."""
     found: dict[str, list[str]] = {}
     for name, field in model.model_fields.items():
-        for kind, place in _within(field.annotation, name):
-            if place not in found.setdefault(kind, []):
-                found[kind].append(place)
+        for kind, field_path in _within(field.annotation, name):
+            if field_path not in found.setdefault(kind, []):
+                found[kind].append(field_path)
     return found
 
 
-def _within(annotation: Any, place: str) -> Iterator[tuple[str, str]]:
+def _within(annotation: Any, field_path: str) -> Iterator[tuple[str, str]]:
     if not isinstance(annotation, type) or get_origin(annotation) is not None:
         origin = get_origin(annotation)
         is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
         is_list = isinstance(origin, type) and origin in (list, tuple)
-        below = f"{place}.*" if is_mapping else f"{place}[*]" if is_list else place
+        below = f"{field_path}.*" if is_mapping else f"{field_path}[*]" if is_list else field_path
         for part in get_args(annotation)[1 if is_mapping else 0 :]:
             yield from _within(part, below)
     elif issubclass(annotation, Artifact):
-        yield str(annotation.model_fields["type"].default) if annotation in ARTIFACTS.values() else "any", place
+        yield str(annotation.model_fields["type"].default) if annotation in ARTIFACTS.values() else "any", field_path
     elif issubclass(annotation, BaseModel):
         for name, field in annotation.model_fields.items():
-            yield from _within(field.annotation, f"{place}.{name}")
+            yield from _within(field.annotation, f"{field_path}.{name}")

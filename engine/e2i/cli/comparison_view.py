@@ -41,8 +41,8 @@ def _section(title: str, lines: Sequence[str], nothing: str) -> None:
 
 def _inputs(found: RunDiff) -> Iterator[str]:
     if found.spec is None:
-        told = "the same text" if found.same_text else "another text"
-        yield f"spec: {told}; it is no longer valid here, so that nothing can be said of its meaning"
+        described = "the same text" if found.same_text else "another text"
+        yield f"spec: {described}; it is no longer valid here, so that nothing can be said of its meaning"
     elif not found.same_text:  # else it is the parameters that make steps differ
         for difference in found.spec.differences:
             sign, colour, _ = diff_view.SIGNS[difference.weight]
@@ -59,10 +59,10 @@ def _inputs(found: RunDiff) -> Iterator[str]:
 
 def _pair(name: str, pair: Pair) -> str:
     what = click.style(safe(name), bold=True)
-    return f"{click.style('~', fg='yellow')} {what}: {_told(pair.before)} → {_told(pair.after)}"
+    return f"{click.style('~', fg='yellow')} {what}: {_shown(pair.before)} → {_shown(pair.after)}"
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if value is None:
         return "(none)"
     if isinstance(value, str) and value.startswith("sha256:"):

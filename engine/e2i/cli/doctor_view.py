@@ -77,8 +77,8 @@ def show(
     for tool in found:
         version = tool["installed"] or click.style("not installed", fg="yellow")
         counts = ((tool["outbox"], "waiting"), (tool["refused"], "refused"))
-        told = [*_circuit(tool), *(f"{count} {what}" for count, what in counts if count)]
-        click.echo("  ".join([f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {_reachable(tool)}", *told]))
+        text = [*_circuit(tool), *(f"{count} {what}" for count, what in counts if count)]
+        click.echo("  ".join([f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {_reachable(tool)}", *text]))
         for service in tool["services"]:
             if service["reachable"]:
                 said = safe(f"{service['service']}: {service['answer']}")
@@ -96,8 +96,8 @@ def show(
         writable = "" if shared["writable"] else click.style(", not writable", fg="red")
         results = "" if shared["results"] is None else f", {shared['results']:,} results"
         problem = f": {safe(shared['problem'])}" if shared["problem"] else ""
-        place = f"shared store {safe(shared['url'])} ({shared['trust']})"
-        click.echo(f"{place}  {_reachable(shared)}{writable}{results}{problem}")
+        label = f"shared store {safe(shared['url'])} ({shared['trust']})"
+        click.echo(f"{label}  {_reachable(shared)}{writable}{results}{problem}")
     for sentence in state["damage"]:
         click.echo(f"state of the store: {click.style(safe(sentence), fg='red')}")
     for sentence in state["set_aside"]:

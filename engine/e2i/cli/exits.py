@@ -44,7 +44,7 @@ class Outcome:
             else:
                 problems_view.show(error.problems)
         except E2IError as error:
-            self._tell(error)
+            self._report(error)
         except (KeyboardInterrupt, click.Abort):
             self.code = Exit.INTERRUPTED
             click.echo("interrupted", err=True)
@@ -55,13 +55,13 @@ class Outcome:
 
             trouble = _too_long(error) or disk.trouble(error)
             if trouble is not None:
-                self._tell(trouble)
+                self._report(trouble)
                 return
             self.code = Exit.DEFECT
             said = problems_view.safe(str(error))
             click.echo(f"a defect in e2i: {type(error).__name__}: {said} ({_trace()})", err=True)
 
-    def _tell(self, error: E2IError) -> None:
+    def _report(self, error: E2IError) -> None:
         self.code = error.exit_code
         if self.as_json:
             body = {"code": error.code, "message": error.message, "hint": error.hint}

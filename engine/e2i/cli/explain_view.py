@@ -44,7 +44,7 @@ def _chosen(code: str) -> Code:
 
 def _document(found: Code) -> dict[str, Any]:
     group = next(title for title, group in codes.GROUPS.items() if found in group)
-    return {"code": found.code, "group": group, "title": found.title, "why": found.why, "mend": found.mend,
+    return {"code": found.code, "group": group, "title": found.title, "why": found.why, "fix": found.fix,
             "bad": found.bad, "good": found.good, "example": found.example}  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _show(found: Code) -> None:
     click.echo(f"{click.style(found.code, bold=True)}: {found.title}\n\n{found.why}\n")
     if found.example:
         click.echo(f"{click.style('For example:', bold=True)} {found.example}\n")
-    click.echo(f"{click.style('What to do:', bold=True)} {found.mend}")
+    click.echo(f"{click.style('What to do:', bold=True)} {found.fix}")
     for title, example, colour in (("Wrong", found.bad, "red"), ("Right", found.good, "green")):
         if example:
             click.echo(f"\n{click.style(title, fg=colour)}")

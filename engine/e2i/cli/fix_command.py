@@ -15,16 +15,16 @@ from e2i.cli import problems_view
 from e2i.errors import BadInput, Exit
 
 if TYPE_CHECKING:
-    from e2i.check.mend import Mended
+    from e2i.check.fixing import Fixed
 
 BOM = b"\xef\xbb\xbf"
 
 
 def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> tuple[Exit, dict[str, Any]]:
     """Mends, writes if asked to, tells a person what was done; also the document of ``--json``."""
-    mended = api.fix(spec, workspace=workspace)
-    changed = [(spec, Path(spec), mended.text)] if mended.applied else []
-    changed += [(name, _own(workspace, name), text) for name, text in sorted(mended.parts.items())]
+    fixed = api.fix(spec, workspace=workspace)
+    changed = [(spec, Path(spec), fixed.text)] if fixed.applied else []
+    changed += [(name, _own(workspace, name), text) for name, text in sorted(fixed.parts.items())]
     diffs = [_diff(*file) for file in changed]
     if write:
         for (_, path, text), diff in zip(changed, diffs, strict=True):
@@ -32,21 +32,21 @@ def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> t
                 _replace(path, text)
     diff = "".join(diffs)
     if not as_json:
-        _show(spec, mended, diff, written=write)
-    document = {**mended.to_json(), "written": write and bool(mended.applied), "diff": diff}
-    return api.Validation(mended.remaining).exit_code, document
+        _show(spec, fixed, diff, written=write)
+    document = {**fixed.to_json(), "written": write and bool(fixed.applied), "diff": diff}
+    return api.Validation(fixed.remaining).exit_code, document
 
 
-def _show(spec: str, mended: Mended, diff: str, *, written: bool) -> None:
+def _show(spec: str, fixed: Fixed, diff: str, *, written: bool) -> None:
     if not written:
         click.echo(problems_view.safe(diff), nl=False)
-    for problem in mended.applied[: problems_view.MOST]:
+    for problem in fixed.applied[: problems_view.MOST]:
         click.echo(f"{click.style('mended', fg='green')} {problems_view.safe(str(problem))}", err=True)
-    if len(mended.applied) > problems_view.MOST:
-        click.echo(f"… and {len(mended.applied) - problems_view.MOST} more mended (--json lists them)", err=True)
-    problems_view.show(mended.remaining, {spec: mended.text, **mended.parts})
-    if not mended.applied:
-        said = "nothing to mend" if mended.valid else "no certain fix is known for what is wrong"
+    if len(fixed.applied) > problems_view.MOST:
+        click.echo(f"… and {len(fixed.applied) - problems_view.MOST} more mended (--json lists them)", err=True)
+    problems_view.show(fixed.remaining, {spec: fixed.text, **fixed.parts})
+    if not fixed.applied:
+        said = "nothing to mend" if fixed.valid else "no certain fix is known for what is wrong"
         click.echo(said, err=True)
     elif not written:
         click.echo("nothing is written yet: --write does", err=True)

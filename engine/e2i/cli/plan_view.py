@@ -77,8 +77,8 @@ def show(plan: Plan, workspace: Workspace) -> None:
         click.echo(f"\n  {click.style('undecided', fg='yellow')}: {safe(str(item))}")
     counts = ", ".join(f"{plan.summary[verdict.value]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
-    place = f"compared with the store {workspace.store} (profile {workspace.settings.profile})"
-    click.echo(click.style(safe(place), dim=True))
+    label = f"compared with the store {workspace.store} (profile {workspace.settings.profile})"
+    click.echo(click.style(safe(label), dim=True))
     click.echo(click.style(f"digest {plan.digest}", dim=True))
 
 

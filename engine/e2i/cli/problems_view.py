@@ -31,14 +31,14 @@ def show(problems: Sequence[Problem], texts: Mapping[str, str] | None = None) ->
 def render(problem: Problem, texts: Mapping[str, str] | None = None) -> str:
     """One problem: place, message, code, the line with a caret, and what to do."""
     colour = "red" if problem.severity == "error" else "yellow"
-    head = f"{click.style(safe(str(problem.place)), bold=True)}: {click.style(problem.severity, fg=colour)}: "
+    head = f"{click.style(safe(str(problem.location)), bold=True)}: {click.style(problem.severity, fg=colour)}: "
     lines = [f"{head}{safe(problem.message)} {click.style(f'[{problem.code}]', dim=True)}"]
-    text = (texts or {}).get(problem.place.file)
-    lines_of = _lines(problem.place.file) if text is None else text.splitlines()
-    source = _line(lines_of, problem.place.line)
+    text = (texts or {}).get(problem.location.file)
+    lines_of = _lines(problem.location.file) if text is None else text.splitlines()
+    source = _line(lines_of, problem.location.line)
     if source.strip() and problem.code != "secret-literal":  # a log must not show it
-        number = f"{problem.place.line:>5} | "
-        shown, column = _window(source, problem.place.column)
+        number = f"{problem.location.line:>5} | "
+        shown, column = _window(source, problem.location.column)
         lines.append(click.style(number, dim=True) + safe(shown))
         lines.append(
             click.style(" " * 6 + "| ", dim=True) + " " * (column - 1) + click.style("^", fg=colour, bold=True)

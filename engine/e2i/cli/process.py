@@ -28,8 +28,8 @@ def own(command: Callable[[], None], *, alone: bool) -> None:
     try:
         command()
     except SystemExit as end:
-        if fault := streams.fault(sys.stdout):
-            print(f"error: standard output cannot be written: {fault} [not-writable]", file=sys.stderr)
+        if failure := streams.failure(sys.stdout):
+            print(f"error: standard output cannot be written: {failure} [not-writable]", file=sys.stderr)
             end.code = end.code or int(Exit.UNAVAILABLE)
         if alone and isinstance(end.code, int):
             startup.exit_now(end.code)

@@ -26,12 +26,12 @@ SIGNS = {
 class Reporter(AbstractContextManager["Reporter"], Protocol):
     """Is told every event while it is open."""
 
-    def tell(self, event: Event) -> None: ...
+    def emit(self, event: Event) -> None: ...
 
     def pause(self) -> None:
         """The process is about to be stopped: the terminal is left as it was."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """The process goes on."""
 
 
@@ -45,9 +45,9 @@ class JsonLines:
 
     def pause(self) -> None: ...
 
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         print(documents.dumps(event.to_json()), flush=True)
 
 
@@ -61,9 +61,9 @@ class Lines:
 
     def pause(self) -> None: ...
 
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         if event.name != "step.progress":
             for line in describe(event):
                 click.echo(line, err=True)
@@ -100,8 +100,8 @@ def describe(event: Event) -> Iterator[str]:
                 f"  ! {event.step}: the log is longer than {sizes.text(facts['limit'])} and was cut", fg="yellow"
             )
         case "state.damaged":
-            told = "  ! the state of the store was damaged: history begins anew, and the file is kept as"
-            yield click.style(f"{told} {safe(facts['kept'])}", fg="yellow")
+            text = "  ! the state of the store was damaged: history begins anew, and the file is kept as"
+            yield click.style(f"{text} {safe(facts['kept'])}", fg="yellow")
         case "tool.degraded":
             waiting = f"{facts['waiting']} waiting in the outbox" if facts["waiting"] else ""
             refused = f"{facts['refused']} refused" if facts["refused"] else ""

@@ -44,8 +44,8 @@ def _tree(step: Step, steps: Mapping[str, Step], seen: set[str], indent: str) ->
     for name, value in lineage.addressed(dict(step.parameters), names).items():
         yield f"{below}{click.style('with', dim=True)} {safe(name)}: {safe(brief(value, 100))}"
     if libraries := step.components.get("libraries"):
-        told = ", ".join(f"{name} {version}" for name, version in libraries.items())
-        yield f"{below}{click.style('using', dim=True)} {safe(told)}, seed {step.components.get('seed')}"
+        text = ", ".join(f"{name} {version}" for name, version in libraries.items())
+        yield f"{below}{click.style('using', dim=True)} {safe(text)}, seed {step.components.get('seed')}"
     for file in step.files:
         yield f"{below}{click.style('from', dim=True)} file {safe(file.path)}  {file.digest or 'not there'}"
     read: dict[str, list[Output]] = {}
@@ -53,8 +53,8 @@ def _tree(step: Step, steps: Mapping[str, Step], seen: set[str], indent: str) ->
         read.setdefault(output.step, []).append(output)
     for name in step.needs:
         for output in read.get(name, ()):
-            told = f"{output.type} {(output.digest or '')[7:19]}" if output.digest else brief(output.value, 60)
-            yield f"{below}{click.style('from', dim=True)} {safe(output.address)}: {safe(told)}"
+            text = f"{output.type} {(output.digest or '')[7:19]}" if output.digest else brief(output.value, 60)
+            yield f"{below}{click.style('from', dim=True)} {safe(output.address)}: {safe(text)}"
         if name not in steps:  # it was not reached
             continue
         if name not in read:

@@ -35,7 +35,7 @@ def run(
     as_json: bool,
 ) -> Exit:
     """Runs the spec and says what is going on. ``e2i.cli.signals`` says what signals do."""
-    _say_where(workspace)
+    _show_destinations(workspace)
     with _reporter(as_json) as reporter:
         signals = Signals(reporter)
         record = api.run(
@@ -44,7 +44,7 @@ def run(
             select=select,
             fresh=fresh,
             bound_to=bound_to,
-            listen=reporter.tell,
+            listen=reporter.emit,
             on_engine=partial(_begin, signals),
             workspace=workspace,
         )
@@ -55,7 +55,7 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool
     """Goes on with a recorded run as it was started. A ``spec`` that has become another is told of, and not used."""
     from e2i.records import lookup
 
-    _say_where(workspace)
+    _show_destinations(workspace)
     run = lookup.id_of(workspace.store, run)
     past = api.recorded(run, workspace)
     if spec is not None and (changed := _changed(spec, past, workspace)):
@@ -64,11 +64,11 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool
         click.echo(f"resuming with profile {past['profile']}", err=True)
     with _reporter(as_json) as reporter:
         signals = Signals(reporter)
-        record = api.resume(run, listen=reporter.tell, on_engine=partial(_begin, signals), workspace=workspace)
+        record = api.resume(run, listen=reporter.emit, on_engine=partial(_begin, signals), workspace=workspace)
     return _show(record, workspace, signals, as_json, strict)
 
 
-def _say_where(workspace: api.Workspace) -> None:
+def _show_destinations(workspace: api.Workspace) -> None:
     """The first line of a run elsewhere than in the current directory: whose settings, policy and store it has."""
     if workspace.root != Path.cwd():
         click.echo(f"workspace {safe(str(workspace.root))}", err=True)

@@ -73,7 +73,7 @@ def show_step(run: Run, step: Mapping[str, Any], store: Path, now_ms: int) -> No
             click.echo(f"\n{title}")
             for name, value in lines.items():
                 click.echo(f"  {click.style(safe(name), bold=True)}: {safe(str(value))}")
-    log = steplog.place(store, run["run"], step["step"])
+    log = steplog.path_of(store, run["run"], step["step"])
     if lines := tail(log):
         click.echo(f"\nlog, its last {len(lines)} lines ({safe(str(log))})")
         for line in lines:

@@ -18,7 +18,7 @@ from e2i.check import codes
 from e2i.spec import document as documents
 from e2i.spec import edit
 from e2i.spec.document import Document
-from e2i.spec.problems import Place, Problem
+from e2i.spec.problems import Location, Problem
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MOST_READ = 1_000_000
@@ -48,7 +48,7 @@ def _rule(code: str) -> dict[str, Any]:
     rule: dict[str, Any] = {"id": code, "shortDescription": {"text": known.title if known else code}}
     if known:
         rule["fullDescription"] = {"text": known.why}
-        rule["help"] = {"text": f"{known.why}\n\nWhat to do: {known.mend}"}
+        rule["help"] = {"text": f"{known.why}\n\nWhat to do: {known.fix}"}
     return rule
 
 
@@ -59,21 +59,21 @@ def _result(problem: Problem, rule: int, sayable: set[int]) -> dict[str, Any]:
         "ruleIndex": rule,
         "level": problem.severity,
         "message": {"text": text},
-        "locations": [{"physicalLocation": _location(problem.place)}],
+        "locations": [{"physicalLocation": _location(problem.location)}],
     }
     if id(problem) in sayable:
-        change = {"artifactLocation": _file(problem.place), "replacements": _replacements(problem)}
+        change = {"artifactLocation": _file(problem.location), "replacements": _replacements(problem)}
         result["fixes"] = [{"description": {"text": problem.hint or "mend it"}, "artifactChanges": [change]}]
     return result
 
 
-def _location(place: Place) -> dict[str, Any]:
-    region = {"startLine": place.line, "startColumn": place.column}
-    return {"artifactLocation": _file(place), "region": region}
+def _location(location: Location) -> dict[str, Any]:
+    region = {"startLine": location.line, "startColumn": location.column}
+    return {"artifactLocation": _file(location), "region": region}
 
 
-def _file(place: Place) -> dict[str, str]:
-    return {"uri": quote(Path(place.file).as_posix())}
+def _file(location: Location) -> dict[str, str]:
+    return {"uri": quote(Path(location.file).as_posix())}
 
 
 def _sayable(problems: Sequence[Problem]) -> set[int]:
@@ -84,7 +84,7 @@ def _sayable(problems: Sequence[Problem]) -> set[int]:
     files: dict[str, list[Problem]] = {}
     for problem in problems:
         if problem.fixes:
-            files.setdefault(problem.place.file, []).append(problem)
+            files.setdefault(problem.location.file, []).append(problem)
     return {id(problem) for file, wrong in files.items() for problem in _tried(_read(file), wrong)}
 
 
@@ -106,18 +106,18 @@ def _tried(document: Document | None, problems: Sequence[Problem]) -> Iterator[P
 
 def _replacements(problem: Problem) -> list[dict[str, Any]]:
     """The problem's fixes as changes of the file's text."""
-    found = _read(problem.place.file)
+    found = _read(problem.location.file)
     assert found is not None and found.text is not None, "its fixes were tried"
-    return [_replacement(_starts(problem.place.file), change) for change in edit.edits(found, problem.fixes)]
+    return [_replacement(_starts(problem.location.file), change) for change in edit.edits(found, problem.fixes)]
 
 
 def _replacement(starts: Sequence[int], change: edit.Edit) -> dict[str, Any]:
-    (line, column), (end_line, end_column) = (_place(starts, offset) for offset in (change.start, change.end))
+    (line, column), (end_line, end_column) = (_line_and_column(starts, offset) for offset in (change.start, change.end))
     deleted = {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
     return {"deletedRegion": deleted, "insertedContent": {"text": change.text}}
 
 
-def _place(starts: Sequence[int], offset: int) -> tuple[int, int]:
+def _line_and_column(starts: Sequence[int], offset: int) -> tuple[int, int]:
     """Line and column, from 1, of an offset."""
     line = bisect_right(starts, offset)
     return line, offset - starts[line - 1] + 1

@@ -43,10 +43,10 @@ class Screen:
     def pause(self) -> None:
         self._console.show_cursor(True)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._console.show_cursor(False)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         match event.name:
             case "run.started":
                 self._steps, self._trackers = event.facts["steps"], event.facts["trackers"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def patient(stream: TextIO | None) -> TextIO:
-    """The stream, to which writing never fails; ``fault`` says afterwards whether something was lost.
+    """The stream, to which writing never fails; ``failure`` says afterwards whether something was lost.
 
     None is a stream that was closed before the process began.
     """
@@ -30,23 +30,23 @@ def patient(stream: TextIO | None) -> TextIO:
     )
 
 
-def fault(stream: TextIO) -> str | None:
+def failure(stream: TextIO) -> str | None:
     """Why not all that was written could be, but for that nobody reads it."""
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    return raw.fault if isinstance(raw, _Patient) else None
+    return raw.failure if isinstance(raw, _Patient) else None
 
 
 class _Patient(io.FileIO):
     """A file that takes everything. After the first failure the rest goes nowhere."""
 
-    fault: str | None = None
+    failure: str | None = None
 
     def write(self, data: Buffer, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
-            self.fault = None if isinstance(error, BrokenPipeError) else error.strerror
+            self.failure = None if isinstance(error, BrokenPipeError) else error.strerror
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)

@@ -34,8 +34,8 @@ def show(record: RunRecord, options: str = "") -> None:
             else:
                 click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
     click.echo("\nwhere things are")
-    for name, place in _places(record, options):
-        click.echo(f"  {name:<10} {safe(place)}")
+    for name, text in _links(record, options):
+        click.echo(f"  {name:<10} {safe(text)}")
     if record.status != "succeeded":
         click.echo(f"\nrun the same command again to go on: what is finished is reused (or --resume {record.run})")
 
@@ -46,8 +46,8 @@ def brief(value: Any, width: int = 200) -> str:
         facts = {
             k: v for k, v in value.items() if k not in ("type", "digest", "columns", "features") and v not in ("", None)
         }
-        told = ", ".join(f"{name}={item}" for name, item in facts.items())
-        return f"{value['type']} {value['digest'][7:19]} ({told})"[:width]
+        listed = ", ".join(f"{name}={item}" for name, item in facts.items())
+        return f"{value['type']} {value['digest'][7:19]} ({listed})"[:width]
     if isinstance(value, float):
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
@@ -76,26 +76,26 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def _places(record: RunRecord, options: str) -> list[tuple[str, str]]:
+def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
     store = record.store
-    places = [
+    links = [
         ("run", f"e2i show {record.run}{options}"),
         ("report", f"e2i report {record.run}{options}"),
         ("store", str(store)),
     ]
     if (database := store / "mlflow" / "mlflow.db").exists():
-        places.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
+        links.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
     for name, tally in sorted(record.telemetry.items()):
         if tally.left:
-            places.append((name, f"{tally.left} entries wait in the outbox: e2i sync{options}"))
+            links.append((name, f"{tally.left} entries wait in the outbox: e2i sync{options}"))
         if tally.set_aside:
-            places.append((name, f"{tally.set_aside} entries were refused and are kept: e2i sync --refused{options}"))
+            links.append((name, f"{tally.set_aside} entries were refused and are kept: e2i sync --refused{options}"))
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):
-                places.append(("service", f"{value['url']} ({step.id}.{output}); kill {value['pid']} ends it"))
+                links.append(("service", f"{value['url']} ({step.id}.{output}); kill {value['pid']} ends it"))
             if isinstance(value, dict) and value.get("type") == "report":
                 digest = value["digest"][7:]
                 path = store / "objects" / digest[:2] / digest[2:]
-                places.append(("report", f"{step.id}: {path / value['entry'] if value.get('entry') else path}"))
-    return places
+                links.append(("report", f"{step.id}: {path / value['entry'] if value.get('entry') else path}"))
+    return links

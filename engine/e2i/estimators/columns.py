@@ -8,50 +8,52 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from e2i.catalog.columns import Fault, Given, KnownModel, KnownTable, absent, is_time, settled
+from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.spec.suggest import few
 
 
-def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[Fault]]:
+def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[ColumnProblem]]:
     """The model that is learnt from the parameter ``table``; ``validation`` is the parameter with the held-out rows."""
     target, features, exclude = given["target"], given["features"], given["exclude"]
     rows = given[table]
     named = ("target", "features", "exclude")
-    faults = [fault for name in named for fault in absent(rows, (name,), given[name])]
-    faults += _listed(rows, target, features)
+    problems = [problem for name in named for problem in absent(rows, (name,), given[name])]
+    problems += _listed(rows, target, features)
     chosen = _chosen(rows, target, features, exclude)
     sure = not any(
-        fault.path[0] == "exclude" for fault in faults
+        problem.path[0] == "exclude" for problem in problems
     )  # else the name that is not there may be one of these
     if features is None and chosen is not None and isinstance(rows, KnownTable) and sure:
-        faults += _unlisted(rows, target, chosen, table)
-    if chosen is not None and not faults:
+        problems += _unlisted(rows, target, chosen, table)
+    if chosen is not None and not problems:
         if not chosen:
-            faults.append(Fault((table,), "bad-feature", "no feature is left", hint="check `features` and `exclude`"))
-        faults += lacking(given[validation], (validation,), chosen, "learnt from in training")
-        faults += lacking(given[validation], (validation,), [target], "the target of training")
-    return KnownModel(target if isinstance(target, str) else None, chosen, _task(given)), faults
+            problems.append(
+                ColumnProblem((table,), "bad-feature", "no feature is left", hint="check `features` and `exclude`")
+            )
+        problems += lacking(given[validation], (validation,), chosen, "learnt from in training")
+        problems += lacking(given[validation], (validation,), [target], "the target of training")
+    return KnownModel(target if isinstance(target, str) else None, chosen, _task(given)), problems
 
 
-def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -> Iterator[Fault]:
+def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -> Iterator[ColumnProblem]:
     """A fault if the table lacks some of the names, which ``why`` explains."""
     if isinstance(table, KnownTable) and (missing := [name for name in names if name not in table.columns]):
         listed = ", ".join(f'"{name}"' for name in missing[:5]) + (" …" if len(missing) > 5 else "")
         has = ", ".join(list(table.columns)[:40])
         columns = "column" if len(missing) == 1 else "columns"
-        yield Fault(path, "unknown-column", f"the table has no {columns} {listed}: {why}", hint=f"it has {has}")
+        yield ColumnProblem(path, "unknown-column", f"the table has no {columns} {listed}: {why}", hint=f"it has {has}")
 
 
-def uses(given: Given, *, target: bool = False) -> list[Fault]:
+def uses(given: Given, *, target: bool = False) -> list[ColumnProblem]:
     """What the parameter ``table`` lacks of what the parameter ``model`` learnt from."""
     model = given["model"]
     if not isinstance(model, KnownModel):
         return []
-    faults = list(lacking(given["table"], ("table",), model.features or (), "what the model learnt from"))
+    problems = list(lacking(given["table"], ("table",), model.features or (), "what the model learnt from"))
     if target and model.target is not None:
-        faults += lacking(given["table"], ("table",), [model.target], "the model's target")
-    return faults
+        problems += lacking(given["table"], ("table",), [model.target], "the model's target")
+    return problems
 
 
 def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, ...] | None:
@@ -63,7 +65,7 @@ def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, .
     return tuple(dict.fromkeys(name for name in names if name not in left_out))
 
 
-def _listed(rows: Any, target: Any, features: Any) -> Iterator[Fault]:
+def _listed(rows: Any, target: Any, features: Any) -> Iterator[ColumnProblem]:
     """Names in ``features`` that no model may learn from, each with the mend to take it out."""
     if not isinstance(features, list | tuple):
         return
@@ -80,20 +82,20 @@ def _listed(rows: Any, target: Any, features: Any) -> Iterator[Fault]:
             code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}: no model learns from times'
         if message:
             hint, others = "take it out of `features`", len(features) > 1
-            yield Fault(("features", index), code, message, hint=hint, take_out=others)
+            yield ColumnProblem(("features", index), code, message, hint=hint, take_out=others)
 
 
-def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str) -> Iterator[Fault]:
+def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str) -> Iterator[ColumnProblem]:
     """Columns that would be learnt from because nobody excluded them, with the mend to exclude them."""
     given = set(chosen)
     leaks = [name for name in rows.gives_away(str(target)) if name in given]
     times = [name for name in chosen if is_time(rows.columns[name])]
     if leaks:
         message = f'the column "{leaks[0]}" gives the target "{target}" away: one is computed from the other'
-        yield Fault((table,), "target-leak", message, hint=_excluding(leaks), leave_out=tuple(leaks))
+        yield ColumnProblem((table,), "target-leak", message, hint=_excluding(leaks), leave_out=tuple(leaks))
     if times:
         message = f"no model learns from times: {few(times)}"
-        yield Fault((table,), "bad-feature", message, hint=_excluding(times), leave_out=tuple(times))
+        yield ColumnProblem((table,), "bad-feature", message, hint=_excluding(times), leave_out=tuple(times))
 
 
 def _excluding(names: list[str]) -> str:

@@ -27,16 +27,16 @@ class ScoringError(ValueError):
 
 def load(folder: str | Path) -> Scorer:
     """The model in a folder that holds ``manifest.json`` and the library's own file. Raises ScoringError."""
-    place = Path(folder)
+    saved = Path(folder)
     try:
-        manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
         if manifest["schema_version"] != 1:
             raise ScoringError(f"manifest.json has schema version {manifest['schema_version']}; this module reads 1")
-        file = place / Path(manifest["file"]).name
+        file = saved / Path(manifest["file"]).name
         reader = _READERS[manifest["library"]]
         sound = hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ScoringError(f"{place.name} is not a saved model: {type(error).__name__}: {error}") from error
+        raise ScoringError(f"{saved.name} is not a saved model: {type(error).__name__}: {error}") from error
     if not sound:  # some libraries end the whole process when they read a damaged file
         raise ScoringError(f"{file.name} is damaged: it does not have the digest that the manifest gives")
     return Scorer(manifest, reader(file))

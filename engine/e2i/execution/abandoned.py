@@ -27,9 +27,9 @@ def close(run_store: RunStore) -> None:
                 "ended_ms": last_ms,
                 "reason": f"process {process}, which carried it out, is gone; e2i-run --resume {run} goes on with it",
             }
-            told = [(sink, target) for sink in registry.SINKS for target in run_store.told(sink, run)]
+            reported_to = [(sink, target) for sink in registry.SINKS for target in run_store.reported_to(sink, run)]
             entries = [
                 Entry(keyed(f"{run}//run.abandoned/{holder}", target), sink, run, "run.abandoned", body, target=target)
-                for sink, target in told
+                for sink, target in reported_to
             ]
             run_store.finish_run(run, "interrupted", {}, last_ms, entries)

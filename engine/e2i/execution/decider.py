@@ -168,8 +168,8 @@ class Decider:
             return Invalid(
                 Failure("missing-input", "an input is not there: the step that gives it was skipped"), decision
             )
-        if fault := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
-            return Invalid(Failure(fault.code, fault.message, fault.hint), decision)
+        if violation := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
+            return Invalid(Failure(violation.code, violation.message, violation.hint), decision)
         if asked := amounts(node, decision.params):
             self._spent.update(asked)
         known = None

@@ -241,7 +241,7 @@ class Engine:
             return True
         if step not in self._elsewhere:
             self._elsewhere.add(step)
-            self._recorder.tell("step.waiting", step, by=claim.run, holder=claim.holder, since=claim.at_ms / 1000)
+            self._recorder.emit("step.waiting", step, by=claim.run, holder=claim.holder, since=claim.at_ms / 1000)
         self._queue.put_off(step, self._clock() + LOOK_AGAIN)
         return False
 
@@ -313,7 +313,7 @@ class Engine:
                 case Measured(step, kind, body):
                     self._recorder.measure(step, self._executions[step], kind, self._masker.data(body))
                 case Progressed(step, done, total, note):
-                    self._recorder.tell("step.progress", step, done=done, total=total, note=self._masker.text(note))
+                    self._recorder.emit("step.progress", step, done=done, total=total, note=self._masker.text(note))
                 case Ended():
                     self._end(message)
 
@@ -325,7 +325,7 @@ class Engine:
         self._recorder.end_attempt(execution, ended, failure)
         if ended.cut:
             most = node.options.resources.log or self._request.settings.resources.log
-            self._recorder.tell("log.cut", step, limit=sizes.parse(most))
+            self._recorder.emit("log.cut", step, limit=sizes.parse(most))
         if failure is None:
             self._decider.gave(step, self._masker.data(ended.outputs))
             if ended.reused:
@@ -347,7 +347,7 @@ class Engine:
             execution.attempt += 1
             execution.measured.clear()
             self._queue.put_off(step, self._clock() + wait)
-            self._recorder.tell(
+            self._recorder.emit(
                 "step.retried", step, attempt=execution.attempt, wait=round(wait, 3), error=failure.to_json()
             )
             return None
@@ -386,7 +386,7 @@ class Engine:
         """Steps that have not started never will; the second time, those that run are ended."""
         if not self._said_stopping and not self._state.is_over:
             self._said_stopping = True
-            self._recorder.tell("run.stopping", running=self._state.open(Status.RUNNING))
+            self._recorder.emit("run.stopping", running=self._state.open(Status.RUNNING))
         lined_up = [*self._queue.steps(), *self._state.open(Status.PENDING)]
         for step in [step for step in dict.fromkeys(lined_up) if not self._may_start(step)]:
             self._close(step, Status.CANCELLED, None)
@@ -418,8 +418,8 @@ class Engine:
         )
         document = record.to_json()
         with self._recorder.together():
-            told = {name: document[name] for name in ("status", "steps", "outputs", "degraded")}
-            self._recorder.tell("run.finished", **told)
+            facts = {name: document[name] for name in ("status", "steps", "outputs", "degraded")}
+            self._recorder.emit("run.finished", **facts)
         return record
 
     def _tidy_up(self) -> None:

@@ -26,7 +26,7 @@ class ReadyQueue:
 
     def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
         lengths = _critical_lengths(steps, is_inline)
-        self._places = {step.id: (-lengths[step.id], place) for place, step in enumerate(steps)}
+        self._order = {step.id: (-lengths[step.id], position) for position, step in enumerate(steps)}
         self._is_inline = is_inline
         self.here: deque[str] = deque()
         """Those that need no worker."""
@@ -36,19 +36,19 @@ class ReadyQueue:
         """Those that wait for their next attempt, or for another run that does their work; until when."""
 
     def add(self, step: str) -> None:
-        insort(self.here if self._is_inline(step) else self.waiting, step, key=self._places.__getitem__)
+        insort(self.here if self._is_inline(step) else self.waiting, step, key=self._order.__getitem__)
 
     def take(self, affinity: Callable[[str], int]) -> str:
         """The next step for a worker: of those with the longest way to go the one that a worker is most ready for, by
         ``affinity`` (0 to ``FULL_AFFINITY``), the first of equals.
         """
-        way, _ = self._places[self.waiting[0]]
+        way, _ = self._order[self.waiting[0]]
         best, closest = 0, -1
-        for place, step in enumerate(islice(self.waiting, CHOICE)):
-            if self._places[step][0] != way or closest == FULL_AFFINITY:
+        for position, step in enumerate(islice(self.waiting, CHOICE)):
+            if self._order[step][0] != way or closest == FULL_AFFINITY:
                 break
             if (found := affinity(step)) > closest:
-                best, closest = place, found
+                best, closest = position, found
         step = self.waiting[best]
         del self.waiting[best]
         return step
@@ -95,9 +95,9 @@ class Prefetch:
 
     def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
         firsts: dict[str, tuple[int, PlanStep]] = {}
-        for place, step in enumerate(steps):
+        for position, step in enumerate(steps):
             if step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id):
-                firsts.setdefault(step.uses.partition(".")[0], (place, step))
+                firsts.setdefault(step.uses.partition(".")[0], (position, step))
         self._firsts = list(firsts.values())
 
     def certain(self) -> list[str]:
@@ -109,5 +109,5 @@ class Prefetch:
         """The actions that are next: one of each tool, and not far ahead, or the first worker with nothing to do would
         import everything. ``over``: how many steps of the plan are over.
         """
-        self._firsts = [(place, step) for place, step in self._firsts if state.status[step.id] is Status.PENDING]
-        return [step.uses for place, step in self._firsts if place < over + PREFETCH][:3]
+        self._firsts = [(position, step) for position, step in self._firsts if state.status[step.id] is Status.PENDING]
+        return [step.uses for position, step in self._firsts if position < over + PREFETCH][:3]

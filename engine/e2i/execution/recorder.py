@@ -96,7 +96,7 @@ class RunRecorder:
         for event in untold:
             self._listen(event)
 
-    def tell(self, name: str, step: str | None = None, /, **facts: Any) -> None:
+    def emit(self, name: str, step: str | None = None, /, **facts: Any) -> None:
         """An event, for when what happened with it is durable."""
         self._untold.append(Event(name, self._request.run, self._now_ms(), step, facts))
 
@@ -122,7 +122,7 @@ class RunRecorder:
                 "provenance": _dump(request.provenance),
             }
         )
-        self.tell(
+        self.emit(
             "run.started",
             steps=len(request.plan.steps),
             name=request.plan.name,
@@ -141,19 +141,19 @@ class RunRecorder:
         now = self._now_ms()
         if execution.attempt == 1:
             execution.started_ms = now
-        self._tell_trackers()
+        self._begin_telemetry()
         if (found := registry.find(node.step.uses)) is not None and found[1].begins_run:
             self._involve(found[0].name)
         self._telemetry.begin_attempt(node.id)
         if not ends_at_once:
             self._run_store.start_step(self._request.run, node.id, execution.attempt, now)
-        self.tell("step.started", node.id, attempt=execution.attempt, uses=node.step.uses)
+        self.emit("step.started", node.id, attempt=execution.attempt, uses=node.step.uses)
 
     def measure(self, step: str, execution: StepExecution, kind: str, body: dict[str, Any]) -> None:
         """A step recorded something."""
         if not self._telemetry.admit():
             if self._telemetry.refused == 1:
-                self._tell_of_flood()
+                self._report_flood()
             return
         body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
         execution.measured.append((kind, body))
@@ -216,8 +216,8 @@ class RunRecorder:
                 "error": error,
                 "group": node.group if node.cell is not None else None,
             }
-            told = [*measured, ("step.finished", finished)]
-            return [entry for kind, body in told for entry in self._telemetry.entries(kind, body)]
+            all_entries = [*measured, ("step.finished", finished)]
+            return [entry for kind, body in all_entries for entry in self._telemetry.entries(kind, body)]
 
         facts = {
             "status": status.value,
@@ -234,7 +234,7 @@ class RunRecorder:
         self._run_store.finish_step(self._request.run, node.id, facts, result, self._telemetry.due(entries))
         seconds = attempts[-1]["seconds"] if attempts else 0.0
         self.records[node.id] = StepRecord(node.id, node.step.uses, status, count, seconds, outputs, error)
-        self.tell(
+        self.emit(
             "step.finished",
             node.id,
             status=status.value,
@@ -278,26 +278,26 @@ class RunRecorder:
                 lost = f"it lost its database meanwhile; {tally.redelivered} entries of open runs were queued again"
                 problem = f"{lost}; {problem}" if problem else lost
             if tally.left or tally.set_aside or tally.redelivered:
-                self.tell("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=problem)
+                self.emit("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=problem)
         if any(tally.elsewhere for tally in tallies.values()):
-            self._tell_of_others()
+            self._report_others()
         return tallies
 
-    def _tell_of_others(self) -> None:
+    def _report_others(self) -> None:
         """Entries wait for trackers that these settings do not name."""
         for waiting in self._run_store.waiting_by_tracker():
             if waiting.target != target_of(self._request.settings.tool(waiting.sink)):
-                self.tell("telemetry.waiting", **waiting.seen_from(self._request.settings.profile))
+                self.emit("telemetry.waiting", **waiting.seen_from(self._request.settings.profile))
 
     def _involve(self, tracker: str) -> None:
         """The run is in a tracker, which learns of it: of everything, if it is a sink, or else of its end."""
         if tracker in self._request.settings.sinks:
-            self._tell_trackers()
+            self._begin_telemetry()
         else:
             started = {"pipeline": self._request.plan.name, "params": {}, "started_ms": self.started_ms}
             self._telemetry.involve(tracker, started)
 
-    def _tell_trackers(self) -> None:
+    def _begin_telemetry(self) -> None:
         """The trackers learn of the run, if they have not yet."""
         plan = self._request.plan
         self._telemetry.begin(
@@ -310,11 +310,11 @@ class RunRecorder:
             }
         )
 
-    def _tell_of_flood(self) -> None:
+    def _report_flood(self) -> None:
         settings = self._request.settings
         problem = f"the run has recorded {settings.measurements:,} measurements; what comes after them is left out"
         for tool in settings.sinks:
-            self.tell("tool.degraded", tool=tool, waiting=0, refused=0, problem=problem)
+            self.emit("tool.degraded", tool=tool, waiting=0, refused=0, problem=problem)
 
 
 def _dump(value: Any) -> str:

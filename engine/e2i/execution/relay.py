@@ -24,7 +24,7 @@ class EventRelay:
         self._held: list[Event] = []
         self._endings: list[Callable[[], None]] = []
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Hands an event of the engine on, in front of it or after it what else there is to say."""
         if event.name == "run.finished":
             for ending in self._endings:

@@ -50,7 +50,7 @@ class Session:
         self._settings = workspace.settings
         self._cores = len(os.sched_getaffinity(0))
         self._relay = EventRelay(listen or (lambda event: None), lambda: time.time_ns() // 1_000_000)
-        self._tell: Listener = self._relay.tell
+        self._emit: Listener = self._relay.emit
         with ExitStack() as stack:
             store = workspace.store
             self._run_store = RunStore(store, ArtifactStore(store, self._relay.damage).has)
@@ -65,7 +65,7 @@ class Session:
                 from e2i.execution.sharing import Sharing
 
                 sharing = Sharing(shared, store, self._run_store, self._relay, self._settings.flush)
-                self.history, self._tell = sharing.history, sharing.tell
+                self.history, self._emit = sharing.history, sharing.emit
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -122,7 +122,7 @@ class Session:
             taken_up=unfinished.why if unfinished else "",
             provenance=provenance.of(planned, planner.seed, source.text, repository.answer(source.file)),
         )
-        engine = Engine(request, executor, self._run_store, self._start_delivery, self._tell)
+        engine = Engine(request, executor, self._run_store, self._start_delivery, self._emit)
         if on_engine is not None:
             on_engine(engine)
         return engine.execute()

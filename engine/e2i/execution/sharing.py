@@ -41,27 +41,27 @@ class Sharing:
         self._poll_timeout = poll_timeout
         self._artifacts = ArtifactStore(root)
         self._finished: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self._told = self._given = 0
+        self._offered = self._delivered = 0
         """Steps that are to be given away, as this thread counts, and those that are, as the other one does."""
         self._giving: threading.Thread | None = None
         relay.before_end(self.close)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Hears what the run says: a step that has succeeded has a durable result, which is given away."""
         if event.name == "step.finished" and event.facts["status"] == "succeeded" and event.step is not None:
             if self._giving is None:
                 self._giving = threading.Thread(target=self._give, name="e2i-sharing", daemon=True)
                 self._giving.start()
-            self._told += 1
+            self._offered += 1
             self._finished.put((event.run, event.step))
-        self._relay.tell(event)
+        self._relay.emit(event)
 
     def close(self) -> None:
         """Waits until all is given away, as long as there is patience; says once what is not, or what went wrong."""
         if self._giving is not None:
             self._finished.put(None)
             self._giving.join(self._poll_timeout)
-        left = self._told - self._given
+        left = self._offered - self._delivered
         if left or self._shared.problem:
             self._relay.notice(
                 "tool.degraded", tool=NAME, waiting=0, refused=left, problem=self._shared.problem or "too slow"
@@ -82,7 +82,7 @@ class Sharing:
         while (finished := self._finished.get()) is not None:
             result = self._result(*finished)
             if result is None or self._shared.push(result, self._artifacts):
-                self._given += 1
+                self._delivered += 1
 
     def _result(self, run: str, step: str) -> dict[str, Any] | None:
         """The reusable result of a step; None when it left none."""

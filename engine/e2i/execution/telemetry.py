@@ -54,7 +54,7 @@ class Telemetry:
         """How many measurements there was no room for."""
         self._involved: list[str] = []
         """Trackers beside the sinks that the run is in."""
-        self._told = False
+        self._began = False
         self._withheld: list[Callable[[], list[Entry]]] = []
         self._said: dict[str, dict[str, int]] = {}
         """By step, what its present attempt has recorded so far, and how often."""
@@ -66,7 +66,7 @@ class Telemetry:
 
     def known_to(self) -> list[str]:
         """The trackers that have heard of the run before: it is resumed, and they have to learn how it ends now."""
-        return [sink for sink in registry.SINKS if self._run_store.told(sink, self._run)]
+        return [sink for sink in registry.SINKS if self._run_store.reported_to(sink, self._run)]
 
     def end_waits(self) -> bool:
         """Whether a tracker of the settings has yet to hear of the end of a run."""
@@ -74,8 +74,8 @@ class Telemetry:
 
     def begin(self, started: Mapping[str, Any]) -> None:
         """A step is carried out: the trackers learn of the run and of what was withheld. Later calls do nothing."""
-        if not self._told and self._sinks:
-            self._told = True
+        if not self._began and self._sinks:
+            self._began = True
             self._run_store.record(self.entries("run.started", started))
             for entries in self._withheld:
                 self._run_store.record(entries())
@@ -123,13 +123,13 @@ class Telemetry:
             key = f"{self._run}/{step}/{kind}/{digest}" + (f"/{again}" if again else "")
             if kind == "child":
                 said["index"] = counts["children"] = counts.get("children", -1) + 1
-        told = trackers or ((*self._sinks, *self._involved) if kind in ENDS else self._sinks)
-        meant = [(sink, self._target(sink)) for sink in told]
+        reported_to = trackers or ((*self._sinks, *self._involved) if kind in ENDS else self._sinks)
+        meant = [(sink, self._target(sink)) for sink in reported_to]
         return [Entry(keyed(key, target), sink, self._run, kind, said, target=target) for sink, target in meant]
 
     def due(self, entries: Callable[[], list[Entry]]) -> list[Entry]:
         """The entries to be made durable now: none while the trackers do not know of the run, nor without trackers."""
-        if self._told or self._involved:
+        if self._began or self._involved:
             return entries()
         if self._sinks:
             self._withheld.append(entries)
@@ -142,9 +142,9 @@ class Telemetry:
 
 def bounded(value: Any) -> Any:
     """Plain data as a tracker is told it: artifacts as digests, and not more than it can show."""
-    told = reduced(plain(value))
-    text = json.dumps(told, ensure_ascii=False, default=dict)
-    return told if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
+    reported_to = reduced(plain(value))
+    text = json.dumps(reported_to, ensure_ascii=False, default=dict)
+    return reported_to if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
 
 
 def _digest(body: Mapping[str, Any]) -> str:

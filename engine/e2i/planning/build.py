@@ -72,8 +72,6 @@ class Planner(Struct, frozen=True):
     """What no step above can change of a step's components."""
     _keys: dict[str, str] = field(default_factory=dict)
     """The digests of that."""
-    _known: dict[str, Any] = field(default_factory=dict)
-    """The parameters of steps, as far as they are known before anything runs."""
 
     @property
     def seed(self) -> int:
@@ -119,18 +117,22 @@ class Planner(Struct, frozen=True):
         known = self._known_params(node)
         if node.id not in self._fixed:
             self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, known, self.seed, self.facts)
-        settled = is_settled(known)
+        settled = node.is_plain or is_settled(known)
         params = known if settled else self.expanded.resolve(node.step.with_, node, outputs)
-        parts = fingerprint.components(self._fixed[node.id], action, params, self.facts)
+        fixed = self._fixed[node.id]
+        parts = (
+            fingerprint.settled(fixed, params) if settled else fingerprint.components(fixed, action, params, self.facts)
+        )
         digest = fingerprint.fingerprint(parts) if settled or is_settled(params) else None
         verdict, reason, found = self._verdict(node, action, parts, digest, params, outputs)
         return Decision(verdict, reason, parts, digest, found, params)
 
     def _known_params(self, node: StepNode) -> Any:
-        """The parameters of a step with ``Pending`` where only a run can tell: worked out once."""
-        if node.id not in self._known:
-            self._known[node.id] = self.expanded.resolve(node.step.with_, node, {})
-        return self._known[node.id]
+        """The parameters of a step with ``Pending`` where only a run can tell. Raises ExpressionError."""
+        known = self.expanded.known(node)
+        for error in known.errors.values():
+            raise error
+        return known.values
 
     def static_key(self, step: str) -> str:
         """Equal for runs of a step, which was decided about, whose inputs alone differ."""
@@ -249,7 +251,7 @@ class Planner(Struct, frozen=True):
 
     def _scope(self, node: StepNode, conditions: list[Any]) -> dict[str, Any]:
         """The values that a step's undecided expressions see: its matrix combinations, what its parts were given."""
-        if is_settled(self._known_params(node)) and is_settled(conditions):
+        if (node.is_plain or is_settled(self._known_params(node))) and is_settled(conditions):
             return {}
         cells = [shown(dict(unit.cell)) for unit in node.chain if unit.cell]
         given = [shown(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
@@ -258,7 +260,7 @@ class Planner(Struct, frozen=True):
     def _undecided(self, node: StepNode) -> Iterator[Undecided]:
         """The parameters that choose a file or code, as far as only the run can know them."""
         params = self.action(node).params
-        if not marks.of(params):
+        if node.is_plain or not marks.of(params):
             return
         known = self._known_params(node)
         if isinstance(known, Pending):  # not even the names are known

@@ -53,13 +53,18 @@ def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environme
     }
 
 
+def settled(known: Components, params: Any) -> Components:
+    """``components`` of a step whose parameters are all known before anything has run, and so are its files."""
+    return {**known, "params": reduced(plain(params))}
+
+
 def components(known: Components, action: Action, params: Any, environment: Environment) -> Components:
     """What the fingerprint covers: what is ``fixed``, ``params`` as far as all inputs are known, and the digests of the
     files that only the steps above name.
     """
     later = _named(action, params, environment) - known["files"].keys()
     found = {"found_files": {name: environment.file(name) for name in sorted(later)}} if later else {}
-    return {**known, "params": reduced(plain(params)), **found}
+    return {**settled(known, params), **found}
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -117,7 +122,7 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
 
 def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list[str]:
     """The places at which two plain values differ, as ``name old → new``."""
-    if before == now and canonical(before) == canonical(now):  # to Python, 1, 1.0 and True are equal
+    if _is_same(before, now):
         return []
     if isinstance(before, dict) and isinstance(now, dict) and "$artifact" not in before:
         return [
@@ -129,6 +134,17 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
     if texts[0] == texts[1]:
         texts = [_short(canonical(value).decode()) for value in (before, now)]
     return [f"{path} {' → '.join(texts)}" if show else path]
+
+
+def _is_same(before: Any, now: Any) -> bool:
+    """Whether two plain values have one canonical text. To Python, 1, 1.0 and True are equal: their texts are not."""
+    if type(before) is not type(now) or before != now:
+        return False
+    if isinstance(before, dict):
+        return all(_is_same(item, now[key]) for key, item in before.items())
+    if isinstance(before, list):
+        return all(map(_is_same, before, now))
+    return isinstance(before, SCALAR) or canonical(before) == canonical(now)
 
 
 def _named(action: Action, params: Any, environment: Environment) -> set[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,6 +15,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.json import Encoder
 
 SCHEMA_VERSION = 1
 
@@ -146,7 +148,7 @@ class Plan(Struct, frozen=True, dict=True):
 
         Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
         """
-        return digest(self.covered)
+        return digest(self.covered, finite=True)
 
     @property
     def covered(self) -> dict[str, Any]:
@@ -181,7 +183,7 @@ class Plan(Struct, frozen=True, dict=True):
             "undecided": [item.to_json() for item in self.undecided],
             "steps": [step.to_json() for step in self.steps],
         }
-        return {**document, "checksum": digest(document)}
+        return {**document, "checksum": digest(document, finite=True)}
 
     def outline(self) -> dict[str, Any]:
         """The plan as the record of a run that is bound to none keeps it: without what the record has elsewhere."""
@@ -202,14 +204,38 @@ def static(components: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "params": components["with"]}
 
 
-def canonical(value: Any) -> bytes:
-    """One text for equal data: sorted keys, no spaces, no NaN."""
-    return _encode(value).encode()
+def canonical(value: Any, *, finite: bool = False) -> bytes:
+    """One text for equal data: sorted keys, no spaces. ``finite``: no number in it is NaN or infinite, as in a spec."""
+    try:
+        text = _encode(value)
+    except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, very large integers, odd keys
+        return _encode_slowly(value).encode()
+    # NaN and infinities, which JSON does not have, would be written as null.
+    return _encode_slowly(value).encode() if b"null" in text and not (finite or _is_finite(value)) else text
 
 
-def digest(value: Any) -> str:
+def digest(value: Any, *, finite: bool = False) -> str:
     """``sha256:…`` of the canonical text."""
-    return f"sha256:{hashlib.sha256(canonical(value)).hexdigest()}"
+    return f"sha256:{hashlib.sha256(canonical(value, finite=finite)).hexdigest()}"
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in it is NaN or infinite. A loop over a list, by exact types: plans hold a million values."""
+    waiting = [value]
+    for item in waiting:
+        kind = type(item)
+        if kind is dict:
+            waiting.extend(item.values())
+        elif kind is list or kind is tuple:
+            waiting.extend(item)
+        elif kind in _FINITE:
+            pass
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                return False
+        elif isinstance(item, Mapping | set | frozenset):
+            waiting.append(_plain(item))
+    return True
 
 
 def _plain(value: Any) -> Any:
@@ -220,4 +246,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not plain data")
 
 
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode
+_FINITE = (str, int, bool, type(None))
+_encode = Encoder(enc_hook=_plain, order="deterministic").encode
+_encode_slowly = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode

@@ -190,7 +190,7 @@ def _environment(run: Run) -> dict[str, Any]:
 
 
 def _steps(before: Side, after: Side) -> Iterator[StepPair]:
-    sides = [_told(run) for run, _ in (before, after)]
+    sides = [_facts(run) for run, _ in (before, after)]
     for name in dict.fromkeys((*sides[0], *sides[1])):
         old, new = before[1].get(name), after[1].get(name)
         reason = difference(new.components, old.components) if old and new and _are_others(old, new) else None
@@ -203,7 +203,7 @@ def _are_others(before: Step, after: Step) -> bool:
     return bool(known) and before.row["fingerprint"] != after.row["fingerprint"]
 
 
-def _told(run: Run) -> dict[str, dict[str, Any]]:
+def _facts(run: Run) -> dict[str, dict[str, Any]]:
     rows = {row["step"]: row for row in run["steps"]}
     found = {}
     for planned in run["plan"]["steps"]:

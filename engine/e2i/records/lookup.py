@@ -43,7 +43,7 @@ def id_of(store: Path, name: str) -> str:
         return _only(reader, store, name)
 
 
-def told(run: Mapping[str, Any]) -> dict[str, Any]:
+def public_document(run: Mapping[str, Any]) -> dict[str, Any]:
     """The document of a run as it is given away: without the kept results, which other documents draw on."""
     return {name: value for name, value in run.items() if name != "results"}
 

@@ -68,9 +68,9 @@ def _of_run(run: Run) -> Iterator[Event]:
     start = _event("START", run["started_ms"], run_id(run["run"]), job, facets)
     yield {**start, "inputs": inputs, "outputs": []}
     if run["ended_ms"] is not None and (end := ENDS.get(run["status"])):
-        faults = [f"{step.id}: {step.row['error']['message']}" for step in steps if step.row["error"]]
-        if end == "FAIL" and faults:
-            facets = {**facets, "errorMessage": _error("\n".join(faults))}
+        failures = [f"{step.id}: {step.row['error']['message']}" for step in steps if step.row["error"]]
+        if end == "FAIL" and failures:
+            facets = {**facets, "errorMessage": _error("\n".join(failures))}
         event = _event(end, run["ended_ms"], run_id(run["run"]), job, facets)
         yield {**event, "inputs": inputs, "outputs": [_output(run, output) for output in made.values()]}
 
@@ -118,7 +118,7 @@ def _job(run: Run, kind: str, action: str = "") -> dict[str, Any]:
         facets["sourceCode"] = _facet("1-0-1/SourceCodeJobFacet", language="YAML", sourceCode=run["spec"])
     git = (run.get("provenance") or {}).get("git") or {}
     if git.get("remote") and git.get("commit"):
-        told = {
+        described = {
             "repoUrl": git["remote"],
             "path": git.get("path"),
             "version": git["commit"],
@@ -128,7 +128,7 @@ def _job(run: Run, kind: str, action: str = "") -> dict[str, Any]:
             "1-0-1/SourceCodeLocationJobFacet",
             type="git",
             url=git["remote"],
-            **{name: value for name, value in told.items() if value},
+            **{name: value for name, value in described.items() if value},
         )
     return facets
 

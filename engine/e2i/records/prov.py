@@ -45,8 +45,8 @@ def document(run: Run) -> dict[str, Any]:
         if known is not node:  # two steps gave the same thing: it is one entity
             for name in ("prov:wasGeneratedBy", "prov:wasDerivedFrom"):
                 known[name] = list(dict.fromkeys((*known.get(name, ()), *node.get(name, ()))))
-    told = [{name: value for name, value in node.items() if value not in (None, [])} for node in nodes.values()]
-    return {"@context": dict(CONTEXT), "@graph": told}
+    graph = [{name: value for name, value in node.items() if value not in (None, [])} for node in nodes.values()]
+    return {"@context": dict(CONTEXT), "@graph": graph}
 
 
 def _of_steps(run: Run, steps: Mapping[str, Step]) -> Iterator[Node]:

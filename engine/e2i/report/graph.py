@@ -32,7 +32,7 @@ class Box(Struct, frozen=True):
     uses: str
     side: str
     status: str
-    told: str
+    tooltip: str
     count: int
 
 
@@ -66,7 +66,7 @@ def draw(steps: Sequence[Step]) -> Picture | None:
     ]
     width = min(max(max(lengths, default=0) + 30, NARROWEST), WIDEST)
     drawing = layout.draw(needs, width, ROOM)
-    boxes = tuple(_box(name, cells, drawing.places[name], width) for name, cells in members.items())
+    boxes = tuple(_box(name, cells, drawing.positions[name], width) for name, cells in members.items())
     results = {box.anchor: box.status in ("succeeded", "reused") for box in boxes}
     arrows = tuple((path, results[members[above][0].anchor]) for (above, _), path in drawing.paths.items())
     return Picture(drawing.width, drawing.height, width, layout.HEIGHT, drawing.width <= 1.3 * ROOM, boxes, arrows)
@@ -87,22 +87,22 @@ def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, l
     return ordered
 
 
-def _box(name: str, cells: Sequence[Step], place: tuple[float, float], width: float) -> Box:
+def _box(name: str, cells: Sequence[Step], position: tuple[float, float], width: float) -> Box:
     first = min(cells, key=lambda cell: ATTENTION.index(cell.status) if cell.status in ATTENTION else 0)
     seconds = [cell.seconds for cell in cells if cell.seconds is not None]
     counts = Counter(cell.status for cell in cells)
-    told = [f"{name} ({first.uses}): " + ", ".join(f"{count} {status}" for status, count in counts.items())]
+    tooltip = [f"{name} ({first.uses}): " + ", ".join(f"{count} {status}" for status, count in counts.items())]
     if needed := sorted({above for cell in cells for above in cell.needs}):
-        told.append("needs " + ", ".join(needed[:20]))
+        tooltip.append("needs " + ", ".join(needed[:20]))
     return Box(
-        x=place[0],
-        y=place[1],
+        x=position[0],
+        y=position[1],
         anchor=cells[0].anchor,
         title=_cut(name, int((width - 30) / CHARACTER) - 6),
         uses=_cut(first.uses, int((width - 30) / SMALL)),
         side=f"× {len(cells)}" if len(cells) > 1 else duration(seconds[0]) if seconds else "",
         status=first.status,
-        told="\n".join(told),
+        tooltip="\n".join(tooltip),
         count=len(cells),
     )
 

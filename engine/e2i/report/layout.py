@@ -27,12 +27,12 @@ MOST_DRAWN = 1_000
 
 
 class Drawing(Struct, frozen=True):
-    """``places``: the upper left corner of each node; ``paths``: SVG path data for each edge that is drawn."""
+    """``positions``: the upper left corner of each node; ``paths``: SVG path data for each edge that is drawn."""
 
     width: float
     height: float
     node_width: float
-    places: Mapping[str, tuple[float, float]]
+    positions: Mapping[str, tuple[float, float]]
     paths: Mapping[tuple[str, str], str]
 
 
@@ -61,7 +61,7 @@ def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> 
     across = max((point.at + point.size / 2 for row in rows for point in row), default=0.0)
     along = node_width if sideways else HEIGHT
     apart = along + (SIDEWAYS if sideways else LAYERS)
-    places = {
+    positions = {
         point.name: _flip(sideways, point.at - point.size / 2 + MARGIN, layer * apart + MARGIN)
         for layer, row in enumerate(rows)
         for point in row
@@ -73,7 +73,7 @@ def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> 
         stations = [(point.at + MARGIN, layer * apart + MARGIN) for layer, point in enumerate(chain, ranks[edge[0]])]
         paths[edge] = _path(stations, along, sideways)
     width, height = _flip(sideways, across + 2 * MARGIN, max(depth * apart - (apart - along), 0) + 2 * MARGIN)
-    return Drawing(width, height, node_width, places, paths)
+    return Drawing(width, height, node_width, positions, paths)
 
 
 def essential(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -126,23 +126,23 @@ def _rows(
 
 def _order(rows: list[list[_Point]]) -> None:
     """Sorts every layer by the mean place of its neighbours, down and up in turn: few edges cross."""
-    place = {id(point): float(index) for row in rows for index, point in enumerate(row)}
+    position = {id(point): float(index) for row in rows for index, point in enumerate(row)}
     for sweep in range(SWEEPS):
         downwards = sweep % 2 == 0
         for row in rows if downwards else reversed(rows):
             keys = {}
             for point in row:
                 near = point.above if downwards else point.below
-                own = place[id(point)]
-                keys[id(point)] = sum(place[id(other)] for other in near) / len(near) if near else own
+                own = position[id(point)]
+                keys[id(point)] = sum(position[id(other)] for other in near) / len(near) if near else own
             row.sort(key=lambda point: keys[id(point)])
-            place.update((id(point), float(index)) for index, point in enumerate(row))
+            position.update((id(point), float(index)) for index, point in enumerate(row))
 
 
 def _spread(rows: list[list[_Point]]) -> None:
     """Gives every point a place across, as near to its neighbours as the others of its layer leave room."""
     for row in rows:
-        _place(row, [0.0] * len(row))
+        _arrange(row, [0.0] * len(row))
     for sweep in range(2 * SWEEPS):
         for row in rows if sweep % 2 == 0 else reversed(rows):
             wanted = []
@@ -151,14 +151,14 @@ def _spread(rows: list[list[_Point]]) -> None:
                     [*point.above, *point.below] if sweep >= SWEEPS else point.above if sweep % 2 == 0 else point.below
                 )
                 wanted.append(sum(other.at for other in near) / len(near) if near else point.at)
-            _place(row, wanted)
+            _arrange(row, wanted)
     least = min((point.at - point.size / 2 for row in rows for point in row), default=0.0)
     for row in rows:
         for point in row:
             point.at -= least
 
 
-def _place(row: Sequence[_Point], wanted: Sequence[float]) -> None:
+def _arrange(row: Sequence[_Point], wanted: Sequence[float]) -> None:
     """Moves a layer's points to where they want to be, in their order and not over each other.
 
     Neighbours that want the same room form a block, which settles at the mean of what its points want.

@@ -64,7 +64,7 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
             work=sum(step.seconds or 0.0 for step in found),
             params=_params(run, spec),
             outputs=[(name, values.show(value)) for name, value in (run["outputs"] or {}).items()],
-            faults=[(step, _details(step), _log(step, folder)) for step in found if step.error],
+            failures=[(step, _details(step), _log(step, folder)) for step in found if step.error],
             chart=chart,
             chained={step.id for step in chart.chain.steps} if chart and chart.chain else set(),
             graph=graph.draw(found),

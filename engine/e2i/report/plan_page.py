@@ -26,7 +26,7 @@ class Box(Struct, frozen=True):
     title: str
     uses: str
     verdict: str
-    told: str
+    tooltip: str
 
 
 def svg(plan: Mapping[str, Any]) -> str:
@@ -41,11 +41,11 @@ def svg(plan: Mapping[str, Any]) -> str:
     letters = int((width - 40) / LETTER)
     boxes = [
         Box(
-            *drawing.places[step["id"]],
+            *drawing.positions[step["id"]],
             title=_cut(step["id"], letters),
             uses=_cut(step["uses"], int(letters * 1.15)),
             verdict=step["verdict"],
-            told=_told(step),
+            tooltip=_tooltip(step),
         )
         for step in steps
     ]
@@ -65,7 +65,7 @@ def html(plan: Mapping[str, Any]) -> str:
     )
 
 
-def _told(step: Mapping[str, Any]) -> str:
+def _tooltip(step: Mapping[str, Any]) -> str:
     reason = f"{step['reason']['code']} {step['reason']['detail']}"
     return f"{step['id']} ({step['uses']}): {step['verdict']}, {reason}"
 

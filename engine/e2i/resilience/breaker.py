@@ -300,7 +300,7 @@ class Breaker:
             self._state.reject()
             raise CircuitOpen(self.tool, AGAIN) from error
         if before is not after:
-            self._tell(before, after)
+            self._notify(before, after)
         if isinstance(answer, Grant):
             return Permit(self, answer, counts)
         raise CircuitOpen(self.tool, answer)
@@ -320,9 +320,9 @@ class Breaker:
 
         before, after = self._state.update(change, later=True)
         if before is not after:
-            self._tell(before, after)
+            self._notify(before, after)
 
-    def _tell(self, before: State, after: State) -> None:
+    def _notify(self, before: State, after: State) -> None:
         log.warning("breaker of %s: %s, was %s", self.tool, after, before)
         if self._listener is None:
             return

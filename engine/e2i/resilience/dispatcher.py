@@ -86,7 +86,7 @@ def deliver(
     for doubt in doubts:
         doubt.join()
     with open_outbox() as outbox:
-        return {lane.name: lane.told(outbox) for lane in lanes}
+        return {lane.name: lane.outcome(outbox) for lane in lanes}
 
 
 class _Lane:
@@ -110,7 +110,7 @@ class _Lane:
             return
         thread.join(max(0.0, ends - time.monotonic()))
 
-    def told(self, outbox: Outbox) -> Tally:
+    def outcome(self, outbox: Outbox) -> Tally:
         """The tally, with what is left now."""
         left, elsewhere = outbox.waiting(self.name, self.tracker.target)
         tally = self.tally or (self.dispatcher.tally() if self.dispatcher else Tally())
@@ -213,8 +213,8 @@ class Dispatcher:
     def tally(self, problem: str | None = None) -> Tally:
         """What became of the entries so far; how many are left is for the outbox to say, and its thread."""
         if altered := self._outbox.altered:
-            told = f"{altered} entries were altered on disk and are not delivered, see `e2i doctor`"
-            problem = f"{told}; {problem}" if problem else told
+            outcome = f"{altered} entries were altered on disk and are not delivered, see `e2i doctor`"
+            problem = f"{outcome}; {problem}" if problem else outcome
         return Tally(
             delivered=self._delivered,
             set_aside=self._set_aside + altered,

@@ -127,17 +127,17 @@ class Outbox:
 
         Those that were altered since they were written are set aside at once, and never given.
         """
-        mended = False
+        quarantined = False
         while True:
             rows = self._waiting(sink, target, limit)
             altered = [row for row in rows if not is_sound(row[1:])]
             if not altered:
                 return [_to_entry(row) for row in rows]
             if not self._set_altered_aside(altered):
-                if mended:
+                if quarantined:
                     raise sqlite3.DatabaseError("entries of the outbox can neither be read nor be set aside")
                 self._database.execute("REINDEX outbox")  # by which they were found, and should not have been
-                mended = True
+                quarantined = True
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
         """Marks entries (as taken) delivered. They are kept until ``settle``."""
@@ -260,12 +260,12 @@ def set_aside(connection: sqlite3.Connection) -> list[str]:
     return [f"the entry {key} of the outbox for {sink} was altered, and was set aside" for sink, key in rows]
 
 
-def is_told(connection: sqlite3.Connection, sink: str, run: str) -> bool:
+def is_reported(connection: sqlite3.Connection, sink: str, run: str) -> bool:
     """Whether anything of the run was ever put for the sink, as far as the keys are remembered."""
-    return bool(told(connection, sink, run))
+    return bool(reported_to(connection, sink, run))
 
 
-def told(connection: sqlite3.Connection, sink: str, run: str) -> list[str | None]:
+def reported_to(connection: sqlite3.Connection, sink: str, run: str) -> list[str | None]:
     """The trackers for which anything of the run was ever put, as far as the keys are remembered; None: unknown."""
     rows = connection.execute(f"SELECT DISTINCT target FROM outbox WHERE {OF_RUN} ORDER BY target", _of_run(sink, run))
     return [row[0] for row in rows]

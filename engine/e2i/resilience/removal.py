@@ -95,12 +95,12 @@ def _remove(folder: int, name: str) -> None:
 @contextlib.contextmanager
 def _opened(above: int, name: str) -> Iterator[int]:
     """A descriptor of a folder, which its owner may read and write from now on. Raises OSError for a link."""
-    place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    held = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
-        os.chmod(f"/proc/self/fd/{place}", 0o700)  # noqa: PTH101 - also one that may not be opened
-        folder = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.chmod(f"/proc/self/fd/{held}", 0o700)  # noqa: PTH101 - also one that may not be opened
+        folder = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     finally:
-        os.close(place)
+        os.close(held)
     try:
         yield folder
     finally:

@@ -25,7 +25,7 @@ from yaml.events import (
 
 from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
-from e2i.spec.problems import MOST, Place, Problem, pointer
+from e2i.spec.problems import MOST, Location, Problem, pointer
 
 NOT_FINITE = "leave a bound out where there is none; plans, records and JSON have no such number"
 MAX_PARAMS = 1_000
@@ -64,10 +64,10 @@ def compose(text: str, file: str, limits: Limits) -> tuple[Any, list[Problem]]:
     except yaml.YAMLError as error:
         from e2i.spec import syntax  # takes longer to load than a short spec to read
 
-        fault = syntax.explain(error, text, file)
+        report = syntax.explain(error, text, file)
         # What breaks the line also cuts its expression short; one message is enough.
-        composer.problems = [known for known in composer.problems if known.place.line != fault.place.line]
-        composer.problems.append(fault)
+        composer.problems = [known for known in composer.problems if known.location.line != report.location.line]
+        composer.problems.append(report)
     return composer.root, composer.problems
 
 
@@ -119,13 +119,13 @@ class _Composer:
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 self.container, self.key = self.stack.pop()[0], None
             elif kind is AliasEvent:
-                self.place_value(event, self.follow(event))
+                self.add_value(event, self.follow(event))
             elif kind is DocumentStartEvent:
                 documents += 1
                 self.begin(event, documents)
         if not documents:
             self.problems.append(
-                Problem("empty", "the file is empty", Place(self.file, 1, 1), "", "a spec starts with version: 1")
+                Problem("empty", "the file is empty", Location(self.file, 1, 1), "", "a spec starts with version: 1")
             )
 
     def count(self, event: Any) -> None:
@@ -139,7 +139,7 @@ class _Composer:
         if number > 1:
             self.stop(event, "multiple-documents", "a second document starts here", hint='remove the "---"')
         if event.version is not None and event.version < (1, 2):
-            self.fault(event, "yaml-version", "this is read as YAML 1.2, not 1.1", hint="remove the %YAML line")
+            self.report(event, "yaml-version", "this is read as YAML 1.2, not 1.1", hint="remove the %YAML line")
 
     def read_key(self, event: Any) -> str:
         """A mapping key, which must be text and new."""
@@ -148,16 +148,16 @@ class _Composer:
             self.decorated(event, text)
         if event.implicit[0]:
             if text == "<<":
-                self.fault(event, "merge-key", 'merge keys ("<<") are not supported', hint="write the keys out")
+                self.report(event, "merge-key", 'merge keys ("<<") are not supported', hint="write the keys out")
             elif not self.is_text(text):
                 short = scalars.shorten(text)
-                self.fault(event, "key-type", f"the key {short or '(empty)'} is not text", hint=f'quote it: "{short}"')
+                self.report(event, "key-type", f"the key {short or '(empty)'} is not text", hint=f'quote it: "{short}"')
             elif ":" in text:
                 self.check_stuck(event, text)
         else:
             self.check_characters(event)
         if len(text) > scalars.LONGEST_KEY:
-            self.fault(event, "key-type", f"a key longer than {scalars.LONGEST_KEY:,} characters")
+            self.report(event, "key-type", f"a key longer than {scalars.LONGEST_KEY:,} characters")
             text = scalars.shorten(text)
         if text in self.container:
             self.duplicate(event, text)
@@ -175,13 +175,13 @@ class _Composer:
         from e2i.spec import error_source, syntax
 
         if error_source.STUCK.match(text):
-            self.fault(event, "yaml-syntax", syntax.NO_SPACE.message, hint=syntax.NO_SPACE.hint)
+            self.report(event, "yaml-syntax", syntax.NO_SPACE.message, hint=syntax.NO_SPACE.hint)
 
     def duplicate(self, event: Any, text: str) -> None:
         path = (*self.path(), text)
         spot, depth = self.spots.find(path) if self.spots else (None, 0)
         first = f", first used on line {spot.key_line}" if spot is not None and depth == len(path) else ""
-        self.fault(event, "duplicate-key", f'duplicate key "{scalars.shorten(text)}"{first}', key=text)
+        self.report(event, "duplicate-key", f'duplicate key "{scalars.shorten(text)}"{first}', key=text)
 
     @cached_property
     def spots(self) -> Spot | None:
@@ -195,13 +195,13 @@ class _Composer:
             try:
                 value = scalars.resolve(text)
             except scalars.ScalarError as error:
-                self.fault(event, "number", str(error))
+                self.report(event, "number", str(error))
             if value.__class__ is float and not math.isfinite(value):
-                self.fault(event, "number", f"{text} is not a finite number", hint=NOT_FINITE)
+                self.report(event, "number", f"{text} is not a finite number", hint=NOT_FINITE)
             if "${{" in text and "}}" not in text and "$${{" not in text:
                 from e2i.spec.syntax import QUOTE_EXPRESSION
 
-                self.fault(event, "unclosed-expression", 'this "${{" is never closed', hint=QUOTE_EXPRESSION)
+                self.report(event, "unclosed-expression", 'this "${{" is never closed', hint=QUOTE_EXPRESSION)
         elif event.style == '"':
             self.check_characters(event)
         if event.tag is not None or event.anchor is not None:
@@ -214,13 +214,13 @@ class _Composer:
         if event.tag is not None or event.anchor is not None:
             self.decorated(event, container)
         key = self.key
-        self.place_value(event, container)
+        self.add_value(event, container)
         self.stack.append((self.container, key))
         self.container, self.key = container, None
         if len(self.stack) > self.limits.depth:
             self.stop(event, "too-deep", f"nested more than {self.limits.depth} levels deep")
 
-    def place_value(self, event: Any, value: Any) -> None:
+    def add_value(self, event: Any, value: Any) -> None:
         container = self.container
         if container.__class__ is dict:
             if self.key is None:
@@ -236,7 +236,7 @@ class _Composer:
     def decorated(self, event: Any, value: Any) -> None:
         """A node with a tag, which is refused, or an anchor, which is remembered."""
         if event.tag is not None:
-            self.fault(event, "tag", f'tags are not supported: "{scalars.shorten(event.tag)}"', hint="remove the tag")
+            self.report(event, "tag", f'tags are not supported: "{scalars.shorten(event.tag)}"', hint="remove the tag")
         if event.anchor is not None:
             self.anchors[event.anchor] = value
 
@@ -245,7 +245,9 @@ class _Composer:
         self.count(event)
         name = scalars.shorten(event.anchor)
         if event.anchor not in self.anchors:
-            self.fault(event, "alias", f'nothing above is anchored as "&{name}"', hint=f'quote "*{name}" if it is text')
+            self.report(
+                event, "alias", f'nothing above is anchored as "&{name}"', hint=f'quote "*{name}" if it is text'
+            )
             return None
         value = self.anchors[event.anchor]
         around = [self.container, *(container for container, _ in self.stack)]
@@ -283,17 +285,17 @@ class _Composer:
     def check_characters(self, event: Any) -> None:
         """Only double quotes can bring in, by an escape, what the text itself was searched for."""
         if event.style == '"' and (offset := scalars.forbidden(event.value)) is not None:
-            self.fault(event, "bad-character", f"{scalars.character(event.value[offset])} is not allowed in text")
+            self.report(event, "bad-character", f"{scalars.character(event.value[offset])} is not allowed in text")
 
-    def fault(self, event: Any, code: str, message: str, *, hint: str | None = None, key: str | None = None) -> None:
+    def report(self, event: Any, code: str, message: str, *, hint: str | None = None, key: str | None = None) -> None:
         path = self.path() if key is None else (*self.path(), key)
-        place = Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
-        self.problems.append(Problem(code, message, place, pointer(path), hint))
+        location = Location(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        self.problems.append(Problem(code, message, location, pointer(path), hint))
         if len(self.problems) >= MAX_PROBLEMS:
             raise GiveUpError
 
     def stop(self, event: Any, code: str, message: str, *, hint: str | None = None) -> None:
-        self.fault(event, code, message, hint=hint)
+        self.report(event, code, message, hint=hint)
         raise GiveUpError
 
     def path(self) -> Path:

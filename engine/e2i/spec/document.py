@@ -16,7 +16,7 @@ from typing import Any
 from e2i.spec import scalars
 from e2i.spec.composer import MAX_PROBLEMS, GiveUpError, Limits, compose
 from e2i.spec.positions import Path, Spot, locate
-from e2i.spec.problems import Fixes, Place, Problem, Severity, pointer
+from e2i.spec.problems import Fixes, Location, Problem, Severity, pointer
 
 __all__ = ["Document", "Limits", "from_mapping", "read", "read_value"]
 
@@ -66,29 +66,29 @@ class Document:
         its text.
         """
         where = path if at is None else at
-        place = self.place(where, key=key) if offset is None else self.place_in(where, offset)
-        return Problem(code, message, place, pointer(path), hint, severity, fixes)
+        location = self.location(where, key=key) if offset is None else self.location_in(where, offset)
+        return Problem(code, message, location, pointer(path), hint, severity, fixes)
 
-    def place(self, path: Path, *, key: bool = False) -> Place:
+    def location(self, path: Path, *, key: bool = False) -> Location:
         """Where the value at ``path`` stands, or its key.
 
         What is not there stands where the key of its nearest ancestor does; data from Python stands at 1:1.
         """
         if self._spots is None:
-            return Place(self.file, 1, 1)
+            return Location(self.file, 1, 1)
         spot, depth = self._spots.find(path)
         if key or depth < len(path):
-            return Place(self.file, spot.key_line, spot.key_column)
-        return Place(self.file, spot.line, spot.column)
+            return Location(self.file, spot.key_line, spot.key_column)
+        return Location(self.file, spot.line, spot.column)
 
-    def place_in(self, path: Path, offset: int) -> Place:
+    def location_in(self, path: Path, offset: int) -> Location:
         """Where character ``offset`` of the text at ``path`` stands, if the text is written plainly on one line."""
-        place, value = self.place(path), self.value(path)
-        written = self.line(place.line)[place.column - 1 :]
+        location, value = self.location(path), self.value(path)
+        written = self.line(location.line)[location.column - 1 :]
         quote = 1 if written[:1] in ('"', "'") else 0
         if not isinstance(value, str) or not written[quote:].startswith(value):
-            return place
-        return Place(place.file, place.line, place.column + quote + offset)
+            return location
+        return Location(location.file, location.line, location.column + quote + offset)
 
     def span(self, path: Path, *, key: bool = False) -> tuple[int, int] | None:
         """The offsets in ``text`` between which the value (or key) at ``path`` is written; None when it is not there.
@@ -136,13 +136,13 @@ def _read(text: str | bytes, file: str, limits: Limits) -> tuple[Document | None
     data, problems = compose(clean, file, limits)
     if not problems and not isinstance(data, dict):
         top = locate(clean)
-        place = Place(file, top.line, top.column) if top else Place(file, 1, 1)
+        location = Location(file, top.line, top.column) if top else Location(file, 1, 1)
         kind = "a list" if isinstance(data, list) else "empty" if data is None else "one value"
         problems = [
             Problem(
                 "not-a-mapping",
                 f"the top level must be a mapping, but is {kind}",
-                place,
+                location,
                 "",
                 "a spec starts with version: 1",
             )
@@ -180,7 +180,7 @@ def _characters(text: str | bytes, file: str, limits: Limits) -> tuple[str, list
     """The decoded text without a leading byte order mark, if it holds only what a text may hold."""
     if len(text) > limits.bytes:
         message = f"the file is larger than {limits.bytes:,} bytes"
-        return "", [Problem("too-large", message, Place(file, 1, 1), "")]
+        return "", [Problem("too-large", message, Location(file, 1, 1), "")]
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
@@ -197,10 +197,10 @@ def _characters(text: str | bytes, file: str, limits: Limits) -> tuple[str, list
     return "", [Problem("bad-character", message, _end(text[:offset], file), "", "remove it")]
 
 
-def _end(before: str, file: str) -> Place:
+def _end(before: str, file: str) -> Location:
     """The place right behind ``before``."""
     lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return Place(file, len(lines), len(lines[-1]) + 1)
+    return Location(file, len(lines), len(lines[-1]) + 1)
 
 
 class _Copier:
@@ -216,15 +216,15 @@ class _Copier:
     def copy(self, value: Any, path: Path) -> Any:
         self.size += 8 + (len(value) if isinstance(value, str) else 0)
         if self.size > self.limits.bytes:
-            self.fault(path, "too-large", f"the data is larger than {self.limits.bytes:,} bytes")
+            self.report(path, "too-large", f"the data is larger than {self.limits.bytes:,} bytes")
             raise GiveUpError
         self.values += 1
         if self.values > self.limits.values:
-            self.fault(path, "too-large", f"there are more than {self.limits.values:,} values")
+            self.report(path, "too-large", f"there are more than {self.limits.values:,} values")
             raise GiveUpError
         match value:
             case Mapping() | list() | tuple() if len(path) >= self.limits.depth:
-                self.fault(path, "too-deep", f"nested more than {self.limits.depth} levels deep")
+                self.report(path, "too-deep", f"nested more than {self.limits.depth} levels deep")
                 raise GiveUpError
             case Mapping():
                 return {self.key(key, path): self.copy(item, (*path, key)) for key, item in value.items()}
@@ -237,26 +237,26 @@ class _Copier:
             case float() if math.isfinite(value):
                 return float(value)
             case float():
-                return self.fault(path, "number", f"{value} is not a finite number")
+                return self.report(path, "number", f"{value} is not a finite number")
             case int() if scalars.INT_MIN <= value <= scalars.INT_MAX:
                 return int(value)
             case int():
-                return self.fault(path, "number", "the integer does not fit in 64 bits")
+                return self.report(path, "number", "the integer does not fit in 64 bits")
         named = type(value).__name__
-        return self.fault(path, "not-plain", f"{named} is not plain data: give text, a number, a list or a mapping")
+        return self.report(path, "not-plain", f"{named} is not plain data: give text, a number, a list or a mapping")
 
     def key(self, key: Any, path: Path) -> str:
         if isinstance(key, str):
             return self.text(key, path)
-        self.fault(path, "key-type", f"the key {scalars.shorten(repr(key))} is not text")
+        self.report(path, "key-type", f"the key {scalars.shorten(repr(key))} is not text")
         return ""
 
     def text(self, value: str, path: Path) -> str:
         if (offset := scalars.forbidden(value)) is not None:
-            self.fault(path, "bad-character", f"{scalars.character(value[offset])} is not allowed in text")
+            self.report(path, "bad-character", f"{scalars.character(value[offset])} is not allowed in text")
         return str.__str__(value)  # exactly a str, also for an enum's member
 
-    def fault(self, path: Path, code: str, message: str) -> None:
-        self.problems.append(Problem(code, message, Place(self.file, 1, 1), pointer(path)))
+    def report(self, path: Path, code: str, message: str) -> None:
+        self.problems.append(Problem(code, message, Location(self.file, 1, 1), pointer(path)))
         if len(self.problems) >= MAX_PROBLEMS:
             raise GiveUpError

@@ -36,7 +36,7 @@ class Evaluation:
         run: Mapping[str, str],
         outputs: Outputs,
         roots: Collection[str] = ROOTS,
-        told: dict[_Crossing, str] | None = None,
+        described: dict[_Crossing, str] | None = None,
     ) -> None:
         self.env = env
         self.run = run
@@ -44,7 +44,7 @@ class Evaluation:
         self.roots = roots
         self.crossed: dict[_Crossing, Any] = {}
         """The values of parameters and outputs of parts that have been needed, or why there are none."""
-        self.told: dict[_Crossing, str] = {} if told is None else told
+        self.described: dict[_Crossing, str] = {} if described is None else described
         """What stands behind them, as far as it has been asked for."""
 
     def is_known(self, at: At, reference: Reference) -> bool:
@@ -126,9 +126,9 @@ class Evaluation:
             except MissingError:
                 continue
             declared = part.loaded.spec.params.get(name)
-            fault = params.check_value(declared, value)[1] if declared else None
-            if fault:
-                raise ExpressionError(f'the value of parameter "{name}" of step "{owner.id}" {fault}')
+            wrong = params.check_value(declared, value)[1] if declared else None
+            if wrong:
+                raise ExpressionError(f'the value of parameter "{name}" of step "{owner.id}" {wrong}')
             found[name] = value
         return found
 
@@ -165,11 +165,11 @@ class Evaluation:
         """What stands behind references into or out of parts, so that a change of it is seen."""
         for ref in references:
             for key, written, there in _behind(at, ref):
-                if key not in self.told:
-                    self.told[key] = "…"  # where steps wait for each other, which is a problem of its own
-                    static = Evaluation(self.env, {}, {}, told=self.told)
-                    self.told[key] = _readable(shown(static.filled(written, there)))
-                yield str(ref), self.told[key]
+                if key not in self.described:
+                    self.described[key] = "…"  # where steps wait for each other, which is a problem of its own
+                    static = Evaluation(self.env, {}, {}, described=self.described)
+                    self.described[key] = _readable(shown(static.filled(written, there)))
+                yield str(ref), self.described[key]
 
 
 def bounded(value: Any) -> Any:

@@ -131,15 +131,15 @@ class _Expansion:
         try:
             found = matrix.cells(step.matrix, fill_in, is_open=lambda value: isinstance(value, Pending))
         except BadMatrixError as error:
-            place = (*base, *error.path)
+            full_path = (*base, *error.path)
             message = f'the matrix of step "{path[-1]}" is not usable: {error}'
-            mend = _renamed(error.__cause__, place, document.value(place))
-            self.problems.append(document.problem("bad-matrix", place, message, error.hint, fixes=mend))
+            fix = _renamed(error.__cause__, full_path, document.value(full_path))
+            self.problems.append(document.problem("bad-matrix", full_path, message, error.hint, fixes=fix))
             return []
         for where in found.unused:
-            place = (*base, *where)
+            full_path = (*base, *where)
             message = f'this leaves out nothing: no combination in the matrix of step "{path[-1]}" has these values'
-            self.problems.append(document.problem("unused-exclude", place, message, severity="warning"))
+            self.problems.append(document.problem("unused-exclude", full_path, message, severity="warning"))
         return found.cells
 
     def _give(self, unit: StepNode, inner: Part) -> None:
@@ -175,11 +175,11 @@ class _Expansion:
                 if _waits_for_a_run(given[name], unit.part):
                     inner.waiting.add(name)
                 continue
-            fault = None
+            wrong = None
             if not isinstance(value, Secret):
-                value, fault = params.check_value(declared, value)
-            if fault:
-                self._problem("bad-parameter", unit, ("with", name), f'the value of parameter "{name}" {fault}')
+                value, wrong = params.check_value(declared, value)
+            if wrong:
+                self._problem("bad-parameter", unit, ("with", name), f'the value of parameter "{name}" {wrong}')
                 inner.unusable.add(name)
             else:
                 inner.params[name] = value
@@ -191,12 +191,12 @@ class _Expansion:
         path: Path,
         message: str,
         hint: str | None = None,
-        mends: Fixes = (),
+        safe_fixes: Fixes = (),
         *,
         key: bool = False,
     ) -> None:
-        place = (*unit.path, *path)
-        self.problems.append(unit.document.problem(code, place, message, hint, key=key, fixes=mends))
+        full_path = (*unit.path, *path)
+        self.problems.append(unit.document.problem(code, full_path, message, hint, key=key, fixes=safe_fixes))
 
 
 def _known_now(part: Part, env: Mapping[str, str], name: str, written: Any) -> Any:

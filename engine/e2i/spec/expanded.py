@@ -16,15 +16,23 @@ from msgspec import Struct, field
 
 from e2i.spec import lineage
 from e2i.spec.evaluation import Evaluation, Outputs
-from e2i.spec.expressions import Reference
+from e2i.spec.expressions import ExpressionError, Reference
 from e2i.spec.lineage import Sources
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import Part, Pending, StepNode
+from e2i.spec.nodes import SCALAR, Part, Pending, StepNode
 
 At = StepNode | Part | None
 """From where an expression looks: a step, or the outputs of a part; None: the outputs of the pipeline."""
 RUN_FACTS = ("id", "name", "profile", "status")
 """What expressions may read of the run: its id, the pipeline's name, the profile; under ``finally`` how it went."""
+
+
+class KnownParams(Struct, frozen=True):
+    """A step's parameters before anything has run, with ``Pending`` where only the run can tell."""
+
+    values: Mapping[str, Any]
+    """Without those whose expression fails."""
+    errors: Mapping[str, ExpressionError] = {}
 
 
 class Expanded(Struct, frozen=True, dict=True):
@@ -109,6 +117,27 @@ class Expanded(Struct, frozen=True, dict=True):
         Raises ExpressionError.
         """
         return self._evaluation(outputs).filled(value, at or self.root)
+
+    def known(self, node: StepNode) -> KnownParams:
+        """The parameters of a step, as far as they are known before anything has run."""
+        if node.is_plain:
+            return KnownParams(node.step.with_)
+        if node.id in self._known:
+            return self._known[node.id]
+        values, errors = {}, {}
+        for name, written in node.step.with_.items():
+            try:
+                values[name] = self.resolve(written, node, {})
+            except ExpressionError as error:
+                errors[name] = error
+        found = KnownParams(values, errors)
+        if all(isinstance(value, (Pending, *SCALAR)) for value in values.values()):  # a large value is not kept twice
+            self._known[node.id] = found
+        return found
+
+    @cached_property
+    def _known(self) -> dict[str, KnownParams]:
+        return {}
 
     def fixed(self, value: Any, at: StepNode | Part) -> Any:
         """The same with what no run can change: ``params``, ``matrix`` and ``env``; secrets by name."""

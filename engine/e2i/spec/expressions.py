@@ -148,9 +148,9 @@ def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Template | Express
                 yield path, parse(value)
             except ExpressionError as error:
                 yield path, error
-    elif isinstance(value, Mapping | list | tuple):
-        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            if isinstance(item, str | Mapping | list | tuple):
+    elif isinstance(value, dict | list | tuple | Mapping):
+        for key, item in enumerate(value) if isinstance(value, list | tuple) else value.items():
+            if not isinstance(item, _NEITHER) and (not isinstance(item, str) or has_expression(item)):
                 yield from walk(item, (*path, key))
 
 
@@ -163,6 +163,10 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
     if isinstance(value, list | tuple):
         return [render(item, scope) for item in value]
     return value
+
+
+_NEITHER = (int, float, type(None))
+"""Neither text nor a collection, like most of what a spec holds."""
 
 
 def _pieces(text: str) -> Iterator[str | Expression]:

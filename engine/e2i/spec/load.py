@@ -32,21 +32,30 @@ class LoadedSpec(Struct, frozen=True):
     parts: Mapping[str, LoadedSpec | None] = field(default_factory=dict)
     """By ``uses``, the parts that its steps include; None for one that could not be loaded."""
 
-    held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    _references: dict[tuple[str, str], Held] = field(default_factory=dict)
     """What ``references`` found, by section and name of the step."""
+    _plain: set[tuple[str, str]] = field(default_factory=set)
+    """The steps among these whose parameters hold no expression."""
 
     def references(self, section: str, name: str) -> Held:
         """The references in the ``with`` and ``when`` of a step."""
-        if (section, name) not in self.held:
+        if (section, name) not in self._references:
             step = (self.spec.steps if section == "steps" else self.spec.finally_)[name]
-            written = {"with": step.with_, "when": step.when}
-            self.held[section, name] = tuple(
+            found = list(expressions.walk({"with": step.with_, "when": step.when}))
+            if all(inside[0] != "with" for inside, _ in found):
+                self._plain.add((section, name))
+            self._references[section, name] = tuple(
                 ((section, name, *inside), reference)
-                for inside, template in expressions.walk(written)
+                for inside, template in found
                 if isinstance(template, Template)
                 for reference in template.references
             )
-        return self.held[section, name]
+        return self._references[section, name]
+
+    def is_plain(self, section: str, name: str) -> bool:
+        """Whether the parameters of a step hold no expression."""
+        self.references(section, name)
+        return (section, name) in self._plain
 
     def files(self) -> Iterator[LoadedSpec]:
         """This spec and every part below it, each once."""
@@ -86,23 +95,23 @@ def _twice(name: str, document: Document) -> Problem:
 
 def shape_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Pydantic's errors about a spec as problems, each at its place."""
-    faults = error.errors(include_url=False)
+    details = error.errors(include_url=False)
     # A mistyped key is one mistake: that the right one is then missing is no other.
     mistyped = {
         (*path[:-1], meant)
-        for path in (fault["loc"] for fault in faults if fault["type"] == "extra_forbidden")
+        for path in (detail["loc"] for detail in details if detail["type"] == "extra_forbidden")
         if (meant := _meant_key(path, document))
     }
     missing = [
-        fault
-        for fault in faults
-        if fault["type"] == "missing" and (*fault["loc"][:-1], _alias(fault["loc"][-1])) in mistyped
+        detail
+        for detail in details
+        if detail["type"] == "missing" and (*detail["loc"][:-1], _alias(detail["loc"][-1])) in mistyped
     ]
-    known_missing = {fault["loc"] for fault in missing}
+    known_missing = {detail["loc"] for detail in missing}
     return (
-        _shape_problem(fault, document)
-        for fault in faults
-        if fault["type"] != "missing" or fault["loc"] not in known_missing
+        _shape_problem(detail, document)
+        for detail in details
+        if detail["type"] != "missing" or detail["loc"] not in known_missing
     )
 
 
@@ -126,8 +135,8 @@ def _elsewhere(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fi
     return None
 
 
-def _shape_problem(fault: Any, document: Document) -> Problem:
-    kind, path = fault["type"], tuple(fault["loc"])
+def _shape_problem(detail: Any, document: Document) -> Problem:
+    kind, path = detail["type"], tuple(detail["loc"])
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])
@@ -160,20 +169,20 @@ def _shape_problem(fault: Any, document: Document) -> Problem:
         )
         return document.problem("bad-name", path, message, key=True)
     path = _existing(path, document.data)
-    hint, mend = expected(fault, path)
-    return document.problem("bad-value", path, wording(fault, path), hint, fixes=mend)
+    hint, fix = expected(detail, path)
+    return document.problem("bad-value", path, wording(detail, path), hint, fixes=fix)
 
 
-def expected(fault: Any, path: Path) -> tuple[str | None, Fixes]:
+def expected(detail: Any, path: Path) -> tuple[str | None, Fixes]:
     """What pydantic would have taken at ``path``, as far as it is clear what was meant: a hint, and a certain fix."""
-    given, kind = fault["input"], fault["type"]
+    given, kind = detail["input"], detail["type"]
     if kind in ("literal_error", "enum"):
-        allowed = fault["ctx"]["expected"]
+        allowed = detail["ctx"]["expected"]
         hint = suggest.hint(given, fixes.choices(allowed), most=0) if isinstance(given, str) else None
         return hint, fixes.instead(path, fixes.choice(given, allowed))
-    if kind == "value_error" and "is not a duration" in fault["msg"]:
+    if kind == "value_error" and "is not a duration" in detail["msg"]:
         return None, fixes.instead(path, fixes.duration(given) or fixes.MISSING)
-    if kind == "value_error" and "is not an amount of memory" in fault["msg"]:
+    if kind == "value_error" and "is not an amount of memory" in detail["msg"]:
         return None, fixes.instead(path, fixes.size(given) or fixes.MISSING)
     if kind in _MAPPING_TYPES and isinstance(given, str) and (stuck := _STUCK.fullmatch(given)):
         found, problems = document.read_value(stuck["value"], "")
@@ -233,10 +242,10 @@ def _type_of(value: str | int | float) -> str:
             return "string"
 
 
-def wording(fault: Any, path: Path) -> str:
+def wording(detail: Any, path: Path) -> str:
     """What pydantic says of the value at ``path``, as a sentence about it: ``"trials" should be …``."""
-    kind, given = fault["type"], fault["input"]
-    said = fault["msg"]
+    kind, given = detail["type"], detail["input"]
+    said = detail["msg"]
     if kind == "value_error":
         said = f": {said.removeprefix('Value error, ')}"
     elif kind in _MAPPING_TYPES:

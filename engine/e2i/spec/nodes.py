@@ -109,10 +109,15 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
         """The steps that include it, outermost first, and the node itself."""
         return (*self.part.owner.chain, self) if self.part.owner else (self,)
 
-    @property
+    @cached_property
     def final(self) -> bool:
         """True when it runs after all others, whatever became of them."""
         return any(node.section == "finally" for node in self.chain)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether its parameters hold no expression."""
+        return self.part.loaded.is_plain(self.section, self.name)
 
     @property
     def agent(self) -> str | None:

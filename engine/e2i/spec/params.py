@@ -40,10 +40,10 @@ def parameter_values(
             if value is None:
                 values[name] = None
                 continue
-        value, fault = check_value(declared, value)
-        if fault:
-            mend = () if name in given else fixes.instead(path, _meant(declared, value))
-            problems.append(document.problem("bad-parameter", path, f"{what} {fault}", fixes=mend))
+        value, wrong = check_value(declared, value)
+        if wrong:
+            fix = () if name in given else fixes.instead(path, _meant(declared, value))
+            problems.append(document.problem("bad-parameter", path, f"{what} {wrong}", fixes=fix))
         else:
             values[name] = value
     return values, problems
@@ -53,9 +53,9 @@ def declaration_problems(spec: PipelineSpec, document: Document) -> Iterator[Pro
     """Declarations that contradict themselves."""
     for name, declared in spec.params.items():
         for path, message in _contradictions(declared):
-            place = ("params", name, *path)
+            location = ("params", name, *path)
             what = f'parameter "{name}": {message}'
-            yield document.problem("bad-parameter", place, what)
+            yield document.problem("bad-parameter", location, what)
 
 
 def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
@@ -64,8 +64,8 @@ def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
         value = float(value)
     if not _TYPES[declared.type](value):
         return value, f"must be {_article(declared.type)}, not {show(value)}"
-    if declared.type == "path" and (fault := path_fault(value)):
-        return value, f"must be a path inside the workspace: {show(value)} {fault}"
+    if declared.type == "path" and (wrong := path_problem(value)):
+        return value, f"must be a path inside the workspace: {show(value)} {wrong}"
     if declared.choices is not None and not any(_same(value, choice) for choice in declared.choices):
         near = (
             suggest.hint(value, [c for c in declared.choices if isinstance(c, str)]) if isinstance(value, str) else None
@@ -81,7 +81,7 @@ def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
     return value, None
 
 
-def path_fault(text: str) -> str | None:
+def path_problem(text: str) -> str | None:
     """Why a text cannot be a path inside the workspace, by its letters alone."""
     if not text.strip() or "\0" in text:
         return "names nothing"

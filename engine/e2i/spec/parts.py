@@ -68,14 +68,14 @@ class _Gathering:
 
     def part(self, loaded: LoadedSpec, path: tuple[str, ...], uses: str, trail: tuple[str, ...]) -> LoadedSpec | None:
         file = posixpath.normpath(posixpath.join(posixpath.dirname(trail[-1]), uses))
-        if fault := self.fault(uses, file, trail):
-            code, message, hint, meant = fault
-            mend = fixes.replaced(path, meant) if meant else ()
-            self.problems.append(loaded.document.problem(code, path, message, hint, fixes=mend))
+        if report := self.report(uses, file, trail):
+            code, message, hint, meant = report
+            fix = fixes.replaced(path, meant) if meant else ()
+            self.problems.append(loaded.document.problem(code, path, message, hint, fixes=fix))
             return None
         return self.known[file]
 
-    def fault(self, uses: str, file: str, trail: tuple[str, ...]) -> tuple[str, str, str | None, str | None] | None:
+    def report(self, uses: str, file: str, trail: tuple[str, ...]) -> tuple[str, str, str | None, str | None] | None:
         """Why the file cannot be a part: code, message, hint, what ``uses`` meant. A sound one is in ``known``."""
         if not re.match(PART, uses):
             hint = "name a .yaml file by its path from this one, such as ./part.yaml"

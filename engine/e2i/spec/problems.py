@@ -17,7 +17,7 @@ Fixes = tuple[dict[str, Any], ...]
 """RFC 6902 operations."""
 
 
-class Place(Struct, frozen=True):
+class Location(Struct, frozen=True):
     """A position in a file: ``line`` and ``column`` count from 1."""
 
     file: str
@@ -29,14 +29,14 @@ class Place(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """One fault: what (``code``, ``message``), where (``place``, pointer ``path``), the mend (``hint``, ``fixes``).
+    """One fault: what (``code``, ``message``), where (``location``, pointer ``path``), the mend (``hint``, ``fixes``).
 
     ``fixes`` are RFC 6902 operations; they are present only when the mend is certain.
     """
 
     code: str
     message: str
-    place: Place
+    location: Location
     path: str
     hint: str | None = None
     severity: Severity = "error"
@@ -44,7 +44,7 @@ class Problem(Struct, frozen=True):
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
-        return f"{self.place}: {self.message} [{self.code}]{hint}"
+        return f"{self.location}: {self.message} [{self.code}]{hint}"
 
     @property
     def is_policy(self) -> bool:
@@ -53,7 +53,7 @@ class Problem(Struct, frozen=True):
 
     @property
     def sort_key(self) -> tuple[str, int, int, str, str]:
-        return (self.place.file, self.place.line, self.place.column, self.code, self.message)
+        return (self.location.file, self.location.line, self.location.column, self.code, self.message)
 
     def to_json(self) -> dict[str, Any]:
         """The PROBLEM document of the contract."""
@@ -61,9 +61,9 @@ class Problem(Struct, frozen=True):
             "code": self.code,
             "severity": self.severity,
             "message": self.message,
-            "file": self.place.file,
-            "line": self.place.line,
-            "column": self.place.column,
+            "file": self.location.file,
+            "line": self.location.line,
+            "column": self.location.column,
             "path": self.path,
             "hint": self.hint,
             "fixes": list(self.fixes),
@@ -84,4 +84,4 @@ def most(problems: Sequence[Problem]) -> list[Problem]:
     listed = sorted(ranked[:MOST], key=lambda problem: problem.sort_key)
     message = f"there are more problems than the {MOST:,} that are listed"
     last = listed[-1]
-    return [*listed, Problem("too-many-problems", message, last.place, last.path, "fix these first", "warning")]
+    return [*listed, Problem("too-many-problems", message, last.location, last.path, "fix these first", "warning")]

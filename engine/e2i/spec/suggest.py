@@ -142,8 +142,8 @@ def _alike(folded: str, candidates: Names) -> Iterable[str]:
         return candidates
     found: set[str] = set()
     for order, start in zip(candidates.orders, (folded, folded[::-1]), strict=True):
-        place = bisect(order, (start, ""))
-        found.update(candidate for _, candidate in order[max(0, place - _MANY // 4) : place + _MANY // 4])
+        index = bisect(order, (start, ""))
+        found.update(candidate for _, candidate in order[max(0, index - _MANY // 4) : index + _MANY // 4])
     return found
 
 

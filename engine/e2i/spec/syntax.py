@@ -9,7 +9,7 @@ import yaml
 from msgspec import Struct
 
 from e2i.spec import error_source as source
-from e2i.spec.problems import Place, Problem
+from e2i.spec.problems import Location, Problem
 from e2i.spec.scalars import LONGEST_KEY
 
 QUOTE_EXPRESSION = 'quote an expression that holds ": ", " #" or braces, or stands inside { } or [ ]: "${{ … }}"'
@@ -22,25 +22,25 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
     opened = getattr(error, "context_mark", None)
     mark = getattr(error, "problem_mark", None) or opened
     if mark is None:
-        return Problem("yaml-syntax", f"this is not YAML: {said}", Place(file, 1, 1), "")
+        return Problem("yaml-syntax", f"this is not YAML: {said}", Location(file, 1, 1), "")
     line = next(iter(text.splitlines()[mark.line : mark.line + 1]), "")
     char = line[mark.column : mark.column + 1]
     if char == "\t" or "tab character" in said:
-        place = Place(file, mark.line + 1, mark.column + 1)
-        return Problem("tab", "a tab cannot indent a line", place, "", "use spaces")
+        location = Location(file, mark.line + 1, mark.column + 1)
+        return Problem("tab", "a tab cannot indent a line", location, "", "use spaces")
     mistake = next((known for known in _MISTAKES if known.explains(said, context)), None)
     if (offset := source.long_key(text, mark.index)) is not None:
-        return Problem("key-type", f"a key longer than {LONGEST_KEY:,} characters", _place(text, offset, file), "")
+        return Problem("key-type", f"a key longer than {LONGEST_KEY:,} characters", _location(text, offset, file), "")
     if (found := _earlier(said, text, opened.index if opened else None, mark.index)) is not None:
         earlier, offset = found
-        return Problem("yaml-syntax", earlier.message, _place(text, offset, file), "", earlier.hint)
+        return Problem("yaml-syntax", earlier.message, _location(text, offset, file), "", earlier.hint)
     if mistake is None:
         mistake = _Mistake(said, f"this is not YAML: {context + ', ' if context else ''}{said}")
     if mistake.where_opened and opened is not None:
         mark = opened
     hint = QUOTE_EXPRESSION if "${{" in line else mistake.hint
     message = mistake.message.replace("CHAR", char).replace("LINE", str(opened.line + 1) if opened else "?")
-    return Problem("yaml-syntax", message, Place(file, mark.line + 1, mark.column + 1), "", hint)
+    return Problem("yaml-syntax", message, Location(file, mark.line + 1, mark.column + 1), "", hint)
 
 
 def _earlier(said: str, text: str, opened: int | None, gave_up: int) -> tuple[_Mistake, int] | None:
@@ -58,8 +58,8 @@ def _earlier(said: str, text: str, opened: int | None, gave_up: int) -> tuple[_M
     return None
 
 
-def _place(text: str, offset: int, file: str) -> Place:
-    return Place(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+def _location(text: str, offset: int, file: str) -> Location:
+    return Location(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 
 
 class _Mistake(Struct, frozen=True):

@@ -22,15 +22,15 @@ from e2i.spec.writing import quoted
 
 def candidates(text: str, problem: Problem) -> Iterator[str]:
     """The texts in which the problem may be gone."""
-    start, end = _line(text, problem.place.line)
+    start, end = _line(text, problem.location.line)
     line = text[start:end]
-    at = problem.place.column - 1
-    mended: Iterable[str]
+    at = problem.location.column - 1
+    fixed: Iterable[str]
     match problem.code:
         case "yaml-syntax" | "unclosed-expression":
-            mended = (*_with_space(line), *_with_quotes(line))
+            fixed = (*_with_space(line), *_with_quotes(line))
         case "key-type":
-            mended = _with_key(line, at)
+            fixed = _with_key(line, at)
         case "tab":
             yield from _without_tabs(text)
             return
@@ -39,7 +39,7 @@ def candidates(text: str, problem: Problem) -> Iterator[str]:
             return
         case _:
             return
-    yield from (text[:start] + changed + text[end:] for changed in mended if changed != line)
+    yield from (text[:start] + changed + text[end:] for changed in fixed if changed != line)
 
 
 def _with_space(line: str) -> Iterator[str]:

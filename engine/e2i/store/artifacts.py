@@ -54,12 +54,12 @@ class Damage(Struct, frozen=True):
 class ArtifactStore:
     """Files and folders under ``root/objects``, named by the SHA-256 of their content.
 
-    ``tell`` hears of each artifact that is found damaged and set aside.
+    ``report`` hears of each artifact that is found damaged and set aside.
     """
 
-    def __init__(self, root: Path, tell: Callable[[Damage], object] = lambda damage: None) -> None:
+    def __init__(self, root: Path, report: Callable[[Damage], object] = lambda damage: None) -> None:
         self.root = root
-        self._tell = tell
+        self._report = report
         self._objects = os.fspath(root / "objects")
         self._verified = Verified(root / "verified")
 
@@ -80,10 +80,10 @@ class ArtifactStore:
 
     def path(self, digest: str) -> Path:
         """The read-only file or folder with that digest. Raises MissingArtifact, DamagedArtifact."""
-        place = self.place(digest)
-        if self._holds(place, digest, remember=True):
-            return Path(place)
-        if os.path.lexists(place):
+        object_path = self.object_path(digest)
+        if self._holds(object_path, digest, remember=True):
+            return Path(object_path)
+        if os.path.lexists(object_path):
             raise DamagedArtifact(
                 f"artifact {digest} in the store at {self.root} no longer has the bytes it was stored with",
                 code="artifact-damaged",
@@ -97,20 +97,20 @@ class ArtifactStore:
 
     def has(self, digest: str) -> bool:
         """Whether it is there, with the bytes of its digest. Damage is set aside, so that it can be made again."""
-        place = self.place(digest)
-        if self._holds(place, digest, remember=True):
+        object_path = self.object_path(digest)
+        if self._holds(object_path, digest, remember=True):
             return True
-        return os.path.lexists(place) and not self._set_aside(place, digest)
+        return os.path.lexists(object_path) and not self._set_aside(object_path, digest)
 
     def is_sound(self, digest: str) -> bool:
         """As ``has``, for those who only look: nothing is written or moved."""
-        return self._holds(self.place(digest), digest, remember=False)
+        return self._holds(self.object_path(digest), digest, remember=False)
 
     def drop(self, digest: str) -> None:
         """Takes an artifact out of the store."""
-        removal.remove_below(self.root, Path(self.place(digest)))
+        removal.remove_below(self.root, Path(self.object_path(digest)))
 
-    def place(self, digest: str) -> str:
+    def object_path(self, digest: str) -> str:
         """Where the artifact is, or would be. Raises MissingArtifact for what is no digest."""
         found = DIGEST.fullmatch(digest)
         if found is None:
@@ -122,7 +122,7 @@ class ArtifactStore:
 
         def is_there(name: str) -> bool:
             digest = f"sha256:{name}"
-            return DIGEST.fullmatch(digest) is not None and os.path.lexists(self.place(digest))
+            return DIGEST.fullmatch(digest) is not None and os.path.lexists(self.object_path(digest))
 
         self._verified.keep_only(is_there)
 
@@ -136,17 +136,17 @@ class ArtifactStore:
         finally:
             os.close(handle)
 
-    def _holds(self, place: str, digest: str, *, remember: bool) -> bool:
+    def _holds(self, object_path: str, digest: str, *, remember: bool) -> bool:
         """Whether the bytes there have that digest: by memory, or else by reading them."""
         name = digest[7:]
         try:
-            before, written = signature_of(place)
+            before, written = signature_of(object_path)
             if self._verified.knows(name, before):
                 return True
             now = time.time_ns()
-            if digest_of(Path(place)) != digest:
+            if digest_of(Path(object_path)) != digest:
                 return False
-            after, _ = signature_of(place)
+            after, _ = signature_of(object_path)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False
         except OSError:  # a device that cannot give the bytes back any more
@@ -172,13 +172,13 @@ class ArtifactStore:
 
     def _name(self, staged: Path, digest: str) -> None:
         """Gives what is complete and durable its name."""
-        place = self.place(digest)
-        target = Path(place)
-        if os.path.lexists(place):
+        object_path = self.object_path(digest)
+        target = Path(object_path)
+        if os.path.lexists(object_path):
             self.has(digest)  # damage makes room
         with self.locked(fcntl.LOCK_SH):
-            if self._holds(place, digest, remember=False):
-                os.utime(place, (time.time(), WRITTEN))  # somebody counts on it from now on
+            if self._holds(object_path, digest, remember=False):
+                os.utime(object_path, (time.time(), WRITTEN))  # somebody counts on it from now on
             else:
                 if not target.parent.exists():
                     target.parent.mkdir(mode=0o700, exist_ok=True)
@@ -193,23 +193,23 @@ class ArtifactStore:
                     target.chmod(0o555)  # not before: a folder that may not be written to cannot change its parent
                 _sync_folder(target.parent)
             # Nobody has written to it since `_settle`: that would show in the modification time.
-            told, written = signature_of(place)
+            signature, written = signature_of(object_path)
             if written == WRITTEN * 1_000_000_000:
-                self._verified.note(digest[7:], told)
+                self._verified.note(digest[7:], signature)
 
-    def _set_aside(self, place: str, digest: str) -> bool:
+    def _set_aside(self, object_path: str, digest: str) -> bool:
         """Moves damage away. False when there is none: an equal put has just made the artifact, or made it again."""
         with self.locked(fcntl.LOCK_EX):
-            if self._holds(place, digest, remember=False):
+            if self._holds(object_path, digest, remember=False):
                 return False
-            if not os.path.lexists(place):  # another process was faster
+            if not os.path.lexists(object_path):  # another process was faster
                 return True
             kept = self.root / "damaged" / f"{digest[7:]}-{os.urandom(3).hex()}"
             disk.folder(self.root, "damaged")
-            if os.path.isdir(place) and not os.path.islink(place):  # noqa: PTH112, PTH114 - as above
-                os.chmod(place, 0o755)  # noqa: PTH101
-            os.rename(place, kept)  # noqa: PTH104
-        self._tell(Damage(digest, kept))
+            if os.path.isdir(object_path) and not os.path.islink(object_path):  # noqa: PTH112, PTH114 - as above
+                os.chmod(object_path, 0o755)  # noqa: PTH101
+            os.rename(object_path, kept)  # noqa: PTH104
+        self._report(Damage(digest, kept))
         return True
 
     @cached_property

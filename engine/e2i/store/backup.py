@@ -27,7 +27,7 @@ from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
 from e2i.store import ownership
 from e2i.store.artifacts import DIGEST, ArtifactStore
-from e2i.store.database import FILE, WAIT, StoreError, told
+from e2i.store.database import FILE, WAIT, StoreError, store_error
 from e2i.store.digests import digest_of
 
 LIST = "backup.json"
@@ -95,20 +95,20 @@ def restore(source: Path, store: Path) -> Copied:
     with _made(store, "store") as staged:
         for name, digest in sorted(listed.items()):
             _check_name(name)
-            place = staged / name
-            place.parent.mkdir(parents=True, exist_ok=True)
+            copy = staged / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _copy_plainly(source, name, place)
+                _copy_plainly(source, name, copy)
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise _damaged(f"{name} is missing") from error
             except OSError as error:
                 if error.errno == errno.ELOOP:
                     raise _damaged(f"{name} is a link") from error
                 raise
-            if digest_of(place) != digest:
+            if digest_of(copy) != digest:
                 raise _damaged(f"{name} is not as it was written")
             copied.files += 1
-            copied.size += place.stat().st_size
+            copied.size += copy.stat().st_size
         copied.objects = _check_objects(staged)
         copied.databases = sum(_is_database(staged / name) for name in listed)
         _end_runs(staged)
@@ -135,11 +135,11 @@ def _made(target: Path, what: str) -> Iterator[Path]:
             os.umask(mask)
         staged.replace(target)
     except (sqlite3.Error, OSError) as error:
-        problem = told(error, staged / FILE)
+        problem = store_error(error, staged / FILE)
         if problem.code != "store-not-writable":
             raise problem from error
-        place = str(getattr(error, "filename", None) or staged)
-        hint = "name another folder" if place.startswith(str(staged)) else f"see to the permissions of {place}"
+        copy = str(getattr(error, "filename", None) or staged)
+        hint = "name another folder" if copy.startswith(str(staged)) else f"see to the permissions of {copy}"
         raise StoreError(f"the {what} {target} cannot be made: {error}", code=problem.code, hint=hint) from error
     finally:
         with contextlib.suppress(OSError):
@@ -162,18 +162,18 @@ def _files(store: Path, *below: str) -> Iterator[str]:
 
 
 def _copy_file(store: Path, staged: Path, name: str, copied: Copied, listed: dict[str, str]) -> None:
-    place = staged / name
-    place.parent.mkdir(parents=True, exist_ok=True)
+    copy = staged / name
+    copy.parent.mkdir(parents=True, exist_ok=True)
     try:
         if _is_database(store / name):
-            _copy_database(store / name, place)
+            _copy_database(store / name, copy)
             copied.databases += 1
         else:
-            _copy_plainly(store, name, place)
+            _copy_plainly(store, name, copy)
     except (FileNotFoundError, NotADirectoryError, sqlite3.OperationalError):
         if (store / name).exists():
             raise
-        place.unlink(missing_ok=True)
+        copy.unlink(missing_ok=True)
         return  # a step or a tool has taken it away
     _note(copied, listed, staged, name)
 
@@ -191,13 +191,13 @@ def _copy_objects(store: Path, staged: Path, copied: Copied, listed: dict[str, s
                 continue
             copied.objects += 1
             for file in _below(store, "objects", shelf, name):
-                place = staged / file
-                place.parent.mkdir(parents=True, exist_ok=True)
+                copy = staged / file
+                copy.parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    os.link(store / file, place, follow_symlinks=False)
+                    os.link(store / file, copy, follow_symlinks=False)
                     copied.linked += 1
                 except OSError:  # another file system, or one without links
-                    _copy_plainly(store, file, place)
+                    _copy_plainly(store, file, copy)
                 _note(copied, listed, staged, file)
     copied.damaged = tuple(damaged)
 

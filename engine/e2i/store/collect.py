@@ -27,7 +27,7 @@ from e2i.resilience.outbox import process_alive
 from e2i.resilience.transaction import transaction
 from e2i.store import disk, ownership, use
 from e2i.store.artifacts import WRITTEN, ArtifactStore, unfinished_of
-from e2i.store.database import FILE, StoreError, open_for_writing, told
+from e2i.store.database import FILE, StoreError, open_for_writing, store_error
 from e2i.store.reading import open_for_reading
 
 DAY_MS = 86_400_000
@@ -107,7 +107,7 @@ def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Fr
                 freed += _clear(root)
             return freed + _collect_in_little_room(root, wish, now_ms, alone=alone)
     except (sqlite3.Error, OSError) as error:
-        raise told(error, path) from error
+        raise store_error(error, path) from error
 
 
 def _clear(root: Path) -> Freed:
@@ -140,7 +140,7 @@ def _collect_in_little_room(root: Path, wish: Wish, now_ms: int, *, alone: bool)
             raise
         full = error
     except (sqlite3.Error, OSError) as error:
-        full = told(error, root / FILE)
+        full = store_error(error, root / FILE)
         if full.code not in NO_ROOM:
             raise
     with _transaction(root / FILE, write=False) as database:
@@ -296,7 +296,7 @@ class _Collection:
     def _touch(self, digests: Iterable[str]) -> None:
         for digest in digests:
             with contextlib.suppress(FileNotFoundError):
-                os.utime(self._store.place(digest), (self._now_ms / 1000, WRITTEN))
+                os.utime(self._store.object_path(digest), (self._now_ms / 1000, WRITTEN))
 
     def _discard(self, path: Path) -> bool:
         """Takes an artifact out of the store, unless somebody may count on it."""

@@ -62,14 +62,14 @@ def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P
             except (sqlite3.Error, MemoryError, StoreError) as error:
                 if self.has_reopened():
                     continue
-                raise error if isinstance(error, StoreError) else told(error, self.path) from error
+                raise error if isinstance(error, StoreError) else store_error(error, self.path) from error
             if not self.has_reopened():
                 return found
 
     return wrapper
 
 
-def told(error: sqlite3.Error | MemoryError | OSError, path: Path) -> StoreError:
+def store_error(error: sqlite3.Error | MemoryError | OSError, path: Path) -> StoreError:
     """The error as it is told: what happened, to which file, and what to do."""
     kind = getattr(error, "sqlite_errorname", None) or ""
     if isinstance(error, OSError) and (trouble := disk.trouble(error, path)) and trouble.code != "not-writable":
@@ -123,7 +123,7 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
             aside = _set_aside(path)
             return _opened(path), aside
     except OSError as error:
-        raise told(error, path) from error
+        raise store_error(error, path) from error
 
 
 def complaints(database: sqlite3.Connection, check: str = "quick_check") -> list[str]:
@@ -180,7 +180,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, MemoryError, StoreError) as error:
         if database is not None:
             database.close()
-        raise error if isinstance(error, StoreError) else told(error, path) from error
+        raise error if isinstance(error, StoreError) else store_error(error, path) from error
     return database
 
 

@@ -39,17 +39,17 @@ def signature_of(path: str | Path) -> tuple[str, int]:
     """
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
-        return _told(found), found.st_mtime_ns
+        return _signature(found), found.st_mtime_ns
     listing = hashlib.blake2b(digest_size=20)
     youngest = 0
     for name in sorted(_names(Path(path))):
         inside = os.lstat(f"{path}/{name}")
         youngest = max(youngest, inside.st_mtime_ns)
-        listing.update(os.fsencode(name) + f"\0{_told(inside)}\n".encode())
+        listing.update(os.fsencode(name) + f"\0{_signature(inside)}\n".encode())
     return listing.hexdigest(), youngest
 
 
-def _told(found: os.stat_result) -> str:
+def _signature(found: os.stat_result) -> str:
     return f"{found.st_mode & 0o170000:o}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
 
 

@@ -19,14 +19,14 @@ class DiskTrouble(E2IError):
     exit_code = Exit.UNAVAILABLE
 
 
-def trouble(error: BaseException, place: str | Path = "") -> DiskTrouble | None:
+def trouble(error: BaseException, where: str | Path = "") -> DiskTrouble | None:
     """What the disk has to do with an error or with what it came from; None when nothing.
 
-    ``place`` is named when the system names none.
+    ``where`` is named when the system names none.
     """
     seen: BaseException | None = error
     for _ in range(10):
-        if isinstance(seen, OSError) and (found := _trouble(seen, str(place))):
+        if isinstance(seen, OSError) and (found := _trouble(seen, str(where))):
             return found
         seen = seen.__cause__ if seen is not None else None
     return None
@@ -66,8 +66,8 @@ def _gone(path: Path) -> DiskTrouble:
     )
 
 
-def _trouble(error: OSError, place: str) -> DiskTrouble | None:
-    path = error.filename2 or error.filename or place
+def _trouble(error: OSError, where: str) -> DiskTrouble | None:
+    path = error.filename2 or error.filename or where
     if isinstance(path, bytes):
         path = path.decode(errors="replace")
     if error.errno in FULL:

@@ -162,8 +162,8 @@ class Reader(Results):
             " ORDER BY started_ms DESC, rowid DESC",
             (pipeline, status),
         )
-        told = (_told(dict(row)) for row in rows)
-        found = list(itertools.islice((run for run in told if status in (None, run["status"])), limit))
+        described = (_documented(dict(row)) for row in rows)
+        found = list(itertools.islice((run for run in described if status in (None, run["status"])), limit))
         for run in found:
             pauses = pauses_of({"provenance": run.pop("provenance")})
             run |= {**_paused(pauses), "steps": self._counts(run)}
@@ -231,9 +231,9 @@ class Reader(Results):
                 well[tool] += 1
             elif tool not in found:
                 error = json.loads(row["error"])
-                place = {"run": row["run"], "step": row["step"], "uses": action, "ended_ms": row["ended_ms"]}
-                told = {"code": error["code"], "message": error["message"], "succeeded_since": well[tool]}
-                found[tool] = {**place, **told}
+                object_path = {"run": row["run"], "step": row["step"], "uses": action, "ended_ms": row["ended_ms"]}
+                described = {"code": error["code"], "message": error["message"], "succeeded_since": well[tool]}
+                found[tool] = {**object_path, **described}
         return found
 
     @guarded
@@ -251,7 +251,7 @@ class Reader(Results):
         tries = self._database.execute("SELECT * FROM attempts WHERE run = ?", (run,)).fetchall()
         damaged += [f"attempt {one['attempt']} of step {one['step']}" for one in tries if not seal.is_sound(one)]
         try:
-            found = _told(_parsed(row, ("params", "plan", "outputs", "parts", "options", "provenance")))
+            found = _documented(_parsed(row, ("params", "plan", "outputs", "parts", "options", "provenance")))
             found |= _paused((found["provenance"] or {}).pop(PAUSES, []))
             attempts = _by_step(tries)
             steps = {step["step"]: {**_parsed(step, ("outputs", "error"))} for step in rows}
@@ -337,7 +337,7 @@ def _paused(pauses: Sequence[Sequence[int]]) -> dict[str, int | None]:
     }
 
 
-def _told(found: dict[str, Any]) -> dict[str, Any]:
+def _documented(found: dict[str, Any]) -> dict[str, Any]:
     """A run as it is told: one that was running in a process that has gone was interrupted."""
     holder = str(found.pop("holder"))
     if found["status"] == "running" and not process_alive(holder):

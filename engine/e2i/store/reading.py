@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from e2i.store import ownership, tables
-from e2i.store.database import StoreError, beside, connect, known_version, told
+from e2i.store.database import StoreError, beside, connect, known_version, store_error
 
 TICK = 10_000_000
 """Nanoseconds by which the clock of a file system may go in steps."""
@@ -32,7 +32,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             opened = _as_of_today(database, path)
         except (OSError, sqlite3.Error, MemoryError, StoreError) as error:
             if database is None or is_whole(database):
-                raise error if isinstance(error, StoreError) else told(error, path) from error
+                raise error if isinstance(error, StoreError) else store_error(error, path) from error
         else:
             if is_whole(database):
                 return opened

@@ -23,7 +23,7 @@ from e2i.resilience import outbox
 from e2i.resilience.seal import SqlValue, seal
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
-from e2i.store.database import FILE, StoreError, guarded, open_for_writing, told
+from e2i.store.database import FILE, StoreError, guarded, open_for_writing, reported_to
 from e2i.store.history import PAUSES, Results, pauses_of
 from e2i.store.unfinished import Unfinished
 
@@ -235,9 +235,9 @@ class RunStore(Results):
         return [(run, holder, last) for run, holder, last in rows if not outbox.process_alive(holder)]
 
     @guarded
-    def told(self, sink: str, run: str) -> list[str | None]:
+    def reported_to(self, sink: str, run: str) -> list[str | None]:
         """The trackers of a sink that were ever to be told anything of the run."""
-        return outbox.told(self._database, sink, run)
+        return outbox.reported_to(self._database, sink, run)
 
     @guarded
     def end_waits(self) -> list[tuple[str, str | None]]:
@@ -331,7 +331,7 @@ class RunStore(Results):
             with transaction(self._database):
                 yield
         except (sqlite3.Error, MemoryError) as error:
-            raise told(error, self.path) from error
+            raise reported_to(error, self.path) from error
 
     def _is_writing(self) -> bool:
         return self._database.in_transaction

@@ -196,13 +196,13 @@ class SharedStore:
     def _write(self, path: str, content: bytes | Path) -> bool:
         """Puts it there unless it is there."""
         system, base = self._system()
-        place = f"{base}/{path}"
-        if system.exists(place):
+        address = f"{base}/{path}"
+        if system.exists(address):
             return True
         renames = not RENAMING.isdisjoint((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
         if renames:
-            system.makedirs(place.rpartition("/")[0], exist_ok=True)
-        staged = f"{place}.{os.getpid()}-{os.urandom(4).hex()}" if renames else place
+            system.makedirs(address.rpartition("/")[0], exist_ok=True)
+        staged = f"{address}.{os.getpid()}-{os.urandom(4).hex()}" if renames else address
         with system.open(staged, "wb") as target:
             if isinstance(content, bytes):
                 target.write(content)
@@ -211,7 +211,7 @@ class SharedStore:
                     while block := source.read(1 << 20):
                         target.write(block)
         if renames:
-            system.mv(staged, place)
+            system.mv(staged, address)
         return True
 
     def _remove(self, path: str) -> bool:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from e2i.store.database import FILE, told
+from e2i.store.database import FILE, store_error
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def in_use(root: Path) -> Iterator[None]:
         try:
             stack.enter_context(_lock(root, fcntl.LOCK_SH))
         except OSError as error:
-            raise told(error, root / FILE) from error
+            raise store_error(error, root / FILE) from error
         yield
 
 

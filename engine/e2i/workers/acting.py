@@ -63,9 +63,9 @@ def _read(uses: str, raw: dict[str, Any]) -> tuple[Action, Params]:
     try:
         return found[1], found[1].params.model_validate(read_artifacts(raw))
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
+        detail = error.errors(include_url=False, include_input=False)[0]
         raise BadInput(
-            f"{uses}: parameter {'.'.join(map(str, fault['loc']))}: {fault['msg']}", code="bad-action-parameter"
+            f"{uses}: parameter {'.'.join(map(str, detail['loc']))}: {detail['msg']}", code="bad-action-parameter"
         ) from error
 
 

@@ -48,7 +48,7 @@ def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Itera
         copy = scratch / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
-    copies = [str(scratch / place) for place in finder.places]
+    copies = [str(scratch / location) for location in finder.locations]
     path, environment = list(sys.path), dict(os.environ)
     sys.meta_path.insert(0, finder)
     sys.path.extend(copies)
@@ -71,7 +71,7 @@ class _Finder:
         self._root = root
         self._contents = contents
         self._scratch = scratch
-        self.places = modules.folders(root)
+        self.locations = modules.folders(root)
         self.given: set[str] = set()
         """The names of the modules that it found."""
 
@@ -80,7 +80,7 @@ class _Finder:
         if path is not None and name.partition(".")[0] not in self.given:
             self._refuse_added(name, path)
             return None
-        file = modules.locate(self._root, self.places, name)
+        file = modules.locate(self._root, self.locations, name)
         if file is None or (path is None and self._is_installed(name)):
             self._refuse_added(name, path)
             return None
@@ -112,16 +112,18 @@ class _Finder:
 
     def _is_added(self, entry: str) -> bool:
         """Whether a folder, or what it leads to, is one of the workspace, but not one that modules are copied to."""
-        place = Path(os.path.abspath(entry))  # noqa: PTH100 - a link is where it is, not where it leads
-        if place.is_relative_to(self._scratch):
+        location = Path(os.path.abspath(entry))  # noqa: PTH100 - a link is where it is, not where it leads
+        if location.is_relative_to(self._scratch):
             return False
-        return any(modules.is_inside(self._root, one) for one in (place, place.resolve()))
+        return any(modules.is_inside(self._root, one) for one in (location, location.resolve()))
 
     def _is_installed(self, name: str) -> bool:
         if name in sys.stdlib_module_names:
             return True
-        places = {str(self._root / place) for place in self.places} | {str(self._scratch / p) for p in self.places}
-        return PathFinder.find_spec(name, [entry for entry in sys.path if entry not in places]) is not None
+        locations = {str(self._root / location) for location in self.locations} | {
+            str(self._scratch / p) for p in self.locations
+        }
+        return PathFinder.find_spec(name, [entry for entry in sys.path if entry not in locations]) is not None
 
 
 def _unplanned(file: str) -> ImportError:

@@ -113,7 +113,8 @@ class Executor(Protocol):
         """Whether nothing is carried out now: one call may then ask for whatever it wants."""
 
     def affinity(self, uses: str) -> int:
-        """How ready a worker without a call is for an action: 0 not at all, ``FULL_AFFINITY`` when it had the tool last."""
+        """How ready a worker without a call is for an action: 0 not at all, ``FULL_AFFINITY`` when it
+        had the tool last."""
 
     def submit(self, call: StepCall) -> None:
         """Takes a call. Its ``Ended`` comes out of ``poll`` sooner or later, whatever happens to the worker."""

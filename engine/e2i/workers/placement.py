@@ -38,8 +38,9 @@ def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> Wor
 
 
 def affinity(uses: str, processes: Sequence[WorkerProcess]) -> int:
-    """How ready those without a call are for an action: 0 none knows its tool, 1 one does, 2 (``FULL_AFFINITY``) it was the
-    tool that one had last.
+    """How ready the idle workers are for an action.
+
+    0: none knows its tool; 1: one does; 2 (``FULL_AFFINITY``): it is the tool that one had last.
     """
     tool = tool_of(uses)
     ready = (process for process in processes if tool in process.tools and process.idle)

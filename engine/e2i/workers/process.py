@@ -263,14 +263,16 @@ class WorkerProcess(Struct, eq=False):
         if self.call is not None and self.pid is not None and not self.shown:
             info = self.call.info
             with contextlib.suppress(OSError, disk.DiskTrouble):  # it has one already, or none can be had now
-                steplog.publish(steplog.draft_of(store, info.run, self.pid), steplog.place(store, info.run, info.step))
+                steplog.publish(
+                    steplog.draft_of(store, info.run, self.pid), steplog.path_of(store, info.run, info.step)
+                )
                 self.shown = True
 
     def trim_log(self, store: Path) -> None:
         """Cuts what the call has printed so far when that is too much: the disk is not to be filled by it."""
         if self.call is not None and self.pid is not None:
             info, most = self.call.info, self.call.log
-            logs = steplog.draft_of(store, info.run, self.pid), steplog.place(store, info.run, info.step)
+            logs = steplog.draft_of(store, info.run, self.pid), steplog.path_of(store, info.run, info.step)
             self.cut |= any(steplog.trim(log, most) for log in logs)
 
     def reap(self, store: Path) -> int | None:
@@ -307,7 +309,7 @@ class WorkerProcess(Struct, eq=False):
         draft = steplog.draft_of(store, info.run, self.pid)
         with contextlib.suppress(OSError, disk.DiskTrouble):
             if draft.stat().st_size > 0:
-                steplog.keep(draft, log := steplog.place(store, info.run, info.step))
+                steplog.keep(draft, log := steplog.path_of(store, info.run, info.step))
                 self.cut |= steplog.trim(log, self.call.log, over=True)
 
     def _begin(self, call: StepCall) -> None:

@@ -24,7 +24,7 @@ FILTER_TIMEOUT = 2.0
 """Seconds that the end of a step waits for the filter of its log."""
 
 
-def place(store: Path, run: str, step: str) -> Path:
+def path_of(store: Path, run: str, step: str) -> Path:
     """Where a step's log is, if it has one."""
     return store / "runs" / run / "logs" / f"{names.of_step(step)}.log"
 
@@ -94,15 +94,15 @@ class Output:
             self._put_away()
         self._run, self._step, self._most = run, step, most
         if secrets:
-            self._filter = _Filter(place(self._store, run, step), secrets)
+            self._filter = _Filter(path_of(self._store, run, step), secrets)
         elif self._draft is None:
             self._draft = draft_of(self._store, run, os.getpid())
             disk.folder(self._store, *self._draft.parts[-3:-1])
             self._file = _open(self._draft)
             _redirect(self._file)
 
-    def end(self, last: str, *, say: bool = False) -> bool:
-        """The step has ended. ``last`` is the last line of its log, if it has one; ``say``: it is to have one.
+    def end(self, last: str, *, always: bool = False) -> bool:
+        """The step has ended. ``last`` is the last line of its log, if it has one; ``always``: it is to have one.
 
         Whether the log was cut, as it had become too long.
         """
@@ -110,14 +110,14 @@ class Output:
             sys.stderr.write(last)
             self._filter.end()
             self._filter = None
-            return trim(place(self._store, self._run, self._step), self._most, over=True)
+            return trim(path_of(self._store, self._run, self._step), self._most, over=True)
         sys.stdout.flush()
         sys.stderr.flush()
-        if say or self._is_used():
+        if always or self._is_used():
             sys.stderr.write(last)
             sys.stderr.flush()
             self._put_away()
-            return trim(place(self._store, self._run, self._step), self._most, over=True)
+            return trim(path_of(self._store, self._run, self._step), self._most, over=True)
         return False
 
     def _is_used(self) -> bool:
@@ -132,7 +132,7 @@ class Output:
         draft, self._draft = self._draft, None
         assert draft is not None
         os.close(self._file)
-        keep(draft, place(self._store, self._run, self._step))
+        keep(draft, path_of(self._store, self._run, self._step))
 
 
 class _Filter:

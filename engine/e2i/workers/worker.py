@@ -78,9 +78,9 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
 class CallRunner:
     """Where one worker carries out call after call."""
 
-    def __init__(self, worker: Worker, tell: Outgoing, *, most: int) -> None:
+    def __init__(self, worker: Worker, send: Outgoing, *, most: int) -> None:
         self._worker = worker
-        self._tell = tell
+        self._send = send
         self._most = most
         """Bytes that it may hold between two calls."""
         self.is_spent = False
@@ -89,7 +89,7 @@ class CallRunner:
         self._scratch = tidying.Scratch()
         self._baseline = tidying.ProcessBaseline()
         self._memory = tidying.Memory()
-        tell({"ready": os.getpid(), "held": self._memory.held()})
+        send({"ready": os.getpid(), "held": self._memory.held()})
 
     def prepare(self, tool: str) -> None:
         """Imports what the tool's actions need, so that the next call does not wait for it."""
@@ -98,14 +98,14 @@ class CallRunner:
             for name in declared.imports if declared else ():
                 with contextlib.suppress(ImportError):  # the call itself will say what is missing
                     import_module(name)
-        self._tell({"held": self._memory.held(), "prepared": tool})
+        self._send({"held": self._memory.held(), "prepared": tool})
 
     def carry_out(self, call: dict[str, Any]) -> None:
         """Carries out one call and tells its outputs and its failure as plain data."""
         began = time.monotonic()
         info = RunInfo(**call["info"])
         masker = Masker(call["secrets"])
-        self._tell.begin()
+        self._send.begin()
         self._baseline.note()
         left, cut = None, False
         try:
@@ -116,7 +116,7 @@ class CallRunner:
             why = f"; it left {left}: its worker process is replaced" if left else ""
             seconds = time.monotonic() - began
             cut = self._output.end(
-                f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", say=left is not None
+                f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", always=left is not None
             )
         except (E2IError, OSError) as error:  # the disk does not take the log
             ended = _failed(error, call["uses"], masker)
@@ -124,7 +124,7 @@ class CallRunner:
         starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
         # What was given a secret may have kept it: no other step is to find it.
         self.is_spent = left is not None or starved or held > self._most or call["gone_after"]
-        self._tell(
+        self._send(
             {
                 "ended": ended,
                 "seconds": time.monotonic() - began,
@@ -146,7 +146,7 @@ class CallRunner:
                 fingerprint=call["fingerprint"],
                 files=call["files"],
                 scratch=self._scratch.folder(self._worker.store.root, info.run),
-                emit=self._tell,
+                emit=self._send,
                 scanner=_scanner(call["scanned"]),
             )
             with tidying.limited(call["memory"], call["cores"], self._memory):

@@ -28,22 +28,24 @@ def folders(root: Path) -> tuple[str, ...]:
     """
     found = [""]
     for entry in sys.path:
-        place = Path(entry).resolve()
-        if place != root and is_inside(root, place):
-            found.append(place.relative_to(root).as_posix())
+        location = Path(entry).resolve()
+        if location != root and is_inside(root, location):
+            found.append(location.relative_to(root).as_posix())
     return tuple(dict.fromkeys(found))
 
 
-def is_inside(root: Path, place: Path) -> bool:
+def is_inside(root: Path, location: Path) -> bool:
     """Whether a place without links is one of the workspace's own: no installed package's, and not this program's."""
-    return place.is_relative_to(root) and not any(place.is_relative_to(other) and other != root for other in OTHERS)
+    return location.is_relative_to(root) and not any(
+        location.is_relative_to(other) and other != root for other in OTHERS
+    )
 
 
-def locate(root: Path, places: tuple[str, ...], name: str) -> str | None:
+def locate(root: Path, locations: tuple[str, ...], name: str) -> str | None:
     """The file of a module, or the folder (ending in ``/``) of a namespace package, relative to the workspace."""
     namespace = None
-    for place in places:
-        base = "/".join(filter(None, (place, *name.split("."))))
+    for location in locations:
+        base = "/".join(filter(None, (location, *name.split("."))))
         for candidate in (f"{base}/__init__.py", *(base + suffix for suffix in (*EXTENSION_SUFFIXES, ".py"))):
             if os.path.lexists(root / candidate):
                 return candidate
@@ -54,7 +56,7 @@ def locate(root: Path, places: tuple[str, ...], name: str) -> str | None:
 
 def imported(root: Path, file: str, read: Read) -> tuple[str, ...]:
     """The files of all modules of the workspace that a Python file imports, and that these import, sorted."""
-    places = folders(root)
+    locations = folders(root)
     found: set[str] = set()
     waiting: list[tuple[str, str]] = [(file, "")]
     seen: set[str] = set()
@@ -64,16 +66,16 @@ def imported(root: Path, file: str, read: Read) -> tuple[str, ...]:
             parts = name.split(".")
             for length in range(1, len(parts) + 1):
                 module = ".".join(parts[:length])
-                place = locate(root, places, module)
-                if place is None:
+                location = locate(root, locations, module)
+                if location is None:
                     break
-                if module in seen or place.endswith("/"):
+                if module in seen or location.endswith("/"):
                     continue
                 seen.add(module)
-                found.add(place)
-                if place.endswith(".py"):
-                    inner = module if place.endswith("/__init__.py") else module.rpartition(".")[0]
-                    waiting.append((place, inner))
+                found.add(location)
+                if location.endswith(".py"):
+                    inner = module if location.endswith("/__init__.py") else module.rpartition(".")[0]
+                    waiting.append((location, inner))
     return tuple(sorted(found - {file}))
 
 

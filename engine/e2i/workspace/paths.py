@@ -79,7 +79,7 @@ def resolve(roots: Roots, text: str) -> Path:
         raise Refused(f"the path {text!r} cannot be followed: {error.strerror}", code="bad-path") from error
     if found is None:
         raise Refused(
-            f"the path {text!r} leads outside {_places(roots.folders)}",
+            f"the path {text!r} leads outside {_names(roots.folders)}",
             code="policy-path",
             hint="put the file into the workspace",
         )
@@ -132,5 +132,5 @@ def read(roots: Roots, text: str, most: int) -> bytes:
     return content
 
 
-def _places(folders: Sequence[str]) -> str:
+def _names(folders: Sequence[str]) -> str:
     return "the workspace" if tuple(folders) == (".",) else "the folders " + ", ".join(folders)

@@ -49,10 +49,10 @@ class Workspace(Struct, frozen=True):
         environ = os.environ if environ is None else environ
         who = policy_module.origin(origin, environ)
         root = (root or project.root_of(spec, Path.cwd(), who)).resolve()
-        place = store or Path(environ.get("E2I_STORE") or root / ".e2i")
+        store_path = store or Path(environ.get("E2I_STORE") or root / ".e2i")
         return cls(
             root,
-            place.resolve(),
+            store_path.resolve(),
             settings_module.load(root / "config", profile, environ),
             policy_module.load(root / "config", environ),
             who,

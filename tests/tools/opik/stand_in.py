@@ -89,13 +89,13 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         def _answer(self) -> None:
             stand_in.keys.add(self.headers.get("authorization"))
             content = self.rfile.read(int(self.headers.get("content-length") or 0))
-            told = stand_in.answer(
+            reported = stand_in.answer(
                 self.command, self.path.partition("?")[0], content, self.headers.get("content-encoding")
             )
-            if told is None:
+            if reported is None:
                 self.close_connection = True
                 return
-            status, media_type, body = told
+            status, media_type, body = reported
             self.send_response(status)
             self.send_header("content-type", media_type)
             if status != 204:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Code(Struct, frozen=True):
-    """One kind of problem, or of error. ``why`` is what it means, ``mend`` what to do.
+    """One kind of problem, or of error. ``why`` is what it means, ``fix`` what to do.
 
     A spec ``bad`` has the problem, ``good`` is the same without it: both whole, but for ``version`` and ``name``, which
     are left out unless they are what is wrong. Where no spec can show it, ``example`` says how it comes about.
@@ -15,7 +15,7 @@ class Code(Struct, frozen=True):
     code: str
     title: str
     why: str
-    mend: str
+    fix: str
     bad: str = ""
     good: str = ""
     example: str = ""

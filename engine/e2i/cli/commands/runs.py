@@ -137,7 +137,7 @@ def show(run: str, step: str | None, watch: bool, form: str, store: Path | None,
         one["parameters"] = again.given(found, one["step"], workspace)
     match "json" if as_json else form:
         case "json":
-            documents.show({"schema_version": 1, **(lookup.told(found) if one is None else one)})
+            documents.show({"schema_version": 1, **(lookup.public_document(found) if one is None else one)})
         case "openlineage":
             for event in openlineage.events(found):
                 click.echo(documents.dumps(event))

@@ -28,10 +28,10 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
 
     who = policy.origin(origin, os.environ)
     roots = {spec: project.root_of(spec, Path.cwd(), who) for spec in specs}
-    places = {
+    chosen = {
         root: api.Workspace.open(root=root, profile=profile, origin=origin) for root in dict.fromkeys(roots.values())
     }
-    found = {spec: api.validate(spec, workspace=places[roots[spec]]) for spec in specs}
+    found = {spec: api.validate(spec, workspace=chosen[roots[spec]]) for spec in specs}
     problems = [problem for result in found.values() for problem in result.problems]
     valid = all(result.valid for result in found.values())
     if form == "sarif":

@@ -77,10 +77,10 @@ def gc(
     from e2i import api
     from e2i.cli import gc_command
 
-    place = api.Workspace.open(store=store).store
+    store_path = api.Workspace.open(store=store).store
     if pin or unpin:
-        return gc_command.pin(place, pin, unpin, as_json=as_json)
-    return gc_command.collect(place, gc_command.wish(keep_days, max_size), dry_run=dry_run, as_json=as_json)
+        return gc_command.pin(store_path, pin, unpin, as_json=as_json)
+    return gc_command.collect(store_path, gc_command.wish(keep_days, max_size), dry_run=dry_run, as_json=as_json)
 
 
 @click.command(cls=flags.Inert)

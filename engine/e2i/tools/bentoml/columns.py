@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from e2i.catalog.columns import Fault, Flow, Given, Known, KnownModel, KnownTable
+from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownModel, KnownTable
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 
@@ -23,15 +23,17 @@ def predict(given: Given, files: Files) -> Flow:
     served, model = given["service"], given["model"]
     if not isinstance(served, KnownModel) or served.features is None:
         return Flow({}, columns.uses({"model": model, "table": given["table"]}))
-    faults = list(columns.lacking(given["table"], ("table",), served.features, "what the served model learnt from"))
-    faults += _rows(given["input"], served.features)
+    problems = list(columns.lacking(given["table"], ("table",), served.features, "what the served model learnt from"))
+    problems += _rows(given["input"], served.features)
     if isinstance(model, KnownModel) and model.features not in (None, served.features):
-        faults.append(Fault(("model",), "wrong-model", "this model learnt from other features than the served one"))
+        problems.append(
+            ColumnProblem(("model",), "wrong-model", "this model learnt from other features than the served one")
+        )
     known = KnownTable({"prediction": "double"})
-    return Flow({"predictions": known} if served.task == "regression" else {}, faults)
+    return Flow({"predictions": known} if served.task == "regression" else {}, problems)
 
 
-def _rows(rows: Any, features: tuple[str, ...]) -> list[Fault]:
+def _rows(rows: Any, features: tuple[str, ...]) -> list[ColumnProblem]:
     """What rows that are written out lack of the model's features."""
     if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
         return []
@@ -39,7 +41,7 @@ def _rows(rows: Any, features: tuple[str, ...]) -> list[Fault]:
     if not missing:
         return []
     message = f"the rows lack {', '.join(missing[:5])}, which the served model learnt from"
-    return [Fault(("input",), "unknown-column", message, hint=f"it takes {', '.join(features)}")]
+    return [ColumnProblem(("input",), "unknown-column", message, hint=f"it takes {', '.join(features)}")]
 
 
 def _same(output: str, model: Any) -> dict[str, Known]:

@@ -31,5 +31,7 @@ def is_complete(home: Path, tag: str, digest: str) -> bool:
 
 def is_there(home: Path, tag: str) -> bool:
     """Whether BentoML's store has the Bento and its model."""
-    place = tag.replace(":", "/")
-    return (home / "bentos" / place / "bento.yaml").is_file() and (home / "models" / place / "model.yaml").is_file()
+    location = tag.replace(":", "/")
+    return (home / "bentos" / location / "bento.yaml").is_file() and (
+        home / "models" / location / "model.yaml"
+    ).is_file()

@@ -43,5 +43,5 @@ def main(tag: str, port: int) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1], int(sys.argv[2]))
-    except SystemExit as told:
-        startup.exit_now(told.code if isinstance(told.code, int) else 1)
+    except SystemExit as asked:
+        startup.exit_now(asked.code if isinstance(asked.code, int) else 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Fault, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
 from e2i.catalog.files import Files
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, filters
@@ -24,20 +24,20 @@ def load(given: Given, files: Files) -> Flow:
     except header.NoFileError as error:
         message = f"there is no file {path}"
         return Flow(
-            {}, [Fault(("path",), "no-such-file", message, path, error.near, hint=None if error.near else _PUT)]
+            {}, [ColumnProblem(("path",), "no-such-file", message, path, error.near, hint=None if error.near else _PUT)]
         )
     if present is None:
         return Flow()
     if twice := repeated(name for name, _ in present):
         message = f"{path} has two columns of one name: {few(twice)}"
-        return Flow({}, [Fault(("path",), "duplicate-column", message, hint="rename one of them in the file")])
+        return Flow({}, [ColumnProblem(("path",), "duplicate-column", message, hint="rename one of them in the file")])
     table = KnownTable(dict(present))
-    faults = [
-        fault for name in ("columns", "types", "parse_dates") for fault in absent(table, (name,), given[name], path)
+    problems = [
+        problem for name in ("columns", "types", "parse_dates") for problem in absent(table, (name,), given[name], path)
     ]
     types, times, chosen = given["types"], given["parse_dates"], given["columns"]
-    if faults or not settled([types, times, chosen]):
-        return Flow({}, faults)
+    if problems or not settled([types, times, chosen]):
+        return Flow({}, problems)
     typed = {name: TYPES.get(kind) for name, kind in types.items()} | dict.fromkeys(times, TIME)
     return Flow({"table": KnownTable({**table.columns, **typed}).only(chosen or table.columns)})
 
@@ -45,26 +45,26 @@ def load(given: Given, files: Files) -> Flow:
 def split(given: Given, files: Files) -> Flow:
     """Each part has the columns of the table."""
     table, by = given["table"], given["by"]
-    faults = list(absent(table, ("by",), by))
+    problems = list(absent(table, ("by",), by))
     if isinstance(table, KnownTable) and given["strategy"] == "time" and isinstance(by, str):
         kind = table.columns.get(by)
         if kind is not None and not is_time(kind) and kind in ("string", "bool"):
-            faults.append(Fault(("by",), "bad-column", f'"{by}" is a {kind}, not a time', hint=_times(table)))
+            problems.append(ColumnProblem(("by",), "bad-column", f'"{by}" is a {kind}, not a time', hint=_times(table)))
     parts = dict.fromkeys(PARTS, table) if isinstance(table, KnownTable) else {}
-    return Flow({**parts, "parts": KnownKeys(PARTS)}, faults)
+    return Flow({**parts, "parts": KnownKeys(PARTS)}, problems)
 
 
 def select(given: Given, files: Files) -> Flow:
     table, columns, exclude = given["table"], given["columns"], given["exclude"]
-    faults = [
+    problems = [
         *absent(table, ("columns",), columns),
         *absent(table, ("exclude",), exclude),
         *filters.absent_columns(table, given["where"]),
     ]
     if not isinstance(table, KnownTable) or not settled([columns, exclude]):
-        return Flow({}, faults)
+        return Flow({}, problems)
     kept = (table if columns is None else table.only(columns)).without(exclude)
-    return Flow({"table": kept}, faults)
+    return Flow({"table": kept}, problems)
 
 
 def _times(table: KnownTable) -> str | None:

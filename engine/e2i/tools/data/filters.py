@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.catalog.columns import Fault, absent
+from e2i.catalog.columns import ColumnProblem, absent
 from e2i.errors import StepError
 from e2i.spec.suggest import hint
 
@@ -69,11 +69,11 @@ def mask(frame: pd.DataFrame, filters: Sequence[Filter]) -> pd.Series[bool]:
     return kept
 
 
-def absent_columns(table: Any, where: Any) -> list[Fault]:
+def absent_columns(table: Any, where: Any) -> list[ColumnProblem]:
     """Before anything runs: faults of the filters in the parameter ``where`` that name no column of the table."""
     filters = enumerate(where) if isinstance(where, list | tuple) else ()
     named = ((index, item.get("column")) for index, item in filters if isinstance(item, Mapping))
-    return [fault for index, column in named for fault in absent(table, ("where", index, "column"), column)]
+    return [problem for index, column in named for problem in absent(table, ("where", index, "column"), column)]
 
 
 def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:

@@ -117,8 +117,8 @@ class FeastSettings(ToolSettings):
             case RedisOnlineStore() as redis:
                 found["online_store"] = f"redis://{redis.host.lower()}:{redis.port}/{redis.db}"
             case PostgresOnlineStore() as postgres:
-                place = f"{postgres.host.lower()}:{postgres.port}/{postgres.database}/{postgres.db_schema}"
-                found["online_store"] = f"postgresql://{place}"
+                endpoint = f"{postgres.host.lower()}:{postgres.port}/{postgres.database}/{postgres.db_schema}"
+                found["online_store"] = f"postgresql://{endpoint}"
         return found
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.catalog.columns import (
+    ColumnProblem,
     Columns,
-    Fault,
     Flow,
     Given,
     KnownKeys,
@@ -36,35 +36,37 @@ def apply(given: Given, files: Files) -> Flow:
     if not isinstance(entities, Mapping) or not isinstance(views, Mapping):
         return Flow()
     known: dict[str, KnownView] = {}
-    faults: list[Fault] = []
+    problems: list[ColumnProblem] = []
     for name in sorted(views):
         if isinstance(views[name], Mapping):
             known[name], wrong = _view(name, views[name], entities)
-            faults += wrong
+            problems += wrong
         else:
             known[name] = KnownView(None, None)
-    return Flow({"repo": KnownRepo(known)}, faults)
+    return Flow({"repo": KnownRepo(known)}, problems)
 
 
 def historical_features(given: Given, files: Files) -> Flow:
     table, timestamp, keep = given["table"], given["timestamp"], given["keep"]
     asked = _resolve(given)
-    faults = [*asked.faults, *absent(table, ("timestamp",), timestamp), *absent(table, ("keep",), keep)]
+    problems = [*asked.problems, *absent(table, ("timestamp",), timestamp), *absent(table, ("keep",), keep)]
     kind = table.columns.get(timestamp) if isinstance(table, KnownTable) and isinstance(timestamp, str) else None
     if kind is not None and not kind.startswith("timestamp"):
         hint = "parse it as a timestamp when the table is loaded"
-        faults.append(Fault(("timestamp",), "bad-column", f'"{timestamp}" is a {kind}, not a timestamp', hint=hint))
-    faults += _keys_absent(table, asked.keys)
+        problems.append(
+            ColumnProblem(("timestamp",), "bad-column", f'"{timestamp}" is a {kind}, not a timestamp', hint=hint)
+        )
+    problems += _keys_absent(table, asked.keys)
     if not isinstance(table, KnownTable) or not settled(keep):
-        return Flow({"coverage": KnownKeys(asked.views)} if asked.complete else {}, faults)
+        return Flow({"coverage": KnownKeys(asked.views)} if asked.complete else {}, problems)
     kept = table if keep is None else table.only(keep)
     if twice := [label for label in asked.columns if label in kept.columns]:
         message = f"the table already has a column of the name of a feature that is asked for: {', '.join(twice)}"
-        faults.append(Fault(("features",), "duplicate-column", message, hint=_QUALIFY))
+        problems.append(ColumnProblem(("features",), "duplicate-column", message, hint=_QUALIFY))
     if not asked.complete:
-        return Flow({}, faults)
+        return Flow({}, problems)
     joined = KnownTable({**kept.columns, **asked.columns}, kept.made_from)
-    return Flow({"table": joined, "coverage": KnownKeys(asked.views)}, faults)
+    return Flow({"table": joined, "coverage": KnownKeys(asked.views)}, problems)
 
 
 def materialize(given: Given, files: Files) -> Flow:
@@ -72,28 +74,30 @@ def materialize(given: Given, files: Files) -> Flow:
     if not isinstance(repo, KnownRepo):
         return Flow()
     names = views if isinstance(views, list | tuple) else ()
-    faults = [
+    problems = [
         _unknown_view(("views", index), name, name, repo)
         for index, name in enumerate(names)
         if isinstance(name, str) and name not in repo.views
     ]
     published = tuple(repo.views) if views is None else tuple(names)
-    return Flow({"views": KnownKeys(published)} if settled(views) else {}, faults)
+    return Flow({"views": KnownKeys(published)} if settled(views) else {}, problems)
 
 
 def online_features(given: Given, files: Files) -> Flow:
     """The types of what comes back depend on what was found."""
     asked = _resolve(given)
-    faults = [*asked.faults, *_keys_absent(given["table"], asked.keys)]
+    problems = [*asked.problems, *_keys_absent(given["table"], asked.keys)]
     rows = given["entities"] if isinstance(given["entities"], list | tuple) else ()
     for index, row in enumerate(rows):
         missing = [key for key in asked.keys if isinstance(row, Mapping) and key not in row]
         if missing:
             message = f'these features need the join key "{missing[0]}"'
-            faults.append(Fault(("entities", index), "unknown-column", message, hint=f"they need {_list(asked.keys)}"))
+            problems.append(
+                ColumnProblem(("entities", index), "unknown-column", message, hint=f"they need {_list(asked.keys)}")
+            )
     if not asked.complete:
-        return Flow({}, faults)
-    return Flow({"table": KnownTable(dict.fromkeys((*sorted(asked.keys), *asked.columns)))}, faults)
+        return Flow({}, problems)
+    return Flow({"table": KnownTable(dict.fromkeys((*sorted(asked.keys), *asked.columns)))}, problems)
 
 
 class _Asked(Struct):
@@ -103,21 +107,21 @@ class _Asked(Struct):
     keys: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     complete: bool = True
-    faults: list[Fault] = field(default_factory=list)
+    problems: list[ColumnProblem] = field(default_factory=list)
 
 
-def _view(name: str, given: Mapping[str, Any], entities: Mapping[str, Any]) -> tuple[KnownView, list[Fault]]:
+def _view(name: str, given: Mapping[str, Any], entities: Mapping[str, Any]) -> tuple[KnownView, list[ColumnProblem]]:
     """What is known of one view of ``feast.apply``, and what is wrong with it."""
     path: Path = ("views", name)
     table = given.get("table")
     what = f'the table of view "{name}"'
-    faults: list[Fault] = []
+    problems: list[ColumnProblem] = []
     wanted = given.get("entity")
     keys: list[str] | None = []
-    for place, entity in _each(("entity",), wanted):
+    for inner, entity in _each(("entity",), wanted):
         if entity not in entities:
             message = f'view "{name}" is about an entity "{entity}" that is not declared'
-            faults.append(Fault((*path, *place), "unknown-entity", message, entity, tuple(entities)))
+            problems.append(ColumnProblem((*path, *inner), "unknown-entity", message, entity, tuple(entities)))
             continue
         declared = entities[entity]
         key = (declared.get("join_key") or entity) if isinstance(declared, Mapping) else None
@@ -125,17 +129,19 @@ def _view(name: str, given: Mapping[str, Any], entities: Mapping[str, Any]) -> t
         if isinstance(key, str) and isinstance(table, KnownTable) and key not in table.columns:
             message = f'{what} has no column "{key}", the join key of entity "{entity}"'
             at = ("entities", entity, "join_key") if isinstance(declared, Mapping) and "join_key" in declared else None
-            faults.append(Fault(at or (*path, *place), "unknown-column", message, key, tuple(table.columns)))
+            problems.append(ColumnProblem(at or (*path, *inner), "unknown-column", message, key, tuple(table.columns)))
     for parameter in ("timestamp", "created", "features"):
-        faults += absent(table, (*path, parameter), given.get(parameter), what)
-    if faults or not keys or not settled(wanted):
-        return KnownView(None, None), faults
+        problems += absent(table, (*path, parameter), given.get(parameter), what)
+    if problems or not keys or not settled(wanted):
+        return KnownView(None, None), problems
     times = [given[key] for key in ("timestamp", "created") if given.get(key)]
     features, wrong = _features(name, given.get("features"), table, (*keys, *times))
     return KnownView(features, tuple(keys)), wrong
 
 
-def _features(view: str, wanted: Any, table: Any, reserved: Sequence[Any]) -> tuple[Columns | None, list[Fault]]:
+def _features(
+    view: str, wanted: Any, table: Any, reserved: Sequence[Any]
+) -> tuple[Columns | None, list[ColumnProblem]]:
     """The view's features and their types; None when they are not known."""
     known = table.columns if isinstance(table, KnownTable) else None
     if not settled([wanted, list(reserved)]) or (wanted is None and known is None):
@@ -143,10 +149,12 @@ def _features(view: str, wanted: Any, table: Any, reserved: Sequence[Any]) -> tu
     chosen = list(wanted if wanted is not None else [name for name in known or () if name not in reserved])
     if clash := [name for name in chosen if name in reserved]:
         message = f'"{clash[0]}" of view "{view}" is a key or a time, not a feature'
-        return None, [Fault(("views", view, "features"), "bad-feature", message, hint=f"take out {', '.join(clash)}")]
+        return None, [
+            ColumnProblem(("views", view, "features"), "bad-feature", message, hint=f"take out {', '.join(clash)}")
+        ]
     if not chosen:
         message = f'view "{view}" has no feature: its table holds nothing but keys and times'
-        return None, [Fault(("views", view, "table"), "bad-feature", message)]
+        return None, [ColumnProblem(("views", view, "table"), "bad-feature", message)]
     if isinstance(wanted, Mapping):
         return {name: DECLARED.get(str(kind)) for name, kind in wanted.items()}, []
     types = {name: (known or {}).get(name) for name in chosen}
@@ -166,17 +174,17 @@ def _resolve(given: Given) -> _Asked:
         name, _, feature = reference.partition(":")
         view = repo.views.get(name)
         if view is None:
-            asked.faults.append(_unknown_view(("features", index), reference, name, repo))
+            asked.problems.append(_unknown_view(("features", index), reference, name, repo))
         elif view.features is None:
             asked.complete = False
         elif feature not in ("", "*", *view.features):
             known = tuple(f"{name}:{other}" for other in view.features)
             message = f'view "{name}" has no feature "{feature}"'
-            asked.faults.append(Fault(("features", index), "unknown-feature", message, reference, known))
+            asked.problems.append(ColumnProblem(("features", index), "unknown-feature", message, reference, known))
         else:
             picked = view.features if feature in ("", "*") else {feature: view.features[feature]}
             chosen.setdefault(name, {}).update(picked)
-    asked.complete = asked.complete and not asked.faults
+    asked.complete = asked.complete and not asked.problems
     asked.views = tuple(chosen)
     asked.keys = tuple(dict.fromkeys(key for name in chosen for key in repo.views[name].keys or ()))
     _label(asked, chosen, full is True)
@@ -190,23 +198,23 @@ def _label(asked: _Asked, chosen: Mapping[str, Mapping[str, str | None]], full: 
             label = f"{view}__{feature}" if full else feature
             if label in asked.columns or label in asked.keys:
                 message = f'more than one column of the result would be called "{label}"'
-                asked.faults.append(Fault(("features",), "duplicate-column", message, hint=_QUALIFY))
+                asked.problems.append(ColumnProblem(("features",), "duplicate-column", message, hint=_QUALIFY))
                 asked.complete = False
             asked.columns[label] = kind
 
 
-def _keys_absent(table: Any, keys: Iterable[str]) -> Iterator[Fault]:
+def _keys_absent(table: Any, keys: Iterable[str]) -> Iterator[ColumnProblem]:
     for key in keys if isinstance(table, KnownTable) else ():
         if key not in table.columns:
             message = f'the table has no column "{key}", the join key of the features that are asked for'
-            yield Fault(("table",), "unknown-column", message, hint=f"it has {_list(table.columns)}")
+            yield ColumnProblem(("table",), "unknown-column", message, hint=f"it has {_list(table.columns)}")
 
 
-def _unknown_view(path: Path, written: str, name: str, repo: KnownRepo) -> Fault:
+def _unknown_view(path: Path, written: str, name: str, repo: KnownRepo) -> ColumnProblem:
     """``written`` names a view that is not there, and perhaps a feature of it."""
     rest = written[len(name) :]
     known = tuple(f"{view}{rest}" for view in repo.views)
-    return Fault(path, "unknown-view", f'there is no feature view "{name}"', written, known)
+    return ColumnProblem(path, "unknown-view", f'there is no feature view "{name}"', written, known)
 
 
 def _each(path: Path, value: Any) -> Iterator[tuple[Path, str]]:

@@ -33,9 +33,9 @@ def missing(opened: Opened, views: Sequence[str], start: datetime | None, until:
         found = opened.store.get_online_features(
             features=[f"{name}:{feature}" for feature in view.features], entity_rows=keys
         ).to_dict(include_event_timestamps=True)
-        for place, (row, time) in enumerate(zip(rows, times, strict=True)):
-            if lost := _lost(view, found, place, row, time // MICROSECONDS):
-                return f"feature view {name} has {lost} online for the key {keys[place]!r:.100}"
+        for index, (row, time) in enumerate(zip(rows, times, strict=True)):
+            if lost := _lost(view, found, index, row, time // MICROSECONDS):
+                return f"feature view {name} has {lost} online for the key {keys[index]!r:.100}"
     return None
 
 
@@ -54,15 +54,15 @@ def _published(opened: Opened, view: View, since: datetime, until: datetime) -> 
     return table.take(chosen).to_pylist(), [int(time) for time in times[chosen]]
 
 
-def _lost(view: View, found: dict[str, list[Any]], place: int, row: dict[str, Any], second: int) -> str | None:
+def _lost(view: View, found: dict[str, list[Any]], index: int, row: dict[str, Any], second: int) -> str | None:
     """What is online instead of a row, if anything."""
     for feature in view.features:
-        held = int(found[f"{feature}__ts"][place] or 0)
+        held = int(found[f"{feature}__ts"][index] or 0)
         if held > second:
             return None
         if held < second:
             return "older values" if held else "nothing"
-        if not _equal(found[feature][place], row[feature]):
+        if not _equal(found[feature][index], row[feature]):
             return "other values"
     return None
 

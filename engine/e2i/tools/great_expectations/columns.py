@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import Fault, Flow, Given, KnownTable, Path
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, Path
 from e2i.catalog.files import Files
 from e2i.errors import BadInput, Refused
 from e2i.spec.suggest import Names, nearest
@@ -23,21 +23,21 @@ ABOUT_NAMES = ("expect_column_to_exist", "expect_table_columns_to_match_ordered_
 
 def validate(given: Given, files: Files) -> Flow:
     table, name = given["table"], given["suite"]
-    faults = absent_columns(table, given["where"])
+    problems = absent_columns(table, given["where"])
     if isinstance(name, str):
         suite, unusable = _suite(name, files)
-        faults += unusable
+        problems += unusable
         if suite is not None:
-            faults += _lacking(table, suite, given["fail_on"])
+            problems += _lacking(table, suite, given["fail_on"])
     elif isinstance(name, list | tuple):
         known = _names(table)
         for index, item in enumerate(name):
             if isinstance(item, Mapping):
-                faults += _absent(table, item, ("suite", index), given["fail_on"], known)
-    return Flow({}, faults)
+                problems += _absent(table, item, ("suite", index), given["fail_on"], known)
+    return Flow({}, problems)
 
 
-def _suite(name: str, files: Files) -> tuple[Suite | None, list[Fault]]:
+def _suite(name: str, files: Files) -> tuple[Suite | None, list[ColumnProblem]]:
     """The suite of that name, or what keeps it from being used; neither when it cannot be looked at."""
     try:
         file = files.open(path_of(name))
@@ -45,7 +45,7 @@ def _suite(name: str, files: Files) -> tuple[Suite | None, list[Fault]]:
             known = tuple(item.removesuffix(".yaml") for item in files.names(FOLDER) if item.endswith(".yaml"))
             message = f'there is no suite "{name}": {path_of(name)} does not exist'
             hint = None if known else f"suites are written in {FOLDER}/NAME.yaml"
-            return None, [Fault(("suite",), "no-such-suite", message, name, known, hint)]
+            return None, [ColumnProblem(("suite",), "no-such-suite", message, name, known, hint)]
         with file:
             text = file.read()
     except OSError:
@@ -53,26 +53,30 @@ def _suite(name: str, files: Files) -> tuple[Suite | None, list[Fault]]:
     try:
         return read(text, name), []
     except (BadInput, Refused) as error:
-        return None, [Fault(("suite",), "bad-suite", error.message, hint=error.hint or f"mend {path_of(name)}")]
+        return None, [ColumnProblem(("suite",), "bad-suite", error.message, hint=error.hint or f"mend {path_of(name)}")]
 
 
-def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[Fault]:
+def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[ColumnProblem]:
     """A fault for each column that a suite in a file names and the table lacks."""
     known = _names(table)
     for expectation in suite.expectations:
         item = {"type": expectation.type, "severity": expectation.severity, **expectation.arguments}
-        for fault in _absent(table, item, (), fail_on, known):
-            near = nearest(fault.name, fault.known)
+        for problem in _absent(table, item, (), fail_on, known):
+            near = nearest(problem.name, problem.known)
             meant = f'did you mean "{near[0]}"? Mend it there' if near else "mend it there, or give another table"
-            message = f'suite "{suite.name}" looks at the column "{fault.name}", which the table does not have'
-            yield Fault(("suite",), fault.code, message, hint=f"{meant}: {path_of(suite.name)}, {expectation.type}")
+            message = f'suite "{suite.name}" looks at the column "{problem.name}", which the table does not have'
+            yield ColumnProblem(
+                ("suite",), problem.code, message, hint=f"{meant}: {path_of(suite.name)}, {expectation.type}"
+            )
 
 
 def _names(table: Any) -> Names:
     return table.names if isinstance(table, KnownTable) else Names(())
 
 
-def _absent(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any, known: Collection[str]) -> Iterator[Fault]:
+def _absent(
+    table: Any, item: Mapping[str, Any], path: Path, fail_on: Any, known: Collection[str]
+) -> Iterator[ColumnProblem]:
     """A fault for each column that an expectation names and the table lacks, at its place in the expectation."""
     only_reported = fail_on == "never" or item.get("severity", "critical") != "critical"
     if not isinstance(table, KnownTable) or (item.get("type") in ABOUT_NAMES and only_reported):
@@ -82,6 +86,6 @@ def _absent(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any, known
         several = isinstance(value, list | tuple)
         for index, name in enumerate(value if isinstance(value, list | tuple) else [value]):
             if isinstance(name, str) and name not in table.columns:
-                place = (*path, argument, index) if several else (*path, argument)
+                inner = (*path, argument, index) if several else (*path, argument)
                 message = f'the table has no column "{name}"'
-                yield Fault(place, "unknown-column", message, name, known)
+                yield ColumnProblem(inner, "unknown-column", message, name, known)

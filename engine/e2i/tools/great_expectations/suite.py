@@ -153,11 +153,12 @@ def read(text: bytes, name: str) -> Suite:
     try:
         suite = Suite.model_validate(content.data)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc']) or 'the suite'}: {fault['msg']}" for fault in error.errors()
+        details = [
+            f"{'.'.join(str(part) for part in detail['loc']) or 'the suite'}: {detail['msg']}"
+            for detail in error.errors()
         ]
-        kind = Refused if any(fault["type"] == "refused" for fault in error.errors()) else BadInput
-        raise kind(f"{path_of(name)}: {'; '.join(faults[:10])}", code="bad-suite") from error
+        kind = Refused if any(detail["type"] == "refused" for detail in error.errors()) else BadInput
+        raise kind(f"{path_of(name)}: {'; '.join(details[:10])}", code="bad-suite") from error
     if suite.name != name:
         raise BadInput(f"{path_of(name)} calls itself {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
     return suite

@@ -111,9 +111,9 @@ def _reason(error: Exception) -> str:
     if not isinstance(error, pydantic.ValidationError):
         return str(error)[:300]
     first: dict[str, dict[str, Any]] = {}
-    for fault in error.errors():
-        first.setdefault(str(fault["loc"][0]), fault)
-    return "; ".join(f"{name}: {fault['msg']}" for name, fault in first.items())[:500]
+    for detail in error.errors():
+        first.setdefault(str(detail["loc"][0]), detail)
+    return "; ".join(f"{name}: {detail['msg']}" for name, detail in first.items())[:500]
 
 
 def _outcome(item: Expectation, result: Any) -> Outcome:

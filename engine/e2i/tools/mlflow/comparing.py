@@ -64,9 +64,9 @@ async def fetch(mlflow: MLflowConnector, ctx: StepContext, version: MLflowVersio
             code="foreign-model",
             hint="register it by mlflow.register; files of other makers are not loaded",
         )
-    place = ctx.scratch / f"version-{version.version}"
-    place.mkdir(exist_ok=True)
-    folder = await mlflow.load(version.name, int(version.version), place)
+    download = ctx.scratch / f"version-{version.version}"
+    download.mkdir(exist_ok=True)
+    folder = await mlflow.load(version.name, int(version.version), download)
     manifest = read_manifest(folder)
     model = ctx.keep(
         folder,

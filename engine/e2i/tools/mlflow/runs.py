@@ -45,7 +45,7 @@ def ensure_experiment(tracking: Tracking, name: str) -> str:
         with tracking.alone():
             found = client.get_experiment_by_name(name)
             if found is None:
-                return known(client.create_experiment(name, _place(tracking, name), tags={"platform": "e2i"}))
+                return known(client.create_experiment(name, _artifact_uri(tracking, name), tags={"platform": "e2i"}))
     identity = known(found.experiment_id)
     if found.lifecycle_stage != "active":
         raise StepError(
@@ -193,7 +193,7 @@ def _search(tracking: Tracking, experiments: list[str], run: str) -> RunRef | No
     return RunRef(known(found[0].info.run_id), known(found[0].info.experiment_id)) if found else None
 
 
-def _place(tracking: Tracking, experiment: str) -> str | None:
+def _artifact_uri(tracking: Tracking, experiment: str) -> str | None:
     if tracking.artifacts is None:
         return None
     return f"{tracking.artifacts.rstrip('/')}/{UNSAFE.sub('_', experiment).lstrip('.') or 'experiment'}"

@@ -43,7 +43,7 @@ def create(database: Path, artifacts: Path) -> bool:
 
 def relocate(database: Path, old: Path, new: Path) -> None:
     """Points every file that the database knows below ``old`` to the same place below ``new``: the store was moved."""
-    places = {
+    columns_by_table = {
         "experiments": ("artifact_location",),
         "runs": ("artifact_uri",),
         "logged_models": ("artifact_location",),
@@ -51,7 +51,7 @@ def relocate(database: Path, old: Path, new: Path) -> None:
     }
     start = f"{old}/"
     with closing(sqlite3.connect(database, timeout=3)) as connection, connection:
-        for table, columns in places.items():
+        for table, columns in columns_by_table.items():
             for column in columns:
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",

@@ -216,7 +216,7 @@ class MLflowSink:
 
     def _attach(self, run: RunRef, name: str, artifact: Stored) -> None:
         """A model is logged as a model, anything else as files below ``name``."""
-        path = _place(name)
+        path = _artifact_path(name)
         source = self._open(artifact)
         if isinstance(artifact, Model):
             ensure_logged_model(self._tracking, run, artifact, source, path.name)
@@ -238,7 +238,7 @@ class MLflowSink:
             check_files(self._tracking, run, sizes)
 
 
-def _place(name: str) -> PurePosixPath:
+def _artifact_path(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if not name.isprintable() or not path.name or path.is_absolute() or ".." in path.parts or "\\" in name:
         raise StepError(f"not a name for an attachment: {name[:80]!r}", code="bad-attachment")

@@ -126,12 +126,12 @@ def _sqlite_file(uri: str) -> Path | None:
 
 def _embedded(home: Path, artifacts: Path) -> str:
     """The URI of the database in ``home``, which is made if missing, and mended if the store was moved."""
-    database, place = home / "mlflow.db", home / "artifacts.path"
+    database, marker = home / "mlflow.db", home / "artifacts.path"
     with exclusive(home / "lock"):
         try:
             if not database.exists():
                 schema.create(database, artifacts)  # if it cannot, MLflow makes its own on first contact
-            elif place.exists() and (known := Path(place.read_text("utf-8"))) != artifacts:
+            elif marker.exists() and (known := Path(marker.read_text("utf-8"))) != artifacts:
                 schema.relocate(database, known, artifacts)
             else:
                 schema.check(database)
@@ -142,9 +142,9 @@ def _embedded(home: Path, artifacts: Path) -> str:
                 code="mlflow-database",
                 hint=f"restore {database}, or move it away to begin with an empty one",
             ) from error
-        if not place.exists() or place.read_text("utf-8") != str(artifacts):
-            place.with_suffix(".new").write_text(str(artifacts), "utf-8")
-            place.with_suffix(".new").replace(place)
+        if not marker.exists() or marker.read_text("utf-8") != str(artifacts):
+            marker.with_suffix(".new").write_text(str(artifacts), "utf-8")
+            marker.with_suffix(".new").replace(marker)
     return f"sqlite:///{database}"
 
 

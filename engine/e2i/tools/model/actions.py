@@ -130,7 +130,7 @@ def _predictions(scorer: Scorer, predicted: Matrix, threshold: float) -> dict[st
     if scorer.binary:
         decided = (predicted >= threshold).astype(int)
         return {"prediction": pd.Series(classes).take(decided).to_numpy(), "probability": predicted}
-    named = {f"probability_{label}": predicted[:, place] for place, label in enumerate(classes)}
+    named = {f"probability_{label}": predicted[:, index] for index, label in enumerate(classes)}
     return {"prediction": pd.Series(classes).take(predicted.argmax(axis=1)).to_numpy(), **named}
 
 

@@ -49,7 +49,7 @@ def candidates(params: SelectParams) -> list[Candidate]:
     """Every candidate under a name that tells them apart."""
     if isinstance(params.candidates, dict):
         return [_candidate(name, item) for name, item in params.candidates.items()]
-    return [_candidate(_name(place, item), item) for place, item in enumerate(params.candidates, start=1)]
+    return [_candidate(_name(index, item), item) for index, item in enumerate(params.candidates, start=1)]
 
 
 def _candidate(name: str, item: Cell | Trained | Model) -> Candidate:
@@ -62,15 +62,15 @@ def _candidate(name: str, item: Cell | Trained | Model) -> Candidate:
             return Candidate(name, item, {})
 
 
-def _name(place: int, item: Cell | Trained | Model) -> str:
+def _name(index: int, item: Cell | Trained | Model) -> str:
     """A cell is called by its values; anything else by its algorithm and its place in the list."""
     match item:
         case Cell():
-            return "/".join(str(value) for value in item.matrix.values()) or str(place)
+            return "/".join(str(value) for value in item.matrix.values()) or str(index)
         case Trained():
-            return f"{item.model.algorithm} {place}"
+            return f"{item.model.algorithm} {index}"
         case Model():
-            return f"{item.algorithm} {place}"
+            return f"{item.algorithm} {index}"
 
 
 def _direction(metric: str, asked: str | None) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import Fault, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.estimators.metrics import METRICS
 
 
 def train(given: Given, files: Files) -> Flow:
-    model, faults = columns.learn(given, "table", "validation")
+    model, problems = columns.learn(given, "table", "validation")
     parts = ("train",) if given["validation"] is None else ("train", "validation")
     names = tuple(f"{part}_{name}" for part in parts for name in _metrics(model.task))
-    return Flow({"model": model, "metrics": KnownKeys(names)}, faults)
+    return Flow({"model": model, "metrics": KnownKeys(names)}, problems)
 
 
 def evaluate(given: Given, files: Files) -> Flow:
@@ -25,16 +25,18 @@ def evaluate(given: Given, files: Files) -> Flow:
 def predict(given: Given, files: Files) -> Flow:
     """Which columns are added depends on the classes, which only the data tells; a number has one column."""
     table, keep = given["table"], given["keep"]
-    faults = [*columns.uses(given), *absent(table, ("keep",), keep)]
+    problems = [*columns.uses(given), *absent(table, ("keep",), keep)]
     if not isinstance(table, KnownTable) or not settled(keep):
-        return Flow({}, faults)
+        return Flow({}, problems)
     kept = table if keep is None else table.only(keep)
     if "prediction" in kept.columns:
         hint = "list the columns to carry over in `keep`, without it"
-        faults.append(Fault(("table",), "duplicate-column", 'the table already has a column "prediction"', hint=hint))
+        problems.append(
+            ColumnProblem(("table",), "duplicate-column", 'the table already has a column "prediction"', hint=hint)
+        )
     if _task(given["model"]) != "regression":
-        return Flow({}, faults)
-    return Flow({"table": KnownTable({**kept.columns, "prediction": None}, kept.made_from)}, faults)
+        return Flow({}, problems)
+    return Flow({"table": KnownTable({**kept.columns, "prediction": None}, kept.made_from)}, problems)
 
 
 def select(given: Given, files: Files) -> Flow:
@@ -44,11 +46,11 @@ def select(given: Given, files: Files) -> Flow:
     features = _common({model.features for model in models})
     task = _common({model.task for model in models})
     judged = given["table"] is not None
-    faults: list[Fault] = []
+    problems: list[ColumnProblem] = []
     for model in dict.fromkeys(models):
-        faults += columns.uses({"model": model, "table": given["table"]}, target=True)
+        problems += columns.uses({"model": model, "table": given["table"]}, target=True)
     outputs: dict[str, Any] = {"model": KnownModel(target, features, task)}
-    return Flow(outputs | ({"metrics": KnownKeys(_metrics(task))} if judged else {}), tuple(dict.fromkeys(faults)))
+    return Flow(outputs | ({"metrics": KnownKeys(_metrics(task))} if judged else {}), tuple(dict.fromkeys(problems)))
 
 
 def _models(candidates: Any) -> Iterator[KnownModel]:

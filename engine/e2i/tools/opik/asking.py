@@ -19,9 +19,9 @@ def questions(settings: OpikSettings) -> list[Question]:
 
 def _ask(settings: OpikSettings) -> str:
     from e2i.tools.opik.client import open_rest
-    from e2i.tools.opik.outages import told_apart
+    from e2i.tools.opik.outages import telling_outages
 
-    with told_apart():
+    with telling_outages():
         page = open_rest(settings, Path()).projects.find_projects(page=1, size=1)
     if not isinstance(page.content, list):
         raise ToolUnavailable(

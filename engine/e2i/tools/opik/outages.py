@@ -24,7 +24,7 @@ def is_outage(error: BaseException) -> bool | None:
 
 
 @contextmanager
-def told_apart() -> Iterator[None]:
+def telling_outages() -> Iterator[None]:
     """Turns what the REST client raises into ToolUnavailable (send it later) or StepError (refused for good)."""
     import httpx
     from opik.rest_api.core.api_error import ApiError

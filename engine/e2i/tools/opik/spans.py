@@ -175,7 +175,7 @@ class _Builder:
             "metadata": _bounded({name: value for name, value in metadata.items() if value}),
             "tags": [status],
             "error_info": _error(
-                {"message": "; ".join(_told(s, e) for s, e in failed.items()), "code": "run-failed"}, status
+                {"message": "; ".join(_described(s, e) for s, e in failed.items()), "code": "run-failed"}, status
             )
             if status == "failed"
             else None,
@@ -243,15 +243,15 @@ def _error(error: Any, status: str) -> Document | None:
     """Opik's error_info of a step's error document (``message``, ``code`` …), or of a bare failed status."""
     if not error and status != "failed":
         return None
-    told = error if isinstance(error, Mapping) else {"message": str(error or status)}
+    described = error if isinstance(error, Mapping) else {"message": str(error or status)}
     return {
-        "exception_type": str(told.get("code") or told.get("type") or status),
-        "message": str(told.get("message", status))[:2000],
-        "traceback": str(told.get("traceback") or told.get("hint") or "")[:LARGEST],
+        "exception_type": str(described.get("code") or described.get("type") or status),
+        "message": str(described.get("message", status))[:2000],
+        "traceback": str(described.get("traceback") or described.get("hint") or "")[:LARGEST],
     }
 
 
-def _told(step: str, error: Any) -> str:
+def _described(step: str, error: Any) -> str:
     return f"{step}: {error.get('message', error) if isinstance(error, Mapping) else error}"
 
 

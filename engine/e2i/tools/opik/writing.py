@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from e2i.errors import ToolUnavailable
 from e2i.tools.opik.answers import ConflictError, TooLargeError
-from e2i.tools.opik.outages import told_apart
+from e2i.tools.opik.outages import telling_outages
 
 if TYPE_CHECKING:
     from opik.rest_api.client import OpikApi
@@ -44,7 +44,7 @@ def write(
     from opik.rest_api.types.span_write import SpanWrite
     from opik.rest_api.types.trace_write import TraceWrite
 
-    with told_apart():
+    with telling_outages():
         for batch in batches(traces):
             _send(
                 batch,

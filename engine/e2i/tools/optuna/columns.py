@@ -12,15 +12,15 @@ from e2i.estimators.algorithms import ALGORITHMS
 
 
 def tune(given: Given, files: Files) -> Flow:
-    _, faults = columns.learn(given, "train", "validation")
+    _, problems = columns.learn(given, "train", "validation")
     searched, fixed = _space(given), given["fixed"]
     if searched is None or not isinstance(fixed, Mapping):
-        return Flow({}, faults)
+        return Flow({}, problems)
     names = [name for name in searched if name not in fixed]
     trials = ["number", "state", "value", *(f"params_{name}" for name in names), "reason"]
     return Flow(
         {"best_params": KnownKeys((*fixed, *names)), "trials": KnownTable(dict.fromkeys(trials))},
-        faults,
+        problems,
     )
 
 

@@ -71,5 +71,5 @@ def _from_json(number: int, found: dict[str, Any]) -> Any:
         distributions={name: json_to_distribution(text) for name, text in found["distributions"].items()},
         user_attrs=found["user_attrs"],
         system_attrs={},
-        intermediate_values={int(place): value for place, value in found["intermediate_values"].items()},
+        intermediate_values={int(index): value for index, value in found["intermediate_values"].items()},
     )

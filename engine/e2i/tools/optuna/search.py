@@ -175,6 +175,6 @@ def _replayed(trial: Any, earlier: Any) -> Outcome:
             code="study-changed",
             hint="it was changed from outside or made by another version of Optuna; give `study` a new name",
         )
-    for place, value in earlier.intermediate_values.items():
-        trial.report(value, place)
+    for index, value in earlier.intermediate_values.items():
+        trial.report(value, index)
     return Outcome(earlier.state, earlier.value if earlier.state == TrialState.COMPLETE else None)

@@ -56,11 +56,11 @@ def _table(found: Explanation, chosen: Matrix) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
-    for place in range(found.values.shape[2]):
+    for which in range(found.values.shape[2]):
         columns: dict[str, Any] = {"row": chosen}
         if found.classes is not None:
-            columns["class"] = [found.classes[place]] * len(chosen)
-        part = pd.DataFrame(found.values[:, :, place], columns=found.features)
-        about = {"expected_value": found.expected[place], "margin": found.margin[:, place]}
+            columns["class"] = [found.classes[which]] * len(chosen)
+        part = pd.DataFrame(found.values[:, :, which], columns=found.features)
+        about = {"expected_value": found.expected[which], "margin": found.margin[:, which]}
         parts.append(pd.concat([pd.DataFrame(columns), part, pd.DataFrame(about, index=part.index)], axis=1))
     return pd.concat(parts, ignore_index=True)

@@ -60,10 +60,10 @@ def _draw(folder: Path, found: Explanation, frame: pd.DataFrame) -> list[tuple[s
         _save(folder / name, draw)
         pictures.append((name, caption))
 
-    for place in range(found.values.shape[2]):
-        of_class = "" if found.classes is None else f" of class {found.classes[place]}"
-        suffix = "" if found.classes is None else f"_{place}"
-        values = found.values[:, :, place]
+    for which in range(found.values.shape[2]):
+        of_class = "" if found.classes is None else f" of class {found.classes[which]}"
+        suffix = "" if found.classes is None else f"_{which}"
+        values = found.values[:, :, which]
         sizes = np.abs(values).mean(axis=0)
         order = np.argsort(-sizes, kind="stable")
         names = [found.features[index] for index in order[:SHOWN]]
@@ -110,8 +110,8 @@ def _beeswarm(names: list[str], values: Matrix, numbers: Matrix, axes: Any) -> N
     import numpy as np
 
     lines = np.empty_like(values)
-    for place in range(len(names)):
-        lines[:, place] = place + _offsets(values[:, place])
+    for which in range(len(names)):
+        lines[:, which] = which + _offsets(values[:, which])
     points = axes.scatter(
         values.ravel(),
         lines.ravel(),
@@ -150,11 +150,11 @@ def _shades(numbers: Matrix) -> Matrix:
     import numpy as np
 
     shades = np.full(numbers.shape, np.nan)
-    for place in range(numbers.shape[1]):
-        column = numbers[:, place]
+    for which in range(numbers.shape[1]):
+        column = numbers[:, which]
         if np.isfinite(column).any():
             low, high = np.nanpercentile(column, [5, 95])
-            shades[:, place] = np.clip((column - low) / ((high - low) or 1.0), 0, 1)
+            shades[:, which] = np.clip((column - low) / ((high - low) or 1.0), 0, 1)
     return shades
 
 

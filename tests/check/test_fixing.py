@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from e2i import api, route
-from e2i.check.mend import Mended, mend, mend_all
-from e2i.spec.problems import Place, Problem
+from e2i.check.fixing import Fixed, fix_all, fix_text
+from e2i.spec.problems import Location, Problem
 
 REPOSITORY = Path(__file__).parents[2]
 BAD = sorted((REPOSITORY / "tests" / "golden" / "bad").glob("*.yaml"))
@@ -30,20 +30,20 @@ def check(workspace: api.Workspace, file: str) -> Callable[[str], Sequence[Probl
 def test_a_mended_spec_has_no_problem_with_a_fix_left_and_keeps_its_other_lines(
     spec: Path, workspace: api.Workspace
 ) -> None:
-    mended = api.fix(spec, workspace=workspace)
-    left = api.fix(mended.text + "\n" * (not mended.text.endswith("\n")), workspace=workspace)
+    fixed = api.fix(spec, workspace=workspace)
+    left = api.fix(fixed.text + "\n" * (not fixed.text.endswith("\n")), workspace=workspace)
     assert left.applied == ()
-    assert [problem for problem in mended.remaining if problem.fixes and problem.place.file == str(spec)] == []
-    assert _lines_kept(spec.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff"), mended)
+    assert [problem for problem in fixed.remaining if problem.fixes and problem.location.file == str(spec)] == []
+    assert _lines_kept(spec.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff"), fixed)
 
 
-def _lines_kept(before: str, mended: Mended) -> bool:
+def _lines_kept(before: str, fixed: Fixed) -> bool:
     """No more lines are gone than problems were mended, plus those that one removal takes with it."""
-    old, new = before.splitlines(keepends=True), mended.text.splitlines(keepends=True)
+    old, new = before.splitlines(keepends=True), fixed.text.splitlines(keepends=True)
     gone = sum(
         end - start for tag, start, end, _, _ in difflib.SequenceMatcher(a=old, b=new).get_opcodes() if tag != "equal"
     )
-    return gone <= 3 * len(mended.applied)
+    return gone <= 3 * len(fixed.applied)
 
 
 TYPES_OF_MISTAKE: dict[str, tuple[str, str]] = {
@@ -82,12 +82,12 @@ def test_a_mistake_in_the_flagship_is_mended_to_the_letter(
     assert broken != FLAGSHIP
     problems = check(workspace, "spec.yaml")(broken)
     assert problems, "the mistake is found"
-    mended = mend(broken, "spec.yaml", check(workspace, "spec.yaml"))
-    assert mended.valid, [str(problem) for problem in mended.remaining]
+    fixed = fix_text(broken, "spec.yaml", check(workspace, "spec.yaml"))
+    assert fixed.valid, [str(problem) for problem in fixed.remaining]
     if wrong != "  retry: 3":
-        assert mended.text == FLAGSHIP.replace("\n", line_end)
+        assert fixed.text == FLAGSHIP.replace("\n", line_end)
     else:
-        assert mended.text == broken.replace("  retry: 3", "  retry: {attempts: 3}")
+        assert fixed.text == broken.replace("  retry: 3", "  retry: {attempts: 3}")
 
 
 def test_many_mistakes_at_once_are_all_mended(workspace: api.Workspace) -> None:
@@ -96,20 +96,20 @@ def test_many_mistakes_at_once_are_all_mended(workspace: api.Workspace) -> None:
     broken = FLAGSHIP
     for name in chosen:
         broken = broken.replace(*TYPES_OF_MISTAKE[name], 1)
-    mended = mend(broken, "spec.yaml", check(workspace, "spec.yaml"))
-    assert mended.text == FLAGSHIP
-    assert len(mended.applied) >= len(chosen)
+    fixed = fix_text(broken, "spec.yaml", check(workspace, "spec.yaml"))
+    assert fixed.text == FLAGSHIP
+    assert len(fixed.applied) >= len(chosen)
 
 
 def test_fixes_that_undo_each_other_come_to_an_end() -> None:
     def back_and_forth(text: str) -> list[Problem]:
         other = "y" if text == "a: x\n" else "x"
         fix = {"op": "replace", "path": "/a", "value": other}
-        return [Problem("restless", "never right", Place("f", 1, 4), "/a", fixes=(fix,))]
+        return [Problem("restless", "never right", Location("f", 1, 4), "/a", fixes=(fix,))]
 
-    mended = mend("a: x\n", "f", back_and_forth)
-    assert mended.text == "a: y\n"
-    assert len(mended.applied) == 1
+    fixed = fix_text("a: x\n", "f", back_and_forth)
+    assert fixed.text == "a: y\n"
+    assert len(fixed.applied) == 1
 
 
 def test_a_fix_that_cannot_be_made_stops_no_other() -> None:
@@ -117,17 +117,17 @@ def test_a_fix_that_cannot_be_made_stops_no_other() -> None:
         good = {"op": "replace", "path": "/a", "value": 2}
         wrong = {"op": "remove", "path": "/nowhere/at/all"}
         fixes = [("first", wrong), *([("second", good)] if text == "a: 1\nb: 1\n" else [])]
-        return [Problem(code, code, Place("f", 1, 1), fix["path"], fixes=(fix,)) for code, fix in fixes]
+        return [Problem(code, code, Location("f", 1, 1), fix["path"], fixes=(fix,)) for code, fix in fixes]
 
-    mended = mend("a: 1\nb: 1\n", "f", two)
-    assert mended.text == "a: 2\nb: 1\n"
-    assert [problem.code for problem in mended.remaining] == ["first"]
+    fixed = fix_text("a: 1\nb: 1\n", "f", two)
+    assert fixed.text == "a: 2\nb: 1\n"
+    assert [problem.code for problem in fixed.remaining] == ["first"]
 
 
 def test_problems_of_another_file_are_left_to_it() -> None:
     fix = {"op": "replace", "path": "/a", "value": 2}
-    problem = Problem("elsewhere", "wrong", Place("part.yaml", 1, 1), "/a", fixes=(fix,))
-    assert mend("a: 1\n", "f", lambda text: [problem]).text == "a: 1\n"
+    problem = Problem("elsewhere", "wrong", Location("part.yaml", 1, 1), "/a", fixes=(fix,))
+    assert fix_text("a: 1\n", "f", lambda text: [problem]).text == "a: 1\n"
 
 
 def test_fixes_of_two_files_that_undo_each_other_end() -> None:
@@ -139,18 +139,18 @@ def test_fixes_of_two_files_that_undo_each_other_end() -> None:
         other = {"f": "p", "p": "f"}
         return [
             Problem(
-                "x", "", Place(name, 1, 4), "/a", fixes=({"op": "replace", "path": "/a", "value": values[name] + 1},)
+                "x", "", Location(name, 1, 4), "/a", fixes=({"op": "replace", "path": "/a", "value": values[name] + 1},)
             )
             for name in sorted(values)
             if values[name] <= values[other[name]]
         ]
 
-    mended = mend_all("a: 1\n", "f", lambda name: "a: 1\n", at_odds)
-    assert 1 <= len(mended.applied) <= 50_000
-    assert set(mended.parts) == {"p"}
+    fixed = fix_all("a: 1\n", "f", lambda name: "a: 1\n", at_odds)
+    assert 1 <= len(fixed.applied) <= 50_000
+    assert set(fixed.parts) == {"p"}
 
 
 def test_a_part_that_is_not_to_be_changed_stays() -> None:
-    problem = Problem("x", "", Place("p", 1, 4), "/a", fixes=({"op": "replace", "path": "/a", "value": 2},))
-    mended = mend_all("b: 1\n", "f", lambda name: None, lambda texts: [problem])
-    assert (mended.text, mended.applied, mended.remaining, mended.parts) == ("b: 1\n", (), (problem,), {})
+    problem = Problem("x", "", Location("p", 1, 4), "/a", fixes=({"op": "replace", "path": "/a", "value": 2},))
+    fixed = fix_all("b: 1\n", "f", lambda name: None, lambda texts: [problem])
+    assert (fixed.text, fixed.applied, fixed.remaining, fixed.parts) == ("b: 1\n", (), (problem,), {})

@@ -26,7 +26,7 @@ MOST_CHECKED = 400_000
 SCHEMA_VERSION = 1
 
 
-class Mended(Struct, frozen=True):
+class Fixed(Struct, frozen=True):
     """What came of it: ``text`` with ``applied`` mended, in that order, and ``remaining`` still wrong."""
 
     text: str
@@ -50,13 +50,13 @@ class Mended(Struct, frozen=True):
         }
 
 
-def mend_all(
+def fix_all(
     text: str,
     file: str,
     open_part: Callable[[str], str | None],
     check: Callable[[Mapping[str, str]], Sequence[Problem]],
     known: Sequence[Problem] | None = None,
-) -> Mended:
+) -> Fixed:
     """Mends a spec and the parts that it includes: what is mended in one may uncover what is wrong in another.
 
     ``open_part`` gives the text of a part, or None when it is not to be changed. ``check`` finds the problems of the
@@ -73,19 +73,19 @@ def mend_all(
     problems = checking.problems(texts)
     for _ in range(MAX_PASSES):
         done = len(applied)
-        for name in [file, *sorted({problem.place.file for problem in problems} - {file})]:
+        for name in [file, *sorted({problem.location.file for problem in problems} - {file})]:
             if name not in texts:
                 before[name] = open_part(name)
             given = texts.get(name, before.get(name))
             if given is None:
                 continue
-            mended = mend(given, name, partial(check_with, name), lambda: checking.may_go_on)
-            texts[name], problems = mended.text, mended.remaining
-            applied += mended.applied
+            fixed = fix_text(given, name, partial(check_with, name), lambda: checking.may_continue)
+            texts[name], problems = fixed.text, fixed.remaining
+            applied += fixed.applied
         if len(applied) == done:
             break
     changed = {name: now for name, now in texts.items() if name != file and now != before[name]}
-    return Mended(texts[file], tuple(applied), problems, changed)
+    return Fixed(texts[file], tuple(applied), problems, changed)
 
 
 class _Checking:
@@ -103,7 +103,7 @@ class _Checking:
         self._left = MOST_CHECKED
 
     @property
-    def may_go_on(self) -> bool:
+    def may_continue(self) -> bool:
         return self._left > 0
 
     def problems(self, texts: Mapping[str, str]) -> tuple[Problem, ...]:
@@ -114,11 +114,11 @@ class _Checking:
         return self._found
 
 
-def mend(
-    text: str, file: str, check: Callable[[str], Sequence[Problem]], may_go_on: Callable[[], bool] = lambda: True
-) -> Mended:
+def fix_text(
+    text: str, file: str, check: Callable[[str], Sequence[Problem]], may_continue: Callable[[], bool] = lambda: True
+) -> Fixed:
     """Mends until nothing certain is left to do. ``check`` finds the problems of a text that goes by the name ``file``,
-    and may find those of other files with them; ``may_go_on`` is asked before each round.
+    and may find those of other files with them; ``may_continue`` is asked before each round.
 
     What a fix uncovers is mended in the next round. No text comes up twice, so fixes that undo each other end it.
     """
@@ -126,18 +126,18 @@ def mend(
     seen = {text}
     problems = check(text)
     for _ in range(MAX_ROUNDS):
-        if not may_go_on():
+        if not may_continue():
             break
         found, _ = documents.read(text, file)
-        here = [problem for problem in problems if problem.place.file == file]
-        changed, mended = _patched(found, here) if found is not None else _repaired(text, file, here)
-        if not mended or changed in seen:
+        here = [problem for problem in problems if problem.location.file == file]
+        changed, fixed = _patched(found, here) if found is not None else _fixed_text(text, file, here)
+        if not fixed or changed in seen:
             break
         seen.add(changed)
         text = changed
-        applied += mended
+        applied += fixed
         problems = check(text)
-    return Mended(text, tuple(applied), tuple(problems))
+    return Fixed(text, tuple(applied), tuple(problems))
 
 
 def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
@@ -196,13 +196,13 @@ def _leading(pointer: str) -> Iterator[str]:
     return (pointer[:end] for end, char in enumerate(f"{pointer}/") if char == "/")
 
 
-def _repaired(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
+def _fixed_text(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
     """The text with the first problem mended that can be: it is gone, and no line up to its own has another."""
     for problem in problems:
         for changed in text_fix.candidates(text, problem):
             _, left = documents.read(changed, file)
-            before = {(other.code, other.place.line) for other in problems} - {(problem.code, problem.place.line)}
-            line = problem.place.line
-            if all(other.place.line > line or (other.code, other.place.line) in before for other in left):
+            before = {(other.code, other.location.line) for other in problems} - {(problem.code, problem.location.line)}
+            line = problem.location.line
+            if all(other.location.line > line or (other.code, other.location.line) in before for other in left):
                 return changed, [problem]
     return text, []
