@@ -95,7 +95,7 @@ def race(size: Size, script: Path, number: int) -> tuple[Measure, Measure, Measu
 def measure(command: Sequence[str]) -> Measure:
     """Runs a command to its end. Raises CalledProcessError when it fails."""
     before, began = os.times(), time.perf_counter()
-    carry_out(command)
+    execute(command)
     wall, after = time.perf_counter() - began, os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return Measure(wall, used)
@@ -111,9 +111,9 @@ def compare(size: Size) -> str | None:
         equal.write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
         wanted = {"rows": size.rows, "trials": size.trials, "parallel": 1, "least_auc": 0.5}
         params = [part for name, value in wanted.items() for part in ("-p", f"{name}={value}")]
-        ended = carry_out([PROGRAM, str(equal), "--store", f"{folder}/store", *params, "--json"])
+        ended = execute([PROGRAM, str(equal), "--store", f"{folder}/store", *params, "--json"])
         sized = ["--rows", str(size.rows), "--trials", str(size.trials), "--workdir", f"{folder}/out"]
-        told = carry_out([sys.executable, str(ROOT / "benchmarks" / "handwritten.py"), *sized])
+        told = execute([sys.executable, str(ROOT / "benchmarks" / "handwritten.py"), *sized])
     ours = json.loads(ended.strip().splitlines()[-1])["outputs"]
     theirs = json.loads(told.strip().splitlines()[-1])
     pairs: dict[str, tuple[Any, Any]] = {
@@ -127,7 +127,7 @@ def compare(size: Size) -> str | None:
     return f"not equal: {', '.join(different)}" if different else None
 
 
-def carry_out(command: Sequence[str]) -> str:
+def execute(command: Sequence[str]) -> str:
     """What a command prints. Raises CalledProcessError when it fails, after showing why."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True)

@@ -53,9 +53,9 @@ def formulas(count: int) -> str:
 
 
 def matrices(count: int) -> str:
-    cells = f"{{i: [{', '.join(map(str, range(count // 4)))}]}}"
-    steps = "".join(echo(f"s{i}", read(f"s{i - 1}"), matrix=cells) for i in range(1, 4))
-    return f"{HEAD}steps:\n{echo('s0', 0, matrix=cells)}{steps}" + echo("all", '"${{ steps.s3 }}"')
+    combinations = f"{{i: [{', '.join(map(str, range(count // 4)))}]}}"
+    steps = "".join(echo(f"s{i}", read(f"s{i - 1}"), matrix=combinations) for i in range(1, 4))
+    return f"{HEAD}steps:\n{echo('s0', 0, matrix=combinations)}{steps}" + echo("all", '"${{ steps.s3 }}"')
 
 
 def many_params(count: int) -> str:

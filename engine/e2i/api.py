@@ -95,24 +95,24 @@ def fix(
     if any(problem.code == "not-utf8" and problem.location.file == source.file for problem in problems):
         return Fixed(source.text, (), problems)
     files = workspace.files
-    parts: dict[str, Path] = {}
+    included: dict[str, Path] = {}
 
-    def open_part(name: str) -> str | None:
+    def open_included(name: str) -> str | None:
         path = files.own(name)
-        if path is None or path in (*parts.values(), Path(source.file).resolve()):  # one file, whatever names it has
+        if path is None or path in (*included.values(), Path(source.file).resolve()):  # one file, whatever names it has
             return None
         try:
             text = regular.read(path, workspace.authority.rules.budgets.bytes).decode()
         except (OSError, UnicodeDecodeError):
             return None
-        parts[name] = path
+        included[name] = path
         return text.removeprefix("\ufeff")
 
     def check_texts(texts: Mapping[str, str]) -> tuple[Problem, ...]:
-        changed = ChangedFiles(files, {path: texts[name] for name, path in parts.items() if name in texts})
+        changed = ChangedFiles(files, {path: texts[name] for name, path in included.items() if name in texts})
         return _problems(Source(texts[source.file], source.file), params, workspace, changed)
 
-    return fix_all(source.text.removeprefix("\ufeff"), source.file, open_part, check_texts, problems)
+    return fix_all(source.text.removeprefix("\ufeff"), source.file, open_included, check_texts, problems)
 
 
 def plan(
@@ -135,7 +135,7 @@ def plan(
     with ExitStack() as stack:
         history: History = NoHistory()
         if (workspace.store / FILE).exists():
-            history = stack.enter_context(Reader(workspace.store, ArtifactStore(workspace.store).is_sound))
+            history = stack.enter_context(Reader(workspace.store, ArtifactStore(workspace.store).is_intact))
         if (shared := route.shared_store(workspace)) is not None:
             from e2i.store.shared import SharedResults
 

@@ -57,7 +57,7 @@ class Budgets(_Part):
     bytes: Annotated[int, Field(ge=1, description="Bytes of the spec and its parts together.")] = 8 * 2**20
     values: Annotated[int, Field(ge=1, description="Values in the spec and its parts together.")] = 250_000
     steps: Annotated[int, Field(ge=1, description="Steps, each cell of a matrix counted.")] = 10_000
-    cells: Annotated[int, Field(ge=1, description="Cells of one matrix.")] = 1_000
+    combinations: Annotated[int, Field(ge=1, description="Cells of one matrix.")] = 1_000
     trials: Annotated[int, Field(ge=0, description="Trials of all studies together.")] = 10_000
     rows: Annotated[int, Field(ge=0, description="Rows that one step asks for.")] = 5_000_000
     timeout: Annotated[Duration, Field(description="Time limit that one step sets itself.")] = "30d"

@@ -21,11 +21,11 @@ from msgspec.structs import replace
 from e2i.check import actions, policy, references
 from e2i.check import check as check_rules
 from e2i.check.context import CheckContext
-from e2i.check.parts import PartFiles, reader
+from e2i.check.included import IncludedFiles, reader
 from e2i.errors import BadInput, InvalidSpec, RefusedSpec
 from e2i.settings import Settings
+from e2i.spec import included, sizes
 from e2i.spec import load as shapes
-from e2i.spec import parts, sizes
 from e2i.spec.expand import Expanded
 from e2i.spec.expand import expand as expand_steps
 from e2i.spec.load import LoadedSpec
@@ -87,9 +87,9 @@ def load(source: Source, workspace: Workspace, files: Files | None = None) -> Dr
     if loaded is None:
         return replace(draft, problems=tuple(problems))
     own = workspace.name(file.partition(":")[2] if source.revision else file)
-    given = _parts_of(source) or PartFiles(draft.files, authority.look)
-    loaded, problems = parts.gather(loaded, own, reader(given, authority, length), limits)
-    syntax = (problem for part in loaded.files() for problem in islice(references.check_syntax(part), MOST))
+    given = _included_of(source) or IncludedFiles(draft.files, authority.look)
+    loaded, problems = included.gather(loaded, own, reader(given, authority, length), limits)
+    syntax = (problem for one in loaded.files() for problem in islice(references.check_syntax(one), MOST))
     return replace(draft, loaded=loaded, problems=(*problems, *syntax))
 
 
@@ -104,8 +104,8 @@ def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = Tr
     values, wrong_values = parameter_values(spec.spec, spec.document, params)
     if not require_params:
         wrong_values = [violation for violation in wrong_values if violation.code != "missing-parameter"]
-    for part in included:
-        wrong = parameter_values(part.spec, part.document, {})[1]
+    for one in included:
+        wrong = parameter_values(one.spec, one.document, {})[1]
         wrong_values += [violation for violation in wrong if violation.code != "missing-parameter"]
     if draft.problems:  # while an expression or a part cannot be read, there are no steps
         return replace(draft, problems=(*draft.problems, *wrong_values))
@@ -210,15 +210,15 @@ def shared_store(workspace: Workspace) -> SharedStore | None:
     return SharedStore(workspace.settings.shared, workspace.origin.value)
 
 
-def _parts_of(source: Source) -> PartFiles | None:
+def _included_of(source: Source) -> IncludedFiles | None:
     """Where the parts of a spec are read, if not in the workspace as it is now."""
     if source.revision is not None:
-        return PartFiles(source.revision, source.revision.look)
-    if source.parts:
+        return IncludedFiles(source.revision, source.revision.look)
+    if source.included:
         from e2i.workspace.recorded import RecordedFiles
 
-        kept = RecordedFiles(source.parts)
-        return PartFiles(kept, kept.look)
+        kept = RecordedFiles(source.included)
+        return IncludedFiles(kept, kept.look)
     return None
 
 

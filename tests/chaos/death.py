@@ -55,7 +55,7 @@ class Death:
             return [*found, f"told of {sorted(self._reported)}, but there is no journal"] if self._reported else found
         folder = self.project.root / "copy"
         with contextlib.closing(sqlite3.connect(pipelines.copy_state(self.project, folder))) as database:
-            sound = database.execute("PRAGMA integrity_check").fetchone()[0]
+            intact = database.execute("PRAGMA integrity_check").fetchone()[0]
             tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
             rows: dict[str, str] = {}
             if "steps" in tables and self.events:
@@ -64,8 +64,8 @@ class Death:
                 rows = dict(database.execute(question, run).fetchall())
                 self._status = database.execute("SELECT status FROM runs WHERE run = ?", run).fetchone()[0]
         shutil.rmtree(folder)
-        if sound != "ok":
-            found.append(f"the journal is not sound: {sound}")
+        if intact != "ok":
+            found.append(f"the journal is not sound: {intact}")
         if lost := self._reported - rows.keys():
             found.append(f"told, but not durable: {sorted(lost)}")
         # What is reused was finished and told by an earlier run: any number of such steps may share a commit.

@@ -16,25 +16,25 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._sound: Mapping[Path, bytes] = {
+        self._intact: Mapping[Path, bytes] = {
             path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
         }
 
     def fix(self) -> None:
         """Every file is as it was, and there are no others. Files that are as they were are left alone."""
         for path in self.root.rglob("*"):
-            if path.is_file() and path not in self._sound:
+            if path.is_file() and path not in self._intact:
                 path.unlink()
-        for path, content in self._sound.items():
+        for path, content in self._intact.items():
             if not path.exists() or path.read_bytes() != content:
                 _write(path, content)
 
-    def damage(self, chance: random.Random) -> str:
+    def corruption(self, chance: random.Random) -> str:
         """Damages one file, or swaps two; half of the time the state, half of the time an artifact. Says what it did."""
-        state = [path for path in self._sound if path.name.startswith("state.db") and self._sound[path]]
-        blobs = [path for path in self._sound if "objects" in path.parts]
+        state = [path for path in self._intact if path.name.startswith("state.db") and self._intact[path]]
+        blobs = [path for path in self._intact if "objects" in path.parts]
         path, kind = chance.choice(state if chance.random() < 0.5 else blobs), chance.choice(KINDS)
-        content = bytearray(self._sound[path])
+        content = bytearray(self._intact[path])
         match kind:
             case "bit":
                 bit = chance.randrange(len(content) * 8)
@@ -47,7 +47,7 @@ class Store:
             case "swap" if path in blobs and len(blobs) > 1:
                 other = chance.choice([blob for blob in blobs if blob != path])
                 _write(other, bytes(content))
-                content[:] = self._sound[other]
+                content[:] = self._intact[other]
                 kind = f"swap with {other.name}"
             case "swap":
                 one, two = (chance.randrange(max(1, len(content) // BLOCK)) * BLOCK for _ in range(2))

@@ -40,16 +40,16 @@ the spec is run, too.
 
 
 def test_some_hundred_damages(tmp_path: Path, amount: Amount) -> None:
-    assert damage(tmp_path, amount, 200) == []
+    assert corruption(tmp_path, amount, 200) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
 def test_ten_thousand_damages(tmp_path: Path, amount: Amount) -> None:
-    assert damage(tmp_path, amount, amount.corruptions) == []
+    assert corruption(tmp_path, amount, amount.corruptions) == []
 
 
-def damage(folder: Path, amount: Amount, times: int) -> list[str]:
+def corruption(folder: Path, amount: Amount, times: int) -> list[str]:
     """Damages a finished store that many times. The faults: what was reused but is not sound, and what was raised."""
     project = pipelines.make(folder / "project", SPEC)
     spec = project.root / "spec.yaml"
@@ -65,7 +65,7 @@ def damage(folder: Path, amount: Amount, times: int) -> list[str]:
 
     def judge(seed: int) -> list[str]:
         store.fix()
-        done = store.damage(random.Random(seed))
+        done = store.corruption(random.Random(seed))
         try:
             plan = project.plan(spec)
             found = wrongly_reused(project, plan, expected)

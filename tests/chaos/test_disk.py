@@ -61,7 +61,7 @@ def small(project: Project, request: pytest.FixtureRequest) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def is_sound(store: Path) -> bool:
+def is_intact(store: Path) -> bool:
     with closing(sqlite3.connect(store / FILE)) as database:
         return database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
@@ -86,7 +86,7 @@ def test_a_full_state_is_named_and_the_run_goes_on_when_there_is_room(project: P
     assert resumed.returncode == 0, resumed.stderr
     steps = lines(resumed.stdout)[-1]["steps"]
     assert {name for name, step in steps.items() if step["status"] == "reused"} >= finished(full.stdout)
-    assert is_sound(project.store)
+    assert is_intact(project.store)
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_a_full_disk_of_a_step_fails_the_step_by_name(project: Project, small: P
     assert {name: step["status"] for name, step in lines(again.stdout)[-1]["steps"].items()} == {
         "first": "reused", "table": "succeeded", "last": "succeeded"
     }  # fmt: skip
-    assert is_sound(project.store)
+    assert is_intact(project.store)
 
 
 def traced(project: Project, inject: str, log: Path) -> subprocess.CompletedProcess[str]:
@@ -141,7 +141,7 @@ def test_no_write_that_fails_loses_what_was_finished(project: Project, tmp_path:
         assert again.returncode == 0, f"{number}: {again.stderr}"
         steps = lines(again.stdout)[-1]["steps"]
         assert {name for name, step in steps.items() if step["status"] == "reused"} >= finished(failed.stdout), number
-        assert is_sound(project.store)
+        assert is_intact(project.store)
         shutil.rmtree(project.store)
 
 
@@ -204,7 +204,7 @@ def test_what_goes_away_under_a_run_is_named_and_not_made_anew(project: Project,
     assert not gone.exists()
     moved.rename(gone)
     assert project.cli("run", "s.yaml").returncode == 0
-    assert is_sound(project.store)
+    assert is_intact(project.store)
 
 
 @pytest.mark.parametrize("content", ["", '{"schema_version": 1, "dig', "[]", "\0\0", "42"])

@@ -67,7 +67,7 @@ def texts(value: ast.expr | None) -> Iterator[tuple[str, int]]:
         case ast.IfExp():
             yield from (*texts(value.body), *texts(value.orelse))
         case ast.BoolOp():
-            yield from (found for part in value.values for found in texts(part))
+            yield from (found for instance in value.values for found in texts(instance))
 
 
 def shown() -> set[str]:

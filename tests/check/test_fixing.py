@@ -147,10 +147,10 @@ def test_fixes_of_two_files_that_undo_each_other_end() -> None:
 
     fixed = fix_all("a: 1\n", "f", lambda name: "a: 1\n", at_odds)
     assert 1 <= len(fixed.applied) <= 50_000
-    assert set(fixed.parts) == {"p"}
+    assert set(fixed.included) == {"p"}
 
 
 def test_a_part_that_is_not_to_be_changed_stays() -> None:
     problem = Problem("x", "", Location("p", 1, 4), "/a", fixes=({"op": "replace", "path": "/a", "value": 2},))
     fixed = fix_all("b: 1\n", "f", lambda name: None, lambda texts: [problem])
-    assert (fixed.text, fixed.applied, fixed.remaining, fixed.parts) == ("b: 1\n", (), (problem,), {})
+    assert (fixed.text, fixed.applied, fixed.remaining, fixed.included) == ("b: 1\n", (), (problem,), {})

@@ -198,9 +198,9 @@ def test_parts_that_wait_for_each_other_are_a_cycle(
     project: Project, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     monkeypatch.chdir(project.root)
-    part = "version: 1\nname: part\nparams: {x: {type: string}}\n"
-    part += "steps: {e: {uses: debug.echo, with: {value: '${{ params.x }}'}}}\noutputs: {y: '${{ params.x }}'}\n"
-    project.write("part.yaml", part)
+    instance = "version: 1\nname: part\nparams: {x: {type: string}}\n"
+    instance += "steps: {e: {uses: debug.echo, with: {value: '${{ params.x }}'}}}\noutputs: {y: '${{ params.x }}'}\n"
+    project.write("part.yaml", instance)
     use = "  %s: {uses: ./part.yaml, with: {x: '${{ steps.%s.y }}'}}\n"
     steps = use % ("a", other) + (use % ("b", "a") if other == "b" else "")
     project.write("spec.yaml", "version: 1\nname: n\nsteps:\n" + steps)

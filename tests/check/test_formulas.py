@@ -107,7 +107,7 @@ FORMULAS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(
         st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "~", "<", "==", "and", "or", "in"]), inner).map(
-            lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"
+            lambda instances: f"({instances[0]} {instances[1]} {instances[2]})"
         ),
         st.tuples(
             inner,
@@ -115,9 +115,9 @@ FORMULAS = st.recursive(
                 ["length", "first", "last", "sum", "max", "min", "abs", "round", "int(0)", "float(0)", "upper",
                  "string", "sort", "unique", "keys", "values", "join", "tojson", "default(1)"]
             ),
-        ).map(lambda parts: f"({parts[0]} | {parts[1]})"),
+        ).map(lambda instances: f"({instances[0]} | {instances[1]})"),
         inner.map(lambda one: f"(not {one})"),
-        st.tuples(inner, inner, inner).map(lambda parts: f"({parts[0]} if {parts[1]} else {parts[2]})"),
+        st.tuples(inner, inner, inner).map(lambda instances: f"({instances[0]} if {instances[1]} else {instances[2]})"),
     ),
     max_leaves=5,
 )  # fmt: skip

@@ -88,7 +88,7 @@ steps:
 """
 
 
-def carry_out(text: str, ctx: LocalContext) -> None:
+def execute(text: str, ctx: LocalContext) -> None:
     """Runs the steps one after the other, and compares what each gives with what was foreseen."""
     expanded, known = prediction.predict(text, WorkspaceFiles(Roots(ctx.workspace)))
     outputs: dict[str, Any] = {}
@@ -118,8 +118,8 @@ def test_files_splits_and_models_of_numbers(ctx: LocalContext) -> None:
     )
     frame.to_csv(ctx.workspace / "t.csv", index=False)
     frame.to_parquet(ctx.workspace / "t.parquet")
-    carry_out(TABLES, ctx)
+    execute(TABLES, ctx)
 
 
 def test_features_at_points_in_time_and_online(ctx: LocalContext) -> None:
-    carry_out(FEATURES, ctx)
+    execute(FEATURES, ctx)

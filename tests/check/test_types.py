@@ -14,7 +14,7 @@ from e2i.catalog.columns import KnownKeys, KnownTable
 from e2i.check import types
 from e2i.check.types import Types
 from e2i.spec.expressions import Secret
-from e2i.tools.model import Cell, Trained
+from e2i.tools.model import Combination, Trained
 
 
 class Named(BaseModel):
@@ -66,9 +66,9 @@ def test_annotations_are_described(annotation: Any, described: str) -> None:
         (dict[str, float], dict[str, str], False),
         (dict[str, float], Named, False),  # no number is a name
         (dict[str, str], Named, True),
-        (Trained, Cell, False),  # it has no outputs
-        (list[Table], list[Cell | Trained | Model], False),
-        (tuple[Model, ...], list[Cell | Trained | Model] | dict[str, Model], True),
+        (Trained, Combination, False),  # it has no outputs
+        (list[Table], list[Combination | Trained | Model], False),
+        (tuple[Model, ...], list[Combination | Trained | Model] | dict[str, Model], True),
     ],
 )
 def test_what_fits_where(given: Any, taken: Any, accepts: bool) -> None:

@@ -79,8 +79,8 @@ def test_what_waits_for_a_tracker_and_what_it_refused_are_counted(project: Proje
     assert "reachable  2 waiting  1 refused" in reported(project, "doctor").stdout
     with sqlite3.connect(project.store / "state.db") as database:
         database.execute("UPDATE outbox SET body = '{\"value\":9}' WHERE key = 'r/2'")
-    damaged = document(project, "doctor", "doctor", code=4)["state"]["damage"]
-    assert damaged == ["the entry r/2 of the outbox for opik was altered"]
+    corrupt = document(project, "doctor", "doctor", code=4)["state"]["damage"]
+    assert corrupt == ["the entry r/2 of the outbox for opik was altered"]
 
 
 def test_the_shared_store_is_examined(project: Project, tmp_path: Path) -> None:

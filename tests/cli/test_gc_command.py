@@ -46,16 +46,16 @@ def test_damage_is_told_in_a_line_and_made_again(project: Project) -> None:
     project.write("rot.yaml", SPEC)
     assert project.statuses(SPEC) == {"make": "succeeded"}
     (file,) = objects(project)
-    sound = file.read_bytes()
+    intact = file.read_bytes()
     file.chmod(0o644)
-    file.write_bytes(sound[:-1])
+    file.write_bytes(intact[:-1])
     assert [step.verdict.value for step in project.plan(SPEC).steps] == ["run"]
-    assert file.read_bytes() == sound[:-1], "a plan moves nothing"
+    assert file.read_bytes() == intact[:-1], "a plan moves nothing"
     result = project.cli("run", "rot.yaml")
     assert result.returncode == 0
     assert f"! artifact sha256:{file.parent.name}{file.name}"[:30] in result.stderr
-    assert file.read_bytes() == sound
-    assert [kept.read_bytes() for kept in (project.store / "damaged").iterdir()] == [sound[:-1]]
+    assert file.read_bytes() == intact
+    assert [kept.read_bytes() for kept in (project.store / "damaged").iterdir()] == [intact[:-1]]
     assert project.statuses(SPEC) == {"make": "reused"}
     assert [event.name for event in project.events if event.name == "artifact.damaged"] == []
 

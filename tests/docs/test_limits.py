@@ -10,7 +10,7 @@ import pytest
 from e2i.check import actions, fixing
 from e2i.policy import Budgets
 from e2i.report import layout
-from e2i.spec import expand, expressions, formula, matrix, parts, problems, scalars, values
+from e2i.spec import expand, expressions, formula, included, matrix, problems, scalars, values
 from e2i.spec.document import Limits
 from e2i.tools.data import header
 
@@ -25,10 +25,10 @@ HELD = {
     "characters of a key": scalars.LONGEST_KEY,
     "problems that are reported": problems.MOST,
     "steps": Budgets().steps,
-    "cells of a matrix": matrix.MAX_CELLS,
+    "cells of a matrix": matrix.MAX_COMBINATIONS,
     "values in the cells of a matrix": matrix.MAX_VALUES,
-    "parts of a pipeline": expand.MAX_PARTS,
-    "levels of parts": parts.MAX_DEPTH,
+    "parts of a pipeline": expand.MAX_INSTANCES,
+    "levels of parts": included.MAX_DEPTH,
     "characters of an expression": expressions.MAX_LENGTH,
     "expressions in a text": expressions.MAX_EXPRESSIONS,
     "parts of an expression": formula.MAX_NODES,
@@ -53,4 +53,8 @@ def test_a_limit_is_documented_as_the_code_holds_it(limit: str) -> None:
 
 
 def test_the_budgets_of_people_are_the_limits_of_reading() -> None:
-    assert (Budgets().bytes, Budgets().values, Budgets().cells) == (Limits().bytes, Limits().values, matrix.MAX_CELLS)
+    assert (Budgets().bytes, Budgets().values, Budgets().cells) == (
+        Limits().bytes,
+        Limits().values,
+        matrix.MAX_COMBINATIONS,
+    )

@@ -101,11 +101,11 @@ def test_a_span_tells_for_whom_its_step_acted_and_what_it_measured(route: Run, t
 def test_the_cells_of_a_matrix_are_below_one_span_of_their_step(comparison: Run, traces: Traces) -> None:
     spans = traces.spans(comparison)
     assert set(spans) == set(comparison.record["steps"]) | {"train"}
-    cells = [span for name, span in spans.items() if name.startswith("train[")]
-    assert {span.parent_span_id for span in cells} == {spans["train"].id}
-    assert len(cells) == 5
-    assert spans["train"].start_time == min(span.start_time for span in cells)
-    assert spans["train"].end_time == max(span.end_time for span in cells)
+    combinations = [span for name, span in spans.items() if name.startswith("train[")]
+    assert {span.parent_span_id for span in combinations} == {spans["train"].id}
+    assert len(combinations) == 5
+    assert spans["train"].start_time == min(span.start_time for span in combinations)
+    assert spans["train"].end_time == max(span.end_time for span in combinations)
     assert {span.parent_span_id for name, span in spans.items() if not name.startswith("train[")} == {None}
 
 

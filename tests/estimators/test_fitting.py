@@ -157,7 +157,7 @@ def test_scoring_stands_alone(tmp_path: Path) -> None:
     assert np.allclose(json.loads(done.stdout), model.scorer.predict(table(400)[:5]), rtol=0, atol=1e-9)
 
 
-def damaged(algorithm: str, folder: Path, **manifest: Any) -> Path:
+def corrupt(algorithm: str, folder: Path, **manifest: Any) -> Path:
     """A saved model whose file was cut off; ``manifest`` is changed too."""
     fitting.save(fitted(algorithm), folder)
     about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -172,17 +172,17 @@ def damaged(algorithm: str, folder: Path, **manifest: Any) -> Path:
 @pytest.mark.parametrize("algorithm", ["XGBoost", "LightGBM", "CatBoost", "RandomForest"])
 def test_a_damaged_file_never_reaches_the_library(algorithm: str, tmp_path: Path) -> None:
     with pytest.raises(scoring.ScoringError, match="is damaged"):
-        scoring.load(damaged(algorithm, tmp_path / "model"))
+        scoring.load(corrupt(algorithm, tmp_path / "model"))
 
 
 @pytest.mark.parametrize("algorithm", ["XGBoost", "CatBoost", "RandomForest"])
 def test_a_file_that_the_library_refuses_is_an_error_of_scoring(algorithm: str, tmp_path: Path) -> None:
     with pytest.raises(scoring.ScoringError, match="is not a model that"):
-        scoring.load(damaged(algorithm, tmp_path / "model", sha256="as it is"))
+        scoring.load(corrupt(algorithm, tmp_path / "model", sha256="as it is"))
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(scoring.ScoringError, match="is not a saved model"):
         scoring.load(tmp_path)
     with pytest.raises(scoring.ScoringError, match="schema version 2"):
-        scoring.load(damaged("XGBoost", tmp_path / "model", schema_version=2))
+        scoring.load(corrupt("XGBoost", tmp_path / "model", schema_version=2))

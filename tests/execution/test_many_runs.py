@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from e2i.resilience.checksum import checksum
 from e2i.resilience.outbox import process_identity
-from e2i.resilience.seal import seal
 from e2i.store.history import Reader
 from e2i.store.runs import PUT_STEP, RunStore
 
@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows = [
                 (f"r{number:04}", step, "succeeded", 1, 1, 2, f"f{number}{step}", outputs, None, "") for step in STEPS
             ]
-            run_store._database.executemany(PUT_STEP, [(*row, seal(row)) for row in rows])
+            run_store._database.executemany(PUT_STEP, [(*row, checksum(row)) for row in rows])
             run_store.finish_run(f"r{number:04}", "succeeded", {}, number, [])
     run_store.close()
     return root
@@ -79,6 +79,6 @@ def test_listing_showing_and_resuming_take_less_than_a_second(store: Path) -> No
 def test_looking_at_everything_takes_seconds_not_minutes(store: Path) -> None:
     def examined() -> None:
         with Reader(store, there) as reader:
-            assert reader.damage() == []
+            assert reader.corruption() == []
 
     assert cost(examined) < 20

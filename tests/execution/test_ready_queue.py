@@ -24,8 +24,8 @@ def test_steps_with_more_steps_below_in_a_row_go_first() -> None:
     needs = {"explain": (), "package": (), "serve": ("package",), "smoke": ("serve",), "old": ("explain",)}
     verdicts = {"old": Verdict.REUSE}
     plan = [
-        PlanStep(step, step, "a.b", above, verdicts.get(step, Verdict.RUN), reason, None, {}, {})
-        for step, above in needs.items()
+        PlanStep(step, step, "a.b", upstream, verdicts.get(step, Verdict.RUN), reason, None, {}, {})
+        for step, upstream in needs.items()
     ]
     queue = ReadyQueue(plan, is_inline)
     for step in ("smoke", "explain", "serve", "package"):
@@ -44,7 +44,9 @@ def test_of_equals_a_worker_gets_the_one_that_it_is_most_ready_for() -> None:
 def test_who_has_a_longer_way_to_go_is_taken_first_however_ready_a_worker_is_for_another() -> None:
     reason = Reason(Why.NEVER_RUN)
     needs = {"explain": (), "package": (), "serve": ("package",)}
-    plan = [PlanStep(step, step, "a.b", above, Verdict.RUN, reason, None, {}, {}) for step, above in needs.items()]
+    plan = [
+        PlanStep(step, step, "a.b", upstream, Verdict.RUN, reason, None, {}, {}) for step, upstream in needs.items()
+    ]
     queue = ReadyQueue(plan, is_inline)
     queue.add("explain")
     queue.add("package")
@@ -97,7 +99,7 @@ def test_tools_of_steps_that_are_reused_are_not_foreseen() -> None:
 def test_certain_is_what_the_plan_runs_and_waits_for_nothing() -> None:
     first, second = steps("a.b", "e.echo")
     reason = Reason(Why.NEVER_RUN)
-    below = PlanStep("s2", "s2", "c.d", ("s0",), Verdict.RUN, reason, None, {}, {})
+    downstream = PlanStep("s2", "s2", "c.d", ("s0",), Verdict.RUN, reason, None, {}, {})
     perhaps = PlanStep("s4", "s4", "f.g", (), Verdict.DEFERRED, reason, None, {}, {})
     done = PlanStep("s5", "s5", "h.i", (), Verdict.REUSE, reason, None, {}, {})
-    assert Prefetch([first, second, below, perhaps, done], is_inline).certain() == ["a.b"]
+    assert Prefetch([first, second, downstream, perhaps, done], is_inline).certain() == ["a.b"]

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from e2i.execution.events import Event
 from e2i.execution.relay import EventRelay
-from e2i.store.artifacts import Damage
+from e2i.store.artifacts import Corruption
 
 
 def test_what_is_noticed_stands_between_the_start_and_the_end_of_the_run() -> None:
     reported: list[Event] = []
     relay = EventRelay(reported.append, lambda: 7)
-    relay.damage(Damage("sha256:x", Path("/kept")))
+    relay.corruption(Corruption("sha256:x", Path("/kept")))
     relay.before_end(lambda: relay.notice("tool.degraded", tool="t"))
     for name in ("run.started", "step.finished", "run.finished"):
         relay.emit(Event(name, "run-1", 1))

@@ -21,7 +21,7 @@ def test_steps_become_ready_once_all_that_they_wait_for_is_over() -> None:
     state.start("c")
     state.finish("c", Status.FAILED)
     assert state.take_ready() == ["d"]
-    assert state.failed_above("d") == ["c"]
+    assert state.failed_upstream("d") == ["c"]
     assert not state.is_over
     state.finish("d", Status.SKIPPED)
     assert state.is_over
@@ -39,14 +39,16 @@ def test_a_step_is_over_once() -> None:
 @given(st.data())
 def test_whatever_becomes_of_the_steps_every_one_is_ready_exactly_once(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 12))
-    needs = {str(step): tuple(str(above) for above in range(step) if data.draw(st.booleans())) for step in range(count)}
+    needs = {
+        str(step): tuple(str(upstream) for upstream in range(step) if data.draw(st.booleans())) for step in range(count)
+    }
     state = RunState(needs)
     seen: list[str] = []
     waiting: list[str] = []
     while not state.is_over:
         waiting += state.take_ready()
         step = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
-        assert all(state.status[above] not in (Status.PENDING, Status.RUNNING) for above in needs[step])
+        assert all(state.status[upstream] not in (Status.PENDING, Status.RUNNING) for upstream in needs[step])
         seen.append(step)
         if data.draw(st.booleans()):
             state.start(step)

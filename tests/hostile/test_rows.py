@@ -79,12 +79,12 @@ def test_the_row_has_its_outcome(row: dict[str, Any], location: Path, listener: 
     form = ["--json"] if "gives" in row or "json" in row else []
     origin = row.get("origin", "human")
     words = (command, "spec.yaml", *row.get("arguments", ()), "--origin", origin, *form)
-    ended = carry_out(location, listener, *words)
+    ended = execute(location, listener, *words)
     cpu = ended.cpu
     for _ in range(TRIES - 1):
         if cpu >= CPU_SECONDS:
             shutil.rmtree(location / ".e2i", ignore_errors=True)
-            cpu = min(cpu, carry_out(location, listener, *words).cpu)
+            cpu = min(cpu, execute(location, listener, *words).cpu)
 
     assert ended.code == row.get("exit", 2), ended.out
     assert "Traceback (most recent call last)" not in ended.out
@@ -132,7 +132,7 @@ def text_of(row: dict[str, Any]) -> str:
     return f"version: 1\nname: x\nsteps:\n  a:\n    uses: {row.get('uses', 'debug.echo')}\n    with: {held}\n{outputs}"
 
 
-def carry_out(location: Path, listener: socket.socket, *arguments: str) -> Ended:
+def execute(location: Path, listener: socket.socket, *arguments: str) -> Ended:
     """One command in the workspace, limited so that a row that goes wrong harms nobody."""
     proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
     environ = {

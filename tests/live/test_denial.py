@@ -193,7 +193,7 @@ def test_telemetry_waits_for_the_right_key(tmp_path: Path, sink: str, http: int)
     stop.set()
     for _ in range(6):
         (tally,) = delivery.sync(tmp_path, settings, stop, flush=60).values()
-        assert (tally.delivered, tally.set_aside, tally.left) == (0, 0, 3)
+        assert (tally.delivered, tally.dead_lettered, tally.left) == (0, 0, 3)
         assert tally.problem is not None and "refuses" in tally.problem
     assert circuit_is_closed(tmp_path, settings, sink)
 

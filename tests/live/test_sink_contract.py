@@ -140,7 +140,7 @@ def check(served: Served, store: Path, wrong: str, stage: str) -> None:
     served.front.answer(wrong, **STAGES[stage])  # type: ignore[arg-type]
     tally = attempt(served, store, deadline=3.0 if wrong in SLOW else 120.0, flush=5.0 if wrong in SLOW else 60.0)
     assert served.front.given > 0, tally
-    assert (tally.delivered, tally.set_aside, tally.left) == (0, 0, count), tally
+    assert (tally.delivered, tally.dead_lettered, tally.left) == (0, 0, count), tally
     assert tally.problem
     served.front.answer(None)
     assert until(lambda: attempt(served, store, deadline=60.0, flush=60.0).left == 0)
@@ -186,7 +186,7 @@ def test_https_that_cannot_be_trusted_loses_nothing(
     secure = replace(served, tools=lambda deadline: _https(served.tools(deadline)))
     count = tell(secure, tmp_path, "20261128-000001-https")
     tally = attempt(secure, tmp_path, deadline=20.0, flush=20.0)
-    assert (tally.delivered, tally.set_aside, tally.left) == (0, 0, count), tally
+    assert (tally.delivered, tally.dead_lettered, tally.left) == (0, 0, count), tally
     assert tally.problem
     assert ("certificate" in tally.problem.lower()) == (behind == "self-signed"), tally.problem
 

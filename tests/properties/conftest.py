@@ -24,12 +24,12 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setattr("e2i.workers.pool.Pool", Inline)
     monkeypatch.setattr("e2i.execution.session.OnDemand", lambda size, open_executor: open_executor())
 
-    def carry_out(call: StepCall) -> Ended:
+    def execute(call: StepCall) -> Ended:
         Inline.carried_out.append(call.info.step)
-        return carried_out_here(call)
+        return executed_here(call)
 
-    carried_out_here = inline.carry_out
-    monkeypatch.setattr("e2i.workers.inline.carry_out", carry_out)
+    executed_here = inline.execute
+    monkeypatch.setattr("e2i.workers.inline.carry_out", execute)
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         project = Project(Path(folder))
         project.write("part.yaml", json.dumps(PART))

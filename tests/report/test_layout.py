@@ -23,8 +23,8 @@ def graphs(draw: st.DrawFn) -> dict[str, list[str]]:
 
 def closure(needs: dict[str, list[str]]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for name, above in needs.items():
-        found[name] = set(above).union(*(found[other] for other in above))
+    for name, upstream in needs.items():
+        found[name] = set(upstream).union(*(found[other] for other in upstream))
     return found
 
 
@@ -44,9 +44,9 @@ def test_boxes_do_not_overlap_and_lie_within_the_picture(needs: dict[str, list[s
 @settings(max_examples=60, deadline=None)
 def test_every_arrow_leads_from_a_need_down_to_what_needs_it(needs: dict[str, list[str]]) -> None:
     drawing = layout.draw(needs, WIDTH, 0)
-    for (above, below), path in drawing.paths.items():
+    for (upstream, downstream), path in drawing.paths.items():
         numbers = [float(number) for number in re.findall(r"-?[\d.]+", path)]
-        start, end = drawing.positions[above], drawing.positions[below]
+        start, end = drawing.positions[upstream], drawing.positions[downstream]
         assert abs(numbers[0] - start[0] - WIDTH / 2) < 0.1 and abs(numbers[1] - start[1] - layout.HEIGHT) < 0.1
         assert abs(numbers[-2] - end[0] - WIDTH / 2) < 0.1 and abs(numbers[-1] - end[1]) < 0.1
         assert end[1] > start[1]
@@ -57,9 +57,9 @@ def test_every_arrow_leads_from_a_need_down_to_what_needs_it(needs: dict[str, li
 def test_the_edges_that_are_drawn_say_as_much_as_all_of_them(needs: dict[str, list[str]]) -> None:
     fewest = layout.essential(needs)
     assert closure(fewest) == closure(needs)
-    for name, above in fewest.items():
-        for one in above:
-            without = {**fewest, name: [other for other in above if other != one]}
+    for name, upstream in fewest.items():
+        for one in upstream:
+            without = {**fewest, name: [other for other in upstream if other != one]}
             assert closure(without) != closure(needs)
 
 

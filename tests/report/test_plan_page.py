@@ -12,10 +12,10 @@ from e2i.report import plan_page
 def plan(*ids: str, uses: str = "debug.echo") -> dict[str, Any]:
     """A chain of steps as ``Plan.to_json`` documents it."""
     reason = {"code": "never-run", "detail": "nothing <b>finished</b>"}
-    needs = [[], *([above] for above in ids)]
+    needs = [[], *([upstream] for upstream in ids)]
     steps = [
-        {"id": name, "uses": uses, "needs": above, "verdict": "run", "reason": reason, "fingerprint": None}
-        for name, above in zip(ids, needs, strict=False)
+        {"id": name, "uses": uses, "needs": upstream, "verdict": "run", "reason": reason, "fingerprint": None}
+        for name, upstream in zip(ids, needs, strict=False)
     ]
     return {
         "name": "demo",

@@ -119,7 +119,7 @@ def test_an_altered_entry_is_told_of_and_not_delivered(open_outbox: Callable[[],
         database.execute("UPDATE outbox SET body = '{\"value\":9}' WHERE key = 'a'")
     tally = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
     assert tracker.taken == ["b"]
-    assert (tally.delivered, tally.set_aside, tally.altered, tally.left) == (1, 1, 1, 0)
+    assert (tally.delivered, tally.dead_lettered, tally.altered, tally.left) == (1, 1, 1, 0)
     assert tally.problem == "1 entries were altered on disk and are not delivered, see `e2i doctor`"
 
 
@@ -139,7 +139,7 @@ def test_a_long_outage_opens_the_breaker(open_outbox: Callable[[], Outbox], trac
 def test_a_poisoned_entry_is_set_aside_alone(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
     tracker.poison, tracker.broken = {"3"}, {"17"}
     put(open_outbox, [str(number) for number in range(20)])
-    assert deliver(open_outbox, tracker.open, [guard()], now()) == {"opik": Tally(delivered=18, set_aside=2)}
+    assert deliver(open_outbox, tracker.open, [guard()], now()) == {"opik": Tally(delivered=18, dead_lettered=2)}
     assert tracker.taken == [str(number) for number in range(20) if number not in (3, 17)]
     with open_outbox() as outbox:
         assert [(letter.entry.key, letter.reason) for letter in outbox.dead_letters()] == [
@@ -154,7 +154,7 @@ def test_a_sink_that_cannot_be_opened_loses_nothing(open_outbox: Callable[[], Ou
 
     put(open_outbox, ["a"])
     tally = deliver(open_outbox, broken, [guard()], now())["opik"]
-    assert (tally.left, tally.set_aside) == (1, 0)
+    assert (tally.left, tally.dead_lettered) == (1, 0)
     assert tally.problem == "the sink of opik cannot be opened: BadInput: api_key is not set"
 
 
@@ -276,12 +276,12 @@ def test_what_follows_a_refused_beginning_is_set_aside_with_it_and_comes_after_i
     tracker.poison = {"r1/start"}
     put(open_outbox, keys)
     tally = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
-    assert (tally.delivered, tally.set_aside, tally.left) == (0, 5, 0)
+    assert (tally.delivered, tally.dead_lettered, tally.left) == (0, 5, 0)
     tracker.poison = set()
     with open_outbox() as outbox:
         assert outbox.restore("opik") == 5
     tally = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
-    assert (tally.delivered, tally.set_aside, tally.left) == (5, 0, 0)
+    assert (tally.delivered, tally.dead_lettered, tally.left) == (5, 0, 0)
     assert tracker.taken == keys
 
 
@@ -292,7 +292,7 @@ def test_a_tracker_that_forgot_the_run_is_given_its_beginning_again(open_outbox:
     tracker.batches.clear()
     put(open_outbox, ["r1/b"])
     tally = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
-    assert (tally.redelivered, tally.delivered, tally.set_aside, tally.left) == (2, 3, 0, 0)
+    assert (tally.redelivered, tally.delivered, tally.dead_lettered, tally.left) == (2, 3, 0, 0)
     assert tracker.taken == ["r1/start", "r1/a", "r1/b"]
 
 

@@ -20,12 +20,12 @@ from e2i.resilience.outbox import (
     ALTERED,
     TABLES,
     Outbox,
-    damage,
+    corruption,
+    dead_lettered,
     is_reported,
     process_alive,
     process_identity,
     put,
-    set_aside,
 )
 
 
@@ -91,7 +91,7 @@ def test_a_put_can_be_part_of_the_engines_transaction(tmp_path: Path) -> None:
 
 def test_what_is_set_aside_is_kept_with_its_reason_and_can_be_restored(outbox: Outbox) -> None:
     outbox.put([entry("a", value=1), entry("b"), entry("c", sink="mlflow")])
-    outbox.set_aside(outbox.take("opik", 1), "value refused")
+    outbox.dead_lettered(outbox.take("opik", 1), "value refused")
     assert keys(outbox.take("opik")) == ["b"]
     (letter,) = outbox.dead_letters()
     assert (letter.entry.key, letter.entry.body, letter.reason) == ("a", {"value": 1}, "value refused")
@@ -235,12 +235,12 @@ def test_an_entry_that_was_altered_while_its_run_was_open_is_not_delivered_again
     outbox.acknowledge(outbox.take("opik"))
     alter(outbox, "body", '{"value":9}', "a")
     with sqlite3.connect(outbox.path) as database:
-        assert damage(database) == ["the entry a of the outbox for opik was altered"]
+        assert corruption(database) == ["the entry a of the outbox for opik was altered"]
     outbox.redeliver("opik")
     assert keys(outbox.take("opik")) == ["b"]
     with sqlite3.connect(outbox.path) as database:
-        assert damage(database) == []
-        assert set_aside(database) == ["the entry a of the outbox for opik was altered, and was set aside"]
+        assert corruption(database) == []
+        assert dead_lettered(database) == ["the entry a of the outbox for opik was altered, and was set aside"]
 
 
 def test_what_is_settled_has_nothing_that_could_be_altered(outbox: Outbox) -> None:
@@ -248,7 +248,7 @@ def test_what_is_settled_has_nothing_that_could_be_altered(outbox: Outbox) -> No
     outbox.acknowledge(outbox.take("opik"))
     outbox.settle("opik", "r1")
     with sqlite3.connect(outbox.path) as database:
-        assert damage(database) == []
+        assert corruption(database) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -258,9 +258,9 @@ def test_whatever_bit_flips_nothing_comes_out_that_was_not_put(tmp_path: Path, s
     content, chance = (tmp_path / "sound.db").read_bytes(), random.Random(seed)
     for number in range(40):
         path = tmp_path / f"{number}.db"
-        damaged = bytearray(content)
-        damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
-        path.write_bytes(damaged)
+        corrupt = bytearray(content)
+        corrupt[chance.randrange(len(corrupt))] ^= 1 << chance.randrange(8)
+        path.write_bytes(corrupt)
         with contextlib.suppress(sqlite3.DatabaseError), Outbox(path) as outbox:  # a courier tells of that, and waits
             for sink in ("opik", "mlflow"):
                 for _ in range(20):

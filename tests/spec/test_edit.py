@@ -144,7 +144,7 @@ CHANGES = {
 def test_an_operation_changes_only_what_it_names(change: tuple[dict[str, Any], str, str], line_end: str) -> None:
     operation, before, after = change
     assert TEXT.count(before) == 1
-    text, before, after = (part.replace("\n", line_end) for part in (TEXT, before, after))
+    text, before, after = (instance.replace("\n", line_end) for instance in (TEXT, before, after))
     assert edit.patch(read(text), [operation]) == text.replace(before, after)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from e2i.spec.expand import Expanded, Pending, expand, plain
 from e2i.spec.expressions import ExpressionError, MissingError
+from e2i.spec.included import gather
 from e2i.spec.load import load
-from e2i.spec.parts import gather
 from e2i.spec.problems import Problem
 
 PREP = """
@@ -40,7 +40,7 @@ def expanded(steps: str, params: str = "", **files: str) -> tuple[Expanded, list
     text = f"version: 1\nname: n\n{params}steps:\n{steps}"
     loaded, problems = load(text, "s.yaml")
     assert loaded is not None, problems
-    given = {f"{name}.yaml": part for name, part in {"prep": PREP, **files}.items()}
+    given = {f"{name}.yaml": instance for name, instance in {"prep": PREP, **files}.items()}
     loaded, problems = gather(loaded, "s.yaml", given.__getitem__)
     assert problems == []
     values = {name: spec.default for name, spec in loaded.spec.params.items() if not spec.required}
@@ -100,7 +100,7 @@ def test_each_cell_has_a_part_of_its_own_and_cells_of_parts_are_paired() -> None
     outputs = {f"p[{f}]/{step}": {"value": f"{step}{f}"} for f in (1, 2) for step in "ab"}
     assert value(found, "p[2]/b", outputs) == ["a2", 2]
     assert value(found, "one", outputs) == "a2"
-    assert [cell["outputs"]["sum"] for cell in value(found, "all", outputs)] == ["b1", "b2"]
+    assert [combination["outputs"]["sum"] for combination in value(found, "all", outputs)] == ["b1", "b2"]
 
 
 def test_order_and_condition_of_the_step_count_for_all_in_its_part() -> None:

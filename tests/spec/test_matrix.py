@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.spec import matrix
-from e2i.spec.matrix import BadMatrixError, Cells
+from e2i.spec.matrix import BadMatrixError, Combinations
 
 
-def cells(written: dict[str, Any]) -> Cells:
-    return matrix.cells(written, lambda name, value: value, is_open=lambda value: False)
+def combinations(written: dict[str, Any]) -> Combinations:
+    return matrix.expand(written, lambda name, value: value, is_open=lambda value: False)
 
 
 def values(written: dict[str, Any]) -> list[dict[str, Any]]:
-    return [cell.values for cell in cells(written).cells]
+    return [combination.values for combination in combinations(written).combinations]
 
 
 def test_exclude_leaves_out_every_combination_that_has_all_of_its_values() -> None:
@@ -41,12 +41,12 @@ def test_a_matrix_of_included_cells_alone_is_a_list_of_them() -> None:
 
 
 def test_added_values_do_not_change_what_a_cell_is_called_or_paired_by() -> None:
-    cell = cells({"x": [1], "include": [{"x": 1, "deep": True}]}).cells[0]
-    assert (cell.label, cell.names) == ("1", ("x",))
+    combination = combinations({"x": [1], "include": [{"x": 1, "deep": True}]}).combinations[0]
+    assert (combination.label, combination.names) == ("1", ("x",))
 
 
 def test_an_exclude_that_leaves_nothing_out_is_named() -> None:
-    assert cells({"x": [1], "exclude": [{"x": 2}]}).unused == [("exclude", 0)]
+    assert combinations({"x": [1], "exclude": [{"x": 2}]}).unused == [("exclude", 0)]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_an_exclude_that_leaves_nothing_out_is_named() -> None:
 )
 def test_what_cannot_be_taken_apart_says_where(written: dict[str, Any], said: str, path: tuple[Any, ...]) -> None:
     with pytest.raises(BadMatrixError, match=said) as caught:
-        cells(written)
+        combinations(written)
     assert caught.value.path == path
 
 
@@ -75,7 +75,7 @@ def test_what_cannot_be_taken_apart_says_where(written: dict[str, Any], said: st
 )
 def test_without_exclude_and_include_every_combination_is_there_once(axes: dict[str, list[int]]) -> None:
     found = values(axes)
-    assert len({tuple(sorted(cell.items())) for cell in found}) == len(found)
+    assert len({tuple(sorted(combination.items())) for combination in found}) == len(found)
     expected = 1
     for axis in axes.values():
         expected *= len(axis)

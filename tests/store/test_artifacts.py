@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2i.errors import StepError
-from e2i.store.artifacts import ArtifactStore, Damage, DamagedArtifact, MissingArtifact
+from e2i.store.artifacts import ArtifactStore, CorruptArtifact, Corruption, MissingArtifact
 from e2i.store.digests import digest_of
 
 
@@ -75,18 +75,18 @@ def test_what_is_not_there_or_no_digest_is_refused(store: ArtifactStore, digest:
 
 def test_damage_is_found_and_can_be_dropped(store: ArtifactStore, tmp_path: Path) -> None:
     digest = store.put(folder(tmp_path / "model", {"weights": "1"}))
-    assert store.is_sound(digest)
+    assert store.is_intact(digest)
     inside = store.path(digest) / "weights"
     inside.chmod(0o644)
     inside.write_text("2")
-    assert not store.is_sound(digest)
+    assert not store.is_intact(digest)
     store.drop(digest)
     assert not store.has(digest)
     assert store.put(folder(tmp_path / "model", {"weights": "1"})) == digest
 
 
 def test_many_may_put_and_ask_for_the_same_at_once(tmp_path: Path) -> None:
-    store_error: list[Damage] = []
+    store_error: list[Corruption] = []
     for turn in range(20):
         sources = [folder(tmp_path / str(index), {"x": "same", "y": str(turn)}) for index in range(16)]
         digest = digest_of(sources[0])
@@ -101,7 +101,7 @@ def test_many_may_put_and_ask_for_the_same_at_once(tmp_path: Path) -> None:
 
 
 def test_damage_that_many_find_at_once_is_set_aside_once(tmp_path: Path) -> None:
-    store_error: list[Damage] = []
+    store_error: list[Corruption] = []
     for turn in range(20):
         store = ArtifactStore(tmp_path / "store", store_error.append)
         digest = store.put(folder(tmp_path / "one", {"x": str(turn)}))
@@ -165,7 +165,7 @@ def test_what_was_verified_is_not_read_again(
     monkeypatch.setattr("e2i.store.artifacts.digest_of", read)
     for other in (store, ArtifactStore(store.root)):
         assert other.has(digest)
-        assert other.is_sound(digest)
+        assert other.is_intact(digest)
         assert other.path(digest).is_dir()
 
 
@@ -175,7 +175,7 @@ def test_an_artifact_without_memory_is_read_once_and_only_looking_writes_nothing
     digest = store.put(folder(tmp_path / "model", {"weights": "1"}))
     shutil.rmtree(store.root / "verified")
     other = ArtifactStore(store.root)
-    assert other.is_sound(digest)
+    assert other.is_intact(digest)
     assert not (store.root / "verified").exists()
     assert other.has(digest)
     assert (store.root / "verified").is_dir()
@@ -189,7 +189,7 @@ def test_a_step_that_writes_to_its_input_harms_no_other(store: ArtifactStore, tm
     if os.geteuid() == 0:  # modes do not hold root back, so the damage must show
         with object_path.open("a") as file:
             file.write("more")
-        with pytest.raises(DamagedArtifact) as raised:
+        with pytest.raises(CorruptArtifact) as raised:
             store.path(digest)
         assert raised.value.code == "artifact-damaged"
         assert not store.has(digest)
@@ -200,7 +200,7 @@ def test_a_step_that_writes_to_its_input_harms_no_other(store: ArtifactStore, tm
 
 
 def test_two_artifacts_with_each_others_bytes_are_both_damaged(tmp_path: Path) -> None:
-    store_error: list[Damage] = []
+    store_error: list[Corruption] = []
     store = ArtifactStore(tmp_path / "store", store_error.append)
     (tmp_path / "a").write_text("one")
     (tmp_path / "b").write_text("two")
@@ -209,10 +209,10 @@ def test_two_artifacts_with_each_others_bytes_are_both_damaged(tmp_path: Path) -
     one.rename(tmp_path / "c")
     two.rename(one)
     (tmp_path / "c").rename(two)
-    assert [store.is_sound(digest) for digest in digests] == [False, False]
+    assert [store.is_intact(digest) for digest in digests] == [False, False]
     assert [store.has(digest) for digest in digests] == [False, False]
-    assert [damage.digest for damage in store_error] == digests
-    assert sorted(damage.kept.read_text() for damage in store_error) == ["one", "two"]
+    assert [corruption.digest for corruption in store_error] == digests
+    assert sorted(corruption.kept.read_text() for corruption in store_error) == ["one", "two"]
 
 
 def test_a_pickle_in_the_place_of_an_artifact_is_a_miss(store: ArtifactStore, tmp_path: Path) -> None:
@@ -248,12 +248,12 @@ def test_no_corruption_is_ever_taken_for_the_artifact(tmp_path: Path, seed: int)
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
                 (source / name).write_bytes(content)
         digest = store.put(source)
-        assert store.is_sound(digest)
+        assert store.is_intact(digest)
         corrupt(Path(store.object_path(digest)), chance)
         reader = ArtifactStore(store.root) if number % 2 else store
         with pytest.raises(MissingArtifact):
             reader.path(digest)
-        assert not reader.is_sound(digest)
+        assert not reader.is_intact(digest)
         assert not reader.has(digest)
 
 
@@ -294,11 +294,11 @@ def test_a_put_that_is_killed_leaves_nothing_under_a_digest(tmp_path: Path) -> N
             put_and_die(tmp_path / "store", source, after)
         _, status = os.waitpid(child, 0)
         store = ArtifactStore(tmp_path / "store")
-        assert store.is_sound(digest) or not Path(store.object_path(digest)).exists()
+        assert store.is_intact(digest) or not Path(store.object_path(digest)).exists()
         if os.waitstatus_to_exitcode(status) == 0:
-            assert store.is_sound(digest)
+            assert store.is_intact(digest)
             break
-        assert source.exists() or store.is_sound(digest) or list((store.root / "objects").glob(".put-*"))
+        assert source.exists() or store.is_intact(digest) or list((store.root / "objects").glob(".put-*"))
         assert store.put(folder(tmp_path / "again", {"a": "1", "b/c": "2"})) == digest
     assert 8 < after < 40
 

@@ -134,7 +134,7 @@ def test_a_folder_of_files_and_a_damaged_artifact(ran: Project, tmp_path: Path) 
     assert done.returncode == 4
     assert f"left out, it is damaged: sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
     restore(tmp_path / "copy", tmp_path / "new")
-    assert ArtifactStore(tmp_path / "new").is_sound(whole)
+    assert ArtifactStore(tmp_path / "new").is_intact(whole)
 
 
 def test_files_that_are_taken_away_meanwhile_are_left_out(

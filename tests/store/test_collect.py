@@ -59,11 +59,11 @@ class Past:
         return digest
 
     def runs(self) -> list[str]:
-        with Reader(self.root, self.store.is_sound) as reader:
+        with Reader(self.root, self.store.is_intact) as reader:
             return sorted(run["run"] for run in reader.runs())
 
     def reusable(self, name: str) -> bool:
-        with Reader(self.root, self.store.is_sound) as reader:
+        with Reader(self.root, self.store.is_intact) as reader:
             return reader.outputs(f"mark of {name}") is not None
 
     def collect(self, days: float | None = None, most: int | None = None, **options: Any) -> collecting.Freed:

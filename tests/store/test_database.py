@@ -76,9 +76,9 @@ def test_what_is_no_database_is_set_aside_by_a_run_and_told_to_a_reader(tmp_path
         assert (raised.value.exit_code, raised.value.code) == (Exit.UNAVAILABLE, "store-damaged")
     run_store = RunStore(tmp_path, there)
     if content:
-        assert run_store.set_aside is not None
-        assert run_store.set_aside.read_bytes() == content
-        assert run_store.set_aside.name.startswith("state.db.damaged-")
+        assert run_store.quarantined is not None
+        assert run_store.quarantined.read_bytes() == content
+        assert run_store.quarantined.name.startswith("state.db.damaged-")
     run_store.start_run(RUN)
     run_store.close()
     with Reader(tmp_path, there) as reader:
@@ -92,22 +92,22 @@ def test_random_damage_gives_no_wrong_result_and_no_traceback(full: Path, tmp_pa
     for number in range(50):
         root = tmp_path / str(number)
         root.mkdir()
-        damaged = content[:]
+        corrupt = content[:]
         match chance.randrange(4):
             case 0:
-                del damaged[chance.randrange(len(damaged)) :]
+                del corrupt[chance.randrange(len(corrupt)) :]
             case 1:
-                begin = chance.randrange(len(damaged))
-                damaged[begin : begin + 300] = chance.randbytes(300)
+                begin = chance.randrange(len(corrupt))
+                corrupt[begin : begin + 300] = chance.randbytes(300)
             case _:
                 for _ in range(chance.choice((1, 1, 5))):
-                    damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
-        (root / FILE).write_bytes(damaged)
+                    corrupt[chance.randrange(len(corrupt))] ^= 1 << chance.randrange(8)
+        (root / FILE).write_bytes(corrupt)
         try:
             with Reader(root, there) as reader:
                 everything_read(reader)
                 reader.runs()
-                for found in reader.damage():
+                for found in reader.corruption():
                     assert found
                 reader.run("r1")
         except StoreError as error:
@@ -170,11 +170,11 @@ def test_damage_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_pa
         everything_read(run_store)
     run_store.close()
     run_store = RunStore(tmp_path, there)
-    assert run_store.set_aside is not None
+    assert run_store.quarantined is not None
     everything_read(run_store)
     run_store.start_run(RUN)
     run_store.close()
-    assert RunStore(tmp_path, there).set_aside is None
+    assert RunStore(tmp_path, there).quarantined is None
 
 
 def test_what_a_writer_came_across_is_read_again(full: Path, tmp_path: Path) -> None:
@@ -211,14 +211,14 @@ def test_an_altered_result_is_none_and_is_kept_for_looking_at(full: Path, tmp_pa
         database.execute("UPDATE results SET outputs = '{\"value\":99}' WHERE fingerprint = 'f7'")
     with Reader(tmp_path, there) as reader:
         assert reader.outputs("f7") is None
-        assert reader.damage() == ["the result f7 was altered"]
+        assert reader.corruption() == ["the result f7 was altered"]
     run_store = RunStore(tmp_path, there)
     assert run_store.outputs("f7") is None
     assert run_store.outputs("f8") == {"value": 8, "text": "x" * 50}
     run_store.close()
     with Reader(tmp_path, there) as reader:
-        assert reader.damage() == []
-        assert reader.set_aside() == ["the result f7 was altered, and was set aside"]
+        assert reader.corruption() == []
+        assert reader.quarantined() == ["the result f7 was altered, and was set aside"]
 
 
 def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -
         database.execute("UPDATE outbox SET body = '{\"value\":99}' WHERE key = 'r1/s5/metric'")
     with Reader(tmp_path, there) as reader:
         assert (reader.run("r1") or {})["damaged"] == ["run r1", "step s3", "attempt 1 of step s4"]
-        assert reader.damage() == [
+        assert reader.corruption() == [
             "the run r1 was altered",
             "the step r1.s3 was altered",
             "the attempt r1.s4 (1) was altered",
@@ -239,4 +239,4 @@ def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -
     with Outbox(tmp_path / FILE) as outbox:
         assert [entry.key for entry in outbox.take("opik")] == [f"r1/s{n}/metric" for n in range(40) if n != 5]
     with Reader(tmp_path, there) as reader:
-        assert reader.set_aside() == ["the entry r1/s5/metric of the outbox for opik was altered, and was set aside"]
+        assert reader.quarantined() == ["the entry r1/s5/metric of the outbox for opik was altered, and was set aside"]

@@ -111,7 +111,7 @@ def test_the_time_between_an_interruption_and_the_resumption_is_none_of_the_run(
     with Reader(tmp_path, lambda digest: True) as reader:
         (listed,) = reader.runs()
         run = reader.run("r1") or {}
-        assert reader.damage() == []
+        assert reader.corruption() == []
     for found in (listed, run):
         assert found["ended_ms"] - found["started_ms"] - found["paused_ms"] == 10 + 0 + 5
         assert found["resumed_ms"] == 2 * night
@@ -124,7 +124,7 @@ def test_a_run_that_is_taken_up_was_paused_once(run_store: RunStore, tmp_path: P
     texts = {"file": "p.yaml", "spec": "x"}
     run_store.start_run({**RUN, "started_ms": began, "plan": '{"digest": "d", "steps": []}'})
     run_store.finish_run("r1", "interrupted", {}, began + 10, [])
-    assert run_store.take_up("p", "d", {}, parts={}, **texts) is not None
+    assert run_store.resume("p", "d", {}, parts={}, **texts) is not None
     now = time.time_ns() // 1_000_000
     run_store.start_run({**RUN, "started_ms": now, "plan": '{"digest": "d", "steps": []}'})
     run_store.finish_run("r1", "succeeded", {}, now + 20, [])

@@ -50,7 +50,7 @@ def test_an_old_store_is_read_without_changing_it(old: int, tmp_path: Path) -> N
         assert reader.outputs(run["steps"][1]["fingerprint"]) == {"value": [3, 7]}
         assert reader.last("old", "first") is not None
         assert reader.waiting() == {"mlflow": 1}
-        assert reader.damage() == []
+        assert reader.corruption() == []
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -60,7 +60,7 @@ def test_an_old_store_is_brought_up_to_date_and_kept_as_it_was(old: int, tmp_pat
     RunStore(tmp_path, lambda digest: True).close()
     with Reader(tmp_path, lambda digest: True) as reader:
         assert reader.run(FINISHED) == before
-        assert reader.damage() == []
+        assert reader.corruption() == []
     with closing(sqlite3.connect(tmp_path / FILE)) as database, closing(sqlite3.connect(":memory:")) as new:
         assert tables.version(database) == tables.SCHEMA_VERSION
         tables.bring_up_to_date(new)

@@ -20,11 +20,11 @@ from e2i.check import exact, order, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.spec import expressions, fixes, suggest, synonyms
-from e2i.spec.expand import Expanded, Part, Path, Pending, StepNode
+from e2i.spec.expand import Expanded, Path, Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Expression, ExpressionError, Reference, Secret, Template
+from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec, expected, wording
 from e2i.spec.models import StepOptions
-from e2i.spec.parts import is_part
 from e2i.spec.problems import MOST, Problem
 from e2i.spec.values import size
 
@@ -42,13 +42,13 @@ NOTHING = "sha256:" + "0" * 64
 
 def check_names(loaded: LoadedSpec) -> Iterator[Problem]:
     """Problems of ``uses`` alone, in a spec and its parts."""
-    for part in loaded.files():
-        yield from _check_names(part)
+    for instance in loaded.files():
+        yield from _check_names(instance)
 
 
 def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
     for section, group, step in loaded.spec.every_step():
-        if is_part(step.uses):
+        if is_included(step.uses):
             continue
         if registry.find(step.uses) is None:
             path: Path = (section, group, "uses")
@@ -82,10 +82,10 @@ def check(context: CheckContext) -> Iterator[Problem]:
                 return
             yield from failing
             yield from _check_with(expanded, environment, node, found[1], value, files)
-    for part in expanded.parts:
-        for path, template in expressions.walk(part.loaded.spec.outputs):
+    for instance in expanded.instances:
+        for path, template in expressions.walk(instance.loaded.spec.outputs):
             if isinstance(template, Template):
-                yield from _check_formulas(part, ("outputs", *path), environment.of_template(template, part)[1])
+                yield from _check_formulas(instance, ("outputs", *path), environment.of_template(template, instance)[1])
 
 
 def _check_when(expanded: Expanded, environment: TypeEnvironment, node: StepNode) -> Iterator[Problem]:
@@ -123,7 +123,9 @@ def _braced(written: Any) -> str | None:
         return None
 
 
-def _check_formulas(node: StepNode | Part, path: Path, errors: list[tuple[Expression, str]]) -> Iterator[Problem]:
+def _check_formulas(
+    node: StepNode | SpecInstance, path: Path, errors: list[tuple[Expression, str]]
+) -> Iterator[Problem]:
     """Operators and filters that cannot work on what they will be given."""
     for expression, message in errors:
         said = f"the expression cannot work: {message}"

@@ -32,7 +32,7 @@ class Fixed(Struct, frozen=True):
     text: str
     applied: tuple[Problem, ...]
     remaining: tuple[Problem, ...]
-    parts: Mapping[str, str] = field(default_factory=dict)
+    included: Mapping[str, str] = field(default_factory=dict)
     """By name, the parts that were mended too, as they are now."""
 
     @property
@@ -46,20 +46,20 @@ class Fixed(Struct, frozen=True):
             "applied": [problem.to_json() for problem in self.applied],
             "problems": [problem.to_json() for problem in self.remaining],
             "text": self.text,
-            "parts": dict(sorted(self.parts.items())),
+            "parts": dict(sorted(self.included.items())),
         }
 
 
 def fix_all(
     text: str,
     file: str,
-    open_part: Callable[[str], str | None],
+    open_included: Callable[[str], str | None],
     check: Callable[[Mapping[str, str]], Sequence[Problem]],
     known: Sequence[Problem] | None = None,
 ) -> Fixed:
     """Mends a spec and the parts that it includes: what is mended in one may uncover what is wrong in another.
 
-    ``open_part`` gives the text of a part, or None when it is not to be changed. ``check`` finds the problems of the
+    ``open_included`` gives the text of a part, or None when it is not to be changed. ``check`` finds the problems of the
     spec ``file`` when files hold these texts; ``known`` are those of the spec as it is, if somebody looked already.
     """
     texts = {file: text}
@@ -75,7 +75,7 @@ def fix_all(
         done = len(applied)
         for name in [file, *sorted({problem.location.file for problem in problems} - {file})]:
             if name not in texts:
-                before[name] = open_part(name)
+                before[name] = open_included(name)
             given = texts.get(name, before.get(name))
             if given is None:
                 continue
@@ -152,10 +152,10 @@ def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list
             chosen.append(problem)
             taken |= touched
             leading |= around
-    return _carried_out(document, chosen)
+    return _applied(document, chosen)
 
 
-def _carried_out(document: Document, problems: list[Problem]) -> tuple[str, list[Problem]]:
+def _applied(document: Document, problems: list[Problem]) -> tuple[str, list[Problem]]:
     """All fixes at once, or else each half of them by itself, so that one that cannot be made stops no other."""
     text = document.text or ""
     if not problems:
@@ -167,10 +167,10 @@ def _carried_out(document: Document, problems: list[Problem]) -> tuple[str, list
         changed = _one_by_one(document, problems[0].fixes)
         return (text, []) if changed is None else (changed, problems)
     middle = len(problems) // 2
-    text, first = _carried_out(document, problems[:middle])
+    text, first = _applied(document, problems[:middle])
     now, _ = documents.read(text, document.file)
     assert now is not None, "a patched text reads back"
-    text, second = _carried_out(now, problems[middle:])
+    text, second = _applied(now, problems[middle:])
     return text, first + second
 
 

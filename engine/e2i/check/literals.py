@@ -36,10 +36,10 @@ HINT = "write ${{ secrets.NAME }}; the operator lists secrets under secrets: in 
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of texts in ``with`` and of the values of parameters, given or default."""
-    spec, *parts = context.expanded.loaded.files()
+    spec, *included = context.expanded.loaded.files()
     yield from _check_file(spec, context.expanded.params)
-    for part in parts:
-        yield from _check_file(part, parameter_values(part.spec, part.document, {})[0])
+    for included_spec in included:
+        yield from _check_file(included_spec, parameter_values(included_spec.spec, included_spec.document, {})[0])
 
 
 def _check_file(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Problems of ``needs`` and of the order as a whole, in a spec and its parts. A part counts as one step."""
-    for part in context.expanded.loaded.files():
-        yield from _check_file(part)
+    for included_spec in context.expanded.loaded.files():
+        yield from _check_file(included_spec)
 
 
 def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
@@ -72,8 +72,8 @@ def along(expanded: Expanded) -> Iterator[StepNode]:
             elif node.id not in seen:
                 seen.add(node.id)
                 waiting.append((node, True))
-                above = (expanded.nodes[name] for name in expanded.upstream(node) if name not in seen)
-                waiting.extend((other, False) for other in above)
+                upstream = (expanded.nodes[name] for name in expanded.upstream(node) if name not in seen)
+                waiting.extend((other, False) for other in upstream)
 
 
 def _from_fixed_start(cycle: list[str]) -> list[str]:

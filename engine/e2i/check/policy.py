@@ -157,7 +157,7 @@ def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
         violation = _beyond(authority, "steps", f"there are more than {budgets.steps:,} steps", ())
         yield expanded.loaded.document.problem(violation.code, ("steps",), violation.message, violation.hint, key=True)
     for group, nodes in expanded.groups.items():
-        if len(nodes) > budgets.cells:
+        if len(nodes) > budgets.combinations:
             asked = f'the matrix of "{group}" has {len(nodes):,} cells'
             yield _problem(nodes[0], _beyond(authority, "cells", asked, ("matrix",)))
 

@@ -14,7 +14,7 @@ from e2i.check.skips import falls_back_to_false
 from e2i.spec import expressions
 from e2i.spec.expand import Expanded, Path, StepNode
 from e2i.spec.expressions import Reference
-from e2i.spec.nodes import Part
+from e2i.spec.nodes import SpecInstance
 from e2i.spec.problems import Problem
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROMOTIONS = ("mlflow.promote",)
 PASSES_ON = ("debug.echo", "debug.sleep", "python.call", "model.select")
 """Actions whose outputs may be what they were given: a fallback in their parameters decides what they decide."""
-At = StepNode | Part
+At = StepNode | SpecInstance
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
@@ -93,15 +93,15 @@ def _deciding(expanded: Expanded, node: StepNode) -> Iterator[tuple[At, Path, Re
     conditions on the way to it, and those that values in them were made from.
     """
     waiting: list[tuple[At, Path, Reference]] = []
-    reached, above = set(), [node]
-    while above:
-        one = above.pop()
+    reached, upstream = set(), [node]
+    while upstream:
+        one = upstream.pop()
         if one.id in reached:
             continue
         reached.add(one.id)
         waiting += [(unit, path, ref) for unit in one.chain for path, ref in _in_conditions(unit)]
         required = expanded.sources(one).steps
-        above += [expanded.nodes[name] for name, needed in required.items() if needed and name in expanded.nodes]
+        upstream += [expanded.nodes[name] for name, needed in required.items() if needed and name in expanded.nodes]
     seen: set[tuple[int, Path, Reference]] = set()
     while waiting:
         unit, path, reference = waiting.pop()
@@ -115,7 +115,7 @@ def _deciding(expanded: Expanded, node: StepNode) -> Iterator[tuple[At, Path, Re
 def _made_from(expanded: Expanded, unit: At, reference: Reference) -> Iterator[tuple[At, Path, Reference]]:
     """The references that a value is passed on from: by a part's parameters and outputs, and by steps that pass on."""
     if reference.root == "params" and reference.path:
-        owner = unit.part.owner
+        owner = unit.instance.owner
         if owner is not None:
             yield from (
                 (owner, path, ref) for path, ref in owner.references if path[2:4] == ("with", reference.path[0])
@@ -153,16 +153,16 @@ class _Failures:
         names = sorted(name for name, needed in expanded.behind(unit, plain).steps.items() if needed)
         return next((found for name in names if (found := self._cause(name, ()))), None)
 
-    def _cause(self, name: str, below: tuple[str, ...]) -> StepNode | None:
-        if name in below or len(below) > 900:  # a cycle, which is a problem of its own
+    def _cause(self, name: str, downstream: tuple[str, ...]) -> StepNode | None:
+        if name in downstream or len(downstream) > 900:  # a cycle, which is a problem of its own
             return None
         if name not in self._found:
             node = self._expanded.nodes[name]
             required = self._expanded.sources(node).steps
-            above = sorted(other for other, needed in required.items() if needed and other in self._expanded.nodes)
+            upstream = sorted(other for other, needed in required.items() if needed and other in self._expanded.nodes)
             own = node if _may_fail(node) else None
             self._found[name] = own or next(
-                (found for other in above if (found := self._cause(other, (*below, name)))), None
+                (found for other in upstream if (found := self._cause(other, (*downstream, name)))), None
             )
         return self._found[name]
 

@@ -10,7 +10,7 @@ from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
-from e2i.spec.expand import RUN_FACTS, Expanded, Part, Path, StepNode
+from e2i.spec.expand import RUN_FACTS, Expanded, Path, SpecInstance, StepNode
 from e2i.spec.expressions import ExpressionError, MissingError, Reference, Template
 from e2i.spec.lineage import MAX_HOPS
 from e2i.spec.load import LoadedSpec
@@ -60,18 +60,18 @@ def check(context: CheckContext) -> Iterator[Problem]:
     for unit in expanded.units():
         for path, reference in unit.references:
             yield from _check_one(expanded, environment, unit, path, reference)
-            if len(expanded.parts) > 1 and expanded.behind(unit, reference).too_far:
+            if len(expanded.instances) > 1 and expanded.behind(unit, reference).too_far:
                 message = f"{reference} is passed on through more than {MAX_HOPS} parts"
                 hint = "give it to the step that needs it"
                 yield unit.document.problem("bad-part", path, message, hint)
-    for part in expanded.parts:
-        for path, template in expressions.walk(part.loaded.spec.outputs):
+    for instance in expanded.instances:
+        for path, template in expressions.walk(instance.loaded.spec.outputs):
             for reference in template.references if isinstance(template, Template) else ():
-                yield from _check_one(expanded, environment, part, ("outputs", *path), reference)
+                yield from _check_one(expanded, environment, instance, ("outputs", *path), reference)
 
 
 def _check_one(
-    expanded: Expanded, environment: TypeEnvironment, node: StepNode | Part, path: Path, reference: Reference
+    expanded: Expanded, environment: TypeEnvironment, node: StepNode | SpecInstance, path: Path, reference: Reference
 ) -> Iterator[Problem]:
     def problem(
         code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None, parent: str = ""
@@ -82,7 +82,7 @@ def _check_one(
         return document.problem(code, path, message, hint, fixes=fix)
 
     name = str(reference.path[0]) if reference.path else ""
-    spec = node.part.loaded.spec
+    spec = node.instance.loaded.spec
     match reference.root:
         case "params" if name and name not in spec.params:
             yield problem(
@@ -93,9 +93,9 @@ def _check_one(
                 suggest.certain(name, spec.params),
                 "params",
             )
-        case "matrix" if name and name not in (node.cell or {}):
-            cells = node.part.units[node.name] if isinstance(node, StepNode) else ()
-            known = {key: None for unit in cells for key in unit.cell or {}}
+        case "matrix" if name and name not in (node.combination or {}):
+            combinations = node.instance.units[node.name] if isinstance(node, StepNode) else ()
+            known = {key: None for unit in combinations for key in unit.combination or {}}
             if name in known and reference.optional:
                 return  # some other cell has it
             where = "the step's matrix has" if known else "there is"
@@ -120,20 +120,20 @@ def _check_one(
             message = "run.status is known when all steps are over, so only steps under finally can read it"
             yield problem("waits-for-finally", message, "move the step below finally:")
         case "steps" if name:
-            if name not in node.part.units:
-                meant = suggest.certain(name, node.part.units)
-                hint = suggest.hint(name, node.part.units)
+            if name not in node.instance.units:
+                meant = suggest.certain(name, node.instance.units)
+                hint = suggest.hint(name, node.instance.units)
                 yield problem("unknown-step", f'there is no step "{name}"', hint, name, meant, "steps")
             elif len(reference.path) > 1:
                 yield from _check_output(expanded, environment, node, reference, problem)
 
 
 def _check_output(
-    expanded: Expanded, environment: TypeEnvironment, node: StepNode | Part, reference: Reference, problem: Any
+    expanded: Expanded, environment: TypeEnvironment, node: StepNode | SpecInstance, reference: Reference, problem: Any
 ) -> Iterator[Problem]:
     """Problems of the path below a step, as far as it is known what can be there."""
     group, (first, *_) = str(reference.path[0]), reference.path[1:]
-    step = node.part.units[group][0].step if node.part.units[group] else None
+    step = node.instance.units[group][0].step if node.instance.units[group] else None
     if step is None:  # its matrix is not usable, which is a problem of its own
         return
     one = expanded.is_one(node, group)
@@ -157,8 +157,8 @@ def _check_output(
         yield problem("unknown-output", "an output is named without .outputs", hint, written, f"steps.{group}")
         return
     for depth, key in enumerate(reference.path[1:], start=1):
-        below = types.inside(given, key)
-        if below is None:
+        inner = types.inside(given, key)
+        if inner is None:
             known, parent = types.members(given), Reference("steps", reference.path[:depth])
             name = str(key)
             if depth == 1 and one:
@@ -170,7 +170,7 @@ def _check_output(
             meant = suggest.certain(name, known)
             yield problem("unknown-output", message, suggest.hint(name, known, most=12), name, meant, str(parent))
             return
-        given = below
+        given = inner
 
 
 _UNCLOSED = re.compile(r"(\$\{\{\s*\w+(?:\.\w+)+)\s*\}?\s*")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.spec import expressions
-from e2i.spec.expand import Part, Pending, StepNode
+from e2i.spec.expand import Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Reference, Secret, Template
 from e2i.spec.problems import Problem
 
@@ -49,13 +49,13 @@ def is_allowed(patterns: Collection[str], name: str) -> bool:
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Yields the outputs, of the pipeline and of included specs, that are secrets."""
-    for part in context.expanded.parts:
-        for path, template in expressions.walk(part.loaded.spec.outputs):
-            if isinstance(template, Template) and (names := _behind_all(part, template.references)):
+    for instance in context.expanded.instances:
+        for path, template in expressions.walk(instance.loaded.spec.outputs):
+            if isinstance(template, Template) and (names := _behind_all(instance, template.references)):
                 where: Path = ("outputs", *path)
                 message = f'an output cannot be a secret, and this is "{min(names)}"'
                 hint = "name the secret where it is needed; outputs are recorded"
-                yield part.document.problem(CODE, where, message, hint)
+                yield instance.document.problem(CODE, where, message, hint)
 
 
 def _values(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
@@ -69,27 +69,27 @@ def _values(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
         yield path, value
 
 
-def _behind_all(at: StepNode | Part, references: Collection[Reference]) -> set[str]:
+def _behind_all(at: StepNode | SpecInstance, references: Collection[Reference]) -> set[str]:
     """The names of the secrets that the references may lead to."""
     found: set[str] = set()
-    seen: set[tuple[Part, str]] = set()
+    seen: set[tuple[SpecInstance, str]] = set()
     waiting = [(at, reference) for reference in references]
     while waiting:
         here, reference = waiting.pop()
         if reference.root == "secrets":
             found.add(str(reference.path[0]))
         elif reference.root == "params":
-            for name in map(str, reference.path[:1] or here.part.loaded.spec.params):
-                if (here.part, name) not in seen:
-                    seen.add((here.part, name))
-                    found |= _names(here.part.params.get(name))
-                    waiting += _given(here.part, name)
+            for name in map(str, reference.path[:1] or here.instance.loaded.spec.params):
+                if (here.instance, name) not in seen:
+                    seen.add((here.instance, name))
+                    found |= _names(here.instance.params.get(name))
+                    waiting += _given(here.instance, name)
     return found
 
 
-def _given(part: Part, name: str) -> list[tuple[StepNode | Part, Reference]]:
+def _given(instance: SpecInstance, name: str) -> list[tuple[StepNode | SpecInstance, Reference]]:
     """The references in what the including step gives for the parameter."""
-    owner = part.owner
+    owner = instance.owner
     if owner is None or name not in owner.step.with_:
         return []
     written = (template for _, template in expressions.walk(owner.step.with_[name]))

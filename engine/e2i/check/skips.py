@@ -76,7 +76,7 @@ def _problem(unit: StepNode, path: Path, why: str, reference: Reference) -> Prob
 def _guards(expanded: Expanded, node: StepNode) -> frozenset[Guard]:
     """Everything that the conditions of a step demand."""
     return frozenset(
-        (unit.part.prefix, words, _values(expanded, unit))
+        (unit.instance.prefix, words, _values(expanded, unit))
         for unit in node.chain
         if unit.step.when is not True
         for words, _ in _demands(unit.step.when)
@@ -101,7 +101,7 @@ def _values(expanded: Expanded, unit: StepNode) -> tuple[str, ...]:
     named = sorted(
         {str(ref.path[0]) for path, ref in unit.references if path[2] == "when" and ref.root == "matrix" and ref.path}
     )
-    return tuple(f"{name}={matrix.key((unit.cell or {}).get(name))}" for name in named)
+    return tuple(f"{name}={matrix.key((unit.combination or {}).get(name))}" for name in named)
 
 
 def _demands(when: Any) -> list[tuple[str, Reference | None]]:

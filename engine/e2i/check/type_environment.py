@@ -9,7 +9,7 @@ from e2i.catalog import registry
 from e2i.check import types
 from e2i.check.types import ANY, MAPPING, STRING, Type, Types
 from e2i.spec import expressions
-from e2i.spec.expand import Expanded, Part, Pending, StepNode
+from e2i.spec.expand import Expanded, Pending, SpecInstance, StepNode
 from e2i.spec.expanded import At
 from e2i.spec.expressions import Expression, Reference, Template
 
@@ -41,20 +41,20 @@ class TypeEnvironment:
         """What a text with expressions can be, and what in it cannot work. ``node=None``: in the pipeline's outputs."""
         found: list[Types] = []
         errors: list[tuple[Expression, str]] = []
-        for part in template.expressions:
-            if isinstance(part.body, Reference):
-                found.append(self.of_reference(part.body, node))
+        for instance in template.expressions:
+            if isinstance(instance.body, Reference):
+                found.append(self.of_reference(instance.body, node))
                 continue
             from e2i.check import formulas  # needs Jinja2, which a spec without formulas does not pay for
 
-            given, wrong = formulas.infer(part.body, lambda reference: self.of_reference(reference, node))
+            given, wrong = formulas.infer(instance.body, lambda reference: self.of_reference(reference, node))
             found.append(given)
-            errors += [(part, message) for message in wrong]
+            errors += [(instance, message) for message in wrong]
         return (found[0] if template.whole else STRING), errors
 
     def of_reference(self, reference: Reference, node: At) -> Types:
         """What the reference leads to; anything when it leads nowhere, which ``references`` reports."""
-        if len(self._expanded.parts) > 1 and self._expanded.behind(node, reference).too_far:
+        if len(self._expanded.instances) > 1 and self._expanded.behind(node, reference).too_far:
             return ANY
         given, path = self._start(reference, node)
         for key in path:
@@ -66,11 +66,13 @@ class TypeEnvironment:
         feeding = self._feeding(group, node)
         if self._expanded.is_one(node, group):
             return (self._given_by(feeding[0]),)
-        cells: dict[str | int, Types] = {
-            index: (Type("mapping", {"matrix": _cell(above.cell), "outputs": (self._given_by(above),)}),)
-            for index, above in enumerate(feeding)
+        combinations: dict[str | int, Types] = {
+            index: (
+                Type("mapping", {"matrix": _combination(upstream.combination), "outputs": (self._given_by(upstream),)}),
+            )
+            for index, upstream in enumerate(feeding)
         }
-        return (Type("list", cells),) if cells else ANY
+        return (Type("list", combinations),) if combinations else ANY
 
     def _start(self, reference: Reference, node: At) -> tuple[Types, tuple[str | int, ...]]:
         """What the first name stands for, and the path from there."""
@@ -79,21 +81,21 @@ class TypeEnvironment:
             case "steps" if path:
                 return self.of_step(str(path[0]), node), path[1:]
             case "params" if path:
-                return self._parameter(str(path[0]), (node or self._expanded.root).part), path[1:]
+                return self._parameter(str(path[0]), (node or self._expanded.root).instance), path[1:]
             case "matrix":
-                return _cell(node.cell if node else None), path
+                return _combination(node.combination if node else None), path
             case "params":
                 return MAPPING, path
         return (STRING, path[1:]) if path else (MAPPING, path)
 
-    def _parameter(self, name: str, part: Part) -> Types:
-        value = part.params.get(name)
+    def _parameter(self, name: str, instance: SpecInstance) -> Types:
+        value = instance.params.get(name)
         if value is not None and not isinstance(value, Pending):
             return types.of_value(value)
-        declared = part.loaded.spec.params.get(name)
-        if declared is not None and part.owner and name in part.owner.step.with_:
-            return self._of_written(part.owner.step.with_[name], part.owner)
-        return ANY if declared is None or name in part.params else types.declared(declared.type)
+        declared = instance.loaded.spec.params.get(name)
+        if declared is not None and instance.owner and name in instance.owner.step.with_:
+            return self._of_written(instance.owner.step.with_[name], instance.owner)
+        return ANY if declared is None or name in instance.params else types.declared(declared.type)
 
     def _of_written(self, written: Any, node: At) -> Types:
         """What a value as written can be, by the expressions in it. In a cycle: anything."""
@@ -123,8 +125,8 @@ class TypeEnvironment:
         return self._outputs[node.id]
 
 
-def _cell(cell: Mapping[str, Any] | None) -> Types:
-    if cell is None:
+def _combination(combination: Mapping[str, Any] | None) -> Types:
+    if combination is None:
         return MAPPING
     return (Type("mapping", {name: ANY if isinstance(value, Pending) else types.of_value(value)
-                             for name, value in cell.items()}),)  # fmt: skip
+                             for name, value in combination.items()}),)  # fmt: skip

@@ -22,9 +22,9 @@ def back_up(store: Path, folder: Path, *, as_json: bool) -> Exit:
         documents.show({"schema_version": 1, "backup": str(folder.absolute()), **copied.to_json()})
     else:
         click.echo(f"backed up to {safe(str(folder))}: {_text(copied)}")
-        for digest in copied.damaged:
+        for digest in copied.corrupt:
             click.echo(f"left out, it is damaged: {digest}; the next run makes it again", err=True)
-    return Exit.UNAVAILABLE if copied.damaged else Exit.DONE
+    return Exit.UNAVAILABLE if copied.corrupt else Exit.DONE
 
 
 def restore(folder: Path, store: Path, *, as_json: bool) -> Exit:

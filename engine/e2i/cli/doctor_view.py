@@ -53,7 +53,7 @@ def examine_state(workspace: Workspace) -> dict[str, list[str]]:
         return {"damage": [], "set_aside": []}
     try:
         with Reader(workspace.store, lambda digest: True) as reader:
-            return {"damage": reader.damage(), "set_aside": reader.set_aside()}
+            return {"damage": reader.corruption(), "set_aside": reader.quarantined()}
     except StoreError as error:
         return {"damage": [error.message], "set_aside": []}
 

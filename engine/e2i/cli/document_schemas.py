@@ -183,7 +183,7 @@ class StepFinished(Event, StepEnd):
     event: Literal["step.finished"]
 
 
-class ArtifactDamaged(Event):
+class ArtifactCorrupt(Event):
     """Something in the store no longer had the bytes it was stored with; the step that makes it runs again."""
 
     event: Literal["artifact.damaged"]
@@ -198,7 +198,7 @@ class LogCut(Event):
     limit: Annotated[int, Field(description="Bytes that the log may have.")]
 
 
-class StateDamaged(Event):
+class StateCorrupt(Event):
     """The state of the store was damaged beyond reading: it was set aside, and history begins anew."""
 
     event: Literal["state.damaged"]
@@ -246,9 +246,9 @@ Events = Annotated[
     | StepRetried
     | StepWaiting
     | StepFinished
-    | ArtifactDamaged
+    | ArtifactCorrupt
     | LogCut
-    | StateDamaged
+    | StateCorrupt
     | ToolDegraded
     | TelemetryWaiting
     | RunStopping

@@ -24,7 +24,7 @@ def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> t
     """Mends, writes if asked to, tells a person what was done; also the document of ``--json``."""
     fixed = api.fix(spec, workspace=workspace)
     changed = [(spec, Path(spec), fixed.text)] if fixed.applied else []
-    changed += [(name, _own(workspace, name), text) for name, text in sorted(fixed.parts.items())]
+    changed += [(name, _own(workspace, name), text) for name, text in sorted(fixed.included.items())]
     diffs = [_diff(*file) for file in changed]
     if write:
         for (_, path, text), diff in zip(changed, diffs, strict=True):
@@ -44,7 +44,7 @@ def _show(spec: str, fixed: Fixed, diff: str, *, written: bool) -> None:
         click.echo(f"{click.style('mended', fg='green')} {problems_view.safe(str(problem))}", err=True)
     if len(fixed.applied) > problems_view.MOST:
         click.echo(f"… and {len(fixed.applied) - problems_view.MOST} more mended (--json lists them)", err=True)
-    problems_view.show(fixed.remaining, {spec: fixed.text, **fixed.parts})
+    problems_view.show(fixed.remaining, {spec: fixed.text, **fixed.included})
     if not fixed.applied:
         said = "nothing to mend" if fixed.valid else "no certain fix is known for what is wrong"
         click.echo(said, err=True)
@@ -52,11 +52,11 @@ def _show(spec: str, fixed: Fixed, diff: str, *, written: bool) -> None:
         click.echo("nothing is written yet: --write does", err=True)
 
 
-def _own(workspace: api.Workspace, part: str) -> Path:
+def _own(workspace: api.Workspace, included_spec: str) -> Path:
     """Where a part lies. Raises BadInput when it is no longer where it was when it was mended."""
-    path = workspace.files.own(part)
+    path = workspace.files.own(included_spec)
     if path is None:
-        raise BadInput(f"the part {part} is no longer a file in the workspace", code="cannot-write")
+        raise BadInput(f"the part {included_spec} is no longer a file in the workspace", code="cannot-write")
     return path
 
 

@@ -16,7 +16,7 @@ from e2i.planning.model import Plan, PlanStep, Verdict
 SIGNS: dict[Verdict, tuple[str, str, str]] = {
     Verdict.RUN: ("+", "green", "will be carried out"),
     Verdict.ALWAYS: ("!", "cyan", "is carried out in every run"),
-    Verdict.DEFERRED: ("?", "yellow", "run, reuse or skip: known when a step above has run"),
+    Verdict.UNDECIDED: ("?", "yellow", "run, reuse or skip: known when a step above has run"),
     Verdict.REUSE: ("=", "blue", "its finished result is reused"),
     Verdict.SKIP: ("-", "bright_black", "is left out"),
 }

@@ -125,7 +125,7 @@ def _changed(spec: str, past: Mapping[str, Any], workspace: api.Workspace) -> li
             found.append(spec)
     except BadInput:
         found.append(spec)
-    for name, text in (source.parts or {}).items():
+    for name, text in (source.included or {}).items():
         try:
             opened = workspace.files.open(name)
         except OSError:

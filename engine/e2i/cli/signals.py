@@ -52,4 +52,4 @@ class Signals:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # it stops here, until SIGCONT
         signal.signal(number, self._suspend)
-        self._reporter.go_on()
+        self._reporter.resume()

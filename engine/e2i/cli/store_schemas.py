@@ -61,7 +61,7 @@ class ToolState(Document):
 class StoreState(Document):
     """Whether the records of the store are as they were written: sentences."""
 
-    damage: list[str]
+    corruption: list[str]
     set_aside: Annotated[list[str], Field(description="What was found wrong before, and is not used.")]
 
 
@@ -148,7 +148,7 @@ class Copied(Document):
     objects: Annotated[Count, Field(description="Artifacts; one may be many files.")]
     bytes: Count
     linked: Annotated[Count, Field(description="Files that the backup shares with the store, as hard links.")]
-    damaged: Annotated[list[str], Field(description="Artifacts that did not have their digest, and were left out.")]
+    corrupt: Annotated[list[str], Field(description="Artifacts that did not have their digest, and were left out.")]
 
 
 class BackupDocument(Copied):

@@ -88,8 +88,10 @@ def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
     for name, tally in sorted(record.telemetry.items()):
         if tally.left:
             links.append((name, f"{tally.left} entries wait in the outbox: e2i sync{options}"))
-        if tally.set_aside:
-            links.append((name, f"{tally.set_aside} entries were refused and are kept: e2i sync --refused{options}"))
+        if tally.dead_lettered:
+            links.append(
+                (name, f"{tally.dead_lettered} entries were refused and are kept: e2i sync --refused{options}")
+            )
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):

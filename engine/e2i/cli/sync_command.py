@@ -63,7 +63,7 @@ def _elsewhere(workspace: Workspace) -> list[dict[str, Any]]:
 def _show(tallies: dict[str, Tally], others: list[dict[str, Any]]) -> None:
     for name, tally in sorted(tallies.items()):
         problem = f": {safe(tally.problem)}" if tally.problem else ""
-        click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.set_aside} refused{problem}")
+        click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.dead_lettered} refused{problem}")
     for facts in others:
         click.echo(f"{facts['tool']}: {elsewhere(facts)}")
     if not tallies and not others:

@@ -34,10 +34,10 @@ def load(folder: str | Path) -> Scorer:
             raise ScoringError(f"manifest.json has schema version {manifest['schema_version']}; this module reads 1")
         file = saved / Path(manifest["file"]).name
         reader = _READERS[manifest["library"]]
-        sound = hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
+        intact = hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ScoringError(f"{saved.name} is not a saved model: {type(error).__name__}: {error}") from error
-    if not sound:  # some libraries end the whole process when they read a damaged file
+    if not intact:  # some libraries end the whole process when they read a damaged file
         raise ScoringError(f"{file.name} is damaged: it does not have the digest that the manifest gives")
     return Scorer(manifest, reader(file))
 

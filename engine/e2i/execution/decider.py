@@ -218,9 +218,9 @@ class Decider:
         """The steps above without a result that it cannot do without: those it reads, and failures that count."""
         required = self.planner.expanded.sources(node).steps
         return [
-            above
-            for above in self._state.failed_above(step)
-            if required.get(above) or (self._stops(above) and not node.final)
+            upstream
+            for upstream in self._state.failed_upstream(step)
+            if required.get(upstream) or (self._stops(upstream) and not node.final)
         ]
 
     def _stops(self, step: str) -> bool:

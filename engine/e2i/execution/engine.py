@@ -134,16 +134,16 @@ class Engine:
         with self._recorder.together():
             self._recorder.begin()
         try:
-            return self._carry_out()
+            return self._execute()
         except BaseException as error:
             self._recorder.abandon(error)
             raise
 
-    def _carry_out(self) -> RunRecord:
+    def _execute(self) -> RunRecord:
         messages: list[Message] = []
         while True:
             with self._recorder.together():
-                self._carry_out_here()
+                self._execute_inline()
                 self._take(messages)
                 self._decide_ready()
                 calls = self._start_waiting()
@@ -217,7 +217,7 @@ class Engine:
     def _is_inline(self, step: str) -> bool:
         return self._decider.planner.action(self._decider.nodes[step]).inline
 
-    def _carry_out_here(self) -> None:
+    def _execute_inline(self) -> None:
         """Carries out, for a slice of time, what needs no worker and was lined up in an earlier turn: all that it rests
         on is durable.
         """
@@ -226,7 +226,7 @@ class Engine:
         while self._queue.here and self._clock() < slice_over and self._stopping < 2:
             step = self._queue.here.popleft()
             if not (self._others_write and self._is_done_elsewhere(step)):
-                self._end(inline.carry_out(self._start(step, ends_at_once=True)))
+                self._end(inline.execute(self._start(step, ends_at_once=True)))
 
     def _is_ours(self, step: str) -> bool:
         """False when another run has done the same work by now, whose result is taken, or is about it."""

@@ -15,8 +15,8 @@ class Event(Struct, frozen=True):
 
     ``run.started`` steps, name, trackers, resumed, note · ``step.started`` attempt · ``step.progress`` done, total,
     note · ``step.retried`` attempt, wait, error · ``step.waiting`` by, holder, since ·
-    ``step.finished`` status, seconds, attempts, error · ``artifact.damaged`` digest, kept ·
-    ``state.damaged`` kept · ``log.cut`` limit · ``tool.degraded`` tool, waiting, refused, problem ·
+    ``step.finished`` status, seconds, attempts, error · ``artifact.corrupt`` digest, kept ·
+    ``state.corrupt`` kept · ``log.cut`` limit · ``tool.degraded`` tool, waiting, refused, problem ·
     ``telemetry.waiting`` tool, waiting, tracker, profile ·
     ``run.stopping`` running ·
     ``run.finished`` status, steps, outputs, degraded.

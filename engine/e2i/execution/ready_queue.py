@@ -85,8 +85,8 @@ def _critical_lengths(steps: Sequence[PlanStep], is_inline: Callable[[str], bool
     lengths = dict.fromkeys((step.id for step in steps), 0)
     for step in reversed(steps):
         way = lengths[step.id] + (step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id))
-        for above in step.needs:
-            lengths[above] = max(lengths[above], way)
+        for upstream in step.needs:
+            lengths[upstream] = max(lengths[upstream], way)
     return lengths
 
 

@@ -58,7 +58,7 @@ class RunRecord(Struct, frozen=True):
     def degraded(self) -> bool:
         """Whether something was put off or refused: a step was deferred, or a tracker has not all that was measured."""
         deferred = any(step.status is Status.DEFERRED for step in self.steps.values())
-        return deferred or any(tally.left or tally.set_aside for tally in self.telemetry.values())
+        return deferred or any(tally.left or tally.dead_lettered for tally in self.telemetry.values())
 
     @property
     def seconds(self) -> float:

@@ -117,7 +117,7 @@ class RunRecorder:
                 "plan": compact.dumps(
                     request.plan.to_json() if request.options.get("bound") else request.plan.outline()
                 ),
-                "parts": _dump(request.parts),
+                "parts": _dump(request.included),
                 "options": _dump(request.options),
                 "provenance": _dump(request.provenance),
             }
@@ -128,7 +128,7 @@ class RunRecorder:
             name=request.plan.name,
             trackers=list(request.settings.sinks),
             resumed=resumed,
-            note=request.taken_up,
+            note=request.resumed_because,
         )
         abandoned.close(self._run_store)
         if self._telemetry.end_waits():
@@ -214,7 +214,7 @@ class RunRecorder:
                 "inputs": bounded(decision.params) if decision else None,
                 "outputs": bounded(outputs),
                 "error": error,
-                "group": node.group if node.cell is not None else None,
+                "group": node.group if node.combination is not None else None,
             }
             all_entries = [*measured, ("step.finished", finished)]
             return [entry for kind, body in all_entries for entry in self._telemetry.entries(kind, body)]
@@ -277,8 +277,8 @@ class RunRecorder:
             if tally.redelivered:
                 lost = f"it lost its database meanwhile; {tally.redelivered} entries of open runs were queued again"
                 problem = f"{lost}; {problem}" if problem else lost
-            if tally.left or tally.set_aside or tally.redelivered:
-                self.emit("tool.degraded", tool=tool, waiting=tally.left, refused=tally.set_aside, problem=problem)
+            if tally.left or tally.dead_lettered or tally.redelivered:
+                self.emit("tool.degraded", tool=tool, waiting=tally.left, refused=tally.dead_lettered, problem=problem)
         if any(tally.elsewhere for tally in tallies.values()):
             self._report_others()
         return tallies

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from e2i.execution.events import Event, Listener
-from e2i.store.artifacts import Damage
+from e2i.store.artifacts import Corruption
 
 
 class EventRelay:
@@ -44,9 +44,9 @@ class EventRelay:
         else:
             self._listen(event)
 
-    def damage(self, damage: Damage) -> None:
+    def corruption(self, corruption: Corruption) -> None:
         """An artifact was found damaged."""
-        self.notice("artifact.damaged", digest=damage.digest, kept=str(damage.kept))
+        self.notice("artifact.damaged", digest=corruption.digest, kept=str(corruption.kept))
 
     def before_end(self, ending: Callable[[], None]) -> None:
         """Has ``ending`` called right before the run's last event."""

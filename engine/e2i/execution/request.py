@@ -30,11 +30,11 @@ class RunRequest(Struct, frozen=True):
     """What the policy lets the steps do: asked again when their parameters are known."""
     planned_ms: int = 0
     """When planning began, in milliseconds since the epoch: what other runs finish later, the plan does not know."""
-    parts: Mapping[str, str] = field(default_factory=dict)
+    included: Mapping[str, str] = field(default_factory=dict)
     """The texts of the parts that the spec includes, by name."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What else the run was asked for: select, fresh, origin, bound; a run that is resumed has the same."""
-    taken_up: str = ""
+    resumed_because: str = ""
     """Why the run, which another process began, did not come to its end, if the same command goes on with it."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where the results will come from, for the records."""

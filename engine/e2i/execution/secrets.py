@@ -38,9 +38,9 @@ def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) 
                 revealed.add(text)
                 return text
             case dict():
-                return {key: fill(below) for key, below in item.items()}
+                return {key: fill(inner) for key, inner in item.items()}
             case list():
-                return [fill(below) for below in item]
+                return [fill(inner) for inner in item]
         return item
 
     return fill(value), revealed

@@ -53,10 +53,10 @@ class Session:
         self._emit: Listener = self._relay.emit
         with ExitStack() as stack:
             store = workspace.store
-            self._run_store = RunStore(store, ArtifactStore(store, self._relay.damage).has)
+            self._run_store = RunStore(store, ArtifactStore(store, self._relay.corruption).has)
             stack.callback(self._run_store.close)
-            if self._run_store.set_aside is not None:
-                self._relay.notice("state.damaged", kept=str(self._run_store.set_aside))
+            if self._run_store.quarantined is not None:
+                self._relay.notice("state.damaged", kept=str(self._run_store.quarantined))
             stack.enter_context(in_use(store))
             self._opened_ms = time.time_ns() // 1_000_000
             self.history: History = self._run_store
@@ -91,7 +91,7 @@ class Session:
         if options.bound_to is not None:
             binding.check(planned, options.bound_to)
         executor = self._executor()
-        parts = _texts_of_parts(planner.expanded)
+        included = _included_texts(planner.expanded)
         recorded = {
             "select": [*options.select],
             "fresh": options.fresh,
@@ -100,8 +100,8 @@ class Session:
         }
         unfinished: Unfinished | None = None
         if options.run_id is None and not options.fresh:
-            unfinished = self._run_store.take_up(
-                planned.name, planned.digest, recorded, file=source.file, spec=source.text, parts=parts
+            unfinished = self._run_store.resume(
+                planned.name, planned.digest, recorded, file=source.file, spec=source.text, included=included
             )
         run = options.run_id or (unfinished.run if unfinished else new_run_id())
         facts = {"id": run, "name": planned.name, "profile": self._settings.profile}
@@ -117,9 +117,9 @@ class Session:
             cores=self._cores,
             authority=self._workspace.authority,
             planned_ms=self._opened_ms,
-            parts=parts,
+            included=included,
             options=recorded,
-            taken_up=unfinished.why if unfinished else "",
+            resumed_because=unfinished.why if unfinished else "",
             provenance=provenance.of(planned, planner.seed, source.text, repository.answer(source.file)),
         )
         engine = Engine(request, executor, self._run_store, self._start_delivery, self._emit)
@@ -159,7 +159,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
 
 
-def _texts_of_parts(expanded: Expanded) -> Mapping[str, str]:
+def _included_texts(expanded: Expanded) -> Mapping[str, str]:
     """The parts that a spec includes, as they were read."""
-    _, *parts = expanded.loaded.files()
-    return {part.document.file: part.document.text or "" for part in parts}
+    _, *included = expanded.loaded.files()
+    return {included_spec.document.file: included_spec.document.text or "" for included_spec in included}

@@ -40,11 +40,11 @@ class RunState:
         self._before_last = len(needs) - len(self._last)
         """How many of the others are open."""
         self._needs = needs
-        self._missing = {step: len(above) for step, above in needs.items()}
-        self._below: dict[str, list[str]] = {step: [] for step in needs}
-        for step, above in needs.items():
-            for other in above:
-                self._below[other].append(step)
+        self._missing = {step: len(upstream) for step, upstream in needs.items()}
+        self._downstream: dict[str, list[str]] = {step: [] for step in needs}
+        for step, upstream in needs.items():
+            for other in upstream:
+                self._downstream[other].append(step)
         self._ready = [step for step, count in self._missing.items() if count == 0]
 
     def take_ready(self) -> list[str]:
@@ -63,14 +63,14 @@ class RunState:
         assert status not in OPEN
         self._move(step, status)
         self._before_last -= step not in self._last
-        for other in self._below[step]:
+        for other in self._downstream[step]:
             self._missing[other] -= 1
             if self._missing[other] == 0:
                 self._ready.append(other)
 
-    def failed_above(self, step: str) -> list[str]:
+    def failed_upstream(self, step: str) -> list[str]:
         """The steps right above that did not give a result."""
-        return [above for above in self._needs[step] if self.status[above] not in GOOD]
+        return [upstream for upstream in self._needs[step] if self.status[upstream] not in GOOD]
 
     @property
     def is_over(self) -> bool:

@@ -84,8 +84,8 @@ class Planner(Struct, frozen=True):
         outputs: dict[str, Mapping[str, Any] | None] = {}
         for name in graph.order(graph.waits(self.expanded)):
             node = self.expanded.nodes[name]
-            above = self.expanded.upstream(node)
-            needed = [steps[other] for other in above]
+            needed_ids = self.expanded.upstream(node)
+            needed = [steps[other] for other in needed_ids]
             decision = self._predicted(node, needed, outputs)
             if decision.outputs is not None or decision.verdict is Verdict.SKIP:
                 outputs[name] = decision.outputs
@@ -95,7 +95,7 @@ class Planner(Struct, frozen=True):
                 id=name,
                 group=node.group,
                 uses=node.step.uses,
-                needs=above,
+                needs=needed_ids,
                 verdict=decision.verdict,
                 reason=decision.reason,
                 fingerprint=decision.fingerprint,
@@ -151,7 +151,7 @@ class Planner(Struct, frozen=True):
         if digest is None:
             if self.history.any_result(self.static_key(node.id)):
                 waits = ", ".join(sorted(self._waits(node, params, outputs)))
-                return Verdict.DEFERRED, Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"), None
+                return Verdict.UNDECIDED, Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"), None
             return Verdict.RUN, _unsettled_difference(parts, self._last(node)), None
         found = self.history.outputs(digest)
         if found is not None:
@@ -174,24 +174,24 @@ class Planner(Struct, frozen=True):
     def _last(self, node: StepNode) -> Components | None:
         return self.history.last(self.expanded.loaded.spec.name, node.id)
 
-    def _predicted(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
+    def _predicted(self, node: StepNode, needed_ids: list[PlanStep], outputs: Outputs) -> Decision:
         """What the run will decide. An expression that fails on a reused result fails its step there, not the plan."""
         try:
-            return self._decided(node, above, outputs)
+            return self._decided(node, needed_ids, outputs)
         except ExpressionError:
-            return self._decided(node, above, {})
+            return self._decided(node, needed_ids, {})
 
-    def _decided(self, node: StepNode, above: list[PlanStep], outputs: Outputs) -> Decision:
+    def _decided(self, node: StepNode, needed_ids: list[PlanStep], outputs: Outputs) -> Decision:
         condition = self.expanded.condition(node, outputs)
-        skipped = self._skipped(node, above, condition)
-        return skipped or self._conditional(node, above, condition, self.decide(node, outputs))
+        skipped = self._skipped(node, needed_ids, condition)
+        return skipped or self._conditional(node, needed_ids, condition, self.decide(node, outputs))
 
     def action(self, node: StepNode) -> Action:
         found = registry.find(node.step.uses)
         assert found is not None, f"{node.step.uses} was checked"
         return found[1]
 
-    def _skipped(self, node: StepNode, above: list[PlanStep], condition: tuple[Any, StepNode]) -> Decision | None:
+    def _skipped(self, node: StepNode, needed_ids: list[PlanStep], condition: tuple[Any, StepNode]) -> Decision | None:
         """The decision for a step that will not be carried out at all, if that is known."""
         reason = None
         required = self.expanded.sources(node).steps
@@ -200,7 +200,7 @@ class Planner(Struct, frozen=True):
             reason = Reason(Why.NOT_SELECTED, "not named by --select")
         elif holds is False:
             reason = Reason(Why.WHEN_FALSE, f"when: {decider.condition}")
-        elif lost := sorted(step.id for step in above if step.verdict is Verdict.SKIP and required.get(step.id)):
+        elif lost := sorted(step.id for step in needed_ids if step.verdict is Verdict.SKIP and required.get(step.id)):
             reason = Reason(Why.UPSTREAM_SKIPPED, f"{', '.join(lost)} is skipped")
         if reason is None:
             return None
@@ -210,7 +210,7 @@ class Planner(Struct, frozen=True):
         return Decision(Verdict.SKIP, reason, parts)
 
     def _conditional(
-        self, node: StepNode, above: list[PlanStep], condition: tuple[Any, StepNode], decision: Decision
+        self, node: StepNode, needed_ids: list[PlanStep], condition: tuple[Any, StepNode], decision: Decision
     ) -> Decision:
         """The same decision, or a deferred one when what a step above gives decides whether this one is left out."""
         detail = ""
@@ -218,18 +218,18 @@ class Planner(Struct, frozen=True):
         holds, decider = condition
         if isinstance(holds, Pending):
             detail = f"when: {decider.condition}"
-        elif unsure := [s.id for s in above if s.reason.code is Why.WHEN_UNKNOWN and required.get(s.id)]:
+        elif unsure := [s.id for s in needed_ids if s.reason.code is Why.WHEN_UNKNOWN and required.get(s.id)]:
             detail = f"{', '.join(unsure)} may be skipped"
         if not detail:
             return decision
-        return replace(decision, verdict=Verdict.DEFERRED, reason=Reason(Why.WHEN_UNKNOWN, detail), outputs=None)
+        return replace(decision, verdict=Verdict.UNDECIDED, reason=Reason(Why.WHEN_UNKNOWN, detail), outputs=None)
 
     def _waits(self, node: StepNode, params: Any, outputs: Outputs) -> set[str]:
         """The steps, as their specs name them, that the parameters still wait for."""
         match params:
             case Pending():
-                above = (name for ref in params.references for name in self.expanded.behind(node, ref).steps)
-                return {self.expanded.nodes[name].group for name in above if name not in outputs}
+                needed_ids = (name for ref in params.references for name in self.expanded.behind(node, ref).steps)
+                return {self.expanded.nodes[name].group for name in needed_ids if name not in outputs}
             case dict():
                 return set().union(*(self._waits(node, item, outputs) for item in params.values()))
             case list():
@@ -253,9 +253,9 @@ class Planner(Struct, frozen=True):
         """The values that a step's undecided expressions see: its matrix combinations, what its parts were given."""
         if (node.is_plain or is_settled(self._known_params(node))) and is_settled(conditions):
             return {}
-        cells = [shown(dict(unit.cell)) for unit in node.chain if unit.cell]
+        combinations = [shown(dict(unit.combination)) for unit in node.chain if unit.combination]
         given = [shown(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
-        return {**({"matrix": cells} if cells else {}), **({"given": given} if given else {})}
+        return {**({"matrix": combinations} if combinations else {}), **({"given": given} if given else {})}
 
     def _undecided(self, node: StepNode) -> Iterator[Undecided]:
         """The parameters that choose a file or code, as far as only the run can know them."""
@@ -285,7 +285,7 @@ def _shown(value: Any) -> str:
 
 def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> None:
     """A service is started only when a step that uses it is carried out, whether or not its own inputs changed."""
-    working = (Verdict.RUN, Verdict.ALWAYS, Verdict.DEFERRED)
+    working = (Verdict.RUN, Verdict.ALWAYS, Verdict.UNDECIDED)
     for name, step in steps.items():
         found = registry.find(step.uses)
         if found is None or found[1].effect is not Effect.SERVICE or step.verdict is not Verdict.REUSE:

@@ -12,7 +12,7 @@ from e2i.planning.model import Plan, PlanStep, Verdict
 COLOURS = {
     Verdict.RUN: "#b7e4c7",
     Verdict.ALWAYS: "#ade8f4",
-    Verdict.DEFERRED: "#ffe8a1",
+    Verdict.UNDECIDED: "#ffe8a1",
     Verdict.REUSE: "#cfe0fc",
     Verdict.SKIP: "#e5e5e5",
 }
@@ -25,7 +25,7 @@ def mermaid(plan: Plan) -> str:
     for step in plan.steps:
         label = html.escape(f"{step.id} · {step.uses} · {step.verdict.value}").replace("\n", " ")
         lines.append(f'  {numbers[step.id]}["{label}"]:::{step.verdict.value}')
-    lines += [f"  {numbers[above]} --> {numbers[step.id]}" for step in plan.steps for above in step.needs]
+    lines += [f"  {numbers[upstream]} --> {numbers[step.id]}" for step in plan.steps for upstream in step.needs]
     lines += [f"  classDef {verdict.value} fill:{colour},stroke:#555,color:#111" for verdict, colour in COLOURS.items()]
     return "\n".join(lines)
 
@@ -37,7 +37,7 @@ def dot(plan: Plan) -> str:
         f"  {_quoted(step.id)} [label={_label(step)}, fillcolor={_quoted(COLOURS[step.verdict])}];"
         for step in plan.steps
     ]
-    lines += [f"  {_quoted(above)} -> {_quoted(step.id)};" for step in plan.steps for above in step.needs]
+    lines += [f"  {_quoted(upstream)} -> {_quoted(step.id)};" for step in plan.steps for upstream in step.needs]
     return "\n".join([*lines, "}"])
 
 

@@ -30,7 +30,7 @@ def build(waits: Waits) -> nx.DiGraph[str]:
 
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(waits)
-    graph.add_edges_from((above, name) for name, needed in waits.items() for above in needed)
+    graph.add_edges_from((other, name) for name, needed in waits.items() for other in needed)
     return graph
 
 

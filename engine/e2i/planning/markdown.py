@@ -8,7 +8,7 @@ from e2i.planning.model import Plan, PlanStep, Verdict
 SIGNS = {
     Verdict.RUN: "▶ run",
     Verdict.ALWAYS: "▶ always",
-    Verdict.DEFERRED: "❔ deferred",
+    Verdict.UNDECIDED: "❔ deferred",
     Verdict.REUSE: "✔ reuse",
     Verdict.SKIP: "– skip",
 }

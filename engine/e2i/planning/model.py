@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
     RUN = "run"
     REUSE = "reuse"
-    DEFERRED = "deferred"
+    UNDECIDED = "deferred"
     """Cannot be known until a step above has run; becomes run, reuse or skip."""
     ALWAYS = "always"
     SKIP = "skip"

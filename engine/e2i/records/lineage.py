@@ -149,7 +149,7 @@ def _step(
     run: Mapping[str, Any],
     row: Mapping[str, Any],
     needs: tuple[str, ...],
-    above: Mapping[str, Step],
+    upstream: Mapping[str, Step],
     written: str | None,
 ) -> Step:
     """``written``: its parameters in the spec. The kept result may be an equal step's, which says it otherwise."""
@@ -161,17 +161,17 @@ def _step(
         needs=needs,
         components=components,
         made_in=result.get("run") or run["run"],
-        reads=tuple(_reads(components, written, [above[name] for name in needs if name in above])),
+        reads=tuple(_reads(components, written, [upstream[name] for name in needs if name in upstream])),
         files=tuple(File(path, digest) for path, digest in sorted(files.items())),
         outputs=outputs(row["step"], row["outputs"]),
     )
 
 
-def _reads(components: Mapping[str, Any], written: str | None, above: Sequence[Step]) -> Iterator[Output]:
+def _reads(components: Mapping[str, Any], written: str | None, upstream: Sequence[Step]) -> Iterator[Output]:
     """Of what the steps above gave: artifacts whose digests the parameters hold, values that its expressions name."""
     digests = set(_digests(components.get("params")))
     named = set(_STEP.findall(str(components.get("with", "")) if written is None else written))
-    for step in above:
+    for step in upstream:
         group = _group(step.id).rpartition("/")[2]
         for output in step.outputs:
             if (output.digest in digests) if output.digest else (group, output.name) in named:

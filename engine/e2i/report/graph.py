@@ -11,7 +11,7 @@ from e2i.report import layout
 from e2i.report.steps import ATTENTION, Step
 from e2i.report.values import duration
 
-CELLS = 6
+MOST_SINGLE = 6
 """Cells of a matrix that are drawn one by one; of a larger matrix one box is drawn."""
 ROOM = 1060.0
 """Pixels that a page has across."""
@@ -54,7 +54,7 @@ class Picture(Struct, frozen=True):
 def draw(steps: Sequence[Step]) -> Picture | None:
     """The picture, or None of more boxes than are drawn. A need that follows from other needs is not drawn."""
     sizes = Counter(step.group for step in steps)
-    names = {step.id: step.group if sizes[step.group] > CELLS else step.id for step in steps}
+    names = {step.id: step.group if sizes[step.group] > MOST_SINGLE else step.id for step in steps}
     members: dict[str, list[Step]] = {}
     for step in steps:
         members.setdefault(names[step.id], []).append(step)
@@ -62,48 +62,51 @@ def draw(steps: Sequence[Step]) -> Picture | None:
         return None
     needs = _needs(members, names)
     lengths = [(len(name) + 6) * CHARACTER for name in members] + [
-        len(cells[0].uses) * SMALL for cells in members.values()
+        len(steps[0].uses) * SMALL for steps in members.values()
     ]
     width = min(max(max(lengths, default=0) + 30, NARROWEST), WIDEST)
     drawing = layout.draw(needs, width, ROOM)
-    boxes = tuple(_box(name, cells, drawing.positions[name], width) for name, cells in members.items())
+    boxes = tuple(_box(name, steps, drawing.positions[name], width) for name, steps in members.items())
     results = {box.anchor: box.status in ("succeeded", "reused") for box in boxes}
-    arrows = tuple((path, results[members[above][0].anchor]) for (above, _), path in drawing.paths.items())
+    arrows = tuple((path, results[members[upstream][0].anchor]) for (upstream, _), path in drawing.paths.items())
     return Picture(drawing.width, drawing.height, width, layout.HEIGHT, drawing.width <= 1.3 * ROOM, boxes, arrows)
 
 
 def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, list[str]]:
     """What each box needs, every box after those that it needs."""
     needs = {
-        name: sorted({names[above] for cell in cells for above in cell.needs} - {name})
-        for name, cells in members.items()
+        name: sorted({names[upstream] for step in steps for upstream in step.needs} - {name})
+        for name, steps in members.items()
     }
     ordered: dict[str, list[str]] = {}
     while waiting := [name for name in needs if name not in ordered]:
-        ready = [name for name in waiting if all(above in ordered for above in needs[name])]
+        ready = [name for name in waiting if all(upstream in ordered for upstream in needs[name])]
         # Two large matrices whose cells need each other's in turn: some arrow must be left out.
         for name in ready or waiting[:1]:
-            ordered[name] = [above for above in needs[name] if above in ordered]
+            ordered[name] = [upstream for upstream in needs[name] if upstream in ordered]
     return ordered
 
 
-def _box(name: str, cells: Sequence[Step], position: tuple[float, float], width: float) -> Box:
-    first = min(cells, key=lambda cell: ATTENTION.index(cell.status) if cell.status in ATTENTION else 0)
-    seconds = [cell.seconds for cell in cells if cell.seconds is not None]
-    counts = Counter(cell.status for cell in cells)
+def _box(name: str, steps: Sequence[Step], position: tuple[float, float], width: float) -> Box:
+    first = min(
+        steps,
+        key=lambda step: ATTENTION.index(step.status) if step.status in ATTENTION else 0,
+    )
+    seconds = [step.seconds for step in steps if step.seconds is not None]
+    counts = Counter(step.status for step in steps)
     tooltip = [f"{name} ({first.uses}): " + ", ".join(f"{count} {status}" for status, count in counts.items())]
-    if needed := sorted({above for cell in cells for above in cell.needs}):
+    if needed := sorted({upstream for step in steps for upstream in step.needs}):
         tooltip.append("needs " + ", ".join(needed[:20]))
     return Box(
         x=position[0],
         y=position[1],
-        anchor=cells[0].anchor,
+        anchor=steps[0].anchor,
         title=_cut(name, int((width - 30) / CHARACTER) - 6),
         uses=_cut(first.uses, int((width - 30) / SMALL)),
-        side=f"× {len(cells)}" if len(cells) > 1 else duration(seconds[0]) if seconds else "",
+        side=f"× {len(steps)}" if len(steps) > 1 else duration(seconds[0]) if seconds else "",
         status=first.status,
         tooltip="\n".join(tooltip),
-        count=len(cells),
+        count=len(steps),
     )
 
 

@@ -42,8 +42,8 @@ class _Point(Struct):
     size: float
     name: str | None = None
     at: float = 0.0
-    above: list[_Point] = field(default_factory=list)
-    below: list[_Point] = field(default_factory=list)
+    upstream: list[_Point] = field(default_factory=list)
+    downstream: list[_Point] = field(default_factory=list)
 
 
 def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> Drawing:
@@ -79,24 +79,26 @@ def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> 
 def essential(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The same order with the fewest edges (the transitive reduction): a need of another need goes without saying."""
     ancestors: dict[str, set[str]] = {}
-    for name, above in needs.items():
-        ancestors[name] = {*above}.union(*(ancestors[other] for other in above))
+    for name, upstream in needs.items():
+        ancestors[name] = {*upstream}.union(*(ancestors[other] for other in upstream))
     return {
         name: [
-            one for one in dict.fromkeys(above) if not any(one in ancestors[other] for other in above if other != one)
+            one
+            for one in dict.fromkeys(upstream)
+            if not any(one in ancestors[other] for other in upstream if other != one)
         ]
-        for name, above in needs.items()
+        for name, upstream in needs.items()
     }
 
 
 def _layers(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """Each node one layer below the lowest that it needs; a node without needs right above the first that needs it."""
     rank: dict[str, int] = {}
-    for name, above in edges.items():
-        rank[name] = max((rank[other] + 1 for other in above), default=0)
-    for name, above in edges.items():
-        below = [rank[other] for other, others in edges.items() if name in others] if not above else []
-        rank[name] = min(below) - 1 if below else rank[name]
+    for name, upstream in edges.items():
+        rank[name] = max((rank[other] + 1 for other in upstream), default=0)
+    for name, upstream in edges.items():
+        downstream = [rank[other] for other, others in edges.items() if name in others] if not upstream else []
+        rank[name] = min(downstream) - 1 if downstream else rank[name]
     layers: list[list[str]] = [[] for _ in range(max(rank.values(), default=-1) + 1)]
     for name in edges:
         layers[rank[name]].append(name)
@@ -111,15 +113,15 @@ def _rows(
     rank = {name: layer for layer, names in enumerate(layers) for name in names}
     rows = [[nodes[name] for name in names] for names in layers]
     chains: dict[tuple[str, str], list[_Point]] = {}
-    for name, above in edges.items():
-        for other in above:
+    for name, upstream in edges.items():
+        for other in upstream:
             passed = [_Point(BEND) for _ in range(rank[other] + 1, rank[name])]
             for layer, point in enumerate(passed, start=rank[other] + 1):
                 rows[layer].append(point)
             chain = [nodes[other], *passed, nodes[name]]
             for one, two in pairwise(chain):
-                one.below.append(two)
-                two.above.append(one)
+                one.downstream.append(two)
+                two.upstream.append(one)
             chains[other, name] = chain
     return rows, chains
 
@@ -132,7 +134,7 @@ def _order(rows: list[list[_Point]]) -> None:
         for row in rows if downwards else reversed(rows):
             keys = {}
             for point in row:
-                near = point.above if downwards else point.below
+                near = point.upstream if downwards else point.downstream
                 own = position[id(point)]
                 keys[id(point)] = sum(position[id(other)] for other in near) / len(near) if near else own
             row.sort(key=lambda point: keys[id(point)])
@@ -148,7 +150,11 @@ def _spread(rows: list[list[_Point]]) -> None:
             wanted = []
             for point in row:
                 near = (
-                    [*point.above, *point.below] if sweep >= SWEEPS else point.above if sweep % 2 == 0 else point.below
+                    [*point.upstream, *point.downstream]
+                    if sweep >= SWEEPS
+                    else point.upstream
+                    if sweep % 2 == 0
+                    else point.downstream
                 )
                 wanted.append(sum(other.at for other in near) / len(near) if near else point.at)
             _arrange(row, wanted)

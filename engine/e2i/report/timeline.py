@@ -101,12 +101,12 @@ def _chain(steps: Sequence[Step]) -> Chain | None:
     if not done:
         return None
     found = [max(done.values(), key=_end)]
-    while above := [done[need] for need in found[-1].needs if need in done]:
-        found.append(max(above, key=_end))
+    while earlier := [done[need] for need in found[-1].needs if need in done]:
+        found.append(max(earlier, key=_end))
     if len(found) < 2:
         return None
     chain = tuple(reversed(found))
-    waited = sum(max((below.started_ms or 0) - _end(above), 0) for above, below in pairwise(chain)) / 1000
+    waited = sum(max((later.started_ms or 0) - _end(earlier), 0) for earlier, later in pairwise(chain)) / 1000
     return Chain(chain, sum(step.seconds or 0.0 for step in chain), waited)
 
 

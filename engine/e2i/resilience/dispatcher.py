@@ -170,7 +170,7 @@ class Dispatcher:
         self._sink: Sink | None = None
         self._size = BATCH
         self._delivered = 0
-        self._set_aside = 0
+        self._dead_lettered = 0
         self._redelivered = 0
 
     def run(self, stop: threading.Event, *, poll: float, flush: float) -> Tally:
@@ -217,7 +217,7 @@ class Dispatcher:
             problem = f"{outcome}; {problem}" if problem else outcome
         return Tally(
             delivered=self._delivered,
-            set_aside=self._set_aside + altered,
+            dead_lettered=self._dead_lettered + altered,
             problem=problem,
             redelivered=self._redelivered,
             altered=altered,
@@ -278,8 +278,8 @@ class Dispatcher:
                 self._deliver(sink, entries[middle:], deadline)
                 return
             reason = error.message if isinstance(error, E2IError) else f"{type(error).__name__}: {error}"
-            self._outbox.set_aside(entries, without_accounts(reason))
-            self._set_aside += len(entries)
+            self._outbox.dead_lettered(entries, without_accounts(reason))
+            self._dead_lettered += len(entries)
         else:
             self._outbox.acknowledge(entries)
             self._delivered += len(entries)

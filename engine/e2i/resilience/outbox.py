@@ -17,9 +17,9 @@ from typing import Self
 from msgspec import Struct
 
 from e2i.catalog.telemetry import ENDS, Entry
+from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.processes import process_alive as process_alive  # for those who know it from here
 from e2i.resilience.processes import process_identity as process_identity
-from e2i.resilience.seal import SqlValue, is_sound, legible, seal
 from e2i.resilience.transaction import transaction
 
 TABLES = """
@@ -51,16 +51,18 @@ ALTERED = "it was altered since it was written"
 STATES = ("waiting", "delivered", "set-aside")
 PRIMARY = 0xFF
 """The bits of an error's code that SQLite calls its primary result code."""
-SEALED = "sink, key, run, kind, body, target"
+COVERED = "sink, key, run, kind, body, target"
 """What the seal of an entry covers."""
-PUT = f"INSERT OR IGNORE INTO outbox ({SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT = f"INSERT OR IGNORE INTO outbox ({COVERED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?)"
 WAITING = "outbox.state != 'delivered' AND outbox.state = 'waiting'"
 """Said twice: so SQLite takes the index of what is not delivered, instead of reading all that was."""
 MEANT = "(target IS NULL OR target = ?)"
 """The entries meant for a tracker: an entry that an older version wrote does not say, and is meant for any."""
-TAKE = f"SELECT sequence, {SEALED}, seal FROM outbox WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
+TAKE = (
+    f"SELECT sequence, {COVERED}, seal FROM outbox WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
+)
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
-SET_ASIDE = "UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?"
+DEAD_LETTER = "UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?"
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """The entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves."""
 
@@ -76,7 +78,7 @@ class Tally(Struct, frozen=True):
     """What became of one sink's entries: counts, and why some are left, if the reason is known."""
 
     delivered: int = 0
-    set_aside: int = 0
+    dead_lettered: int = 0
     left: int = 0
     problem: str | None = None
     elsewhere: int = 0
@@ -130,7 +132,7 @@ class Outbox:
         quarantined = False
         while True:
             rows = self._waiting(sink, target, limit)
-            altered = [row for row in rows if not is_sound(row[1:])]
+            altered = [row for row in rows if not is_intact(row[1:])]
             if not altered:
                 return [_to_entry(row) for row in rows]
             if not self._set_altered_aside(altered):
@@ -165,9 +167,9 @@ class Outbox:
         )
         return changed.rowcount
 
-    def set_aside(self, entries: Iterable[Entry], reason: str) -> None:
+    def dead_lettered(self, entries: Iterable[Entry], reason: str) -> None:
         """Takes entries out of the queue and keeps them with the reason."""
-        self._mark(f"{SET_ASIDE} AND key = ? AND state = 'waiting'", list(entries), reason)
+        self._mark(f"{DEAD_LETTER} AND key = ? AND state = 'waiting'", list(entries), reason)
 
     def restore(self, sink: str) -> int:
         """Puts what a sink refused back into the queue, each entry at its old place; returns how many."""
@@ -192,7 +194,7 @@ class Outbox:
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
         """What was set aside, in order; of one sink or of all."""
         rows = self._database.execute(
-            f"SELECT sequence, {SEALED}, seal, reason FROM outbox"
+            f"SELECT sequence, {COVERED}, seal, reason FROM outbox"
             " WHERE state = 'set-aside' AND (?1 IS NULL OR sink = ?1) ORDER BY sequence",
             (sink,),
         )
@@ -219,7 +221,7 @@ class Outbox:
         try:
             with transaction(self._database):
                 rows = [(ALTERED, row[0]) for row in altered]
-                changed = self._database.executemany(f"{SET_ASIDE} AND state = 'waiting'", rows).rowcount
+                changed = self._database.executemany(f"{DEAD_LETTER} AND state = 'waiting'", rows).rowcount
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_CORRUPT:
                 raise
@@ -238,23 +240,23 @@ class Outbox:
 def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """As ``Outbox.put``, as part of the open transaction of a connection to a database that has ``TABLES``."""
     rows = [(entry.sink, entry.key, entry.run, entry.kind, _to_json(entry), entry.target) for entry in entries]
-    connection.executemany(PUT, [(*row, seal(row)) for row in rows])
+    connection.executemany(PUT, [(*row, checksum(row)) for row in rows])
 
 
-def damage(connection: sqlite3.Connection) -> list[str]:
+def corruption(connection: sqlite3.Connection) -> list[str]:
     """The entries in use that are not as they were written, one sentence each."""
     rows = connection.execute(
-        f"SELECT state, {SEALED}, seal FROM outbox WHERE body != '{SETTLED}' AND reason IS NOT ? ORDER BY sequence",
+        f"SELECT state, {COVERED}, seal FROM outbox WHERE body != '{SETTLED}' AND reason IS NOT ? ORDER BY sequence",
         (ALTERED,),
     )
     return [
         f"the entry {row[2]} of the outbox for {row[1]} was altered"
         for row in map(tuple, rows)
-        if not is_sound(row[1:]) or row[0] not in STATES
+        if not is_intact(row[1:]) or row[0] not in STATES
     ]
 
 
-def set_aside(connection: sqlite3.Connection) -> list[str]:
+def dead_lettered(connection: sqlite3.Connection) -> list[str]:
     """The entries that were found altered and are not used any more, one sentence each."""
     rows = connection.execute("SELECT sink, key FROM outbox WHERE reason = ? ORDER BY sequence", (ALTERED,))
     return [f"the entry {key} of the outbox for {sink} was altered, and was set aside" for sink, key in rows]
@@ -291,6 +293,6 @@ def _to_json(entry: Entry) -> str:
 def _to_entry(row: Sequence[SqlValue]) -> Entry:
     """An entry from its sequence, what is sealed and its seal; without a body when that is not what was written."""
     sequence, sink, key, run, kind, body, target, _ = row
-    content = json.loads(str(body)) if is_sound(row[1:]) else {}
+    content = json.loads(str(body)) if is_intact(row[1:]) else {}
     meant = None if target is None else str(target)
     return Entry(str(key), str(sink), str(run), str(kind), content, int(str(sequence)), meant)

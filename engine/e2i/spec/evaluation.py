@@ -15,13 +15,13 @@ from typing import Any
 
 from e2i.spec import expressions, lineage, params
 from e2i.spec.expressions import ROOTS, ExpressionError, MissingError, Reference
-from e2i.spec.nodes import Part, Pending, StepNode, shown
+from e2i.spec.nodes import Pending, SpecInstance, StepNode, shown
 from e2i.spec.values import Budget
 
-At = StepNode | Part
+At = StepNode | SpecInstance
 Outputs = Mapping[str, Mapping[str, Any] | None]
 """What the nodes that are over gave, by id; None for one that gave no result, which ``default`` takes for missing."""
-_Crossing = tuple[Part, str | None, bool]
+_Crossing = tuple[SpecInstance, str | None, bool]
 """A parameter (True) or an output of a part; None: all of its outputs."""
 READABLE = 200
 """Characters of an expression behind a parameter that are kept as they are; of a longer one, the digest."""
@@ -93,13 +93,13 @@ class Evaluation:
 
     def _scope(self, at: At, references: Iterable[Reference]) -> dict[str, Any]:
         """The names that these references use, with their values."""
-        part = at.part
-        values = part.params
+        instance = at.instance
+        values = instance.params
         steps: dict[str, Any] = {}
         wanted: dict[str, set[str] | None] = {}
         for reference in references:
-            if reference.root == "params" and part.owner:
-                values = {**values, **self._given(part, reference)}
+            if reference.root == "params" and instance.owner:
+                values = {**values, **self._given(instance, reference)}
             elif reference.root == "steps" and reference.path:
                 name = str(reference.path[0])
                 output = lineage.output(reference, one=lineage.is_one(at, name))
@@ -110,22 +110,22 @@ class Evaluation:
             # A cell that gave no result is not in the list; only what can do without it comes this far.
             there = [(unit, result) for unit, result in found if result is not None]
             if not lineage.is_one(at, name):
-                steps[name] = [{"matrix": dict(unit.cell or {}), "outputs": result} for unit, result in there]
+                steps[name] = [{"matrix": dict(unit.combination or {}), "outputs": result} for unit, result in there]
             elif there:
                 steps[name] = there[0][1]
-        return {"params": values, "env": self.env, "matrix": at.cell or {}, "run": self.run, "steps": steps}
+        return {"params": values, "env": self.env, "matrix": at.combination or {}, "run": self.run, "steps": steps}
 
-    def _given(self, part: Part, reference: Reference) -> dict[str, Any]:
+    def _given(self, instance: SpecInstance, reference: Reference) -> dict[str, Any]:
         """The values of a part's parameters that only a run can tell, as the including step gives them."""
-        owner, found = part.owner, {}
-        for name in map(str, reference.path[:1] or part.loaded.spec.params):
-            if owner is None or name in part.params or name not in owner.step.with_:
+        owner, found = instance.owner, {}
+        for name in map(str, reference.path[:1] or instance.loaded.spec.params):
+            if owner is None or name in instance.params or name not in owner.step.with_:
                 continue
             try:
-                value = self._crossing(part, name, owner.step.with_[name], owner)
+                value = self._crossing(instance, name, owner.step.with_[name], owner)
             except MissingError:
                 continue
-            declared = part.loaded.spec.params.get(name)
+            declared = instance.loaded.spec.params.get(name)
             wrong = params.check_value(declared, value)[1] if declared else None
             if wrong:
                 raise ExpressionError(f'the value of parameter "{name}" of step "{owner.id}" {wrong}')
@@ -146,9 +146,9 @@ class Evaluation:
         was_left_out = not found and all(self.outputs.get(node.id) is None for node in lineage.leaves(unit))
         return None if was_left_out else found
 
-    def _crossing(self, part: Part, name: str, written: Any, at: At) -> Any:
+    def _crossing(self, instance: SpecInstance, name: str, written: Any, at: At) -> Any:
         """The value of a parameter of a part (seen from its owner) or of an output (seen from the part)."""
-        key = (part, name, at is not part)
+        key = (instance, name, at is not instance)
         if key not in self.crossed:
             try:
                 self.crossed[key] = bounded(self._value(written, at))
@@ -180,10 +180,10 @@ def bounded(value: Any) -> Any:
 
 def _behind(at: At, ref: Reference) -> Iterator[tuple[_Crossing, Any, At]]:
     """What is written for the parameter or output of a part that the reference names, and where it is seen from."""
-    part = at.part
+    instance = at.instance
     name = str(ref.path[0]) if ref.path else ""
-    if ref.root == "params" and part.owner and name in part.owner.step.with_ and name not in part.params:
-        yield (part, name, True), part.owner.step.with_[name], part.owner
+    if ref.root == "params" and instance.owner and name in instance.owner.step.with_ and name not in instance.params:
+        yield (instance, name, True), instance.owner.step.with_[name], instance.owner
     elif ref.root == "steps":
         inner = next((unit.inner for unit in lineage.feeding(at, name) if unit.inner), None)
         if inner is not None:

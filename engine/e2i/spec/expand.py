@@ -14,16 +14,27 @@ from e2i.spec import expressions, fixes, matrix, params, suggest
 from e2i.spec.evaluation import bounded
 from e2i.spec.expanded import RUN_FACTS, Expanded
 from e2i.spec.expressions import ExpressionError, MissingError, Reference, Secret, Template
+from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec
-from e2i.spec.matrix import BadMatrixError, Cell
+from e2i.spec.matrix import BadMatrixError, Combination
 from e2i.spec.models import StepSpec
-from e2i.spec.nodes import Part, Path, Pending, StepNode, holds_secret, is_settled, pairing, plain, shown
-from e2i.spec.parts import is_part
+from e2i.spec.nodes import Path, Pending, SpecInstance, StepNode, holds_secret, is_settled, pairing, plain, shown
 from e2i.spec.problems import Fixes, Problem
 
-__all__ = ["RUN_FACTS", "Expanded", "Part", "Path", "Pending", "StepNode", "expand", "is_settled", "plain", "shown"]
+__all__ = [
+    "RUN_FACTS",
+    "Expanded",
+    "Path",
+    "Pending",
+    "SpecInstance",
+    "StepNode",
+    "expand",
+    "is_settled",
+    "plain",
+    "shown",
+]
 
-MAX_PARTS = 1_000
+MAX_INSTANCES = 1_000
 MAX_NODES = 200_000
 
 
@@ -36,14 +47,14 @@ def expand(
     most: int = MAX_NODES,
 ) -> tuple[Expanded, list[Problem]]:
     """The steps of a spec for these parameter values. Problems: matrices and parts that are not usable as given."""
-    root = Part(loaded, params=dict(values))
+    root = SpecInstance(loaded, params=dict(values))
     expansion = _Expansion(Expanded(root, env, {}, secrets=frozenset(secrets)), min(most + 1, MAX_NODES))
     expansion.fill(root)
     last = [node for node in expansion.nodes.values() if node.final]
     nodes = expansion.nodes
     if last:
         nodes = {name: node for name, node in nodes.items() if not node.final} | {node.id: node for node in last}
-    return replace(expansion.expanded, nodes=nodes, parts=tuple(expansion.parts)), expansion.problems
+    return replace(expansion.expanded, nodes=nodes, instances=tuple(expansion.instances)), expansion.problems
 
 
 class _Expansion:
@@ -52,47 +63,47 @@ class _Expansion:
     def __init__(self, expanded: Expanded, most: int) -> None:
         self.expanded = expanded
         self.nodes: dict[str, StepNode] = {}
-        self.parts: list[Part] = []
+        self.instances: list[SpecInstance] = []
         self.problems: list[Problem] = []
         self.most = most
         """Steps that are made: one more than the policy allows, which it then reports."""
         self.is_full = False
 
-    def fill(self, part: Part) -> None:
+    def fill(self, instance: SpecInstance) -> None:
         """Makes the nodes of a part, and those of the parts inside it."""
-        self.parts.append(part)
-        spec, around = part.loaded.spec, part.owner.options if part.owner else None
+        self.instances.append(instance)
+        spec, around = instance.loaded.spec, instance.owner.options if instance.owner else None
         for section, name, step in spec.every_step():
-            group = part.prefix + name
+            group = instance.prefix + name
             options = spec.options(step, around)
-            held = part.loaded.references(section, name)
+            held = instance.loaded.references(section, name)
             units: list[StepNode] = []
             names: dict[str, int] = {}
-            for cell in self._cells(part, (section, name), step):
-                ident = group if cell is None else f"{group}[{cell.label}]"
+            for combination in self._combinations(instance, (section, name), step):
+                ident = group if combination is None else f"{group}[{combination.label}]"
                 names[ident] = names.get(ident, 0) + 1
                 if names[ident] > 1:
                     ident += f"#{names[ident]}"
                 unit = StepNode(
                     id=ident,
                     group=group,
-                    cell=cell.values if cell else None,
+                    combination=combination.values if combination else None,
                     step=step,
                     options=options,
-                    part=part,
+                    instance=instance,
                     section=section,
                     references=held,
-                    names=cell.names if cell else (),
-                    inner=self._inner(part, step),
+                    names=combination.names if combination else (),
+                    inner=self._inner(instance, step),
                 )
                 units.append(unit)
-                if unit.cell is not None:
-                    index = part.cells.setdefault(name, {}).setdefault(unit.names, {})
-                    index.setdefault(pairing(unit.cell, unit.names), unit)
+                if unit.combination is not None:
+                    index = instance.combinations.setdefault(name, {}).setdefault(unit.names, {})
+                    index.setdefault(pairing(unit.combination, unit.names), unit)
                 if unit.inner is None:
                     self._add(unit)
-            part.units[name] = tuple(units)
-        for units_ in part.units.values():
+            instance.units[name] = tuple(units)
+        for units_ in instance.units.values():
             for unit in units_:
                 if unit.inner is not None and self._has_room(unit):
                     unit.inner.owner = unit
@@ -108,28 +119,28 @@ class _Expansion:
                 self._problem("too-many-steps", node, (), f"there are more than {MAX_NODES:,} steps")
 
     def _has_room(self, unit: StepNode) -> bool:
-        if len(self.parts) <= MAX_PARTS:
+        if len(self.instances) <= MAX_INSTANCES:
             return True
         if not self.is_full:
             self.is_full = True
-            self._problem("too-many-steps", unit, ("uses",), f"there are more than {MAX_PARTS:,} parts in use")
+            self._problem("too-many-steps", unit, ("uses",), f"there are more than {MAX_INSTANCES:,} parts in use")
         return False
 
     @staticmethod
-    def _inner(part: Part, step: StepSpec) -> Part | None:
-        loaded = part.loaded.parts.get(step.uses) if is_part(step.uses) else None
-        return Part(loaded) if loaded else None
+    def _inner(instance: SpecInstance, step: StepSpec) -> SpecInstance | None:
+        loaded = instance.loaded.included.get(step.uses) if is_included(step.uses) else None
+        return SpecInstance(loaded) if loaded else None
 
-    def _cells(self, part: Part, path: Path, step: StepSpec) -> list[Cell] | list[None]:
+    def _combinations(self, instance: SpecInstance, path: Path, step: StepSpec) -> list[Combination] | list[None]:
         if step.matrix is None:
             return [None]
-        document, base = part.document, (*path, "matrix")
+        document, base = instance.document, (*path, "matrix")
 
         def fill_in(name: str, written: Any) -> Any:
-            return _known_now(part, self.expanded.env, name, written)
+            return _known_now(instance, self.expanded.env, name, written)
 
         try:
-            found = matrix.cells(step.matrix, fill_in, is_open=lambda value: isinstance(value, Pending))
+            found = matrix.expand(step.matrix, fill_in, is_open=lambda value: isinstance(value, Pending))
         except BadMatrixError as error:
             full_path = (*base, *error.path)
             message = f'the matrix of step "{path[-1]}" is not usable: {error}'
@@ -140,9 +151,9 @@ class _Expansion:
             full_path = (*base, *where)
             message = f'this leaves out nothing: no combination in the matrix of step "{path[-1]}" has these values'
             self.problems.append(document.problem("unused-exclude", full_path, message, severity="warning"))
-        return found.cells
+        return found.combinations
 
-    def _give(self, unit: StepNode, inner: Part) -> None:
+    def _give(self, unit: StepNode, inner: SpecInstance) -> None:
         """Hands the step's ``with`` to the part that it includes, as far as the values are known."""
         spec, given = inner.loaded.spec, unit.step.with_
         for name in given.keys() - spec.params.keys():
@@ -172,7 +183,7 @@ class _Expansion:
                 inner.unusable.add(name)
                 continue
             if not is_settled(value):
-                if _waits_for_a_run(given[name], unit.part):
+                if _waits_for_a_run(given[name], unit.instance):
                     inner.waiting.add(name)
                 continue
             wrong = None
@@ -199,7 +210,7 @@ class _Expansion:
         self.problems.append(unit.document.problem(code, full_path, message, hint, key=key, fixes=safe_fixes))
 
 
-def _known_now(part: Part, env: Mapping[str, str], name: str, written: Any) -> Any:
+def _known_now(instance: SpecInstance, env: Mapping[str, str], name: str, written: Any) -> Any:
     """What stands under a name of a matrix.
 
     A parameter that is declared but has no value, which ``validate`` allows, stands for one value that is not known.
@@ -209,15 +220,15 @@ def _known_now(part: Part, env: Mapping[str, str], name: str, written: Any) -> A
     for reference in _references(written):
         if reference.root == "params" and reference.path:
             parameter = str(reference.path[0])
-            if parameter in part.waiting:
+            if parameter in instance.waiting:
                 message = f'parameter "{parameter}" is known only in a run, and the cells must be known before'
                 raise BadMatrixError(message, "a matrix may read params and env", (name,))
-            if parameter in part.loaded.spec.params and parameter not in part.params:
+            if parameter in instance.loaded.spec.params and parameter not in instance.params:
                 waits.append(reference)
     if waits:
         return Pending(str(written), tuple(waits))
     try:
-        value = expressions.render(written, {"params": part.params, "env": env})
+        value = expressions.render(written, {"params": instance.params, "env": env})
         if holds_secret(value):
             raise BadMatrixError("a secret cannot be a value of a matrix", "hand it to the step under with:", (name,))
         return value
@@ -232,10 +243,10 @@ def _renamed(cause: BaseException | None, path: Path, text: Any) -> Fixes:
     return fixes.reworded(path, text, "params.", cause.key, suggest.certain(cause.key, cause.known))
 
 
-def _waits_for_a_run(written: Any, part: Part) -> bool:
+def _waits_for_a_run(written: Any, instance: SpecInstance) -> bool:
     """Whether a value depends on what steps give, or on the run."""
     return any(
-        ref.root in ("steps", "run") or (ref.root == "params" and bool(part.waiting & set(map(str, ref.path[:1]))))
+        ref.root in ("steps", "run") or (ref.root == "params" and bool(instance.waiting & set(map(str, ref.path[:1]))))
         for ref in _references(written)
     )
 

@@ -19,9 +19,9 @@ from e2i.spec.evaluation import Evaluation, Outputs
 from e2i.spec.expressions import ExpressionError, Reference
 from e2i.spec.lineage import Sources
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import SCALAR, Part, Pending, StepNode
+from e2i.spec.nodes import SCALAR, Pending, SpecInstance, StepNode
 
-At = StepNode | Part | None
+At = StepNode | SpecInstance | None
 """From where an expression looks: a step, or the outputs of a part; None: the outputs of the pipeline."""
 RUN_FACTS = ("id", "name", "profile", "status")
 """What expressions may read of the run: its id, the pipeline's name, the profile; under ``finally`` how it went."""
@@ -38,11 +38,11 @@ class KnownParams(Struct, frozen=True):
 class Expanded(Struct, frozen=True, dict=True):
     """All steps of a pipeline, with what is known of their scope."""
 
-    root: Part
+    root: SpecInstance
     env: Mapping[str, str]
     nodes: Mapping[str, StepNode]
     """The nodes to carry out, in the order of the spec, those of ``finally`` last."""
-    parts: tuple[Part, ...] = ()
+    instances: tuple[SpecInstance, ...] = ()
     """The pipeline and every part in it."""
     secrets: frozenset[str] = frozenset()
     """The names of the secrets that specs may use."""
@@ -68,8 +68,8 @@ class Expanded(Struct, frozen=True, dict=True):
 
     def units(self) -> Iterator[StepNode]:
         """Every step of every part, also those that include a part."""
-        for part in self.parts:
-            for units in part.units.values():
+        for instance in self.instances:
+            for units in instance.units.values():
                 yield from units
 
     def feeding(self, at: At, name: str) -> tuple[StepNode, ...]:
@@ -91,7 +91,7 @@ class Expanded(Struct, frozen=True, dict=True):
             for around in node.chain:
                 for name in around.step.needs if around.final == node.final else ():
                     for unit in self.feeding(around, name):
-                        needed.update(below.id for below in lineage.leaves(unit) if below.final == unit.final)
+                        needed.update(leaf.id for leaf in lineage.leaves(unit) if leaf.final == unit.final)
             self._upstream[node.id] = tuple(sorted(needed))
         return self._upstream[node.id]
 
@@ -139,7 +139,7 @@ class Expanded(Struct, frozen=True, dict=True):
     def _known(self) -> dict[str, KnownParams]:
         return {}
 
-    def fixed(self, value: Any, at: StepNode | Part) -> Any:
+    def fixed(self, value: Any, at: StepNode | SpecInstance) -> Any:
         """The same with what no run can change: ``params``, ``matrix`` and ``env``; secrets by name."""
         return Evaluation(self.env, self.run, {}, ("params", "matrix", "env", "secrets")).filled(value, at)
 

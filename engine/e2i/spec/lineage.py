@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from e2i.spec import expressions
 from e2i.spec.expressions import Reference
-from e2i.spec.nodes import Part, StepNode, is_settled, pairing
+from e2i.spec.nodes import SpecInstance, StepNode, is_settled, pairing
 
 MAX_HOPS = 32
 """Parameters and outputs of parts that a value may be passed on through."""
@@ -36,22 +36,22 @@ class Sources(Struct):
         self.too_far |= other.too_far
 
 
-def feeding(at: StepNode | Part, name: str) -> tuple[StepNode, ...]:
+def feeding(at: StepNode | SpecInstance, name: str) -> tuple[StepNode, ...]:
     """The nodes that ``steps.<name>`` means there: its own cell's counterpart, one step, or all cells."""
     same = _counterpart(at, name)
-    return (same,) if same else at.part.units.get(name, ())
+    return (same,) if same else at.instance.units.get(name, ())
 
 
-def is_one(at: StepNode | Part, name: str) -> bool:
+def is_one(at: StepNode | SpecInstance, name: str) -> bool:
     """True when ``steps.<name>`` is one step there: it has no matrix, or the cell has a counterpart."""
-    units = at.part.units.get(name, ())
-    return bool(units) and (units[0].cell is None or _counterpart(at, name) is not None)
+    units = at.instance.units.get(name, ())
+    return bool(units) and (units[0].combination is None or _counterpart(at, name) is not None)
 
 
-def plain_step(at: StepNode | Part, name: str) -> StepNode | None:
+def plain_step(at: StepNode | SpecInstance, name: str) -> StepNode | None:
     """The step that ``steps.<name>`` means there, when it is one without cells and without a part of its own."""
-    units = at.part.units.get(name, ())
-    return units[0] if len(units) == 1 and units[0].cell is None and units[0].inner is None else None
+    units = at.instance.units.get(name, ())
+    return units[0] if len(units) == 1 and units[0].combination is None and units[0].inner is None else None
 
 
 def leaves(unit: StepNode) -> Iterator[StepNode]:
@@ -60,8 +60,8 @@ def leaves(unit: StepNode) -> Iterator[StepNode]:
         yield unit
     else:
         for units in unit.inner.units.values():
-            for below in units:
-                yield from leaves(below)
+            for downstream in units:
+                yield from leaves(downstream)
 
 
 def output(reference: Reference, *, one: bool) -> str | None:
@@ -70,11 +70,11 @@ def output(reference: Reference, *, one: bool) -> str | None:
     return path[0] if path and isinstance(path[0], str) else None
 
 
-def behind(at: StepNode | Part, reference: Reference) -> Sources:
+def behind(at: StepNode | SpecInstance, reference: Reference) -> Sources:
     """All that a reference's value is made from."""
     found = Sources()
     waiting: list[_Step] = [(at, reference, True, 0)]
-    seen: dict[tuple[StepNode | Part, Reference, bool], int] = {}
+    seen: dict[tuple[StepNode | SpecInstance, Reference, bool], int] = {}
     while waiting:
         here, ref, required, hops = waiting.pop()
         if hops <= seen.get((here, ref, required), -1):
@@ -88,23 +88,23 @@ def behind(at: StepNode | Part, reference: Reference) -> Sources:
             case "steps" if ref.path:
                 waiting += [(*step, required, hops + 1) for step in _into_steps(here, ref, required, found)]
             case "params":
-                waiting += [(*step, required, hops + 1) for step in _out_of_part(here.part, ref, found)]
+                waiting += [(*step, required, hops + 1) for step in _out_of_instance(here.instance, ref, found)]
             case "run":
                 found.run.add(str(ref.path[0]) if ref.path else "id")
             case "matrix":
-                cell = here.cell or {}
-                values = (cell.get(str(name)) for name in ref.path[:1] or cell)
+                combination = here.combination or {}
+                values = (combination.get(str(name)) for name in ref.path[:1] or combination)
                 found.is_open |= not all(map(is_settled, values))
     return found
 
 
-_Step = tuple[StepNode | Part, Reference, bool, int]
+_Step = tuple[StepNode | SpecInstance, Reference, bool, int]
 """A reference to follow: from where, whether its value is required, and how many parts it has come through."""
 
 
 def _into_steps(
-    here: StepNode | Part, ref: Reference, required: bool, found: Sources
-) -> Iterator[tuple[StepNode | Part, Reference]]:
+    here: StepNode | SpecInstance, ref: Reference, required: bool, found: Sources
+) -> Iterator[tuple[StepNode | SpecInstance, Reference]]:
     """Notes the steps that a reference means; of those that include a part, gives the references in its outputs."""
     name = str(ref.path[0])
     units = feeding(here, name)
@@ -119,24 +119,26 @@ def _into_steps(
                 yield from ((unit.inner, other) for other in expressions.parse(text).references)
 
 
-def _out_of_part(part: Part, ref: Reference, found: Sources) -> Iterator[tuple[StepNode | Part, Reference]]:
+def _out_of_instance(
+    instance: SpecInstance, ref: Reference, found: Sources
+) -> Iterator[tuple[StepNode | SpecInstance, Reference]]:
     """The references in what the including step gives for a parameter."""
-    for name in ref.path[:1] or part.loaded.spec.params:
-        if name in part.params:
+    for name in ref.path[:1] or instance.loaded.spec.params:
+        if name in instance.params:
             continue
-        owner = part.owner
-        if owner is None or name not in owner.step.with_ or name in part.unusable:
+        owner = instance.owner
+        if owner is None or name not in owner.step.with_ or name in instance.unusable:
             found.is_open = True
             continue
         yield from ((owner, other) for path, other in owner.references if path[2:4] == ("with", name))
 
 
-def _counterpart(at: StepNode | Part, name: str) -> StepNode | None:
+def _counterpart(at: StepNode | SpecInstance, name: str) -> StepNode | None:
     """Between two matrix steps with the same names, a cell means the cell with its own values."""
-    if at.cell is None:
+    if at.combination is None:
         return None
-    for names, cells in at.part.cells.get(name, {}).items():
-        if all(one in at.cell for one in names) and (found := cells.get(pairing(at.cell, names))):
+    for names, combinations in at.instance.combinations.get(name, {}).items():
+        if all(one in at.combination for one in names) and (found := combinations.get(pairing(at.combination, names))):
             return found
     return None
 

@@ -29,7 +29,7 @@ class LoadedSpec(Struct, frozen=True):
 
     spec: PipelineSpec
     document: Document
-    parts: Mapping[str, LoadedSpec | None] = field(default_factory=dict)
+    included: Mapping[str, LoadedSpec | None] = field(default_factory=dict)
     """By ``uses``, the parts that its steps include; None for one that could not be loaded."""
 
     _references: dict[tuple[str, str], Held] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class LoadedSpec(Struct, frozen=True):
             if loaded.document.file not in seen:
                 seen[loaded.document.file] = loaded
                 yield loaded
-                waiting.extend(part for part in loaded.parts.values() if part)
+                waiting.extend(included_spec for included_spec in loaded.included.values() if included_spec)
 
 
 def load(

@@ -19,7 +19,7 @@ from e2i.spec import suggest
 from e2i.spec.models import IDENTIFIER
 
 Path = tuple[str | int, ...]
-MAX_CELLS = 1_000
+MAX_COMBINATIONS = 1_000
 MAX_VALUES = 100_000
 """Values in all cells of a matrix together."""
 RESERVED = ("include", "exclude")
@@ -35,7 +35,7 @@ class BadMatrixError(ValueError):
         self.path = path
 
 
-class Cell(Struct):
+class Combination(Struct):
     """One repetition of a step."""
 
     values: dict[str, Any]
@@ -47,14 +47,16 @@ class Cell(Struct):
         return ",".join(_label(self.values[name]) for name in self.names)
 
 
-class Cells(Struct, frozen=True):
+class Combinations(Struct, frozen=True):
     """The cells of a matrix, and the entries of ``exclude`` that leave nothing out."""
 
-    cells: list[Cell]
+    combinations: list[Combination]
     unused: list[Path] = field(default_factory=list)
 
 
-def cells(matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]) -> Cells:
+def expand(
+    matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]
+) -> Combinations:
     """The cells, in the order of their combinations: names by the alphabet, the last one varying fastest.
 
     ``fill_in(name, written)`` gives the value of what stands under a name; ``is_open`` is true of a value that nobody
@@ -94,10 +96,10 @@ def cells(matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_o
     size = combinations.left.bit_count() * len(axes) + sum(map(len, added))
     _require_few(total, size + sum(members.bit_count() for name, members in reached.items() if name not in axes))
     product = itertools.product(*axes.values()) if axes else ()
-    every = [Cell(dict(zip(axes, combination, strict=True)), tuple(axes)) for combination in product]
+    every = [Combination(dict(zip(axes, combination, strict=True)), tuple(axes)) for combination in product]
     _extend(every, extending, reached)
     found = [every[index] for index in _bits(combinations.left)]
-    return Cells([*found, *(Cell(dict(entry), tuple(sorted(entry))) for entry in added)], unused)
+    return Combinations([*found, *(Combination(dict(entry), tuple(sorted(entry))) for entry in added)], unused)
 
 
 class _Combinations:
@@ -133,9 +135,9 @@ class _Combinations:
         return found != 0
 
 
-def _require_few(cells: int, values: int) -> None:
-    if cells > MAX_CELLS:
-        raise BadMatrixError(f"it has {cells:,} cells, more than {MAX_CELLS:,}", None, ())
+def _require_few(combinations: int, values: int) -> None:
+    if combinations > MAX_COMBINATIONS:
+        raise BadMatrixError(f"it has {combinations:,} cells, more than {MAX_COMBINATIONS:,}", None, ())
     if values > MAX_VALUES:
         raise BadMatrixError(f"its cells hold {values:,} values together, more than {MAX_VALUES:,}", None, ())
 
@@ -153,7 +155,7 @@ def _reached(extending: _Extending) -> dict[str, int]:
     return reached
 
 
-def _extend(every: list[Cell], extending: _Extending, reached: Mapping[str, int]) -> None:
+def _extend(every: list[Combination], extending: _Extending, reached: Mapping[str, int]) -> None:
     """Gives each combination the values of the entries that extend it: of two values of one name, the later."""
     for name, members in reached.items():
         for index in _bits(members):

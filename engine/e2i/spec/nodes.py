@@ -1,4 +1,4 @@
-"""What a pipeline consists of once it is expanded: ``Part``s, ``StepNode``s in them, values that are ``Pending``.
+"""An expanded pipeline: ``SpecInstance``s, the ``StepNode``s in them, and values that are still ``Pending``.
 
 In: a spec, parameter values. Out: data for ``expanded``; nothing here looks anything up.
 """
@@ -33,7 +33,7 @@ class Pending(Struct, frozen=True):
     through: tuple[tuple[str, Any], ...] = ()
 
 
-class Part(Struct, eq=False):
+class SpecInstance(Struct, eq=False):
     """A spec in use: the pipeline itself, or a part at the place where a step includes it. ``expand`` fills it."""
 
     loaded: LoadedSpec
@@ -47,15 +47,15 @@ class Part(Struct, eq=False):
     """The parameters that are given something they do not take, which is a problem of its own."""
     units: dict[str, tuple[StepNode, ...]] = field(default_factory=dict)
     """The nodes of each step, ``finally`` too: one, or one for each cell."""
-    cells: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], StepNode]]] = field(default_factory=dict)
+    combinations: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], StepNode]]] = field(default_factory=dict)
     """Of each step with a matrix: its nodes by the names that tell them apart, then by those names' values."""
 
     @property
-    def part(self) -> Part:
+    def instance(self) -> SpecInstance:
         return self
 
     @property
-    def cell(self) -> None:
+    def combination(self) -> None:
         """A part's outputs see no matrix."""
 
     @property
@@ -78,22 +78,22 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     id: str
     group: str
     """The id without the cell: what all cells of a step have in common."""
-    cell: Mapping[str, Any] | None
+    combination: Mapping[str, Any] | None
     step: StepSpec
     options: StepOptions
-    part: Part
+    instance: SpecInstance
     """The spec that it stands in."""
     section: str = "steps"
     references: Held = ()
     """Every reference in ``with`` and ``when``, with the path of the text that holds it."""
     names: tuple[str, ...] = ()
-    """The names in ``cell`` by which it is paired with cells of other steps."""
-    inner: Part | None = None
+    """The names in ``combination`` by which it is paired with cells of other steps."""
+    inner: SpecInstance | None = None
 
     @property
     def name(self) -> str:
         """The step's key in its file."""
-        return self.group.removeprefix(self.part.prefix)
+        return self.group.removeprefix(self.instance.prefix)
 
     @property
     def path(self) -> Path:
@@ -102,12 +102,12 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
 
     @property
     def document(self) -> Document:
-        return self.part.document
+        return self.instance.document
 
     @cached_property
     def chain(self) -> tuple[StepNode, ...]:
         """The steps that include it, outermost first, and the node itself."""
-        return (*self.part.owner.chain, self) if self.part.owner else (self,)
+        return (*self.instance.owner.chain, self) if self.instance.owner else (self,)
 
     @cached_property
     def final(self) -> bool:
@@ -117,7 +117,7 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     @cached_property
     def is_plain(self) -> bool:
         """Whether its parameters hold no expression."""
-        return self.part.loaded.is_plain(self.section, self.name)
+        return self.instance.loaded.is_plain(self.section, self.name)
 
     @property
     def agent(self) -> str | None:
@@ -141,9 +141,9 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
         return any(node.step.when is not True for node in self.chain)
 
 
-def pairing(cell: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+def pairing(combination: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
     """What a cell is found by."""
-    return tuple(matrix.key(cell[name]) for name in names)
+    return tuple(matrix.key(combination[name]) for name in names)
 
 
 MARKS = ("$expression", "$secret")

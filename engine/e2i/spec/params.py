@@ -98,7 +98,7 @@ def path_problem(text: str) -> str | None:
 
 def _contradictions(declared: ParamSpec) -> Iterator[tuple[Path, str]]:
     limits = {name: limit for name in ("min", "max") if (limit := getattr(declared, name)) is not None}
-    sound = True
+    intact = True
     for name, limit in limits.items():
         if declared.type in ("boolean", "any"):
             yield (name,), f'a parameter of type {declared.type} has no "{name}"'
@@ -108,8 +108,8 @@ def _contradictions(declared: ParamSpec) -> Iterator[tuple[Path, str]]:
             yield (name,), f'"{name}" must be a number, not {show(limit)}'
         else:
             continue
-        sound = False
-    if sound and len(limits) == 2 and _below(limits["max"], limits["min"]):
+        intact = False
+    if intact and len(limits) == 2 and _below(limits["max"], limits["min"]):
         yield ("max",), f'"max" is less than "min", {_number(limits["min"])}'
     if declared.pattern is not None and declared.type not in ("string", "path", "date"):
         yield ("pattern",), f'a parameter of type {declared.type} has no "pattern"'

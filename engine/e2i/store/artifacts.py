@@ -40,11 +40,11 @@ class MissingArtifact(E2IError):
     exit_code = Exit.UNAVAILABLE
 
 
-class DamagedArtifact(MissingArtifact):
+class CorruptArtifact(MissingArtifact):
     """An artifact no longer has the bytes that it was stored with."""
 
 
-class Damage(Struct, frozen=True):
+class Corruption(Struct, frozen=True):
     """An artifact that was found damaged, and where it is now."""
 
     digest: str
@@ -57,7 +57,7 @@ class ArtifactStore:
     ``report`` hears of each artifact that is found damaged and set aside.
     """
 
-    def __init__(self, root: Path, report: Callable[[Damage], object] = lambda damage: None) -> None:
+    def __init__(self, root: Path, report: Callable[[Corruption], object] = lambda corruption: None) -> None:
         self.root = root
         self._report = report
         self._objects = os.fspath(root / "objects")
@@ -84,7 +84,7 @@ class ArtifactStore:
         if self._holds(object_path, digest, remember=True):
             return Path(object_path)
         if os.path.lexists(object_path):
-            raise DamagedArtifact(
+            raise CorruptArtifact(
                 f"artifact {digest} in the store at {self.root} no longer has the bytes it was stored with",
                 code="artifact-damaged",
                 hint="run the spec again: it is set aside, and the step that makes it will be carried out",
@@ -100,9 +100,9 @@ class ArtifactStore:
         object_path = self.object_path(digest)
         if self._holds(object_path, digest, remember=True):
             return True
-        return os.path.lexists(object_path) and not self._set_aside(object_path, digest)
+        return os.path.lexists(object_path) and not self._quarantine(object_path, digest)
 
-    def is_sound(self, digest: str) -> bool:
+    def is_intact(self, digest: str) -> bool:
         """As ``has``, for those who only look: nothing is written or moved."""
         return self._holds(self.object_path(digest), digest, remember=False)
 
@@ -197,7 +197,7 @@ class ArtifactStore:
             if written == WRITTEN * 1_000_000_000:
                 self._verified.note(digest[7:], signature)
 
-    def _set_aside(self, object_path: str, digest: str) -> bool:
+    def _quarantine(self, object_path: str, digest: str) -> bool:
         """Moves damage away. False when there is none: an equal put has just made the artifact, or made it again."""
         with self.locked(fcntl.LOCK_EX):
             if self._holds(object_path, digest, remember=False):
@@ -209,7 +209,7 @@ class ArtifactStore:
             if os.path.isdir(object_path) and not os.path.islink(object_path):  # noqa: PTH112, PTH114 - as above
                 os.chmod(object_path, 0o755)  # noqa: PTH101
             os.rename(object_path, kept)  # noqa: PTH104
-        self._report(Damage(digest, kept))
+        self._report(Corruption(digest, kept))
         return True
 
     @cached_property

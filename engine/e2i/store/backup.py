@@ -43,14 +43,14 @@ SQLITE = b"SQLite format 3\0"
 
 
 class Copied(Struct):
-    """What was copied, in numbers; ``damaged``: artifacts that no longer had their digest, and were left out."""
+    """What was copied, in numbers; ``corrupt``: artifacts that no longer had their digest, and were left out."""
 
     files: int = 0
     databases: int = 0
     objects: int = 0
     size: int = 0
     linked: int = 0
-    damaged: tuple[str, ...] = ()
+    corrupt: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -59,7 +59,7 @@ class Copied(Struct):
             "objects": self.objects,
             "bytes": self.size,
             "linked": self.linked,
-            "damaged": list(self.damaged),
+            "damaged": list(self.corrupt),
         }
 
 
@@ -100,13 +100,13 @@ def restore(source: Path, store: Path) -> Copied:
             try:
                 _copy_plainly(source, name, copy)
             except (FileNotFoundError, NotADirectoryError) as error:
-                raise _damaged(f"{name} is missing") from error
+                raise _corrupt(f"{name} is missing") from error
             except OSError as error:
                 if error.errno == errno.ELOOP:
-                    raise _damaged(f"{name} is a link") from error
+                    raise _corrupt(f"{name} is a link") from error
                 raise
             if digest_of(copy) != digest:
-                raise _damaged(f"{name} is not as it was written")
+                raise _corrupt(f"{name} is not as it was written")
             copied.files += 1
             copied.size += copy.stat().st_size
         copied.objects = _check_objects(staged)
@@ -180,14 +180,14 @@ def _copy_file(store: Path, staged: Path, name: str, copied: Copied, listed: dic
 
 def _copy_objects(store: Path, staged: Path, copied: Copied, listed: dict[str, str]) -> None:
     artifacts = ArtifactStore(store)
-    damaged = []
+    corrupt = []
     for shelf in removal.names(store, "objects"):
         for name in removal.names(store, "objects", shelf) if len(shelf) == 2 else ():
             digest = f"sha256:{shelf}{name}"
             if DIGEST.fullmatch(digest) is None:
                 continue
-            if not artifacts.is_sound(digest):
-                damaged.append(digest)
+            if not artifacts.is_intact(digest):
+                corrupt.append(digest)
                 continue
             copied.objects += 1
             for file in _below(store, "objects", shelf, name):
@@ -199,7 +199,7 @@ def _copy_objects(store: Path, staged: Path, copied: Copied, listed: dict[str, s
                 except OSError:  # another file system, or one without links
                     _copy_plainly(store, file, copy)
                 _note(copied, listed, staged, file)
-    copied.damaged = tuple(damaged)
+    copied.corrupt = tuple(corrupt)
 
 
 def _below(store: Path, *names: str) -> Iterator[str]:
@@ -284,9 +284,9 @@ def _listed(source: Path) -> Mapping[str, str]:
 def _check_name(name: str) -> None:
     parts = PurePosixPath(name).parts
     if not parts or name != "/".join(parts) or name.startswith("/") or ".." in parts or "\0" in name:
-        raise _damaged(f"its list names {name[:80]!r}")
+        raise _corrupt(f"its list names {name[:80]!r}")
     if parts[0] in NEVER or (name.endswith(BESIDE) and parts[0] != "objects"):
-        raise _damaged(f"its list names {name[:80]!r}")
+        raise _corrupt(f"its list names {name[:80]!r}")
 
 
 def _check_objects(staged: Path) -> int:
@@ -296,7 +296,7 @@ def _check_objects(staged: Path) -> int:
         for name in removal.names(staged, "objects", shelf):
             path = staged / "objects" / shelf / name
             if digest_of(path) != f"sha256:{shelf}{name}":
-                raise _damaged(f"the artifact {shelf}{name} does not have its digest")
+                raise _corrupt(f"the artifact {shelf}{name} does not have its digest")
             for at, _, _ in os.walk(path):
                 os.chmod(at, 0o555)  # noqa: PTH101
             count += 1
@@ -308,12 +308,12 @@ def _end_runs(staged: Path) -> None:
     from e2i.store.runs import RunStore
 
     with contextlib.closing(RunStore(staged, lambda digest: True)) as run_store:
-        if run_store.set_aside is not None:
-            raise _damaged(f"{FILE} is not sound")
+        if run_store.quarantined is not None:
+            raise _corrupt(f"{FILE} is not sound")
         run_store.interrupt_all()
 
 
-def _damaged(why: str) -> StoreError:
+def _corrupt(why: str) -> StoreError:
     return StoreError(
         f"the backup is damaged: {why}", code="backup-damaged", hint="nothing was restored: use another backup"
     )

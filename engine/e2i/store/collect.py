@@ -376,12 +376,12 @@ def _look(path: Path) -> os.stat_result | None:
 @contextlib.contextmanager
 def _transaction(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
     """The state: all that is changed inside becomes durable at its end, or nothing. Raises StoreError."""
-    database = open_for_reading(path) if not write else _sound(path)
+    database = open_for_reading(path) if not write else _intact(path)
     with contextlib.closing(database), transaction(database, "BEGIN IMMEDIATE" if write else "BEGIN"):
         yield database
 
 
-def _sound(path: Path) -> sqlite3.Connection:
+def _intact(path: Path) -> sqlite3.Connection:
     database, aside = open_for_writing(path)
     if aside is not None:
         database.close()

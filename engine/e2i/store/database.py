@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from e2i.errors import E2IError, Exit
+from e2i.resilience.checksum import legible
 from e2i.resilience.lock import exclusive
 from e2i.resilience.outbox import process_alive
-from e2i.resilience.seal import legible
 from e2i.resilience.transaction import transaction
 from e2i.store import disk, ownership, tables
 
@@ -120,7 +120,7 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
             except StoreError as error:
                 if error.code != "store-damaged":
                     raise
-            aside = _set_aside(path)
+            aside = _quarantine(path)
             return _opened(path), aside
     except OSError as error:
         raise store_error(error, path) from error
@@ -217,7 +217,7 @@ def _somebody_writes(database: sqlite3.Connection) -> bool:
     return any(process_alive(row[0]) for row in database.execute("SELECT holder FROM runs WHERE status = 'running'"))
 
 
-def _set_aside(path: Path) -> Path:
+def _quarantine(path: Path) -> Path:
     """Moves the file and what belongs to it to new names beside it."""
     stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     names = (stem, *(f"{stem}-{number}" for number in range(1, 1000)))

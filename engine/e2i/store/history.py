@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.catalog.telemetry import named
-from e2i.resilience import outbox, seal
+from e2i.resilience import checksum, outbox
 from e2i.resilience.outbox import process_alive
 from e2i.store import tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
@@ -118,12 +118,12 @@ class Results:
 
     def _result(self, fingerprint: str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._database.execute(RESULT, (fingerprint,)).fetchone()
-        if row is None or seal.is_sound(row):
+        if row is None or checksum.is_intact(row):
             return row
-        self._found_damaged(row)
+        self._found_corrupt(row)
         return None
 
-    def _found_damaged(self, row: sqlite3.Row) -> None:
+    def _found_corrupt(self, row: sqlite3.Row) -> None:
         """A result was altered: who only reads leaves it where it is."""
 
     def has_reopened(self) -> bool:
@@ -192,7 +192,7 @@ class Reader(Results):
         return {
             row["fingerprint"]: {"run": row["run"], "components": json.loads(row["components"])}
             for row in rows
-            if seal.is_sound(row)
+            if checksum.is_intact(row)
         }
 
     @guarded
@@ -224,7 +224,7 @@ class Reader(Results):
         well: Counter[str] = Counter()
         found: dict[str, dict[str, Any]] = {}
         rows = self._database.execute("SELECT * FROM attempts ORDER BY ended_ms DESC LIMIT ?", (most,)).fetchall()
-        for row in filter(seal.is_sound, rows):
+        for row in filter(checksum.is_intact, rows):
             action = uses(row["run"]).get(row["step"], "")
             tool = action.partition(".")[0]
             if row["error"] is None:
@@ -239,17 +239,17 @@ class Reader(Results):
     @guarded
     def run(self, run: str) -> dict[str, Any] | None:
         """Everything recorded of a run. Its steps are under ``steps`` in the order of the plan, each with what it
-        ``uses`` and its attempts under ``tries``; a step that has not started is pending. ``damaged`` names the rows
+        ``uses`` and its attempts under ``tries``; a step that has not started is pending. ``corrupt`` names the rows
         that were altered since they were written. Raises StoreError when nothing can be told of the run.
         """
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
         if row is None:
             return None
         rows = self._database.execute("SELECT * FROM steps WHERE run = ?", (run,)).fetchall()
-        damaged = [] if seal.is_sound(row) else [f"run {run}"]
-        damaged += [f"step {step['step']}" for step in rows if not seal.is_sound(step)]
+        corrupt = [] if checksum.is_intact(row) else [f"run {run}"]
+        corrupt += [f"step {step['step']}" for step in rows if not checksum.is_intact(step)]
         tries = self._database.execute("SELECT * FROM attempts WHERE run = ?", (run,)).fetchall()
-        damaged += [f"attempt {one['attempt']} of step {one['step']}" for one in tries if not seal.is_sound(one)]
+        corrupt += [f"attempt {one['attempt']} of step {one['step']}" for one in tries if not checksum.is_intact(one)]
         try:
             found = _documented(_parsed(row, ("params", "plan", "outputs", "parts", "options", "provenance")))
             found |= _paused((found["provenance"] or {}).pop(PAUSES, []))
@@ -266,29 +266,29 @@ class Reader(Results):
                 code="state-altered",
                 hint="run its spec again: finished steps are not repeated; `e2i doctor` names every damaged record",
             ) from error
-        return {**found, "damaged": damaged}
+        return {**found, "damaged": corrupt}
 
     @guarded
-    def damage(self) -> list[str]:
+    def corruption(self) -> list[str]:
         """Everything that is wrong with the state, one sentence each; reads all of it."""
         found = [f"the file is damaged: {said}" for said in complaints(self._database, "integrity_check")]
-        for table, name in tables.SEALED.items():
+        for table, name in tables.CHECKSUMMED.items():
             kind = table.removesuffix("s")
             rows = self._database.execute(f"SELECT {name} AS called, {table}.* FROM {table} ORDER BY 1")
-            found += [f"the {kind} {row[0]} was altered" for row in rows if not seal.is_sound(tuple(row)[1:])]
-        return found + outbox.damage(self._database)
+            found += [f"the {kind} {row[0]} was altered" for row in rows if not checksum.is_intact(tuple(row)[1:])]
+        return found + outbox.corruption(self._database)
 
     @guarded
-    def set_aside(self) -> list[str]:
+    def quarantined(self) -> list[str]:
         """The records that were found altered and are not used any more, one sentence each."""
         rows = self._database.execute("SELECT what, name FROM damaged ORDER BY at_ms, name")
         found = [f"the {row[0]} {row[1]} was altered, and was set aside" for row in rows]
-        return found + outbox.set_aside(self._database)
+        return found + outbox.dead_lettered(self._database)
 
     def _uses(self, run: str) -> dict[str, str]:
         """The action of each step of a run, as far as its plan can be read."""
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
-        if row is None or not seal.is_sound(row):
+        if row is None or not checksum.is_intact(row):
             return {}
         return {step["id"]: step["uses"] for step in json.loads(row["plan"])["steps"]}
 

@@ -20,10 +20,10 @@ from e2i import compact
 from e2i.catalog.telemetry import Entry
 from e2i.errors import Refused
 from e2i.resilience import outbox
-from e2i.resilience.seal import SqlValue, seal
+from e2i.resilience.checksum import SqlValue, checksum
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
-from e2i.store.database import FILE, StoreError, guarded, open_for_writing, reported_to
+from e2i.store.database import FILE, StoreError, guarded, open_for_writing, store_error
 from e2i.store.history import PAUSES, Results, pauses_of
 from e2i.store.unfinished import Unfinished
 
@@ -70,8 +70,8 @@ class RunStore(Results):
 
     def __init__(self, root: Path, is_there: Callable[[str], bool]) -> None:
         path = (root / FILE).absolute()
-        database, self.set_aside = open_for_writing(path)
-        """``set_aside``: where the state went that was there and damaged beyond reading."""
+        database, self.quarantined = open_for_writing(path)
+        """``quarantined``: where the state went that was there and damaged beyond reading."""
         super().__init__(database, path, is_there)
         self._file = _inode(path)
         self._holder = outbox.process_identity()
@@ -96,8 +96,8 @@ class RunStore(Results):
         row = self._result(fingerprint)
         return [(kind, body) for kind, body in json.loads(row["telemetry"])] if row else []
 
-    def take_up(
-        self, pipeline: str, plan: str, options: Mapping[str, Any], *, file: str, spec: str, parts: Mapping[str, str]
+    def resume(
+        self, pipeline: str, plan: str, options: Mapping[str, Any], *, file: str, spec: str, included: Mapping[str, str]
     ) -> Unfinished | None:
         """Takes the run that ``unfinished.find`` finds for this process. Of several that want it, one gets it.
 
@@ -110,7 +110,7 @@ class RunStore(Results):
             if found is not None:
                 before = self._run(found.run) or {}
                 ours = {"status": "running", "holder": self._holder, "ended_ms": None, "outputs": None}
-                texts = {"file": file, "spec": spec, "parts": compact.dumps(dict(parts))}
+                texts = {"file": file, "spec": spec, "parts": compact.dumps(dict(included))}
                 pauses = self._pauses(before, time.time_ns() // 1_000_000)
                 self._put_run({**before, **ours, **texts, "provenance": _with_pauses(before["provenance"], pauses)})
                 self._open.add(found.run)
@@ -128,8 +128,8 @@ class RunStore(Results):
                 self._refuse_held(before)
                 kept = ("pipeline", "started_ms", "file", "spec", "profile", "params", "parts", "options")
                 row |= {name: before[name] for name in kept}
-                is_taken_up = before["status"] == "running" and before["holder"] == self._holder
-                pauses = pauses_of(before) if is_taken_up else self._pauses(before, run["started_ms"])
+                is_claimed = before["status"] == "running" and before["holder"] == self._holder
+                pauses = pauses_of(before) if is_claimed else self._pauses(before, run["started_ms"])
                 row["provenance"] = _with_pauses(row["provenance"], pauses)
                 self._database.execute(
                     "DELETE FROM steps WHERE run = ? AND status NOT IN ('succeeded', 'reused')", (run["run"],)
@@ -170,11 +170,11 @@ class RunStore(Results):
             for number, attempt in enumerate(facts.get("attempt_records", ()), 1):
                 failed = compact.dumps(attempt["error"]) if attempt["error"] else None
                 row = (run, step, attempt["started_ms"], number, attempt["ended_ms"], attempt["seconds"], failed)
-                self._database.execute(PUT_ATTEMPT, (*row, seal(row)))
+                self._database.execute(PUT_ATTEMPT, (*row, checksum(row)))
             if result is not None:
-                parts = (compact.dumps(result["components"]), outputs, compact.dumps(result["telemetry"]))
-                values = (result["fingerprint"], result["static_key"], result["uses"], *parts, run, ended)
-                self._database.execute(PUT_RESULT, (*values, seal(values)))
+                included = (compact.dumps(result["components"]), outputs, compact.dumps(result["telemetry"]))
+                values = (result["fingerprint"], result["static_key"], result["uses"], *included, run, ended)
+                self._database.execute(PUT_RESULT, (*values, checksum(values)))
             if fingerprint and status in GOOD:
                 self._database.execute(PUT_LATEST, (facts["pipeline"], step, fingerprint))
             if fingerprint in self._claimed:
@@ -185,11 +185,11 @@ class RunStore(Results):
 
     def adopt(self, result: Mapping[str, Any]) -> None:
         """A result that was finished elsewhere, and whose artifacts are here, may be reused from now on."""
-        parts = map(compact.dumps, (result["components"], result["outputs"], result["telemetry"]))
+        included = map(compact.dumps, (result["components"], result["outputs"], result["telemetry"]))
         made = (result["run"], result["created_ms"])
-        values = (result["fingerprint"], result["static_key"], result["uses"], *parts, *made)
+        values = (result["fingerprint"], result["static_key"], result["uses"], *included, *made)
         with self._transaction():
-            self._database.execute(PUT_RESULT, (*values, seal(values)))
+            self._database.execute(PUT_RESULT, (*values, checksum(values)))
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Makes telemetry durable."""
@@ -289,7 +289,7 @@ class RunStore(Results):
 
     def _put_run(self, row: Mapping[str, Any]) -> None:
         values = [row[name] for name in RUN]
-        self._database.execute(PUT_RUN, (*values, seal(values)))
+        self._database.execute(PUT_RUN, (*values, checksum(values)))
 
     def _end_run(self, run: str, status: str, outputs: str | None, ended_ms: int) -> None:
         with self._transaction():
@@ -300,13 +300,13 @@ class RunStore(Results):
         self._open.discard(run)
 
     def _put_step(self, *values: SqlValue) -> None:
-        self._database.execute(PUT_STEP, (*values, seal(values)))
+        self._database.execute(PUT_STEP, (*values, checksum(values)))
 
     def _put_entries(self, entries: Iterable[Entry]) -> None:
         if found := list(entries):
             outbox.put(self._database, found)
 
-    def _found_damaged(self, row: sqlite3.Row) -> None:
+    def _found_corrupt(self, row: sqlite3.Row) -> None:
         """A result was altered: it is kept for looking at, and never found again."""
         with self._transaction():
             fingerprint = row["fingerprint"]
@@ -331,7 +331,7 @@ class RunStore(Results):
             with transaction(self._database):
                 yield
         except (sqlite3.Error, MemoryError) as error:
-            raise reported_to(error, self.path) from error
+            raise store_error(error, self.path) from error
 
     def _is_writing(self) -> bool:
         return self._database.in_transaction

@@ -61,8 +61,8 @@ class SharedStore:
             return None
         try:
             document = json.loads(content)
-            seal = document.pop("seal")
-            if seal == _seal(document) and document["fingerprint"] == fingerprint:
+            checksum = document.pop("seal")
+            if checksum == _checksum(document) and document["fingerprint"] == fingerprint:
                 return {name: document[name] for name in RESULT}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
@@ -102,7 +102,7 @@ class SharedStore:
             self.problem = str(error)
             return False
         document = {name: result[name] for name in RESULT}
-        content = _json({**document, "seal": _seal(document)})
+        content = _json({**document, "seal": _checksum(document)})
         return self._give(f"results/{result['fingerprint'].removeprefix('sha256:')}.json", content)
 
     def state(self) -> dict[str, Any]:
@@ -290,5 +290,5 @@ def _json(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _seal(document: Mapping[str, Any]) -> str:
+def _checksum(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(_json(document)).hexdigest()

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sqlite3
 
 from e2i.resilience import outbox
-from e2i.resilience.seal import SqlValue, seal
+from e2i.resilience.checksum import SqlValue, checksum
 
 SCHEMA_VERSION = 3
 
 NAMES = ("runs", "steps", "attempts", "results", "latest", "claims", "pins", "damaged")
 """The tables that every store of this version has."""
 
-SEALED = {
+CHECKSUMMED = {
     "runs": "run",
     "steps": "run || '.' || step",
     "attempts": "run || '.' || step || ' (' || attempt || ')'",
@@ -99,10 +99,10 @@ def bring_up_to_date(database: sqlite3.Connection) -> None:
     match version(database):
         case 1:
             _execute(database, FROM_1 + SINCE_2 + OUTBOX_FROM_2 + SINCE_3)
-            _seal(database, *SEALED)
+            _checksum(database, *CHECKSUMMED)
         case 2:
             _execute(database, ATTEMPTS_FROM_2 + OUTBOX_FROM_2 + SINCE_3)
-            _seal(database, "attempts")
+            _checksum(database, "attempts")
         case _:
             _execute(database, TABLES + SINCE_2 + SINCE_3 + outbox.TABLES)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -113,17 +113,17 @@ def columns(database: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
 
 
-def _seal(database: sqlite3.Connection, *names: str) -> None:
+def _checksum(database: sqlite3.Connection, *names: str) -> None:
     """Seals the rows of these tables, and those of the outbox."""
 
-    def sealed(*values: SqlValue) -> str:
-        return seal(values)
+    def checksum_of(*values: SqlValue) -> str:
+        return checksum(values)
 
-    database.create_function("seal", -1, sealed, deterministic=True)
+    database.create_function("seal", -1, checksum_of, deterministic=True)
     for table in names:
         content = ", ".join(columns(database, table)[:-1])
         database.execute(f"UPDATE {table} SET seal = seal({content})")
-    database.execute(f"UPDATE outbox SET seal = seal({outbox.SEALED}) WHERE body != '{outbox.SETTLED}'")
+    database.execute(f"UPDATE outbox SET seal = seal({outbox.COVERED}) WHERE body != '{outbox.SETTLED}'")
 
 
 def _execute(database: sqlite3.Connection, script: str) -> None:

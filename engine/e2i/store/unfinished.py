@@ -14,8 +14,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from e2i.resilience.checksum import is_intact
 from e2i.resilience.outbox import process_alive
-from e2i.resilience.seal import is_sound
 
 LOST = "worker-lost"
 """The code of a step whose worker died under it."""
@@ -44,7 +44,7 @@ def find(database: sqlite3.Connection, pipeline: str, plan: str, options: Mappin
     """
     for run, status, holder, ended_ms, said in database.execute(CANDIDATES, (pipeline, MOST, plan)).fetchall():
         why = _why(database, run, status, holder, ended_ms)
-        if why is not None and _is_sound(database, run) and json.loads(said) == options:
+        if why is not None and _is_intact(database, run) and json.loads(said) == options:
             return Unfinished(run, why)
     return None
 
@@ -60,5 +60,5 @@ def _why(database: sqlite3.Connection, run: str, status: str, holder: str, ended
     return "a worker died" if errors and all(error.get("code") == LOST for error in errors) else None
 
 
-def _is_sound(database: sqlite3.Connection, run: str) -> bool:
-    return all(is_sound(tuple(row)) for rows in ROWS for row in database.execute(rows, (run,)))
+def _is_intact(database: sqlite3.Connection, run: str) -> bool:
+    return all(is_intact(tuple(row)) for rows in ROWS for row in database.execute(rows, (run,)))

@@ -11,7 +11,7 @@ from e2i.workers import acting
 from e2i.workers.executor import Ended, StepCall
 
 
-def carry_out(call: StepCall) -> Ended:
+def execute(call: StepCall) -> Ended:
     """Carries the call out at once."""
     began = time.monotonic()
     try:

@@ -72,7 +72,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
             if "prepare" in message:
                 runner.prepare(message["prepare"])
             elif "ticket" not in message or (not runner.is_spent and taker.take(message["ticket"])):
-                runner.carry_out(message["call"])
+                runner.execute(message["call"])
 
 
 class CallRunner:
@@ -100,7 +100,7 @@ class CallRunner:
                     import_module(name)
         self._send({"held": self._memory.held(), "prepared": tool})
 
-    def carry_out(self, call: dict[str, Any]) -> None:
+    def execute(self, call: dict[str, Any]) -> None:
         """Carries out one call and tells its outputs and its failure as plain data."""
         began = time.monotonic()
         info = RunInfo(**call["info"])

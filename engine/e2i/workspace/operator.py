@@ -87,8 +87,8 @@ def _read(expanded: Expanded) -> set[tuple[str, str]]:
     """
     return {
         (reference.root, str(reference.path[0]))
-        for part in expanded.loaded.files()
-        for _, template in expressions.walk(part.document.data)
+        for included_spec in expanded.loaded.files()
+        for _, template in expressions.walk(included_spec.document.data)
         if isinstance(template, expressions.Template)
         for reference in template.references
         if reference.path

@@ -28,14 +28,14 @@ class Source(Struct, frozen=True):
     file: str
     revision: Revision | None = None
     """The git revision that it was read from, as were its parts; then ``file`` is ``REV:PATH``."""
-    parts: Mapping[str, str] | None = None
+    included: Mapping[str, str] | None = None
     """The texts of its parts by name, if it comes from a recorded run."""
 
     @classmethod
     def recorded(cls, run: Mapping[str, Any]) -> Source:
         """The spec of a recorded run with its parts, as they were."""
         content = json.loads(run["spec"]) if run["file"] == MAPPING else run["spec"]
-        return cls(content, run["file"], parts=run["parts"])
+        return cls(content, run["file"], included=run["parts"])
 
     @property
     def text(self) -> str:

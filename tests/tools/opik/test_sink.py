@@ -235,7 +235,7 @@ def test_the_outbox_keeps_everything_while_opik_is_down(
     with Outbox(tmp_path / "state.db") as outbox:
         outbox.put(telemetry())
     down = _courier(tmp_path, lambda name: sink_at(tmp_path / "home", url=server.url, deadline=0.3))
-    assert (down.delivered, down.set_aside, down.left) == (0, 0, 11)
+    assert (down.delivered, down.dead_lettered, down.left) == (0, 0, 11)
     server.stop()
     server.mood = "well"
     server.start()

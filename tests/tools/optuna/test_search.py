@@ -32,7 +32,7 @@ def distance(trial: Any) -> float:
     return float(trial.params["x"] ** 2 + trial.params["n"])
 
 
-def carry_out(
+def execute(
     plan: Plan,
     objective: Callable[[Any], float] = distance,
     recorded: Sequence[Any] = (),
@@ -58,7 +58,7 @@ def essence(trials: Sequence[Any]) -> list[Any]:
 @pytest.mark.parametrize("threads", [1, 3, 64])
 def test_the_trials_do_not_depend_on_how_many_threads_there_are(pruner: Any, threads: int) -> None:
     plan = replace(PLAN, pruner=pruner)
-    assert essence(carry_out(plan, threads=threads)[0]) == essence(carry_out(plan, threads=2)[0])
+    assert essence(execute(plan, threads=threads)[0]) == essence(execute(plan, threads=2)[0])
 
 
 def test_the_trials_do_not_depend_on_which_thread_is_quicker() -> None:
@@ -72,31 +72,31 @@ def test_the_trials_do_not_depend_on_which_thread_is_quicker() -> None:
             later.set()
         return distance(trial)
 
-    assert essence(carry_out(PLAN, slow_start, threads=4)[0]) == essence(carry_out(PLAN)[0])
+    assert essence(execute(PLAN, slow_start, threads=4)[0]) == essence(execute(PLAN)[0])
 
 
 def test_a_proposal_depends_on_how_many_are_in_flight() -> None:
-    assert essence(carry_out(PLAN)[0]) != essence(carry_out(replace(PLAN, parallel=2))[0])
+    assert essence(execute(PLAN)[0]) != essence(execute(replace(PLAN, parallel=2))[0])
 
 
 @pytest.mark.parametrize("kept", [0, 1, 4, 7, 23, 24])
 @pytest.mark.parametrize("pruner", ["none", "median"])
 def test_a_search_that_was_interrupted_ends_as_one_that_was_not(kept: int, pruner: Any) -> None:
     plan = replace(PLAN, pruner=pruner)
-    whole, _ = carry_out(plan)
+    whole, _ = execute(plan)
     evaluated: list[int] = []
 
     def noting(trial: Any) -> float:
         evaluated.append(trial.number)
         return distance(trial)
 
-    resumed, batches = carry_out(plan, noting, whole[:kept])
+    resumed, batches = execute(plan, noting, whole[:kept])
     assert essence(resumed) == essence(whole)
     assert sorted(evaluated) == list(range(kept, plan.trials)) == [number for batch in batches for number in batch]
 
 
 def test_finished_trials_are_recorded_in_order_and_together() -> None:
-    _, batches = carry_out(replace(PLAN, trials=10))
+    _, batches = execute(replace(PLAN, trials=10))
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
@@ -107,6 +107,6 @@ def test_no_trial_is_begun_once_the_time_is_up() -> None:
         begun.append(trial.number)
         return distance(trial)
 
-    found, batches = carry_out(PLAN, noting, expired=lambda: len(begun) >= 2, threads=1)
+    found, batches = execute(PLAN, noting, expired=lambda: len(begun) >= 2, threads=1)
     assert [trial.number for trial in found] == sorted(begun) == [number for batch in batches for number in batch]
     assert 2 <= len(found) < PLAN.trials

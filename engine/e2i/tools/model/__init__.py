@@ -134,7 +134,7 @@ class Trained(BaseModel):
     metrics: Annotated[dict[str, float], Field(description="What is known of it.")] = {}
 
 
-class Cell(BaseModel):
+class Combination(BaseModel):
     """One cell of a matrix step: the values it was run for, and its outputs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -147,7 +147,7 @@ class SelectParams(Params):
     """Which of several models to take."""
 
     candidates: Annotated[
-        list[Cell | Trained | Model] | dict[str, Trained | Model],
+        list[Combination | Trained | Model] | dict[str, Trained | Model],
         Field(
             min_length=1,
             description="A matrix step of model.train (`${{ steps.train }}`), a list of {model, metrics}, or a mapping "

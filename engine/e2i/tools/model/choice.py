@@ -9,7 +9,7 @@ from msgspec import Struct
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.estimators.metrics import METRICS
-from e2i.tools.model import Cell, Ranked, SelectOutputs, SelectParams, Trained
+from e2i.tools.model import Combination, Ranked, SelectOutputs, SelectParams, Trained
 
 Judge = Callable[[Model], dict[str, float]]
 
@@ -52,9 +52,9 @@ def candidates(params: SelectParams) -> list[Candidate]:
     return [_candidate(_name(index, item), item) for index, item in enumerate(params.candidates, start=1)]
 
 
-def _candidate(name: str, item: Cell | Trained | Model) -> Candidate:
+def _candidate(name: str, item: Combination | Trained | Model) -> Candidate:
     match item:
-        case Cell():
+        case Combination():
             return Candidate(name, item.outputs.model, item.outputs.metrics)
         case Trained():
             return Candidate(name, item.model, item.metrics)
@@ -62,10 +62,10 @@ def _candidate(name: str, item: Cell | Trained | Model) -> Candidate:
             return Candidate(name, item, {})
 
 
-def _name(index: int, item: Cell | Trained | Model) -> str:
+def _name(index: int, item: Combination | Trained | Model) -> str:
     """A cell is called by its values; anything else by its algorithm and its place in the list."""
     match item:
-        case Cell():
+        case Combination():
             return "/".join(str(value) for value in item.matrix.values()) or str(index)
         case Trained():
             return f"{item.model.algorithm} {index}"

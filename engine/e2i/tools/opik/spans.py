@@ -100,7 +100,7 @@ class _Builder:
         self.trace = trace_id(run)
         self.spans: dict[str, Document] = {}
         self.scores: dict[tuple[str, str], Document] = {}
-        self._cells: dict[str, list[Mapping[str, Any]]] = {}
+        self._combinations: dict[str, list[Mapping[str, Any]]] = {}
 
     def step(self, step: str, facts: StepFacts) -> None:
         """The spans of a step. Its own span waits until it has ended; those of its children need not."""
@@ -112,7 +112,7 @@ class _Builder:
             return
         group = done.get("group")
         if group is not None:
-            self._cells.setdefault(group, []).append(done)
+            self._combinations.setdefault(group, []).append(done)
         for number, attempt in enumerate(_timed_attempts(done), start=1):
             self._attempt(own, step, number, attempt)
         metadata = {
@@ -139,15 +139,15 @@ class _Builder:
 
     def groups(self) -> None:
         """A span around the cells of each matrix, from the first start to the last end so far."""
-        for group, cells in sorted(self._cells.items()):
-            statuses = sorted({str(cell["status"]) for cell in cells})
+        for group, combinations in sorted(self._combinations.items()):
+            statuses = sorted({str(combination["status"]) for combination in combinations})
             self._add(
                 self._id("group", group),
                 name=group,
                 type="general",
-                start_time=_time(min(_start(cell, self.began) for cell in cells)),
-                end_time=_time(max(_end(cell, self.began) for cell in cells)),
-                metadata={"cells": len(cells), "statuses": statuses},
+                start_time=_time(min(_start(combination, self.began) for combination in combinations)),
+                end_time=_time(max(_end(combination, self.began) for combination in combinations)),
+                metadata={"cells": len(combinations), "statuses": statuses},
                 tags=["matrix"],
             )
 

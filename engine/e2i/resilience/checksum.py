@@ -13,7 +13,7 @@ from functools import partial
 SqlValue = str | int | float | bytes | None
 
 
-def seal(values: Sequence[SqlValue]) -> str:
+def checksum(values: Sequence[SqlValue]) -> str:
     """The digest of a row's values, types included; equal on every version of Python."""
     return hashlib.blake2b(ascii(tuple(values)).encode(), digest_size=8).hexdigest()
 
@@ -22,7 +22,7 @@ legible: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replace
 """A column's text, whatever bits have flipped in it: that it is damaged is for the seal of its row to say."""
 
 
-def is_sound(row: Sequence[SqlValue]) -> bool:
+def is_intact(row: Sequence[SqlValue]) -> bool:
     """Whether a row, whose last value is its seal, is as it was written."""
     values = tuple(row)
-    return values[-1] == seal(values[:-1])
+    return values[-1] == checksum(values[:-1])

@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from e2i.spec.included import MAX_DEPTH, NoIncludedSpecError, ReadIncluded, gather
 from e2i.spec.load import LoadedSpec, load
-from e2i.spec.parts import MAX_DEPTH, NoPartError, ReadPart, gather
 from e2i.spec.problems import Problem
 
 PART = "version: 1\nname: part\nsteps:\n  a: {uses: debug.echo}\n"
 
 
-def reader(files: dict[str, str]) -> ReadPart:
+def reader(files: dict[str, str]) -> ReadIncluded:
     def read(file: str) -> str:
         if file not in files:
-            raise NoPartError(f"there is no file {file}", "look again")
+            raise NoIncludedSpecError(f"there is no file {file}", "look again")
         return files[file]
 
     return read
@@ -38,7 +38,7 @@ def test_a_part_is_found_from_the_file_that_names_it() -> None:
     }
     loaded, problems = gathered(files)
     assert problems == []
-    assert [part.document.file for part in loaded.files()] == [
+    assert [included_spec.document.file for included_spec in loaded.files()] == [
         "specs/main.yaml", "specs/parts/a.yaml", "shared/b.yml", "specs/parts/c.yaml"
     ]  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_a_file_is_read_once_however_often_it_is_included() -> None:
 
     found, problems = gather(loaded, "m.yaml", once)
     assert (problems, sorted(read)) == ([], ["a.yaml", "b.yaml"])
-    assert found.parts["./a.yaml"] is found.parts["./././a.yaml"]
+    assert found.included["./a.yaml"] is found.included["./././a.yaml"]
 
 
 def test_a_circle_is_named_whole() -> None:
@@ -100,7 +100,7 @@ def test_problems_of_a_part_stand_in_its_file_once() -> None:
     loaded, problems = gathered(files, "m.yaml")
     assert {problem.location.file for problem in problems} == {"a.yaml"}
     assert [problem.code for problem in problems] == ["unknown-key"]
-    assert loaded.parts == {"./a.yaml": None}
+    assert loaded.included == {"./a.yaml": None}
 
 
 def test_a_part_that_is_not_there_is_a_problem_of_the_step() -> None:

@@ -1,6 +1,6 @@
 """A loaded spec and a reader go in; the same spec with the parts that its steps include comes out, and their problems.
 
-A part is a spec of its own, named by ``uses: ./part.yaml``: a path from the file that names it.
+A part is a spec of its own, named by ``uses: ./included_spec.yaml``: a path from the file that names it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from e2i.spec.scalars import shorten
 MAX_DEPTH = 16
 """Of parts inside parts."""
 
-ReadPart = Callable[[str], str | bytes]
-"""Gives the content of the file of a normalised name, such as ``specs/part.yaml``. Raises NoPartError."""
+ReadIncluded = Callable[[str], str | bytes]
+"""Gives the content of the file of a normalised name, such as ``specs/included_spec.yaml``. Raises NoPartError."""
 
 
-class NoPartError(Exception):
+class NoIncludedSpecError(Exception):
     """A part cannot be read."""
 
     def __init__(self, message: str, hint: str | None = None, *, name: str = "", known: Sequence[str] = ()) -> None:
@@ -36,13 +36,13 @@ class NoPartError(Exception):
         self.known = known
 
 
-def is_part(uses: str) -> bool:
+def is_included(uses: str) -> bool:
     """Whether ``uses`` names a file rather than an action; the file may be no good."""
     return uses.startswith((".", "/", "~")) or uses.endswith((".yaml", ".yml")) or "\\" in uses
 
 
 def gather(
-    loaded: LoadedSpec, file: str, read: ReadPart, limits: Limits | None = None
+    loaded: LoadedSpec, file: str, read: ReadIncluded, limits: Limits | None = None
 ) -> tuple[LoadedSpec, list[Problem]]:
     """The spec, which lies at ``file``, with its parts and theirs. A file is read once, however often included."""
     limits = limits or Limits()
@@ -51,7 +51,7 @@ def gather(
 
 
 class _Gathering:
-    def __init__(self, read: ReadPart, limits: Limits) -> None:
+    def __init__(self, read: ReadIncluded, limits: Limits) -> None:
         self.read = read
         self.limits = limits
         """What is left: the values of all files count together."""
@@ -60,13 +60,15 @@ class _Gathering:
 
     def visit(self, loaded: LoadedSpec, trail: tuple[str, ...]) -> LoadedSpec:
         """``trail`` are the files that led here, this one included."""
-        parts: dict[str, LoadedSpec | None] = {}
+        included: dict[str, LoadedSpec | None] = {}
         for section, name, step in loaded.spec.every_step():
-            if is_part(step.uses) and step.uses not in parts:
-                parts[step.uses] = self.part(loaded, (section, name, "uses"), step.uses, trail)
-        return replace(loaded, parts=parts) if parts else loaded
+            if is_included(step.uses) and step.uses not in included:
+                included[step.uses] = self.included_spec(loaded, (section, name, "uses"), step.uses, trail)
+        return replace(loaded, included=included) if included else loaded
 
-    def part(self, loaded: LoadedSpec, path: tuple[str, ...], uses: str, trail: tuple[str, ...]) -> LoadedSpec | None:
+    def included_spec(
+        self, loaded: LoadedSpec, path: tuple[str, ...], uses: str, trail: tuple[str, ...]
+    ) -> LoadedSpec | None:
         file = posixpath.normpath(posixpath.join(posixpath.dirname(trail[-1]), uses))
         if report := self.report(uses, file, trail):
             code, message, hint, meant = report
@@ -92,7 +94,7 @@ class _Gathering:
             self.known[file] = None
             try:
                 content = self.read(file)
-            except NoPartError as error:
+            except NoIncludedSpecError as error:
                 near = suggest.certain(error.name, error.known)
                 meant = uses.removesuffix(error.name) + near if near else None
                 return "no-such-part", f"the part cannot be used: {error}", error.hint, meant

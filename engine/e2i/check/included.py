@@ -8,41 +8,41 @@ from e2i.catalog.files import Files
 from e2i.check import paths, policy
 from e2i.check.policy import Authority
 from e2i.spec import suggest
-from e2i.spec.parts import NoPartError, ReadPart
+from e2i.spec.included import NoIncludedSpecError, ReadIncluded
 
 
-class PartFiles(Struct, frozen=True):
+class IncludedFiles(Struct, frozen=True):
     """Where parts are read: files, and what is at their paths."""
 
     files: Files
     look: paths.Look
 
 
-def reader(parts: PartFiles, authority: Authority, read_already: int = 0) -> ReadPart:
+def reader(given: IncludedFiles, authority: Authority, read_already: int = 0) -> ReadIncluded:
     """Reads a part's file, if it lies where paths in specs may lead. ``read_already`` bytes count with those
     of the parts: together they are no more than a spec may have.
     """
     most = authority.rules.budgets.bytes
-    files = parts.files
+    files = given.files
     spent = read_already
 
     def read(file: str) -> bytes:
         nonlocal spent
-        if problem := paths.check(file, authority.rules, parts.look):
-            raise NoPartError(problem.message, problem.hint)
+        if problem := paths.check(file, authority.rules, given.look):
+            raise NoIncludedSpecError(problem.message, problem.hint)
         try:
             opened = files.open(file)
         except OSError as error:
-            raise NoPartError(str(error), "a part lies in the workspace") from error
+            raise NoIncludedSpecError(str(error), "a part lies in the workspace") from error
         if opened is None:
             folder, _, name = file.rpartition("/")
             near = [other for other in files.names(folder or ".") if other.endswith((".yaml", ".yml"))]
-            raise NoPartError(f"there is no file {file}", suggest.hint(name, near), name=name, known=near)
+            raise NoIncludedSpecError(f"there is no file {file}", suggest.hint(name, near), name=name, known=near)
         with opened:
             content = opened.read(most - spent + 1)
         spent += len(content)
         if beyond := policy.size(spent, "the spec and its parts have", authority):
-            raise NoPartError(beyond.message, beyond.hint)
+            raise NoIncludedSpecError(beyond.message, beyond.hint)
         return content
 
     return read
