@@ -61,7 +61,7 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
-chaos: setup ## kills, damages and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
+chaos: setup ## kills, corrupts and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 sweeps: setup ## tries secrets, bombs, effects, wrong answers of trackers and breakers in all variants, half an hour or more

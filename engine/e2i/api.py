@@ -219,11 +219,11 @@ def resume(
     """
     workspace = workspace or Workspace.open()
     past = recorded(run, workspace)
-    if past["damaged"]:
+    if past["corrupt"]:
         raise Refused(
-            f"run {run} is not resumed: its records were altered since they were written: {', '.join(past['damaged'])}",
+            f"run {run} is not resumed: its records were altered since they were written: {', '.join(past['corrupt'])}",
             code="state-altered",
-            hint="run its spec again: finished steps are not repeated; `e2i doctor` names every damaged record",
+            hint="run its spec again: finished steps are not repeated; `e2i doctor` names every corrupt record",
         )
     options = past["options"] or {}
     origin = Origin.AGENT if options.get("origin") == Origin.AGENT else workspace.origin

@@ -56,7 +56,7 @@ class Budgets(_Part):
 
     bytes: Annotated[int, Field(ge=1, description="Bytes of the spec and its parts together.")] = 8 * 2**20
     values: Annotated[int, Field(ge=1, description="Values in the spec and its parts together.")] = 250_000
-    steps: Annotated[int, Field(ge=1, description="Steps, each cell of a matrix counted.")] = 10_000
+    steps: Annotated[int, Field(ge=1, description="Steps, each combination of a matrix counted.")] = 10_000
     combinations: Annotated[int, Field(ge=1, description="Cells of one matrix.")] = 1_000
     trials: Annotated[int, Field(ge=0, description="Trials of all studies together.")] = 10_000
     rows: Annotated[int, Field(ge=0, description="Rows that one step asks for.")] = 5_000_000
@@ -100,7 +100,7 @@ AGENT: Mapping[str, Any] = {
         "bytes": 2**20,
         "values": 50_000,
         "steps": 1_000,
-        "cells": 100,
+        "combinations": 100,
         "trials": 1_000,
         "rows": 1_000_000,
         "timeout": "1d",

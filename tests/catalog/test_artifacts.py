@@ -26,7 +26,7 @@ def test_what_is_no_artifact_stays_as_it_is(value: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"digest": "md5:1"}, {"rows": "many"}, {"extra": 1}, {"columns": [{"name": "a"}]}])
-def test_an_artifact_that_is_damaged_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_artifact_that_is_corrupt_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read_artifacts({**TABLE, **wrong})
 

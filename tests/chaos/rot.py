@@ -1,4 +1,4 @@
-"""A store goes in, damaged in one random place: a bit, a length, or two things in each other's place."""
+"""A store goes in, corrupt in one random place: a bit, a length, or two things in each other's place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK = 4096
 
 
 class Store:
-    """A store whose files are known, so that it can be damaged and made whole again, thousands of times."""
+    """A store whose files are known, so that it can be corrupt and made whole again, thousands of times."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,7 +30,7 @@ class Store:
                 _write(path, content)
 
     def corruption(self, chance: random.Random) -> str:
-        """Damages one file, or swaps two; half of the time the state, half of the time an artifact. Says what it did."""
+        """Corrupts one file, or swaps two; half of the time the state, half of the time an artifact. Says what it did."""
         state = [path for path in self._intact if path.name.startswith("state.db") and self._intact[path]]
         blobs = [path for path in self._intact if "objects" in path.parts]
         path, kind = chance.choice(state if chance.random() < 0.5 else blobs), chance.choice(KINDS)

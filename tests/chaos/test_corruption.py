@@ -34,7 +34,7 @@ steps:
 outputs: {said: "${{ steps.said.value }}", model: "${{ steps.train.model }}"}
 """
 RUN_EVERY = 200
-"""Every damaged store is planned from. Where the plan finds all that it needs in a damaged state, and else this often,
+"""Every corrupt store is planned from. Where the plan finds all that it needs in a corrupt state, and else this often,
 the spec is run, too.
 """
 
@@ -50,7 +50,7 @@ def test_ten_thousand_damages(tmp_path: Path, amount: Amount) -> None:
 
 
 def corruption(folder: Path, amount: Amount, times: int) -> list[str]:
-    """Damages a finished store that many times. The faults: what was reused but is not sound, and what was raised."""
+    """Corrupts a finished store that many times. The faults: what was reused but is not sound, and what was raised."""
     project = pipelines.make(folder / "project", SPEC)
     spec = project.root / "spec.yaml"
     record = project.run(spec)
@@ -92,12 +92,12 @@ def wrongly_reused(project: Project, plan: Plan, expected: Mapping[str, Any]) ->
         for digest in digests(expected[step.id]) if step.verdict is Verdict.REUSE else ():
             file = project.store / "objects" / digest[7:9] / digest[9:]
             if not file.exists() or digest_of(file) != digest:
-                found.append(f"{step.id} would be reused, but {digest} is damaged")
+                found.append(f"{step.id} would be reused, but {digest} is corrupt")
     return found
 
 
 def wrongly_run(project: Project, expected: Mapping[str, Any]) -> list[str]:
-    """What a run of the spec gives that an undamaged one would not."""
+    """What a run of the spec gives that an intact one would not."""
     record = project.run(project.root / "spec.yaml")
     if record.status != "succeeded":
         return [f"the run {record.status}: {[facts.error for facts in record.steps.values() if facts.error]}"]

@@ -260,11 +260,11 @@ def test_a_worker_that_has_grown_fat_is_replaced_once_its_call_is_over(
 
 
 def test_what_runs_takes_of_the_room_for_others(pool: Pool) -> None:
-    whole = pool.room()
+    whole = pool.free_memory()
     assert pool.is_idle()
     pool.submit(call("a", "hold", memory=300 * MB, size=1, seconds=600))
     assert not pool.is_idle()
-    assert whole - pool.room() == 300 * MB
+    assert whole - pool.free_memory() == 300 * MB
 
 
 def test_a_step_is_held_to_its_cores_with_all_its_processes(pool: Pool) -> None:

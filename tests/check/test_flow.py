@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2i import api
-from e2i.check.fixing import fix
+from e2i.check.fixing import fix_text
 from project import Project
 
 HEAD = """\
@@ -99,7 +99,7 @@ def test_a_certain_mend_makes_the_spec_valid(project: Project, step: str, proble
     )
     text = f"{HEAD}{FEATURES}  {step}\n"
     assert found(project, text) == [(*problem, True)]
-    fixed = fix(text, "<text>", lambda changed: api.validate(changed, workspace=project.workspace).problems)
+    fixed = fix_text(text, "<text>", lambda changed: api.validate(changed, workspace=project.workspace).problems)
     assert fixed.valid, fixed.text
     assert fixed.text.startswith(HEAD + FEATURES)
 

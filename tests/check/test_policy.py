@@ -106,8 +106,8 @@ def test_trials_are_counted_over_all_steps_and_defaults_count(workspace: Open) -
 
 
 @pytest.mark.parametrize(
-    ("budget", "place"),
-    [({"steps": 2}, "/steps"), ({"cells": 2}, "/steps/a/matrix"), ({"timeout": "1m"}, "/steps/a/timeout"),
+    ("budget", "location"),
+    [({"steps": 2}, "/steps"), ({"combinations": 2}, "/steps/a/matrix"), ({"timeout": "1m"}, "/steps/a/timeout"),
      ({"attempts": 1}, "/steps/a/retry/attempts"), ({"rows": 39}, "/steps/b/with/rows")],
 )  # fmt: skip
 def test_each_budget_is_held(workspace: Open, budget: dict[str, Any], location: str) -> None:

@@ -73,13 +73,13 @@ def test_what_waits_for_a_tracker_and_what_it_refused_are_counted(project: Proje
     project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
     with Outbox(project.store / "state.db") as outbox:
         outbox.put([Entry(f"r/{n}", "opik", "r", "metric", {"value": n}) for n in range(3)])
-        outbox.set_aside(outbox.take("opik", 1), "no")
+        outbox.dead_letter(outbox.take("opik", 1), "no")
     found = tool(document(project, "doctor", "doctor"), "opik")
     assert (found["outbox"], found["refused"]) == (2, 1)
     assert "reachable  2 waiting  1 refused" in reported(project, "doctor").stdout
     with sqlite3.connect(project.store / "state.db") as database:
         database.execute("UPDATE outbox SET body = '{\"value\":9}' WHERE key = 'r/2'")
-    corrupt = document(project, "doctor", "doctor", code=4)["state"]["damage"]
+    corrupt = document(project, "doctor", "doctor", code=4)["state"]["corruption"]
     assert corrupt == ["the entry r/2 of the outbox for opik was altered"]
 
 

@@ -148,9 +148,9 @@ def test_without_write_each_part_has_a_diff_of_its_own(parts: Path) -> None:
     document = json.loads(result.stdout)
     heads = [line for line in document["diff"].splitlines() if line.startswith("--- ")]
     assert heads == ["--- a/parts/deeper.yaml", "--- a/parts/p.yaml"]
-    assert sorted(document["parts"]) == ["parts/deeper.yaml", "parts/p.yaml"]
+    assert sorted(document["included"]) == ["parts/deeper.yaml", "parts/p.yaml"]
     assert (document["text"], document["written"]) == (INCLUDES, False)
-    assert {problem["file"] for problem in document["applied"]} == set(document["parts"])
+    assert {problem["file"] for problem in document["applied"]} == set(document["included"])
     assert (parts / "deeper.yaml").read_text() == DEEPER
 
 

@@ -41,7 +41,7 @@ def objects(project: Project) -> list[Path]:
     return sorted((project.store / "objects").glob("??/*"))
 
 
-def test_damage_is_told_in_a_line_and_made_again(project: Project) -> None:
+def test_corruption_is_told_in_a_line_and_made_again(project: Project) -> None:
     project.write("steps.py", STEPS)
     project.write("rot.yaml", SPEC)
     assert project.statuses(SPEC) == {"make": "succeeded"}
@@ -53,19 +53,19 @@ def test_damage_is_told_in_a_line_and_made_again(project: Project) -> None:
     assert file.read_bytes() == intact[:-1], "a plan moves nothing"
     result = project.cli("run", "rot.yaml")
     assert result.returncode == 0
-    assert f"! artifact sha256:{file.parent.name}{file.name}"[:30] in result.stderr
+    assert f"! corrupt artifact sha256:{file.parent.name}{file.name}"[:30] in result.stderr
     assert file.read_bytes() == intact
-    assert [kept.read_bytes() for kept in (project.store / "damaged").iterdir()] == [intact[:-1]]
+    assert [kept.read_bytes() for kept in (project.store / "quarantine").iterdir()] == [intact[:-1]]
     assert project.statuses(SPEC) == {"make": "reused"}
-    assert [event.name for event in project.events if event.name == "artifact.damaged"] == []
+    assert [event.name for event in project.events if event.name == "artifact.corrupt"] == []
 
 
-def test_damage_in_the_middle_of_a_run_fails_the_step_and_the_next_run_mends_it(project: Project) -> None:
+def test_corruption_in_the_middle_of_a_run_fails_the_step_and_the_next_run_mends_it(project: Project) -> None:
     """P23: a step writes to its input; whoever reads it next is not given it."""
     project.write("steps.py", STEPS)
     record = project.run(SPOILING)
     assert record.steps["shape"].error is not None
-    assert record.steps["shape"].error["code"] == "artifact-damaged"
+    assert record.steps["shape"].error["code"] == "artifact-corrupt"
     project.write("steps.py", STEPS.replace('file.write(b"more")', "pass"))
     again = project.statuses(SPOILING)
     assert (again["make"], again["shape"]) == ("succeeded", "succeeded")

@@ -74,9 +74,9 @@ def test_a_run_goes_on_as_it_was_started_without_its_files(project: Project, sto
     )
     assert result.stderr == "resuming with profile other\n"
     past = api.recorded(stopped, project.workspace)
-    assert (past["profile"], past["params"], past["damaged"]) == ("other", {"n": 7}, [])
+    assert (past["profile"], past["params"], past["corrupt"]) == ("other", {"n": 7}, [])
     assert past["options"] == {"select": ["+part"], "fresh": False, "origin": "human", "bound": False}
-    assert past["parts"] == {"part.yaml": PART}
+    assert past["included"] == {"part.yaml": PART}
 
 
 def test_a_spec_that_has_changed_is_told_of_in_one_line(project: Project, stopped: str) -> None:

@@ -25,10 +25,10 @@ HELD = {
     "characters of a key": scalars.LONGEST_KEY,
     "problems that are reported": problems.MOST,
     "steps": Budgets().steps,
-    "cells of a matrix": matrix.MAX_COMBINATIONS,
-    "values in the cells of a matrix": matrix.MAX_VALUES,
-    "parts of a pipeline": expand.MAX_INSTANCES,
-    "levels of parts": included.MAX_DEPTH,
+    "combinations of a matrix": matrix.MAX_COMBINATIONS,
+    "values in the combinations of a matrix": matrix.MAX_VALUES,
+    "included specs of a pipeline": expand.MAX_INSTANCES,
+    "levels of included specs": included.MAX_DEPTH,
     "characters of an expression": expressions.MAX_LENGTH,
     "expressions in a text": expressions.MAX_EXPRESSIONS,
     "parts of an expression": formula.MAX_NODES,
@@ -53,7 +53,7 @@ def test_a_limit_is_documented_as_the_code_holds_it(limit: str) -> None:
 
 
 def test_the_budgets_of_people_are_the_limits_of_reading() -> None:
-    assert (Budgets().bytes, Budgets().values, Budgets().cells) == (
+    assert (Budgets().bytes, Budgets().values, Budgets().combinations) == (
         Limits().bytes,
         Limits().values,
         matrix.MAX_COMBINATIONS,

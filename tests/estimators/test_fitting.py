@@ -170,8 +170,8 @@ def corrupt(algorithm: str, folder: Path, **manifest: Any) -> Path:
 
 
 @pytest.mark.parametrize("algorithm", ["XGBoost", "LightGBM", "CatBoost", "RandomForest"])
-def test_a_damaged_file_never_reaches_the_library(algorithm: str, tmp_path: Path) -> None:
-    with pytest.raises(scoring.ScoringError, match="is damaged"):
+def test_a_corrupt_file_never_reaches_the_library(algorithm: str, tmp_path: Path) -> None:
+    with pytest.raises(scoring.ScoringError, match="is corrupt"):
         scoring.load(corrupt(algorithm, tmp_path / "model"))
 
 

@@ -100,6 +100,6 @@ def test_certain_is_what_the_plan_runs_and_waits_for_nothing() -> None:
     first, second = steps("a.b", "e.echo")
     reason = Reason(Why.NEVER_RUN)
     downstream = PlanStep("s2", "s2", "c.d", ("s0",), Verdict.RUN, reason, None, {}, {})
-    perhaps = PlanStep("s4", "s4", "f.g", (), Verdict.DEFERRED, reason, None, {}, {})
+    perhaps = PlanStep("s4", "s4", "f.g", (), Verdict.UNDECIDED, reason, None, {}, {})
     done = PlanStep("s5", "s5", "h.i", (), Verdict.REUSE, reason, None, {}, {})
     assert Prefetch([first, second, downstream, perhaps, done], is_inline).certain() == ["a.b"]

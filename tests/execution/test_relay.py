@@ -15,7 +15,7 @@ def test_what_is_noticed_stands_between_the_start_and_the_end_of_the_run() -> No
     for name in ("run.started", "step.finished", "run.finished"):
         relay.emit(Event(name, "run-1", 1))
     assert [(event.name, event.run) for event in reported] == [
-        ("run.started", "run-1"), ("artifact.damaged", "run-1"), ("step.finished", "run-1"), ("tool.degraded", "run-1"),
+        ("run.started", "run-1"), ("artifact.corrupt", "run-1"), ("step.finished", "run-1"), ("tool.degraded", "run-1"),
         ("run.finished", "run-1"),
     ]  # fmt: skip
     assert reported[1].facts == {"digest": "sha256:x", "kept": "/kept"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from e2i import api
-from e2i.check.fixing import Fixed, fix
+from e2i.check.fixing import Fixed, fix_text
 from e2i.spec.problems import Problem
 from mutation.good import plain
 from mutation.mutant import Mutant
@@ -70,7 +70,7 @@ def _fix(mutant: Mutant, workspace: api.Workspace) -> Fixed:
         file.write_text(text, "utf-8")
         return _check(mutant, workspace)
 
-    return fix(mutant.text, mutant.good.file, check)
+    return fix_text(mutant.text, mutant.good.file, check)
 
 
 @dataclass(frozen=True)

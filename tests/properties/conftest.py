@@ -29,7 +29,7 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
         return executed_here(call)
 
     executed_here = inline.execute
-    monkeypatch.setattr("e2i.workers.inline.carry_out", execute)
+    monkeypatch.setattr("e2i.workers.inline.execute", execute)
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         project = Project(Path(folder))
         project.write("part.yaml", json.dumps(PART))

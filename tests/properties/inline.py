@@ -36,7 +36,7 @@ class Inline:
     def free(self) -> int:
         return 1
 
-    def room(self) -> int:
+    def free_memory(self) -> int:
         return 1 << 40
 
     def is_idle(self) -> bool:

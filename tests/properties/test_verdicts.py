@@ -52,7 +52,7 @@ def test_what_the_plan_says_is_what_the_run_does(project: Project, seed: int) ->
 
 def means(step: PlanStep) -> set[str]:
     """What may become of a step of that verdict: deferred steps run or are reused; with an unknown condition also skipped."""
-    if step.verdict is Verdict.DEFERRED:
+    if step.verdict is Verdict.UNDECIDED:
         return {"succeeded", "failed", "reused"} | ({"skipped"} if step.reason.code is Why.WHEN_UNKNOWN else set())
     return MEANS[step.verdict]
 

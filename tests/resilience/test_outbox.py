@@ -91,7 +91,7 @@ def test_a_put_can_be_part_of_the_engines_transaction(tmp_path: Path) -> None:
 
 def test_what_is_set_aside_is_kept_with_its_reason_and_can_be_restored(outbox: Outbox) -> None:
     outbox.put([entry("a", value=1), entry("b"), entry("c", sink="mlflow")])
-    outbox.dead_lettered(outbox.take("opik", 1), "value refused")
+    outbox.dead_letter(outbox.take("opik", 1), "value refused")
     assert keys(outbox.take("opik")) == ["b"]
     (letter,) = outbox.dead_letters()
     assert (letter.entry.key, letter.entry.body, letter.reason) == ("a", {"value": 1}, "value refused")
@@ -216,7 +216,7 @@ def alter(outbox: Outbox, column: str, value: object, key: str) -> None:
         ("body", b"\xff\xfe"),
         ("run", "r2"),
         ("kind", "param"),
-        ("seal", ""),
+        ("checksum", ""),
     ],
 )
 def test_an_entry_that_was_altered_is_never_given_and_is_kept_aside(outbox: Outbox, column: str, value: object) -> None:

@@ -53,13 +53,13 @@ def test_an_exclude_that_leaves_nothing_out_is_named() -> None:
     ("written", "said", "path"),
     [
         ({"x": [1], "exclude": [{"z": 1}]}, 'no name "z"', ("exclude", 0, "z")),
-        ({"x": [1], "exclude": [{"x": 1}]}, "no cell is left", ("exclude",)),
+        ({"x": [1], "exclude": [{"x": 1}]}, "no combination is left", ("exclude",)),
         ({"x": [1], "include": []}, "list of mappings", ("include",)),
         ({"x": [1], "include": [1]}, "must be a mapping", ("include", 0)),
         ({"x": [1], "include": [{"a b": 1}]}, "not a name", ("include", 0, "a b")),
         ({"x": [1], "include": [{"exclude": 1}]}, "not a name", ("include", 0, "exclude")),
-        ({"x": list(range(40)), "y": list(range(40))}, "1,600 cells", ()),
-        ({"x": list(range(1000)), "include": [{"x": -1}]}, "1,001 cells", ()),
+        ({"x": list(range(40)), "y": list(range(40))}, "1,600 combinations", ()),
+        ({"x": list(range(1000)), "include": [{"x": -1}]}, "1,001 combinations", ()),
     ],
 )
 def test_what_cannot_be_taken_apart_says_where(written: dict[str, Any], said: str, path: tuple[Any, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2i.check.fixing import fix
+from e2i.check.fixing import fix_text
 from e2i.spec import document
 from e2i.spec.problems import Problem
 
@@ -13,7 +13,7 @@ def fixed(text: str) -> str:
     def check(text: str) -> list[Problem]:
         return document.read(text, "spec.yaml")[1]
 
-    return fix(text, "spec.yaml", check).text
+    return fix_text(text, "spec.yaml", check).text
 
 
 @pytest.mark.parametrize(

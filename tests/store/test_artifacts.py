@@ -73,7 +73,7 @@ def test_what_is_not_there_or_no_digest_is_refused(store: ArtifactStore, digest:
         store.path(digest)
 
 
-def test_damage_is_found_and_can_be_dropped(store: ArtifactStore, tmp_path: Path) -> None:
+def test_corruption_is_found_and_can_be_dropped(store: ArtifactStore, tmp_path: Path) -> None:
     digest = store.put(folder(tmp_path / "model", {"weights": "1"}))
     assert store.is_intact(digest)
     inside = store.path(digest) / "weights"
@@ -100,13 +100,13 @@ def test_many_may_put_and_ask_for_the_same_at_once(tmp_path: Path) -> None:
     assert sum(len(list(shelf.iterdir())) for shelf in (tmp_path / "store/objects").iterdir()) == 20
 
 
-def test_damage_that_many_find_at_once_is_set_aside_once(tmp_path: Path) -> None:
+def test_corruption_that_many_find_at_once_is_set_aside_once(tmp_path: Path) -> None:
     store_error: list[Corruption] = []
     for turn in range(20):
         store = ArtifactStore(tmp_path / "store", store_error.append)
         digest = store.put(folder(tmp_path / "one", {"x": str(turn)}))
         (store.path(digest) / "x").chmod(0o644)
-        (store.path(digest) / "x").write_text("damaged")
+        (store.path(digest) / "x").write_text("corrupt")
         sources = [folder(tmp_path / str(index), {"x": str(turn)}) for index in range(8)]
         with ThreadPoolExecutor(8) as threads:
             assert set(threads.map(store.put, sources)) == {digest}
@@ -186,12 +186,12 @@ def test_a_step_that_writes_to_its_input_harms_no_other(store: ArtifactStore, tm
     source.write_text("text")
     digest = store.put(source)
     object_path = store.path(digest)
-    if os.geteuid() == 0:  # modes do not hold root back, so the damage must show
+    if os.geteuid() == 0:  # modes do not hold root back, so the corruption must show
         with object_path.open("a") as file:
             file.write("more")
         with pytest.raises(CorruptArtifact) as raised:
             store.path(digest)
-        assert raised.value.code == "artifact-damaged"
+        assert raised.value.code == "artifact-corrupt"
         assert not store.has(digest)
         assert not object_path.exists()
     else:
@@ -199,7 +199,7 @@ def test_a_step_that_writes_to_its_input_harms_no_other(store: ArtifactStore, tm
             object_path.open("a")
 
 
-def test_two_artifacts_with_each_others_bytes_are_both_damaged(tmp_path: Path) -> None:
+def test_two_artifacts_with_each_others_bytes_are_both_corrupt(tmp_path: Path) -> None:
     store_error: list[Corruption] = []
     store = ArtifactStore(tmp_path / "store", store_error.append)
     (tmp_path / "a").write_text("one")

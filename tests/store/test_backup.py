@@ -89,7 +89,7 @@ def test_a_run_that_goes_on_is_backed_up_and_goes_on_from_the_copy(project: Proj
         done = project.cli("backup", str(tmp_path / "copy"), "--json")
         assert done.returncode == 0, done.stderr
         store_error = json.loads(done.stdout)
-        assert (store_error["objects"], store_error["linked"], store_error["damaged"]) == (1, 1, [])
+        assert (store_error["objects"], store_error["linked"], store_error["corrupt"]) == (1, 1, [])
         again = project.cli("restore", str(tmp_path / "copy"), "--store", str(tmp_path / "new"), "--json")
         assert again.returncode == 0, again.stderr
         project.let_go()
@@ -120,7 +120,7 @@ def test_what_is_restored_is_reused_and_for_its_owner_alone(ran: Project, tmp_pa
     assert not ours & {path.stat().st_ino for path in (tmp_path / "new").rglob("*") if path.is_file()}
 
 
-def test_a_folder_of_files_and_a_damaged_artifact(ran: Project, tmp_path: Path) -> None:
+def test_a_folder_of_files_and_a_corrupt_artifact(ran: Project, tmp_path: Path) -> None:
     store = ArtifactStore(ran.store)
     (ran.store / "f" / "g").mkdir(parents=True)
     (ran.store / "f" / "g" / "x").write_text("x")
@@ -132,7 +132,7 @@ def test_a_folder_of_files_and_a_damaged_artifact(ran: Project, tmp_path: Path) 
     spoilt.write_text("other")
     done = ran.cli("backup", str(tmp_path / "copy"))
     assert done.returncode == 4
-    assert f"left out, it is damaged: sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
+    assert f"left out, it is corrupt: sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
     restore(tmp_path / "copy", tmp_path / "new")
     assert ArtifactStore(tmp_path / "new").is_intact(whole)
 
@@ -278,7 +278,7 @@ def test_a_backup_that_is_not_as_it_was_written_is_refused_and_nothing_is_made(
     here = sorted(tmp_path.iterdir())
     with pytest.raises(E2IError) as caught:
         restore(tmp_path / "copy", tmp_path / "new")
-    assert caught.value.code in ("backup-damaged", "no-backup")
+    assert caught.value.code in ("backup-corrupt", "no-backup")
     assert isinstance(caught.value, StoreError | BadInput)
     assert sorted(tmp_path.iterdir()) == here
 

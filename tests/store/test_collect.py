@@ -154,13 +154,13 @@ def test_leftovers_of_dead_processes_go(past: Past) -> None:
     past.run("young", 3)
     (past.root / "objects" / ".put-1:2:3-0").write_text("half")
     (past.root / "tmp" / "gone").mkdir(parents=True)
-    (past.root / "damaged").mkdir()
-    (past.root / "damaged" / "x").write_text("y")
+    (past.root / "quarantine").mkdir()
+    (past.root / "quarantine" / "x").write_text("y")
     mine = past.root / "objects" / f".put-{process_identity()}-9"
     mine.write_text("being put")
     assert past.collect(30).folders == 2
     assert mine.exists()
-    assert (past.root / "damaged" / "x").exists(), "what was set aside is as young as this test"
+    assert (past.root / "quarantine" / "x").exists(), "what was set aside is as young as this test"
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_damaged_state_does_not_empty_the_store(past: Past) -> None:
+def test_a_corrupt_state_does_not_empty_the_store(past: Past) -> None:
     digest = past.run("old", 40)
     (past.root / FILE).write_bytes(b"no database" * 1_000)
     with pytest.raises(StoreError, match="nothing was removed"):
@@ -232,7 +232,7 @@ def test_collections_at_once_take_turns(tmp_path: Path) -> None:
 def test_what_goes_while_it_is_looked_at_is_nobodys_fault(
     past: Past, monkeypatch: pytest.MonkeyPatch, looks: int
 ) -> None:
-    """A run takes its scratch folder away, or sets damage aside, whenever it wants."""
+    """A run takes its scratch folder away, or sets corruption aside, whenever it wants."""
     past.run("old", 40)
     (past.root / "tmp" / "other").mkdir(parents=True)
     look, seen = Path.lstat, Counter[Path]()
@@ -270,7 +270,7 @@ def test_collections_and_puts_side_by_side_lose_nothing(past: Past) -> None:
 
 @pytest.mark.parametrize(
     "object_path",
-    ["runs/old", "tmp/step", "objects/ab", "objects/.put-1", "damaged/x", "runs/young/x", "verified/ab", "trash/x"],
+    ["runs/old", "tmp/step", "objects/ab", "objects/.put-1", "quarantine/x", "runs/young/x", "verified/ab", "trash/x"],
 )
 def test_a_link_inside_the_store_goes_and_what_it_leads_to_stays(past: Past, tmp_path: Path, object_path: str) -> None:
     victim = tmp_path / "victim"
@@ -287,7 +287,7 @@ def test_a_link_inside_the_store_goes_and_what_it_leads_to_stays(past: Past, tmp
     assert victim.stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.parametrize("name", ["runs", "tmp", "objects", "damaged", "verified", "trash"])
+@pytest.mark.parametrize("name", ["runs", "tmp", "objects", "quarantine", "verified", "trash"])
 def test_a_folder_that_is_a_link_is_refused_and_nothing_where_it_leads_is_touched(
     past: Past, tmp_path: Path, name: str
 ) -> None:
@@ -303,7 +303,7 @@ def test_a_folder_that_is_a_link_is_refused_and_nothing_where_it_leads_is_touche
     assert sorted(path.name for path in victim.iterdir()) == ["0123", "old"]
 
 
-@pytest.mark.parametrize("name", ["runs", "tmp", "objects", "damaged", "verified"])
+@pytest.mark.parametrize("name", ["runs", "tmp", "objects", "quarantine", "verified"])
 def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(
     past: Past, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

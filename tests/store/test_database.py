@@ -1,4 +1,4 @@
-"""The state's file, damaged in all ways: never a traceback, never a wrong result."""
+"""The state's file, corrupt in all ways: never a traceback, never a wrong result."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def test_what_is_no_database_is_set_aside_by_a_run_and_told_to_a_reader(tmp_path
     if content:
         with pytest.raises(StoreError) as raised:
             Reader(tmp_path, there)
-        assert (raised.value.exit_code, raised.value.code) == (Exit.UNAVAILABLE, "store-damaged")
+        assert (raised.value.exit_code, raised.value.code) == (Exit.UNAVAILABLE, "store-corrupt")
     run_store = RunStore(tmp_path, there)
     if content:
         assert run_store.quarantined is not None
         assert run_store.quarantined.read_bytes() == content
-        assert run_store.quarantined.name.startswith("state.db.damaged-")
+        assert run_store.quarantined.name.startswith("state.db.corrupt-")
     run_store.start_run(RUN)
     run_store.close()
     with Reader(tmp_path, there) as reader:
@@ -86,7 +86,7 @@ def test_what_is_no_database_is_set_aside_by_a_run_and_told_to_a_reader(tmp_path
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_damage_gives_no_wrong_result_and_no_traceback(full: Path, tmp_path: Path, seed: int) -> None:
+def test_random_corruption_gives_no_wrong_result_and_no_traceback(full: Path, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     content = bytearray((full / FILE).read_bytes())
     for number in range(50):
@@ -112,7 +112,7 @@ def test_random_damage_gives_no_wrong_result_and_no_traceback(full: Path, tmp_pa
                 reader.run("r1")
         except StoreError as error:
             assert error.exit_code is Exit.UNAVAILABLE
-        for opened in (2, 3):  # what the first one finds damaged only on the way, the second sets aside
+        for opened in (2, 3):  # what the first one finds corrupt only on the way, the second sets aside
             try:
                 run_store = RunStore(root, there)
             except StoreError as error:
@@ -123,14 +123,14 @@ def test_random_damage_gives_no_wrong_result_and_no_traceback(full: Path, tmp_pa
                 run_store.start_run({**RUN, "run": f"r{opened}"})
                 run_store.finish_run(f"r{opened}", "succeeded", {}, 9, [])
             except StoreError as error:
-                assert error.code == "store-damaged"
+                assert error.code == "store-corrupt"
             finally:
                 run_store.close()
         shutil.rmtree(root)
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
-def test_a_damaged_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path, suffix: str) -> None:
+def test_a_corrupt_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path, suffix: str) -> None:
     chance = random.Random(1)
     alive = tmp_path / "alive"
     alive.mkdir()
@@ -155,18 +155,18 @@ def test_a_damaged_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path,
             other.start_run({**RUN, "run": "r3"})
             other.close()
         except StoreError as error:
-            assert error.code == "store-damaged"
+            assert error.code == "store-corrupt"
     run_store.close()
 
 
-def test_damage_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_path: Path) -> None:
+def test_corruption_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_path: Path) -> None:
     content = bytearray((full / FILE).read_bytes())
     size = int.from_bytes(content[16:18])
     for page in range(2, len(content) // size):
         content[page * size : page * size + 100] = b"\xff" * 100
     (tmp_path / FILE).write_bytes(content)
     run_store = RunStore(tmp_path, there)  # the log was closed cleanly: nothing is suspected
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="corrupt"):
         everything_read(run_store)
     run_store.close()
     run_store = RunStore(tmp_path, there)
@@ -229,7 +229,7 @@ def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -
         database.execute("UPDATE attempts SET seconds = 9.0 WHERE step = 's4'")
         database.execute("UPDATE outbox SET body = '{\"value\":99}' WHERE key = 'r1/s5/metric'")
     with Reader(tmp_path, there) as reader:
-        assert (reader.run("r1") or {})["damaged"] == ["run r1", "step s3", "attempt 1 of step s4"]
+        assert (reader.run("r1") or {})["corrupt"] == ["run r1", "step s3", "attempt 1 of step s4"]
         assert reader.corruption() == [
             "the run r1 was altered",
             "the step r1.s3 was altered",

@@ -19,7 +19,7 @@ COMMANDS = [
     ("sync", "--refused"), ("doctor",), ("run", "--resume", "last"),
 ]  # fmt: skip
 ENTRIES = [
-    "objects", "runs", "tmp", "mlflow", "opik", "optuna", "feast", "bentoml", "damaged", "verified", "trash", "state.db",
+    "objects", "runs", "tmp", "mlflow", "opik", "optuna", "feast", "bentoml", "quarantine", "verified", "trash", "state.db",
     "state.db-wal", "state.db-shm", "state.lock", "runs.lock", "objects.lock", "collect.lock", "courier.log", "anything",
 ]  # fmt: skip
 

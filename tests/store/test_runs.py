@@ -124,7 +124,7 @@ def test_a_run_that_is_taken_up_was_paused_once(run_store: RunStore, tmp_path: P
     texts = {"file": "p.yaml", "spec": "x"}
     run_store.start_run({**RUN, "started_ms": began, "plan": '{"digest": "d", "steps": []}'})
     run_store.finish_run("r1", "interrupted", {}, began + 10, [])
-    assert run_store.resume("p", "d", {}, parts={}, **texts) is not None
+    assert run_store.resume("p", "d", {}, included={}, **texts) is not None
     now = time.time_ns() // 1_000_000
     run_store.start_run({**RUN, "started_ms": now, "plan": '{"digest": "d", "steps": []}'})
     run_store.finish_run("r1", "succeeded", {}, now + 20, [])
@@ -200,22 +200,22 @@ def test_a_refused_run_stays_as_it_is(run_store: RunStore, tmp_path: Path) -> No
             run_store.start_run({**RUN, "plan": '{"steps": []}'})
         with Reader(tmp_path, lambda digest: True) as reader:
             found = reader.run("r1") or {}
-            assert len(found["steps"]) == 2 and found["damaged"] == []
+            assert len(found["steps"]) == 2 and found["corrupt"] == []
         other.communicate(b"\n")
 
 
 def test_a_resumed_run_keeps_what_it_was_started_with_and_what_is_finished(run_store: RunStore, tmp_path: Path) -> None:
-    run_store.start_run({**RUN, "parts": '{"a": "b"}', "options": '{"fresh": true}'})
+    run_store.start_run({**RUN, "included": '{"a": "b"}', "options": '{"fresh": true}'})
     run_store.start_step("r1", "a", 1, 2)
     finish(run_store, {"value": 1})
     run_store.start_step("r1", "b", 1, 2)
     run_store.finish_run("r1", "interrupted", {}, 9, [])
-    run_store.start_run({**RUN, "spec": "other", "parts": "{}", "options": "{}"})
+    run_store.start_run({**RUN, "spec": "other", "included": "{}", "options": "{}"})
     with Reader(tmp_path, lambda digest: True) as reader:
         found = reader.run("r1") or {}
-    assert (found["spec"], found["parts"], found["options"]) == ("x", {"a": "b"}, {"fresh": True})
+    assert (found["spec"], found["included"], found["options"]) == ("x", {"a": "b"}, {"fresh": True})
     assert {step["step"]: step["status"] for step in found["steps"]} == {"a": "succeeded", "b": "pending"}
-    assert found["damaged"] == []
+    assert found["corrupt"] == []
 
 
 def test_a_journal_that_is_closed_before_the_end_leaves_an_interrupted_run_without_claims(tmp_path: Path) -> None:

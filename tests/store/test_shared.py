@@ -89,7 +89,7 @@ def test_domains_of_trust_do_not_see_each_other(store: ArtifactStore, tmp_path: 
 @pytest.mark.parametrize(
     "how", [lambda b: b[:-1], lambda b: b"", lambda b: bytes([b[0] ^ 1]) + b[1:], lambda b: b"[" * 99_999]
 )
-def test_damage_there_is_a_miss_and_is_mended_by_the_next_who_gives(
+def test_corruption_there_is_a_miss_and_is_mended_by_the_next_who_gives(
     store: ArtifactStore, other: ArtifactStore, tmp_path: Path, net: str, which: str, how: Any
 ) -> None:
     result = finished(store, tmp_path)
@@ -100,7 +100,7 @@ def test_damage_there_is_a_miss_and_is_mended_by_the_next_who_gives(
     found = object_path.result(FINGERPRINT)
     fetched = [object_path.fetch(digest, other) for digest in digests(found or {"outputs": {}})]
     assert found is None or not all(fetched)
-    assert "damaged" in str(object_path.problem)
+    assert "corrupt" in str(object_path.problem)
     assert shared(net).push(result, store)
     assert shared(net).result(FINGERPRINT) == result
     assert all(shared(net).fetch(digest, other) for digest in digests(result))

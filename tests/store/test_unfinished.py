@@ -47,7 +47,7 @@ def fail(run_store: RunStore, run: str, step: str, code: str) -> None:
 
 
 def taken(run_store: RunStore, plan: str = PLAN, options: Any = OPTIONS, pipeline: str = "p") -> Unfinished | None:
-    return run_store.resume(pipeline, plan, options, file="p.yaml", spec="x", parts={})
+    return run_store.resume(pipeline, plan, options, file="p.yaml", spec="x", included={})
 
 
 def test_a_run_whose_process_is_gone_is_taken_up_by_one(run_store: RunStore, tmp_path: Path) -> None:
@@ -121,11 +121,11 @@ def test_a_run_whose_records_were_altered_is_not_taken(run_store: RunStore, tmp_
 
 def test_it_has_the_spec_as_it_is_written_now(run_store: RunStore, tmp_path: Path) -> None:
     begin(run_store, "r1", ended_ms=5)
-    run_store.resume("p", PLAN, OPTIONS, file="./p.yaml", spec="x # later", parts={"part.yaml": "y"})
+    run_store.resume("p", PLAN, OPTIONS, file="./p.yaml", spec="x # later", included={"part.yaml": "y"})
     with Reader(tmp_path, lambda digest: True) as reader:
         found = reader.run("r1") or {}
-    assert [found[name] for name in ("file", "spec", "parts")] == ["./p.yaml", "x # later", {"part.yaml": "y"}]
-    assert (found["status"], found["started_ms"], found["ended_ms"], found["damaged"]) == ("running", 1, None, [])
+    assert [found[name] for name in ("file", "spec", "included")] == ["./p.yaml", "x # later", {"part.yaml": "y"}]
+    assert (found["status"], found["started_ms"], found["ended_ms"], found["corrupt"]) == ("running", 1, None, [])
 
 
 def test_what_was_taken_and_not_carried_out_is_interrupted_again(tmp_path: Path) -> None:

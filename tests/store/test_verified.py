@@ -38,7 +38,7 @@ def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path: Path) -> N
 
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=200))
-def test_a_damaged_memory_knows_nothing(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_a_corrupt_memory_knows_nothing(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("verified")
     (folder / "ab").write_bytes(content)
     assert not Verified(folder).knows(NAME, "s1")

@@ -17,7 +17,7 @@ Kinds and their bodies (times are milliseconds since the epoch):
 ``run.abandoned``  ended_ms, reason: the run's process died; ``run.started`` follows if the run is resumed
 =================  ====================================================================================================
 
-``group`` is the id of the matrix that the step is a cell of, or null.
+``group`` is the id of the matrix that the step is a combination of, or null.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Fixed(Struct, frozen=True):
             "applied": [problem.to_json() for problem in self.applied],
             "problems": [problem.to_json() for problem in self.remaining],
             "text": self.text,
-            "parts": dict(sorted(self.included.items())),
+            "included": dict(sorted(self.included.items())),
         }
 
 
@@ -57,10 +57,11 @@ def fix_all(
     check: Callable[[Mapping[str, str]], Sequence[Problem]],
     known: Sequence[Problem] | None = None,
 ) -> Fixed:
-    """Mends a spec and the parts that it includes: what is mended in one may uncover what is wrong in another.
+    """Applies every safe fix to a spec and to the specs that it includes.
 
-    ``open_included`` gives the text of a part, or None when it is not to be changed. ``check`` finds the problems of the
-    spec ``file`` when files hold these texts; ``known`` are those of the spec as it is, if somebody looked already.
+    A fix in one file may uncover a problem in another. ``open_included`` returns the text of an included spec, or None
+    when it must not be changed. ``check`` returns the problems of the spec ``file`` when files hold these texts.
+    ``known`` are the problems of the spec as it is, if they were determined already.
     """
     texts = {file: text}
     before: dict[str, str | None] = {}

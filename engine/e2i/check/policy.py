@@ -151,15 +151,15 @@ def _problem(node: StepNode, violation: Violation) -> Problem:
 
 
 def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
-    """More steps or cells than are allowed."""
+    """More steps or combinations than are allowed."""
     budgets = authority.rules.budgets
     if len(expanded.nodes) > budgets.steps:
         violation = _beyond(authority, "steps", f"there are more than {budgets.steps:,} steps", ())
         yield expanded.loaded.document.problem(violation.code, ("steps",), violation.message, violation.hint, key=True)
     for group, nodes in expanded.groups.items():
         if len(nodes) > budgets.combinations:
-            asked = f'the matrix of "{group}" has {len(nodes):,} cells'
-            yield _problem(nodes[0], _beyond(authority, "cells", asked, ("matrix",)))
+            asked = f'the matrix of "{group}" has {len(nodes):,} combinations'
+            yield _problem(nodes[0], _beyond(authority, "combinations", asked, ("matrix",)))
 
 
 def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:

@@ -97,14 +97,14 @@ def _check_one(
             combinations = node.instance.units[node.name] if isinstance(node, StepNode) else ()
             known = {key: None for unit in combinations for key in unit.combination or {}}
             if name in known and reference.optional:
-                return  # some other cell has it
+                return  # some other combination has it
             where = "the step's matrix has" if known else "there is"
             meant = suggest.certain(name, known)
             hint = suggest.hint(name, known)
             if name in known:
                 assert isinstance(node, StepNode)
-                where, meant = f"the cell {node.id} has", None
-                hint = f"only some cells have it: {reference} | default(…)"
+                where, meant = f"the combination {node.id} has", None
+                hint = f"only some combinations have it: {reference} | default(…)"
             yield problem("unknown-matrix-name", f'{where} no name "{name}"', hint, name, meant, "matrix")
         case "env" if name and name not in expanded.env:
             hint = suggest.hint(name, expanded.env) or "the operator lists what specs may read under env: in config/"
@@ -140,9 +140,9 @@ def _check_output(
     if not one and isinstance(first, str):
         yield problem(
             "matrix-as-one",
-            f'"{group}" has a matrix, so steps.{group} is a list with one entry for each cell, not one step',
+            f'"{group}" has a matrix, so steps.{group} is a list with one entry for each combination, not one step',
             f"hand steps.{group} to an action that takes the list (model.select),"
-            f" or read one cell: steps.{group}[0].outputs.{first}",
+            f" or read one combination: steps.{group}[0].outputs.{first}",
         )
         return
     if one and isinstance(first, int):

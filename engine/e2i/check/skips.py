@@ -97,7 +97,7 @@ def _asked(expanded: Expanded, node: StepNode) -> set[str]:
 
 
 def _values(expanded: Expanded, unit: StepNode) -> tuple[str, ...]:
-    """The values of the matrix that a condition reads: the same words mean another thing in another cell."""
+    """The values of the matrix that a condition reads: the same words mean another thing in another combination."""
     named = sorted(
         {str(ref.path[0]) for path, ref in unit.references if path[2] == "when" and ref.root == "matrix" and ref.path}
     )

@@ -62,7 +62,9 @@ class TypeEnvironment:
         return given
 
     def of_step(self, group: str, node: At) -> Types:
-        """What ``steps.<group>`` is for ``node``: a mapping of outputs, or a list with one entry for each cell."""
+        """What ``steps.<group>`` is for ``node``: a mapping of outputs, or a list with one entry for each
+        combination.
+        """
         feeding = self._feeding(group, node)
         if self._expanded.is_one(node, group):
             return (self._given_by(feeding[0]),)

@@ -16,14 +16,14 @@ from e2i.store.backup import Copied
 
 
 def back_up(store: Path, folder: Path, *, as_json: bool) -> Exit:
-    """Copies the store. Exit code 4 when an artifact was damaged and left out."""
+    """Copies the store. Exit code 4 when an artifact was corrupt and left out."""
     copied = backups.back_up(store, folder, time.time_ns() // 1_000_000)
     if as_json:
         documents.show({"schema_version": 1, "backup": str(folder.absolute()), **copied.to_json()})
     else:
         click.echo(f"backed up to {safe(str(folder))}: {_text(copied)}")
         for digest in copied.corrupt:
-            click.echo(f"left out, it is damaged: {digest}; the next run makes it again", err=True)
+            click.echo(f"left out, it is corrupt: {digest}; the next run makes it again", err=True)
     return Exit.UNAVAILABLE if copied.corrupt else Exit.DONE
 
 

@@ -47,15 +47,15 @@ def examine(workspace: Workspace) -> list[dict[str, Any]]:
 def examine_state(workspace: Workspace) -> dict[str, list[str]]:
     """What is wrong with the state of the store, and what was found wrong before and is not used: sentences.
 
-    Reads all of it, and holds every record against its seal.
+    Reads all of it, and holds every record against its checksum.
     """
     if not (workspace.store / FILE).exists():
-        return {"damage": [], "set_aside": []}
+        return {"corruption": [], "quarantined": []}
     try:
         with Reader(workspace.store, lambda digest: True) as reader:
-            return {"damage": reader.corruption(), "set_aside": reader.quarantined()}
+            return {"corruption": reader.corruption(), "quarantined": reader.quarantined()}
     except StoreError as error:
-        return {"damage": [error.message], "set_aside": []}
+        return {"corruption": [error.message], "quarantined": []}
 
 
 def examine_shared(workspace: Workspace) -> dict[str, Any] | None:
@@ -98,9 +98,9 @@ def show(
         problem = f": {safe(shared['problem'])}" if shared["problem"] else ""
         label = f"shared store {safe(shared['url'])} ({shared['trust']})"
         click.echo(f"{label}  {_reachable(shared)}{writable}{results}{problem}")
-    for sentence in state["damage"]:
+    for sentence in state["corruption"]:
         click.echo(f"state of the store: {click.style(safe(sentence), fg='red')}")
-    for sentence in state["set_aside"]:
+    for sentence in state["quarantined"]:
         click.echo(f"state of the store: {safe(sentence)}")
     click.echo(click.style(safe(f"profile {workspace.settings.profile}, store {workspace.store}"), dim=True))
 

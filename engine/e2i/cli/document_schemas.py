@@ -66,7 +66,7 @@ class ReasonDocument(Document):
 class PlanStepDocument(Document):
     """What will happen to one step."""
 
-    id: Annotated[str, Field(description="The step's id; a cell of a matrix is `train[XGBoost]`.")]
+    id: Annotated[str, Field(description="The step's id; a matrix combination is `train[XGBoost]`.")]
     uses: Annotated[str, Field(description="The action.")]
     needs: Annotated[list[str], Field(description="The steps that come first.")]
     verdict: Annotated[Verdict, Field(description="deferred: known when a step above has run.")]
@@ -186,9 +186,9 @@ class StepFinished(Event, StepEnd):
 class ArtifactCorrupt(Event):
     """Something in the store no longer had the bytes it was stored with; the step that makes it runs again."""
 
-    event: Literal["artifact.damaged"]
+    event: Literal["artifact.corrupt"]
     digest: Digest
-    kept: Annotated[str, Field(description="Where the damaged bytes are now.")]
+    kept: Annotated[str, Field(description="Where the corrupt bytes are now.")]
 
 
 class LogCut(Event):
@@ -199,10 +199,10 @@ class LogCut(Event):
 
 
 class StateCorrupt(Event):
-    """The state of the store was damaged beyond reading: it was set aside, and history begins anew."""
+    """The state of the store was corrupt beyond reading: it was set aside, and history begins anew."""
 
-    event: Literal["state.damaged"]
-    kept: Annotated[str, Field(description="Where the damaged file is now.")]
+    event: Literal["state.corrupt"]
+    kept: Annotated[str, Field(description="Where the corrupt file is now.")]
 
 
 class ToolDegraded(Event):

@@ -92,15 +92,15 @@ def describe(event: Event) -> Iterator[str]:
         case "step.retried":
             error = facts["error"]["message"]
             yield f"  ↻ {event.step}  attempt {facts['attempt']} in {facts['wait']:.1f} s: {safe(error)}"
-        case "artifact.damaged":
+        case "artifact.corrupt":
             name, kept = facts["digest"][:19], safe(facts["kept"])
-            yield click.style(f"  ! artifact {name}… was damaged: it is made again, and kept as {kept}", fg="yellow")
+            yield click.style(f"  ! corrupt artifact {name}… moved to {kept}; it will be rebuilt", fg="yellow")
         case "log.cut":
             yield click.style(
                 f"  ! {event.step}: the log is longer than {sizes.text(facts['limit'])} and was cut", fg="yellow"
             )
-        case "state.damaged":
-            text = "  ! the state of the store was damaged: history begins anew, and the file is kept as"
+        case "state.corrupt":
+            text = "  ! corrupt store state moved; history starts empty. The file is kept as"
             yield click.style(f"{text} {safe(facts['kept'])}", fg="yellow")
         case "tool.degraded":
             waiting = f"{facts['waiting']} waiting in the outbox" if facts["waiting"] else ""

@@ -62,7 +62,7 @@ class StoreState(Document):
     """Whether the records of the store are as they were written: sentences."""
 
     corruption: list[str]
-    set_aside: Annotated[list[str], Field(description="What was found wrong before, and is not used.")]
+    quarantined: Annotated[list[str], Field(description="What was found corrupt before. It is not used.")]
 
 
 class SharedState(Document):
@@ -89,7 +89,7 @@ class Delivery(Document):
     """What became of the entries for one tracker."""
 
     delivered: Count
-    set_aside: Annotated[Count, Field(description="Refused for good, or altered on disk.")]
+    dead_lettered: Annotated[Count, Field(description="Refused for good, or altered on disk.")]
     left: Annotated[Count, Field(description="Entries that wait still.")]
     problem: str | None
     elsewhere: Annotated[Count, Field(description="Entries that wait for another tracker of this tool.")]
@@ -122,7 +122,7 @@ class FreedDocument(Document):
     runs: Annotated[list[str], Field(description="The runs whose records went.")]
     results: Count
     objects: Annotated[Count, Field(description="Artifacts.")]
-    folders: Annotated[Count, Field(description="Of runs, of scratch files, unfinished and damaged artifacts.")]
+    folders: Annotated[Count, Field(description="Of runs, of scratch files, unfinished and corrupt artifacts.")]
     freed_bytes: Count
     left_bytes: Annotated[Count, Field(description="The size of the artifacts that stay.")]
     postponed: Annotated[Count, Field(description="Artifacts that running runs may want; the next time takes them.")]

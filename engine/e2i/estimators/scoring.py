@@ -37,8 +37,8 @@ def load(folder: str | Path) -> Scorer:
         intact = hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ScoringError(f"{saved.name} is not a saved model: {type(error).__name__}: {error}") from error
-    if not intact:  # some libraries end the whole process when they read a damaged file
-        raise ScoringError(f"{file.name} is damaged: it does not have the digest that the manifest gives")
+    if not intact:  # some libraries end the whole process when they read a corrupt file
+        raise ScoringError(f"{file.name} is corrupt: it does not have the digest that the manifest gives")
     return Scorer(manifest, reader(file))
 
 

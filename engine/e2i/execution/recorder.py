@@ -117,7 +117,7 @@ class RunRecorder:
                 "plan": compact.dumps(
                     request.plan.to_json() if request.options.get("bound") else request.plan.outline()
                 ),
-                "parts": _dump(request.included),
+                "included": _dump(request.included),
                 "options": _dump(request.options),
                 "provenance": _dump(request.provenance),
             }

@@ -1,6 +1,6 @@
 """What is noticed beside the steps of a run goes in; events come out, between the run's start and its end.
 
-The store finds damage while a run is planned, before it has begun; what a shared store missed is known at the end.
+The store finds corruption while a run is planned, before it has begun; what a shared store missed is known at the end.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class EventRelay:
             self._listen(event)
 
     def corruption(self, corruption: Corruption) -> None:
-        """An artifact was found damaged."""
-        self.notice("artifact.damaged", digest=corruption.digest, kept=str(corruption.kept))
+        """An artifact was found corrupt."""
+        self.notice("artifact.corrupt", digest=corruption.digest, kept=str(corruption.kept))
 
     def before_end(self, ending: Callable[[], None]) -> None:
         """Has ``ending`` called right before the run's last event."""

@@ -56,7 +56,7 @@ class Session:
             self._run_store = RunStore(store, ArtifactStore(store, self._relay.corruption).has)
             stack.callback(self._run_store.close)
             if self._run_store.quarantined is not None:
-                self._relay.notice("state.damaged", kept=str(self._run_store.quarantined))
+                self._relay.notice("state.corrupt", kept=str(self._run_store.quarantined))
             stack.enter_context(in_use(store))
             self._opened_ms = time.time_ns() // 1_000_000
             self.history: History = self._run_store

@@ -94,5 +94,5 @@ class Sharing:
             return None
         if row is None:
             return None
-        found = {key: row[key] for key in row.keys() if key != "seal"}  # noqa: SIM118 - iterating a row gives its values
+        found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row gives its values
         return found | {name: json.loads(found[name]) for name in ("components", "outputs", "telemetry")}

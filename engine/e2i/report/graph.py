@@ -12,7 +12,7 @@ from e2i.report.steps import ATTENTION, Step
 from e2i.report.values import duration
 
 MOST_SINGLE = 6
-"""Cells of a matrix that are drawn one by one; of a larger matrix one box is drawn."""
+"""Matrix combinations that are drawn one by one; of a larger matrix one box is drawn."""
 ROOM = 1060.0
 """Pixels that a page has across."""
 CHARACTER = 7.6
@@ -23,7 +23,7 @@ NARROWEST, WIDEST = 126.0, 232.0
 
 
 class Box(Struct, frozen=True):
-    """A step, or ``count`` cells of a matrix; ``status`` is the one to look at first."""
+    """A step, or ``count`` matrix combinations; ``status`` is the one to look at first."""
 
     x: float
     y: float

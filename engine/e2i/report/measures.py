@@ -12,7 +12,7 @@ from e2i.report.values import number, numbers
 BARS = 15
 """Features that are shown of an importance."""
 SIDE_BY_SIDE = 6
-"""Cells of a matrix whose metrics are shown in columns."""
+"""Matrix combinations whose metrics are shown in columns."""
 
 
 class Label(Struct, frozen=True):
@@ -23,7 +23,7 @@ class Label(Struct, frozen=True):
 
 
 class Metrics(Struct, frozen=True):
-    """The metrics of one step, or of all cells of a matrix. Rows hold a text for each column, None: not measured.
+    """The metrics of one step, or of all matrix combinations. Rows hold a text for each column, None: not measured.
 
     The cells of a small matrix are the columns, those of a large one the rows; a single step is the only column.
     """
@@ -42,7 +42,7 @@ class Importance(Struct, frozen=True):
 
 
 def metrics(steps: Sequence[Step]) -> tuple[Metrics, ...]:
-    """The outputs named ``metrics``, the cells of a matrix together."""
+    """The outputs named ``metrics``, the matrix combinations together."""
     groups: dict[str, list[tuple[Step, dict[str, float]]]] = {}
     for step in steps:
         if found := numbers(step.outputs.get("metrics")):

@@ -35,7 +35,7 @@ class Step(Struct, frozen=True):
 
     id: str
     group: str
-    """The step's id in the spec: cells of a matrix share it."""
+    """The step's id in the spec: matrix combinations share it."""
     anchor: str
     uses: str
     needs: tuple[str, ...]

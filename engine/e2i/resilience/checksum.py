@@ -1,6 +1,6 @@
 """The values of a row go in; a short digest comes out, by which a row that was altered on disk is noticed.
 
-It tells of bits that flipped and of rows edited by hand. It is no signature: who can write the file can seal a row
+It tells of bits that flipped and of rows edited by hand. It is no signature: who can write the file can checksum a row
 anew.
 """
 
@@ -19,10 +19,10 @@ def checksum(values: Sequence[SqlValue]) -> str:
 
 
 legible: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replace")
-"""A column's text, whatever bits have flipped in it: that it is damaged is for the seal of its row to say."""
+"""A column's text, whatever bits have flipped in it: that it is corrupt is for the checksum of its row to say."""
 
 
 def is_intact(row: Sequence[SqlValue]) -> bool:
-    """Whether a row, whose last value is its seal, is as it was written."""
+    """Whether a row, whose last value is its checksum, is as it was written."""
     values = tuple(row)
     return values[-1] == checksum(values[:-1])

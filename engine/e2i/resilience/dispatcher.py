@@ -259,7 +259,7 @@ class Dispatcher:
             if error.retry_after:
                 self._not_before = self._clock() + error.retry_after
             return True, error.message
-        except sqlite3.DatabaseError as error:  # locked for long, damaged, or the disk is full
+        except sqlite3.DatabaseError as error:  # locked for long, corrupt, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
 
     def _deliver(self, sink: Sink, entries: list[Entry], deadline: float) -> None:
@@ -278,7 +278,7 @@ class Dispatcher:
                 self._deliver(sink, entries[middle:], deadline)
                 return
             reason = error.message if isinstance(error, E2IError) else f"{type(error).__name__}: {error}"
-            self._outbox.dead_lettered(entries, without_accounts(reason))
+            self._outbox.dead_letter(entries, without_accounts(reason))
             self._dead_lettered += len(entries)
         else:
             self._outbox.acknowledge(entries)

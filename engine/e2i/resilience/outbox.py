@@ -30,14 +30,14 @@ CREATE TABLE IF NOT EXISTS outbox (
     run TEXT NOT NULL,
     kind TEXT NOT NULL,
     body TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'set-aside')),
+    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'dead-lettered')),
     reason TEXT,
-    seal TEXT NOT NULL DEFAULT '',
+    checksum TEXT NOT NULL DEFAULT '',
     target TEXT DEFAULT NULL,
     UNIQUE (sink, key)
 );
 CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
-CREATE TABLE IF NOT EXISTS outbox_couriers (sink TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox_dispatchers (sink TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
 """
 """The outbox's tables; ``CREATE … IF NOT EXISTS``, so that the engine may keep them in its own database."""
 
@@ -46,23 +46,24 @@ KEYS_KEPT = 100_000
 SETTLED = "null"
 """The body of a delivered entry that nobody will need again."""
 ALTERED = "it was altered since it was written"
-"""Why an entry was set aside that its seal does not fit: it is neither delivered nor read."""
+"""Why an entry was set aside that its checksum does not fit: it is neither delivered nor read."""
 
-STATES = ("waiting", "delivered", "set-aside")
+STATES = ("waiting", "delivered", "dead-lettered")
 PRIMARY = 0xFF
 """The bits of an error's code that SQLite calls its primary result code."""
 COVERED = "sink, key, run, kind, body, target"
-"""What the seal of an entry covers."""
-PUT = f"INSERT OR IGNORE INTO outbox ({COVERED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?)"
+"""What the checksum of an entry covers."""
+PUT = f"INSERT OR IGNORE INTO outbox ({COVERED}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
 WAITING = "outbox.state != 'delivered' AND outbox.state = 'waiting'"
 """Said twice: so SQLite takes the index of what is not delivered, instead of reading all that was."""
 MEANT = "(target IS NULL OR target = ?)"
 """The entries meant for a tracker: an entry that an older version wrote does not say, and is meant for any."""
 TAKE = (
-    f"SELECT sequence, {COVERED}, seal FROM outbox WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
+    f"SELECT sequence, {COVERED}, checksum FROM outbox"
+    f" WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
 )
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
-DEAD_LETTER = "UPDATE outbox SET state = 'set-aside', reason = ? WHERE sequence = ?"
+DEAD_LETTER = "UPDATE outbox SET state = 'dead-lettered', reason = ? WHERE sequence = ?"
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """The entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves."""
 
@@ -149,7 +150,8 @@ class Outbox:
         """The run has ended, and the tracker knows: its delivered entries leave only their keys, and old keys go."""
         with transaction(self._database):
             self._database.execute(
-                f"UPDATE outbox SET body = '{SETTLED}', seal = '' WHERE {OF_RUN} AND {MEANT} AND state = 'delivered'",
+                f"UPDATE outbox SET body = '{SETTLED}', checksum = ''"
+                f" WHERE {OF_RUN} AND {MEANT} AND state = 'delivered'",
                 (*_of_run(sink, run), target),
             )
             self._database.execute(
@@ -167,14 +169,15 @@ class Outbox:
         )
         return changed.rowcount
 
-    def dead_lettered(self, entries: Iterable[Entry], reason: str) -> None:
+    def dead_letter(self, entries: Iterable[Entry], reason: str) -> None:
         """Takes entries out of the queue and keeps them with the reason."""
         self._mark(f"{DEAD_LETTER} AND key = ? AND state = 'waiting'", list(entries), reason)
 
     def restore(self, sink: str) -> int:
         """Puts what a sink refused back into the queue, each entry at its old place; returns how many."""
         changed = self._database.execute(
-            "UPDATE outbox SET state = 'waiting', reason = NULL WHERE state = 'set-aside' AND sink = ? AND reason != ?",
+            "UPDATE outbox SET state = 'waiting', reason = NULL"
+            " WHERE state = 'dead-lettered' AND sink = ? AND reason != ?",
             (sink, ALTERED),
         )
         return changed.rowcount
@@ -194,8 +197,8 @@ class Outbox:
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
         """What was set aside, in order; of one sink or of all."""
         rows = self._database.execute(
-            f"SELECT sequence, {COVERED}, seal, reason FROM outbox"
-            " WHERE state = 'set-aside' AND (?1 IS NULL OR sink = ?1) ORDER BY sequence",
+            f"SELECT sequence, {COVERED}, checksum, reason FROM outbox"
+            " WHERE state = 'dead-lettered' AND (?1 IS NULL OR sink = ?1) ORDER BY sequence",
             (sink,),
         )
         return [DeadLetter(_to_entry(row[:-1]), row[-1]) for row in rows]
@@ -203,15 +206,15 @@ class Outbox:
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """True when ``holder`` is the one courier of the sink, now or already. A dead holder's lease is taken over."""
         with transaction(self._database):
-            row = self._database.execute("SELECT holder FROM outbox_couriers WHERE sink = ?", (sink,)).fetchone()
+            row = self._database.execute("SELECT holder FROM outbox_dispatchers WHERE sink = ?", (sink,)).fetchone()
             if row is not None and row[0] != holder and alive(row[0]):
                 return False
-            self._database.execute("INSERT OR REPLACE INTO outbox_couriers VALUES (?, ?)", (sink, holder))
+            self._database.execute("INSERT OR REPLACE INTO outbox_dispatchers VALUES (?, ?)", (sink, holder))
             return True
 
     def release(self, sink: str, holder: str) -> None:
         """Ends the holder's lease, if it has it."""
-        self._database.execute("DELETE FROM outbox_couriers WHERE sink = ? AND holder = ?", (sink, holder))
+        self._database.execute("DELETE FROM outbox_dispatchers WHERE sink = ? AND holder = ?", (sink, holder))
 
     def _waiting(self, sink: str, target: str, limit: int) -> list[tuple[SqlValue, ...]]:
         return self._database.execute(TAKE, (sink, target, limit)).fetchall()
@@ -233,7 +236,7 @@ class Outbox:
         rows = [(*values, entry.sequence, entry.key) for entry in entries]
         with transaction(self._database):
             changed = self._database.executemany(statement, rows).rowcount
-        if changed < len(rows):  # somebody else has, or the index by which they were taken is damaged
+        if changed < len(rows):  # somebody else has, or the index by which they were taken is corrupt
             self._database.execute("REINDEX outbox")
 
 
@@ -246,7 +249,8 @@ def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
 def corruption(connection: sqlite3.Connection) -> list[str]:
     """The entries in use that are not as they were written, one sentence each."""
     rows = connection.execute(
-        f"SELECT state, {COVERED}, seal FROM outbox WHERE body != '{SETTLED}' AND reason IS NOT ? ORDER BY sequence",
+        f"SELECT state, {COVERED}, checksum FROM outbox"
+        f" WHERE body != '{SETTLED}' AND reason IS NOT ? ORDER BY sequence",
         (ALTERED,),
     )
     return [
@@ -291,7 +295,7 @@ def _to_json(entry: Entry) -> str:
 
 
 def _to_entry(row: Sequence[SqlValue]) -> Entry:
-    """An entry from its sequence, what is sealed and its seal; without a body when that is not what was written."""
+    """Reads an entry from a row. The body is empty when the checksum does not match."""
     sequence, sink, key, run, kind, body, target, _ = row
     content = json.loads(str(body)) if is_intact(row[1:]) else {}
     meant = None if target is None else str(target)

@@ -107,7 +107,7 @@ class Evaluation:
                 wanted[name] = None if output is None or earlier is None else {*earlier, output}
         for name, names in wanted.items():
             found = [(unit, self._result(unit, names)) for unit in lineage.feeding(at, name)]
-            # A cell that gave no result is not in the list; only what can do without it comes this far.
+            # A combination that gave no result is not in the list; only what can do without it comes this far.
             there = [(unit, result) for unit, result in found if result is not None]
             if not lineage.is_one(at, name):
                 steps[name] = [{"matrix": dict(unit.combination or {}), "outputs": result} for unit, result in there]

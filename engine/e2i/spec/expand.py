@@ -1,4 +1,5 @@
-"""A loaded spec and parameter values go in; the steps that there really are come out: each cell, and those of parts.
+"""A loaded spec and parameter values go in; the steps that there really are come out: each combination, and those of
+parts.
 
 What can be known before anything runs (``params``, ``matrix``, ``env``) is filled in; the rest stays ``Pending``.
 """
@@ -221,7 +222,7 @@ def _known_now(instance: SpecInstance, env: Mapping[str, str], name: str, writte
         if reference.root == "params" and reference.path:
             parameter = str(reference.path[0])
             if parameter in instance.waiting:
-                message = f'parameter "{parameter}" is known only in a run, and the cells must be known before'
+                message = f'parameter "{parameter}" is known only in a run, and the combinations must be known before'
                 raise BadMatrixError(message, "a matrix may read params and env", (name,))
             if parameter in instance.loaded.spec.params and parameter not in instance.params:
                 waits.append(reference)

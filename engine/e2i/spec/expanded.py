@@ -63,7 +63,7 @@ class Expanded(Struct, frozen=True, dict=True):
 
     @property
     def groups(self) -> Mapping[str, tuple[StepNode, ...]]:
-        """The nodes of each step of the pipeline's own spec, cells in the order of the matrix."""
+        """The nodes of each step of the pipeline's own spec, combinations in the order of the matrix."""
         return self.root.units
 
     def units(self) -> Iterator[StepNode]:
@@ -73,11 +73,13 @@ class Expanded(Struct, frozen=True, dict=True):
                 yield from units
 
     def feeding(self, at: At, name: str) -> tuple[StepNode, ...]:
-        """The nodes that ``steps.<name>`` means there: its own cell's counterpart, one step, or all cells."""
+        """The nodes that ``steps.<name>`` means there: its own combination's counterpart, one step, or all
+        combinations.
+        """
         return lineage.feeding(at or self.root, name)
 
     def is_one(self, at: At, name: str) -> bool:
-        """True when ``steps.<name>`` is one step there: it has no matrix, or the cell has a counterpart."""
+        """True when ``steps.<name>`` is one step there: it has no matrix, or the combination has a counterpart."""
         return lineage.is_one(at or self.root, name)
 
     def behind(self, at: At, reference: Reference) -> Sources:

@@ -1,4 +1,4 @@
-"""Where a reference leads: through cells, and through the parameters and outputs of parts.
+"""Where a reference leads: through combinations, and through the parameters and outputs of parts.
 
 In: a step or part to look from, and a reference. Out: the nodes that it means, and all that its value is made from.
 """
@@ -37,19 +37,19 @@ class Sources(Struct):
 
 
 def feeding(at: StepNode | SpecInstance, name: str) -> tuple[StepNode, ...]:
-    """The nodes that ``steps.<name>`` means there: its own cell's counterpart, one step, or all cells."""
+    """The nodes that ``steps.<name>`` means there: its own combination's counterpart, one step, or all combinations."""
     same = _counterpart(at, name)
     return (same,) if same else at.instance.units.get(name, ())
 
 
 def is_one(at: StepNode | SpecInstance, name: str) -> bool:
-    """True when ``steps.<name>`` is one step there: it has no matrix, or the cell has a counterpart."""
+    """True when ``steps.<name>`` is one step there: it has no matrix, or the combination has a counterpart."""
     units = at.instance.units.get(name, ())
     return bool(units) and (units[0].combination is None or _counterpart(at, name) is not None)
 
 
 def plain_step(at: StepNode | SpecInstance, name: str) -> StepNode | None:
-    """The step that ``steps.<name>`` means there, when it is one without cells and without a part of its own."""
+    """The step that ``steps.<name>`` means there, when it is one without combinations and without a part of its own."""
     units = at.instance.units.get(name, ())
     return units[0] if len(units) == 1 and units[0].combination is None and units[0].inner is None else None
 
@@ -134,7 +134,7 @@ def _out_of_instance(
 
 
 def _counterpart(at: StepNode | SpecInstance, name: str) -> StepNode | None:
-    """Between two matrix steps with the same names, a cell means the cell with its own values."""
+    """Between two matrix steps with the same names, a combination means the combination with its own values."""
     if at.combination is None:
         return None
     for names, combinations in at.instance.combinations.get(name, {}).items():

@@ -1,7 +1,7 @@
-"""A step's ``matrix`` goes in; its cells come out: every combination, less ``exclude``, plus ``include``.
+"""A step's ``matrix`` goes in; its combinations come out: every combination, less ``exclude``, plus ``include``.
 
 An entry of ``exclude`` leaves out every combination that has all of its values. An entry of ``include`` adds its other
-values to every combination that agrees with it on the matrix's own names; if none does, it is a cell of its own.
+values to every combination that agrees with it on the matrix's own names; if none does, it is a combination of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from e2i.spec.models import IDENTIFIER
 Path = tuple[str | int, ...]
 MAX_COMBINATIONS = 1_000
 MAX_VALUES = 100_000
-"""Values in all cells of a matrix together."""
+"""Values in all matrix combinations together."""
 RESERVED = ("include", "exclude")
 """Keys of a matrix that are no names of values."""
 
@@ -40,7 +40,7 @@ class Combination(Struct):
 
     values: dict[str, Any]
     names: tuple[str, ...]
-    """The names whose values tell it from the other cells, and by which cells of two steps are paired."""
+    """The names whose values tell it from the other combinations, and by which combinations of two steps are paired."""
 
     @property
     def label(self) -> str:
@@ -48,7 +48,7 @@ class Combination(Struct):
 
 
 class Combinations(Struct, frozen=True):
-    """The cells of a matrix, and the entries of ``exclude`` that leave nothing out."""
+    """The matrix combinations, and the entries of ``exclude`` that leave nothing out."""
 
     combinations: list[Combination]
     unused: list[Path] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Combinations(Struct, frozen=True):
 def expand(
     matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]
 ) -> Combinations:
-    """The cells, in the order of their combinations: names by the alphabet, the last one varying fastest.
+    """The combinations, in the order of their combinations: names by the alphabet, the last one varying fastest.
 
     ``fill_in(name, written)`` gives the value of what stands under a name; ``is_open`` is true of a value that nobody
     knows yet. Raises BadMatrixError.
@@ -91,7 +91,7 @@ def expand(
     extending = [(entry, members) for entry, members in zip(include, agreeing, strict=True) if members]
     total = combinations.left.bit_count() + len(added)
     if not total:
-        raise BadMatrixError("no cell is left", "exclude fewer combinations", ("exclude",))
+        raise BadMatrixError("no combination is left", "exclude fewer combinations", ("exclude",))
     reached = _reached(extending)
     size = combinations.left.bit_count() * len(axes) + sum(map(len, added))
     _require_few(total, size + sum(members.bit_count() for name, members in reached.items() if name not in axes))
@@ -103,7 +103,7 @@ def expand(
 
 
 class _Combinations:
-    """The combinations of a matrix as the bits of integers, so that an entry is compared with all of them at once."""
+    """The matrix combinations as the bits of integers, so that an entry is compared with all of them at once."""
 
     def __init__(self, axes: Mapping[str, list[Any]], count: int) -> None:
         self.left = (1 << count) - 1
@@ -137,9 +137,9 @@ class _Combinations:
 
 def _require_few(combinations: int, values: int) -> None:
     if combinations > MAX_COMBINATIONS:
-        raise BadMatrixError(f"it has {combinations:,} cells, more than {MAX_COMBINATIONS:,}", None, ())
+        raise BadMatrixError(f"it has {combinations:,} combinations, more than {MAX_COMBINATIONS:,}", None, ())
     if values > MAX_VALUES:
-        raise BadMatrixError(f"its cells hold {values:,} values together, more than {MAX_VALUES:,}", None, ())
+        raise BadMatrixError(f"its combinations hold {values:,} values together, more than {MAX_VALUES:,}", None, ())
 
 
 _Extending = list[tuple[dict[str, Any], int]]

@@ -159,7 +159,7 @@ class StepSpec(StepOptions):
         Field(
             min_length=1,
             description="Names with lists of values: the step is repeated for every combination. "
-            "`exclude` lists combinations to leave out, `include` cells to add or to extend.",
+            "`exclude` lists combinations to leave out, `include` combinations to add or to extend.",
             json_schema_extra={"properties": dict.fromkeys(("include", "exclude"), _CELLS)},
         ),
     ] = None

@@ -46,7 +46,7 @@ class SpecInstance(Struct, eq=False):
     unusable: set[str] = field(default_factory=set)
     """The parameters that are given something they do not take, which is a problem of its own."""
     units: dict[str, tuple[StepNode, ...]] = field(default_factory=dict)
-    """The nodes of each step, ``finally`` too: one, or one for each cell."""
+    """The nodes of each step, ``finally`` too: one, or one for each combination."""
     combinations: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], StepNode]]] = field(default_factory=dict)
     """Of each step with a matrix: its nodes by the names that tell them apart, then by those names' values."""
 
@@ -69,7 +69,8 @@ class SpecInstance(Struct, eq=False):
 
 
 class StepNode(Struct, frozen=True, eq=False, dict=True):
-    """One step to carry out: a step of the spec, or one cell of a matrix step (``id`` is then ``train[XGBoost]``).
+    """One step to carry out: a step of the spec, or one combination of a matrix step (``id`` is then
+    ``train[XGBoost]``).
 
     A step of a part is ``prep/load``. A step that includes a part is a node too, but not one to carry out: ``inner``
     is the part.
@@ -77,7 +78,7 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
 
     id: str
     group: str
-    """The id without the cell: what all cells of a step have in common."""
+    """The id without the combination: what all combinations of a step have in common."""
     combination: Mapping[str, Any] | None
     step: StepSpec
     options: StepOptions
@@ -87,7 +88,7 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     references: Held = ()
     """Every reference in ``with`` and ``when``, with the path of the text that holds it."""
     names: tuple[str, ...] = ()
-    """The names in ``combination`` by which it is paired with cells of other steps."""
+    """The names in ``combination`` by which it is paired with combinations of other steps."""
     inner: SpecInstance | None = None
 
     @property
@@ -142,7 +143,7 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
 
 
 def pairing(combination: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
-    """What a cell is found by."""
+    """What a combination is found by."""
     return tuple(matrix.key(combination[name]) for name in names)
 
 

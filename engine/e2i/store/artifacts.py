@@ -45,7 +45,7 @@ class CorruptArtifact(MissingArtifact):
 
 
 class Corruption(Struct, frozen=True):
-    """An artifact that was found damaged, and where it is now."""
+    """An artifact that was found corrupt, and where it is now."""
 
     digest: str
     kept: Path
@@ -54,7 +54,7 @@ class Corruption(Struct, frozen=True):
 class ArtifactStore:
     """Files and folders under ``root/objects``, named by the SHA-256 of their content.
 
-    ``report`` hears of each artifact that is found damaged and set aside.
+    ``report`` hears of each artifact that is found corrupt and set aside.
     """
 
     def __init__(self, root: Path, report: Callable[[Corruption], object] = lambda corruption: None) -> None:
@@ -86,7 +86,7 @@ class ArtifactStore:
         if os.path.lexists(object_path):
             raise CorruptArtifact(
                 f"artifact {digest} in the store at {self.root} no longer has the bytes it was stored with",
-                code="artifact-damaged",
+                code="artifact-corrupt",
                 hint="run the spec again: it is set aside, and the step that makes it will be carried out",
             )
         raise MissingArtifact(
@@ -96,7 +96,7 @@ class ArtifactStore:
         )
 
     def has(self, digest: str) -> bool:
-        """Whether it is there, with the bytes of its digest. Damage is set aside, so that it can be made again."""
+        """Whether it is there, with the bytes of its digest. Corruption is set aside, so that it can be made again."""
         object_path = self.object_path(digest)
         if self._holds(object_path, digest, remember=True):
             return True
@@ -175,7 +175,7 @@ class ArtifactStore:
         object_path = self.object_path(digest)
         target = Path(object_path)
         if os.path.lexists(object_path):
-            self.has(digest)  # damage makes room
+            self.has(digest)  # corruption makes room
         with self.locked(fcntl.LOCK_SH):
             if self._holds(object_path, digest, remember=False):
                 os.utime(object_path, (time.time(), WRITTEN))  # somebody counts on it from now on
@@ -198,14 +198,14 @@ class ArtifactStore:
                 self._verified.note(digest[7:], signature)
 
     def _quarantine(self, object_path: str, digest: str) -> bool:
-        """Moves damage away. False when there is none: an equal put has just made the artifact, or made it again."""
+        """Moves a corrupt artifact away. False when there is none: an equal put has just made or rebuilt it."""
         with self.locked(fcntl.LOCK_EX):
             if self._holds(object_path, digest, remember=False):
                 return False
             if not os.path.lexists(object_path):  # another process was faster
                 return True
-            kept = self.root / "damaged" / f"{digest[7:]}-{os.urandom(3).hex()}"
-            disk.folder(self.root, "damaged")
+            kept = self.root / "quarantine" / f"{digest[7:]}-{os.urandom(3).hex()}"
+            disk.folder(self.root, "quarantine")
             if os.path.isdir(object_path) and not os.path.islink(object_path):  # noqa: PTH112, PTH114 - as above
                 os.chmod(object_path, 0o755)  # noqa: PTH101
             os.rename(object_path, kept)  # noqa: PTH104

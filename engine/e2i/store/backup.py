@@ -31,7 +31,7 @@ from e2i.store.database import FILE, WAIT, StoreError, store_error
 from e2i.store.digests import digest_of
 
 LIST = "backup.json"
-PASSING = ("tmp", "trash", "verified", "damaged")
+PASSING = ("tmp", "trash", "verified", "quarantine")
 """Folders of a store that are of use to nobody later."""
 NEVER = (*PASSING, LIST)
 """Names at the top of a store that no backup lists."""
@@ -59,7 +59,7 @@ class Copied(Struct):
             "objects": self.objects,
             "bytes": self.size,
             "linked": self.linked,
-            "damaged": list(self.corrupt),
+            "corrupt": list(self.corrupt),
         }
 
 
@@ -89,7 +89,7 @@ def back_up(store: Path, target: Path, now_ms: int) -> Copied:
 
 
 def restore(source: Path, store: Path) -> Copied:
-    """Makes a store of a backup. Raises BadInput where there is a store already, StoreError for a damaged backup."""
+    """Makes a store of a backup. Raises BadInput where there is a store already, StoreError for a corrupt backup."""
     listed = _listed(source)
     copied = Copied()
     with _made(store, "store") as staged:
@@ -315,5 +315,5 @@ def _end_runs(staged: Path) -> None:
 
 def _corrupt(why: str) -> StoreError:
     return StoreError(
-        f"the backup is damaged: {why}", code="backup-damaged", hint="nothing was restored: use another backup"
+        f"the backup is corrupt: {why}", code="backup-corrupt", hint="nothing was restored: use another backup"
     )

@@ -61,7 +61,7 @@ class Freed(Struct):
     results: int = 0
     objects: int = 0
     folders: int = 0
-    """Folders of runs, scratch folders, unfinished and damaged artifacts."""
+    """Folders of runs, scratch folders, unfinished and corrupt artifacts."""
     size: int = 0
     left: int = 0
     """The size of the artifacts that stay."""
@@ -317,7 +317,7 @@ class _Collection:
 
     def _litter(self) -> Iterator[tuple[str, str]]:
         """Names below the store of what runs and processes that are gone left behind, and of what was set aside as
-        damaged long enough ago.
+        corrupt long enough ago.
         """
         for above, stay in (("runs", self._known | self._live), ("tmp", self._live)):
             for name in removal.names(self._root, above):
@@ -327,9 +327,9 @@ class _Collection:
             holder = unfinished_of(name)
             if holder is not None and not process_alive(holder) and self._is_old(self._root / "objects" / name):
                 yield "objects", name
-        for name in removal.names(self._root, "damaged"):
-            if self._since is None or _changed_ms(self._root / "damaged" / name) < self._since:
-                yield "damaged", name
+        for name in removal.names(self._root, "quarantine"):
+            if self._since is None or _changed_ms(self._root / "quarantine" / name) < self._since:
+                yield "quarantine", name
 
     def _is_old(self, path: Path) -> bool:
         return self._alone or _changed_ms(path) < self._before_ms
@@ -386,8 +386,8 @@ def _intact(path: Path) -> sqlite3.Connection:
     if aside is not None:
         database.close()
         raise StoreError(
-            f"the state of the store was damaged and is now {aside}: nothing was removed",
-            code="store-damaged",
+            f"the state of the store was corrupt and is now {aside}: nothing was removed",
+            code="store-corrupt",
             hint="mend it and put it back; or collect again, which removes all that it named",
         )
     return database

@@ -1,6 +1,6 @@
-"""The SQLite file of a store: its path goes in; a connection for writing to sound tables of today's version comes out.
+"""Opens the SQLite file of a store for writing. In: its path. Out: a connection to intact tables of this version.
 
-A damaged file is set aside, and an older one is brought up to date, with a backup. Whatever SQLite has to complain of
+A corrupt file is set aside, and an older one is brought up to date, with a backup. Whatever SQLite has to complain of
 is told as a ``StoreError``. Who only reads uses ``e2i.store.reading``.
 """
 
@@ -32,7 +32,7 @@ C = TypeVar("C", bound=sqlite3.Connection)
 
 
 class StoreError(E2IError):
-    """The store cannot be used: not writable, damaged, full, gone, or written by a newer version."""
+    """The store cannot be used: not writable, corrupt, full, gone, or written by a newer version."""
 
     exit_code = Exit.UNAVAILABLE
 
@@ -50,7 +50,7 @@ S = TypeVar("S", bound=OnFile)
 
 
 def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """The method, with SQLite's errors told as StoreError. What it finds damaged is looked at when next opened; what a
+    """The method, with SQLite's errors told as StoreError. What it finds corrupt is looked at when next opened; what a
     writer came across is read again.
     """
 
@@ -101,14 +101,14 @@ def store_error(error: sqlite3.Error | MemoryError | OSError, path: Path) -> Sto
     with contextlib.suppress(OSError):
         _suspicion(path).touch(mode=0o600)
     return StoreError(
-        f"the state of the store is damaged: {error} ({path})",
-        code="store-damaged",
-        hint="run again: a run sets the damaged file aside and begins anew",
+        f"the state of the store is corrupt: {error} ({path})",
+        code="store-corrupt",
+        hint="run again: a run sets the corrupt file aside and begins anew",
     )
 
 
 def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """A connection, and where the damaged file was put that stood in the way, if any. Raises StoreError, and Refused
+    """A connection, and where the corrupt file was put that stood in the way, if any. Raises StoreError, and Refused
     for a store that is not this user's alone.
     """
     ownership.check(path.parent)
@@ -118,7 +118,7 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
             try:
                 return _opened(path), None
             except StoreError as error:
-                if error.code != "store-damaged":
+                if error.code != "store-corrupt":
                     raise
             aside = _quarantine(path)
             return _opened(path), aside
@@ -174,7 +174,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         database = connect(str(path), sqlite3.Connection)
         database.execute("PRAGMA synchronous = FULL")
         if known_version(database, path) < tables.SCHEMA_VERSION:
-            _bring_up_to_date(database, path)
+            _create(database)
         _check(database, thoroughly=suspicion.exists() or (was_left and not _somebody_writes(database)))
         suspicion.unlink(missing_ok=True)
     except (sqlite3.Error, MemoryError, StoreError) as error:
@@ -184,22 +184,12 @@ def _opened(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
-    """Makes the tables; of older ones, a copy of the file as it was stays beside it."""
+def _create(database: sqlite3.Connection) -> None:
+    """Makes the tables, unless another process has just made them."""
     database.execute("PRAGMA journal_mode = WAL")
     with transaction(database):
-        old = tables.version(database)
-        if old:
-            _back_up(path, path.with_name(f"{path.stem}.v{old}{path.suffix}"))
-        if old < tables.SCHEMA_VERSION:
-            tables.bring_up_to_date(database)
-
-
-def _back_up(path: Path, target: Path) -> None:
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(staged)) as copy:
-        source.backup(copy)
-    staged.replace(target)
+        if tables.version(database) < tables.SCHEMA_VERSION:
+            tables.create(database)
 
 
 def _check(database: sqlite3.Connection, *, thoroughly: bool) -> None:
@@ -219,7 +209,7 @@ def _somebody_writes(database: sqlite3.Connection) -> bool:
 
 def _quarantine(path: Path) -> Path:
     """Moves the file and what belongs to it to new names beside it."""
-    stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    stem = f"{path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     names = (stem, *(f"{stem}-{number}" for number in range(1, 1000)))
     target = path.with_name(next(name for name in names if not path.with_name(name).exists()))
     path.replace(target)

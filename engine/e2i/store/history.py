@@ -91,7 +91,7 @@ class Results:
         if row is None:
             return None
         outputs: dict[str, Any] = json.loads(row["outputs"])
-        there = [self._is_there(digest) for digest in stored_digests(outputs)]  # all: each that is damaged is told
+        there = [self._is_there(digest) for digest in stored_digests(outputs)]  # all: each that is corrupt is told
         return outputs if all(there) else None
 
     @guarded
@@ -157,7 +157,7 @@ class Reader(Results):
         """The latest runs, newest first; under ``steps`` how many of theirs came to what, pending ones included."""
         rows = self._database.execute(
             "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, host, holder, provenance FROM runs"
-            " WHERE typeof(started_ms) = 'integer' AND typeof(ended_ms) IN ('integer', 'null')"  # else it is damaged
+            " WHERE typeof(started_ms) = 'integer' AND typeof(ended_ms) IN ('integer', 'null')"  # else it is corrupt
             " AND coalesce(?, pipeline) = pipeline AND coalesce(?, status) IN (status, 'interrupted')"
             " ORDER BY started_ms DESC, rowid DESC",
             (pipeline, status),
@@ -212,7 +212,7 @@ class Reader(Results):
     @guarded
     def refused(self) -> dict[str, int]:
         """How many entries of the outbox were set aside for each sink."""
-        rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'set-aside' GROUP BY sink")
+        rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'dead-lettered' GROUP BY sink")
         return {row[0]: row[1] for row in rows}
 
     @guarded
@@ -251,7 +251,7 @@ class Reader(Results):
         tries = self._database.execute("SELECT * FROM attempts WHERE run = ?", (run,)).fetchall()
         corrupt += [f"attempt {one['attempt']} of step {one['step']}" for one in tries if not checksum.is_intact(one)]
         try:
-            found = _documented(_parsed(row, ("params", "plan", "outputs", "parts", "options", "provenance")))
+            found = _documented(_parsed(row, ("params", "plan", "outputs", "included", "options", "provenance")))
             found |= _paused((found["provenance"] or {}).pop(PAUSES, []))
             attempts = _by_step(tries)
             steps = {step["step"]: {**_parsed(step, ("outputs", "error"))} for step in rows}
@@ -262,16 +262,16 @@ class Reader(Results):
             ]  # fmt: skip
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(
-                f"the records of run {run} are damaged: {error} ({self.path})",
+                f"the records of run {run} are corrupt: {error} ({self.path})",
                 code="state-altered",
-                hint="run its spec again: finished steps are not repeated; `e2i doctor` names every damaged record",
+                hint="run its spec again: finished steps are not repeated; `e2i doctor` names every corrupt record",
             ) from error
-        return {**found, "damaged": corrupt}
+        return {**found, "corrupt": corrupt}
 
     @guarded
     def corruption(self) -> list[str]:
         """Everything that is wrong with the state, one sentence each; reads all of it."""
-        found = [f"the file is damaged: {said}" for said in complaints(self._database, "integrity_check")]
+        found = [f"the file is corrupt: {said}" for said in complaints(self._database, "integrity_check")]
         for table, name in tables.CHECKSUMMED.items():
             kind = table.removesuffix("s")
             rows = self._database.execute(f"SELECT {name} AS called, {table}.* FROM {table} ORDER BY 1")
@@ -281,7 +281,7 @@ class Reader(Results):
     @guarded
     def quarantined(self) -> list[str]:
         """The records that were found altered and are not used any more, one sentence each."""
-        rows = self._database.execute("SELECT what, name FROM damaged ORDER BY at_ms, name")
+        rows = self._database.execute("SELECT what, name FROM quarantined ORDER BY at_ms, name")
         found = [f"the {row[0]} {row[1]} was altered, and was set aside" for row in rows]
         return found + outbox.dead_lettered(self._database)
 
@@ -321,7 +321,7 @@ def stored_digests(value: Any) -> Iterator[str]:
 
 
 def pauses_of(row: Mapping[str, Any]) -> list[list[int]]:
-    """When a run was not carried out between its start and its end, as [from, until] in ms; none in a damaged row."""
+    """When a run was not carried out between its start and its end, as [from, until] in ms; none in a corrupt row."""
     try:
         pauses = json.loads(row["provenance"]).get(PAUSES, [])
         return [[int(start), int(until)] for start, until in pauses]
@@ -346,8 +346,8 @@ def _documented(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(row: sqlite3.Row, documents: Sequence[str]) -> dict[str, Any]:
-    """A row with its JSON read, and without its seal."""
-    found = {key: row[key] for key in row.keys() if key != "seal"}  # noqa: SIM118 - iterating a row gives its values
+    """A row with its JSON read, and without its checksum."""
+    found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row gives its values
     for name in documents:
         found[name] = json.loads(found[name]) if found[name] else None
     return found

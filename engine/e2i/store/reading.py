@@ -1,6 +1,6 @@
-"""The SQLite file of a store for those who only look: its path goes in; a connection comes out that changes nothing.
+"""Opens the SQLite file of a store for reading. In: its path. Out: a connection that changes nothing.
 
-Older files are read through a copy in memory. While nobody writes, SQLite need not make the files that it shares with
+While nobody writes, SQLite need not make the files that it shares with
 writers; who reads so asks afterwards whether a writer came.
 """
 
@@ -19,7 +19,7 @@ TICK = 10_000_000
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing. An older file is read through a copy in memory. Raises StoreError.
+    """A connection that changes nothing. Raises StoreError.
 
     Whoever has read something asks ``is_whole``; if it is not, it is to be opened and read again. Raises Refused for a
     store that is not this user's alone.
@@ -29,7 +29,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         database = None
         try:
             database = _look(path)
-            opened = _as_of_today(database, path)
+            opened = _with_tables(database, path)
         except (OSError, sqlite3.Error, MemoryError, StoreError) as error:
             if database is None or is_whole(database):
                 raise error if isinstance(error, StoreError) else store_error(error, path) from error
@@ -75,14 +75,14 @@ def _look(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _as_of_today(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+def _with_tables(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """The connection, or an empty store in memory while the file has no tables yet."""
     if known_version(database, path) == tables.SCHEMA_VERSION:
         return database
-    copy = connect(":memory:", sqlite3.Connection)
-    database.backup(copy)
     database.close()
-    tables.bring_up_to_date(copy)
-    return copy
+    empty = connect(":memory:", sqlite3.Connection)
+    tables.create(empty)
+    return empty
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -29,9 +29,9 @@ from e2i.store.unfinished import Unfinished
 
 RUN = (
     "run", "pipeline", "status", "started_ms", "ended_ms", "holder", "file", "spec", "profile", "params", "plan",
-    "outputs", "host", "parts", "options", "provenance",
+    "outputs", "host", "included", "options", "provenance",
 )  # fmt: skip
-PUT_RUN = f"INSERT OR REPLACE INTO runs ({', '.join(RUN)}, seal) VALUES ({', '.join('?' * (len(RUN) + 1))})"
+PUT_RUN = f"INSERT OR REPLACE INTO runs ({', '.join(RUN)}, checksum) VALUES ({', '.join('?' * (len(RUN) + 1))})"
 PUT_STEP = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_RESULT = "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -71,7 +71,7 @@ class RunStore(Results):
     def __init__(self, root: Path, is_there: Callable[[str], bool]) -> None:
         path = (root / FILE).absolute()
         database, self.quarantined = open_for_writing(path)
-        """``quarantined``: where the state went that was there and damaged beyond reading."""
+        """``quarantined``: where the state went that was there and corrupt beyond reading."""
         super().__init__(database, path, is_there)
         self._file = _inode(path)
         self._holder = outbox.process_identity()
@@ -110,7 +110,7 @@ class RunStore(Results):
             if found is not None:
                 before = self._run(found.run) or {}
                 ours = {"status": "running", "holder": self._holder, "ended_ms": None, "outputs": None}
-                texts = {"file": file, "spec": spec, "parts": compact.dumps(dict(included))}
+                texts = {"file": file, "spec": spec, "included": compact.dumps(dict(included))}
                 pauses = self._pauses(before, time.time_ns() // 1_000_000)
                 self._put_run({**before, **ours, **texts, "provenance": _with_pauses(before["provenance"], pauses)})
                 self._open.add(found.run)
@@ -122,11 +122,11 @@ class RunStore(Results):
         """
         with self._transaction():
             before = self._run(run["run"])
-            row = {**dict.fromkeys(("ended_ms", "outputs")), "parts": "{}", "options": "{}", "provenance": "{}",
+            row = {**dict.fromkeys(("ended_ms", "outputs")), "included": "{}", "options": "{}", "provenance": "{}",
                    "host": os.uname().nodename, **run}  # fmt: skip
             if before is not None:
                 self._refuse_held(before)
-                kept = ("pipeline", "started_ms", "file", "spec", "profile", "params", "parts", "options")
+                kept = ("pipeline", "started_ms", "file", "spec", "profile", "params", "included", "options")
                 row |= {name: before[name] for name in kept}
                 is_claimed = before["status"] == "running" and before["holder"] == self._holder
                 pauses = pauses_of(before) if is_claimed else self._pauses(before, run["started_ms"])
@@ -311,7 +311,7 @@ class RunStore(Results):
         with self._transaction():
             fingerprint = row["fingerprint"]
             self._database.execute(
-                "INSERT INTO damaged VALUES ('result', ?, ?, ?)",
+                "INSERT INTO quarantined VALUES ('result', ?, ?, ?)",
                 (fingerprint, ascii(tuple(row)), time.time_ns() // 1_000_000),
             )
             self._database.execute("DELETE FROM results WHERE fingerprint = ?", (fingerprint,))

@@ -3,7 +3,7 @@
 In: a folder on a network drive or in an object store, by its URL. Out: results by fingerprint and the artifacts that
 they name, each verified by its digest. Everything has a deadline, and nothing that goes wrong there fails a run.
 
-``URL/v1/TRUST/results/FINGERPRINT.json`` is one result, plain data under a seal; ``…/objects/SHA256`` is a file;
+``URL/v1/TRUST/results/FINGERPRINT.json`` is one result, plain data under a checksum; ``…/objects/SHA256`` is a file;
 ``…/folders/SHA256.json`` lists a folder's files. All names come from content, so writers cannot disagree.
 """
 
@@ -61,7 +61,7 @@ class SharedStore:
             return None
         try:
             document = json.loads(content)
-            checksum = document.pop("seal")
+            checksum = document.pop("checksum")
             if checksum == _checksum(document) and document["fingerprint"] == fingerprint:
                 return {name: document[name] for name in RESULT}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -86,7 +86,7 @@ class SharedStore:
                 if files is None:
                     self._spoilt(f"folders/{hexadecimal}.json")
                     return False
-                fetched = [self._fetch_file(one, target / name) for name, one in files]  # all: to find all damage
+                fetched = [self._fetch_file(one, target / name) for name, one in files]  # all: to find all corruption
                 complete = all(fetched)
             if complete:
                 into.put(target, digest)
@@ -102,7 +102,7 @@ class SharedStore:
             self.problem = str(error)
             return False
         document = {name: result[name] for name in RESULT}
-        content = _json({**document, "seal": _checksum(document)})
+        content = _json({**document, "checksum": _checksum(document)})
         return self._give(f"results/{result['fingerprint'].removeprefix('sha256:')}.json", content)
 
     def state(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class SharedStore:
 
     def _spoilt(self, path: str) -> None:
         """Takes away what is not what its name says, so that it can be put there again."""
-        self.problem = f"{path} was damaged there, and was not used"
+        self.problem = f"{path} was corrupt there, and was not used"
         self._ask(self._remove, path)
 
     # What the guard calls, in threads of its own

@@ -1,7 +1,7 @@
 """Which artifacts had their digest when they were last read: digests and signatures go in and are found again.
 
 A memory that saves reading gigabytes again, and nothing more: an entry counts only while the file system says exactly
-the same of the artifact, so a lost, torn or damaged memory costs time and never truth.
+the same of the artifact, so a lost, torn or corrupt memory costs time and never truth.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look)
         raise
     except E2IError as error:
         return error.message
-    except Exception as error:  # noqa: BLE001 - of another version, or damaged
+    except Exception as error:  # noqa: BLE001 - of another version, or corrupt
         return f"it cannot be verified ({type(error).__name__}: {error})"[:500]
     return found
 

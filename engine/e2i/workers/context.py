@@ -216,7 +216,7 @@ class WorkerContext:
             self._written = 0
 
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        path = self._worker.store.path(table.digest)  # first: what is damaged is not used, held in memory or not
+        path = self._worker.store.path(table.digest)  # first: what is corrupt is not used, held in memory or not
         cached = self._worker.frames.get(table.digest)
         if cached is None:
             if columns is not None:

@@ -35,7 +35,7 @@ class Source(Struct, frozen=True):
     def recorded(cls, run: Mapping[str, Any]) -> Source:
         """The spec of a recorded run with its parts, as they were."""
         content = json.loads(run["spec"]) if run["file"] == MAPPING else run["spec"]
-        return cls(content, run["file"], included=run["parts"])
+        return cls(content, run["file"], included=run["included"])
 
     @property
     def text(self) -> str:

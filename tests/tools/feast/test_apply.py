@@ -1,4 +1,4 @@
-"""``feast.apply``: versions that do not disturb each other, survive moves and damage, and open in Feast itself."""
+"""``feast.apply``: versions that do not disturb each other, survive moves and corruption, and open in Feast itself."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ def test_nothing_is_printed(ctx: LocalContext, capfd: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("garbage", [b"garbage", b"\x00" * 64, b"\x0a\xff\xff\xff\xff"])
-def test_a_damaged_registry_is_named_and_rebuilt_by_apply(ctx: LocalContext, tmp_path: Path, garbage: bytes) -> None:
+def test_a_corrupt_registry_is_named_and_rebuilt_by_apply(ctx: LocalContext, tmp_path: Path, garbage: bytes) -> None:
     repo = apply(ctx, log())
     (version(ctx, repo) / "registry.db").write_bytes(garbage)
     other = LocalContext(tmp_path)
-    with pytest.raises(StepError, match=r"damaged|not in the registry") as caught:
+    with pytest.raises(StepError, match=r"corrupt|not in the registry") as caught:
         join(other, repo, rows())
     assert "feast.apply again" in (caught.value.hint or "")
     assert apply(other, log()) == repo
@@ -273,7 +273,7 @@ def test_a_changed_definition_file_is_named_and_rebuilt_by_apply(
     before = path.read_text()
     path.write_text(before.replace(*change))
     other = LocalContext(tmp_path)
-    with pytest.raises(StepError, match="damaged"):
+    with pytest.raises(StepError, match="corrupt"):
         join(other, repo, rows())
     assert apply(other, log(), ttl="2h") == repo
     assert path.read_text() == before

@@ -274,7 +274,7 @@ def test_a_silent_server_is_an_outage_within_the_deadline(tmp_path: Path, waits:
     assert 0 < sum(waits) < 5
 
 
-def test_a_damaged_database_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_a_corrupt_database_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 500)
     with pytest.raises(ToolUnavailable, match="not a database") as caught:
         open_sink(MLflowSettings(), tmp_path, lambda _: tmp_path)

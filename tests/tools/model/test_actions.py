@@ -130,14 +130,14 @@ def test_models_are_selected_by_the_metrics_they_come_with(ctx: LocalContext) ->
         select(SelectParams(candidates=worth, metric="profit"), ctx)
 
 
-def test_a_damaged_model_is_an_error_of_the_step(ctx: LocalContext) -> None:
+def test_a_corrupt_model_is_an_error_of_the_step(ctx: LocalContext) -> None:
     model = fit(ctx).model
     folder = ctx.scratch / "broken"
     folder.mkdir()
     for file in ctx.open(model).iterdir():
         (folder / file.name).write_bytes(b"{broken" if file.name == "model.ubj" else file.read_bytes())
     broken = ctx.keep(folder, type(model), **model.model_dump(exclude={"digest", "type"}))
-    with pytest.raises(StepError, match=r"cannot be loaded: model\.ubj is damaged"):
+    with pytest.raises(StepError, match=r"cannot be loaded: model\.ubj is corrupt"):
         predict(PredictParams(model=broken, table=ctx.table(table(5))), ctx)
 
 

@@ -6,7 +6,7 @@ from e2i.check.codes.code import Code
 
 CODES = (
     Code(
-        "artifact-damaged",
+        "artifact-corrupt",
         "An artifact that has changed",
         "The bytes in the store no longer have the digest that they were stored with. They are set aside, not used.",
         "Run the spec again: what is lost is made anew.",
@@ -22,7 +22,7 @@ CODES = (
         example="A file in .e2i/artifacts was removed by hand.",
     ),
     Code(
-        "backup-damaged",
+        "backup-corrupt",
         "A backup that is not as it was written",
         "A file of the backup is missing, was changed, or is not the one that its list names. Nothing was restored.",
         "Use another backup.",
@@ -288,9 +288,9 @@ CODES = (
     Code(
         "state-altered",
         "Records that are not as they were written",
-        "Every run, step and result is kept with a seal over its content. A record with another content was edited or "
-        "damaged: a result like that is not used, and a run like that is not resumed.",
-        "Run the spec again: finished steps whose results are sound are not repeated. `e2i doctor` names the records.",
+        "Every run, step and result has a checksum over its content. Where the checksum differs, the record was edited "
+        "or is corrupt: such a result is not reused, and such a run is not resumed.",
+        "Run the spec again: finished steps whose results are intact are not repeated. `e2i doctor` names the records.",
         example="Somebody set a failed step to succeeded in .e2i/state.db.",
     ),
     Code(
@@ -301,9 +301,9 @@ CODES = (
         example="A run was stopped with SIGSTOP in the middle of a transaction.",
     ),
     Code(
-        "store-damaged",
+        "store-corrupt",
         "A store whose state cannot be read",
-        "The SQLite file in the store is damaged, or is something else.",
+        "The SQLite file in the store is corrupt, or is something else.",
         "Run again: a run sets the file aside under another name and begins anew; artifacts are found by content.",
         example="A cut-off copy of state.db was put in place.",
     ),

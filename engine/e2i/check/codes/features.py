@@ -13,7 +13,7 @@ CODES = (
         example="Two views with a feature visits, both asked for.",
     ),
     Code(
-        "feature-registry-damaged",
+        "feature-registry-corrupt",
         "A feature registry that cannot be read",
         "The registry file in the store is cut off or is no registry.",
         "Run feast.apply again with --fresh: it rebuilds the registry from the definitions.",
@@ -27,7 +27,7 @@ CODES = (
         example="An on-demand feature view that was applied with the feast command.",
     ),
     Code(
-        "feature-repo-damaged",
+        "feature-repo-corrupt",
         "A version of a feature repository that has changed",
         "The files of an applied repository are kept by their digest, and no longer have it.",
         "Run feast.apply again with --fresh.",

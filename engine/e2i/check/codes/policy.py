@@ -26,7 +26,8 @@ CODES = (
     Code(
         "policy-budget",
         "More than one spec may ask for",
-        "Bytes, steps, matrix cells, trials, rows, attempts and time limits are bounded by who wrote the spec, so"
+        "Bytes, steps, matrix combinations, trials, rows, attempts and time limits are bounded by who wrote the spec,"
+        " so"
         " that no spec takes the machine for itself. The trials of all steps are counted together.",
         "Ask for less, or have the operator raise the budget.",
         "steps:\n  a: {uses: debug.echo, timeout: 60d}\n",

@@ -121,7 +121,7 @@ CODES = (
     Code(
         "mlflow-database",
         "An MLflow database that cannot be used",
-        "The embedded database is damaged, locked for too long, or refuses a statement.",
+        "The embedded database is corrupt, locked for too long, or refuses a statement.",
         "Restore it from a backup, or move it away to begin with an empty one.",
         example="mlflow.db was cut off when the disk was full.",
     ),

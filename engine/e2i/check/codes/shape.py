@@ -60,7 +60,7 @@ CODES = (
         "A matrix that cannot be taken apart",
         "Every name of a matrix has a list of values, known before anything runs: in the spec, or in `params` "
         "or `env`. "
-        "There may be 1,000 cells.",
+        "There may be 1,000 combinations.",
         "Write a list, or refer to a parameter of type list.",
         'steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.echo, matrix: {n: "${{ steps.a.value }}"}}\n',
         "params:\n  all: {type: list, default: [1, 2]}\n"
@@ -69,7 +69,8 @@ CODES = (
     Code(
         "unused-exclude",
         "An exclude that leaves out nothing",
-        "No cell of the matrix has these values, so the entry does nothing: perhaps a value is mistyped. A warning.",
+        "No combination of the matrix has these values, so the entry does nothing: perhaps a value is mistyped. A "
+        "warning.",
         "Mend the values, or remove the entry.",
         "steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2], exclude: [{n: 3}]}}\n",
         "steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2], exclude: [{n: 2}]}}\n",
@@ -101,7 +102,8 @@ CODES = (
     Code(
         "too-many-steps",
         "More steps or parts than a run can hold",
-        "There may be 200,000 steps at most, whatever policy allows, and 1,000 parts in use, cells counted each: a few "
+        "There may be 200,000 steps at most, whatever policy allows, and 1,000 parts in use, combinations counted "
+        "each: a few "
         "lines could ask for any number.",
         "Include fewer parts, or make the matrix smaller.",
         example="matrix: {seed: […]} over a part of 1,000 steps, with 1,000 seeds",

@@ -69,9 +69,11 @@ CODES = (
     Code(
         "matrix-as-one",
         "A step with a matrix, used as if it were one step",
-        "A step with a matrix runs once for each cell. To a step without that matrix it is a list: each entry has the "
-        "cell's values under `matrix` and its results under `outputs`.",
-        "Hand the list to an action that takes one (model.select), read one cell, or give both steps the same matrix.",
+        "A step with a matrix runs once for each combination. To a step without that matrix it is a list: each entry "
+        "has the "
+        "combination's values under `matrix` and its results under `outputs`.",
+        "Hand the list to an action that takes one (model.select), read one combination, or give both steps the same "
+        "matrix.",
         'steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2]}, with: {value: "${{ matrix.n }}"}}\n'
         '  b: {uses: debug.echo, with: {value: "${{ steps.a.value }}"}}\n',
         'steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2]}, with: {value: "${{ matrix.n }}"}}\n'
@@ -80,7 +82,7 @@ CODES = (
     Code(
         "one-as-list",
         "A step without a matrix, used as if it were a list",
-        "Only a step with a matrix is a list of its cells.",
+        "Only a step with a matrix is a list of its combinations.",
         "Name the output: steps.ID.NAME.",
         "steps:\n  a: {uses: debug.echo, with: {value: 1}}\n"
         '  b: {uses: debug.echo, with: {value: "${{ steps.a[0].outputs.value }}"}}\n',
@@ -207,7 +209,7 @@ CODES = (
     Code(
         "unknown-matrix-name",
         "A name that the step's matrix does not have",
-        "`matrix.NAME` is the value of this cell of the step's own matrix.",
+        "`matrix.NAME` is the value of this combination of the step's own matrix.",
         "Take a name of the matrix; a step without one has none.",
         'steps:\n  a: {uses: debug.echo, matrix: {fold: [1, 2]}, with: {value: "${{ matrix.flod }}"}}\n',
         'steps:\n  a: {uses: debug.echo, matrix: {fold: [1, 2]}, with: {value: "${{ matrix.fold }}"}}\n',

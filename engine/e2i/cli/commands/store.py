@@ -30,7 +30,7 @@ def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
         documents.show({"schema_version": 1, "tools": found, "state": state, "shared": shared})
     else:
         doctor_view.show(found, state, shared, workspace)
-    is_well = all(tool["reachable"] for tool in found if tool["installed"]) and not state["damage"]
+    is_well = all(tool["reachable"] for tool in found if tool["installed"]) and not state["corruption"]
     is_well = is_well and (shared is None or (shared["reachable"] and shared["writable"]))
     refused = {service["code"] for tool in found for service in tool["services"] if not service["reachable"]}
     if refused == {"tool-auth"}:

@@ -63,7 +63,7 @@ def _missing_version(root: Path, repo: FeatureRepo) -> Missing:
     except (OSError, ValueError):
         return f"this store holds no {name}"
     if f"sha256:{definition.digest()}" != repo.digest:
-        return f"{name} is damaged"
+        return f"{name} is corrupt"
     if not (folder / "registry.db").is_file() or not (root / "feature_store.yaml").is_file():
         return f"{name} is not registered"
     absent = [view.name for view in definition.views if not (root / "sources" / f"{view.source}.parquet").is_file()]

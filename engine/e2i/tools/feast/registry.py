@@ -58,8 +58,8 @@ def parse(data: bytes, name: str) -> sdk.RegistryProto:
         registry.ParseFromString(data)
     except sdk.DecodeError as error:
         raise StepError(
-            f"{name} is damaged: {error}",
-            code="feature-registry-damaged",
+            f"{name} is corrupt: {error}",
+            code="feature-registry-corrupt",
             hint="run feast.apply again (`e2i-run SPEC --fresh`): it rebuilds the registry from the definitions",
         ) from error
     return registry

@@ -77,9 +77,9 @@ def read_definition(root: Path, repo: FeatureRepo) -> Definition:
     except FileNotFoundError as error:
         raise StepError(f"this store holds no {version}", code="feature-repo-missing", hint=again) from error
     except ValidationError as error:
-        raise StepError(f"{version} is damaged", code="feature-repo-damaged", hint=again) from error
+        raise StepError(f"{version} is corrupt", code="feature-repo-corrupt", hint=again) from error
     if f"sha256:{definition.digest()}" != repo.digest:
-        raise StepError(f"{version} is damaged: its digest differs", code="feature-repo-damaged", hint=again)
+        raise StepError(f"{version} is corrupt: its digest differs", code="feature-repo-corrupt", hint=again)
     return definition
 
 

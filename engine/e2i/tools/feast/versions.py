@@ -72,7 +72,7 @@ class Versions:
         self._opened: dict[str, Opened] = {}
 
     def open(self, repo: FeatureRepo) -> Opened:
-        """Raises StepError when the version is not here or its registry is damaged, Refused when that holds code."""
+        """Raises StepError when the version is not here or its registry is corrupt, Refused when that holds code."""
         known = self._opened.get(repo.digest)
         if not PROJECT.fullmatch(repo.project) or (known and known.definition.repo() != repo):
             raise _forged(repo)

@@ -60,7 +60,7 @@ def relocate(database: Path, old: Path, new: Path) -> None:
 
 
 def check(database: Path) -> None:
-    """Reads from the database. Raises sqlite3.DatabaseError when it is damaged, or locked for longer than a moment."""
+    """Reads from the database. Raises sqlite3.DatabaseError when it is corrupt, or locked for longer than a moment."""
     with closing(sqlite3.connect(database, timeout=3)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
