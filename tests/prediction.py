@@ -9,9 +9,10 @@ from typing import Any
 from e2i import api, policy, route, settings
 from e2i.catalog.columns import KnownKeys, KnownModel, KnownRepo, KnownTable
 from e2i.catalog.files import Files
-from e2i.check import CheckContext, actions, types
+from e2i.check import actions, types
+from e2i.check.context import CheckContext
 from e2i.check.types import Type
-from e2i.spec.expand import Expanded
+from e2i.spec.expanded import Expanded
 
 WORKSPACE = api.Workspace(Path.cwd(), Path.cwd() / ".e2i", settings.Settings(), policy.default())
 

@@ -18,7 +18,7 @@ from chaos import pipelines, rot
 from chaos.conftest import Amount
 from e2i.errors import E2IError, Exit
 from e2i.planning.model import Plan, Verdict
-from e2i.store.artifacts import digest_of
+from e2i.store.digests import digest_of
 from project import Project
 
 SPEC = """version: 1

@@ -13,7 +13,7 @@ from e2i.catalog.artifacts import Model, Table
 from e2i.catalog.columns import KnownKeys, KnownTable
 from e2i.check import types
 from e2i.check.types import Types
-from e2i.spec.expressions import Secret
+from e2i.spec.values import Secret
 from e2i.tools.model import Combination, Trained
 
 

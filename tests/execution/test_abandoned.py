@@ -17,7 +17,8 @@ from mlflow.entities import Run as MLflowRun
 
 from e2i.catalog.telemetry import Entry
 from e2i.execution import abandoned
-from e2i.resilience.outbox import Outbox, process_identity
+from e2i.resilience.outbox import Outbox
+from e2i.resilience.processes import process_identity
 from e2i.store.runs import RunStore
 from project import Project, until
 

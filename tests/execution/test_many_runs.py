@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2i.resilience.checksum import checksum
-from e2i.resilience.outbox import process_identity
+from e2i.resilience.processes import process_identity
 from e2i.store.history import Reader
 from e2i.store.runs import PUT_STEP, RunStore
 

@@ -9,7 +9,7 @@ from e2i import api
 from e2i.errors import Refused
 from e2i.execution import secrets
 from e2i.settings import Settings
-from e2i.spec.expressions import Secret
+from e2i.spec.values import Secret
 from project import Project, held_port
 
 DECLARED = {"TOKEN": "MY_TOKEN", "UNSET": "NOT_THERE"}

@@ -19,8 +19,9 @@ sys.path.insert(0, str(ROOT / "engine"))
 
 with atheris.instrument_imports(include=["e2i.spec", "e2i.check", "e2i.route", "e2i.policy"]):
     from e2i import api, policy, route, settings
-    from e2i.spec import expressions, filters
-    from e2i.spec.expressions import ExpressionError
+    from e2i.spec import filters
+    from e2i.spec.references import ROOTS
+    from e2i.spec.values import ExpressionError
 
 HANG_SECONDS = 5
 LONGEST = 4_096
@@ -86,7 +87,7 @@ def words(path: Path) -> None:
     """Writes the words of the language, for the mutations to use."""
     from e2i.spec.models import ParamSpec, PipelineSpec, StepSpec
 
-    known = {*expressions.ROOTS, *filters.FILTERS, "${{ ", " }}", "steps.", "params.", " if ", " else ", " is defined",
+    known = {*ROOTS, *filters.FILTERS, "${{ ", " }}", "steps.", "params.", " if ", " else ", " is defined",
              "debug.echo", "data.load", "&a", "*a", "<<: ", "!!str", "- ", ": ", "\\x0A  "}  # fmt: skip
     for model in (PipelineSpec, StepSpec, ParamSpec):
         known |= {f"{field.alias or name}: " for name, field in model.model_fields.items()}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2i.resilience.outbox import process_identity
+from e2i.resilience.processes import process_identity
 from project import LONGEST, until
 
 if TYPE_CHECKING:

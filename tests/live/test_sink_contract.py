@@ -21,9 +21,9 @@ from e2i.catalog.artifacts import Report
 from e2i.catalog.telemetry import Entry, target_of
 from e2i.execution.delivery import sink_opener, tracker_of
 from e2i.resilience.breaker import Breaker, Policy
-from e2i.resilience.dispatcher import Tally, deliver
+from e2i.resilience.dispatcher import deliver
 from e2i.resilience.guard import Guard
-from e2i.resilience.outbox import Outbox
+from e2i.resilience.outbox import Outbox, Tally
 from e2i.settings import Settings
 from e2i.store.artifacts import ArtifactStore
 from e2i.tools.opik.identity import trace_id

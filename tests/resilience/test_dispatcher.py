@@ -15,9 +15,9 @@ from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.resilience import retry
 from e2i.resilience.breaker import Breaker, State
-from e2i.resilience.dispatcher import Dispatcher, Tally, deliver
+from e2i.resilience.dispatcher import Dispatcher, deliver
 from e2i.resilience.guard import Guard
-from e2i.resilience.outbox import Outbox
+from e2i.resilience.outbox import Outbox, Tally
 
 LONG = 60.0
 

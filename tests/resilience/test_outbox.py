@@ -16,17 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.catalog.telemetry import Entry
-from e2i.resilience.outbox import (
-    ALTERED,
-    TABLES,
-    Outbox,
-    corruption,
-    dead_lettered,
-    is_reported,
-    process_alive,
-    process_identity,
-    put,
-)
+from e2i.resilience.outbox import ALTERED, TABLES, Outbox, corruption, dead_lettered, is_reported, put
+from e2i.resilience.processes import process_alive, process_identity
 
 
 def entry(key: str, sink: str = "opik", run: str = "r1", **body: Any) -> Entry:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.spec import composer, document, positions
-from e2i.spec.document import Document, Limits
+from e2i.spec.composer import Limits
+from e2i.spec.document import Document
 from e2i.spec.problems import Problem
 
 SPEC = """\

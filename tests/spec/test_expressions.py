@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.spec import expressions
-from e2i.spec.expressions import ExpressionError, Reference, Secret
+from e2i.spec.references import Reference
+from e2i.spec.values import ExpressionError, Secret
 
 SCOPE: dict[str, Any] = {
     "params": {

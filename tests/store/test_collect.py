@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from e2i.errors import BadInput, Refused
-from e2i.resilience.outbox import process_identity
+from e2i.resilience.processes import process_identity
 from e2i.store import collect as collecting
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.collect import DAY_MS, Wish, collect, pin, unpin

@@ -13,7 +13,8 @@ import pytest
 
 from e2i.catalog.telemetry import Entry
 from e2i.errors import Exit
-from e2i.resilience.outbox import Outbox, process_identity
+from e2i.resilience.outbox import Outbox
+from e2i.resilience.processes import process_identity
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
 from e2i.store.runs import RunStore

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from e2i.resilience.outbox import process_identity
+from e2i.resilience.processes import process_identity
 from e2i.store.database import FILE
 from e2i.store.history import Reader
 from e2i.store.runs import RunStore

@@ -14,8 +14,6 @@ from e2i.check import actions, literals, nulls, order, policy, promotions, refer
 from e2i.check.context import CheckContext
 from e2i.spec.problems import MOST, Problem
 
-__all__ = ["RULES", "CheckContext", "Rule", "check"]
-
 MOST_NAMES = 300
 """References, and as many entries of ``needs``, that lead nowhere and are reported: for each all names are searched."""
 

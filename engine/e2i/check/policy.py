@@ -22,8 +22,9 @@ from e2i.check import paths, provenance, secrecy
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, suggest
-from e2i.spec.document import Limits
-from e2i.spec.expand import Expanded, StepNode
+from e2i.spec.composer import Limits
+from e2i.spec.expanded import Expanded
+from e2i.spec.nodes import StepNode
 from e2i.spec.problems import Problem, pointer
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from e2i.check.skips import falls_back_to_false
 from e2i.spec import expressions
-from e2i.spec.expand import Expanded, Path, StepNode
-from e2i.spec.expressions import Reference
-from e2i.spec.nodes import SpecInstance
+from e2i.spec.expanded import Expanded
+from e2i.spec.nodes import Path, SpecInstance, StepNode
 from e2i.spec.problems import Problem
+from e2i.spec.references import Reference
+from e2i.spec.values import ExpressionError
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -83,7 +84,7 @@ def _model(expanded: Expanded, node: StepNode, uses: str) -> str | None:
         return None
     try:
         name = expanded.resolve(node.step.with_.get("name"), node, {})
-    except expressions.ExpressionError:  # a problem of its own
+    except ExpressionError:  # a problem of its own
         return None
     return name if isinstance(name, str) else None
 

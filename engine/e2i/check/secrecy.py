@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.spec import expressions
-from e2i.spec.expand import Pending, SpecInstance, StepNode
-from e2i.spec.expressions import Reference, Secret, Template
+from e2i.spec.expressions import Template
+from e2i.spec.nodes import Pending, SpecInstance, StepNode
 from e2i.spec.problems import Problem
+from e2i.spec.references import Reference
+from e2i.spec.values import Secret
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from e2i.spec import expressions, matrix
-from e2i.spec.expand import Expanded, Path, StepNode
-from e2i.spec.expressions import Reference
+from e2i.spec.expanded import Expanded
+from e2i.spec.nodes import Path, StepNode
 from e2i.spec.problems import Problem
+from e2i.spec.references import Reference
 
 if TYPE_CHECKING:
     from jinja2 import nodes

@@ -9,9 +9,10 @@ from e2i.catalog import registry
 from e2i.check import types
 from e2i.check.types import ANY, MAPPING, STRING, Type, Types
 from e2i.spec import expressions
-from e2i.spec.expand import Expanded, Pending, SpecInstance, StepNode
-from e2i.spec.expanded import At
-from e2i.spec.expressions import Expression, Reference, Template
+from e2i.spec.expanded import At, Expanded
+from e2i.spec.expressions import Expression, Template
+from e2i.spec.nodes import Pending, SpecInstance, StepNode
+from e2i.spec.references import Reference
 
 
 class TypeEnvironment:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from e2i.catalog.artifacts import ARTIFACTS, Artifact, Stored
-from e2i.spec.expressions import Secret
+from e2i.spec.values import Secret
 
 if TYPE_CHECKING:
     from e2i.catalog.columns import Known

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from e2i.check import codes
-from e2i.check.codes import Code
+from e2i.check.codes.code import Code
 from e2i.errors import BadInput
 from e2i.spec import suggest
 

@@ -29,7 +29,8 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.telemetry import Sink, target_of
 from e2i.execution import abandoned
 from e2i.resilience.dispatcher import Tracker, deliver
-from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
+from e2i.resilience.outbox import Outbox, Tally
+from e2i.resilience.processes import process_alive, process_identity
 from e2i.settings import Settings
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore

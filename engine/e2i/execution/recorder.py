@@ -25,8 +25,9 @@ from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishDelivery, Telemetry, bounded
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Why
-from e2i.resilience.outbox import Tally, process_identity
-from e2i.spec.expand import StepNode
+from e2i.resilience.outbox import Tally
+from e2i.resilience.processes import process_identity
+from e2i.spec.nodes import StepNode
 from e2i.store.database import StoreError
 from e2i.store.runs import RunStore
 from e2i.workers.executor import Ended, Failure

@@ -14,8 +14,8 @@ from typing import Any
 
 from e2i.errors import Refused
 from e2i.settings import weakness
-from e2i.spec.expressions import Secret
 from e2i.spec.nodes import SCALAR
+from e2i.spec.values import Secret
 
 COREDUMP_FILTER = Path("/proc/self/coredump_filter")
 """Which memory a core dump of this process holds (core(5)), as a hexadecimal number."""

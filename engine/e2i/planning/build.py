@@ -17,8 +17,9 @@ from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Components, Environment
 from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
 from e2i.spec.evaluation import Outputs
-from e2i.spec.expand import Expanded, Pending, StepNode, is_settled, shown
-from e2i.spec.expressions import ExpressionError
+from e2i.spec.expanded import Expanded
+from e2i.spec.nodes import Pending, StepNode, is_settled, shown
+from e2i.spec.values import ExpressionError
 
 SEED_PARAMETER = "seed"
 """The pipeline parameter that seeds every step; without it the seed is 0."""

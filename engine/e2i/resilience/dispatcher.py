@@ -20,7 +20,8 @@ from e2i.catalog.telemetry import ENDS, Entry, Sink, keyed
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
 from e2i.resilience.guard import Guard, MissedDeadlineError, in_time, without_accounts
-from e2i.resilience.outbox import Outbox, Tally, process_alive, process_identity
+from e2i.resilience.outbox import Outbox, Tally
+from e2i.resilience.processes import process_alive, process_identity
 
 BATCH = 500
 """Entries taken at a time; fewer after a missed deadline, so that a slow sink still gets on."""

@@ -18,8 +18,6 @@ from msgspec import Struct
 
 from e2i.catalog.telemetry import ENDS, Entry
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
-from e2i.resilience.processes import process_alive as process_alive  # for those who know it from here
-from e2i.resilience.processes import process_identity as process_identity
 from e2i.resilience.transaction import transaction
 
 TABLES = """

@@ -18,8 +18,6 @@ from e2i.spec.composer import MAX_PROBLEMS, GiveUpError, Limits, compose
 from e2i.spec.positions import Path, Spot, locate
 from e2i.spec.problems import Fixes, Location, Problem, Severity, pointer
 
-__all__ = ["Document", "Limits", "from_mapping", "read", "read_value"]
-
 
 class Document:
     """A spec as plain data that knows where each value stands. ``data`` is for reading only: aliases share objects."""

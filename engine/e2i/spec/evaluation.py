@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from e2i.spec import expressions, lineage, params
-from e2i.spec.expressions import ROOTS, ExpressionError, MissingError, Reference
 from e2i.spec.nodes import Pending, SpecInstance, StepNode, shown
-from e2i.spec.values import Budget
+from e2i.spec.references import ROOTS, Reference
+from e2i.spec.values import Budget, ExpressionError, MissingError
 
 At = StepNode | SpecInstance
 Outputs = Mapping[str, Mapping[str, Any] | None]

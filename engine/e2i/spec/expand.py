@@ -13,27 +13,16 @@ from msgspec.structs import replace
 
 from e2i.spec import expressions, fixes, matrix, params, suggest
 from e2i.spec.evaluation import bounded
-from e2i.spec.expanded import RUN_FACTS, Expanded
-from e2i.spec.expressions import ExpressionError, MissingError, Reference, Secret, Template
+from e2i.spec.expanded import Expanded
+from e2i.spec.expressions import Template
 from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec
 from e2i.spec.matrix import BadMatrixError, Combination
 from e2i.spec.models import StepSpec
-from e2i.spec.nodes import Path, Pending, SpecInstance, StepNode, holds_secret, is_settled, pairing, plain, shown
+from e2i.spec.nodes import Path, Pending, SpecInstance, StepNode, holds_secret, is_settled, pairing
 from e2i.spec.problems import Fixes, Problem
-
-__all__ = [
-    "RUN_FACTS",
-    "Expanded",
-    "Path",
-    "Pending",
-    "SpecInstance",
-    "StepNode",
-    "expand",
-    "is_settled",
-    "plain",
-    "shown",
-]
+from e2i.spec.references import Reference
+from e2i.spec.values import ExpressionError, MissingError, Secret
 
 MAX_INSTANCES = 1_000
 MAX_NODES = 200_000

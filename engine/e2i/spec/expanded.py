@@ -16,10 +16,11 @@ from msgspec import Struct, field
 
 from e2i.spec import lineage
 from e2i.spec.evaluation import Evaluation, Outputs
-from e2i.spec.expressions import ExpressionError, Reference
 from e2i.spec.lineage import Sources
 from e2i.spec.load import LoadedSpec
 from e2i.spec.nodes import SCALAR, Pending, SpecInstance, StepNode
+from e2i.spec.references import Reference
+from e2i.spec.values import ExpressionError
 
 At = StepNode | SpecInstance | None
 """From where an expression looks: a step, or the outputs of a part; None: the outputs of the pipeline."""

@@ -17,27 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from e2i.spec.references import ROOTS, Reference, root
-from e2i.spec.values import Budget, ExpressionError, MissingError, Secret, as_text
+from e2i.spec.references import Reference, root
+from e2i.spec.values import Budget, ExpressionError, as_text
 
 if TYPE_CHECKING:
     from e2i.spec.formula import Formula
 
-__all__ = [
-    "ROOTS",
-    "Expression",
-    "ExpressionError",
-    "MissingError",
-    "Reference",
-    "Secret",
-    "Template",
-    "evaluate",
-    "has_expression",
-    "normal",
-    "parse",
-    "render",
-    "walk",
-]
 
 Path = tuple[str | int, ...]
 MAX_LENGTH = 2_000

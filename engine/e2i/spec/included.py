@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from e2i.spec import fixes, suggest
-from e2i.spec.document import Limits
+from e2i.spec.composer import Limits
 from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
 from e2i.spec.problems import Problem

@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.spec import expressions
-from e2i.spec.expressions import Reference
 from e2i.spec.nodes import SpecInstance, StepNode, is_settled, pairing
+from e2i.spec.references import Reference
 
 MAX_HOPS = 32
 """Parameters and outputs of parts that a value may be passed on through."""

@@ -12,11 +12,12 @@ from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
 from e2i.spec import document, expressions, fixes, suggest
-from e2i.spec.composer import MAX_PROBLEMS
-from e2i.spec.document import Document, Limits
-from e2i.spec.expressions import Reference, Template
+from e2i.spec.composer import MAX_PROBLEMS, Limits
+from e2i.spec.document import Document
+from e2i.spec.expressions import Template
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
 from e2i.spec.problems import Fixes, Problem, most
+from e2i.spec.references import Reference
 from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]

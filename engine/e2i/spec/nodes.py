@@ -13,9 +13,10 @@ from msgspec import Struct, field
 
 from e2i.spec import expressions, matrix
 from e2i.spec.document import Document
-from e2i.spec.expressions import Reference, Secret
 from e2i.spec.load import Held, LoadedSpec
 from e2i.spec.models import StepOptions, StepSpec
+from e2i.spec.references import Reference
+from e2i.spec.values import Secret
 
 Path = tuple[str | int, ...]
 SCALAR = (str, int, float, type(None))

@@ -215,7 +215,7 @@ class ArtifactStore:
     @cached_property
     def _identity(self) -> str:
         """Whose unfinished puts these are."""
-        from e2i.resilience.outbox import process_identity  # with SQLite, which few steps need
+        from e2i.resilience.processes import process_identity  # with SQLite, which few steps need
 
         return process_identity()
 

@@ -23,7 +23,7 @@ from msgspec import Struct, field
 from e2i.errors import BadInput
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
-from e2i.resilience.outbox import process_alive
+from e2i.resilience.processes import process_alive
 from e2i.resilience.transaction import transaction
 from e2i.store import disk, ownership, use
 from e2i.store.artifacts import WRITTEN, ArtifactStore, unfinished_of

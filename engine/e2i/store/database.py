@@ -18,7 +18,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from e2i.errors import E2IError, Exit
 from e2i.resilience.checksum import legible
 from e2i.resilience.lock import exclusive
-from e2i.resilience.outbox import process_alive
+from e2i.resilience.processes import process_alive
 from e2i.resilience.transaction import transaction
 from e2i.store import disk, ownership, tables
 

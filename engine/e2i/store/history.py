@@ -17,7 +17,7 @@ from msgspec import Struct
 from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.catalog.telemetry import named
 from e2i.resilience import checksum, outbox
-from e2i.resilience.outbox import process_alive
+from e2i.resilience.processes import process_alive
 from e2i.store import tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
 from e2i.store.reading import is_whole, open_for_reading

@@ -19,7 +19,7 @@ from msgspec import Struct
 from e2i import compact
 from e2i.catalog.telemetry import Entry
 from e2i.errors import Refused
-from e2i.resilience import outbox
+from e2i.resilience import outbox, processes
 from e2i.resilience.checksum import SqlValue, checksum
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
@@ -74,7 +74,7 @@ class RunStore(Results):
         """``quarantined``: where the state went that was there and corrupt beyond reading."""
         super().__init__(database, path, is_there)
         self._file = _inode(path)
-        self._holder = outbox.process_identity()
+        self._holder = processes.process_identity()
         self._open: set[str] = set()
         """The runs that this journal started and did not finish."""
         self._started: dict[tuple[str, str], int] = {}
@@ -232,7 +232,7 @@ class RunStore(Results):
     def dead_runs(self) -> list[tuple[str, str, int]]:
         """The runs on record as running whose process has gone: id, holder, and the last sign of life in ms."""
         rows = self._database.execute(OPEN_RUNS)
-        return [(run, holder, last) for run, holder, last in rows if not outbox.process_alive(holder)]
+        return [(run, holder, last) for run, holder, last in rows if not processes.process_alive(holder)]
 
     @guarded
     def reported_to(self, sink: str, run: str) -> list[str | None]:
@@ -273,7 +273,7 @@ class RunStore(Results):
     def _refuse_held(self, row: Mapping[str, Any]) -> None:
         """Raises Refused when a live process other than this one carries the run out."""
         holder = row["holder"]
-        if row["status"] != "running" or holder == self._holder or not outbox.process_alive(holder):
+        if row["status"] != "running" or holder == self._holder or not processes.process_alive(holder):
             return
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_ms"] / 1000))
         pid, host = holder.partition(":")[0], row["host"] or "this machine"
@@ -285,7 +285,7 @@ class RunStore(Results):
 
     def _holds(self, claim: Claim) -> bool:
         row = self._database.execute("SELECT status FROM runs WHERE run = ?", (claim.run,)).fetchone()
-        return (row is None or row[0] == "running") and outbox.process_alive(claim.holder)
+        return (row is None or row[0] == "running") and processes.process_alive(claim.holder)
 
     def _put_run(self, row: Mapping[str, Any]) -> None:
         values = [row[name] for name in RUN]

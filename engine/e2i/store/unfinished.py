@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from e2i.resilience.checksum import is_intact
-from e2i.resilience.outbox import process_alive
+from e2i.resilience.processes import process_alive
 
 LOST = "worker-lost"
 """The code of a step whose worker died under it."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from e2i.check.codes import columns, commands, features, policy, reading, services, shape, tables, wiring
 from e2i.check.codes.code import Code
 
-__all__ = ["CODES", "GROUPS", "Code", "find"]
-
 GROUPS: dict[str, tuple[Code, ...]] = {
     "Reading a spec": reading.CODES,
     "The shape of a spec": shape.CODES,
