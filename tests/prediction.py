@@ -12,7 +12,7 @@ from e2i.catalog.files import Files
 from e2i.check import actions, types
 from e2i.check.context import CheckContext
 from e2i.check.types import Type
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expanded import Expanded
 
 WORKSPACE = api.Workspace(Path.cwd(), Path.cwd() / ".e2i", settings.Settings(), policy.default())
 

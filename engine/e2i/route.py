@@ -26,8 +26,8 @@ from e2i.errors import BadInput, InvalidSpec, RefusedSpec
 from e2i.settings import Settings
 from e2i.spec import included, sizes
 from e2i.spec import load as shapes
-from e2i.spec.expand import expand as expand_steps
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expand import expand as expand_steps
+from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.load import LoadedSpec
 from e2i.spec.params import parameter_values
 from e2i.spec.problems import MOST, Location, Problem, most

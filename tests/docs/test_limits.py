@@ -10,8 +10,9 @@ import pytest
 from e2i.check import actions, fixing
 from e2i.policy import Budgets
 from e2i.report import layout
-from e2i.spec import expand, expressions, formula, included, matrix, problems, scalars, values
+from e2i.spec import expressions, formula, included, problems, scalars, values
 from e2i.spec.composer import Limits
+from e2i.spec.expansion import expand, matrix
 from e2i.tools.data import header
 
 TEXT = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "engine"))
 
 with atheris.instrument_imports(include=["e2i.spec", "e2i.check", "e2i.route", "e2i.policy"]):
     from e2i import api, policy, route, settings
-    from e2i.spec import filters
+    from e2i.spec import expressions, filters
     from e2i.spec.references import ROOTS
     from e2i.spec.values import ExpressionError
 

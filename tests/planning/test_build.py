@@ -10,8 +10,8 @@ from e2i.planning import fingerprint
 from e2i.planning.build import Planner
 from e2i.planning.fingerprint import Environment
 from e2i.planning.model import Plan
-from e2i.spec.expand import expand
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expand import expand
+from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.load import load
 
 AROUND = Environment(library=lambda name: None, file=lambda name: None, python="3.11")

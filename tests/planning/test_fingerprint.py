@@ -10,7 +10,7 @@ from e2i.catalog.action import Action
 from e2i.planning import fingerprint
 from e2i.planning.fingerprint import Environment
 from e2i.planning.model import Why, canonical, digest, static
-from e2i.spec.nodes import Pending
+from e2i.spec.expansion.nodes import Pending
 
 DIGEST = "sha256:" + "a" * 64
 AROUND = Environment(library=lambda name: "1.0", file=lambda name: DIGEST, python="3.11")

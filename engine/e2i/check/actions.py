@@ -20,12 +20,12 @@ from e2i.check import exact, order, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.spec import expressions, fixes, suggest, synonyms
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Expression, Template
 from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec, expected, wording
 from e2i.spec.models import StepOptions
-from e2i.spec.nodes import Path, Pending, SpecInstance, StepNode
 from e2i.spec.problems import MOST, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError, Secret, size

@@ -7,7 +7,7 @@ from msgspec import Struct
 from e2i.catalog.files import NO_FILES, Files
 from e2i.check.policy import Authority
 from e2i.check.type_environment import TypeEnvironment
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expanded import Expanded
 
 
 class CheckContext(Struct, frozen=True):

@@ -13,7 +13,7 @@ from e2i.check import types
 from e2i.check.types import Types
 from e2i.spec import fixes
 from e2i.spec.document import Document
-from e2i.spec.nodes import Path
+from e2i.spec.expansion.nodes import Path
 from e2i.spec.problems import Problem
 from e2i.spec.scalars import show
 

@@ -20,7 +20,7 @@ from e2i.check import types
 from e2i.check.types import Type, Types
 from e2i.spec import fixes, suggest
 from e2i.spec.document import Document
-from e2i.spec.nodes import StepNode
+from e2i.spec.expansion.nodes import StepNode
 from e2i.spec.problems import Fixes, Problem
 
 Path = tuple[str | int, ...]

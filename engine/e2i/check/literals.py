@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from e2i.spec.expansion.nodes import Path
 from e2i.spec.expressions import has_expression
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import Path
 from e2i.spec.params import parameter_values
 from e2i.spec.problems import Problem
 

@@ -13,8 +13,8 @@ from e2i.catalog import registry
 from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
+from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.expressions import parse
-from e2i.spec.nodes import Path, StepNode
 from e2i.spec.problems import Problem
 from e2i.spec.references import Reference
 

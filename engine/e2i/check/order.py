@@ -7,9 +7,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from e2i.spec import fixes, suggest
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import Path, StepNode
 from e2i.spec.problems import Problem
 
 if TYPE_CHECKING:

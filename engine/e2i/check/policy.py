@@ -23,8 +23,8 @@ from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, suggest
 from e2i.spec.composer import Limits
-from e2i.spec.expanded import Expanded
-from e2i.spec.nodes import StepNode
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.nodes import StepNode
 from e2i.spec.problems import Problem, pointer
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from e2i.check.skips import falls_back_to_false
 from e2i.spec import expressions
-from e2i.spec.expanded import Expanded
-from e2i.spec.nodes import Path, SpecInstance, StepNode
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.nodes import Path, SpecInstance, StepNode
 from e2i.spec.problems import Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError

@@ -13,7 +13,7 @@ from typing import Any
 
 from e2i.catalog import registry
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.spec.nodes import SCALAR
+from e2i.spec.expansion.nodes import SCALAR
 
 Path = tuple[str | int, ...]
 

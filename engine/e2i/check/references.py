@@ -10,11 +10,11 @@ from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
-from e2i.spec.expanded import RUN_FACTS, Expanded
+from e2i.spec.expansion.dataflow import MAX_HOPS
+from e2i.spec.expansion.expanded import RUN_FACTS, Expanded
+from e2i.spec.expansion.nodes import Path, SpecInstance, StepNode
 from e2i.spec.expressions import Template
-from e2i.spec.lineage import MAX_HOPS
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import Path, SpecInstance, StepNode
 from e2i.spec.problems import Fixes, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError, MissingError

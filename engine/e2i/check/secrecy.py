@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.spec import expressions
+from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Template
-from e2i.spec.nodes import Pending, SpecInstance, StepNode
 from e2i.spec.problems import Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import Secret

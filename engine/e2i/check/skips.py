@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from e2i.spec import expressions, matrix
-from e2i.spec.expanded import Expanded
-from e2i.spec.nodes import Path, StepNode
+from e2i.spec import expressions
+from e2i.spec.expansion import matrix
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.problems import Problem
 from e2i.spec.references import Reference
 

@@ -9,9 +9,9 @@ from e2i.catalog import registry
 from e2i.check import types
 from e2i.check.types import ANY, MAPPING, STRING, Type, Types
 from e2i.spec import expressions
-from e2i.spec.expanded import At, Expanded
+from e2i.spec.expansion.expanded import At, Expanded
+from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Expression, Template
-from e2i.spec.nodes import Pending, SpecInstance, StepNode
 from e2i.spec.references import Reference
 
 

@@ -23,7 +23,7 @@ from e2i.execution.request import RunRequest
 from e2i.execution.state import RunState, Status
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Reason, Verdict, Why
-from e2i.spec.nodes import StepNode, is_settled
+from e2i.spec.expansion.nodes import StepNode, is_settled
 from e2i.spec.values import ExpressionError
 from e2i.workers.executor import Failure
 from e2i.workers.looking import Looker

@@ -27,7 +27,7 @@ from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Why
 from e2i.resilience.outbox import Tally
 from e2i.resilience.processes import process_identity
-from e2i.spec.nodes import StepNode
+from e2i.spec.expansion.nodes import StepNode
 from e2i.store.database import StoreError
 from e2i.store.runs import RunStore
 from e2i.workers.executor import Ended, Failure

@@ -14,7 +14,7 @@ from typing import Any
 
 from e2i.errors import Refused
 from e2i.settings import weakness
-from e2i.spec.nodes import SCALAR
+from e2i.spec.expansion.nodes import SCALAR
 from e2i.spec.values import Secret
 
 COREDUMP_FILTER = Path("/proc/self/coredump_filter")

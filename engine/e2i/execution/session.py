@@ -37,7 +37,7 @@ from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from e2i.planning.build import History, Planner
-    from e2i.spec.expanded import Expanded
+    from e2i.spec.expansion.expanded import Expanded
     from e2i.store.shared import SharedStore
 
 

@@ -16,7 +16,7 @@ from e2i.catalog import registry
 from e2i.catalog.telemetry import ENDS, Entry, keyed
 from e2i.planning.fingerprint import reduced
 from e2i.resilience.outbox import Tally
-from e2i.spec.nodes import plain
+from e2i.spec.expansion.nodes import plain
 from e2i.store.runs import RunStore
 
 BODY_LIMIT = 20_000

@@ -16,9 +16,9 @@ from e2i.catalog.action import Action, Effect
 from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Components, Environment
 from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
-from e2i.spec.evaluation import Outputs
-from e2i.spec.expanded import Expanded
-from e2i.spec.nodes import Pending, StepNode, is_settled, shown
+from e2i.spec.expansion.evaluation import Outputs
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.nodes import Pending, StepNode, is_settled, shown
 from e2i.spec.values import ExpressionError
 
 SEED_PARAMETER = "seed"

@@ -17,7 +17,7 @@ from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import WorkspaceFile
 from e2i.planning.model import Reason, Why, canonical, digest
-from e2i.spec.nodes import SCALAR, plain, shown
+from e2i.spec.expansion.nodes import SCALAR, plain, shown
 
 Components = dict[str, Any]
 

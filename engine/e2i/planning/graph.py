@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from e2i.errors import BadInput
 from e2i.spec import suggest
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expanded import Expanded
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -12,7 +12,7 @@ from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from e2i.planning.model import Plan
-    from e2i.spec.expanded import Expanded
+    from e2i.spec.expansion.expanded import Expanded
     from e2i.spec.models import PipelineSpec
 
 
@@ -21,7 +21,7 @@ def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, 
 
     For a step without a kept result: one that failed, or that still runs.
     """
-    from e2i.spec.nodes import plain
+    from e2i.spec.expansion.nodes import plain
     from e2i.spec.values import ExpressionError
 
     expanded = as_recorded(run, workspace)

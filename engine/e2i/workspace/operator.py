@@ -15,7 +15,7 @@ from typing import Any
 
 from e2i.catalog import credentials, registry
 from e2i.spec import expressions
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expanded import Expanded
 from e2i.workspace.workspace import Workspace
 
 CLIENTS = ("AWS_", "GOOGLE_", "MLFLOW_", "OPIK_", "PG", "REQUESTS_")

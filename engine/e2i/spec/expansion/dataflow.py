@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.spec import expressions
-from e2i.spec.nodes import SpecInstance, StepNode, is_settled, pairing
+from e2i.spec.expansion.nodes import SpecInstance, StepNode, is_settled, pairing
 from e2i.spec.references import Reference
 
 MAX_HOPS = 32

@@ -11,15 +11,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from e2i.spec import expressions, fixes, matrix, params, suggest
-from e2i.spec.evaluation import bounded
-from e2i.spec.expanded import Expanded
+from e2i.spec import expressions, fixes, params, suggest
+from e2i.spec.expansion import matrix
+from e2i.spec.expansion.evaluation import bounded
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.matrix import BadMatrixError, Combination
+from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode, holds_secret, is_settled, pairing
 from e2i.spec.expressions import Template
 from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec
-from e2i.spec.matrix import BadMatrixError, Combination
 from e2i.spec.models import StepSpec
-from e2i.spec.nodes import Path, Pending, SpecInstance, StepNode, holds_secret, is_settled, pairing
 from e2i.spec.problems import Fixes, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError, MissingError, Secret

@@ -13,8 +13,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from e2i.spec import expressions, lineage, params
-from e2i.spec.nodes import Pending, SpecInstance, StepNode, shown
+from e2i.spec import expressions, params
+from e2i.spec.expansion import dataflow
+from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode, shown
 from e2i.spec.references import ROOTS, Reference
 from e2i.spec.values import Budget, ExpressionError, MissingError
 
@@ -55,10 +56,10 @@ class Evaluation:
             case Reference(root="env" | "secrets"):
                 return True
             case Reference(root="steps", path=(str() as name, *_)):
-                units = lineage.feeding(at, name)
+                units = dataflow.feeding(at, name)
                 if units and all(unit.inner is None for unit in units):
                     return all(unit.id in self.outputs for unit in units)
-        found = lineage.behind(at, reference)
+        found = dataflow.behind(at, reference)
         return not found.is_open and all(name in self.outputs for name in found.steps) and found.run <= self.run.keys()
 
     def filled(self, value: Any, at: At) -> Any:
@@ -70,7 +71,7 @@ class Evaluation:
         if not isinstance(value, str) or not expressions.has_expression(value):
             return value
         template = expressions.parse(value)
-        if (output := template.output) and "steps" in self.roots and (unit := lineage.plain_step(at, output[0])):
+        if (output := template.output) and "steps" in self.roots and (unit := dataflow.plain_step(at, output[0])):
             if unit.id not in self.outputs:
                 return Pending(value, template.references)
             result = self.outputs[unit.id]
@@ -102,14 +103,14 @@ class Evaluation:
                 values = {**values, **self._given(instance, reference)}
             elif reference.root == "steps" and reference.path:
                 name = str(reference.path[0])
-                output = lineage.output(reference, one=lineage.is_one(at, name))
+                output = dataflow.output(reference, one=dataflow.is_one(at, name))
                 earlier = wanted.get(name, set())
                 wanted[name] = None if output is None or earlier is None else {*earlier, output}
         for name, names in wanted.items():
-            found = [(unit, self._result(unit, names)) for unit in lineage.feeding(at, name)]
+            found = [(unit, self._result(unit, names)) for unit in dataflow.feeding(at, name)]
             # A combination that gave no result is not in the list; only what can do without it comes this far.
             there = [(unit, result) for unit, result in found if result is not None]
-            if not lineage.is_one(at, name):
+            if not dataflow.is_one(at, name):
                 steps[name] = [{"matrix": dict(unit.combination or {}), "outputs": result} for unit, result in there]
             elif there:
                 steps[name] = there[0][1]
@@ -143,7 +144,7 @@ class Evaluation:
                 found[name] = self._crossing(unit.inner, name, declared[name], unit.inner)
             except MissingError:
                 continue
-        was_left_out = not found and all(self.outputs.get(node.id) is None for node in lineage.leaves(unit))
+        was_left_out = not found and all(self.outputs.get(node.id) is None for node in dataflow.leaves(unit))
         return None if was_left_out else found
 
     def _crossing(self, instance: SpecInstance, name: str, written: Any, at: At) -> Any:
@@ -185,9 +186,9 @@ def _behind(at: At, ref: Reference) -> Iterator[tuple[_Crossing, Any, At]]:
     if ref.root == "params" and instance.owner and name in instance.owner.step.with_ and name not in instance.params:
         yield (instance, name, True), instance.owner.step.with_[name], instance.owner
     elif ref.root == "steps":
-        inner = next((unit.inner for unit in lineage.feeding(at, name) if unit.inner), None)
+        inner = next((unit.inner for unit in dataflow.feeding(at, name) if unit.inner), None)
         if inner is not None:
-            wanted = lineage.output(ref, one=lineage.is_one(at, name))
+            wanted = dataflow.output(ref, one=dataflow.is_one(at, name))
             declared = inner.loaded.spec.outputs
             yield (inner, wanted, False), declared if wanted is None else declared.get(wanted), inner
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from e2i.spec.expand import expand
-from e2i.spec.expanded import Expanded
+from e2i.spec.expansion.expand import expand
+from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.nodes import Pending, is_settled, plain
 from e2i.spec.load import load
-from e2i.spec.nodes import Pending, is_settled, plain
 from e2i.spec.problems import Problem
 from e2i.spec.values import Secret
 

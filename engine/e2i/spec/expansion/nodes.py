@@ -11,8 +11,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from e2i.spec import expressions, matrix
+from e2i.spec import expressions
 from e2i.spec.document import Document
+from e2i.spec.expansion import matrix
 from e2i.spec.load import Held, LoadedSpec
 from e2i.spec.models import StepOptions, StepSpec
 from e2i.spec.references import Reference

@@ -14,11 +14,11 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from e2i.spec import lineage
-from e2i.spec.evaluation import Evaluation, Outputs
-from e2i.spec.lineage import Sources
+from e2i.spec.expansion import dataflow
+from e2i.spec.expansion.dataflow import Sources
+from e2i.spec.expansion.evaluation import Evaluation, Outputs
+from e2i.spec.expansion.nodes import SCALAR, Pending, SpecInstance, StepNode
 from e2i.spec.load import LoadedSpec
-from e2i.spec.nodes import SCALAR, Pending, SpecInstance, StepNode
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError
 
@@ -77,15 +77,15 @@ class Expanded(Struct, frozen=True, dict=True):
         """The nodes that ``steps.<name>`` means there: its own combination's counterpart, one step, or all
         combinations.
         """
-        return lineage.feeding(at or self.root, name)
+        return dataflow.feeding(at or self.root, name)
 
     def is_one(self, at: At, name: str) -> bool:
         """True when ``steps.<name>`` is one step there: it has no matrix, or the combination has a counterpart."""
-        return lineage.is_one(at or self.root, name)
+        return dataflow.is_one(at or self.root, name)
 
     def behind(self, at: At, reference: Reference) -> Sources:
         """What a reference leads to, through the parameters and outputs of parts."""
-        return lineage.behind(at or self.root, reference)
+        return dataflow.behind(at or self.root, reference)
 
     def upstream(self, node: StepNode) -> tuple[str, ...]:
         """The ids of the nodes that must be over before ``node`` starts, sorted."""
@@ -94,7 +94,7 @@ class Expanded(Struct, frozen=True, dict=True):
             for around in node.chain:
                 for name in around.step.needs if around.final == node.final else ():
                     for unit in self.feeding(around, name):
-                        needed.update(leaf.id for leaf in lineage.leaves(unit) if leaf.final == unit.final)
+                        needed.update(leaf.id for leaf in dataflow.leaves(unit) if leaf.final == unit.final)
             self._upstream[node.id] = tuple(sorted(needed))
         return self._upstream[node.id]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2i.spec import matrix
-from e2i.spec.matrix import BadMatrixError, Combinations
+from e2i.spec.expansion import matrix
+from e2i.spec.expansion.matrix import BadMatrixError, Combinations
 
 
 def combinations(written: dict[str, Any]) -> Combinations:
