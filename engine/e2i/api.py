@@ -50,7 +50,12 @@ class Validation(Struct, frozen=True):
 
     @property
     def valid(self) -> bool:
-        return all(problem.severity != "error" for problem in self.problems)
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep the spec from running: all but warnings."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
 
     @property
     def exit_code(self) -> Exit:
@@ -131,7 +136,8 @@ def plan(
 
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     options = RunOptions(params or {}, tuple(select), fresh)
-    expanded = route.valid(route.examine(route.read(spec, workspace), workspace, options.params))
+    draft = route.examine(route.read(spec, workspace), workspace, options.params)
+    expanded = route.valid(draft)
     with ExitStack() as stack:
         history: History = NoHistory()
         if (workspace.store / FILE).exists():
@@ -140,7 +146,7 @@ def plan(
             from e2i.store.shared import SharedResults
 
             history = SharedResults(history, shared, lambda result: True)
-        return route.plan(expanded, history, workspace, options).plan()
+        return replace(route.plan(expanded, history, workspace, options).plan(), warnings=draft.problems)
 
 
 def diff(

@@ -169,8 +169,10 @@ def run(
     workspace.settings.check()
     workspace.settings.check_secrets(os.environ)
     with secrets.without_core_dumps(), Question(workspace.root) as repository:  # git answers while the spec is checked
-        expanded = valid(examine(source, workspace, options.params))
+        draft = examine(source, workspace, options.params)
+        expanded = valid(draft)
         with Session(workspace, shared_store(workspace), listen) as session:
+            session.warn(draft.problems)
             planner = plan(expanded, session.history, workspace, options)
             return session.run(planner, source, options, repository, on_engine)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from e2i.check import actions, literals, nulls, order, policy, promotions, references, secrecy, skips
+from e2i.check import actions, literals, nulls, order, policy, promotions, references, secrecy, skips, unread
 from e2i.check.context import CheckContext
 from e2i.spec.problems import MOST, Problem
 
@@ -23,6 +23,8 @@ class Rule(NamedTuple):
 
     find: Callable[[CheckContext], Iterable[Problem]]
     most: int = MOST
+    of_valid: bool = False
+    """Run only if the rules before it found no error, which might be the cause of what this one would find."""
 
 
 RULES = (
@@ -35,6 +37,7 @@ RULES = (
     Rule(order.check, MOST_NAMES),
     Rule(policy.check),
     Rule(literals.check),
+    Rule(unread.check, of_valid=True),
 )
 EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "bad-expression": references.CODES,
@@ -47,7 +50,10 @@ looked at.
 
 def check(context: CheckContext) -> list[Problem]:
     """All problems of all rules, in the order of the rules."""
-    found = [problem for rule in RULES for problem in islice(rule.find(context), rule.most)]
+    found: list[Problem] = []
+    for rule in RULES:
+        if not rule.of_valid or all(problem.severity != "error" for problem in found):
+            found += islice(rule.find(context), rule.most)
     codes: dict[tuple[str, str], set[str]] = {}
     for problem in found:
         codes.setdefault((problem.location.file, problem.path), set()).add(problem.code)

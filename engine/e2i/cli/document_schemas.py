@@ -183,6 +183,13 @@ class StepFinished(Event, StepEnd):
     event: Literal["step.finished"]
 
 
+class SpecWarning(Event):
+    """The spec has a problem that does not keep it from running."""
+
+    event: Literal["spec.warning"]
+    problem: ProblemDocument
+
+
 class ArtifactCorrupt(Event):
     """Something in the store no longer had the bytes it was stored with; the step that makes it runs again."""
 
@@ -247,6 +254,7 @@ Events = Annotated[
     | StepWaiting
     | StepFinished
     | ArtifactCorrupt
+    | SpecWarning
     | LogCut
     | StateCorrupt
     | ToolDegraded

@@ -92,6 +92,10 @@ def describe(event: Event) -> Iterator[str]:
         case "step.retried":
             error = facts["error"]["message"]
             yield f"  ↻ {event.step}  attempt {facts['attempt']} in {facts['wait']:.1f} s: {safe(error)}"
+        case "spec.warning":
+            problem = facts["problem"]
+            at = f"{problem['file']}:{problem['line']}:{problem['column']}"
+            yield click.style(f"  ! {safe(at)}: {safe(problem['message'])} [{problem['code']}]", fg="yellow")
         case "artifact.corrupt":
             name, kept = facts["digest"][:19], safe(facts["kept"])
             yield click.style(f"  ! corrupt artifact {name}… moved to {kept}; it will be rebuilt", fg="yellow")

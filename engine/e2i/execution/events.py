@@ -15,7 +15,7 @@ class Event(Struct, frozen=True):
 
     ``run.started`` steps, name, trackers, resumed, note · ``step.started`` attempt · ``step.progress`` done, total,
     note · ``step.retried`` attempt, wait, error · ``step.waiting`` by, holder, since ·
-    ``step.finished`` status, seconds, attempts, error · ``artifact.corrupt`` digest, kept ·
+    ``step.finished`` status, seconds, attempts, error · ``artifact.corrupt`` digest, kept · ``spec.warning`` problem ·
     ``state.corrupt`` kept · ``log.cut`` limit · ``tool.degraded`` tool, waiting, refused, problem ·
     ``telemetry.waiting`` tool, waiting, tracker, profile ·
     ``run.stopping`` running ·

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
@@ -38,6 +38,7 @@ from e2i.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from e2i.planning.build import History, Planner
     from e2i.spec.expansion.expanded import Expanded
+    from e2i.spec.problems import Problem
     from e2i.store.shared import SharedStore
 
 
@@ -70,6 +71,11 @@ class Session:
 
     def __enter__(self) -> Self:
         return self
+
+    def warn(self, problems: Iterable[Problem]) -> None:
+        """Reports warnings about the spec, right after the start of the run."""
+        for problem in problems:
+            self._relay.notice("spec.warning", problem=problem.to_json())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

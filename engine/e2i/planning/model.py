@@ -17,6 +17,8 @@ from typing import Any, Literal
 from msgspec import Struct, field
 from msgspec.json import Encoder
 
+from e2i.spec.problems import Problem
+
 SCHEMA_VERSION = 1
 
 
@@ -140,6 +142,8 @@ class Plan(Struct, frozen=True, dict=True):
     """What a run will give back, with expressions where only the run can tell."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """What the operator says that decides what the run does and where anything goes."""
+    warnings: tuple[Problem, ...] = ()
+    """The problems of the spec that do not keep it from running. They are no part of the plan's document."""
 
     @cached_property
     def digest(self) -> str:

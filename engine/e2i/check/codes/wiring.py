@@ -16,6 +16,15 @@ CODES = (
         'steps:\n  a: {uses: debug.echo, with: {value: "${{ 1 + 1 }}"}}\n',
     ),
     Code(
+        "unread-table",
+        "A table that nothing reads",
+        "The step only makes a table, and neither a step nor an output reads the table. The run would spend the "
+        "time for nothing. A warning.",
+        "Read the table in another step, name it under `outputs`, or remove the step.",
+        "steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\n",
+        'steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\noutputs:\n  rows: "${{ steps.a.history }}"\n',
+    ),
+    Code(
         "bad-condition",
         "A condition that is neither true nor false",
         "`when` decides whether a step runs. A text such as `no` would count as true.",

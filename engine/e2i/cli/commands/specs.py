@@ -105,7 +105,7 @@ def plan(
 ) -> Exit:
     """What a run would do, and why. Writes nothing but FILE."""
     from e2i import api
-    from e2i.cli import options, plan_view
+    from e2i.cli import options, plan_view, problems_view
 
     workspace = api.Workspace.open(spec=spec, store=store, profile=profile, origin=origin)
     planned = api.plan(spec, options.parameters(params), select=select, fresh=fresh, workspace=workspace)
@@ -116,6 +116,7 @@ def plan(
         else:
             options.write_text(output, plan_view.rendered(written, planned) + "\n")
         form = "text" if written == form != "json" else form
+    problems_view.show(planned.warnings)
     plan_view.show_as("json" if as_json else form, planned, workspace)
     return Exit.DONE
 
