@@ -20,7 +20,7 @@ steps:
 
 
 def found(project: Project, rows: str = "2000", sample: str = "true") -> list[tuple[str, Any]]:
-    problems = api.validate(SPEC.format(rows=rows, sample=sample), workspace=project.workspace).problems
+    problems = api.validate(SPEC.format(rows=rows, sample=sample), workspace=project.workspace).errors
     assert all(problem.code == "bad-action-parameter" for problem in problems), problems
     return [(problem.path, problem.fixes[0]["value"] if problem.fixes else None) for problem in problems]
 

@@ -30,7 +30,7 @@ FEATURES = """\
 
 def found(project: Project, text: str) -> list[tuple[str, str, bool]]:
     """Code, path and whether there is a fix, of every problem."""
-    problems = api.validate(text, workspace=project.workspace).problems
+    problems = api.validate(text, workspace=project.workspace).errors
     return [(problem.code, problem.path, bool(problem.fixes)) for problem in problems]
 
 

@@ -31,7 +31,7 @@ def workspace(tmp_path: Path) -> Open:
 
 
 def codes(spec: dict[str, Any], workspace: api.Workspace) -> list[tuple[str, str]]:
-    return [(problem.code, problem.path) for problem in api.validate(spec, workspace=workspace).problems]
+    return [(problem.code, problem.path) for problem in api.validate(spec, workspace=workspace).errors]
 
 
 def pipeline(**steps: dict[str, Any]) -> dict[str, Any]:
