@@ -98,7 +98,7 @@ def assert_tuned(storage: str, record: RunRecord, step: str = "tune") -> None:
 
 def assert_served(root: Path, config: Any, project: str = "demo") -> None:
     """Feast knows the view, and its online store has every key."""
-    from feast import FeatureStore, RepoConfig
+    from feast_client import FeatureStore, RepoConfig
 
     store = FeatureStore(repo_path=str(root), config=config and RepoConfig(repo_path=root, **config))
     assert [view.name for view in store.list_feature_views()] == ["facts"]

@@ -132,7 +132,9 @@ def test_the_wrong_example_has_the_problem_and_the_right_one_has_none(
         problems = api.validate(framed(code.bad), workspace=workspace).problems
         assert code.code in {problem.code for problem in problems}, [str(problem) for problem in problems]
     found = api.validate(framed(code.good), workspace=workspace)
-    assert [str(problem) for problem in found.problems if problem.severity == "error" or problem.code == code.code] == []
+    assert [
+        str(problem) for problem in found.problems if problem.severity == "error" or problem.code == code.code
+    ] == []
 
 
 @pytest.mark.parametrize("code", codes.CODES.values(), ids=lambda code: code.code)

@@ -142,6 +142,9 @@ def accept_settings(text: str, workspace: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(block.mark == "checked" for block in blocks(page))])
 def test_commands_print_what_the_page_shows(page: str, workspace: Path) -> None:
+    if page != "README.md":  # which is run as it is shipped; elsewhere nothing that is shown depends on trackers
+        file = workspace / "config" / "default.yaml"
+        file.write_text(re.sub(r"^sinks: .*$", "sinks: []", file.read_text("utf-8"), flags=re.M), "utf-8")
     for block in blocks(page):
         if block.mark != "checked":
             continue

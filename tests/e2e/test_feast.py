@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from feast import FeatureStore
 
 from e2e.sandbox import Run
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 PLANES = ["age", "type", "manufacturer", "model", "engines", "seats", "engine"]
@@ -23,6 +25,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def client(run: Run, project: str) -> FeatureStore:
+    from feast_client import FeatureStore
+
     return FeatureStore(repo_path=os.fspath(run.store / "feast" / project))
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import opik
 import pytest
 
 from e2e.sandbox import Run, Sandbox
 from e2i.tools.opik import OpikSettings
-from e2i.tools.opik.client import open_client
+
+if TYPE_CHECKING:
+    import opik
 
 FAILING = """
 version: 1
@@ -36,6 +37,8 @@ class Traces:
     """The SDK's client on the traces of one store."""
 
     def __init__(self, store: Path) -> None:
+        from e2i.tools.opik.client import open_client
+
         self.client: opik.Opik = open_client(OpikSettings(), store / "opik")
 
     def trace(self, run: Run) -> Any:

@@ -25,8 +25,8 @@ def test_it_gives_the_same_outputs(flights: Run, flights_again: Run) -> None:
 
 def test_it_takes_less_than_a_tenth_of_the_work(flights: Run, flights_again: Run) -> None:
     # Not of the time, which is also about what else the machine does; and the better of two.
-    once_more = flights.sandbox.run(*FLIGHTS)
-    assert min(flights_again.cpu, once_more.cpu) < flights.cpu / 10
+    if flights_again.cpu >= flights.cpu / 10:
+        assert flights.sandbox.run(*FLIGHTS).cpu < flights.cpu / 10
 
 
 def test_the_work_that_specs_share_is_done_once(conversion: Run, comparison: Run, volume: Run) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import shap
 import xgboost
 
 from e2e import native_model
@@ -33,6 +32,8 @@ def test_values_equal_those_of_shaps_own_explainer(flights: Run) -> None:
     folder = flights.path(flights.outputs("train")["model"])
     manifest, values = native_model.read_manifest(folder), flights.frame("explain", "values").head(20)
     rows = native_model.encode(manifest, flights.frame("split", "test").iloc[values["row"]])
+    import shap
+
     explainer = shap.TreeExplainer(xgboost.Booster(model_file=folder / manifest["file"]))
     features = [feature["name"] for feature in manifest["features"]]
     assert np.abs(explainer.shap_values(rows) - values[features].to_numpy()).max() <= 1e-5

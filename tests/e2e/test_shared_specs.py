@@ -32,8 +32,9 @@ def run(project: Project, name: str, params: dict[str, Any]) -> RunRecord:
 
 def assert_there(project: Project, record: RunRecord) -> None:
     """Whatever the run registered, applied, tuned or packaged is in the store."""
-    from feast import FeatureStore
     from mlflow import MlflowClient
+
+    from feast_client import FeatureStore
 
     assert record.status == "succeeded", record.to_json()
     client = MlflowClient(f"sqlite:///{project.store}/mlflow/mlflow.db")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2i.resilience.processes import process_identity
+from e2i.tools.mlflow import schema
 from project import LONGEST, until
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class MLflow(Server):
         environ = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         super().__init__(folder, port, [sys.executable, "-P", "-m", "mlflow", "server", *where, *keep], environ=environ)
         self.uri = f"http://127.0.0.1:{port}"
+        schema.create(folder / "mlflow.db", folder / "artifacts")  # MLflow's own migrations take several seconds
 
     def client(self) -> MlflowClient:
         """MLflow's own client of it."""

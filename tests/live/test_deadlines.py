@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,31 @@ def load() -> None:
     mlflow.MlflowClient("http://127.0.0.1:1")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", CASES)
-def test_a_call_ends_within_its_deadline(case: str, kind: str, tmp_path: Path) -> None:
+def each_kind(check: Callable[[str], None]) -> None:
+    """Checks all kinds of servers at once: they have little to do but to wait. Whatever is raised is raised here."""
     load()
+    with ThreadPoolExecutor(len(KINDS)) as pool:
+        checks = {kind: pool.submit(check, kind) for kind in KINDS}
+    for kind, done in checks.items():
+        if (error := done.exception()) is not None:
+            error.add_note(f"the server is {kind}")
+            raise error
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_call_ends_within_its_deadline(case: str, tmp_path: Path) -> None:
     protocol, address, make, seconds = CASES[case]
-    with unwell(kind, protocol) as port:
-        call = make(address.format(port=port), tmp_path)
-        with in_time(seconds), pytest.raises(Exception) as caught:  # garbage may be an answer that is none
-            call()
-    assert kind == "garbage" or isinstance(caught.value, ToolUnavailable)
+
+    def check(kind: str) -> None:
+        home = tmp_path / kind
+        home.mkdir()
+        with unwell(kind, protocol) as port:
+            call = make(address.format(port=port), home)
+            with in_time(seconds), pytest.raises(Exception) as caught:  # garbage may be an answer that is none
+                call()
+        assert kind == "garbage" or isinstance(caught.value, ToolUnavailable)
+
+    each_kind(check)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -131,38 +147,42 @@ def test_a_registry_of_feast_ends_within_its_deadline(kind: str, tmp_path: Path)
         ctx.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("store", ["redis", "postgresql"])
-def test_an_online_store_of_feast_ends_within_its_deadline(store: str, kind: str, tmp_path: Path) -> None:
-    load()
-    with unwell(kind, store) as port:
-        online: dict[str, Any] = {"type": "redis", "host": "127.0.0.1", "port": port}
-        if store == "postgresql":
-            online = {"type": "postgres", "host": "127.0.0.1", "port": port, "database": "d"}
-            online |= {"user": "u", "password": "p", "sslmode": "disable"}
-        feast = {"online_store": online, "deadline": SHORT, "write_deadline": SHORT}
-        ctx = LocalContext(tmp_path, settings=Settings(tools={"feast": feast}))
-        embedded = LocalContext(tmp_path, settings=Settings())
-        repo = apply(embedded, log())
-        for call in (lambda: publish(ctx, repo), lambda: lookup(ctx, repo, "a")):
-            with in_time(SHORT + 1), pytest.raises(ToolUnavailable):  # the join before it takes its time too
-                call()
-        embedded.close()
-        ctx.close()
+def test_an_online_store_of_feast_ends_within_its_deadline(store: str, tmp_path: Path) -> None:
+    embedded = LocalContext(tmp_path, settings=Settings())
+    repo = apply(embedded, log())
+
+    def check(kind: str) -> None:
+        with unwell(kind, store) as port:
+            online: dict[str, Any] = {"type": "redis", "host": "127.0.0.1", "port": port}
+            if store == "postgresql":
+                online = {"type": "postgres", "host": "127.0.0.1", "port": port, "database": "d"}
+                online |= {"user": "u", "password": "p", "sslmode": "disable"}
+            feast = {"online_store": online, "deadline": SHORT, "write_deadline": SHORT}
+            ctx = LocalContext(tmp_path, settings=Settings(tools={"feast": feast}))
+            for call in (lambda: publish(ctx, repo), lambda: lookup(ctx, repo, "a")):
+                with in_time(SHORT + 1), pytest.raises(ToolUnavailable):  # the join before it takes its time too
+                    call()
+            ctx.close()
+
+    each_kind(check)
+    embedded.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_shared_store_ends_within_its_deadline(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_store_ends_within_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     import pyarrow.fs  # noqa: F401
 
-    with unwell(kind, "http") as port:
-        options = {"endpoint_override": f"127.0.0.1:{port}", "scheme": "http", "region": "eu-west-1"}
-        store = SharedStore(Shared(url="s3://bucket/e2i", deadline=SHORT, options=options), "human")
-        with in_time(SHORT):
-            assert store.result("sha256:" + "0" * 64) is None
-    assert store.problem is not None
+    def check(kind: str) -> None:
+        with unwell(kind, "http") as port:
+            options = {"endpoint_override": f"127.0.0.1:{port}", "scheme": "http", "region": "eu-west-1"}
+            store = SharedStore(Shared(url="s3://bucket/e2i", deadline=SHORT, options=options), "human")
+            with in_time(SHORT):
+                assert store.result("sha256:" + "0" * 64) is None
+        assert store.problem is not None
+
+    each_kind(check)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -202,16 +222,20 @@ tools:
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_doctor_ends_within_the_longest_deadline(kind: str, project: Project) -> None:
+def test_doctor_ends_within_the_longest_deadline(tmp_path: Path) -> None:
     from e2i.cli import doctor_view
 
-    load()
-    with unwell(kind, "http") as http, unwell(kind, "postgresql") as postgresql, unwell(kind, "redis") as redis:
-        project.write("config/default.yaml", CONFIGURATION.format(http=http, postgresql=postgresql, redis=redis))
-        with in_time(2 * 5.0):  # Feast has two services
-            found = doctor_view.examine(project.workspace)
-    services = {f"{tool['tool']} {one['service']}": one for tool in found for one in tool["services"]}
-    assert sorted(services) == ["feast online store", "feast registry", "mlflow tracking", "opik api", "optuna storage"]
-    assert not any(one["reachable"] for one in services.values()), json.dumps(services, indent=1)
-    assert "tool-auth" not in {one["code"] for one in services.values()}
+    def check(kind: str) -> None:
+        project = Project(tmp_path / kind)
+        with unwell(kind, "http") as http, unwell(kind, "postgresql") as postgresql, unwell(kind, "redis") as redis:
+            project.write("config/default.yaml", CONFIGURATION.format(http=http, postgresql=postgresql, redis=redis))
+            with in_time(2 * 5.0):  # Feast has two services
+                found = doctor_view.examine(project.workspace)
+        services = {f"{tool['tool']} {one['service']}": one for tool in found for one in tool["services"]}
+        assert sorted(services) == [
+            "feast online store", "feast registry", "mlflow tracking", "opik api", "optuna storage"
+        ]  # fmt: skip
+        assert not any(one["reachable"] for one in services.values()), json.dumps(services, indent=1)
+        assert "tool-auth" not in {one["code"] for one in services.values()}
+
+    each_kind(check)

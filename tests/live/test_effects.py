@@ -59,21 +59,31 @@ class Servers:
         serialization = {"entity_key_serialization_version": 3, "provider": "local", "offline_store": {"type": "file"}}
         config = {"project": "demo", "registry": registry, "online_store": store, **serialization}
         assert_served(project.store / "feast" / "demo", config)
-        assert_packaged(project.store / "bentoml", record)
+        if "package" in record.steps:
+            assert_packaged(project.store / "bentoml", record)
 
-    def empty(self) -> None:
-        """Takes away what runs left."""
+    def empty(self, *what: str) -> None:
+        """Takes away what runs left; only ``models``, ``studies``, ``registry`` or ``online``, where these are named."""
         from mlflow import MlflowClient
 
-        client = MlflowClient(self.mlflow, registry_uri=self.mlflow)
-        for model in client.search_registered_models():
-            client.delete_registered_model(model.name)
-        for study in optuna.get_all_study_names(self.studies):
-            optuna.delete_study(study_name=study, storage=self.studies)
-        for address in (self.registry, self._online_database()):
-            if address is not None:
-                _drop_tables(address)
-        if self.online["type"] == "redis":
+        what = what or ("models", "studies", "registry", "online")
+        if "models" in what:
+            client = MlflowClient(self.mlflow, registry_uri=self.mlflow)
+            for model in client.search_registered_models():
+                client.delete_registered_model(model.name)
+        if "studies" in what:
+            for study in optuna.get_all_study_names(self.studies):
+                optuna.delete_study(study_name=study, storage=self.studies)
+        if "registry" in what:
+            _drop_tables(self.registry)
+        if "online" in what:
+            self._empty_online()
+
+    def _empty_online(self) -> None:
+        address = self._online_database()
+        if address is not None:
+            _drop_tables(address)
+        else:
             import redis
 
             redis.Redis(port=self.online["port"]).flushall()
@@ -123,6 +133,31 @@ def run(project: Project, profile: str, spec: str = SPEC) -> RunRecord:
     return api.run(spec, workspace=workspace, listen=project.events.append)
 
 
+EMBEDDED_ALSO = SPEC.rpartition("  package:")[0]
+"""Without BentoML, whose store is no server."""
+
+
+def test_a_run_under_another_profile_acts_on_its_servers_and_fills_those_again_that_were_emptied(
+    project: Project, over_http: Servers
+) -> None:
+    prepare(project)
+    configure(project, "prod", over_http.settings())
+    fresh = run(project, "prod", EMBEDDED_ALSO)
+    assert statuses(fresh, REMOTE) == dict.fromkeys(REMOTE, "succeeded")
+    over_http.assert_there(project, fresh)
+    plan = project.plan(EMBEDDED_ALSO)
+    reasons = {step.id: step.reason for step in plan.steps}
+    assert {reasons[name].code.value for name in ("apply", "tune", "register")} == {"server-changed"}
+    assert reasons["register"].detail == f"mlflow: {over_http.mlflow} → embedded"
+    over_http.empty("online", "models")
+    again = run(project, "prod", EMBEDDED_ALSO)
+    made = {"publish": "succeeded", "register": "succeeded", "promote": "succeeded"}
+    assert statuses(again, REMOTE) == {**dict.fromkeys(REMOTE, "reused"), **made}
+    assert again.steps["make"].status.value == again.steps["train"].status.value == "reused"
+    over_http.assert_there(project, again)
+
+
+@pytest.mark.sweep
 def test_a_run_under_another_profile_acts_on_its_servers_and_an_emptied_server_is_filled_again(
     project: Project, over_http: Servers
 ) -> None:
@@ -148,7 +183,52 @@ def test_a_run_under_another_profile_acts_on_its_servers_and_an_emptied_server_i
     assert embedded.status == "succeeded"
 
 
+NEITHER = """
+version: 1
+name: effects
+defaults: {retry: {attempts: 1}}
+steps:
+  make: {uses: python.call, with: {file: steps.py, function: make}}
+  tune:
+    uses: optuna.tune
+    with:
+      train: ${{ steps.make.table }}
+      validation: ${{ steps.make.table }}
+      target: y
+      exclude: [key, at]
+      algorithm: LogisticRegression
+      trials: 2
+  train:
+    uses: model.train
+    with: {table: "${{ steps.make.table }}", target: y, exclude: [key, at], algorithm: LogisticRegression}
+  register:
+    uses: mlflow.register
+    on_unavailable: defer
+    with: {model: "${{ steps.train.model }}", name: demo}
+  promote: {uses: mlflow.promote, with: {version: "${{ steps.register.version }}", stage: production}}
+  other: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: other}}
+"""
+"""A step that waits for its server, and one that fails without it."""
+
+
 def test_a_server_that_is_down_is_never_taken_for_one_that_has_the_effect(
+    project: Project, mlflow_server: MLflow
+) -> None:
+    prepare(project)
+    configure(project, "prod", {"mlflow": {"tracking_uri": mlflow_server.uri, "deadline": 60}})
+    names = ("register", "promote", "other", "tune")
+    assert statuses(run(project, "prod", NEITHER), names) == dict.fromkeys(names, "succeeded")
+    mlflow_server.kill()
+    down = run(project, "prod", NEITHER)
+    gone = {"register": "deferred", "promote": "skipped", "other": "failed", "tune": "reused"}
+    assert (down.status, statuses(down, names)) == ("failed", gone)
+    mlflow_server.start()
+    shutil.rmtree(project.store / "breakers")  # not to wait for the recovery time of the open circuit
+    assert statuses(run(project, "prod", NEITHER), names) == dict.fromkeys(names, "reused")
+
+
+@pytest.mark.sweep
+def test_a_server_that_is_down_is_not_taken_for_one_that_has_the_effect_beside_all_other_tools(
     project: Project, mlflow_server: MLflow
 ) -> None:
     prepare(project)
@@ -217,7 +297,6 @@ def test_a_version_whose_files_are_gone_from_s3_is_registered_again(
     names = ("register", "promote")
     assert statuses(run(project, "prod", REGISTER), names) == dict.fromkeys(names, "succeeded")
     assert s3.keys(bucket)
-    assert statuses(run(project, "prod", REGISTER), names) == dict.fromkeys(names, "reused")
     s3.empty(bucket)
     again = run(project, "prod", REGISTER)
     assert statuses(again, names) == dict.fromkeys(names, "succeeded")
@@ -225,3 +304,12 @@ def test_a_version_whose_files_are_gone_from_s3_is_registered_again(
     for name, value in s3.environ.items():  # this process may have read another home before
         monkeypatch.setenv(name, value)
     assert_registered(f"sqlite:///{project.store}/mlflow/mlflow.db", again)
+
+
+@pytest.mark.sweep
+def test_a_version_whose_files_are_in_s3_is_reused(project: Project, s3: ObjectStore, home: Path) -> None:
+    prepare(project)
+    configure(project, "prod", {"mlflow": {"artifact_root": f"s3://{s3.bucket('kept')}/mlflow", "deadline": 60}})
+    names = ("register", "promote")
+    for status in ("succeeded", "reused"):
+        assert statuses(run(project, "prod", REGISTER), names) == dict.fromkeys(names, status)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from live.servers import MLflow
 
 
+@pytest.mark.sweep  # by default test_effects.py, where all is reused once the server is started again
 def test_an_mlflow_server_keeps_what_it_was_given_when_it_is_killed_and_started_again(mlflow_server: MLflow) -> None:
     made = mlflow_server.client().create_experiment("kept")
     mlflow_server.kill()

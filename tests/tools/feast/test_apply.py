@@ -69,7 +69,7 @@ def test_the_folder_can_be_moved(ctx: LocalContext, tmp_path: Path) -> None:
 
 
 def test_feasts_own_client_finds_the_views_and_their_values(ctx: LocalContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    from feast import FeatureStore
+    from feast_client import FeatureStore
 
     repo = apply(ctx, log(), ttl="120d", tags={"owner": "commercial"})
     run(actions.materialize(MaterializeParams(repo=repo, start=at("2024-01-01")), ctx))

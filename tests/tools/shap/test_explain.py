@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shap
 
 from context import LocalContext
 from e2i.errors import StepError
@@ -66,6 +65,8 @@ def test_native_values_equal_those_of_the_tree_explainer(ctx: LocalContext, algo
     scorer = _retrained(ctx, algorithm)
     matrix = scorer.encode(table(300).iloc[values["row"]])
     numeric = ["a", "b", "count", "flag"]  # shap's own reading of categories is not supported for every library
+    import shap
+
     expected = shap.TreeExplainer(scorer.native).shap_values(matrix)
     assert np.allclose(values[numeric], np.asarray(expected)[:, :4], atol=1e-5)
 
