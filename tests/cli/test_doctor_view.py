@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from e2i.catalog.questions import Question
-from e2i.catalog.telemetry import Entry
 from e2i.cli.document_schemas import SCHEMAS
 from e2i.cli.main import e2i
-from e2i.resilience.outbox import Outbox
+from e2i.telemetry.entries import Entry
+from e2i.telemetry.outbox import Outbox
 from project import Project
 
 LOADS = """

@@ -85,8 +85,8 @@ MANY = [
     ("e2i.tools.bentoml.build", "_build", "after", 1),
     ("e2i.tools.opik.sink", "Memory.add", "before", 1),
     ("e2i.tools.opik.sink", "OpikSink.deliver", "after", 2),
-    ("e2i.resilience.outbox", "Outbox.acknowledge", "before", 2),
-    ("e2i.resilience.outbox", "Outbox.settle", "after", 1),
+    ("e2i.telemetry.outbox", "Outbox.acknowledge", "before", 2),
+    ("e2i.telemetry.outbox", "Outbox.settle", "after", 1),
 ]
 MOST = 60
 """Starts after which a run that is killed at each of these places must have come to its end."""

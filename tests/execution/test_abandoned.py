@@ -15,11 +15,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MLflowRun
 
-from e2i.catalog.telemetry import Entry
 from e2i.execution import abandoned
-from e2i.resilience.outbox import Outbox
 from e2i.resilience.processes import process_identity
 from e2i.store.runs import RunStore
+from e2i.telemetry.entries import Entry
+from e2i.telemetry.outbox import Outbox
 from project import Project, until
 
 DEAD = "4000000:100:00000000-0000-0000-0000-000000000000"

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from e2i.catalog.telemetry import Entry
 from e2i.execution.delivery import DeliveryProcess
 from e2i.settings import Settings
 from e2i.store.disk import DiskTrouble
 from e2i.store.runs import RunStore
+from e2i.telemetry.entries import Entry
 from e2i.workers.environment import for_worker
 from project import ENGINE
 

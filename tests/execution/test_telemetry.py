@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from e2i.execution.telemetry import Telemetry
-from e2i.resilience.outbox import Outbox
 from e2i.store.runs import RunStore
+from e2i.telemetry.outbox import Outbox
 from project import Project
 
 LOSS = {"step": "train", "name": "loss", "value": 0.5, "index": 0}

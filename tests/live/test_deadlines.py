@@ -14,12 +14,12 @@ import pytest
 
 from context import LocalContext
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Entry
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
 from e2i.settings import Settings, Shared
 from e2i.store.shared import SharedStore
+from e2i.telemetry.entries import Entry
 from live.unwell import KINDS, unwell
 from project import Project, Stopwatch
 from tools.feast.feast_case import apply, log

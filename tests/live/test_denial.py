@@ -17,15 +17,15 @@ import pytest
 import redis as redis_client
 
 from context import LocalContext
-from e2i.catalog.telemetry import Entry
 from e2i.errors import AuthenticationFailed, Exit
 from e2i.execution import delivery
 from e2i.resilience.breaker import State
-from e2i.resilience.outbox import Outbox
 from e2i.resilience.shared_state import peek
 from e2i.settings import Settings
 from e2i.store.database import FILE
 from e2i.store.runs import RunStore
+from e2i.telemetry.entries import Entry, target_of
+from e2i.telemetry.outbox import Outbox
 from e2i.workers.context import breaker_file, guard_of
 from live.servers import Postgres, Server
 from project import Project
@@ -202,11 +202,7 @@ def _meant_for(entry: Entry, settings: Any) -> Entry:
     """The entry, for the tracker of the settings."""
     from msgspec.structs import replace
 
-    from e2i.catalog import telemetry
-
-    if not hasattr(telemetry, "target_of"):
-        return entry
-    return replace(entry, target=telemetry.target_of(settings))
+    return replace(entry, target=target_of(settings))
 
 
 def test_an_open_circuit_is_open_for_whoever_opens_the_store_next_but_not_for_a_person_who_asks(tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.catalog.artifacts import Report
-from e2i.catalog.telemetry import Entry, target_of
 from e2i.execution.delivery import sink_opener, tracker_of
 from e2i.resilience.breaker import Breaker, Policy
-from e2i.resilience.dispatcher import deliver
 from e2i.resilience.guard import Guard
-from e2i.resilience.outbox import Outbox, Tally
 from e2i.settings import Settings
 from e2i.store.artifacts import ArtifactStore
+from e2i.telemetry.dispatcher import deliver
+from e2i.telemetry.entries import Entry, target_of
+from e2i.telemetry.outbox import Outbox, Tally
 from e2i.tools.opik.identity import trace_id
 from live.servers import MLflow
 from live.wrong_answers import WRONG, Front

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from e2i.catalog.telemetry import Entry
 from e2i.errors import Exit
-from e2i.resilience.outbox import Outbox
 from e2i.resilience.processes import process_identity
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
 from e2i.store.runs import RunStore
+from e2i.telemetry.entries import Entry
+from e2i.telemetry.outbox import Outbox
 
 PLAN = json.dumps({"steps": [{"id": f"s{number}", "uses": "debug.echo"} for number in range(40)]})
 RUN = {

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from e2i.catalog.telemetry import Entry
 from e2i.cli.runs_view import took
 from e2i.errors import Exit, Refused
 from e2i.resilience.processes import process_identity
 from e2i.store.database import StoreError
 from e2i.store.history import Reader, stored_digests
 from e2i.store.runs import Claim, RunStore
+from e2i.telemetry.entries import Entry
 
 DIGEST = "sha256:" + "0" * 64
 RUN = {

@@ -10,16 +10,16 @@ from msgspec.structs import asdict
 
 from e2i.api import Workspace
 from e2i.catalog import registry
-from e2i.catalog.telemetry import target_of
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import elsewhere
 from e2i.errors import Exit
 from e2i.execution.delivery import DeliveryProcess
-from e2i.resilience.outbox import Outbox, Tally
 from e2i.store import ownership
 from e2i.store.database import FILE
 from e2i.store.history import Reader
+from e2i.telemetry.entries import target_of
+from e2i.telemetry.outbox import Outbox, Tally
 from e2i.workers.environment import for_delivery
 
 

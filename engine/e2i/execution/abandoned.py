@@ -7,8 +7,8 @@ says it instead.
 from __future__ import annotations
 
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Entry, keyed
 from e2i.store.runs import RunStore
+from e2i.telemetry.entries import Entry, keyed
 
 
 def close(run_store: RunStore) -> None:

@@ -26,16 +26,16 @@ from msgspec.structs import asdict
 from e2i import startup
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
-from e2i.catalog.telemetry import Sink, target_of
 from e2i.execution import abandoned
-from e2i.resilience.dispatcher import Tracker, deliver
-from e2i.resilience.outbox import Outbox, Tally
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.settings import Settings
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.database import FILE, WAIT, StoreError
 from e2i.store.runs import RunStore
+from e2i.telemetry.dispatcher import Tracker, deliver
+from e2i.telemetry.entries import Sink, target_of
+from e2i.telemetry.outbox import Outbox, Tally
 from e2i.workers import guardian, launch
 from e2i.workers.context import guard_of
 from e2i.workers.environment import credentials

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from e2i.execution.state import Status
-from e2i.resilience.outbox import Tally
+from e2i.telemetry.outbox import Tally
 
 RunStatus = Literal["succeeded", "failed", "interrupted"]
 SCHEMA_VERSION = 1

@@ -16,7 +16,6 @@ from msgspec import Struct, field
 
 from e2i import compact
 from e2i.catalog import registry
-from e2i.catalog.telemetry import Entry, target_of
 from e2i.execution import abandoned
 from e2i.execution.events import Event, Listener
 from e2i.execution.record import RunStatus, StepRecord
@@ -25,11 +24,12 @@ from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishDelivery, Telemetry, bounded
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Why
-from e2i.resilience.outbox import Tally
 from e2i.resilience.processes import process_identity
 from e2i.spec.expansion.nodes import StepNode
 from e2i.store.database import StoreError
 from e2i.store.runs import RunStore
+from e2i.telemetry.entries import Entry, target_of
+from e2i.telemetry.outbox import Tally
 from e2i.workers.executor import Ended, Failure
 
 Measurement = tuple[str, dict[str, Any]]

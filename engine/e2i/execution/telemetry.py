@@ -13,11 +13,11 @@ from functools import cache
 from typing import Any
 
 from e2i.catalog import registry
-from e2i.catalog.telemetry import ENDS, Entry, keyed
 from e2i.planning.fingerprint import reduced
-from e2i.resilience.outbox import Tally
 from e2i.spec.expansion.nodes import plain
 from e2i.store.runs import RunStore
+from e2i.telemetry.entries import ENDS, Entry, keyed
+from e2i.telemetry.outbox import Tally
 
 BODY_LIMIT = 20_000
 """Characters of a step's inputs or outputs that a tracker is told."""

@@ -15,12 +15,13 @@ from typing import Any, Self
 from msgspec import Struct
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored
-from e2i.catalog.telemetry import named
-from e2i.resilience import checksum, outbox
+from e2i.resilience import checksum
 from e2i.resilience.processes import process_alive
 from e2i.store import tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
 from e2i.store.reading import is_whole, open_for_reading
+from e2i.telemetry import outbox
+from e2i.telemetry.entries import named
 
 RESULT = "SELECT * FROM results WHERE fingerprint = ?"
 ANY_RESULT = "SELECT 1 FROM results WHERE static_key = ? LIMIT 1"

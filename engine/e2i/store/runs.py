@@ -17,15 +17,16 @@ from typing import Any
 from msgspec import Struct
 
 from e2i import compact
-from e2i.catalog.telemetry import Entry
 from e2i.errors import Refused
-from e2i.resilience import outbox, processes
+from e2i.resilience import processes
 from e2i.resilience.checksum import SqlValue, checksum
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
 from e2i.store.database import FILE, StoreError, guarded, open_for_writing, store_error
 from e2i.store.history import PAUSES, Results, pauses_of
 from e2i.store.unfinished import Unfinished
+from e2i.telemetry import outbox
+from e2i.telemetry.entries import Entry
 
 RUN = (
     "run", "pipeline", "status", "started_ms", "ended_ms", "holder", "file", "spec", "profile", "params", "plan",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from e2i.resilience import outbox
+from e2i.telemetry import outbox
 
 SCHEMA_VERSION = 1
 

@@ -66,7 +66,7 @@ class Failure(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """A step recorded telemetry: a kind and a body of ``e2i.catalog.telemetry``."""
+    """A step recorded telemetry: a kind and a body of ``e2i.telemetry.entries``."""
 
     step: str
     kind: str

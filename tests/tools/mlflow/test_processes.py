@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from context import LocalContext
-from e2i.catalog.telemetry import Entry
 from e2i.errors import ToolUnavailable
 from e2i.settings import Settings
+from e2i.telemetry.entries import Entry
 from e2i.tools.mlflow import LoadParams, MLflowSettings, PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import load, promote, register
 from e2i.tools.mlflow.sink import open_sink
@@ -36,7 +36,7 @@ import asyncio, sys
 from pathlib import Path
 from context import LocalContext
 from e2i.catalog.artifacts import Model
-from e2i.catalog.telemetry import Entry
+from e2i.telemetry.entries import Entry
 from e2i.tools.mlflow import MLflowSettings, RegisterParams
 from e2i.tools.mlflow.actions import register
 from e2i.tools.mlflow.sink import open_sink

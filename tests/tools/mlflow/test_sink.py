@@ -13,12 +13,12 @@ import pytest
 
 from context import LocalContext
 from e2i.catalog.artifacts import Report
-from e2i.catalog.telemetry import Entry
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
-from e2i.resilience.dispatcher import Dispatcher
 from e2i.resilience.guard import Guard
-from e2i.resilience.outbox import Outbox
+from e2i.telemetry.dispatcher import Dispatcher
+from e2i.telemetry.entries import Entry
+from e2i.telemetry.outbox import Outbox
 from e2i.tools.mlflow import TOOL, MLflowSettings, schema
 from e2i.tools.mlflow.sink import open_sink
 from project import held_port

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from e2i.catalog.telemetry import Entry
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
+from e2i.telemetry.entries import Entry
 from e2i.tools.opik import TOOL, OpikSettings
 from e2i.tools.opik.connector import OpikConnector
 from tools.opik.stand_in import StandIn

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
-from e2i.resilience.dispatcher import Dispatcher, deliver
 from e2i.resilience.guard import Guard
-from e2i.resilience.outbox import Outbox, Tally
+from e2i.telemetry.dispatcher import Dispatcher, deliver
+from e2i.telemetry.entries import Entry, Sink
+from e2i.telemetry.outbox import Outbox, Tally
 from e2i.tools.opik import OpikSettings
 from e2i.tools.opik.client import open_client
 from e2i.tools.opik.identity import is_sampled, trace_id

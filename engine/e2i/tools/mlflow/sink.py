@@ -25,8 +25,8 @@ from typing import Any
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Model, Report, Stored, read_artifacts
-from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import StepError, ToolUnavailable
+from e2i.telemetry.entries import Entry, Sink
 from e2i.tools.mlflow import KEY_TAG, MLflowSettings
 from e2i.tools.mlflow.models import ensure_logged_model
 from e2i.tools.mlflow.outages import translated
@@ -56,7 +56,7 @@ def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Store
 
 
 class MLflowSink:
-    """Implements ``e2i.catalog.telemetry.Sink``. Remembers which MLflow run is which, so that it looks each up once."""
+    """Implements ``e2i.telemetry.entries.Sink``. Remembers which MLflow run is which, so that it looks each up once."""
 
     def __init__(self, tracking: Tracking, open_artifact: Callable[[Stored], Path], *, nested: bool = True) -> None:
         self._tracking = tracking

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
-from e2i.catalog.telemetry import Entry, Sink, target_of
 from e2i.errors import ToolUnavailable
+from e2i.telemetry.entries import Entry, Sink, target_of
 from e2i.tools.opik import OpikSettings
 from e2i.tools.opik.identity import is_sampled
 from e2i.tools.opik.spans import build

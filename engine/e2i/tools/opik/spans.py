@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from e2i.catalog.telemetry import Entry
+from e2i.telemetry.entries import Entry
 from e2i.tools.opik import LARGEST_SCORE
 from e2i.tools.opik.identity import span_id, trace_id
 

@@ -16,9 +16,9 @@ from typing import Self
 
 from msgspec import Struct
 
-from e2i.catalog.telemetry import ENDS, Entry
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
+from e2i.telemetry.entries import ENDS, Entry
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2i.catalog.telemetry import Entry
-from e2i.resilience.outbox import ALTERED, TABLES, Outbox, corruption, dead_lettered, is_reported, put
 from e2i.resilience.processes import process_alive, process_identity
+from e2i.telemetry.entries import Entry
+from e2i.telemetry.outbox import ALTERED, TABLES, Outbox, corruption, dead_lettered, is_reported, put
 
 
 def entry(key: str, sink: str = "opik", run: str = "r1", **body: Any) -> Entry:
@@ -93,7 +93,7 @@ def test_what_is_set_aside_is_kept_with_its_reason_and_can_be_restored(outbox: O
 
 def test_entries_survive_the_death_of_the_process_that_put_them(tmp_path: Path) -> None:
     program = (
-        "import os, sys, pathlib; from e2i.resilience.outbox import Outbox; from e2i.catalog.telemetry import Entry\n"
+        "import os, sys, pathlib; from e2i.telemetry.outbox import Outbox; from e2i.telemetry.entries import Entry\n"
         "box = Outbox(pathlib.Path(sys.argv[1])); box.put([Entry('a', 'opik', 'r', 'metric', {})])\n"
         "os.kill(os.getpid(), 9)"
     )
@@ -164,7 +164,7 @@ def test_what_was_delivered_can_be_had_again_until_its_run_is_settled(outbox: Ou
 def test_keys_of_settled_runs_are_forgotten_in_time_and_what_waits_is_not(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("e2i.resilience.outbox.KEYS_KEPT", 10)
+    monkeypatch.setattr("e2i.telemetry.outbox.KEYS_KEPT", 10)
     outbox.put([entry("r0/waits", sink="mlflow", run="r0")])
     for number in range(1, 6):
         run = f"r{number}"

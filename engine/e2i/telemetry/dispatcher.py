@@ -16,12 +16,12 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.catalog.telemetry import ENDS, Entry, Sink, keyed
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
 from e2i.resilience.guard import Guard, MissedDeadlineError, in_time, without_accounts
-from e2i.resilience.outbox import Outbox, Tally
 from e2i.resilience.processes import process_alive, process_identity
+from e2i.telemetry.entries import ENDS, Entry, Sink, keyed
+from e2i.telemetry.outbox import Outbox, Tally
 
 BATCH = 500
 """Entries taken at a time; fewer after a missed deadline, so that a slow sink still gets on."""

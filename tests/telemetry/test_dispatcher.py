@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from e2i.catalog.telemetry import Entry, Sink
 from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.resilience import retry
 from e2i.resilience.breaker import Breaker, State
-from e2i.resilience.dispatcher import Dispatcher, deliver
 from e2i.resilience.guard import Guard
-from e2i.resilience.outbox import Outbox, Tally
+from e2i.telemetry.dispatcher import Dispatcher, deliver
+from e2i.telemetry.entries import Entry, Sink
+from e2i.telemetry.outbox import Outbox, Tally
 
 LONG = 60.0
 
@@ -322,8 +322,8 @@ def test_what_a_killed_process_left_unsent_is_delivered_once_by_the_next(
 ) -> None:
     program = f"""
 import os, pathlib, signal
-from e2i.catalog.telemetry import Entry
-from e2i.resilience.outbox import Outbox
+from e2i.telemetry.entries import Entry
+from e2i.telemetry.outbox import Outbox
 outbox = Outbox(pathlib.Path({str(tmp_path / "state.db")!r}))
 for start in range(0, 10_000, 500):
     outbox.put(Entry(f"r1/{{n}}", "opik", "r1", "metric", {{"value": n}}) for n in range(start, start + 500))
