@@ -46,7 +46,7 @@ def test_another_database_of_a_server_is_another_place(other: dict[str, Any]) ->
 
 
 def test_every_verified_action_has_a_check_and_can_be_repeated() -> None:
-    verified = [name for name in registry.names() if (found := registry.find(name)) and found[1].verified]
+    verified = [name for name in registry.names() if (found := registry.action(name)) and found.verified]
     assert verified == [
         "bentoml.package",
         "feast.apply",
@@ -56,9 +56,9 @@ def test_every_verified_action_has_a_check_and_can_be_repeated() -> None:
         "optuna.tune",
     ]
     for name in registry.names():
-        found = registry.find(name)
+        found = registry.action(name)
         assert found is not None
-        action = found[1]
+        action = found
         if action.verified:
             assert callable(registry.effect_check(name)) and action.idempotent and action.effect == "external"
         else:

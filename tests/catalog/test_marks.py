@@ -45,7 +45,7 @@ def test_the_files_and_amounts_of_the_catalog_are_marked() -> None:
     marked = {
         f"{name}:{'.'.join(map(str, path))}"
         for name in registry.names()
-        for path, _ in marks.of(registry.find(name)[1].params)  # type: ignore[index]  # it is named
+        for path, _ in marks.of(registry.action(name).params)  # type: ignore[index]  # it is named
     }
     assert marked >= {
         "data.load:path",

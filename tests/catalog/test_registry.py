@@ -22,23 +22,22 @@ LOOK = (
 def test_names_are_sorted_and_unique_and_lead_back() -> None:
     assert sorted(set(NAMES)) == NAMES
     for name in NAMES:
-        found = registry.find(name)
+        found = registry.action(name)
         assert found is not None
-        assert f"{found[0].name}.{found[1].name}" == name
+        assert f"{registry.tool_name(name)}.{found.name}" == name
 
 
 @pytest.mark.parametrize(
     "uses", ["", "debug", "debug.", ".echo", "debug.ecko", "nothing.echo", "debug.echo.value", "e2i.cli"]
 )
 def test_what_is_not_there_is_none(uses: str) -> None:
-    assert registry.find(uses) is None
+    assert registry.action(uses) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_everything_declared_is_described(name: str) -> None:
-    found = registry.find(name)
-    assert found is not None
-    tool, action = found
+    action, tool = registry.action(name), registry.tool(registry.tool_name(name))
+    assert action is not None and tool is not None
     assert tool.summary and action.summary
     for model in (action.params, action.outputs):
         assert model.model_config["extra"] == "forbid"

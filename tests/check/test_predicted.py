@@ -93,9 +93,9 @@ def execute(text: str, ctx: LocalContext) -> None:
     expanded, known = prediction.predict(text, WorkspaceFiles(Roots(ctx.workspace)))
     outputs: dict[str, Any] = {}
     for node in order.along(expanded):
-        found = registry.find(node.step.uses)
+        found = registry.action(node.step.uses)
         assert found is not None
-        params = found[1].params.model_validate(read_artifacts(expanded.resolve(node.step.with_, node, outputs)))
+        params = found.params.model_validate(read_artifacts(expanded.resolve(node.step.with_, node, outputs)))
         given = registry.function(node.step.uses)(params, ctx)
         given = asyncio.run(given) if inspect.isawaitable(given) else given
         outputs[node.id] = given.model_dump(mode="json")

@@ -44,16 +44,16 @@ def pipeline(step: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def parameters() -> Iterator[tuple[str, str]]:
     for uses in registry.names():
-        declared = registry.find(uses)
+        declared = registry.action(uses)
         assert declared is not None
-        yield from ((uses, name) for name in declared[1].params.model_fields)
+        yield from ((uses, name) for name in declared.params.model_fields)
 
 
 def test_the_arguments_of_python_call_are_all_that_is_marked() -> None:
     marked = [
         (uses, path)
         for uses in registry.names()
-        for path, mark in marks.of(registry.find(uses)[1].params)  # type: ignore[index]  # it is named
+        for path, mark in marks.of(registry.action(uses).params)  # type: ignore[index]  # it is named
         if isinstance(mark, marks.MayBeSecret)
     ]
     assert marked == [("python.call", ("arguments",))]

@@ -114,9 +114,9 @@ def test_what_is_known_of_a_table_goes_with_it() -> None:
 
 def test_every_parameter_and_output_of_every_action_is_of_a_known_kind() -> None:
     for name in registry.names():
-        found = registry.find(name)
+        found = registry.action(name)
         assert found is not None
-        for model in (found[1].params, found[1].outputs):
+        for model in (found.params, found.outputs):
             for field, given in types.of_model(model).inside.items():
                 if types.can_be(given, "any") and all(type_.name == "any" for type_ in given):
                     assert (name, field) in {

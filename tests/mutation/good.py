@@ -98,8 +98,8 @@ class Good:
 
     def action(self, step: str) -> Action | None:
         """The action of a step; None for a part."""
-        found = registry.find(self.uses(step))
-        return found[1] if found else None
+        found = registry.action(self.uses(step))
+        return found if found else None
 
     def below(self, *path: str | int) -> Iterator[Site]:
         """Every site below a path, that of the path left out."""

@@ -22,9 +22,9 @@ JSON = st.recursive(
 
 
 def echo() -> Action:
-    found = registry.find("debug.echo")
+    found = registry.action("debug.echo")
     assert found is not None
-    return found[1]
+    return found
 
 
 def components(
@@ -78,31 +78,31 @@ def test_of_an_artifact_only_the_digest_counts() -> None:
 
 
 def test_files_that_an_action_reads_are_inputs() -> None:
-    found = registry.find("python.call")
+    found = registry.action("python.call")
     assert found is not None
     params = {"file": "a.py", "function": "f"}
-    seen = components("python.call", found[1], params, params, 0, AROUND)
+    seen = components("python.call", found, params, params, 0, AROUND)
     assert seen["files"] == {"a.py": DIGEST}
     assert set(seen["libraries"]) == {"pandas", "numpy"}
 
 
 def test_a_file_counts_before_and_after_the_other_inputs_are_known() -> None:
-    found = registry.find("python.call")
+    found = registry.action("python.call")
     assert found is not None
     raw = {"file": "a.py", "function": "f", "arguments": {"x": Pending("${{ steps.a.value }}", ())}}
-    before = components("python.call", found[1], raw, raw, 0, AROUND)
-    after = components("python.call", found[1], raw, {**raw, "arguments": {"x": 1}}, 0, AROUND)
+    before = components("python.call", found, raw, raw, 0, AROUND)
+    after = components("python.call", found, raw, {**raw, "arguments": {"x": 1}}, 0, AROUND)
     assert before["files"] == after["files"] == {"a.py": DIGEST}
     assert fingerprint.static_key(before) == fingerprint.static_key(after)
     assert static(before) == static(after)
 
 
 def test_a_file_that_a_step_names_counts_for_the_result_but_not_for_the_plan() -> None:
-    found = registry.find("data.load")
+    found = registry.action("data.load")
     assert found is not None
     raw = {"path": Pending("${{ steps.a.value }}", ())}
-    before = components("data.load", found[1], raw, raw, 0, AROUND)
-    after = components("data.load", found[1], raw, {"path": "a.csv"}, 0, AROUND)
+    before = components("data.load", found, raw, raw, 0, AROUND)
+    after = components("data.load", found, raw, {"path": "a.csv"}, 0, AROUND)
     assert (before["files"], after["files"], after["found_files"]) == ({}, {}, {"a.csv": DIGEST})
     assert fingerprint.static_key(before) == fingerprint.static_key(after)
     assert static(before) == static(after)

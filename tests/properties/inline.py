@@ -78,10 +78,10 @@ class Inline:
 
 
 def _act(call: StepCall, context: WorkerContext) -> Ended:
-    found = registry.find(call.uses)
+    found = registry.action(call.uses)
     assert found is not None
     try:
-        params = found[1].params.model_validate(read_artifacts(call.params))
+        params = found.params.model_validate(read_artifacts(call.params))
         outputs: dict[str, Any] = registry.function(call.uses)(params, context).model_dump(mode="json")
     except E2IError as error:
         return Ended(call.info.step, 0.0, failure=Failure(error.code, error.message, error.hint))

@@ -24,7 +24,7 @@ def test_every_word_leads_to_one_of_ours_and_is_none_itself() -> None:
 
 
 def test_every_parameter_that_has_synonyms_is_one_of_some_action() -> None:
-    known = {name for action in registry.names() for name in registry.find(action)[1].params.model_fields}  # type: ignore[index]
+    known = {name for action in registry.names() for name in registry.action(action).params.model_fields}  # type: ignore[index]
     assert set(synonyms.PARAMETERS) <= known
 
 

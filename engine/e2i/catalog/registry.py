@@ -1,6 +1,6 @@
 """The one mapping from tool names to the modules that declare them.
 
-In: a name such as ``optuna.tune``. Out: its ``Tool`` and ``Action``; only the module of that tool is imported.
+In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``; only the module of that tool is imported.
 """
 
 from __future__ import annotations
@@ -43,12 +43,16 @@ def tool(name: str) -> Tool | None:
 
 
 @lru_cache(maxsize=1_000)
-def find(uses: str) -> tuple[Tool, Action] | None:
-    """The tool and action that ``uses`` names, or None."""
-    tool_name, _, action_name = uses.partition(".")
-    found = tool(tool_name)
-    action = found.action(action_name) if found else None
-    return (found, action) if found and action else None
+def action(uses: str) -> Action | None:
+    """The action that ``uses`` names, or None."""
+    tool_name, _, name = uses.partition(".")
+    declared = tool(tool_name)
+    return declared.action(name) if declared else None
+
+
+def tool_name(uses: str) -> str:
+    """The name of the tool in ``uses``, whether or not there is such a tool."""
+    return uses.partition(".")[0]
 
 
 @cache
@@ -61,29 +65,29 @@ def _declared(module: str) -> Tool:
 def names() -> list[str]:
     """Every ``tool.action``, sorted. Imports every declaration; meant for messages and listings."""
     declared = (tool(name) for name in sorted(TOOLS))
-    return sorted(f"{item.name}.{action.name}" for item in declared if item for action in item.actions)
+    return sorted(f"{item.name}.{one.name}" for item in declared if item for one in item.actions)
 
 
 @cache
 def function(uses: str) -> ActionFunction:
     """The function behind an action. Imports the tool's ``actions`` module."""
-    tool_name, _, action_name = uses.partition(".")
-    implementation: ActionFunction = getattr(import_module(f"{TOOLS[tool_name]}.actions"), action_name)
+    tool, _, name = uses.partition(".")
+    implementation: ActionFunction = getattr(import_module(f"{TOOLS[tool]}.actions"), name)
     return implementation
 
 
 @cache
 def effect_check(uses: str) -> EffectCheck:
     """How to see whether the effect of a ``verified`` action is there. Imports the tool's light ``effects`` module."""
-    tool_name, _, action_name = uses.partition(".")
-    check: EffectCheck = getattr(import_module(f"{TOOLS[tool_name]}.effects"), action_name)
+    tool, _, name = uses.partition(".")
+    check: EffectCheck = getattr(import_module(f"{TOOLS[tool]}.effects"), name)
     return check
 
 
 def column_flow(uses: str) -> ColumnFlow | None:
     """How columns flow through an action, if it says so. Imports the tool's ``columns`` module, which is light."""
-    found = find(uses)
-    if found is None or not found[1].columns:
+    found = action(uses)
+    if found is None or not found.columns:
         return None
-    flow: ColumnFlow = getattr(import_module(f"{TOOLS[found[0].name]}.columns"), found[1].name)
+    flow: ColumnFlow = getattr(import_module(f"{TOOLS[tool_name(uses)]}.columns"), found.name)
     return flow

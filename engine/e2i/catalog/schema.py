@@ -24,7 +24,7 @@ def pipeline_schema() -> dict[str, Any]:
     schema = PipelineSpec.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema["$defs"]
     step = definitions["StepSpec"]
-    actions = {name: found[1] for name in registry.names() if (found := registry.find(name))}
+    actions = {name: found for name in registry.names() if (found := registry.action(name))}
     step["properties"]["uses"] = {
         "description": "The action, as tool.action, or a part, as ./part.yaml.",
         "anyOf": [

@@ -52,7 +52,7 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
     for section, group, step in loaded.spec.every_step():
         if is_included(step.uses):
             continue
-        if registry.find(step.uses) is None:
+        if registry.action(step.uses) is None:
             path: Path = (section, group, "uses")
             known = registry.names()
             yield loaded.document.problem(
@@ -75,7 +75,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
             yield from _check_when(expanded, environment, unit)
     for node in order.along(expanded):
         yield from _check_when(expanded, environment, node)
-        found = registry.find(node.step.uses)
+        found = registry.action(node.step.uses)
         if found is not None:
             value, failing = _resolved(expanded, node)
             values += size(value, MOST_VALUES - values)
@@ -83,7 +83,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
                 yield _too_much(node)
                 return
             yield from failing
-            yield from _check_with(expanded, environment, node, found[1], value, files)
+            yield from _check_with(expanded, environment, node, found, value, files)
     for instance in expanded.instances:
         for path, template in expressions.walk(instance.loaded.spec.outputs):
             if isinstance(template, Template):

@@ -50,11 +50,11 @@ def _may_be_null(given: Types) -> bool:
 
 def _takes_null(unit: StepNode, path: Path) -> bool:
     """Whether a parameter takes null; a condition and a text do."""
-    found = registry.find(unit.step.uses) if path[2] == "with" else None
+    found = registry.action(unit.step.uses) if path[2] == "with" else None
     text = unit.document.value(path)
     if found is None or not isinstance(text, str) or parse(text).whole is None:
         return True
-    return types.can_be(types.at((types.of_model(found[1].params),), path[3:]), "null")
+    return types.can_be(types.at((types.of_model(found.params),), path[3:]), "null")
 
 
 def _is_asked(unit: StepNode, null: tuple[str | int, ...]) -> bool:

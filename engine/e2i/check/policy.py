@@ -66,7 +66,7 @@ class Authority(Struct, frozen=True):
 
         ``spent`` is what other steps ask for of the budgets that all share, ``made`` the artifacts that steps gave.
         """
-        found = registry.find(node.step.uses)
+        found = registry.action(node.step.uses)
         if found is None:
             return
         for path in provenance.forged(params, made):
@@ -74,8 +74,8 @@ class Authority(Struct, frozen=True):
             yield Violation(
                 "forged-artifact", message, ("with", *path), "refer to the step that makes it: ${{ steps.ID.NAME }}"
             )
-        yield from self._secrets(node, found[1], params)
-        for path, mark, value in _marked(found[1], params):
+        yield from self._secrets(node, found, params)
+        for path, mark, value in _marked(found, params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
                     if violation := paths.check(mark.path(value), self.rules, self.look):
@@ -106,11 +106,11 @@ class Authority(Struct, frozen=True):
 
 def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
     """What the step asks for of each budget that the steps of a run share."""
-    found = registry.find(node.step.uses)
+    found = registry.action(node.step.uses)
     asked: dict[str, int] = {}
-    if found is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(found[1].params)):
+    if found is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(found.params)):
         return asked
-    for _, mark, value in _marked(found[1], params):
+    for _, mark, value in _marked(found, params):
         if isinstance(mark, marks.Budget) and mark.of == "trials" and isinstance(value, int):
             asked[mark.of] = asked.get(mark.of, 0) + value
     return asked
@@ -173,18 +173,18 @@ def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
 def _step(node: StepNode, authority: Authority) -> Iterator[Violation]:
     """What is not allowed about a step, whatever its parameters are."""
     uses, origin, rules, step = node.step.uses, authority.origin, authority.rules, node.options
-    found = registry.find(uses)
+    found = registry.action(uses)
     if found is None:
         return
     if not _allows(rules.actions, uses) or _allows(rules.refused, uses):
         message = f"{uses} is not allowed for specs of origin {origin}"
         yield Violation("policy-tool", message, ("uses",), _ask(f"{origin}.actions"))
-    elif found[1].privilege and not getattr(rules, found[1].privilege):
+    elif found.privilege and not getattr(rules, found.privilege):
         message = f"{uses} is not allowed for specs of origin {origin}"
-        yield Violation("policy-privilege", message, ("uses",), _ask(f"{origin}.{found[1].privilege}"))
+        yield Violation("policy-privilege", message, ("uses",), _ask(f"{origin}.{found.privilege}"))
     if node.agent is not None:
         yield from _role(uses, node.agent, authority.policy.roles)
-    if violation := _host(found[0].name, authority):
+    if violation := _host(registry.tool_name(uses), authority):
         yield violation
     if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
         yield _beyond(authority, "timeout", f"the step sets itself a time limit of {step.timeout}", ("timeout",))
@@ -230,7 +230,7 @@ def _allows(patterns: Sequence[str], uses: str) -> bool:
     tool = uses.partition(".")[0]
     for pattern in patterns:
         named, _, action = pattern.partition(".")
-        if named == tool and action != "*" and registry.find(pattern) is None:
+        if named == tool and action != "*" and registry.action(pattern) is None:
             declared = registry.tool(tool)
             hint = suggest.hint(action, [item.name for item in declared.actions], most=12) if declared else None
             raise Refused(f"config/policy.yaml: there is no action {pattern!r}", code="bad-policy", hint=hint)

@@ -25,8 +25,8 @@ def forged(params: Any, genuine: Collection[str]) -> Iterator[Path]:
 
 def made(uses: str, outputs: Mapping[str, Any]) -> set[str]:
     """The artifacts that an action gave, as texts to compare; not what it only passes on in an output of any type."""
-    found = registry.find(uses)
-    fields = found[1].outputs.model_fields if found else {}
+    found = registry.action(uses)
+    fields = found.outputs.model_fields if found else {}
     typed = {
         name: value
         for name, value in outputs.items()

@@ -123,8 +123,8 @@ class TypeEnvironment:
             declared = node.inner.loaded.spec.outputs
             return Type("mapping", {name: self._of_written(written, node.inner) for name, written in declared.items()})
         if node.id not in self._outputs:
-            found = registry.find(node.step.uses)
-            return types.of_model(found[1].outputs) if found else ANY[0]
+            found = registry.action(node.step.uses)
+            return types.of_model(found.outputs) if found else ANY[0]
         return self._outputs[node.id]
 
 

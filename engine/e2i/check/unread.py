@@ -26,8 +26,8 @@ def check(context: CheckContext) -> Iterator[Problem]:
     used = _used(expanded)
     unread = [node for node in expanded.nodes.values() if node.id not in used]
     for node in {(node.document.file, node.path): node for node in unread}.values():
-        found = registry.find(node.step.uses)
-        if found is not None and _makes_only_tables(found[1]):
+        found = registry.action(node.step.uses)
+        if found is not None and _makes_only_tables(found):
             hint = "read it in another step, name it under outputs, or remove the step"
             message = f'nothing reads the table of step "{node.name}"'
             yield node.document.problem("unread-table", node.path, message, hint, key=True, severity="warning")

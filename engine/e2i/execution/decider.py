@@ -231,5 +231,5 @@ class Decider:
 
 
 def _is_verified(uses: str) -> bool:
-    found = registry.find(uses)
-    return found is not None and found[1].verified
+    found = registry.action(uses)
+    return found is not None and found.verified

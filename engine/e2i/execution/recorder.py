@@ -143,8 +143,8 @@ class RunRecorder:
         if execution.attempt == 1:
             execution.started_ms = now
         self._begin_telemetry()
-        if (found := registry.find(node.step.uses)) is not None and found[1].begins_run:
-            self._involve(found[0].name)
+        if (found := registry.action(node.step.uses)) is not None and found.begins_run:
+            self._involve(registry.tool_name(node.step.uses))
         self._telemetry.begin_attempt(node.id)
         if not ends_at_once:
             self._run_store.start_step(self._request.run, node.id, execution.attempt, now)

@@ -188,9 +188,9 @@ class Planner(Struct, frozen=True):
         return skipped or self._conditional(node, needed_ids, condition, self.decide(node, outputs))
 
     def action(self, node: StepNode) -> Action:
-        found = registry.find(node.step.uses)
+        found = registry.action(node.step.uses)
         assert found is not None, f"{node.step.uses} was checked"
-        return found[1]
+        return found
 
     def _skipped(self, node: StepNode, needed_ids: list[PlanStep], condition: tuple[Any, StepNode]) -> Decision | None:
         """The decision for a step that will not be carried out at all, if that is known."""
@@ -288,8 +288,8 @@ def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> No
     """A service is started only when a step that uses it is carried out, whether or not its own inputs changed."""
     working = (Verdict.RUN, Verdict.ALWAYS, Verdict.UNDECIDED)
     for name, step in steps.items():
-        found = registry.find(step.uses)
-        if found is None or found[1].effect is not Effect.SERVICE or step.verdict is not Verdict.REUSE:
+        found = registry.action(step.uses)
+        if found is None or found.effect is not Effect.SERVICE or step.verdict is not Verdict.REUSE:
             continue
         users = [other.id for other in steps.values() if name in other.needs and other.verdict in working]
         if users:

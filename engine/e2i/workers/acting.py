@@ -57,11 +57,11 @@ def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look)
 
 def _read(uses: str, raw: dict[str, Any]) -> tuple[Action, Params]:
     """The action, and its parameters as it declares them. Raises BadInput."""
-    found = registry.find(uses)
+    found = registry.action(uses)
     if found is None:
         raise BadInput(f"unknown action {uses!r}", code="unknown-action")
     try:
-        return found[1], found[1].params.model_validate(read_artifacts(raw))
+        return found, found.params.model_validate(read_artifacts(raw))
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         raise BadInput(

@@ -29,8 +29,8 @@ def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> Wor
     """The worker that can be given the call ahead. A call with limits of its own waits for one that has no other; one
     that has effects is not begun before the engine knows how the last one went.
     """
-    declared = registry.find(call.uses)
-    if call.memory is not None or call.cpus is not None or declared is None or declared[1].effect is not Effect.PURE:
+    declared = registry.action(call.uses)
+    if call.memory is not None or call.cpus is not None or declared is None or declared.effect is not Effect.PURE:
         return None
     tool = tool_of(call.uses)
     there = [process for process in processes if process.prefetch_capacity(now) > 0 and tool in process.tools]
