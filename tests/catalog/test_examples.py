@@ -29,10 +29,10 @@ def test_the_example_of_an_action_uses_it_and_is_valid(uses: str, workspace: api
     example = examples.of(uses)
     assert f"uses: {uses}\n" in example.step
     assert example.spec.endswith(example.step)
-    assert [str(problem) for problem in api.validate(example.spec, workspace=workspace).problems] == []
+    assert [str(problem) for problem in api.validate(example.spec, workspace=workspace).errors] == []
 
 
 @pytest.mark.parametrize("tool", registry.TOOLS)
 def test_a_tools_examples_are_one_valid_spec(tool: str, workspace: api.Workspace) -> None:
     spec = REPOSITORY / "engine" / "e2i" / "tools" / tool / "example.yaml"
-    assert [str(problem) for problem in api.validate(spec, workspace=workspace).problems] == []
+    assert [str(problem) for problem in api.validate(spec, workspace=workspace).errors] == []

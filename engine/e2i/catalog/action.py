@@ -104,6 +104,8 @@ class Action(Struct, frozen=True):
     idempotent: bool = True
     always: bool = False
     """True when the result must never be reused (it looks at a clock, a service, the outside)."""
+    gate: bool = False
+    """True when the action is there to fail where something is wrong: a step is of use although nothing reads it."""
     inline: bool = False
     """True when it asks nothing of its context and takes no time to speak of: carried out in the engine's process."""
     privilege: Literal["run_python"] | None = None

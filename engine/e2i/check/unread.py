@@ -50,5 +50,5 @@ def _makes_only_tables(action: Action) -> bool:
     """Returns whether tables are all that the action is for: no model, report or metric, which people look at."""
     outputs = types.of_model(action.outputs).inside
     artifacts = {one.name for output in outputs.values() for one in output if one.name in ARTIFACTS}
-    is_pure = action.effect is Effect.PURE and action.idempotent
+    is_pure = action.effect is Effect.PURE and action.idempotent and not action.gate
     return is_pure and artifacts == {"table"} and "metrics" not in outputs

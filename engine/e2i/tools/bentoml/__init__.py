@@ -153,6 +153,7 @@ TOOL = Tool(
             summary="Sends rows to a service and, given the model, checks that the answers are the model's own.",
             params=PredictParams,
             outputs=PredictOutputs,
+            gate=True,
             libraries=("bentoml",),
             columns=True,
         ),
