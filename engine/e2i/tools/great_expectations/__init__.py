@@ -95,6 +95,7 @@ TOOL = Tool(
             ValidateOutputs,
             libraries=("great-expectations", "pandas"),
             columns=True,
+            gate=True,
         ),
     ),
     settings=GreatExpectationsSettings,
