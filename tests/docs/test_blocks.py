@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,25 @@ def test_the_make_targets_are_those_of_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)) - {"help"}
     rows = re.findall(r"^\| `make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), flags=re.M)
     assert set(rows) == targets
+
+
+def test_the_packages_are_described_in_the_order_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    rows = re.findall(r"^\| `(e2i\.\w+)` \|", (ROOT / "docs/code.md").read_text("utf-8"), flags=re.M)
+    assert rows == [package for layer in layers for package in layer.split(" | ")]
+
+
+def test_the_files_of_the_route_exist() -> None:
+    named = set(re.findall(r"`([a-z]+/\w+\.py)`", (ROOT / "docs/code.md").read_text("utf-8")))
+    assert named
+    assert {name for name in named if not (ROOT / "engine/e2i" / name).exists()} == set()
+
+
+def test_the_glossary_is_alphabetical_and_defines_each_term_once() -> None:
+    text = (ROOT / "docs/glossary.md").read_text("utf-8")
+    _, _, *terms = [row.lower() for row in re.findall(r"^\| ([^|]+) \|", text, flags=re.M)]
+    assert terms == sorted(set(terms))
 
 
 def test_the_exit_codes_are_all_described() -> None:
