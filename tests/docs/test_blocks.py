@@ -7,6 +7,8 @@ What a page may hold, each marked by a comment right above the block:
 - ``<!-- file: NAME -->``: the block is also a file of the page's workspace, for the commands of the page.
 - ``<!-- checked -->`` above a ``console`` block: its commands are run there, and print what the page shows. A line
   ``…`` stands for any lines; run ids, times, digests and figures are masked on both sides.
+- ``<!-- setup -->`` above a ``console`` block: the same, but before anything on the page is validated.
+- ``<!-- workspace: empty -->`` as the first line of a page: its workspace has no specs and no configuration.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]
 )
+EMPTY = "<!-- workspace: empty -->\n"
 PARTS = {"params", "defaults", "steps", "finally", "outputs"}
 VARIABLES = {
     "MLFLOW_TRACKING_URI": "https://mlflow.example.com",
@@ -90,14 +94,16 @@ def yaml_blocks(page: str) -> list[tuple[Block, dict[str, Any]]]:
 
 @pytest.fixture
 def workspace(tmp_path: Path, page: str) -> Path:
-    """A folder with the repository's specs and configuration, and the files that the page shows."""
-    for name in ("config", "specs"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    """A folder with the repository's specs and configuration, and the files that the page shows or sets up."""
+    if not (ROOT / page).read_text("utf-8").startswith(EMPTY):
+        for name in ("config", "specs"):
+            shutil.copytree(ROOT / name, tmp_path / name)
     for block in blocks(page):
         if block.mark.startswith("file: "):
             target = tmp_path / block.mark.removeprefix("file: ")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.text, "utf-8")
+    run_blocks(page, "setup", tmp_path)
     return tmp_path
 
 
@@ -126,11 +132,13 @@ def test_examples_are_valid(page: str, workspace: Path) -> None:
             )
             accept_settings(block.text, workspace)
     if pipeline["steps"]:
-        assert problems_of(pipeline, opened) == [], page
+        assert problems_of(pipeline, opened, "error") == [], page  # of warnings: not every example reads all others
 
 
-def problems_of(spec: Any, workspace: Workspace) -> list[str]:
-    return [str(problem) for problem in e2i.validate(spec, workspace=workspace).problems]
+def problems_of(spec: Any, workspace: Workspace, *severities: str) -> list[str]:
+    """Return the problems of a spec; all of them if no severity is named."""
+    problems = e2i.validate(spec, workspace=workspace).problems
+    return [str(problem) for problem in problems if not severities or problem.severity in severities]
 
 
 def accept_settings(text: str, workspace: Path) -> None:
@@ -144,13 +152,24 @@ def accept_settings(text: str, workspace: Path) -> None:
 def test_commands_print_what_the_page_shows(page: str, workspace: Path) -> None:
     if page != "README.md":  # which is run as it is shipped; elsewhere nothing that is shown depends on trackers
         file = workspace / "config" / "default.yaml"
-        file.write_text(re.sub(r"^sinks: .*$", "sinks: []", file.read_text("utf-8"), flags=re.M), "utf-8")
+        file.parent.mkdir(exist_ok=True)
+        shipped = file.read_text("utf-8") if file.exists() else "sinks:\n"
+        file.write_text(re.sub(r"^sinks:.*$", "sinks: []", shipped, flags=re.M), "utf-8")
+    run_blocks(page, "checked", workspace)
+
+
+def run_blocks(page: str, mark: str, workspace: Path) -> None:
+    """Run the commands of all blocks with this mark, and compare their output with the page."""
     for block in blocks(page):
-        if block.mark != "checked":
+        if block.mark != mark:
             continue
         for command, shown in commands_in(block.text):
             printed = run(command, workspace)
             assert matches(shown, printed), f"{page}:{block.line}: {command}\n{printed}"
+
+
+def test_every_command_of_the_tutorial_is_run() -> None:
+    assert {block.mark for block in blocks("docs/tutorial.md") if block.language == "console"} == {"setup", "checked"}
 
 
 def commands_in(text: str) -> list[tuple[str, str]]:
@@ -269,6 +288,25 @@ def test_the_make_targets_are_those_of_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)) - {"help"}
     rows = re.findall(r"^\| `make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), flags=re.M)
     assert set(rows) == targets
+
+
+def test_the_packages_are_described_in_the_order_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    rows = re.findall(r"^\| `(e2i\.\w+)` \|", (ROOT / "docs/code.md").read_text("utf-8"), flags=re.M)
+    assert rows == [package for layer in layers for package in layer.split(" | ")]
+
+
+def test_the_files_of_the_route_exist() -> None:
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", (ROOT / "docs/code.md").read_text("utf-8")))
+    assert named
+    assert {name for name in named if not (ROOT / "engine/e2i" / name).exists()} == set()
+
+
+def test_the_glossary_is_alphabetical_and_defines_each_term_once() -> None:
+    text = (ROOT / "docs/glossary.md").read_text("utf-8")
+    _, _, *terms = [row.lower() for row in re.findall(r"^\| ([^|]+) \|", text, flags=re.M)]
+    assert terms == sorted(set(terms))
 
 
 def test_the_exit_codes_are_all_described() -> None:
