@@ -123,7 +123,7 @@ def test_the_dry_run_is_the_plan(project: Project) -> None:
     document = json.loads(planned)
     assert {"schema_version", "digest", "name", "steps", "summary"} <= document.keys()
     assert document["steps"][0].keys() >= {"id", "uses", "needs", "verdict", "reason", "fingerprint"}
-    assert set(document["summary"]) == {"run", "reuse", "deferred", "always", "skip"}
+    assert set(document["summary"]) == {"run", "reuse", "undecided", "always", "skip"}
 
 
 def test_a_plan_that_was_written_binds_a_run(project: Project) -> None:

@@ -76,7 +76,7 @@ def test_a_changed_parameter_is_named_and_what_depends_on_it_waits_for_it(projec
     planned = project.plan(CHAIN, {"trials": 40})
     tune = next(step for step in planned.steps if step.id == "tune")
     assert (tune.reason.code, tune.reason.detail) == ("parameter-changed", "value.trials 20 → 40")
-    assert verdicts(planned) == {"load": "reuse", "tune": "run", "report": "deferred"}
+    assert verdicts(planned) == {"load": "reuse", "tune": "run", "report": "undecided"}
     assert project.statuses(CHAIN, {"trials": 40}) == {"load": "reused", "tune": "succeeded", "report": "succeeded"}
 
 
@@ -91,7 +91,7 @@ steps:
   below: {uses: debug.echo, with: {value: ["${{ steps.odd.value }}"]}}
 """
     project.run(spec)
-    assert verdicts(project.plan(spec, {"n": 3})) == {"parity": "run", "odd": "deferred", "below": "deferred"}
+    assert verdicts(project.plan(spec, {"n": 3})) == {"parity": "run", "odd": "undecided", "below": "undecided"}
     assert project.statuses(spec, {"n": 3}) == {"parity": "succeeded", "odd": "reused", "below": "reused"}
 
 
@@ -212,7 +212,7 @@ steps:
     when: "${{{{ steps.gate.value }}}}"
     with: {{value: "${{{{ steps.open.value }}}}"}}
 """
-    assert verdicts(project.plan(spec)) == {"gate": "run", "open": "deferred", "below": "deferred"}
+    assert verdicts(project.plan(spec)) == {"gate": "run", "open": "undecided", "below": "undecided"}
     assert project.statuses(spec) == {"gate": "succeeded", "open": expected, "below": expected}
 
 

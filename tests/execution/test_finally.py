@@ -31,7 +31,7 @@ outputs: {told: "${{ steps.tell.value }}"}
 def test_they_run_after_a_success(project: Project) -> None:
     spec = SPEC.replace("WORK", "debug.echo")
     planned = {step.id: step.verdict.value for step in project.plan(spec).steps}
-    assert planned == {"work": "run", "below": "run", "tell": "always", "alarm": "deferred"}
+    assert planned == {"work": "run", "below": "run", "tell": "always", "alarm": "undecided"}
     record = project.run(spec)
     assert (record.status, record.outputs) == ("succeeded", {"told": "succeeded: done"})
     assert record.steps["alarm"].status.value == "skipped"

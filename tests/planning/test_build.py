@@ -57,7 +57,7 @@ def test_without_a_history_everything_runs() -> None:
     plan = Planner(expanded(SPEC), Past(), AROUND).plan()
     assert reported(plan) == dict.fromkeys("abc", ("run", "never-run"))
     assert [step.fingerprint is None for step in plan.steps] == [False, True, False]
-    assert plan.summary == {"run": 3, "reuse": 0, "deferred": 0, "always": 0, "skip": 0}
+    assert plan.summary == {"run": 3, "reuse": 0, "undecided": 0, "always": 0, "skip": 0}
 
 
 def test_a_known_result_is_reused_and_carries_on() -> None:
@@ -72,7 +72,7 @@ def test_a_known_result_is_reused_and_carries_on() -> None:
 
 def test_a_step_below_one_that_runs_is_deferred_if_it_may_have_been_done() -> None:
     plan = Planner(expanded(SPEC), Past(static=True), AROUND).plan()
-    assert reported(plan)["b"] == ("deferred", "upstream-runs")
+    assert reported(plan)["b"] == ("undecided", "upstream-runs")
     assert plan.steps[1].reason.detail == "depends on what a gives"
 
 
@@ -160,7 +160,7 @@ finally:
         "a": ("always", "reads-run", False),
         "b": ("run", "never-run", False),
         "c": ("always", "finally", True),
-        "d": ("deferred", "when-unknown", True),
+        "d": ("undecided", "when-unknown", True),
     }
 
 

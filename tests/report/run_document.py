@@ -72,7 +72,7 @@ def run_document(
         "params": {"n": 3},
         "plan": {
             "digest": DIGEST,
-            "summary": {"run": 4, "reuse": 0, "deferred": 0, "always": 0, "skip": 0},
+            "summary": {"run": 4, "reuse": 0, "undecided": 0, "always": 0, "skip": 0},
             "steps": plan
             or [
                 planned("first"),

@@ -20,7 +20,7 @@ COMMANDS = [
 ]  # fmt: skip
 ENTRIES = [
     "objects", "runs", "tmp", "mlflow", "opik", "optuna", "feast", "bentoml", "quarantine", "verified", "trash", "state.db",
-    "state.db-wal", "state.db-shm", "state.lock", "runs.lock", "objects.lock", "collect.lock", "courier.log", "anything",
+    "state.db-wal", "state.db-shm", "state.lock", "runs.lock", "objects.lock", "collect.lock", "delivery.log", "anything",
 ]  # fmt: skip
 
 

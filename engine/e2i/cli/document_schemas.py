@@ -69,7 +69,7 @@ class PlanStepDocument(Document):
     id: Annotated[str, Field(description="The step's id; a matrix combination is `train[XGBoost]`.")]
     uses: Annotated[str, Field(description="The action.")]
     needs: Annotated[list[str], Field(description="The steps that come first.")]
-    verdict: Annotated[Verdict, Field(description="deferred: known when a step above has run.")]
+    verdict: Annotated[Verdict, Field(description="undecided: known when an upstream step has run.")]
     reason: ReasonDocument
     fingerprint: Annotated[Digest | None, Field(description="Of all that its result depends on, where that is known.")]
     inputs: Annotated[dict[str, Any], Field(description="Action, parameters, digests of files, libraries, seed.")]

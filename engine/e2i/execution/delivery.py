@@ -56,7 +56,7 @@ class DeliveryProcess:
     def __init__(self, store: Path, settings: Settings, environ: Mapping[str, str], *, patient: bool = True) -> None:
         """Unless ``patient``, a tracker whose circuit is open is tried all the same: a person asks for it."""
         try:
-            with (store / "courier.log").open("ab") as errors:
+            with (store / "delivery.log").open("ab") as errors:
                 self._popen = subprocess.Popen(
                     launch.command("e2i.execution.delivery"),
                     stdin=subprocess.PIPE,

@@ -8,7 +8,7 @@ from e2i.planning.model import Plan, PlanStep, Verdict
 SIGNS = {
     Verdict.RUN: "▶ run",
     Verdict.ALWAYS: "▶ always",
-    Verdict.UNDECIDED: "❔ deferred",
+    Verdict.UNDECIDED: "❔ undecided",
     Verdict.REUSE: "✔ reuse",
     Verdict.SKIP: "– skip",
 }

@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
     RUN = "run"
     REUSE = "reuse"
-    UNDECIDED = "deferred"
+    UNDECIDED = "undecided"
     """Cannot be known until a step above has run; becomes run, reuse or skip."""
     ALWAYS = "always"
     SKIP = "skip"

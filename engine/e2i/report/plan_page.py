@@ -15,7 +15,7 @@ LETTER = 7.4
 """Width of a letter of a box's title, on average."""
 NARROWEST, WIDEST = 150.0, 290.0
 ROOM = 1060.0
-SIGNS = {"run": "+", "always": "!", "deferred": "?", "reuse": "=", "skip": "–"}
+SIGNS = {"run": "+", "always": "!", "undecided": "?", "reuse": "=", "skip": "–"}
 
 
 class Box(Struct, frozen=True):
