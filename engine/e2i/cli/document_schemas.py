@@ -295,6 +295,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "sync": lambda: _of_store("SyncDocument", "sync", "e2i sync, version 1"),
     "gc": lambda: _of_store("CollectionDocument", "gc", "e2i gc, version 1"),
     "backup": lambda: _of_store("BackupDocument", "backup", "e2i backup, version 1"),
+    "init": lambda: _of_store("InitDocument", "init", "e2i init, version 1"),
     "restore": lambda: _of_store("RestoreDocument", "restore", "e2i restore, version 1"),
 }
 """What ``schemas/NAME.v1.json`` holds."""

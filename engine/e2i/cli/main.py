@@ -11,6 +11,7 @@ from e2i import __version__
 from e2i.cli import process
 
 COMMANDS = {
+    "init": "project",
     **dict.fromkeys(("validate", "fix", "plan", "diff"), "specs"),
     **dict.fromkeys(("explain", "catalog", "schema"), "language"),
     **dict.fromkeys(("run", "runs", "show", "provenance", "report"), "runs"),

@@ -157,6 +157,16 @@ class BackupDocument(Copied):
     backup: Annotated[str, Field(description="The folder that was made.")]
 
 
+class InitDocument(Document):
+    """What `e2i init --json` prints. Paths are relative to the current folder."""
+
+    schema_version: Version
+    spec: Annotated[str, Field(description="The spec that was written.")]
+    written: list[str]
+    kept: Annotated[list[str], Field(description="Files that existed already and were left as they are.")]
+    next: Annotated[str, Field(description="The command that runs the spec.")]
+
+
 class RestoreDocument(Copied):
     """What `e2i restore DIR --json` prints."""
 

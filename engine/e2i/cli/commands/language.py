@@ -11,7 +11,7 @@ from e2i.errors import Exit
 
 KINDS = (
     *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"),
-    *("doctor", "sync", "gc", "backup", "restore"),
+    *("doctor", "sync", "gc", "backup", "restore", "init"),
 )
 """What there is a schema of; spelled out, so that no schema need be imported to offer them."""
 
