@@ -96,9 +96,9 @@ def test_linear_features_are_filled_and_standardised_by_training_statistics() ->
 
 def test_infinite_and_textual_numbers_are_refused_by_name() -> None:
     learnt = learn(table(50))
-    with pytest.raises(StepError, match="'b' holds infinite"):
+    with pytest.raises(StepError, match="'b' contains infinite"):
         learnt.encode(table(50).assign(b=np.inf))
-    with pytest.raises(StepError, match="'b' must hold numbers"):
+    with pytest.raises(StepError, match="'b' must be numeric"):
         learnt.encode(table(50).assign(b="much"))
 
 
