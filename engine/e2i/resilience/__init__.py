@@ -1,1 +1,1 @@
-"""Calls and telemetry for a tool that may be down go in; answers, or ``ToolUnavailable``, come out; nothing is lost."""
+"""Call tools that may be down, and deliver telemetry without loss. In: calls, entries. Out: results, or errors."""
