@@ -231,7 +231,7 @@ def test_an_entry_that_was_altered_while_its_run_was_open_is_not_delivered_again
     assert keys(outbox.take("opik")) == ["b"]
     with sqlite3.connect(outbox.path) as database:
         assert corruption(database) == []
-        assert dead_lettered(database) == ["the entry a of the outbox for opik was altered, and was set aside"]
+        assert dead_lettered(database) == ["the entry a of the outbox for opik was altered and was dead-lettered"]
 
 
 def test_what_is_settled_has_nothing_that_could_be_altered(outbox: Outbox) -> None:

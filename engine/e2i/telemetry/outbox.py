@@ -262,7 +262,7 @@ def corruption(connection: sqlite3.Connection) -> list[str]:
 def dead_lettered(connection: sqlite3.Connection) -> list[str]:
     """Returns the changed entries that are not used any more, one sentence each."""
     rows = connection.execute("SELECT sink, key FROM outbox WHERE reason = ? ORDER BY sequence", (ALTERED,))
-    return [f"the entry {key} of the outbox for {sink} was altered, and was set aside" for sink, key in rows]
+    return [f"the entry {key} of the outbox for {sink} was altered and was dead-lettered" for sink, key in rows]
 
 
 def is_reported(connection: sqlite3.Connection, sink: str, run: str) -> bool:

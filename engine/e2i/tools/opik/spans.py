@@ -148,7 +148,7 @@ class _Builder:
                 type="general",
                 start_time=_time(min(_start(combination, self.began) for combination in combinations)),
                 end_time=_time(max(_end(combination, self.began) for combination in combinations)),
-                metadata={"cells": len(combinations), "statuses": statuses},
+                metadata={"combinations": len(combinations), "statuses": statuses},
                 tags=["matrix"],
             )
 
