@@ -1,1 +1,1 @@
-"""Call tools that may be down, and deliver telemetry without loss. In: calls, entries. Out: results, or errors."""
+"""Call tools and servers that may be down. In: calls. Out: results, or ``ToolUnavailable``."""
