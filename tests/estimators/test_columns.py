@@ -1,4 +1,4 @@
-"""What is foreseen of a model's features, held against what ``schema.learn`` does with the same table."""
+"""Predicted features of a model, compared with ``schema.learn`` on the same table."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ def test_whatever_bit_flips_nothing_comes_out_that_was_not_put(tmp_path: Path, s
         corrupt = bytearray(content)
         corrupt[chance.randrange(len(corrupt))] ^= 1 << chance.randrange(8)
         path.write_bytes(corrupt)
-        with contextlib.suppress(sqlite3.DatabaseError), Outbox(path) as outbox:  # a courier tells of that, and waits
+        with contextlib.suppress(sqlite3.DatabaseError), Outbox(path) as outbox:  # a dispatcher reports that, and waits
             for sink in ("opik", "mlflow"):
                 for _ in range(20):
                     taken = outbox.take(sink, 10)

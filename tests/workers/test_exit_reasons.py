@@ -1,4 +1,4 @@
-"""What is said of a worker that ended without a word."""
+"""Failures of workers that ended without a message."""
 
 from __future__ import annotations
 

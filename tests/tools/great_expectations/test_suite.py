@@ -1,4 +1,4 @@
-"""What a suite may hold, and what is refused before anything runs."""
+"""The content of a suite: allowed expectations, and refusals before anything runs."""
 
 import re
 from pathlib import Path
