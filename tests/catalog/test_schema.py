@@ -74,5 +74,5 @@ def test_each_parameter_is_completed_and_explained() -> None:
     tune = SCHEMA["$defs"]["with optuna.tune"]["properties"]["trials"]
     assert tune["description"]
     assert tune["default"] == 20
-    assert {"const": "optuna.tune", "description": "Searches the hyperparameters of an algorithm; goes on where an "
-            "earlier attempt stopped."} in SCHEMA["$defs"]["StepSpec"]["properties"]["uses"]["anyOf"]  # fmt: skip
+    assert {"const": "optuna.tune", "description": "Searches the hyperparameters of an algorithm. Resumes an "
+            "interrupted study."} in SCHEMA["$defs"]["StepSpec"]["properties"]["uses"]["anyOf"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is foreseen of a model's features, held against what ``schema.learn`` does with the same table."""
+"""Predicted features of a model, compared with ``schema.learn`` on the same table."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_features_are_those_that_will_be_learnt_from(given: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    ("given", "faults"),
+    ("given", "problems"),
     [
         ({"target": "z", "features": ["a"]}, ["unknown-column at target"]),
         ({"features": ["a", "z"]}, ["unknown-column at features.1"]),
@@ -101,7 +101,7 @@ def test_a_model_is_used_on_tables_that_have_its_features_and_its_target() -> No
     assert [
         problem.message for problem in columns.uses({"model": model, "table": TABLE.without(["b", "y"])}, target=True)
     ] == [
-        'the table has no column "b": what the model learnt from',
-        'the table has no column "y": the model\'s target',
+        'the table has no column "b", used as features by the model',
+        'the table has no column "y", the target of the model',
     ]
     assert columns.uses({"model": UNKNOWN, "table": TABLE}) == columns.uses({"model": model, "table": UNKNOWN}) == []

@@ -109,17 +109,17 @@ def test_early_stopping_keeps_the_best_round_also_on_disk(
 
 def test_early_stopping_is_refused_where_there_are_no_rounds() -> None:
     prepared = fitting.prepare(table(100), table(50), "binary", "RandomForest", exclude=others("binary"))
-    with pytest.raises(StepError, match="does not learn in rounds"):
+    with pytest.raises(StepError, match="does not train in rounds"):
         fitting.fit(prepared, {}, seed=1, threads=1, watch=EarlyStopping("log_loss", 3))
 
 
 @pytest.mark.parametrize(
     ("algorithm", "params", "message"),
     [
-        ("XGBoost", {"max_dept": 3}, "takes no parameter 'max_dept'"),
+        ("XGBoost", {"max_dept": 3}, "has no parameter 'max_dept'"),
         ("XGBoost", {"max_depth": -3}, "XGBoost: .*max_depth"),
         ("LightGBM", {"num_leaves": 1}, "LightGBM"),
-        ("CatBoost", {"train_dir": "/tmp"}, "takes no parameter 'train_dir'"),
+        ("CatBoost", {"train_dir": "/tmp"}, "has no parameter 'train_dir'"),
         ("CatBoost", {"depth": 99}, "CatBoost"),
         ("RandomForest", {"max_depth": -1}, "RandomForest"),
         ("LogisticRegression", {"C": -1.0}, "LogisticRegression"),

@@ -67,5 +67,5 @@ def test_a_certain_mistake_has_a_finite_log_loss() -> None:
 
 def test_a_metric_of_the_other_task_is_refused() -> None:
     assert metrics.choose(None, "regression") == "rmse"
-    with pytest.raises(StepError, match="rmse is no metric of classification"):
+    with pytest.raises(StepError, match="rmse is not a metric of classification"):
         metrics.choose("rmse", "classification")

@@ -1,4 +1,4 @@
-"""What is learnt of a training table, and what is refused."""
+"""Deriving a schema from a training table, and refusing unusable columns."""
 
 from __future__ import annotations
 
@@ -79,41 +79,41 @@ def test_the_task_follows_from_the_target(values: list[Any], task: str) -> None:
 
 def test_categories_come_from_the_training_table_alone_and_the_rarest_are_left_out() -> None:
     frame = table(50).assign(kind=[f"c{n}" for n in range(50)])
-    learnt = learn(frame, exclude=(), features=["kind"])
-    assert len(learnt.features[0]["categories"]) == 50
-    codes = learnt.encode(pd.DataFrame({"kind": ["c0", "other", None]}))
+    derived = learn(frame, exclude=(), features=["kind"])
+    assert len(derived.features[0]["categories"]) == 50
+    codes = derived.encode(pd.DataFrame({"kind": ["c0", "other", None]}))
     assert codes[0, 0] == 0.0 and np.isnan(codes[1:, 0]).all()
 
 
 def test_linear_features_are_filled_and_standardised_by_training_statistics() -> None:
     frame = table(200)
-    learnt = learn(frame, algorithm="LogisticRegression")
-    encoded = learnt.encode(frame)
+    derived = learn(frame, algorithm="LogisticRegression")
+    encoded = derived.encode(frame)
     assert encoded.shape == (200, 4 + 4)
     assert np.allclose(encoded[:, :4].mean(axis=0), 0.0) and np.allclose(encoded[:, :4].std(axis=0), 1.0)
-    assert learnt.features[0]["fill"] == pytest.approx(frame["a"].median(), abs=1e-6)
+    assert derived.features[0]["fill"] == pytest.approx(frame["a"].median(), abs=1e-6)
 
 
 def test_infinite_and_textual_numbers_are_refused_by_name() -> None:
-    learnt = learn(table(50))
-    with pytest.raises(StepError, match="'b' holds infinite"):
-        learnt.encode(table(50).assign(b=np.inf))
-    with pytest.raises(StepError, match="'b' must hold numbers"):
-        learnt.encode(table(50).assign(b="much"))
+    derived = learn(table(50))
+    with pytest.raises(StepError, match="'b' contains infinite"):
+        derived.encode(table(50).assign(b=np.inf))
+    with pytest.raises(StepError, match="'b' must be numeric"):
+        derived.encode(table(50).assign(b="much"))
 
 
 def test_every_numeric_type_is_read_alike() -> None:
     frame = table(50)
-    learnt = learn(frame)
-    exact = learnt.encode(frame)
+    derived = learn(frame)
+    exact = derived.encode(frame)
     loose = frame.assign(
         count=frame["count"].astype("Int64"), flag=frame["flag"].astype(object), b=frame["b"].astype("Float64")
     )
-    assert np.array_equal(learnt.encode(loose), exact, equal_nan=True)
-    assert np.array_equal(learnt.encode(frame.astype({"kind": "category"})), exact, equal_nan=True)
+    assert np.array_equal(derived.encode(loose), exact, equal_nan=True)
+    assert np.array_equal(derived.encode(frame.astype({"kind": "category"})), exact, equal_nan=True)
 
 
 def test_labels_unknown_to_the_training_table_are_named() -> None:
-    learnt = learn(table(100), "three", task="classification")
+    derived = learn(table(100), "three", task="classification")
     with pytest.raises(StepError, match="classes that the training table lacks: enormous"):
-        learnt.labels(pd.DataFrame({"three": ["low", "enormous"]}))
+        derived.labels(pd.DataFrame({"three": ["low", "enormous"]}))

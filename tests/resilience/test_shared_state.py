@@ -156,7 +156,7 @@ class Crowd:
             assert self.hear(member) == "ready"
 
     def round(self, ahead: float, outcome: str) -> list[str]:
-        """What became of the calls; those that were let through end when all others were rejected."""
+        """Return the results of the calls; permitted calls end when all others were rejected."""
         for member in self.members:
             self.say(member, f"{ahead} {outcome}")
         answers = [self.hear(member) for member in self.members for _ in range(8)]
@@ -630,11 +630,11 @@ ACTIONS = st.one_of(
     st.tuples(st.sampled_from([Outcome.OK, Outcome.FAILED, Outcome.FAILED, Outcome.IGNORED]), st.integers(0, 40)),
     st.tuples(st.just("wait"), st.sampled_from([1, 19, 20, 29, 30, 31])),
 )
-"""What processes do: one of three acquires, a call that is out ends, time passes."""
+"""Actions of processes: one of three acquires, a running call ends, time passes."""
 
 
 def interleave(actions: list[tuple[Any, int]]) -> None:  # B19
-    """Three processes share a circuit; what must hold holds at every moment, whoever looks."""
+    """Three processes share a circuit; the invariants hold at every moment, for every process."""
     file = Path(f"/dev/shm/e2i-{os.getpid()}/{shared_state.FOLDER}/tool.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)

@@ -240,4 +240,6 @@ def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -
     with Outbox(tmp_path / FILE) as outbox:
         assert [entry.key for entry in outbox.take("opik")] == [f"r1/s{n}/metric" for n in range(40) if n != 5]
     with Reader(tmp_path, there) as reader:
-        assert reader.quarantined() == ["the entry r1/s5/metric of the outbox for opik was altered, and was set aside"]
+        assert reader.quarantined() == [
+            "the entry r1/s5/metric of the outbox for opik was altered and was dead-lettered"
+        ]

@@ -211,7 +211,7 @@ def test_two_couriers_do_not_deliver_the_same_sink(open_outbox: Callable[[], Out
         first, second = Dispatcher(outbox, tracker.open, guard()), Dispatcher(outbox, tracker.open, guard())
         assert first._pass(None) == (True, None)
         put(open_outbox, ["b"])
-        assert second._pass(None) == (True, "another courier delivers to opik")
+        assert second._pass(None) == (True, "another dispatcher delivers to opik")
         assert first.run(now(), poll=0.01, flush=LONG) == Tally(delivered=2)
         put(open_outbox, ["c"])
         assert second.run(now(), poll=0.01, flush=LONG) == Tally(delivered=1)

@@ -231,7 +231,7 @@ def test_an_entry_that_was_altered_while_its_run_was_open_is_not_delivered_again
     assert keys(outbox.take("opik")) == ["b"]
     with sqlite3.connect(outbox.path) as database:
         assert corruption(database) == []
-        assert dead_lettered(database) == ["the entry a of the outbox for opik was altered, and was set aside"]
+        assert dead_lettered(database) == ["the entry a of the outbox for opik was altered and was dead-lettered"]
 
 
 def test_what_is_settled_has_nothing_that_could_be_altered(outbox: Outbox) -> None:
@@ -252,7 +252,7 @@ def test_whatever_bit_flips_nothing_comes_out_that_was_not_put(tmp_path: Path, s
         corrupt = bytearray(content)
         corrupt[chance.randrange(len(corrupt))] ^= 1 << chance.randrange(8)
         path.write_bytes(corrupt)
-        with contextlib.suppress(sqlite3.DatabaseError), Outbox(path) as outbox:  # a courier tells of that, and waits
+        with contextlib.suppress(sqlite3.DatabaseError), Outbox(path) as outbox:  # a dispatcher reports that, and waits
             for sink in ("opik", "mlflow"):
                 for _ in range(20):
                     taken = outbox.take(sink, 10)

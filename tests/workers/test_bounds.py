@@ -1,4 +1,4 @@
-"""What a step prints and starts is bounded: its log is cut, and too many processes end it, with a clear message."""
+"""Limits of a step's output and processes: its log is cut, and too many processes end it, with a clear message."""
 
 from __future__ import annotations
 

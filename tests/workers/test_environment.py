@@ -17,7 +17,7 @@ CODE_CHANGING = (
     "PYTHONBREAKPOINT", "PYTHONINSPECT", "PYTHONEXECUTABLE", "COVERAGE_PROCESS_START", "LD_PRELOAD", "LD_LIBRARY_PATH",
     "LD_AUDIT", "GCONV_PATH", "BASH_ENV", "ENV", "GIT_SSH_COMMAND", "MPLBACKEND", "NODE_OPTIONS", "PERL5LIB",
 )  # fmt: skip
-"""Variables by which whoever sets them chooses code that a program runs."""
+"""Variables that select the code that a program runs."""
 LOOK = """
 import os, resource, sys
 

@@ -1,4 +1,4 @@
-"""What is said of a worker that ended without a word."""
+"""Failures of workers that ended without a message."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def test_memory_that_was_never_measured_is_not_given_as_none(starved: bool) -> N
     killed = exit_reasons.failure(call, None, 137, 1 << 30, 0, starved=starved).message
     assert "0B" not in killed and "before its memory was measured" in killed
     assert "0B" not in exit_reasons.out_of_memory(1 << 30, 0).message
-    assert "held up to" in exit_reasons.failure(call, None, 137, 1 << 30, 5 << 20, starved=starved).message
+    assert "used up to" in exit_reasons.failure(call, None, 137, 1 << 30, 5 << 20, starved=starved).message

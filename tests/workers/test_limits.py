@@ -1,4 +1,4 @@
-"""What steps may take of the machine, from the spec and the settings to the end of the run."""
+"""Resource limits of steps, from the spec and the settings to the end of the run."""
 
 from __future__ import annotations
 

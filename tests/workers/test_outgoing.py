@@ -1,4 +1,4 @@
-"""What a worker tells the engine: in order, in few writes, and never more than there is room for."""
+"""Messages of a worker to the engine: in order, in few writes, and never above the quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step prints is in its log, also when it dies; a step that prints nothing and takes no time has none."""
+"""The log of a step has its output, also when it dies; a short step without output has no log."""
 
 from __future__ import annotations
 

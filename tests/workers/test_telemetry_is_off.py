@@ -19,7 +19,7 @@ ASKED = {
         "quiet = lambda: not config.sentry_enable and not config.analytics_enable"
     ),
 }
-"""How to ask each tool whether it is quiet; MLflow and BentoML want the word true, ``1`` does not stop them."""
+"""Checks that each tool sends no telemetry; MLflow and BentoML want the word true, ``1`` does not stop them."""
 
 
 @pytest.mark.parametrize("tool", ASKED)

@@ -1,1 +1,1 @@
-"""Models of tables: tables and parameters go in; fitted models in folders come out, and predictions by them."""
+"""Train models of tables and predict with them. In: tables and parameters. Out: fitted models, predictions."""

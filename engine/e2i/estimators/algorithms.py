@@ -1,4 +1,4 @@
-"""The models that can be trained, each with what is known of it without importing its library.
+"""Describe the trainable algorithms without importing their libraries.
 
 In: nothing. Out: ``ALGORITHMS``, the one mapping from an algorithm's name to its description.
 """
@@ -23,11 +23,11 @@ Task = Literal["classification", "regression"]
 
 
 class Algorithm(Struct, frozen=True):
-    """One algorithm. ``module`` meets the ``Library`` protocol; ``encoding`` is one of ``scoring.encode``.
+    """One algorithm. ``module`` implements the ``Library`` protocol; ``encoding`` is one of ``scoring.encode``.
 
-    ``params`` are the hyperparameters it takes, under the library's own scikit-learn names; anything else is refused,
-    so that no parameter is silently ignored and none names a file. ``rounds`` is true when it learns in rounds, so that
-    it can stop early and be pruned. ``requirements`` are what a saved model needs to be loaded.
+    ``params`` are its hyperparameters, by their scikit-learn names. Anything else is refused, so that no parameter is
+    silently ignored and none names a file. ``rounds`` is true when the algorithm trains in rounds, so that it supports
+    early stopping and pruning. ``requirements`` are the packages needed to load a saved model.
     """
 
     module: str
@@ -39,23 +39,23 @@ class Algorithm(Struct, frozen=True):
     rounds: bool = False
 
     def library(self) -> Library:
-        """The module that fits it. Imports the library only when it is used."""
+        """Return the module that fits the algorithm. The library is imported on first use."""
         return cast("Library", import_module(self.module))
 
 
 def check(name: str, task: str, params: Mapping[str, Any]) -> Algorithm:
-    """The algorithm of that name. Raises StepError when it cannot do the task or does not take a parameter."""
+    """Return the algorithm of that name. Raises StepError when it does not support the task or a parameter."""
     algorithm = ALGORITHMS[name]
     if task not in algorithm.tasks:
         able = ", ".join(other for other, found in ALGORITHMS.items() if task in found.tasks)
-        raise StepError(f"{name} does no {task}", code="wrong-task", hint=f"algorithms for {task}: {able}")
+        raise StepError(f"{name} does not support {task}", code="wrong-task", hint=f"algorithms for {task}: {able}")
     unknown = sorted(set(params) - algorithm.params)
     if unknown:
         near = get_close_matches(unknown[0], algorithm.params, n=1)
         raise StepError(
-            f"{name} takes no parameter {', '.join(map(repr, unknown))}",
+            f"{name} has no parameter {', '.join(map(repr, unknown))}",
             code="unknown-parameter",
-            hint=(f"did you mean {near[0]!r}? " if near else "") + f"it takes {', '.join(sorted(algorithm.params))}",
+            hint=(f"did you mean {near[0]!r}? " if near else "") + f"parameters: {', '.join(sorted(algorithm.params))}",
         )
     return algorithm
 

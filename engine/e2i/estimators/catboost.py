@@ -1,4 +1,4 @@
-"""Encoded rows and parameters go in; a CatBoost model comes out, with its model file."""
+"""Fit CatBoost models. In: encoded rows and parameters. Out: the model and its file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LOSSES = {"regression": "RMSE", "binary": "Logloss", "multiclass": "MultiClass"
 
 
 class Pools(Struct, frozen=True, eq=False):
-    """Rows as CatBoost reads them; a fit quantises its own copy, so that several threads can share them."""
+    """Rows as CatBoost reads them. A fit quantises its own copy, so several threads can share them."""
 
     train: Any
     validation: Any | None
 
 
 def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Pools:
-    """Builds the pools once."""
+    """Build the pools once."""
     import catboost
 
     def pool(rows: Encoded) -> Any:
@@ -50,7 +50,7 @@ def fit(
     threads: int,
     watch: Watch | None,
 ) -> Any:
-    """A CatBoost model. ``iterations`` (100 by default) is the number of rounds."""
+    """Fit a CatBoost model. ``iterations`` (100 by default) is the number of rounds."""
     import catboost
 
     settings = {
@@ -76,7 +76,7 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Writes CatBoost's own binary file, without the time, the random id and the number of threads that it puts in."""
+    """Write CatBoost's own binary file, without the time, the random id and the number of threads in it."""
     about = native.get_metadata()
     about["train_finish_time"] = about["model_guid"] = ""
     about["params"] = re.sub(r'"thread_count":\d+', '"thread_count":-1', about["params"])
@@ -89,7 +89,7 @@ def _metric(watch: Watch, schema: Schema) -> str:
 
 
 class _Watching:
-    """CatBoost's callback: true goes on."""
+    """Implement CatBoost's callback; return True to continue."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch

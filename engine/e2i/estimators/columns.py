@@ -1,6 +1,6 @@
-"""What a model will need of its tables. In: parameters, as far as they are known. Out: the model to be, and faults.
+"""Check while planning which columns a model needs. In: known parameters. Out: the expected model, and problems.
 
-It foresees what ``schema.learn`` will do with the columns, as far as names and types tell; the values are for the run.
+Predicts what ``schema.learn`` will do, as far as names and types allow. Values are known only in the run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from e2i.spec.suggest import few
 
 
 def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[ColumnProblem]]:
-    """The model that is learnt from the parameter ``table``; ``validation`` is the parameter with the held-out rows."""
+    """Return the model that the parameter ``table`` will train; ``validation`` is the parameter of held-out rows."""
     target, features, exclude = given["target"], given["features"], given["exclude"]
     rows = given[table]
     named = ("target", "features", "exclude")
@@ -23,7 +23,7 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     chosen = _chosen(rows, target, features, exclude)
     sure = not any(
         problem.path[0] == "exclude" for problem in problems
-    )  # else the name that is not there may be one of these
+    )  # otherwise the missing name may be one of these
     if features is None and chosen is not None and isinstance(rows, KnownTable) and sure:
         problems += _unlisted(rows, target, chosen, table)
     if chosen is not None and not problems:
@@ -31,33 +31,35 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
             problems.append(
                 ColumnProblem((table,), "bad-feature", "no feature is left", hint="check `features` and `exclude`")
             )
-        problems += lacking(given[validation], (validation,), chosen, "learnt from in training")
+        problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
     return KnownModel(target if isinstance(target, str) else None, chosen, _task(given)), problems
 
 
 def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -> Iterator[ColumnProblem]:
-    """A fault if the table lacks some of the names, which ``why`` explains."""
+    """Return a problem if the table lacks some of the names, which ``why`` explains."""
     if isinstance(table, KnownTable) and (missing := [name for name in names if name not in table.columns]):
         listed = ", ".join(f'"{name}"' for name in missing[:5]) + (" …" if len(missing) > 5 else "")
         has = ", ".join(list(table.columns)[:40])
         columns = "column" if len(missing) == 1 else "columns"
-        yield ColumnProblem(path, "unknown-column", f"the table has no {columns} {listed}: {why}", hint=f"it has {has}")
+        yield ColumnProblem(
+            path, "unknown-column", f"the table has no {columns} {listed}, {why}", hint=f"columns: {has}"
+        )
 
 
 def uses(given: Given, *, target: bool = False) -> list[ColumnProblem]:
-    """What the parameter ``table`` lacks of what the parameter ``model`` learnt from."""
+    """Return the columns of the model in the parameter ``model`` that the parameter ``table`` lacks."""
     model = given["model"]
     if not isinstance(model, KnownModel):
         return []
-    problems = list(lacking(given["table"], ("table",), model.features or (), "what the model learnt from"))
+    problems = list(lacking(given["table"], ("table",), model.features or (), "used as features by the model"))
     if target and model.target is not None:
-        problems += lacking(given["table"], ("table",), [model.target], "the model's target")
+        problems += lacking(given["table"], ("table",), [model.target], "the target of the model")
     return problems
 
 
 def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, ...] | None:
-    """The features in order; None when they are not known."""
+    """Return the features in order; None when they are not known."""
     names = list(rows.columns) if features is None and isinstance(rows, KnownTable) else features
     if not isinstance(target, str) or not isinstance(names, list | tuple) or not settled([names, exclude]):
         return None
@@ -66,7 +68,7 @@ def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, .
 
 
 def _listed(rows: Any, target: Any, features: Any) -> Iterator[ColumnProblem]:
-    """Names in ``features`` that no model may learn from, each with the mend to take it out."""
+    """Return names in ``features`` that cannot be features, each with a fix that removes it."""
     if not isinstance(features, list | tuple):
         return
     gives_away = set(rows.gives_away(str(target))) if isinstance(rows, KnownTable) else set()
@@ -77,24 +79,24 @@ def _listed(rows: Any, target: Any, features: Any) -> Iterator[ColumnProblem]:
         if name == target:
             message = f'the target "{name}" is among the features'
         elif name in gives_away:
-            message = f'the feature "{name}" gives the target "{target}" away: one is computed from the other'
+            message = f'the feature "{name}" leaks the target "{target}": one is computed from the other'
         elif isinstance(rows, KnownTable) and is_time(rows.columns.get(name)):
-            code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}: no model learns from times'
+            code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}, and times cannot be features'
         if message:
-            hint, others = "take it out of `features`", len(features) > 1
+            hint, others = "remove it from `features`", len(features) > 1
             yield ColumnProblem(("features", index), code, message, hint=hint, take_out=others)
 
 
 def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str) -> Iterator[ColumnProblem]:
-    """Columns that would be learnt from because nobody excluded them, with the mend to exclude them."""
+    """Return unusable columns that nobody excluded, with a fix that excludes them."""
     given = set(chosen)
     leaks = [name for name in rows.gives_away(str(target)) if name in given]
     times = [name for name in chosen if is_time(rows.columns[name])]
     if leaks:
-        message = f'the column "{leaks[0]}" gives the target "{target}" away: one is computed from the other'
+        message = f'the column "{leaks[0]}" leaks the target "{target}": one is computed from the other'
         yield ColumnProblem((table,), "target-leak", message, hint=_excluding(leaks), leave_out=tuple(leaks))
     if times:
-        message = f"no model learns from times: {few(times)}"
+        message = f"times cannot be features: {few(times)}"
         yield ColumnProblem((table,), "bad-feature", message, hint=_excluding(times), leave_out=tuple(times))
 
 

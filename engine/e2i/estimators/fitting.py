@@ -1,7 +1,7 @@
-"""An algorithm, tables and parameters go in; a fitted model comes out, and its folder with manifest and native file.
+"""Fit models and save them. In: an algorithm, tables and parameters. Out: a fitted model, its folder and manifest.
 
-The steps are apart so that a study can do the costly ones once: ``prepare`` encodes the tables, ``fit`` may then be
-called many times, also from several threads.
+The stages are separate so that a study runs the expensive ones once: ``prepare`` encodes the tables, ``fit`` may then
+be called many times, also from several threads.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ EXAMPLE_ROWS = 5
 
 
 class Encoded(Struct, frozen=True, eq=False):
-    """Rows as a library takes them, with their labels."""
+    """Rows in a library's form, with their labels."""
 
     matrix: Any
     labels: Matrix
 
 
 class Library(Protocol):
-    """What a module of ``e2i.estimators`` offers to train with one library. ``FILE`` names the file it saves."""
+    """Protocol of the modules of ``e2i.estimators`` that fit with one library. ``FILE`` is the saved file's name."""
 
     FILE: str
     LIBRARY: str
 
     def prepare(self, schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Any:
-        """What fits of equal rows can share; safe to use from several threads."""
+        """Return data that fits of equal rows can share; safe to use from several threads."""
 
     def fit(
         self,
@@ -55,14 +55,14 @@ class Library(Protocol):
         threads: int,
         watch: Watch | None,
     ) -> Any:
-        """The library's fitted model. Raises StepError when the library refuses the data or a parameter."""
+        """Return the library's fitted model. Raises StepError when the library refuses the data or a parameter."""
 
     def save(self, native: Any, path: Path) -> None:
-        """Writes the model; equal models give equal bytes."""
+        """Write the model; equal models give equal bytes."""
 
 
 class Prepared(Struct, frozen=True, eq=False):
-    """Tables made ready for fitting one algorithm."""
+    """Encoded tables for fitting one algorithm."""
 
     algorithm: str
     schema: Schema
@@ -90,19 +90,19 @@ def prepare(
     exclude: Sequence[str] = (),
     threads: int = 1,
 ) -> Prepared:
-    """Learns the schema from ``train`` and encodes both tables. Raises StepError."""
-    learnt = schema.learn(train, target, algorithm, task=task, features=features, exclude=exclude)
-    algorithms.check(algorithm, learnt.task, {})
-    rows = Encoded(learnt.encode(train), learnt.labels(train))
-    held_out = None if validation is None else Encoded(learnt.encode(validation), learnt.labels(validation))
-    shared = ALGORITHMS[algorithm].library().prepare(learnt, rows, held_out, threads)
-    return Prepared(algorithm, learnt, rows, held_out, shared, _example(train, learnt))
+    """Derive the schema from ``train`` and encode both tables. Raises StepError."""
+    derived = schema.learn(train, target, algorithm, task=task, features=features, exclude=exclude)
+    algorithms.check(algorithm, derived.task, {})
+    rows = Encoded(derived.encode(train), derived.labels(train))
+    held_out = None if validation is None else Encoded(derived.encode(validation), derived.labels(validation))
+    shared = ALGORITHMS[algorithm].library().prepare(derived, rows, held_out, threads)
+    return Prepared(algorithm, derived, rows, held_out, shared, _example(train, derived))
 
 
 def fit(
     prepared: Prepared, params: Mapping[str, Any], *, seed: int, threads: int, watch: Watch | None = None
 ) -> Fitted:
-    """Fits one model. ``watch`` needs an algorithm that learns in rounds and a validation table. Raises StepError."""
+    """Fit one model. ``watch`` needs an algorithm that trains in rounds and a validation table. Raises StepError."""
     from e2i.estimators.scoring import Scorer
 
     algorithm = algorithms.check(prepared.algorithm, prepared.schema.task, params)
@@ -116,7 +116,7 @@ def fit(
 
 
 def save(fitted: Fitted, folder: Path) -> Path:
-    """Writes the model's folder: ``manifest.json`` and the library's own file. Returns the folder."""
+    """Write the model's folder, ``manifest.json`` and the library's own file, and return the folder."""
     folder.mkdir(parents=True)
     manifest = fitted.scorer.manifest
     file = folder / manifest["file"]
@@ -131,16 +131,16 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
     if not ALGORITHMS[prepared.algorithm].rounds:
         able = ", ".join(name for name, found in ALGORITHMS.items() if found.rounds)
         raise StepError(
-            f"{prepared.algorithm} does not learn in rounds: it can neither stop early nor be pruned",
+            f"{prepared.algorithm} does not train in rounds, so it supports neither early stopping nor pruning",
             code="no-rounds",
-            hint=f"algorithms that can: {able}",
+            hint=f"algorithms that do: {able}",
         )
     if prepared.validation is None:
-        raise StepError("stopping early needs a validation table", code="no-validation", hint="give `validation`")
+        raise StepError("early stopping needs a validation table", code="no-validation", hint="set `validation`")
     usable = {"regression": ("rmse", "mae"), "binary": ("log_loss", "roc_auc"), "multiclass": ("log_loss",)}
     if watch.metric not in usable[prepared.schema.shape]:
         raise StepError(
-            f"{watch.metric} cannot be followed round by round for this target",
+            f"{watch.metric} is not computed round by round for this target",
             code="wrong-metric",
             hint=f"choose {' or '.join(usable[prepared.schema.shape])}",
         )
@@ -149,16 +149,16 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
 def _manifest(prepared: Prepared, library: Library, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
     from importlib.metadata import version
 
-    learnt = prepared.schema
+    derived = prepared.schema
     return {
         "schema_version": 1,
         "algorithm": prepared.algorithm,
         "library": library.LIBRARY,
-        "task": learnt.task,
-        "target": learnt.target,
-        "classes": None if learnt.classes is None else list(learnt.classes),
-        "encoding": learnt.encoding,
-        "features": list(learnt.features),
+        "task": derived.task,
+        "target": derived.target,
+        "classes": None if derived.classes is None else list(derived.classes),
+        "encoding": derived.encoding,
+        "features": list(derived.features),
         "file": library.FILE,
         "requirements": [f"{name}=={version(name)}" for name in ALGORITHMS[prepared.algorithm].requirements],
         "example": prepared.example,
@@ -167,8 +167,8 @@ def _manifest(prepared: Prepared, library: Library, params: Mapping[str, Any], s
     }
 
 
-def _example(train: pd.DataFrame, learnt: Schema) -> list[dict[str, Any]]:
-    """The first rows as mappings that JSON can hold; missing values are null."""
+def _example(train: pd.DataFrame, derived: Schema) -> list[dict[str, Any]]:
+    """Return the first rows as JSON mappings; missing values are null."""
     import pandas as pd
 
     def plain(value: Any) -> Any:
@@ -177,8 +177,8 @@ def _example(train: pd.DataFrame, learnt: Schema) -> list[dict[str, Any]]:
         value = value.item() if hasattr(value, "item") else value
         return value if isinstance(value, bool | int | float | str) else float(value)
 
-    rows = train[list(learnt.names)].head(EXAMPLE_ROWS)
+    rows = train[list(derived.names)].head(EXAMPLE_ROWS)
     return [
-        {name: plain(value) for name, value in zip(learnt.names, row, strict=True)}
+        {name: plain(value) for name, value in zip(derived.names, row, strict=True)}
         for row in rows.itertuples(index=False, name=None)
     ]

@@ -1,4 +1,4 @@
-"""Encoded rows and parameters go in; a scikit-learn random forest comes out, with its skops file."""
+"""Fit scikit-learn random forests. In: encoded rows and parameters. Out: the model and its skops file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = "model.skops"
 
 
 def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Encoded:
-    """The rows as they are: trees only read them."""
+    """Return the rows unchanged: trees only read them."""
     return train
 
 
@@ -31,7 +31,7 @@ def fit(
     threads: int,
     watch: Watch | None,
 ) -> Any:
-    """A RandomForestClassifier or RandomForestRegressor. Predicts on one thread, so that sums keep their order."""
+    """Fit a RandomForestClassifier or RandomForestRegressor. Predicts on one thread, so that sums keep their order."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     kind = RandomForestRegressor if schema.shape == "regression" else RandomForestClassifier
@@ -43,5 +43,5 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Writes the model by skops."""
+    """Write the model by skops."""
     skops.save(native, path)

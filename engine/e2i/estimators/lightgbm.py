@@ -1,4 +1,4 @@
-"""Encoded rows and parameters go in; a LightGBM booster comes out, with its model file."""
+"""Fit LightGBM boosters. In: encoded rows and parameters. Out: the model and its file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "mu
 
 
 class Rows(Struct, frozen=True, eq=False):
-    """Encoded rows. LightGBM changes a Dataset while it trains, so each fit bins its own (milliseconds)."""
+    """Encoded rows. LightGBM changes a Dataset during training, so each fit bins its own (milliseconds)."""
 
     train: Encoded
     validation: Encoded | None
 
 
 def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Rows:
-    """Nothing that can be shared safely beyond the encoded rows."""
+    """Return the encoded rows: nothing else can be shared safely."""
     return Rows(train, validation)
 
 
@@ -42,7 +42,7 @@ def fit(
     threads: int,
     watch: Watch | None,
 ) -> Any:
-    """A booster. ``n_estimators`` (100 by default) is the number of rounds; ``subsample`` applies in each of them."""
+    """Fit a booster. ``n_estimators`` (100 by default) is the number of rounds; ``subsample`` applies in each."""
     import lightgbm
 
     settings = {
@@ -74,7 +74,7 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Writes LightGBM's own text, with the rounds that early stopping kept, without the number of threads."""
+    """Write LightGBM's own text, with the rounds kept by early stopping, without the number of threads."""
     text = native.model_to_string(num_iteration=native.best_iteration)
     path.write_text(re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", text), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Encoded rows and parameters go in; a scikit-learn linear model comes out, with its skops file."""
+"""Fit scikit-learn linear models. In: encoded rows and parameters. Out: the model and its skops file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {"LogisticRegression": {"max_iter": 1000}
 
 
 def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Encoded:
-    """The rows as they are: the solvers only read them."""
+    """Return the rows unchanged: the solvers only read them."""
     return train
 
 
@@ -34,13 +34,13 @@ def fit(
     threads: int,
     watch: Watch | None,
 ) -> Any:
-    """A LogisticRegression, Ridge or Lasso. Raises StepError also when the solver did not converge."""
+    """Fit a LogisticRegression, Ridge or Lasso. Raises StepError also when the solver did not converge."""
     import warnings
 
     from sklearn import linear_model
     from sklearn.exceptions import ConvergenceWarning
 
-    warnings.simplefilter("ignore", ConvergenceWarning)  # told below as an error, with what to do about it
+    warnings.simplefilter("ignore", ConvergenceWarning)  # reported below as an error with a hint
     try:
         model = getattr(linear_model, algorithm)(**{"random_state": seed, **_DEFAULTS[algorithm], **params})
         model.fit(data.matrix, data.labels)
@@ -56,12 +56,12 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Writes the model by skops."""
+    """Write the model by skops."""
     skops.save(native, path)
 
 
 def _most(iterations: Any) -> float:
-    """The greatest number of iterations of a solver, which may count per class or not at all."""
+    """Return the highest number of iterations of a solver, which may count per class or not at all."""
     return (
         0.0 if iterations is None else float(max(iterations)) if hasattr(iterations, "__len__") else float(iterations)
     )

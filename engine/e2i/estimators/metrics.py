@@ -1,6 +1,6 @@
-"""True labels and predictions go in; metrics come out, as plain numbers. One that is not defined is left out.
+"""Compute metrics. In: true labels and predictions. Out: numbers. A metric that is not defined is left out.
 
-Definitions are scikit-learn's. Predictions are as ``Scorer.predict`` gives them.
+Definitions are scikit-learn's. Predictions have the form of ``Scorer.predict``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ MetricName = Literal[
 
 
 class Rows(Struct, frozen=True, eq=False):
-    """What a metric is computed from. ``predicted`` is (n,) or, for more than two classes, (n, k).
+    """Input of a metric. ``predicted`` is (n,) or, for more than two classes, (n, k).
 
-    ``decided`` are the classes decided for: by ``threshold`` for two, the likeliest for more; empty for regression.
+    ``decided`` are the predicted classes: by ``threshold`` for two classes, the most probable for more; empty for
+    regression.
     """
 
     labels: Matrix
@@ -46,7 +47,7 @@ class Rows(Struct, frozen=True, eq=False):
 
 
 class Metric(Struct, frozen=True):
-    """A metric: for which task, whether more is better, and how it is computed."""
+    """A metric: its task, its better direction, and its function."""
 
     task: Task
     direction: Literal["maximize", "minimize"]
@@ -54,25 +55,25 @@ class Metric(Struct, frozen=True):
 
 
 def evaluate(task: Task, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> dict[str, float]:
-    """Every metric of the task that is defined for these rows. Averages over classes weigh each class alike."""
+    """Return every metric of the task that is defined for these rows. Averages weigh each class equally."""
     rows = _rows(task, labels, predicted, threshold)
     values = {name: metric.compute(rows) for name, metric in METRICS.items() if metric.task == task}
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
 def score(metric: str, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> float:
-    """One metric; NaN where it is not defined."""
+    """Return one metric; NaN where it is not defined."""
     found = METRICS[metric]
     return float(found.compute(_rows(found.task, labels, predicted, threshold)))
 
 
 def choose(metric: str | None, task: Task) -> str:
-    """The metric asked for, or the task's default. Raises StepError when it is of the other task."""
+    """Return the requested metric, or the task's default. Raises StepError when it belongs to the other task."""
     if metric is None:
         return "roc_auc" if task == "classification" else "rmse"
     if METRICS[metric].task != task:
         able = ", ".join(name for name, found in METRICS.items() if found.task == task)
-        raise StepError(f"{metric} is no metric of {task}", code="wrong-metric", hint=f"choose one of {able}")
+        raise StepError(f"{metric} is not a metric of {task}", code="wrong-metric", hint=f"choose one of {able}")
     return metric
 
 

@@ -1,4 +1,4 @@
-"""What happens round by round while a model learns on a validation table: stop early, or stop a trial that is behind.
+"""Decide after each training round whether to continue: early stopping, and pruning of trials.
 
 In: the validation metric of each round. Out: whether to stop, and how many rounds to keep.
 """
@@ -14,17 +14,17 @@ WatchedMetric = Literal["log_loss", "roc_auc", "rmse", "mae"]
 
 
 class Watch(Protocol):
-    """Told the validation metric after each round (from 0)."""
+    """Receives the validation metric after each round (from 0)."""
 
     @property
     def metric(self) -> WatchedMetric: ...
 
     @property
     def keep(self) -> int | None:
-        """Rounds to keep of those that were learnt; None keeps all."""
+        """Rounds to keep; None keeps all."""
 
     def stop(self, done: int, value: float) -> bool:
-        """True when no further round shall follow round ``done``."""
+        """Return True when round ``done`` is the last."""
 
 
 class EarlyStopping(Struct):

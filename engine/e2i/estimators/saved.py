@@ -1,4 +1,4 @@
-"""Model artifacts go in; scorers and predictions come out, or StepErrors that a user can act on."""
+"""Load, save and apply model artifacts. Out: scorers and predictions, or StepErrors with hints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_model(model: Model, ctx: StepContext) -> Scorer:
-    """The model, loaded. Raises StepError when its files cannot be read."""
+    """Return the loaded model. Raises StepError when its files cannot be read."""
     from e2i.estimators.scoring import ScoringError, load
 
     try:
@@ -29,7 +29,7 @@ def open_model(model: Model, ctx: StepContext) -> Scorer:
 
 
 def keep_model(fitted: Fitted, ctx: StepContext) -> Model:
-    """Saves a fitted model in the store."""
+    """Save a fitted model in the store."""
     from e2i.estimators.fitting import save
 
     manifest = fitted.scorer.manifest
@@ -44,7 +44,7 @@ def keep_model(fitted: Fitted, ctx: StepContext) -> Model:
 
 
 def predict(scorer: Scorer, frame: pd.DataFrame) -> Matrix:
-    """``scorer.predict``. Raises StepError when the table does not fit the model."""
+    """Return ``scorer.predict``. Raises StepError when the table does not match the model."""
     from e2i.estimators.scoring import ScoringError
 
     try:

@@ -1,6 +1,6 @@
-"""A training table goes in; what a model needs to know of it comes out: the task, the classes and the features.
+"""Derive a model's schema from a training table: the task, the classes and the features.
 
-Everything is learnt from the training table alone and is plain data, so that a manifest can hold it.
+Everything is derived from the training table alone and is plain data, so that a manifest can store it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MAX_CATEGORIES = 500
 """Categories kept for one column, the most frequent first; the others count as missing."""
 
 ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat"}
-"""numpy's names of types that Arrow calls otherwise."""
+"""numpy's names of types that have other names in Arrow."""
 
 
 class Schema(Struct, frozen=True):
-    """What a model is trained to see. ``features`` are the manifest's; ``classes`` is None for regression."""
+    """Schema of a model. ``features`` are the manifest's; ``classes`` is None for regression."""
 
     target: str
     task: Task
@@ -40,7 +40,7 @@ class Schema(Struct, frozen=True):
 
     @property
     def categorical(self) -> list[int]:
-        """Positions of the features that are categories."""
+        """Return the positions of the categorical features."""
         return [i for i, feature in enumerate(self.features) if feature["kind"] == "category"]
 
     @property
@@ -50,7 +50,7 @@ class Schema(Struct, frozen=True):
         return "binary" if len(self.classes) == 2 else "multiclass"
 
     def encode(self, frame: pd.DataFrame) -> Any:
-        """The frame's features as the library takes them. Raises StepError."""
+        """Return the frame's features in the library's form. Raises StepError."""
         from e2i.estimators.scoring import ScoringError, encode
 
         try:
@@ -59,7 +59,7 @@ class Schema(Struct, frozen=True):
             raise StepError(str(error), code="bad-features") from error
 
     def labels(self, frame: pd.DataFrame) -> Matrix:
-        """The target: float64 for regression, positions in ``classes`` (int32) for classification. Raises StepError."""
+        """Return the target: float64 for regression, positions in ``classes`` (int32) else. Raises StepError."""
         return labels(frame, self.target, self.classes)
 
 
@@ -72,7 +72,7 @@ def learn(
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
 ) -> Schema:
-    """Learns the schema from a training table. Raises StepError naming each column that cannot be used, and the fix."""
+    """Derive the schema from a training table. Raises StepError naming each unusable column and the fix."""
     if target not in frame.columns:
         raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
     _refuse_missing(frame, target)
@@ -86,14 +86,14 @@ def learn(
 
 
 def infer_task(target: pd.Series[Any]) -> Task:
-    """Classification for text, booleans and two distinct numbers, else regression."""
+    """Return classification for text, booleans and two distinct numbers, else regression."""
     if _kind(target) == "category" or target.nunique(dropna=True) <= 2:
         return "classification"
     return "regression"
 
 
 def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> Matrix:
-    """The target of a table as numbers: as they are for regression, else positions in ``classes``. Raises StepError."""
+    """Return the target of a table: numbers for regression, else positions in ``classes``. Raises StepError."""
     import numpy as np
     import pandas as pd
 
@@ -104,11 +104,9 @@ def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> M
         try:
             values: Matrix = frame[target].astype(np.float64).to_numpy()
         except (TypeError, ValueError) as error:
-            raise StepError(
-                f"target {target!r} must hold numbers for regression: {error}", code="bad-target"
-            ) from error
+            raise StepError(f"target {target!r} must be numeric for regression: {error}", code="bad-target") from error
         if not np.isfinite(values).all():
-            raise StepError(f"target {target!r} holds infinite values", code="bad-target", hint="remove those rows")
+            raise StepError(f"target {target!r} contains infinite values", code="bad-target", hint="remove those rows")
         return values
     positions: Matrix = pd.Index(list(classes), dtype=object).get_indexer(
         pd.Index(frame[target].astype(object), dtype=object)
@@ -116,15 +114,15 @@ def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> M
     if (positions < 0).any():
         strange = sorted({str(value)[:40] for value in frame[target][positions < 0]})[:5]
         raise StepError(
-            f"target {target!r} holds classes that the training table lacks: {', '.join(strange)}",
+            f"target {target!r} has classes that the training table lacks: {', '.join(strange)}",
             code="unknown-class",
-            hint=f"the model knows {', '.join(str(item)[:40] for item in classes[:10])}",
+            hint=f"classes of the model: {', '.join(str(item)[:40] for item in classes[:10])}",
         )
     return positions.astype(np.int32)
 
 
 def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
-    """The columns to learn from. Raises StepError when one is unknown, is the target, or is of no use to a model."""
+    """Return the feature columns. Raises StepError when one is unknown, is the target, or is unusable."""
     absent = [name for name in (*(features or ()), *exclude) if name not in frame.columns]
     if absent:
         raise StepError(
@@ -132,7 +130,7 @@ def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exc
         )
     if features is not None and target in features:
         raise StepError(
-            f"the target {target!r} is among the features", code="leakage", hint="take it out of `features`"
+            f"the target {target!r} is among the features", code="leakage", hint="remove it from `features`"
         )
     chosen = list(frame.columns if features is None else dict.fromkeys(features))
     names = [str(name) for name in chosen if name != target and name not in set(exclude)]
@@ -152,7 +150,7 @@ def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exc
 
 
 def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
-    """A feature as the manifest describes it."""
+    """Return a feature as the manifest describes it."""
     import numpy as np
 
     from e2i.estimators.scoring import ScoringError, encode
@@ -185,17 +183,17 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
 
 def _classes(target: pd.Series[Any], name: str) -> tuple[Any, ...]:
     if _kind(target) == "other":
-        raise StepError(f"target {name!r} holds {_unusable(target)}, not classes", code="bad-target")
+        raise StepError(f"target {name!r} has {_unusable(target)}, not classes", code="bad-target")
     values = [value.item() if hasattr(value, "item") else value for value in target.unique()]
     if len(values) < 2:
         raise StepError(
             f"target {name!r} has only one class in the training table: {values[0]!r}",
             code="bad-target",
-            hint="check the split, or the condition that makes the target",
+            hint="check the split, or the step that computes the target",
         )
     if len(values) > MAX_CATEGORIES or (_kind(target) == "number" and len(values) > len(target) / 2 > 10):
         raise StepError(
-            f"target {name!r} has {len(values)} distinct values: too many for classes",
+            f"target {name!r} has {len(values)} distinct values, too many for classes",
             code="bad-target",
             hint="set `task: regression`, or choose a target with fewer classes",
         )
@@ -205,7 +203,7 @@ def _classes(target: pd.Series[Any], name: str) -> tuple[Any, ...]:
 def _refuse_missing(frame: pd.DataFrame, target: str) -> None:
     missing = int(frame[target].isna().sum())
     if not len(frame):
-        raise StepError("the table has no rows", code="no-rows", hint="check the steps that made it")
+        raise StepError("the table has no rows", code="no-rows", hint="check the steps that produce it")
     if missing:
         raise StepError(
             f"target {target!r} is missing in {missing} of {len(frame)} rows",
@@ -215,7 +213,7 @@ def _refuse_missing(frame: pd.DataFrame, target: str) -> None:
 
 
 def _kind(column: pd.Series[Any]) -> Literal["number", "category", "other"]:
-    """What a column can be for a model, from its type and, for Python objects, from its values."""
+    """Return how a model can use a column, from its type and, for Python objects, from its values."""
     from pandas.api import types
 
     if isinstance(column.dtype, types.CategoricalDtype):
@@ -240,7 +238,7 @@ def _unusable(column: pd.Series[Any]) -> str:
 
 
 def _is_identifier(column: pd.Series[Any]) -> bool:
-    """Text with many values of few rows each names things; it tells nothing about new ones."""
+    """Return True for text with many rare values: it identifies rows and predicts nothing for new ones."""
     if _kind(column) != "category":
         return False
     distinct = column.nunique()
@@ -248,4 +246,4 @@ def _is_identifier(column: pd.Series[Any]) -> bool:
 
 
 def _available(frame: pd.DataFrame) -> str:
-    return f"it has {', '.join(str(name) for name in frame.columns[:40])}"
+    return f"columns: {', '.join(str(name) for name in frame.columns[:40])}"

@@ -1,7 +1,7 @@
-"""A saved model's folder and a table go in; predictions come out.
+"""Predict with a saved model. In: the model's folder and a table. Out: predictions.
 
-This module stands alone: it is copied as it is into every Bento and MLflow model, so it imports nothing of e2i, and a
-model's library only once a model is loaded.
+This module is self-contained: it is copied unchanged into every Bento and MLflow model. It imports nothing of e2i, and
+a model's library only when a model is loaded.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import pandas as pd
 Matrix = np.ndarray[Any, np.dtype[Any]]
 
 TRUSTED = ("sklearn.tree._tree.Tree",)
-"""What a scikit-learn model may hold beyond the types that skops trusts by itself."""
+"""Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
 
 
 class ScoringError(ValueError):
-    """A table does not fit the model, or a folder holds no model that can be read."""
+    """A table does not match the model, or a folder has no readable model."""
 
 
 def load(folder: str | Path) -> Scorer:
-    """The model in a folder that holds ``manifest.json`` and the library's own file. Raises ScoringError."""
+    """Return the model in a folder with ``manifest.json`` and the library's own file. Raises ScoringError."""
     saved = Path(folder)
     try:
         manifest = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
@@ -38,12 +38,12 @@ def load(folder: str | Path) -> Scorer:
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ScoringError(f"{saved.name} is not a saved model: {type(error).__name__}: {error}") from error
     if not intact:  # some libraries end the whole process when they read a corrupt file
-        raise ScoringError(f"{file.name} is corrupt: it does not have the digest that the manifest gives")
+        raise ScoringError(f"{file.name} is corrupt: its digest differs from the manifest")
     return Scorer(manifest, reader(file))
 
 
 class Scorer:
-    """A loaded model. ``manifest`` says what it was trained on, ``native`` is the library's own object."""
+    """A loaded model. ``manifest`` describes its training, ``native`` is the library's own object."""
 
     def __init__(self, manifest: dict[str, Any], native: Any) -> None:
         self.manifest = manifest
@@ -54,7 +54,7 @@ class Scorer:
         return [feature["name"] for feature in self.manifest["features"]]
 
     def encode(self, frame: pd.DataFrame) -> Any:
-        """What the library takes: float32 (n, p), for CatBoost a frame, for linear models float64 (n, columns)."""
+        """Return the library's input: float32 (n, p), for CatBoost a frame, for linear models float64 (n, columns)."""
         return encode(frame, self.manifest["features"], self.manifest["encoding"])
 
     def predict(self, frame: pd.DataFrame) -> Matrix:
@@ -62,11 +62,11 @@ class Scorer:
         return self.output(self.encode(frame))
 
     def margin(self, frame: pd.DataFrame) -> Matrix:
-        """What SHAP values add up to: the raw margin where the library has one, else the prediction."""
+        """Return the sum of SHAP values: the raw margin where the library has one, else the prediction."""
         return self.output(self.encode(frame), margin=True)
 
     def output(self, encoded: Any, *, margin: bool = False) -> Matrix:
-        """``predict`` or ``margin`` of rows that are encoded already, in float64."""
+        """Return ``predict`` or ``margin`` of encoded rows, in float64."""
         shape = "regression" if self.manifest["classes"] is None else "binary" if self.binary else "multiclass"
         return np.asarray(_OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64)
 
@@ -77,11 +77,11 @@ class Scorer:
 
 
 def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding: str) -> Any:
-    """The features of ``frame``, in order, as a library takes them. Raises ScoringError.
+    """Return the features of ``frame``, in order, in a library's form. Raises ScoringError.
 
     ``codes``: numbers, and positions in the list of categories, float32, NaN where missing or unknown. ``frame``: the
-    same as a frame whose categories are int32, -1 where missing or unknown. ``filled``: as codes, numbers filled with
-    the training median, categories with -1. ``one-hot``: float64, numbers filled and standardised, a column a category.
+    same as a frame with categories as int32, -1 where missing or unknown. ``filled``: as codes, numbers filled with the
+    training median, categories with -1. ``one-hot``: float64, numbers filled and standardised, one column per category.
     """
     absent = [feature["name"] for feature in features if feature["name"] not in frame.columns]
     if absent:
@@ -98,7 +98,7 @@ def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding:
 
 
 def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
-    """One feature as floats, NaN where missing or unknown."""
+    """Return one feature as floats, NaN where missing or unknown."""
     if feature["kind"] == "category":
         codes = pd.Index(feature["categories"], dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
         return np.where(codes < 0, np.nan, codes).astype(np.float32)
@@ -108,9 +108,11 @@ def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
         else:
             numbers = column.astype(object).where(column.notna(), np.nan).astype(np.float64).to_numpy()
     except (TypeError, ValueError) as error:
-        raise ScoringError(f"feature {feature['name']!r} must hold numbers: {error}") from error
+        raise ScoringError(f"feature {feature['name']!r} must be numeric: {error}") from error
     if numbers.dtype.kind == "f" and np.isinf(numbers).any():
-        raise ScoringError(f"feature {feature['name']!r} holds infinite values; make them missing or bound them")
+        raise ScoringError(
+            f"feature {feature['name']!r} contains infinite values; replace them by missing or finite values"
+        )
     return numbers
 
 
@@ -214,7 +216,7 @@ _OUTPUTS = {
 
 
 class _PyFunc:
-    """What MLflow calls: ``predict`` of a frame, or of anything a frame can be made from."""
+    """MLflow model: ``predict`` of a frame, or of anything that converts to a frame."""
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
@@ -224,5 +226,5 @@ class _PyFunc:
 
 
 def _load_pyfunc(path: str) -> _PyFunc:
-    """MLflow's entry point (``loader_module``)."""
+    """Load the model for MLflow (entry point of ``loader_module``)."""
     return _PyFunc(load(path))

@@ -1,6 +1,6 @@
-"""A scikit-learn model goes in; a skops file comes out whose bytes depend on the model alone. Holds no pickle.
+"""Write a scikit-learn model as a skops file without a pickle. Its bytes depend on the model alone.
 
-skops names what it writes by memory addresses and the clock. Here they become numbers in order of appearance.
+skops names objects by memory addresses and the clock. Here the names become numbers in order of appearance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r'(?P<before>"__id__": |"file": ")(?P<number>\d+)')
 
 
 def save(model: Any, path: Path) -> None:
-    """Writes ``model`` to ``path``."""
+    """Write ``model`` to ``path``."""
     import skops.io
 
     numbers: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What a hyperparameter may be: written in YAML or as an algorithm's default, read by the tuner. Pure."""
+"""Define hyperparameter ranges: written in YAML or as an algorithm's default, read by the tuner. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class IntRange(BaseModel):
-    """Whole numbers from ``low`` to ``high``, both included."""
+    """Integers from ``low`` to ``high``, both included."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    type: Annotated[Literal["int"], Field(description="Whole numbers.")] = "int"
-    low: Annotated[int, Field(description="The least value.")]
-    high: Annotated[int, Field(description="The greatest value, included.")]
+    type: Annotated[Literal["int"], Field(description="Range of integers.")] = "int"
+    low: Annotated[int, Field(description="Smallest value.")]
+    high: Annotated[int, Field(description="Largest value, included.")]
     step: Annotated[int, Field(ge=1, description="Distance between values.")] = 1
     log: Annotated[bool, Field(description="Sample on a logarithmic scale.")] = False
 
@@ -30,9 +30,9 @@ class FloatRange(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
     type: Annotated[Literal["float"], Field(description="Numbers.")] = "float"
-    low: Annotated[float, Field(description="The least value.")]
-    high: Annotated[float, Field(description="The greatest value.")]
-    step: Annotated[float | None, Field(gt=0, description="Distance between values; none: any value.")] = None
+    low: Annotated[float, Field(description="Smallest value.")]
+    high: Annotated[float, Field(description="Largest value.")]
+    step: Annotated[float | None, Field(gt=0, description="Distance between values; null: any value.")] = None
     log: Annotated[bool, Field(description="Sample on a logarithmic scale.")] = False
 
     @model_validator(mode="after")
@@ -46,14 +46,14 @@ class Choices(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    type: Annotated[Literal["categorical"], Field(description="One of a list.")] = "categorical"
+    type: Annotated[Literal["categorical"], Field(description="One value of a list.")] = "categorical"
     choices: Annotated[
         tuple[bool | int | float | str | None, ...], Field(min_length=1, max_length=1000, description="The values.")
     ]
 
 
 Dimension = Annotated[IntRange | FloatRange | Choices, Field(discriminator="type")]
-"""One hyperparameter's range. Its kind is always written out: nothing is guessed from the form of the values."""
+"""One hyperparameter's range. Its type is always explicit, never guessed from the form of the values."""
 
 
 def _check(low: float, high: float, log: bool, *, stepped: bool) -> None:

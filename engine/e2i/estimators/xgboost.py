@@ -1,6 +1,6 @@
-"""Encoded rows and parameters go in; an XGBoost booster comes out, with its model file.
+"""Fit XGBoost boosters. In: encoded rows and parameters. Out: the model and its file.
 
-Trained natively on a QuantileDMatrix; equal to ``XGBClassifier(tree_method="hist")`` bit for bit, at less cost.
+Trained natively on a QuantileDMatrix: equal to ``XGBClassifier(tree_method="hist")`` bit for bit, at less cost.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "m
 
 
 class Matrices(Struct, frozen=True, eq=False):
-    """The quantised rows; trees only read them, so that several threads can train on them at once."""
+    """The quantised rows. Trees only read them, so several threads can train on them at once."""
 
     train: Any
     validation: Any | None
 
 
 def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Matrices:
-    """Quantises the training rows once, and the validation rows by the same cuts."""
+    """Quantise the training rows once, and the validation rows by the same cuts."""
     import xgboost
 
     kinds = ["c" if feature["kind"] == "category" else "q" for feature in schema.features]
@@ -53,7 +53,7 @@ def fit(
     threads: int,
     watch: Watch | None,
 ) -> Any:
-    """A booster. ``n_estimators`` (100 by default) is the number of rounds; other parameters go to XGBoost by name."""
+    """Fit a booster. ``n_estimators`` (100 by default) is the number of rounds; other parameters are XGBoost's."""
     import xgboost
 
     settings = {
@@ -82,7 +82,7 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Writes XGBoost's own binary JSON."""
+    """Write XGBoost's own binary JSON."""
     native.save_model(str(path))
 
 
@@ -103,6 +103,6 @@ def _callback(watch: Watch) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    """XGBoost's message without its stack: the text after the place in its source."""
+    """Return XGBoost's message without its stack trace and source location."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return text.rpartition(": ")[2] if text.startswith("[") else text

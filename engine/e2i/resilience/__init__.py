@@ -1,1 +1,1 @@
-"""Calls and telemetry for a tool that may be down go in; answers, or ``ToolUnavailable``, come out; nothing is lost."""
+"""Call tools and servers that may be down. In: calls. Out: results, or ``ToolUnavailable``."""

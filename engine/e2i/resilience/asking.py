@@ -1,6 +1,7 @@
-"""Asks an HTTP server one small question without importing a tool: whether it is there, and what it says of itself.
+"""Check that an HTTP server is reachable, without importing a tool. In: a URL. Out: the response.
 
-It carries no credentials, follows no redirect and reads little. The caller bounds the whole of it (``guard.in_time``).
+The request has no credentials, follows no redirect and reads little. The caller limits its total time
+(``guard.in_time``).
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from msgspec import Struct
 from e2i.errors import ToolUnavailable
 
 WITHIN = 3.0
-"""Seconds that a server has for it."""
+"""Timeout of the request in seconds."""
 MOST = 64 << 10
-"""Bytes of an answer that are read."""
+"""Number of bytes of a response that are read."""
 LONGEST_WISH = 60.0
-"""Seconds that a server may ask for before it is called again."""
+"""Longest pause in seconds that a server may request before the next call."""
 
 
 class Answer(Struct, frozen=True):
-    """What a server said: status, headers by their names in lower case, and the beginning of the body."""
+    """Response of a server: status, headers by their lower-case names, and the beginning of the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,7 +32,7 @@ class Answer(Struct, frozen=True):
 
 
 def ask(url: str, *, within: float = WITHIN) -> Answer:
-    """Returns the answer to a GET. Raises OSError or HTTPException when there is none."""
+    """Returns the response to a GET. Raises OSError or HTTPException when there is none."""
     parts = urlsplit(url)
     assert parts.hostname is not None, url
     if parts.scheme == "https":
@@ -48,16 +49,16 @@ def ask(url: str, *, within: float = WITHIN) -> Answer:
 
 
 def check(tool: str, url: str, *, setting: str) -> None:
-    """Raises ToolUnavailable when nothing answers at the URL, or what answers cannot be the tool.
+    """Raises ToolUnavailable when nothing answers at the URL, or the response cannot be the tool's.
 
-    Whether the tool takes what is sent to it is for its own answers to say. ``setting`` is the one that names the URL.
+    Whether the tool accepts data is decided by the tool's own responses. ``setting`` is the one with the URL.
     """
     try:
         answer = ask(url)
     except (OSError, HTTPException, ValueError) as error:
         raise ToolUnavailable(
             tool,
-            f"nothing answers for {tool} at {url}: {error or type(error).__name__}",
+            f"{tool} does not answer at {url}: {error or type(error).__name__}",
             hint=f"start it, or correct {setting} in config/",
         ) from error
     if answer.status == 429:
@@ -71,16 +72,16 @@ def check(tool: str, url: str, *, setting: str) -> None:
 
 
 def wish(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds that a ``Retry-After`` asks for, at most ``LONGEST_WISH``; None without one."""
+    """Returns the seconds that a ``Retry-After`` requests, at most ``LONGEST_WISH``; None without one."""
     text = headers.get("retry-after", "").strip()
     return min(float(text), LONGEST_WISH) if text.isascii() and text.isdigit() else None
 
 
 def wrong_server(tool: str, said: str, setting: str) -> ToolUnavailable:
-    """Returns the error for an answer that is not the tool's: a login page, a proxy, another program."""
+    """Returns the error for a response that is not the tool's: a login page, a proxy, another program."""
     return ToolUnavailable(
         tool,
-        f"what answers is not {tool}: {said}",
+        f"the server is not {tool}: {said}",
         code="wrong-server",
-        hint=f"correct {setting} in config/, or see to the proxy in front of {tool}; nothing is lost meanwhile",
+        hint=f"correct {setting} in config/, or check the proxy in front of {tool}; nothing is lost meanwhile",
     )

@@ -1,8 +1,8 @@
-"""The outcomes of calls to one tool go in; permits to call it, or ``CircuitOpen``, come out.
+"""Circuit breaker for calls to one tool. In: results of calls. Out: permits for calls, or ``CircuitOpen``.
 
-The state machine is ``Circuit``, a frozen value with two pure transitions; ``Breaker`` gives it a clock, a place where
-it is kept and a log. Five consecutive failures open it; 30 s later three probes may pass, and all three must succeed
-to close it. ``shared_state`` keeps a circuit for all processes of a store.
+The state machine is ``Circuit``, a frozen value with two pure transitions. ``Breaker`` adds a clock, storage and a log.
+Five consecutive failures open the circuit. 30 s later three probes may pass, and all three must succeed to close it.
+``shared_state`` stores a circuit for all processes of a store.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 AGAIN = 0.1
-"""Seconds after which to try again when other processes were busy with the circuit."""
+"""Seconds until the next try when other processes were busy with the circuit."""
 
 
 class State(StrEnum):
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a permitted call ended. ``IGNORED`` says nothing of the tool: it was cancelled, or the caller's mistake."""
+    """Result of a permitted call. ``IGNORED``: a cancellation or the caller's mistake, no statement about the tool."""
 
     OK = "ok"
     FAILED = "failed"
@@ -44,34 +44,34 @@ class Outcome(StrEnum):
 
 
 class CircuitOpen(ToolUnavailable):
-    """The call was not made: the tool's circuit is open, or its probes are all out. ``retry_in`` is in seconds."""
+    """The call was not made: the tool's circuit is open, or all its probes are in use. ``retry_in`` is in seconds."""
 
     def __init__(self, tool: str, retry_in: float) -> None:
         super().__init__(
             tool,
             f"{tool} is not called: circuit open, next attempt in {retry_in:.1f} s",
             code="circuit-open",
-            hint=f"see what is wrong with {tool} by `e2i doctor`",
+            hint=f"check {tool} with `e2i doctor`",
         )
         self.retry_in = retry_in
         self.details = {"retry_in": round(retry_in, 3)}
 
 
 class Policy(Struct, frozen=True):
-    """When a circuit opens and closes. Durations are seconds."""
+    """Thresholds of a circuit. Durations are seconds."""
 
     failures: int = 5
     """Consecutive failures that open it."""
     recovery: float = 30.0
-    """How long it stays open before probes may pass."""
+    """Time that it stays open before probes may pass."""
     probes: int = 3
     """Probes that may pass while half-open; all of them must succeed to close it."""
     lease: float = 60.0
-    """How long a probe may be out before it counts as vanished."""
+    """Time after which a running probe counts as lost."""
 
 
 class Lease(Struct, frozen=True):
-    """A probe that is out: the number of its grant, when its time is over, and the process that makes the call."""
+    """A running probe: the number of its grant, its expiry, and the process that makes the call."""
 
     number: int
     until: float
@@ -79,23 +79,24 @@ class Lease(Struct, frozen=True):
 
 
 class Grant(Struct, frozen=True):
-    """One permitted call: the generation of the circuit it belongs to, and its number."""
+    """One permitted call: the generation of its circuit, and its number."""
 
     generation: int
     number: int
 
 
 class Circuit(Struct, frozen=True):
-    """All that a breaker remembers, and how often what happened. Times are seconds since the machine was started."""
+    """The state of a breaker, with counts. Times are seconds since boot."""
 
     state: State = State.CLOSED
     generation: int = 0
-    """Raised with every change of state and every new round of probes: outcomes of an older one change nothing."""
+    """Incremented with every change of state and every new round of probes. Results of an older generation are ignored.
+    """
     failures: int = 0
     opened_at: float = 0.0
     successes: int = 0
     leases: tuple[Lease, ...] = ()
-    """The probes that are out."""
+    """The running probes."""
     granted: int = 0
     ok: int = 0
     failed: int = 0
@@ -104,21 +105,21 @@ class Circuit(Struct, frozen=True):
     changes: int = 0
 
     def wait(self, policy: Policy, now: float) -> float | None:
-        """Returns the seconds after which another try makes sense; None when a call may be made now."""
+        """Returns the seconds until another try makes sense; None when a call may be made now."""
         match self.state:
             case State.CLOSED:
                 return None
             case State.OPEN:
                 waited = now - self.opened_at
-                return policy.recovery - waited if 0 <= waited < policy.recovery else None  # below 0: another clock
+                return policy.recovery - waited if 0 <= waited < policy.recovery else None  # negative: another clock
             case State.HALF_OPEN:
                 first = min((lease.until for lease in self.leases), default=now)
                 return first - now if first > now and len(self.leases) + self.successes >= policy.probes else None
 
     def acquire(self, policy: Policy, now: float, lease: float, holder: str = "") -> tuple[Circuit, Grant | float]:
-        """The next circuit, and a grant, or the seconds after which another try makes sense.
+        """Returns the next circuit, and a grant or the seconds until another try makes sense.
 
-        ``lease`` is how long the call may be out if it is a probe, ``holder`` the process that makes it.
+        ``lease`` is the maximum duration of the call if it is a probe, ``holder`` the process that makes it.
         """
         if (seconds := self.wait(policy, now)) is not None:
             return replace(self, rejected=self.rejected + 1), seconds
@@ -132,7 +133,7 @@ class Circuit(Struct, frozen=True):
                 return (self._round() if expired else self)._grant(now + lease, holder)
 
     def settle(self, policy: Policy, grant: Grant, outcome: Outcome, now: float) -> Circuit:
-        """The circuit after a permitted call has ended."""
+        """Returns the circuit after a permitted call has ended."""
         if grant.generation != self.generation:
             return replace(self, ignored=self.ignored + 1)
         circuit = replace(self, leases=tuple(lease for lease in self.leases if lease.number != grant.number))
@@ -156,7 +157,7 @@ class Circuit(Struct, frozen=True):
         return replace(self, granted=number, leases=leases), Grant(self.generation, number)
 
     def _round(self) -> Circuit:
-        """A new round of probes; what is still out from the last one is given up."""
+        """Starts a new round of probes; running probes of the last round are given up."""
         return replace(self, state=State.HALF_OPEN, generation=self.generation + 1, successes=0, leases=())
 
     def _become(self, state: State, now: float) -> Circuit:
@@ -173,23 +174,23 @@ class Circuit(Struct, frozen=True):
 
 
 class Contended(Exception):
-    """The circuit could not be changed: another process was changing it all the while."""
+    """The circuit could not be changed, because another process was changing it."""
 
 
 class BreakerState(Protocol):
-    """Where a circuit is kept. Never blocks a caller for more than 50 ms."""
+    """Storage of a circuit. Never blocks a caller for more than 50 ms."""
 
     @property
     def holder(self) -> str:
-        """The name of this process for a lease."""
+        """Name of this process for a lease."""
 
     def read(self) -> Circuit:
         """Returns the circuit as it was at most 100 ms ago."""
 
     def update(self, change: Callable[[Circuit], tuple[Circuit, T]], *, later: bool = False) -> T:
-        """Replaces the circuit by what ``change`` makes of it, atomically, and returns the other thing it gives.
+        """Replaces the circuit atomically by the result of ``change``, and returns the second result of ``change``.
 
-        Raises Contended when it cannot be done in time, unless it may be done ``later``.
+        Raises Contended when that is impossible in time, unless it may be done ``later``.
         """
 
     def reject(self) -> None:
@@ -197,7 +198,7 @@ class BreakerState(Protocol):
 
 
 class LocalState:
-    """A circuit in this process's memory. Survives fork (with a lock of its own) and pickling (for spawn)."""
+    """A circuit in this process's memory. Survives fork (with its own lock) and pickling (for spawn)."""
 
     holder = ""
 
@@ -227,7 +228,7 @@ class _Locked(Protocol):
 
 
 def renew_lock_after_fork(state: _Locked) -> None:
-    """A child of a fork gets a lock of its own: another thread may have held the parent's at that moment."""
+    """Creates a new lock in a forked child: another thread may have held the parent's lock during the fork."""
     reference = weakref.ref(state)
     os.register_at_fork(after_in_child=lambda: _renew_lock(reference))
 
@@ -239,18 +240,16 @@ def _renew_lock(reference: weakref.ref[_Locked]) -> None:
 
 
 def since_boot() -> float:
-    """Seconds since the machine was started, also those it slept: the same for all processes, whatever is done to the
-    wall clock.
-    """
+    """Returns the seconds since boot, including sleep: equal for all processes, and independent of the wall clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 Listener = Callable[[str, State, State], object]
-"""Told the tool, its breaker's old state and its new one, after each change and outside the lock."""
+"""Called with the tool, its breaker's old state and the new one, after each change and outside the lock."""
 
 
 class Breaker:
-    """Lets calls to ``tool`` through, or rejects them at once. Thread-safe; no lock is held while a call runs."""
+    """Lets calls to ``tool`` through, or rejects them at once. Thread-safe; no lock is held during a call."""
 
     def __init__(
         self,
@@ -273,16 +272,16 @@ class Breaker:
 
     @property
     def circuit(self) -> Circuit:
-        """The circuit as it is now, with its counts."""
+        """Returns the current circuit, with its counts."""
         return self._state.update(lambda circuit: (circuit, circuit), later=True)
 
     def acquire(
         self, counts: Callable[[BaseException], bool] = lambda error: True, *, lease: float | None = None
     ) -> Permit:
-        """A permit to call the tool once, to be used in a ``with`` statement. Raises CircuitOpen.
+        """Returns a permit to call the tool once, for use in a ``with`` statement. Raises CircuitOpen.
 
-        ``counts`` tells whether an exception says that the tool is down. ``lease`` is how long (seconds) the call
-        may be out if it is a probe.
+        ``counts`` returns True for an exception that means that the tool is down. ``lease`` is the maximum duration
+        (seconds) of the call if it is a probe.
         """
         now = self._clock()
         if (seconds := self._state.read().wait(self.policy, now)) is not None:
@@ -306,12 +305,12 @@ class Breaker:
         raise CircuitOpen(self.tool, answer)
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls ``function`` under a permit; every Exception it raises is a failure, and is passed on unchanged."""
+        """Calls ``function`` with a permit. Every Exception counts as a failure, and is raised unchanged."""
         with self.acquire():
             return function(*args, **kwargs)
 
     def settle(self, grant: Grant, outcome: Outcome) -> None:
-        """Records how a permitted call ended."""
+        """Records the result of a permitted call."""
         now = self._clock()
 
         def change(old: Circuit) -> tuple[Circuit, tuple[State, State]]:
@@ -328,7 +327,7 @@ class Breaker:
             return
         try:
             self._listener(self.tool, before, after)
-        except Exception:  # a listener is a guest: whatever it raises must not change what happens to the call
+        except Exception:  # an exception of a listener must not affect the call
             log.exception("a listener of the breaker of %s failed", self.tool)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -342,9 +341,9 @@ def _restore(
 
 
 class Permit:
-    """Leave to make one call. Left without an exception: the tool is well. An exception that counts: it failed.
+    """Permit for one call. Left without an exception: a success. Left with an exception that counts: a failure.
 
-    All else gives the permit back and counts neither way: the caller's own errors, cancellation, KeyboardInterrupt.
+    Anything else returns the permit without a result: the caller's own errors, cancellation, KeyboardInterrupt.
     """
 
     __slots__ = ("_breaker", "_counts", "grant")

@@ -1,7 +1,7 @@
-"""The values of a row go in; a short digest comes out, by which a row that was altered on disk is noticed.
+"""Detect rows that were changed on disk. In: the values of a row. Out: a short digest.
 
-It tells of bits that flipped and of rows edited by hand. It is no signature: who can write the file can checksum a row
-anew.
+It detects flipped bits and rows edited by hand. It is not a signature: anyone who can write the file can compute a new
+checksum.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ SqlValue = str | int | float | bytes | None
 
 
 def checksum(values: Sequence[SqlValue]) -> str:
-    """The digest of a row's values, types included; equal on every version of Python."""
+    """Returns the digest of a row's values, types included; equal on every version of Python."""
     return hashlib.blake2b(ascii(tuple(values)).encode(), digest_size=8).hexdigest()
 
 
 legible: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replace")
-"""A column's text, whatever bits have flipped in it: that it is corrupt is for the checksum of its row to say."""
+"""Decodes a column's text even when it is corrupt: corruption is reported by the checksum of the row."""
 
 
 def is_intact(row: Sequence[SqlValue]) -> bool:
-    """Whether a row, whose last value is its checksum, is as it was written."""
+    """Returns True when a row, whose last value is its checksum, is unchanged."""
     values = tuple(row)
     return values[-1] == checksum(values[:-1])

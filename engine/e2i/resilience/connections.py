@@ -1,7 +1,7 @@
-"""Ends the connections of this process to an address: no call to it lasts longer than it may, whatever library made it.
+"""End this process's connections to an address, so that no call exceeds its deadline, with any client library.
 
-A client's own timeouts bound each read. A server that sends a byte now and then holds such a client for ever; a
-connection that is shut down gives it the end of the stream at once, and the thread that waited ends.
+A client's own timeouts limit each read. A server that sends a byte now and then blocks such a client forever. After a
+shutdown, the client reads the end of the stream at once, and the waiting thread ends.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import socket
 import stat
 
 SYN_SENT = 2
-"""The state, in Linux's ``tcp_info``, of a connection that the other side has not accepted."""
+"""State, in Linux's ``tcp_info``, of a connection that the other side has not accepted."""
 
 
 def cut(address: tuple[str, int]) -> int:
-    """Shuts down what this process has open to the host and port, and what it is still connecting. Returns how many."""
+    """Shuts down connections to the host and port, open or being opened. Returns how many."""
     peers = _peers(*address)
     return sum(_cut(int(name), peers) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are numbers
 
@@ -46,7 +46,7 @@ def _is_to(own: socket.socket, peers: set[tuple[str, int]]) -> bool:
 
 
 def _peers(host: str, port: int) -> set[tuple[str, int]]:
-    """The addresses that the name stands for now."""
+    """Returns the current addresses of the name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:

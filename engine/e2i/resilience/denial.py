@@ -1,6 +1,6 @@
-"""Recognition of answers that refuse who asks: a wrong password, a missing or expired key.
+"""Recognize authentication errors: a wrong password, a missing or expired key.
 
-They say nothing of the service's health, and trying again does not help: the configuration has to be corrected.
+They are no statement about the service's health, and a retry does not help: the configuration must be corrected.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ CODES = frozenset(
         "TokenRefreshRequired",
     }
 )
-"""What S3 says."""
+"""Error codes of S3."""
 TEXTS = re.compile(
     r"password authentication failed|no password supplied|authentication failed|no pg_hba\.conf entry"
     r"|role \"[^\"]*\" does not exist|permission denied for (database|schema|table|relation)"
     r"|\b(NOAUTH|WRONGPASS|NOPERM)\b|AWS Error (ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH)"
     r"|AWS Error UNKNOWN \(HTTP status 40[13]\)|failed with error code 40[13]\b"
 )
-"""What PostgreSQL says while a connection is made, when there is no code yet; Redis; Arrow's S3; MLflow of a proxy."""
+"""Messages of PostgreSQL during the connection, when there is no code yet; of Redis, Arrow's S3, and MLflow of a proxy.
+"""
 LOCAL = ("sqlite3", "builtins")
 
 
 def is_denial(error: BaseException) -> bool:
-    """Whether an exception, or one that it came from, says that the service refuses the one who asks."""
+    """Returns True when an exception, or a cause of it, means that the service refuses the credentials."""
     return any(_is_denial(one) for one in _chain(error))
 
 
@@ -63,7 +64,7 @@ def _is_denial(error: BaseException) -> bool:
 
 
 def _status(error: Any) -> int | None:
-    """The HTTP status of the answer that an exception stands for, as the clients keep it."""
+    """Returns the HTTP status of the response behind an exception, as the clients store it."""
     asked = getattr(error, "get_http_status_code", None)
     response = getattr(error, "response", None)
     for status in (

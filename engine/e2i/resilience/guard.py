@@ -1,6 +1,6 @@
-"""A call to a tool goes in; out comes its result, ``ToolUnavailable`` when it is down, or the caller's error unchanged.
+"""Guard calls to a tool. In: a call. Out: its result, ``ToolUnavailable`` when the tool is down, or the caller's error.
 
-Around every call stand the tool's breaker, a deadline, and the knowledge of which exceptions mean "down".
+Every call runs with the tool's breaker and a deadline. The guard knows which exceptions mean "down".
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ from e2i.resilience.denial import is_denial
 
 T = TypeVar("T")
 MARGIN = 1.0
-"""Seconds that a probe's lease lasts beyond its deadline, so that a missed deadline is still heard."""
+"""Seconds that a probe's lease lasts beyond its deadline, so that a missed deadline is still recorded."""
 
 
 class MissedDeadlineError(TimeoutError):
-    """A guarded call did not answer in time. It may still be running in its thread; its result is dropped."""
+    """A guarded call did not return in time. It may still be running in its thread; its result is dropped."""
 
 
 class Guard(Struct, frozen=True):
     """Guards the calls to one tool.
 
-    ``deadline`` is in seconds; ``math.inf`` means none, and the call then runs in the caller's own thread.
-    ``outages`` are exception classes, or their dotted names (looked up in modules that are loaded: nothing is
-    imported). ``classify`` decides where the class of an exception is not enough, such as by a status code: True for an
-    outage, False for the caller's error, None to leave it to ``outages``. ``extra`` is the extra of e2i that
-    installs the tool.
+    ``deadline`` is in seconds; ``math.inf`` means none, and the call then runs in the caller's own thread. ``outages``
+    are exception classes, or their dotted names (looked up in loaded modules: nothing is imported). ``classify``
+    decides where the class of an exception is not enough, such as by a status code: True for an outage, False for the
+    caller's error, None to leave it to ``outages``. ``extra`` is the extra of e2i that installs the tool.
     """
 
     tool: str
@@ -60,7 +59,7 @@ class Guard(Struct, frozen=True):
                 if math.isinf(seconds):
                     return function(*args, **kwargs)
                 return _in_thread(lambda: function(*args, **kwargs), seconds)
-        except Exception as error:  # classified; whatever is not an outage leaves unchanged
+        except Exception as error:  # classified; anything but an outage is raised unchanged
             explained = self._explain(error, function, seconds)
             if explained is error:
                 raise
@@ -82,14 +81,14 @@ class Guard(Struct, frozen=True):
                 else:
                     work = _future(lambda: cast("T", function(*args, **kwargs)))
                 return await _within(work, seconds)
-        except Exception as error:  # classified; whatever is not an outage leaves unchanged
+        except Exception as error:  # classified; anything but an outage is raised unchanged
             explained = self._explain(error, function, seconds)
             if explained is error:
                 raise
             raise explained from error
 
     def is_outage(self, error: BaseException) -> bool:
-        """True when the exception says that the tool is down, rather than that it was asked for nonsense."""
+        """Returns True when the exception means that the tool is down, not that the request was invalid."""
         if isinstance(error, E2IError):
             return isinstance(error, ToolUnavailable) and error.is_outage and not self._is_denied(error)
         if isinstance(error, MissedDeadlineError):
@@ -102,7 +101,7 @@ class Guard(Struct, frozen=True):
         return isinstance(error, (ConnectionError, TimeoutError, *_loaded(self.outages)))
 
     def _is_denied(self, error: BaseException) -> bool:
-        """Whether the tool refuses who asks; an error of ours says so itself, or by what it came from."""
+        """Returns True when the tool refuses the credentials, by our own error class or by the error's cause."""
         if isinstance(error, (CircuitOpen, AuthenticationFailed)):
             return False
         if isinstance(error, E2IError) and error.__cause__ is None:
@@ -110,7 +109,7 @@ class Guard(Struct, frozen=True):
         return is_denial(error)
 
     def _explain(self, error: Exception, function: Callable[..., Any], seconds: float) -> Exception:
-        """The exception to raise: ``error`` itself, or the ToolUnavailable that it means."""
+        """Returns the exception to raise: ``error`` itself, or the ToolUnavailable that it means."""
         if self._is_denied(error):
             return AuthenticationFailed(self.tool, f"{self.tool} refuses the credentials: {_first_line(error)}")
         if isinstance(error, E2IError):
@@ -135,29 +134,29 @@ class Guard(Struct, frozen=True):
         return ToolUnavailable(
             self.tool,
             f"{self.tool} is unavailable, {name} failed: {type(error).__name__}: {_first_line(error)}",
-            hint=f"check the address and state of {self.tool} by `e2i doctor`",
+            hint=f"check the address and state of {self.tool} with `e2i doctor`",
         )
 
 
 def _name_of(function: Callable[..., Any]) -> str:
-    """What the function is called, for people; of a ``partial`` the function in it."""
+    """Returns the function's display name; for a ``partial``, the name of the wrapped function."""
     while isinstance(function, partial):
         function = function.func
     return str(getattr(function, "__name__", type(function).__name__)).strip("_")
 
 
 ACCOUNT = re.compile(r"://[^/?#\s]*@")
-"""The user, and perhaps the password, in an address."""
+"""Pattern of the user, and perhaps the password, in an address."""
 
 
 def _first_line(error: BaseException) -> str:
-    """What the error says first, addresses in it without user and password."""
+    """Returns the error's first line, with addresses in it without user and password."""
     lines = str(error).strip().splitlines() or [""]
     return without_accounts(lines[0])[:300]
 
 
 def without_accounts(text: str) -> str:
-    """The text; of each address in it neither user nor password."""
+    """Returns the text with neither user nor password in its addresses."""
     return ACCOUNT.sub("://***@", text)
 
 
@@ -166,7 +165,7 @@ def _lease(seconds: float) -> float | None:
 
 
 def _loaded(names: tuple[str | type[BaseException], ...]) -> tuple[type[BaseException], ...]:
-    """The exception classes among ``names`` whose modules are loaded."""
+    """Returns the exception classes among ``names`` whose modules are loaded."""
     found: list[type[BaseException]] = []
     for name in names:
         if isinstance(name, str):
@@ -180,7 +179,7 @@ def _loaded(names: tuple[str | type[BaseException], ...]) -> tuple[type[BaseExce
 
 
 def _start(work: Callable[[], T], done: Callable[[T | None, BaseException | None], object]) -> None:
-    """Runs ``work`` in a daemon thread that nobody needs to wait for, and hands its result or exception to ``done``."""
+    """Runs ``work`` in a daemon thread that may be abandoned, and passes its result or exception to ``done``."""
     context = contextvars.copy_context()
 
     def run() -> None:
@@ -195,7 +194,7 @@ def _start(work: Callable[[], T], done: Callable[[T | None, BaseException | None
 
 
 def in_time(work: Callable[[], T], seconds: float) -> T:
-    """Returns what ``work`` returns. Raises MissedDeadlineError when that takes longer: it is then left to itself."""
+    """Returns the result of ``work``. Raises MissedDeadlineError when it takes longer; the thread is then abandoned."""
     return work() if math.isinf(seconds) else _in_thread(work, seconds)
 
 
@@ -231,7 +230,7 @@ def _future(work: Callable[[], T]) -> asyncio.Future[T]:
     def done(result: T | None, error: BaseException | None) -> None:
         try:
             loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:  # the loop was closed while the call hung: nobody waits any more
+        except RuntimeError:  # the loop was closed while the call hung, so nothing waits any more
             return
 
     _start(work, done)

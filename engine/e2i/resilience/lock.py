@@ -1,4 +1,4 @@
-"""A file goes in; while the context lasts no other process or thread of this machine is inside it."""
+"""Lock between processes and threads of one machine. In: a file. Out: an exclusive block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(file: Path) -> Iterator[None]:
-    """Waits for its turn. A process that dies gives the lock back by dying."""
+    """Waits for the lock. It is released when its process exits."""
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

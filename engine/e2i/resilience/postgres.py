@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL on which no exchange takes longer than its deadline, whatever the server does.
+"""Connections to PostgreSQL on which no exchange exceeds its deadline, whatever the server does.
 
-The options of libpq do not bound a whole call: ``connect_timeout`` holds for each address of a host, and a server that
-sends a byte now and then keeps a query alive for ever.
+The options of libpq do not limit a whole call: ``connect_timeout`` applies to each address of a host, and a server that
+sends a byte now and then keeps a query alive forever.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 from e2i.resilience.guard import in_time
 
 KEEPALIVE = {"keepalives_idle": 60}
-"""A connection can be silent for hours."""
+"""Options for detecting connections that were silent for hours."""
 
 
 def engine_options(url: str, connecting: float, seconds: float) -> dict[str, Any]:
-    """Options of ``sqlalchemy.create_engine``: connecting takes at most ``connecting`` seconds, each exchange at most
-    ``seconds``. Empty for a database that is a file; other drivers than psycopg get what they know of it.
+    """Returns options of ``sqlalchemy.create_engine`` that limit connecting and each exchange, in seconds.
+
+    Empty for a database that is a file; other drivers than psycopg get the options that they support.
     """
     import sqlalchemy
 
@@ -32,7 +33,7 @@ def engine_options(url: str, connecting: float, seconds: float) -> dict[str, Any
 
 
 def select_one(url: str, seconds: float) -> str:
-    """Asks a database for a number, with its credentials. Raises what the driver raises."""
+    """Sends a query to a database, with its credentials. Raises what the driver raises."""
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **engine_options(url, seconds, seconds))
@@ -42,9 +43,9 @@ def select_one(url: str, seconds: float) -> str:
 
 
 def creator(url: str, connecting: float, seconds: float) -> Callable[[], Any]:
-    """A function that connects to a database; raises ImportError here when the driver is not installed.
+    """Returns a function that connects to a database; raises ImportError here when the driver is not installed.
 
-    What it makes raises psycopg.OperationalError once an exchange has taken ``seconds``, and is then closed.
+    Its connection raises psycopg.OperationalError once an exchange has taken ``seconds``, and is then closed.
     """
     import sqlalchemy
 
@@ -68,7 +69,7 @@ def creator(url: str, connecting: float, seconds: float) -> Callable[[], Any]:
 
 @cache
 def _connection_class() -> Any:
-    """Defined when it is first needed: psycopg is an extra."""
+    """Returns the connection class, defined on first use because psycopg is an extra."""
     import psycopg
 
     class BoundedConnection(psycopg.Connection[Any]):
@@ -82,7 +83,7 @@ def _connection_class() -> Any:
             return super().wait(self._until(gen, ends), *args, **kwargs)
 
         def _until(self, gen: Generator[Any, Any, Any], ends: float) -> Generator[Any, Any, Any]:
-            """The exchange ``gen``; psycopg looks at it several times a second, also when nothing has come."""
+            """Runs the exchange ``gen``. psycopg checks the deadline several times a second, also without data."""
             try:
                 wanted = next(gen)
                 while True:

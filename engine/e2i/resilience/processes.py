@@ -1,4 +1,4 @@
-"""Names of processes that no later process has, and whether the one of a name still runs."""
+"""Identify processes uniquely over time, and check that a process still runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def process_identity(pid: int | None = None) -> str:
-    """``pid:start:boot`` of a live process, or "" when there is none (a zombie is none). Told apart from a reused pid.
+    """Returns ``pid:start:boot`` of a live process, or "" when there is none (a zombie is none).
 
-    Where /proc is missing, only the pid is known.
+    The start distinguishes it from a reused pid. Without /proc, only the pid is known.
     """
     pid = os.getpid() if pid is None else pid
     try:
@@ -25,7 +25,7 @@ def process_identity(pid: int | None = None) -> str:
 
 @cache
 def boot_id() -> str:
-    """What tells this start of the machine from another; "" where /proc is missing."""
+    """Returns the id of the machine's boot; "" where /proc is missing."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -33,7 +33,7 @@ def boot_id() -> str:
 
 
 def process_alive(identity: str) -> bool:
-    """True while the process of that identity (anything after a ``#`` aside) runs on this machine."""
+    """Returns True while the process of that identity (without the text after a ``#``) runs on this machine."""
     identity = identity.partition("#")[0]
     pid = identity.partition(":")[0]
     return pid.isdigit() and process_identity(int(pid)) == identity

@@ -1,7 +1,7 @@
-"""Remove files and folders without ever following a link. In: a folder that is trusted, and a path below it.
+"""Remove files and folders without ever following a link. In: a trusted folder, and a path below it.
 
-Each folder on the way is opened without following links and what is in it is removed by its descriptor. A link put in
-between is removed or refused, never followed. However deep a tree is, two descriptors are open at a time.
+Each folder of the path is opened without following links, and its content is removed by its descriptor. A link that is
+inserted meanwhile is removed or refused, never followed. Two descriptors are open at a time, however deep a tree is.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GROWN = 100
-"""How often a folder into which something was put meanwhile is emptied again."""
+"""Number of times that a folder is emptied again because files were added meanwhile."""
 
 
 def remove(root: Path, *names: str, missing_ok: bool = True) -> None:
-    """Removes what is at ``root/name/…/name``, read-only or not. Raises OSError, also where a link is on the way."""
+    """Removes ``root/name/…/name``, read-only or not. Raises OSError, also for a link in the path."""
     try:
         with inside(root, *names[:-1]) as folder:
             _remove(folder, names[-1])
@@ -29,13 +29,13 @@ def remove(root: Path, *names: str, missing_ok: bool = True) -> None:
 
 
 def remove_below(root: Path, path: Path) -> None:
-    """Removes ``path``, which is below ``root``. Raises OSError, also where a link is on the way."""
+    """Removes ``path``, which is below ``root``. Raises OSError, also for a link in the path."""
     remove(root, *path.relative_to(root).parts)
 
 
 @contextlib.contextmanager
 def inside(root: Path, *names: str) -> Iterator[int]:
-    """A descriptor of the folder ``root/name/…/name``; only ``root`` itself may be a link. Raises OSError."""
+    """Returns a descriptor of the folder ``root/name/…/name``; only ``root`` itself may be a link. Raises OSError."""
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names:
@@ -50,7 +50,7 @@ def inside(root: Path, *names: str) -> Iterator[int]:
 
 
 def names(root: Path, *below: str) -> list[str]:
-    """The names in a folder, sorted; none when it is not there, or is no folder but a link."""
+    """Returns the names in a folder, sorted; none when it does not exist, or is a link or a file."""
     try:
         with inside(root, *below) as folder:
             return sorted(os.listdir(folder))  # noqa: PTH208 - of a descriptor
@@ -63,7 +63,7 @@ def names(root: Path, *below: str) -> list[str]:
 
 
 def _remove(folder: int, name: str) -> None:
-    """Removes an entry of an open folder. Folders in it are moved beside it, and removed in their turn."""
+    """Removes an entry of an open folder. Nested folders are moved beside it, and removed later."""
     if not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
         os.unlink(name, dir_fd=folder)
         return
@@ -74,11 +74,11 @@ def _remove(folder: int, name: str) -> None:
         try:
             with _opened(folder, taken) as here:
                 for entry in os.listdir(here):  # noqa: PTH208
-                    with contextlib.suppress(FileNotFoundError):  # somebody else removes the same
+                    with contextlib.suppress(FileNotFoundError):  # another process removes the same
                         if not stat.S_ISDIR(os.lstat(entry, dir_fd=here).st_mode):
                             os.unlink(entry, dir_fd=here)
                             continue
-                        with _opened(here, entry):  # makes it one that can be moved
+                        with _opened(here, entry):  # makes it a folder that can be moved
                             beside = f".removed-{os.urandom(8).hex()}"
                             os.rename(entry, beside, src_dir_fd=here, dst_dir_fd=folder)
                             left.append(beside)
@@ -94,7 +94,7 @@ def _remove(folder: int, name: str) -> None:
 
 @contextlib.contextmanager
 def _opened(above: int, name: str) -> Iterator[int]:
-    """A descriptor of a folder, which its owner may read and write from now on. Raises OSError for a link."""
+    """Returns a descriptor of a folder, which its owner may read and write from now on. Raises OSError for a link."""
     held = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
         os.chmod(f"/proc/self/fd/{held}", 0o700)  # noqa: PTH101 - also one that may not be opened

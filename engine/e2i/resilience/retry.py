@@ -1,4 +1,4 @@
-"""A retry policy goes in; the pauses between attempts come out. Sleeping and chance are handed in."""
+"""Retry with pauses. In: a retry policy. Out: the pauses between attempts. Sleeping and randomness are parameters."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Backoff = Literal["exponential", "linear", "constant"]
 
 
 def pause(retry: int, *, initial: float = 1.0, maximum: float = 30.0, backoff: Backoff = "exponential") -> float:
-    """Seconds to wait before retry number ``retry`` (1 is the first retry), never more than ``maximum``.
+    """Returns the seconds before retry number ``retry`` (1 is the first retry), never more than ``maximum``.
 
     Exponential: initial · 2^(retry − 1). Linear: initial · retry. Constant: initial.
     """
     match backoff:
         case "exponential":
-            seconds = initial * 2.0 ** min(retry - 1, 512)  # beyond, a float would overflow
+            seconds = initial * 2.0 ** min(retry - 1, 512)  # for larger numbers a float would overflow
         case "linear":
             seconds = initial * retry
         case "constant":
@@ -35,10 +35,10 @@ def pauses(
     jitter: float = 0.0,
     random: Callable[[], float] | None = None,
 ) -> Iterator[float]:
-    """The ``attempts`` − 1 pauses (seconds) between ``attempts`` attempts.
+    """Returns the ``attempts`` − 1 pauses (seconds) between ``attempts`` attempts.
 
-    ``jitter`` is the share of each pause that is left to chance, 0 to 1: ``random`` gives numbers in [0, 1), and a
-    pause lies between (1 − jitter) · exact and exact.
+    ``jitter`` is the random share of each pause, 0 to 1: ``random`` returns numbers in [0, 1), and a pause is between
+    (1 − jitter) · exact and exact.
     """
     if attempts < 1:
         raise ValueError(f"attempts must be at least 1, not {attempts}")
@@ -58,14 +58,14 @@ def call(
     retry_on: Callable[[Exception], bool],
     sleep: Callable[[float], object],
 ) -> T:
-    """What ``function`` returns, tried once and once more after each of ``waits`` (seconds) while ``retry_on`` says so.
+    """Returns the result of ``function``, retried after each of ``waits`` (seconds) while ``retry_on`` allows.
 
     The last exception is raised unchanged.
     """
     for seconds in waits:
         try:
             return function()
-        except Exception as error:  # retry_on names what may be tried again; all else leaves unchanged
+        except Exception as error:  # retry_on decides which may be tried again; all others are raised unchanged
             if not retry_on(error):
                 raise
         sleep(seconds)

@@ -1,13 +1,12 @@
-"""A breaker's circuit in a small file that all processes of a store share. Implements ``breaker.BreakerState``.
+"""Store a breaker's circuit in a small file for all processes of a store. Implements ``breaker.BreakerState``.
 
-The file holds one line: a checksum and the circuit as JSON. Every change reads and writes it under a lock of the file
-(``flock``), which a process that dies gives back by dying; a reader looks at it again when what it knows is 50 ms old.
-Nothing is synced to disk: after a loss of power the circuit is forgotten, or belongs to an earlier start of the machine
-and counts as recovered.
+The file has one line: a checksum and the circuit as JSON. Every change reads and writes it under a lock of the file
+(``flock``), which is released when its process exits. A reader reads it again when its copy is 50 ms old. Nothing is
+synced to disk: after a power failure the circuit is lost, or belongs to an earlier boot and counts as recovered.
 
-The breaker must never be the reason that a call fails or waits. While the file is locked by another process for long,
-or cannot be read or written, the circuit is kept in this process's memory, with one warning. What is recorded in that
-time is added to the file once it can be used again.
+The breaker must never cause a call to fail or wait. While the file is locked by another process for long, or cannot be
+read or written, the circuit is kept in this process's memory, with one warning. Changes of that time are added to the
+file once it can be used again.
 """
 
 from __future__ import annotations
@@ -40,38 +39,39 @@ Change = Callable[[Circuit], tuple[Circuit, Any]]
 
 FOLDER = "breakers"
 FRESH = 0.05
-"""Seconds for which a process relies on what it has read."""
+"""Seconds for which a process uses what it has read."""
 POLL_TIMEOUT = 0.03
 """Seconds that a caller waits for the lock of the file."""
 TURN = 0.001
 """Seconds between two tries for the lock."""
 GIVE_UP = 1.0
-"""Seconds for which a file that cannot be used is done without before it is tried again."""
+"""Seconds until an unusable file is tried again."""
 BUSY = 10.0
-"""Seconds for which calls of an open circuit are rejected while others keep the file locked: longer than a busy machine
-keeps a process from its turn, which must not let a fourth probe through.
+"""Seconds for which calls of an open circuit are rejected while other processes keep the file locked.
+
+Longer than a busy machine delays a process, because a fourth probe must not pass.
 """
 BLOCK = 2_048
-"""Bytes of the file: written in one go, so that nobody who is killed leaves half of it."""
+"""Size of the file in bytes. It is written in one call, so that a killed process leaves no partial content."""
 SIZE = 16_384
-"""Bytes beyond which the file is none of ours."""
+"""Size in bytes above which the file is not ours."""
 KEPT = 100
-"""Changes that are kept for the file while it cannot be used."""
+"""Maximum number of changes that are kept for the file while it cannot be used."""
 ELAPSED = -1e12
-"""When a circuit was opened that an earlier start of the machine left open: longer ago than any recovery."""
+"""Opening time of a circuit that an earlier boot left open: longer ago than any recovery time."""
 
 log = logging.getLogger(__name__)
 
 
 class Record(Struct, frozen=True):
-    """What the file holds: a circuit, and the start of the machine that its times count from."""
+    """Content of the file: a circuit, and the boot that its times refer to."""
 
     boot: str
     circuit: Circuit
 
 
 def file_of(store: Path, tool: str, identity: Mapping[str, Any]) -> Path:
-    """The file of a tool's breaker in a store; ``identity`` names the server, empty for an embedded tool.
+    """Returns the file of a tool's breaker in a store; ``identity`` names the server, empty for an embedded tool.
 
     The same tool on another server has another breaker.
     """
@@ -82,7 +82,7 @@ def file_of(store: Path, tool: str, identity: Mapping[str, Any]) -> Path:
 
 
 def peek(file: Path) -> Circuit | None:
-    """Returns the circuit in a file, without writing anything; None when there is none that can be read."""
+    """Returns the circuit in a file, without writing; None when there is none that can be read."""
     try:
         with _opened(file, os.O_RDONLY) as handle:
             return _decode(os.pread(handle, SIZE, 0))
@@ -91,7 +91,7 @@ def peek(file: Path) -> Circuit | None:
 
 
 class SharedState:
-    """A circuit in ``file``. ``clock`` gives seconds, for this process alone."""
+    """A circuit in ``file``. ``clock`` returns seconds, for this process alone."""
 
     def __init__(self, file: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
@@ -99,22 +99,22 @@ class SharedState:
         self._lock = threading.Lock()
         self._circuit = Circuit()
         self._text = b""
-        """What the file held when this process last read or wrote it."""
+        """Content of the file when this process last read or wrote it."""
         self._read_at = float("-inf")
         self._rejected = 0
         self._later: deque[Change] = deque(maxlen=KEPT)
-        """Changes made to the circuit in memory alone; the file is without them."""
+        """Changes made to the circuit in memory only."""
         self._contended = (float("-inf"), float("-inf"))
-        """When the lock was first not to be had, and last; since then nobody here had it."""
+        """First and last time that the lock was unavailable; this process has not held it since."""
         self._without_until = float("-inf")
-        """Until when the file is not waited for."""
+        """Time until which the file is not waited for."""
         self._warned = False
         self._holder = (0, "")
         renew_lock_after_fork(self)
 
     @property
     def holder(self) -> str:
-        """This process, told apart from a later one with its pid."""
+        """Identity of this process, distinct from a later one with its pid."""
         if self._holder[0] != os.getpid():
             self._holder = (os.getpid(), process_identity())
         return self._holder[1]
@@ -129,8 +129,8 @@ class SharedState:
     def update(self, change: Callable[[Circuit], tuple[Circuit, T]], *, later: bool = False) -> T:
         """Changes the circuit for all processes.
 
-        Raises Contended when others keep the file locked and this process must not decide alone: it could let one probe
-        too many through.
+        Raises Contended when other processes keep the file locked and this process must not decide alone: it could let
+        one probe too many through.
         """
         ends = self._clock() + POLL_TIMEOUT
         while True:
@@ -146,7 +146,7 @@ class SharedState:
             time.sleep(TURN)
 
     def reject(self) -> None:
-        """Counts a rejected call; the file learns of it with the next change."""
+        """Counts a rejected call; the file is updated with the next change."""
         with self._lock:
             self._rejected += 1
 
@@ -156,7 +156,7 @@ class SharedState:
     # With the lock of this process
 
     def _look(self) -> None:
-        """Reads the file, unless the circuit in memory has changes that the file is without."""
+        """Reads the file, unless the circuit in memory has changes that the file does not have."""
         self._read_at = self._clock()
         if self._later:
             return
@@ -164,14 +164,14 @@ class SharedState:
             with _opened(self._file, os.O_RDONLY) as handle:
                 text = os.pread(handle, SIZE, 0)
         except OSError:
-            return  # the next change deals with it
+            return  # the next change handles it
         if text == self._text and self._circuit.state is not State.HALF_OPEN:
             return
-        if (circuit := _decode(text)) is not None:  # None: somebody is writing
+        if (circuit := _decode(text)) is not None:  # None: another process is writing
             self._circuit, self._text = self._present(circuit), text
 
     def _change_file(self, change: Callable[[Circuit], tuple[Circuit, T]]) -> T:
-        """Changes the file. Raises BlockingIOError when another process is about it, OSError when that cannot be."""
+        """Changes the file. Raises BlockingIOError when another process is changing it, OSError on failure."""
         with _opened(self._file, os.O_RDWR | os.O_CREAT) as handle, _locked(handle):
             text = os.pread(handle, SIZE, 0)
             circuit = self._restored(text)
@@ -192,17 +192,17 @@ class SharedState:
         return result
 
     def _restored(self, text: bytes) -> Circuit:
-        """The circuit of the file; where that was corrupted or emptied, what this process knows of it."""
+        """Returns the circuit of the file; if the file is corrupt or empty, the circuit in memory."""
         circuit = _decode(text)
         if circuit is not None:
             return self._present(circuit)
         if text or self._text:
-            self._warn("is corrupt" if text else "was removed", "it is written again from what this process knows")
+            self._warn("is corrupt" if text else "was removed", "it is written again from this process's memory")
         self._later.clear()
         return self._circuit
 
     def _present(self, circuit: Circuit) -> Circuit:
-        """The circuit without the leases of processes that are gone: their time is over."""
+        """Returns the circuit without the leases of processes that have exited."""
         if circuit.state is not State.HALF_OPEN:
             return circuit
         gone = {lease.holder for lease in circuit.leases if lease.holder not in ("", self._holder[1])}
@@ -213,7 +213,7 @@ class SharedState:
     def _contend(
         self, change: Callable[[Circuit], tuple[Circuit, T]], later: bool, now: float, error: BlockingIOError
     ) -> T:
-        """The lock could not be had in time."""
+        """The lock could not be acquired in time."""
         first, last = self._contended
         self._contended = (first if now - last < BUSY else now, now)
         if not later and self._circuit.state is not State.CLOSED and now - self._contended[0] < BUSY:
@@ -221,7 +221,7 @@ class SharedState:
         return self._change_memory(change, later, error)
 
     def _change_memory(self, change: Callable[[Circuit], tuple[Circuit, T]], later: bool, error: OSError) -> T:
-        """Changes what this process knows, and does without the file for a while."""
+        """Changes the circuit in memory, and does not use the file for a while."""
         why = "is locked" if isinstance(error, BlockingIOError) else f"cannot be used: {error.strerror or error}"
         self._warn(why, "until it can be used, this process counts for itself")
         now = self._clock()
@@ -244,7 +244,7 @@ def _encode(circuit: Circuit) -> bytes:
 
 
 def _decode(text: bytes) -> Circuit | None:
-    """None when the bytes are not what somebody has written."""
+    """Returns the content; None when the bytes were not written by a breaker."""
     checksum, _, body = text.rstrip().partition(b" ")
     if checksum != b"%08x" % zlib.crc32(body):
         return None
@@ -259,7 +259,7 @@ def _decode(text: bytes) -> Circuit | None:
 
 @contextlib.contextmanager
 def _opened(file: Path, flags: int) -> Iterator[int]:
-    """A descriptor of the file, which is made in its folder if need be. Raises OSError when it is no file of ours."""
+    """Returns a descriptor of the file, created with its folder if needed. Raises OSError for a foreign file."""
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         handle = os.open(file, flags, 0o600)
@@ -271,7 +271,7 @@ def _opened(file: Path, flags: int) -> Iterator[int]:
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_size >= SIZE:
-            raise OSError(errno.EINVAL, "it is not a file that a breaker has written")
+            raise OSError(errno.EINVAL, "it is not a breaker's file")
         yield handle
     finally:
         os.close(handle)

@@ -1,7 +1,7 @@
-"""Waiting entries of the outbox go in; sinks have taken them, or they still wait, or they are set aside with a reason.
+"""Deliver entries of the outbox. In: waiting entries. Out: delivered, still waiting, or dead-lettered with a reason.
 
-Each sink has a thread, a breaker and a lease of its own: one that is down or slow holds up no other. When a run is over
-nobody waits for a tracker that is known to be down, and one that has not been heard of is asked first.
+Each sink has its own thread, breaker and lease, so a sink that is down or slow delays no other. At the end of a run,
+the dispatcher does not wait for a tracker that is known to be down, and checks unknown ones first.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from e2i.telemetry.entries import ENDS, Entry, Sink, keyed
 from e2i.telemetry.outbox import Outbox, Tally
 
 BATCH = 500
-"""Entries taken at a time; fewer after a missed deadline, so that a slow sink still gets on."""
+"""Number of entries in one batch; fewer after a missed deadline, so that a slow sink still progresses."""
 OPENING = 120.0
-"""Seconds that opening a sink may take: it imports the tool, which no deadline for a call allows for."""
+"""Timeout of opening a sink, in seconds. It imports the tool, which the deadline of a call does not cover."""
 PARTING = 2.0
-"""Seconds that a server has for saying that it is there when a run is over."""
+"""Timeout of a server's reachability check at the end of a run, in seconds."""
 SHORT = 0.05
-"""Seconds in which a delivery that has nothing to do ends."""
+"""Seconds within which a delivery without entries ends."""
 LONGEST_PAUSE = 5.0
-"""Seconds between two tries while a sink cannot take anything; the breaker rejects most of them at once."""
+"""Seconds between two tries while a sink accepts nothing; the breaker rejects most of them at once."""
 
 
 class Tracker(Struct, frozen=True):
-    """Where a sink delivers to: an embedded tracker, unless it says more."""
+    """Target of a sink: an embedded tracker, unless it has an address."""
 
     target: str = ""
-    """The name that entries meant for it carry."""
+    """Name of the target in its entries."""
     address: tuple[str, int] | None = None
     """Host and port of a server."""
     check: Callable[[], None] | None = None
-    """Asks the server whether it is there, at little cost. Raises ToolUnavailable."""
+    """Checks that the server is reachable, at little cost. Raises ToolUnavailable."""
 
 
 EMBEDDED = Tracker()
@@ -61,10 +61,10 @@ def deliver(
 ) -> dict[str, Tally]:
     """Delivers to the sink of each guard until ``stop`` is set, then once more for at most ``flush`` seconds.
 
-    With ``stop`` set from the start it is one bounded pass, what ``e2i sync`` does. ``open_outbox`` and ``open_sink``
-    are called in the threads that use what they open. ``poll`` (seconds) is how often an empty queue is looked at.
-    ``trackers`` says, by tool, which servers the sinks deliver to. Never raises for a sink's sake; returns the tally of
-    each.
+    With ``stop`` set from the start it is one limited pass, as in ``e2i sync``. ``open_outbox`` and ``open_sink`` are
+    called in the threads that use their results. ``poll`` (seconds) is the interval for checking an empty queue.
+    ``trackers`` maps a tool to the server that its sink delivers to. Never raises because of a sink; returns the tally
+    of each.
     """
     lanes = [_Lane(guard, (trackers or {}).get(guard.tool, EMBEDDED)) for guard in guards]
 
@@ -91,7 +91,7 @@ def deliver(
 
 
 class _Lane:
-    """One sink's way: its courier, and what is known of it while its thread is at work."""
+    """The delivery to one sink: its dispatcher, and its state while its thread runs."""
 
     def __init__(self, guard: Guard, tracker: Tracker) -> None:
         self.guard = guard
@@ -112,14 +112,14 @@ class _Lane:
         thread.join(max(0.0, ends - time.monotonic()))
 
     def outcome(self, outbox: Outbox) -> Tally:
-        """The tally, with what is left now."""
+        """Returns the tally, with the number of waiting entries."""
         left, elsewhere = outbox.waiting(self.name, self.tracker.target)
         tally = self.tally or (self.dispatcher.tally() if self.dispatcher else Tally())
         problem = (tally.problem if self.tally else self._problem) if left or tally.altered else None
         return replace(tally, left=left, elsewhere=elsewhere, problem=problem)
 
     def _is_down(self) -> str | None:
-        """What is wrong with the tracker, as far as is known or it can be asked."""
+        """Returns the problem of the tracker, if it is known or can be checked."""
         if self.dispatcher is not None and self.dispatcher.down:
             return self.dispatcher.down
         try:
@@ -130,7 +130,7 @@ class _Lane:
 
 
 def check(tracker: Tracker, name: str, seconds: float) -> None:
-    """Asks a server whether it is there. Raises ToolUnavailable when it is not, or takes longer than ``seconds``."""
+    """Checks that a server is reachable. Raises ToolUnavailable when it is not, or takes longer than ``seconds``."""
     if tracker.check is None:
         return
     try:
@@ -140,12 +140,12 @@ def check(tracker: Tracker, name: str, seconds: float) -> None:
             name,
             f"{name} did not answer within {seconds:g} s",
             code="silent",
-            hint=f"check that {name} is up; what waits is delivered later",
+            hint=f"check that {name} is up; waiting entries are delivered later",
         ) from error
 
 
 class Dispatcher:
-    """Delivers one sink's entries. The sink is opened when there is something for it, and again after a hung call."""
+    """Delivers one sink's entries. The sink is opened when there are entries for it, and again after a hung call."""
 
     def __init__(
         self,
@@ -162,9 +162,9 @@ class Dispatcher:
         self._tracker = tracker
         self._lane = keyed(guard.tool, tracker.target)
         self.down: str | None = None
-        """Why the server is known to be down; None while it is not."""
+        """Why the server is known to be down; None while it is up."""
         self._not_before = 0.0
-        """When the server wants to be called again, by the clock."""
+        """Time before which the server must not be called again, by the clock."""
         self._clock = clock
         self._left = threading.Event()
         self._holder = f"{process_identity()}#{uuid4().hex}"
@@ -175,7 +175,7 @@ class Dispatcher:
         self._redelivered = 0
 
     def run(self, stop: threading.Event, *, poll: float, flush: float) -> Tally:
-        """Delivers until ``stop`` is set; then, for at most ``flush`` seconds, until nothing waits or it is down."""
+        """Delivers until ``stop`` is set; then at most ``flush`` seconds, until nothing waits or the sink is down."""
         problem: str | None = None
         ends: float | None = None
         troubles = 0
@@ -183,7 +183,7 @@ class Dispatcher:
             if stop.is_set() and ends is None:
                 ends = self._clock() + flush
                 if self.down:
-                    break  # nobody waits for what is down
+                    break  # do not wait for a tracker that is down
             if ends is not None and (wish := self._not_before - self._clock()) > 0:
                 if wish >= ends - self._clock():
                     break
@@ -208,11 +208,11 @@ class Dispatcher:
         return replace(self.tally(problem), left=left, elsewhere=elsewhere)
 
     def leave(self) -> None:
-        """Nobody waits for it any more: it ends once the call that it may be in has ended, and gives its lease back."""
+        """Abandons the thread: it ends after its current call, if any, and releases its lease."""
         self._left.set()
 
     def tally(self, problem: str | None = None) -> Tally:
-        """What became of the entries so far; how many are left is for the outbox to say, and its thread."""
+        """Returns the counts so far. The number of waiting entries comes from the outbox, in its own thread."""
         if altered := self._outbox.altered:
             outcome = f"{altered} entries were altered on disk and are not delivered, see `e2i doctor`"
             problem = f"{outcome}; {problem}" if problem else outcome
@@ -225,7 +225,7 @@ class Dispatcher:
         )
 
     def deliver_once(self, deadline: float | None = None) -> bool:
-        """Delivers one batch; False when nothing waited. Raises ToolUnavailable; what was not delivered still waits.
+        """Delivers one batch; False when nothing waited. Raises ToolUnavailable; undelivered entries still wait.
 
         ``deadline`` (seconds) shortens that of each call to the sink.
         """
@@ -237,13 +237,13 @@ class Dispatcher:
         return bool(batch)
 
     def _pass(self, deadline: float | None) -> tuple[bool, str | None]:
-        """Whether there was something to deliver, and why it could not be."""
+        """Returns whether there was something to deliver, and why it could not be delivered."""
         name = self._guard.tool
         try:
             if not self._outbox.waiting(name, self._tracker.target)[0]:
                 return False, None
             if not self._outbox.lease(self._lane, self._holder, process_alive):
-                return True, f"another courier delivers to {name}"
+                return True, f"another dispatcher delivers to {name}"
             delivered = self.deliver_once(deadline)
             self._size = min(BATCH, 2 * self._size)
             return delivered, None
@@ -254,9 +254,9 @@ class Dispatcher:
             elif error.code == "history-lost":
                 self._abandon_sink()
                 self._redeliver()
-                return True, None  # a new sink can begin at once
+                return True, None  # a new sink can start at once
             elif self._tracker.address is not None:
-                self._abandon_sink()  # the server is asked again before anything more is sent to it
+                self._abandon_sink()  # the server is checked again before anything more is sent to it
             if error.retry_after:
                 self._not_before = self._clock() + error.retry_after
             return True, error.message
@@ -264,7 +264,7 @@ class Dispatcher:
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
 
     def _deliver(self, sink: Sink, entries: list[Entry], deadline: float) -> None:
-        """Delivers entries of one run; what the sink refuses is found by halving, so that only it is set aside."""
+        """Delivers entries of one run. Refused entries are found by halving, so that only these are dead-lettered."""
         try:
             self._guard.call(sink.deliver, entries, deadline=deadline)
         except ToolUnavailable:
@@ -288,13 +288,13 @@ class Dispatcher:
                 self._outbox.settle(self._guard.tool, entries[-1].run, target=self._tracker.target)
 
     def _redeliver(self) -> int:
-        """Queues again what the tracker took and has lost. Returns how many."""
+        """Queues again what the tracker accepted and has lost. Returns how many."""
         again = self._outbox.redeliver(self._guard.tool, target=self._tracker.target)
         self._redelivered += again
         return again
 
     def _open(self, deadline: float) -> Sink:
-        """The open sink. A sink that cannot be opened, for whatever reason, is no fault of the entries: they wait."""
+        """Returns the open sink. When it cannot be opened, for whatever reason, the entries wait."""
         if self._sink is None:
             name = self._guard.tool
             try:
@@ -308,7 +308,7 @@ class Dispatcher:
         return self._sink
 
     def _checked(self, deadline: float) -> Sink:
-        """A new sink, if its server is there: importing its client takes longer than to ask."""
+        """Returns a new sink, if its server is reachable: importing its client takes longer than the check."""
         try:
             check(self._tracker, self._guard.tool, min(deadline, asking.WITHIN))
         except ToolUnavailable as error:
@@ -318,7 +318,7 @@ class Dispatcher:
         return self._open_sink(self._guard.tool)
 
     def _abandon_sink(self) -> None:
-        """The next delivery takes a new sink. The old one may still be busy with a call that hangs, which ends now."""
+        """Replaces the sink for the next delivery. The old one may still be in a hung call, which ends now."""
         if self._tracker.address is not None:
             connections.cut(self._tracker.address)
         sink, self._sink = self._sink, None
@@ -326,7 +326,7 @@ class Dispatcher:
             sink.close()
 
     def _close(self, seconds: float) -> None:
-        """Closes the sink, within the deadline; everything it was given is acknowledged, so nothing depends on it."""
+        """Closes the sink, within the deadline. All its entries are acknowledged, so nothing depends on it."""
         if self._sink is not None:
             try:
                 self._guard.call(self._sink.close, deadline=min(max(seconds, 1.0), self._guard.deadline))

@@ -1,9 +1,9 @@
-"""Telemetry entries go in; they come out in order, until their sink has taken each of them or refused it for good.
+"""Durable queue of telemetry entries. In: entries. Out: the same in order, until their sink accepts or refuses each.
 
-A durable queue in a SQLite file, which several processes may use at once. Refused entries are kept whole, with the
-reason; so are those that were altered on disk, which nobody is given. Delivered ones are kept until their run has
-ended, so that a sink that lost them can have them again; then they leave their key behind for a long while, so an entry
-that is put again is not delivered again.
+The queue is a SQLite file, which several processes may use at once. Refused entries are kept whole, with the reason.
+Entries that were changed on disk are kept too, but never delivered. Delivered entries are kept until their run has
+ended, so that a sink that lost them can receive them again. Then only their keys remain for a long time, so that an
+entry that is put again is not delivered again.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
 CREATE TABLE IF NOT EXISTS outbox_dispatchers (sink TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
 """
-"""The outbox's tables; ``CREATE … IF NOT EXISTS``, so that the engine may keep them in its own database."""
+"""The outbox's tables, with ``CREATE … IF NOT EXISTS``, so that the engine may store them in its own database."""
 
 KEYS_KEPT = 100_000
-"""How many of the last entries' keys are remembered after their run has ended."""
+"""Number of recent keys that are kept after their run has ended."""
 SETTLED = "null"
-"""The body of a delivered entry that nobody will need again."""
+"""The body of a delivered entry that is not needed again."""
 ALTERED = "it was altered since it was written"
-"""Why an entry was set aside that its checksum does not fit: it is neither delivered nor read."""
+"""Reason of a dead-lettered entry whose checksum does not match: it is neither delivered nor read."""
 
 STATES = ("waiting", "delivered", "dead-lettered")
 PRIMARY = 0xFF
-"""The bits of an error's code that SQLite calls its primary result code."""
+"""Mask of the bits in an error's code that SQLite calls its primary result code."""
 COVERED = "sink, key, run, kind, body, target"
-"""What the checksum of an entry covers."""
+"""Columns that the checksum of an entry covers."""
 PUT = f"INSERT OR IGNORE INTO outbox ({COVERED}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
 WAITING = "outbox.state != 'delivered' AND outbox.state = 'waiting'"
-"""Said twice: so SQLite takes the index of what is not delivered, instead of reading all that was."""
+"""Redundant, so that SQLite uses the index of undelivered entries instead of reading all delivered ones."""
 MEANT = "(target IS NULL OR target = ?)"
-"""The entries meant for a tracker: an entry that an older version wrote does not say, and is meant for any."""
+"""Condition for entries of a tracker: an entry of an older version has no target and is delivered to any."""
 TAKE = (
     f"SELECT sequence, {COVERED}, checksum FROM outbox"
     f" WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
@@ -63,29 +63,30 @@ TAKE = (
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
 DEAD_LETTER = "UPDATE outbox SET state = 'dead-lettered', reason = ? WHERE sequence = ?"
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
-"""The entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves."""
+"""Condition for the entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves.
+"""
 
 
 class DeadLetter(Struct, frozen=True):
-    """An entry that its sink refused for good, and why."""
+    """An entry that its sink refused permanently, and the reason."""
 
     entry: Entry
     reason: str
 
 
 class Tally(Struct, frozen=True):
-    """What became of one sink's entries: counts, and why some are left, if the reason is known."""
+    """Results of one sink's entries: counts, and why some are waiting, if the reason is known."""
 
     delivered: int = 0
     dead_lettered: int = 0
     left: int = 0
     problem: str | None = None
     elsewhere: int = 0
-    """Entries that wait for another tracker of this tool than the one the settings name."""
+    """Entries that wait for another tracker of this tool than the configured one."""
     redelivered: int = 0
-    """Entries that the sink had taken and then lost, with its database: they were queued again."""
+    """Entries that the sink had accepted and then lost with its database; they were queued again."""
     altered: int = 0
-    """Entries among those set aside that were not as they had been written."""
+    """Dead-lettered entries that had been changed since they were written."""
 
 
 class Outbox:
@@ -98,7 +99,7 @@ class Outbox:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self.altered = 0
-        """How many entries ``take`` found altered, and set aside."""
+        """Number of changed entries that ``take`` found and dead-lettered."""
         self._database = sqlite3.connect(path, timeout=wait, isolation_level=None)
         self._database.text_factory = legible
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -115,7 +116,7 @@ class Outbox:
         self._database.close()
 
     def put(self, entries: Iterable[Entry]) -> None:
-        """Adds entries, all or none; one whose key the sink has had before is ignored.
+        """Adds entries, all or none. An entry whose key the sink has received before is ignored.
 
         Raises ValueError when a body is not JSON, such as a NaN.
         """
@@ -123,10 +124,10 @@ class Outbox:
             put(self._database, entries)
 
     def take(self, sink: str, limit: int = 500, *, target: str = "") -> list[Entry]:
-        """The oldest waiting entries of a sink that are meant for the tracker ``target``, in order; they stay until
-        acknowledged or set aside.
+        """Returns the oldest waiting entries of a sink for the tracker ``target``, in order.
 
-        Those that were altered since they were written are set aside at once, and never given.
+        They stay in the queue until acknowledged or dead-lettered. Entries that were changed since they were written
+        are dead-lettered at once and never returned.
         """
         quarantined = False
         while True:
@@ -136,8 +137,8 @@ class Outbox:
                 return [_to_entry(row) for row in rows]
             if not self._set_altered_aside(altered):
                 if quarantined:
-                    raise sqlite3.DatabaseError("entries of the outbox can neither be read nor be set aside")
-                self._database.execute("REINDEX outbox")  # by which they were found, and should not have been
+                    raise sqlite3.DatabaseError("entries of the outbox can be neither read nor dead-lettered")
+                self._database.execute("REINDEX outbox")  # which found them by mistake
                 quarantined = True
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
@@ -145,7 +146,7 @@ class Outbox:
         self._mark(DELIVERED, list(entries))
 
     def settle(self, sink: str, run: str, *, target: str = "") -> None:
-        """The run has ended, and the tracker knows: its delivered entries leave only their keys, and old keys go."""
+        """Keeps only the keys of a run's delivered entries, after its end was delivered; removes old keys."""
         with transaction(self._database):
             self._database.execute(
                 f"UPDATE outbox SET body = '{SETTLED}', checksum = ''"
@@ -159,7 +160,7 @@ class Outbox:
             )
 
     def redeliver(self, sink: str, *, target: str = "") -> int:
-        """Puts what was delivered of runs that go on back into the queue: the tracker lost it. Returns how many."""
+        """Queues delivered entries of unfinished runs again, because the tracker lost them. Returns how many."""
         changed = self._database.execute(
             "UPDATE outbox SET state = 'waiting'"
             f" WHERE sink = ? AND {MEANT} AND state = 'delivered' AND body != '{SETTLED}'",
@@ -168,11 +169,11 @@ class Outbox:
         return changed.rowcount
 
     def dead_letter(self, entries: Iterable[Entry], reason: str) -> None:
-        """Takes entries out of the queue and keeps them with the reason."""
+        """Removes entries from the queue and keeps them with the reason."""
         self._mark(f"{DEAD_LETTER} AND key = ? AND state = 'waiting'", list(entries), reason)
 
     def restore(self, sink: str) -> int:
-        """Puts what a sink refused back into the queue, each entry at its old place; returns how many."""
+        """Queues entries that a sink refused again, in their old order; returns how many."""
         changed = self._database.execute(
             "UPDATE outbox SET state = 'waiting', reason = NULL"
             " WHERE state = 'dead-lettered' AND sink = ? AND reason != ?",
@@ -181,19 +182,19 @@ class Outbox:
         return changed.rowcount
 
     def depth(self) -> dict[str, int]:
-        """How many entries wait, by sink; sinks with none are left out. Reads an index of the waiting ones only."""
+        """Returns how many entries wait, by sink, without zeros. Reads an index of the waiting entries only."""
         rows = self._database.execute(f"SELECT sink, count(*) FROM outbox WHERE {WAITING} GROUP BY sink ORDER BY sink")
         return dict(rows.fetchall())
 
     def waiting(self, sink: str, target: str) -> tuple[int, int]:
-        """How many entries of a sink wait for the tracker ``target``, and how many for others."""
+        """Returns how many entries of a sink wait for the tracker ``target``, and how many for others."""
         row = self._database.execute(
             f"SELECT count(*) FILTER (WHERE {MEANT}), count(*) FROM outbox WHERE {WAITING} AND sink = ?", (target, sink)
         ).fetchone()
         return row[0], row[1] - row[0]
 
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
-        """What was set aside, in order; of one sink or of all."""
+        """Returns the dead-lettered entries, in order; of one sink or of all."""
         rows = self._database.execute(
             f"SELECT sequence, {COVERED}, checksum, reason FROM outbox"
             " WHERE state = 'dead-lettered' AND (?1 IS NULL OR sink = ?1) ORDER BY sequence",
@@ -202,7 +203,7 @@ class Outbox:
         return [DeadLetter(_to_entry(row[:-1]), row[-1]) for row in rows]
 
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
-        """True when ``holder`` is the one courier of the sink, now or already. A dead holder's lease is taken over."""
+        """Returns True when ``holder`` is the only dispatcher of the sink. A dead holder's lease is taken over."""
         with transaction(self._database):
             row = self._database.execute("SELECT holder FROM outbox_dispatchers WHERE sink = ?", (sink,)).fetchone()
             if row is not None and row[0] != holder and alive(row[0]):
@@ -218,7 +219,7 @@ class Outbox:
         return self._database.execute(TAKE, (sink, target, limit)).fetchall()
 
     def _set_altered_aside(self, altered: Sequence[tuple[SqlValue, ...]]) -> bool:
-        """Takes these rows out of the queue. False when an index of the table does not fit them."""
+        """Removes these rows from the queue. False when an index of the table does not match them."""
         try:
             with transaction(self._database):
                 rows = [(ALTERED, row[0]) for row in altered]
@@ -234,7 +235,7 @@ class Outbox:
         rows = [(*values, entry.sequence, entry.key) for entry in entries]
         with transaction(self._database):
             changed = self._database.executemany(statement, rows).rowcount
-        if changed < len(rows):  # somebody else has, or the index by which they were taken is corrupt
+        if changed < len(rows):  # another process has, or the index by which they were taken is corrupt
             self._database.execute("REINDEX outbox")
 
 
@@ -245,7 +246,7 @@ def put(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
 
 
 def corruption(connection: sqlite3.Connection) -> list[str]:
-    """The entries in use that are not as they were written, one sentence each."""
+    """Returns the entries in use that were changed since they were written, one sentence each."""
     rows = connection.execute(
         f"SELECT state, {COVERED}, checksum FROM outbox"
         f" WHERE body != '{SETTLED}' AND reason IS NOT ? ORDER BY sequence",
@@ -259,24 +260,24 @@ def corruption(connection: sqlite3.Connection) -> list[str]:
 
 
 def dead_lettered(connection: sqlite3.Connection) -> list[str]:
-    """The entries that were found altered and are not used any more, one sentence each."""
+    """Returns the changed entries that are not used any more, one sentence each."""
     rows = connection.execute("SELECT sink, key FROM outbox WHERE reason = ? ORDER BY sequence", (ALTERED,))
-    return [f"the entry {key} of the outbox for {sink} was altered, and was set aside" for sink, key in rows]
+    return [f"the entry {key} of the outbox for {sink} was altered and was dead-lettered" for sink, key in rows]
 
 
 def is_reported(connection: sqlite3.Connection, sink: str, run: str) -> bool:
-    """Whether anything of the run was ever put for the sink, as far as the keys are remembered."""
+    """Returns True when anything of the run was ever put for the sink, as far as keys are kept."""
     return bool(reported_to(connection, sink, run))
 
 
 def reported_to(connection: sqlite3.Connection, sink: str, run: str) -> list[str | None]:
-    """The trackers for which anything of the run was ever put, as far as the keys are remembered; None: unknown."""
+    """Returns the trackers for which anything of the run was put, as far as keys are kept; None: unknown."""
     rows = connection.execute(f"SELECT DISTINCT target FROM outbox WHERE {OF_RUN} ORDER BY target", _of_run(sink, run))
     return [row[0] for row in rows]
 
 
 def end_waits(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
-    """The sinks, and the trackers there, that have yet to hear of the end of a run."""
+    """Returns the sinks, and their trackers, that have not received the end of a run yet."""
     rows = connection.execute(f"SELECT DISTINCT sink, target FROM outbox WHERE {WAITING} AND kind IN {ENDS}")
     return [(row[0], row[1]) for row in rows]
 

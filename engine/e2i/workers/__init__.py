@@ -1,1 +1,1 @@
-"""Where steps are carried out: the seam ``Executor``, warm processes under guardians, their limits and their ends."""
+"""Execute steps: the interface ``Executor``, warm worker processes under guardians, limits and exit reasons."""

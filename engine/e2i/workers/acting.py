@@ -1,4 +1,4 @@
-"""An action's name and raw parameters go in; its outputs come out as plain data, or what it raised as a ``Failure``."""
+"""Run one action. In: its name and raw parameters. Out: its outputs as plain data, or a ``Failure``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from e2i.workers.executor import Failure
 
 MESSAGE_LIMIT = 4_000
 OUTPUT_LIMIT = 16 << 20
-"""Characters of JSON that the outputs of a step may be."""
+"""Maximum length of the JSON of a step's outputs, in characters."""
 DEPTH_LIMIT = 100
-"""Lists and mappings that may stand in each other in the outputs of a step."""
+"""Maximum nesting depth of lists and mappings in a step's outputs."""
 
 
 def act(uses: str, raw: dict[str, Any], context: StepContext | None) -> dict[str, Any]:
-    """Carries an action out. Raises whatever the action raises, and BadInput for parameters that it does not take.
+    """Run an action. Raises whatever the action raises, and BadInput for invalid parameters.
 
-    ``context`` is None for an action that is declared ``inline``: it asks nothing of it.
+    ``context`` is None for an action that is declared ``inline``, which does not use it.
     """
     action, params = _read(uses, raw)
     result = _result(registry.function(uses)(params, context))
@@ -36,10 +36,9 @@ def act(uses: str, raw: dict[str, Any], context: StepContext | None) -> dict[str
 
 
 def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look) -> str | None:
-    """Returns what is missing of the effect that a result of the action had; None when the effect is there.
+    """Return what is missing of the effect of an action's earlier result; None when the effect exists.
 
-    What cannot be looked at counts as missing: the action, which is idempotent, then sees to it.
-    Raises ToolUnavailable.
+    An effect that cannot be checked counts as missing: the action is idempotent and runs again. Raises ToolUnavailable.
     """
     try:
         action, params = _read(uses, raw)
@@ -56,7 +55,7 @@ def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look)
 
 
 def _read(uses: str, raw: dict[str, Any]) -> tuple[Action, Params]:
-    """The action, and its parameters as it declares them. Raises BadInput."""
+    """Return the action, and its validated parameters. Raises BadInput."""
     found = registry.action(uses)
     if found is None:
         raise BadInput(f"unknown action {uses!r}", code="unknown-action")
@@ -70,20 +69,20 @@ def _read(uses: str, raw: dict[str, Any]) -> tuple[Action, Params]:
 
 
 def _result(made: Any) -> Any:
-    """What an action gives, which may be a coroutine of it."""
+    """Return the action's result, awaited if it is a coroutine."""
     if not inspect.iscoroutine(made):
         return made
-    import asyncio  # most actions do without it
+    import asyncio  # most actions do not need asyncio
 
     return asyncio.run(made)
 
 
 def _plain(result: Outputs, uses: str) -> dict[str, Any]:
-    """The outputs as plain data. Raises StepError when they are too large or too deep to be kept and handed on."""
+    """Return the outputs as plain data. Raises StepError when they are too large or too deep to be stored."""
     try:
         text = result.model_dump_json()  # NaN, which JSON does not have, becomes null
         outputs: dict[str, Any] = json.loads(text) if len(text) <= OUTPUT_LIMIT else {}
-    except (RecursionError, ValueError) as error:  # what pydantic says of data that is very deep is a ValueError
+    except (RecursionError, ValueError) as error:  # pydantic raises a ValueError for very deep data
         if not isinstance(error, RecursionError) and "recursion" not in str(error) and "depth" not in str(error):
             raise
         raise _too_large(uses, f"more than {DEPTH_LIMIT} levels deep") from error
@@ -95,7 +94,7 @@ def _plain(result: Outputs, uses: str) -> dict[str, Any]:
 
 
 def _depth(value: Any) -> int:
-    """How many lists and mappings stand around the innermost value; counted up to a little more than the limit."""
+    """Return the nesting depth of a value; counting stops slightly above the limit."""
     level, depth = [value], 0
     while level and depth <= DEPTH_LIMIT + 1:
         inner: list[Any] = []
@@ -113,12 +112,12 @@ def _too_large(uses: str, how: str) -> StepError:
     return StepError(
         f"the outputs of {uses} are {how}",
         code="output-too-large",
-        hint="give back a table, or write a file and keep that",
+        hint="return a table, or write a file and return that",
     )
 
 
 def failure(error: Exception, uses: str, mask: Callable[[str], str] = str) -> Failure:
-    """What an action raised, as data. ``mask`` takes secrets out, before a part of one could be cut off."""
+    """Return an action's exception as data. ``mask`` removes secrets before the text is shortened."""
     if isinstance(error, E2IError):
         details = getattr(error, "details", None)
         unavailable = isinstance(error, ToolUnavailable) and error.is_outage
@@ -128,10 +127,10 @@ def failure(error: Exception, uses: str, mask: Callable[[str], str] = str) -> Fa
         extra = declared.extra if declared and declared.extra else "all"
         return Failure("tool-missing", f"{uses}: {error}", f'pip install "e2i[{extra}]"')
     if isinstance(error, MemoryError):
-        return Failure("out-of-memory", f"{uses} ran out of memory", "give the step less data or more memory")
-    import tempfile  # what may be carried out in the engine's process should not make it wait
+        return Failure("out-of-memory", f"{uses} ran out of memory", "reduce the step's data or raise its memory")
+    import tempfile  # the engine's process must not wait for an inline action
 
     if (trouble := disk.trouble(error, tempfile.gettempdir())) and trouble.code != "not-writable":
         return Failure(trouble.code, trouble.message, trouble.hint)
     text = f"{type(error).__name__}: {error}".strip()
-    return Failure("action-failed", mask(text)[:MESSAGE_LIMIT], "the step's log has the whole trace")
+    return Failure("action-failed", mask(text)[:MESSAGE_LIMIT], "see the step's log for the whole trace")

@@ -1,8 +1,10 @@
-"""Who has a call that a worker was given ahead. In: calls, in the order in which they were given. Out: whether the
-worker may begin one, and how many it has not begun.
+"""Assign prefetched calls by claims.
 
-The engine puts a ticket for each into a pipe. Whoever takes it out first has the call: the worker carries it out, the
-engine gives it to another.
+In: calls in the order in which a worker received them. Out: whether the worker may begin one, and how many it has not
+begun.
+
+The engine writes a claim for each call into a pipe. The process that reads a claim first owns the call: the worker
+executes it, or the engine passes it to another worker.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 import os
 
 SIZE = 8
-"""Bytes of a ticket: its number, which no other of the same worker has."""
+"""Size of a claim in bytes: its number, which is unique per worker."""
 MOST = 512
-"""Tickets that are taken out at once; far fewer are there."""
+"""Number of claims that one read can take; far fewer are present."""
 
 
 class Claims:
@@ -25,13 +27,13 @@ class Claims:
         self._number = 0
 
     def give(self) -> int:
-        """Puts in the ticket of another call. Its number."""
+        """Write the claim of another call; return its number."""
         self._number += 1
         os.write(self._giver, self._number.to_bytes(SIZE))
         return self._number
 
     def take_back(self) -> int:
-        """Takes out those that are there. How many: these are the calls that were given last."""
+        """Take back the unread claims. Returns their number: they belong to the calls sent last."""
         try:
             return len(os.read(self.taker, SIZE * MOST)) // SIZE
         except BlockingIOError:
@@ -48,10 +50,10 @@ class Taker:
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
         self._held = 0
-        """A ticket that was taken out and is that of a later call: those before it were taken back."""
+        """A claim that was read and belongs to a later call: the calls before it were taken back."""
 
     def take(self, number: int) -> bool:
-        """Whether the call of that ticket, the next that was given, is to be carried out here."""
+        """Return True when this worker is to execute the call of that claim, the next one it received."""
         if not self._held:
             try:
                 self._held = int.from_bytes(os.read(self._pipe, SIZE))

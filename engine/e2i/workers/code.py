@@ -1,7 +1,7 @@
-"""Python files of the workspace, run from content that was read once. In: the files' content. Out: what they define.
+"""Run Python files of the workspace from content that was read once. In: the files' content. Out: their definitions.
 
-Modules of the workspace are imported from that content alone, whatever the disk holds by then; installed modules are
-imported as ever.
+Modules of the workspace are imported from that content alone, whatever the disk contains by then. Installed modules are
+imported as usual.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 from e2i.workspace import modules
 
 NAME = "<run_path>"
-"""The name that a step's own file has as a module, as ``runpy`` calls it."""
+"""Module name of a step's own file, as ``runpy`` names it."""
 
 
 def run(root: Path, file: str, content: bytes) -> dict[str, Any]:
-    """The names that a file defines."""
+    """Return the names that a file defines."""
     module = ModuleType(NAME)
     module.__file__ = str(root / file)
     sys.modules[NAME] = module
@@ -38,10 +38,10 @@ def run(root: Path, file: str, content: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Iterator[None]:
-    """Imports the workspace's modules from these contents alone; at the end, forgets them and what they set in the
-    environment, which would decide where the tools of later steps go.
+    """Import the workspace's modules from these contents alone, inside the block.
 
-    Processes that the code starts find the same content in ``scratch``.
+    At the end the modules are forgotten, and environment variables that they set are restored, because these would
+    redirect the tools of later steps. Processes started by the code find the same content in ``scratch``.
     """
     finder = _Finder(root, contents, scratch)
     for file, content in contents.items():
@@ -65,7 +65,7 @@ def importing(root: Path, contents: Mapping[str, bytes], scratch: Path) -> Itera
 
 
 class _Finder:
-    """Finds modules of the workspace, after those that are installed. Implements a finder of ``sys.meta_path``."""
+    """Finds modules of the workspace, after the installed ones. Implements a finder of ``sys.meta_path``."""
 
     def __init__(self, root: Path, contents: Mapping[str, bytes], scratch: Path) -> None:
         self._root = root
@@ -73,10 +73,10 @@ class _Finder:
         self._scratch = scratch
         self.locations = modules.folders(root)
         self.given: set[str] = set()
-        """The names of the modules that it found."""
+        """Names of the modules found."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
-        """The module's spec; None when it is none of the workspace's. Raises ImportError for one without content."""
+        """Return the module's spec; None outside the workspace. Raises ImportError for a module without content."""
         if path is not None and name.partition(".")[0] not in self.given:
             self._refuse_added(name, path)
             return None
@@ -102,7 +102,7 @@ class _Finder:
         )
 
     def _refuse_added(self, name: str, path: Sequence[str] | None) -> None:
-        """Raises ImportError for a module of the workspace in a folder that code put on the path: no plan knows it."""
+        """Raise ImportError for a workspace module in a folder that code added to the path: it is not in the plan."""
         entries = list(sys.path if path is None else path)
         if not any(map(self._is_added, entries)):
             return
@@ -111,7 +111,7 @@ class _Finder:
             raise _unplanned(found.origin)
 
     def _is_added(self, entry: str) -> bool:
-        """Whether a folder, or what it leads to, is one of the workspace, but not one that modules are copied to."""
+        """Return True when a folder, or its link target, is in the workspace, but not the folder of module copies."""
         location = Path(os.path.abspath(entry))  # noqa: PTH100 - a link is where it is, not where it leads
         if location.is_relative_to(self._scratch):
             return False
@@ -128,8 +128,8 @@ class _Finder:
 
 def _unplanned(file: str) -> ImportError:
     return ImportError(
-        f"{file} is not part of the plan: only modules that the step's file imports by an import statement,"
-        " directly or through others, and by their names from the workspace's root on, are"
+        f"{file} is not part of the plan, which has only the modules that the step's file imports by "
+        "import statements, directly or indirectly, with names relative to the workspace's root"
     )
 
 
@@ -148,7 +148,7 @@ class _Loader(importlib.abc.Loader):
 
 
 def _compiled(content: bytes, path: str) -> CodeType:
-    """The code; tracebacks show its lines as they were read."""
+    """Return the code; tracebacks show its lines as they were read."""
     text = importlib.util.decode_source(content)
     linecache.cache[path] = (len(content), None, text.splitlines(keepends=True), path)
     return compile(content, path, "exec", dont_inherit=True)

@@ -1,6 +1,6 @@
-"""What a running action asks of the engine: ``StepContext``, carried out inside a worker process.
+"""The engine's services for a running action: ``StepContext``, implemented inside a worker process.
 
-In: the call, the settings, the store. Out: frames, artifacts, connectors; telemetry leaves through ``emit``.
+In: the call, the settings, the store. Out: frames, artifacts, connectors. Telemetry leaves through ``emit``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from e2i.workers.scanning import Scanner
 
 LARGE = 32 << 20
-"""Bytes of tables after which a step's memory is given back at once: those who read them share the files'."""
+"""Size of tables from which a step's memory is released at once, in bytes. Readers of tables share the files' memory.
+"""
 
 CHUNK = 1 << 20
 
@@ -43,7 +44,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 class Worker:
-    """What outlives a step in one process: open connectors, and frames that were just used."""
+    """State that outlives a step in one process: open connectors, and recently used frames."""
 
     def __init__(
         self, store: ArtifactStore, settings: Callable[[], Settings], roots: Roots, lifelines: services.Lifelines
@@ -57,7 +58,7 @@ class Worker:
 
     @cached_property
     def settings(self) -> Settings:
-        """Read when a step first asks for them: many never do."""
+        """Read when a step first needs them: many never do."""
         return self._read_settings()
 
     def connect(self, connector: type[C]) -> C:
@@ -77,12 +78,13 @@ class Worker:
 
 
 def guard_of(tool: str, settings: Settings, store: Path, *, patient: bool = True) -> Guard:
-    """A guard by the tool's declaration and this environment's deadline, with the breaker that all processes of the
-    store share for the tool's server. Unless ``patient``, an open circuit does not wait for its recovery time: a person
-    who asks may probe at once.
+    """Return a guard with the tool's declaration, this environment's deadline and the server's shared breaker.
+
+    All processes of the store share the breaker. Unless ``patient``, an open circuit does not wait for its recovery
+    time, because a user who runs a check may probe at once.
     """
     from e2i.resilience.breaker import Breaker, Policy
-    from e2i.resilience.guard import Guard  # with asyncio, which most steps do without
+    from e2i.resilience.guard import Guard  # with asyncio, which most steps do not need
     from e2i.resilience.shared_state import SharedState
 
     declared = registry.tool(tool)
@@ -102,7 +104,7 @@ def guard_of(tool: str, settings: Settings, store: Path, *, patient: bool = True
 
 
 def breaker_file(store: Path, settings: ToolSettings, tool: str) -> Path:
-    """Where the breaker of a tool's server is kept."""
+    """Return the file of the breaker of a tool's server."""
     from e2i.resilience.shared_state import file_of
 
     address = settings.address()
@@ -125,7 +127,7 @@ class WorkerContext:
         emit: Emit,
         scanner: Scanner | None = None,
     ) -> None:
-        """``files``: the digests of the workspace files that the step may read; None: any file, as it is."""
+        """``files``: the digests of the workspace files that the step may read; None: any file, unchecked."""
         self._worker = worker
         self.info = info
         self.seed = seed
@@ -136,7 +138,7 @@ class WorkerContext:
         self._files = files
         self._held = ExitStack()
         self._scanner = scanner
-        """Knows the secrets that the step was given, if it was given any."""
+        """Return the scanner for the step's secrets, if it has any."""
         self._leak: StepError | None = None
         self._written = 0
         """Bytes of the tables that the step has stored."""
@@ -176,20 +178,20 @@ class WorkerContext:
         return code.run(root, text, contents[text])
 
     def _modules(self, file: str) -> Iterable[str]:
-        """The files that the step may import."""
+        """Return the files that the step may import."""
         if self._files is not None:
             return self._files
         return environment.of(self._worker.roots, self._worker.settings).modules(file)
 
     def _code(self, text: str) -> bytes:
-        """The content of a file of code."""
+        """Return the content of a file of code."""
         self._expect(text)
         content = paths.read(self._worker.roots, text, modules.LARGEST)
         self._verify(text, hashlib.sha256(content).hexdigest())
         return content
 
     def _expect(self, text: str) -> None:
-        """Raises StepError when there is no such file, with the nearest name."""
+        """Return a workspace file. Raises StepError when there is no such file, with the nearest name."""
         if paths.look(self._worker.roots, text) != "missing":
             return
         self._verify(text, None)
@@ -198,25 +200,25 @@ class WorkerContext:
         raise StepError(f"there is no file {text}", code="no-such-file", hint=suggest.hint(path.name, near))
 
     def _verify(self, text: str, hashed: str | None) -> None:
-        """Raises StepError when a file's content (by its SHA-256; None: there is no file) is not what was planned."""
+        """Raise StepError when a file's content (by its SHA-256; None: the file is missing) differs from the plan."""
         if self._files is None or self._files.get(text) == (hashed and f"sha256:{hashed}"):
             return
         what = "is gone" if hashed is None else "is new" if self._files.get(text) is None else "changed"
         raise StepError(
-            f"the file {text!r} {what} since the step was planned: it is not used",
+            f"the file {text!r} {what} since the step was planned and is not used",
             code="input-changed-during-run",
-            hint="run the spec again when nothing writes to the file any more",
+            hint="run the spec again when no process writes to the file any more",
         )
 
     def release(self) -> None:
-        """Closes what was held, and gives the memory of large tables back; for whoever made the context."""
+        """Close open resources and release the memory of large tables; called by the owner of the context."""
         self._held.close()
         if self._written > LARGE:
             memory.give_back()
             self._written = 0
 
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        path = self._worker.store.path(table.digest)  # first: what is corrupt is not used, held in memory or not
+        path = self._worker.store.path(table.digest)  # first: a corrupt artifact is not used, in memory or not
         cached = self._worker.frames.get(table.digest)
         if cached is None:
             if columns is not None:
@@ -228,7 +230,7 @@ class WorkerContext:
         absent = [name for name in columns if name not in cached.columns]
         if absent:
             raise StepError(
-                f"the table has no column {', '.join(map(repr, absent))}; it has {', '.join(table.names)}",
+                f"the table has no column {', '.join(map(repr, absent))}; columns: {', '.join(table.names)}",
                 code="unknown-column",
             )
         return cached[list(columns)]
@@ -290,15 +292,15 @@ class WorkerContext:
         )
 
     def check(self, outputs: dict[str, Any]) -> dict[str, Any]:
-        """The outputs, if nothing that leaves the step holds a secret that it was given. Raises StepError."""
+        """Return the outputs. Raises StepError when data that leaves the step contains one of its secrets."""
         if self._scanner is not None and self._scanner.is_in_data(outputs):
             self._refuse(f'the output "{self._scanner.leaf(outputs)}"')
-        if self._leak is not None:  # the action may have caught the error when it was raised first
+        if self._leak is not None:  # the action may have caught the first error
             raise self._leak
         return outputs
 
     def _refuse(self, where: str) -> None:
-        """Ends the step: it would hand a secret on."""
+        """Fail the step: it would pass a secret on."""
         from e2i.workers.scanning import leaked
 
         self._leak = self._leak or leaked(where)

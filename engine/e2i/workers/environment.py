@@ -1,4 +1,4 @@
-"""The environment of worker processes: what they inherit, and what keeps every tool quiet and at home.
+"""Build the environment of worker processes: inherited variables, and settings that keep tools quiet and local.
 
 In: the engine's environment. Out: the worker's.
 """
@@ -22,13 +22,13 @@ QUIET: dict[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    # Threads of numeric libraries sleep while they wait; spinning makes parallel steps 3 to 10 times slower.
+    # Waiting threads of numeric libraries sleep. Spinning makes parallel steps 3 to 10 times slower.
     "OMP_WAIT_POLICY": "passive",
-    # What glibc comes to by itself in a process that happens to free large arrays early: the memory of numpy's
-    # intermediate results is used again, not given back and asked for anew each time (half of the CPU of a mean).
+    # The value that glibc reaches by itself in a process that happens to free large arrays early. The memory of numpy's
+    # intermediate results is reused, not released and requested again each time (half of the CPU of a mean).
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
-    # MLflow looks for git and for a terminal otherwise.
+    # Otherwise MLflow searches for git and for a terminal.
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MPLBACKEND": "Agg",
@@ -39,13 +39,15 @@ INHERITED = (
     "HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "SSL_CERT_FILE", "TMPDIR", "TZ",
     "USER", "VIRTUAL_ENV", "E2I_STORE_ALONE",
 )  # fmt: skip
-"""What a worker may inherit. Everything else of the engine's environment stays with the engine: secrets first of all,
-and what changes which code runs (``PYTHONPATH``, ``PYTHONHOME``, ``PYTHONSTARTUP``, ``LD_PRELOAD`` and the like).
+"""Variables that a worker may inherit.
+
+All others stay with the engine, above all secrets, and variables that change which code runs (``PYTHONPATH``,
+``PYTHONHOME``, ``PYTHONSTARTUP``, ``LD_PRELOAD`` and the like).
 """
 
 
 def for_worker(environ: Mapping[str, str], *, threads: int, store: Path) -> dict[str, str]:
-    """A worker's environment: little of the engine's, quiet tools, threads divided, every tool's home in the store."""
+    """Return a worker's environment: few inherited variables, quiet tools, divided threads, homes in the store."""
     homes = {
         "BENTOML_HOME": str(store / "bentoml"),
         "OPIK_CONFIG_PATH": str(store / "opik" / "config"),
@@ -57,7 +59,7 @@ def for_worker(environ: Mapping[str, str], *, threads: int, store: Path) -> dict
 
 
 def for_delivery(environ: Mapping[str, str], *, threads: int, store: Path, sinks: Iterable[str]) -> dict[str, str]:
-    """The environment of the process that delivers telemetry: a worker's, and what the sinks' clients read."""
+    """Return the environment of the delivery process: a worker's, and the variables that the sinks' clients read."""
     found = for_worker(environ, threads=threads, store=store)
     for name in sinks:
         found |= for_tool(environ, name)
@@ -65,13 +67,13 @@ def for_delivery(environ: Mapping[str, str], *, threads: int, store: Path, sinks
 
 
 def for_tool(environ: Mapping[str, str], name: str) -> dict[str, str]:
-    """The variables that the tool's client reads, as far as they are set."""
+    """Return the variables that the tool's client reads, as far as they are set."""
     declared = registry.tool(name)
     names = (*declared.variables, *declared.credentials) if declared else ()
     return {name: environ[name] for name in names if environ.get(name)}
 
 
 def credentials(environ: Mapping[str, str], tools: Iterable[str]) -> set[str]:
-    """The values of the credentials among the variables of these tools."""
+    """Return the values of the credentials among the variables of these tools."""
     declared = filter(None, map(registry.tool, tools))
     return {environ[name] for tool in declared for name in tool.credentials if environ.get(name)}

@@ -1,6 +1,6 @@
-"""The seam between the scheduler and whatever carries steps out: a call goes in, messages about it come out.
+"""Interface between the scheduler and the processes that execute steps. In: calls. Out: messages about them.
 
-An executor knows nothing of the graph. Calls and messages are plain data, so that they can cross any wire.
+An executor knows nothing of the graph. Calls and messages are plain data, so they can be sent over any connection.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from msgspec import Struct, field
 from e2i.catalog.context import RunInfo
 
 FULL_AFFINITY = 2
-"""The most that ``Executor.affinity`` says."""
+"""The highest value of ``Executor.affinity``."""
 
 
 class StepCall(Struct, frozen=True):
-    """One attempt of one step: the action, its resolved parameters, and what its context needs to know."""
+    """One attempt of one step: the action, its resolved parameters, and the data of its context."""
 
     uses: str
     params: dict[str, Any]
@@ -27,31 +27,31 @@ class StepCall(Struct, frozen=True):
     threads: int
     fingerprint: str
     timeout: float
-    """Seconds that the attempt may take."""
+    """Timeout of the attempt in seconds."""
     files: Mapping[str, str | None] | None = field(default_factory=dict)
-    """The digest of every workspace file that the step may read; None: there was none."""
+    """The digest of every workspace file that the step may read; None: the file did not exist."""
     secrets: tuple[str, ...] = ()
-    """Texts that the step knows, and that nothing it prints may show: secrets of its parameters, credentials."""
+    """Texts that must not appear in the step's output: secrets in its parameters, credentials."""
     scanned: tuple[str, ...] = ()
-    """Those of them that are not to be in anything that leaves the step."""
+    """Those of them that must not appear in any data that leaves the step."""
     gone_after: bool = False
-    """Whether its worker is to end after it: it was given a secret, and no other step is to find it."""
+    """True when its worker must exit after it: it received a secret, which no other step may find."""
     environ: dict[str, str] = field(default_factory=dict)
-    """What its tool's client reads from the environment."""
+    """Environment variables that its tool's client reads."""
     memory: int | None = None
-    """Bytes that the attempt's processes may hold together, beyond what its worker held before."""
+    """Memory limit of the attempt's processes together, in bytes, beyond what its worker used before."""
     log: int = 64_000_000
-    """Bytes that the step's log may have; of more, the beginning and the end are kept."""
+    """Maximum size of the step's log in bytes. The beginning and the end of a longer log are kept."""
     processes: int = 512
-    """Processes that the attempt may have at a time, its own counted."""
+    """Maximum number of concurrent processes of the attempt, its own included."""
     cpus: int | None = None
-    """Cores that the attempt's processes may use."""
+    """Number of cores that the attempt's processes may use."""
     known: dict[str, Any] | None = None
-    """The outputs of a finished result, which stand if the action's effect is still there; else the action runs."""
+    """The outputs of a finished result, reused if the action's effect still exists; otherwise the action runs."""
 
 
 class Failure(Struct, frozen=True):
-    """Why an attempt did not succeed, as data. ``unavailable``: the tool was out, and another try may help."""
+    """Why an attempt failed, as data. ``unavailable``: the tool was unavailable, and a retry may succeed."""
 
     code: str
     message: str
@@ -59,7 +59,7 @@ class Failure(Struct, frozen=True):
     details: Any = None
     unavailable: bool = False
     lost: bool = False
-    """The worker that carried the attempt out is gone."""
+    """The worker that executed the attempt has exited."""
 
     def to_json(self) -> dict[str, Any]:
         return {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
@@ -74,7 +74,7 @@ class Measured(Struct, frozen=True):
 
 
 class Progressed(Struct, frozen=True):
-    """A step says how far it is."""
+    """A step reports its progress."""
 
     step: str
     done: int
@@ -83,62 +83,62 @@ class Progressed(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """An attempt is over: its outputs as plain data, or its failure."""
+    """An attempt has ended: its outputs as plain data, or its failure."""
 
     step: str
     seconds: float
     outputs: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     reused: bool = False
-    """The outputs are those that were known: their effect is there."""
+    """True when the outputs are the earlier ones, because their effect exists."""
     lost: str = ""
-    """What was missing of the effect of the known outputs, so that the action ran."""
+    """What was missing of the effect of the earlier outputs, so that the action ran."""
     cut: bool = False
-    """Whether its log was longer than it may be."""
+    """True when its log exceeded the limit."""
 
 
 Message = Measured | Progressed | Ended
 
 
 class Executor(Protocol):
-    """Carries out calls side by side, each with its own time limit."""
+    """Executes calls concurrently, each with its own time limit."""
 
     def free(self) -> int:
-        """How many calls could be taken at once now."""
+        """Return how many calls could be accepted now."""
 
     def free_memory(self) -> int:
-        """Bytes that calls which start now may ask for together."""
+        """Return the memory in bytes that calls which start now may request together."""
 
     def is_idle(self) -> bool:
-        """Whether nothing is carried out now: one call may then ask for whatever it wants."""
+        """Return True when no call is running: one call may then request any amount."""
 
     def affinity(self, uses: str) -> int:
-        """How ready a worker without a call is for an action: 0 not at all, ``FULL_AFFINITY`` when it
-        had the tool last."""
+        """Return how ready an idle worker is for an action, from 0 to ``FULL_AFFINITY`` (it used the tool last)."""
 
     def submit(self, call: StepCall) -> None:
-        """Takes a call. Its ``Ended`` comes out of ``poll`` sooner or later, whatever happens to the worker."""
+        """Accept a call. ``poll`` eventually returns its ``Ended``, whatever happens to the worker."""
 
     def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
-        """Says which actions are likely next, so that idle workers can get ready for them; ``certain``: they will be
-        carried out, so workers may be started.
+        """Announce the actions that are likely next, so that idle workers can prepare.
+
+        With ``certain`` they will be executed, so workers may be started.
         """
 
     def poll(self, seconds: float) -> list[Message]:
-        """Waits up to ``seconds`` for messages and returns those that are there."""
+        """Wait up to ``seconds`` for messages and return the available ones."""
 
     def cancel(self, step: str) -> None:
-        """Ends a call at once, with everything it started."""
+        """End a call at once, with all processes it started."""
 
     def dismiss(self) -> None:
-        """Asks all workers and services to end: nothing is submitted any more."""
+        """Ask all workers and services to end; no call is submitted after this."""
 
     def close(self) -> None:
-        """Ends all workers and services. Nothing is left of them afterwards."""
+        """End all workers and services. No process remains afterwards."""
 
 
 class OnDemand:
-    """An executor that is opened with the first call: a run that carries nothing out starts nothing."""
+    """An executor that is opened with the first call: a run that executes nothing starts no process."""
 
     def __init__(self, size: int, open_executor: Callable[[], Executor]) -> None:
         self._size = size

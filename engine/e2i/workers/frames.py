@@ -1,7 +1,7 @@
-"""Tables on disk: a pandas frame goes in as an Arrow IPC file, and comes back without a copy where pandas allows.
+"""Store tables on disk. In: pandas frames, or files. Out: Arrow IPC files and digests, or frames and column types.
 
-In: frames and files. Out: files and their digests, frames and the columns' types. Bytes are hashed while they are
-written; readers map the file, so that processes which read one table share its memory.
+Reading avoids copies where pandas allows. Bytes are hashed while they are written. Readers map the file, so processes
+that read one table share its memory.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ if TYPE_CHECKING:
 
 
 def write(frame: pd.DataFrame, path: Path) -> tuple[tuple[Column, ...], str]:
-    """Writes the frame (its index is dropped); returns its columns and the file's digest. Timestamps become
-    microseconds.
+    """Write the frame without its index; return its columns and the file's digest. Timestamps become microseconds.
 
-    The file's bytes depend on the content alone: no library version or index metadata goes in.
+    The file's bytes depend on the content alone, not on library versions or index metadata.
     """
     import pyarrow as pa
 
     names = [str(name) for name in frame.columns]
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise StepError(f"a table has two columns of one name: {', '.join(twice)}", code="duplicate-column")
+        raise StepError(f"the table has duplicate column names: {', '.join(twice)}", code="duplicate-column")
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise StepError(
-            f"a table cannot be stored: {error}", code="bad-table", hint="give every column values of one type"
+            f"a table cannot be stored: {error}", code="bad-table", hint="use values of one type in every column"
         ) from error
     table = table.rename_columns(names).cast(_portable(table.schema.with_metadata(None)), safe=False).combine_chunks()
     with path.open("wb", buffering=0) as file:
@@ -49,10 +48,10 @@ def write(frame: pd.DataFrame, path: Path) -> tuple[tuple[Column, ...], str]:
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The file's rows, with only ``columns`` if given. Raises StepError when one does not exist.
+    """Return the file's rows, with only ``columns`` if set. Raises StepError when one does not exist.
 
-    Columns of numbers and timestamps without gaps are the mapped file itself and cannot be written to; texts, truth
-    values and columns with gaps are copies.
+    Columns of numbers and timestamps without gaps are the mapped file itself and cannot be written to. Texts, booleans
+    and columns with gaps are copies.
     """
     import pyarrow as pa
 
@@ -62,16 +61,16 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
         absent = [name for name in columns if name not in table.column_names]
         if absent:
             raise StepError(
-                f"the table has no column {', '.join(map(repr, absent))}; it has {', '.join(table.column_names)}",
+                f"the table has no column {', '.join(map(repr, absent))}; columns: {', '.join(table.column_names)}",
                 code="unknown-column",
             )
         table = table.select(list(columns))
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True)  # columns laid side by side would have to be copied
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True)  # consolidating columns would copy them
     return frame
 
 
 class FrameCache:
-    """The last few frames that this process read or wrote, so that the next step need not read them again."""
+    """Cache of the last few frames that this process read or wrote."""
 
     def __init__(self, limit_bytes: int = 512 << 20) -> None:
         self._limit = limit_bytes
@@ -91,7 +90,7 @@ class FrameCache:
 
 
 class _Hashing:
-    """A file that knows the digest of what was written to it; as much of one as Arrow needs."""
+    """A file that computes the digest of the written bytes, with the methods that Arrow needs."""
 
     closed = False
 
@@ -104,7 +103,7 @@ class _Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
     def write(self, content: Buffer) -> int:
-        """Writes all of it."""
+        """Write all of the data."""
         rest = memoryview(content).cast("B")
         self._hash.update(rest)
         size = len(rest)
@@ -119,7 +118,7 @@ class _Hashing:
 
 
 def _portable(schema: Any) -> Any:
-    """The same columns without what other readers stumble over: nanoseconds, dictionaries, large strings."""
+    """Convert columns to types that all readers support: no nanoseconds, dictionaries or large strings."""
     import pyarrow as pa
 
     def portable(kind: Any) -> Any:

@@ -1,10 +1,10 @@
-"""A command goes in and is run in a session of its own; when it ends, or its engine does, nothing of it is left.
+"""Run a command in its own session, and leave no process of it when it ends or its engine ends.
 
 Run as a file by ``python -I -S guardian.py LIFELINE HANDED COMMAND…`` with the standard library only. LIFELINE is the
-number of an inherited pipe end, or empty for a service that is to stay; HANDED are the descriptors that the command
-gets, with commas. It adopts every descendant of the command (Linux: as a subreaper), so that neither a server's workers
-nor the children of a step, whatever session they are in, survive what started them. What stands under a guardian of its
-own is left to that one.
+number of an inherited pipe end, or empty for a service that stays. HANDED are the descriptors that the command
+inherits, separated by commas. The guardian adopts every descendant of the command (Linux: as a subreaper). A server's
+workers and the children of a step, in whatever session, therefore do not survive the process that started them.
+Processes under another guardian are left to that one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ PR_SET_CHILD_SUBREAPER = 36
 GRACE = 5.0
 """Seconds between asking a command to end and killing it."""
 FREEZES = 50
-"""How often what a fork bomb has started since is looked for."""
+"""Number of times that new processes of a fork bomb are searched for."""
 LAST_WAIT = 2.0
-"""Seconds without any change after which what cannot be killed is left alone: the kernel holds it."""
+"""Seconds without any change after which unkillable processes are left to the kernel."""
 
 
 def main(lifeline: str, handed: str, command: list[str]) -> int:
-    """Runs the command until it ends, the lifeline ends, or SIGTERM, SIGHUP or SIGINT comes; then ends all of its
-    descendants, after SIGINT without asking. Returns the command's exit code: 128 + number for a signal, as shells do.
+    """Run the command until it ends, the lifeline ends, or SIGTERM, SIGHUP or SIGINT arrives; return its exit code.
+
+    Then all of its descendants are ended, after SIGINT without asking. The exit code is 128 + number for a signal, as
+    in shells.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -55,20 +57,20 @@ def main(lifeline: str, handed: str, command: list[str]) -> int:
 
 
 def leave_no_core() -> None:
-    """Sees to it that neither this process nor what it starts leaves a core dump: its memory may hold secrets.
+    """Disable core dumps of this process and its children: their memory may contain secrets.
 
-    A limit of 0 holds for files; programs that take dumps through a pipe get one in which no memory is.
+    A limit of 0 applies to files. Programs that receive dumps through a pipe get one without memory.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         with open("/proc/self/coredump_filter", "w") as file:  # noqa: PTH123 - as below
             file.write("0")
-    except OSError:  # no Linux, or a kernel without core dumps
+    except OSError:  # not Linux, or a kernel without core dumps
         pass
 
 
 class Child:
-    """The command's process, and the reaping of all that is adopted."""
+    """The command's process, and the reaping of all adopted processes."""
 
     def __init__(self, command: list[str], handed: list[int], *, keep: str) -> None:
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - a guardian starts fast: pathlib alone would double it
@@ -77,17 +79,17 @@ class Child:
                     os.set_inheritable(int(name), False)
                 except OSError:  # the listing's own descriptor
                     continue
-        ignored = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores these; a command is to find them as usual
+        ignored = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores these signals; a command expects the default
         self.pid = os.posix_spawnp(command[0], command, os.environ, setsid=True, setsigdef=ignored)
         self.code: int | None = None
         self.alone = False
-        """Whether there is no child left: the kernel says so, and it hands every orphan to this process."""
-        for number in handed:  # so that the other end learns of the command's end
+        """Return True when no child is left, by the kernel, which passes every orphan to this process."""
+        for number in handed:  # so that the other end notices the command's exit
             if str(number) != keep:
                 os.close(number)
 
     def reap(self) -> None:
-        """Takes note of the command's end, and frees the zombies of what was adopted."""
+        """Record the command's exit, and reap adopted zombies."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -102,10 +104,10 @@ class Child:
 
 
 def end(child: Child, woken: int, grace: float) -> None:
-    """Asks the command and all it started to end; kills what is left when the command has, or after the grace.
+    """Ask the command and its descendants to end; kill what remains when the command has ended, or after the grace.
 
-    Returns when the kernel says that no child is left. It gives up only what has not changed for a while though it was
-    killed: whatever outlives this process is in nobody's care.
+    Returns when the kernel reports that no child is left. Only processes that did not change for a while after being
+    killed are given up: a process that outlives this one has no other guardian.
     """
     until = time.monotonic() + grace
     given_up = until + LAST_WAIT
@@ -124,7 +126,7 @@ def end(child: Child, woken: int, grace: float) -> None:
         if kill or not asked:
             send(remaining, signal.SIGKILL if kill else signal.SIGTERM)
             asked = True
-        select.select([woken], [], [], 0.02)  # a child's end wakes it up
+        select.select([woken], [], [], 0.02)  # the end of a child interrupts the wait
         try:
             if signal.SIGINT in os.read(woken, 512):
                 until = time.monotonic()
@@ -134,8 +136,9 @@ def end(child: Child, woken: int, grace: float) -> None:
 
 
 def _only_guardians() -> bool:
-    """Whether guardians are below this process, and nothing else twice in a row: a process whose parent ends while the
-    list is read is not seen.
+    """Return True when only guardians are below this process, twice in a row.
+
+    A process whose parent ends while the list is read is missing from it.
     """
     pids = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - as above
     ours = [int(name) for name in pids if _parent(int(name)) == os.getpid()]
@@ -143,7 +146,7 @@ def _only_guardians() -> bool:
 
 
 def freeze(root: int, found: list[int]) -> list[int]:
-    """Stops all below ``root`` until nothing new comes up, so that it cannot start more than is being ended."""
+    """Stop all processes below ``root`` until no new one appears, so that they cannot start others."""
     known: set[int] = set()
     for _ in range(FREEZES):
         new = set(found) - known
@@ -160,7 +163,7 @@ def freeze(root: int, found: list[int]) -> list[int]:
 
 
 def send(pids: list[int], number: signal.Signals) -> None:
-    """The signal to each that is still there; what was stopped goes on, so that it can end."""
+    """Send the signal to each process that still exists; stopped ones continue, so that they can end."""
     for pid in pids:
         for each in (number, signal.SIGCONT):
             try:
@@ -170,8 +173,9 @@ def send(pids: list[int], number: signal.Signals) -> None:
 
 
 def descendants(root: int) -> list[int]:
-    """The living processes below ``root``, from /proc, but not what stands under another guardian. A zombie is not
-    living, unless it has threads that are.
+    """Return the living processes below ``root``, from /proc, except those under another guardian.
+
+    A zombie is not living, unless it has living threads.
     """
     below: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - as above
@@ -198,9 +202,9 @@ def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             return file.read()
-    except OSError:  # it has just gone
+    except OSError:  # it has just exited
         return b""
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))  # there is nothing to tidy up, and somebody waits
+    os._exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))  # there is nothing to clean up, and a caller waits

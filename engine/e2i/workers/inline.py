@@ -1,4 +1,4 @@
-"""Carries out, in the engine's own process, what would be over before a worker had read the call.
+"""Execute short actions in the engine's own process, faster than a worker could read the call.
 
 In: a call of an action that is declared ``inline``. Out: its end.
 """
@@ -12,7 +12,7 @@ from e2i.workers.executor import Ended, StepCall
 
 
 def execute(call: StepCall) -> Ended:
-    """Carries the call out at once."""
+    """Execute the call at once."""
     began = time.monotonic()
     try:
         outputs = acting.act(call.uses, call.params, None)

@@ -1,7 +1,7 @@
-"""Runs a module of e2i as a program, from the folder that this file is in: ``python -P -s launch.py MODULE …``.
+"""Run a module of e2i as a program, from this file's folder: ``python -P -s launch.py MODULE …``.
 
-What processes inherit says nothing of where e2i is: ``PYTHONPATH`` and the user's site-packages could put other code in
-its place.
+Processes do not inherit the location of e2i, because ``PYTHONPATH`` and the user's site-packages could replace its
+code.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import runpy
 import sys
 
 FLAGS = ("-P", "-s")
-"""Neither the current folder nor the user's own packages are searched for modules."""
+"""Search neither the current folder nor the user's own packages for modules."""
 SAFE = {"PYTHONPATH": "", "PYTHONHOME": "", "PYTHONSTARTUP": "", "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
 """The same for programs that start Python themselves, such as the supervisor of a service."""
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """The command line that runs the module."""
+    """Return the command line that runs the module."""
     return [sys.executable, *FLAGS, __file__, module, *arguments]
 
 

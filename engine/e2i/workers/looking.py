@@ -1,5 +1,6 @@
-"""Looks in the engine's own process for the effect of a finished result, where the tool is embedded: files are read, no
-tool is imported.
+"""Check in the engine's process that the effect of a finished result exists, for embedded tools, by reading files.
+
+No tool is imported.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from e2i.workers import acting
 
 
 class Looker:
-    """Knows where this environment's effects are."""
+    """Checks effects of this environment."""
 
     def __init__(self, store: Path, settings: Settings) -> None:
         self._store = store
         self._settings = settings
 
     def can_see(self, uses: str) -> bool:
-        """Whether the effect of the action is in the store's files; else its tool has to be asked, by a worker."""
+        """Return True when the effect of the action is in the store's files; otherwise a worker must ask its tool."""
         return self._settings.tool(uses.partition(".")[0]).is_embedded
 
     def missing(self, uses: str, params: Any, outputs: Mapping[str, Any], fingerprint: str) -> str | None:
-        """Returns what is missing of an effect that can be seen; None when it is there."""
+        """Return what is missing of an effect that can be checked here; None when it exists."""
         return acting.missing(uses, params, dict(outputs), _Files(self._store, self._settings, fingerprint))
 
 
 class _Files:
-    """Implements ``e2i.catalog.context.Look`` as far as files go."""
+    """Implements ``e2i.catalog.context.Look`` for files."""
 
     def __init__(self, store: Path, settings: Settings, fingerprint: str) -> None:
         self._store = store
@@ -48,4 +49,4 @@ class _Files:
         return idempotency_key(self._fingerprint, *parts)
 
     def connect(self, connector: type[C]) -> C:
-        raise NotImplementedError(f"{connector.tool} is asked by workers only")
+        raise NotImplementedError(f"only workers call {connector.tool}")

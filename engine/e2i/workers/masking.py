@@ -1,9 +1,9 @@
-"""Secrets, and text that may hold them, go in; the same text with ``***`` for every form of a secret comes out.
+"""Mask secrets in text. In: secrets and text. Out: the text with ``***`` for every form of a secret.
 
-A secret shows in many forms: as it is, in base64 (also inside a longer text), in hexadecimal, quoted for a URL or in
-JSON, a line of it alone. Run as a program this is the filter of a step's log: on standard input a line with the secrets
-as JSON, then what the step prints; on standard output the log. It is a process of its own, as a thread could not read
-while native code that prints holds the interpreter. Standard library only.
+A secret appears in many forms: plain, in base64 (also inside a longer text), in hexadecimal, quoted for a URL or in
+JSON, or a single line of it. Run as a program, this is the filter of a step's log. Standard input is a line with the
+secrets as JSON, then the step's output; standard output is the log. It is a separate process, because a thread could
+not read while native code that prints holds the interpreter lock. Standard library only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 SHORTEST = 8
-"""Characters that a form must have to be looked for anywhere: digests must not be hit by chance."""
+"""Minimum length of a form that is searched anywhere, in characters: digests must not match by chance."""
 SHORTEST_WORD = 4
-"""Characters that a secret must have to be looked for as a word of its own; shorter ones are masked where they stand
-alone.
-"""
+"""Minimum length of a secret that is searched as a separate word; shorter ones are masked only as a whole value."""
 
 
 class Masker:
@@ -50,7 +48,7 @@ class Masker:
         return self._pattern.sub(MASK, text) if self._source else text
 
     def data(self, value: Any) -> Any:
-        """Plain data, or a record of plain data, without secrets in its texts; keys of mappings are texts too."""
+        """Return plain data, or a record of plain data, without secrets in its texts, including keys of mappings."""
         if not self.secrets:
             return value
         match value:
@@ -67,7 +65,7 @@ class Masker:
         return value
 
     def stream(self, source: BinaryIO, target: BinaryIO) -> None:
-        """Copies bytes as they come. What could be the beginning of a secret waits for what follows."""
+        """Copy bytes as they arrive. A possible beginning of a secret waits for the bytes after it."""
         sources = [re.escape(form) for form in self._wide]
         sources += [self._source.encode("utf-8", "surrogatepass")] if self._source else []
         pattern = re.compile(b"|".join(sources)) if sources else None
@@ -85,7 +83,7 @@ class Masker:
 
 
 def forms_of(secret: str) -> Iterator[str]:
-    """Yields the texts, long enough to be told from chance, in which the secret or one of its lines can show."""
+    """Yield the texts in which the secret or one of its lines can appear, long enough to exclude chance matches."""
     for part in {secret, *(line.strip() for line in secret.splitlines())}:
         raw = part.encode("utf-8", "surrogatepass")
         written = {*_hexadecimal(raw), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
@@ -93,18 +91,18 @@ def forms_of(secret: str) -> Iterator[str]:
 
 
 def wide_of(secret: str) -> bytes:
-    """The secret in UTF-16: without the zero at the end it fits both orders of bytes."""
+    """Return the secret in UTF-16, without the zero at the end, so that both byte orders match."""
     return secret.encode("utf-16-le", "surrogatepass").rstrip(b"\0")
 
 
 def _hexadecimal(raw: bytes) -> Iterator[str]:
-    """The bytes as digits in a row, apart, and each with the sign of a URL or of a string literal before it."""
+    """Return the bytes as digits in a row, separated, and each with the prefix of a URL or a string literal."""
     for text in (raw.hex(), raw.hex(":"), raw.hex(" "), raw.hex("%"), raw.hex("_").replace("_", "\\x")):
         yield from (text, text.upper().replace("\\X", "\\x"))
 
 
 def _quoted(part: str) -> Iterator[str]:
-    """The text as a URL has it."""
+    """Return the text as quoted in a URL."""
     for text in (
         quote(part, safe="", errors="replace"),
         quote(part, errors="replace"),
@@ -114,7 +112,7 @@ def _quoted(part: str) -> Iterator[str]:
 
 
 def _escaped(part: str) -> Iterator[str]:
-    """The text as JSON, Python, HTML and XML have it."""
+    """Return the text as escaped in JSON, Python, HTML and XML."""
     for text in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
         yield from (text, text.replace("/", "\\/"))
         yield text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&'"})
@@ -126,9 +124,7 @@ def _escaped(part: str) -> Iterator[str]:
 
 
 def _base64(raw: bytes) -> Iterator[str]:
-    """The secret in base64 wherever it starts in a longer text: the characters that it alone decides; also in lines of
-    76.
-    """
+    """Yield the secret in base64 at any offset of a longer text, as determined by it alone; also in lines of 76."""
     for offset, first in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(b"\0" * offset + raw).decode()
         core = encoded[first : (offset + len(raw)) * 8 // 6]
@@ -142,7 +138,7 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def main() -> None:
-    """The filter of one step's log."""
+    """Run the filter of one step's log."""
     source, target = sys.stdin.buffer, sys.stdout.buffer
     Masker(json.loads(source.readline())).stream(source, target)
 

@@ -1,6 +1,6 @@
-"""What processes hold of this machine's memory. In: process ids, /proc. Out: bytes.
+"""Measure the memory use of processes. In: process ids, /proc. Out: bytes.
 
-What is mapped from files (tables, libraries) does not count: the kernel takes it back when it needs room.
+Memory mapped from files (tables, libraries) does not count: the kernel reclaims it when it needs memory.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from e2i.workers import guardian
 _COUNTED = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
 _COUNTED_EXACTLY = (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")
 _FIRST_VERSION = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
-"""Where version 1 of control groups has a group's limit; version 2 has all in one tree."""
+"""Location of a group's limit in version 1 of control groups; version 2 has one tree."""
 
 
 def give_back() -> None:
-    """Gives the kernel what this process has freed and the C library has kept, where that can be asked for."""
+    """Return freed memory that the C library has kept to the kernel, where this is supported."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, others do not
     if trim is not None:
         trim(0)
 
 
 def machine() -> int:
-    """The memory that this machine has for all processes together, or the group of processes that we are in."""
+    """Return the memory limit of all processes of this machine together, or of our control group."""
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for line in _read("/proc/self/cgroup").decode().splitlines():
         _, controllers, group = line.split(":", 2)
@@ -40,8 +40,8 @@ def machine() -> int:
 
 
 def tree(root: int) -> list[int]:
-    """The process and all below it."""
-    if not Path(f"/proc/{root}/task/{root}/children").exists():  # a kernel without it, or no such process
+    """Return the process and all its descendants."""
+    if not Path(f"/proc/{root}/task/{root}/children").exists():  # a kernel without this file, or no such process
         return [root, *guardian.descendants(root)]
     found = [root]
     for pid in found:
@@ -55,17 +55,17 @@ def tree(root: int) -> list[int]:
 
 
 def held(pids: Iterable[int]) -> int:
-    """An upper bound of what the processes hold together: what they share after a fork counts for each."""
+    """Return an upper bound of the processes' memory: pages shared after a fork count for each."""
     return sum(_sum(f"/proc/{pid}/status", _COUNTED) for pid in pids)
 
 
 def held_exactly(pids: Iterable[int]) -> int:
-    """What the processes hold together, what they share divided among those that share it. Takes milliseconds."""
+    """Return the processes' memory, with shared pages divided among their users. Takes milliseconds."""
     return sum(_sum(f"/proc/{pid}/smaps_rollup", _COUNTED_EXACTLY) for pid in pids)
 
 
 def kills() -> int:
-    """How many processes the kernel has killed for want of memory, here or in a group, since the machine started."""
+    """Return how many processes the kernel has killed because it was out of memory, here or in a group, since boot."""
     for line in _read("/proc/vmstat").splitlines():
         if line.startswith(b"oom_kill "):
             return int(line.split()[1])
@@ -73,7 +73,7 @@ def kills() -> int:
 
 
 def _sum(path: str, names: tuple[bytes, ...]) -> int:
-    """The sum of some lines of a file such as ``VmSwap:  12 kB``, in bytes; 0 for a process that has gone."""
+    """Return the sum of lines like ``VmSwap:  12 kB`` in bytes; 0 for a process that has exited."""
     return 1024 * sum(int(line.split()[1]) for line in _read(path).splitlines() if line.startswith(names))
 
 

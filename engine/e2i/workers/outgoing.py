@@ -1,7 +1,7 @@
-"""What a worker tells the engine: messages go in, lines of JSON leave on the control socket.
+"""Send a worker's messages to the engine. In: messages. Out: lines of JSON on the control socket.
 
-Telemetry goes in batches: a step may record a hundred thousand metrics, and one write each would cost more than the
-work. When the engine falls behind the socket is full, and the step waits.
+Telemetry is sent in batches: a step may record a hundred thousand metrics, and one write each would cost more than the
+work. When the engine falls behind, the socket is full and the step waits.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 from e2i.errors import StepError
 
 BATCH = 500
-"""Entries of telemetry that leave together."""
+"""Number of telemetry entries in one batch."""
 POLL_TIMEOUT = 0.05
-"""Seconds that an entry waits for others at most."""
+"""Maximum time in seconds that an entry waits for others."""
 QUOTA = 100_000
-"""Entries of telemetry that one attempt may record."""
+"""Maximum number of telemetry entries of one attempt."""
 QUOTA_BYTES = 32 << 20
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Outgoing:
-    """The worker's end of the line to the engine, for all threads of a step."""
+    """The worker's connection to the engine, for all threads of a step."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -37,13 +37,11 @@ class Outgoing:
         self._count = self._bytes = 0
 
     def begin(self) -> None:
-        """A new attempt starts: its quota is whole."""
+        """Start a new attempt and reset its quota."""
         self._count = self._bytes = 0
 
     def __call__(self, message: dict[str, Any]) -> None:
-        """Sends a message, and all that waits before it; telemetry waits for more. Raises StepError when an attempt
-        records more than its quota.
-        """
+        """Send a message and all pending ones; telemetry waits for a batch. Raises StepError above the quota."""
         if "telemetry" in message:
             return self._collect(_encode(message["telemetry"]))
         line = _encode(message).encode() + b"\n"
@@ -58,10 +56,10 @@ class Outgoing:
             self._bytes += len(entry)
             if self._count > QUOTA or self._bytes > QUOTA_BYTES:
                 raise StepError(
-                    f"the step records too much: more than {QUOTA:,} metrics, parameters and children, or more than"
-                    f" {QUOTA_BYTES >> 20} MiB of them, in one attempt",
+                    f"the step records too much telemetry: more than {QUOTA:,} metrics, parameters "
+                    f"and children, or more than {QUOTA_BYTES >> 20} MiB of them, in one attempt",
                     code="too-much-telemetry",
-                    hint="record every n-th value, or keep them all in a table",
+                    hint="record every n-th value, or store all values in a table",
                 )
             self._waiting.append(entry)
             if len(self._waiting) >= BATCH:
@@ -79,7 +77,7 @@ class Outgoing:
             self._connection.sendall(line.encode())
 
     def _send_late(self) -> None:
-        """Sends what nothing else has sent within the patience."""
+        """Send entries that have waited for the maximum time."""
         while True:
             self._wakened.wait()
             self._wakened.clear()
@@ -87,5 +85,5 @@ class Outgoing:
             with self._lock:
                 try:
                     self._flush()
-                except OSError:  # the engine has gone, and with it this process
+                except OSError:  # the engine has exited, and this process ends with it
                     return

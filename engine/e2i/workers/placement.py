@@ -1,4 +1,4 @@
-"""A call and the workers that there are go in; which of them takes it, and on which cores, comes out. Does nothing."""
+"""Choose a worker and cores for a call. In: a call and the workers. Out: the choice. No side effects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from e2i.workers.process import WorkerProcess
 
 
 def idle(call: StepCall, processes: Sequence[WorkerProcess]) -> WorkerProcess | None:
-    """The worker without a call that knows the tool, then the data, best."""
+    """Return the idle worker with the best affinity, first for the tool, then for the data."""
     there = [process for process in processes if process.idle]
     tool, data = tool_of(call.uses), list(digests_of(call.params))
 
@@ -26,8 +26,10 @@ def idle(call: StepCall, processes: Sequence[WorkerProcess]) -> WorkerProcess | 
 
 
 def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> WorkerProcess | None:
-    """The worker that can be given the call ahead. A call with limits of its own waits for one that has no other; one
-    that has effects is not begun before the engine knows how the last one went.
+    """Return the worker that can prefetch the call.
+
+    A call with its own limits waits for a worker without other calls. A call with effects does not begin before the
+    engine knows the result of the previous one.
     """
     declared = registry.action(call.uses)
     if call.memory is not None or call.cpus is not None or declared is None or declared.effect is not Effect.PURE:
@@ -38,9 +40,9 @@ def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> Wor
 
 
 def affinity(uses: str, processes: Sequence[WorkerProcess]) -> int:
-    """How ready the idle workers are for an action.
+    """Return how ready the idle workers are for an action.
 
-    0: none knows its tool; 1: one does; 2 (``FULL_AFFINITY``): it is the tool that one had last.
+    0: none has its tool; 1: one has; 2 (``FULL_AFFINITY``): the tool is the last one that a worker used.
     """
     tool = tool_of(uses)
     ready = (process for process in processes if tool in process.tools and process.idle)
@@ -48,7 +50,7 @@ def affinity(uses: str, processes: Sequence[WorkerProcess]) -> int:
 
 
 def cores(count: int | None, processes: Sequence[WorkerProcess]) -> tuple[int, ...]:
-    """The cores for a call that may use so many: those that the fewest other calls were given."""
+    """Return the cores for a call: those assigned to the fewest other calls."""
     if count is None:
         return ()
     taken = Counter(core for process in processes if process.calls for core in process.cores)
@@ -57,7 +59,7 @@ def cores(count: int | None, processes: Sequence[WorkerProcess]) -> tuple[int, .
 
 
 def digests_of(value: Any) -> Iterator[str]:
-    """The digests of the artifacts in plain data."""
+    """Return the digests of the artifacts in plain data."""
     if isinstance(value, dict):
         digest = value.get("digest")
         if isinstance(digest, str):

@@ -1,7 +1,7 @@
-"""An executor of warm worker processes on this machine: calls go in, messages come out, no process is left behind.
+"""Executor with warm worker processes on this machine. In: calls. Out: messages. No process is left behind.
 
-Workers are started when there is work for them and kept between steps, with their libraries and data in memory. One
-that a step left in disorder, or that holds too much, is replaced. Control messages are lines of JSON on a socket.
+Workers are started when there is work and kept between steps, with their libraries and data in memory. A worker that a
+step left in disorder, or that uses too much memory, is replaced. Control messages are lines of JSON on a socket.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from e2i.workers.process import ABANDON_AFTER, BRIEF, FORCE_AFTER, WorkerProcess
 from e2i.workspace.paths import Roots
 
 WATCH = 0.2
-"""Seconds between looks at the memory of what runs."""
+"""Seconds between measurements of running calls."""
 UNSAID = 0.8
-"""The share of the machine's memory that a step may hold for which no limit is given."""
+"""The share of the machine's memory that a step without a limit may use."""
 ABSENCE = 5.0
-"""Seconds without a look at the workers after which the engine must have been stopped: they get that time back."""
+"""Seconds without checking the workers after which the engine must have been stopped. The workers get that time back.
+"""
 RECYCLED_AT_LEAST = 1 << 30
-"""Bytes that a worker may hold between two calls, however many workers there are."""
+"""Memory that a worker may use between two calls, in bytes, whatever the number of workers."""
 
 
 class Pool:
@@ -51,9 +52,9 @@ class Pool:
         self._selector = selectors.DefaultSelector()
         self._processes: list[WorkerProcess] = []
         self._waiting: deque[StepCall] = deque()
-        """Calls that were taken back, or came when a worker was no longer as free as it had seemed."""
+        """Calls that were taken back, or that arrived when a worker was no longer free."""
         self._unsaid: list[Message] = []
-        """What is to be said by the next ``poll``."""
+        """Messages for the next ``poll``."""
         engine, self._lifeline = os.pipe()
         self._gone, guardians = os.pipe()
         self._inherited = (engine, guardians)
@@ -83,7 +84,7 @@ class Pool:
         self._hand_out()
 
     def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
-        """Spreads the imports of the next actions over the workers that have nothing to do."""
+        """Distribute the imports of the next actions over the idle workers."""
         known = {tool for process in self._processes for tool in process.tools}
         for action in uses:
             tool = placement.tool_of(action)
@@ -162,13 +163,13 @@ class Pool:
         self._selector.close()
         for end in self._inherited:
             os.close(end)
-        # End-of-file: the last guardian has gone. What cannot be killed may hold the pipe too, so there is a limit.
+        # End-of-file: the last guardian has exited. An unkillable process may hold the pipe too, so there is a limit.
         poll_timeout = 0.5 if self._abandoned else guardian.GRACE + 2 * guardian.LAST_WAIT
         select.select([self._gone], [], [], poll_timeout)
         os.close(self._gone)
 
     def _hand_out(self) -> None:
-        """Gives workers what waits: those without a call first, then new ones, then ahead."""
+        """Assign waiting calls to workers: idle ones first, then new ones, then as prefetched calls."""
         while self._waiting:
             call = self._waiting[0]
             process = placement.idle(call, self._processes)
@@ -182,11 +183,11 @@ class Pool:
             process.take(call, placement.cores(call.cpus, self._processes))
 
     def _take_back(self, process: WorkerProcess) -> None:
-        """What it has not begun waits for any worker."""
+        """Return the calls that the worker has not begun to the queue."""
         self._waiting.extendleft(reversed(process.take_back()))
 
     def _is_about(self, process: WorkerProcess) -> bool:
-        """Whether it is certain that it carries out its first call now, and will begin no other: it may be ended."""
+        """Return True when the worker certainly executes its first call and begins no other, so it may be ended."""
         self._take_back(process)
         return len(process.calls) == 1
 
@@ -244,7 +245,7 @@ class Pool:
         return Ended(call.info.step, seconds, ended["outputs"], failure, reused, lost, cut)
 
     def _watch(self) -> None:
-        """Ends what holds more than it may, or has more processes. What takes its time has its log from now on."""
+        """End workers above their limit of memory or processes. Calls that take longer get their log from now on."""
         for process in self._processes:
             if process.call and process.ending is None and self._is_about(process):
                 process.show_log(self._store)
@@ -259,7 +260,7 @@ class Pool:
         return round(self._machine * UNSAID) if call.memory is None else call.memory
 
     def _reap(self, process: WorkerProcess) -> list[Message]:
-        """What is to be said of a worker that has gone."""
+        """Return the messages about a worker that has exited."""
         self._selector.unregister(process.control)
         self._processes.remove(process)
         self._take_back(process)
@@ -277,7 +278,7 @@ class Pool:
         return [Ended(call.info.step, time.monotonic() - process.started, failure=failure, cut=process.cut)]
 
     def _abandon(self, process: WorkerProcess) -> list[Message]:
-        """Goes on without a worker that the kernel does not let go of."""
+        """Continue without a worker that the kernel does not release."""
         left = process.unkillable()
         messages = self._reap(process)
         if left:
@@ -286,7 +287,7 @@ class Pool:
         return messages
 
     def _wait(self, seconds: float) -> float:
-        """Not longer than until the next time limit, or the next look at the memory of what runs."""
+        """Return the waiting time: at most until the next time limit, or the next measurement of running calls."""
         now = time.monotonic()
         limits = [seconds]
         for process in self._processes:

@@ -1,6 +1,6 @@
-"""One worker process as the engine sees it: messages go in and come out, and it can be ended for sure.
+"""The engine's side of one worker process: sends and receives messages, and can end the process reliably.
 
-It stands under a guardian, so that whatever a step starts, in whatever session, is ended with it.
+The worker runs under a guardian, so everything that a step starts, in whatever session, ends with it.
 """
 
 from __future__ import annotations
@@ -27,19 +27,21 @@ from e2i.workers.claims import Claims
 from e2i.workers.executor import StepCall
 
 FORCE_AFTER = guardian.GRACE + 0.5
-"""Seconds after which the engine itself kills what the guardian, which has been stopped perhaps, did not."""
+"""Seconds after which the engine itself kills processes that the guardian, perhaps stopped, did not."""
 ABANDON_AFTER = guardian.GRACE + guardian.LAST_WAIT
 """Seconds after which a process that cannot be killed is given up."""
 FORCES = 5
-"""How often what is below a guardian is killed at a time."""
+"""Number of rounds of killing the processes below a guardian."""
 REMEMBERED = 64
-"""Digests of data that a worker is thought to hold still."""
+"""Number of digests of data that a worker is assumed to have in memory."""
 BRIEF = 0.01
-"""Seconds for which a worker is given calls ahead: it need not wait while the engine makes ends durable, and one
-commit serves many. They are taken back when one call takes longer.
+"""Total duration of prefetched calls, in seconds.
+
+With them, a worker does not wait while the engine commits results, and one commit covers many. They are taken back when
+one call takes longer.
 """
 AHEAD = 15
-"""Calls that a worker is given ahead at most."""
+"""Maximum number of prefetched calls of a worker."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _CALL = (
@@ -50,49 +52,50 @@ _INFO = ("run", "pipeline", "step", "attempt", "agent", "started_ms")
 
 
 class WorkerProcess(Struct, eq=False):
-    """A worker, the call that it carries out, and what is known of its memory. Times are those of a monotonic clock."""
+    """A worker, the call that it executes, and its known memory use. Times are those of a monotonic clock."""
 
     popen: subprocess.Popen[bytes]
     """Its guardian."""
     control: socket.socket
     claims: Claims
-    """Those of the calls that it was given ahead."""
+    """Claims on its prefetched calls."""
     pid: int | None = None
-    """Its own process, once it has said so."""
+    """Its own process id, once it has reported it."""
     tools: list[str] = field(default_factory=list)
     """Tools that it has imported, latest last."""
     preparing: bool = False
-    """Whether it is importing ahead: a call would have to wait."""
+    """True while it preloads imports: a call would have to wait."""
     digests: dict[str, None] = field(default_factory=dict)
-    """Data that it was given or has made, latest last."""
+    """Data that it received or produced, latest last."""
     calls: deque[StepCall] = field(default_factory=deque)
-    """The call that it carries out, and those that it was given ahead."""
+    """The call that it executes, and its prefetched calls."""
     unsettled: int = 0
-    """How many calls it has to end until it has read past all that were taken back. Till then none is given ahead, or
-    it would take out the ticket of one while it looks for those of the others.
+    """Number of calls that it must end before it has read past all calls taken back.
+
+    Until then it gets no prefetched calls, because it would read the claim of one while it searches for the others'.
     """
     pace: float = math.inf
-    """Seconds that its last call took."""
+    """Duration of its last call in seconds."""
     cores: tuple[int, ...] = ()
     """The only cores that the call may use; none: all."""
     started: float = 0.0
     deadline: float = 0.0
     held: int = 0
-    """Bytes that it held between two calls."""
+    """Memory that it used between two calls, in bytes."""
     peak: int = 0
-    """The most bytes that the call was seen to hold beyond that."""
+    """Peak memory of the call beyond that, in bytes."""
     count: int = 0
-    """The most processes that the call was seen to have."""
+    """Peak number of processes of the call."""
     cut: bool = False
-    """Whether the call's log was cut."""
+    """True when the call's log was cut."""
     ending: str | None = None
     """Why it is being ended: the code of the failure to report."""
     asked: float = 0.0
     """When it was asked to end."""
     shown: bool = False
-    """Whether the call's log is there while it runs."""
+    """True when the call's log exists while it runs."""
     shared: frozenset[str] = frozenset()
-    """Segments of shared memory that were there before the call."""
+    """Segments of shared memory that existed before the call."""
     _seen: shared_memory.Seen = field(default_factory=shared_memory.Seen)
     _buffer: bytearray = field(default_factory=bytearray)
 
@@ -100,9 +103,9 @@ class WorkerProcess(Struct, eq=False):
     def start(
         cls, lifeline: int, guardians: int, *, log: Path, environ: Mapping[str, str], workspace: Path
     ) -> WorkerProcess:
-        """Starts one. ``lifeline`` and ``guardians`` are those of ``e2i.workers.services.Lifelines``.
+        """Start a worker. ``lifeline`` and ``guardians`` are those of ``e2i.workers.services.Lifelines``.
 
-        Raises DiskTrouble when the store or the workspace is no longer there.
+        Raises DiskTrouble when the store or the workspace no longer exists.
         """
         ours, theirs = socket.socketpair()
         claims = Claims()
@@ -128,7 +131,7 @@ class WorkerProcess(Struct, eq=False):
 
     @property
     def call(self) -> StepCall | None:
-        """What it carries out."""
+        """Return the call that it executes."""
         return self.calls[0] if self.calls else None
 
     @property
@@ -136,20 +139,20 @@ class WorkerProcess(Struct, eq=False):
         return not self.calls and self.ending is None
 
     def prefetch_capacity(self, now: float) -> int:
-        """How many calls it can be given ahead: as many as may be over in no time, none while one takes longer."""
+        """Return how many calls it can prefetch: several short ones, none while one takes longer."""
         lasts = self.preparing or now > self.started + BRIEF
         if not self.calls or self.ending is not None or self.unsettled or lasts:
             return 0
         return max(0, min(AHEAD, int(BRIEF / max(self.pace, BRIEF / AHEAD))) + 1 - len(self.calls))
 
     def take(self, call: StepCall, cores: tuple[int, ...]) -> None:
-        """Hands it a call, ahead if it has one."""
+        """Send it a call, as a prefetched call if it is busy."""
         info = {name: getattr(call.info, name) for name in _INFO}
         message: dict[str, Any] = {
             "call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}
         }
         if self.calls:
-            message["ticket"] = self.claims.give()
+            message["claim"] = self.claims.give()
         self.calls.append(call)
         if len(self.calls) == 1:
             self.cores = cores
@@ -158,7 +161,7 @@ class WorkerProcess(Struct, eq=False):
         self.send(message)
 
     def end_call(self, seconds: float) -> None:
-        """It has ended its call, and is about the next if it was given one."""
+        """Record the end of its call; the next prefetched call begins."""
         self.calls.popleft()
         self.unsettled = max(0, self.unsettled - 1)
         self.pace = seconds
@@ -166,8 +169,10 @@ class WorkerProcess(Struct, eq=False):
             self._begin(self.calls[0])
 
     def take_back(self) -> list[StepCall]:
-        """Takes back those calls that it has not begun. What it has then is what it carries out; if there is more than
-        one call, it has ended the first and says so any moment.
+        """Take back the calls that it has not begun.
+
+        What remains is the call that it executes. If more than one remains, it has ended the first and will report that
+        in a moment.
         """
         back = [self.calls.pop() for _ in range(self.claims.take_back())][::-1]
         if back:
@@ -175,11 +180,11 @@ class WorkerProcess(Struct, eq=False):
         return back
 
     def send(self, message: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # a dead worker is noticed when it is read from
+        with contextlib.suppress(OSError):  # a dead worker is noticed when its socket is read
             self.control.sendall(_encode(message).encode() + b"\n")
 
     def receive(self) -> Iterator[dict[str, Any]] | None:
-        """The messages that have come; None when it has gone."""
+        """Return the received messages; None when it has exited."""
         try:
             received = self.control.recv(1 << 16)
         except ConnectionResetError:
@@ -195,13 +200,13 @@ class WorkerProcess(Struct, eq=False):
         return map(json.loads, lines)
 
     def learn(self, tool: str, digests: Iterator[str]) -> None:
-        """It is about to use that tool and this data."""
+        """Record that it is about to use that tool and this data."""
         if self.tools[-1:] != [tool]:
             self.tools = [known for known in self.tools if known != tool] + [tool]
         self.remember(digests)
 
     def remember(self, digests: Iterator[str]) -> None:
-        """It has seen this data last."""
+        """Record the data that it used last."""
         for digest in digests:
             self.digests.pop(digest, None)
             self.digests[digest] = None
@@ -209,7 +214,7 @@ class WorkerProcess(Struct, eq=False):
             del self.digests[next(iter(self.digests))]
 
     def look(self, limit: int) -> int:
-        """Bytes that the call holds now beyond what its worker held before; exact when it is more than the limit.
+        """Return the call's memory in bytes beyond what its worker used before; exact when above the limit.
 
         Also counts its processes.
         """
@@ -222,8 +227,8 @@ class WorkerProcess(Struct, eq=False):
         return found
 
     def end(self, why: str, *, at_once: bool = False) -> None:
-        """Asks it to end. The guardian sees to it, within its grace unless ``at_once``."""
-        if self.ending is None:  # asking again must not put off its end
+        """Ask it to end. The guardian ends it within its grace, unless ``at_once``."""
+        if self.ending is None:  # asking again must not postpone its end
             self.ending = why
             self.asked = time.monotonic()
             self._signal(signal.SIGINT if at_once else signal.SIGTERM)
@@ -231,16 +236,16 @@ class WorkerProcess(Struct, eq=False):
             self._signal(signal.SIGINT)
 
     def retire(self) -> None:
-        """It gets no more calls, and ends by itself."""
+        """Send it no more calls, so that it ends by itself."""
         self.ending = "retired"
         self.asked = time.monotonic()
         with contextlib.suppress(OSError):
             self.control.shutdown(socket.SHUT_WR)
 
     def force(self) -> list[int]:
-        """Kills all below its guardian, whatever that does, and the guardian once nothing is left; returns what is.
+        """Kill all processes below its guardian, then the guardian once none is left; return the remaining ones.
 
-        While the guardian is there, nothing below it gets away: whatever loses its parent comes to it.
+        While the guardian lives, no process below it escapes: orphans become its children.
         """
         left = guardian.descendants(self.popen.pid)
         for _ in range(FORCES):
@@ -253,31 +258,32 @@ class WorkerProcess(Struct, eq=False):
         return left
 
     def unkillable(self) -> list[int]:
-        """What is left of it."""
+        """Return its remaining processes."""
         return [pid for pid in guardian.descendants(self.popen.pid) if pid != self.popen.pid] or (
             [self.pid] if self.pid and Path(f"/proc/{self.pid}").exists() else []
         )
 
     def show_log(self, store: Path) -> None:
-        """Makes what the call has printed, and will print, its step's log."""
+        """Make the output of the call, so far and from now on, its step's log."""
         if self.call is not None and self.pid is not None and not self.shown:
             info = self.call.info
-            with contextlib.suppress(OSError, disk.DiskTrouble):  # it has one already, or none can be had now
+            with contextlib.suppress(OSError, disk.DiskTrouble):  # it has a log already, or none can be created now
                 steplog.publish(
                     steplog.draft_of(store, info.run, self.pid), steplog.path_of(store, info.run, info.step)
                 )
                 self.shown = True
 
     def trim_log(self, store: Path) -> None:
-        """Cuts what the call has printed so far when that is too much: the disk is not to be filled by it."""
+        """Cut the call's output so far when it is too large, so that it does not fill the disk."""
         if self.call is not None and self.pid is not None:
             info, most = self.call.info, self.call.log
             logs = steplog.draft_of(store, info.run, self.pid), steplog.path_of(store, info.run, info.step)
             self.cut |= any(steplog.trim(log, most) for log in logs)
 
     def reap(self, store: Path) -> int | None:
-        """Waits for the end of a worker that has closed its socket. Its exit code, 128 + number for a signal; None if
-        its guardian does not end.
+        """Wait for the end of a worker that has closed its socket.
+
+        Returns its exit code, 128 + number for a signal; None if its guardian does not end.
         """
         self.control.close()
         self.claims.close()
@@ -287,7 +293,7 @@ class WorkerProcess(Struct, eq=False):
         return 128 - code if code is not None and code < 0 else code
 
     def _last_code(self) -> int | None:
-        """Waits for the guardian; helps it as long as that changes anything, and then ends it too."""
+        """Wait for the guardian; kill below it as long as that changes anything, and then end it too."""
         before: list[int] | None = None
         while True:
             try:
@@ -302,7 +308,7 @@ class WorkerProcess(Struct, eq=False):
                 return code if before is None else None
 
     def _keep_log(self, store: Path) -> None:
-        """What its last call has printed stays."""
+        """Keep the output of its last call."""
         if self.call is None or self.pid is None:
             return
         info = self.call.info

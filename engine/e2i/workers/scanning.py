@@ -1,11 +1,11 @@
-"""Looks for secrets in what leaves a step: in bytes, files, folders, tables and plain data.
+"""Search for secrets in data that leaves a step: bytes, files, folders, tables and plain data.
 
-In: the secrets that the step was given. Out: whether one of them, in any form of ``e2i.workers.masking``, is there.
+In: the secrets of the step. Out: whether one of them, in any form of ``e2i.workers.masking``, is present.
 
-Every form is at least eight bytes long, so one that is there covers one of the groups of four bytes that begin at
-every fifth offset, or at larger steps for longer forms. Only these groups are looked up, and what is near a known one
-is searched: a fraction of the work of writing a table. Other encodings, such as encrypted or compressed text, are not
-seen, but for Parquet, Arrow and ZIP files, which are read.
+Every form is at least eight bytes long, so a present form covers one of the groups of four bytes that begin at every
+fifth offset, or at larger intervals for longer forms. Only these groups are looked up, and only the bytes near a known
+one are searched. This costs a fraction of writing a table. Other encodings, such as encrypted or compressed text, are
+not detected, except Parquet, Arrow and ZIP files, which are read.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 GROUP = 4
-"""Bytes that are looked up together."""
+"""Size of a group in bytes."""
 LARGE = 1 << 20
-"""Bytes from which on groups are looked up; less is searched for each form at once."""
+"""Size from which groups are looked up, in bytes; smaller data is searched for each form directly."""
 BLOCK = 1 << 17
-"""Groups that are looked up in one go, so that they stay in the processor's cache."""
+"""Number of groups in one lookup, chosen to stay in the processor's cache."""
 BITS = 20
-"""Of the table in which groups are looked up."""
+"""Size of the lookup table of groups."""
 FACTOR = 2_654_435_761
-"""Spreads groups over the table (Knuth, The Art of Computer Programming 3, 6.4)."""
+"""Multiplier that spreads groups over the table (Knuth, The Art of Computer Programming 3, 6.4)."""
 ARMOR = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
-"""Lines of a key that are the same in all keys."""
+"""Lines that all keys have in common."""
 
 
 class Scanner:
-    """Knows the secrets that one step was given."""
+    """Knows the secrets of one step."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         texts = {form for secret in secrets for form in masking.forms_of(secret) if not ARMOR.fullmatch(form)}
@@ -49,7 +49,7 @@ class Scanner:
         self._tables: tuple[np.ndarray, np.ndarray] | None = None
 
     def is_in(self, data: Buffer) -> bool:
-        """Whether the bytes hold a secret."""
+        """Return True when the bytes contain a secret."""
         view = memoryview(data).cast("B")
         if not self._forms:
             return False
@@ -58,12 +58,12 @@ class Scanner:
         return any(self._is_within(view[start:end]) for start, end in self._suspects(view))
 
     def is_in_data(self, data: Any) -> bool:
-        """Whether plain data holds a secret, in a key or in a value."""
-        texts = "\0".join(_texts(data))  # each as it is: as JSON, what was JSON before would be escaped twice
+        """Return True when plain data contains a secret, in a key or in a value."""
+        texts = "\0".join(_texts(data))  # each separately: as JSON, a JSON text would be escaped twice
         return self.is_in(texts.encode("utf-8", "surrogatepass"))
 
     def is_in_file(self, path: Path) -> bool:
-        """Whether a file, or one below a folder, holds a secret; also in its name."""
+        """Return True when a file, or one below a folder, contains a secret; also in its name."""
         if path.is_dir():
             return any(
                 self.is_in(str(item.relative_to(path)).encode()) or self.is_in_file(item) for item in path.iterdir()
@@ -71,7 +71,7 @@ class Scanner:
         return path.is_file() and (self.is_in_content(path) or self._is_inside(path))
 
     def is_in_content(self, path: Path) -> bool:
-        """Whether the bytes of a file, as they are, hold a secret."""
+        """Return True when the raw bytes of a file contain a secret."""
         if path.stat().st_size == 0:
             return False
         with (
@@ -82,7 +82,7 @@ class Scanner:
             return self.is_in(view)
 
     def leaf(self, data: Any, path: tuple[str, ...] = ()) -> str:
-        """The way to the first value of plain data that holds a secret, without the secret."""
+        """Return the path to the first value of plain data that contains a secret, without the secret."""
         items = (
             data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, (list, tuple)) else ()
         )
@@ -94,7 +94,7 @@ class Scanner:
         return ".".join(path)
 
     def _is_inside(self, path: Path) -> bool:
-        """Whether a file whose content is compressed or encoded holds a secret."""
+        """Return True when a file with compressed or encoded content contains a secret."""
         with path.open("rb") as file:
             start = file.read(6)
         if start.startswith(b"PAR1"):
@@ -110,14 +110,14 @@ class Scanner:
         return False
 
     def table(self, path: Path) -> str | None:
-        """The name of the first column of an Arrow file that holds a secret."""
+        """Return the name of the first column of an Arrow file that contains a secret."""
         import pyarrow as pa
 
         with pa.memory_map(str(path)) as source:
             return self.column(pa.ipc.open_file(source).read_all())
 
     def column(self, table: Any) -> str | None:
-        """The first column of an Arrow table or batch that holds a secret; a name that does is not shown."""
+        """Return the first column of an Arrow table or batch that contains a secret; a name that does is not shown."""
         for index, name in enumerate(table.schema.names):
             if self.is_in(name.encode("utf-8", "surrogatepass")):
                 return f"the name of column {index + 1}"
@@ -133,7 +133,7 @@ class Scanner:
         return any(form in content for form in self._forms)
 
     def _suspects(self, view: memoryview) -> Iterator[tuple[int, int]]:
-        """Yields the stretches of the bytes that hold a group of a form, wide enough for the whole form."""
+        """Yield the ranges of bytes around groups of a form, wide enough for the whole form."""
         import numpy as np
 
         marked, known = self._tables or self._mark()
@@ -148,7 +148,7 @@ class Scanner:
                 yield from self._stretches((hits + first) * stride, len(view))
 
     def _stretches(self, offsets: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
-        """Yields what is around the offsets, neighbours together."""
+        """Yield the ranges around the offsets, overlapping ones merged."""
         import numpy as np
 
         around = self._longest + GROUP
@@ -156,7 +156,7 @@ class Scanner:
             yield max(0, int(together[0]) - around), min(length, int(together[-1]) + around)
 
     def _mark(self) -> tuple[np.ndarray, np.ndarray]:
-        """A table that is true where the groups of the forms are, and the groups."""
+        """Return a table that is true at the groups of the forms, and the groups."""
         import numpy as np
 
         groups = {form[at : at + GROUP] for form in self._forms for at in range(len(form) - GROUP + 1)}
@@ -168,7 +168,7 @@ class Scanner:
 
 
 def _texts(data: Any) -> Iterator[str]:
-    """Yields the keys and values of plain data as text."""
+    """Yield the keys and values of plain data as text."""
     waiting = [data]
     while waiting:
         item = waiting.pop()
@@ -182,9 +182,9 @@ def _texts(data: Any) -> Iterator[str]:
 
 
 def leaked(where: str) -> StepError:
-    """The error of a step that would have handed a secret on."""
+    """Return the error of a step that would have passed a secret on."""
     return StepError(
-        f"{where} holds a secret that the step was given",
+        f"{where} contains a secret of the step",
         code="secret-in-output",
-        hint="hand on what was done with the secret, not the secret itself",
+        hint="pass on the result of using the secret, not the secret itself",
     )

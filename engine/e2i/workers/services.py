@@ -1,6 +1,6 @@
-"""Processes that outlive a step, such as a model server, each under a guardian that never outlives its engine.
+"""Run processes that outlive a step, such as a model server, each under a guardian that never outlives its engine.
 
-In: a command and the path that answers when it is ready. Out: a ``Service``.
+In: a command and a path that answers when it is ready. Out: a ``Service``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from e2i.catalog.artifacts import Service
 from e2i.errors import StepError, ToolUnavailable
 
 READY_WITHIN = 90.0
-"""Seconds that a service may take to answer first."""
+"""Timeout of a service's first answer, in seconds."""
 
 
 class Lifelines(Struct, frozen=True):
     """Two pipe ends that a guardian inherits from the engine.
 
-    ``engine`` reads end-of-file once the engine has gone or has ended its services; ``guardians`` is a write end that
-    every guardian holds while it lives, so that the engine reads end-of-file once all have gone.
+    ``engine`` reads end-of-file once the engine has exited or has ended its services. ``guardians`` is a write end that
+    every guardian holds while it lives, so the engine reads end-of-file once all have exited.
     """
 
     engine: int
@@ -43,7 +43,7 @@ def start(
     keep: bool,
     lifelines: Lifelines,
 ) -> Service:
-    """Starts ``argv`` in a session of its own and waits until ``GET ready`` on the loopback port answers 200."""
+    """Start ``argv`` in a session of its own and wait until ``GET ready`` on the loopback port answers 200."""
     from e2i.workers import guardian, launch
 
     held = () if keep else (lifelines.engine, lifelines.guardians)
@@ -70,7 +70,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, ready: str, log: Path) ->
     until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until:
         if process.poll() is not None:
-            tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
             raise StepError(
                 f"the service ended with exit code {process.returncode}: {tail[0][:300]}",
                 code="service-ended",
@@ -83,7 +83,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, ready: str, log: Path) ->
 
 
 def _answers(port: int, path: str) -> bool:
-    from http.client import HTTPConnection, HTTPException  # only for steps that start a service
+    from http.client import HTTPConnection, HTTPException  # needed only by steps that start a service
 
     connection = HTTPConnection("127.0.0.1", port, timeout=2)
     try:

@@ -1,6 +1,6 @@
-"""Segments of shared memory: names go in; those that nobody holds any more are removed.
+"""Remove segments of shared memory that no process uses any more. In: their names.
 
-A process that is killed leaves its segments in /dev/shm, where they take memory until the machine is started anew.
+A killed process leaves its segments in /dev/shm, where they use memory until the machine is restarted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FOLDER = "/dev/shm"
 
 
 def segments() -> frozenset[str]:
-    """The names of all segments. A folder is none: somebody keeps files there."""
+    """Return the names of all segments. Folders are left out: they contain other files."""
     try:
         with os.scandir(FOLDER) as entries:
             return frozenset(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
@@ -23,14 +23,14 @@ def segments() -> frozenset[str]:
 
 
 class Seen:
-    """The segments as they were last seen: looked at again only when the folder has changed."""
+    """The segments at the last look: read again only when the folder has changed."""
 
     def __init__(self) -> None:
         self._changed = -1
         self._names: frozenset[str] = frozenset()
 
     def names(self) -> frozenset[str]:
-        """The names of all segments; one made within milliseconds of another may be missed."""
+        """Return the names of all segments; one created within milliseconds of another may be missing."""
         try:
             changed = os.stat(FOLDER).st_mtime_ns  # noqa: PTH116 - twice a call
         except OSError:
@@ -41,7 +41,7 @@ class Seen:
 
 
 def remove(names: Collection[str]) -> None:
-    """Removes those of the segments that are ours and that no living process has open or mapped."""
+    """Remove those of the segments that are ours and that no living process has open or mapped."""
     own = [name for name in sorted(names) if is_ours(name)]
     if not own:
         return
@@ -54,7 +54,7 @@ def remove(names: Collection[str]) -> None:
 
 
 def is_ours(name: str) -> bool:
-    """Whether it is there and belongs to this user."""
+    """Return True when the segment exists and belongs to this user."""
     try:
         found = Path(FOLDER, name).lstat()
     except OSError:
@@ -63,15 +63,15 @@ def is_ours(name: str) -> bool:
 
 
 def _held() -> set[int]:
-    """The inodes of what the processes of this machine, as far as we may look, have mapped or open below the folder.
+    """Return the inodes that readable processes of this machine have mapped or open below the folder.
 
-    By inode, not by name: a semaphore is mapped under another name than the one it is given.
+    By inode, not by name: a semaphore is mapped under another name than its own.
     """
     found: set[int] = set()
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
-        # Open files first: what was opened is mapped, and then closed.
+        # Open files first: a file is opened, then mapped, then closed.
         with contextlib.suppress(OSError):
             for descriptor in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):  # it has just been closed

@@ -1,8 +1,8 @@
-"""What a step prints, from Python, native code or its children, goes in; its log has it, without secrets.
+"""Write a step's log without secrets. In: output of the step, from Python, native code or its children. Out: the log.
 
-A worker prints into a draft. It becomes the step's log once something is in it, or the step takes its time (the engine
-sees to that): most steps print nothing, and a new file can take longer than to carry them out. Secrets are taken out by
-a filter in a process of its own, which runs only once there are any.
+A worker prints into a draft. The draft becomes the step's log once it has content, or when the step takes longer (the
+engine does this). Most steps print nothing, and creating a file can take longer than executing them. Secrets are
+removed by a filter in its own process, which runs only when there are any.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ FILTER_TIMEOUT = 2.0
 
 
 def path_of(store: Path, run: str, step: str) -> Path:
-    """Where a step's log is, if it has one."""
+    """Return the path of a step's log, if it has one."""
     return store / "runs" / run / "logs" / f"{names.of_step(step)}.log"
 
 
 def trim(log: Path, most: int, *, over: bool = False) -> bool:
-    """Cuts a log that is longer than ``most`` bytes, and says so in it; whether it was cut.
+    """Cut a log that is longer than ``most`` bytes and mark the cut; return True when it was cut.
 
-    What is there first stays. ``over``: nothing more is printed, so that a quarter may be the end of what was printed.
+    The beginning is kept. ``over``: no more output follows, so a quarter may be the end of the output.
     """
     try:
         with log.open("r+b") as file:
@@ -54,18 +54,18 @@ def trim(log: Path, most: int, *, over: bool = False) -> bool:
 
 
 def draft_of(store: Path, run: str, worker: int) -> Path:
-    """Where the worker of that process prints."""
+    """Return the file that the worker of that process prints into."""
     return store / "tmp" / run / f"worker-{worker}.log"
 
 
 def publish(draft: Path, log: Path) -> None:
-    """Makes a draft the log as well. Raises OSError where that cannot be: there is one, or links are not to be had."""
+    """Link a draft as the log. Raises OSError when that is impossible: a log exists, or links are not supported."""
     disk.folder(log.parents[3], *log.parts[-4:-1])
     os.link(draft, log)
 
 
 def keep(draft: Path, log: Path) -> None:
-    """Makes a draft the log and nothing else, or what follows in the log of an attempt before."""
+    """Move a draft to the log, or append it to the log of an earlier attempt."""
     try:
         publish(draft, log)
     except OSError:
@@ -82,15 +82,15 @@ class Output:
         self._store = store
         self._run = self._step = ""
         self._most = 0
-        """Bytes that the step's log may have."""
+        """Maximum size of the step's log in bytes."""
         self._draft: Path | None = None
         self._file = -1
-        """The draft, open."""
+        """Descriptor of the draft."""
         self._filter: _Filter | None = None
 
     def begin(self, run: str, step: str, secrets: Sequence[str], most: int) -> None:
-        """From now on it is this step that prints. Raises OSError when the disk takes nothing."""
-        if self._is_used():  # since the step before has ended
+        """Start the output of a step. Raises OSError when the disk accepts nothing."""
+        if self._is_used():  # since the previous step has ended
             self._put_away()
         self._run, self._step, self._most = run, step, most
         if secrets:
@@ -102,9 +102,9 @@ class Output:
             _redirect(self._file)
 
     def end(self, last: str, *, always: bool = False) -> bool:
-        """The step has ended. ``last`` is the last line of its log, if it has one; ``always``: it is to have one.
+        """End the output of the step; return True when the log was cut.
 
-        Whether the log was cut, as it had become too long.
+        ``last`` is the last line of its log, if it has one; ``always``: create a log in any case.
         """
         if self._filter is not None:
             sys.stderr.write(last)
@@ -121,14 +121,14 @@ class Output:
         return False
 
     def _is_used(self) -> bool:
-        """Whether something is in the draft, or it is the log already."""
+        """Return True when the draft has content, or is the log already."""
         if self._draft is None:
             return False
         found = os.fstat(self._file)
         return found.st_size > 0 or found.st_nlink > 1
 
     def _put_away(self) -> None:
-        """The draft is the step's log. What it left behind prints into it until another step begins."""
+        """Make the draft the step's log. Remaining processes print into it until another step begins."""
         draft, self._draft = self._draft, None
         assert draft is not None
         os.close(self._file)
@@ -136,7 +136,7 @@ class Output:
 
 
 class _Filter:
-    """A process that writes to a log what is printed here, without the secrets."""
+    """A process that copies the output to a log, without the secrets."""
 
     def __init__(self, log: Path, secrets: Sequence[str]) -> None:
         disk.folder(log.parents[3], *log.parts[-4:-1])
@@ -151,9 +151,9 @@ class _Filter:
         _redirect(self._pipe.fileno())
 
     def end(self) -> None:
-        """Waits until the log has all."""
+        """Wait until the log is complete."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        _redirect(nowhere)  # what a thread of the step prints from now on
+        _redirect(nowhere)  # output of a thread of the step from now on
         os.close(nowhere)
         with contextlib.suppress(BrokenPipeError):
             self._pipe.close()

@@ -1,7 +1,7 @@
-"""What a step may leave behind in a warm worker, and what becomes of it.
+"""Clean up after a step in a warm worker.
 
-In: a worker's process, around one call. Out: an empty folder for temporary files, limits that hold for the call alone,
-and the reason why the worker should not take another call, if there is one.
+In: a worker's process, around one call. Out: an empty folder for temporary files, limits for the call alone, and the
+reason why the worker should not take another call, if there is one.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from e2i.store import disk
 from e2i.workers import shared_memory
 
 FILES = 200
-"""Files that a step may leave open before its worker is replaced."""
+"""Number of files that a step may leave open before its worker is replaced."""
 THREADS = 64
 SLACK = 64 << 20
-"""Bytes beyond the limit and a quarter of it that may be asked for: what is asked for is not yet used."""
+"""Bytes that may be requested beyond the limit plus a quarter: requested memory is not yet used."""
 
 
 class Scratch:
-    """The folder for a step's temporary files: made when it is needed, kept for the next step while it is empty."""
+    """The folder for a step's temporary files: created on demand, kept for the next step while it is empty."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
         self._store = Path()
 
     def folder(self, store: Path, run: str) -> Path:
-        """An empty folder, which ``tempfile`` and the programs that the step starts use too."""
+        """Return an empty folder, which ``tempfile`` and the programs that the step starts use too."""
         if self._path is None:
             self._store = store
             self._path = Path(tempfile.mkdtemp(prefix="step-", dir=disk.folder(store, "tmp", run)))
@@ -42,13 +42,13 @@ class Scratch:
         return self._path
 
     def clear(self) -> None:
-        """The step is over."""
+        """Clean up at the end of the step."""
         assert self._path is not None
         try:
             with os.scandir(self._path) as entries:
                 if next(entries, None) is None:
                     return
-        except OSError:  # the step has removed it, or shut it
+        except OSError:  # the step has removed it, or changed its permissions
             pass
         with contextlib.suppress(OSError):
             removal.remove_below(self._store, self._path)
@@ -56,9 +56,7 @@ class Scratch:
 
 
 class ProcessBaseline:
-    """How a worker's process was when it was fresh: folder, signals, mask of files, open files and threads; and which
-    segments of shared memory there were before the call.
-    """
+    """State of a fresh worker process: folder, signals, umask, open files, threads; and the shared memory."""
 
     def __init__(self) -> None:
         self._folder = os.getcwd()  # noqa: PTH109 - as text, for every call
@@ -67,11 +65,11 @@ class ProcessBaseline:
         self._segments = self._seen.names()
 
     def note(self) -> None:
-        """A step begins."""
+        """Record the state before a step."""
         self._segments = self._seen.names()
 
     def restore(self) -> str | None:
-        """Takes back what the step changed. Returns why the worker should be replaced, if it should."""
+        """Revert what the step changed. Returns why the worker should be replaced, if it should."""
         os.chdir(self._folder)
         os.umask(0o077)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -80,16 +78,16 @@ class ProcessBaseline:
             return f"{files} or more files open"
         if (threads := threading.active_count()) > THREADS:
             return f"{threads} threads running"
-        if any(map(shared_memory.is_ours, self._seen.names() - self._segments)):  # they go with the worker
+        if any(map(shared_memory.is_ours, self._seen.names() - self._segments)):  # they end with the worker
             return "shared memory behind"
         return None
 
 
 @contextlib.contextmanager
 def limited(memory: int | None, cores: Sequence[int], now: Memory) -> Iterator[None]:
-    """Holds this process, and what it starts, to so many more bytes than it has now, and to some cores.
+    """Limit this process, and what it starts, to more bytes than now by the given number, and to some cores.
 
-    What goes beyond is refused (``MemoryError``). Lifted at the end.
+    Requests beyond the limit are refused (``MemoryError``). The limit ends with the block.
     """
     if memory is None and not cores:
         yield
@@ -112,7 +110,7 @@ def limited(memory: int | None, cores: Sequence[int], now: Memory) -> Iterator[N
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets environment variables for one call, and puts back what was there, whatever the step did to them."""
+    """Set environment variables for one call, and restore the old ones, whatever the step did to them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -129,15 +127,15 @@ class Memory:
     """This process's memory, in bytes."""
 
     def __init__(self) -> None:
-        self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # once: it is looked at after every call
+        self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # once: it is read after every call
 
     def held(self) -> int:
-        """What it holds of its own, without what is mapped from files."""
+        """Return its own memory, without what is mapped from files."""
         fields = os.pread(self._file, 200, 0).split()
         return (int(fields[1]) - int(fields[2])) * _PAGE
 
     def private(self) -> int:
-        """Its private, writable address space, of which RLIMIT_DATA is the limit."""
+        """Return its private, writable address space, which RLIMIT_DATA limits."""
         return int(os.pread(self._file, 200, 0).split()[5]) * _PAGE
 
 
@@ -148,7 +146,7 @@ def _pin(cores: Sequence[int] | set[int]) -> None:
 
 
 def _lowest_free_descriptor() -> int:
-    """At least so many files are open: the kernel gives out the lowest number that is free."""
+    """Return True when at least that many files are open: the kernel assigns the lowest free number."""
     number = os.dup(0)
     os.close(number)
     return number

@@ -1,8 +1,8 @@
-"""A worker process: calls of actions come in on a control socket, telemetry and outcomes go out on it.
+"""The worker process. In: calls of actions, on a control socket. Out: telemetry and results, on the same socket.
 
-Run by ``e2i.workers.launch`` with CONTROL TICKETS ENGINE GUARDIANS (numbers of inherited descriptors), under a
-guardian that ends it, and everything it started, with the engine. It carries out one call at a time and lives until the
-control socket is closed.
+Run by ``e2i.workers.launch`` with CONTROL CLAIMS ENGINE GUARDIANS (numbers of inherited descriptors), under a guardian
+that ends it, and everything it started, with the engine. It executes one call at a time and lives until the control
+socket is closed.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 KILL_ME_FIRST = "500"
-"""What the kernel adds, in thousandths of its memory, when it looks for a process to kill: a worker, not its engine."""
+"""Addition to the kernel's score for choosing a process to kill, in thousandths of memory: a worker, not its engine."""
 
 
 def main(control: int, claims: int, engine: int, guardians: int) -> None:
-    """Serves calls until the engine closes the socket."""
+    """Serve calls until the engine closes the socket."""
     startup.defer_heavy_modules()
     for inherited in (control, claims, engine, guardians):
         os.set_inheritable(inherited, False)
@@ -71,20 +71,20 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
             message = json.loads(line)
             if "prepare" in message:
                 runner.prepare(message["prepare"])
-            elif "ticket" not in message or (not runner.is_spent and taker.take(message["ticket"])):
+            elif "claim" not in message or (not runner.is_spent and taker.take(message["claim"])):
                 runner.execute(message["call"])
 
 
 class CallRunner:
-    """Where one worker carries out call after call."""
+    """Executes the calls of one worker."""
 
     def __init__(self, worker: Worker, send: Outgoing, *, most: int) -> None:
         self._worker = worker
         self._send = send
         self._most = most
-        """Bytes that it may hold between two calls."""
+        """Memory that it may use between two calls, in bytes."""
         self.is_spent = False
-        """Whether it is to be replaced: no call that was given ahead is begun any more."""
+        """True when it will be replaced: no prefetched call is begun any more."""
         self._output = steplog.Output(worker.store.root)
         self._scratch = tidying.Scratch()
         self._baseline = tidying.ProcessBaseline()
@@ -92,16 +92,16 @@ class CallRunner:
         send({"ready": os.getpid(), "held": self._memory.held()})
 
     def prepare(self, tool: str) -> None:
-        """Imports what the tool's actions need, so that the next call does not wait for it."""
+        """Import the libraries of the tool's actions, so that the next call does not wait for them."""
         declared = registry.tool(tool)
         with startup.without_collection():
             for name in declared.imports if declared else ():
-                with contextlib.suppress(ImportError):  # the call itself will say what is missing
+                with contextlib.suppress(ImportError):  # the call itself will report what is missing
                     import_module(name)
         self._send({"held": self._memory.held(), "prepared": tool})
 
     def execute(self, call: dict[str, Any]) -> None:
-        """Carries out one call and tells its outputs and its failure as plain data."""
+        """Execute one call and send its outputs and its failure as plain data."""
         began = time.monotonic()
         info = RunInfo(**call["info"])
         masker = Masker(call["secrets"])
@@ -113,16 +113,16 @@ class CallRunner:
             with tidying.environment(call["environ"]):
                 ended = self._act(call, info, masker)
             left = self._baseline.restore()
-            why = f"; it left {left}: its worker process is replaced" if left else ""
+            why = f"; it left {left}, so its worker process is replaced" if left else ""
             seconds = time.monotonic() - began
             cut = self._output.end(
                 f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", always=left is not None
             )
-        except (E2IError, OSError) as error:  # the disk does not take the log
+        except (E2IError, OSError) as error:  # the disk cannot take the log
             ended = _failed(error, call["uses"], masker)
         held = self._memory.held()
         starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
-        # What was given a secret may have kept it: no other step is to find it.
+        # A step that received a secret may have kept it, and no other step may find it.
         self.is_spent = left is not None or starved or held > self._most or call["gone_after"]
         self._send(
             {
@@ -135,7 +135,7 @@ class CallRunner:
         )
 
     def _act(self, call: dict[str, Any], info: RunInfo, masker: Masker) -> dict[str, Any]:
-        """Outputs and failure. Whatever is raised is printed, and ends the step, not the worker."""
+        """Return outputs and failure. Any exception is printed and ends the step, not the worker."""
         context = None
         try:
             context = WorkerContext(
@@ -155,7 +155,7 @@ class CallRunner:
                     lost = acting.missing(call["uses"], call["params"], call["known"], context) or ""
                     if not lost:
                         return {"outputs": call["known"], "failure": None, "reused": True}
-                    print(f"the effect of an earlier result is not there: {lost}", file=sys.stderr)
+                    print(f"the effect of an earlier result is missing: {lost}", file=sys.stderr)
                 outputs = acting.act(call["uses"], call["params"], context)
             return {"outputs": context.check(outputs), "failure": None, "lost": lost}
         except Exception as error:  # noqa: BLE001 - the outermost boundary
@@ -174,7 +174,7 @@ def _settings(text: str) -> Settings:
 
 
 def _scanner(secrets: Sequence[str]) -> Scanner | None:
-    """What looks for these secrets; None without any, so that most steps pay nothing."""
+    """Return the scanner for these secrets; None without any, so that most steps pay nothing."""
     if not secrets:
         return None
     from e2i.workers.scanning import Scanner

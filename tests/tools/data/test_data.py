@@ -168,7 +168,7 @@ class TestSplit:
 
     def test_a_part_that_would_be_empty_is_an_error(self, ctx: LocalContext) -> None:
         table = ctx.table(pd.DataFrame({"at": [1, 1, 1, 1, 2]}))
-        with pytest.raises(StepError, match="part would be empty: 5 rows"):
+        with pytest.raises(StepError, match="would be empty: 5 rows"):
             split(SplitParams(table=table, strategy="time", by="at"), ctx)
 
     @pytest.mark.parametrize("strategy", ["entity", "time"])

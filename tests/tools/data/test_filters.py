@@ -53,7 +53,7 @@ def test_a_row_must_meet_every_filter() -> None:
     ("column", "value"), [("count", "2"), ("name", 2), ("flag", 1), ("count", True), ("at", "soon")]
 )
 def test_a_value_of_another_type_is_an_error_and_not_an_empty_answer(column: str, value: object) -> None:
-    with pytest.raises(StepError, match=f"column '{column}' holds"):
+    with pytest.raises(StepError, match=f"column '{column}' has"):
         rows({"column": column, "op": "eq", "value": value})
 
 

@@ -168,5 +168,5 @@ def test_a_feature_can_be_added_to_a_view_from_its_table(ctx: LocalContext) -> N
     assert repo.views == {"history": ("calls",)}
     then = pd.DataFrame({"hcp_id": ["a"], "when": [at("2024-05-01")]})
     assert join(ctx, extended, then, "history:visits")["visits"].tolist() == [2]
-    with pytest.raises(StepError, match="no free column"):
+    with pytest.raises(StepError, match="not an unused column"):
         run(client(ctx).register_feature(repo, "history", "nothing"))

@@ -22,7 +22,7 @@ def keyed(keys: list[str | None]) -> pd.DataFrame:
 def by_loop(
     rows: list[tuple[str | None, int]], source: list[tuple[str | None, int, int]], cutoff: bool, ttl: int | None
 ) -> list[int]:
-    """What the words say: the newest row with this key that had happened, and was known, by then."""
+    """The definition, literally: the newest row with this key that had happened, and was known, by then."""
     found = []
     for key, time in rows:
         known = [

@@ -1,4 +1,4 @@
-"""What a suite may hold, and what is refused before anything runs."""
+"""The content of a suite: allowed expectations, and refusals before anything runs."""
 
 import re
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_a_file_with_a_row_condition_is_refused_by_name(tmp_path: Path) -> None:
         ("name: s\nexpectations: [{type: expect_column_values_to_not_be_nul, column: a}]", "did you mean"),
         ("name: s\nexpectations: []", "at least 1 item"),
         ("name: s\nexpectation: []", "Extra inputs"),
-        ("name: other\nexpectations: [{type: expect_column_to_exist, column: a}]", "calls itself 'other'"),
+        ("name: other\nexpectations: [{type: expect_column_to_exist, column: a}]", "has the name 'other'"),
         ("name: s\nname: t\n", "duplicate"),
         ("- 1", "mapping"),
         ("name: s\nexpectations: [{type: expect_column_to_exist, column: a, severity: fatal}]", "severity"),

@@ -172,7 +172,7 @@ def test_an_artifact_root_that_an_experiment_would_ignore_fails_the_step(tmp_pat
     settings = {"artifact_root": f"file://{tmp_path}/elsewhere", "deadline": 60}
     other = LocalContext(tmp_path, settings=Settings(tools={"mlflow": settings}))
     model = small_model(other)[0]
-    with pytest.raises(StepError, match="keeps its files in") as caught:
+    with pytest.raises(StepError, match="stores its files in") as caught:
         registered(other, model)
     assert caught.value.code == "artifact-root"
     moved = LocalContext(tmp_path, settings=Settings(tools={"mlflow": {**settings, "experiment_prefix": "new/"}}))

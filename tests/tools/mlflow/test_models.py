@@ -71,5 +71,7 @@ def test_a_logged_model_costs_no_look_at_the_files_of_all_installed_packages(
         patch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
         patch.setattr(requirements_utils.importlib_metadata, "packages_distributions", look)
         _, kept = logged(ctx, "LogisticRegression")
-        assert requirements_utils._MODULES_TO_PACKAGES is None  # for whoever infers requirements in this process
+        assert (
+            requirements_utils._MODULES_TO_PACKAGES is None
+        )  # for other code that infers requirements in this process
     assert "scikit-learn==" in (kept / "requirements.txt").read_text("utf-8")

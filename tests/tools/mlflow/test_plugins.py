@@ -1,4 +1,4 @@
-"""What MLflow imports with its first request is loaded before it, but for what e2i has no use for."""
+"""Plugins that MLflow imports with its first request are loaded before it, except those that e2i does not use."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ for i in range(8):
     body = {"step": f"s{number}", "name": "m", "value": float(i), "index": i, "at_ms": i}
     sink.deliver([start, Entry(f"{number}-{i}", "mlflow", "run-1", "metric", body, i)])
 """
-"""What a worker and the courier do at the same time: register a model, deliver telemetry."""
+"""A worker and the dispatcher at the same time: register a model, deliver telemetry."""
 
 
 def test_processes_that_start_together_share_one_run_and_one_version(ctx: LocalContext, tmp_path: Path) -> None:

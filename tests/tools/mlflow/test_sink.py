@@ -95,7 +95,7 @@ def whole_run(ctx: LocalContext) -> list[Entry]:
 
 
 def delivered(ctx: LocalContext, entries: list[Entry], **settings: Any) -> None:
-    """Delivers with a sink of its own, as a courier that was just started does."""
+    """Delivers with a new sink, as a dispatcher that was just started does."""
     sink = open_sink(MLflowSettings(**settings), ctx.home("mlflow"), ctx.open)
     sink.deliver(entries)
     sink.close()
@@ -246,7 +246,7 @@ def test_an_attachment_cannot_lead_out_of_the_run(ctx: LocalContext) -> None:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each connection that is opened would wait for the other side, in seconds."""
+    """Record the timeout of each opened connection, in seconds."""
     connect, found = socket.create_connection, list[float]()
 
     def connected(address: Any, timeout: float = math.inf, *rest: Any) -> socket.socket:

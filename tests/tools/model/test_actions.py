@@ -49,7 +49,7 @@ def test_early_stopping_needs_a_validation_table(ctx: LocalContext) -> None:
 
 def test_the_task_can_be_set(ctx: LocalContext) -> None:
     assert fit(ctx, "binary", task="regression").model.task == "regression"
-    with pytest.raises(StepError, match="LogisticRegression does no regression") as caught:
+    with pytest.raises(StepError, match="LogisticRegression does not support regression") as caught:
         fit(ctx, "amount", task="regression", algorithm="LogisticRegression", params={})
     assert "Ridge" in str(caught.value.hint)
 
@@ -123,9 +123,9 @@ def test_models_are_selected_by_the_metrics_they_come_with(ctx: LocalContext) ->
         select(SelectParams(candidates=[first.model_dump(), second.model_dump()], metric="train_roc_auc"), ctx).name
         == "XGBoost 1"
     )
-    with pytest.raises(StepError, match="no metric 'roc_auc' is known of first, second"):
+    with pytest.raises(StepError, match="the metric 'roc_auc' is missing for first, second"):
         select(SelectParams(candidates=named), ctx)
-    with pytest.raises(StepError, match="not known whether more 'profit' is better"):
+    with pytest.raises(StepError, match="the better direction of 'profit' is unknown"):
         worth = {"only": {"model": first.model, "metrics": {"profit": 1.0}}}
         select(SelectParams(candidates=worth, metric="profit"), ctx)
 

@@ -84,7 +84,7 @@ def test_search_pages_by_id_newest_first_within_its_project(backend: LocalBacken
 def test_a_bad_filter_and_an_unknown_endpoint_are_named(backend: LocalBackend) -> None:
     put(backend, trace())
     bad = backend.answer("POST", "v1/private/traces/search", {"filters": [{"field": "name", "operator": "~"}]})
-    assert (bad.status, json.loads(bad.content)) == (400, {"errors": ["operator '~' is not known for 'name'"]})
+    assert (bad.status, json.loads(bad.content)) == (400, {"errors": ["unknown operator '~' for 'name'"]})
     unknown = backend.answer("POST", "v1/private/datasets", {})
     assert unknown.status == 404
     assert b"embedded Opik does not offer POST datasets" in unknown.content

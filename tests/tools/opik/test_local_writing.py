@@ -16,7 +16,7 @@ from tools.opik.conftest import telemetry
 
 
 def records(home: Path) -> list[Any]:
-    """What the embedded Opik in ``home`` holds, without the times of writing."""
+    """Return the content of the embedded Opik in ``home``, without the times of writing."""
     with sqlite3.connect(home / "traces.db") as database:
         rows = database.execute("SELECT kind, id, project_id, document FROM records ORDER BY kind, id").fetchall()
         scores = database.execute("SELECT kind, id, name, document FROM scores ORDER BY kind, id, name").fetchall()

@@ -130,7 +130,7 @@ def test_no_completed_trial_is_an_error_with_the_reasons(ctx: LocalContext) -> N
 
 
 def test_an_unknown_hyperparameter_is_refused_before_any_trial(ctx: LocalContext) -> None:
-    with pytest.raises(StepError, match="takes no parameter 'max_dept'") as caught:
+    with pytest.raises(StepError, match="has no parameter 'max_dept'") as caught:
         run(ctx, space={"max_dept": {"type": "int", "low": 1, "high": 2}})
     assert "did you mean 'max_depth'" in str(caught.value.hint)
     assert not ctx.children

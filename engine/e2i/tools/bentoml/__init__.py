@@ -1,6 +1,6 @@
-"""What BentoML offers to a spec: package a model, serve the package on this machine, ask the service.
+"""The BentoML tool: package a model, serve the package on this machine, send requests to the service.
 
-In: declarations only, nothing of BentoML is imported. Out: ``TOOL``.
+Declarations only: nothing of BentoML is imported. Out: ``TOOL``.
 """
 
 from __future__ import annotations
@@ -20,108 +20,116 @@ Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{
 
 
 class BentoMLSettings(ToolSettings):
-    """How long to wait for BentoML. Its store is in e2i's; services are on the loopback address only."""
+    """Time limits of BentoML. Its store is inside e2i's store. Services listen on the loopback address only."""
 
-    deadline: Annotated[float, Field(gt=0, le=600, description="Seconds that one request to a service may take.")] = (
+    deadline: Annotated[float, Field(gt=0, le=600, description="Timeout of one request to a service, in seconds.")] = (
         10.0
     )
-    build_deadline: Annotated[float, Field(gt=0, le=3600, description="Seconds that building a Bento may take.")] = (
+    build_deadline: Annotated[float, Field(gt=0, le=3600, description="Timeout of building a Bento, in seconds.")] = (
         120.0
     )
 
 
 class PackageParams(Params):
-    """What ``bentoml.package`` takes."""
+    """Parameters of ``bentoml.package``."""
 
     model: Annotated[Model, Field(description="The fitted model.")]
     name: Annotated[
-        str, Field(pattern=r"^[a-z][a-z0-9_-]{0,59}[a-z0-9]$", description="The Bento's name, and its service's.")
+        str, Field(pattern=r"^[a-z][a-z0-9_-]{0,59}[a-z0-9]$", description="Name of the Bento and of its service.")
     ]
     version: Annotated[
         str | None,
         Field(
             pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$",
-            description="The Bento's version; null: derived from its content, so that equal content is one Bento.",
+            description="Version of the Bento. null: derived from its content, so that equal content is one Bento.",
         ),
     ] = None
     labels: Annotated[Mapping[Label, Label], Field(max_length=32, description="Labels of the Bento.")] = {}
-    workers: Annotated[int, Field(ge=1, le=64, description="Processes that answer requests.")] = 1
-    timeout: Annotated[int, Field(ge=1, le=3600, description="Seconds that one request may take.")] = 30
+    workers: Annotated[int, Field(ge=1, le=64, description="Number of processes that answer requests.")] = 1
+    timeout: Annotated[int, Field(ge=1, le=3600, description="Timeout of one request in the service, in seconds.")] = 30
     concurrency: Annotated[
-        int, Field(ge=1, le=10_000, description="Requests in flight that the service is meant for.")
+        int, Field(ge=1, le=10_000, description="Number of concurrent requests that the service is designed for.")
     ] = 32
 
     @field_validator("version")
     @classmethod
     def _is_not_reserved(cls, value: str | None) -> str | None:
         if value == "latest":
-            raise ValueError("`latest` is what BentoML calls the newest version")
+            raise ValueError("`latest` is reserved: BentoML uses it for the newest version")
         return value
 
 
 class PackageOutputs(Outputs):
-    """What ``bentoml.package`` gives."""
+    """Outputs of ``bentoml.package``."""
 
     bento: Annotated[Bento, Field(description="The Bento in BentoML's store.")]
 
 
 class ServeParams(Params):
-    """What ``bentoml.serve`` takes."""
+    """Parameters of ``bentoml.serve``."""
 
     bento: Annotated[Bento, Field(description="The Bento to serve.")]
-    port: Annotated[int, Field(ge=0, le=65535, description="Port on 127.0.0.1; 0: any that is free.")] = 0
+    port: Annotated[int, Field(ge=0, le=65535, description="Port on 127.0.0.1. 0: any free port.")] = 0
     keep: Annotated[
         bool,
         Privilege("keep_services", True),
-        Field(description="Whether the service stays when the run has ended."),
+        Field(description="Keep the service running after the run has ended."),
     ] = False
 
 
 class ServeOutputs(Outputs):
-    """What ``bentoml.serve`` gives."""
+    """Outputs of ``bentoml.serve``."""
 
     service: Annotated[Service, Field(description="The running service.")]
 
 
 class PredictParams(Params):
-    """What ``bentoml.predict`` takes: a table's first rows, or rows written out."""
+    """Parameters of ``bentoml.predict``: the first rows of a table, or rows written in the spec."""
 
-    service: Annotated[Service, Field(description="The service to ask.")]
-    table: Annotated[Table | None, Field(description="A table that holds the model's features.")] = None
-    rows: Annotated[int, Field(ge=1, le=10_000, description="How many of the table's first rows to send.")] = 100
+    service: Annotated[Service, Field(description="The service to call.")]
+    table: Annotated[Table | None, Field(description="A table with the model's features.")] = None
+    rows: Annotated[int, Field(ge=1, le=10_000, description="Number of rows to send, from the start of the table.")] = (
+        100
+    )
     input: Annotated[
         tuple[Mapping[str, Scalar], ...] | None,
-        Field(min_length=1, max_length=10_000, description="Rows to send instead, each a mapping of feature to value."),
+        Field(
+            min_length=1,
+            max_length=10_000,
+            description="Rows to send instead of a table, each a mapping of feature to value.",
+        ),
     ] = None
     model: Annotated[
-        Model | None, Field(description="The model to predict with on this side too; the answers must agree.")
+        Model | None,
+        Field(description="A model to predict with locally as well. The service's predictions must agree with it."),
     ] = None
-    tolerance: Annotated[FiniteFloat, Field(ge=0, description="The largest difference that counts as agreement.")] = (
-        1e-6
-    )
+    tolerance: Annotated[FiniteFloat, Field(ge=0, description="Largest difference that counts as agreement.")] = 1e-6
 
     @model_validator(mode="after")
     def _has_rows(self) -> PredictParams:
         if (self.table is None) == (self.input is None):
-            raise ValueError("give either table or input")
+            raise ValueError("set either `table` or `input`")
         return self
 
 
 class PredictOutputs(Outputs):
-    """What ``bentoml.predict`` gives."""
+    """Outputs of ``bentoml.predict``."""
 
     predictions: Annotated[
         Table,
-        Field(description="One row for each that was sent: `prediction`, or `prediction_CLASS` for several classes."),
+        Field(
+            description="One row for each row sent: `prediction`, or one column `prediction_CLASS` per class for "
+            "several classes."
+        ),
     ]
     max_difference: Annotated[
-        float | None, Field(description="The largest difference from the model's own answer; null without a model.")
+        float | None, Field(description="Largest difference from the local model's predictions; null without a model.")
     ]
 
 
 TOOL = Tool(
     name="bentoml",
-    summary="Packages models as services, serves them and asks them.",
+    summary="Packages models as services, serves them and calls them.",
     distribution="bentoml",
     extra="bentoml",
     settings=BentoMLSettings,
@@ -130,18 +138,18 @@ TOOL = Tool(
     actions=(
         Action(
             name="package",
-            summary="Builds a Bento from a fitted model: one for equal content, however often it is tried.",
+            summary="Builds a Bento from a fitted model. Equal content is built once, also after retries.",
             params=PackageParams,
             outputs=PackageOutputs,
             effect=Effect.EXTERNAL,
-            version=2,  # 2: the service answers this machine's names only
+            version=2,  # 2: the service accepts this machine's host names only
             libraries=("bentoml",),
             columns=True,
             verified=True,
         ),
         Action(
             name="serve",
-            summary="Serves a Bento on 127.0.0.1 while the run lasts, or for good with keep.",
+            summary="Serves a Bento on 127.0.0.1 until the run ends, or permanently with keep.",
             params=ServeParams,
             outputs=ServeOutputs,
             effect=Effect.SERVICE,
@@ -150,7 +158,7 @@ TOOL = Tool(
         ),
         Action(
             name="predict",
-            summary="Sends rows to a service and, given the model, checks that the answers are the model's own.",
+            summary="Sends rows to a service. With a model, checks that the predictions equal the model's own.",
             params=PredictParams,
             outputs=PredictOutputs,
             gate=True,

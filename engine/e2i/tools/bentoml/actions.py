@@ -1,4 +1,4 @@
-"""The BentoML actions: models in; Bentos, services and their answers out."""
+"""Run the BentoML actions. In: models. Out: Bentos, services and their predictions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def package(params: PackageParams, ctx: StepContext) -> PackageOutputs:
-    """Builds the Bento, or finds the one that was built from the same."""
+    """Build the Bento, or return the existing one of the same content."""
     recipe = Recipe(
         params.name, params.version, dict(params.labels), params.workers, params.timeout, params.concurrency
     )
@@ -33,7 +33,7 @@ async def package(params: PackageParams, ctx: StepContext) -> PackageOutputs:
 
 
 async def serve(params: ServeParams, ctx: StepContext) -> ServeOutputs:
-    """Starts the service and waits until it is ready."""
+    """Start the service and wait until it is ready."""
     bento = params.bento
     command = await ctx.connect(BentoMLService).command(bento.tag, params.port, supervised=params.keep)
     with command.claimed:
@@ -44,7 +44,7 @@ async def serve(params: ServeParams, ctx: StepContext) -> ServeOutputs:
 
 
 async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
-    """Asks the service; with a model, the answers must be the model's own. Raises StepError when they are not."""
+    """Call the service. With a model, raise StepError when the predictions differ from the model's own."""
     import numpy as np
 
     client, url = ctx.connect(BentoMLService), params.service.url
@@ -59,14 +59,14 @@ async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
             raise StepError(
                 f"the service's predictions differ from the model's by up to {difference:.3g} in {len(frame)} rows",
                 code="prediction-mismatch",
-                hint=f"it serves the model {known['model']}, compared with {params.model.digest}",
+                hint=f"the service runs model {known['model']}, compared with {params.model.digest}",
                 details={"max_difference": difference, "served": known["model"], "compared": params.model.digest},
             )
     return PredictOutputs(predictions=ctx.table(_named(output, known["classes"])), max_difference=difference)
 
 
 def _rows(params: PredictParams, ctx: StepContext, features: list[str]) -> pd.DataFrame:
-    """The rows to send, with the model's features only."""
+    """Return the rows to send, with the model's features only."""
     import pandas as pd
 
     if params.table is not None:
@@ -75,13 +75,13 @@ def _rows(params: PredictParams, ctx: StepContext, features: list[str]) -> pd.Da
     absent = [name for name in features if name not in frame.columns]
     if absent:
         raise StepError(
-            f"`input` lacks {', '.join(absent)}", code="unknown-column", hint=f"the model takes {', '.join(features)}"
+            f"`input` lacks {', '.join(absent)}", code="unknown-column", hint=f"the model needs {', '.join(features)}"
         )
     return frame[features]
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows that JSON can hold: every missing value is null."""
+    """Return the rows as JSON values: missing values become null."""
     present = frame.astype(object).where(frame.notna(), None)
     names = list(present.columns)
     return [

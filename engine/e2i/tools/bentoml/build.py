@@ -1,4 +1,4 @@
-"""A fitted model and how to serve it go in; the one Bento of that content comes out, built if it is not there yet."""
+"""Build a Bento, once for equal content. In: a fitted model and a recipe for serving it. Out: the Bento."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+")
 
 
 class Recipe(Struct, frozen=True):
-    """How a model is to be served."""
+    """Options for serving a model."""
 
     name: str
     version: str | None = None
@@ -44,23 +44,23 @@ class Recipe(Struct, frozen=True):
 
 
 def open_store(home: Path) -> None:
-    """Makes ``home`` BentoML's home in this process. BentoML reads it once: a process has one."""
+    """Set BentoML's home to ``home`` in this process. BentoML reads the variable once, so a process has one home."""
     wanted, known = str(home.resolve()), os.environ.get("BENTOML_HOME", "")
     if "bentoml" in sys.modules and str(Path(known).resolve()) != wanted:
         raise ToolUnavailable(
             "bentoml",
             "BentoML is already in use in this process with another home",
             code="bentoml-home",
-            hint=f"set BENTOML_HOME={wanted} before bentoml is imported",
+            hint=f"set BENTOML_HOME={wanted} before importing bentoml",
         )
     home.mkdir(parents=True, exist_ok=True)
     os.environ["BENTOML_HOME"] = wanted
 
 
 def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bento:
-    """The Bento of that model and recipe. Raises StepError when its version is taken by other content.
+    """Return the Bento of that model and recipe. Raises StepError when other content uses its version.
 
-    A Bento is complete once its mark is written; what a crash left without one, or somebody deleted, is built again.
+    A Bento is complete once its marker file is written. An incomplete or deleted Bento is built again.
     """
     open_store(home)
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
@@ -74,7 +74,7 @@ def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bent
                 raise StepError(
                     f"the Bento {tag} exists with other content",
                     code="bento-exists",
-                    hint="leave `version` out, or give another",
+                    hint="leave `version` out, or set another one",
                 )
         else:
             _build(home, tag, digest, model, folder, recipe, manifest)
@@ -88,7 +88,7 @@ def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bent
 
 
 def find_bento(home: Path, tag: str) -> bentoml.Bento:
-    """The Bento of that tag. Raises StepError when it is not in the store."""
+    """Return the Bento of that tag. Raises StepError when it is not in the store."""
     open_store(home)
     import bentoml
     from bentoml.exceptions import BentoMLException
@@ -97,7 +97,7 @@ def find_bento(home: Path, tag: str) -> bentoml.Bento:
         return bentoml.get(tag)
     except BentoMLException as error:
         raise StepError(
-            f"there is no Bento {tag} in the store", code="unknown-bento", hint="run the step that packages it again"
+            f"no Bento {tag} in the store", code="unknown-bento", hint="run the packaging step again"
         ) from error
 
 
@@ -116,7 +116,7 @@ def _build(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
         with tempfile.TemporaryDirectory(dir=home) as context:
-            # Importing by name is how BentoML reads a service: each Bento's module has a name of its own.
+            # BentoML imports a service by its module name, so each Bento's module needs a unique name.
             module = f"e2i_service_{digest[7:23]}"
             shutil.copyfile(TEMPLATE, Path(context) / f"{module}.py")
             shutil.copyfile(_scoring(), Path(context) / "scoring.py")
@@ -143,14 +143,14 @@ def _build(
 
 
 def _drop(home: Path, tag: str) -> None:
-    """Takes away what an interrupted build left."""
+    """Remove the remains of an interrupted build."""
     for store in ("bentos", "models"):
         with contextlib.suppress(OSError):
             removal.remove(home, store, *tag.split(":"))
 
 
 def _digest(model: Model, recipe: Recipe, manifest: Mapping[str, Any]) -> str:
-    """``sha256:…`` of everything that goes into the Bento, its version aside."""
+    """Return ``sha256:…`` of the whole content of the Bento except its version."""
     content = {
         "model": model.digest,
         "recipe": {**asdict(recipe), "labels": dict(recipe.labels), "version": None},
@@ -162,7 +162,7 @@ def _digest(model: Model, recipe: Recipe, manifest: Mapping[str, Any]) -> str:
 
 
 def _requirements(manifest: Mapping[str, Any]) -> list[str]:
-    """Exact versions only: whatever else a requirement can say ends up in a container's build."""
+    """Require exact versions: other forms of a requirement would run commands in a container's build."""
     given = [str(item) for item in manifest["requirements"]]
     if not all(REQUIREMENT.fullmatch(item) for item in given):
         raise StepError(f"the model's requirements are not exact versions: {given}", code="bad-model")

@@ -1,6 +1,6 @@
-"""``BentoMLService``: what the platform's agents and the actions ask of BentoML, behind the guard.
+"""``BentoMLService``: the guarded BentoML client of the actions and the platform's agents.
 
-In: settings, guard, folder. Out: Bentos, the command that serves one, and a service's answers.
+In: settings, guard, folder. Out: Bentos, the command that serves one, and a service's predictions.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ LOCAL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 
 
 class Command(Struct, frozen=True):
-    """How to start a service: its arguments, its port, and what its environment needs."""
+    """How to start a service: its arguments, port and environment variables."""
 
     argv: tuple[str, ...]
     port: int
     env: Mapping[str, str]
     claimed: socket.socket
-    """Keeps the port for the service: to be closed once that listens."""
+    """Return the socket that reserves the port. Close it once the service listens."""
 
 
 class BentoMLService:
-    """BentoML's client. Every method may raise ToolUnavailable (down) and StepError (refused)."""
+    """Client of BentoML. Every method may raise ToolUnavailable (down) and StepError (refused)."""
 
     tool: ClassVar[str] = "bentoml"
 
@@ -49,33 +49,35 @@ class BentoMLService:
         self._services: dict[str, Guard] = {}
 
     async def package_model(self, model: Model, folder: Path, recipe: Recipe) -> Bento:
-        """The Bento of that model and recipe, built if it is not there yet."""
+        """Return the Bento of that model and recipe; build it if it does not exist."""
         return await self.guard.acall(
             ensure_bento, self.home, model, folder, recipe, deadline=self.settings.build_deadline
         )
 
     async def command(self, tag: str, port: int = 0, *, supervised: bool = False) -> Command:
-        """The command that serves a Bento. Raises ToolUnavailable when the port is taken, naming who has it.
+        """Return the command that serves a Bento. Raises ToolUnavailable, naming the process, when the port is in use.
 
-        ``supervised``, or more than one worker, takes BentoML's own supervisor, which restarts workers that die.
+        With ``supervised`` or more than one worker, BentoML's own supervisor runs and restarts workers that exit.
         """
         return await self.guard.acall(_command, self.home, tag, port, supervised, deadline=self.settings.build_deadline)
 
     async def predict(self, url: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """The service's predictions, one for each row of features."""
+        """Return the service's predictions, one for each row of features."""
         answer = await self._post(url, "/predict", {"input": [dict(row) for row in rows]})
         output = answer.get("output")
         if not isinstance(output, list) or len(output) != len(rows):
-            raise StepError(f"{url} did not answer with one prediction for each row", code="bad-answer")
+            raise StepError(f"{url} did not return one prediction for each row", code="bad-answer")
         return output
 
     async def metadata(self, url: str) -> dict[str, Any]:
-        """Which model a service has: its digest, features and classes."""
+        """Return the digest, features and classes of the service's model."""
         return await self._post(url, "/metadata", {})
 
     async def is_ready(self, url: str) -> bool:
-        """True when the service answers requests. Always asks, and counts for no breaker: a service that starts refuses
-        connections at first.
+        """Return True when the service answers requests.
+
+        Always sends a request, and does not count for a breaker, because a starting service refuses connections at
+        first.
         """
         import httpx
 
@@ -89,7 +91,7 @@ class BentoMLService:
         return await self._service(_local(url)).acall(_post, url + path, body, self.settings.deadline)
 
     def _service(self, url: str) -> Guard:
-        """The guard of one service: each is a server of its own, and lives no longer than its run."""
+        """Return the guard of one service. Each service is a separate server and ends with its run."""
         if url not in self._services:
             self._services[url] = replace(self.guard, breaker=Breaker(self.tool, self.guard.breaker.policy))
         return self._services[url]
@@ -115,7 +117,7 @@ def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
 
 
 def _local(url: str) -> str:
-    """Services are on this machine; a spec may write any address where a service belongs."""
+    """Require an address on this machine: a spec may contain any address for a service."""
     if not LOCAL.fullmatch(url):
         raise Refused(f"not a service of this machine: {url[:80]!r}", code="bad-address", hint=f"http://{HOST}:PORT")
     return url

@@ -1,4 +1,4 @@
-"""Looks whether the effects of finished BentoML steps are there: in BentoML's store, by its files."""
+"""Check that the effects of finished BentoML steps still exist, by the files in BentoML's store."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from e2i.tools.bentoml import PackageOutputs, PackageParams
 
 
 def package(params: PackageParams, outputs: PackageOutputs, look: Look) -> str | None:
-    """Returns what is missing of the Bento; None when it is complete, with the content of the result."""
+    """Return what is missing of the Bento; None when it is complete with the content of the result."""
     bento, home = outputs.bento, look.home("bentoml")
     return None if is_complete(home, bento.tag, bento.digest) else f"the Bento {bento.tag} is not in the store"
 
 
 def mark_of(home: Path, tag: str) -> Path:
-    """The file that is written last, when a Bento is complete."""
+    """Return the path of the marker file, which is written last."""
     return home / "complete" / f"{tag.replace(':', '@')}.json"
 
 
 def is_complete(home: Path, tag: str, digest: str) -> bool:
-    """Whether the Bento of that tag was built to its end, with that content, and is still there."""
+    """Return True when the Bento of that tag is complete, has that content, and still exists."""
     try:
         made = json.loads(mark_of(home, tag).read_text("utf-8"))["digest"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -30,7 +30,7 @@ def is_complete(home: Path, tag: str, digest: str) -> bool:
 
 
 def is_there(home: Path, tag: str) -> bool:
-    """Whether BentoML's store has the Bento and its model."""
+    """Return True when BentoML's store has the Bento and its model."""
     location = tag.replace(":", "/")
     return (home / "bentos" / location / "bento.yaml").is_file() and (
         home / "models" / location / "model.yaml"

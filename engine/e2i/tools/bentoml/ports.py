@@ -1,4 +1,7 @@
-"""A wish for a port goes in; one on the loopback address comes out that nobody else is given, or who holds it."""
+"""Reserve ports on the loopback address.
+
+In: a port, or 0. Out: a reserved socket, or the process that uses the port.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ HOST = "127.0.0.1"
 
 
 def claim(port: int) -> socket.socket:
-    """A socket on ``port`` if it is free, on any free one for 0. Raises ToolUnavailable naming the port and the process
-    on it.
+    """Return a socket bound to ``port``, or to any free port for 0. Raises ToolUnavailable naming the port's process.
 
-    As long as it is open the system gives the port to nobody, but lets a server that sets SO_REUSEADDR listen there.
+    While the socket is open, the system assigns the port to no other process. A server that sets SO_REUSEADDR can still
+    listen on it.
     """
     claimed = socket.socket()
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -25,15 +28,15 @@ def claim(port: int) -> socket.socket:
         raise ToolUnavailable(
             "bentoml",
             f"port {port} on {HOST} cannot be used: "
-            + (f"process {holder} listens there" if holder else str(error.strerror)),
+            + (f"process {holder} is using it" if holder else str(error.strerror)),
             code="port-in-use",
-            hint="choose another `port`, or 0 for any that is free",
+            hint="choose another `port`, or 0 for any free one",
         ) from error
     return claimed
 
 
 def _holder(port: int) -> str | None:
-    """Id and name of the process that listens on the port, where the system tells."""
+    """Return the id and name of the process that listens on the port, if the system reports it."""
     import psutil
 
     try:

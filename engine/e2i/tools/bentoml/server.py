@@ -1,8 +1,8 @@
-"""A Bento's tag and a port go in; BentoML's own application answers there, in this process, until it is told to stop.
+"""Serve one Bento in this process until it is stopped. In: a Bento's tag and a port.
 
-Run as ``python -P -s server.py TAG PORT`` with BENTOML_HOME set. It is what a worker of ``bentoml serve`` does, without
-the supervisor: one process instead of two, ready in two thirds of the time. The engine's guardian ends it; nothing
-restarts it, so services that stay, or that want several workers, are left to ``bentoml serve``.
+Run as ``python -P -s server.py TAG PORT`` with BENTOML_HOME set. Does what a worker of ``bentoml serve`` does, without
+the supervisor: one process instead of two, ready in two thirds of the time. The engine's guardian ends the process and
+nothing restarts it. Services that stay, or that need several workers, therefore use ``bentoml serve``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ HOST = "127.0.0.1"
 
 
 def main(tag: str, port: int) -> None:
-    """Serves until SIGTERM or SIGINT."""
-    # Uvicorn ends well on a signal and then raises it again: left alone it would skip what has to be cleaned up here.
+    """Serve until SIGTERM or SIGINT."""
+    # Uvicorn shuts down on a signal and then raises it again, which would skip the cleanup here.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     home = os.environ["BENTOML_HOME"]
     with socket.socket() as listener, tempfile.TemporaryDirectory(prefix="metrics-", dir=home) as metrics:
@@ -31,7 +31,7 @@ def main(tag: str, port: int) -> None:
             import bentoml
             import uvicorn
 
-            startup.defer_heavy_modules()  # the model's library brings scikit-learn, and that scipy.stats
+            startup.defer_heavy_modules()  # the model's library imports scikit-learn, which imports scipy.stats
             service = bentoml.load(tag)
             config = uvicorn.Config(
                 service.to_asgi(), log_level="warning", timeout_graceful_shutdown=5, server_header=False

@@ -1,9 +1,9 @@
-"""The service inside every Bento: rows of features go in, predictions come out.
+"""The service inside every Bento. In: rows of features. Out: predictions.
 
-A web page cannot use it through its reader's browser: requests are answered for this machine's names only, not when
-they come from another site, and only with JSON. E2I_SERVICE_HOSTS names other hosts, for a Bento that is deployed.
-This file is copied as it is into each Bento, beside ``scoring.py`` and ``service.json``; it imports nothing of e2i. It
-is never written from a spec's text: what differs between Bentos is data.
+Web pages cannot call the service through a user's browser: only requests to this machine's host names are answered,
+only from the same site, and only with JSON. E2I_SERVICE_HOSTS names other hosts, for a deployed Bento. This file is
+copied unchanged into each Bento, beside ``scoring.py`` and ``service.json``, and imports nothing of e2i. It contains no
+text of a spec: Bentos differ in data only.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ CONFIG: dict[str, Any] = json.loads((HERE / "service.json").read_text(encoding="
 MAX_ROWS = 10_000
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 HOSTS = tuple(name.strip().lower() for name in os.environ.get("E2I_SERVICE_HOSTS", "").split(",") if name.strip())
-"""Names besides this machine's under which the service is asked; ``*``: any."""
+"""Host names besides this machine's that are accepted; ``*``: any."""
 PROBES = ("/livez", "/readyz", "/healthz")
-"""What may be asked under any name: whether it is there."""
+"""Paths that are answered for any host name: health checks."""
 
 
 def refusal(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int, str] | None:
-    """Returns the status and the reason by which a request is refused; None when it is answered."""
+    """Return the status and the reason of a refused request; None for an accepted one."""
     given: dict[str, list[str]] = {}
     for name, value in headers:
         given.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1").strip().lower())
@@ -36,26 +36,26 @@ def refusal(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> tuple
         return None
     hosts = given.get("host", [])
     if len(hosts) != 1 or not ("*" in HOSTS or _name(hosts[0]) in LOCAL + HOSTS):
-        return 421, "this service is not asked under that host; E2I_SERVICE_HOSTS of its environment names others"
+        return 421, "unknown host name; set E2I_SERVICE_HOSTS in the service's environment to accept it"
     if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in given.get("origin", [])):
-        return 403, "requests of other sites are not answered"
+        return 403, "requests from other sites are refused"
     if any(site not in ("same-origin", "none") for site in given.get("sec-fetch-site", [])):
-        return 403, "requests of other sites are not answered"
+        return 403, "requests from other sites are refused"
     if method not in ("GET", "HEAD"):
         kinds = [kind.partition(";")[0].strip() for kind in given.get("content-type", [])]
         if kinds != ["application/json"]:
-            return 415, "the content type is application/json"
+            return 415, "the content type must be application/json"
     return None
 
 
 def _name(host: str) -> str:
-    """The host without its port, if that is one."""
+    """Return the host without its port."""
     name, _, port = host.rpartition(":")
     return name if name and port.isdigit() and not host.endswith("]") else host
 
 
 class LocalOnly:
-    """Passes on what is to be answered, and refuses the rest before its body is read."""
+    """Pass on accepted requests; refuse the others before reading their body."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -82,7 +82,7 @@ class LocalOnly:
     traffic={"timeout": CONFIG["timeout"], "concurrency": CONFIG["concurrency"]},
 )
 class ModelService:
-    """Predicts with one model."""
+    """Predict with one model."""
 
     files = bentoml.models.BentoModel(CONFIG["model_tag"])
 
@@ -100,9 +100,9 @@ class ModelService:
         self,
         input: list[list[float | str | bool | None] | dict[str, float | str | bool | None]],  # noqa: A002  # JSON's name
     ) -> dict[str, Any]:
-        """Rows as mappings by feature name, or as lists in the order of the features; missing values are null.
+        """Return predictions for rows, given by feature name or in the order of the features. Missing values are null.
 
-        ``output`` has one entry a row: a number, or one for each class when there are more than two.
+        The output has one entry per row: a number, or one number per class for more than two classes.
         """
         import pandas as pd
 
@@ -119,7 +119,7 @@ class ModelService:
 
     @bentoml.api  # type: ignore[untyped-decorator]  # BentoML's types are not followed
     def metadata(self) -> dict[str, Any]:
-        """Which model this is: its digest, features, classes, and the version of the Bento."""
+        """Return the model's digest, features and classes, and the version of the Bento."""
         known = self.scorer.manifest
         return {
             "name": CONFIG["name"],
@@ -131,16 +131,16 @@ class ModelService:
         }
 
     def row(self, number: int, values: list[Any] | dict[str, Any]) -> list[Any]:
-        """One row in the order of the features."""
+        """Return one row in the order of the features."""
         if isinstance(values, dict):
             absent = [name for name in self.features if name not in values]
             if absent:
-                raise InvalidArgument(f"row {number} lacks {', '.join(absent[:10])}; a missing value is null")
+                raise InvalidArgument(f"row {number} lacks {', '.join(absent[:10])}; use null for a missing value")
             return [values[name] for name in self.features]
         if len(values) != len(self.features):
             raise InvalidArgument(
-                f"row {number} has {len(values)} values; the model has {len(self.features)} features: "
-                f"{', '.join(self.features[:20])}"
+                f"row {number} has {len(values)} values; the model has {len(self.features)} "
+                f"features: {', '.join(self.features[:20])}"
             )
         return values
 

@@ -1,4 +1,4 @@
-"""Tables from files, and tables from tables. In: workspace files and tables. Out: tables.
+"""The data tool: read tables from files, split them, filter them. In: workspace files and tables. Out: tables.
 
 Declarations only; ``actions`` does the work.
 """
@@ -17,19 +17,19 @@ from e2i.catalog.marks import Budget, WorkspacePath
 from e2i.tools.data.filters import Filter
 
 Columns = tuple[Annotated[str, Field(min_length=1)], ...]
-Seed = Annotated[
-    int | None, Field(ge=0, le=2**31 - 1, description="Seed of the random choice; null: the run's own seed.")
-]
+Seed = Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the random choice; null: the run's seed.")]
 PARTS = ("train", "validation", "test")
 
 
 class LoadParams(Params):
-    """Which file, and how to read it."""
+    """Parameters of ``data.load``."""
 
     path: Annotated[WorkspacePath, Field(min_length=1, description="File in the workspace, relative to its root.")]
     format: Annotated[
         Literal["csv", "parquet", "feather"] | None,
-        Field(description="Kind of file; null: by its suffix (.csv, .csv.gz, .parquet, .pq, .feather, .arrow)."),
+        Field(
+            description="File format. null: derived from the suffix (.csv, .csv.gz, .parquet, .pq, .feather, .arrow)."
+        ),
     ] = None
     columns: Annotated[Columns | None, Field(min_length=1, description="Columns to read, in order; null: all.")] = None
     rows: Annotated[int | None, Budget("rows"), Field(ge=1, description="Read at most this many rows; null: all.")] = (
@@ -37,10 +37,12 @@ class LoadParams(Params):
     )
     types: Annotated[
         Mapping[str, Literal["string", "integer", "number", "boolean"]],
-        Field(description="Type of a column where it cannot be told from the file, such as identifiers like 00731."),
+        Field(
+            description="Types of columns whose type cannot be derived from the file, such as identifiers like 00731."
+        ),
     ] = {}
     parse_dates: Annotated[
-        Columns, Field(description="Columns that hold ISO 8601 times; without an offset they are taken as UTC.")
+        Columns, Field(description="Columns with ISO 8601 times. Times without an offset are read as UTC.")
     ] = ()
 
     @model_validator(mode="after")
@@ -52,20 +54,20 @@ class LoadParams(Params):
 
 
 class LoadOutputs(Outputs):
-    """The table, and what it was read from."""
+    """Outputs of ``data.load``."""
 
     table: Annotated[Table, Field(description="The rows of the file.")]
     source_digest: Annotated[str, Field(description="SHA-256 of the file's bytes, as `sha256:…`.")]
 
 
 class Fractions(BaseModel):
-    """Shares of the three parts; they add up to 1."""
+    """Fractions of the rows in train, validation and test. They add up to 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    train: Annotated[float, Field(gt=0, lt=1, description="Share that models are fitted on.")] = 0.6
-    validation: Annotated[float, Field(gt=0, lt=1, description="Share that models are chosen on.")] = 0.2
-    test: Annotated[float, Field(gt=0, lt=1, description="Share that the chosen model is judged on.")] = 0.2
+    train: Annotated[float, Field(gt=0, lt=1, description="Fraction for fitting models.")] = 0.6
+    validation: Annotated[float, Field(gt=0, lt=1, description="Fraction for choosing between models.")] = 0.2
+    test: Annotated[float, Field(gt=0, lt=1, description="Fraction for evaluating the chosen model.")] = 0.2
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
@@ -77,21 +79,22 @@ class Fractions(BaseModel):
 
 
 class SplitParams(Params):
-    """How to cut a table into three parts without leakage."""
+    """Parameters of ``data.split``."""
 
-    table: Annotated[Table, Field(description="The table to cut.")]
+    table: Annotated[Table, Field(description="The table to split.")]
     strategy: Annotated[
         Literal["entity", "time", "random"],
         Field(
-            description="`entity`: all rows of one entity fall in one part, chosen by a hash of the entity and the "
-            "seed, so that an entity stays where it is when rows are added. `time`: validation is later than train, "
-            "and test later than validation; equal times stay together. `random`: rows fall where the seed puts them."
+            description="`entity`: all rows of one entity are in the same output table. The table is chosen by "
+            "a hash of the entity and the seed, so it does not change when rows are added. `time`: validation is "
+            "later than train, and test is later than validation. Rows with equal times stay together. `random`: "
+            "rows are shuffled by the seed."
         ),
     ]
     by: Annotated[
-        str | None, Field(min_length=1, description="Column of the entity or of the time; none for `random`.")
+        str | None, Field(min_length=1, description="Column of the entity or the time; not used by `random`.")
     ] = None
-    fractions: Annotated[Fractions, Field(description="Share of the rows in each part.")] = Fractions()
+    fractions: Annotated[Fractions, Field(description="Fraction of the rows in each table.")] = Fractions()
     seed: Seed = None
 
     @model_validator(mode="after")
@@ -104,52 +107,54 @@ class SplitParams(Params):
 
 
 class PartFacts(BaseModel):
-    """What one part holds."""
+    """Size and extent of one output table of a split."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    rows: Annotated[int, Field(description="Rows in the part.")]
-    groups: Annotated[int | None, Field(description="Distinct values of `by` in the part; null for `random`.")]
-    first: Annotated[str | None, Field(description="Earliest time in the part; null unless split by time.")]
-    last: Annotated[str | None, Field(description="Latest time in the part; null unless split by time.")]
+    rows: Annotated[int, Field(description="Rows in the table.")]
+    groups: Annotated[int | None, Field(description="Distinct values of `by` in the table; null for `random`.")]
+    first: Annotated[str | None, Field(description="Earliest time in the table; null unless split by time.")]
+    last: Annotated[str | None, Field(description="Latest time in the table; null unless split by time.")]
 
 
 class SplitOutputs(Outputs):
-    """Three parts, in the order of the rows of the table they came from."""
+    """Outputs of ``data.split``: three tables with their rows in the original order."""
 
-    train: Annotated[Table, Field(description="Rows to fit on.")]
-    validation: Annotated[Table, Field(description="Rows to choose on.")]
-    test: Annotated[Table, Field(description="Rows to judge on.")]
-    parts: Annotated[dict[str, PartFacts], Field(description="Size and extent of each part, by its name.")]
+    train: Annotated[Table, Field(description="Rows for fitting.")]
+    validation: Annotated[Table, Field(description="Rows for choosing between models.")]
+    test: Annotated[Table, Field(description="Rows for the final evaluation.")]
+    parts: Annotated[dict[str, PartFacts], Field(description="Size and extent of each table: train, validation, test.")]
 
 
 class SelectParams(Params):
-    """Which rows and columns to keep."""
+    """Parameters of ``data.select``."""
 
-    table: Annotated[Table, Field(description="The table to take from.")]
+    table: Annotated[Table, Field(description="The table to filter.")]
     columns: Annotated[Columns | None, Field(min_length=1, description="Columns to keep, in order; null: all.")] = None
-    exclude: Annotated[Columns, Field(description="Columns to leave out.")] = ()
-    where: Annotated[tuple[Filter, ...], Field(description="Conditions that a row must meet, all of them.")] = ()
-    rows: Annotated[int | None, Field(ge=1, description="Keep at most this many of the rows; null: all.")] = None
+    exclude: Annotated[Columns, Field(description="Columns to remove.")] = ()
+    where: Annotated[
+        tuple[Filter, ...], Field(description="Conditions on rows. A row is kept when it meets all of them.")
+    ] = ()
+    rows: Annotated[int | None, Field(ge=1, description="Keep at most this many rows; null: all.")] = None
     sample: Annotated[
-        bool, Field(description="Take the `rows` at random, in their order, instead of the first ones.")
+        bool, Field(description="Take `rows` rows at random, in their original order, instead of the first ones.")
     ] = False
     seed: Seed = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.columns is not None and self.exclude:
-            raise ValueError("give columns or exclude, not both")
+            raise ValueError("set either `columns` or `exclude`, not both")
         if self.sample and self.rows is None:
-            raise ValueError("sample needs `rows`: how many to take")
+            raise ValueError("`sample` needs `rows`, the number of rows to take")
         return self
 
 
 class SelectOutputs(Outputs):
-    """What was kept."""
+    """Outputs of ``data.select``."""
 
     table: Annotated[Table, Field(description="The rows and columns that were kept.")]
-    dropped: Annotated[int, Field(description="Rows that were left out.")]
+    dropped: Annotated[int, Field(description="Number of rows that were removed.")]
 
 
 TOOL = Tool(
@@ -166,7 +171,7 @@ TOOL = Tool(
         ),
         Action(
             "split",
-            "Cuts a table into train, validation and test by entity, by time or at random, and proves that none leaks.",
+            "Splits a table into train, validation and test by entity, by time or at random, and checks for leakage.",
             SplitParams,
             SplitOutputs,
             libraries=("pandas", "numpy"),
@@ -174,7 +179,7 @@ TOOL = Tool(
         ),
         Action(
             "select",
-            "Keeps some rows and columns of a table, by structured filters.",
+            "Selects rows and columns of a table by structured filters.",
             SelectParams,
             SelectOutputs,
             libraries=("pandas", "numpy"),

@@ -1,4 +1,4 @@
-"""Carries out ``data.load``, ``data.split`` and ``data.select``. In: parameters and the step's context. Out: tables."""
+"""Run ``data.load``, ``data.split`` and ``data.select``. In: parameters and the step's context. Out: tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
-    """Reads a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
+    """Read a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
     path = ctx.held_file(params.path)
     frame = files.read(
         path,
@@ -44,7 +44,7 @@ def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
 
 
 def split(params: SplitParams, ctx: StepContext) -> SplitOutputs:
-    """Cuts a table in three. Raises StepError when a part would be empty or `by` has missing values."""
+    """Split a table in three. Raises StepError when an output would be empty or `by` has missing values."""
     import numpy as np
 
     frame = ctx.frame(params.table)
@@ -60,9 +60,9 @@ def split(params: SplitParams, ctx: StepContext) -> SplitOutputs:
     for index, name in enumerate(PARTS):
         if not np.any(part == index):
             raise StepError(
-                f"the {name} part would be empty: {len(frame)} rows, split by {params.by or 'chance'}",
+                f"the table {name} would be empty: {len(frame)} rows, split by {params.by or 'chance'}",
                 code="empty-part",
-                hint=f"give {name} a larger fraction, more rows, or another seed",
+                hint=f"set a larger fraction for {name}, more rows, or another seed",
             )
     frames = {name: frame[part == index] for index, name in enumerate(PARTS)}
     if params.by is not None:
@@ -76,7 +76,7 @@ def split(params: SplitParams, ctx: StepContext) -> SplitOutputs:
 
 
 def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
-    """Keeps some rows and columns. Raises StepError for an unknown column or when no row is left."""
+    """Select rows and columns. Raises StepError for an unknown column or when no row is left."""
     frame = ctx.frame(params.table)
     filters.require_columns(frame, [*(params.columns or ()), *params.exclude])
     kept = frame[filters.mask(frame, params.where)] if params.where else frame
@@ -89,7 +89,7 @@ def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
         else:
             kept = kept.head(params.rows)
     if kept.empty:
-        raise StepError("no row or column is left", code="empty-table", hint="loosen `where`, `columns` or `exclude`")
+        raise StepError("no row or column is left", code="empty-table", hint="relax `where`, `columns` or `exclude`")
     return SelectOutputs(table=ctx.table(kept), dropped=len(frame) - len(kept))
 
 

@@ -1,4 +1,4 @@
-"""How columns flow through ``data.*``. In: parameters, as far as they are known, and files. Out: columns, faults."""
+"""Derive the columns of ``data.*`` while planning. In: known parameters, files. Out: columns and problems."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TIME = "timestamp[us, tz=UTC]"
 
 
 def load(given: Given, files: Files) -> Flow:
-    """The columns are those in the file's header, of which ``columns`` picks some."""
-    from e2i.tools.data import header  # and what unpacks and reads files, which only this action needs
+    """Return the columns from the file's header, limited to ``columns``."""
+    from e2i.tools.data import header  # and the modules that unpack and read files, needed by this action only
 
     path, kind = given["path"], given["format"]
     if not isinstance(path, str) or not (kind is None or isinstance(kind, str)):
@@ -29,7 +29,7 @@ def load(given: Given, files: Files) -> Flow:
     if present is None:
         return Flow()
     if twice := repeated(name for name, _ in present):
-        message = f"{path} has two columns of one name: {few(twice)}"
+        message = f"{path} has duplicate column names: {few(twice)}"
         return Flow({}, [ColumnProblem(("path",), "duplicate-column", message, hint="rename one of them in the file")])
     table = KnownTable(dict(present))
     problems = [
@@ -43,7 +43,7 @@ def load(given: Given, files: Files) -> Flow:
 
 
 def split(given: Given, files: Files) -> Flow:
-    """Each part has the columns of the table."""
+    """Return the columns of the table for each of the three outputs."""
     table, by = given["table"], given["by"]
     problems = list(absent(table, ("by",), by))
     if isinstance(table, KnownTable) and given["strategy"] == "time" and isinstance(by, str):
@@ -72,4 +72,4 @@ def _times(table: KnownTable) -> str | None:
     return f"times in the table: {few(found)}" if found else None
 
 
-_PUT = "paths lead from the workspace's root; put the file there"
+_PUT = "paths are relative to the workspace's root; move the file there"

@@ -1,4 +1,4 @@
-"""Tables in files of other programs: a CSV, Parquet or Arrow file goes in, a typed frame comes out."""
+"""Read data files of other programs. In: a CSV, Parquet or Arrow file. Out: a typed frame."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def read(
     types: Mapping[str, str],
     times: Sequence[str],
 ) -> pd.DataFrame:
-    """The file's rows; ``shown`` is its name in messages.
+    """Return the file's rows. ``shown`` is the file's name in messages.
 
-    Raises StepError when there is no such file, its kind is unknown, it cannot be read, it has no row, or a column is
-    absent or holds something else than its type says.
+    Raises StepError when the file does not exist, has an unknown format, cannot be read, has no rows, lacks a column,
+    or has a value that does not match its column's type.
     """
     import pandas as pd
     import pyarrow as pa
@@ -72,9 +72,9 @@ def _kind(path: Path, shown: str) -> str:
     kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
     if kind is None:
         raise StepError(
-            f"the kind of {shown} cannot be told from its suffix",
+            f"the format of {shown} cannot be derived from its suffix",
             code="unknown-format",
-            hint=f"give `format`, or one of the suffixes {', '.join(SUFFIXES)}",
+            hint=f"set `format`, or use one of the suffixes {', '.join(SUFFIXES)}",
         )
     return kind
 
@@ -84,14 +84,14 @@ def _neighbours(path: Path) -> str | None:
 
 
 def _header(path: Path, kind: str) -> list[str]:
-    """Names of the columns, as they stand in the file."""
+    """Return the names of the columns exactly as written in the file."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     match kind:
         case "csv":
-            # Read as a row: as a header pandas would rename a second "a" to "a.1" without a word.
+            # Read as a row: as a header, pandas would silently rename a second "a" to "a.1".
             first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
             return [str(name) for name in first.iloc[0]]
         case "parquet":
@@ -103,7 +103,7 @@ def _header(path: Path, kind: str) -> list[str]:
 
 def _require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
     if twice := repeated(present):
-        raise StepError(f"{shown} has two columns of one name: {few(twice)}", code="duplicate-column")
+        raise StepError(f"{shown} has duplicate column names: {few(twice)}", code="duplicate-column")
     known = set(present)
     absent = [name for name in wanted if name not in known]
     if absent:
@@ -115,7 +115,7 @@ def _require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
 
 
 def _body(path: Path, kind: str, columns: list[str], rows: int | None, *, as_text: list[str]) -> pd.DataFrame:
-    """The rows, with the columns ``as_text`` read as they are written, so that no type is guessed for them."""
+    """Return the rows. Columns in ``as_text`` are read as text, so that their type is not guessed."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -134,7 +134,7 @@ def _body(path: Path, kind: str, columns: list[str], rows: int | None, *, as_tex
 
 
 def _typed(column: pd.Series[Any], kind: str, shown: str) -> pd.Series[Any]:
-    """The column as that type; missing values stay missing. Raises StepError naming the first misfit."""
+    """Return the column as that type; missing values stay missing. Raises StepError naming the first invalid value."""
     import pandas as pd
 
     present = column.notna()
@@ -154,8 +154,8 @@ def _typed(column: pd.Series[Any], kind: str, shown: str) -> pd.Series[Any]:
     if unfit.any():
         first = int(unfit.to_numpy().argmax())
         raise StepError(
-            f"{shown}: column {column.name!r} holds no {kind} in {int(unfit.sum())} rows, first in data row "
-            f"{first + 1}: {str(column.iloc[first])[:80]!r}",
+            f"{shown}: column {column.name!r} is not a valid {kind} in {int(unfit.sum())} rows, "
+            f"first in data row {first + 1}: {str(column.iloc[first])[:80]!r}",
             code="bad-value",
         )
     return result

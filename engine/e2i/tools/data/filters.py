@@ -1,6 +1,6 @@
-"""Structured row filters: ``{column, op, value}`` and a frame go in, a mask of the rows that meet them all comes out.
+"""Structured row filters. In: ``{column, op, value}`` and a frame. Out: a mask of the rows that meet all filters.
 
-A filter is data, never an expression, so a spec that a machine wrote cannot smuggle code through it.
+A filter is data, never an expression, so a generated spec cannot inject code.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ ORDERED: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class Filter(BaseModel):
-    """One condition on one column. A missing value meets ``is_null`` and nothing else."""
+    """One condition on one column. A missing value meets ``is_null`` and no other condition."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    column: Annotated[str, Field(min_length=1, description="Column that is looked at.")]
+    column: Annotated[str, Field(min_length=1, description="Column to compare.")]
     op: Annotated[
         Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "not_in", "is_null", "not_null"],
         Field(description="Comparison; `in` and `not_in` take a list, `is_null` and `not_null` take no value."),
     ]
     value: Annotated[
         Scalar | tuple[Scalar, ...] | None,
-        Field(description="What the column is compared with. Times: ISO 8601 text, in UTC unless it says otherwise."),
+        Field(description="Value to compare the column with. Times: ISO 8601 text, UTC unless it has an offset."),
     ] = None
 
     @model_validator(mode="after")
@@ -59,7 +59,7 @@ class Filter(BaseModel):
 
 
 def mask(frame: pd.DataFrame, filters: Sequence[Filter]) -> pd.Series[bool]:
-    """True for each row that meets every filter. Raises StepError for an unknown column or a value of another type."""
+    """Return True for each row that meets every filter. Raises StepError for an unknown column or a wrong type."""
     import pandas as pd
 
     kept = pd.Series(True, index=frame.index)
@@ -70,14 +70,14 @@ def mask(frame: pd.DataFrame, filters: Sequence[Filter]) -> pd.Series[bool]:
 
 
 def absent_columns(table: Any, where: Any) -> list[ColumnProblem]:
-    """Before anything runs: faults of the filters in the parameter ``where`` that name no column of the table."""
+    """Return problems of filters in the parameter ``where`` that refer to unknown columns. Used while planning."""
     filters = enumerate(where) if isinstance(where, list | tuple) else ()
     named = ((index, item.get("column")) for index, item in filters if isinstance(item, Mapping))
     return [problem for index, column in named for problem in absent(table, ("where", index, "column"), column)]
 
 
 def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raises StepError naming every column that the frame has not, with the nearest to the first."""
+    """Raise StepError naming every column that the frame lacks, with the nearest match for the first."""
     present = [str(name) for name in frame.columns]
     absent = [name for name in names if name not in present]
     if not absent:
@@ -105,13 +105,13 @@ def _meets(column: pd.Series[Any], item: Filter) -> Any:
             assert item.value is not None and not isinstance(item.value, tuple)
             present = column.notna().to_numpy()
             met = np.zeros(len(column), dtype=bool)
-            # Compared only where present: text and None have no order.
+            # Compare only present values: text and None have no order.
             met[present] = ORDERED[item.op](column[present], _comparable(column, item.value)).astype(bool)
             return met
 
 
 def _comparable(column: pd.Series[Any], value: Scalar) -> Any:
-    """The value as the column's own type. Raises StepError when it is of another."""
+    """Return the value in the column's type. Raises StepError when it has another type."""
     import pandas as pd
 
     try:
@@ -132,7 +132,7 @@ def _comparable(column: pd.Series[Any], value: Scalar) -> Any:
             raise TypeError
     except (TypeError, ValueError) as error:
         raise StepError(
-            f"column {column.name!r} holds {kind} values and cannot be compared with {value!r}", code="bad-filter"
+            f"column {column.name!r} has {kind} values and cannot be compared with {value!r}", code="bad-filter"
         ) from error
     return value
 

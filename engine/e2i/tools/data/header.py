@@ -1,6 +1,6 @@
-"""The head of a data file → its columns. In: a path, the workspace's files. Out: names and types; no rows are read.
+"""Read the columns of a data file without its rows. In: a path, the workspace's files. Out: names and types.
 
-A CSV file is looked at with the standard library alone; for the others pyarrow is used if it is installed.
+A CSV file is read with the standard library alone. For other formats pyarrow is used if it is installed.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from e2i.catalog.files import Files, charge
 from e2i.tools.data.files import SUFFIXES
 
 CHUNK = 1 << 16
-"""Bytes of a CSV file that are read first."""
+"""Bytes of a CSV file to read first."""
 LONGEST = 1 << 20
-"""Bytes of a CSV file in which its first row must end to be read here."""
+"""Largest first row of a CSV file that is read here, in bytes."""
 FOOTER = 12 << 20
-"""Bytes of the footer of a Parquet or Arrow file from which on it is not read here: it takes many times that in memory.
-"""
+"""Largest footer of a Parquet or Arrow file that is read here, in bytes. It takes many times that in memory."""
 MOST_ELEMENTS = 100_000
-"""Elements of a Parquet file's schema from which on it is not read here."""
+"""Largest number of elements in a Parquet file's schema that is read here."""
 KEPT = {"double": "double", "string": "string", "large_string": "string"}
-"""Arrow types of columns that are in the table whatever their values are. Whole numbers become floats with a null."""
+"""Arrow types that do not depend on the values. Integer columns, in contrast, become floats when a null is present."""
 Header = list[tuple[str, str | None]]
 
 
 class NoFileError(Exception):
-    """There is no file; ``near`` are the paths of the files beside it."""
+    """The file does not exist; ``near`` are the paths of the files in the same folder."""
 
     def __init__(self, near: Sequence[str]) -> None:
         super().__init__()
@@ -39,7 +38,7 @@ class NoFileError(Exception):
 
 
 def read(path: str, kind: str | None, files: Files) -> Header | None:
-    """Each column and its Arrow type, where known; None when the file cannot be looked at. Raises NoFileError."""
+    """Return each column and its Arrow type, where known; None when the file cannot be read. Raises NoFileError."""
     kind = kind or next((kind for suffix, kind in SUFFIXES.items() if path.lower().endswith(suffix)), None)
     try:
         file = files.open(path)
@@ -55,7 +54,7 @@ def read(path: str, kind: str | None, files: Files) -> Header | None:
 
 
 def _csv(file: BinaryIO, path: str) -> Header | None:
-    """The first row that is not empty, without types: those depend on all rows."""
+    """Return the first non-empty row, without types: types depend on all rows."""
     if path.lower().endswith((".zip", ".bz2", ".xz", ".zst", ".tar")):
         return None
     source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
@@ -69,7 +68,7 @@ def _csv(file: BinaryIO, path: str) -> Header | None:
 
 
 def _first_row(data: bytes, *, whole: bool) -> list[str] | None:
-    """The first row that is not empty, if it is all there. ``whole``: the data are all of the file."""
+    """Return the first non-empty row, if it is complete. ``whole``: the data are the entire file."""
     text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
     lines = io.StringIO(text, newline="")
     row = next((row for row in csv.reader(lines) if row), None)
@@ -92,7 +91,7 @@ def _arrow(file: BinaryIO, kind: str) -> Header | None:
 
 
 def _is_modest(file: BinaryIO, kind: str) -> bool:
-    """Whether the footer that describes the columns is one that can be read with little memory."""
+    """Return True when the footer that describes the columns can be read with little memory."""
     tail = (b"PAR1", 4) if kind == "parquet" else (b"ARROW1", 6)
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - tail[1] - 4))
@@ -107,15 +106,16 @@ def _is_modest(file: BinaryIO, kind: str) -> bool:
 
 
 def _elements(start: bytes) -> int:
-    """How many elements the schema has, by the first bytes of a Parquet footer: in Thrift's compact form, the version
-    as field 1, then the list of elements as field 2. 0 for anything else.
+    """Return the number of schema elements, from the first bytes of a Parquet footer; 0 for anything else.
+
+    The footer is in Thrift's compact form: the version as field 1, then the list of elements as field 2.
     """
     position = 1
     while position < len(start) and start[position] & 0x80:
         position += 1
     head = start[position + 1 : position + 3]
     if start[:1] != b"\x15" or head[:1] != b"\x19" or head[1:] != b"\xfc":
-        return 0  # a list of up to 14 has its length in the byte that says what is in it
+        return 0  # a list of up to 14 elements has its length in the type byte
     count = 0
     for shift, byte in enumerate(start[position + 3 : position + 8]):
         count |= (byte & 0x7F) << (7 * shift)

@@ -1,4 +1,4 @@
-"""Which part each row falls in: a column and shares go in, an array of 0 (train), 1 (validation) and 2 (test) out."""
+"""Assign rows to splits. In: a column and fractions. Out: an array of 0 (train), 1 (validation) and 2 (test)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Shares = tuple[float, float, float]
 
 
 def by_entity(column: pd.Series[Any], shares: Shares, seed: int) -> Parts:
-    """A part for each entity by a keyed hash (SipHash) of its value.
+    """Assign each entity by a keyed hash (SipHash) of its value.
 
-    The part depends on the value and the seed only: neither on the order of rows nor on what else is in the table, so
-    an entity does not wander from test into train when the table grows. Sizes are therefore near the shares, not exact.
-    Raises StepError when an entity is missing.
+    The result depends only on the value and the seed, not on the order of rows or on other rows. An entity therefore
+    never moves from test to train when the table grows. Sizes are near the fractions, not exact. Raises StepError when
+    an entity is missing.
     """
     import numpy as np
     import pandas as pd
@@ -35,9 +35,9 @@ def by_entity(column: pd.Series[Any], shares: Shares, seed: int) -> Parts:
 
 
 def by_time(column: pd.Series[Any], shares: Shares) -> Parts:
-    """A part for each time, in order; equal times stay together, so sizes are as near the shares as that allows.
+    """Assign each time in order. Equal times stay together, so sizes are as near the fractions as that allows.
 
-    Raises StepError when a time is missing, or the column holds neither times nor numbers.
+    Raises StepError when a time is missing, or the column contains neither times nor numbers.
     """
     import numpy as np
     import pandas as pd
@@ -45,9 +45,9 @@ def by_time(column: pd.Series[Any], shares: Shares) -> Parts:
     _require_present(column, "time")
     if not (pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_numeric_dtype(column)):
         raise StepError(
-            f"column {column.name!r} holds {column.dtype} values, which have no order in time",
+            f"column {column.name!r} has {column.dtype} values, which have no order in time",
             code="not-a-time",
-            hint="name it in parse_dates of data.load",
+            hint="add it to parse_dates of data.load",
         )
     codes, _ = pd.factorize(column, sort=True)
     counts = np.bincount(codes)
@@ -56,7 +56,7 @@ def by_time(column: pd.Series[Any], shares: Shares) -> Parts:
 
 
 def by_chance(rows: int, shares: Shares, seed: int) -> Parts:
-    """A part for each row by a seeded permutation; sizes are exact to the row."""
+    """Assign each row by a seeded permutation. Sizes are exact to the row."""
     import numpy as np
 
     order = np.random.default_rng(seed).permutation(rows)
@@ -64,11 +64,11 @@ def by_chance(rows: int, shares: Shares, seed: int) -> Parts:
 
 
 def prove(frames: Mapping[str, pd.DataFrame], by: str, strategy: str) -> None:
-    """Checks the finished parts, whatever made them. Raises StepError when an entity or a time is in two of them."""
+    """Check the finished split. Raises StepError when an entity or a time is in two tables."""
     if strategy == "time":
         for (earlier, before), (later, after) in pairwise(frames.items()):
             if not before[by].max() < after[by].min():
-                raise StepError(f"{later} does not lie wholly after {earlier} in {by!r}", code="leakage")
+                raise StepError(f"{later} is not entirely after {earlier} in {by!r}", code="leakage")
         return
     values = {name: set(frame[by].unique()) for name, frame in frames.items()}
     for one, other in combinations(values, 2):
@@ -78,7 +78,7 @@ def prove(frames: Mapping[str, pd.DataFrame], by: str, strategy: str) -> None:
 
 
 def _cut(positions: npt.NDArray[np.float64], shares: Shares) -> Parts:
-    """The part of each position in [0, 1]."""
+    """Return the split of each position in [0, 1]."""
     import numpy as np
 
     return np.searchsorted([shares[0], shares[0] + shares[1]], positions, side="right")
@@ -88,7 +88,7 @@ def _require_present(column: pd.Series[Any], what: str) -> None:
     missing = int(column.isna().sum())
     if missing:
         raise StepError(
-            f"{missing} rows have no {what}: {column.name!r} is missing, so nothing keeps them out of two parts",
+            f"{missing} rows have no {what}: {column.name!r} is missing, so they could leak into two tables",
             code="missing-values",
             hint=f"drop them with data.select, where: [{{column: {column.name}, op: not_null}}]",
         )

@@ -1,6 +1,7 @@
-"""Data to learn and to test with: a generator with a known answer, and real data that ships in a package.
+"""The dataset tool: example data for learning and testing.
 
-In: sizes and seeds. Out: tables. Declarations only; ``actions`` does the work.
+In: sizes and seeds. Out: tables. One action generates data with a known effect, one reads real data from a Python
+package. Declarations only; ``actions`` does the work.
 """
 
 from __future__ import annotations
@@ -13,70 +14,72 @@ from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
 from e2i.catalog.marks import Budget
 
-Seed = Annotated[
-    int | None, Field(ge=0, le=2**31 - 1, description="Seed of the random draws; null: the run's own seed.")
-]
+Seed = Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the random draws; null: the run's seed.")]
 
 
 class HcpParams(Params):
-    """How many journeys of health-care professionals (HCPs) to make."""
+    """Parameters of ``dataset.hcp``: synthetic journeys of health-care professionals (HCPs)."""
 
     rows: Annotated[
-        int, Budget("rows"), Field(ge=40, le=5_000_000, description="Journey rows: one an HCP and quarter.")
+        int, Budget("rows"), Field(ge=40, le=5_000_000, description="Number of journey rows: one per HCP and quarter.")
     ] = 50_000
-    quarters: Annotated[int, Field(ge=1, le=40, description="Quarters that each HCP is observed, from 2024 on.")] = 4
+    quarters: Annotated[
+        int, Field(ge=1, le=40, description="Number of quarters that each HCP is observed, from 2024 on.")
+    ] = 4
     seed: Seed = None
 
 
 class HcpOutputs(Outputs):
-    """Synthetic journeys, their features, and the truth behind them."""
+    """Outputs of ``dataset.hcp``: synthetic journeys, their features, and the true effects."""
 
     journeys: Annotated[
         Table,
         Field(
-            description="One row an HCP and observation date: hcp_id, observation_date, brand, specialty, region, "
-            "call_frequency and sample_frequency (in the 90 days before), first and last call and sample dates, "
-            "treatment (1: called within 30 days after), outcome (new prescriptions index) and target (1: adopted), "
-            "made from outcome. The last three are known only afterwards."
+            description="One row per HCP and observation date: hcp_id, observation_date, brand, specialty, "
+            "region, call_frequency and sample_frequency (in the 90 days before), first and last call and sample "
+            "dates, treatment (1: called within 30 days after), outcome (new prescriptions index) and target (1: "
+            "adopted), derived from outcome. The last three are known only afterwards."
         ),
     ]
     history: Annotated[
         Table,
         Field(
-            description="Feature log for a feature store: hcp_id, event_timestamp (start of the quarter), created "
-            "(when it was loaded, some days later) and 18 numeric features."
+            description="Feature log for a feature store: hcp_id, event_timestamp (start of the quarter), "
+            "created (when the row was loaded, some days later) and 18 numeric features."
         ),
     ]
     truth: Annotated[
         Table,
         Field(
-            description="What no real data can tell, a row for each journey: hcp_id, observation_date, tau (effect of "
-            "the treatment on the outcome) and propensity (probability of the treatment). Never a feature."
+            description="The true values that real data cannot contain, one row per journey: hcp_id, "
+            "observation_date, tau (effect of the treatment on the outcome) and propensity (probability of the "
+            "treatment). Never use them as features."
         ),
     ]
     true_ate: Annotated[float, Field(description="Average treatment effect: the mean of tau over the journeys.")]
 
 
 class FlightsParams(Params):
-    """How many of the flights that left New York City in 2013."""
+    """Parameters of ``dataset.flights``: flights that left New York City in 2013."""
 
     rows: Annotated[
         int,
         Budget("rows"),
-        Field(ge=0, le=400_000, description="Flights to take, spread evenly over the year; 0: all of them."),
+        Field(ge=0, le=400_000, description="Number of flights, spread evenly over the year; 0: all of them."),
     ] = 20_000
     seed: Seed = None
 
 
 class FlightsOutputs(Outputs):
-    """Flights with what was known before they left, the weather by the hour, and the planes."""
+    """Outputs of ``dataset.flights``: data known before departure, the weather by hour, and the planes."""
 
     flights: Annotated[
         Table,
         Field(
-            description="flight_id, carrier, flight, tailnum, origin, dest, scheduled_departure and scheduled_hour "
-            "(UTC), month, weekday (0: Monday), hour and minute (New York), arrival_hour (where it lands), distance "
-            "in miles, and late: 1 if it arrived more than 15 minutes late. Nothing else that was known only later."
+            description="flight_id, carrier, flight, tailnum, origin, dest, scheduled_departure and "
+            "scheduled_hour (UTC), month, weekday (0: Monday), hour and minute (New York), arrival_hour (local "
+            "time at the destination), distance in miles, and late: 1 if it arrived more than 15 minutes late. No "
+            "other column contains data known only after departure."
         ),
     ]
     weather: Annotated[
@@ -93,16 +96,19 @@ class FlightsOutputs(Outputs):
             "model, engines, seats, engine."
         ),
     ]
-    cancelled: Annotated[int, Field(description="Flights left out because they never arrived: cancelled or diverted.")]
+    cancelled: Annotated[
+        int, Field(description="Number of flights left out because they never arrived: cancelled or diverted.")
+    ]
 
 
 TOOL = Tool(
     name="dataset",
-    summary="Data sets to learn and test with: synthetic HCP journeys with a known effect, and flights from New York.",
+    summary="Data sets for learning and testing: synthetic HCP journeys with a known effect, and flights "
+    "from New York.",
     actions=(
         Action(
             "hcp",
-            "Makes journeys of health-care professionals with a confounded treatment whose effect is known.",
+            "Generates journeys of health-care professionals with a confounded treatment whose effect is known.",
             HcpParams,
             HcpOutputs,
             libraries=("numpy", "pandas"),

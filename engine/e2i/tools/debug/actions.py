@@ -1,4 +1,4 @@
-"""Carries out the debug actions. In: their parameters. Out: their outputs."""
+"""Run the debug actions. In: their parameters. Out: their outputs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from e2i.tools.debug import EchoOutputs, EchoParams, FailOutputs, FailParams, Sl
 
 
 def echo(params: EchoParams, ctx: StepContext) -> EchoOutputs:
-    """The value, unchanged."""
+    """Return the value unchanged."""
     return EchoOutputs(value=params.value)
 
 
 def sleep(params: SleepParams, ctx: StepContext) -> EchoOutputs:
-    """The value, after a while."""
+    """Return the value after a delay."""
     if params.seconds > 0:  # the system waits 60 µs at least
         time.sleep(params.seconds)
     return EchoOutputs(value=params.value)
 
 
 def fail(params: FailParams, ctx: StepContext) -> FailOutputs:
-    """Raises StepError, or ToolUnavailable when asked to."""
+    """Raise StepError, or ToolUnavailable when the parameters ask for it."""
     if params.unavailable:
         raise ToolUnavailable("debug", params.message)
     raise StepError(params.message, code="asked-to-fail")

@@ -1,7 +1,7 @@
-"""What Feast offers to a spec. In: nothing. Out: ``TOOL``, the parameters and outputs of its actions, and its settings.
+"""The Feast tool: parameters and outputs of its actions, and its settings. In: nothing. Out: ``TOOL``.
 
-Terms are Feast's: an *entity* names the key of a thing, a *feature view* is a time-stamped table about an entity, and
-the value of a feature *at a point in time* is the newest one that was known then and is not older than the view's ttl.
+Terms are Feast's. An *entity* names a key. A *feature view* is a time-stamped table about an entity. The value of a
+feature *at a point in time* is the newest value that was known then and is not older than the view's ttl.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Value = str | int
 
 
 class _Part(BaseModel):
-    """Base of the named parts of parameters and settings."""
+    """Base of the nested models in parameters and settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -41,15 +41,15 @@ class RedisOnlineStore(_Part):
     host: Annotated[Host, Field(description="Host name or address of the server")]
     port: Annotated[int, Field(ge=1, le=65535, description="Port")] = 6379
     db: Annotated[int, Field(ge=0, description="Number of the Redis database")] = 0
-    password: Annotated[SecretStr | None, Field(description="Password, if the server asks for one")] = None
-    ssl: Annotated[bool, Field(description="Whether to speak TLS")] = False
+    password: Annotated[SecretStr | None, Field(description="Password, if the server requires one")] = None
+    ssl: Annotated[bool, Field(description="Connect with TLS")] = False
 
     @field_validator("password")
     @classmethod
     def _no_comma(cls, value: SecretStr | None) -> SecretStr | None:
-        """Feast takes the password inside a comma-separated connection string."""
+        """Reject commas: Feast passes the password in a comma-separated connection string."""
         if value is not None and "," in value.get_secret_value():
-            raise ValueError("a Redis password must not contain a comma: Feast cannot pass it on")
+            raise ValueError("a Redis password must not contain a comma, because Feast cannot pass it to Redis")
         return value
 
 
@@ -76,22 +76,22 @@ class FileRegistry(_Part):
 
 
 class SqlRegistry(_Part):
-    """A registry in a SQL database that many machines share."""
+    """A registry in a SQL database, shared by several machines."""
 
     type: Literal["sql"]
     url: Annotated[SecretStr, Field(description="SQLAlchemy address, such as postgresql+psycopg://user:pw@host/db")]
 
 
 class FeastSettings(ToolSettings):
-    """Where the registry and the online store are. The default is embedded: files inside the store."""
+    """Settings of the registry and the online store. The default is embedded: files inside the store."""
 
-    deadline: Annotated[float, Field(gt=0, description="Seconds that one online read of up to 50 keys may take")] = 1.0
+    deadline: Annotated[float, Field(gt=0, description="Timeout of one online read of up to 50 keys, in seconds")] = 1.0
     registry_deadline: Annotated[
         float,
-        Field(gt=0, le=600, description="Seconds that connecting to a SQL registry, or one question to it, may take"),
+        Field(gt=0, le=600, description="Timeout of connecting to a SQL registry, or of one query, in seconds"),
     ] = 5.0
     write_deadline: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds that writing up to 10,000 rows to a server may take")
+        float, Field(gt=0, le=3600, description="Timeout of writing up to 10,000 rows to a server, in seconds")
     ] = 30.0
     registry: Annotated[FileRegistry | SqlRegistry, Field(discriminator="type", description="The registry")] = (
         FileRegistry()
@@ -102,7 +102,7 @@ class FeastSettings(ToolSettings):
     ] = SqliteOnlineStore()
     offline_store: Annotated[
         Literal["asof", "file"],
-        Field(description="The engine of historical joins: e2i's sorted as-of join, or Feast's own file store (Dask)"),
+        Field(description="Engine of historical joins: e2i's sorted as-of join, or Feast's own file store (Dask)"),
     ] = "asof"
 
     def address(self) -> tuple[str, int] | None:
@@ -123,11 +123,11 @@ class FeastSettings(ToolSettings):
 
 
 class EntityParams(_Part):
-    """What identifies the things that features are about."""
+    """An entity: the key that features belong to."""
 
-    join_key: Annotated[str | None, Field(description="Column that holds the key; default: the entity's name")] = None
+    join_key: Annotated[str | None, Field(description="Column with the key; default: the entity's name")] = None
     type: Annotated[Literal["string", "int64"], Field(description="Type of the key")] = "string"
-    description: Annotated[str, Field(description="For people")] = ""
+    description: Annotated[str, Field(description="Description for readers")] = ""
 
 
 class ViewParams(_Part):
@@ -135,29 +135,30 @@ class ViewParams(_Part):
 
     table: Annotated[Table, Field(description="The rows: keys, timestamp and features")]
     entity: Annotated[
-        Name | tuple[Name, ...], Field(description="Entity, or entities, whose join keys identify a row's subject")
+        Name | tuple[Name, ...], Field(description="The entity, or entities, whose join keys identify a row")
     ]
-    timestamp: Annotated[str, Field(description="Column with the time from which a row's values hold")]
+    timestamp: Annotated[str, Field(description="Column with the time from which a row's values are valid")]
     created: Annotated[
-        str | None, Field(description="Column with the time at which a row became known, if that can be later")
+        str | None,
+        Field(description="Column with the time at which a row became known, if that can be later than the timestamp"),
     ] = None
     ttl: Annotated[
         str | None,
         Field(
             pattern=r"^[1-9][0-9]{0,5}(s|m|h|d)$",
-            description="Age beyond which a value no longer counts, such as 2h or 120d; default: it never expires",
+            description="Age after which a value expires, such as 2h or 120d; default: never",
         ),
     ] = None
     features: Annotated[
         tuple[str, ...] | dict[str, FeatureType] | None,
         Field(min_length=1, description="Columns that are features, or a mapping column → type; default: all others"),
     ] = None
-    description: Annotated[str, Field(description="For people")] = ""
+    description: Annotated[str, Field(description="Description for readers")] = ""
     tags: Annotated[dict[str, str], Field(description="Tags of the view in the registry", default_factory=dict)]
 
 
 class ApplyParams(Params):
-    project: Annotated[Name, Field(description="Feast project: the name space of entities and views")]
+    project: Annotated[Name, Field(description="Feast project: the namespace of entities and views")]
     entities: Annotated[dict[Name, EntityParams], Field(min_length=1, description="Entities by name")]
     views: Annotated[dict[Name, ViewParams], Field(min_length=1, description="Feature views by name")]
     tags: Annotated[dict[str, str], Field(description="Tags of every view in the registry", default_factory=dict)]
@@ -165,29 +166,32 @@ class ApplyParams(Params):
 
 class ApplyOutputs(Outputs):
     repo: Annotated[FeatureRepo, Field(description="The registered definitions with their data, at this version")]
-    features: Annotated[int, Field(description="How many features are registered")]
+    features: Annotated[int, Field(description="Number of registered features")]
 
 
 class HistoricalFeaturesParams(Params):
     repo: Annotated[FeatureRepo, Field(description="Definitions, from feast.apply")]
-    table: Annotated[Table, Field(description="Rows to enrich: join keys and a timestamp")]
-    timestamp: Annotated[str, Field(description="Column of the table with each row's point in time")]
+    table: Annotated[Table, Field(description="Rows to add features to: join keys and a timestamp")]
+    timestamp: Annotated[str, Field(description="Column of the table with the point in time of each row")]
     features: Annotated[
         tuple[Reference, ...], Field(min_length=1, description="view:feature, or view (or view:*) for all of a view")
     ]
     keep: Annotated[
-        tuple[str, ...] | None, Field(description="Columns of the table to keep beside the features; default: all")
+        tuple[str, ...] | None, Field(description="Columns of the table to keep besides the features; default: all")
     ] = None
     created_cutoff: Annotated[
         bool,
-        Field(description="Leave out values whose `created` is after the row's point in time: late corrections leak"),
+        Field(
+            description="Ignore values whose `created` time is after the row's point in time. Late corrections "
+            "would be leakage."
+        ),
     ] = True
     full_feature_names: Annotated[bool, Field(description="Name feature columns view__feature")] = False
 
 
 class HistoricalFeaturesOutputs(Outputs):
-    table: Annotated[Table, Field(description="One row per input row, in input order; null where nothing was known")]
-    coverage: Annotated[dict[str, float], Field(description="View → share of rows with at least one value, 0 to 1")]
+    table: Annotated[Table, Field(description="One row per input row, in input order; null where no value was known")]
+    coverage: Annotated[dict[str, float], Field(description="View → fraction of rows with at least one value, 0 to 1")]
 
 
 class MaterializeParams(Params):
@@ -195,7 +199,9 @@ class MaterializeParams(Params):
     views: Annotated[tuple[Name, ...] | None, Field(min_length=1, description="Views to publish; default: all")] = None
     start: Annotated[
         AwareDatetime | None,
-        Field(description="Oldest values to publish; default: `end` less the view's ttl, or the oldest there is"),
+        Field(
+            description="Oldest values to publish; default: `end` minus the view's ttl, or the oldest value in the data"
+        ),
     ] = None
     end: Annotated[
         AwareDatetime | None, Field(description="Newest values to publish; default: the newest time in the data")
@@ -209,15 +215,15 @@ class MaterializeParams(Params):
 
 
 class Published(_Part):
-    """What was written to the online store for one view."""
+    """Result of publishing one view to the online store."""
 
     rows: Annotated[int, Field(description="Rows of the view's data within the window")]
-    keys: Annotated[int, Field(description="Distinct keys written: the newest row of each")]
+    keys: Annotated[int, Field(description="Distinct keys written, each with its newest row")]
 
 
 class MaterializeOutputs(Outputs):
-    until: Annotated[str, Field(description="The point in time that the online store now answers for, ISO 8601, UTC")]
-    views: Annotated[dict[str, Published], Field(description="What was written, by view")]
+    until: Annotated[str, Field(description="The point in time that the online store now reflects, ISO 8601, UTC")]
+    views: Annotated[dict[str, Published], Field(description="Result of publishing, by view")]
 
 
 class OnlineFeaturesParams(Params):
@@ -227,33 +233,42 @@ class OnlineFeaturesParams(Params):
     ]
     entities: Annotated[
         tuple[dict[str, Value | None], ...] | None,
-        Field(min_length=1, max_length=100_000, description="Keys to look up: a mapping join key → value each"),
+        Field(min_length=1, max_length=100_000, description="Keys to look up, each a mapping join key → value"),
     ] = None
-    table: Annotated[Table | None, Field(description="Instead of `entities`: a table with the join keys")] = None
-    rows: Annotated[int, Field(ge=1, le=100_000, description="With `table`: how many distinct keys, from the top")] = 10
+    table: Annotated[Table | None, Field(description="A table with the join keys, instead of `entities`")] = None
+    rows: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="With `table`: number of distinct keys to look up, from the start of the table",
+        ),
+    ] = 10
     missing: Annotated[
-        Literal["null", "error"], Field(description="What a key with no value at all gives: nulls, or a failed step")
+        Literal["null", "error"], Field(description="Result for a key without any value: nulls, or a failed step")
     ] = "null"
     full_feature_names: Annotated[bool, Field(description="Name features view__feature")] = False
     until: Annotated[
         str | None,
         Field(
-            description="What feast.materialize gave: the lookup comes after it, and again when newer values are there"
+            description="Output of feast.materialize. The lookup runs after it, and again when newer values "
+            "were published."
         ),
     ] = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.entities is None) == (self.table is None):
-            raise ValueError("give either `entities` or `table`")
+            raise ValueError("set either `entities` or `table`")
         return self
 
 
 class OnlineFeaturesOutputs(Outputs):
     rows: Annotated[
-        list[dict[str, str | int | float | bool | None]], Field(description="Keys and features, in the order asked for")
+        list[dict[str, str | int | float | bool | None]],
+        Field(description="Keys and features, in the order of the request"),
     ]
-    table: Annotated[Table, Field(description="The same as a table")]
+    table: Annotated[Table, Field(description="The same values as a table")]
 
 
 TOOL = Tool(
@@ -305,7 +320,7 @@ TOOL = Tool(
         ),
         Action(
             name="online_features",
-            summary="Looks up the published feature values of some keys, as a service would.",
+            summary="Looks up the published feature values of given keys, as a service would.",
             params=OnlineFeaturesParams,
             outputs=OnlineFeaturesOutputs,
             libraries=("feast",),

@@ -1,4 +1,4 @@
-"""Parameters go in, ``FeastClient`` does the work, outputs come out: one function per action of the tool."""
+"""Run the Feast actions with ``FeastClient``, one function per action. In: parameters. Out: outputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 async def apply(params: ApplyParams, ctx: StepContext) -> ApplyOutputs:
-    """Registers entities and feature views over tables."""
+    """Register entities and feature views over tables."""
     definition = define(params.project, params.entities, params.views, params.tags)
     tables = {name: _rows(view.table, ctx) for name, view in params.views.items()}
     repo = await ctx.connect(FeastClient).apply(definition, tables)
@@ -37,15 +37,15 @@ async def apply(params: ApplyParams, ctx: StepContext) -> ApplyOutputs:
 
 
 async def historical_features(params: HistoricalFeaturesParams, ctx: StepContext) -> HistoricalFeaturesOutputs:
-    """Joins features to a table as of each row's point in time."""
+    """Join features to a table as of each row's point in time."""
     frame = ctx.frame(params.table)
     kept = list(params.table.names if params.keep is None else params.keep)
     unknown = [column for column in kept if column not in params.table.names]
     if unknown:
         raise StepError(
-            f"the table has no column {unknown[0]!r} to keep",
+            f"the table has no column {unknown[0]!r}, which `keep` lists",
             code="missing-column",
-            hint=f"it has: {', '.join(params.table.names[:20])}",
+            hint=f"columns: {', '.join(params.table.names[:20])}",
         )
     values = await ctx.connect(FeastClient).get_historical_features(
         params.repo,
@@ -64,13 +64,13 @@ async def historical_features(params: HistoricalFeaturesParams, ctx: StepContext
 
 
 async def materialize(params: MaterializeParams, ctx: StepContext) -> MaterializeOutputs:
-    """Publishes the newest feature values to the online store."""
+    """Publish the newest feature values to the online store."""
     until, views = await ctx.connect(FeastClient).materialize(params.repo, params.views, params.start, params.end)
     return MaterializeOutputs(until=until.astimezone(UTC).isoformat(), views=views)
 
 
 async def online_features(params: OnlineFeaturesParams, ctx: StepContext) -> OnlineFeaturesOutputs:
-    """Looks features up in the online store."""
+    """Look features up in the online store."""
     import pandas as pd
 
     entities = params.entities or _distinct_keys(params, ctx)
@@ -90,15 +90,15 @@ async def online_features(params: OnlineFeaturesParams, ctx: StepContext) -> Onl
 
 
 def _rows(table: Table, ctx: StepContext) -> pa.Table:
-    """The table's rows as Arrow, mapped from the store and not read until needed."""
+    """Return the table's rows as Arrow, memory-mapped from the store and read on demand."""
     import pyarrow as pa
 
     return pa.ipc.open_file(pa.memory_map(str(ctx.open(table)))).read_all()
 
 
 def _distinct_keys(params: OnlineFeaturesParams, ctx: StepContext) -> tuple[dict[str, Value | None], ...]:
-    """The first ``rows`` distinct keys of the table."""
-    assert params.table is not None  # the model allows entities or a table
+    """Return the first ``rows`` distinct keys of the table."""
+    assert params.table is not None  # the parameters have either entities or a table
     asked = {reference.partition(":")[0] for reference in params.features}
     keys = sorted({key for view in asked for key in params.repo.join_keys.get(view, ())})
     missing = [key for key in keys if key not in params.table.names]
@@ -106,7 +106,7 @@ def _distinct_keys(params: OnlineFeaturesParams, ctx: StepContext) -> tuple[dict
         raise StepError(
             f"the table has no column {missing[0]!r}",
             code="missing-column",
-            hint=f"these features need: {', '.join(keys)}",
+            hint=f"join keys of these features: {', '.join(keys)}",
         )
     frame = ctx.frame(params.table, keys).drop_duplicates().head(params.rows)
     frame = frame.convert_dtypes().astype(object)
@@ -119,14 +119,14 @@ def _refuse_collision(kept: list[str], features: list[str]) -> None:
     clash = [name for name in features if name in kept]
     if clash:
         raise StepError(
-            f"the table already has a column {clash[0]!r}, which is also a feature asked for",
+            f"the table already has a column {clash[0]!r}, which is also a requested feature",
             code="feature-name-collision",
             hint="set full_feature_names: true, or leave the column out of `keep`",
         )
 
 
 def _coverage(params: HistoricalFeaturesParams, values: pd.DataFrame) -> dict[str, float]:
-    """View → share of rows with at least one value; 0 for an empty table."""
+    """Return view → fraction of rows with at least one value; 0 for an empty table."""
     found: dict[str, list[str]] = {}
     asked = {view: _features(params, view) for view in dict.fromkeys(ref.partition(":")[0] for ref in params.features)}
     for (view, _), label in labels(asked, params.full_feature_names).items():
@@ -138,6 +138,6 @@ def _coverage(params: HistoricalFeaturesParams, values: pd.DataFrame) -> dict[st
 
 
 def _features(params: HistoricalFeaturesParams, view: str) -> tuple[str, ...]:
-    """The features asked of a view."""
+    """Return the features requested from a view."""
     asked = [ref.partition(":")[2] for ref in params.features if ref.partition(":")[0] == view]
     return params.repo.views[view] if {"", "*"} & set(asked) else tuple(dict.fromkeys(asked))

@@ -1,4 +1,4 @@
-"""The questions that ``e2i doctor`` asks Feast's servers: the registry a number, the online store a sign of life."""
+"""Return the checks of ``e2i doctor`` on Feast's servers: one query to the registry, one to the online store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from e2i.tools.feast import FeastSettings, PostgresOnlineStore, RedisOnlineStore
 
 
 def questions(settings: FeastSettings) -> list[Question]:
-    """One for each service."""
+    """Return one check for each service."""
     found: list[Question] = []
     if isinstance(settings.registry, SqlRegistry):
         address, seconds = settings.registry.url.get_secret_value(), settings.registry_deadline

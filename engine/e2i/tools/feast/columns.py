@@ -1,6 +1,6 @@
-"""How columns flow through ``feast.*``. In: parameters, as far as they are known. Out: views and columns, and faults.
+"""Derive views and columns of ``feast.*`` while planning. In: known parameters. Out: views, columns and problems.
 
-It foresees what ``definitions`` and ``retrieval`` will do with names and types; the values are for the run.
+Predicts the names and types that ``definitions`` and ``retrieval`` will produce. Values are known only in the run.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from e2i.catalog.columns import (
 from e2i.catalog.files import Files
 
 DECLARED = {"timestamp": "timestamp[us, tz=UTC]", "float64": "double"}
-"""A feature's declared type → the Arrow type that it certainly has in a result; a whole number may be missing there."""
+"""A feature's declared type → its certain Arrow type in a result. Integers are absent, because values may be missing.
+"""
 SURE = ("double", "string", "timestamp[us, tz=UTC]")
-"""Arrow types that a feature keeps on its way into a result."""
+"""Arrow types that a feature keeps in a result."""
 
 
 def apply(given: Given, files: Files) -> Flow:
@@ -61,7 +62,7 @@ def historical_features(given: Given, files: Files) -> Flow:
         return Flow({"coverage": KnownKeys(asked.views)} if asked.complete else {}, problems)
     kept = table if keep is None else table.only(keep)
     if twice := [label for label in asked.columns if label in kept.columns]:
-        message = f"the table already has a column of the name of a feature that is asked for: {', '.join(twice)}"
+        message = f"the table already has a column with the name of a requested feature: {', '.join(twice)}"
         problems.append(ColumnProblem(("features",), "duplicate-column", message, hint=_QUALIFY))
     if not asked.complete:
         return Flow({}, problems)
@@ -84,7 +85,7 @@ def materialize(given: Given, files: Files) -> Flow:
 
 
 def online_features(given: Given, files: Files) -> Flow:
-    """The types of what comes back depend on what was found."""
+    """Return the outputs without types, because types depend on the values found."""
     asked = _resolve(given)
     problems = [*asked.problems, *_keys_absent(given["table"], asked.keys)]
     rows = given["entities"] if isinstance(given["entities"], list | tuple) else ()
@@ -93,7 +94,7 @@ def online_features(given: Given, files: Files) -> Flow:
         if missing:
             message = f'these features need the join key "{missing[0]}"'
             problems.append(
-                ColumnProblem(("entities", index), "unknown-column", message, hint=f"they need {_list(asked.keys)}")
+                ColumnProblem(("entities", index), "unknown-column", message, hint=f"join keys: {_list(asked.keys)}")
             )
     if not asked.complete:
         return Flow({}, problems)
@@ -101,7 +102,7 @@ def online_features(given: Given, files: Files) -> Flow:
 
 
 class _Asked(Struct):
-    """The features that are asked for: their columns by label, the join keys they need, and the views they are of."""
+    """The requested features: their columns by label, the join keys they need, and their views."""
 
     columns: dict[str, str | None] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
@@ -111,7 +112,7 @@ class _Asked(Struct):
 
 
 def _view(name: str, given: Mapping[str, Any], entities: Mapping[str, Any]) -> tuple[KnownView, list[ColumnProblem]]:
-    """What is known of one view of ``feast.apply``, and what is wrong with it."""
+    """Return what is known of one view of ``feast.apply``, and its problems."""
     path: Path = ("views", name)
     table = given.get("table")
     what = f'the table of view "{name}"'
@@ -120,7 +121,7 @@ def _view(name: str, given: Mapping[str, Any], entities: Mapping[str, Any]) -> t
     keys: list[str] | None = []
     for inner, entity in _each(("entity",), wanted):
         if entity not in entities:
-            message = f'view "{name}" is about an entity "{entity}" that is not declared'
+            message = f'view "{name}" refers to an undeclared entity "{entity}"'
             problems.append(ColumnProblem((*path, *inner), "unknown-entity", message, entity, tuple(entities)))
             continue
         declared = entities[entity]
@@ -142,7 +143,7 @@ def _view(name: str, given: Mapping[str, Any], entities: Mapping[str, Any]) -> t
 def _features(
     view: str, wanted: Any, table: Any, reserved: Sequence[Any]
 ) -> tuple[Columns | None, list[ColumnProblem]]:
-    """The view's features and their types; None when they are not known."""
+    """Return the view's features and their types; None when they are not known."""
     known = table.columns if isinstance(table, KnownTable) else None
     if not settled([wanted, list(reserved)]) or (wanted is None and known is None):
         return None, []
@@ -150,10 +151,10 @@ def _features(
     if clash := [name for name in chosen if name in reserved]:
         message = f'"{clash[0]}" of view "{view}" is a key or a time, not a feature'
         return None, [
-            ColumnProblem(("views", view, "features"), "bad-feature", message, hint=f"take out {', '.join(clash)}")
+            ColumnProblem(("views", view, "features"), "bad-feature", message, hint=f"remove {', '.join(clash)}")
         ]
     if not chosen:
-        message = f'view "{view}" has no feature: its table holds nothing but keys and times'
+        message = f'view "{view}" has no feature: its table has only keys and times'
         return None, [ColumnProblem(("views", view, "table"), "bad-feature", message)]
     if isinstance(wanted, Mapping):
         return {name: DECLARED.get(str(kind)) for name, kind in wanted.items()}, []
@@ -162,7 +163,7 @@ def _features(
 
 
 def _resolve(given: Given) -> _Asked:
-    """The features that ``view:feature``, ``view:*`` and ``view`` ask of the repository, as columns of a result."""
+    """Return the features that ``view:feature``, ``view:*`` and ``view`` select, as columns of a result."""
     repo, references, full = given["repo"], given["features"], given["full_feature_names"]
     if not isinstance(repo, KnownRepo) or not isinstance(references, list | tuple):
         return _Asked(complete=False)
@@ -192,12 +193,12 @@ def _resolve(given: Given) -> _Asked:
 
 
 def _label(asked: _Asked, chosen: Mapping[str, Mapping[str, str | None]], full: bool) -> None:
-    """Gives every feature its column's name, and finds names that are given twice."""
+    """Map every feature to its column name, and report duplicate names."""
     for view, features in chosen.items():
         for feature, kind in features.items():
             label = f"{view}__{feature}" if full else feature
             if label in asked.columns or label in asked.keys:
-                message = f'more than one column of the result would be called "{label}"'
+                message = f'more than one column of the result would be named "{label}"'
                 asked.problems.append(ColumnProblem(("features",), "duplicate-column", message, hint=_QUALIFY))
                 asked.complete = False
             asked.columns[label] = kind
@@ -206,19 +207,19 @@ def _label(asked: _Asked, chosen: Mapping[str, Mapping[str, str | None]], full: 
 def _keys_absent(table: Any, keys: Iterable[str]) -> Iterator[ColumnProblem]:
     for key in keys if isinstance(table, KnownTable) else ():
         if key not in table.columns:
-            message = f'the table has no column "{key}", the join key of the features that are asked for'
-            yield ColumnProblem(("table",), "unknown-column", message, hint=f"it has {_list(table.columns)}")
+            message = f'the table has no column "{key}", the join key of the requested features'
+            yield ColumnProblem(("table",), "unknown-column", message, hint=f"columns: {_list(table.columns)}")
 
 
 def _unknown_view(path: Path, written: str, name: str, repo: KnownRepo) -> ColumnProblem:
-    """``written`` names a view that is not there, and perhaps a feature of it."""
+    """Return the problem of ``written``, which names an unknown view and perhaps a feature of it."""
     rest = written[len(name) :]
     known = tuple(f"{view}{rest}" for view in repo.views)
     return ColumnProblem(path, "unknown-view", f'there is no feature view "{name}"', written, known)
 
 
 def _each(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
-    """A name, or each of a list of names, with its path."""
+    """Return a name, or each of a list of names, with its path."""
     if isinstance(value, str):
         yield path, value
     for index, item in enumerate(value if isinstance(value, list | tuple) else ()):

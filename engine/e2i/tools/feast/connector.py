@@ -1,4 +1,4 @@
-"""Definitions, rows and keys go in; feature values come out. ``FeastClient`` is the platform's client of Feast."""
+"""``FeastClient``, the platform's client of Feast. In: definitions, rows and keys. Out: feature values."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEYS_PER_READ = 50
-"""Online keys in one call, so that the deadline does not depend on how many are asked for."""
+"""Maximum number of online keys in one call, so that the deadline does not depend on the number of keys."""
 
 
 class FeastClient:
-    """Feast behind one interface. Every call goes through the guard.
+    """Guarded client of Feast.
 
-    Work over files (apply, historical join, materialization) has no deadline of its own: it ends with the step's
-    timeout. An online read has ``settings.deadline`` seconds for every 50 keys.
+    Work over files (apply, historical join, materialization) has no deadline of its own; the step's timeout applies. An
+    online read may take ``settings.deadline`` seconds for every 50 keys.
     """
 
     tool: ClassVar[str] = "feast"
@@ -41,7 +41,7 @@ class FeastClient:
         self._known: Versions | None = None
 
     async def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
-        """Registers a definition; ``tables`` holds each view's rows. Applying equal content again changes nothing.
+        """Register a definition; ``tables`` holds each view's rows. Applying equal content again changes nothing.
 
         Raises StepError when a table cannot be stored as its view declares it.
         """
@@ -52,7 +52,7 @@ class FeastClient:
         return await self._ask(work)
 
     async def register_feature(self, repo: FeatureRepo, view: str, feature: str) -> FeatureRepo:
-        """A new version in which ``view`` also has ``feature``, a column of the table that the view was made from.
+        """Return a new version in which ``view`` also has ``feature``, a column of the view's table.
 
         Feast registers views, not single features, so this registers the whole definition again. Raises StepError.
         """
@@ -76,10 +76,10 @@ class FeastClient:
         created_cutoff: bool = True,
         full_feature_names: bool = False,
     ) -> pd.DataFrame:
-        """The features of each row at its point in time: one row per row of ``frame``, with its index and order.
+        """Return the features of each row at its point in time: one row per row of ``frame``, with its index and order.
 
-        ``frame`` holds the join keys and ``timestamp`` (without a zone: UTC). Values are null where nothing was known,
-        where the newest value is older than the view's ttl, and where a key is null or unknown. Raises StepError.
+        ``frame`` holds the join keys and ``timestamp`` (without a zone: UTC). A value is null when none was known, when
+        the newest value is older than the view's ttl, or when a key is null or unknown. Raises StepError.
         """
 
         def work() -> pd.DataFrame:
@@ -97,7 +97,7 @@ class FeastClient:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> tuple[datetime, dict[str, Published]]:
-        """Writes each key's newest row with a time in [start, end] to the online store; returns ``end`` and counts."""
+        """Write each key's newest row with a time in [start, end] to the online store; return ``end`` and counts."""
 
         def work() -> tuple[datetime, dict[str, Published]]:
             from e2i.tools.feast import retrieval
@@ -107,9 +107,9 @@ class FeastClient:
         return await self._ask(work)
 
     async def missing_definitions(self, repo: FeatureRepo) -> str | None:
-        """What is missing of a registered version: its rows here, its views in the registry; None when all is there.
+        """Return what is missing of a registered version, among its rows and registered views; None when complete.
 
-        Raises StepError when the version is not here, or a view is not as it was registered.
+        Raises StepError when the version does not exist, or a view differs from its registration.
         """
 
         def work() -> str | None:
@@ -123,8 +123,9 @@ class FeastClient:
     async def missing_values(
         self, repo: FeatureRepo, views: Sequence[str], start: datetime | None, end: datetime
     ) -> str | None:
-        """What is missing of the values that ``materialize`` published, by a look at some keys; None when they are
-        there, or newer ones.
+        """Return what is missing of the values that ``materialize`` published, by checking some keys.
+
+        Returns None when these values, or newer ones, are in the online store.
         """
 
         def work() -> str | None:
@@ -142,14 +143,16 @@ class FeastClient:
         *,
         full_feature_names: bool = False,
     ) -> list[dict[str, Any]]:
-        """One mapping per entity, keys and features, in order; None for what is not in the online store.
+        """Return one mapping per entity, keys and features, in order; None for values not in the online store.
 
         Raises StepError for an unknown feature or a missing join key, ToolUnavailable when the store does not answer.
         """
         opened = await self._ask(lambda: self._versions().open(repo))
-        from e2i.tools.feast import retrieval  # here: a Feast that is not installed was reported by the line above
+        from e2i.tools.feast import (
+            retrieval,
+        )  # imported here: the line above has already reported a Feast that is not installed
 
-        names, wanted = await self._ask(  # it asks the registry, which may be on a server
+        names, wanted = await self._ask(  # this queries the registry, which may be on a server
             retrieval.online_rows, opened, features, entities, full_feature_names
         )
         rows: list[dict[str, Any]] = []
@@ -159,7 +162,7 @@ class FeastClient:
         return rows
 
     async def push(self, repo: FeatureRepo, view: str, frame: pd.DataFrame) -> int:
-        """Writes rows (keys, timestamps, features) straight to the online store; returns how many. Raises StepError."""
+        """Write rows (keys, timestamps, features) directly to the online store; return how many. Raises StepError."""
 
         def work() -> int:
             from e2i.tools.feast import retrieval
@@ -176,7 +179,7 @@ class FeastClient:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> list[dict[str, Any]]:
-        """Counts, nulls, quantiles and histograms by Feast's monitoring, one mapping a feature, over whole days."""
+        """Return counts, nulls, quantiles and histograms of each feature over whole days, by Feast's monitoring."""
 
         def work() -> list[dict[str, Any]]:
             from e2i.tools.feast import retrieval
@@ -186,8 +189,9 @@ class FeastClient:
         return await self._ask(work)
 
     async def _ask(self, work: Callable[..., T], *given: Any, deadline: float = math.inf) -> T:
-        """What ``work`` gives, through the guard. After an outage everything is opened anew: Feast goes on using a
-        connection to PostgreSQL that is broken.
+        """Return the result of ``work``, run through the guard.
+
+        After an outage everything is opened again, because Feast keeps using a broken connection to PostgreSQL.
         """
         try:
             return await self._guard.acall(work, *given, deadline=deadline)

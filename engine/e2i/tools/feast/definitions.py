@@ -1,4 +1,4 @@
-"""Parameters of ``feast.apply`` and columns of tables go in; a ``Definition`` comes out: what one version consists of.
+"""Build a ``Definition``, the content of one version. In: parameters of ``feast.apply``, columns of tables.
 
 A definition is identified by its digest, which covers the project, the entities, the views and the content of their
 tables. Pure: needs neither Feast nor pandas.
@@ -34,19 +34,19 @@ ARROW_TYPES: dict[str, FeatureType] = {
     "large_string": "string",
     "date32[day]": "timestamp",
 }
-"""Arrow type → Feast's type for it. Dictionaries of strings and timestamps are recognised by their beginning."""
+"""Arrow type → Feast's type. Dictionaries of strings and timestamps are recognised by their prefix."""
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, 64 hex digits."""
+        """Return the SHA-256 of the canonical JSON, 64 hex digits."""
         return _digest(self.model_dump(mode="json"))
 
 
 class Entity(_Frozen):
-    """The key of a thing."""
+    """An entity and its join key."""
 
     name: str
     join_key: str
@@ -72,20 +72,20 @@ class View(_Frozen):
         return tuple(entity.join_key for entity in self.entities)
 
     def casts(self) -> dict[str, str]:
-        """The columns that the source must hold, and their types."""
+        """Return the columns that the source must have, and their types."""
         times = {name: "timestamp" for name in (self.timestamp, self.created) if name}
         return {**self.features, **{entity.join_key: entity.type for entity in self.entities}, **times}
 
 
 class Definition(_Frozen):
-    """Everything that one version of a project consists of."""
+    """The content of one version of a project."""
 
     schema_version: int = 1
     project: str
     views: tuple[View, ...]
 
     def view(self, name: str) -> View:
-        """Raises StepError for an unknown view."""
+        """Return the view of that name. Raises StepError for an unknown view."""
         found = next((view for view in self.views if view.name == name), None)
         if found is None:
             names = [view.name for view in self.views]
@@ -97,7 +97,7 @@ class Definition(_Frozen):
         return found
 
     def resolve(self, references: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """View → the features asked of it, from ``view:feature``, ``view:*`` and ``view``. Raises StepError."""
+        """Return view → requested features, from ``view:feature``, ``view:*`` and ``view``. Raises StepError."""
         asked: dict[str, list[str]] = {}
         for reference in references:
             view_name, _, feature = reference.partition(":")
@@ -114,7 +114,7 @@ class Definition(_Frozen):
         return {name: tuple(dict.fromkeys(features)) for name, features in asked.items()}
 
     def repo(self) -> FeatureRepo:
-        """The artifact that names this version."""
+        """Return the artifact that refers to this version."""
         return FeatureRepo(
             digest=f"sha256:{self.digest()}",
             project=self.project,
@@ -126,7 +126,7 @@ class Definition(_Frozen):
 def define(
     project: str, entities: Mapping[str, EntityParams], views: Mapping[str, ViewParams], tags: Mapping[str, str]
 ) -> Definition:
-    """Checks the parameters against the tables' columns. Raises StepError."""
+    """Build the definition and check the parameters against the tables' columns. Raises StepError."""
     known = {
         name: Entity(name=name, join_key=given.join_key or name, type=given.type, description=given.description)
         for name, given in entities.items()
@@ -138,7 +138,7 @@ def define(
 
 
 def labels(asked: Mapping[str, Sequence[str]], full_feature_names: bool) -> dict[tuple[str, str], str]:
-    """(view, feature) → the name of its column in a result. Raises StepError when two would have one name."""
+    """Return (view, feature) → column name in a result. Raises StepError when two features would have the same name."""
     found: dict[tuple[str, str], str] = {}
     for view, features in asked.items():
         for feature in features:
@@ -147,14 +147,14 @@ def labels(asked: Mapping[str, Sequence[str]], full_feature_names: bool) -> dict
                 raise StepError(
                     f"more than one feature view has a feature {feature!r}",
                     code="feature-name-collision",
-                    hint="set full_feature_names: true, or ask for one of them only",
+                    hint="set full_feature_names: true, or request only one of them",
                 )
             found[view, feature] = label
     return found
 
 
 def feature_type(view: str, feature: str, arrow: str) -> FeatureType:
-    """Feast's type for a column of an Arrow type. Raises StepError when it has none."""
+    """Return Feast's type for an Arrow type. Raises StepError when there is none."""
     if arrow.startswith("timestamp["):
         return "timestamp"
     if arrow.startswith(("dictionary<values=string", "dictionary<values=large_string")):
@@ -163,7 +163,7 @@ def feature_type(view: str, feature: str, arrow: str) -> FeatureType:
         raise StepError(
             f"column {feature!r} of feature view {view} is {arrow}, which has no feature type",
             code="bad-feature",
-            hint="list the columns that are features under `features`",
+            hint="list the feature columns under `features`",
         )
     return ARROW_TYPES[arrow]
 
@@ -173,7 +173,7 @@ def _define_view(name: str, given: ViewParams, entities: Mapping[str, Entity], t
     for entity in wanted:
         if entity not in entities:
             raise StepError(
-                f"feature view {name} names an entity {entity!r} that is not declared",
+                f"feature view {name} refers to an undeclared entity {entity!r}",
                 code="unknown-entity",
                 hint=_suggest(entity, list(entities)),
             )
@@ -203,7 +203,7 @@ def _features(name: str, given: ViewParams, reserved: Sequence[str]) -> dict[str
         raise StepError(
             f"feature view {name} has no feature" if not clash else f"{clash[0]!r} of view {name} is a key or a time",
             code="bad-feature",
-            hint="features are the columns beside the join keys, `timestamp` and `created`",
+            hint="features are the columns other than the join keys, `timestamp` and `created`",
         )
     if isinstance(given.features, dict):
         return dict(given.features)
@@ -222,7 +222,7 @@ def _require(view: str, table: Table, columns: Iterable[str]) -> None:
 
 def _suggest(name: str, valid: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, valid, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(sorted(valid)[:10])}"
+    return f"did you mean {close[0]!r}?" if close else f"columns: {', '.join(sorted(valid)[:10])}"
 
 
 def _digest(document: object) -> str:

@@ -1,6 +1,6 @@
-"""Looks whether the effects of finished Feast steps are there: registered views with their rows, and published values.
+"""Check that the effects of finished Feast steps still exist: registered views with their rows, published values.
 
-Where both the registry and the online store are embedded, files are read and Feast is not imported.
+When both the registry and the online store are embedded, files are read and Feast is not imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Missing = str | None
 
 
 def apply(params: ApplyParams, outputs: ApplyOutputs, look: Look) -> Missing | Coroutine[None, None, Missing]:
-    """Returns what is missing of a version of a project; None when its views are registered and their rows stored."""
+    """Return what is missing of a version of a project; None when its views are registered and their rows stored."""
     if look.settings("feast").is_embedded:
         return _missing_version(look.home("feast") / outputs.repo.project, outputs.repo)
     return _ask_apply(outputs, look)
@@ -28,10 +28,10 @@ def apply(params: ApplyParams, outputs: ApplyOutputs, look: Look) -> Missing | C
 def materialize(
     params: MaterializeParams, outputs: MaterializeOutputs, look: Look
 ) -> Missing | Coroutine[None, None, Missing]:
-    """Returns what is missing of published values; None when the online store has them.
+    """Return what is missing of published values; None when the online store has them.
 
-    An embedded store is counted. A server, which other versions of the project write to as well, is asked for some of
-    the keys: it must have the values that were published, or newer ones.
+    Keys in an embedded store are counted. On a server, which other versions of the project also write to, some keys are
+    checked: it must have the published values, or newer ones.
     """
     if look.settings("feast").is_embedded:
         root = look.home("feast") / params.repo.project
@@ -61,7 +61,7 @@ def _missing_version(root: Path, repo: FeatureRepo) -> Missing:
     try:
         definition = Definition.model_validate_json((folder / "definition.json").read_bytes())
     except (OSError, ValueError):
-        return f"this store holds no {name}"
+        return f"{name} is not in this store"
     if f"sha256:{definition.digest()}" != repo.digest:
         return f"{name} is corrupt"
     if not (folder / "registry.db").is_file() or not (root / "feature_store.yaml").is_file():
@@ -75,7 +75,7 @@ def _missing_rows(root: Path, repo: FeatureRepo, outputs: MaterializeOutputs) ->
     for view, published in outputs.views.items():
         found = _count(file, f"{repo.project}_{view}") if published.keys else 0
         if found < published.keys:
-            return f"the online store holds {found} of {published.keys} keys of feature view {view}"
+            return f"the online store has {found} of {published.keys} keys of feature view {view}"
     return None
 
 

@@ -1,6 +1,9 @@
-"""An offline store for Feast. In: views over Parquet files, and entity rows. Out: point-in-time joins of both.
+"""Provide an offline store for Feast with fast point-in-time joins.
 
-Feast picks it by ``offline_store: {type: e2i.tools.feast.offline.AsofOfflineStore}``. Why not one of Feast's own:
+In: views over Parquet files, and entity rows. Out: joined rows.
+
+Feast selects it by ``offline_store: {type: e2i.tools.feast.offline.AsofOfflineStore}``. Reasons against Feast's own
+stores:
 
 - ``file`` imports Dask (1.5 s), drops rows past the ttl, collapses equal rows, and joins every row with every row of
   its key before it filters.
@@ -29,13 +32,13 @@ MICROSECONDS = pa.timestamp("us", "UTC")
 
 
 class AsofOfflineStoreConfig(sdk.FeastConfigBaseModel):  # type: ignore[misc]  # Feast is not type-checked
-    """Selects ``AsofOfflineStore`` in a Feast configuration."""
+    """Configuration that selects ``AsofOfflineStore`` in Feast."""
 
     type: Literal["e2i.tools.feast.offline.AsofOfflineStore"] = "e2i.tools.feast.offline.AsofOfflineStore"
 
 
 class ArrowJob(sdk.RetrievalJob):  # type: ignore[misc]  # Feast is not type-checked
-    """A retrieval that is computed when its result is asked for."""
+    """A retrieval that is computed when its result is requested."""
 
     def __init__(self, compute: Callable[[], pa.Table], full_feature_names: bool, references: Sequence[str]) -> None:
         super().__init__()
@@ -80,7 +83,7 @@ class AsofOfflineStore(sdk.OfflineStore):  # type: ignore[misc]  # Feast is not 
         filter_by_created_timestamp: bool = False,
         **kwargs: Any,
     ) -> sdk.RetrievalJob:
-        """Each entity row with the newest known values, in the order of ``entity_df``, timed by ``event_timestamp``."""
+        """Return each entity row, in order, with its newest known values as of ``event_timestamp``."""
         if not isinstance(entity_df, pd.DataFrame):
             raise TypeError("the as-of store joins to a pandas frame of entity rows")
 
@@ -109,7 +112,7 @@ class AsofOfflineStore(sdk.OfflineStore):  # type: ignore[misc]  # Feast is not 
         start_date: datetime,
         end_date: datetime,
     ) -> sdk.RetrievalJob:
-        """The newest row of each key with a time in [start, end]."""
+        """Return the newest row of each key with a time in [start, end]."""
 
         def compute() -> pa.Table:
             times = [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
@@ -133,7 +136,7 @@ class AsofOfflineStore(sdk.OfflineStore):  # type: ignore[misc]  # Feast is not 
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> sdk.RetrievalJob:
-        """Every row with a time in [start, end]."""
+        """Return every row with a time in [start, end]."""
 
         def compute() -> pa.Table:
             times = [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
@@ -144,13 +147,13 @@ class AsofOfflineStore(sdk.OfflineStore):  # type: ignore[misc]  # Feast is not 
 
 
 def read_source(config: sdk.RepoConfig, source: Any, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a file source; a relative path is relative to the repository."""
+    """Read columns of a file source; a relative path is relative to the repository."""
     path = sdk.FileSource.get_uri_for_file_path(config.repo_path, source.path)
     return pq.read_table(path, columns=list(dict.fromkeys(columns)))
 
 
 def within(table: pa.Table, column: str, start: datetime | None, end: datetime | None) -> pa.Table:
-    """The rows whose time is in [start, end]; None is no limit."""
+    """Return the rows with a time in [start, end]; None means no limit."""
     times = micros(table[column])
     inside = np.ones(len(times), dtype=bool)
     if start is not None:
@@ -161,7 +164,7 @@ def within(table: pa.Table, column: str, start: datetime | None, end: datetime |
 
 
 def micros(times: pa.Array | pa.ChunkedArray) -> Times:
-    """Timestamps as microseconds since the epoch. A time without a zone is UTC. Null is not allowed."""
+    """Return timestamps as microseconds since the epoch. A time without a zone is UTC. Null is not allowed."""
     return np.asarray(times.cast(MICROSECONDS, safe=False).cast(pa.int64()).to_numpy(), dtype=np.int64)
 
 
@@ -173,7 +176,7 @@ def _as_of(
     features: Sequence[str],
     created_cutoff: bool,
 ) -> pa.Table:
-    """One row per entity row: the view's features as known then, null where there is none."""
+    """Return one row per entity row: the view's features as known then, null where there is none."""
     source = view.batch_source
     if source is None:
         raise TypeError(f"feature view {view.name} has no source")
@@ -196,5 +199,5 @@ def _as_of(
 
 
 def _microseconds(ttl: timedelta | None) -> int | None:
-    """Feast stores "never expires" as zero."""
+    """Return the ttl; None for zero, which Feast stores for "never expires"."""
     return ttl // timedelta(microseconds=1) if ttl else None

@@ -1,8 +1,8 @@
-"""Keys and times go in; out comes, for each row, the position of the newest source row that was known then, or -1.
+"""Find the newest source row that was known at each row's time. In: keys and times. Out: positions, or -1 for none.
 
-Pure NumPy and pandas; times are integers in one unit (microseconds). Cost is sorting: O((n + m) log m) for n rows
-against m source rows, whatever the number of rows per key. Joining first and filtering afterwards, as Feast's stores
-do, costs n x (source rows per key): 337,000 flights x 8,700 hours of weather at an airport are 2.9 billion pairs.
+Pure NumPy and pandas; times are integers in one unit (microseconds). The cost is sorting, O((n + m) log m) for n rows
+and m source rows, whatever the number of rows per key. Joining first and filtering afterwards, as Feast's stores do,
+costs n x (source rows per key): 337,000 flights x 8,700 hours of weather at an airport are 2.9 billion pairs.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def newest_known(
     known: Times | None = None,
     ttl: int | None = None,
 ) -> Positions:
-    """For each of ``rows`` the position in ``source`` of the newest row with equal keys, or -1.
+    """Return, for each of ``rows``, the position in ``source`` of the newest row with equal keys, or -1.
 
-    Newest means the greatest (time, created, position) among the source rows with ``time <= row time`` and
-    ``known <= row time``; without ``known`` a source row is known from its own time on. A match older than ``ttl`` is
-    none (an age of exactly ``ttl`` still counts). A null in a key never matches.
+    Newest means the greatest (time, created, position) among the source rows with ``time <= row time`` and ``known <=
+    row time``. Without ``known``, a source row is known from its own time on. A match older than ``ttl`` is ignored (an
+    age of exactly ``ttl`` still counts). A null in a key never matches.
     """
     if not len(source):
         return np.full(len(rows), -1, dtype=np.int64)
@@ -63,7 +63,7 @@ def newest_known(
 def newest_of_each_key(
     source: pd.DataFrame, source_times: Times, *, keys: Sequence[str], created: Times | None = None
 ) -> Positions:
-    """The positions of each key's newest row, by (time, created, position), in ascending order; null keys have none."""
+    """Return the ascending positions of each key's newest row, by (time, created, position). Null keys have none."""
     order = np.lexsort((source_times,) if created is None else (created, source_times))
     ordered = source.iloc[order][list(keys)]
     last = ~ordered.duplicated(keep="last").to_numpy() & ordered.notna().all(axis=1).to_numpy()
@@ -71,7 +71,7 @@ def newest_of_each_key(
 
 
 def _key_codes(source: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str]) -> tuple[Positions, Positions]:
-    """Integers that are equal where all keys are equal; -1 where a key is null."""
+    """Return integers that are equal where all keys are equal; -1 where a key is null."""
     both = pd.concat([source[list(keys)], rows[list(keys)]], ignore_index=True)
     codes = both.groupby(list(keys), sort=False, dropna=True).ngroup().fillna(-1)
     numbers: Positions = codes.to_numpy().astype(np.int64)
@@ -79,6 +79,6 @@ def _key_codes(source: pd.DataFrame, rows: pd.DataFrame, keys: Sequence[str]) ->
 
 
 def _running_newest(codes: Positions, recency: Positions) -> Positions:
-    """The greatest recency so far within each code, for rows that are sorted by code."""
+    """Return the running maximum of recency within each code, for rows sorted by code."""
     offsets = (codes + 1) * len(codes)
     return np.maximum.accumulate(offsets + recency) - offsets

@@ -1,4 +1,4 @@
-"""Looks at some keys of an online store that others write to as well: are the values that were published there?"""
+"""Check that published values are still in an online store that other projects write to, by checking some keys."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from e2i.tools.feast.retrieval import first_moment, source_of
 from e2i.tools.feast.versions import Opened
 
 KEYS = 50
-"""How many keys of a view are looked at, evenly spread over its rows."""
+"""Number of keys to check per view, evenly spread over its rows."""
 MICROSECONDS = 1_000_000
 
 
 def missing(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> str | None:
-    """Returns what is missing of the values that were published; None when they are there, or newer ones.
+    """Return what is missing of the published values; None when they, or newer ones, are there.
 
-    Raises StepError when a view is not registered as this version has it.
+    Raises StepError when a view is not registered as this version defines it.
     """
     opened.check(views)
     for name in views:
@@ -40,7 +40,7 @@ def missing(opened: Opened, views: Sequence[str], start: datetime | None, until:
 
 
 def _published(opened: Opened, view: View, since: datetime, until: datetime) -> tuple[list[dict[str, Any]], list[int]]:
-    """Some of the rows that were published, and their times in microseconds."""
+    """Return a sample of the published rows, and their times in microseconds."""
     columns = [*view.join_keys, *view.features, view.timestamp, *([view.created] if view.created else [])]
     table = within(read_source(opened.store.config, source_of(opened, view), columns), view.timestamp, since, until)
     times = micros(table[view.timestamp])
@@ -55,7 +55,7 @@ def _published(opened: Opened, view: View, since: datetime, until: datetime) -> 
 
 
 def _lost(view: View, found: dict[str, list[Any]], index: int, row: dict[str, Any], second: int) -> str | None:
-    """What is online instead of a row, if anything."""
+    """Return a description of what is online instead of a row; None when the row is there."""
     for feature in view.features:
         held = int(found[f"{feature}__ts"][index] or 0)
         if held > second:
@@ -68,7 +68,7 @@ def _lost(view: View, found: dict[str, list[Any]], index: int, row: dict[str, An
 
 
 def _equal(online: Any, stored: Any) -> bool:
-    """Whether two values are one, but for the precision that a 32-bit number has."""
+    """Return True when two values are equal up to the precision of a 32-bit float."""
     numbers = [value for value in (online, stored) if isinstance(value, (int, float))]
     if len(numbers) == 2:
         return math.isclose(*numbers, rel_tol=1e-6) or all(number != number for number in numbers)

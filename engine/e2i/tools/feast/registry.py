@@ -1,8 +1,9 @@
-"""A registry file goes in, its definitions come out, or an error that says what to do. Written atomically.
+"""Read and write Feast's registry file safely. In: a registry file. Out: its definitions, or an error with a hint.
 
-Feast picks it by ``registry_store_type: e2i.tools.feast.registry.SafeRegistryStore``. Feast's own file store leaves
-half a file when it is killed while writing (and ``materialize`` writes), shows such a half to other processes, and
-unpickles whatever functions a registry holds. We register plain views over files and refuse to load anything else.
+Feast selects it by ``registry_store_type: e2i.tools.feast.registry.SafeRegistryStore``. Feast's own file store has two
+defects. It leaves a partial file when it is killed while writing (``materialize`` writes too), and other processes can
+read the partial file. It also unpickles any function in a registry. We write atomically, register plain views over
+files and refuse to load anything else.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ HARMLESS = {
     "registry_schema_version",
     "version_id",
 }
-"""Parts of a registry that hold no code. Others (on-demand and stream views, validation references …) can."""
+"""Sections of a registry that cannot contain code. Others (on-demand and stream views, validation references …) can."""
 TABLES_WITH_CODE = {"label_views", "on_demand_feature_views", "stream_feature_views", "validation_references"}
 """The same for the tables of a SQL registry."""
 
 
 class SafeRegistryStore(sdk.FileRegistryStore):  # type: ignore[misc]  # Feast is not type-checked
-    """A registry file that holds no code and is never half written."""
+    """A registry file without code that is written atomically."""
 
     def get_registry_proto(self) -> sdk.RegistryProto:
-        """Raises FileNotFoundError (Feast then starts an empty registry), StepError or Refused."""
+        """Read the registry. Raises FileNotFoundError (Feast then creates an empty one), StepError or Refused."""
         name = f"the Feast registry of version {self._filepath.parent.name[:12]}"
         registry = parse(self._filepath.read_bytes(), name)
         refuse_code(registry, name)
@@ -52,7 +53,7 @@ class SafeRegistryStore(sdk.FileRegistryStore):  # type: ignore[misc]  # Feast i
 
 
 def parse(data: bytes, name: str) -> sdk.RegistryProto:
-    """Raises StepError when the bytes are no registry."""
+    """Parse the registry. Raises StepError when the bytes are not a registry."""
     registry = sdk.RegistryProto()
     try:
         registry.ParseFromString(data)
@@ -66,7 +67,7 @@ def parse(data: bytes, name: str) -> sdk.RegistryProto:
 
 
 def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
-    """Raises Refused when loading the registry would run code that it carries or names."""
+    """Raise Refused when loading the registry would run code that it contains or names."""
     found = {descriptor.name for descriptor, _ in registry.ListFields()} - HARMLESS
     sources = list(registry.data_sources)
     for view in registry.feature_views:
@@ -79,13 +80,13 @@ def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
         if source.type != sdk.DataSourceProto.BATCH_FILE:
             found.add(f"a source that is not a file, {source.name}")
     if any(record.feature_view_type != "feature_view" for record in registry.feature_view_version_history.records):
-        found.add("an earlier version of another kind of view")
+        found.add("an earlier version of another type of view")
     if found:
         raise _refusal(name, found)
 
 
 def refuse_code_in_database(url: str, options: Mapping[str, Any]) -> None:
-    """The same check for a SQL registry, before Feast opens it; ``options`` are the engine's. Raises Refused."""
+    """Run the same check on a SQL registry before Feast opens it; ``options`` are the engine's. Raises Refused."""
     engine = sqlalchemy.create_engine(url, **options)
     registry = sdk.RegistryProto()
     try:
@@ -108,7 +109,7 @@ def refuse_code_in_database(url: str, options: Mapping[str, Any]) -> None:
 
 def _refusal(name: str, found: set[str]) -> Refused:
     return Refused(
-        f"{name} holds {', '.join(sorted(found))}",
+        f"{name} contains {', '.join(sorted(found))}",
         code="feature-registry-refused",
-        hint="e2i loads only registries of plain feature views over files, because the others can carry pickled code",
+        hint="e2i loads only registries of plain feature views over files, because the others can contain pickled code",
     )

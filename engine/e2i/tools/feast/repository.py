@@ -1,17 +1,19 @@
-"""Definitions and their tables go in; a folder that Feast can open comes out. Layout, below the store's feast home::
+"""Write definitions and their tables as a folder that Feast can open.
+
+In: a definition and its tables. Out: files in this layout, below the store's feast home::
 
     PROJECT/sources/DIGEST.parquet            the rows of a view: immutable, shared by all versions that use them
-    PROJECT/versions/DIGEST/definition.json   what this version consists of; written last: its presence means complete
-    PROJECT/versions/DIGEST/registry.db       Feast's registry of it
-    PROJECT/versions/DIGEST/online.db         Feast's online store of it
+    PROJECT/versions/DIGEST/definition.json   the content of this version; written last, its presence means complete
+    PROJECT/versions/DIGEST/registry.db       Feast's registry of the version
+    PROJECT/versions/DIGEST/online.db         Feast's online store of the version
     PROJECT/feature_store.yaml                the version applied last, for Feast's own command line and client
 
-**Versions.** Two pipelines may apply different content under one project name. Each content is a version of its own,
-with a registry and an online store of its own, and every read names the version it wants by digest: neither sees the
-other's definitions, data or published values. ``feature_store.yaml`` alone says "latest"; no step reads it. With a
-registry on a server there is one per project: every view carries the digest of its definition as a tag, and reading a
-view that somebody has changed since is an error, never another view's values. An online store on a server is shared by
-the versions of a project, as Feast means it to be: it holds what was published last.
+**Versions.** Two pipelines may apply different content under one project name. Each content is a separate version
+with its own registry and online store. Every read names its version by digest, so neither pipeline sees the other's
+definitions, data or published values. Only ``feature_store.yaml`` refers to the latest version, and no step reads it.
+On a server, a project has one registry: every view has the digest of its definition as a tag, and reading a view that
+was changed since is an error. The versions of a project share an online store on a server, as Feast intends: it holds
+the values published last.
 
 Paths inside are relative to PROJECT, so a store can be moved or copied.
 """
@@ -58,24 +60,24 @@ ARROW = {
 
 
 def version_folder(root: Path, digest: str) -> Path:
-    """The folder of one version; ``digest`` may have its ``sha256:`` prefix."""
+    """Return the folder of one version; ``digest`` may have its ``sha256:`` prefix."""
     return root / "versions" / digest.removeprefix("sha256:")
 
 
 def source_file(view: View) -> str:
-    """The path of a view's rows, relative to the project's folder."""
+    """Return the path of a view's rows, relative to the project's folder."""
     return f"sources/{view.source}.parquet"
 
 
 def read_definition(root: Path, repo: FeatureRepo) -> Definition:
-    """What a version consists of. Raises StepError when this store does not hold it, or holds something else."""
+    """Return the definition of a version. Raises StepError when this store does not have it, or its content differs."""
     path = version_folder(root, repo.digest) / "definition.json"
     version = f"version {repo.digest[7:19]} of the Feast project {repo.project}"
     again = "run feast.apply again (`e2i-run SPEC --fresh`)"
     try:
         definition = Definition.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise StepError(f"this store holds no {version}", code="feature-repo-missing", hint=again) from error
+        raise StepError(f"{version} is not in this store", code="feature-repo-missing", hint=again) from error
     except ValidationError as error:
         raise StepError(f"{version} is corrupt", code="feature-repo-corrupt", hint=again) from error
     if f"sha256:{definition.digest()}" != repo.digest:
@@ -84,15 +86,16 @@ def read_definition(root: Path, repo: FeatureRepo) -> Definition:
 
 
 def write_definition(root: Path, definition: Definition) -> None:
-    """Marks a version as complete."""
+    """Mark a version as complete."""
     with replacing(version_folder(root, definition.digest()) / "definition.json") as file:
         file.write(definition.model_dump_json(indent=1).encode())
 
 
 def write_source(root: Path, view: View, table: pa.Table) -> None:
-    """Stores the rows of a view, with exact types and microseconds in UTC. Does nothing when they are there.
+    """Store the rows of a view, with exact types and microseconds in UTC. Does nothing when they are stored already.
 
-    Rows with a null key are left out: they are about nothing, and Feast's file store would match them with each other.
+    Rows with a null key are left out: they belong to no entity, and Feast's file store would match them with each
+    other.
     """
     path = root / source_file(view)
     if path.exists():
@@ -103,7 +106,7 @@ def write_source(root: Path, view: View, table: pa.Table) -> None:
         nulls = columns[name].null_count
         if nulls:
             raise StepError(
-                f"{nulls} rows of feature view {view.name} have no {name!r}: they hold at no time",
+                f"{nulls} rows of feature view {view.name} have no {name!r}, so they have no point in time",
                 code="null-timestamp",
                 hint="drop these rows before feast.apply, for instance with data.select",
             )
@@ -115,14 +118,14 @@ def write_source(root: Path, view: View, table: pa.Table) -> None:
 
 
 def with_feature(root: Path, definition: Definition, view_name: str, feature: str) -> Definition:
-    """The definition with one more feature, a column of the view's stored rows. Raises StepError."""
+    """Return the definition with one more feature, a column of the view's stored rows. Raises StepError."""
     view = definition.view(view_name)
     schema = pq.read_schema(root / source_file(view))
     if feature not in schema.names or feature in view.casts():
         raise StepError(
-            f"{feature!r} cannot become a feature of view {view_name}: it is no free column of its table",
+            f"{feature!r} cannot become a feature of view {view_name}: it is not an unused column of its table",
             code="bad-feature",
-            hint=f"free columns: {', '.join(sorted(set(schema.names) - set(view.casts()))) or 'none'}",
+            hint=f"unused columns: {', '.join(sorted(set(schema.names) - set(view.casts()))) or 'none'}",
         )
     type_ = feature_type(view_name, feature, str(schema.field(feature).type))
     extended = view.model_copy(update={"features": {**view.features, feature: type_}})
@@ -131,7 +134,7 @@ def with_feature(root: Path, definition: Definition, view_name: str, feature: st
 
 
 def configuration(settings: FeastSettings, digest: str, project: str) -> dict[str, Any]:
-    """Feast's configuration of one version, relative to the project's folder. Holds only classes that we name here."""
+    """Return Feast's configuration of one version, relative to the project's folder. All classes are named here."""
     version = version_folder(Path(), digest)
     registry: dict[str, Any] = {
         "registry_type": "file",
@@ -153,14 +156,14 @@ def configuration(settings: FeastSettings, digest: str, project: str) -> dict[st
         "registry": registry,
         "online_store": _online_store(settings, version),
         "offline_store": {"type": engine},
-        # Otherwise Feast reads every row and keeps any one of those with equal times.
+        # Otherwise Feast reads every row and keeps an arbitrary one of those with equal times.
         "materialization": {"pull_latest_features": True, "online_write_batch_size": 10_000},
         "entity_key_serialization_version": 3,
     }
 
 
 def registry_options(settings: FeastSettings) -> dict[str, Any]:
-    """How SQLAlchemy opens the SQL registry: no question to it takes longer than its deadline."""
+    """Return options with which SQLAlchemy opens the SQL registry: no query may exceed its deadline."""
     assert isinstance(settings.registry, SqlRegistry)
     seconds = settings.registry_deadline
     return {"pool_pre_ping": True, **engine_options(settings.registry.url.get_secret_value(), seconds, seconds)}
@@ -168,7 +171,7 @@ def registry_options(settings: FeastSettings) -> dict[str, Any]:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Keeps other processes from registering in the same project meanwhile."""
+    """Lock the project, so that no other process registers in it meanwhile."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / "apply.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -176,7 +179,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def point_feast_at(root: Path, settings: FeastSettings, digest: str, project: str) -> None:
-    """Writes ``feature_store.yaml`` for Feast's own client, in embedded mode. It needs no e2i to be read."""
+    """Write ``feature_store.yaml`` for Feast's own client, in embedded mode. Reading it does not need e2i."""
     if isinstance(settings.registry, SqlRegistry) or not isinstance(settings.online_store, SqliteOnlineStore):
         return
     document = configuration(settings.model_copy(update={"offline_store": "file"}), digest, project)
@@ -187,7 +190,7 @@ def point_feast_at(root: Path, settings: FeastSettings, digest: str, project: st
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that replaces ``path`` in one step, once it is written and safe on disk."""
+    """Yield a file that atomically replaces ``path`` once it is written and synced to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
         new = Path(folder) / path.name
@@ -208,7 +211,7 @@ def _online_store(settings: FeastSettings, version: Path) -> dict[str, Any]:
                 "ssl": str(redis.ssl).lower(),
                 "socket_timeout": settings.deadline,
                 "socket_connect_timeout": settings.deadline,
-                "retry": "null",  # of the client's own, which sleep for seconds, also before a refused password is told
+                "retry": "null",  # its own retries sleep for seconds before reporting a refused password
                 **({"password": redis.password.get_secret_value()} if redis.password else {}),
             }
             parts = [f"{redis.host}:{redis.port}", *(f"{name}={value}" for name, value in options.items())]
@@ -218,7 +221,7 @@ def _online_store(settings: FeastSettings, version: Path) -> dict[str, Any]:
 
 
 def _column(view: View, table: pa.Table, name: str, type_: pa.DataType | None) -> pa.ChunkedArray:
-    """A column in the type that the view gives it; any other as it is, but in microseconds and without dictionaries."""
+    """Return a column in the type that the view declares; any other column in microseconds and without dictionaries."""
     column = table[name]
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -236,5 +239,5 @@ def _column(view: View, table: pa.Table, name: str, type_: pa.DataType | None) -
         raise StepError(
             f"column {name!r} of feature view {view.name} is {column.type} and cannot be read as {type_}: {error}",
             code="bad-feature",
-            hint="give the entity or the feature the type that its column has",
+            hint="set the type of the entity or the feature to that of its column",
         ) from error

@@ -1,4 +1,4 @@
-"""An open version and keys, rows or a window of time go in; feature values come out."""
+"""Read and publish feature values. In: an open version, and keys, rows or a time window. Out: feature values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from e2i.tools.feast.point_in_time import newest_of_each_key
 from e2i.tools.feast.versions import Opened
 
 ROW = "e2i_row"
-"""Column that carries the row's number through Feast, which keeps neither order nor duplicates."""
+"""Column with the row's number: Feast keeps neither order nor duplicates."""
 KEY_TYPES = {"int64": int, "string": str}
 
 
@@ -31,8 +31,8 @@ def historical(
 ) -> pd.DataFrame:
     """See ``FeastClient.get_historical_features``.
 
-    Feast is asked once for each distinct key and time; rows that it drops (past the ttl, in its file store) come
-    back as nulls, and rows that it would collapse get their values each.
+    Feast is queried once for each distinct key and time. Rows that it drops (past the ttl, in its file store) are
+    returned as nulls, and each duplicate row gets its values.
     """
     asked = opened.definition.resolve(references)
     names = labels(asked, full_feature_names)
@@ -79,14 +79,14 @@ def materialize(
 
 
 def first_moment(view: View, start: datetime | None, until: datetime) -> datetime:
-    """The time from which rows are published that hold at ``until``."""
+    """Return the start of the window: the time from which rows are still valid at ``until``."""
     return start or (until - timedelta(seconds=view.ttl) if view.ttl else datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def online_rows(
     opened: Opened, references: Sequence[str], entities: Sequence[Mapping[str, Any]], full_feature_names: bool
 ) -> tuple[dict[tuple[str, str], str], list[dict[str, Any]]]:
-    """The columns to ask for, and the checked keys to ask about. Raises StepError."""
+    """Return the requested columns and the checked keys. Raises StepError."""
     asked = opened.definition.resolve(references)
     names = labels(asked, full_feature_names)
     opened.check(asked)
@@ -97,14 +97,14 @@ def online_rows(
             raise StepError(
                 f"an entity has no {missing[0]!r}: {dict(entity)!r:.200}",
                 code="missing-join-key",
-                hint=f"these features need: {', '.join(keys)}",
+                hint=f"join keys of these features: {', '.join(keys)}",
             )
         wrong = [key for key, kind in keys.items() if not isinstance(entity[key], (KEY_TYPES[kind.type], type(None)))]
         if wrong:
             raise StepError(
                 f"join key {wrong[0]!r} is {entity[wrong[0]]!r:.100}, but its entity is {keys[wrong[0]].type}",
                 code="join-key-type",
-                hint="quote it in YAML to make it text" if keys[wrong[0]].type == "string" else "give a whole number",
+                hint="quote it in YAML to make it text" if keys[wrong[0]].type == "string" else "use an integer",
             )
     return names, [{key: entity[key] for key in keys} for entity in entities]
 
@@ -112,7 +112,7 @@ def online_rows(
 def read_online(
     opened: Opened, names: Mapping[tuple[str, str], str], rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Keys and features of each row, None where there is none. A view whose key is null has no value."""
+    """Return keys and features of each row, None where there is none. A view whose key is null has no value."""
     answers: list[dict[str, Any]] = [{**row, **dict.fromkeys(names.values())} for row in rows]
     for view in dict.fromkeys(view for view, _ in names):
         keys = opened.definition.view(view).join_keys
@@ -161,9 +161,9 @@ def statistics(
 
 
 def _check_published(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> None:
-    """Raises StepError when a server did not take what it was given.
+    """Raise StepError when a server ignored published values.
 
-    Feast's Redis store keeps the value that it has when another of the same instant comes.
+    Feast's Redis store keeps the existing value when another with the same timestamp arrives.
     """
     from e2i.tools.feast.published import missing
 
@@ -171,12 +171,13 @@ def _check_published(opened: Opened, views: Sequence[str], start: datetime | Non
         raise StepError(
             f"not published: {lost}",
             code="not-published",
-            hint="other values of the same instant are there: give corrected rows later times, or empty the store",
+            hint="the store has other values with the same timestamp: use later timestamps for corrected "
+            "rows, or empty the store",
         )
 
 
 def _entities(opened: Opened, views: Mapping[str, object]) -> dict[str, Entity]:
-    """Join key → entity of the views, sorted by key."""
+    """Return join key → entity of the views, sorted by key."""
     found = {entity.join_key: entity for name in views for entity in opened.definition.view(name).entities}
     return dict(sorted(found.items()))
 
@@ -187,13 +188,13 @@ def _present(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
         raise StepError(
             f"the table has no column {missing[0]!r}",
             code="missing-column",
-            hint=f"these features need: {', '.join(columns)}",
+            hint=f"columns needed by these features: {', '.join(columns)}",
         )
     return list(columns)
 
 
 def _moments(times: pd.Series[Any], column: str) -> pd.Series[Any]:
-    """Times in microseconds, UTC."""
+    """Return times in microseconds, UTC."""
     if not pd.api.types.is_datetime64_any_dtype(times):
         raise StepError(
             f"column {column!r} of the table is {times.dtype}, not a timestamp",
@@ -202,7 +203,7 @@ def _moments(times: pd.Series[Any], column: str) -> pd.Series[Any]:
         )
     if times.isna().any():
         raise StepError(
-            f"{int(times.isna().sum())} rows of the table have no {column!r}: they are at no point in time",
+            f"{int(times.isna().sum())} rows of the table have no {column!r}, so they have no point in time",
             code="null-timestamp",
             hint="drop these rows first, for instance with data.select",
         )
@@ -210,7 +211,7 @@ def _moments(times: pd.Series[Any], column: str) -> pd.Series[Any]:
 
 
 def _typed(keys: pd.Series[Any], entity: Entity) -> pd.Series[Any]:
-    """Join keys in the entity's type, nulls among them. pandas makes floats of whole numbers with nulls among them."""
+    """Return join keys in the entity's type, including nulls. pandas makes floats of integers with nulls."""
     present = keys.dropna()
     if entity.type == "int64":
         fits = pd.api.types.is_numeric_dtype(keys) and bool((present % 1 == 0).all())
@@ -228,7 +229,7 @@ def _typed(keys: pd.Series[Any], entity: Entity) -> pd.Series[Any]:
 
 
 def _last_moment(opened: Opened, view: View) -> datetime:
-    """The newest time in a view's rows, event or created."""
+    """Return the newest time in a view's rows, event or created."""
     columns = [name for name in (view.timestamp, view.created) if name]
     table = read_source(opened.store.config, source_of(opened, view), columns)
     newest = max((int(micros(table[name]).max()) for name in columns if len(table)), default=0)
@@ -244,12 +245,12 @@ def _count(opened: Opened, view: View, start: datetime, end: datetime) -> Publis
 
 
 def _plain(value: Any) -> Any:
-    """A feature's value as JSON has it: times as ISO 8601 text, not-a-number as None."""
+    """Return a feature's value as JSON: times as ISO 8601 text, NaN as None."""
     if isinstance(value, datetime):
         return value.isoformat()
     return None if value != value else value
 
 
 def source_of(opened: Opened, view: View) -> Any:
-    """Feast's source of the view's rows."""
+    """Return Feast's source of the view's rows."""
     return opened.store.get_feature_view(view.name).batch_source

@@ -1,16 +1,16 @@
-"""The one door to Feast. In: nothing. Out: the names of Feast that we use, imported fast and kept quiet.
+"""Import Feast fast and without output. In: nothing. Out: the names of Feast that we use.
 
-``import feast`` takes several times longer than it must because ``typeguard.typechecked`` instruments Feast's classes
-as they are defined. Feast's annotations are not ours to check at run time, so the decorator is a no-op while Feast is
-imported, and is put back at once. What is left (about 0.8 s beyond pandas) is SQLAlchemy, FastAPI and Feast's own
+``import feast`` takes several times longer than necessary because ``typeguard.typechecked`` instruments Feast's classes
+as they are defined. We need no run-time checks of Feast's annotations, so the decorator is a no-op while Feast is
+imported and is restored at once. The remaining time (about 0.8 s beyond pandas) is SQLAlchemy, FastAPI and Feast's own
 modules, which it imports unconditionally. Modules that it would import later (provider, SQLite store, local engine) are
-imported here too, so that they are not instrumented then. Nothing else in e2i may import feast first.
+imported here too, so that they are not instrumented then. No other module of e2i may import feast first.
 
-Feast also makes a folder for its server's metrics among the temporary files, which a worker that is killed would leave
-there. It makes none when the environment names one, so the environment does while Feast is imported.
+Feast also creates a temporary folder for its server's metrics, which a killed worker would leave behind. It creates
+none when the environment names one, so the environment does while Feast is imported.
 
-Feast prints to standard output while it materializes. ``print`` is shadowed in the one module that does so: redirecting
-standard output would also swallow what other threads write.
+Feast prints to standard output while it materializes. ``print`` is shadowed in the one module that does so, because
+redirecting standard output would also discard the output of other threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import typeguard
 
 @contextmanager
 def _without_typeguard() -> Iterator[None]:
-    """``typeguard.typechecked`` decorates nothing inside the block."""
+    """Disable ``typeguard.typechecked`` inside the block."""
 
     def untouched(target: Any = None, **_options: Any) -> Any:
         return target if target is not None else lambda decorated: decorated
@@ -41,7 +41,7 @@ def _without_typeguard() -> Iterator[None]:
 
 @contextmanager
 def _without_metrics_files() -> Iterator[None]:
-    """Feast makes no folder for metrics inside the block, and its metrics stay in memory."""
+    """Keep Feast's metrics in memory inside the block, so that it creates no folder for them."""
     import prometheus_client  # noqa: F401  (decides at its own import, before the variables are set, to use no files)
 
     names = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")

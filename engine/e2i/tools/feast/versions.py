@@ -1,4 +1,4 @@
-"""Definitions go in; versions that are registered in Feast and open come out."""
+"""Register and open versions of Feast projects. In: definitions. Out: open versions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from e2i.tools.feast.definitions import Definition, View
 from e2i.tools.feast.registry import refuse_code_in_database
 
 DEFINITION_TAG = "e2i.definition"
-"""The tag of a registered view that holds the digest of its definition."""
+"""Tag of a registered view with the digest of its definition."""
 
 PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-"""A project names a folder, so nothing else is accepted, wherever the name comes from."""
+"""Pattern of a project's name. It becomes a folder name, so nothing else is accepted from any source."""
 
 FEAST_TYPES = {
     "bool": sdk.types.Bool,
@@ -44,11 +44,11 @@ class Opened(Struct, frozen=True):
     store: sdk.FeatureStore
 
     def has_rows(self, view: View) -> bool:
-        """Whether the rows of the view are stored."""
+        """Return True when the rows of the view are stored."""
         return (self.root / repository.source_file(view)).is_file()
 
     def check(self, views: Iterable[str]) -> None:
-        """Raises StepError when the registry does not hold exactly this version of the views."""
+        """Raise StepError when the registry does not have exactly this version of the views."""
         for name in views:
             view = self.definition.view(name)
             try:
@@ -57,14 +57,14 @@ class Opened(Struct, frozen=True):
                 raise _not_registered(self.definition, name) from error
             if registered.tags.get(DEFINITION_TAG) != view.digest():
                 raise StepError(
-                    f"feature view {name} of Feast project {self.definition.project} was changed by somebody else",
+                    f"another process changed feature view {name} of Feast project {self.definition.project}",
                     code="feature-view-changed",
                     hint="run feast.apply again (`e2i-run SPEC --fresh`), or use another project name",
                 )
 
 
 class Versions:
-    """The versions in one feast home. Opened ones are kept."""
+    """The versions in one feast home. Open versions are cached."""
 
     def __init__(self, settings: FeastSettings, home: Path) -> None:
         self._settings = settings
@@ -72,7 +72,7 @@ class Versions:
         self._opened: dict[str, Opened] = {}
 
     def open(self, repo: FeatureRepo) -> Opened:
-        """Raises StepError when the version is not here or its registry is corrupt, Refused when that holds code."""
+        """Open a version. Raises StepError when it is missing or corrupt, Refused when its registry has code."""
         known = self._opened.get(repo.digest)
         if not PROJECT.fullmatch(repo.project) or (known and known.definition.repo() != repo):
             raise _forged(repo)
@@ -90,14 +90,14 @@ class Versions:
         return known
 
     def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
-        """Stores the rows and registers the views, unless this version is complete; makes it the project's latest."""
+        """Store the rows and register the views, unless this version is complete, and make it the project's latest."""
         root = self._home / definition.project
         for view in definition.views:
             repository.write_source(root, view, tables[view.name])
         return self.ensure(definition)
 
     def ensure(self, definition: Definition) -> FeatureRepo:
-        """Registers the views of a definition whose rows are stored."""
+        """Register the views of a definition whose rows are stored."""
         root, repo = self._home / definition.project, definition.repo()
         with repository.locked(root):
             if not self._intact(repo):
@@ -121,7 +121,7 @@ class Versions:
     def _register(self, root: Path, definition: Definition) -> None:
         folder = repository.version_folder(root, definition.digest())
         folder.mkdir(parents=True, exist_ok=True)
-        if self._embedded:  # that of another profile stays
+        if self._embedded:  # the file of another profile is kept
             (folder / "registry.db").unlink(missing_ok=True)
         entities = {
             entity.name: sdk.Entity(
@@ -159,9 +159,9 @@ class Versions:
 
 
 def _bound_writes(store: sdk.FeatureStore, seconds: float) -> None:
-    """Gives each of the store's calls that change an online store on a server a deadline of its own.
+    """Set a separate deadline for each call of the store that changes an online store on a server.
 
-    Feast makes them from within long work over files, which has none.
+    Feast makes these calls within long work over files, which has no deadline.
     """
     online = store._get_provider().online_store
     for name in ("online_write_batch", "update", "teardown"):
@@ -194,7 +194,7 @@ def _feature_view(view: View, entities: Mapping[str, sdk.Entity]) -> sdk.Feature
 
 def _forged(repo: FeatureRepo) -> Refused:
     return Refused(
-        f"the feature repo {repo.project!r:.80} is not one that feast.apply made",
+        f"feature repo {repo.project!r:.80} was not created by feast.apply",
         code="feature-repo-refused",
         hint="refer to the step that applied it: ${{ steps.ID.repo }}",
     )

@@ -1,6 +1,6 @@
-"""Great Expectations: a table and a suite go in; what held, what did not and data docs come out.
+"""The Great Expectations tool: check a table against a suite of expectations.
 
-Declarations only; ``actions`` does the work.
+In: a table and a suite. Out: results and data docs. Declarations only; ``actions`` does the work.
 """
 
 from __future__ import annotations
@@ -17,51 +17,59 @@ from e2i.tools.great_expectations.suite import NAME, Expectations, path_of
 
 
 class GreatExpectationsSettings(ToolSettings):
-    """The library runs inside the worker: there is no service, and no time that would mean that one is down."""
+    """Time limit of a validation. The library runs inside the worker, so there is no service that can be down."""
 
-    deadline: Annotated[float, Field(gt=0, description="Seconds that one validation may take.")] = 3_600.0
+    deadline: Annotated[float, Field(gt=0, description="Timeout of one validation, in seconds.")] = 3_600.0
 
 
 class ValidateParams(Params):
-    """Which table, what is expected of it, and what to do when it does not hold."""
+    """Parameters of ``great_expectations.validate``."""
 
-    table: Annotated[Table, Field(description="The table to look at.")]
+    table: Annotated[Table, Field(description="The table to check.")]
     suite: Annotated[
         Annotated[str, WorkspaceFile(path_of("{}")), Field(pattern=NAME)] | Expectations,
         Field(description="Name of a suite in config/expectations/NAME.yaml, or a list of expectations."),
     ]
     where: Annotated[
-        tuple[Filter, ...], Field(description="Look only at the rows that meet all of these conditions.")
+        tuple[Filter, ...], Field(description="Check only the rows that meet all of these conditions.")
     ] = ()
     fail_on: Annotated[
         Literal["critical", "warning", "never"],
-        Field(description="Least severity of a failed expectation that fails the step; `never` only reports."),
+        Field(description="Lowest severity at which a failed expectation fails the step. `never`: report only."),
     ] = "critical"
     samples: Annotated[
         int,
-        Field(ge=0, le=100, description="Unexpected values to show for each expectation; 0 keeps data out of reports."),
+        Field(
+            ge=0,
+            le=100,
+            description="Number of unexpected values to show per expectation. 0 keeps data out of reports.",
+        ),
     ] = 5
 
 
 class Outcome(BaseModel):
-    """What came of one expectation. Counts are null where the expectation looks at no single rows."""
+    """Result of one expectation. Counts are null for expectations that do not check single rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: Annotated[str, Field(description="Name of the expectation.")]
-    columns: Annotated[tuple[str, ...], Field(description="Columns it looks at; none for the table as a whole.")]
-    severity: Annotated[Literal["critical", "warning"], Field(description="As the suite says.")]
-    success: Annotated[bool, Field(description="Whether it held.")]
-    broken: Annotated[
-        str | None, Field(description="Why it could not be checked at all, such as an absent column; null if it was.")
+    columns: Annotated[
+        tuple[str, ...], Field(description="Columns that the expectation checks; empty for the table as a whole.")
     ]
-    element_count: Annotated[int | None, Field(description="Rows that were looked at.")]
-    missing_count: Annotated[int | None, Field(description="Rows passed over because a value is missing.")]
-    unexpected_count: Annotated[int | None, Field(description="Rows that are not as expected.")]
-    unexpected_percent: Annotated[float | None, Field(description="Their share of the rows with a value, in percent.")]
-    observed_value: Annotated[Any, Field(description="What was found, for expectations about one value of a column.")]
-    samples: Annotated[tuple[Any, ...], Field(description="Some unexpected values, long texts cut off.")]
-    notes: Annotated[str | None, Field(description="Why it is expected.")]
+    severity: Annotated[Literal["critical", "warning"], Field(description="Severity from the suite.")]
+    success: Annotated[bool, Field(description="True when the expectation was met.")]
+    broken: Annotated[
+        str | None, Field(description="Why it could not be checked, such as a missing column; null if it was checked.")
+    ]
+    element_count: Annotated[int | None, Field(description="Number of rows checked.")]
+    missing_count: Annotated[int | None, Field(description="Number of rows skipped because a value is missing.")]
+    unexpected_count: Annotated[int | None, Field(description="Number of rows that do not meet the expectation.")]
+    unexpected_percent: Annotated[
+        float | None, Field(description="Percentage of the rows with a value that do not meet the expectation.")
+    ]
+    observed_value: Annotated[Any, Field(description="Observed value, for expectations about one value of a column.")]
+    samples: Annotated[tuple[Any, ...], Field(description="Examples of unexpected values; long texts are shortened.")]
+    notes: Annotated[str | None, Field(description="Why the value is expected.")]
 
 
 class Statistics(BaseModel):
@@ -70,27 +78,27 @@ class Statistics(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     evaluated: Annotated[int, Field(description="Expectations in the suite.")]
-    successful: Annotated[int, Field(description="Expectations that held.")]
+    successful: Annotated[int, Field(description="Expectations that were met.")]
     unsuccessful: Annotated[int, Field(description="Expectations that failed or could not be checked.")]
-    success_percent: Annotated[float, Field(description="Share of those that held, in percent.")]
+    success_percent: Annotated[float, Field(description="Percentage of expectations that were met.")]
 
 
 class ValidateOutputs(Outputs):
-    """What held and what did not."""
+    """Outputs of ``great_expectations.validate``."""
 
-    success: Annotated[bool, Field(description="Whether every expectation held, of whatever severity.")]
+    success: Annotated[bool, Field(description="True when every expectation was met, whatever its severity.")]
     statistics: Annotated[Statistics, Field(description="Counts of expectations.")]
-    results: Annotated[tuple[Outcome, ...], Field(description="An outcome for each expectation, in the suite's order.")]
-    report: Annotated[Report, Field(description="Data docs: one HTML page that loads nothing from elsewhere.")]
+    results: Annotated[tuple[Outcome, ...], Field(description="One result per expectation, in the order of the suite.")]
+    report: Annotated[Report, Field(description="Data docs: one HTML page without external resources.")]
 
 
 TOOL = Tool(
     name="great_expectations",
-    summary="Checks tables against expectation suites; a gate that says what is wrong with the data.",
+    summary="Checks tables against expectation suites and reports what is wrong with the data.",
     actions=(
         Action(
             "validate",
-            "Checks a table against a suite, keeps data docs, and fails the step when a critical expectation fails.",
+            "Checks a table against a suite, stores data docs, and fails the step when a critical expectation fails.",
             ValidateParams,
             ValidateOutputs,
             libraries=("great-expectations", "pandas"),

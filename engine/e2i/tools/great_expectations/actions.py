@@ -1,4 +1,4 @@
-"""Carries out ``great_expectations.validate``. In: a table, a suite. Out: outcomes and data docs, or a failed gate."""
+"""Run ``great_expectations.validate``. In: a table, a suite. Out: results and data docs, or a failed step."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from e2i.tools.great_expectations.validation import Validation
 
 MOST_NAMED = 10
-"""Failed expectations that a message names; the details hold all of them."""
+"""Number of failed expectations that a message names; the details have all of them."""
 
 
 async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
-    """Checks a table. The data docs are kept and attached whatever comes of it.
+    """Check a table. The data docs are stored and attached in every case.
 
-    Raises StepError (``quality-failed``) when an expectation fails that `fail_on` covers: ``details`` holds the report,
-    the statistics and the failed outcomes. Raises BadInput or Refused for a suite that cannot be used.
+    Raises StepError (``quality-failed``) when an expectation fails that `fail_on` covers. Its ``details`` have the
+    report, the statistics and the failed results. Raises BadInput or Refused for a suite that cannot be used.
     """
     suite = (
         _suite(params.suite, ctx) if isinstance(params.suite, str) else Suite(name="inline", expectations=params.suite)
@@ -32,7 +32,11 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
     if params.where:
         frame = frame[filters.mask(frame, params.where)]
     if frame.empty:
-        raise StepError("there are no rows to check", code="empty-table", hint="look at the table, or loosen `where`")
+        raise StepError(
+            "there are no rows to check",
+            code="empty-table",
+            hint="check the steps that produce the table, or relax `where`",
+        )
     validation = await ctx.connect(GEValidator).validate(frame, suite, samples=params.samples)
 
     folder = ctx.scratch / "data_docs"
@@ -73,7 +77,7 @@ def _failure(validation: Validation, failed: list[Outcome], report: Report) -> S
     return StepError(
         f"suite {validation.suite}: {len(failed)} of {count} expectations failed: {'; '.join(named + more)}",
         code="quality-failed",
-        hint="open the data docs of this step; mend the data, or the suite where it expects too much",
+        hint="open the data docs of this step; fix the data, or relax the suite",
         details={
             "suite": validation.suite,
             "report": report.model_dump(mode="json"),
@@ -84,7 +88,7 @@ def _failure(validation: Validation, failed: list[Outcome], report: Report) -> S
 
 
 def _describe(item: Outcome) -> str:
-    """One failed expectation in a line; ``repr`` escapes whatever a sample holds that does not print."""
+    """Describe one failed expectation in a line. ``repr`` escapes unprintable characters in samples."""
     subject = f"{item.type}({', '.join(item.columns)})"
     if item.broken is not None:
         return f"{subject} could not be checked: {item.broken!r}"

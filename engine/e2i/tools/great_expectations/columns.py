@@ -1,6 +1,6 @@
-"""Whether a suite fits a table. In: parameters as far as they are known, the suite's file. Out: faults.
+"""Check a suite against a table while planning. In: known parameters, the suite's file. Out: problems.
 
-What is looked at is what could not hold: an expectation about a column that the table lacks.
+A problem is an expectation about a column that the table lacks.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from e2i.tools.data.filters import absent_columns
 from e2i.tools.great_expectations.suite import FOLDER, Suite, path_of, read
 
 ARGUMENTS = ("column", "column_A", "column_B", "column_list")
-"""The arguments of expectations that name columns."""
+"""Arguments of expectations that name columns."""
 ABOUT_NAMES = ("expect_column_to_exist", "expect_table_columns_to_match_ordered_list")
-"""Expectations that ask whether columns are there: that they are not is an answer, which may be only a warning."""
+"""Expectations that check whether columns exist. A missing column is a result of these, perhaps only a warning."""
 
 
 def validate(given: Given, files: Files) -> Flow:
@@ -38,13 +38,13 @@ def validate(given: Given, files: Files) -> Flow:
 
 
 def _suite(name: str, files: Files) -> tuple[Suite | None, list[ColumnProblem]]:
-    """The suite of that name, or what keeps it from being used; neither when it cannot be looked at."""
+    """Return the suite of that name, or the problem that makes it unusable; neither when it cannot be read yet."""
     try:
         file = files.open(path_of(name))
         if file is None:
             known = tuple(item.removesuffix(".yaml") for item in files.names(FOLDER) if item.endswith(".yaml"))
             message = f'there is no suite "{name}": {path_of(name)} does not exist'
-            hint = None if known else f"suites are written in {FOLDER}/NAME.yaml"
+            hint = None if known else f"define suites in {FOLDER}/NAME.yaml"
             return None, [ColumnProblem(("suite",), "no-such-suite", message, name, known, hint)]
         with file:
             text = file.read()
@@ -53,18 +53,22 @@ def _suite(name: str, files: Files) -> tuple[Suite | None, list[ColumnProblem]]:
     try:
         return read(text, name), []
     except (BadInput, Refused) as error:
-        return None, [ColumnProblem(("suite",), "bad-suite", error.message, hint=error.hint or f"mend {path_of(name)}")]
+        return None, [ColumnProblem(("suite",), "bad-suite", error.message, hint=error.hint or f"fix {path_of(name)}")]
 
 
 def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[ColumnProblem]:
-    """A fault for each column that a suite in a file names and the table lacks."""
+    """Return a problem for each column that a suite in a file names and the table lacks."""
     known = _names(table)
     for expectation in suite.expectations:
         item = {"type": expectation.type, "severity": expectation.severity, **expectation.arguments}
         for problem in _absent(table, item, (), fail_on, known):
             near = nearest(problem.name, problem.known)
-            meant = f'did you mean "{near[0]}"? Mend it there' if near else "mend it there, or give another table"
-            message = f'suite "{suite.name}" looks at the column "{problem.name}", which the table does not have'
+            meant = (
+                f'did you mean "{near[0]}"? Fix it in the suite'
+                if near
+                else "fix it in the suite, or use another table"
+            )
+            message = f'suite "{suite.name}" checks the column "{problem.name}", which the table does not have'
             yield ColumnProblem(
                 ("suite",), problem.code, message, hint=f"{meant}: {path_of(suite.name)}, {expectation.type}"
             )
@@ -77,7 +81,7 @@ def _names(table: Any) -> Names:
 def _absent(
     table: Any, item: Mapping[str, Any], path: Path, fail_on: Any, known: Collection[str]
 ) -> Iterator[ColumnProblem]:
-    """A fault for each column that an expectation names and the table lacks, at its place in the expectation."""
+    """Return a problem for each column that an inline expectation names and the table lacks, with its path."""
     only_reported = fail_on == "never" or item.get("severity", "critical") != "critical"
     if not isinstance(table, KnownTable) or (item.get("type") in ABOUT_NAMES and only_reported):
         return

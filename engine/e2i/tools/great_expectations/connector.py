@@ -1,4 +1,4 @@
-"""The client of Great Expectations that the platform's agents use. In: frames and suites. Out: validations."""
+"""The client of Great Expectations for the platform's agents. In: frames and suites. Out: validations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GEValidator:
-    """Validates frames in memory; every call has a library context of its own, so calls may overlap."""
+    """Validates frames in memory. Every call has its own library context, so calls may overlap."""
 
     tool: ClassVar[str] = "great_expectations"
 
@@ -25,5 +25,5 @@ class GEValidator:
         self._guard = guard
 
     async def validate(self, frame: pd.DataFrame, suite: Suite, *, samples: int = 5) -> Validation:
-        """Checks a frame. Raises BadInput for arguments that do not fit, ToolUnavailable without the library."""
+        """Check a frame. Raises BadInput for invalid arguments, ToolUnavailable when the library is missing."""
         return await self._guard.acall(validate, frame, suite, samples, deadline=self._settings.deadline)

@@ -1,8 +1,8 @@
-"""Data docs as one page: a suite and its results go in, HTML that loads nothing from elsewhere comes out.
+"""Render data docs as one page. In: a suite and its results. Out: HTML without external resources.
 
-Great Expectations renders the sections. Its page loads scripts and styles from six hosts, so ``pages/`` holds our own
-frame and the blocks that need a script. A content policy in the page forbids any request and any script besides, and
-what is data is escaped, because some of the library's templates put it into the page as it is.
+Great Expectations renders the sections. Its own page loads scripts and styles from six hosts, so ``pages/`` has our own
+frame and the blocks that need a script. A content security policy in the page forbids all requests and any other
+script. Data is escaped, because some of the library's templates insert it unescaped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def render(suite: Suite, results: Sequence[Any]) -> str:
-    """The page for results in the order given. Equal results give equal bytes: no clock, no random ids."""
+    """Return the page for results in the given order. Equal results give equal bytes: no clock, no random ids."""
     import great_expectations as gx
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
@@ -43,7 +43,7 @@ def render(suite: Suite, results: Sequence[Any]) -> str:
 
 
 def _printable(result: Any) -> Any:
-    """The result with plain values: the library's renderers do not know the numbers of numpy 2."""
+    """Return the result with plain values: the library's renderers do not support the numbers of numpy 2."""
     printable = copy(result)
     printable.result = plain(dict(result.result))
     return printable
@@ -54,7 +54,7 @@ def _view() -> Any:
     from jinja2 import ChoiceLoader, FileSystemLoader, pass_context
 
     class OfflineView(DefaultJinjaPageView):  # type: ignore[misc]  # the library has no types
-        """The library's view with our frame, and with text escaped where it would be taken as markup."""
+        """Return the library's view with our frame, and with text escaped where it would be read as markup."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -69,7 +69,7 @@ def _view() -> Any:
             return super().render_content_block(context, content_block, *args, **kwargs)
 
         def render_string_template(self, template: Any) -> Any:
-            if isinstance(template, dict):  # a column's name stands in the text of a section's heading
+            if isinstance(template, dict):  # the text of a section's heading contains a column's name
                 template = {**template, "template": escape(template.get("template", ""))}
             return super().render_string_template(template)
 

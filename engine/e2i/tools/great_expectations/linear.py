@@ -1,7 +1,7 @@
-"""The metrics of Great Expectations that match regular expressions, in linear time.
+"""Replace the library's regular-expression metrics by linear-time ones.
 
-Importing it puts them in the place of the library's own, which use Python's ``re``: that can take for ever on a pattern
-such as ``(a+)+$``.
+Importing this module replaces the metrics of Great Expectations, which use Python's ``re`` and can run practically
+forever on a pattern such as ``(a+)+$``.
 
 In: a column and patterns. Out: which values match.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _replace(metric: str, keys: tuple[str, ...], condition: Callable[..., Any], **defaults: Any) -> None:
-    """Registers a metric for pandas in the place of the one of that name."""
+    """Register a metric for pandas in place of the one of that name."""
 
     def _pandas(cls: type, column: pd.Series[Any], **given: Any) -> Any:
         return condition(column, **{key: given[key] for key in keys})
@@ -37,11 +37,11 @@ def _replace(metric: str, keys: tuple[str, ...], condition: Callable[..., Any], 
         "default_kwarg_values": defaults,
         "_pandas": column_condition_partial(engine=PandasExecutionEngine)(_pandas),
     }
-    type(metric, (ColumnMapMetricProvider,), members)  # the library registers it when the class is made
+    type(metric, (ColumnMapMetricProvider,), members)  # the library registers the metric when the class is defined
 
 
 def _found(column: pd.Series[Any], regex: str) -> pd.Series[bool]:
-    """Whether the pattern is found in each value."""
+    """Return, for each value, whether the pattern is found."""
     return column.astype(str).map(patterns.search(regex)).astype(bool)
 
 
@@ -50,7 +50,7 @@ def _absent(column: pd.Series[Any], regex: str) -> pd.Series[bool]:
 
 
 def _some(column: pd.Series[Any], regex_list: Sequence[str], match_on: str) -> pd.Series[bool]:
-    """Whether any of the patterns is found in each value, or all."""
+    """Return, for each value, whether any of the patterns, or all, are found."""
     return _count(column, regex_list) >= (len(regex_list) if match_on == "all" else 1)
 
 
@@ -59,14 +59,14 @@ def _none(column: pd.Series[Any], regex_list: Sequence[str]) -> pd.Series[bool]:
 
 
 def _count(column: pd.Series[Any], regex_list: Sequence[str]) -> pd.Series[int]:
-    """How many of the patterns are found in each value."""
+    """Return, for each value, how many of the patterns are found."""
     import pandas as pd
 
     return sum((_found(column, regex).astype(int) for regex in regex_list), pd.Series(0, column.index))
 
 
 def _fits(column: pd.Series[Any], json_schema: dict[str, Any]) -> pd.Series[bool]:
-    """Whether each value is JSON that the schema allows."""
+    """Return, for each value, whether it is JSON that matches the schema."""
     from jsonschema import validators  # type: ignore[import-untyped]  # it has no types
 
     kind = validators.validator_for(json_schema)
@@ -76,7 +76,7 @@ def _fits(column: pd.Series[Any], json_schema: dict[str, Any]) -> pd.Series[bool
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Exception]:
-    """The keyword ``pattern`` of JSON Schema."""
+    """Implement the keyword ``pattern`` of JSON Schema."""
     from jsonschema import ValidationError
 
     if validator.is_type(instance, "string") and not patterns.search(pattern)(instance):

@@ -1,7 +1,7 @@
-"""An expectation suite as data: a YAML file or an inline list goes in, a checked ``Suite`` comes out.
+"""Read an expectation suite as data. In: a YAML file or an inline list. Out: a checked ``Suite``.
 
-Nothing here needs Great Expectations, so a suite in a spec is checked before anything runs. What would let a suite
-execute something (row conditions that pandas evaluates, SQL, references that the library resolves) is refused.
+Nothing here needs Great Expectations, so a suite in a spec is checked before anything runs. Anything in a suite that
+could execute code is refused: row conditions that pandas evaluates, SQL, references that the library resolves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from e2i.spec.suggest import hint
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 FOLDER = "config/expectations"
 LONGEST_TEXT = 2_000
-"""Characters of one text in a suite, such as a regular expression."""
+"""Maximum length of one text in a suite, such as a regular expression, in characters."""
 
 KINDS = frozenset((
     "expect_column_distinct_values_to_be_in_set", "expect_column_distinct_values_to_contain_set",
@@ -49,7 +49,8 @@ KINDS = frozenset((
     "expect_table_column_count_to_equal", "expect_table_columns_to_match_ordered_list",
     "expect_table_columns_to_match_set", "expect_table_row_count_to_be_between", "expect_table_row_count_to_equal",
 ))  # fmt: skip
-"""The expectations of Great Expectations 1.24 that look at one table and run nothing; a test compares them with it."""
+"""The expectations of Great Expectations 1.24 that check one table and execute nothing. A test compares them with it.
+"""
 REFUSED_KINDS = {
     "unexpected_rows_expectation": "it runs SQL",
     "expect_query_results_to_match_comparison": "it runs SQL",
@@ -57,35 +58,35 @@ REFUSED_KINDS = {
 }
 REFUSED_ARGUMENTS = {
     "row_condition": "it is evaluated as code; filter the table with `where`",
-    "condition_parser": "it goes with row_condition; filter the table with `where`",
+    "condition_parser": "it belongs to row_condition; filter the table with `where`",
     "unexpected_rows_query": "it runs SQL",
     "windows": "it reads the results of other runs",
     "batch_id": "the step sets it",
     "catch_exceptions": "the step sets it",
     "id": "the step sets it",
-    "kwargs": "the arguments stand beside `type`",
-    "meta": "the step sets it; say what there is to say in `notes`",
+    "kwargs": "write the arguments beside `type`",
+    "meta": "the step sets it; use `notes` for text",
     "rendered_content": "the step sets it",
     "result_format": "the step sets it; see `samples`",
 }
 
 
 class Expectation(BaseModel):
-    """One expectation; its other keys are the arguments that Great Expectations documents for its type."""
+    """One expectation. Its other keys are the arguments that Great Expectations documents for its type."""
 
     model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     type: Annotated[str, Field(description="Name of the expectation, such as expect_column_values_to_not_be_null.")]
-    severity: Annotated[
-        Literal["critical", "warning"], Field(description="What it means when it fails: see `fail_on`.")
-    ] = "critical"
+    severity: Annotated[Literal["critical", "warning"], Field(description="Severity of a failure: see `fail_on`.")] = (
+        "critical"
+    )
     notes: Annotated[
         str | None, Field(max_length=LONGEST_TEXT, description="Why it is expected; shown in reports.")
     ] = None
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the expectation's type is called with."""
+        """Return the arguments of the expectation's type."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="after")
@@ -114,13 +115,13 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    name: Annotated[str, Field(pattern=NAME, description="Name of the suite: that of its file.")]
-    description: Annotated[str | None, Field(description="What the suite is for.")] = None
-    expectations: Annotated[Expectations, Field(description="What is expected, in the order in which it is reported.")]
+    name: Annotated[str, Field(pattern=NAME, description="Name of the suite: the name of its file.")]
+    description: Annotated[str | None, Field(description="Purpose of the suite.")] = None
+    expectations: Annotated[Expectations, Field(description="The expectations, in the order of the report.")]
 
 
 def _needed(kind: str) -> tuple[str, ...]:
-    """The arguments that say which columns an expectation is about."""
+    """Return the arguments that name the columns of an expectation."""
     if kind.startswith("expect_column_pair_"):
         return ("column_A", "column_B")
     if kind.startswith(("expect_compound_", "expect_multicolumn_", "expect_select_column_")):
@@ -129,12 +130,12 @@ def _needed(kind: str) -> tuple[str, ...]:
 
 
 def path_of(name: str) -> str:
-    """Where the suite of that name lies in the workspace."""
+    """Return the path of the suite of that name in the workspace."""
     return f"{FOLDER}/{name}.yaml"
 
 
 def load(path: Path, name: str) -> Suite:
-    """The suite in a file. Raises BadInput naming every fault, or Refused for what would execute something."""
+    """Return the suite in a file. Raises BadInput naming every error, or Refused for one that would execute code."""
     if not path.is_file():
         known = [file.stem for file in path.parent.glob("*.yaml")]
         raise BadInput(
@@ -144,7 +145,7 @@ def load(path: Path, name: str) -> Suite:
 
 
 def read(text: bytes, name: str) -> Suite:
-    """The suite in the text of its file. Raises as ``load`` does."""
+    """Return the suite in the text of its file. Raises as ``load`` does."""
     from e2i.spec import document
 
     content, problems = document.read(text, path_of(name))
@@ -160,18 +161,18 @@ def read(text: bytes, name: str) -> Suite:
         kind = Refused if any(detail["type"] == "refused" for detail in error.errors()) else BadInput
         raise kind(f"{path_of(name)}: {'; '.join(details[:10])}", code="bad-suite") from error
     if suite.name != name:
-        raise BadInput(f"{path_of(name)} calls itself {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
+        raise BadInput(f"{path_of(name)} has the name {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
     return suite
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Every value inside a value. Raises for a key that the library or JSON Schema would resolve, such as $ref."""
+    """Yield every value inside a value. Raises for a key that the library or JSON Schema would resolve: $ref."""
     if isinstance(value, dict):
         for key, item in value.items():
             if str(key).startswith("$"):
                 raise PydanticCustomError("refused", "{name} is refused: it is a reference", {"name": str(key)[:80]})
             if key == "patternProperties":
-                raise ValueError("patternProperties is not supported: its patterns could take for ever")
+                raise ValueError("patternProperties is not supported: its patterns could take unlimited time")
             yield from _parts(item)
     elif isinstance(value, (list, tuple)):
         for item in value:

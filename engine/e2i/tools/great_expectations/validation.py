@@ -1,4 +1,4 @@
-"""Runs a suite on a frame with Great Expectations: both go in, outcomes in the suite's order and data docs come out."""
+"""Run a suite on a frame with Great Expectations. In: suite and frame. Out: results in order, and data docs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Validation(Struct, frozen=True):
-    """What came of one suite: an outcome for each expectation, in its order, and the page that shows them."""
+    """Result of one suite: a result for each expectation, in order, and the page that shows them."""
 
     suite: str
     outcomes: tuple[Outcome, ...]
@@ -38,10 +38,10 @@ class Validation(Struct, frozen=True):
 
 
 def validate(frame: pd.DataFrame, suite: Suite, samples: int) -> Validation:
-    """Checks every expectation, with at most ``samples`` unexpected values each. The frame is not changed.
+    """Check every expectation, with at most ``samples`` unexpected values each. The frame is not changed.
 
-    Raises BadInput naming every expectation whose arguments do not fit its type. Leaves nothing behind: the library's
-    context lives in memory, for this call only.
+    Raises BadInput naming every expectation with invalid arguments. Leaves no files: the library's context is in
+    memory, for this call only.
     """
     gx = _library()
     checked = gx.ExpectationSuite(
@@ -50,14 +50,14 @@ def validate(frame: pd.DataFrame, suite: Suite, samples: int) -> Validation:
     asset = _context(gx).data_sources.add_pandas("memory").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
     found = batch.validate(checked, result_format={"result_format": "SUMMARY", "partial_unexpected_count": samples})
-    # The library groups results by column, so each carries its place in the suite; positions would mix them up.
+    # The library groups results by column, so each result has its position in the suite attached.
     results = sorted(found.results, key=lambda result: int(result.expectation_config.meta["index"]))
     outcomes = tuple(_outcome(item, result) for item, result in zip(suite.expectations, results, strict=True))
     return Validation(suite.name, outcomes, data_docs.render(suite, results))
 
 
 def _library() -> Any:
-    """Great Expectations without its chatter."""
+    """Suppress the output of Great Expectations."""
     import great_expectations as gx
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
@@ -67,7 +67,7 @@ def _library() -> Any:
 
 
 def _context(gx: Any) -> Any:
-    """A context in memory: no folder for a site, no progress bars, nothing reported to the library's makers."""
+    """Return a context in memory: no folder for a site, no progress bars, no telemetry to the library's authors."""
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
@@ -83,7 +83,7 @@ def _context(gx: Any) -> Any:
 
 
 def _build(item: Expectation, index: int) -> Any:
-    """The library's own expectation. Raises BadInput for arguments that its type does not take."""
+    """Return the library's own expectation. Raises BadInput for arguments that its type does not take."""
     from great_expectations.compatibility import pydantic
     from great_expectations.expectations.registry import get_expectation_impl
 
@@ -105,7 +105,7 @@ def _build(item: Expectation, index: int) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """The library's complaint in one line."""
+    """Return the library's error message in one line."""
     from great_expectations.compatibility import pydantic
 
     if not isinstance(error, pydantic.ValidationError):
@@ -136,14 +136,14 @@ def _outcome(item: Expectation, result: Any) -> Outcome:
 
 
 def columns_of(item: Expectation) -> tuple[str, ...]:
-    """The columns that an expectation names, in the order of its arguments."""
+    """Return the columns that an expectation names, in the order of its arguments."""
     named = [item.arguments.get(name) for name in ("column", "column_A", "column_B")]
     listed = item.arguments.get("column_list") or ()
     return tuple(str(name) for name in [*named, *listed] if name is not None)
 
 
 def _broken(info: Mapping[str, Any] | None) -> str | None:
-    """Why an expectation could not be checked; the library tells it here only, flat or by metric."""
+    """Return why an expectation could not be checked. The library reports it only here, flat or by metric."""
     reports = [info, *(item for item in (info or {}).values() if isinstance(item, Mapping))]
     for report in reports:
         if report and report.get("raised_exception"):

@@ -1,4 +1,4 @@
-"""Values from a frame go in; the same as JSON can hold them, and no longer than a report should show, come out."""
+"""Convert values from a frame to JSON of limited size. In: values. Out: JSON values, short enough for a report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import date
 from typing import Any
 
 LONGEST = 80
-"""Characters of a text."""
+"""Maximum length of a text, in characters."""
 MOST = 100
-"""Items of a list or a mapping."""
+"""Maximum number of items of a list or a mapping."""
 
 
 def plain(value: Any) -> Any:
-    """The value, of bounded size. Raises nothing: what JSON has no word for becomes text."""
+    """Return the value with limited size. Raises nothing: values that JSON does not have become text."""
     import numpy as np
 
     match value:

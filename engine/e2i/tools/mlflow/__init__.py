@@ -1,6 +1,6 @@
-"""What MLflow offers: register, promote and load a model, and the sink that takes a run's telemetry.
+"""The MLflow tool: register, promote and load models, and log the telemetry of runs.
 
-In: declarations only, nothing of MLflow is imported. Out: ``TOOL``.
+Declarations only: nothing of MLflow is imported. Out: ``TOOL``.
 """
 
 from __future__ import annotations
@@ -18,55 +18,63 @@ from e2i.catalog.marks import Privilege
 from e2i.estimators.metrics import MetricName
 
 Stage = Literal["development", "staging", "shadow", "production", "archived"]
-"""Where a model version stands. Every stage but ``archived`` is also an alias: ``models:/NAME@production``."""
+"""Stage of a model version. Every stage but ``archived`` is also an alias: ``models:/NAME@production``."""
 
 LIVE_STAGES: tuple[str, ...] = ("development", "staging", "shadow", "production")
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-"""A registered model's name: no slash, no percent sign, nothing that could lead elsewhere in a ``models:/`` address."""
+"""Name of a registered model. Slashes and percent signs could redirect a ``models:/`` address, so they are refused."""
 
 DIGEST_TAG = "e2i.model"
-"""On a logged model and a version: the digest of the model."""
+"""Tag on a logged model and on a version: the digest of the model."""
 KEY_TAG = "e2i.key"
-"""On a child run and a version: the idempotency key that it was made under."""
+"""Tag on a child run and on a version: the idempotency key that it was created with."""
 STAGE_TAG = "stage"
-"""On a version: the stage that it is in."""
+"""Tag on a version: its stage."""
 
 SCHEMES = ("http", "https", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "sqlite")
 URL_OPTIONS = ("application_name", "connect_timeout", "sslmode", "sslrootcert", "target_session_attrs")
 
 
 class MLflowSettings(ToolSettings):
-    """Where MLflow is. With nothing set it is embedded: SQLite and files in the store, no service needed."""
+    """Settings of MLflow. The default is embedded: SQLite and files in the store, without a service."""
 
-    deadline: Annotated[float, Field(gt=0, le=600, description="Seconds that one call may take.")] = 5.0
+    deadline: Annotated[float, Field(gt=0, le=600, description="Timeout of one call, in seconds.")] = 5.0
     transfer_deadline: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds that opening MLflow, or moving a model's files, may take.")
+        float,
+        Field(gt=0, le=3600, description="Timeout of opening MLflow, or of transferring a model's files, in seconds."),
     ] = 120.0
     tracking_uri: Annotated[
         str | None,
-        Field(description="An MLflow server (http, https) or database (postgresql, sqlite); null: one in the store."),
+        Field(
+            description="URL of an MLflow server (http, https) or database (postgresql, sqlite); null: a database "
+            "in the store."
+        ),
     ] = None
     registry_uri: Annotated[
-        str | None, Field(description="The model registry, when it is not where the runs are tracked.")
+        str | None, Field(description="URL of the model registry, if it differs from the tracking server.")
     ] = None
     artifact_root: Annotated[
         str | None,
         Field(
             pattern=r"^(s3|gs|wasbs|abfss|hdfs|file)://[^\s?#]+$",
-            description="Where new experiments keep files, such as s3://bucket/mlflow; null: the store or the server.",
+            description="Location of the files of new experiments, such as s3://bucket/mlflow; null: the store "
+            "or the server.",
         ),
     ] = None
     experiment_prefix: Annotated[
         str,
         Field(
             pattern=r"^[A-Za-z0-9_./ -]{0,64}$",
-            description="Put before the pipeline's name to give the experiment's, such as `team-a/`.",
+            description="Prefix of experiment names, such as `team-a/`. The pipeline's name follows it.",
         ),
     ] = ""
     log_trials_as_children: Annotated[
         bool,
-        Field(description="Each trial becomes a nested run; if not, its metrics are a series of the pipeline's run."),
+        Field(
+            description="Log each trial as a nested run. If false, the metrics of trials are a series in the "
+            "pipeline's run."
+        ),
     ] = True
 
     def address(self) -> tuple[str, int] | None:
@@ -85,28 +93,28 @@ class MLflowSettings(ToolSettings):
     @field_validator("tracking_uri", "registry_uri")
     @classmethod
     def _is_known_address(cls, value: str | None) -> str | None:
-        """Only the schemes and the options that are meant here; a URL is a way into many other things."""
+        """Accept only known schemes and options, because a URL can reach many other resources."""
         if value is None:
             return None
         if any(character.isspace() or not character.isprintable() for character in value):
-            raise ValueError("an address holds no spaces, line breaks or control characters")
+            raise ValueError("an address must not contain spaces, line breaks or control characters")
         parts = urlsplit(value)
         if parts.scheme not in SCHEMES:
-            raise ValueError(f"the scheme {parts.scheme!r} is not one of {', '.join(SCHEMES)}")
+            raise ValueError(f"unknown scheme {parts.scheme!r}; use one of {', '.join(SCHEMES)}")
         if parts.scheme != "sqlite" and not parts.hostname:
-            raise ValueError("the address names no host")
+            raise ValueError("the address has no host")
         unknown = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - set(URL_OPTIONS))
         if unknown:
-            raise ValueError(f"the option {unknown[0]!r} is not one of {', '.join(URL_OPTIONS)}")
+            raise ValueError(f"unknown option {unknown[0]!r}; use one of {', '.join(URL_OPTIONS)}")
         return value
 
 
 class RegisterParams(Params):
-    """What ``mlflow.register`` takes."""
+    """Parameters of ``mlflow.register``."""
 
     model: Annotated[Model, Field(description="The fitted model.")]
-    name: Annotated[ModelName, Field(description="The registered model's name; made if it does not exist.")]
-    description: Annotated[str, Field(max_length=5000, description="What this version is.")] = ""
+    name: Annotated[ModelName, Field(description="Name of the registered model; created if it does not exist.")]
+    description: Annotated[str, Field(max_length=5000, description="Description of this version.")] = ""
     tags: Annotated[
         Mapping[
             Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_. /-]+$", max_length=250)],
@@ -116,102 +124,111 @@ class RegisterParams(Params):
     ] = {}
     metrics: Annotated[
         Mapping[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_. :/-]+$", max_length=250)], FiniteFloat | None],
-        Field(max_length=256, description="Figures to show beside the model, by name; null ones are left out."),
+        Field(max_length=256, description="Metrics to show with the model, by name; null values are left out."),
     ] = {}
 
 
 class RegisterOutputs(Outputs):
-    """What ``mlflow.register`` gives."""
+    """Outputs of ``mlflow.register``."""
 
-    version: Annotated[ModelVersion, Field(description="The new version, or the one that an earlier attempt made.")]
+    version: Annotated[
+        ModelVersion, Field(description="The new version, or the version that an earlier attempt created.")
+    ]
 
 
 class IfBetter(BaseModel):
-    """What a version has to be better at than the one in the stage, its champion."""
+    """Comparison with the champion, the version that is currently in the stage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    metric: Annotated[MetricName, Field(description="What both are compared by; it knows which direction is better.")]
-    table: Annotated[Table, Field(description="The rows that both are judged on: neither may have learnt from them.")]
-    by: Annotated[FiniteFloat, Field(ge=0, description="The least improvement that counts.")] = 0.0
+    metric: Annotated[MetricName, Field(description="Metric of the comparison. Its direction is known.")]
+    table: Annotated[
+        Table, Field(description="Rows to evaluate both models on. Neither model may have been trained on them.")
+    ]
+    by: Annotated[FiniteFloat, Field(ge=0, description="Smallest improvement that counts.")] = 0.0
     no_champion: Annotated[
         Literal["fail", "promote"],
-        Field(
-            description="What happens when no version is in the stage; fail: somebody has to say that there is none."
-        ),
+        Field(description="What to do when no version is in the stage. `fail`: the step fails."),
     ] = "fail"
 
 
 class PromoteParams(Params):
-    """What ``mlflow.promote`` takes."""
+    """Parameters of ``mlflow.promote``."""
 
     version: Annotated[ModelVersion, Field(description="The version to move.")]
-    stage: Annotated[Stage, Privilege("promote_to_production", "production"), Field(description="Where to move it.")]
+    stage: Annotated[Stage, Privilege("promote_to_production", "production"), Field(description="The target stage.")]
     archive_existing: Annotated[
-        bool, Field(description="Whether the version that stood there before becomes `archived`.")
+        bool, Field(description="Move the version that was in the stage before to `archived`.")
     ] = True
     if_better: Annotated[
         IfBetter | None,
-        Field(description="Move it only if it is better than the version in the stage now; null: in any case."),
+        Field(description="Move the version only if it is better than the one in the stage now; null: always."),
     ] = None
 
     @model_validator(mode="after")
     def _has_a_champion(self) -> PromoteParams:
         if self.if_better is not None and self.stage == "archived":
-            raise ValueError("if_better compares with the version in a stage, and there is none to compare in archived")
+            raise ValueError(
+                "if_better compares with the version in a stage; `archived` has no single version to compare with"
+            )
         return self
 
 
 class PromoteOutputs(Outputs):
-    """What ``mlflow.promote`` gives."""
+    """Outputs of ``mlflow.promote``."""
 
     version: Annotated[
         ModelVersion,
-        Field(description="The version, with the stage as its alias (none once archived, or when it was not moved)."),
+        Field(
+            description="The version, with the stage as its alias (no alias once archived, or when it was not moved)."
+        ),
     ]
-    previous: Annotated[int | None, Field(description="The version that it replaced, if another stood there.")]
-    promoted: Annotated[bool, Field(description="Whether the version is in the stage now.")]
+    previous: Annotated[int | None, Field(description="The version that was replaced, if there was one.")]
+    promoted: Annotated[bool, Field(description="True when the version is in the stage now.")]
     champion: Annotated[int | None, Field(description="The version that it was compared with; null without if_better.")]
     candidate_value: Annotated[float | None, Field(description="The metric of the version; null without if_better.")]
-    champion_value: Annotated[float | None, Field(description="That of the champion; null when there was none.")]
+    champion_value: Annotated[float | None, Field(description="The metric of the champion; null when there was none.")]
 
 
 class LoadParams(Params):
-    """What ``mlflow.load`` takes: a name, and either a stage or a version."""
+    """Parameters of ``mlflow.load``: a name, and either a stage or a version."""
 
-    name: Annotated[ModelName, Field(description="The registered model's name.")]
+    name: Annotated[ModelName, Field(description="Name of the registered model.")]
     stage: Annotated[
         Literal["development", "staging", "shadow", "production"] | None,
-        Field(description="The stage to take it from."),
+        Field(description="Stage to load from."),
     ] = None
-    version: Annotated[int | None, Field(ge=1, description="The version to take.")] = None
+    version: Annotated[int | None, Field(ge=1, description="Number of the version to load.")] = None
     missing: Annotated[
         Literal["fail"] | None,
-        Field(description="null: no such model or version gives null outputs; an MLflow that is down fails as ever."),
+        Field(
+            description="`null`: a missing model or version results in null outputs. If MLflow is unavailable, the "
+            "step fails either way."
+        ),
     ] = "fail"
 
     @model_validator(mode="after")
     def _names_one(self) -> LoadParams:
         if (self.stage is None) == (self.version is None):
-            raise ValueError("give either stage or version")
+            raise ValueError("set either `stage` or `version`")
         return self
 
 
 class LoadOutputs(Outputs):
-    """What ``mlflow.load`` gives."""
+    """Outputs of ``mlflow.load``."""
 
     model: Annotated[
         Model | None,
-        Field(description="The model, checked against the digest it was registered with; null with `missing: null`."),
+        Field(description="The model, verified against the digest from its registration; null with `missing: null`."),
     ]
     version: Annotated[
-        ModelVersion | None, Field(description="The version it came from; null when there is none and `missing: null`.")
+        ModelVersion | None, Field(description="The loaded version; null when there is none and `missing: null`.")
     ]
 
 
 TOOL = Tool(
     name="mlflow",
-    summary="Tracks runs, keeps models and their versions.",
+    summary="Tracks runs, stores models and their versions.",
     distribution="mlflow",
     extra="mlflow",
     settings=MLflowSettings,
@@ -252,7 +269,8 @@ TOOL = Tool(
     actions=(
         Action(
             name="register",
-            summary="Logs a model to the run and makes it a version of a registered model, once however often tried.",
+            summary="Logs a model to the run and registers it as a version of a registered model, once even "
+            "after retries.",
             params=RegisterParams,
             outputs=RegisterOutputs,
             effect=Effect.EXTERNAL,
@@ -263,7 +281,7 @@ TOOL = Tool(
         ),
         Action(
             name="promote",
-            summary="Moves a model version to a stage, in any case or if it is better; the stage becomes its alias.",
+            summary="Moves a model version to a stage, always or only if it is better. The stage becomes its alias.",
             params=PromoteParams,
             outputs=PromoteOutputs,
             version=2,
@@ -274,7 +292,7 @@ TOOL = Tool(
         ),
         Action(
             name="load",
-            summary="Brings a registered model back as an artifact, by stage or version.",
+            summary="Loads a registered model as an artifact, by stage or version.",
             params=LoadParams,
             outputs=LoadOutputs,
             effect=Effect.EXTERNAL,

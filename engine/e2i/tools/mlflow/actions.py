@@ -1,4 +1,4 @@
-"""The MLflow actions: artifacts in, registered versions out."""
+"""Run the MLflow actions. In: artifacts. Out: registered versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def register(params: RegisterParams, ctx: StepContext) -> RegisterOutputs:
-    """Logs the model to the run's MLflow run and makes it a version, once for all attempts with equal inputs."""
+    """Log the model to the run's MLflow run and register it, once for all attempts with equal inputs."""
     mlflow = ctx.connect(MLflowConnector)
     run = await mlflow.ensure_run(ctx.info.run, ctx.info.pipeline, ctx.info.started_ms)
     logged = await mlflow.log_model(run, params.model, ctx.open(params.model))
@@ -44,7 +44,7 @@ async def register(params: RegisterParams, ctx: StepContext) -> RegisterOutputs:
 
 
 async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
-    """Moves the version to the stage, where it becomes the only one; with ``if_better``, only if it is."""
+    """Move the version to the stage, where it becomes the only one; with ``if_better``, only if it is better."""
     given, mlflow = params.version, ctx.connect(MLflowConnector)
     key = ctx.key("promote", given.name, str(given.version), params.stage)
     compared = None
@@ -79,7 +79,7 @@ def _promoted(
 
 
 async def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
-    """Downloads the version's files and checks that they are the model that was registered."""
+    """Download the version's files and verify that they are the registered model."""
     mlflow = ctx.connect(MLflowConnector)
     try:
         version = await _find(mlflow, params)
@@ -100,13 +100,13 @@ async def _find(mlflow: MLflowConnector, params: LoadParams) -> MLflowVersion:
         raise StepError(
             f"no version of {params.name!r} is in {params.stage}",
             code="unknown-version",
-            hint=f"move one there by mlflow.promote with stage: {params.stage}",
+            hint=f"move a version there with mlflow.promote and stage: {params.stage}",
         )
     return version
 
 
 def _reference(version: MLflowVersion, model: str, alias: str | None = None) -> ModelVersion:
-    """The version as an artifact. Its digest stands for the name, the number and the model."""
+    """Return the version as an artifact. Its digest covers the name, the number and the model."""
     made_from = f"{version.name}\0{version.version}\0{model}"
     return ModelVersion(
         digest=f"sha256:{hashlib.sha256(made_from.encode()).hexdigest()}",

@@ -1,4 +1,4 @@
-"""The questions that ``e2i doctor`` asks MLflow: one experiment of a server, a number of a database."""
+"""Return the checks of ``e2i doctor`` on MLflow: one experiment of a server, a query to a database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from e2i.tools.mlflow.tracking import log_in, open_client
 
 
 def questions(settings: MLflowSettings) -> list[Question]:
-    """One for each service."""
+    """Return one check for each service."""
     services = {"tracking": settings.tracking_uri, "registry": settings.registry_uri}
     if settings.registry_uri == settings.tracking_uri:
         del services["registry"]

@@ -1,4 +1,4 @@
-"""Asks MLflow's servers whether they are there, without MLflow."""
+"""Check that MLflow's servers are reachable, without importing MLflow."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SETTING = "tools.mlflow.tracking_uri"
 
 
 def check(settings: ToolSettings) -> None:
-    """Raises ToolUnavailable when nothing answers at an address, or something that is not MLflow.
+    """Raise ToolUnavailable when nothing answers at an address, or something other than MLflow.
 
-    Of a database it is enough that it greets: PostgreSQL answers the question for TLS before anybody logs in.
+    A database is only checked for the PostgreSQL protocol: it answers the request for TLS before any login.
     """
     assert isinstance(settings, MLflowSettings)
     for address in dict.fromkeys(filter(None, (settings.tracking_uri, settings.registry_uri))):
@@ -29,7 +29,7 @@ def check(settings: ToolSettings) -> None:
 
 
 SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
-"""The first message of PostgreSQL's protocol, answered by one byte."""
+"""Send the first message of PostgreSQL's protocol, which is answered by one byte."""
 
 
 def _greet(host: str, port: int) -> None:
@@ -40,8 +40,8 @@ def _greet(host: str, port: int) -> None:
     except OSError as error:
         raise ToolUnavailable(
             "mlflow",
-            f"nothing answers for MLflow's database at {host}:{port} ({error or type(error).__name__})",
+            f"MLflow's database at {host}:{port} does not answer ({error or type(error).__name__})",
             hint=f"start it, or correct {SETTING} in config/",
         ) from error
     if said not in (b"S", b"N"):
-        raise asking.wrong_server("mlflow", f"{host}:{port} is no PostgreSQL", SETTING)
+        raise asking.wrong_server("mlflow", f"{host}:{port} is not a PostgreSQL server", SETTING)

@@ -1,4 +1,4 @@
-"""How models flow through ``mlflow.*``. In: parameters as far as they are known. Out: what is known of the outputs."""
+"""Derive the outputs of ``mlflow.*`` while planning. In: known parameters. Out: what is known of the outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def register(given: Given, files: Files) -> Flow:
 
 
 def load(given: Given, files: Files) -> Flow:
-    """Both outputs may be null if the spec asks for it."""
+    """Return the outputs of a load. Both may be null if the spec asks for it."""
     return Flow(may_be_null=frozenset({"model", "version"} if given["missing"] is None else ()))
 
 

@@ -1,4 +1,4 @@
-"""Brings registered models back, and compares two of them: a candidate, and the champion that it is to replace."""
+"""Load registered models, and compare two of them: a candidate and the champion that it would replace."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Compared(Struct, frozen=True):
-    """A candidate beside the champion, by one metric on one table."""
+    """Comparison of a candidate with the champion, by one metric on one table."""
 
     champion: int | None
-    """The champion's version; None: there is none."""
+    """The champion's version; None: there is no champion."""
     candidate_value: float
     champion_value: float | None
     is_better: bool
@@ -30,17 +30,17 @@ class Compared(Struct, frozen=True):
 async def compare(
     mlflow: MLflowConnector, ctx: StepContext, candidate: ModelVersion, champion: int | None, ask: IfBetter
 ) -> Compared:
-    """Judges both on the table. A version that is the champion itself counts as better: there is nothing to move.
+    """Evaluate both on the table. A candidate that is already the champion counts as better.
 
-    Raises StepError when a figure is not defined, or when there is no champion and nobody said that this is right.
+    Raises StepError when a metric is not defined, or when there is no champion and the parameters do not allow that.
     """
     from e2i.estimators import metrics
 
     if champion is None and ask.no_champion == "fail":
         raise StepError(
-            f"no version of {candidate.name!r} is in the stage, so there is nothing to be better than",
+            f"no version of {candidate.name!r} is in the stage, so there is no champion to compare with",
             code="no-champion",
-            hint="for a first promotion say so: if_better: {no_champion: promote, …}",
+            hint="allow a first promotion with if_better: {no_champion: promote, …}",
         )
     candidate_value = await _judge(mlflow, ctx, candidate.name, candidate.version, ask)
     if champion is None:
@@ -54,7 +54,7 @@ async def compare(
 
 
 async def fetch(mlflow: MLflowConnector, ctx: StepContext, version: MLflowVersion) -> Model:
-    """Downloads a version's files and checks that they are the model that was registered. Raises StepError."""
+    """Download a version's files and verify that they are the registered model. Raises StepError."""
     from e2i.tools.mlflow.models import read_manifest
 
     registered = version.tags.get(DIGEST_TAG)
@@ -62,7 +62,7 @@ async def fetch(mlflow: MLflowConnector, ctx: StepContext, version: MLflowVersio
         raise StepError(
             f"version {version.version} of {version.name!r} was not registered by e2i",
             code="foreign-model",
-            hint="register it by mlflow.register; files of other makers are not loaded",
+            hint="register it with mlflow.register; files from other sources are not loaded",
         )
     download = ctx.scratch / f"version-{version.version}"
     download.mkdir(exist_ok=True)
@@ -78,15 +78,15 @@ async def fetch(mlflow: MLflowConnector, ctx: StepContext, version: MLflowVersio
     )
     if model.digest != registered:
         raise StepError(
-            f"the files of version {version.version} of {version.name!r} are not those that were registered",
+            f"the files of version {version.version} of {version.name!r} differ from the registered ones",
             code="model-changed",
-            hint="find out who changed them; register the model again",
+            hint="find out who changed them, then register the model again",
         )
     return model
 
 
 async def _judge(mlflow: MLflowConnector, ctx: StepContext, name: str, version: int, ask: IfBetter) -> float:
-    """The metric of a registered version on the table. Raises StepError when it is not defined there."""
+    """Return the metric of a registered version on the table. Raises StepError when it is not defined there."""
     from e2i.estimators import metrics, saved, schema
 
     model = await fetch(mlflow, ctx, await mlflow.get_version(name, version))
@@ -99,7 +99,7 @@ async def _judge(mlflow: MLflowConnector, ctx: StepContext, name: str, version: 
         raise StepError(
             f"{ask.metric} of version {version} of {name!r} is not defined on these {len(frame)} rows",
             code="undefined-metric",
-            hint="judge on a table that has rows of every class",
+            hint="evaluate on a table that has rows of every class",
         )
     ctx.metric(f"version_{version}_{ask.metric}", value)
     return value

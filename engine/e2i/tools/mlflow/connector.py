@@ -1,6 +1,6 @@
-"""``MLflowConnector``: what the platform's agents and the actions ask of MLflow, behind the guard.
+"""``MLflowConnector``: the guarded MLflow client of the actions and the platform's agents.
 
-In: settings, guard, folder. Out: plain values and small references; run ids are always said, nothing is "active".
+In: settings, guard, folder. Out: plain values and small references. Run ids are always explicit; no run is "active".
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class MLflowConnector:
-    """MLflow's client. Every method may raise ToolUnavailable (down) and StepError (MLflow refuses)."""
+    """Client of MLflow. Every method may raise ToolUnavailable (down) and StepError (MLflow refuses)."""
 
     tool: ClassVar[str] = "mlflow"
 
@@ -46,15 +46,15 @@ class MLflowConnector:
         self._tracking: Tracking | None = None
 
     async def get_or_create_experiment(self, name: str) -> str:
-        """The experiment's id. The settings' prefix is put before the name."""
+        """Return the experiment's id. The settings' prefix is added to the name."""
         from e2i.tools.mlflow.runs import ensure_experiment
 
         return await self._call(ensure_experiment, self.settings.experiment_prefix + name)
 
     async def ensure_run(self, run: str, pipeline: str, started_ms: int) -> RunRef:
-        """The MLflow run that stands for an e2i run, made if missing.
+        """Return the MLflow run of an e2i run; create it if it does not exist.
 
-        Raises StepError when its experiment keeps files elsewhere than the settings say.
+        Raises StepError when its experiment stores files in another location than the settings.
         """
         from e2i.tools.mlflow.runs import check_artifact_root, ensure_run
 
@@ -67,7 +67,7 @@ class MLflowConnector:
     async def start_run(
         self, experiment: str, name: str, tags: Mapping[str, str] | None = None
     ) -> AsyncIterator[ActiveRun]:
-        """A new run, ended when the block ends: FINISHED, FAILED after an exception, KILLED when cancelled."""
+        """Start a run that ends with the block: FINISHED, FAILED after an exception, KILLED when cancelled."""
         from e2i.tools.mlflow.runs import RunRef
 
         experiment_id = await self.get_or_create_experiment(experiment)
@@ -92,22 +92,22 @@ class MLflowConnector:
         step: int = 0,
         at_ms: int | None = None,
     ) -> None:
-        """Logs metrics and parameters in one request. With ``at_ms`` given, logging the same again changes nothing."""
+        """Log metrics and parameters in one request. With ``at_ms`` set, logging the same again changes nothing."""
         moment = int(time.time() * 1000) if at_ms is None else at_ms
         await self._call(_log_batch, run_id, dict(metrics or {}), dict(params or {}), step, moment)
 
     async def log_artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
-        """Copies a file to the run, below ``folder``."""
+        """Copy a file to the run, below ``folder``."""
         await self._transfer(_log_artifact, run_id, path, folder)
 
     async def log_model(self, run: RunRef, model: Model, folder: Path, name: str = "model") -> LoggedRef:
-        """Logs a fitted model to the run, once."""
+        """Log a fitted model to the run, once."""
         from e2i.tools.mlflow.models import ensure_logged_model
 
         return await self._transfer(ensure_logged_model, run, model, folder, name)
 
     async def log_model_metrics(self, run: RunRef, logged: LoggedRef, metrics: Mapping[str, float], at_ms: int) -> None:
-        """Shows figures beside a logged model, and in its run. The same figures are logged once."""
+        """Show metrics with a logged model, and in its run. Equal metrics are logged once."""
         from e2i.tools.mlflow.models import ensure_metrics
 
         await self._call(ensure_metrics, run, logged, dict(metrics), at_ms)
@@ -123,7 +123,7 @@ class MLflowConnector:
         description: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> MLflowVersion:
-        """The version made under the idempotency key ``key``: a new one, or an earlier attempt's."""
+        """Return the version with the idempotency key ``key``: a new one, or an earlier attempt's."""
         from e2i.tools.mlflow.registry import ensure_version
 
         return await self._call(
@@ -140,10 +140,10 @@ class MLflowConnector:
         key: str = "",
         champion: int | None = None,
     ) -> int | None:
-        """Moves a version to a stage; the version that stood there before, if another did.
+        """Move a version to a stage; return the version that was there before, if it was another.
 
-        A move that an earlier attempt made under the idempotency key ``key`` gives what it gave then. With ``champion``
-        it is made only if that version (0: none) is still the one to replace; raises StepError.
+        A move that an earlier attempt made with the idempotency key ``key`` returns the same result. With ``champion``
+        the version moves only if that version (0: none) is still in the stage; otherwise StepError is raised.
         """
         from e2i.tools.mlflow.registry import set_stage
 
@@ -152,51 +152,53 @@ class MLflowConnector:
         )
 
     async def get_champion(self, name: str, version: int, stage: Stage, *, key: str) -> int | None:
-        """The version that a move under ``key`` would replace, or did when an earlier attempt made it."""
+        """Return the version that a move with ``key`` would replace, or did replace in an earlier attempt."""
         from e2i.tools.mlflow.registry import champion
 
         return await self._call(champion, name, version, stage, key=key)
 
     async def get_latest_versions(self, name: str, stages: Sequence[str] = ()) -> list[MLflowVersion]:
-        """The version in each of the stages; without stages, the newest version."""
+        """Return the version in each of the stages; without stages, the newest version."""
         from e2i.tools.mlflow.registry import latest_versions
 
         return await self._call(latest_versions, name, tuple(stages))
 
     async def get_version_by_stage(self, name: str, stage: str) -> MLflowVersion | None:
-        """The version that stands in a live stage, or None."""
+        """Return the version in a live stage, or None."""
         from e2i.tools.mlflow.registry import version_in_stage
 
         if stage not in LIVE_STAGES:
-            raise StepError(f"no live stage: {stage!r}", code="unknown-stage", hint=f"one of {', '.join(LIVE_STAGES)}")
+            raise StepError(
+                f"unknown live stage {stage!r}", code="unknown-stage", hint=f"use one of {', '.join(LIVE_STAGES)}"
+            )
         return await self._call(version_in_stage, name, stage)
 
     async def get_version(self, name: str, version: int) -> MLflowVersion:
-        """The version of that number."""
+        """Return the version of that number."""
         from e2i.tools.mlflow.registry import find_version
 
         return await self._call(find_version, name, version)
 
     async def registered(self, name: str, version: int) -> Registered:
-        """What the registry knows of a version. Raises StepError when there is none."""
+        """Return the registry's record of a version. Raises StepError when there is none."""
         from e2i.tools.mlflow.registry import registered
 
         return await self._call(registered, name, version)
 
     async def load(self, name: str, version: int, folder: Path) -> Path:
-        """Downloads the files of a version that e2i registered; the model's folder below ``folder``."""
+        """Download the files of a version that e2i registered; return the model's folder below ``folder``."""
         return await self._transfer(_download, name, version, folder)
 
     async def search_runs(self, experiment: str, *conditions: Condition, limit: int = 100) -> list[Run]:
-        """Runs of an experiment that meet all conditions, newest first."""
+        """Return runs of an experiment that meet all conditions, newest first."""
         return await self._call(_search_runs, self.settings.experiment_prefix + experiment, conditions, limit)
 
     async def _call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls ``function(tracking, …)`` behind the guard; MLflow is opened by the first call."""
+        """Call ``function(tracking, …)`` behind the guard. The first call opens MLflow."""
         return await self._within(self.settings.deadline, function, *args, **kwargs)
 
     async def _transfer(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As ``_call``, with the time that moving files may take."""
+        """Call as ``_call`` does, with the deadline for transferring files."""
         return await self._within(self.settings.transfer_deadline, function, *args, **kwargs)
 
     async def _within(

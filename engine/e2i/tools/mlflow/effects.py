@@ -1,6 +1,6 @@
-"""Looks whether the effects of finished MLflow steps are there: versions with their files, and the stages they are in.
+"""Check that the effects of finished MLflow steps still exist: versions with their files, and their stages.
 
-Where MLflow is embedded its database and its files are read, and MLflow is not imported.
+When MLflow is embedded, its database and files are read, and MLflow is not imported.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
 
 
 class Registered(Struct, frozen=True):
-    """What a registry knows of one version: its tags, whether its files are there, and the model's aliases."""
+    """The registry's record of one version: its tags, whether its files exist, and the model's aliases."""
 
     tags: Mapping[str, str]
     has_files: bool
@@ -39,14 +39,14 @@ class Registered(Struct, frozen=True):
 
 
 def register(params: RegisterParams, outputs: RegisterOutputs, look: Look) -> Missing | Coroutine[None, None, Missing]:
-    """Returns what is missing of a registered version; None when it is there, with its files."""
+    """Return what is missing of a registered version; None when it exists with its files."""
     version = outputs.version
     wanted = {KEY_TAG: look.key("register", params.name, params.model.digest), DIGEST_TAG: params.model.digest}
 
     def judge(found: Registered | None) -> Missing:
         if found is None or any(found.tags.get(tag) != value for tag, value in wanted.items()):
-            return f"the registry holds no version {version.version} of {version.name!r} that was made from this"
-        return None if found.has_files else f"the files of version {version.version} of {version.name!r} are gone"
+            return f"the registry has no version {version.version} of {version.name!r} from this run's inputs"
+        return None if found.has_files else f"the files of version {version.version} of {version.name!r} are missing"
 
     if look.settings("mlflow").is_embedded:
         return judge(_read(look.home("mlflow"), version.name, version.version))
@@ -54,18 +54,23 @@ def register(params: RegisterParams, outputs: RegisterOutputs, look: Look) -> Mi
 
 
 def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missing | Coroutine[None, None, Missing]:
-    """Returns what is missing of a move to a stage; None when the version is in it, or was moved on to a later one.
+    """Return what is missing of a move to a stage; None when the version is in it, or in a later one.
 
-    A version that is in production by now must not fall back because the run that had it in staging is repeated.
+    A version that has since moved to production must not return to staging because the run that moved it there is
+    repeated.
     """
     version = params.version
 
     def judge(found: Registered | None) -> Missing:
         if found is None:
-            return f"the registry holds no version {version.version} of {version.name!r}"
+            return f"the registry has no version {version.version} of {version.name!r}"
         if not outputs.promoted:
             held = found.aliases.get(params.stage)
-            return None if held == outputs.champion else f"it was compared with version {outputs.champion}, now {held}"
+            return (
+                None
+                if held == outputs.champion
+                else f"it was compared with version {outputs.champion}, the current one is {held}"
+            )
         stage = found.tags.get(STAGE_TAG)
         if params.stage == "archived":
             return None if stage == "archived" else f"version {version.version} of {version.name!r} is not archived"
@@ -89,7 +94,7 @@ async def _ask(look: Look, name: str, version: int, judge: Callable[[Registered 
 
 
 def _read(home: Path, name: str, version: int) -> Registered | None:
-    """What the embedded registry knows of a version; None when it has none."""
+    """Return the embedded registry's record of a version; None when there is none."""
     file = home / "mlflow.db"
     if not file.is_file():
         return None
@@ -103,7 +108,7 @@ def _read(home: Path, name: str, version: int) -> Registered | None:
 
 
 def _has_files(home: Path, location: str) -> bool:
-    """Whether the folder of a version's model is there; also in a store that was moved since."""
+    """Return True when the folder of a version's model exists, also in a store that was moved since."""
     known = home / "artifacts.path"
     path = Path(location.removeprefix("file://"))
     if known.is_file() and path.is_relative_to(before := known.read_text("utf-8")):

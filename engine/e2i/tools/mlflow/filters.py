@@ -1,4 +1,4 @@
-"""Structured conditions go in; MLflow's filter text comes out. No text from a spec ever becomes a filter."""
+"""Build MLflow's filter text. In: structured conditions. Out: the filter. Text from a spec never becomes a filter."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Condition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    of: Annotated[Literal["tags", "params", "metrics", "attributes"], Field(description="What it looks at.")]
-    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/ -]+$", max_length=250, description="Which of those.")]
-    op: Annotated[Literal["eq", "ne", "lt", "le", "gt", "ge"], Field(description="How it compares.")] = "eq"
-    value: Annotated[str | FiniteFloat, Field(description="What with.")]
+    of: Annotated[Literal["tags", "params", "metrics", "attributes"], Field(description="Type of the compared item.")]
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/ -]+$", max_length=250, description="Name of the item.")]
+    op: Annotated[Literal["eq", "ne", "lt", "le", "gt", "ge"], Field(description="Comparison.")] = "eq"
+    value: Annotated[str | FiniteFloat, Field(description="Value to compare with.")]
 
 
 def render(*conditions: Condition) -> str:
-    """MLflow's filter for all of the conditions together. Raises BadInput for what cannot be quoted safely."""
+    """Return MLflow's filter for all conditions together. Raises BadInput for values that cannot be quoted safely."""
     return " AND ".join(f"{_name(c)} {SYMBOLS[c.op]} {_literal(c)}" for c in conditions)
 
 
@@ -46,10 +46,10 @@ def _name(condition: Condition) -> str:
 def _literal(condition: Condition) -> str:
     numeric = isinstance(condition.value, float)
     if numeric != (condition.of == "metrics"):
-        raise BadInput("a metric is compared with a number, anything else with text", code="bad-filter")
+        raise BadInput("compare a metric with a number, anything else with text", code="bad-filter")
     if numeric:
         return repr(condition.value)
     text = str(condition.value)
     if not text.isprintable() or any(quote in text for quote in "'\"`\\"):
-        raise BadInput(f"text with quotes cannot be searched for: {text[:80]!r}", code="bad-filter")
+        raise BadInput(f"text with quotes is not supported in a search: {text[:80]!r}", code="bad-filter")
     return f"'{text}'"

@@ -1,7 +1,7 @@
-"""A fitted model and a run go in; the one MLflow model that stands for it in that run comes out.
+"""Log a fitted model as one MLflow model of a run. In: a fitted model and a run. Out: the logged model.
 
-The model is MLflow's ``python_function``, loaded by ``e2i.estimators.scoring``, of which a copy goes with it: neither
-e2i nor a pickle is needed to load it.
+The model is MLflow's ``python_function``, loaded by a copy of ``e2i.estimators.scoring``. Loading it needs neither e2i
+nor a pickle.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 MANIFEST = {"algorithm", "task", "target", "features", "requirements"}
 LOADER = "e2i_scoring"
-"""The name of the copied module: not ``scoring``, which could be somebody's own."""
+"""Name of the copied module. Not ``scoring``, which could conflict with another module."""
 
 
 class LoggedRef(Struct, frozen=True):
-    """A logged model: its id and where its files are."""
+    """A logged model: its id and the location of its files."""
 
     id: str
     location: str
 
 
 def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: Path, name: str = "model") -> LoggedRef:
-    """Logs the model of ``folder`` to the run unless it is there. Safe to repeat after a crash at any point.
+    """Log the model of ``folder`` to the run unless it exists. Safe to repeat after a crash at any point.
 
-    A model is known in a run by its digest. One whose files were not complete yet gets them again.
+    A run identifies a model by its digest. The files of an incomplete model are uploaded again.
     """
     client = tracking.client
     with tracking.alone():
@@ -59,7 +59,7 @@ def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: P
             if tracking.is_server and not any(
                 item.path == "MLmodel" for item in client.list_logged_model_artifacts(logged.model_id)
             ):
-                raise wrong_server("mlflow", "it does not have the files of the model that it took", SETTING)
+                raise wrong_server("mlflow", "it does not have the files of the uploaded model", SETTING)
             _link(tracking, run, str(logged.model_id))
             client.finalize_logged_model(logged.model_id, "READY")
     return LoggedRef(str(logged.model_id), str(logged.artifact_location))
@@ -68,7 +68,7 @@ def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: P
 def ensure_metrics(
     tracking: Tracking, run: RunRef, logged: LoggedRef, metrics: Mapping[str, float], at_ms: int
 ) -> None:
-    """Shows figures beside a logged model and in its run, unless an earlier attempt did, at whatever moment."""
+    """Show metrics with a logged model and in its run, unless an earlier attempt did, whenever that was."""
     from mlflow.entities import Metric
 
     there = {(metric.key, metric.value) for metric in tracking.client.get_logged_model(logged.id).metrics or ()}
@@ -81,7 +81,7 @@ def ensure_metrics(
 
 
 def save(folder: Path, scratch: Path, logged: LoggedModel) -> Path:
-    """Writes the MLflow model folder into ``scratch``: files, scoring module, signature, requirements."""
+    """Write the MLflow model folder into ``scratch``: files, scoring module, signature, requirements."""
     import mlflow.pyfunc
     from mlflow.models import Model as Description
 
@@ -112,14 +112,14 @@ def save(folder: Path, scratch: Path, logged: LoggedModel) -> Path:
 
 
 def scoring_file() -> Path:
-    """The file of ``e2i.estimators.scoring``, found without importing it."""
+    """Return the file of ``e2i.estimators.scoring``, found without importing it."""
     spec = find_spec("e2i.estimators.scoring")
     assert spec is not None and spec.origin is not None
     return Path(spec.origin)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The model's manifest. Raises StepError when the folder is no model."""
+    """Return the model's manifest. Raises StepError when the folder is not a model."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -131,8 +131,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _no_list_of_packages() -> Iterator[None]:
-    """Spares MLflow the files of all installed packages (0.6 s of CPU): it would find the module of each requirement,
-    which it needs only for one that is not installed. Naughty, but there is no switch.
+    """Keep MLflow from reading the files of all installed packages (0.6 s of CPU).
+
+    It would find the module of each requirement, which it needs only for one that is not installed. Naughty, but there
+    is no switch.
     """
     from mlflow.utils import requirements_utils
 
@@ -157,7 +159,7 @@ def _create(tracking: Tracking, run: RunRef, model: Model, folder: Path, name: s
 
 
 def _link(tracking: Tracking, run: RunRef, model_id: str) -> None:
-    """Shows the model among the run's outputs, once: MLflow refuses the second time."""
+    """Show the model among the run's outputs, once: MLflow refuses the second time."""
     from mlflow.entities import LoggedModelOutput
 
     outputs = tracking.client.get_run(run.id).outputs

@@ -1,4 +1,4 @@
-"""MLflow's exceptions go in; ``ToolUnavailable`` for an outage, or ``StepError`` for a refusal, comes out."""
+"""Classify MLflow's exceptions as outages (``ToolUnavailable``) or refusals (``StepError``)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ REFUSALS = frozenset(
         *("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_LIMIT_EXCEEDED"),
     }
 )
-"""What MLflow itself says against what it was sent. Any other answer may be better another time."""
+"""Errors with which MLflow itself rejects the data. Any other answer may be temporary."""
 LOCKED_OUT = frozenset({"CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED", "UNAUTHENTICATED"})
 SAME_ROW = ("UNIQUE constraint failed", "duplicate key value")
-"""What SQLite and PostgreSQL say of a row that is there already."""
+"""Messages of SQLite and PostgreSQL for a row that already exists."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Around calls to MLflow, or as a decorator. One class of MLflow's means both "down" and "no such run"."""
+    """Convert exceptions of calls to MLflow; also a decorator. One class means both "down" and "no such run"."""
     from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]  # it has no stubs
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -34,7 +34,7 @@ def translated() -> Iterator[None]:
         yield
     except (RequestException, HTTPError, HTTPException, OSError, ParseError, JSONDecodeError, MemoryError) as error:
         if isinstance(error, FileNotFoundError):
-            raise  # of an artifact: it is no fault of MLflow's
+            raise  # an error of an artifact, not of MLflow
         said = f"{type(error).__name__}: {error}"[:500]
         raise ToolUnavailable("mlflow", f"MLflow does not answer: {said}", hint="see `e2i doctor`") from error
     except MlflowException as error:
@@ -50,7 +50,7 @@ def translated() -> Iterator[None]:
             raise AuthenticationFailed(
                 "mlflow",
                 f"MLflow refuses the credentials: {message}",
-                hint="check its user, password or token; what waits is delivered once they are right",
+                hint="check its user, password or token; pending entries are delivered once they are right",
             ) from error
         if is_outage(error):
             raise ToolUnavailable("mlflow", f"MLflow does not answer: {message}", hint="see `e2i doctor`") from error
@@ -58,7 +58,7 @@ def translated() -> Iterator[None]:
 
 
 def is_locked_out(error: BaseException) -> bool:
-    """True when the server wants a user, a password or a token that it was not given."""
+    """Return True when the server requires a user, a password or a token that was not sent."""
     from mlflow.exceptions import RestException
 
     if isinstance(error, RestException):
@@ -67,20 +67,20 @@ def is_locked_out(error: BaseException) -> bool:
 
 
 def is_too_large(error: BaseException) -> bool:
-    """True when a proxy in front of the server takes no request of that size."""
+    """Return True when a proxy in front of the server refuses a request of that size."""
     return "failed with error code 413 " in str(error)
 
 
 def is_lost_race(error: BaseException) -> bool:
-    """True when somebody has just written the same row, such as a request that was given up and is carried out late."""
+    """Return True when the same row was just written, for instance by an abandoned request that arrived late."""
     return any(said in str(error) for said in SAME_ROW)
 
 
 def is_outage(error: BaseException) -> bool:
-    """True when the server or the database is down. A refused request, or a fault in what was sent, is none.
+    """Return True when the server or the database is down, False for a refused request or invalid data.
 
     The database store wraps its driver's errors: a lost connection is TEMPORARILY_UNAVAILABLE, anything else is not.
-    The client of a server has a plain exception for a failed connection, a RestException with the status otherwise.
+    The client of a server raises a plain exception for a failed connection, otherwise a RestException with the status.
     """
     from mlflow.exceptions import MlflowException, RestException
 

@@ -1,7 +1,7 @@
-"""Loads what MLflow asks for headers at each request of a server, before the first request.
+"""Load MLflow's plugins for request headers before the first request to a server.
 
 MLflow imports these plugins with its first request, whose deadline is short. Feast installs one that only its own data
-sources use, and importing it takes seconds: it is left out. Every other plugin is loaded as MLflow would.
+sources use, and importing it takes seconds, so it is left out. Every other plugin is loaded as MLflow would.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ONCE = threading.Lock()
 
 
 def load_header_providers() -> None:
-    """Imports the providers of headers. The first call in a process takes as long as their imports do."""
+    """Import the providers of headers. The first call in a process takes as long as their imports."""
     from mlflow.utils import plugins
 
     with _ONCE:

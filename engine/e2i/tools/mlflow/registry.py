@@ -1,7 +1,7 @@
-"""Logged models go in; versions of registered models and their stages come out.
+"""Register versions of models and move them between stages. In: logged models. Out: versions and stages.
 
-A stage is an alias (``models:/NAME@production``) and the tag ``stage``, which also remembers what has been archived. A
-version stands in one stage at a time, and a stage holds one version.
+A stage is an alias (``models:/NAME@production``) and the tag ``stage``, which also records archived versions. A version
+is in one stage at a time, and a stage has one version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
 
 MOVE_TAG = "e2i.move"
-"""On a version: the key of its latest move to a stage, and after a space the version that stood there before."""
+"""Tag on a version: the key of its latest move to a stage, and after a space the version that was there before."""
 
 
 def ensure_version(
@@ -35,9 +35,7 @@ def ensure_version(
     description: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> MLflowVersion:
-    """The version made under ``key``: an earlier attempt's that has its files, or a new one. The model is registered if
-    it is not yet.
-    """
+    """Return the version with ``key``: an earlier attempt's with its files, or a new one. Creates a missing model."""
     client = tracking.client
     with tracking.alone():
         if not client.search_registered_models(render(attribute("name", name)), max_results=1):
@@ -66,10 +64,10 @@ def set_stage(
     key: str = "",
     champion: int | None = None,
 ) -> int | None:
-    """Moves a version to a stage and returns the version that stood there before, if another did. Safe to repeat.
+    """Move a version to a stage and return the version that was there before, if it was another. Safe to repeat.
 
-    Who stood there is written down before the alias moves and no longer tells: a move that was made under ``key``, or
-    was begun, gives the same when it is made again.
+    The previous version is recorded before the alias moves. A move with the same ``key``, finished or interrupted,
+    therefore returns the same result when it is repeated.
     """
     client = tracking.client
     with tracking.alone():
@@ -79,16 +77,17 @@ def set_stage(
         begun, _, before = str(found.tags.get(MOVE_TAG, "")).partition(" ")
         if champion is not None and aliases.get(stage, 0) not in (champion, version):
             raise StepError(
-                f"version {aliases.get(stage, 'none')} of {name!r} came to {stage} while it was compared with another",
+                f"version {aliases.get(stage, 'none')} of {name!r} moved to {stage} during the "
+                "comparison with another version",
                 code="champion-changed",
-                hint="run it again: it is then compared with that version",
+                hint="run it again to compare with that version",
             )
-        stands = aliases.get(stage) == version or (stage == "archived" and found.tags.get(STAGE_TAG) == stage)
-        if key and begun == key and stands:
+        current = aliases.get(stage) == version or (stage == "archived" and found.tags.get(STAGE_TAG) == stage)
+        if key and begun == key and current:
             previous = int(before) if before else None
         elif key:
             client.set_model_version_tag(name, str(version), MOVE_TAG, f"{key} {previous or ''}".rstrip())
-        if previous is not None and archive_existing and not stands:
+        if previous is not None and archive_existing and not current:
             client.set_model_version_tag(name, str(previous), STAGE_TAG, "archived")
         if stage != "archived" and aliases.get(stage) != version:
             client.set_registered_model_alias(name, stage, str(version))
@@ -100,7 +99,7 @@ def set_stage(
 
 
 def champion(tracking: Tracking, name: str, version: int, stage: str, *, key: str) -> int | None:
-    """The version that a move to a stage replaces: the one there, or the one that was when ``key`` made the move."""
+    """Return the version that a move to a stage replaces, or replaced when the move with ``key`` was made."""
     held = tracking.client.get_registered_model(name).aliases.get(stage)
     begun, _, before = str(find_version(tracking, name, version).tags.get(MOVE_TAG, "")).partition(" ")
     if begun == key and held is not None and int(held) == version:
@@ -109,7 +108,7 @@ def champion(tracking: Tracking, name: str, version: int, stage: str, *, key: st
 
 
 def find_version(tracking: Tracking, name: str, version: int) -> MLflowVersion:
-    """The version of that number. Raises StepError when there is none."""
+    """Return the version of that number. Raises StepError when there is none."""
     from mlflow.exceptions import MlflowException
 
     client = tracking.client
@@ -133,7 +132,7 @@ def find_version(tracking: Tracking, name: str, version: int) -> MLflowVersion:
 
 
 def registered(tracking: Tracking, name: str, version: int) -> Registered:
-    """Returns what the registry knows of a version. Raises StepError when there is none."""
+    """Return the registry's record of a version. Raises StepError when there is none."""
     found = find_version(tracking, name, version)
     aliases = tracking.client.get_registered_model(name).aliases
     return Registered(
@@ -144,7 +143,7 @@ def registered(tracking: Tracking, name: str, version: int) -> Registered:
 
 
 def has_files(tracking: Tracking, name: str, version: int) -> bool:
-    """Whether the files of a version's model are where the registry says."""
+    """Return True when the files of a version's model exist where the registry expects them."""
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
@@ -158,7 +157,7 @@ def has_files(tracking: Tracking, name: str, version: int) -> bool:
 
 
 def version_in_stage(tracking: Tracking, name: str, stage: str) -> MLflowVersion | None:
-    """The version that stands in a live stage, or None."""
+    """Return the version in a live stage, or None."""
     client = tracking.client
     if not client.search_registered_models(render(attribute("name", name)), max_results=1):
         return None
@@ -167,7 +166,7 @@ def version_in_stage(tracking: Tracking, name: str, stage: str) -> MLflowVersion
 
 
 def latest_versions(tracking: Tracking, name: str, stages: tuple[str, ...] = ()) -> list[MLflowVersion]:
-    """The version in each of the stages; without stages, the newest version."""
+    """Return the version in each of the stages; without stages, the newest version."""
     if stages:
         found = (version_in_stage(tracking, name, stage) for stage in stages)
         return [version for version in found if version is not None]

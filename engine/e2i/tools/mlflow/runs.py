@@ -1,6 +1,6 @@
-"""An e2i run goes in; the one MLflow run that stands for it comes out, made if it does not exist yet.
+"""Find or create the one MLflow run of an e2i run. In: an e2i run. Out: the MLflow run.
 
-Both the courier and a step that registers a model may be first, so a run is found by its tag ``e2i.run``.
+The dispatcher and a step that registers a model may both come first, so a run is found by its tag ``e2i.run``.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ FORBIDDEN = re.compile(r"[^\w\-. :/]")
 
 
 class RunRef(Struct, frozen=True):
-    """An MLflow run: its id and its experiment's."""
+    """An MLflow run: its id and its experiment's id."""
 
     id: str
     experiment: str
 
 
 def ensure_experiment(tracking: Tracking, name: str) -> str:
-    """The id of the experiment of that name, made if missing. Raises StepError when it was deleted."""
+    """Return the id of the experiment of that name; create it if needed. Raises StepError when it was deleted."""
     client = tracking.client
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -57,24 +57,25 @@ def ensure_experiment(tracking: Tracking, name: str) -> str:
 
 
 def check_artifact_root(tracking: Tracking, experiment: str, root: str) -> None:
-    """Raises StepError when an experiment, which has its place from when it was made, keeps its files elsewhere."""
+    """Raise StepError when an existing experiment stores its files in another location."""
     found = tracking.client.get_experiment(experiment)
     if not str(found.artifact_location).startswith(f"{root.rstrip('/')}/"):
         raise StepError(
-            f"the MLflow experiment {found.name!r} keeps its files in {found.artifact_location}, not below {root}",
+            f"the MLflow experiment {found.name!r} stores its files in {found.artifact_location}, not below {root}",
             code="artifact-root",
-            hint="an experiment never moves: set tools.mlflow.experiment_prefix for a new one, or mend artifact_root",
+            hint="the location of an experiment cannot change: set tools.mlflow.experiment_prefix for a "
+            "new one, or fix artifact_root",
         )
 
 
 def find_run(tracking: Tracking, run: str) -> RunRef | None:
-    """The MLflow run that stands for the e2i run, in whatever experiment."""
+    """Return the MLflow run of the e2i run, in whatever experiment."""
     experiments = [str(item.experiment_id) for item in _pages(tracking.client.search_experiments)]
     return _search(tracking, experiments, run)
 
 
 def ensure_run(tracking: Tracking, run: str, pipeline: str, started_ms: int) -> RunRef:
-    """The MLflow run that stands for the e2i run, made in the pipeline's experiment if missing."""
+    """Return the MLflow run of the e2i run; create it in the pipeline's experiment if needed."""
     experiment = ensure_experiment(tracking, tracking.experiment_prefix + pipeline)
     with tracking.alone():
         found = _search(tracking, [experiment], run)
@@ -90,9 +91,9 @@ def ensure_run(tracking: Tracking, run: str, pipeline: str, started_ms: int) -> 
 
 
 def check_files(tracking: Tracking, run: RunRef, sizes: Mapping[str, int]) -> None:
-    """Raises ToolUnavailable unless a server has these files of the run, by path, with these sizes in bytes.
+    """Raise ToolUnavailable unless a server has these files of the run, by path, with these sizes in bytes.
 
-    A proxy may answer an upload that it has not passed on.
+    A proxy may confirm an upload that it has not passed on.
     """
     if not tracking.is_server:
         return
@@ -101,7 +102,7 @@ def check_files(tracking: Tracking, run: RunRef, sizes: Mapping[str, int]) -> No
         found.update((item.path, item.file_size) for item in tracking.client.list_artifacts(run.id, folder or None))
     for path, size in sizes.items():
         if path not in found or found[path] not in (None, size):
-            raise wrong_server("mlflow", f"it does not have the file {path!r} that it took", SETTING)
+            raise wrong_server("mlflow", f"it does not have the uploaded file {path!r}", SETTING)
 
 
 def log_batch(
@@ -111,7 +112,7 @@ def log_batch(
     params: Sequence[Param] = (),
     tags: Sequence[RunTag] = (),
 ) -> None:
-    """Logs everything in as few requests as MLflow's limits allow. Logging the same again changes nothing."""
+    """Log everything in as few requests as MLflow's limits allow. Logging the same again changes nothing."""
     from mlflow.exceptions import MlflowException
 
     for start in range(0, max(len(metrics), 10 * len(params), 10 * len(tags)), 800):
@@ -131,22 +132,22 @@ def log_batch(
                 return
             if not is_lost_race(error):
                 raise
-            log()  # MLflow sees now what is there, and takes what is the same
+            log()  # MLflow now sees the existing rows, and accepts equal ones
 
 
 def _log_halves(
     tracking: Tracking, run: str, metrics: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]
 ) -> None:
-    """Logs the same in two requests: what one of them held was too large for a proxy."""
+    """Log the same in two requests, because one request was too large for a proxy."""
     first = (metrics[: len(metrics) // 2], params[: len(params) // 2], tags[: len(tags) // 2])
     log_batch(tracking, run, *first)
     log_batch(tracking, run, metrics[len(first[0]) :], params[len(first[1]) :], tags[len(first[2]) :])
 
 
 def children(tracking: Tracking, parent: RunRef) -> dict[str, tuple[str, bool]]:
-    """The run's child runs by their ``e2i.key``: the id of each, and whether it is complete.
+    """Return the run's child runs by their ``e2i.key``: the id of each, and whether it is complete.
 
-    Two of one key are left by a request whose answer was given up, and which was carried out late: one is deleted.
+    Two runs with one key exist when an abandoned request was executed late. One of them is deleted.
     """
     query = render(tag(PARENT_TAG, parent.id))
     found = _pages(tracking.client.search_runs, experiment_ids=[parent.experiment], filter_string=query)
@@ -161,7 +162,7 @@ def children(tracking: Tracking, parent: RunRef) -> dict[str, tuple[str, bool]]:
 
 
 def exists(tracking: Tracking, run: RunRef) -> bool:
-    """Whether the MLflow run is still there."""
+    """Return True when the MLflow run still exists."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -174,14 +175,14 @@ def exists(tracking: Tracking, run: RunRef) -> bool:
 
 
 def known(identity: object) -> str:
-    """An id that MLflow gave. Raises ToolUnavailable when what answers gave none: it is not MLflow."""
+    """Return an id from an answer. Raises ToolUnavailable when there is none: the server is not MLflow."""
     if not identity:
-        raise wrong_server("mlflow", "an answer names nothing", SETTING)
+        raise wrong_server("mlflow", "the answer has no id", SETTING)
     return str(identity)
 
 
 def key_of(*parts: str, separator: str = "/") -> str:
-    """A name that MLflow takes for a metric, a parameter or a tag: each other character becomes ``_``."""
+    """Return a valid MLflow name of a metric, a parameter or a tag: each other character becomes ``_``."""
     text = FORBIDDEN.sub("_", separator.join(parts))[:250]
     return text if posixpath.normpath(text) == text and text[0] not in "/." else text.replace("/", "_").lstrip(".")
 

@@ -1,7 +1,7 @@
-"""A path goes in; an empty MLflow database comes out at it, in milliseconds where MLflow's own migrations take seconds.
+"""Create an empty MLflow database in milliseconds; MLflow's own migrations take seconds. In: a path. Out: the database.
 
-``schema.sql`` is what MLflow's migrations make, written down once. ``python -m e2i.tools.mlflow.schema`` prints it anew
-for the MLflow that is installed; a test compares the two. For any other version of MLflow the file is not used.
+``schema.sql`` is the result of MLflow's migrations. ``python -m e2i.tools.mlflow.schema`` prints it again for the
+installed MLflow, and a test compares the two. For any other version of MLflow the file is not used.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ HEADER = "-- mlflow "
 
 
 def create(database: Path, artifacts: Path) -> bool:
-    """Makes an empty database at ``database``, which must not exist yet. False when the schema is not for this MLflow.
+    """Create an empty database at ``database``, which must not exist yet. Returns False for another version of MLflow.
 
-    Experiment 0 keeps its files below ``artifacts``. The journal is a write-ahead log, so that the courier and a step
-    can write side by side; the setting stays with the file.
+    Experiment 0 stores its files below ``artifacts``. The journal mode is a write-ahead log, so that the dispatcher and
+    a step can write concurrently. SQLite stores this setting in the file.
     """
     text = SCHEMA.read_text("utf-8")
     if text.splitlines()[0] != HEADER + version("mlflow"):
@@ -42,7 +42,7 @@ def create(database: Path, artifacts: Path) -> bool:
 
 
 def relocate(database: Path, old: Path, new: Path) -> None:
-    """Points every file that the database knows below ``old`` to the same place below ``new``: the store was moved."""
+    """Replace file locations below ``old`` by locations below ``new``, after the store was moved."""
     columns_by_table = {
         "experiments": ("artifact_location",),
         "runs": ("artifact_uri",),
@@ -60,13 +60,13 @@ def relocate(database: Path, old: Path, new: Path) -> None:
 
 
 def check(database: Path) -> None:
-    """Reads from the database. Raises sqlite3.DatabaseError when it is corrupt, or locked for longer than a moment."""
+    """Read from the database. Raises sqlite3.DatabaseError when it is corrupt, or locked for longer than a moment."""
     with closing(sqlite3.connect(database, timeout=3)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def dump() -> str:
-    """The schema that the installed MLflow makes, with the rows its migrations put in, as one script."""
+    """Return the schema of the installed MLflow, with the rows that its migrations insert, as one script."""
     from mlflow import MlflowClient
 
     with tempfile.TemporaryDirectory() as folder:

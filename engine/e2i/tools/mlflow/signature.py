@@ -1,4 +1,4 @@
-"""A model's manifest goes in; the MLflow signature and input example that say the same come out."""
+"""Derive the MLflow signature and input example of a model. In: the model's manifest. Out: signature and example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTEGERS = {"int8", "int16", "int32", "uint8", "uint16"}
 
 
 def signature_of(manifest: Mapping[str, Any]) -> ModelSignature:
-    """Inputs as the training table had them; output float64, (n,) or, for more than two classes, (n, classes)."""
+    """Return inputs as in the training table; output float64, (n,) or (n, classes) for more than two classes."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
@@ -33,9 +33,9 @@ def signature_of(manifest: Mapping[str, Any]) -> ModelSignature:
 
 
 def example_of(manifest: Mapping[str, Any]) -> pd.DataFrame | None:
-    """The manifest's example rows as a frame with the signature's types, or None when they do not have them.
+    """Return the manifest's example rows as a frame with the signature's types; None when they do not match.
 
-    A missing value in a column of integers has no such type; MLflow would refuse its own example.
+    A missing value in an integer column has no such type, and MLflow would refuse its own example.
     """
     import pandas as pd
 
@@ -57,7 +57,7 @@ def example_of(manifest: Mapping[str, Any]) -> pd.DataFrame | None:
 
 
 def _type(feature: Mapping[str, Any]) -> str:
-    """MLflow's type for a feature. Text, and whatever a category is made of, is a string unless it is a number."""
+    """Return MLflow's type for a feature. Text and categories are strings unless they are numbers."""
     kind = str(feature["type"]).lower()
     if kind in TYPES:
         return TYPES[kind]

@@ -1,16 +1,16 @@
-"""Telemetry entries of a run go in; one MLflow run with parameters, metrics, child runs, files and models comes out.
+"""Log a run to MLflow. In: telemetry entries of a run. Out: an MLflow run with metrics, child runs, files, models.
 
-How it reads in MLflow:
+Mapping to MLflow:
 
 - The experiment is the pipeline, the run is the e2i run (tag ``e2i.run``).
-- A step's metric is ``STEP/NAME``: MLflow charts each step in a section of its own, and two may log the same name.
+- A step's metric is ``STEP/NAME``: MLflow charts each step in its own section, and two steps may log the same name.
 - A step's parameter is ``STEP.NAME``, the pipeline's own are ``params.NAME``, as in expressions.
-- Each finished step leaves the tag ``e2i.step.STEP``: how it ended, what it used, how long it took.
+- Each finished step adds the tag ``e2i.step.STEP``: its status, resource use and duration.
 - Child runs (trials) are nested, and keep their plain names.
 
-Every entry may come twice, or again after a crash half way: metrics and parameters are equal rows, child runs are known
-by their entry's key, files are overwritten by the same bytes, models are known by their digest. Nothing is taken from
-memory after a delivery that failed: what it made before its answer was lost is found by these marks.
+Every entry may arrive twice, or again after a crash. Metrics and parameters are equal rows, child runs are identified
+by their entry's key, files are overwritten by the same bytes, models are identified by their digest. After a failed
+delivery nothing is taken from memory: objects that it created are found by these tags.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from e2i.tools.mlflow.tracking import Tracking, open_tracking
 
 STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 REASON_TAG = "e2i.ended"
-"""Why a run that was killed has ended, as long as it is not resumed."""
+"""Reason of a killed run's end, until it is resumed."""
 
 
 def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Stored], Path]) -> Sink:
-    """A sink over MLflow. Raises ToolUnavailable when it is down."""
+    """Return a sink over MLflow. Raises ToolUnavailable when MLflow is down."""
     assert isinstance(settings, MLflowSettings)
     return MLflowSink(open_tracking(settings, home), open_artifact, nested=settings.log_trials_as_children)
 
 
 class MLflowSink:
-    """Implements ``e2i.telemetry.entries.Sink``. Remembers which MLflow run is which, so that it looks each up once."""
+    """Implements ``e2i.telemetry.entries.Sink``. Caches the MLflow run of each e2i run."""
 
     def __init__(self, tracking: Tracking, open_artifact: Callable[[Stored], Path], *, nested: bool = True) -> None:
         self._tracking = tracking
@@ -67,7 +67,7 @@ class MLflowSink:
         self._closed = False
 
     def deliver(self, entries: Sequence[Entry]) -> None:
-        """Delivers entries of one run, in order. Raises ToolUnavailable (down) and StepError (a bad entry)."""
+        """Deliver entries of one run, in order. Raises ToolUnavailable (down) and StepError (a bad entry)."""
         if not entries:
             return
         self._tracking.check()
@@ -83,7 +83,7 @@ class MLflowSink:
         self._tracking.check()
 
     def close(self) -> None:
-        """Nothing is held back: what was delivered is in MLflow. Who closes may end without taking MLflow apart."""
+        """Close: nothing is pending, everything delivered is in MLflow. The process may exit without closing MLflow."""
         self._closed = True
         self._tracking.settle()
 
@@ -100,7 +100,7 @@ class MLflowSink:
         self._rows(run, entries)
         for entry in entries:
             if self._closed:
-                raise ToolUnavailable("mlflow", "this delivery took too long, and another has taken its place")
+                raise ToolUnavailable("mlflow", "this delivery took too long, and another one has replaced it")
             match entry.kind:
                 case "child" if self._nested:
                     self._child(run, entry)
@@ -116,12 +116,12 @@ class MLflowSink:
 
     @translated()
     def _check_run(self, run: RunRef) -> None:
-        """Raises ToolUnavailable when the server has lost the run: no entry is at fault."""
+        """Raise ToolUnavailable when the server has lost the run, since no entry causes that."""
         if not exists(self._tracking, run):
             raise ToolUnavailable("mlflow", f"MLflow no longer has the run {run.id}", code="history-lost")
 
     def _run(self, entries: Sequence[Entry]) -> RunRef | None:
-        """The MLflow run; None when all there is to say is that a run was abandoned that MLflow does not have."""
+        """Return the MLflow run; None when the only news is the end of an abandoned run that MLflow does not have."""
         name = entries[0].run
         if name not in self._runs:
             started = next((entry.body for entry in entries if entry.kind == "run.started"), None)
@@ -132,21 +132,21 @@ class MLflowSink:
                 found = ensure_run(self._tracking, name, str(started["pipeline"]), int(started["started_ms"]))
             if found is None:
                 raise StepError(
-                    f"MLflow does not know the run {name}: what began it was refused, or is lost",
+                    f"MLflow does not know the run {name}: its first entry was refused or lost",
                     code="run-unknown",
-                    hint="see what was refused by `e2i doctor`, mend it, then `e2i sync --refused`",
+                    hint="see what was refused with `e2i doctor`, fix it, then run `e2i sync --refused`",
                 )
             self._runs[name] = found
         return self._runs[name]
 
     def _finish(self, run: RunRef, status: str, ended_ms: int) -> None:
-        """The run is over. What its children are is looked at once more: a slow request may have made one twice."""
+        """End the run. Child runs are listed once more, because a slow request may have created one twice."""
         if self._children.pop(run.id, None):
             children(self._tracking, run)
         self._tracking.client.set_terminated(run.id, status, ended_ms)
 
     def _reopen(self, run: RunRef) -> None:
-        """A resumed run runs again until it is finished again."""
+        """Set a resumed run to running until it is finished again."""
         found = self._tracking.client.get_run(run.id)
         if REASON_TAG in found.data.tags:
             self._tracking.client.delete_tag(run.id, REASON_TAG)
@@ -154,7 +154,7 @@ class MLflowSink:
             self._tracking.client.update_run(run.id, status="RUNNING")
 
     def _rows(self, run: RunRef, entries: Sequence[Entry]) -> None:
-        """Everything that is a row: all parameters, metrics and tags of the entries in one batch."""
+        """Log everything that is a row: all parameters, metrics and tags of the entries in one batch."""
         from mlflow.entities import Metric, Param, RunTag
 
         metrics: list[Metric] = []
@@ -215,7 +215,7 @@ class MLflowSink:
         there[entry.key] = (child, True)
 
     def _attach(self, run: RunRef, name: str, artifact: Stored) -> None:
-        """A model is logged as a model, anything else as files below ``name``."""
+        """Log a model as a model, anything else as files below ``name``."""
         path = _artifact_path(name)
         source = self._open(artifact)
         if isinstance(artifact, Model):
@@ -224,7 +224,7 @@ class MLflowSink:
         if not source.is_dir():
             path = path.with_name(path.name + _suffix(path, artifact))
         with tempfile.TemporaryDirectory(dir=self._tracking.home) as scratch:
-            staged = Path(scratch) / path.name  # MLflow takes the file's own name; the store's is its digest
+            staged = Path(scratch) / path.name  # MLflow uses the file's own name; the store's is its digest
             if source.is_dir():
                 shutil.copytree(source, staged, copy_function=shutil.copyfile)
                 self._tracking.client.log_artifacts(run.id, str(staged), str(path))
@@ -246,7 +246,7 @@ def _artifact_path(name: str) -> PurePosixPath:
 
 
 def _suffix(path: PurePosixPath, artifact: Stored) -> str:
-    """The ending by which MLflow's UI knows how to show the file, where the name has none."""
+    """Return the suffix by which MLflow's UI can show the file, where the name has none."""
     if path.suffix:
         return ""
     if isinstance(artifact, Report):

@@ -1,6 +1,6 @@
-"""Settings and a folder go in; ``Tracking`` comes out: an MLflow client with its place, opened without global state.
+"""Open an MLflow client without global state. In: settings and a folder. Out: ``Tracking``.
 
-Everything that has to be true before MLflow is first used in a process is seen to here.
+Ensures everything that must be true before MLflow is first used in a process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 
 
 class Tracking(Struct, frozen=True):
-    """An open MLflow: its client, the URI that the client was made for, and where new experiments keep their files.
+    """An open MLflow: its client, the client's URI, and where new experiments store their files.
 
     ``artifacts`` is None when the server decides. ``home`` is the tool's folder in the store.
     """
@@ -47,25 +47,25 @@ class Tracking(Struct, frozen=True):
     home: Path
     experiment_prefix: str
     inode: int | None = None
-    """Of the SQLite file, when it was opened."""
+    """Identity of the SQLite file when it was opened."""
 
     @property
     def is_lost(self) -> bool:
-        """True when the SQLite file was removed or replaced since: what is written now is seen by nobody."""
+        """Return True when the SQLite file was removed or replaced since: data written now would be lost."""
         return self.inode != _inode(self.uri)
 
     def check(self) -> None:
-        """Raises ToolUnavailable when the database is lost."""
+        """Raise ToolUnavailable when the database is lost."""
         if self.is_lost:
             raise ToolUnavailable(
                 "mlflow",
                 "the MLflow database was removed or replaced while it was in use",
                 code="history-lost",
-                hint="what this run tells is delivered again; earlier runs are in the file that was there before",
+                hint="this run's telemetry is delivered again; earlier runs are in the previous file",
             )
 
     def settle(self) -> None:
-        """Moves what the write-ahead log of a SQLite database holds into its file, unless somebody is using it."""
+        """Move the write-ahead log of a SQLite database into its file, unless another process uses it."""
         file = _sqlite_file(self.uri)
         if file is not None and not self.is_lost:
             with closing(sqlite3.connect(file, timeout=0)) as database, suppress(sqlite3.DatabaseError):
@@ -76,12 +76,12 @@ class Tracking(Struct, frozen=True):
         return self.uri.startswith("http")
 
     def alone(self) -> AbstractContextManager[None]:
-        """Guards "look, then make": steps and the courier are different processes, and both may find nothing."""
+        """Serialize "look, then create" across processes: a step and the dispatcher may both find nothing."""
         return exclusive(self.home / "lock")
 
 
 def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
-    """Opens MLflow. Raises ToolUnavailable within about a second when nothing listens at its address."""
+    """Open MLflow. Raises ToolUnavailable within about a second when nothing listens at its address."""
     home.mkdir(parents=True, exist_ok=True)
     for address in filter(None, (settings.tracking_uri, settings.registry_uri)):
         _probe(address, min(ANSWER_SECONDS, settings.deadline))
@@ -95,13 +95,13 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
             load_header_providers()
         client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
         if not uri.startswith("http"):
-            client.search_experiments(max_results=1)  # makes its tables
+            client.search_experiments(max_results=1)  # creates its tables
     own = None if uri.startswith("http") else str(artifacts)
     return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix, _inode(uri))
 
 
 def open_client(settings: MLflowSettings, address: str) -> MlflowClient:
-    """The client of one server, which was knocked at first. Raises ToolUnavailable. Makes nothing anywhere."""
+    """Return the client of one server, after a connection check. Raises ToolUnavailable. Creates nothing."""
     _probe(address, min(ANSWER_SECONDS, settings.deadline))
     _prepare_process(settings)
     from mlflow import MlflowClient
@@ -111,7 +111,7 @@ def open_client(settings: MLflowSettings, address: str) -> MlflowClient:
 
 
 def _inode(uri: str) -> int | None:
-    """Of the SQLite file at the URI: None for a server or another database, 0 when the file has gone."""
+    """Return the inode of the SQLite file at the URI: None for a server or another database, 0 for a missing file."""
     file = _sqlite_file(uri)
     try:
         return None if file is None else file.stat().st_ino
@@ -125,12 +125,12 @@ def _sqlite_file(uri: str) -> Path | None:
 
 
 def _embedded(home: Path, artifacts: Path) -> str:
-    """The URI of the database in ``home``, which is made if missing, and mended if the store was moved."""
+    """Return the URI of the database in ``home``. Creates it if needed, and updates it if the store was moved."""
     database, marker = home / "mlflow.db", home / "artifacts.path"
     with exclusive(home / "lock"):
         try:
             if not database.exists():
-                schema.create(database, artifacts)  # if it cannot, MLflow makes its own on first contact
+                schema.create(database, artifacts)  # otherwise MLflow creates its own on first contact
             elif marker.exists() and (known := Path(marker.read_text("utf-8"))) != artifacts:
                 schema.relocate(database, known, artifacts)
             else:
@@ -140,7 +140,7 @@ def _embedded(home: Path, artifacts: Path) -> str:
                 "mlflow",
                 f"the embedded MLflow database cannot be used: {error}",
                 code="mlflow-database",
-                hint=f"restore {database}, or move it away to begin with an empty one",
+                hint=f"restore {database}, or move it away to start with an empty one",
             ) from error
         if not marker.exists() or marker.read_text("utf-8") != str(artifacts):
             marker.with_suffix(".new").write_text(str(artifacts), "utf-8")
@@ -149,18 +149,20 @@ def _embedded(home: Path, artifacts: Path) -> str:
 
 
 def _prepare_process(settings: MLflowSettings) -> None:
-    """MLflow reads these at each request: no retries of its own (the engine retries), no waiting past the deadline."""
+    """Set MLflow's variables for each request: no retries (the engine retries), no waiting past the deadline."""
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(settings.deadline)))
-    os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"  # a login page is no MLflow, and a POST becomes a GET
+    os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"  # a login page is not MLflow, and a POST becomes a GET
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"  # else a uv.lock in the current directory is copied into every model
+    os.environ["MLFLOW_UV_AUTO_DETECT"] = (
+        "false"  # otherwise a uv.lock in the current directory is copied into every model
+    )
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it logs, it also raises
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # every logged error is also raised
 
 
 def _probe(address: str, seconds: float) -> None:
-    """Knocks first: MLflow tries a dead database ten times, with pauses, and a silent server once for each question."""
+    """Check the connection: MLflow retries a dead database ten times, and a silent server once per request."""
     parts = urlsplit(address)
     if parts.scheme == "sqlite" or not parts.hostname:
         return
@@ -169,7 +171,11 @@ def _probe(address: str, seconds: float) -> None:
         with socket.create_connection((host, port), timeout=PROBE_SECONDS) as connection:
             peer = ipaddress.ip_address(str(connection.getpeername()[0]).partition("%")[0])
         if peer.is_link_local:
-            raise Refused(f"{host} is the link-local address {peer}", code="bad-address", hint="name MLflow's own host")
+            raise Refused(
+                f"{host} is the link-local address {peer}",
+                code="bad-address",
+                hint="set the address to MLflow's own host",
+            )
         if parts.scheme.startswith("http"):
             in_time(partial(_ask, parts.scheme, host, port, seconds), seconds)
         else:
@@ -177,13 +183,13 @@ def _probe(address: str, seconds: float) -> None:
     except (OSError, HTTPException) as error:
         raise ToolUnavailable(
             "mlflow",
-            f"nothing answers for MLflow at {host}:{port} ({str(error) or type(error).__name__})",
+            f"MLflow at {host}:{port} does not answer ({str(error) or type(error).__name__})",
             hint="start it, or correct tools.mlflow.tracking_uri in config/",
         ) from error
 
 
 def log_in(address: str, seconds: float) -> None:
-    """Asks a database a question, within so many seconds.
+    """Send a query to a database, with a timeout in seconds.
 
     Raises ToolUnavailable with the database's reason, or when its driver is not installed.
     """
@@ -197,7 +203,7 @@ def log_in(address: str, seconds: float) -> None:
 
 
 def _ask(scheme: str, host: str, port: int, seconds: float) -> None:
-    """Any answer will do: the server may want a password for more than this."""
+    """Accept any answer: the server may require a password for anything else."""
     kind = HTTPSConnection if scheme == "https" else HTTPConnection
     connection = kind(host, port, timeout=seconds)
     try:

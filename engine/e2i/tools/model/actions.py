@@ -1,4 +1,4 @@
-"""Parameters of ``model.*`` go in; models, metrics, predictions and reports come out."""
+"""Run ``model.*``. In: parameters. Out: models, metrics, predictions and reports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
-    """Fits one model, measures it on the rows at hand and hands it to the tracker as ``model``."""
+    """Fit one model, compute metrics on the given rows and log the model as ``model``."""
     from e2i.estimators import fitting
 
     prepared = fitting.prepare(
@@ -61,7 +61,7 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
 
 
 def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
-    """Judges a model on a table and draws what it sees into one HTML page."""
+    """Evaluate a model on a table and write one HTML page with the plots."""
     from e2i.estimators import schema
     from e2i.tools.model import page
 
@@ -82,7 +82,7 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
 
 
 def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
-    """Adds the model's predictions to the table's kept columns."""
+    """Add the model's predictions to the table's kept columns."""
     scorer = saved.open_model(params.model, ctx)
     frame = ctx.frame(params.table)
     kept = frame if params.keep is None else ctx.frame(params.table, params.keep)
@@ -92,13 +92,13 @@ def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
         raise StepError(
             f"the table has a column of the same name as the predictions: {', '.join(taken)}",
             code="duplicate-column",
-            hint="list the columns to carry over in `keep`, without it",
+            hint="list the columns to copy in `keep`, without it",
         )
     return PredictOutputs(table=ctx.table(kept.assign(**columns)))
 
 
 def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
-    """Judges the candidates on one table, or takes the metrics they come with, and chooses the best."""
+    """Evaluate the candidates on one table, or use their own metrics, and choose the best."""
     chosen = choose(params, None if params.table is None else lambda model: _judge(model, params, ctx))
     ctx.param("selected", chosen.name)
     _record({params.metric or "value": chosen.ranking[0].value}, ctx)

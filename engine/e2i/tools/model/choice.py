@@ -1,4 +1,4 @@
-"""Candidates in any form a spec may give them go in; the best of them comes out, with the ranking."""
+"""Choose the best of several candidates. In: candidates in any form of a spec. Out: the best and the ranking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Judge = Callable[[Model], dict[str, float]]
 
 
 class Candidate(Struct, frozen=True):
-    """A model under a name, with what is known of it."""
+    """A model with a name, and its known metrics."""
 
     name: str
     model: Model
@@ -23,20 +23,20 @@ class Candidate(Struct, frozen=True):
 
 
 def choose(params: SelectParams, judge: Judge | None) -> SelectOutputs:
-    """The best candidate; ``judge``, if given, measures each anew. Raises StepError when it cannot be told."""
+    """Return the best candidate; ``judge`` evaluates each again. Raises StepError when they cannot be ranked."""
     found = candidates(params)
     tasks = {candidate.model.task for candidate in found}
     if len(tasks) > 1:
-        raise StepError("the candidates do not all predict the same kind of thing", code="wrong-task")
+        raise StepError("the candidates do not all predict the same type of target", code="wrong-task")
     if judge is not None:
         found = [Candidate(item.name, item.model, judge(item.model)) for item in found]
     metric = params.metric or ("roc_auc" if tasks == {"classification"} else "rmse")
     lacking = [item for item in found if metric not in item.metrics]
     if lacking:
         raise StepError(
-            f"no metric {metric!r} is known of {', '.join(item.name for item in lacking)}",
+            f"the metric {metric!r} is missing for {', '.join(item.name for item in lacking)}",
             code="unknown-metric",
-            hint=f"give `table` to judge them on, or choose one of {', '.join(sorted(lacking[0].metrics)) or 'none'}",
+            hint=f"set `table` to evaluate them on, or choose one of {', '.join(sorted(lacking[0].metrics)) or 'none'}",
         )
     sign = -1.0 if _direction(metric, params.direction) == "maximize" else 1.0
     ranked = sorted(found, key=lambda item: sign * item.metrics[metric])
@@ -46,7 +46,7 @@ def choose(params: SelectParams, judge: Judge | None) -> SelectOutputs:
 
 
 def candidates(params: SelectParams) -> list[Candidate]:
-    """Every candidate under a name that tells them apart."""
+    """Return every candidate with a unique name."""
     if isinstance(params.candidates, dict):
         return [_candidate(name, item) for name, item in params.candidates.items()]
     return [_candidate(_name(index, item), item) for index, item in enumerate(params.candidates, start=1)]
@@ -63,7 +63,7 @@ def _candidate(name: str, item: Combination | Trained | Model) -> Candidate:
 
 
 def _name(index: int, item: Combination | Trained | Model) -> str:
-    """A cell is called by its values; anything else by its algorithm and its place in the list."""
+    """Name a matrix combination by its values, and any other candidate by its algorithm and its number in the list."""
     match item:
         case Combination():
             return "/".join(str(value) for value in item.matrix.values()) or str(index)
@@ -74,12 +74,10 @@ def _name(index: int, item: Combination | Trained | Model) -> str:
 
 
 def _direction(metric: str, asked: str | None) -> str:
-    """The direction asked for, or that of the metric, also under a prefix such as ``validation_``."""
+    """Return the requested direction, or that of the metric, also with a prefix such as ``validation_``."""
     if asked is not None:
         return asked
     known = next((name for name in METRICS if metric == name or metric.endswith(f"_{name}")), None)
     if known is None:
-        raise StepError(
-            f"it is not known whether more {metric!r} is better", code="unknown-metric", hint="set `direction`"
-        )
+        raise StepError(f"the better direction of {metric!r} is unknown", code="unknown-metric", hint="set `direction`")
     return METRICS[known].direction

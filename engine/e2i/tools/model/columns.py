@@ -1,4 +1,4 @@
-"""How columns flow through ``model.*``. In: parameters as far as they are known. Out: what is known of the outputs."""
+"""Derive the outputs of ``model.*`` while planning. In: known parameters. Out: what is known of the outputs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def evaluate(given: Given, files: Files) -> Flow:
 
 
 def predict(given: Given, files: Files) -> Flow:
-    """Which columns are added depends on the classes, which only the data tells; a number has one column."""
+    """Return the columns of predictions, if known. For classification they depend on the classes in the data."""
     table, keep = given["table"], given["keep"]
     problems = [*columns.uses(given), *absent(table, ("keep",), keep)]
     if not isinstance(table, KnownTable) or not settled(keep):
         return Flow({}, problems)
     kept = table if keep is None else table.only(keep)
     if "prediction" in kept.columns:
-        hint = "list the columns to carry over in `keep`, without it"
+        hint = "list the columns to copy in `keep`, without it"
         problems.append(
             ColumnProblem(("table",), "duplicate-column", 'the table already has a column "prediction"', hint=hint)
         )
@@ -40,7 +40,7 @@ def predict(given: Given, files: Files) -> Flow:
 
 
 def select(given: Given, files: Files) -> Flow:
-    """The chosen model is known as far as all candidates are alike."""
+    """Return the properties of the chosen model that all candidates share."""
     models = list(_models(given["candidates"]))
     target = _common({model.target for model in models})
     features = _common({model.features for model in models})
@@ -54,8 +54,8 @@ def select(given: Given, files: Files) -> Flow:
 
 
 def _models(candidates: Any) -> Iterator[KnownModel]:
-    """What is known of each candidate, in any form that a spec may give them."""
-    listed = candidates if isinstance(candidates, (list, tuple)) else ()  # else it is not known, or wrong
+    """Return what is known of each candidate, in any form that a spec allows."""
+    listed = candidates if isinstance(candidates, (list, tuple)) else ()  # otherwise the model is unknown, or invalid
     for item in candidates.values() if isinstance(candidates, Mapping) else listed:
         if isinstance(item, Mapping):
             item = item.get("outputs", item)

@@ -1,4 +1,4 @@
-"""Metrics, labels and predictions go in; one HTML page comes out that needs nothing else, its plots inside it."""
+"""Render the evaluation page. In: metrics, labels and predictions. Out: one HTML page with embedded plots."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STYLE = (
     "td+td{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}"
 )
 MARGINS = {"left": 0.08, "right": 0.98, "bottom": 0.06, "top": 0.96, "wspace": 0.3, "hspace": 0.25}
-"""Where the curves are, as shares: to let matplotlib find out takes as long as to draw them."""
+"""Positions of the plots, as fractions. Letting matplotlib compute them takes as long as drawing."""
 BINS = 10
-"""Bins of the calibration curve, of equal numbers of rows."""
+"""Bins of the calibration curve, with equal numbers of rows."""
 
 
 class Judged(Struct, frozen=True, eq=False):
-    """What is drawn. ``classes`` is None for regression."""
+    """Data of the plots. ``classes`` is None for regression."""
 
     classes: Sequence[Any] | None
     labels: Matrix
@@ -34,7 +34,7 @@ class Judged(Struct, frozen=True, eq=False):
 
 
 def render(title: str, metrics: Mapping[str, float], rows: Judged, *, plots: bool) -> str:
-    """The page. Equal input gives equal text."""
+    """Return the page. Equal input gives equal text."""
     lines = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.6g}</td></tr>" for name, value in metrics.items())
     picture = f'<img alt="" src="data:image/png;base64,{base64.b64encode(draw(rows)).decode()}">' if plots else ""
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
@@ -43,7 +43,7 @@ def render(title: str, metrics: Mapping[str, float], rows: Judged, *, plots: boo
 
 
 def draw(rows: Judged) -> bytes:
-    """A PNG: for two classes four curves, for more the confusion matrix, for regression the residuals."""
+    """Return a PNG: four curves for two classes, the confusion matrix for more, the residuals for regression."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,6 +1,6 @@
-"""What Opik offers: a score for the run's trace, and the sink that shows every run as a trace.
+"""The Opik tool: feedback scores, and the sink that logs every run as a trace.
 
-In: declarations only, nothing of Opik is imported. Out: ``TOOL``.
+Declarations only: nothing of Opik is imported. Out: ``TOOL``.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from pydantic import Field, FiniteFloat, SecretStr, field_validator
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 
 LARGEST_SCORE = 999_999_999.0
-"""Opik's server refuses feedback scores beyond this, and below its negative."""
+"""Largest absolute value of a feedback score that Opik's server accepts."""
 
 
 class OpikSettings(ToolSettings):
-    """Where Opik is. With nothing set it is embedded: the SDK writes to SQLite in the store, no service needed."""
+    """Settings of Opik. The default is embedded: the SDK writes to SQLite in the store, without a service."""
 
-    deadline: Annotated[float, Field(gt=0, le=600, description="Seconds that one call may take.")] = 10.0
+    deadline: Annotated[float, Field(gt=0, le=600, description="Timeout of one call, in seconds.")] = 10.0
     url: Annotated[
         str | None,
         Field(
             pattern=r"^https?://[^\s?#@]+$",
-            description="The API of a server, such as https://opik.example.com/api; null: embedded, in the store.",
+            description="API of a server, such as https://opik.example.com/api; null: embedded, in the store.",
         ),
     ] = None
     api_key: Annotated[
-        SecretStr | None, Field(description="The server's API key; write ${OPIK_API_KEY:-} and set the variable.")
+        SecretStr | None,
+        Field(description="API key of the server. Write ${OPIK_API_KEY:-} and set the environment variable."),
     ] = None
     workspace: Annotated[str, Field(min_length=1, max_length=150, description="Workspace on the server.")] = "default"
-    project: Annotated[str, Field(min_length=1, max_length=150, description="Project that the traces belong to.")] = (
-        "e2i"
-    )
+    project: Annotated[str, Field(min_length=1, max_length=150, description="Project of the traces.")] = "e2i"
     sampling_rate: Annotated[
-        float, Field(ge=0, le=1, description="Share of runs that are traced; the same run is always in or always out.")
+        float,
+        Field(ge=0, le=1, description="Fraction of runs that are traced. The decision for one run never changes."),
     ] = 1.0
 
     @field_validator("url")
@@ -53,18 +53,18 @@ class OpikSettings(ToolSettings):
 
 
 class ScoreParams(Params):
-    """What to say of the run."""
+    """Parameters of ``opik.score``."""
 
     name: Annotated[str, Field(min_length=1, max_length=150, description="Name of the score, a column in Opik.")]
     value: Annotated[FiniteFloat, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE, description="The score.")]
-    reason: Annotated[str | None, Field(max_length=2000, description="Why it is what it is.")] = None
+    reason: Annotated[str | None, Field(max_length=2000, description="Reason for the score.")] = None
 
 
 class ScoreOutputs(Outputs):
-    """Where the score went."""
+    """Outputs of ``opik.score``."""
 
     trace: Annotated[str, Field(description="Id of the run's trace.")]
-    project: Annotated[str, Field(description="The trace's project.")]
+    project: Annotated[str, Field(description="Project of the trace.")]
 
 
 TOOL = Tool(
@@ -73,11 +73,11 @@ TOOL = Tool(
     actions=(
         Action(
             name="score",
-            summary="Gives this run's trace a feedback score.",
+            summary="Adds a feedback score to this run's trace.",
             params=ScoreParams,
             outputs=ScoreOutputs,
             effect=Effect.EXTERNAL,
-            always=True,  # it says something of this run: a result of another run cannot stand for it
+            always=True,  # the score is about this run, so the result of another run cannot be reused
         ),
     ),
     settings=OpikSettings,

@@ -1,4 +1,4 @@
-"""What a step asks of Opik goes in; it is done when the action returns."""
+"""Run the Opik action. In: parameters of a score. Out: the score, recorded when the action returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from e2i.tools.opik.identity import trace_id
 
 
 async def score(params: ScoreParams, ctx: StepContext) -> ScoreOutputs:
-    """Gives this run's trace a score, if it is sampled; the trace itself may arrive later, through the outbox."""
+    """Add a score to this run's trace, if it is sampled. The trace itself may arrive later, through the outbox."""
     settings = ctx.settings("opik")
     assert isinstance(settings, OpikSettings)
     trace = trace_id(ctx.info.run)

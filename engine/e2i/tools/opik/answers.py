@@ -1,8 +1,8 @@
-"""Judges what an Opik server answers: accepted, refused for good, or neither, and then to be sent again later.
+"""Classify responses of an Opik server: accepted, refused permanently, or to be sent again later.
 
-A transport for httpx. Each request is bounded as a whole, in seconds and in bytes, and follows no redirect. Only Opik's
-own answers count: 204 for what it took, its own JSON for what it found wrong. A login page, a proxy's error or half an
-answer says nothing of the data.
+A transport for httpx. Each request is limited in seconds and bytes, and follows no redirect. Only Opik's own responses
+count: 204 for accepted data, Opik's JSON for errors. A login page, a proxy's error or a partial response is no
+statement about the data.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from e2i.errors import AuthenticationFailed, StepError, ToolUnavailable
 from e2i.resilience import asking, connections
 
 MOST = 8 << 20
-"""Bytes of an answer that are read."""
+"""Maximum number of bytes of a response that are read."""
 SETTING = "tools.opik.url"
 
 
 class TooLargeError(Exception):
-    """The server does not take so much at once (413)."""
+    """The server accepts only smaller requests (413)."""
 
 
 class ConflictError(Exception):
-    """The server holds something of that id that it will not replace (409)."""
+    """The server has an object of that id that it will not replace (409)."""
 
 
 class AnsweredTransport(httpx.BaseTransport):
-    """Returns Opik's own good answers, whole. Raises ToolUnavailable, StepError, TooLargeError or ConflictError."""
+    """Returns complete success responses of Opik. Raises ToolUnavailable, StepError, TooLargeError or ConflictError."""
 
     def __init__(self, inner: httpx.BaseTransport, deadline: float) -> None:
         self._inner = inner
@@ -61,14 +61,14 @@ class AnsweredTransport(httpx.BaseTransport):
             for chunk in response.stream:
                 content += chunk
                 if len(content) > MOST:
-                    raise asking.wrong_server("opik", f"it answers with more than {MOST >> 20} MiB", SETTING)
+                    raise asking.wrong_server("opik", f"the response exceeds {MOST >> 20} MiB", SETTING)
         finally:
             response.close()
         return httpx.Response(response.status_code, headers=response.headers, content=bytes(content), request=request)
 
 
 def judge(method: str, response: httpx.Response) -> None:
-    """Raises what the answer means, unless it is the one that Opik gives when all is well."""
+    """Raise the error that the response means; return for Opik's own success response."""
     status = response.status_code
     said = f"HTTP {status}: {response.content[:300].decode(errors='replace')}"
     body = _document(response)
@@ -87,7 +87,7 @@ def judge(method: str, response: httpx.Response) -> None:
             raise AuthenticationFailed(
                 "opik",
                 f"opik refuses the credentials: {said}",
-                hint="check `tools: opik: api_key` and `workspace`; what waits is delivered once they are right",
+                hint="check `tools: opik: api_key` and `workspace`; pending entries are delivered once they are right",
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
             raise ToolUnavailable(
@@ -104,11 +104,11 @@ def judge(method: str, response: httpx.Response) -> None:
             target = response.headers.get("location", "nowhere")
             raise asking.wrong_server("opik", f"it redirects to {target[:200]} (HTTP {status})", SETTING)
         case _:
-            raise ToolUnavailable("opik", f"opik does not take telemetry: {said}")
+            raise ToolUnavailable("opik", f"opik does not accept telemetry: {said}")
 
 
 def is_own_error(body: Any) -> bool:
-    """Whether a document is one of those in which Opik says what is wrong with a request."""
+    """Return True for the documents in which Opik describes an invalid request."""
     if not isinstance(body, dict):
         return False
     listed = isinstance(body.get("errors"), list) and bool(body["errors"])
@@ -116,7 +116,7 @@ def is_own_error(body: Any) -> bool:
 
 
 def _document(response: httpx.Response) -> Any:
-    """The JSON of an answer that says it is JSON; None for any other."""
+    """Return the JSON of a response with a JSON content type; None for any other."""
     if "json" not in response.headers.get("content-type", ""):
         return None
     try:

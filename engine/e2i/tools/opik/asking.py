@@ -1,4 +1,4 @@
-"""The question that ``e2i doctor`` asks Opik: one project of the workspace, with the configured key."""
+"""Return the check of ``e2i doctor`` on Opik: one project of the workspace, with the configured key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from e2i.tools.opik import OpikSettings
 
 
 def questions(settings: OpikSettings) -> list[Question]:
-    """One, when there is a server."""
+    """Return one check, when there is a server."""
     return (
         [Question("api", partial(_ask, settings), settings.deadline, ("opik.rest_api.client",))] if settings.url else []
     )
@@ -24,7 +24,5 @@ def _ask(settings: OpikSettings) -> str:
     with telling_outages():
         page = open_rest(settings, Path()).projects.find_projects(page=1, size=1)
     if not isinstance(page.content, list):
-        raise ToolUnavailable(
-            "opik", "what answers there is not Opik", hint="check `tools: opik: url`: it ends in /api"
-        )
+        raise ToolUnavailable("opik", "the server is not Opik", hint="check `tools: opik: url`: it ends in /api")
     return f"projects: {page.total or 0}"

@@ -1,4 +1,4 @@
-"""Asks an Opik server whether it is there, without the SDK."""
+"""Check that an Opik server is reachable, without the SDK."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from e2i.tools.opik import OpikSettings
 
 
 def check(settings: ToolSettings) -> None:
-    """Raises ToolUnavailable when nothing answers, or something that is not Opik. Does nothing when it is embedded."""
+    """Raise ToolUnavailable when nothing answers, or something other than Opik. Does nothing when Opik is embedded."""
     assert isinstance(settings, OpikSettings)
     if settings.url is not None:
         asking.check("opik", f"{settings.url}is-alive/ver", setting="tools.opik.url")

@@ -1,8 +1,8 @@
-"""Settings and the tool's home folder go in; clients of Opik come out: the SDK's, or only its REST half.
+"""Open clients of Opik: the SDK's, or only its REST client. In: settings and the tool's home folder. Out: clients.
 
-Embedded, the SDK talks HTTP to ``LocalBackend`` in this process: no socket is opened. The SDK has one way to be given a
-transport, a hook that every client of the process passes; ours routes one host name to each home and leaves every other
-client alone, so embedded clients of several homes and clients of servers work side by side.
+Embedded, the SDK sends HTTP to ``LocalBackend`` in this process, without a socket. The SDK accepts a transport only
+through a hook that every client of the process uses. Our hook routes one host name per home and leaves every other
+client unchanged, so embedded clients of several homes and clients of servers can run in one process.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from opik.rest_api.client import OpikApi
 
 DOMAIN = "opik.invalid"
-"""A name that can never be resolved (RFC 2606): a request that misses its transport goes nowhere."""
+"""A host name that never resolves (RFC 2606): a request that misses its transport goes nowhere."""
 
 
 def open_client(settings: OpikSettings, home: Path) -> opik.Opik:
-    """The SDK's own client. It sends in threads of its own: what it was given is only safe after ``flush`` said so."""
+    """Open the SDK's own client. It sends in its own threads, so data is safe only after ``flush`` confirms it."""
     import opik
 
     return opik.Opik(
@@ -43,8 +43,9 @@ def open_client(settings: OpikSettings, home: Path) -> opik.Opik:
 
 
 def open_rest(settings: OpikSettings, home: Path, connection: httpx.Client | None = None) -> OpikApi:
-    """The SDK's REST client on its own: a call returns once Opik itself has accepted it, within the deadline, and never
-    retries. ``e2i.tools.opik.answers`` says what else comes of it.
+    """Open the SDK's REST client. A call returns once Opik has accepted it, within the deadline, and never retries.
+
+    ``e2i.tools.opik.answers`` handles all other responses.
     """
     from opik.rest_api.client import OpikApi
 
@@ -58,7 +59,7 @@ def open_rest(settings: OpikSettings, home: Path, connection: httpx.Client | Non
 
 
 def open_http(settings: OpikSettings, home: Path) -> httpx.Client:
-    """The HTTP client below ``open_rest``, for whoever wants to close it."""
+    """Return the HTTP client below ``open_rest``, so that the caller can close it."""
     transport: httpx.BaseTransport = (
         LocalTransport(LocalBackend(home / "traces.db"))
         if settings.url is None
@@ -68,7 +69,7 @@ def open_http(settings: OpikSettings, home: Path) -> httpx.Client:
 
 
 class LocalTransport(httpx.BaseTransport):
-    """Hands requests to a backend in this process."""
+    """Passes requests to a backend in this process."""
 
     def __init__(self, backend: LocalBackend) -> None:
         self._backend = backend
@@ -80,14 +81,14 @@ class LocalTransport(httpx.BaseTransport):
 
 
 def read_body(content: bytes, encoding: str | None) -> Any:
-    """The JSON of a request's body, gzipped or not; None when there is none."""
+    """Return the JSON of a request's body, gzipped or not; None when there is none."""
     if encoding == "gzip":
         content = gzip.decompress(content)
     return json.loads(content) if content else None
 
 
 class EmbeddedHook(hooks.HttpxClientHook):  # type: ignore[misc]  # the SDK is not typed for mypy
-    """Adds a transport for each embedded home to every client that the SDK makes."""
+    """Adds a transport for each embedded home to every client that the SDK creates."""
 
     def __init__(self) -> None:
         super().__init__(client_modifier=None, client_init_arguments=None)
@@ -103,7 +104,7 @@ class EmbeddedHook(hooks.HttpxClientHook):  # type: ignore[misc]  # the SDK is n
 
 @cache
 def _hook() -> EmbeddedHook:
-    """The one hook of this process. The SDK's list of hooks is the process's own and cannot be had per client."""
+    """Return the only hook of this process. The SDK's list of hooks is global, not per client."""
     hook = EmbeddedHook()
     hooks.add_httpx_client_hook(hook)
     return hook

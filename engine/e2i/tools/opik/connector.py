@@ -1,6 +1,7 @@
-"""What the platform's agents observe goes in; traces, spans and scores are in Opik once ``flush`` has returned.
+"""The Opik client of the platform's agents. In: observations. Out: traces, spans and scores, in Opik after ``flush``.
 
-Everything is kept here until Opik has accepted it: a dead server costs an agent nothing but the ``flush`` that says so.
+Everything is kept here until Opik has accepted it. When the server is down, only ``flush`` reports it; the agent is not
+affected.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MANY = 1000
-"""Documents kept, beyond which a trace that ends tries to send them."""
+"""Number of kept documents from which the end of a trace triggers sending."""
 
 
 class Flushed(Struct, frozen=True):
-    """What a flush sent: traces and spans, and scores."""
+    """Numbers of documents sent by a flush: traces and spans, and scores."""
 
     documents: int
     scores: int
 
 
 class OpikConnector:
-    """Opik for agents: explicit, asynchronous, and never in the way of the work it watches."""
+    """Opik for agents: explicit and asynchronous, without blocking the observed work."""
 
     tool: ClassVar[str] = "opik"
 
@@ -71,9 +72,9 @@ class OpikConnector:
         thread_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[Trace]:
-        """A trace around the work in the ``async with``. ``trace_id`` is a UUID of version 7; None makes one.
+        """Open a trace around the work in the ``async with``. ``trace_id`` is a UUID of version 7; None creates one.
 
-        Whether it is sampled depends on its id, and holds for its spans and scores.
+        Sampling depends on the id, and applies to the trace's spans and scores.
         """
         observed = Trace(
             self._recorder,
@@ -90,20 +91,21 @@ class OpikConnector:
             await self._try_flush()
 
     async def log_metric(self, trace_id: str, name: str, value: float, *, span_id: str | None = None) -> None:
-        """Records a number of a trace, or of one of its spans, as a score of the category ``metric``."""
+        """Record a number for a trace, or one of its spans, as a score of the category ``metric``."""
         self._keep_score(trace_id, name, value, span_id=span_id, category_name="metric")
 
     async def log_feedback(
         self, trace_id: str, name: str, value: float, *, reason: str | None = None, span_id: str | None = None
     ) -> None:
-        """Records a judgement of a trace, or of one of its spans. One of the same name takes its place."""
+        """Record a score for a trace, or one of its spans. It replaces a score of the same name."""
         self._keep_score(trace_id, name, value, span_id=span_id, reason=reason)
 
     async def flush(self, timeout: float | None = None) -> Flushed:
-        """Sends what is kept, within ``timeout`` seconds (the tool's deadline if None).
+        """Send what is kept, within ``timeout`` seconds (the tool's deadline if None).
 
-        Raises ToolUnavailable when Opik did not accept all of it, which is then still kept (sending twice is harmless),
-        and StepError naming what Opik refused for good, which is then dropped; all else was accepted.
+        Raises ToolUnavailable when Opik did not accept everything. The documents are then still kept; sending them
+        twice is harmless. Raises StepError naming permanently refused documents, which are dropped; all others were
+        accepted.
         """
         sent = dict(self._kept)
         refused = await self._guard.acall(self._send, sent, deadline=timeout) if sent else []
@@ -120,31 +122,31 @@ class OpikConnector:
         return Flushed(documents=len(sent) - scores, scores=scores)
 
     async def search_traces(self, filter_string: str | None = None, *, limit: int = 100) -> list[Any]:
-        """Traces of the project, newest first, by Opik's query language (``feedback_scores.auc > 0.8``)."""
+        """Return traces of the project, newest first, by Opik's query language (``feedback_scores.auc > 0.8``)."""
         return await self._guard.acall(
             lambda: self.client.search_traces(filter_string=filter_string, max_results=limit)
         )
 
     async def search_spans(self, trace_id: str, filter_string: str | None = None, *, limit: int = 1000) -> list[Any]:
-        """Spans of a trace, newest first."""
+        """Return spans of a trace, newest first."""
         return await self._guard.acall(
             lambda: self.client.search_spans(trace_id=trace_id, filter_string=filter_string, max_results=limit)
         )
 
     @property
     def pending(self) -> int:
-        """How much is kept because Opik has not accepted it yet."""
+        """Return the number of documents that Opik has not accepted yet."""
         return len(self._kept)
 
     @cached_property
     def client(self) -> opik.Opik:
-        """The SDK's own client, opened on first use, for all that this class does not offer."""
+        """Return the SDK's own client, opened on first use, for everything that this class does not offer."""
         from e2i.tools.opik.client import open_client
 
         return open_client(self._settings, self._home)
 
     async def close(self) -> None:
-        """Sends what is kept if Opik is there, and ends the SDK's threads."""
+        """Send what is kept if Opik is reachable, and end the SDK's threads."""
         await self._try_flush()
         if "client" in self.__dict__:
             await self._guard.acall(self.client.end, timeout=int(self._guard.deadline), flush=False)
@@ -171,7 +173,7 @@ class OpikConnector:
         }
 
     def _send(self, documents: Mapping[tuple[str, str, str], Document]) -> list[str]:
-        """Writes all documents; if some are refused, one by one. Returns what was said against the refused ones."""
+        """Write all documents; if some are refused, one by one. Returns the errors of the refused ones."""
         from e2i.tools.opik.writing import write
 
         kinds: dict[str, list[Document]] = {}

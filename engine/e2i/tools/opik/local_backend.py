@@ -1,7 +1,7 @@
-"""Requests of Opik's REST API go in; answers come out. Traces, spans and scores are kept in one SQLite file.
+"""Embedded backend of Opik's REST API. In: requests. Out: responses. Data is stored in one SQLite file.
 
-This is what the SDK talks to when no server is configured: writing, reading back by id, and searching. One object
-serves any number of threads, and several processes may use one file.
+The SDK uses it when no server is configured: writing, reading by id, and searching. One object serves any number of
+threads, and several processes may use one file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Document = dict[str, Any]
 
 
 class Answer(Struct, frozen=True):
-    """An HTTP answer with a JSON body, or lines of JSON."""
+    """An HTTP response with a JSON body, or lines of JSON."""
 
     status: int
     content: bytes = b""
@@ -77,7 +77,7 @@ class LocalBackend:
             database.executescript(TABLES)
 
     def answer(self, method: str, path: str, body: Any) -> Answer:
-        """The answer to one request. ``path`` begins after ``/api/``, ``body`` is the JSON that was sent, or None."""
+        """Return the response to one request. ``path`` begins after ``/api/``; ``body`` is the JSON body, or None."""
         path = path.removeprefix("v1/private/").strip("/")
         try:
             with self._database() as database:
@@ -116,7 +116,7 @@ class LocalBackend:
         raise RejectedError(404, f"embedded Opik does not offer {method} {path}; configure a server to use it")
 
     def _write(self, database: sqlite3.Connection, kind: str, sent: Document, *, replace: bool = False) -> None:
-        """Keeps a trace or a span, in place of the one with its id, unless that was updated later."""
+        """Store a trace or a span, replacing the one with its id unless that was updated later."""
         document = _without_nones(sent)
         identity = _checked(document.get("id"))
         if "start_time" not in document:
@@ -151,7 +151,7 @@ class LocalBackend:
         )
 
     def _search(self, database: sqlite3.Connection, kind: str, query: Document) -> Answer:
-        """Newest ids first, as lines of JSON."""
+        """Return the newest ids first, as lines of JSON."""
         clauses, values = ["kind = ?"], [kind]
         if query.get("project_name"):
             clauses.append("project_id = (SELECT id FROM projects WHERE name = ?)")
@@ -182,7 +182,7 @@ class LocalBackend:
         return Answer(200, b"".join(lines), "application/octet-stream")
 
     def _read(self, database: sqlite3.Connection, kind: str, document: Document) -> Document:
-        """A document as it is shown: with its scores, duration (milliseconds) and, for a trace, facts of its spans."""
+        """Return a document with its scores, duration (milliseconds) and, for a trace, data of its spans."""
         shown = {**document, "feedback_scores": _scores(database, kind, document["id"])}
         if "end_time" in document:
             took = datetime.fromisoformat(document["end_time"]) - datetime.fromisoformat(document["start_time"])
@@ -202,7 +202,7 @@ class LocalBackend:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own for each request, and one transaction around it, synced to disk."""
+        """Open a connection for one request, with one transaction around it, synced to disk."""
         database = sqlite3.connect(self.path, timeout=self._wait)
         try:
             database.execute("PRAGMA synchronous = FULL")

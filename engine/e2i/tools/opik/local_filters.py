@@ -1,6 +1,7 @@
-"""Documents and the filters of Opik's query language go in; whether a document matches comes out.
+"""Filter documents by Opik's query language. In: documents and filters. Out: whether a document matches.
 
-The filters are those that the SDK makes of a ``filter_string``: field, operator, key and value; all of them must hold.
+The filters have the form in which the SDK parses a ``filter_string``: field, operator, key and value. A document must
+match all of them.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ TIMES = ("start_time", "end_time", "created_at", "last_updated_at")
 
 
 class BadFilter(ValueError):
-    """A filter that cannot be applied: an unknown operator, or a value of the wrong kind."""
+    """A filter that cannot be applied: an unknown operator, or a value of the wrong type."""
 
 
 def matches(document: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) -> bool:
-    """True when the document meets every filter. Raises BadFilter."""
+    """Return True when the document meets every filter. Raises BadFilter."""
     return all(_holds(document, item) for item in filters)
 
 
@@ -61,13 +62,13 @@ def _holds(document: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
             return ORDER[operator](float(held), float(str(asked)))
         return TEXT[operator](held if isinstance(held, str) else json.dumps(held), str(asked))
     except KeyError:
-        raise BadFilter(f"operator {operator!r} is not known for {field!r}") from None
+        raise BadFilter(f"unknown operator {operator!r} for {field!r}") from None
     except ValueError as error:
         raise BadFilter(f"{asked!r} cannot be compared with {field!r}: {error}") from error
 
 
 def _held(document: Mapping[str, Any], field: str, key: Any) -> Any:
-    """The value of a field; of a key in it (dots lead deeper); of the score of that name; of ``usage.total_tokens``."""
+    """Return the value of a field, a key in a field (dots are nesting), a score, or ``usage.total_tokens``."""
     if field == "feedback_scores":
         return next((score["value"] for score in document.get(field) or [] if score["name"] == key), None)
     value: Any = document

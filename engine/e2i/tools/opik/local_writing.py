@@ -1,7 +1,7 @@
-"""Documents of traces, spans and scores go in; when ``write`` returns, the embedded Opik holds all of them.
+"""Write documents to the embedded Opik. In: traces, spans and scores. Out: all of them stored when ``write`` returns.
 
-As ``writing.write``, but straight to the backend: nothing of the SDK is imported, which takes longer (1.7 s of CPU)
-than all that a run has to say.
+Like ``writing.write``, but directly to the backend. The SDK is not imported: that takes longer (1.7 s of CPU) than
+writing the telemetry of a whole run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def write(
     trace_scores: Iterable[Document] = (),
     span_scores: Iterable[Document] = (),
 ) -> None:
-    """Writes documents; one with the id of an earlier one takes its place.
+    """Write documents; a document replaces an earlier one with its id.
 
     Raises ToolUnavailable when the file cannot be written, StepError when the documents are refused.
     """
@@ -41,7 +41,7 @@ def write(
 
 
 def _plain(value: Any) -> str:
-    """Times as the SDK writes them, anything else that JSON does not have as text."""
+    """Convert times as the SDK does, and any other value that JSON does not have to text."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return str(value)

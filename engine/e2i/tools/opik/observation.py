@@ -1,4 +1,4 @@
-"""What an agent says of its work while it goes on goes in; the documents of a trace and its spans come out."""
+"""Record an agent's work while it runs. In: calls of the agent. Out: the documents of a trace and its spans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Status = Literal["ok", "error"]
 
 
 class Recorder:
-    """Where observations get the time and fresh ids, and where they go when they end."""
+    """Source of the time and new ids, and receiver of observations when they end."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Recorder:
 
 
 class Observation:
-    """A trace or a span while it is open. Times are UTC. What is set after its end is lost."""
+    """A trace or a span while it is open. Times are UTC. Values set after its end are lost."""
 
     def __init__(self, recorder: Recorder, name: str, *, identity: str | None = None, **facts: Any) -> None:
         self._recorder = recorder
@@ -54,19 +54,19 @@ class Observation:
         return str(self.document.get("trace_id", self.id))
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """Adds to the metadata. ``value`` is anything that JSON can hold."""
+        """Add to the metadata. ``value`` is any JSON value."""
         self.document["metadata"][key] = value
 
     def set_output(self, **output: Any) -> None:
         self.document["output"] = output
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None) -> None:
-        """Adds a moment to the metadata's ``events``: Opik has no events of its own."""
+        """Add an event to the metadata's ``events``: Opik has no events of its own."""
         event = {"name": name, "at": self._recorder.now().isoformat(), "attributes": dict(attributes or {})}
         self.document["metadata"].setdefault("events", []).append(event)
 
     def set_status(self, status: Status, message: str | None = None) -> None:
-        """``error`` marks the observation as failed; ``ok`` takes that back."""
+        """Set the status: ``error`` marks the observation as failed, ``ok`` resets that."""
         self.document.pop("error_info", None)
         if status == "error":
             self.document["error_info"] = {"exception_type": "error", "message": message or "", "traceback": ""}
@@ -80,7 +80,7 @@ class Observation:
         input: Mapping[str, Any] | None = None,  # noqa: A002 - Opik's own word
         **metadata: Any,
     ) -> AsyncIterator[Span]:
-        """A span below this observation; it is kept when it ends, with the error when it ends by one."""
+        """Open a span below this observation. It is kept when it ends, with the error if it ends by one."""
         below = Span(
             self._recorder,
             name,
@@ -106,7 +106,7 @@ class Span(Observation):
         completion_tokens: int,
         total_cost: float | None = None,
     ) -> None:
-        """Makes this the span of a call to a language model. ``total_cost`` is in US dollars."""
+        """Mark this as the span of a call to a language model. ``total_cost`` is in US dollars."""
         usage = {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -123,10 +123,10 @@ class Trace(Observation):
 
 @asynccontextmanager
 async def ended(kind: Literal["traces", "spans"], observation: Observation, recorder: Recorder) -> AsyncIterator[None]:
-    """Gives the observation its end, and its error if there was one (which is raised again), and hands it on."""
+    """End the observation, record an error if there was one (and raise it again), and pass the observation on."""
     try:
         yield
-    except BaseException as error:  # noted and raised again: cancellation is an end as well
+    except BaseException as error:  # recorded and raised again: cancellation is an end as well
         observation.set_status("error", f"{error}")
         observation.document["error_info"]["exception_type"] = type(error).__name__
         raise

@@ -1,4 +1,4 @@
-"""Exceptions of Opik's client go in; whether Opik is down, or refuses what it was given, comes out."""
+"""Classify exceptions of Opik's client. In: an exception. Out: whether Opik is down, or refuses the data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from e2i.errors import AuthenticationFailed, E2IError, StepError, ToolUnavailabl
 
 KEY = "check `tools: opik: api_key` and `workspace`, or the variable that holds the key; telemetry is kept"
 WAIT = frozenset({401, 403, 404, 408, 425, 429})
-"""HTTP statuses below 500 that say nothing against the data: a key that ran out, a wrong address, too many calls."""
+"""HTTP statuses below 500 that are not about the data: an expired key, a wrong address, too many calls."""
 
 
 def is_outage(error: BaseException) -> bool | None:
-    """True for an answer that may be better another time, False for a refusal of the data, None for no answer at all.
+    """Return True for a temporary response, False for a refusal of the data, None without a response.
 
-    Meant as a guard's ``classify``.
+    Used as a guard's ``classify``.
     """
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
@@ -25,7 +25,7 @@ def is_outage(error: BaseException) -> bool | None:
 
 @contextmanager
 def telling_outages() -> Iterator[None]:
-    """Turns what the REST client raises into ToolUnavailable (send it later) or StepError (refused for good)."""
+    """Convert the REST client's exceptions to ToolUnavailable (send later) or StepError (refused permanently)."""
     import httpx
     from opik.rest_api.core.api_error import ApiError
 
@@ -38,11 +38,11 @@ def telling_outages() -> Iterator[None]:
 
 
 def refusal(status: int, body: str) -> E2IError:
-    """What an answer with that HTTP status means: send it later, or never again."""
+    """Return the error for a response with that HTTP status: send later, or never again."""
     said = f"HTTP {status}: {body[:300]}"
     if status in (401, 403):
         return AuthenticationFailed("opik", f"opik refuses the API key or the workspace: {said}", hint=KEY)
     if status >= 500 or status in WAIT:
         hint = "check `tools: opik: api_key` and `url`" if status == 404 else None
-        return ToolUnavailable("opik", f"opik does not take telemetry: {said}", hint=hint)
+        return ToolUnavailable("opik", f"opik does not accept telemetry: {said}", hint=hint)
     return StepError(f"opik refuses the telemetry: {said}", code="refused-telemetry")

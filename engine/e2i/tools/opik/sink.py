@@ -1,7 +1,7 @@
-"""Telemetry entries of a run go in; Opik holds the run as a trace with its spans and scores.
+"""Log a run to Opik as a trace with spans and scores. In: telemetry entries of a run. Out: the trace in Opik.
 
-Each delivery is answered, by the server or by the embedded one, before it returns: an entry that was delivered has been
-accepted. What a run has sent so far is kept in the tool's home, because a span needs all of it.
+Each delivery returns after the response of the server, or of the embedded backend, so a delivered entry has been
+accepted. The entries sent so far are kept in the tool's home, because a span needs all of them.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from e2i.tools.opik.writing import Document
 
 K = TypeVar("K")
 KEPT_RUNS = 200
-"""How many of the last runs are remembered, so that what comes late still finds its trace."""
+"""Number of runs whose entries are kept, so that late entries still find their trace."""
 
 
 def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Stored], Path]) -> Sink:
-    """A sink to the configured server, or to the embedded one in ``home``. Files of artifacts are not sent to Opik."""
+    """Return a sink to the configured server, or to the embedded one in ``home``. Artifact files are not sent."""
     assert isinstance(settings, OpikSettings)
-    target = target_of(settings)  # what one server was sent, another does not know
+    target = target_of(settings)  # entries sent to one server are unknown to another
     name = f"runs-{hashlib.blake2b(target.encode(), digest_size=6).hexdigest()}.db" if target else "runs.db"
     memory = Memory(home / name)
     if settings.url is None:
@@ -50,7 +50,7 @@ def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Store
 
 
 class OpikSink:
-    """Takes entries to Opik; delivering them twice writes the same documents to the same ids."""
+    """Delivers entries to Opik; delivering them twice writes the same documents to the same ids."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class OpikSink:
         self._inode = _inode(embedded)
 
     def deliver(self, entries: Sequence[Entry]) -> None:
-        """Delivers entries of one run. Raises ToolUnavailable, or StepError when Opik refuses them for good."""
+        """Deliver entries of one run. Raises ToolUnavailable, or StepError when Opik refuses them permanently."""
         if _inode(self._embedded) != self._inode:
             message = "the traces were removed or replaced while they were in use"
             raise ToolUnavailable("opik", message, code="history-lost")
@@ -86,12 +86,12 @@ class OpikSink:
         self._memory.add(news)
 
     def close(self) -> None:
-        """Nothing is pending: every delivery was answered. Connections to a server end."""
+        """Close. Nothing is pending, because every delivery was acknowledged; connections to a server end."""
         self._end()
 
 
 class Memory:
-    """What has been delivered of each run, in a SQLite file; the last ``KEPT_RUNS`` runs."""
+    """The delivered entries of each run, in a SQLite file; the last ``KEPT_RUNS`` runs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -104,13 +104,13 @@ class Memory:
             )
 
     def entries(self, run: str) -> list[Entry]:
-        """What was delivered of a run, in order."""
+        """Return the delivered entries of a run, in order."""
         with self._database() as database:
             rows = database.execute("SELECT key, kind, body FROM entries WHERE run = ? ORDER BY sequence", (run,))
             return [Entry(key, "opik", run, kind, json.loads(body)) for key, kind, body in rows]
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Remembers entries; forgets the oldest run when there are too many."""
+        """Add entries; remove the oldest run when there are too many."""
         with self._database() as database:
             database.executemany(
                 "INSERT OR IGNORE INTO entries (run, key, kind, body) VALUES (?, ?, ?, ?)",
@@ -129,7 +129,7 @@ class Memory:
 
 
 def _inode(path: Path | None) -> int | None:
-    """Of the embedded server's file: None when there is none."""
+    """Return the inode of the embedded server's file; None when there is none."""
     try:
         return path.stat().st_ino if path else None
     except FileNotFoundError:

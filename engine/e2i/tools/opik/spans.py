@@ -1,8 +1,9 @@
-"""Telemetry of one run goes in; the run's trace, its spans and their scores come out, as Opik's REST API takes them.
+"""Build the documents of Opik's REST API. In: telemetry of one run. Out: the run's trace, its spans and their scores.
 
-Pure, and the same for the same entries: what is delivered twice is written twice to the same ids.
+Pure, and equal for equal entries: a repeated delivery writes the same ids again.
 
-run -> trace; step -> span; matrix -> span around its cells; child run (a trial) and attempt -> span below the step's.
+run -> trace; step -> span; matrix -> span around its combinations; child run (a trial) and attempt -> span below the
+step's.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from e2i.tools.opik import LARGEST_SCORE
 from e2i.tools.opik.identity import span_id, trace_id
 
 LARGEST = 32_000
-"""Characters of JSON that an input, an output or the metadata of a span may have; the rest is cut, and says so."""
+"""Maximum length of the JSON of a span's input, output or metadata, in characters. Longer JSON is cut and marked."""
 
 Document = dict[str, Any]
 
 
 class StepFacts(Struct):
-    """What is known of one step so far."""
+    """Telemetry of one step so far."""
 
     finished: Mapping[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
@@ -35,7 +36,7 @@ class StepFacts(Struct):
 
 
 class Traced(Struct, frozen=True):
-    """What Opik should hold of a run: its trace, its spans by id, and the scores of spans."""
+    """Documents of a run: its trace, its spans by id, and the scores of spans."""
 
     trace: Document
     spans: dict[str, Document]
@@ -44,7 +45,7 @@ class Traced(Struct, frozen=True):
 
 
 def build(entries: Sequence[Entry], project: str) -> Traced:
-    """The trace of the run that all the entries (at least one) belong to."""
+    """Return the documents of the run that all the entries (at least one) belong to."""
     run = entries[0].run
     started: Mapping[str, Any] = {}
     ended: Mapping[str, Any] = {}
@@ -80,11 +81,11 @@ def _note(facts: StepFacts, entry: Entry) -> None:
         case "child":
             facts.children[body["name"]] = body
         case kind:
-            raise ValueError(f"unknown kind of telemetry: {kind}")
+            raise ValueError(f"unknown telemetry type: {kind}")
 
 
 def _began(entries: Sequence[Entry]) -> int:
-    """When the run first started, in milliseconds; as long as that is not known, the first moment that is."""
+    """Return when the run first started, in milliseconds; the first known time as long as that is unknown."""
     starts = [entry.body["started_ms"] for entry in entries if entry.kind == "run.started"]
     moments = [entry.body[name] for entry in entries for name in ("started_ms", "at_ms") if entry.body.get(name)]
     return min(starts or moments, default=0)
@@ -103,7 +104,7 @@ class _Builder:
         self._combinations: dict[str, list[Mapping[str, Any]]] = {}
 
     def step(self, step: str, facts: StepFacts) -> None:
-        """The spans of a step. Its own span waits until it has ended; those of its children need not."""
+        """Add the spans of a step. Its own span is added when the step has ended, those of its children earlier."""
         own = self._id(step)
         for name, child in sorted(facts.children.items()):
             self._child(own, step, name, child)
@@ -133,12 +134,12 @@ class _Builder:
             error_info=_error(done.get("error"), done["status"]),
         )
         for name, value in sorted(facts.metrics.items()):
-            if abs(value) <= LARGEST_SCORE:  # a larger one stands in the metadata only
+            if abs(value) <= LARGEST_SCORE:  # a larger one is in the metadata only
                 score = {"id": own, "name": name, "value": value, "project_name": self.project, "source": "sdk"}
                 self.scores[own, name] = score
 
     def groups(self) -> None:
-        """A span around the cells of each matrix, from the first start to the last end so far."""
+        """Add a span around the combinations of each matrix, from the first start to the last end so far."""
         for group, combinations in sorted(self._combinations.items()):
             statuses = sorted({str(combination["status"]) for combination in combinations})
             self._add(
@@ -147,7 +148,7 @@ class _Builder:
                 type="general",
                 start_time=_time(min(_start(combination, self.began) for combination in combinations)),
                 end_time=_time(max(_end(combination, self.began) for combination in combinations)),
-                metadata={"cells": len(combinations), "statuses": statuses},
+                metadata={"combinations": len(combinations), "statuses": statuses},
                 tags=["matrix"],
             )
 
@@ -219,7 +220,7 @@ class _Builder:
 
 
 def _timed_attempts(done: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The attempts of a step that was retried, if it is known when each began and ended."""
+    """Add the attempts of a retried step, if the times of each are known."""
     attempts = done.get("attempts")
     if not isinstance(attempts, list) or len(attempts) < 2:
         return []
@@ -227,7 +228,7 @@ def _timed_attempts(done: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _start(done: Mapping[str, Any], began: int) -> int:
-    """When a step started; one that was skipped never did, and stands at the start of the run."""
+    """Return when a step started; for a skipped step, the start of the run."""
     return int(done.get("started_ms") or began)
 
 
@@ -240,7 +241,7 @@ def _time(milliseconds: int) -> datetime:
 
 
 def _error(error: Any, status: str) -> Document | None:
-    """Opik's error_info of a step's error document (``message``, ``code`` …), or of a bare failed status."""
+    """Return Opik's error_info of a step's error document (``message``, ``code`` …), or of a plain failed status."""
     if not error and status != "failed":
         return None
     described = error if isinstance(error, Mapping) else {"message": str(error or status)}
@@ -256,7 +257,7 @@ def _described(step: str, error: Any) -> str:
 
 
 def _bounded(value: Document) -> Document:
-    """The mapping itself, or, if its JSON is too long, each of its values as text with an equal share of the room."""
+    """Return the mapping; if its JSON is too long, each of its values as text with an equal share of the limit."""
     if len(json.dumps(value)) <= LARGEST:
         return value
     share = max(LARGEST // len(value), 40)

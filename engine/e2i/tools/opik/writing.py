@@ -1,7 +1,7 @@
-"""Documents of traces, spans and scores go in; when ``write`` returns, Opik has accepted all of them.
+"""Write documents to an Opik server. In: traces, spans and scores. Out: all of them accepted when ``write`` returns.
 
-Through the SDK's REST client, one answered request after another. The SDK's own queue cannot say as much: what it drops
-between two flushes (a server error, say) is in no flush's result.
+Uses the SDK's REST client, one request after another. The SDK's own queue cannot guarantee this: documents dropped
+between two flushes (after a server error, for instance) do not appear in any flush's result.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ T = TypeVar("T")
 Document = dict[str, Any]
 
 LOOKS = (0.1, 0.4)
-"""Seconds between looks for what was written: Opik's database may show it a little later."""
+"""Seconds between checks for written documents: Opik's database may show them a little later."""
 BATCH = 50
-"""Documents in one request; Opik takes up to 1,000, of 5 MB in all."""
+"""Documents in one request. Opik accepts up to 1,000, of 5 MB in all."""
 
 
 def write(
@@ -35,10 +35,10 @@ def write(
     trace_scores: Iterable[Document] = (),
     span_scores: Iterable[Document] = (),
 ) -> None:
-    """Writes documents as the REST API takes them; one with the id of an earlier one takes its place.
+    """Write documents in the form of the REST API; a document replaces an earlier one with its id.
 
-    Raises ToolUnavailable when some may not have arrived, StepError when Opik refuses them. At last Opik is
-    asked for what was sent: a proxy that answers 204 by itself has not written it.
+    Raises ToolUnavailable when some may not have arrived, StepError when Opik refuses them. Finally Opik is queried for
+    the documents, because a proxy could answer 204 without passing them on.
     """
     from opik.rest_api.types.feedback_score_batch_item import FeedbackScoreBatchItem
     from opik.rest_api.types.span_write import SpanWrite
@@ -80,9 +80,9 @@ def _send(
     send: Callable[[list[Document]], object],
     look_up: Callable[[str], Any] | None = None,
 ) -> None:
-    """Sends documents in one request, or in several when the server wants fewer at once.
+    """Send documents in one request, or in several when the server accepts fewer at once.
 
-    One that it says it has already counts as accepted when it can be looked up there.
+    A document that the server already has counts as accepted when it can be read there.
     """
     try:
         send(documents)
@@ -95,11 +95,11 @@ def _send(
         identity = documents[0]["id"]
         if isinstance(error, ConflictError) and look_up is not None and _is_there(documents[0], look_up):
             return
-        raise ToolUnavailable("opik", f"opik does not take {identity}: {error}") from error
+        raise ToolUnavailable("opik", f"opik does not accept {identity}: {error}") from error
 
 
 def _confirm(documents: Sequence[Document], look_up: Callable[[str], Any]) -> None:
-    """Raises ToolUnavailable when the last of the documents is not there: the others were sent before it."""
+    """Raise ToolUnavailable when the last of the documents is missing: the others were sent before it."""
     if not documents:
         return
     for seconds in (*LOOKS, None):
@@ -107,12 +107,12 @@ def _confirm(documents: Sequence[Document], look_up: Callable[[str], Any]) -> No
             return
         if seconds is not None:
             threading.Event().wait(seconds)
-    message = f"opik accepted {documents[-1]['id']} and does not have it"
-    raise ToolUnavailable("opik", message, code="not-confirmed", hint="it is sent again later")
+    message = f"opik accepted {documents[-1]['id']} but does not have it"
+    raise ToolUnavailable("opik", message, code="not-confirmed", hint="it will be sent again later")
 
 
 def _is_there(document: Document, look_up: Callable[[str], Any]) -> bool:
-    """Whether Opik has the document, and has heard of its end if that was sent."""
+    """Return True when Opik has the document, including its end if that was sent."""
     try:
         found = look_up(document["id"])
         return bool(found.id == document["id"] and (found.end_time or not document.get("end_time")))
@@ -125,7 +125,7 @@ def _is_there(document: Document, look_up: Callable[[str], Any]) -> bool:
 
 
 def batches(documents: Iterable[T]) -> Iterator[list[T]]:
-    """The documents, ``BATCH`` at a time."""
+    """Yield the documents, ``BATCH`` at a time."""
     remaining = iter(documents)
     while batch := list(islice(remaining, BATCH)):
         yield batch

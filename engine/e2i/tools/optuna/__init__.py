@@ -1,6 +1,7 @@
-"""Hyperparameter studies. In: tables, an algorithm, a search space. Out: a study and its best parameters.
+"""The Optuna tool: hyperparameter studies.
 
-Declarations only; ``actions`` does the work.
+In: tables, an algorithm, a search space. Out: a study and its best parameters. Declarations only; ``actions`` does the
+work.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Scalar = bool | int | float | str | None
 
 FILE = "studies.db"
-"""The embedded study storage, in the tool's home."""
+"""File name of the embedded study storage, in the tool's home."""
 
 
 class Settings(ToolSettings):
-    """Where studies are kept."""
+    """Settings of the study storage."""
 
     storage: Annotated[
         SecretStr | None,
         Field(description="Address of a PostgreSQL database, `postgresql://…`; null: a SQLite file in the store."),
     ] = None
     busy: Annotated[
-        float, Field(gt=0, le=600, description="Seconds to wait while another process holds the SQLite file locked.")
+        float, Field(gt=0, le=600, description="Seconds to wait while another process has locked the SQLite file.")
     ] = 15.0
 
     def address(self) -> tuple[str, int] | None:
@@ -48,78 +49,94 @@ class Settings(ToolSettings):
     @classmethod
     def _is_a_server(cls, storage: SecretStr | None) -> SecretStr | None:
         if storage is not None and not re.match(r"postgresql(\+psycopg2?)?://", storage.get_secret_value()):
-            raise ValueError("must begin with postgresql://; the embedded SQLite file always stands in the store")
+            raise ValueError(
+                "must begin with postgresql://; leave `storage` out to use the embedded SQLite file in the store"
+            )
         return storage
 
 
 class TuneParams(Params):
-    """What to tune, on which rows, and how to search."""
+    """Parameters of ``optuna.tune``."""
 
-    train: Annotated[Table, Field(description="Rows that every trial is fitted on.")]
-    validation: Annotated[Table, Field(description="Rows that every trial is judged on.")]
+    train: Annotated[Table, Field(description="Rows to fit every trial on.")]
+    validation: Annotated[Table, Field(description="Rows to evaluate every trial on.")]
     target: Annotated[ColumnName, Field(description="The column to predict.")]
-    algorithm: Annotated[AlgorithmName, Field(description="Which kind of model.")] = "XGBoost"
+    algorithm: Annotated[AlgorithmName, Field(description="The algorithm.")] = "XGBoost"
     trials: Annotated[
-        int, Budget("trials"), Field(ge=1, le=1_000_000, description="Trials the study shall hold in the end.")
+        int, Budget("trials"), Field(ge=1, le=1_000_000, description="Total number of trials in the finished study.")
     ] = 20
     features: Annotated[
         tuple[ColumnName, ...] | None,
-        Field(min_length=1, description="Columns to learn from; null: every column but the target and `exclude`."),
+        Field(min_length=1, description="Feature columns; null: every column but the target and `exclude`."),
     ] = None
-    exclude: Annotated[tuple[ColumnName, ...], Field(description="Columns never to learn from.")] = ()
+    exclude: Annotated[tuple[ColumnName, ...], Field(description="Columns that are never features.")] = ()
     task: Annotated[
         Task | None,
-        Field(description="What to predict; null: classes for text, booleans and two distinct numbers, else a number."),
+        Field(
+            description="Type of prediction. null: classification for text, booleans and two distinct numbers, "
+            "otherwise regression."
+        ),
     ] = None
     metric: Annotated[
-        MetricName | None, Field(description="What a trial is judged by; null: roc_auc, for numbers rmse.")
+        MetricName | None,
+        Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),
     ] = None
     direction: Annotated[
-        Literal["maximize", "minimize"] | None, Field(description="Which values are better; null: by the metric.")
+        Literal["maximize", "minimize"] | None,
+        Field(description="maximize or minimize; null: derived from the metric."),
     ] = None
     space: Annotated[
         dict[Parameter, Dimension] | None,
-        Field(min_length=1, description="Hyperparameters to search, each with its range; null: the algorithm's own."),
+        Field(
+            min_length=1,
+            description="Hyperparameters to search, each with its range; null: the algorithm's default space.",
+        ),
     ] = None
-    fixed: Annotated[dict[Parameter, Scalar], Field(default_factory=dict, description="Hyperparameters held constant.")]
-    sampler: Annotated[Literal["tpe", "random", "qmc"], Field(description="How parameters are proposed.")] = "tpe"
+    fixed: Annotated[
+        dict[Parameter, Scalar], Field(default_factory=dict, description="Hyperparameters with a constant value.")
+    ]
+    sampler: Annotated[Literal["tpe", "random", "qmc"], Field(description="Sampler that proposes parameters.")] = "tpe"
     pruner: Annotated[
         Literal["none", "median"],
-        Field(description="median: stops a trial whose metric is behind the median of earlier trials."),
+        Field(description="median: stop a trial whose metric is worse than the median of earlier trials."),
     ] = "none"
     parallel: Annotated[
         int,
         Field(
             ge=1,
             le=64,
-            description="Trials in flight, on one thread each. It is part of the result, whatever the number of "
-            "cores: a proposal does not know how those in flight will end. Twice the cores keeps all of them busy.",
+            description="Number of concurrent trials, each on one thread. It affects the result, whatever the "
+            "number of cores, because a proposal cannot use the results of running trials. Twice the number of "
+            "cores keeps all cores busy.",
         ),
     ] = 4
     timeout: Annotated[
-        float | None, Field(gt=0, description="Seconds after which no further trial is begun; null: no limit.")
+        float | None, Field(gt=0, description="Seconds after which no new trial starts; null: no limit.")
     ] = None
     study: Annotated[
         str | None,
         Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of the study; null: target and algorithm."
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
+            description="Name of the study; null: derived from target and algorithm.",
         ),
     ] = None
     seed: Annotated[
-        int | None, Field(ge=0, le=2**31 - 1, description="Seed of the sampler and of every fit; null: the run's own.")
+        int | None, Field(ge=0, le=2**31 - 1, description="Seed of the sampler and of every fit; null: the run's seed.")
     ] = None
 
 
 class TuneOutputs(Outputs):
-    """The study and what it found."""
+    """Outputs of ``optuna.tune``."""
 
-    study: Annotated[Study, Field(description="The study in Optuna's storage, with exactly the trials asked for.")]
+    study: Annotated[
+        Study, Field(description="The study in Optuna's storage, with exactly the requested number of trials.")
+    ]
     best_params: Annotated[
         dict[str, Scalar],
-        Field(description="The best trial's parameters with the fixed ones: `params` of model.train."),
+        Field(description="Parameters of the best trial and the fixed ones, for `params` of model.train."),
     ]
-    best_value: Annotated[float, Field(description="The best trial's metric on the validation table.")]
-    trials: Annotated[Table, Field(description="One row a trial: number, state, value, the parameters, the reason.")]
+    best_value: Annotated[float, Field(description="Metric of the best trial on the validation table.")]
+    trials: Annotated[Table, Field(description="One row per trial: number, state, value, the parameters, the reason.")]
 
 
 TOOL = Tool(
@@ -128,7 +145,7 @@ TOOL = Tool(
     actions=(
         Action(
             "tune",
-            "Searches the hyperparameters of an algorithm; goes on where an earlier attempt stopped.",
+            "Searches the hyperparameters of an algorithm. Resumes an interrupted study.",
             TuneParams,
             TuneOutputs,
             effect=Effect.EXTERNAL,

@@ -1,4 +1,4 @@
-"""Parameters of ``optuna.tune`` go in; a study, its best parameters and its trials come out."""
+"""Run ``optuna.tune``. In: parameters. Out: a study, its best parameters and its trials."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
-    """Searches, or goes on with the search of an earlier attempt; every trial becomes a child run.
+    """Search, or resume the search of an earlier attempt; every trial becomes a child run.
 
-    Raises StepError when no trial was completed, with the reasons, and ToolUnavailable when the storage fails.
+    Raises StepError with the reasons when no trial was completed, and ToolUnavailable when the storage fails.
     """
     from threadpoolctl import threadpool_limits
 
@@ -59,7 +59,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
     tuner = ctx.connect(OptunaTuner)
     with threadpool_limits(
         limits=1, user_api="blas"
-    ):  # trials share the cores; and sums keep their order on any machine
+    ):  # trials share the cores, and sums keep their order on any machine
         trials = await tuner.optimize(
             name,
             Objective(prepared, metric, params.fixed, seed, prune=params.pruner != "none"),
@@ -83,19 +83,19 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
 
 
 def _name(params: TuneParams, key: str) -> str:
-    """The study's name: readable, safe as a file's name, and its own for every different input."""
+    """Return the study's name: readable, a valid file name, and unique for each different input."""
     title = params.study or f"{params.target}-{params.algorithm}"
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', title)[:100]}-{key[:10]}"
 
 
 def _best(trials: Sequence[Any], direction: str) -> Any:
-    """The best completed trial, the first of equals. Raises StepError when there is none."""
+    """Return the best completed trial, the first of equals. Raises StepError when there is none."""
     completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
     if not completed:
         reasons = Counter(trial.user_attrs.get("reason", trial.state.name.lower()) for trial in trials)
         listed = "; ".join(f"{reason} ({count} of {len(trials)})" for reason, count in reasons.most_common(3))
         raise StepError(
-            f"no trial was completed: {listed or 'none was begun before the timeout'}",
+            f"no trial was completed: {listed or 'none was started before the timeout'}",
             code="no-completed-trial",
             hint="check `space` and `fixed`, or raise `timeout`",
             details={"reasons": dict(reasons)},
@@ -116,7 +116,7 @@ def _child(trial: Any, metric: str) -> ChildRun:
 
 
 def _table(trials: Sequence[Any], names: Sequence[str]) -> pd.DataFrame:
-    """One row a trial. A parameter whose values are of several types is given as text."""
+    """Return one row per trial. A parameter with values of several types is converted to text."""
     import pandas as pd
 
     columns: dict[str, Any] = {
@@ -134,6 +134,6 @@ def _table(trials: Sequence[Any], names: Sequence[str]) -> pd.DataFrame:
 
 
 def _digest(name: str, trials: Sequence[Any]) -> str:
-    """Identifies a study by what its trials were and gave."""
+    """Return a digest of a study from its trials and their results."""
     content = [(trial.number, trial.state.name, trial.value, sorted(trial.params.items())) for trial in trials]
     return "sha256:" + hashlib.sha256(json.dumps([name, content]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The question that ``e2i doctor`` asks the database that studies are kept in: a number."""
+"""Return the check of ``e2i doctor`` on the database of studies: one query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from e2i.tools.optuna.turns import CONNECTING, with_driver
 
 
 def questions(settings: Settings) -> list[Question]:
-    """One, when studies are on a server."""
+    """Return one check, when studies are on a server."""
     if settings.storage is None:
         return []
     seconds = min(CONNECTING, settings.deadline)

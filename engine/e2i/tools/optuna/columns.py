@@ -1,4 +1,4 @@
-"""How columns flow through ``optuna.tune``. In: parameters, as far as they are known. Out: columns, and faults."""
+"""Derive the columns of ``optuna.tune`` while planning. In: known parameters. Out: columns and problems."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tune(given: Given, files: Files) -> Flow:
 
 
 def _space(given: Given) -> Mapping[str, Any] | None:
-    """The hyperparameters that are searched; None when they are not known."""
+    """Return the hyperparameters to search; None when they are not known."""
     space, algorithm = given["space"], given["algorithm"]
     if space is None and isinstance(algorithm, str) and algorithm in ALGORITHMS:
         return ALGORITHMS[algorithm].space

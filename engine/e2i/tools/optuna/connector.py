@@ -1,7 +1,7 @@
-"""A search goes in; a study in Optuna's own storage comes out, with exactly the trials asked for.
+"""Run a search and store it as an Optuna study. In: a search. Out: a study with exactly the requested trials.
 
-The storage is a relational database, embedded (a SQLite file that Optuna's command line and dashboard open as it is)
-and in production alike. It is written with finished trials only, so a killed search leaves nothing running.
+The storage is a relational database, both embedded (a SQLite file that Optuna's command line and dashboard can open)
+and in production. Only finished trials are written, so a killed search leaves no running trials.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OptunaTuner:
         self._home = home
         self._opened: tuple[Any, int | None] | None = None
         self._turns: dict[str, Turn] = {}
-        """The studies that it is alone with."""
+        """The studies that this client holds the lock of."""
 
     async def optimize(
         self,
@@ -49,10 +49,10 @@ class OptunaTuner:
         timeout: float | None = None,
         progress: Callable[[int], None] = lambda done: None,
     ) -> list[Any]:
-        """Carries the study ``name`` on to ``plan.trials`` trials and returns them (optuna FrozenTrial), in order.
+        """Extend the study ``name`` to ``plan.trials`` trials and return them (optuna FrozenTrial), in order.
 
-        A finished study is returned as it is. ``timeout`` (seconds) begins no further trial. ``progress`` is told the
-        number of finished trials. Raises ToolUnavailable when the storage fails; what was recorded by then is kept.
+        A finished study is returned unchanged. After ``timeout`` seconds no new trial starts. ``progress`` receives the
+        number of finished trials. Raises ToolUnavailable when the storage fails; trials recorded by then are kept.
         """
         ends = None if timeout is None else time.monotonic() + timeout
         async with self._alone_with(name):
@@ -76,19 +76,19 @@ class OptunaTuner:
             )
 
     async def open_study(self, name: str, direction: str) -> list[Any]:
-        """The trials that searches of the study finished, in order; it is made if there is none.
+        """Return the finished trials of the study, in order; create the study if there is none.
 
-        For whoever is alone with it: a trial that is running was left so by a process that is gone. It is marked as
-        failed, and does not count. Trials that the storage has lost are put back.
+        Requires the lock of the study. A running trial was left by a process that has exited; it is marked as failed
+        and does not count. Trials that the storage has lost are restored.
         """
         return await self._guard.acall(self._open_study, name, direction)
 
     async def add_trials(self, name: str, trials: list[Any]) -> None:
-        """Adds finished trials to a study."""
+        """Add finished trials to a study."""
         await self._guard.acall(self._add_trials, name, trials)
 
     async def count_trials(self, name: str) -> int:
-        """How many trials of the study the storage holds that searches finished; 0 when there is no such study."""
+        """Return the number of finished trials of the study in the storage; 0 when there is no such study."""
         return await self._guard.acall(self._count_trials, name)
 
     def _count_trials(self, name: str) -> int:
@@ -115,10 +115,10 @@ class OptunaTuner:
             found = [trial for trial in study.trials if not _was_left(trial)]
             mirror = self._mirror(name)
             kept = mirror.trials()
-            if len(kept) < len(found):  # of an earlier version, or by another store
+            if len(kept) < len(found):  # written by an earlier version, or by another store
                 mirror.add(found[len(kept) :])
             elif lost := kept[len(found) :]:
-                print(f"{len(lost)} trials that the study storage has lost are put back", file=sys.stderr)
+                print(f"{len(lost)} trials lost from the study storage are restored", file=sys.stderr)
                 study.add_trials(lost)
                 found = [trial for trial in study.trials if not _was_left(trial)]
             return [_numbered(number, trial) for number, trial in enumerate(found)]
@@ -137,7 +137,7 @@ class OptunaTuner:
         return Mirror(self._home / "trials" / f"{name}.jsonl")
 
     def _storage(self) -> Any:
-        """The storage, opened once. Raises ToolUnavailable when its file has gone or been replaced since."""
+        """Return the storage, opened once. Raises ToolUnavailable when its file was removed or replaced since."""
         if self._opened is None:
             self._opened = self._open()
         storage, opened_inode = self._opened
@@ -147,7 +147,7 @@ class OptunaTuner:
                 self.tool,
                 f"the study storage {FILE} was removed or replaced while it was in use",
                 code="storage-lost",
-                hint="run again: its trials are put back, and the search goes on; do not clean the store meanwhile",
+                hint="run again: the trials are restored and the search resumes; do not clean the store meanwhile",
             )
         return storage
 
@@ -158,7 +158,7 @@ class OptunaTuner:
         if (url := self._server()) is not None:
             seconds = self._settings.deadline
             about: dict[str, Any] = {"pool_pre_ping": True, **engine_options(url, min(CONNECTING, seconds), seconds)}
-            with closing(self._server_turn(url, "tables")) as turn:  # two stores must not make the tables at once
+            with closing(self._server_turn(url, "tables")) as turn:  # two stores must not create the tables at once
                 turn.wait()
                 return optuna.storages.RDBStorage(url, engine_kwargs=about), None
         with _locked(self._home / "studies.lock"):  # nor two processes
@@ -167,7 +167,7 @@ class OptunaTuner:
         return storage, self._inode()
 
     def _server(self) -> str | None:
-        """The address of the database server, with its driver; None: studies are in a file of the store."""
+        """Return the address of the database server, with its driver; None: studies are in a file of the store."""
         if self._settings.storage is None:
             return None
         return with_driver(self._settings.storage.get_secret_value())
@@ -191,7 +191,7 @@ class OptunaTuner:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Optuna reports a locked or dead database as invalid data; this says what was really the matter."""
+        """Convert Optuna's errors: it reports a locked or dead database as invalid data."""
         import optuna
         import sqlalchemy.exc
 
@@ -206,13 +206,15 @@ class OptunaTuner:
                 self.tool,
                 f"the study storage cannot be used: {type(cause).__name__}: {text[0][:200] if text else ''}",
                 code="storage-unavailable",
-                hint=f"check that the database is up, or that no process keeps {FILE} locked; recorded trials are kept",
+                hint=f"check that the database is running, or that no process has locked {FILE}; recorded "
+                "trials are kept",
             ) from error
 
     @asynccontextmanager
     async def _alone_with(self, name: str) -> AsyncIterator[None]:
-        """Waits until nobody else works on the study, so that no trial is made twice: no other process of this store,
-        and no other store on the same server.
+        """Wait for the lock of the study, so that no trial is run twice.
+
+        The lock excludes other processes of this store, and other stores on the same server.
         """
         with closing(FileTurn(self._home / "locks", name)) as turn:
             while not turn.take():
@@ -235,12 +237,12 @@ class OptunaTuner:
 
 
 def _was_left(trial: Any) -> bool:
-    """True for a trial that a process was killed at; of one that failed for itself the reason is known."""
+    """Return True for a trial whose process was killed; a trial that failed by itself has a reason."""
     return trial.state.name == "FAIL" and "reason" not in trial.user_attrs
 
 
 def _numbered(number: int, trial: Any) -> Any:
-    """The trial by its number in the search, which differs from the study's once one of those was left."""
+    """Return the trial by its number in the search, which differs from the study's after an unfinished trial."""
     if trial.number != number:
         trial = copy.copy(trial)
         trial.number = number

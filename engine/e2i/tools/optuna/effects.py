@@ -1,4 +1,4 @@
-"""Looks whether the effects of finished Optuna steps are there: a study with its trials in the study storage."""
+"""Check that the effects of finished Optuna steps still exist: a study with its trials in the study storage."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SELECT count(*) FROM trials JOIN studies USING (study_id)
 WHERE study_name = ? AND (state IN ('COMPLETE', 'PRUNED') OR (state = 'FAIL' AND trial_id IN
 (SELECT trial_id FROM trial_user_attributes WHERE key = 'reason')))
 """
-"""Of a trial that failed for itself the reason is known; others were left by a process that died."""
+"""A trial that failed by itself has a reason; others were left by a process that exited."""
 
 
 def tune(params: TuneParams, outputs: TuneOutputs, look: Look) -> str | Coroutine[None, None, str | None] | None:
-    """Returns what is missing of the study; None when the storage holds all of its trials."""
+    """Return what is missing of the study; None when the storage has all of its trials."""
     if look.settings("optuna").is_embedded:
         return _missing(outputs, _count(look.home("optuna") / FILE, outputs.study.name))
     return _ask(outputs, look)
@@ -35,7 +35,7 @@ def _missing(outputs: TuneOutputs, found: int) -> str | None:
     study = outputs.study
     if found >= study.trials:
         return None
-    return f"the study storage holds {found} of {study.trials} trials of the study {study.name!r}"
+    return f"the study storage has {found} of {study.trials} trials of the study {study.name!r}"
 
 
 def _count(file: Path, study: str) -> int:

@@ -1,7 +1,7 @@
-"""Finished trials go in, in order; they come out again should Optuna's storage have lost them.
+"""Keep a copy of finished trials, to restore them if Optuna's storage loses them. In: trials. Out: the same, in order.
 
-One file a study, a trial a line, synced to disk before the storage is told. A line that a dying process wrote half does
-not count, and is overwritten.
+One file per study, one trial per line, synced to disk before the storage is written. An incomplete last line of a
+killed process is ignored and overwritten.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 
 
 class Mirror:
-    """The trials (optuna FrozenTrial) of one study in the file ``path``. For whoever is alone with the study."""
+    """The trials (optuna FrozenTrial) of one study in the file ``path``. Requires the lock of the study."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def trials(self) -> list[Any]:
-        """What was written, numbered from 0."""
+        """Return the written trials, numbered from 0."""
         return [_from_json(number, json.loads(line)) for number, line in enumerate(self._lines())]
 
     def add(self, trials: Sequence[Any]) -> None:
-        """Appends trials, durably."""
+        """Append trials durably."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         whole = sum(len(line) for line in self._lines())
         with self._path.open("ab") as file:

@@ -1,4 +1,4 @@
-"""A trial's parameters go in; the metric of a model fitted with them on one thread comes out."""
+"""Evaluate a trial. In: a trial's parameters. Out: the metric of a model fitted with them on one thread."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from e2i.estimators import fitting, metrics
 from e2i.estimators.rounds import WatchedMetric
 
 REPORT_EVERY = 10
-"""Rounds between two reports to the pruner."""
+"""Number of rounds between two reports to the pruner."""
 
 
 class Objective(Struct, frozen=True, eq=False):
-    """Fits and judges one trial. Safe to call from several threads at once: the prepared tables are only read."""
+    """Fits and evaluates one trial. Safe to call from several threads at once: the prepared tables are only read."""
 
     prepared: fitting.Prepared
     metric: str
@@ -25,7 +25,7 @@ class Objective(Struct, frozen=True, eq=False):
     prune: bool
 
     def __call__(self, trial: Any) -> float:
-        """Raises StepError when the trial fails, optuna.TrialPruned when it is behind."""
+        """Evaluate the trial. Raises StepError when it fails, optuna.TrialPruned when it is pruned."""
         import optuna
 
         watch = Pruning(trial, _watched(self.metric)) if self.prune else None
@@ -38,7 +38,7 @@ class Objective(Struct, frozen=True, eq=False):
 
 
 class Pruning(Struct):
-    """Reports a trial's metric while it learns, and stops it when it is behind."""
+    """Reports a trial's metric during training, and stops the trial when it is behind."""
 
     trial: Any
     metric: WatchedMetric
@@ -58,7 +58,7 @@ def _watched(metric: str) -> WatchedMetric:
             return metric
         case _:
             raise StepError(
-                f"{metric} cannot be followed round by round, so no trial can be pruned by it",
+                f"{metric} is not computed round by round, so it cannot be used to prune trials",
                 code="wrong-metric",
-                hint="tune by roc_auc, log_loss, rmse or mae, or set `pruner: none`",
+                hint="use metric roc_auc, log_loss, rmse or mae, or set `pruner: none`",
             )

@@ -1,9 +1,9 @@
-"""A search space and an objective go in; finished trials come out, the same for the same seed on any machine.
+"""Run a search, reproducibly for a seed on any machine. In: a search space and an objective. Out: finished trials.
 
-A fixed number of trials is in flight: trial k is proposed once trial k - parallel has been told, and trials are told in
-order, so that no proposal depends on which thread was quicker, nor on how many there are. The study lives in memory;
-what was recorded of an earlier attempt is replayed into it, so that a search that was interrupted ends exactly as one
-that was not.
+The number of trials in flight is fixed. Trial k is proposed once trial k - parallel has been reported, and trials are
+reported in order. Proposals therefore depend neither on which thread was quicker nor on the number of threads. The
+study is in memory. Recorded trials of an earlier attempt are replayed into it, so that an interrupted search ends with
+the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Objective = Callable[[Any], float]
 
 
 class Plan(Struct, frozen=True):
-    """How to search."""
+    """Options of a search."""
 
     space: Mapping[str, Dimension]
     trials: int
@@ -38,7 +38,7 @@ class Plan(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """How one trial ended. ``reason`` says why it failed."""
+    """Result of one trial. ``reason`` is set when it failed."""
 
     state: Any
     value: float | None = None
@@ -54,11 +54,12 @@ async def run(
     *,
     threads: int,
 ) -> list[Any]:
-    """The finished trials (optuna FrozenTrial), at most ``plan.trials``, in order.
+    """Return the finished trials (optuna FrozenTrial), at most ``plan.trials``, in order.
 
-    ``recorded`` are the trials of an earlier attempt: they are told, not evaluated. ``record`` is given new ones,
-    ``plan.parallel`` at a time. No trial is proposed once ``expired``. Up to ``threads`` trials are evaluated at once;
-    the result does not depend on it. Raises StepError when the recorded trials belong to another search.
+    ``recorded`` are the trials of an earlier attempt; they are reported to the study, not evaluated. ``record``
+    receives new ones, ``plan.parallel`` at a time. No trial is proposed once ``expired``. Up to ``threads`` trials are
+    evaluated at once; the result does not depend on it. Raises StepError when the recorded trials belong to another
+    search.
     """
     study = _study(plan)
     space = {name: distribution(dimension) for name, dimension in plan.space.items()}
@@ -67,7 +68,7 @@ async def run(
     fresh: list[Any] = []
 
     async def land(most: int) -> None:
-        """Waits for the oldest trials in flight and tells them, until at most so many are left."""
+        """Wait for the oldest trials in flight and report them to the study, until at most the given number is left."""
         if not most:
             await asyncio.gather(*(ending for _, ending in flying))
         while len(flying) > most:
@@ -92,8 +93,8 @@ async def run(
                 flying.append((trial, loop.run_in_executor(pool, _evaluate, objective, trial)))
         asked.clear()
 
-    # A pruner compares a trial with those that were told, and what a trial reports may sway a proposal: so with a
-    # pruner nothing is told or asked while a trial is evaluated.
+    # A pruner compares a trial with the reported ones, and a trial's intermediate reports may influence a proposal.
+    # With a pruner, therefore, nothing is reported or proposed while a trial is evaluated.
     others = plan.parallel - 1 if plan.pruner == "none" else 0
     asked: list[Any] = []
     with ThreadPoolExecutor(min(plan.parallel, threads), thread_name_prefix="trial") as pool:
@@ -113,7 +114,7 @@ async def run(
 
 
 def distribution(dimension: Dimension) -> Any:
-    """Optuna's own form of a hyperparameter's range."""
+    """Return Optuna's form of a hyperparameter's range."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match dimension:
@@ -128,7 +129,7 @@ def distribution(dimension: Dimension) -> Any:
 
 
 def _study(plan: Plan) -> Any:
-    """An empty study in memory. A proposal is spread away from those in flight (the constant liar of TPE)."""
+    """Return an empty study in memory. Proposals are spread away from those in flight (the constant liar of TPE)."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -164,16 +165,16 @@ def _evaluate(objective: Objective, trial: Any) -> Outcome:
 
 
 def _replayed(trial: Any, earlier: Any) -> Outcome:
-    """What was recorded of a trial, once the proposal proves to be the same."""
+    """Return the recorded result of a trial, once the proposal is verified to be the same."""
     from optuna.trial import TrialState
 
     if earlier.state == TrialState.FAIL:
         return Outcome(TrialState.FAIL, reason=earlier.user_attrs["reason"])
     if trial.params != earlier.params:
         raise StepError(
-            f"trial {trial.number} of the stored study has other parameters than this search proposes",
+            f"trial {trial.number} of the stored study has different parameters than this search proposes",
             code="study-changed",
-            hint="it was changed from outside or made by another version of Optuna; give `study` a new name",
+            hint="it was changed externally or created by another version of Optuna; set `study` to a new name",
         )
     for index, value in earlier.intermediate_values.items():
         trial.report(value, index)

@@ -1,7 +1,7 @@
-"""The name of a study goes in; while a turn at it lasts, nobody else works on it: no process of this store, and where
-studies are kept on a server, no other store either.
+"""Locks on studies. In: the name of a study. Out: a lock that excludes every other process.
 
-Both kinds of lock are given back by whoever dies: a file's by the kernel, that of a PostgreSQL session by the server.
+The lock excludes other processes of this store and, for studies on a server, other stores. Both types of lock are
+released when their process exits: a file lock by the kernel, the lock of a PostgreSQL session by the server.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any, Protocol
 from e2i.resilience.postgres import engine_options
 
 CONNECTING = 5.0
-"""Seconds that connecting to PostgreSQL may take."""
+"""Timeout of connecting to PostgreSQL, in seconds."""
 
 
 class Turn(Protocol):
-    """One's turn at a study."""
+    """A lock on a study."""
 
     def take(self) -> bool:
-        """Whether it is one's turn now. To be asked again if not."""
+        """Try to acquire the lock; return True on success. Otherwise call again."""
 
     def check(self) -> None:
-        """Raises sqlalchemy.exc.DBAPIError when the turn was lost since it was taken."""
+        """Raise sqlalchemy.exc.DBAPIError when the lock was lost since it was acquired."""
 
     def close(self) -> None:
-        """The turn is over."""
+        """Release the lock."""
 
 
 class FileTurn:
-    """A turn among the processes of one machine, by a file in ``folder``."""
+    """A lock among the processes of one machine, by a file in ``folder``."""
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,20 +46,20 @@ class FileTurn:
         return True
 
     def check(self) -> None:
-        """It cannot be lost."""
+        """Do nothing: a file lock cannot be lost."""
 
     def close(self) -> None:
         os.close(self._handle)
 
 
 class ServerTurn:
-    """A turn among all who know the PostgreSQL database at ``url``, by an advisory lock of a session of its own.
+    """A lock among all clients of the PostgreSQL database at ``url``, by an advisory lock in its own session.
 
     Raises ImportError when the driver is not installed; its methods raise sqlalchemy.exc.DBAPIError.
     """
 
     def __init__(self, url: str, name: str, seconds: float) -> None:
-        """``seconds`` is how long one question may take."""
+        """``seconds`` is the timeout of one query."""
         import sqlalchemy
 
         self._engine = sqlalchemy.create_engine(
@@ -75,11 +75,11 @@ class ServerTurn:
         return bool(self._ask(f"SELECT pg_try_advisory_lock({self._number})"))
 
     def wait(self) -> None:
-        """Takes the turn once it is free: for what is over in a moment."""
+        """Wait for the lock, for short work."""
         self._ask(f"SELECT pg_advisory_lock({self._number})")
 
     def check(self) -> None:
-        """A session that is gone is not replaced in silence: the first question to it fails."""
+        """Forbid reconnecting: after a lost session, the first query fails."""
         self._ask("SELECT 1")
 
     def close(self) -> None:
@@ -93,10 +93,10 @@ class ServerTurn:
 
 
 def with_driver(address: str) -> str:
-    """The address of a database server, with its driver."""
+    """Return the address of a database server, with its driver."""
     return address.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _number(name: str) -> int:
-    """What an advisory lock goes by: 64 bits that nothing else in the database uses."""
+    """Return the key of an advisory lock: 64 bits that nothing else in the database uses."""
     return int.from_bytes(hashlib.blake2b(f"e2i/optuna/{name}".encode(), digest_size=8).digest(), "big", signed=True)

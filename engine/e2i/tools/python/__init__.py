@@ -1,4 +1,7 @@
-"""Functions of the user's own project as steps. In: a file, a function and arguments. Out: its result."""
+"""The python tool: call functions of the user's project as steps.
+
+In: a file, a function and arguments. Out: its result.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,18 @@ class CallParams(Params):
         ),
     ]
     function: Annotated[
-        str, Code(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in it.")
+        str, Code(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="Name of a function in the file.")
     ]
     arguments: Annotated[
         dict[str, Any],
         MayBeSecret(),
-        Field(description="Keyword arguments; a table arrives as a pandas DataFrame."),
+        Field(description="Keyword arguments. A table is passed as a pandas DataFrame."),
     ] = Field(default_factory=dict)
 
 
 class CallOutputs(Outputs):
-    value: Annotated[Any, Field(description="What the function returned, unless that is a DataFrame.")] = None
-    table: Annotated[Table | None, Field(description="What the function returned, if that is a DataFrame.")] = None
+    value: Annotated[Any, Field(description="Return value of the function, unless it is a DataFrame.")] = None
+    table: Annotated[Table | None, Field(description="Return value of the function, if it is a DataFrame.")] = None
 
 
 TOOL = Tool(

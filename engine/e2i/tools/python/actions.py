@@ -1,4 +1,4 @@
-"""Calls functions of the user's project. In: a file, a function, arguments. Out: its result, as data or a table."""
+"""Call functions of the user's project. In: a file, a function, arguments. Out: its result, as data or a table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from e2i.errors import E2IError, StepError
 from e2i.tools.python import CallOutputs, CallParams
 
 TRACE_LIMIT = 8_000
-"""Characters of a traceback that an error carries."""
+"""Maximum length of a traceback in an error, in characters."""
 
 
 def call(params: CallParams, ctx: StepContext) -> CallOutputs:
-    """Calls the function. Raises StepError, with the traceback from the user's own frame on, when it raises."""
+    """Call the function. Raises StepError, with the traceback from the user's own frame on, when it raises."""
     arguments = {name: _given(value, ctx) for name, value in params.arguments.items()}
     try:
         function = ctx.run_file(params.file).get(params.function)
@@ -28,7 +28,7 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
             raise StepError(f"{params.file} has no function {params.function!r}", code="no-such-function")
         with _sharing(arguments):
             result = function(**arguments)
-    except (E2IError, MemoryError):  # memory has a limit of its own, which says what it was
+    except (E2IError, MemoryError):  # memory has its own limit, which reports its value
         raise
     except (Exception, SystemExit) as error:  # the boundary to the user's own code
         trace = "".join(traceback.format_exception(type(error), error, _from(error.__traceback__, params.file)))
@@ -42,13 +42,13 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
 
 
 def _given(value: Any, ctx: StepContext) -> Any:
-    """The argument as user code gets it: tables are frames of its own, as long as ``_sharing`` holds."""
+    """Return the argument for user code. Tables become frames, which share columns while ``_sharing`` is active."""
     return ctx.frame(value).copy(deep=False) if isinstance(value, Table) else value
 
 
 @contextlib.contextmanager
 def _sharing(arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Lets frames share their columns with others until they are written to: pandas then copies the column first."""
+    """Let frames share their columns until they are written to: pandas then copies the column first."""
     if not any(type(value).__name__ == "DataFrame" for value in arguments.values()):
         yield
         return
@@ -73,12 +73,12 @@ def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
 
 
 def _end(trace: str) -> str:
-    """The last lines of a trace, each whole: what masks secrets must see all of one, or nothing."""
+    """Return the last lines of a trace, each complete, so that the masking of secrets sees all of a line or nothing."""
     return trace if len(trace) <= TRACE_LIMIT else trace[-TRACE_LIMIT:].partition("\n")[2]
 
 
 def _from(trace: TracebackType | None, file: str) -> TracebackType | None:
-    """The traceback without the engine's own frames."""
+    """Return the traceback without the engine's own frames."""
     start = trace
     while start is not None and not start.tb_frame.f_code.co_filename.endswith(f"/{file}"):
         start = start.tb_next

@@ -1,4 +1,4 @@
-"""Explanations of models. In: a model and rows. Out: SHAP values, the importance of features, and plots.
+"""The SHAP tool: explain models. In: a model and rows. Out: SHAP values, feature importance, and plots.
 
 Declarations only; ``actions`` does the work.
 """
@@ -15,13 +15,13 @@ from e2i.catalog.marks import Budget
 
 
 class Settings(ToolSettings):
-    """Limits on explaining."""
+    """Settings of explanations."""
 
-    deadline: Annotated[float, Field(gt=0, description="Seconds that one explanation may take.")] = 3600.0
+    deadline: Annotated[float, Field(gt=0, description="Timeout of one explanation, in seconds.")] = 3600.0
 
 
 class ExplainParams(Params):
-    """What to explain, on which rows."""
+    """Parameters of ``shap.explain``."""
 
     model: Annotated[Model, Field(description="The model to explain.")]
     table: Annotated[Table, Field(description="Rows with the model's features.")]
@@ -31,38 +31,40 @@ class ExplainParams(Params):
         Field(
             ge=1,
             le=100_000,
-            description="Rows to explain, drawn evenly from the table by the seed. 100,000 rows of 50 features take "
-            "minutes; a few thousand settle the importances.",
+            description="Number of rows to explain, sampled evenly from the table by the seed. 100,000 rows of "
+            "50 features take minutes; a few thousand are enough for stable importances.",
         ),
     ] = 1000
     background: Annotated[
         Table | None,
-        Field(description="Linear models: rows that an absent feature is averaged over; null: all rows of `table`."),
+        Field(description="Linear models: rows to average absent features over; null: all rows of `table`."),
     ] = None
-    plots: Annotated[bool, Field(description="Draw bars, a beeswarm and the dependence on the top features.")] = True
+    plots: Annotated[
+        bool, Field(description="Draw a bar chart, a beeswarm plot and the dependence on the top features.")
+    ] = True
     seed: Annotated[
-        int | None, Field(ge=0, le=2**31 - 1, description="Seed of the choice of rows; null: the run's own.")
+        int | None, Field(ge=0, le=2**31 - 1, description="Seed of the choice of rows; null: the run's seed.")
     ] = None
 
 
 class ExplainOutputs(Outputs):
-    """Why the model predicts what it predicts. Values are in the model's margin: log-odds where it has them."""
+    """Outputs of ``shap.explain``. Values are in the model's margin: log-odds for classifiers that have them."""
 
     values: Annotated[
         Table,
         Field(
-            description="One row an explained row: `row` (its place in the table), one column a feature, "
-            "`expected_value` and `margin`; features and expected value add up to the margin. For more than two "
-            "classes one row a row and class, told by `class`."
+            description="One row per explained row: `row` (its number in the table), one column per feature, "
+            "`expected_value` and `margin`. The values of the features and the expected value add up to the "
+            "margin. More than two classes: one row per row and class, with the column `class`."
         ),
     ]
     expected_value: Annotated[
-        float | list[float], Field(description="Mean margin that the values start from; a list for several classes.")
+        float | list[float], Field(description="Mean margin, the base of the values; a list for several classes.")
     ]
     importance: Annotated[
-        dict[str, float], Field(description="Each feature's share of the mean absolute values, greatest first.")
+        dict[str, float], Field(description="Share of each feature in the mean absolute values, largest first.")
     ]
-    report: Annotated[Report, Field(description="A page with the importances and, if asked for, the plots.")]
+    report: Annotated[Report, Field(description="One HTML page with the importances and, if requested, the plots.")]
 
 
 TOOL = Tool(

@@ -1,4 +1,4 @@
-"""Parameters of ``shap.explain`` go in; SHAP values, importances and a report come out."""
+"""Run ``shap.explain``. In: parameters. Out: SHAP values, importances and a report."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
-    """Explains a sample of the table's rows."""
+    """Explain a sample of the table's rows."""
     from e2i.tools.shap import plots
 
     scorer = saved.open_model(params.model, ctx)
     frame = ctx.frame(params.table)
     if frame.empty:
-        raise StepError("the table has no rows to explain", code="no-rows", hint="check the steps that made it")
+        raise StepError("the table has no rows to explain", code="no-rows", hint="check the steps that produce it")
     chosen = _sample(len(frame), params.rows, ctx.seed if params.seed is None else params.seed)
     sample = frame.iloc[chosen]
     background = frame if params.background is None else ctx.frame(params.background)
     found = await ctx.connect(SHAPExplainer).explain(scorer, sample, background, threads=ctx.threads)
-    title = f"What moves {params.model.target} ({params.model.algorithm})"
+    title = f"Explanation of {params.model.target} ({params.model.algorithm})"
     folder = plots.write(ctx.scratch / "shap", title, found, sample, plots=params.plots)
     report = ctx.keep(folder, Report, media_type="text/html", title=title, entry=plots.ENTRY)
     ctx.attach("shap", report)
@@ -43,7 +43,7 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
 
 
 def _sample(total: int, rows: int, seed: int) -> Matrix:
-    """Places of the rows to explain, in the table's order."""
+    """Return the numbers of the rows to explain, in the table's order."""
     import numpy as np
 
     if rows >= total:
@@ -52,7 +52,7 @@ def _sample(total: int, rows: int, seed: int) -> Matrix:
 
 
 def _table(found: Explanation, chosen: Matrix) -> pd.DataFrame:
-    """The values in long form: a row for each explained row, and for each class if there are more than two."""
+    """Return the values in long form: a row per explained row, and per class if there are more than two."""
     import pandas as pd
 
     parts = []

@@ -1,4 +1,4 @@
-"""How columns flow through ``shap.explain``. In: parameters, as far as they are known. Out: columns, and faults."""
+"""Derive the columns of ``shap.explain`` while planning. In: known parameters. Out: columns and problems."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from e2i.estimators import columns
 
 
 def explain(given: Given, files: Files) -> Flow:
-    """The table of values has a column for the class when there are more than two, which only the data tells."""
+    """Return the columns, if known. The table has a column for the class if the data has more than two classes."""
     problems, model = columns.uses(given), given["model"]
     if not isinstance(model, KnownModel) or model.features is None:
         return Flow({}, problems)
-    problems += columns.lacking(given["background"], ("background",), model.features, "what the model learnt from")
+    problems += columns.lacking(given["background"], ("background",), model.features, "used as features by the model")
     outputs: dict[str, Known] = {"importance": KnownKeys(model.features)}
     if model.task == "regression":
         names = ["row", *model.features, "expected_value", "margin"]

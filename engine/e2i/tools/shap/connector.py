@@ -1,4 +1,4 @@
-"""A loaded model and rows go in; SHAP values come out. The client that the platform's agents use."""
+"""The SHAP client of the platform's agents. In: a loaded model and rows. Out: SHAP values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SHAPExplainer:
-    """Explains models that ``e2i.estimators.scoring.load`` opens."""
+    """Explains models opened by ``e2i.estimators.scoring.load``."""
 
     tool: ClassVar[str] = "shap"
 
@@ -26,11 +26,11 @@ class SHAPExplainer:
     async def explain(
         self, scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, threads: int = 1
     ) -> Explanation:
-        """SHAP values of every row, shape (n, p, k). Raises StepError when they do not add up to the model's margin."""
+        """Return SHAP values of every row, shape (n, p, k). Raises StepError when they miss the model's margin."""
         return await self._guard.acall(values.explain, scorer, frame, background, threads=threads)
 
     async def explain_instance(
         self, scorer: Scorer, frame: pd.DataFrame, row: int, background: pd.DataFrame
     ) -> Explanation:
-        """SHAP values of one row of ``frame``. A row is never its own background: its values would all be 0."""
+        """Return SHAP values of one row of ``frame``. A row is never its own background: its values would all be 0."""
         return await self.explain(scorer, frame.iloc[[row]], background)

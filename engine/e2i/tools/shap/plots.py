@@ -1,6 +1,6 @@
-"""SHAP values go in; a folder with one page and its PNG plots comes out.
+"""Plot SHAP values. In: SHAP values. Out: a folder with one page and its PNG plots.
 
-The bars and the beeswarm are drawn here as shap draws them: importing shap for its plots alone, with numba and pyplot,
+The bars and the beeswarm are drawn here as shap draws them. Importing shap for its plots alone, with numba and pyplot,
 takes 1.6 s of CPU, four times as long as drawing.
 """
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from e2i.tools.shap.values import Explanation
 
 SHOWN = 15
-"""Features in the bars and the beeswarm."""
+"""Number of features in the bars and the beeswarm."""
 DEPENDENCES = 3
-"""Features whose dependence is drawn."""
+"""Number of features with a dependence plot."""
 BINS = 100
-"""Places along a feature's line of the beeswarm; rows whose values fall into one are drawn above each other."""
+"""Number of bins along a feature's line of the beeswarm. Rows in the same bin are stacked."""
 HALF_LINE = 0.4
-"""How far a row is drawn from its feature's line at most, in lines."""
+"""Maximum distance of a point from its feature's line, in lines."""
 ENTRY = "index.html"
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
@@ -34,7 +34,7 @@ STYLE = (
 
 
 def write(folder: Path, title: str, found: Explanation, frame: pd.DataFrame, *, plots: bool) -> Path:
-    """Writes the page. ``frame`` holds the explained rows. Equal input gives equal bytes. Returns the folder."""
+    """Write the page and return its folder. ``frame`` has the explained rows. Equal input gives equal bytes."""
     folder.mkdir(parents=True)
     pictures = _draw(folder, found, frame) if plots else []
     rows = "".join(
@@ -49,7 +49,7 @@ def write(folder: Path, title: str, found: Explanation, frame: pd.DataFrame, *, 
 
 
 def _draw(folder: Path, found: Explanation, frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """Saves the plots and returns their names and captions; of several classes each has its own."""
+    """Save the plots and return their names and captions; with several classes, each has its own plots."""
     import numpy as np
 
     numbers = _numbers(frame, found.features)
@@ -78,7 +78,7 @@ def _draw(folder: Path, found: Explanation, frame: pd.DataFrame) -> list[tuple[s
 
 
 def _save(path: Path, draw: Callable[[Any], Any]) -> None:
-    """Draws on a figure of its own: pyplot's global figures are not touched."""
+    """Draw on a separate figure: pyplot's global figures are not changed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -90,7 +90,7 @@ def _save(path: Path, draw: Callable[[Any], Any]) -> None:
 
 
 def _bars(names: list[str], sizes: Matrix, axes: Any) -> None:
-    """The greatest mean absolute values, and what the features not shown add up to."""
+    """Draw the largest mean absolute values, and the sum of the features not shown."""
     shown = list(sizes[: len(names)])
     labels = list(names)
     if len(sizes) > len(names):
@@ -106,7 +106,7 @@ def _bars(names: list[str], sizes: Matrix, axes: Any) -> None:
 
 
 def _beeswarm(names: list[str], values: Matrix, numbers: Matrix, axes: Any) -> None:
-    """A point for each row, on its feature's line: where its SHAP value is, in the colour of the feature's value."""
+    """Draw a point for each row on its feature's line: SHAP value as position, feature value as colour."""
     import numpy as np
 
     lines = np.empty_like(values)
@@ -131,7 +131,7 @@ def _beeswarm(names: list[str], values: Matrix, numbers: Matrix, axes: Any) -> N
 
 
 def _offsets(values: Matrix) -> Matrix:
-    """How far each row is drawn from the line: alternately above and below where rows crowd, by place in the table."""
+    """Return each point's distance from the line: alternately to both sides where points overlap, by row number."""
     import numpy as np
 
     low, high = float(values.min()), float(values.max())
@@ -146,7 +146,7 @@ def _offsets(values: Matrix) -> Matrix:
 
 
 def _shades(numbers: Matrix) -> Matrix:
-    """Each feature's values from 0 (its 5th percentile) to 1 (its 95th); NaN where missing."""
+    """Return each feature's values from 0 (its 5th percentile) to 1 (its 95th); NaN where missing."""
     import numpy as np
 
     shades = np.full(numbers.shape, np.nan)
@@ -172,7 +172,7 @@ def _dependence(column: pd.Series[Any], values: Matrix, axes: Any) -> None:
 
 
 def _numbers(frame: pd.DataFrame, features: list[str]) -> Matrix:
-    """The features as colours for the beeswarm: numbers as they are, text by its place in alphabetical order."""
+    """Return the features as colours for the beeswarm: numbers as they are, text by its alphabetical rank."""
     import numpy as np
     from pandas.api import types
 

@@ -1,6 +1,7 @@
-"""A loaded model and rows go in; SHAP values come out in one shape for every library, proved to add up to the margin.
+"""Compute SHAP values, and check that they add up to the margin. In: a loaded model and rows. Out: SHAP values.
 
-XGBoost, LightGBM and CatBoost compute them exactly themselves; forests and linear models go through shap.
+The shape is the same for every library. XGBoost, LightGBM and CatBoost compute exact values themselves; forests and
+linear models use shap.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix, Scorer
 
 TOLERANCE = 1e-4
-"""Greatest gap between sum and margin, relative to the largest margin or 1; float32 sums leave about 1e-6."""
+"""Largest allowed gap between sum and margin, relative to the largest margin or 1; float32 sums leave about 1e-6."""
 
 
 class Explanation(Struct, frozen=True, eq=False):
-    """``values`` (n, p, k), ``expected`` (k,), ``margin`` (n, k): k is 1 but for more than two classes."""
+    """``values`` (n, p, k), ``expected`` (k,), ``margin`` (n, k). k is 1 except for more than two classes."""
 
     features: list[str]
     classes: list[Any] | None
@@ -32,7 +33,7 @@ class Explanation(Struct, frozen=True, eq=False):
 
     @property
     def importance(self) -> dict[str, float]:
-        """Each feature's share of the mean absolute value over rows and classes, greatest first."""
+        """Return each feature's share of the mean absolute value over rows and classes, largest first."""
         import numpy as np
 
         sizes = np.abs(self.values).mean(axis=(0, 2))
@@ -42,9 +43,9 @@ class Explanation(Struct, frozen=True, eq=False):
 
 
 def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, threads: int) -> Explanation:
-    """SHAP values of every row of ``frame``. ``background`` matters to linear models only.
+    """Return SHAP values of every row of ``frame``. ``background`` is used for linear models only.
 
-    Raises StepError when a table does not fit the model, or when the values do not add up.
+    Raises StepError when a table does not match the model, or when the values do not add up.
     """
     import numpy as np
 
@@ -62,7 +63,7 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, th
     margin = scorer.output(encoded, margin=True)
     if values.ndim == 2:
         values, margin = values[:, :, None], margin[:, None]
-    if scorer.binary and values.shape[2] == 2:  # shap gives both classes of a forest; the second is the positive
+    if scorer.binary and values.shape[2] == 2:  # shap returns both classes of a forest; the second is the positive
         values, expected, margin = values[:, :, 1:], expected[1:], margin.reshape(-1, 1)
     classes = None if manifest["classes"] is None or scorer.binary else list(manifest["classes"])
     found = Explanation(scorer.features, classes, values, np.atleast_1d(expected), margin)
@@ -77,14 +78,14 @@ def _check(found: Explanation, algorithm: str) -> None:
     allowed = TOLERANCE * max(1.0, float(np.abs(found.margin).max()))
     if not gap <= allowed:
         raise StepError(
-            f"the SHAP values of this {algorithm} model miss its margin by {gap:.3g}, more than {allowed:.3g}",
+            f"the SHAP values of this {algorithm} model differ from its margin by {gap:.3g}, more than {allowed:.3g}",
             code="not-additive",
             hint="do not use them; this is a defect of the library's version, please report it with the model",
         )
 
 
 def _xgboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
-    """(n, p) or (n, p, k), and the bias, which XGBoost gives as a last column."""
+    """Return (n, p) or (n, p, k), and the bias, which XGBoost returns as a last column."""
     import xgboost
 
     booster = scorer.native
@@ -114,7 +115,7 @@ def _catboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matri
 
 
 def _forest(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
-    """Exact values along the trees' own paths, in probabilities for classes."""
+    """Return exact values along the trees' own paths, in probabilities for classes."""
     import numpy as np
     import shap
 
@@ -123,15 +124,15 @@ def _forest(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]
 
 
 def _linear(scorer: Scorer, encoded: Matrix, background: Matrix) -> tuple[Matrix, Matrix]:
-    """Exact values against all background rows; the columns of one category are summed to its feature."""
+    """Return exact values against all background rows; the columns of one category are summed to its feature."""
     import numpy as np
     import shap
 
     if len(background) < 2:
         raise StepError(
-            "a linear model is explained against other rows, and there are none: every value would be 0",
+            "a linear model needs background rows other than the explained row: every value would be 0",
             code="no-background",
-            hint="give `background`, such as the training table",
+            hint="set `background`, such as the training table",
         )
     masker = shap.maskers.Independent(background, max_samples=len(background))
     explainer = shap.LinearExplainer(scorer.native, masker)
@@ -142,7 +143,7 @@ def _linear(scorer: Scorer, encoded: Matrix, background: Matrix) -> tuple[Matrix
 
 
 def _split(contributions: Matrix) -> tuple[Matrix, Matrix]:
-    """(n, p + 1) or (n, k, p + 1) with the bias last → values (n, p) or (n, p, k), and the bias of each class."""
+    """Split (n, p + 1) or (n, k, p + 1), the bias last, into values (n, p) or (n, p, k), and the bias of each class."""
     import numpy as np
 
     values, bias = contributions[..., :-1], contributions[0, ..., -1]
