@@ -44,13 +44,13 @@ def test_without_write_the_change_is_shown_and_nothing_is_written(spec: Path) ->
         "-    with: {second: 1}",
         "+    with: {seconds: 1}",
     ]
-    assert result.stderr.count("mended x.yaml:") == 2
+    assert result.stderr.count("fixed x.yaml:") == 2
     assert "--write" in result.stderr
     assert spec.read_text() == WRONG
     assert list(spec.parent.iterdir()) == [spec]
 
 
-def test_with_write_the_file_is_mended_and_keeps_its_mode(spec: Path) -> None:
+def test_with_write_the_file_is_fixed_and_keeps_its_mode(spec: Path) -> None:
     spec.chmod(0o640)
     result = fix("x.yaml", "--write")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -58,10 +58,10 @@ def test_with_write_the_file_is_mended_and_keeps_its_mode(spec: Path) -> None:
     assert spec.stat().st_mode & 0o777 == 0o640
     assert list(spec.parent.iterdir()) == [spec]
     again = fix("x.yaml", "--write")
-    assert (again.exit_code, again.stderr) == (0, "nothing to mend\n")
+    assert (again.exit_code, again.stderr) == (0, "nothing to fix\n")
 
 
-def test_what_is_left_is_shown_as_it_stands_in_the_mended_text(spec: Path) -> None:
+def test_what_is_left_is_shown_as_it_is_in_the_fixed_text(spec: Path) -> None:
     spec.write_text(HALF.replace("version: 1\n", ""), "utf-8")
     result = fix("x.yaml")
     assert result.exit_code == 2
@@ -131,7 +131,7 @@ def parts(spec: Path) -> Path:
     return folder
 
 
-def test_parts_are_mended_each_in_its_own_file(parts: Path) -> None:
+def test_included_specs_are_fixed_each_in_its_own_file(parts: Path) -> None:
     before = parts.parent.joinpath("x.yaml").stat().st_ino
     result = fix("x.yaml", "--write")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -140,7 +140,7 @@ def test_parts_are_mended_each_in_its_own_file(parts: Path) -> None:
     assert (parts / "deeper.yaml").read_text() == DEEPER.replace("ecko", "echo")
     assert parts.parent.joinpath("x.yaml").stat().st_ino == before, "a file without a fault is not written"
     assert sorted(path.name for path in parts.iterdir()) == ["deeper.yaml", "p.yaml"]
-    assert "mended parts/deeper.yaml:4:13: unknown action" in result.stderr
+    assert "fixed parts/deeper.yaml:4:13: unknown action" in result.stderr
 
 
 def test_without_write_each_part_has_a_diff_of_its_own(parts: Path) -> None:

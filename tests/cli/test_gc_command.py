@@ -92,7 +92,7 @@ def test_a_run_is_pinned_by_any_of_its_names(project: Project) -> None:
     run = project.run("version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n").run
     for name in ("last", run[:-1], run):
         assert project.cli("gc", "--pin", name).stdout == f"{run} is pinned\n"
-        assert project.cli("gc", "--unpin", name).stdout == f"{run} is not pinned any more\n"
+        assert project.cli("gc", "--unpin", name).stdout == f"{run} is no longer pinned\n"
     assert project.cli("gc", "--pin", "last~1").returncode == 2
 
 

@@ -201,7 +201,7 @@ def test_a_failed_step_says_what_it_was_given_and_the_others_why_they_were_left_
     assert [attempt["error"]["code"] for attempt in step["tries"]] == ["asked-to-fail"]
     text = reported(project, "show", "last").stdout
     assert "no 3 [asked-to-fail]" in text
-    assert re.search(r"- below  debug.echo  skipped  bad gave no result", text)
+    assert re.search(r"- below  debug.echo  skipped  bad returned no result", text)
     document(project, "run", "show", "last")
 
 

@@ -120,7 +120,7 @@ def test_a_run_of_an_agent_stays_one(project: Project) -> None:
 def test_what_belongs_to_the_run_is_not_given_again(project: Project, given: list[str]) -> None:
     result = project.cli("run", "--resume", "some", *given)
     assert result.returncode == 2
-    assert given[0] in result.stderr and "does not go with it" in result.stderr
+    assert given[0] in result.stderr and "cannot be used with --resume" in result.stderr
 
 
 def test_without_a_spec_and_without_a_run_there_is_nothing_to_do(project: Project) -> None:

@@ -38,7 +38,7 @@ def test_a_step_or_one_of_its_outputs_is_named(text: str, expected: tuple[str, t
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"), [("nothing", "its steps: load, split, train, judge"), ("train.nothing", "it gave model")]
+    ("text", "hint"), [("nothing", "its steps: load, split, train, judge"), ("train.nothing", "its outputs: model")]
 )
 def test_what_is_not_there_is_told_with_what_is(text: str, hint: str) -> None:
     with pytest.raises(BadInput) as raised:

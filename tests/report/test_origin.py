@@ -32,7 +32,7 @@ def test_what_is_not_known_is_not_told() -> None:
     run = run_document(provenance={"e2i": "0.1.0", "git": {"problem": "git did not answer within 2 s"}})
     found = origin.of(run, (), None)
     assert found.facts == (("commit", "git did not answer within 2 s"), ("e2i", "0.1.0"))
-    assert "Runs of this age" in page().text
+    assert "recorded by an early version" in page().text
 
 
 def test_a_reused_result_leads_to_the_page_of_the_run_that_made_it(tmp_path: Path) -> None:

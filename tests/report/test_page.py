@@ -153,15 +153,15 @@ def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
     }
     steps = [
         recorded("first", "failed", error=error),
-        recorded("train[1]", "skipped", seconds=None, note="first gave no result"),
+        recorded("train[1]", "skipped", seconds=None, note="first returned no result"),
     ]
     page = page_of(steps=steps, status="failed")
     for tooltip in (
-        "What went wrong",
+        "Failures",
         "roc_auc 0.61\nis too low",
         "look at the data",
         "4,120",
-        "first gave no result",
+        "first returned no result",
     ):
         assert tooltip in page.text
     assert "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef" in page.text
@@ -183,7 +183,7 @@ def test_a_run_that_is_not_over_has_a_page() -> None:
         recorded("train[1]", "pending", started_ms=None, ended_ms=None),
     ]
     page = page_of(steps=steps, status="running", ended_ms=None, outputs=None)
-    assert "not over yet" in page.text
+    assert "not finished" in page.text
 
 
 def test_a_run_without_parameters_outputs_or_steps_that_began_has_a_page() -> None:

@@ -17,8 +17,8 @@ def test_a_step_knows_what_the_spec_says_of_it() -> None:
 
 
 def test_a_step_that_was_left_out_says_why() -> None:
-    run = run_document([planned("last")], [recorded("last", "skipped", seconds=None, note="first gave no result")])
-    assert steps.of(run, None)[0].note == "first gave no result"
+    run = run_document([planned("last")], [recorded("last", "skipped", seconds=None, note="first returned no result")])
+    assert steps.of(run, None)[0].note == "first returned no result"
 
 
 def test_each_attempt_says_what_it_came_to() -> None:

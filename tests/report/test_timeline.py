@@ -1,4 +1,4 @@
-"""The chart of a run: bars where the steps were, the chain that ended last, round numbers on the axis."""
+"""The chart of a run: bars where the steps were, the critical path, round numbers on the axis."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_a_folder_that_is_kept_cannot_be_changed_and_links_are_refused(store: Ar
     outside.write_text("")
     mode = outside.stat().st_mode
     (linked / "b").symlink_to(outside)
-    with pytest.raises(StepError, match="b cannot be kept: it is a link") as raised:
+    with pytest.raises(StepError, match="b cannot be stored: it is a link") as raised:
         store.put(linked)
     assert raised.value.code == "bad-artifact"
     assert outside.stat().st_mode == mode

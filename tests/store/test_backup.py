@@ -132,7 +132,7 @@ def test_a_folder_of_files_and_a_corrupt_artifact(ran: Project, tmp_path: Path) 
     spoilt.write_text("other")
     done = ran.cli("backup", str(tmp_path / "copy"))
     assert done.returncode == 4
-    assert f"left out, it is corrupt: sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
+    assert f"left out corrupt artifact sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
     restore(tmp_path / "copy", tmp_path / "new")
     assert ArtifactStore(tmp_path / "new").is_intact(whole)
 

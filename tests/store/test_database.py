@@ -219,7 +219,7 @@ def test_an_altered_result_is_none_and_is_kept_for_looking_at(full: Path, tmp_pa
     run_store.close()
     with Reader(tmp_path, there) as reader:
         assert reader.corruption() == []
-        assert reader.quarantined() == ["the result f7 was altered, and was set aside"]
+        assert reader.quarantined() == ["the result f7 was altered and is quarantined"]
 
 
 def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_git_that_never_stops_talking_is_ended_too(
 
 def test_a_git_that_refuses_is_told(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "exit 128")
-    assert ask(repo) == {"problem": "git does not want to say anything about this repository"}
+    assert ask(repo) == {"problem": "git cannot read this repository"}
 
 
 def test_a_question_that_nobody_asks_the_answer_of_leaves_nothing(repo: Path) -> None:
