@@ -217,7 +217,7 @@ class ArtifactStore:
     @cached_property
     def _identity(self) -> str:
         """Returns the process to which unfinished puts belong."""
-        from e2i.resilience.processes import process_identity  # imports SQLite, which few steps need
+        from e2i.resilience.processes import process_identity  # few steps need it
 
         return process_identity()
 
