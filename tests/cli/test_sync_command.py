@@ -96,7 +96,7 @@ def test_a_strict_run_with_a_deferred_step_has_it_too(project: Project) -> None:
         assert (done.returncode, last["degraded"], last["steps"]["look"]["status"]) == (code, True, "deferred")
 
 
-def test_telemetry_that_is_refused_is_told_at_the_end_of_the_run(project: Project, staging: StandIn) -> None:
+def test_telemetry_that_is_refused_is_reported_at_the_end_of_the_run(project: Project, staging: StandIn) -> None:
     reported(project, staging)
     staging.mood = "refusing"
     staging.start()

@@ -65,7 +65,7 @@ def statuses(last: dict[str, Any]) -> dict[str, str]:
     return {step: found["status"] for step, found in last["steps"].items()}
 
 
-def test_the_same_command_goes_on_with_a_run_that_was_killed(project: Project, die: Callable[..., str]) -> None:
+def test_the_same_command_resumes_a_run_that_was_killed(project: Project, die: Callable[..., str]) -> None:
     run = die("-p", "n=7")
     first, last = again(project, "-p", "n=7")
     assert (first["event"], first["run"], first["resumed"]) == ("run.started", run, True)
@@ -84,7 +84,7 @@ def test_a_run_that_came_to_its_end_is_followed_by_another(project: Project, die
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_same_command_goes_on_with_a_run_that_was_interrupted(
+def test_the_same_command_resumes_a_run_that_was_interrupted(
     project: Project, die: Callable[..., str], number: signal.Signals
 ) -> None:
     run = die(number=number)
@@ -107,7 +107,7 @@ def test_another_command_begins_a_run_of_its_own(project: Project, die: Callable
     assert again(project)[0]["run"] == run
 
 
-def test_a_spec_that_says_the_same_in_other_words_goes_on_and_one_that_says_something_else_does_not(
+def test_a_spec_with_the_same_meaning_in_other_words_is_resumed_and_another_one_is_not(
     project: Project, die: Callable[..., str]
 ) -> None:
     run = die()
@@ -120,7 +120,7 @@ def test_a_spec_that_says_the_same_in_other_words_goes_on_and_one_that_says_some
     assert api.recorded(run, project.workspace)["spec"].startswith("# in other words")
 
 
-def test_of_two_that_start_at_once_one_goes_on_and_the_other_begins_its_own(
+def test_of_two_that_start_at_once_one_resumes_and_the_other_begins_its_own(
     project: Project, die: Callable[..., str]
 ) -> None:
     run = die()

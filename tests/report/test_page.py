@@ -86,7 +86,7 @@ def everywhere(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_recorded_text_stays_text_wherever_it_stands(text: str) -> None:
+def test_recorded_text_stays_text_everywhere(text: str) -> None:
     page = LookedAt(report.build(everywhere(text), nothing, Path("/somewhere")))
     assert text in page.text
     assert page.tags.isdisjoint({"script", "iframe", "object", "embed", "base", "form", "img"})
@@ -144,7 +144,7 @@ def test_every_step_of_the_plan_is_there_reached_or_not() -> None:
     assert "pending" in page.text
 
 
-def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
+def test_a_failed_run_shows_its_failures_and_how_to_resume() -> None:
     error = {
         "code": "gate",
         "message": "roc_auc 0.61\nis too low",
@@ -167,7 +167,7 @@ def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
     assert "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef" in page.text
 
 
-def test_what_the_spec_says_of_steps_and_parameters_is_told() -> None:
+def test_descriptions_of_steps_and_parameters_are_shown() -> None:
     page = page_of(params={"n": 5})
     for tooltip in ("What it is for.", "Comes first.", "for model_trainer", "How many", "not the default"):
         assert tooltip in page.text

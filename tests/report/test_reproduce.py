@@ -50,7 +50,7 @@ def test_the_pieces_of_a_text_are_the_text(text: str) -> None:
     assert "".join(piece for _, piece in reproduce.pieces(text)) == text
 
 
-def test_keys_comments_and_expressions_are_told_apart() -> None:
+def test_keys_comments_and_expressions_are_distinguished() -> None:
     found = list(reproduce.pieces(SPEC + "# end\n"))
     assert {"name", "steps"} <= {piece.strip() for kind, piece in found if kind == "key"}
     assert ("expression", "${{ params.n > 2 }}") in found

@@ -73,7 +73,7 @@ def test_every_database_of_a_live_store_is_copied_with_what_is_in_its_log_alone(
     assert (tmp_path / "new/feast/p/feature_store.yaml").read_text() == "f"
 
 
-def test_a_run_that_goes_on_is_backed_up_and_goes_on_from_the_copy(project: Project, tmp_path: Path) -> None:
+def test_a_running_run_is_backed_up_and_resumed_from_the_copy(project: Project, tmp_path: Path) -> None:
     project.write("make.py", MAKE)
     spec = SPEC.replace("HOLD", project.hold())
     project.write("s.yaml", spec)

@@ -102,7 +102,7 @@ def test_what_others_may_write_to_counts_where_they_may_enter(ran: Project, name
         ownership.check(ran.store)
 
 
-def test_a_folder_above_that_all_may_write_to_is_refused_unless_it_is_sticky(project: Project) -> None:
+def test_a_parent_folder_that_all_may_write_to_is_refused_unless_it_is_sticky(project: Project) -> None:
     shared = project.root / "shared"
     store = shared / "mine" / "store"
     (shared / "mine").mkdir(parents=True)
@@ -118,7 +118,7 @@ def test_a_folder_above_that_all_may_write_to_is_refused_unless_it_is_sticky(pro
         api.plan(SPEC, workspace=workspace)
 
 
-def test_an_operator_may_say_that_nobody_else_can_reach_the_folders_above(
+def test_an_operator_may_declare_that_nobody_else_can_reach_the_parent_folders(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = project.root / "shared"
