@@ -154,7 +154,7 @@ def test_two_runs_are_compared_by_what_went_in_and_what_came_out(past: Project) 
 
 def test_a_spec_and_a_run_are_not_compared_and_two_specs_still_are(past: Project) -> None:
     mixed = reported(past, "diff", "flow.yaml", "last")
-    assert (mixed.exit_code, "give two specs or two runs" in mixed.stderr) == (2, True)
+    assert (mixed.exit_code, "pass two specs or two runs" in mixed.stderr) == (2, True)
     assert reported(past, "diff", "flow.yaml", "HEAD:flow.yaml").stdout.startswith("cosmetic")
     assert reported(past, "diff", "last", "last", "-p", "n=1").exit_code == 2
     assert "the same: spec, parameters, files, versions, seed" in reported(past, "diff", "last", "last").stdout

@@ -46,7 +46,7 @@ def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(proje
 
     synced = project.cli("sync")
     assert synced.returncode == 4
-    assert f"entries wait for {staging.url} (project e2i, workspace default)" in synced.stdout
+    assert f"entries waiting for {staging.url} (project e2i, workspace default)" in synced.stdout
     assert "e2i sync --profile staging" in synced.stdout
     assert not (project.root / ".e2i" / "opik" / "traces.db").exists()
 
@@ -72,7 +72,7 @@ def test_what_was_meant_for_an_address_that_the_same_profile_had_before_says_wha
     assert elsewhere(waiting.seen_from("default")).endswith(": e2i sync --profile staging")
     facts = waiting.seen_from("staging")
     assert (facts["tracker"], facts["profile"]) == ("http://former/api", None)
-    assert "let `tools: opik:` in config/ name it again, then e2i sync" in elsewhere(facts)
+    assert "configure it again under `tools: opik:` in config/, then e2i sync" in elsewhere(facts)
 
 
 def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:

@@ -50,7 +50,7 @@ def test_a_hurried_caller_does_not_wait_and_receives_what_is_left(store: Path) -
     tally = dispatcher.finish(lambda: next(looks))["opik"]
     assert time.monotonic() - began < SETTINGS.flush
     assert (tally.delivered, tally.left) == (0, 1)
-    assert "ended before it was done" in str(tally.problem)
+    assert "stopped before it finished" in str(tally.problem)
 
 
 @pytest.mark.parametrize("program", ["/bin/false", "/bin/true"])

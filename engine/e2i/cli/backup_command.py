@@ -12,6 +12,7 @@ import click
 
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.errors import Exit
 from e2i.spec import sizes
 from e2i.store import backup as backups
@@ -42,6 +43,6 @@ def restore(folder: Path, store: Path, *, as_json: bool) -> Exit:
 
 def _text(copied: Copied) -> str:
     return (
-        f"{copied.files:,} files, {copied.databases} of them databases, {copied.objects:,} artifacts,"
+        f"{counted(copied.files, 'file')}, {copied.databases} of them databases, {counted(copied.objects, 'artifact')},"
         f" {sizes.text(copied.size)}"
     )

@@ -21,6 +21,7 @@ from e2i.catalog import credentials, registry
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience.breaker import Breaker, Circuit, Policy, since_boot
 from e2i.resilience.guard import Guard, without_accounts
@@ -95,7 +96,7 @@ def show(
             click.echo(f"{'':<20} {click.style(safe(line).splitlines()[0], fg='yellow')} [{failure['code']}]")
     if shared is not None:
         writable = "" if shared["writable"] else click.style(", not writable", fg="red")
-        results = "" if shared["results"] is None else f", {shared['results']:,} results"
+        results = "" if shared["results"] is None else f", {counted(shared['results'], 'result')}"
         problem = f": {safe(shared['problem'])}" if shared["problem"] else ""
         label = f"shared store {safe(shared['url'])} ({shared['trust']})"
         click.echo(f"{label}  {_reachable(shared)}{writable}{results}{problem}")

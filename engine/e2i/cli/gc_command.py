@@ -12,6 +12,7 @@ import click
 
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.errors import BadInput, Exit
 from e2i.records import lookup
 from e2i.spec import sizes
@@ -76,7 +77,7 @@ def _show(freed: Freed, dry_run: bool) -> None:
         click.echo(click.style(f"  - {safe(run)}", dim=True))
     if len(freed.runs) > MOST:
         click.echo(click.style(f"  … and {len(freed.runs) - MOST} more", dim=True))
-    postponed = f"; {freed.postponed} artifacts are kept until the current runs end" if freed.postponed else ""
+    postponed = f"; {counted(freed.postponed, 'artifact')} kept until the current runs end" if freed.postponed else ""
     click.echo(f"{sizes.text(freed.left)} of artifacts {'would be kept' if dry_run else 'kept'}{postponed}")
 
 

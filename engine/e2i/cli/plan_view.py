@@ -9,6 +9,7 @@ import click
 from e2i.api import Workspace
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.planning.model import Plan, PlanStep, Verdict
 
 SIGNS: dict[Verdict, tuple[str, str, str]] = {
@@ -60,7 +61,7 @@ def rendered(form: str, plan: Plan) -> str:
 def show(plan: Plan, workspace: Workspace) -> None:
     """Prints the plan on standard output."""
     used = [verdict for verdict in SIGNS if plan.summary[verdict.value]]
-    click.echo(f"Plan of {click.style(plan.name, bold=True)}, {len(plan.steps)} steps\n")
+    click.echo(f"Plan of {click.style(plan.name, bold=True)}, {counted(len(plan.steps), 'step')}\n")
     for verdict in used:
         sign, colour, meaning = SIGNS[verdict]
         click.echo(f"  {click.style(sign, fg=colour, bold=True)} {verdict.value}: {meaning}")

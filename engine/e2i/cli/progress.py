@@ -13,6 +13,7 @@ import click
 
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.execution.events import Event
 from e2i.spec import sizes
 
@@ -79,8 +80,8 @@ def describe(event: Event) -> Iterator[str]:
         case "run.started":
             verb = "resuming run" if facts["resumed"] else "run"
             why = f" ({facts['note']})" if facts["note"] else ""
-            count = f"{facts['steps']} {'step' if facts['steps'] == 1 else 'steps'}"
-            yield f"{verb} {click.style(event.run, bold=True)} of {facts['name']}, {count}{why}"
+            run, count = click.style(event.run, bold=True), counted(facts["steps"], "step")
+            yield f"{verb} {run} of {facts['name']}, {count}{why}"
         case "step.started":
             yield f"  ▸ {event.step} ({facts['uses']})"
         case "step.finished":
@@ -130,7 +131,7 @@ def elsewhere(facts: Mapping[str, Any]) -> str:
         if profile
         else f"configure it again under `tools: {name}:` in config/, then e2i sync"
     )
-    return f"{facts['waiting']} entries wait for {safe(facts['tracker'])}: {sync}"
+    return f"{counted(facts['waiting'], 'entry')} waiting for {safe(facts['tracker'])}: {sync}"
 
 
 def _error(error: dict[str, Any] | None) -> Iterator[str]:

@@ -16,6 +16,7 @@ import click
 from e2i.cli.problems_view import safe
 from e2i.cli.runs_view import COLOURS, counts, moment, sign_of, took
 from e2i.cli.summary_view import brief
+from e2i.cli.wording import counted
 from e2i.records import lineage
 from e2i.workers import steplog
 
@@ -78,7 +79,7 @@ def show_step(run: Run, step: Mapping[str, Any], store: Path, now_ms: int) -> No
                 click.echo(f"  {click.style(safe(name), bold=True)}: {safe(str(value))}")
     log = steplog.path_of(store, run["run"], step["step"])
     if lines := tail(log):
-        click.echo(f"\nlog, last {len(lines)} lines ({safe(str(log))})")
+        click.echo(f"\nlog, last {counted(len(lines), 'line')} ({safe(str(log))})")
         for line in lines:
             click.echo(f"  {safe(line)}")
 

@@ -12,6 +12,7 @@ import click
 
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.execution.record import RunRecord
 
 COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow"}
@@ -87,9 +88,11 @@ def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
         links.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
     for name, tally in sorted(record.telemetry.items()):
         if tally.left:
-            links.append((name, f"{tally.left} entries waiting in the outbox: e2i sync{options}"))
+            links.append((name, f"{counted(tally.left, 'entry')} waiting in the outbox: e2i sync{options}"))
         if tally.dead_lettered:
-            links.append((name, f"{tally.dead_lettered} entries refused and kept: e2i sync --refused{options}"))
+            links.append(
+                (name, f"{counted(tally.dead_lettered, 'entry')} refused and kept: e2i sync --refused{options}")
+            )
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):
