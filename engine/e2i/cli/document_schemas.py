@@ -184,7 +184,7 @@ class StepFinished(Event, StepEnd):
 
 
 class SpecWarning(Event):
-    """The spec has a problem that does not keep it from running."""
+    """A warning about the spec, which does not prevent the run."""
 
     event: Literal["spec.warning"]
     problem: ProblemDocument
