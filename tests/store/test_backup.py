@@ -179,7 +179,7 @@ def test_a_database_that_goes_as_it_is_copied_is_left_out(
 
 
 def test_a_backup_where_none_can_be_made_names_the_place(ran: Project) -> None:
-    with pytest.raises(StoreError, match="the backup /proc/copy cannot be made") as caught:
+    with pytest.raises(StoreError, match="the backup /proc/copy cannot be created") as caught:
         back_up(ran.store, Path("/proc/copy"), 1)
     assert "another folder" in (caught.value.hint or "")
 
