@@ -33,7 +33,7 @@ def test_the_whole_catalog_is_brief() -> None:
 
 
 def described(field: dict[str, Any], schema: dict[str, Any]) -> bool:
-    """Whether a field says what it is, or what it refers to does."""
+    """Returns whether a field, or the schema that it refers to, has a description."""
     kind = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else {}
     return bool(field.get("description") or kind.get("description"))
 
@@ -54,7 +54,7 @@ def test_an_action_is_described_in_full(uses: str) -> None:
     assert yaml.safe_load(action["example_spec"])["version"] == 1
 
 
-def test_artifacts_are_named_where_they_stand() -> None:
+def test_artifacts_are_listed_with_their_paths() -> None:
     (tune,) = catalog("optuna.tune")
     assert tune["takes"] == {"table": ["train", "validation"]}
     assert tune["gives"] == {"study": ["study"], "table": ["trials"]}

@@ -1,4 +1,4 @@
-"""What ``e2i doctor`` says of tools, of the store and of the shared one; and that its documents fit their schemas."""
+"""``e2i doctor`` reports on tools, the store and the shared store, and its documents match their schemas."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_tool_that_never_failed_and_waits_for_nothing_is_one_short_line(projec
     assert "breaker" not in reported(project, "doctor").stdout
 
 
-def test_how_a_tool_failed_last_is_told_until_it_goes_well_again(project: Project) -> None:
+def test_the_last_failure_of_a_tool_is_reported_until_it_succeeds_again(project: Project) -> None:
     project.write("bad.parquet", "no table")
     project.write("good.csv", "x\n1\n")
     failed = project.run(LOADS)
@@ -96,7 +96,7 @@ def test_the_shared_store_is_examined(project: Project, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "net/v1/team").iterdir()] == ["results"]
 
 
-def test_a_shared_store_that_takes_nothing_is_told_of_without_its_password(project: Project, tmp_path: Path) -> None:
+def test_a_shared_store_that_takes_nothing_is_reported_without_its_password(project: Project, tmp_path: Path) -> None:
     (tmp_path / "net").write_text("a file, not a folder")
     project.write("config/default.yaml", f"sinks: []\nshared: {{url: 'file://{tmp_path}/net'}}\n")
     found = document(project, "doctor", "doctor", code=4)["shared"]
@@ -125,7 +125,7 @@ def test_what_sync_prints_fits_its_schema(project: Project) -> None:
     assert document(project, "sync", "sync")["sinks"]["opik"]["left"] == 0
 
 
-def test_no_password_of_an_address_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password_of_an_address_is_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def ask() -> str:
         raise RuntimeError("no luck with http://ann:s3cret-Word@h/ nor with s3cret-Word alone")
 

@@ -23,14 +23,14 @@ def test_without_a_code_all_are_listed() -> None:
     assert [line for line in result.stdout.splitlines() if line in codes.GROUPS] == list(codes.GROUPS)
 
 
-def test_what_no_spec_can_show_is_told_with_how_it_comes_about() -> None:
+def test_a_code_that_no_spec_can_show_is_explained_with_its_cause() -> None:
     said = explain("quality-failed").stdout
     assert [part.partition(":")[0] for part in said.split("\n\n")[::2]] == ["quality-failed", "For example"]
     assert "What to do: Open the data docs" in said
 
 
 @pytest.mark.parametrize("code", ["cycle", "[cycle]"])
-def test_a_code_is_explained_with_an_example_and_its_mend(code: str) -> None:
+def test_a_code_is_explained_with_an_example_and_its_fix(code: str) -> None:
     result = explain(code)
     assert result.exit_code == 0
     for part in (

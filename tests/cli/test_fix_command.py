@@ -44,13 +44,13 @@ def test_without_write_the_change_is_shown_and_nothing_is_written(spec: Path) ->
         "-    with: {second: 1}",
         "+    with: {seconds: 1}",
     ]
-    assert result.stderr.count("mended x.yaml:") == 2
+    assert result.stderr.count("fixed x.yaml:") == 2
     assert "--write" in result.stderr
     assert spec.read_text() == WRONG
     assert list(spec.parent.iterdir()) == [spec]
 
 
-def test_with_write_the_file_is_mended_and_keeps_its_mode(spec: Path) -> None:
+def test_with_write_the_file_is_fixed_and_keeps_its_mode(spec: Path) -> None:
     spec.chmod(0o640)
     result = fix("x.yaml", "--write")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -58,10 +58,10 @@ def test_with_write_the_file_is_mended_and_keeps_its_mode(spec: Path) -> None:
     assert spec.stat().st_mode & 0o777 == 0o640
     assert list(spec.parent.iterdir()) == [spec]
     again = fix("x.yaml", "--write")
-    assert (again.exit_code, again.stderr) == (0, "nothing to mend\n")
+    assert (again.exit_code, again.stderr) == (0, "nothing to fix\n")
 
 
-def test_what_is_left_is_shown_as_it_stands_in_the_mended_text(spec: Path) -> None:
+def test_what_is_left_is_shown_as_it_is_in_the_fixed_text(spec: Path) -> None:
     spec.write_text(HALF.replace("version: 1\n", ""), "utf-8")
     result = fix("x.yaml")
     assert result.exit_code == 2
@@ -122,7 +122,7 @@ DEEPER = "version: 1\nname: d\nsteps:\n  a: {uses: debug.ecko}\n"
 
 @pytest.fixture
 def parts(spec: Path) -> Path:
-    """A spec without a fault that includes parts with some."""
+    """A valid spec that includes specs with problems."""
     folder = spec.parent / "parts"
     folder.mkdir()
     spec.write_text(INCLUDES, "utf-8")
@@ -131,7 +131,7 @@ def parts(spec: Path) -> Path:
     return folder
 
 
-def test_parts_are_mended_each_in_its_own_file(parts: Path) -> None:
+def test_included_specs_are_fixed_each_in_its_own_file(parts: Path) -> None:
     before = parts.parent.joinpath("x.yaml").stat().st_ino
     result = fix("x.yaml", "--write")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -140,10 +140,10 @@ def test_parts_are_mended_each_in_its_own_file(parts: Path) -> None:
     assert (parts / "deeper.yaml").read_text() == DEEPER.replace("ecko", "echo")
     assert parts.parent.joinpath("x.yaml").stat().st_ino == before, "a file without a fault is not written"
     assert sorted(path.name for path in parts.iterdir()) == ["deeper.yaml", "p.yaml"]
-    assert "mended parts/deeper.yaml:4:13: unknown action" in result.stderr
+    assert "fixed parts/deeper.yaml:4:13: unknown action" in result.stderr
 
 
-def test_without_write_each_part_has_a_diff_of_its_own(parts: Path) -> None:
+def test_without_write_each_included_spec_has_its_own_diff(parts: Path) -> None:
     result = fix("x.yaml", "--json")
     document = json.loads(result.stdout)
     heads = [line for line in document["diff"].splitlines() if line.startswith("--- ")]
@@ -154,7 +154,7 @@ def test_without_write_each_part_has_a_diff_of_its_own(parts: Path) -> None:
     assert (parts / "deeper.yaml").read_text() == DEEPER
 
 
-def test_what_is_left_in_a_part_is_shown_as_it_stands_there_now(parts: Path) -> None:
+def test_what_is_left_in_an_included_spec_is_shown_as_it_is_now(parts: Path) -> None:
     (parts / "p.yaml").write_text(PART, "utf-8")
     result = fix("x.yaml")
     assert result.exit_code == 2
@@ -162,7 +162,9 @@ def test_what_is_left_in_a_part_is_shown_as_it_stands_there_now(parts: Path) -> 
     assert '   4 |   a: {uses: debug.echo, with: {value: "${{ run.id }}", valeu: 1}}' in result.stderr
 
 
-def test_a_part_outside_the_workspace_is_never_written(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_included_spec_outside_the_workspace_is_never_written(
+    parts: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (outside / "deeper.yaml").write_text(DEEPER, "utf-8")
     (parts / "deeper.yaml").unlink()
@@ -177,7 +179,7 @@ def test_a_part_outside_the_workspace_is_never_written(parts: Path, tmp_path_fac
     assert (outside / "deeper.yaml").read_text() == DEEPER
 
 
-def test_two_names_of_one_part_are_one_file(parts: Path) -> None:
+def test_two_names_of_one_included_spec_are_one_file(parts: Path) -> None:
     (parts / "other.yaml").symlink_to("deeper.yaml")
     (parts.parent / "x.yaml").write_text(INCLUDES + "  q: {uses: ./parts/other.yaml}\n", "utf-8")
     assert fix("x.yaml", "--write").exit_code == 0

@@ -41,7 +41,7 @@ def objects(project: Project) -> list[Path]:
     return sorted((project.store / "objects").glob("??/*"))
 
 
-def test_corruption_is_told_in_a_line_and_made_again(project: Project) -> None:
+def test_corruption_is_reported_in_a_line_and_rebuilt(project: Project) -> None:
     project.write("steps.py", STEPS)
     project.write("rot.yaml", SPEC)
     assert project.statuses(SPEC) == {"make": "succeeded"}
@@ -60,8 +60,8 @@ def test_corruption_is_told_in_a_line_and_made_again(project: Project) -> None:
     assert [event.name for event in project.events if event.name == "artifact.corrupt"] == []
 
 
-def test_corruption_in_the_middle_of_a_run_fails_the_step_and_the_next_run_mends_it(project: Project) -> None:
-    """P23: a step writes to its input; whoever reads it next is not given it."""
+def test_corruption_in_the_middle_of_a_run_fails_the_step_and_the_next_run_rebuilds_it(project: Project) -> None:
+    """P23: a step writes to its input; the next reader does not get the changed bytes."""
     project.write("steps.py", STEPS)
     record = project.run(SPOILING)
     assert record.steps["shape"].error is not None
@@ -92,7 +92,7 @@ def test_a_run_is_pinned_by_any_of_its_names(project: Project) -> None:
     run = project.run("version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n").run
     for name in ("last", run[:-1], run):
         assert project.cli("gc", "--pin", name).stdout == f"{run} is pinned\n"
-        assert project.cli("gc", "--unpin", name).stdout == f"{run} is not pinned any more\n"
+        assert project.cli("gc", "--unpin", name).stdout == f"{run} is no longer pinned\n"
     assert project.cli("gc", "--pin", "last~1").returncode == 2
 
 

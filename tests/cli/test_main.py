@@ -238,3 +238,21 @@ def test_a_name_that_is_too_long_is_no_defect(
     done = CliRunner().invoke(main.e2i, [text.replace("{}", "x" * 5_000) for text in arguments])
     assert done.exit_code == 2, done.output
     assert "defect" not in done.output
+
+
+def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
+    done = CliRunner().invoke(main.e2i, ["--help"], terminal_width=80)
+    headings: dict[str, list[str]] = {}
+    for line in done.output.partition("Show this message and exit.")[2].splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            headings[line.removesuffix(":").lower()] = []
+        elif line.startswith("  "):
+            headings[list(headings)[-1]].append(line.split()[0])
+    assert headings == {
+        "author": ["validate", "plan", "fix", "diff", "explain", "catalog", "schema"],
+        "run": ["run"],
+        "inspect": ["runs", "show", "report", "provenance", "doctor"],
+        "operate": ["sync", "gc", "backup", "restore"],
+    }
+    assert sorted(name for names in headings.values() for name in names) == sorted(main.COMMANDS)
+    assert "..." not in done.output.partition("Options:")[2], "a description is cut"

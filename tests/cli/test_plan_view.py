@@ -1,4 +1,4 @@
-"""A plan is written as the name of its file says, and nothing of a spec becomes markup in it."""
+"""The file name decides the format of a written plan, and no text of a spec becomes markup."""
 
 from __future__ import annotations
 

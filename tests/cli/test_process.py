@@ -157,7 +157,7 @@ def test_a_run_whose_output_is_lost_comes_to_its_end_all_the_same(project: Proje
     assert process.returncode == 1, "what went wrong first counts"
 
 
-def test_pydantics_own_loader_is_there_for_whoever_asks_for_more() -> None:
+def test_pydantics_own_loader_is_there_when_more_is_needed() -> None:
     code = (
         "from e2i import startup\n"
         "startup.skip_plugin_search()\n"

@@ -1,4 +1,4 @@
-"""What ``runs``, ``show``, ``diff`` and ``provenance`` say of runs that really took place."""
+"""``runs``, ``show``, ``diff`` and ``provenance`` on real runs."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def reported(project: Project, *arguments: str) -> Result:
-    """What ``e2i ARGUMENTS`` says in the project, in this process."""
+    """Runs ``e2i ARGUMENTS`` in the project, in this process."""
     with contextlib.chdir(project.root):
         return CliRunner().invoke(e2i, list(arguments), prog_name="e2i", env={"E2I_STORE": None, "COLUMNS": "200"})
 
 
 def document(project: Project, kind: str, *arguments: str) -> Any:
-    """What a command prints with ``--json``, after a look at whether it is as its schema says."""
+    """Returns the ``--json`` output of a command, validated against its schema."""
     done = reported(project, *arguments, "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
@@ -124,7 +124,7 @@ def test_a_run_says_where_it_comes_from_and_nothing_of_this_machine_s_disk(past:
     assert "with 1 changed files" in reported(past, "show", "last").stdout
 
 
-def test_one_step_says_what_it_was_given_and_read_and_gave(past: Project) -> None:
+def test_one_step_shows_its_parameters_inputs_and_outputs(past: Project) -> None:
     done = reported(past, "show", "last", "--step", "kept")
     assert "value: load.table" in done.stdout
     assert "load.table: table sha256:" in done.stdout
@@ -154,7 +154,7 @@ def test_two_runs_are_compared_by_what_went_in_and_what_came_out(past: Project) 
 
 def test_a_spec_and_a_run_are_not_compared_and_two_specs_still_are(past: Project) -> None:
     mixed = reported(past, "diff", "flow.yaml", "last")
-    assert (mixed.exit_code, "give two specs or two runs" in mixed.stderr) == (2, True)
+    assert (mixed.exit_code, "pass two specs or two runs" in mixed.stderr) == (2, True)
     assert reported(past, "diff", "flow.yaml", "HEAD:flow.yaml").stdout.startswith("cosmetic")
     assert reported(past, "diff", "last", "last", "-p", "n=1").exit_code == 2
     assert "the same: spec, parameters, files, versions, seed" in reported(past, "diff", "last", "last").stdout
@@ -177,7 +177,7 @@ def test_an_artifact_is_traced_back_to_its_file_by_name_and_by_digest(past: Proj
     assert reported(past, "provenance", "last").exit_code == 2
 
 
-def test_lineage_is_told_as_events_and_as_linked_data(past: Project) -> None:
+def test_lineage_is_reported_as_events_and_as_linked_data(past: Project) -> None:
     events = lines(reported(past, "show", "last", "--format", "openlineage").stdout)
     assert [event["eventType"] for event in events].count("COMPLETE") == 4
     files = {dataset["name"] for event in events for dataset in event["inputs"] if dataset["namespace"] == "file"}
@@ -193,7 +193,7 @@ def test_looking_at_the_records_changes_nothing(past: Project) -> None:
     assert past.listing() == before
 
 
-def test_a_failed_step_says_what_it_was_given_and_the_others_why_they_were_left_out(project: Project) -> None:
+def test_a_failed_step_shows_its_parameters_and_the_others_why_they_were_skipped(project: Project) -> None:
     project.write("fails.yaml", FAILS)
     assert project.cli("run", "fails.yaml").returncode == 1
     step = json.loads(reported(project, "show", "last", "--step", "bad", "--json").stdout)
@@ -201,13 +201,13 @@ def test_a_failed_step_says_what_it_was_given_and_the_others_why_they_were_left_
     assert [attempt["error"]["code"] for attempt in step["tries"]] == ["asked-to-fail"]
     text = reported(project, "show", "last").stdout
     assert "no 3 [asked-to-fail]" in text
-    assert re.search(r"- below  debug.echo  skipped  bad gave no result", text)
+    assert re.search(r"- below  debug.echo  skipped  bad returned no result", text)
     document(project, "run", "show", "last")
 
 
 @pytest.fixture
 def slow(project: Project) -> Iterator[subprocess.Popen[str]]:
-    """A run whose step is being carried out."""
+    """A run whose step is running."""
     project.write("slow.yaml", SLOW)
     with project.start("run", "slow.yaml", "--json") as process:
         assert process.stdout is not None
@@ -216,7 +216,7 @@ def slow(project: Project) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_run_is_shown_while_it_goes_on_and_as_interrupted_once_it_was_killed(
+def test_a_run_is_shown_while_it_runs_and_as_interrupted_once_it_was_killed(
     project: Project, slow: subprocess.Popen[str]
 ) -> None:
     assert ids(project, "--status", "running") != []

@@ -42,7 +42,7 @@ def once():
 
 @pytest.fixture
 def stopped(project: Project) -> str:
-    """The id of a run that failed at its second step; when the file ``go`` is there, it can go on."""
+    """Returns the id of a run that failed at its second step; with the file ``go``, the step succeeds."""
     project.write("code.py", ONCE)
     project.write("s.yaml", SPEC)
     project.write("part.yaml", PART)
@@ -63,7 +63,7 @@ def ending(result: subprocess.CompletedProcess[str]) -> tuple[Any, Any]:
     return last["outputs"], {step: found["status"] for step, found in last["steps"].items()}
 
 
-def test_a_run_goes_on_as_it_was_started_without_its_files(project: Project, stopped: str) -> None:
+def test_a_run_is_resumed_as_it_was_started_without_its_files(project: Project, stopped: str) -> None:
     project.write("s.yaml", "version: 1\nname: other\nsteps: {a: {uses: debug.echo}}\n")
     (project.root / "part.yaml").unlink()
     result = project.cli("run", "--resume", stopped, "--json")
@@ -79,7 +79,7 @@ def test_a_run_goes_on_as_it_was_started_without_its_files(project: Project, sto
     assert past["included"] == {"part.yaml": PART}
 
 
-def test_a_spec_that_has_changed_is_told_of_in_one_line(project: Project, stopped: str) -> None:
+def test_a_spec_that_has_changed_is_reported_in_one_line(project: Project, stopped: str) -> None:
     unchanged = project.cli("run", "s.yaml", "--resume", stopped, "--profile", "other", "--json")
     assert (unchanged.returncode, unchanged.stderr) == (0, "")
     project.write("s.yaml", SPEC + "# later\n")
@@ -117,10 +117,10 @@ def test_a_run_of_an_agent_stays_one(project: Project) -> None:
 
 
 @pytest.mark.parametrize("given", [["-p", "n=1"], ["--select", "first"], ["--fresh"], ["--dry-run"]])
-def test_what_belongs_to_the_run_is_not_given_again(project: Project, given: list[str]) -> None:
+def test_the_options_of_the_run_cannot_be_set_again(project: Project, given: list[str]) -> None:
     result = project.cli("run", "--resume", "some", *given)
     assert result.returncode == 2
-    assert given[0] in result.stderr and "does not go with it" in result.stderr
+    assert given[0] in result.stderr and "cannot be used with --resume" in result.stderr
 
 
 def test_without_a_spec_and_without_a_run_there_is_nothing_to_do(project: Project) -> None:
@@ -142,14 +142,14 @@ def test_a_run_whose_records_were_altered_is_not_resumed(project: Project, stopp
 # One process at a time
 
 
-def test_a_run_that_is_being_carried_out_is_refused_with_its_holder(project: Project) -> None:
+def test_a_running_run_is_refused_with_its_holder(project: Project) -> None:
     project.write("s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.sleep, with: {seconds: 600}}}\n")
     with project.start("run", "s.yaml", "--json") as process:
         run = next(events(process))["run"]
         assert until(lambda: "running" in {step["status"] for step in api.recorded(run, project.workspace)["steps"]})
         refused = project.cli("run", "--resume", run)
         assert refused.returncode == 3
-        assert f"process {process.pid} on {os.uname().nodename}, since 20" in refused.stderr
+        assert f"process {process.pid} on {os.uname().nodename} since 20" in refused.stderr
         assert "[run-held]" in refused.stderr
         process.send_signal(signal.SIGSTOP)  # a process that sleeps is alive
         assert project.cli("run", "--resume", run).returncode == 3

@@ -97,7 +97,7 @@ ESSENTIAL: dict[str, Any] = {
     },
     "required": ["version", "runs"],
 }
-"""What the SARIF 2.1.0 schema asks of the parts that are written here."""
+"""The requirements of the SARIF 2.1.0 schema for what is written here."""
 REPOSITORY = Path(__file__).parents[2]
 BAD = sorted((REPOSITORY / "tests" / "golden" / "bad").glob("*.yaml"))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import click
 import pytest
 
 from e2i.cli.progress import describe
@@ -12,10 +13,10 @@ def event(name: str, step: str | None = None, /, **facts: object) -> Event:
 
 
 @pytest.mark.parametrize(
-    ("trackers", "attempts", "said"),
+    ("trackers", "attempts", "shown"),
     [(["mlflow", "opik"], 1, "delivering to mlflow, opik"), ([], 1, "ending"), (["mlflow"], 0, "ending")],
 )
-def test_a_delivery_is_told_of_only_where_there_is_one(trackers: list[str], attempts: int, said: str) -> None:
+def test_a_delivery_is_shown_only_where_there_is_one(trackers: list[str], attempts: int, shown: str) -> None:
     with Screen() as screen:
         screen.emit(event("run.started", steps=1, name="p", trackers=trackers, resumed=False, note=""))
         if attempts:
@@ -25,13 +26,28 @@ def test_a_delivery_is_told_of_only_where_there_is_one(trackers: list[str], atte
         )
         screen._console.begin_capture()
         screen._console.print(screen._table())
-        assert said in screen._console.end_capture()
+        assert shown in screen._console.end_capture()
 
 
 @pytest.mark.parametrize(
-    ("running", "said"),
-    [(["a", "b"], "stopping: a, b still runs; Ctrl-C again ends it at once"), ([], "stopping: nothing runs any more")],
+    ("running", "shown"),
+    [(["a", "b"], "stopping: waiting for a, b; press Ctrl-C again to stop now"), ([], "stopping: no step is running")],
 )
-def test_a_stop_says_what_still_runs(running: list[str], said: str) -> None:
+def test_a_stop_names_the_running_steps(running: list[str], shown: str) -> None:
     (line,) = describe(event("run.stopping", running=running))
-    assert said in line
+    assert shown in line
+
+
+@pytest.mark.parametrize(
+    ("steps", "resumed", "note", "shown"),
+    [
+        (1, False, "", "run r of p, 1 step"),
+        (2, True, "", "resuming run r of p, 2 steps"),
+        (2, True, "its process 4711 has exited", "resuming run r of p, 2 steps (its process 4711 has exited)"),
+    ],
+)
+def test_the_first_line_counts_the_steps_and_names_a_resumed_run(
+    steps: int, resumed: bool, note: str, shown: str
+) -> None:
+    (line,) = describe(event("run.started", steps=steps, name="p", trackers=[], resumed=resumed, note=note))
+    assert click.unstyle(line) == shown

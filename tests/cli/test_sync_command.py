@@ -46,7 +46,7 @@ def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(proje
 
     synced = project.cli("sync")
     assert synced.returncode == 4
-    assert f"entries wait for {staging.url} (project e2i, workspace default)" in synced.stdout
+    assert f"entries waiting for {staging.url} (project e2i, workspace default)" in synced.stdout
     assert "e2i sync --profile staging" in synced.stdout
     assert not (project.root / ".e2i" / "opik" / "traces.db").exists()
 
@@ -72,7 +72,7 @@ def test_what_was_meant_for_an_address_that_the_same_profile_had_before_says_wha
     assert elsewhere(waiting.seen_from("default")).endswith(": e2i sync --profile staging")
     facts = waiting.seen_from("staging")
     assert (facts["tracker"], facts["profile"]) == ("http://former/api", None)
-    assert "let `tools: opik:` in config/ name it again, then e2i sync" in elsewhere(facts)
+    assert "configure it again under `tools: opik:` in config/, then e2i sync" in elsewhere(facts)
 
 
 def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:
@@ -96,7 +96,7 @@ def test_a_strict_run_with_a_deferred_step_has_it_too(project: Project) -> None:
         assert (done.returncode, last["degraded"], last["steps"]["look"]["status"]) == (code, True, "deferred")
 
 
-def test_telemetry_that_is_refused_is_told_at_the_end_of_the_run(project: Project, staging: StandIn) -> None:
+def test_telemetry_that_is_refused_is_reported_at_the_end_of_the_run(project: Project, staging: StandIn) -> None:
     reported(project, staging)
     staging.mood = "refusing"
     staging.start()

@@ -1,4 +1,4 @@
-"""Runs whose process was killed: their trackers are told the truth, by their courier, the next start or ``e2i sync``."""
+"""Runs whose process was killed: their trackers receive the end from the delivery process, the next start or ``e2i sync``."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_run_that_dies_again_is_closed_again(run_store: RunStore, tmp_path: Pa
     assert len(waiting(tmp_path, "mlflow")) == 2
 
 
-def test_the_end_of_a_run_that_a_tracker_has_not_heard_of_is_told_by_a_run_that_carries_nothing_out(
+def test_an_end_that_a_tracker_has_not_received_is_delivered_by_a_run_that_executes_nothing(
     project: Project,
 ) -> None:
     project.write("config/default.yaml", "sinks: []\nflush: 60\n")
@@ -96,7 +96,7 @@ def test_the_end_of_a_run_that_a_tracker_has_not_heard_of_is_told_by_a_run_that_
     with contextlib.closing(RunStore(project.store, lambda digest: True)) as run_store:
         began = Entry("r//run.started/1", "opik", "r", "run.started", {"pipeline": "p", "params": {}, "started_ms": 1})
         run_store.record([began])
-        assert not run_store.end_waits()  # it may go on
+        assert not run_store.end_waits()  # it may be resumed
         run_store.record([Entry("r//run.finished/1", "opik", "r", "run.finished", {"status": "failed", "ended_ms": 2})])
         assert run_store.end_waits()
         record = project.run(spec)
@@ -105,7 +105,7 @@ def test_the_end_of_a_run_that_a_tracker_has_not_heard_of_is_told_by_a_run_that_
 
 
 class Held(Project):
-    """A project whose one run waits in its first step until it is told to go on; MLflow is its tracker."""
+    """A project whose one run waits in its first step until it is released; MLflow is its tracker."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -146,7 +146,7 @@ def test_a_killed_run_is_killed_in_mlflow_too_and_is_one_run_when_it_is_resumed_
     process, run = held.begin()
     with process:
         process.kill()
-    assert until(lambda: held.status() == "KILLED", LONG)  # by its courier, which nobody killed
+    assert until(lambda: held.status() == "KILLED", LONG)  # by its delivery process, which nobody killed
     assert f"--resume {run}" in held.tracked().data.tags["e2i.ended"]
 
     process, _ = held.begin("--resume", run)
@@ -163,11 +163,11 @@ def test_a_killed_run_is_killed_in_mlflow_too_and_is_one_run_when_it_is_resumed_
     assert held.tracked().info.status == "FINISHED"
 
 
-def test_a_run_that_was_killed_with_its_courier_is_closed_by_a_sync(held: Held) -> None:
+def test_a_run_that_was_killed_with_its_delivery_process_is_closed_by_a_sync(held: Held) -> None:
     process, _ = held.begin()
     with process:
         assert until(lambda: held.status() == "RUNNING", LONG)
-        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: nobody learns of the death of another
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none notices that another died
             for victim in held.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(victim, number)

@@ -1,4 +1,4 @@
-"""The courier's process, from the engine's side."""
+"""The delivery process, from the engine's side."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_it_delivers_what_waits(store: Path) -> None:
     assert start(store).finish()["opik"].delivered == 1
 
 
-def test_whoever_is_in_a_hurry_does_not_wait_for_it_and_is_told_what_is_left(store: Path) -> None:
+def test_a_hurried_caller_does_not_wait_and_receives_what_is_left(store: Path) -> None:
     dispatcher = start(store)
     os.kill(dispatcher.pid, signal.SIGSTOP)
     looks = iter([False, True])
@@ -50,11 +50,11 @@ def test_whoever_is_in_a_hurry_does_not_wait_for_it_and_is_told_what_is_left(sto
     tally = dispatcher.finish(lambda: next(looks))["opik"]
     assert time.monotonic() - began < SETTINGS.flush
     assert (tally.delivered, tally.left) == (0, 1)
-    assert "ended before it was done" in str(tally.problem)
+    assert "stopped before it finished" in str(tally.problem)
 
 
 @pytest.mark.parametrize("program", ["/bin/false", "/bin/true"])
-def test_one_that_ends_before_it_was_told_a_word_costs_nothing(
+def test_one_that_ends_before_it_was_started_costs_nothing(
     store: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     popen = subprocess.Popen

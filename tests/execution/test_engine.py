@@ -1,4 +1,4 @@
-"""Runs with real workers and a real journal: what becomes of every step, and what the plan had said of it."""
+"""Runs with real workers and a real run store: the end of every step against its plan."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ steps:
     assert project.statuses(spec, {"n": 3}) == {"parity": "succeeded", "odd": "reused", "below": "reused"}
 
 
-def test_steps_that_the_plan_says_run_are_carried_out_even_if_they_do_equal_work(project: Project) -> None:
+def test_steps_that_are_planned_to_run_are_executed_even_if_they_do_equal_work(project: Project) -> None:
     spec = """
 version: 1
 name: twins
@@ -137,7 +137,7 @@ def test_the_seed_is_an_input_of_every_step(project: Project) -> None:
 # Matrix
 
 
-def test_a_cell_reads_its_counterpart_and_a_plain_step_reads_all_cells(project: Project) -> None:
+def test_a_combination_reads_its_counterpart_and_a_plain_step_reads_all_combinations(project: Project) -> None:
     spec = """
 version: 1
 name: cells
@@ -230,7 +230,7 @@ steps:
     assert record.steps["open"].error["code"] == "bad-condition"
 
 
-def test_a_failure_skips_what_is_below_and_nothing_else(project: Project) -> None:
+def test_a_failure_skips_downstream_steps_and_nothing_else(project: Project) -> None:
     spec = """
 version: 1
 name: fails
@@ -552,7 +552,7 @@ def test_every_event_names_the_run_and_the_last_one_tells_all(project: Project) 
     assert set(last["steps"]["load"]) == {"status", "attempts", "seconds", "error"}
 
 
-def test_a_finished_step_is_durable_before_it_is_told(project: Project) -> None:
+def test_a_finished_step_is_committed_before_it_is_published(project: Project) -> None:
     from e2i.store.history import Reader
 
     seen: list[str] = []

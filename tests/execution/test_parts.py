@@ -1,4 +1,4 @@
-"""Runs of pipelines that include parts."""
+"""Runs of pipelines with included specs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parts(project: Project) -> Project:
     return project
 
 
-def test_a_part_runs_like_steps_of_its_own(parts: Project) -> None:
+def test_an_included_spec_runs_like_steps_of_its_own(parts: Project) -> None:
     record = parts.run(SPEC)
     assert record.status == "succeeded"
     cells, maybe = record.outputs["all"]
@@ -56,13 +56,13 @@ def test_a_part_runs_like_steps_of_its_own(parts: Project) -> None:
     assert set(parts.statuses(SPEC).values()) == {"reused"}
 
 
-def test_a_condition_leaves_a_whole_part_out(parts: Project) -> None:
+def test_a_condition_skips_a_whole_included_spec(parts: Project) -> None:
     record = parts.run(SPEC, {"on": False})
     assert {record.steps[name].status.value for name in ("maybe/a", "maybe/b")} == {"skipped"}
     assert record.outputs["all"][1] == "none"
 
 
-def test_a_changed_part_runs_again_what_it_changes(parts: Project) -> None:
+def test_a_changed_included_spec_runs_again_what_it_changes(parts: Project) -> None:
     parts.run(SPEC)
     parts.write("parts/part.yaml", PART.replace('"${{ params.factor }}"]', '"${{ params.factor }}", 0]'))
     planned = {step.id: step.verdict.value for step in parts.plan(SPEC).steps}
@@ -70,7 +70,7 @@ def test_a_changed_part_runs_again_what_it_changes(parts: Project) -> None:
     assert {planned[name] for name in ("each[1]/b", "each[2]/b")} == {"run"}
 
 
-def test_on_error_continue_holds_inside_the_part(parts: Project) -> None:
+def test_on_error_continue_holds_inside_the_included_spec(parts: Project) -> None:
     parts.write(
         "parts/fails.yaml",
         "version: 1\nname: f\nsteps:\n  a: {uses: debug.fail, on_error: fail}\noutputs: {x: '${{ steps.a }}'}\n",
@@ -87,7 +87,7 @@ steps:
     assert {name: step.status.value for name, step in record.steps.items()} == {"p/a": "failed", "after": "succeeded"}
 
 
-def test_a_step_can_be_selected_inside_a_part_or_with_it(parts: Project) -> None:
+def test_a_step_can_be_selected_inside_an_included_spec_or_with_it(parts: Project) -> None:
     def chosen(*select: str) -> set[str]:
         return {step.id for step in parts.plan(SPEC, select=select).steps if step.verdict.value != "skip"}
 
@@ -105,7 +105,7 @@ def test_a_step_can_be_selected_inside_a_part_or_with_it(parts: Project) -> None
         ("spec", "factor: [1, 2]", "factor: [1, 3]"),
     ],
 )
-def test_an_approved_plan_covers_its_parts(parts: Project, file: str, old: str, new: str) -> None:
+def test_an_approved_plan_covers_its_included_specs(parts: Project, file: str, old: str, new: str) -> None:
     document: dict[str, Any] = json.loads(json.dumps(parts.plan(SPEC).to_json()))
     parts.write("parts/part.yaml", "# a comment\n" + PART)
     parts.run(SPEC, bound_to=document)
@@ -116,7 +116,7 @@ def test_an_approved_plan_covers_its_parts(parts: Project, file: str, old: str, 
         parts.run(spec, bound_to=document)
 
 
-def test_a_part_behind_a_link_out_of_the_workspace_is_refused(parts: Project) -> None:
+def test_an_included_spec_behind_a_link_out_of_the_workspace_is_refused(parts: Project) -> None:
     outside = parts.root.parent / "outside.yaml"
     outside.write_text(PART)
     (parts.root / "link.yaml").symlink_to(outside)

@@ -13,7 +13,7 @@ from project import Project
 SPEC = "version: 1\nname: q\nparams: {seed: {type: integer, default: 5}}\nsteps:\n  a: {uses: data.load, with: {path: x.csv}}\n"
 
 
-def test_program_machine_libraries_and_seed_are_told(project: Project) -> None:
+def test_program_machine_libraries_and_seed_are_reported(project: Project) -> None:
     project.write("x.csv", "x\n1\n")
     found = provenance.of(project.plan(SPEC), 5, SPEC, None)
     assert (found["e2i"], found["python"], found["host"]) == (__version__, platform.python_version(), platform.node())

@@ -19,7 +19,7 @@ def is_inline(step: str) -> bool:
     return step in ("s1", "s3")
 
 
-def test_steps_with_more_steps_below_in_a_row_go_first() -> None:
+def test_steps_with_a_longer_critical_path_go_first() -> None:
     reason = Reason(Why.NEVER_RUN)
     needs = {"explain": (), "package": (), "serve": ("package",), "smoke": ("serve",), "old": ("explain",)}
     verdicts = {"old": Verdict.REUSE}

@@ -1,4 +1,4 @@
-"""Several runs that have the same to do share the work; inline steps and grouped commits keep what was told durable."""
+"""Runs with the same work share it; inline steps and grouped commits publish only what is committed."""
 
 from __future__ import annotations
 

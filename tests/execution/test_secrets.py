@@ -40,7 +40,7 @@ def test_secrets_anywhere_are_filled_in() -> None:
 
 
 @pytest.mark.parametrize(("name", "code"), [("OTHER", "secret-refused"), ("UNSET", "secret-unset")])
-def test_only_declared_secrets_that_are_set_are_given(name: str, code: str) -> None:
+def test_only_declared_secrets_that_are_set_are_revealed(name: str, code: str) -> None:
     with pytest.raises(Refused) as raised:
         secrets.reveal({"a": Secret(name)}, DECLARED, ENVIRON)
     assert raised.value.code == code

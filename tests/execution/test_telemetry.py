@@ -1,4 +1,4 @@
-"""What is put into the outbox: the same for the same, whoever says it how often."""
+"""Entries of the outbox: equal content has equal keys, however often it is reported."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_children_are_numbered_and_known_without_their_times(run_store: RunStore
         assert [e.body["index"] for e in outbox.take("mlflow") if e.kind == "child"] == [0, 1]
 
 
-def test_a_run_is_known_once_a_tracker_was_to_be_told_of_it(run_store: RunStore) -> None:
+def test_a_run_is_known_once_it_has_an_entry_for_a_tracker(run_store: RunStore) -> None:
     telemetry = Telemetry("r", 1000, ("mlflow",), run_store, lambda: dict, limit=1)
     assert telemetry.known_to() == []
     telemetry.begin({})
@@ -97,7 +97,7 @@ def test_a_tracker_that_the_run_is_in_and_that_is_no_sink_hears_of_start_and_end
     assert telemetry.known_to() == ["mlflow"]
 
 
-def test_a_sink_that_the_run_is_in_is_told_as_any(run_store: RunStore, tmp_path: Path) -> None:
+def test_a_sink_that_the_run_is_in_receives_the_same_as_any(run_store: RunStore, tmp_path: Path) -> None:
     telemetry = started(run_store, 1000)
     telemetry.involve("mlflow", {})
     assert len(put(tmp_path, "run.started")) == 1

@@ -1,4 +1,4 @@
-"""A wall clock that is set while a run goes on changes no duration."""
+"""A wall clock that is set during a run changes no duration."""
 
 from __future__ import annotations
 

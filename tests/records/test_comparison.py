@@ -41,7 +41,7 @@ def test_outputs_of_the_pipeline_come_first_then_metrics_which_say_which_is_bett
     assert not found.same_results
 
 
-def test_parameters_files_versions_and_commits_that_differ_are_told_as_pairs() -> None:
+def test_parameters_files_versions_and_commits_that_differ_are_reported_as_pairs() -> None:
     before = run_document("a")
     after = with_components(
         run_document("b", params={"rows": 10, "more": 1}), "f-load", files={"data/x.csv": digest("7")}
@@ -69,7 +69,7 @@ def test_a_step_says_what_first_made_its_result_another_one() -> None:
     assert names(found.artifacts) == [("train.model", digest("e"), digest("7"))]
 
 
-def test_a_reused_step_ended_as_one_that_was_carried_out_and_a_failed_one_did_not() -> None:
+def test_a_reused_step_ended_as_one_that_was_executed_and_a_failed_one_did_not() -> None:
     error = {"code": "step-failed", "message": "no", "hint": None}
     after = altered(
         altered(run_document("b"), "load", status="reused"), "judge", status="failed", error=error, outputs=None

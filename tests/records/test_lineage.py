@@ -25,7 +25,7 @@ def test_a_step_without_a_kept_result_came_from_all_that_it_came_after() -> None
     assert [step.id for step in lineage.behind(steps, "judge")] == ["load", "split", "train", "judge"]
 
 
-def test_artifacts_within_mappings_and_lists_are_told_one_by_one() -> None:
+def test_artifacts_within_mappings_and_lists_are_reported_one_by_one() -> None:
     given = {"models": {"a": table("1"), "b": [table("2"), 3]}, "n": 4}
     assert [(output.name, output.digest) for output in lineage.outputs("s", given)] == [
         ("models.a", digest("1")),

@@ -15,6 +15,6 @@ def test_a_run_that_a_collection_takes_at_the_last_moment_is_unknown(
 ) -> None:
     RunStore(tmp_path, lambda digest: True).close()
     monkeypatch.setattr(Reader, "named", lambda self, text: ["gone"])
-    with pytest.raises(BadInput, match="there is no run 'gone'") as raised:
+    with pytest.raises(BadInput, match="no run 'gone'") as raised:
         lookup.run(tmp_path, "last")
     assert raised.value.code == "unknown-run"

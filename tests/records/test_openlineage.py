@@ -104,7 +104,7 @@ def test_the_run_and_each_step_start_and_end_once_in_the_order_of_time() -> None
     ]
 
 
-def test_a_failure_is_told_with_its_message_and_what_was_left_out_is_not_told() -> None:
+def test_a_failure_is_reported_with_its_message_and_what_was_left_out_is_not_reported() -> None:
     run = altered(run_document(status="failed"), "train", status="failed", error=FAILED, outputs=None)
     run = altered(run, "judge", status="skipped", attempts=0, outputs=None)
     assert reported(run)[-2:] == [("FAIL", "demo.train"), ("FAIL", "demo")]
@@ -131,7 +131,7 @@ def test_datasets_carry_columns_and_digests_and_lead_from_step_to_step() -> None
     assert (file["namespace"], file["name"]) == ("file", "data/x.csv")
 
 
-def test_the_spec_is_told_with_the_commit_it_lies_in() -> None:
+def test_the_spec_is_reported_with_the_commit_it_lies_in() -> None:
     location = openlineage.events(run_document())[0]["job"]["facets"]["sourceCodeLocation"]
     assert {name: value for name, value in location.items() if not name.startswith("_")} == {
         "type": "git",

@@ -1,4 +1,4 @@
-"""Documents against the terms of https://www.w3.org/TR/prov-o/, read with the context that stands in them."""
+"""Documents against the terms of https://www.w3.org/TR/prov-o/, read with the context that they contain."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_same_content_is_one_entity_of_two_activities() -> None:
     assert entity["prov:wasGeneratedBy"] == [step_id("load"), step_id("split")]
 
 
-def test_a_reused_step_is_the_activity_of_the_run_that_carried_it_out() -> None:
+def test_a_reused_step_is_the_activity_of_the_run_that_executed_it() -> None:
     run = altered(run_document(), "load", status="reused", attempts=0)
     run["results"]["f-load"]["run"] = "before"
     node = nodes({**run, "steps": run["steps"][:1], "plan": run["plan"]}).get(step_id("load", "before"))
@@ -73,7 +73,7 @@ def test_a_reused_step_is_the_activity_of_the_run_that_carried_it_out() -> None:
     assert "prov:startedAtTime" not in node and "prov:wasAssociatedWith" not in node
 
 
-def test_plan_commit_and_agent_are_told() -> None:
+def test_plan_commit_and_agent_are_reported() -> None:
     found = nodes(run_document())
     run = found["urn:e2i:run:20261122-000000-abcdef"]
     association = run["prov:qualifiedAssociation"]

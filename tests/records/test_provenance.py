@@ -19,7 +19,7 @@ def test_the_chain_leads_from_the_files_to_what_was_asked_for() -> None:
     json.dumps(found)
 
 
-def test_a_reused_step_names_the_run_that_carried_it_out() -> None:
+def test_a_reused_step_names_the_run_that_executed_it() -> None:
     run = run_document("now")
     run["results"]["f-load"]["run"] = "before"
     run["results"]["f-split"]["run"] = "gone"
@@ -38,9 +38,9 @@ def test_a_step_or_one_of_its_outputs_is_named(text: str, expected: tuple[str, t
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"), [("nothing", "its steps: load, split, train, judge"), ("train.nothing", "it gave model")]
+    ("text", "hint"), [("nothing", "its steps: load, split, train, judge"), ("train.nothing", "its outputs: model")]
 )
-def test_what_is_not_there_is_told_with_what_is(text: str, hint: str) -> None:
+def test_what_is_not_there_is_reported_with_what_is(text: str, hint: str) -> None:
     with pytest.raises(BadInput) as raised:
         provenance.point(run_document(), text)
     assert (raised.value.code, raised.value.hint) == ("unknown-output", hint)

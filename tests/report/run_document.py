@@ -1,4 +1,4 @@
-"""Documents of runs for tests, as the journal gives them, and small files that reports are made of."""
+"""Documents of runs for tests, as the run store returns them, and small files for reports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def planned(step: str, *needs: str, verdict: str = "run", detail: str = "never")
 def recorded(
     step: str, status: str = "succeeded", at: float = 0, seconds: float | None = 1, **more: Any
 ) -> dict[str, Any]:
-    """A step's row. ``at`` is seconds after the start of the run; without ``seconds`` it was not carried out."""
+    """A step's row. ``at`` is seconds after the start of the run; without ``seconds`` it was not executed."""
     began = START + int(at * 1000)
     row = {
         "step": step,

@@ -1,4 +1,4 @@
-"""``e2i report``: a run that really happened becomes a file, or an error says why not."""
+"""``e2i report``: a real run becomes a file, or an error has the reason."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_page_lies_in_the_folder_of_the_run_and_tells_of_every_step(ran: Run
     assert not list(path.parent.glob(".report-*"))
 
 
-def test_the_page_goes_where_it_is_told_and_json_names_it(ran: RunRecord, tmp_path: Path) -> None:
+def test_the_page_goes_to_the_chosen_file_and_json_names_it(ran: RunRecord, tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     code, printed, _ = invoke(ran, ran.run, "-o", str(target), "--json")
     assert (code, json.loads(printed)) == (0, {"schema_version": 1, "path": str(target)})

@@ -1,4 +1,4 @@
-"""Layered drawings: every node has a place of its own, every arrow leads on, and only the needed ones are drawn."""
+"""Layered drawings: every node has its own position, every arrow points forward, and implied ones are not drawn."""
 
 from __future__ import annotations
 

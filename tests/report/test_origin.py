@@ -1,4 +1,4 @@
-"""Where a run comes from, as its page tells it."""
+"""The origin of a run on its page."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def page(**more: Any) -> LookedAt:
     return LookedAt(report.build(run_document(**more), lambda artifact: Path("/nowhere")))
 
 
-def test_commit_versions_and_machine_are_told_and_the_repository_is_a_link() -> None:
+def test_commit_versions_and_machine_are_reported_and_the_repository_is_a_link() -> None:
     found = page(provenance=PROVENANCE)
     for text in ("1" * 12 + " of main", "specs/demo.yaml", "3.11.7", "here", "numpy", "a.py", "2 more files"):
         assert text in found.text
     assert "https://example.com/r.git" in found.values("href", "a")
 
 
-def test_what_is_not_known_is_not_told() -> None:
+def test_what_is_not_known_is_not_reported() -> None:
     run = run_document(provenance={"e2i": "0.1.0", "git": {"problem": "git did not answer within 2 s"}})
     found = origin.of(run, (), None)
     assert found.facts == (("commit", "git did not answer within 2 s"), ("e2i", "0.1.0"))
-    assert "Runs of this age" in page().text
+    assert "recorded by an early version" in page().text
 
 
 def test_a_reused_result_leads_to_the_page_of_the_run_that_made_it(tmp_path: Path) -> None:

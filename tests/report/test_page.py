@@ -86,7 +86,7 @@ def everywhere(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_recorded_text_stays_text_wherever_it_stands(text: str) -> None:
+def test_recorded_text_stays_text_everywhere(text: str) -> None:
     page = LookedAt(report.build(everywhere(text), nothing, Path("/somewhere")))
     assert text in page.text
     assert page.tags.isdisjoint({"script", "iframe", "object", "embed", "base", "form", "img"})
@@ -144,7 +144,7 @@ def test_every_step_of_the_plan_is_there_reached_or_not() -> None:
     assert "pending" in page.text
 
 
-def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
+def test_a_failed_run_shows_its_failures_and_how_to_resume() -> None:
     error = {
         "code": "gate",
         "message": "roc_auc 0.61\nis too low",
@@ -153,21 +153,21 @@ def test_a_failed_run_shows_what_went_wrong_and_how_to_go_on() -> None:
     }
     steps = [
         recorded("first", "failed", error=error),
-        recorded("train[1]", "skipped", seconds=None, note="first gave no result"),
+        recorded("train[1]", "skipped", seconds=None, note="first returned no result"),
     ]
     page = page_of(steps=steps, status="failed")
     for tooltip in (
-        "What went wrong",
+        "Failures",
         "roc_auc 0.61\nis too low",
         "look at the data",
         "4,120",
-        "first gave no result",
+        "first returned no result",
     ):
         assert tooltip in page.text
     assert "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef" in page.text
 
 
-def test_what_the_spec_says_of_steps_and_parameters_is_told() -> None:
+def test_descriptions_of_steps_and_parameters_are_shown() -> None:
     page = page_of(params={"n": 5})
     for tooltip in ("What it is for.", "Comes first.", "for model_trainer", "How many", "not the default"):
         assert tooltip in page.text
@@ -183,7 +183,7 @@ def test_a_run_that_is_not_over_has_a_page() -> None:
         recorded("train[1]", "pending", started_ms=None, ended_ms=None),
     ]
     page = page_of(steps=steps, status="running", ended_ms=None, outputs=None)
-    assert "not over yet" in page.text
+    assert "not finished" in page.text
 
 
 def test_a_run_without_parameters_outputs_or_steps_that_began_has_a_page() -> None:

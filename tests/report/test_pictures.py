@@ -81,7 +81,7 @@ def test_links_are_relative_to_the_page_and_quoted(tmp_path: Path) -> None:
     assert found.href == "../../objects/a%20page.html"
 
 
-def test_a_report_that_is_not_in_the_store_any_more_is_told_of(tmp_path: Path) -> None:
+def test_a_report_that_is_not_in_the_store_any_more_is_reported(tmp_path: Path) -> None:
     run = run_document(steps=[recorded("first", outputs={"report": report_artifact()})])
     (found,) = pictures.gallery(steps.of(run, None), lambda given: ArtifactStore(tmp_path).path(given.digest), None)
     assert "is not in the store" in found.missing

@@ -35,8 +35,8 @@ def test_texts_that_look_like_something_else_stay_texts(text: str) -> None:
 
 def test_a_run_that_did_not_finish_can_be_resumed() -> None:
     tooltip = dict(reproduce.commands(run_document(profile="dev"), finished=False))
-    assert tooltip["go on with this very run"] == "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef"
-    assert "--profile dev" in tooltip["the same again; what is finished is reused"]
+    assert tooltip["resume this run"] == "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef"
+    assert "--profile dev" in tooltip["run it again; finished steps are reused"]
 
 
 def test_a_spec_that_was_no_file_is_to_be_saved_first() -> None:
@@ -50,7 +50,7 @@ def test_the_pieces_of_a_text_are_the_text(text: str) -> None:
     assert "".join(piece for _, piece in reproduce.pieces(text)) == text
 
 
-def test_keys_comments_and_expressions_are_told_apart() -> None:
+def test_keys_comments_and_expressions_are_distinguished() -> None:
     found = list(reproduce.pieces(SPEC + "# end\n"))
     assert {"name", "steps"} <= {piece.strip() for kind, piece in found if kind == "key"}
     assert ("expression", "${{ params.n > 2 }}") in found

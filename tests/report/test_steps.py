@@ -1,4 +1,4 @@
-"""The steps of a run: plan, journal and spec told together."""
+"""The steps of a run from plan, run store and spec."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def test_a_step_knows_what_the_spec_says_of_it() -> None:
 
 
 def test_a_step_that_was_left_out_says_why() -> None:
-    run = run_document([planned("last")], [recorded("last", "skipped", seconds=None, note="first gave no result")])
-    assert steps.of(run, None)[0].note == "first gave no result"
+    run = run_document([planned("last")], [recorded("last", "skipped", seconds=None, note="first returned no result")])
+    assert steps.of(run, None)[0].note == "first returned no result"
 
 
 def test_each_attempt_says_what_it_came_to() -> None:
@@ -28,12 +28,12 @@ def test_each_attempt_says_what_it_came_to() -> None:
     assert [(attempt.code, attempt.seconds) for attempt in found.tries] == [("tool-unavailable", 0.5), ("", 1.5)]
 
 
-def test_a_reused_step_names_the_run_that_carried_it_out() -> None:
+def test_a_reused_step_names_the_run_that_executed_it() -> None:
     row = recorded("first", "reused", seconds=None, fingerprint="f")
     run = run_document(steps=[row], results={"f": {"run": "earlier", "components": {}}})
     assert steps.of(run, None)[0].made_in == "earlier"
 
 
-def test_a_step_that_was_not_carried_out_took_no_time() -> None:
+def test_a_step_that_was_not_executed_took_no_time() -> None:
     run = run_document(steps=[recorded("first", "reused", seconds=None)])
     assert [step.seconds for step in steps.of(run, None)] == [None] * 4

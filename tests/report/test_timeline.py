@@ -1,4 +1,4 @@
-"""The chart of a run: bars where the steps were, the chain that ended last, round numbers on the axis."""
+"""The chart of a run: bars where the steps were, the critical path, round numbers on the axis."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_bar_is_within_the_chart_even_the_shortest_at_the_end() -> None:
         assert bar.x >= 0 and bar.x + (bar.width or 0) <= 100 + 1e-9
 
 
-def test_a_reused_step_is_a_mark_and_attempts_are_told() -> None:
+def test_a_reused_step_is_a_mark_and_attempts_are_reported() -> None:
     found = [recorded("first", "reused", seconds=None), recorded("last", at=1, attempts=3)]
     reused, tried = chart(steps=found).bars
     assert (reused.width, reused.text) == (None, "reused")

@@ -79,7 +79,7 @@ def test_long_values_are_cut_and_say_so() -> None:
     assert isinstance(pairs, Pairs) and (len(pairs.rows), pairs.more) == (values.MOST, 60)
 
 
-def test_artifacts_are_found_wherever_they_stand() -> None:
+def test_artifacts_are_found_at_any_depth() -> None:
     study = {"type": "study", "digest": DIGEST, "name": "s", "trials": 2}
     assert [found.type for found in values.artifacts({"a": [{"b": study}], "c": study, "d": 1})] == ["study", "study"]
 

@@ -50,7 +50,7 @@ def test_equal_content_is_kept_once(store: ArtifactStore, tmp_path: Path) -> Non
     assert len(list((store.root / "objects").glob("*/*"))) == 1
 
 
-def test_a_folder_is_told_apart_by_names_and_contents(tmp_path: Path) -> None:
+def test_a_folder_is_distinguished_by_names_and_contents(tmp_path: Path) -> None:
     trees = [{"a": "1"}, {"b": "1"}, {"a": "2"}, {"a": "1", "b": ""}, {"a/b": "1"}, {"ab": "1"}]
     digests = [digest_of(folder(tmp_path / str(index), files)) for index, files in enumerate(trees)]
     assert len(set(digests)) == len(trees)
@@ -100,7 +100,7 @@ def test_many_may_put_and_ask_for_the_same_at_once(tmp_path: Path) -> None:
     assert sum(len(list(shelf.iterdir())) for shelf in (tmp_path / "store/objects").iterdir()) == 20
 
 
-def test_corruption_that_many_find_at_once_is_set_aside_once(tmp_path: Path) -> None:
+def test_corruption_that_many_find_at_once_is_quarantined_once(tmp_path: Path) -> None:
     store_error: list[Corruption] = []
     for turn in range(20):
         store = ArtifactStore(tmp_path / "store", store_error.append)
@@ -148,7 +148,7 @@ def test_a_folder_that_is_kept_cannot_be_changed_and_links_are_refused(store: Ar
     outside.write_text("")
     mode = outside.stat().st_mode
     (linked / "b").symlink_to(outside)
-    with pytest.raises(StepError, match="b cannot be kept: it is a link") as raised:
+    with pytest.raises(StepError, match="b cannot be stored: it is a link") as raised:
         store.put(linked)
     assert raised.value.code == "bad-artifact"
     assert outside.stat().st_mode == mode
@@ -234,7 +234,7 @@ def test_a_pickle_in_the_place_of_an_artifact_is_a_miss(store: ArtifactStore, tm
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_corruption_is_ever_taken_for_the_artifact(tmp_path: Path, seed: int) -> None:
-    """Bits flipped, files cut, bytes added, files swapped or gone: 240 in all; mended by putting it again."""
+    """Bits flipped, files cut, bytes added, files swapped or gone: 240 in all; repaired by putting the artifact again."""
     chance = random.Random(seed)
     store = ArtifactStore(tmp_path / "store")
     contents = [{"a": chance.randbytes(300), "b/c": chance.randbytes(50)}, {"only": chance.randbytes(1_000)}, None]

@@ -73,7 +73,7 @@ def test_every_database_of_a_live_store_is_copied_with_what_is_in_its_log_alone(
     assert (tmp_path / "new/feast/p/feature_store.yaml").read_text() == "f"
 
 
-def test_a_run_that_goes_on_is_backed_up_and_goes_on_from_the_copy(project: Project, tmp_path: Path) -> None:
+def test_a_running_run_is_backed_up_and_resumed_from_the_copy(project: Project, tmp_path: Path) -> None:
     project.write("make.py", MAKE)
     spec = SPEC.replace("HOLD", project.hold())
     project.write("s.yaml", spec)
@@ -132,7 +132,7 @@ def test_a_folder_of_files_and_a_corrupt_artifact(ran: Project, tmp_path: Path) 
     spoilt.write_text("other")
     done = ran.cli("backup", str(tmp_path / "copy"))
     assert done.returncode == 4
-    assert f"left out, it is corrupt: sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
+    assert f"left out corrupt artifact sha256:{spoilt.parent.name}{spoilt.name}" in done.stderr
     restore(tmp_path / "copy", tmp_path / "new")
     assert ArtifactStore(tmp_path / "new").is_intact(whole)
 
@@ -179,7 +179,7 @@ def test_a_database_that_goes_as_it_is_copied_is_left_out(
 
 
 def test_a_backup_where_none_can_be_made_names_the_place(ran: Project) -> None:
-    with pytest.raises(StoreError, match="the backup /proc/copy cannot be made") as caught:
+    with pytest.raises(StoreError, match="the backup /proc/copy cannot be created") as caught:
         back_up(ran.store, Path("/proc/copy"), 1)
     assert "another folder" in (caught.value.hint or "")
 

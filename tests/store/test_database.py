@@ -31,7 +31,7 @@ def there(digest: str) -> bool:
 
 
 def fill(root: Path) -> None:
-    """A store with a run of 40 steps; step n gives n."""
+    """A store with a run of 40 steps; step n outputs n."""
     run_store = RunStore(root, there)
     run_store.start_run(RUN)
     for number in range(40):
@@ -69,7 +69,9 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"not a database, " * 1000])
-def test_what_is_no_database_is_set_aside_by_a_run_and_told_to_a_reader(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_database_is_quarantined_by_a_run_and_reported_to_a_reader(
+    tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / FILE).write_bytes(content)
     if content:
         with pytest.raises(StoreError) as raised:
@@ -160,7 +162,7 @@ def test_a_corrupt_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path,
     run_store.close()
 
 
-def test_corruption_found_on_the_way_is_set_aside_by_the_next_run(full: Path, tmp_path: Path) -> None:
+def test_corruption_found_on_the_way_is_quarantined_by_the_next_run(full: Path, tmp_path: Path) -> None:
     content = bytearray((full / FILE).read_bytes())
     size = int.from_bytes(content[16:18])
     for page in range(2, len(content) // size):
@@ -219,7 +221,7 @@ def test_an_altered_result_is_none_and_is_kept_for_looking_at(full: Path, tmp_pa
     run_store.close()
     with Reader(tmp_path, there) as reader:
         assert reader.corruption() == []
-        assert reader.quarantined() == ["the result f7 was altered, and was set aside"]
+        assert reader.quarantined() == ["the result f7 was altered and is quarantined"]
 
 
 def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_belongs_to_another_user_is_refused_also_to_root(ran: Project, name
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
 def test_a_store_that_others_may_write_to_is_refused(ran: Project, mode: int) -> None:
     ran.store.chmod(mode)
-    with pytest.raises(Refused, match="may be written by other users") as caught:
+    with pytest.raises(Refused, match="is writable by other users") as caught:
         ran.plan(SPEC)
     assert "chmod -R go-w" in (caught.value.hint or "")
     ran.store.chmod(0o755)
@@ -102,13 +102,13 @@ def test_what_others_may_write_to_counts_where_they_may_enter(ran: Project, name
         ownership.check(ran.store)
 
 
-def test_a_folder_above_that_all_may_write_to_is_refused_unless_it_is_sticky(project: Project) -> None:
+def test_a_parent_folder_that_all_may_write_to_is_refused_unless_it_is_sticky(project: Project) -> None:
     shared = project.root / "shared"
     store = shared / "mine" / "store"
     (shared / "mine").mkdir(parents=True)
     workspace = api.Workspace.open(root=project.root, store=store, environ={})
     shared.chmod(0o777)
-    with pytest.raises(Refused, match="may be written by all users"):
+    with pytest.raises(Refused, match="is writable by all users"):
         api.run(SPEC, workspace=workspace)
     assert not store.exists()
     shared.chmod(0o1777)
@@ -118,14 +118,14 @@ def test_a_folder_above_that_all_may_write_to_is_refused_unless_it_is_sticky(pro
         api.plan(SPEC, workspace=workspace)
 
 
-def test_an_operator_may_say_that_nobody_else_can_reach_the_folders_above(
+def test_an_operator_may_declare_that_nobody_else_can_reach_the_parent_folders(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = project.root / "shared"
     shared.mkdir()
     shared.chmod(0o777)
     workspace = api.Workspace.open(root=project.root, store=shared / "store", environ={})
-    with pytest.raises(Refused, match="may be written by all users") as refused:
+    with pytest.raises(Refused, match="is writable by all users") as refused:
         api.run(SPEC, workspace=workspace)
     assert "E2I_STORE_ALONE=1" in str(refused.value.hint)
     monkeypatch.setenv("E2I_STORE_ALONE", "1")

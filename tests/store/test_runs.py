@@ -133,7 +133,7 @@ def test_a_run_that_is_taken_up_was_paused_once(run_store: RunStore, tmp_path: P
     assert 30 <= run["ended_ms"] - run["started_ms"] - run["paused_ms"] < 60_000
 
 
-def test_a_run_whose_process_has_gone_is_told_as_interrupted(run_store: RunStore, tmp_path: Path) -> None:
+def test_a_run_whose_process_has_gone_is_reported_as_interrupted(run_store: RunStore, tmp_path: Path) -> None:
     run_store.start_run({**RUN, "holder": "4194304:1:gone"})
     with Reader(tmp_path, lambda digest: True) as reader:
         assert [run["status"] for run in reader.runs()] == ["interrupted"]
@@ -178,7 +178,7 @@ def test_a_run_is_taken_over_from_a_process_that_is_gone_and_from_no_other(run_s
                     run_store.start_run({**run, "holder": process_identity()})
                 except Refused as error:
                     assert (error.code, error.exit_code) == ("run-held", Exit.REFUSED)
-                    assert f"process {other.pid} on {os.uname().nodename}, since 1970-01-01" in error.message
+                    assert f"process {other.pid} on {os.uname().nodename} since 1970-01-01" in error.message
                     refused += 1
         assert refused == 500
         other.communicate(b"\n")
@@ -218,7 +218,7 @@ def test_a_resumed_run_keeps_what_it_was_started_with_and_what_is_finished(run_s
     assert found["corrupt"] == []
 
 
-def test_a_journal_that_is_closed_before_the_end_leaves_an_interrupted_run_without_claims(tmp_path: Path) -> None:
+def test_a_run_store_that_is_closed_before_the_end_leaves_an_interrupted_run_without_claims(tmp_path: Path) -> None:
     first = RunStore(tmp_path, lambda digest: True)
     first.start_run(RUN)
     assert first.claim("f1", "r1", "a", 5) is None

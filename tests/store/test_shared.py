@@ -78,7 +78,7 @@ def test_nothing_there_is_a_plain_miss(net: str, other: ArtifactStore) -> None:
 
 
 def test_domains_of_trust_do_not_see_each_other(store: ArtifactStore, tmp_path: Path, net: str) -> None:
-    """K06: what specs of agents finish is not taken by those of humans, unless the operator says so."""
+    """K06: results of agents are not used for humans, unless the operator allows it."""
     result = finished(store, tmp_path)
     shared(net, "agent").push(result, store)
     assert shared(net, "human").result(FINGERPRINT) is None
@@ -89,7 +89,7 @@ def test_domains_of_trust_do_not_see_each_other(store: ArtifactStore, tmp_path: 
 @pytest.mark.parametrize(
     "how", [lambda b: b[:-1], lambda b: b"", lambda b: bytes([b[0] ^ 1]) + b[1:], lambda b: b"[" * 99_999]
 )
-def test_corruption_there_is_a_miss_and_is_mended_by_the_next_who_gives(
+def test_corruption_there_is_a_miss_and_is_repaired_by_the_next_push(
     store: ArtifactStore, other: ArtifactStore, tmp_path: Path, net: str, which: str, how: Any
 ) -> None:
     result = finished(store, tmp_path)
@@ -127,7 +127,7 @@ def test_corruption_there_is_a_miss_and_is_mended_by_the_next_who_gives(
 def test_a_list_of_files_that_leads_elsewhere_is_refused(
     names: list[str], other: ArtifactStore, tmp_path: Path, net: str
 ) -> None:
-    """Z02, Z08, Z09: whoever writes to the place chooses the names, and their digest."""
+    """Z02, Z08, Z09: anybody who can write there chooses the names, and their digest."""
     from e2i.store.digests import folder_digest
 
     content = digest_of(_written(tmp_path / "x", b"evil")).removeprefix("sha256:")
@@ -167,7 +167,9 @@ def test_a_place_that_does_not_answer_costs_two_deadlines_and_no_error(
 
 
 @pytest.mark.parametrize("url", ["nosuch://place", "file:///proc/nowhere", "s3://127.0.0.1:9/x y"])
-def test_a_place_that_cannot_be_used_is_told_and_fails_nothing(url: str, store: ArtifactStore, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_used_is_reported_and_fails_nothing(
+    url: str, store: ArtifactStore, tmp_path: Path
+) -> None:
     options = {"endpoint_override": "127.0.0.1:9", "scheme": "http", "region": "x"} if url.startswith("s3") else {}
     object_path = shared(url, options=options)
     assert not object_path.push(finished(store, tmp_path), store)
@@ -270,7 +272,7 @@ def test_a_second_machine_takes_what_the_first_one_finished(tmp_path: Path) -> N
     assert second.statuses(SPEC) == {"make": "reused", "size": "reused"}, "what was taken is its own"
 
 
-def test_a_shared_store_that_is_down_fails_no_run_and_is_told_once(project: Project) -> None:
+def test_a_shared_store_that_is_down_fails_no_run_and_is_reported_once(project: Project) -> None:
     project.write("steps.py", STEPS)
     project.write("config/default.yaml", "sinks: []\nshared: {url: 'file:///proc/nowhere', deadline: 1}\n")
     assert project.statuses(SPEC) == {"make": "succeeded", "size": "succeeded"}

@@ -1,4 +1,4 @@
-"""Which run the same command goes on with, and for whom: one that did not come to its end, for one process."""
+"""The run that the same command resumes: an unfinished one, for exactly one process."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_a_run_whose_process_is_gone_is_taken_up_by_one(run_store: RunStore, tmp
     with closing(RunStore(tmp_path, lambda digest: True)) as other:
         found = taken(run_store)
         assert found is not None
-        assert (found.run, found.why) == ("r1", "process 4000000, which carried it out, is gone")
+        assert (found.run, found.why) == ("r1", "its process 4000000 has exited")
         assert taken(other) is None
     assert run_store.start_run({**_row(run_store, "r1"), "holder": process_identity()})
 
 
-def test_an_interrupted_run_is_taken_up_whoever_held_it(run_store: RunStore) -> None:
+def test_an_interrupted_run_is_resumed_whatever_process_held_it(run_store: RunStore) -> None:
     begin(run_store, "r1", holder=process_identity())
     run_store.finish_run("r1", "interrupted", {}, 9, [])
     found = taken(run_store)
@@ -88,7 +88,7 @@ def test_a_run_that_a_living_process_carries_out_is_left_to_it(run_store: RunSto
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         begin(run_store, "older")
         begin(run_store, "newer", started_ms=2, holder=process_identity(other.pid))
-        assert taken(run_store) == Unfinished("older", "process 4000000, which carried it out, is gone")
+        assert taken(run_store) == Unfinished("older", "its process 4000000 has exited")
         assert taken(run_store) is None
         other.communicate(b"\n")
 
@@ -128,7 +128,7 @@ def test_it_has_the_spec_as_it_is_written_now(run_store: RunStore, tmp_path: Pat
     assert (found["status"], found["started_ms"], found["ended_ms"], found["corrupt"]) == ("running", 1, None, [])
 
 
-def test_what_was_taken_and_not_carried_out_is_interrupted_again(tmp_path: Path) -> None:
+def test_a_claimed_run_that_was_not_executed_is_interrupted_again(tmp_path: Path) -> None:
     with closing(RunStore(tmp_path, lambda digest: True)) as run_store:
         begin(run_store, "r1")
         assert taken(run_store) is not None

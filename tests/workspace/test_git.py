@@ -380,8 +380,8 @@ def test_nothing_is_left_and_nothing_is_written(
 def test_where_no_scratch_file_can_be_made_it_is_said(canary: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", "/proc/nonexistent")
     with Question(canary.root) as question:
-        assert (question.answer() or {})["problem"].startswith("git cannot be asked")
-    with pytest.raises(BadInput, match="git cannot be asked"):
+        assert (question.answer() or {})["problem"].startswith("git cannot be run")
+    with pytest.raises(BadInput, match="cannot read git revision"):
         Revision(canary.root, "HEAD").read("x.yaml")
 
 

@@ -125,7 +125,7 @@ def test_the_settings_of_the_operator_are_not_for_specs(tmp_path: Path, name: st
     (tmp_path / "link.yaml").symlink_to("config/policy.yaml")
     here = Roots(tmp_path)
     assert paths.look(here, name) == "settings"
-    with pytest.raises(Refused, match="the operator's settings"):
+    with pytest.raises(Refused, match="a file of the settings"):
         paths.read(here, name, 100)
     assert WorkspaceFiles(here).own(name) is None
     for other in ("config/expectations/s.yaml", "config/data.csv"):

@@ -1,4 +1,4 @@
-"""What the records say of a repository, asked of the real git."""
+"""The description of a repository, from the real git."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ask(folder: Path, file: str = "") -> dict[str, object] | None:
         return question.answer(file)
 
 
-def test_a_clean_commit_is_told_with_its_branch_and_remote(repo: Path) -> None:
+def test_a_clean_commit_is_reported_with_its_branch_and_remote(repo: Path) -> None:
     git(repo, "remote", "add", "origin", "https://me:token@example.com/team/repo.git")
     assert ask(repo / "specs", str(repo / "specs" / "x.yaml")) == {
         "commit": git(repo, "rev-parse", "HEAD"),
@@ -59,7 +59,7 @@ def test_tracked_files_that_differ_make_it_dirty_and_others_do_not(repo: Path) -
     assert found and (found["dirty"], found["changed"]) == (True, ["new.yaml", "specs/a name\twith.yaml"])
 
 
-def test_a_worktree_a_detached_head_and_a_repository_without_a_commit_are_told(repo: Path, tmp_path: Path) -> None:
+def test_a_worktree_a_detached_head_and_a_repository_without_a_commit_are_reported(repo: Path, tmp_path: Path) -> None:
     git(repo, "remote", "add", "origin", "git@example.com:team/repo.git")
     git(repo, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"))
     found = ask(tmp_path / "tree")
@@ -70,7 +70,7 @@ def test_a_worktree_a_detached_head_and_a_repository_without_a_commit_are_told(r
     assert found and (found["commit"], found["branch"]) == (None, "main")
 
 
-def test_without_a_repository_or_without_git_nothing_is_told(
+def test_without_a_repository_or_without_git_nothing_is_reported(
     tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ask(tmp_path) is None
@@ -79,7 +79,7 @@ def test_without_a_repository_or_without_git_nothing_is_told(
 
 
 def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Puts another program in git's place."""
+    """Replaces git by another program."""
     (folder / "git").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -113,9 +113,9 @@ def test_a_git_that_never_stops_talking_is_ended_too(
     assert ask(repo) == {"problem": "git did not answer within 0.1 s"}
 
 
-def test_a_git_that_refuses_is_told(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_git_that_refuses_is_reported(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "exit 128")
-    assert ask(repo) == {"problem": "git does not want to say anything about this repository"}
+    assert ask(repo) == {"problem": "git cannot read this repository"}
 
 
 def test_a_question_that_nobody_asks_the_answer_of_leaves_nothing(repo: Path) -> None:

@@ -1,4 +1,4 @@
-"""A real git repository: files are read as they were, parts of a spec included."""
+"""A real git repository: files are read as they were, with the included specs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def details(project: Project, before: str, after: str) -> list[str]:
     return [f"{difference.what}: {difference.detail}" for difference in found.differences]
 
 
-def test_a_part_is_read_from_the_revision_of_its_spec(project: Project) -> None:
+def test_an_included_spec_is_read_from_the_revision_of_its_spec(project: Project) -> None:
     project.write("parts/p.yaml", PART.replace("value:", "value: [").replace('}}"}}', '}}"]}}'))
     assert details(project, "HEAD:specs/m.yaml", "specs/m.yaml") != []
     assert details(project, "HEAD:specs/m.yaml", "HEAD:specs/m.yaml") == []
@@ -55,20 +55,20 @@ def test_a_part_is_read_from_the_revision_of_its_spec(project: Project) -> None:
     assert details(project, "HEAD~1:specs/m.yaml", "HEAD:specs/m.yaml") != []
 
 
-def test_what_is_staged_has_its_staged_parts(project: Project) -> None:
+def test_what_is_staged_has_its_staged_included_specs(project: Project) -> None:
     project.write("parts/p.yaml", PART.replace("debug.echo", "debug.sleep").replace("value:", "seconds:"))
     git(project.root, "add", ".")
     project.write("parts/p.yaml", PART)
     assert details(project, ":specs/m.yaml", "specs/m.yaml") == ["step p/a: debug.sleep → debug.echo"]
 
 
-def test_a_part_that_is_gone_is_still_in_its_revision(project: Project) -> None:
+def test_an_included_spec_that_is_gone_is_still_in_its_revision(project: Project) -> None:
     (project.root / "parts" / "p.yaml").unlink()
     project.write("specs/m.yaml", MAIN.replace("../parts/p.yaml, with: {n: 3}", "debug.echo"))
     assert details(project, "HEAD:specs/m.yaml", "specs/m.yaml") == ["step p/a: is gone", "step p: is new (debug.echo)"]
 
 
-def test_a_fault_in_a_part_names_the_revision(project: Project) -> None:
+def test_a_problem_in_an_included_spec_names_the_revision(project: Project) -> None:
     project.write("parts/p.yaml", PART.replace("echo", "ecko"))
     git(project.root, "commit", "-qam", "second")
     project.write("parts/p.yaml", PART)
@@ -77,7 +77,7 @@ def test_a_fault_in_a_part_names_the_revision(project: Project) -> None:
     assert str(caught.value.problems[0]).startswith('HEAD:parts/p.yaml:5:13: unknown action "debug.ecko"')
 
 
-def test_a_part_that_was_not_there_yet_is_named_with_what_was(project: Project) -> None:
+def test_an_included_spec_that_was_not_there_yet_is_named_with_what_was(project: Project) -> None:
     project.write("specs/m.yaml", MAIN.replace("parts/p.yaml", "parts/q.yaml"))
     project.write("parts/q.yaml", PART)
     git(project.root, "commit", "-qm", "second", "specs")

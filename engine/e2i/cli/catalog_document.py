@@ -1,4 +1,7 @@
-"""A tool and an action go in; all that is needed to write a step with it comes out, as a JSON document."""
+"""Describe an action of the catalog with all that is needed to write a step.
+
+In: a tool and an action. Out: a JSON document.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from e2i.check import types
 
 
 def brief(tool: Tool, action: Action) -> dict[str, Any]:
-    """One line of the catalog: enough to choose an action by."""
+    """Returns the short entry of an action: enough to choose an action by."""
     return {
         "action": f"{tool.name}.{action.name}",
         "summary": action.summary,
@@ -29,7 +32,7 @@ def brief(tool: Tool, action: Action) -> dict[str, Any]:
 
 
 def full(tool: Tool, action: Action) -> dict[str, Any]:
-    """All of an action: schemas, defaults, types, artifacts, and an example that validates."""
+    """Returns the full entry of an action: schemas, defaults, types, artifacts, and an example that validates."""
     uses = f"{tool.name}.{action.name}"
     example = examples.of(uses)
     return {
@@ -66,7 +69,7 @@ def _about(model: type[BaseModel]) -> str:
 
 
 def _artifacts(model: type[BaseModel]) -> dict[str, list[str]]:
-    """Each type of artifact with the places where it stands: ``table`` → ``views.*.table``."""
+    """Returns each type of artifact with its paths in the model: ``table`` → ``views.*.table``."""
     found: dict[str, list[str]] = {}
     for name, field in model.model_fields.items():
         for kind, field_path in _within(field.annotation, name):
@@ -80,9 +83,9 @@ def _within(annotation: Any, field_path: str) -> Iterator[tuple[str, str]]:
         origin = get_origin(annotation)
         is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
         is_list = isinstance(origin, type) and origin in (list, tuple)
-        below = f"{field_path}.*" if is_mapping else f"{field_path}[*]" if is_list else field_path
+        nested = f"{field_path}.*" if is_mapping else f"{field_path}[*]" if is_list else field_path
         for part in get_args(annotation)[1 if is_mapping else 0 :]:
-            yield from _within(part, below)
+            yield from _within(part, nested)
     elif issubclass(annotation, Artifact):
         yield str(annotation.model_fields["type"].default) if annotation in ARTIFACTS.values() else "any", field_path
     elif issubclass(annotation, BaseModel):

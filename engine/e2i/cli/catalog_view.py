@@ -1,4 +1,7 @@
-"""A tool's or action's name goes in; what it takes and gives comes out, as a document or as text for people."""
+"""Show the catalog, a tool or an action.
+
+In: the name of a tool or an action. Out: its parameters and outputs, as a document or as text for people.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ SCHEMA_VERSION = 1
 
 
 def document(name: str | None) -> dict[str, Any]:
-    """The whole catalog in brief, or a tool's actions or one of them in full, as JSON."""
+    """Returns the whole catalog in brief, or the actions of one tool or one action in full, as JSON."""
     describe = catalog_document.brief if name is None else catalog_document.full
     return {"schema_version": SCHEMA_VERSION, "actions": [describe(tool, action) for tool, action in _chosen(name)]}
 
 
 def show(name: str | None) -> None:
-    """Prints the same for people."""
+    """Prints the catalog, a tool or an action for people."""
     chosen = _chosen(name)
     if len(chosen) == 1:
         _show_action(*chosen[0])
@@ -47,7 +50,7 @@ def _chosen(name: str | None) -> list[tuple[Tool, Action]]:
     if not chosen:
         known = registry.names()
         hint = suggest.hint(name, known) or "`e2i catalog` lists them"
-        raise BadInput(f"there is no tool or action {name!r}", code="unknown-action", hint=hint)
+        raise BadInput(f"unknown tool or action {name!r}", code="unknown-action", hint=hint)
     return chosen
 
 

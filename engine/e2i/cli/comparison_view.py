@@ -1,4 +1,7 @@
-"""The differences of two runs go in; lines for people come out: what went in, how it went, the figures side by side."""
+"""Show the differences of two runs for people.
+
+In: the comparison. Out: lines about inputs, steps, figures and other results, side by side.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ from e2i.cli.summary_view import brief
 from e2i.records.comparison import Figure, Pair, RunDiff, StepPair
 
 MOST = 30
-"""Lines of one kind that are shown."""
+"""Maximum number of lines shown in a section."""
 
 
 def show(found: RunDiff, now_ms: int) -> None:
-    """Prints what differs, and says so where nothing does."""
+    """Prints the differences. A section without differences is printed as such."""
     for name, run in zip("AB", found.runs, strict=True):
         status = click.style(run["status"], fg=COLOURS.get(run["status"]))
         head = f"{click.style(name, bold=True)}  {run['run']}  {safe(run['pipeline'])}  {status}"
         click.echo(f"{head}  {took(run, now_ms)}  {moment(run['started_ms'])}")
-    _section("what went in", list(_inputs(found)), "the same: spec, parameters, files, versions, seed")
-    _section("how it went", list(_steps(found)), "the same: every step came to the same end, from the same inputs")
-    _section("figures", list(_figures(found.figures)), "no step gave a number")
-    _section("other results", list(_results(found)), "nothing differs")
+    _section("inputs", list(_inputs(found)), "the same: spec, parameters, files, versions, seed")
+    _section("steps", list(_steps(found)), "the same: every step had the same inputs and the same status")
+    _section("figures", list(_figures(found.figures)), "no step returned a number")
+    _section("other results", list(_results(found)), "no differences")
 
 
 def _section(title: str, lines: Sequence[str], nothing: str) -> None:
@@ -34,7 +37,7 @@ def _section(title: str, lines: Sequence[str], nothing: str) -> None:
     for line in lines[:MOST]:
         click.echo(f"  {line}")
     if len(lines) > MOST:
-        click.echo(f"  … and {len(lines) - MOST} more (--json has them all)")
+        click.echo(f"  … and {len(lines) - MOST} more (--json lists them)")
     if not lines:
         click.echo(f"  {click.style(nothing, dim=True)}")
 
@@ -42,8 +45,8 @@ def _section(title: str, lines: Sequence[str], nothing: str) -> None:
 def _inputs(found: RunDiff) -> Iterator[str]:
     if found.spec is None:
         described = "the same text" if found.same_text else "another text"
-        yield f"spec: {described}; it is no longer valid here, so that nothing can be said of its meaning"
-    elif not found.same_text:  # else it is the parameters that make steps differ
+        yield f"spec: {described}; one of the specs is not valid here, so their meaning cannot be compared"
+    elif not found.same_text:  # with the same text, only parameters make steps differ
         for difference in found.spec.differences:
             sign, colour, _ = diff_view.SIGNS[difference.weight]
             what = click.style(difference.what, bold=True)
@@ -71,7 +74,7 @@ def _shown(value: Any) -> str:
 
 
 def _steps(found: RunDiff) -> Iterator[str]:
-    """A line for each step whose result is another one, that ended otherwise, or that took a time worth comparing."""
+    """Yields a line for each step with another result, another status, or a duration worth comparing."""
     shown = [pair for pair in found.steps if pair.differs or pair.reason or _seconds(pair) >= 1]
     width = max((len(pair.id) for pair in shown), default=0)
     for pair in shown:
@@ -87,14 +90,14 @@ def _seconds(pair: StepPair) -> float:
 
 def _side(step: Any) -> str:
     if step is None:
-        return click.style("not there", dim=True)
+        return click.style("(none)", dim=True)
     sign, colour = sign_of(step["status"])
     seconds = f" {step['seconds']:.1f} s" if step["seconds"] is not None else ""
     return click.style(f"{sign} {step['status']}", fg=colour) + seconds
 
 
 def _figures(figures: Sequence[Figure]) -> Iterator[str]:
-    """A table; when some figures differ, those that are equal are only counted."""
+    """Yields a table of figures. When some figures differ, equal ones are only counted."""
     other = [figure for figure in figures if figure.before != figure.after]
     equal = len(figures) - len(other)
     if other:

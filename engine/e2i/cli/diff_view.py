@@ -1,4 +1,7 @@
-"""The difference of two specs goes in; lines for people come out: what it means, then each thing that differs."""
+"""Show the difference of two specs for people.
+
+In: the comparison. Out: a line about the effect of the change, then a line for each difference.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from e2i.cli.problems_view import safe
 from e2i.planning.diff import SpecDiff, Weight
 
 SIGNS = {
-    Weight.COSMETIC: ("=", "blue", "nothing that can affect execution differs"),
-    Weight.ADDS: ("+", "green", "all that was there still is, and there is more"),
-    Weight.CHANGES: ("~", "yellow", "steps do something else, so results may differ"),
-    Weight.BREAKS: ("!", "red", "whoever gives parameters or reads outputs must change too"),
+    Weight.COSMETIC: ("=", "blue", "no difference can affect execution"),
+    Weight.ADDS: ("+", "green", "existing steps and outputs are unchanged, new ones were added"),
+    Weight.CHANGES: ("~", "yellow", "steps changed, so results may differ"),
+    Weight.BREAKS: ("!", "red", "callers that set parameters or read outputs must change too"),
 }
 
 

@@ -1,6 +1,6 @@
-"""The settings and the store go in; the state of each tool comes out: installed, mode, reachable, what waits for it.
+"""Examine the tools and the store: installed, mode, reachable, waiting entries.
 
-Also how the store is that results are shared through, and whether the own store's records are as they were written.
+In: the settings and the store. Out: the state of each tool, of the shared store, and of the store's own records.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from e2i.catalog import credentials, registry
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience.breaker import Breaker, Circuit, Policy, since_boot
 from e2i.resilience.guard import Guard, without_accounts
@@ -34,20 +35,20 @@ from e2i.workspace.environment import installed
 
 
 def examine(workspace: Workspace) -> list[dict[str, Any]]:
-    """One entry a tool that stands on a library. Each of its services is asked a question with its credentials."""
+    """Returns one entry for each tool that needs a library. Each service is asked one question with its credentials."""
     workspace.settings.check()
     past = _past(workspace)
     tools = [tool for name in sorted(registry.TOOLS) if (tool := registry.tool(name)) and tool.distribution]
-    with ThreadPoolExecutor(len(tools)) as pool:  # each question has its deadline; together they take no longer
+    with ThreadPoolExecutor(len(tools)) as pool:  # each question has its own deadline; all run at the same time
         found = list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
     masked: list[dict[str, Any]] = _masker(workspace).data(found)
     return masked
 
 
 def examine_state(workspace: Workspace) -> dict[str, list[str]]:
-    """What is wrong with the state of the store, and what was found wrong before and is not used: sentences.
+    """Returns the problems of the store's state, and what was quarantined before and is not used: sentences.
 
-    Reads all of it, and holds every record against its checksum.
+    Reads the whole state and verifies the checksum of every record.
     """
     if not (workspace.store / FILE).exists():
         return {"corruption": [], "quarantined": []}
@@ -59,8 +60,9 @@ def examine_state(workspace: Workspace) -> dict[str, list[str]]:
 
 
 def examine_shared(workspace: Workspace) -> dict[str, Any] | None:
-    """Whether the store that results are shared through answers, takes a file, and how many it holds. None: there is
-    none. Writes an empty file there, and removes it.
+    """Checks the shared store: reachable, writable, number of results. Returns None when none is configured.
+
+    Writes an empty file there and removes it.
     """
     settings, shared = workspace.settings.shared, route.shared_store(workspace)
     if settings is None or shared is None:
@@ -81,20 +83,20 @@ def show(
         click.echo("  ".join([f"{tool['tool']:<20} {version:<14} {tool['mode']:<9} {_reachable(tool)}", *text]))
         for service in tool["services"]:
             if service["reachable"]:
-                said = safe(f"{service['service']}: {service['answer']}")
-                click.echo(f"{'':<20} {said}")
+                line = safe(f"{service['service']}: {service['answer']}")
+                click.echo(f"{'':<20} {line}")
             else:
-                said = safe(f"{service['service']}: {service['problem']}").splitlines()[0]
-                click.echo(f"{'':<20} {click.style(said, fg='red')} [{service['code']}]")
+                line = safe(f"{service['service']}: {service['problem']}").splitlines()[0]
+                click.echo(f"{'':<20} {click.style(line, fg='red')} [{service['code']}]")
                 if service["hint"]:
                     click.echo(f"{'':<20}   {safe(service['hint'])}")
         if (failure := tool["last_failure"]) is not None and not failure["succeeded_since"]:
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(failure["ended_ms"] / 1000))
-            said = f"{failure['step']} of run {failure['run']} failed at {when}: {failure['message']}"
-            click.echo(f"{'':<20} {click.style(safe(said).splitlines()[0], fg='yellow')} [{failure['code']}]")
+            line = f"{failure['step']} of run {failure['run']} failed at {when}: {failure['message']}"
+            click.echo(f"{'':<20} {click.style(safe(line).splitlines()[0], fg='yellow')} [{failure['code']}]")
     if shared is not None:
         writable = "" if shared["writable"] else click.style(", not writable", fg="red")
-        results = "" if shared["results"] is None else f", {shared['results']:,} results"
+        results = "" if shared["results"] is None else f", {counted(shared['results'], 'result')}"
         problem = f": {safe(shared['problem'])}" if shared["problem"] else ""
         label = f"shared store {safe(shared['url'])} ({shared['trust']})"
         click.echo(f"{label}  {_reachable(shared)}{writable}{results}{problem}")
@@ -106,14 +108,14 @@ def show(
 
 
 def _masker(workspace: Workspace) -> Masker:
-    """Knows the credentials of all tools: what a client says of an address may hold them."""
+    """Returns a masker for the credentials of all tools: an address in a client's message may contain them."""
     return Masker(
         {*workspace.settings.credentials(registry.TOOLS), *environment.credentials(os.environ, registry.TOOLS)}
     )
 
 
 def _circuit(tool: dict[str, Any]) -> list[str]:
-    """The state of the tool's breaker, when there is something to say of it."""
+    """Returns the state of the tool's circuit breaker, unless it is closed."""
     if tool["breaker"] == "closed":
         return []
     seconds = tool["next_attempt"]
@@ -145,35 +147,35 @@ def _examine(tool: Tool, workspace: Workspace, past: _Past) -> dict[str, Any]:
 
 
 def _services(tool: Tool, settings: ToolSettings) -> list[dict[str, Any]]:
-    """What each service of a tool answered. Nothing is asked of a tool that is embedded."""
+    """Returns the answer of each service of a tool; none for an embedded tool."""
     if not settings.identity() and settings.address() is None:
         return []
     try:
         asking = import_module(f"{registry.TOOLS[tool.name]}.asking")
-    except ModuleNotFoundError:  # it has no service
+    except ModuleNotFoundError:  # the tool has no service
         return []
     questions: list[Question] = asking.questions(settings)
     return [_answer(tool, question) for question in questions]
 
 
 def _answer(tool: Tool, question: Question) -> dict[str, Any]:
-    """What one service answered. The breaker that runs share is neither asked nor changed: a person wants to know."""
+    """Asks one service. The shared breaker is neither consulted nor changed: the user wants the actual state."""
     guard = Guard(tool.name, Breaker(tool.name), deadline=question.seconds, outages=tool.outages, extra=tool.extra)
     for name in question.imports:
-        with suppress(ImportError):  # the question will say what is missing
+        with suppress(ImportError):  # the question reports what is missing
             import_module(name)
-    said: str | None = None
+    line: str | None = None
     error: E2IError | None = None
     try:
-        said = guard.call(question.ask)
+        line = guard.call(question.ask)
     except E2IError as caught:
         error = caught
-    except Exception as caught:  # noqa: BLE001 - the boundary to a tool's client: doctor says what it said
+    except Exception as caught:  # noqa: BLE001 - the boundary to a tool's client: doctor prints its error
         error = ToolUnavailable(tool.name, without_accounts(f"{type(caught).__name__}: {caught}"))
     return {
         "service": question.of,
         "reachable": error is None,
-        "answer": said,
+        "answer": line,
         "code": error.code if error else None,
         "problem": error.message if error else None,
         "hint": error.hint if error else None,
@@ -181,7 +183,7 @@ def _answer(tool: Tool, question: Question) -> dict[str, Any]:
 
 
 class _Past(Struct, frozen=True):
-    """What the store tells of the tools, by their names."""
+    """What the store knows about the tools, by their names."""
 
     waiting: dict[str, int] = {}
     refused: dict[str, int] = {}
@@ -195,4 +197,4 @@ def _past(workspace: Workspace) -> _Past:
         with Reader(workspace.store, lambda digest: True) as reader:
             return _Past(reader.waiting(), reader.refused(), reader.last_failures())
     except StoreError:
-        return _Past()  # ``examine_state`` tells of it
+        return _Past()  # ``examine_state`` reports it

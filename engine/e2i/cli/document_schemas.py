@@ -1,6 +1,6 @@
-"""The JSON documents that commands print, as types. Out: their JSON Schemas; what is printed is tested against them.
+"""Types of the JSON documents that commands print, and their JSON Schemas.
 
-A document may have more keys than these: readers ignore what they do not know.
+Printed documents are tested against them. A document may have more keys than these: readers ignore unknown ones.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from e2i.planning.model import Verdict, Why
 
 
 class Document(BaseModel):
-    """Base of the parts of documents."""
+    """Base of documents and their elements."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, defer_build=True)
 
 
-Version = Annotated[Literal[1], Field(description="Version of this kind of document.")]
+Version = Annotated[Literal[1], Field(description="Version of this document type.")]
 Pointer = Annotated[str, Field(pattern="^(/[^/]*)*$", description="JSON pointer (RFC 6901) into the spec.")]
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
 
@@ -30,122 +30,122 @@ class Operation(Document):
 
     op: Literal["add", "remove", "replace", "move"]
     path: Pointer
-    source: Annotated[Pointer | None, Field(alias="from", description="Of a move: what is moved.")] = None
-    value: Annotated[Any, Field(description="Of add and replace: the value.")] = None
+    source: Annotated[Pointer | None, Field(alias="from", description="Source of a move.")] = None
+    value: Annotated[Any, Field(description="Value of an add or replace.")] = None
 
 
 class ProblemDocument(Document):
-    """What is wrong with a spec, and where."""
+    """A problem of a spec, with its location."""
 
-    code: Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$", description="What kind of problem: `e2i explain CODE`.")]
-    severity: Annotated[Literal["error", "warning"], Field(description="A warning leaves the spec valid.")]
-    message: Annotated[str, Field(description="What is wrong, for people.")]
-    file: Annotated[str, Field(description="The file, as it was given.")]
+    code: Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$", description="Problem code, for `e2i explain CODE`.")]
+    severity: Annotated[Literal["error", "warning"], Field(description="A spec with warnings only is valid.")]
+    message: Annotated[str, Field(description="Description for people.")]
+    file: Annotated[str, Field(description="Path of the file, as the user typed it.")]
     line: Annotated[int, Field(ge=1, description="From 1.")]
     column: Annotated[int, Field(ge=1, description="From 1, in characters.")]
     path: Pointer
     hint: Annotated[str | None, Field(description="What to do about it.")]
-    fixes: Annotated[list[Operation], Field(description="What mends it for certain; empty when nothing does.")]
+    fixes: Annotated[list[Operation], Field(description="Safe fixes; empty when there is none.")]
 
 
 class Problems(Document):
-    """What `e2i validate --json` prints, and every command that is given an invalid spec."""
+    """Output of `e2i validate --json`, and of every command with an invalid spec."""
 
     schema_version: Version
     valid: Annotated[bool, Field(description="True when no problem is an error.")]
-    problems: Annotated[list[ProblemDocument], Field(description="All of them, sorted by place.")]
+    problems: Annotated[list[ProblemDocument], Field(description="All problems, sorted by location.")]
 
 
 class ReasonDocument(Document):
-    """Why a step has its verdict."""
+    """The reason for a step's verdict."""
 
-    code: Annotated[Why, Field(description="For programs.")]
-    detail: Annotated[str, Field(description="For people: what changed, from what to what.")]
+    code: Annotated[Why, Field(description="Reason code, for programs.")]
+    detail: Annotated[str, Field(description="Description for people: the change, with old and new value.")]
 
 
 class PlanStepDocument(Document):
-    """What will happen to one step."""
+    """The planned execution of one step."""
 
     id: Annotated[str, Field(description="The step's id; a matrix combination is `train[XGBoost]`.")]
     uses: Annotated[str, Field(description="The action.")]
-    needs: Annotated[list[str], Field(description="The steps that come first.")]
-    verdict: Annotated[Verdict, Field(description="undecided: known when an upstream step has run.")]
+    needs: Annotated[list[str], Field(description="The upstream steps.")]
+    verdict: Annotated[Verdict, Field(description="undecided: decided once an upstream step has run.")]
     reason: ReasonDocument
-    fingerprint: Annotated[Digest | None, Field(description="Of all that its result depends on, where that is known.")]
+    fingerprint: Annotated[Digest | None, Field(description="Hash of all that the result depends on, if known.")]
     inputs: Annotated[dict[str, Any], Field(description="Action, parameters, digests of files, libraries, seed.")]
     options: Annotated[dict[str, Any], Field(description="Conditions, retries, time limits and the like.")]
     final: Annotated[
-        Literal[True] | None, Field(alias="finally", description="It runs after all others; else not there.")
+        Literal[True] | None,
+        Field(alias="finally", description="True if it runs after all others, else absent."),
     ] = None
 
 
 class UndecidedDocument(Document):
-    """A parameter that decides which file a step reads or which code it runs, and that only the run can know."""
+    """A parameter known only during the run that decides which file a step reads or which code it runs."""
 
     step: Annotated[str, Field(description="The step's id.")]
-    parameter: Annotated[str, Field(description="The way to the parameter's value.")]
-    kind: Annotated[Literal["file", "code"], Field(description="A run that is bound to the plan refuses `code`.")]
+    parameter: Annotated[str, Field(description="Path to the parameter's value.")]
+    kind: Annotated[Literal["file", "code"], Field(description="A run that is bound to a plan refuses `code`.")]
     value: Annotated[str, Field(description="The expression.")]
 
 
 class PlanDocument(Document):
-    """What `e2i plan --json` prints and `e2i plan -o` writes; a run can be bound to it."""
+    """Output of `e2i plan --json` and `e2i plan -o`. A run can be bound to it."""
 
     schema_version: Version
     digest: Annotated[
-        Digest, Field(description="Of all that can affect execution: all but verdicts, reasons and fingerprints.")
+        Digest, Field(description="Hash of all that can affect execution: all but verdicts, reasons and fingerprints.")
     ]
     name: Annotated[str, Field(description="The pipeline's name.")]
-    profile: Annotated[str, Field(description="The settings that a run would have.")]
+    profile: Annotated[str, Field(description="The profile of the settings.")]
     params: Annotated[dict[str, Any], Field(description="The value of every parameter.")]
     outputs: Annotated[
-        dict[str, Any], Field(description="What a run will give back, with expressions where only the run can tell.")
+        dict[str, Any],
+        Field(description="The pipeline's outputs; expressions for values still unknown."),
     ]
     environment: Annotated[
         dict[str, Any],
-        Field(
-            description="What the operator says that decides what a run does: policy, tools, sinks, secrets by name."
-        ),
+        Field(description="Settings that affect a run: policy, tools, sinks, names of secrets."),
     ]
-    undecided: Annotated[list[UndecidedDocument], Field(description="Files and code that only the run can know.")]
-    steps: Annotated[list[PlanStepDocument], Field(description="In the order of their graph.")]
-    summary: Annotated[dict[Verdict, int], Field(description="How many steps have each verdict.")]
-    checksum: Annotated[Digest, Field(description="Of this document without it.")]
+    undecided: Annotated[list[UndecidedDocument], Field(description="Files and code known only during the run.")]
+    steps: Annotated[list[PlanStepDocument], Field(description="In topological order.")]
+    summary: Annotated[dict[Verdict, int], Field(description="Number of steps with each verdict.")]
+    checksum: Annotated[Digest, Field(description="Hash of this document without this field.")]
 
 
 class ErrorDocument(Document):
-    """Why a step failed."""
+    """The error of a failed step."""
 
     code: str
     message: str
 
 
 class StepEnd(Document):
-    """How a step ended."""
+    """The result of a step."""
 
     status: Literal["succeeded", "reused", "failed", "skipped", "deferred", "cancelled"]
     attempts: Annotated[int, Field(ge=0)]
-    seconds: Annotated[float, Field(ge=0, description="Of the last attempt.")]
+    seconds: Annotated[float, Field(ge=0, description="Duration of the last attempt.")]
     error: ErrorDocument | None
 
 
 class Event(Document):
-    """What every line of `e2i run --json` has."""
+    """Fields of every line of `e2i run --json`."""
 
     schema_version: Version
     event: str
     run: Annotated[str, Field(description="The run's id.")]
-    step: Annotated[str | None, Field(description="The step that it is about, if it is about one.")]
+    step: Annotated[str | None, Field(description="The step of the event, if any.")]
     at: Annotated[float, Field(description="Seconds since the epoch.")]
 
 
 class RunStarted(Event):
     event: Literal["run.started"]
     name: Annotated[str, Field(description="The pipeline's name.")]
-    steps: Annotated[int, Field(ge=0, description="How many steps there are.")]
-    trackers: Annotated[list[str], Field(description="The tools that it is reported to once a step is carried out.")]
-    resumed: Annotated[bool, Field(description="Whether it goes on with a run that another process began.")]
-    note: Annotated[str, Field(description="Why that run did not come to its end, if it was not named by --resume.")]
+    steps: Annotated[int, Field(ge=0, description="Number of steps.")]
+    trackers: Annotated[list[str], Field(description="Tools that receive the run once a step is executed.")]
+    resumed: Annotated[bool, Field(description="Whether a run that another process began is resumed.")]
+    note: Annotated[str, Field(description="Why that run had not finished; empty with --resume.")]
 
 
 class StepStarted(Event):
@@ -163,74 +163,74 @@ class StepProgress(Event):
 
 class StepRetried(Event):
     event: Literal["step.retried"]
-    attempt: Annotated[int, Field(ge=1, description="The attempt to come.")]
-    wait: Annotated[float, Field(ge=0, description="Seconds until the next.")]
+    attempt: Annotated[int, Field(ge=1, description="Number of the next attempt.")]
+    wait: Annotated[float, Field(ge=0, description="Seconds until the next attempt.")]
     error: ErrorDocument
 
 
 class StepWaiting(Event):
-    """Another run is doing the same work; its result will be taken."""
+    """Another run is executing the same step; its result will be reused."""
 
     event: Literal["step.waiting"]
     by: Annotated[str, Field(description="The other run.")]
-    holder: Annotated[str, Field(description="Its process: pid, start and boot, with colons between them.")]
-    since: Annotated[float, Field(description="Since when, in seconds since the epoch.")]
+    holder: Annotated[str, Field(description="Process of the other run: pid, start and boot, separated by colons.")]
+    since: Annotated[float, Field(description="Start of the other execution, in seconds since the epoch.")]
 
 
 class StepFinished(Event, StepEnd):
-    """Printed only after it is durable."""
+    """Printed only after the result is committed."""
 
     event: Literal["step.finished"]
 
 
 class SpecWarning(Event):
-    """The spec has a problem that does not keep it from running."""
+    """A warning about the spec, which does not prevent the run."""
 
     event: Literal["spec.warning"]
     problem: ProblemDocument
 
 
 class ArtifactCorrupt(Event):
-    """Something in the store no longer had the bytes it was stored with; the step that makes it runs again."""
+    """A corrupt artifact was quarantined; the step that produces it runs again."""
 
     event: Literal["artifact.corrupt"]
     digest: Digest
-    kept: Annotated[str, Field(description="Where the corrupt bytes are now.")]
+    kept: Annotated[str, Field(description="Path of the quarantined bytes.")]
 
 
 class LogCut(Event):
-    """A step printed more than its log may have: the beginning and the end are kept."""
+    """A step printed more than its log may hold. Beginning and end are kept."""
 
     event: Literal["log.cut"]
-    limit: Annotated[int, Field(description="Bytes that the log may have.")]
+    limit: Annotated[int, Field(description="Maximum size of the log in bytes.")]
 
 
 class StateCorrupt(Event):
-    """The state of the store was corrupt beyond reading: it was set aside, and history begins anew."""
+    """The state of the store was unreadable. It was quarantined, and history starts empty."""
 
     event: Literal["state.corrupt"]
-    kept: Annotated[str, Field(description="Where the corrupt file is now.")]
+    kept: Annotated[str, Field(description="Path of the quarantined file.")]
 
 
 class ToolDegraded(Event):
     event: Literal["tool.degraded"]
     tool: str
-    waiting: Annotated[int, Field(ge=0, description="What waits for it in the outbox.")]
+    waiting: Annotated[int, Field(ge=0, description="Entries waiting in the outbox.")]
 
 
 class TelemetryWaiting(Event):
-    """Entries of the outbox wait for another tracker than the one that this run's settings name."""
+    """The outbox has entries for another tracker than the one in this run's settings."""
 
     event: Literal["telemetry.waiting"]
     tool: str
-    waiting: Annotated[int, Field(ge=1, description="How many.")]
-    tracker: Annotated[str, Field(description="The address that they are meant for, without credentials.")]
+    waiting: Annotated[int, Field(ge=1, description="Number of entries.")]
+    tracker: Annotated[str, Field(description="Address of that tracker, without credentials.")]
     profile: Annotated[str | None, Field(description="The profile whose `e2i sync` delivers them, if it is known.")]
 
 
 class RunStopping(Event):
     event: Literal["run.stopping"]
-    running: Annotated[list[str], Field(description="Steps that are being ended.")]
+    running: Annotated[list[str], Field(description="Steps that are still running.")]
 
 
 class RunFinished(Event):
@@ -271,13 +271,13 @@ def _schema(kind: Any, name: str, title: str) -> dict[str, Any]:
 
 
 def _recorded(kind: str, name: str, title: str) -> dict[str, Any]:
-    from e2i.cli import record_schemas  # it builds on the types of this module
+    from e2i.cli import record_schemas  # it imports the types of this module
 
     return _schema(getattr(record_schemas, kind), name, title)
 
 
 def _of_store(kind: str, name: str, title: str) -> dict[str, Any]:
-    from e2i.cli import store_schemas  # it too
+    from e2i.cli import store_schemas  # it imports them too
 
     return _schema(getattr(store_schemas, kind), name, title)
 
@@ -298,4 +298,4 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "init": lambda: _of_store("InitDocument", "init", "e2i init, version 1"),
     "restore": lambda: _of_store("RestoreDocument", "restore", "e2i restore, version 1"),
 }
-"""What ``schemas/NAME.v1.json`` holds."""
+"""The kinds of schema; ``schemas/NAME.v1.json`` holds each."""

@@ -1,4 +1,7 @@
-"""A document goes in; its JSON text comes out, in which nothing can steer a terminal, whatever a spec or data holds."""
+"""Print JSON documents that cannot steer a terminal, whatever a spec or data contains.
+
+In: a document. Out: its JSON text.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ from e2i import compact
 
 
 def show(document: Any) -> None:
-    """Prints the document that a command was asked for, for programs and still readable."""
+    """Prints the JSON document of a command, indented to stay readable."""
     click.echo(dumps(document, indent=1))
 
 
 def dumps(document: Any, indent: int | None = None) -> str:
-    """JSON, without ``indent`` on one line. Controls, marks that reorder text and lone surrogates are escaped."""
+    """Returns JSON, without ``indent`` on one line. Control characters, marks that reorder text and lone surrogates are
+    escaped.
+    """
     if indent is None:
         text = compact.dumps(document, spaced=True)
     else:
@@ -32,4 +37,4 @@ def _escaped(char: re.Match[str]) -> str:
 _STEERING = re.compile(
     "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
-"""What JSON may hold as it is and a terminal must not be sent; JSON itself escapes what is below a space."""
+"""Characters that JSON allows unescaped and that must not reach a terminal. JSON itself escapes all below U+0020."""

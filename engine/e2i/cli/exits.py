@@ -1,4 +1,7 @@
-"""A command's outcome goes in, the process's exit code comes out: the one place where errors become text."""
+"""Turn errors into text and an exit code, in one module.
+
+In: a command's outcome. Out: the process's exit code.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from e2i.errors import BadInput, E2IError, Exit, InvalidSpec
 
 
 def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
-    """Runs a command and ends the process with its exit code; an error is printed, never a traceback."""
+    """Runs a command and ends the process with its exit code. Errors are printed without a traceback."""
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> NoReturn:
@@ -27,14 +30,14 @@ def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
 
 
 class Outcome:
-    """What a command came to: its exit code is known before anything is printed about it."""
+    """The outcome of a command. Its exit code is set before anything is printed."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.code = Exit.DONE
 
     def of(self, command: Callable[[], Exit]) -> None:
-        """Runs the command and tells of its error, if there is one."""
+        """Runs the command and reports its error, if any."""
         try:
             self.code = command()
         except InvalidSpec as error:
@@ -50,7 +53,7 @@ class Outcome:
             click.echo("interrupted", err=True)
         except click.ClickException:
             raise
-        except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of ours is one line and a place
+        except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect of e2i is one line and the path of its trace
             from e2i.store import disk
 
             trouble = _too_long(error) or disk.trouble(error)
@@ -58,8 +61,8 @@ class Outcome:
                 self._report(trouble)
                 return
             self.code = Exit.DEFECT
-            said = problems_view.safe(str(error))
-            click.echo(f"a defect in e2i: {type(error).__name__}: {said} ({_trace()})", err=True)
+            message = problems_view.safe(str(error))
+            click.echo(f"internal error in e2i: {type(error).__name__}: {message} ({_trace()})", err=True)
 
     def _report(self, error: E2IError) -> None:
         self.code = error.exit_code
@@ -70,15 +73,15 @@ class Outcome:
 
 
 def _too_long(error: Exception) -> BadInput | None:
-    """The error of a path that no file system takes, which only what was given on the command line can be."""
+    """Returns the error of a path that is too long for a file system. Only the command line can cause it."""
     if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
         return None
-    message = f"a name is too long for a file: {str(error.filename)[:80]}…"
-    return BadInput(message, code="bad-path", hint="give a shorter path")
+    message = f"file name too long: {str(error.filename)[:80]}…"
+    return BadInput(message, code="bad-path", hint="use a shorter path")
 
 
 def _trace() -> str:
-    """Where the trace of the error that is being handled was written to."""
+    """Writes the traceback of the error that is being handled to a file. Returns a sentence with its path."""
     import tempfile
     import traceback
 
@@ -86,7 +89,7 @@ def _trace() -> str:
         with tempfile.NamedTemporaryFile("w", prefix="e2i-defect-", suffix=".txt", delete=False) as file:
             traceback.print_exc(file=file)
     except OSError as error:
-        return f"its trace cannot be kept: {error.strerror}"
+        return f"the trace cannot be written: {error.strerror}"
     return f"the full trace is in {file.name}"
 
 

@@ -1,4 +1,7 @@
-"""A problem's code goes in; what it means comes out, as a document or as text for people."""
+"""Explain problem codes.
+
+In: a code. Out: its meaning, as a document or as text for people.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ SCHEMA_VERSION = 1
 
 
 def document(code: str | None) -> dict[str, Any]:
-    """One code, or all of them, as JSON."""
+    """Returns one code, or all of them, as JSON."""
     chosen = [_chosen(code)] if code else [found for _, found in sorted(codes.CODES.items())]
     return {"schema_version": SCHEMA_VERSION, "codes": [_document(found) for found in chosen]}
 
 
 def show(code: str | None) -> None:
-    """Prints the same for people."""
+    """Prints one code, or the list of all, for people."""
     if code:
         _show(_chosen(code))
         return
@@ -31,14 +34,14 @@ def show(code: str | None) -> None:
         for found in sorted(group, key=lambda found: found.code):
             click.echo(f"  {click.style(found.code.ljust(width), bold=True)}  {found.title}")
         click.echo()
-    click.echo(f"{click.style('e2i explain CODE', bold=True)} says more, with an example.")
+    click.echo(f"{click.style('e2i explain CODE', bold=True)} shows details and an example.")
 
 
 def _chosen(code: str) -> Code:
     found = codes.find(code.strip("[]"))
     if found is None:
         hint = suggest.hint(code, codes.CODES) or "`e2i explain` lists them"
-        raise BadInput(f"nothing has the code {code!r}", code="unknown-code", hint=hint)
+        raise BadInput(f"unknown code {code!r}", code="unknown-code", hint=hint)
     return found
 
 

@@ -1,4 +1,7 @@
-"""A spec with problems goes in; it and its parts with every certain fix come out, as diffs or in their files."""
+"""Apply all safe fixes to a spec and its included specs.
+
+In: a spec with problems. Out: a diff, or the changed files.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> tuple[Exit, dict[str, Any]]:
-    """Mends, writes if asked to, tells a person what was done; also the document of ``--json``."""
+    """Fixes the spec, writes the files if asked to, and prints what was done. Also returns the ``--json`` document."""
     fixed = api.fix(spec, workspace=workspace)
     changed = [(spec, Path(spec), fixed.text)] if fixed.applied else []
     changed += [(name, _own(workspace, name), text) for name, text in sorted(fixed.included.items())]
@@ -41,27 +44,27 @@ def _show(spec: str, fixed: Fixed, diff: str, *, written: bool) -> None:
     if not written:
         click.echo(problems_view.safe(diff), nl=False)
     for problem in fixed.applied[: problems_view.MOST]:
-        click.echo(f"{click.style('mended', fg='green')} {problems_view.safe(str(problem))}", err=True)
+        click.echo(f"{click.style('fixed', fg='green')} {problems_view.safe(str(problem))}", err=True)
     if len(fixed.applied) > problems_view.MOST:
-        click.echo(f"… and {len(fixed.applied) - problems_view.MOST} more mended (--json lists them)", err=True)
+        click.echo(f"… and {len(fixed.applied) - problems_view.MOST} more fixed (--json lists them)", err=True)
     problems_view.show(fixed.remaining, {spec: fixed.text, **fixed.included})
     if not fixed.applied:
-        said = "nothing to mend" if fixed.valid else "no certain fix is known for what is wrong"
-        click.echo(said, err=True)
+        note = "nothing to fix" if fixed.valid else "no automatic fix available"
+        click.echo(note, err=True)
     elif not written:
-        click.echo("nothing is written yet: --write does", err=True)
+        click.echo("nothing written; use --write to apply the fixes", err=True)
 
 
 def _own(workspace: api.Workspace, included_spec: str) -> Path:
-    """Where a part lies. Raises BadInput when it is no longer where it was when it was mended."""
+    """Returns the path of an included spec. Raises BadInput when the file has moved since it was fixed."""
     path = workspace.files.own(included_spec)
     if path is None:
-        raise BadInput(f"the part {included_spec} is no longer a file in the workspace", code="cannot-write")
+        raise BadInput(f"the included spec {included_spec} is no longer a file in the workspace", code="cannot-write")
     return path
 
 
 def _diff(name: str, path: Path, text: str) -> str:
-    """A unified diff, such as ``patch`` takes, from the file to the mended text."""
+    """Returns a unified diff, as ``patch`` reads it, from the file to the fixed text."""
     before = regular.read(path, regular.SPEC).removeprefix(BOM).decode("utf-8", "replace")
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), text.splitlines(keepends=True), f"a/{name}", f"b/{name}"
@@ -70,7 +73,7 @@ def _diff(name: str, path: Path, text: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes beside the file, then puts it in the file's place: there is never half a spec. Raises BadInput."""
+    """Writes a temporary file and moves it over the spec, so that there is never half a spec. Raises BadInput."""
     path = path.resolve()
     try:
         mark = BOM if regular.read(path, regular.SPEC).startswith(BOM) else b""
@@ -79,6 +82,6 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).chmod(path.stat().st_mode & 0o7777)
-        os.replace(file.name, path)  # noqa: PTH105 - the name says what is meant: atomically, over what is there
+        os.replace(file.name, path)  # noqa: PTH105 - the name is explicit: an atomic replacement
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror}", code="cannot-write") from error

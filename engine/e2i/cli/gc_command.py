@@ -1,4 +1,7 @@
-"""What is to be kept of a store goes in; the rest is removed, and what was freed is printed."""
+"""Remove what the user does not want to keep in a store.
+
+In: what is to be kept. Out: the rest is removed, and a summary is printed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import click
 
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.errors import BadInput, Exit
 from e2i.records import lookup
 from e2i.spec import sizes
@@ -16,13 +20,13 @@ from e2i.store import collect as collecting
 from e2i.store.collect import DAY_MS, Freed, Wish
 
 KEEP_DAYS = 30
-"""What is kept when nothing else is said."""
+"""Days that are kept by default."""
 MOST = 20
-"""Runs that are named one by one."""
+"""Maximum number of runs that are listed by name."""
 
 
 def wish(keep_days: float | None, max_size: str | None) -> Wish:
-    """What the options ask to be kept. Raises BadInput for what is no size."""
+    """Parses the options into what is to be kept. Raises BadInput for an invalid size."""
     if keep_days is None and max_size is None:
         keep_days = KEEP_DAYS
     try:
@@ -33,7 +37,7 @@ def wish(keep_days: float | None, max_size: str | None) -> Wish:
 
 
 def collect(store: Path, wanted: Wish, *, dry_run: bool, as_json: bool) -> Exit:
-    """Removes what is not wanted and says what that was."""
+    """Removes what is not wanted and prints a summary."""
     freed = collecting.collect(store, wanted, _now_ms(), dry_run=dry_run)
     if as_json:
         documents.show({"schema_version": 1, "dry_run": dry_run, **freed.to_json()})
@@ -42,19 +46,19 @@ def collect(store: Path, wanted: Wish, *, dry_run: bool, as_json: bool) -> Exit:
     return Exit.DONE
 
 
-def pin(store: Path, kept: str | None, let_go: str | None, *, as_json: bool) -> Exit:
-    """Pins a run, lets one go, or both."""
-    kept, let_go = (lookup.id_of(store, name) if name else None for name in (kept, let_go))
+def pin(store: Path, kept: str | None, released: str | None, *, as_json: bool) -> Exit:
+    """Pins one run, unpins another, or both."""
+    kept, released = (lookup.id_of(store, name) if name else None for name in (kept, released))
     if kept:
         collecting.pin(store, kept, _now_ms())
-    if let_go:
-        collecting.unpin(store, let_go)
+    if released:
+        collecting.unpin(store, released)
     if as_json:
-        documents.show({"schema_version": 1, "pinned": kept, "unpinned": let_go})
+        documents.show({"schema_version": 1, "pinned": kept, "unpinned": released})
     else:
-        for name, said in ((kept, "is pinned"), (let_go, "is not pinned any more")):
+        for name, state in ((kept, "is pinned"), (released, "is no longer pinned")):
             if name:
-                click.echo(f"{safe(name)} {said}")
+                click.echo(f"{safe(name)} {state}")
     return Exit.DONE
 
 
@@ -73,8 +77,8 @@ def _show(freed: Freed, dry_run: bool) -> None:
         click.echo(click.style(f"  - {safe(run)}", dim=True))
     if len(freed.runs) > MOST:
         click.echo(click.style(f"  … and {len(freed.runs) - MOST} more", dim=True))
-    waits = f"; {freed.postponed} artifacts wait until the runs that go on now are over" if freed.postponed else ""
-    click.echo(f"{sizes.text(freed.left)} of artifacts {'would stay' if dry_run else 'stay'}{waits}")
+    postponed = f"; {counted(freed.postponed, 'artifact')} kept until the current runs end" if freed.postponed else ""
+    click.echo(f"{sizes.text(freed.left)} of artifacts {'would be kept' if dry_run else 'kept'}{postponed}")
 
 
 def _now_ms() -> int:

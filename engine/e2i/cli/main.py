@@ -1,4 +1,7 @@
-"""The commands ``e2i`` and ``e2i-run``: the program's arguments go in; the command that they name is carried out."""
+"""The commands ``e2i`` and ``e2i-run``.
+
+In: the program's arguments. Out: the command that they name is run.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,32 @@ COMMANDS = {
     **dict.fromkeys(("run", "runs", "show", "provenance", "report"), "runs"),
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
 }
-"""Each command and the module that it is in."""
+"""The module of each command."""
+HEADINGS = {
+    "Author": ("validate", "plan", "fix", "diff", "explain", "catalog", "schema"),
+    "Run": ("run",),
+    "Inspect": ("runs", "show", "report", "provenance", "doctor"),
+    "Operate": ("sync", "gc", "backup", "restore"),
+}
+"""The commands under each heading of ``e2i --help``, in the order in which they are listed."""
 
 
 class Commands(click.Group):
-    """Commands that are loaded when they are named."""
+    """A group that imports a command only when it is named, and lists its commands under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return [name for names in HEADINGS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return _command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes one section for each heading. Names are padded so that all descriptions start in one column."""
+        width = max(map(len, COMMANDS))
+        limit = formatter.width - 6 - width
+        for heading, names in HEADINGS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), _command(name).get_short_help_str(limit)) for name in names])
 
 
 def _command(name: str) -> click.Command:

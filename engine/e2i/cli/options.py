@@ -1,4 +1,7 @@
-"""Option values as typed go in; data comes out, or an error that names the option."""
+"""Parse and check option values.
+
+In: option values as typed. Out: data, or an error that names the option.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from e2i.spec import document
 
 
 def parameters(given: Iterable[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` texts as a mapping; values are read as YAML. Raises BadInput."""
+    """Returns ``NAME=VALUE`` texts as a mapping. Values are read as YAML. Raises BadInput."""
     values: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BadInput(f"-p {text!r} is not NAME=VALUE", code="bad-option", hint="write -p trials=20")
         if name in values:
-            raise BadInput(f"-p {name} is given twice", code="bad-option")
+            raise BadInput(f"-p {name} is set twice", code="bad-option")
         found, problems = document.read_value(value, f"-p {name}")
         if problems:
             raise BadInput(f"-p {name}: {problems[0].message}", code="bad-option", hint=problems[0].hint)
@@ -29,9 +32,9 @@ def parameters(given: Iterable[str]) -> dict[str, Any]:
 
 
 def names_run(before: str, after: str) -> bool:
-    """Whether two texts name runs; False: specs. Raises BadInput when one names a run and the other a spec.
+    """Returns whether two texts name runs rather than specs. Raises BadInput when one names a run and the other a spec.
 
-    A spec is a file that is there, ``REV:PATH``, or what looks like the path of one.
+    Specs are existing files, ``REV:PATH``, and texts that look like a path to one.
     """
     specs = [Path(text).exists() or ":" in text or text.endswith((".yaml", ".yml")) for text in (before, after)]
     if specs[0] != specs[1]:
@@ -39,28 +42,28 @@ def names_run(before: str, after: str) -> bool:
         raise BadInput(
             f"{spec!r} is a spec and {run!r} names a run",
             code="bad-option",
-            hint="give two specs or two runs; `e2i runs` lists the runs",
+            hint="pass two specs or two runs; `e2i runs` lists the runs",
         )
     return not specs[0]
 
 
 def refuse_beside(option: str, others: Mapping[str, object]) -> None:
-    """Raises BadInput when one of the other options was given: the run has its own."""
+    """Raises BadInput when one of the other options is set: the resumed run has its own values for them."""
     if given := [name for name, value in others.items() if value]:
         raise BadInput(
-            f"{option} takes what that run was started with: {', '.join(given)} does not go with it",
+            f"{', '.join(given)} cannot be used with {option}: the run keeps the options that it was started with",
             code="bad-option",
-            hint=f"leave it out, or run the spec without {option}: finished steps are not repeated",
+            hint=f"remove the option, or run the spec without {option}: finished steps are not run again",
         )
 
 
 def write_plan(path: Path, document: Mapping[str, Any]) -> None:
-    """Writes what ``plan_document`` reads. Raises BadInput when the file cannot be written."""
+    """Writes a plan as ``plan_document`` reads it. Raises BadInput when the file cannot be written."""
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a plan in any form. Raises BadInput when the file cannot be written."""
+    """Writes a plan in any format. Raises BadInput when the file cannot be written."""
     try:
         regular.write(path, text.encode())
     except OSError as error:
@@ -68,7 +71,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def plan_document(path: Path) -> dict[str, Any]:
-    """The plan that ``e2i plan -o`` wrote. Raises BadInput when the file is not one."""
+    """Returns the plan that ``e2i plan -o`` wrote. Raises BadInput when the file is not a plan."""
     from e2i.planning import document
 
     try:

@@ -1,6 +1,4 @@
-"""A plan goes in; what a person wants to know of it comes out: a legend, a block a step, a total, what it was
-compared with.
-"""
+"""Show a plan for people: legend, a block for each step, totals, and the store that it was compared with."""
 
 from __future__ import annotations
 
@@ -11,23 +9,24 @@ import click
 from e2i.api import Workspace
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.planning.model import Plan, PlanStep, Verdict
 
 SIGNS: dict[Verdict, tuple[str, str, str]] = {
-    Verdict.RUN: ("+", "green", "will be carried out"),
-    Verdict.ALWAYS: ("!", "cyan", "is carried out in every run"),
-    Verdict.UNDECIDED: ("?", "yellow", "run, reuse or skip: known when a step above has run"),
-    Verdict.REUSE: ("=", "blue", "its finished result is reused"),
-    Verdict.SKIP: ("-", "bright_black", "is left out"),
+    Verdict.RUN: ("+", "green", "will run"),
+    Verdict.ALWAYS: ("!", "cyan", "runs every time"),
+    Verdict.UNDECIDED: ("?", "yellow", "run, reuse or skip: decided once an upstream step has run"),
+    Verdict.REUSE: ("=", "blue", "the finished result is reused"),
+    Verdict.SKIP: ("-", "bright_black", "will not run"),
 }
 
 
 SUFFIXES = {".json": "json", ".md": "markdown", ".mmd": "mermaid", ".dot": "dot", ".svg": "svg", ".html": "html"}
-"""What a plan is written as, by the name of its file."""
+"""Output formats by file suffix."""
 
 
 def show_as(form: str, plan: Plan, workspace: Workspace) -> None:
-    """Prints the plan on standard output in the form that was asked for."""
+    """Prints the plan on standard output in the given format."""
     match form:
         case "json":
             documents.show(plan.to_json())
@@ -38,12 +37,12 @@ def show_as(form: str, plan: Plan, workspace: Workspace) -> None:
 
 
 def form_of_file(path: Path, form: str) -> str:
-    """What the plan is written as in a file: what its name says, else what ``--format`` does, else JSON."""
+    """Returns the format of a plan file: by its suffix, else by ``--format``, else JSON."""
     return SUFFIXES.get(path.suffix.lower()) or ("json" if form == "text" else form)
 
 
 def rendered(form: str, plan: Plan) -> str:
-    """The plan as a document for people or for other programs."""
+    """Returns the plan as a document for people or for other programs."""
     match form:
         case "markdown":
             from e2i.planning.markdown import markdown
@@ -62,7 +61,7 @@ def rendered(form: str, plan: Plan) -> str:
 def show(plan: Plan, workspace: Workspace) -> None:
     """Prints the plan on standard output."""
     used = [verdict for verdict in SIGNS if plan.summary[verdict.value]]
-    click.echo(f"Plan of {click.style(plan.name, bold=True)}, {len(plan.steps)} steps\n")
+    click.echo(f"Plan of {click.style(plan.name, bold=True)}, {counted(len(plan.steps), 'step')}\n")
     for verdict in used:
         sign, colour, meaning = SIGNS[verdict]
         click.echo(f"  {click.style(sign, fg=colour, bold=True)} {verdict.value}: {meaning}")

@@ -1,4 +1,4 @@
-"""Problems and errors go in; lines for people come out, on standard error, with the place and a caret."""
+"""Print problems and errors for people, on standard error, with the location and a caret."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from e2i.errors import E2IError
 from e2i.spec.problems import Problem
 
 MOST = 50
-"""Problems that are shown in full."""
+"""Maximum number of problems that are shown in full."""
 
 
 def show(problems: Sequence[Problem], texts: Mapping[str, str] | None = None) -> None:
-    """Every problem with the line that it is about: of the file, or of what ``texts`` holds under the file's name."""
+    """Prints every problem with its source line, from the file or from ``texts`` under the file's name."""
     listed = [problem for problem in problems if problem.code != "too-many-problems"]
     for problem in listed[:MOST]:
         click.echo(render(problem, texts), err=True)
@@ -29,14 +29,14 @@ def show(problems: Sequence[Problem], texts: Mapping[str, str] | None = None) ->
 
 
 def render(problem: Problem, texts: Mapping[str, str] | None = None) -> str:
-    """One problem: place, message, code, the line with a caret, and what to do."""
+    """Returns one problem as text: location, message, code, the line with a caret, and what to do."""
     colour = "red" if problem.severity == "error" else "yellow"
     head = f"{click.style(safe(str(problem.location)), bold=True)}: {click.style(problem.severity, fg=colour)}: "
     lines = [f"{head}{safe(problem.message)} {click.style(f'[{problem.code}]', dim=True)}"]
     text = (texts or {}).get(problem.location.file)
     lines_of = _lines(problem.location.file) if text is None else text.splitlines()
     source = _line(lines_of, problem.location.line)
-    if source.strip() and problem.code != "secret-literal":  # a log must not show it
+    if source.strip() and problem.code != "secret-literal":  # the line holds a secret, which must not reach a log
         number = f"{problem.location.line:>5} | "
         shown, column = _window(source, problem.location.column)
         lines.append(click.style(number, dim=True) + safe(shown))
@@ -49,7 +49,7 @@ def render(problem: Problem, texts: Mapping[str, str] | None = None) -> str:
 
 
 def show_error(error: E2IError) -> None:
-    """An error that is not about a place in a file."""
+    """Prints an error that has no location in a file."""
     click.echo(
         f"{click.style('error', fg='red')}: {safe(error.message)} {click.style(f'[{error.code}]', dim=True)}", err=True
     )
@@ -58,14 +58,14 @@ def show_error(error: E2IError) -> None:
 
 
 def safe(text: str) -> str:
-    """Text that cannot steer a terminal: control characters are shown escaped."""
+    """Returns the text with control characters escaped, so that it cannot steer a terminal."""
     return "".join(
         char if char.isprintable() or char in "\n" else char.encode("unicode_escape").decode() for char in text
     )
 
 
 def _window(source: str, column: int, width: int = 110) -> tuple[str, int]:
-    """The part of a long line around the column, and where the column is in it."""
+    """Returns the section of a long line around the column, and the column within it."""
     if len(source) <= width:
         return source, column
     start = max(0, min(column - width // 2, len(source) - width))

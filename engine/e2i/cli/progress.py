@@ -1,4 +1,7 @@
-"""Events of a run go in; what is going on comes out: plain lines or JSON lines. On a terminal, see ``screen``."""
+"""Print the progress of a run as plain lines or JSON lines. The terminal table is in ``screen``.
+
+In: events of a run. Out: lines.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import click
 
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.execution.events import Event
 from e2i.spec import sizes
 
@@ -24,19 +28,19 @@ SIGNS = {
 
 
 class Reporter(AbstractContextManager["Reporter"], Protocol):
-    """Is told every event while it is open."""
+    """Receives every event of a run while it is open."""
 
     def emit(self, event: Event) -> None: ...
 
     def pause(self) -> None:
-        """The process is about to be stopped: the terminal is left as it was."""
+        """Restores the terminal: the process is about to be stopped."""
 
     def resume(self) -> None:
-        """The process goes on."""
+        """Redraws the terminal: the process was continued."""
 
 
 class JsonLines:
-    """One JSON document a line on standard output. A closed output does not stop the run."""
+    """Prints one JSON document a line on standard output. A closed output does not stop the run."""
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +56,7 @@ class JsonLines:
 
 
 class Lines:
-    """Plain lines on standard error, for logs and pipes. A closed output does not stop the run."""
+    """Prints plain lines on standard error, for logs and pipes. A closed output does not stop the run."""
 
     def __enter__(self) -> Self:
         return self
@@ -70,13 +74,14 @@ class Lines:
 
 
 def describe(event: Event) -> Iterator[str]:
-    """The lines that tell a person of an event."""
+    """Yields the lines that describe an event to a person."""
     facts = event.facts
     match event.name:
         case "run.started":
-            again = ", goes on" if facts["resumed"] else ""
-            why = f": {facts['note']}" if facts["note"] else ""
-            yield f"run {click.style(event.run, bold=True)} of {facts['name']}, {facts['steps']} steps{again}{why}"
+            verb = "resuming run" if facts["resumed"] else "run"
+            why = f" ({facts['note']})" if facts["note"] else ""
+            run, count = click.style(event.run, bold=True), counted(facts["steps"], "step")
+            yield f"{verb} {run} of {facts['name']}, {count}{why}"
         case "step.started":
             yield f"  ▸ {event.step} ({facts['uses']})"
         case "step.finished":
@@ -88,7 +93,7 @@ def describe(event: Event) -> Iterator[str]:
             yield from _error(facts["error"])
         case "step.waiting":
             process = facts["holder"].partition(":")[0]
-            yield f"  … {event.step}  waits for run {facts['by']} (process {process}), which is doing the same"
+            yield f"  … {event.step}  waiting for run {facts['by']} (process {process}), which is running the same step"
         case "step.retried":
             error = facts["error"]["message"]
             yield f"  ↻ {event.step}  attempt {facts['attempt']} in {facts['wait']:.1f} s: {safe(error)}"
@@ -100,33 +105,33 @@ def describe(event: Event) -> Iterator[str]:
             name, kept = facts["digest"][:19], safe(facts["kept"])
             yield click.style(f"  ! corrupt artifact {name}… moved to {kept}; it will be rebuilt", fg="yellow")
         case "log.cut":
-            yield click.style(
-                f"  ! {event.step}: the log is longer than {sizes.text(facts['limit'])} and was cut", fg="yellow"
-            )
+            yield click.style(f"  ! {event.step}: log truncated, it exceeds {sizes.text(facts['limit'])}", fg="yellow")
         case "state.corrupt":
-            text = "  ! corrupt store state moved; history starts empty. The file is kept as"
+            text = "  ! corrupt store state; history starts empty. The corrupt file is kept as"
             yield click.style(f"{text} {safe(facts['kept'])}", fg="yellow")
         case "tool.degraded":
             waiting = f"{facts['waiting']} waiting in the outbox" if facts["waiting"] else ""
             refused = f"{facts['refused']} refused" if facts["refused"] else ""
             counts = ", ".join(filter(None, (waiting, refused)))
-            said = ": ".join(filter(None, (facts["tool"], counts, safe(facts["problem"] or ""))))
-            yield click.style(f"  ! {said}", fg="yellow")
+            text = ": ".join(filter(None, (facts["tool"], counts, safe(facts["problem"] or ""))))
+            yield click.style(f"  ! {text}", fg="yellow")
         case "telemetry.waiting":
             yield click.style(f"  ! {facts['tool']}: {elsewhere(facts)}", fg="yellow")
         case "run.stopping":
             running = ", ".join(facts["running"])
-            now = f"{running} still runs; Ctrl-C again ends it at once" if running else "nothing runs any more"
+            now = f"waiting for {running}; press Ctrl-C again to stop now" if running else "no step is running"
             yield click.style(f"stopping: {now}", fg="yellow")
 
 
 def elsewhere(facts: Mapping[str, Any]) -> str:
-    """What a person is told of entries for another tracker than the settings name."""
+    """Returns a sentence about entries for a tracker that the settings do not name."""
     name, profile = facts["tool"], facts["profile"]
     sync = (
-        f"e2i sync --profile {profile}" if profile else f"let `tools: {name}:` in config/ name it again, then e2i sync"
+        f"e2i sync --profile {profile}"
+        if profile
+        else f"configure it again under `tools: {name}:` in config/, then e2i sync"
     )
-    return f"{facts['waiting']} entries wait for {safe(facts['tracker'])}: {sync}"
+    return f"{counted(facts['waiting'], 'entry')} waiting for {safe(facts['tracker'])}: {sync}"
 
 
 def _error(error: dict[str, Any] | None) -> Iterator[str]:

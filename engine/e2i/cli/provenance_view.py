@@ -1,4 +1,4 @@
-"""Where something came from goes in; a tree for people comes out, from the thing back to files, commits, machines."""
+"""Show where a result came from, as a tree: back to files, commits and machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from e2i.records.provenance import Provenance
 
 
 def show(found: Provenance) -> None:
-    """Prints the tree, every step once, then the runs that carried these steps out."""
+    """Prints the tree with every step once, then the runs that executed these steps."""
     for output in found.outputs:
         click.echo(f"{click.style(safe(output.address), bold=True)}: {safe(brief(output.value, 140))}")
     steps = {step.id: step for step in found.steps}
@@ -37,29 +37,29 @@ def _tree(step: Step, steps: Mapping[str, Step], seen: set[str], indent: str) ->
         return
     seen.add(step.id)
     yield f"{head}, run {step.made_in}"
-    below = indent + "   "
+    nested = indent + "   "
     if not step.components:
-        yield f"{below}its result is no longer kept: what it read is not known"
+        yield f"{nested}its result was removed: its inputs are not known"
     names = {output.digest: output.address for output in step.reads if output.digest}
     for name, value in lineage.addressed(dict(step.parameters), names).items():
-        yield f"{below}{click.style('with', dim=True)} {safe(name)}: {safe(brief(value, 100))}"
+        yield f"{nested}{click.style('with', dim=True)} {safe(name)}: {safe(brief(value, 100))}"
     if libraries := step.components.get("libraries"):
         text = ", ".join(f"{name} {version}" for name, version in libraries.items())
-        yield f"{below}{click.style('using', dim=True)} {safe(text)}, seed {step.components.get('seed')}"
+        yield f"{nested}{click.style('using', dim=True)} {safe(text)}, seed {step.components.get('seed')}"
     for file in step.files:
-        yield f"{below}{click.style('from', dim=True)} file {safe(file.path)}  {file.digest or 'not there'}"
+        yield f"{nested}{click.style('from', dim=True)} file {safe(file.path)}  {file.digest or 'missing'}"
     read: dict[str, list[Output]] = {}
     for output in step.reads:
         read.setdefault(output.step, []).append(output)
     for name in step.needs:
         for output in read.get(name, ()):
             text = f"{output.type} {(output.digest or '')[7:19]}" if output.digest else brief(output.value, 60)
-            yield f"{below}{click.style('from', dim=True)} {safe(output.address)}: {safe(text)}"
-        if name not in steps:  # it was not reached
+            yield f"{nested}{click.style('from', dim=True)} {safe(output.address)}: {safe(text)}"
+        if name not in steps:  # the walk did not reach this step
             continue
         if name not in read:
-            yield f"{below}{click.style('after', dim=True)} {safe(name)}"
-        yield from _tree(steps[name], steps, seen, below + "   ")
+            yield f"{nested}{click.style('after', dim=True)} {safe(name)}"
+        yield from _tree(steps[name], steps, seen, nested + "   ")
 
 
 def _run(name: str, run: Mapping[str, Any] | None) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""A run of the journal goes in; the HTML page about it is written, whole or not at all, and its path comes out."""
+"""Write the HTML report of a run, as a whole or not at all.
+
+In: a run of the run store. Out: the path of the page.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ def write(store: Path, run: str, output: Path | None) -> Path:
         regular.write(target, page.encode())
     except OSError as error:
         raise BadInput(
-            f"the report cannot be written to {target}: {error.strerror or error}",
+            f"cannot write the report to {target}: {error.strerror or error}",
             code="not-writable",
-            hint="give another file by -o FILE",
+            hint="choose another file with -o FILE",
         ) from error
     return target

@@ -1,5 +1,6 @@
-"""A spec and options go in; the run's progress and its summary come out: for people on a terminal, for programs as
-JSON lines.
+"""Run a spec with progress and a summary, for people on a terminal or as JSON lines for programs.
+
+In: a spec and options. Out: printed text and an exit code.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def run(
     strict: bool,
     as_json: bool,
 ) -> Exit:
-    """Runs the spec and says what is going on. ``e2i.cli.signals`` says what signals do."""
+    """Runs the spec and prints its progress. ``e2i.cli.signals`` describes the effect of signals."""
     _show_destinations(workspace)
     with _reporter(as_json) as reporter:
         signals = Signals(reporter)
@@ -52,14 +53,14 @@ def run(
 
 
 def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool, as_json: bool) -> Exit:
-    """Goes on with a recorded run as it was started. A ``spec`` that has become another is told of, and not used."""
+    """Resumes a recorded run as it was started. A changed ``spec`` is reported and not used."""
     from e2i.records import lookup
 
     _show_destinations(workspace)
     run = lookup.id_of(workspace.store, run)
     past = api.recorded(run, workspace)
     if spec is not None and (changed := _changed(spec, past, workspace)):
-        click.echo(f"run {run} goes on with its spec as it was: {', '.join(changed)} differs from it", err=True)
+        click.echo(f"resuming run {run} with its recorded spec; changed since: {', '.join(changed)}", err=True)
     if past["profile"] != workspace.settings.profile:
         click.echo(f"resuming with profile {past['profile']}", err=True)
     with _reporter(as_json) as reporter:
@@ -69,19 +70,19 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool
 
 
 def _show_destinations(workspace: api.Workspace) -> None:
-    """The first line of a run elsewhere than in the current directory: whose settings, policy and store it has."""
+    """Prints the workspace when it is not the current directory: it decides settings, policy and store."""
     if workspace.root != Path.cwd():
         click.echo(f"workspace {safe(str(workspace.root))}", err=True)
 
 
 def _begin(signals: Signals, engine: Engine) -> None:
-    """The spec is checked and planned; from here on it is carried out."""
+    """Prepares for execution: the spec is checked and planned."""
     signals.attach(engine)
     startup.settle()
 
 
 def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool, strict: bool) -> Exit:
-    """Prints the summary for people; the exit code. ``strict``: what was put off makes it that of an outage."""
+    """Prints the summary for people. Returns the exit code; with ``strict``, deferred work counts as an outage."""
     if not as_json:
         from e2i.cli import summary_view
 
@@ -96,7 +97,7 @@ def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json
 
 
 def _options(workspace: api.Workspace) -> str:
-    """The options by which other commands find this store and these settings; none where the defaults do."""
+    """Returns the options with which other commands find this store and these settings; none for the defaults."""
     here = project.root_of(None, Path.cwd(), workspace.origin)
     default = os.environ.get("E2I_STORE") or here / ".e2i"
     import shlex
@@ -111,13 +112,13 @@ def _reporter(as_json: bool) -> Reporter:
         return JsonLines()
     if not sys.stderr.isatty():
         return Lines()
-    from e2i.cli.screen import Screen  # Rich takes as long to import as a run of a thousand finished steps
+    from e2i.cli.screen import Screen  # importing Rich takes as long as a run of a thousand finished steps
 
     return Screen()
 
 
 def _changed(spec: str, past: Mapping[str, Any], workspace: api.Workspace) -> list[str]:
-    """The files among a spec and the parts that it had which are not, or no longer, what the run has."""
+    """Returns the files of the spec and its included specs that differ from what the run recorded."""
     source = api.Source.recorded(past)
     found = []
     try:

@@ -1,4 +1,7 @@
-"""The document of a run goes in; what a person wants to know of it comes out, also while it runs."""
+"""Show a run for people, finished or running.
+
+In: the document of a run. Out: printed lines.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,22 @@ import click
 from e2i.cli.problems_view import safe
 from e2i.cli.runs_view import COLOURS, counts, moment, sign_of, took
 from e2i.cli.summary_view import brief
+from e2i.cli.wording import counted
 from e2i.records import lineage
 from e2i.workers import steplog
 
 Run = Mapping[str, Any]
 R = TypeVar("R", bound=Run)
 LOG_LINES = 20
-"""Lines of a step's log that are shown."""
+"""Number of lines of a step's log that are shown."""
 EVERY = 0.5
-"""Seconds between looks at a run that is watched."""
+"""Seconds between two reads of a run that is watched."""
 MOST = 200
-"""Steps of one status that are shown one by one, unless something went wrong with them."""
+"""Maximum number of steps of one status that are shown. Failed steps are always shown."""
 
 
 def show(run: Run, store: Path, now_ms: int) -> None:
-    """Prints the run: its parameters, where it comes from, its steps, and where the rest is."""
+    """Prints the run: parameters, origin, steps, and the paths of logs and report."""
     for line in _head(run, now_ms):
         click.echo(line)
     click.echo()
@@ -39,7 +43,7 @@ def show(run: Run, store: Path, now_ms: int) -> None:
                 click.echo(line)
     for status, count in shown.items():
         if count > MOST:
-            click.echo(f"  … and {count - MOST} more {status} (--json has them all)")
+            click.echo(f"  … and {count - MOST} more {status} (--json lists them)")
     click.echo()
     logs = store / "runs" / run["run"] / "logs"
     if logs.is_dir():
@@ -49,23 +53,23 @@ def show(run: Run, store: Path, now_ms: int) -> None:
 
 
 def show_step(run: Run, step: Mapping[str, Any], store: Path, now_ms: int) -> None:
-    """Prints one step: what it was given, what it gave, its attempts and the end of its log."""
+    """Prints one step: its inputs, outputs, attempts and the end of its log."""
     click.echo(f"step of run {run['run']} of {run['pipeline']}")
     for line in _step(step, now_ms, outputs=False):
         click.echo(line)
     reason = f"{step['reason']['code']}: {step['reason']['detail']}".rstrip(": ")
-    click.echo(f"\nthe plan said {step['verdict']}, {safe(reason)}")
+    click.echo(f"\nplanned as {step['verdict']}: {safe(reason)}")
     if step["made_in"] not in (None, run["run"]):
-        click.echo(f"carried out in run {step['made_in']}")
+        click.echo(f"executed in run {step['made_in']}")
     names = {read["digest"]: f"{read['step']}.{read['output']}" for read in step["reads"] if read["digest"]}
     parameters = lineage.addressed(step["parameters"] or {}, names)
     sections = {
         "parameters": {name: brief(value, 140) for name, value in parameters.items()},
         "read": {
-            **{f"file {file['path']}": file["digest"] or "not there" for file in step["files"]},
+            **{f"file {file['path']}": file["digest"] or "missing" for file in step["files"]},
             **{f"{read['step']}.{read['output']}": f"{read['type']} {read['digest'] or ''}" for read in step["reads"]},
         },
-        "gave": {name: brief(value, 140) for name, value in (step["outputs"] or {}).items()},
+        "outputs": {name: brief(value, 140) for name, value in (step["outputs"] or {}).items()},
         "versions": step["libraries"],
     }
     for title, lines in sections.items():
@@ -75,13 +79,13 @@ def show_step(run: Run, step: Mapping[str, Any], store: Path, now_ms: int) -> No
                 click.echo(f"  {click.style(safe(name), bold=True)}: {safe(str(value))}")
     log = steplog.path_of(store, run["run"], step["step"])
     if lines := tail(log):
-        click.echo(f"\nlog, its last {len(lines)} lines ({safe(str(log))})")
+        click.echo(f"\nlog, last {counted(len(lines), 'line')} ({safe(str(log))})")
         for line in lines:
             click.echo(f"  {safe(line)}")
 
 
 def watch(read: Callable[[], R], clock: Callable[[], int], sleep: Callable[[float], None] = time.sleep) -> R:
-    """Looks at the run until it is over, on a terminal with a picture of what goes on; the run as it ended."""
+    """Polls the run until it ends, on a terminal with a live view. Returns the final document."""
     run = read()
     if not sys.stderr.isatty():
         while run["status"] == "running":
@@ -101,7 +105,7 @@ def watch(read: Callable[[], R], clock: Callable[[], int], sleep: Callable[[floa
 
 
 def tail(log: Path, lines: int = LOG_LINES, most: int = 64 * 1024) -> list[str]:
-    """The last lines of a file, read from its end; none when there is no file."""
+    """Returns the last lines of a file, read from its end; none when there is no file."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - most))
@@ -111,7 +115,7 @@ def tail(log: Path, lines: int = LOG_LINES, most: int = 64 * 1024) -> list[str]:
 
 
 def _now(run: Run, now_ms: int) -> Iterator[str]:
-    """A run that is going on, as far as it fits a screen."""
+    """Yields the lines of a running run that fit on a screen."""
     yield from _head(run, now_ms)
     for status in ("failed", "running"):
         for step in [step for step in run["steps"] if step["status"] == status][:10]:
@@ -136,14 +140,14 @@ def _head(run: Run, now_ms: int) -> Iterator[str]:
 
 
 def origin_of(provenance: Mapping[str, Any]) -> str:
-    """Commit, versions and host, on one line."""
+    """Returns commit, versions and host on one line."""
     found = []
     git = provenance.get("git") or {}
     if git.get("commit"):
         branch = f" of {git['branch']}" if git.get("branch") else ""
-        may_be = " that may differ (a filter was not run)" if git.get("dirty", False) is None else ""
+        unsure = " that may differ (a filter was not run)" if git.get("dirty", False) is None else ""
         changed = (
-            f" with {git['changed_files']} {'files' if may_be else 'changed files'}{may_be}"
+            f" with {git['changed_files']} {'files' if unsure else 'changed files'}{unsure}"
             if git.get("changed_files")
             else ""
         )
@@ -155,12 +159,12 @@ def origin_of(provenance: Mapping[str, Any]) -> str:
 def _step(step: Mapping[str, Any], now_ms: int, *, outputs: bool = True) -> Iterator[str]:
     sign, colour = sign_of(step["status"])
     status = click.style(step["status"], fg=colour)
-    said = f"{status} {took(step, now_ms)}".rstrip()
+    line = f"{status} {took(step, now_ms)}".rstrip()
     if step["status"] == "pending" and step["needs"]:
-        said += click.style(f" after {', '.join(step['needs'][:5])}{' …' if len(step['needs']) > 5 else ''}", dim=True)
+        line += click.style(f" after {', '.join(step['needs'][:5])}{' …' if len(step['needs']) > 5 else ''}", dim=True)
     if step["note"]:
-        said += click.style(f"  {safe(step['note'])}", dim=True)
-    yield f"  {click.style(sign, fg=colour)} {click.style(safe(step['step']), bold=True)}  {step['uses']}  {said}"
+        line += click.style(f"  {safe(step['note'])}", dim=True)
+    yield f"  {click.style(sign, fg=colour)} {click.style(safe(step['step']), bold=True)}  {step['uses']}  {line}"
     if outputs:
         for name, value in (step["outputs"] or {}).items():
             yield f"      {name}: {safe(brief(value, 140))}"

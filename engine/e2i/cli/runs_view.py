@@ -1,4 +1,4 @@
-"""Runs of a store go in; a table for people comes out."""
+"""Show the runs of a store as a table for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPEN_SIGNS = {"running": ("▸", "cyan"), "pending": ("·", "bright_black"), "in
 
 
 def show(found: Sequence[Mapping[str, Any]], now_ms: int) -> None:
-    """Prints a line a run, with how many of its steps came to what."""
+    """Prints a line for each run, with the number of its steps in each status."""
     if not found:
         click.echo("no runs")
         return
@@ -32,7 +32,7 @@ def show(found: Sequence[Mapping[str, Any]], now_ms: int) -> None:
 
 
 def counts(statuses: Mapping[str, int]) -> str:
-    """``12 ✓  3 =  1 ✗``."""
+    """Returns the counts as ``12 ✓ 3 = 1 ✗``."""
     shown = []
     for status, count in statuses.items():
         sign, colour = sign_of(status)
@@ -41,13 +41,13 @@ def counts(statuses: Mapping[str, int]) -> str:
 
 
 def sign_of(status: str) -> tuple[str, str]:
-    """The sign of a step's status and its colour."""
+    """Returns the sign and the colour of a step's status."""
     return {**OPEN_SIGNS, **SIGNS}.get(status, ("?", "yellow"))
 
 
 def took(item: Mapping[str, Any], now_ms: int) -> str:
-    """How long a run or a step took, or has taken until now, without the pauses of a run; empty for what was not
-    carried out.
+    """Returns the duration of a run or a step, until now when it is running, without the pauses of a run. Empty when it
+    never started.
     """
     started, ended = item["started_ms"], item["ended_ms"]
     if started is None or (ended is None and item["status"] != "running"):
@@ -57,5 +57,5 @@ def took(item: Mapping[str, Any], now_ms: int) -> str:
 
 
 def moment(milliseconds: int) -> str:
-    """A time of day, in the time of this machine."""
+    """Returns date and time in the time zone of this machine."""
     return f"{datetime.fromtimestamp(milliseconds / 1000):%Y-%m-%d %H:%M:%S}"

@@ -1,6 +1,6 @@
-"""Problems go in; a SARIF 2.1.0 log comes out, as code scanning and review tools read it.
+"""Write problems as a SARIF 2.1.0 log for code scanning and review tools.
 
-Fixes come along as replacements of text. https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+Fixes are included as replacements of text. https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from e2i.spec.problems import Location, Problem
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MOST_READ = 1_000_000
-"""Characters that are read back to try fixes; those that remain are left out of the log."""
+"""Maximum number of characters that are read back to try fixes. The log leaves out fixes beyond it."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def document(problems: Sequence[Problem]) -> dict[str, Any]:
-    """The log: one run, a rule for each code, a result for each problem."""
+    """Returns the log: one run, a rule for each code, a result for each problem."""
     rules = sorted({problem.code for problem in problems})
-    certain = _sayable(problems)
+    fixable = _fixable(problems)
     driver = {
         "name": "e2i",
         "semanticVersion": __version__,
@@ -38,7 +38,7 @@ def document(problems: Sequence[Problem]) -> dict[str, Any]:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, rules.index(problem.code), certain) for problem in problems],
+        "results": [_result(problem, rules.index(problem.code), fixable) for problem in problems],
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -52,7 +52,7 @@ def _rule(code: str) -> dict[str, Any]:
     return rule
 
 
-def _result(problem: Problem, rule: int, sayable: set[int]) -> dict[str, Any]:
+def _result(problem: Problem, rule: int, fixable: set[int]) -> dict[str, Any]:
     text = problem.message + (f" ({problem.hint})" if problem.hint else "")
     result: dict[str, Any] = {
         "ruleId": problem.code,
@@ -61,9 +61,9 @@ def _result(problem: Problem, rule: int, sayable: set[int]) -> dict[str, Any]:
         "message": {"text": text},
         "locations": [{"physicalLocation": _location(problem.location)}],
     }
-    if id(problem) in sayable:
+    if id(problem) in fixable:
         change = {"artifactLocation": _file(problem.location), "replacements": _replacements(problem)}
-        result["fixes"] = [{"description": {"text": problem.hint or "mend it"}, "artifactChanges": [change]}]
+        result["fixes"] = [{"description": {"text": problem.hint or "apply the fix"}, "artifactChanges": [change]}]
     return result
 
 
@@ -76,10 +76,10 @@ def _file(location: Location) -> dict[str, str]:
     return {"uri": quote(Path(location.file).as_posix())}
 
 
-def _sayable(problems: Sequence[Problem]) -> set[int]:
-    """The ids of the problems whose fixes can be said as changes of their file's text.
+def _fixable(problems: Sequence[Problem]) -> set[int]:
+    """Returns the ids of the problems whose fixes can be written as changes of their file's text.
 
-    Each file's are tried all at once, and in halves only where that fails: a text is read back for each trial.
+    All fixes of a file are tried together, and in halves only where that fails: each trial reads the text back.
     """
     files: dict[str, list[Problem]] = {}
     for problem in problems:
@@ -89,7 +89,7 @@ def _sayable(problems: Sequence[Problem]) -> set[int]:
 
 
 def _tried(document: Document | None, problems: Sequence[Problem]) -> Iterator[Problem]:
-    """Of the problems of one file, those whose fixes can be made; none after too much reading."""
+    """Yields the problems of one file whose fixes can be applied; none after too much reading."""
     if document is None or document.text is None:
         return
     left = max(MOST_READ // (len(document.text) + 1), 2)
@@ -105,9 +105,9 @@ def _tried(document: Document | None, problems: Sequence[Problem]) -> Iterator[P
 
 
 def _replacements(problem: Problem) -> list[dict[str, Any]]:
-    """The problem's fixes as changes of the file's text."""
+    """Returns the problem's fixes as changes of the file's text."""
     found = _read(problem.location.file)
-    assert found is not None and found.text is not None, "its fixes were tried"
+    assert found is not None and found.text is not None, "the fixes were tried before"
     return [_replacement(_starts(problem.location.file), change) for change in edit.edits(found, problem.fixes)]
 
 
@@ -118,14 +118,14 @@ def _replacement(starts: Sequence[int], change: edit.Edit) -> dict[str, Any]:
 
 
 def _line_and_column(starts: Sequence[int], offset: int) -> tuple[int, int]:
-    """Line and column, from 1, of an offset."""
+    """Returns line and column of an offset, counted from 1."""
     line = bisect_right(starts, offset)
     return line, offset - starts[line - 1] + 1
 
 
 @cache
 def _starts(file: str) -> list[int]:
-    """The offset at which each line of a file starts."""
+    """Returns the offset at which each line of a file starts."""
     found = _read(file)
     text = (found.text if found else None) or ""
     return [0, *(end.end() for end in _LINE_END.finditer(text))]

@@ -1,4 +1,7 @@
-"""Events of a run go in; a live table on the terminal comes out."""
+"""Show a run as a live table on the terminal.
+
+In: events of a run. Out: the table.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ from e2i.execution.events import Event
 
 
 class Screen:
-    """A live table on the terminal: what runs and for how long, how many wait; what is done scrolls up above it."""
+    """A live table on the terminal: running steps with their times, and the number that wait. Finished steps scroll up
+    above the table.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -29,8 +34,8 @@ class Screen:
         self._stopping = False
         self._trackers: list[str] = []
         self._is_tracked = False
-        """Whether there is something to deliver at the end: trackers hear of a run once a step is carried out."""
-        # Last, because it draws the table at once.
+        """Whether there is something to deliver at the end. Trackers receive a run only once a step is executed."""
+        # Last, because creating it draws the table at once.
         self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._table)
 
     def __enter__(self) -> Self:
@@ -76,7 +81,7 @@ class Screen:
                 count, Text(safe(running.note)[:60], style="dim"),
             )  # fmt: skip
         waiting = self._steps - self._done - len(self._running)
-        state = "stopping, Ctrl-C again ends it at once" if self._stopping else f"{waiting} waiting"
+        state = "stopping, press Ctrl-C again to stop now" if self._stopping else f"{waiting} waiting"
         if not self._running and self._done == self._steps:
             state = f"delivering to {', '.join(self._trackers)}" if self._is_tracked else "ending"
         head = Text(f"{self._done}/{self._steps} done · {state} · {now - self._began:.0f} s", style="dim")

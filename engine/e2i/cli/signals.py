@@ -1,8 +1,9 @@
-"""Signals of a run: what the operator or the system sends goes in; the engine is asked to stop, and the exit code says
-which signal it was.
+"""Stop a run on signals, with an exit code for each signal.
 
-SIGINT once lets what runs finish; a second one, SIGTERM, SIGHUP and SIGQUIT end it at once. All leave a run that can be
-resumed. SIGTSTP gives the terminal back as it was before the process stops.
+In: a signal from the user or the system. Out: a request to the engine, and the exit code.
+
+The first SIGINT lets running steps finish. A second one, SIGTERM, SIGHUP and SIGQUIT stop them at once. All leave a run
+that can be resumed. SIGTSTP restores the terminal before the process stops.
 """
 
 from __future__ import annotations
@@ -24,21 +25,23 @@ EXITS = {
 
 
 class Signals:
-    """What signals do to one run."""
+    """The effect of signals on one run."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self.exit_code = Exit.INTERRUPTED
-        """That of a run which was interrupted."""
+        """The exit code of an interrupted run."""
 
     def attach(self, engine: Engine) -> None:
-        """From now on signals stop this engine. One that the parent has switched off, as ``nohup`` does, stays so."""
+        """Lets signals stop this engine from now on. A signal that the parent ignores, as ``nohup`` does, stays
+        ignored.
+        """
 
         def stop(number: int, frame: FrameType | None) -> None:
             self.exit_code = EXITS[signal.Signals(number)]
             engine.stop()
             if number != signal.SIGINT:
-                engine.stop()  # these leave no time to let steps finish
+                engine.stop()  # these signals leave no time to finish steps
 
         for number in EXITS:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -47,9 +50,9 @@ class Signals:
             signal.signal(signal.SIGTSTP, self._suspend)
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
-        """Stops this process as it would have been without us. Workers go on with what they are doing."""
+        """Stops this process as the default action would. Workers continue with their steps."""
         self._reporter.pause()
         signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)  # it stops here, until SIGCONT
+        os.kill(os.getpid(), number)  # the process stops here until SIGCONT
         signal.signal(number, self._suspend)
         self._reporter.resume()

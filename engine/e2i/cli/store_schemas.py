@@ -1,6 +1,4 @@
-"""The JSON documents about a store and the tools around it, as types: what `doctor`, `sync`, `gc`, `backup`
-and `restore` print.
-"""
+"""Types of the JSON documents about a store and its tools: `doctor`, `sync`, `gc`, `backup`, `restore`."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class LastFailure(Document):
-    """The latest attempt of a step with this tool that failed."""
+    """The latest failed attempt of a step with this tool."""
 
     run: str
     step: str
@@ -23,113 +21,113 @@ class LastFailure(Document):
     ended_ms: Milliseconds
     code: Annotated[str, Field(description="What kind of error: `e2i explain CODE`.")]
     message: str
-    succeeded_since: Annotated[Count, Field(description="How many attempts with this tool went well after it.")]
+    succeeded_since: Annotated[Count, Field(description="Number of successful attempts with this tool since.")]
 
 
 class ServiceState(Document):
-    """What one service of a tool said to one question that it answers only to those whom it lets in."""
+    """The answer of one service of a tool to a question that needs valid credentials."""
 
-    service: Annotated[str, Field(description="Which one, such as `registry`.")]
+    service: Annotated[str, Field(description="Name of the service, such as `registry`.")]
     reachable: bool
-    answer: Annotated[str | None, Field(description="What was asked, and found.")]
-    code: Annotated[str | None, Field(description="`tool-auth`: it refuses the credentials; else it does not answer.")]
+    answer: Annotated[str | None, Field(description="The question and the answer.")]
+    code: Annotated[str | None, Field(description="`tool-auth`: credentials refused; else no answer.")]
     problem: str | None
     hint: str | None
 
 
 class ToolState(Document):
-    """One tool that stands on a library."""
+    """One tool that needs a library."""
 
     tool: str
     installed: Annotated[str | None, Field(description="The version; None: not installed.")]
     mode: Literal["embedded", "server"]
     reachable: Annotated[bool, Field(description="Embedded: installed. A server: all its services answered.")]
-    services: Annotated[list[ServiceState], Field(description="What each service answered; none for an embedded tool.")]
+    services: Annotated[list[ServiceState], Field(description="Answer of each service; empty if embedded.")]
     breaker: Annotated[
         Literal["closed", "open", "half-open"],
-        Field(description="The state that all processes of the store share for this tool's server."),
+        Field(description="State of the circuit breaker of this tool's server, shared by all processes of the store."),
     ]
     next_attempt: Annotated[
         float | None,
-        Field(description="Seconds until a call is let through again; None: one would be let through now."),
+        Field(description="Seconds until the next call is allowed; None: allowed now."),
     ]
-    last_failure: Annotated[LastFailure | None, Field(description="None: none in the latest 10,000 attempts.")]
-    outbox: Annotated[Count, Field(description="Entries that wait for it.")]
-    refused: Annotated[Count, Field(description="Entries that it refused, or that were altered, and are kept aside.")]
+    last_failure: Annotated[LastFailure | None, Field(description="None: no failure in the latest 10,000 attempts.")]
+    outbox: Annotated[Count, Field(description="Entries that wait for delivery to the tool.")]
+    refused: Annotated[Count, Field(description="Dead-lettered entries: refused by the tool, or altered.")]
 
 
 class StoreState(Document):
-    """Whether the records of the store are as they were written: sentences."""
+    """State of the store's records, as sentences."""
 
     corruption: list[str]
-    quarantined: Annotated[list[str], Field(description="What was found corrupt before. It is not used.")]
+    quarantined: Annotated[list[str], Field(description="Found corrupt earlier, and not used since.")]
 
 
 class SharedState(Document):
-    """The store that results are shared through."""
+    """The store through which results are shared."""
 
     url: str
-    trust: Annotated[str, Field(description="The domain of trust that a run of a human would share with.")]
+    trust: Annotated[str, Field(description="The trust domain of runs of a human.")]
     reachable: bool
     writable: bool
-    results: Annotated[Count | None, Field(description="How many it holds; None: it could not be counted in time.")]
+    results: Annotated[Count | None, Field(description="Number of results; None: counting took too long.")]
     problem: str | None
 
 
 class DoctorDocument(Document):
-    """What `e2i doctor --json` prints."""
+    """Output of `e2i doctor --json`."""
 
     schema_version: Version
     tools: list[ToolState]
     state: StoreState
-    shared: Annotated[SharedState | None, Field(description="None: none is configured.")]
+    shared: Annotated[SharedState | None, Field(description="None: not configured.")]
 
 
 class Delivery(Document):
-    """What became of the entries for one tracker."""
+    """Delivery of the entries for one tracker."""
 
     delivered: Count
-    dead_lettered: Annotated[Count, Field(description="Refused for good, or altered on disk.")]
-    left: Annotated[Count, Field(description="Entries that wait still.")]
+    dead_lettered: Annotated[Count, Field(description="Refused permanently, or altered on disk.")]
+    left: Annotated[Count, Field(description="Entries that still wait.")]
     problem: str | None
     elsewhere: Annotated[Count, Field(description="Entries that wait for another tracker of this tool.")]
-    redelivered: Annotated[Count, Field(description="Entries that the tracker had lost.")]
-    altered: Annotated[Count, Field(description="Of those set aside: not as they had been written.")]
+    redelivered: Annotated[Count, Field(description="Entries delivered again because the tracker had lost them.")]
+    altered: Annotated[Count, Field(description="Dead-lettered entries that were altered on disk.")]
 
 
 class WaitingElsewhere(Document):
-    """Entries that are meant for another tracker than the one that the settings name."""
+    """Entries for another tracker than the one in the settings."""
 
     tool: str
     waiting: Annotated[int, Field(ge=1)]
-    tracker: Annotated[str, Field(description="Its address, without credentials.")]
+    tracker: Annotated[str, Field(description="Address of the tracker, without credentials.")]
     profile: Annotated[str | None, Field(description="The profile whose `e2i sync` delivers them, if it is known.")]
 
 
 class SyncDocument(Document):
-    """What `e2i sync --json` prints."""
+    """Output of `e2i sync --json`."""
 
     schema_version: Version
     sinks: dict[str, Delivery]
-    elsewhere: Annotated[list[WaitingElsewhere], Field(description="What waits for trackers of other profiles.")]
+    elsewhere: Annotated[list[WaitingElsewhere], Field(description="Entries that wait for trackers of other profiles.")]
 
 
 class FreedDocument(Document):
-    """What `e2i gc --json` prints."""
+    """Output of `e2i gc --json`."""
 
     schema_version: Version
-    dry_run: Annotated[bool, Field(description="Whether nothing was removed.")]
-    runs: Annotated[list[str], Field(description="The runs whose records went.")]
+    dry_run: Annotated[bool, Field(description="Whether this was a dry run, which removes nothing.")]
+    runs: Annotated[list[str], Field(description="The removed runs.")]
     results: Count
     objects: Annotated[Count, Field(description="Artifacts.")]
-    folders: Annotated[Count, Field(description="Of runs, of scratch files, unfinished and corrupt artifacts.")]
+    folders: Annotated[Count, Field(description="Folders of runs, scratch files, unfinished and corrupt artifacts.")]
     freed_bytes: Count
-    left_bytes: Annotated[Count, Field(description="The size of the artifacts that stay.")]
-    postponed: Annotated[Count, Field(description="Artifacts that running runs may want; the next time takes them.")]
+    left_bytes: Annotated[Count, Field(description="Size of the kept artifacts.")]
+    postponed: Annotated[Count, Field(description="Artifacts kept for running runs; a later `gc` removes them.")]
 
 
 class PinnedDocument(Document):
-    """What `e2i gc --pin RUN --json` prints, and with `--unpin`."""
+    """Output of `e2i gc --pin RUN --json`, also with `--unpin`."""
 
     schema_version: Version
     pinned: str | None
@@ -140,21 +138,21 @@ CollectionDocument = FreedDocument | PinnedDocument
 
 
 class Copied(Document):
-    """What was copied."""
+    """Counts of what was copied."""
 
     schema_version: Version
     files: Count
-    databases: Annotated[Count, Field(description="Of these files: SQLite databases, each as of one moment.")]
-    objects: Annotated[Count, Field(description="Artifacts; one may be many files.")]
+    databases: Annotated[Count, Field(description="SQLite databases among these files, each copied as of one moment.")]
+    objects: Annotated[Count, Field(description="Artifacts; each may have many files.")]
     bytes: Count
-    linked: Annotated[Count, Field(description="Files that the backup shares with the store, as hard links.")]
-    corrupt: Annotated[list[str], Field(description="Artifacts that did not have their digest, and were left out.")]
+    linked: Annotated[Count, Field(description="Files that are hard links to those of the store.")]
+    corrupt: Annotated[list[str], Field(description="Artifacts left out because their digest did not match.")]
 
 
 class BackupDocument(Copied):
-    """What `e2i backup DIR --json` prints."""
+    """Output of `e2i backup DIR --json`."""
 
-    backup: Annotated[str, Field(description="The folder that was made.")]
+    backup: Annotated[str, Field(description="The new backup folder.")]
 
 
 class InitDocument(Document):
@@ -168,6 +166,6 @@ class InitDocument(Document):
 
 
 class RestoreDocument(Copied):
-    """What `e2i restore DIR --json` prints."""
+    """Output of `e2i restore DIR --json`."""
 
-    store: Annotated[str, Field(description="The store that was made.")]
+    store: Annotated[str, Field(description="The new store.")]

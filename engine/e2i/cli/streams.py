@@ -1,7 +1,7 @@
-"""Standard output and standard error, whoever reads them or not. In: a stream. Out: one that can always be written to.
+"""Standard output and standard error that never fail, whether anybody reads them or not.
 
-That nobody reads any more changes nothing about a command: it goes on, and ends with the exit code that it would have
-had. What cannot be written for another reason, such as a full disk, is not passed over.
+In: a stream. Out: a stream that can always be written to. When nobody reads any more, the command continues and ends
+with the exit code that it would have had. Other reasons, such as a full disk, are reported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def patient(stream: TextIO | None) -> TextIO:
-    """The stream, to which writing never fails; ``failure`` says afterwards whether something was lost.
+    """Returns a stream to which writing never fails. ``failure`` reports afterwards whether something was lost.
 
     None is a stream that was closed before the process began.
     """
@@ -31,14 +31,14 @@ def patient(stream: TextIO | None) -> TextIO:
 
 
 def failure(stream: TextIO) -> str | None:
-    """Why not all that was written could be, but for that nobody reads it."""
+    """Returns why not all could be written. A reader that went away is no failure."""
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.failure if isinstance(raw, _Patient) else None
 
 
 class _Patient(io.FileIO):
-    """A file that takes everything. After the first failure the rest goes nowhere."""
+    """A file that accepts every write. After the first failure the rest is discarded."""
 
     failure: str | None = None
 

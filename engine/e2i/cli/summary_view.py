@@ -1,4 +1,4 @@
-"""The record of a run goes in; a summary for people comes out: what happened, the results, and where everything is."""
+"""Show the summary of a run for people: status, results, and the paths of everything."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import click
 
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 from e2i.execution.record import RunRecord
 
 COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow"}
 
 
 def show(record: RunRecord, options: str = "") -> None:
-    """Prints the summary on standard output. ``options`` are what the commands in it need to find this store again."""
+    """Prints the summary on standard output. ``options`` are added to its commands so that they find this store."""
     counts = Counter(step.status.value for step in record.steps.values())
     shown = ", ".join(f"{count} {status}" for status, count in counts.items())
     status = click.style(record.status, fg=COLOURS[record.status], bold=True)
@@ -37,11 +38,11 @@ def show(record: RunRecord, options: str = "") -> None:
     for name, text in _links(record, options):
         click.echo(f"  {name:<10} {safe(text)}")
     if record.status != "succeeded":
-        click.echo(f"\nrun the same command again to go on: what is finished is reused (or --resume {record.run})")
+        click.echo(f"\nto resume, run the same command again (or --resume {record.run}); finished steps are reused")
 
 
 def brief(value: Any, width: int = 200) -> str:
-    """A value on one line; an artifact by what is worth knowing of it."""
+    """Returns a value on one line; an artifact with its main facts."""
     if isinstance(value, dict) and value.get("type") in ARTIFACTS:
         facts = {
             k: v for k, v in value.items() if k not in ("type", "digest", "columns", "features") and v not in ("", None)
@@ -55,7 +56,7 @@ def brief(value: Any, width: int = 200) -> str:
 
 
 def _figures(value: dict[str, float], most: int = 10) -> Iterator[str]:
-    """A mapping of numbers, one a line; shares of a whole with a bar each."""
+    """Yields a mapping of numbers, one a line; shares of a whole with a bar each."""
     shares = abs(sum(value.values()) - 1) < 1e-6 and all(item >= 0 for item in value.values())
     shown = dict(list(value.items())[:most])
     width = max(map(len, shown))
@@ -87,15 +88,15 @@ def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
         links.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
     for name, tally in sorted(record.telemetry.items()):
         if tally.left:
-            links.append((name, f"{tally.left} entries wait in the outbox: e2i sync{options}"))
+            links.append((name, f"{counted(tally.left, 'entry')} waiting in the outbox: e2i sync{options}"))
         if tally.dead_lettered:
             links.append(
-                (name, f"{tally.dead_lettered} entries were refused and are kept: e2i sync --refused{options}")
+                (name, f"{counted(tally.dead_lettered, 'entry')} refused and kept: e2i sync --refused{options}")
             )
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):
-                links.append(("service", f"{value['url']} ({step.id}.{output}); kill {value['pid']} ends it"))
+                links.append(("service", f"{value['url']} ({step.id}.{output}); stop it with kill {value['pid']}"))
             if isinstance(value, dict) and value.get("type") == "report":
                 digest = value["digest"][7:]
                 path = store / "objects" / digest[:2] / digest[2:]

@@ -1,4 +1,4 @@
-"""The outbox goes in; what waits is delivered, and what became of it is printed."""
+"""Deliver the entries of the outbox to their trackers, and print a summary."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from e2i.workers.environment import for_delivery
 
 
 def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
-    """Delivers what waits for the trackers of the settings, within the flush time. Exit code 4 when something still
-    waits, here or for another tracker.
+    """Delivers the entries for the trackers of the settings, within the flush time. Returns exit code 4 when entries
+    still wait, for these or for another tracker.
 
-    With ``refused``, what a tracker refused before is tried once more.
+    With ``refused``, also retries entries that a tracker refused before.
     """
     workspace.settings.check()
     ownership.check(workspace.store)
@@ -50,7 +50,7 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
 
 
 def _elsewhere(workspace: Workspace) -> list[dict[str, Any]]:
-    """What waits for trackers that the settings do not name."""
+    """Returns the entries for trackers that the settings do not name."""
     with Reader(workspace.store, lambda digest: True) as reader:
         waiting = reader.waiting_by_tracker()
     return [
@@ -67,4 +67,4 @@ def _show(tallies: dict[str, Tally], others: list[dict[str, Any]]) -> None:
     for facts in others:
         click.echo(f"{facts['tool']}: {elsewhere(facts)}")
     if not tallies and not others:
-        click.echo("nothing waits")
+        click.echo("nothing to deliver")

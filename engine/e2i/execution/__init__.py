@@ -1,1 +1,1 @@
-"""Carries a plan out. In: a ``Plan`` and a store. Out: a ``RunRecord``; everything with an effect lives here."""
+"""Execute a plan. In: a ``Plan`` and a store. Out: a ``RunRecord``. Everything with an effect is in this package."""

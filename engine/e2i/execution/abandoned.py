@@ -1,7 +1,7 @@
-"""Runs whose process died go in; they are on record as interrupted, and their trackers are told, each once.
+"""Close runs whose process died, and report their end to their trackers once.
 
-A process that is killed can say nothing any more. Its courier, which outlives it, or else the next one of the store
-says it instead.
+In: such runs. Out: they are recorded as interrupted. A killed process can report nothing. Its delivery process, which
+outlives it, or else the next one of the store does.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from e2i.telemetry.entries import Entry, keyed
 
 
 def close(run_store: RunStore) -> None:
-    """Closes the runs that no living process of this machine holds. The trackers that heard of one are to be told,
-    whatever the settings say now, and no other.
+    """Closes the runs that no living process of this machine holds.
 
-    A run that is resumed meanwhile has a living holder, and is left alone. A run's end is the last sign of life that
-    was recorded. Raises StoreError.
+    Exactly the trackers that know a run receive its end, whatever the settings are now. A run that was resumed
+    meanwhile has a living holder and is left alone. A run's end is the last recorded sign of life. Raises StoreError.
     """
     if not run_store.dead_runs():
         return
     with run_store.together():
-        for run, holder, last_ms in run_store.dead_runs():  # again: this time nobody can take one over meanwhile
+        for run, holder, last_ms in run_store.dead_runs():  # read again: inside the transaction nobody can claim one
             process = holder.partition(":")[0]
             body = {
                 "ended_ms": last_ms,
-                "reason": f"process {process}, which carried it out, is gone; e2i-run --resume {run} goes on with it",
+                "reason": f"its process {process} has exited; resume with e2i-run --resume {run}",
             }
             reported_to = [(sink, target) for sink in registry.SINKS for target in run_store.reported_to(sink, run)]
             entries = [

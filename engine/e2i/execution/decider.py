@@ -1,6 +1,7 @@
-"""A step that is ready goes in; what is to become of it comes out: left out, faulty, its result reused, or carried out.
+"""Decide for a ready step: skip it, reject it, reuse a result, or execute it.
 
-Knows the plan and what the steps above gave; changes nothing but its own memory of that.
+In: a step whose upstream steps are over. Out: the decision. Uses the plan and the upstream outputs, and keeps only its
+own record of them.
 """
 
 from __future__ import annotations
@@ -29,38 +30,38 @@ from e2i.workers.executor import Failure
 from e2i.workers.looking import Looker
 
 BY_OUTPUTS = (Why.WHEN_FALSE, Why.UPSTREAM_SKIPPED)
-"""Why a plan leaves a step out by what upstream steps gave."""
+"""Reasons for skipping a step that depend on upstream outputs."""
 
 
 class Skip(Struct, frozen=True):
-    """The step is not carried out, and the note says why."""
+    """The step is skipped, for the reason in the note."""
 
     note: str
 
 
 class Invalid(Struct, frozen=True):
-    """The step cannot be carried out as it is."""
+    """The step cannot be executed with its inputs."""
 
     failure: Failure
     decision: Decision | None = None
 
 
 class Reused(Struct, frozen=True):
-    """A finished result stands for the step's own."""
+    """A finished result is used as the step's own."""
 
     decision: Decision
 
 
 class Execute(Struct, frozen=True):
-    """The step is to be carried out."""
+    """The step is to be executed."""
 
     decision: Decision
     known: Mapping[str, Any] | None = None
-    """The outputs of a finished result, which stand if the worker finds its effect."""
+    """The outputs of a finished result, which are used if the worker finds its effect."""
 
 
 class Decider:
-    """Decides about the steps of one run, each when all that it waits for is over."""
+    """Decides about the steps of one run, each when its upstream steps are over."""
 
     def __init__(self, request: RunRequest, state: RunState) -> None:
         self._request = request
@@ -68,23 +69,23 @@ class Decider:
         self.planner = request.planner
         self._steps: dict[str, PlanStep] = {step.id: step for step in request.plan.steps}
         self.outputs: dict[str, Mapping[str, Any] | None] = {}
-        """What each step that is over gave; None: nothing."""
+        """The outputs of each finished step; None without a result."""
         self._blocked: set[str] = set()
-        """Steps that were left out because of a failure above."""
+        """Steps that were skipped because of a failed upstream step."""
         self._made: set[str] = set()
         """The artifacts among the outputs."""
         self._changed: set[str] = set()
-        """Steps whose outputs are not those that the plan foresaw, and those below them."""
+        """Steps whose outputs differ from the predicted ones, and their downstream steps."""
         self._looker = Looker(request.store, request.settings)
         self._spent: Counter[str] = Counter()
-        """What the steps so far asked for of the budgets that all share."""
+        """Amounts taken so far from budgets that all steps share."""
 
     @property
     def nodes(self) -> Mapping[str, StepNode]:
         return self.planner.expanded.nodes
 
     def decide(self, step: str) -> Skip | Invalid | Reused | Execute:
-        """What is to become of a step that is ready."""
+        """Decides about a step that is ready."""
         planned, node = self._steps[step], self.nodes[step]
         if not self._changed.isdisjoint(planned.needs):
             self._changed.add(step)
@@ -94,7 +95,7 @@ class Decider:
         if missing := self._missing_inputs(step, node):
             if any(map(self._stops, missing)):
                 self._blocked.add(step)
-            return Skip(f"{', '.join(missing)} gave no result")
+            return Skip(f"{', '.join(missing)} returned no result")
         if predicted_inputs and (predicted := self.planner.predicted.get(step)) is not None:
             return self._permit(planned, node, predicted)
         try:
@@ -111,7 +112,7 @@ class Decider:
         return self._permit(planned, node, decision)
 
     def gave(self, step: str, outputs: Mapping[str, Any] | None) -> None:
-        """A step has a result, which steps below may use; or none."""
+        """Records the outputs of a step, or that it has none, for its downstream steps."""
         self.outputs[step] = outputs
         predicted = self.planner.predicted.get(step)
         if predicted is not None and predicted.outputs != outputs:
@@ -120,11 +121,11 @@ class Decider:
             self._made |= provenance.made(self._steps[step].uses, outputs)
 
     def may_share(self, decision: Decision) -> bool:
-        """Whether the work can be left to another run that is doing the same."""
+        """Returns whether another run that executes the same work can do it for this one."""
         return decision.fingerprint is not None and decision.verdict is Verdict.RUN and not self.planner.fresh
 
     def done_elsewhere(self, decision: Decision) -> Mapping[str, Any] | None:
-        """What another run has made of the same work since it was decided to do it."""
+        """Returns the result that another run produced for the same work since the decision, if any."""
         found = self.planner.history.outputs(decision.fingerprint or "")
         if found is None or not self._is_made_elsewhere(decision):
             return None
@@ -134,24 +135,24 @@ class Decider:
         return found if self._looker.can_see(uses) and not self._missing(decision, found) else None
 
     def _is_made_elsewhere(self, decision: Decision) -> bool:
-        """Whether another run made the result that is there after this one was planned, so that no plan could know."""
+        """Returns whether another run stored the result after this run was planned, when no plan could know it."""
         maker = self.planner.history.made_since(decision.fingerprint or "", self._request.planned_ms)
         return maker not in (None, self._request.run)
 
     def revealed(self, decision: Decision) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The parameters to call the action with, secrets filled in, and these secrets. Raises Refused."""
+        """Returns the parameters of the call with secrets filled in, and these secrets. Raises Refused."""
         request = self._request
         params, revealed = secrets.reveal(decision.params, request.settings.secrets, request.environ)
         return params, tuple(sorted(revealed))
 
     def learn_status(self, status: RunStatus) -> None:
-        """Lets the steps under ``finally`` know how the others went; what is known first stays."""
+        """Makes the status of the run known to the steps under ``finally``. The first status is kept."""
         if "status" not in self.planner.expanded.run:
             facts = {**self.planner.expanded.run, "status": status}
             self.planner = replace(self.planner, expanded=replace(self.planner.expanded, run=facts))
 
     def run_outputs(self) -> dict[str, Any]:
-        """The pipeline's outputs, as far as the steps that they read have results."""
+        """Returns the pipeline's outputs, as far as the steps that they read have results."""
         expanded = self.planner.expanded
         found: dict[str, Any] = {}
         for name, value in expanded.loaded.spec.outputs.items():
@@ -163,10 +164,10 @@ class Decider:
         return found
 
     def _permit(self, planned: PlanStep, node: StepNode, decision: Decision) -> Invalid | Reused | Execute:
-        """The decision, if inputs, policy and secrets allow it."""
+        """Returns the decision, if inputs, policy and secrets allow it."""
         if not is_settled(decision.params):
             return Invalid(
-                Failure("missing-input", "an input is not there: the step that gives it was skipped"), decision
+                Failure("missing-input", "an input is missing: the step that outputs it was skipped"), decision
             )
         if violation := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
             return Invalid(Failure(violation.code, violation.message, violation.hint), decision)
@@ -189,11 +190,11 @@ class Decider:
         return Execute(decision, known)
 
     def _is_asked(self, node: StepNode) -> bool:
-        """Whether a worker has to ask the step's tool for the effect of a finished result."""
+        """Returns whether a worker must ask the step's tool for the effect of a finished result."""
         return self.planner.action(node).verified and not self._looker.can_see(node.step.uses)
 
     def _missing(self, decision: Decision, outputs: Mapping[str, Any]) -> str | None:
-        """What is missing of the effect of a finished result, as far as files tell."""
+        """Returns what is missing of the effect of a finished result, as far as files show it."""
         uses = decision.components["action"]
         if not _is_verified(uses):
             return None
@@ -203,11 +204,11 @@ class Decider:
         if decision.verdict is not Verdict.REUSE:
             return False
         if planned.verdict is Verdict.RUN and not self._is_made_elsewhere(decision):
-            return False  # what the plan says is carried out, also when a step of this run has just done the same work
+            return False  # planned steps run, also when a step of this run has just done the same work
         planner = self.planner
         if planner.action(node).effect is not Effect.SERVICE:
             return True
-        # A service is not needed if every step that uses it would be reused, given the service's last outputs.
+        # A service is not needed if every step that uses it would be reused with the service's last outputs.
         outputs = {**self.outputs, node.id: decision.outputs or {}}
         users = [
             other for other in self._steps.values() if node.id in other.needs and other.verdict is not Verdict.SKIP
@@ -215,7 +216,7 @@ class Decider:
         return all(planner.decide(self.nodes[user.id], outputs).verdict is Verdict.REUSE for user in users)
 
     def _missing_inputs(self, step: str, node: StepNode) -> list[str]:
-        """The steps above without a result that it cannot do without: those it reads, and failures that count."""
+        """Returns the upstream steps without a result that block the step: those it reads, and failures that count."""
         required = self.planner.expanded.sources(node).steps
         return [
             upstream
@@ -224,7 +225,7 @@ class Decider:
         ]
 
     def _stops(self, step: str) -> bool:
-        """Whether a step without a result stops those below: it failed, or was left out because of such a failure."""
+        """Returns whether a step without a result blocks downstream steps: it failed, or such a failure blocked it."""
         node = self.nodes[step]
         failed = self._state.status[step] is not Status.SKIPPED and node.options.on_error == "fail"
         return failed or step in self._blocked

@@ -1,8 +1,10 @@
-"""The process that delivers telemetry in the background: the outbox goes in, trackers have it.
+"""The process that delivers telemetry in the background.
 
-Run by ``e2i.workers.launch``; reads one line of JSON from standard input to start, and another when the
-run is over. When standard input ends without that the engine has died: then its run is closed. Either way it delivers
-for at most the flush time more, prints its tallies as JSON and ends.
+In: the outbox. Out: trackers have its entries.
+
+Run by ``e2i.workers.launch``. Reads one line of JSON from standard input to start, and another when the run is over.
+When standard input ends without the second line, the engine has died, and its run is closed. Then it delivers for at
+most the flush time more, prints its tallies as JSON and ends.
 """
 
 from __future__ import annotations
@@ -43,18 +45,18 @@ from e2i.workers.masking import Masker
 
 OVER = b"over\n"
 COURTESY = 5
-"""How far the courier steps back when the cores are busy: trackers can wait a little, steps should not."""
+"""Niceness of the delivery process: trackers can wait a little when the cores are busy, steps should not."""
 DYING = 5.0
-"""Seconds within which a process whose pipes are closed has gone for good."""
+"""Seconds within which a process has exited after its pipes were closed."""
 LOOK = 0.1
-"""Seconds between two looks at whether whoever waits still does."""
+"""Seconds between two checks whether the caller still wants to wait."""
 
 
 class DeliveryProcess:
-    """The courier as the engine sees it: started with the first telemetry, ended with the run."""
+    """The delivery process as the engine sees it: started with the first telemetry, ended with the run."""
 
     def __init__(self, store: Path, settings: Settings, environ: Mapping[str, str], *, patient: bool = True) -> None:
-        """Unless ``patient``, a tracker whose circuit is open is tried all the same: a person asks for it."""
+        """Without ``patient``, a tracker is tried although its circuit is open: the user asked for it."""
         try:
             with (store / "delivery.log").open("ab") as errors:
                 self._popen = subprocess.Popen(
@@ -76,7 +78,7 @@ class DeliveryProcess:
             "engine": process_identity(),
             "patient": patient,
         }
-        with contextlib.suppress(BrokenPipeError):  # it has died already: what it was to deliver waits
+        with contextlib.suppress(BrokenPipeError):  # the process has died; its entries stay in the outbox
             self._popen.stdin.write(json.dumps(start).encode() + b"\n")
             self._popen.stdin.flush()
         self._settings = settings
@@ -87,9 +89,9 @@ class DeliveryProcess:
         return self._popen.pid
 
     def finish(self, hurried: Callable[[], bool] = lambda: False) -> dict[str, Tally]:
-        """Waits until everything is delivered, the flush time is over, or whoever waits is ``hurried``.
+        """Waits until everything is delivered, the flush time is over, or the caller is ``hurried``.
 
-        Nothing is lost either way.
+        Nothing is lost in any case.
         """
         assert self._popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -102,34 +104,34 @@ class DeliveryProcess:
                 return {name: Tally(**tally) for name, tally in json.loads(output).items()}
             except subprocess.TimeoutExpired:
                 continue
-            except json.JSONDecodeError:  # it was killed
+            except json.JSONDecodeError:  # the process was killed
                 break
         self.kill()
         return self._waiting()
 
     def kill(self) -> None:
-        """Ends the courier at once; what it did not deliver waits in the outbox."""
+        """Ends the process at once. Undelivered entries stay in the outbox."""
         self._popen.kill()
         self._popen.communicate()
 
     def _waiting(self) -> dict[str, Tally]:
-        """What is left, when the courier itself cannot say so any more."""
+        """Returns the tallies when the process cannot report them any more."""
         try:
             with Outbox(self._store / FILE) as outbox:
                 depth = outbox.depth()
         except sqlite3.Error:
             return {}
-        problem = "the delivery was ended before it was done"
+        problem = "the delivery was stopped before it finished"
         return {name: Tally(left=depth[name], problem=problem) for name in depth}
 
 
 def sync(
     store: Path, settings: Settings, stop: threading.Event, *, flush: float, patient: bool = False
 ) -> dict[str, Tally]:
-    """Delivers what waits until ``stop`` is set, then for ``flush`` seconds more; also to a tool that is none
-    of these settings' sinks: it hears of the ends of runs that are in it. Its tally is told if there was anything.
+    """Delivers entries until ``stop`` is set, then for ``flush`` seconds more. Returns a tally for each sink.
 
-    Unless ``patient``, a tracker whose circuit is open is tried all the same.
+    Includes tools that are no sinks in these settings: they receive the ends of their runs. Such a tool has a tally
+    only if it had entries. Without ``patient``, a tracker is tried although its circuit is open.
     """
     artifacts = ArtifactStore(store)
     guards = [guard_of(name, settings, store, patient=patient) for name in registry.SINKS]
@@ -146,7 +148,7 @@ def sync(
 
 
 def tracker_of(settings: ToolSettings, name: str) -> Tracker:
-    """The tracker that a tool's settings name."""
+    """Returns the tracker that a tool's settings name."""
     address = settings.address()
     if address is None:
         return Tracker(target_of(settings))
@@ -158,7 +160,7 @@ def tracker_of(settings: ToolSettings, name: str) -> Tracker:
 
 
 def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str], Sink]:
-    """A function that opens the sink of a tool."""
+    """Returns a function that opens the sink of a tool."""
 
     def open_sink(name: str) -> Sink:
         home = disk.folder(artifacts.root, name)
@@ -171,7 +173,7 @@ def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str],
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # sent to all processes of a service: this one ends with the engine
+        signal.signal(number, signal.SIG_IGN)  # sent to all processes of a service; this one ends with the engine
     channel = own_channel()
     start: dict[str, Any] | None = json.loads(sys.stdin.readline() or "null")
     if start is None:
@@ -198,14 +200,14 @@ def main() -> None:
 
 
 def own_channel() -> BinaryIO:
-    """Takes the standard output for the tallies alone: what a tool prints goes to the log, with the errors."""
+    """Reserves standard output for the tallies. What a tool prints goes to the log, with the errors."""
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return channel
 
 
 def _wait_until_gone(process: str) -> None:
-    """A process that is killed closes its pipes a little before it is gone."""
+    """Waits until a process has exited. A killed process closes its pipes a little earlier."""
     ends = time.monotonic() + DYING
     while process_alive(process) and time.monotonic() < ends:
         time.sleep(0.01)

@@ -1,6 +1,6 @@
-"""Carries a plan out: steps that are ready go to the executor, what they say becomes durable, then known.
+"""Execute a plan: ready steps go to the executor, and results are committed before they are published.
 
-In: a planner, an executor, a journal. Out: a ``RunRecord``; events on the way. One thread, one loop; nothing here
+In: a planner, an executor, a run store. Out: a ``RunRecord``, and events on the way. One thread, one loop. Nothing here
 knows what a step does.
 """
 
@@ -37,31 +37,31 @@ from e2i.workers.executor import Ended, Executor, Failure, Measured, Message, Pr
 from e2i.workers.masking import Masker
 
 JITTER = 0.1
-"""The share of each wait between attempts that is left to chance, so that many runs do not come back at once."""
+"""Random share of each wait between attempts, so that many runs do not retry at the same time."""
 SLICE = 0.02
-"""Seconds that steps may be decided about, and carried out here, before what came of them is made durable."""
+"""Seconds for decisions and inline steps before their results are committed."""
 LONG_SLICE = 0.2
-"""The same while no step is carried out: nobody waits for anything but the end."""
+"""The same while no step is running: only the end is waited for."""
 PARTING = 4.5
-"""Seconds from the stop that ends a run at once until its last delivery is not waited for any more."""
+"""Seconds for the last delivery after the stop that ends a run at once."""
 LOOK_AGAIN = 0.1
-"""Seconds between looks at work that another run is doing."""
+"""Seconds between checks of work that another run is executing."""
 
 
 def _until_next_attempt(failure: Failure) -> float:
-    """Seconds for which an open circuit would reject another attempt as well."""
+    """Returns the seconds for which an open circuit would reject another attempt."""
     found = failure.details.get("retry_in", 0.0) if isinstance(failure.details, dict) else 0.0
     return float(found) if failure.code == "circuit-open" else 0.0
 
 
 def _chance() -> float:
-    import random  # few runs need it, and each would wait for it
+    import random  # few runs need it, and its import takes time
 
     return random.random()
 
 
 class Engine:
-    """One run. ``execute`` blocks until it is over; ``stop`` may be called from a signal handler."""
+    """Executes one run. ``execute`` blocks until it is over; ``stop`` may be called from a signal handler."""
 
     def __init__(
         self,
@@ -88,16 +88,16 @@ class Engine:
         self._decider = Decider(request, self._state)
         self._recorder = RunRecorder(request, run_store, start_delivery, listen, now_ms)
         self._ready: deque[str] = deque()
-        """Steps that wait for nothing any more, in order, until it is decided what becomes of them."""
+        """Steps without open dependencies, in order, that are not decided yet."""
         self._executions: dict[str, StepExecution] = {}
-        """The steps that are to be carried out, until they are over."""
+        """Steps to execute, until they are over."""
         self._queue = ReadyQueue(request.plan.steps, self._is_inline)
-        """Those of them that wait."""
+        """The queued ones among them."""
         self._prefetch = Prefetch(request.plan.steps, self._is_inline)
         self._others_write = False
-        """Whether other processes were found writing to the journal while this run goes on."""
+        """Whether other processes were found writing to the run store during this run."""
         self._elsewhere: set[str] = set()
-        """Steps whose work another run was found doing."""
+        """Steps whose work another run was found executing."""
         tools = {step.uses.partition(".")[0] for step in request.plan.steps} | {*request.settings.sinks}
         shared = (request.environ.get(name) or "" for name in SHARED_CREDENTIALS)
         self._masker = Masker(
@@ -108,29 +108,29 @@ class Engine:
                 *shared,
             }
         )
-        """What no output, message or measurement may hold."""
+        """Masks secrets and credentials in outputs, messages and measurements."""
         self._stopping = 0
         self._stops_heeded = 1
-        """Stops beyond which the last delivery is not waited for."""
+        """Number of stops after which the last delivery is not waited for."""
         self._parted_at = math.inf
-        """When the last delivery is not waited for any more."""
-        self._said_stopping = False
+        """Time after which the last delivery is not waited for."""
+        self._reported_stopping = False
 
     def stop(self) -> None:
-        """Once: nothing new starts, what runs may finish. Twice: what runs is ended at once."""
+        """Stops the run. After the first call running steps may finish; the second call ends them at once."""
         self._stopping += 1
         if self._stopping == 2:
             self._parted_at = self._clock() + PARTING
 
     def is_hurried(self) -> bool:
-        """Whether whoever waits for the trackers at the end has had enough: another stop, or, of a run that was ended
-        at once, the ``PARTING`` in which the trackers can learn that it is over.
+        """Returns whether to stop waiting for the trackers at the end: after another stop, or, for a run that was ended
+        at once, after ``PARTING`` seconds for the trackers to receive its end.
         """
         return self._stopping > self._stops_heeded or self._clock() > self._parted_at
 
     def execute(self) -> RunRecord:
-        """Carries the plan out and returns what came of it."""
-        self._executor.preload(self._prefetch.certain(), certain=True)  # a worker starts meanwhile
+        """Executes the plan and returns the record of the run."""
+        self._executor.preload(self._prefetch.certain(), certain=True)  # a worker starts in the meantime
         with self._recorder.together():
             self._recorder.begin()
         try:
@@ -155,7 +155,7 @@ class Engine:
                 self._executor.preload(self._prefetch.uses(self._state, len(self._recorder.records)))
             messages = self._executor.poll(self._poll_timeout())
 
-    # What becomes of a step that is ready
+    # Decisions about ready steps
 
     def _decide_ready(self) -> None:
         """Decides about steps for a slice of time, so that one commit serves many of them."""
@@ -171,7 +171,7 @@ class Engine:
                 self._decide(step)
 
     def _decide(self, step: str) -> None:
-        """Leaves a step out, reuses its result, or lines it up."""
+        """Skips a step, reuses its result, or queues it."""
         if self._steps[step].final:
             self._decider.learn_status(self._status())
         match self._decider.decide(step):
@@ -185,10 +185,10 @@ class Engine:
                 self._executions[step] = StepExecution(decision, known)
                 self._queue.add(step)
 
-    # Work
+    # Execution
 
     def _start_waiting(self) -> list[StepCall]:
-        """Starts attempts as far as there are workers. The calls to submit once that is durable."""
+        """Starts as many attempts as there are free workers. Returns the calls to submit after the commit."""
         calls: list[StepCall] = []
         self._queue.take_in(self._clock())
         if not self._queue.waiting or self._stopping > 1:
@@ -210,7 +210,7 @@ class Engine:
         return calls
 
     def _memory(self, step: str) -> int | None:
-        """Bytes that the step may hold, if the spec or the settings say so."""
+        """Returns the bytes that the step may use, if the spec or the settings limit them."""
         size = self._decider.nodes[step].options.resources.memory or self._request.settings.resources.memory
         return None if size is None else sizes.parse(size)
 
@@ -218,8 +218,8 @@ class Engine:
         return self._decider.planner.action(self._decider.nodes[step]).inline
 
     def _execute_inline(self) -> None:
-        """Carries out, for a slice of time, what needs no worker and was lined up in an earlier turn: all that it rests
-        on is durable.
+        """Executes, for a slice of time, steps that need no worker and were queued in an earlier turn, so that their
+        inputs are committed.
         """
         self._others_write = self._others_write or self._run_store.others_wrote()
         slice_over = self._clock() + SLICE
@@ -229,7 +229,9 @@ class Engine:
                 self._end(inline.execute(self._start(step, ends_at_once=True)))
 
     def _is_ours(self, step: str) -> bool:
-        """False when another run has done the same work by now, whose result is taken, or is about it."""
+        """Returns whether this run executes the step. False when another run has finished the same work, whose result
+        is used, or is executing it.
+        """
         execution = self._executions[step]
         decision = execution.decision
         if execution.attempt > 1 or not self._decider.may_share(decision):
@@ -246,7 +248,7 @@ class Engine:
         return False
 
     def _is_done_elsewhere(self, step: str) -> bool:
-        """Whether another run has done the same work since it was decided; then its result is taken."""
+        """Returns whether another run has finished the same work since the decision. Then its result is used."""
         decision = self._executions[step].decision
         done = self._decider.done_elsewhere(decision) if self._decider.may_share(decision) else None
         if done is None:
@@ -257,7 +259,7 @@ class Engine:
         return True
 
     def _start(self, step: str, *, ends_at_once: bool = False) -> StepCall:
-        """An attempt starts. Its call."""
+        """Starts an attempt and returns its call."""
         execution = self._executions[step]
         node = self._decider.nodes[step]
         if execution.attempt == 1:
@@ -299,12 +301,12 @@ class Engine:
         )
 
     def _threads(self) -> int:
-        """The cores divided among the steps that run side by side now."""
-        side_by_side = self._state.count(Status.RUNNING) + len(self._queue.waiting)
-        return max(1, self._request.cores // max(1, min(side_by_side, self._request.cores)))
+        """Returns the cores for one step: all cores divided by the steps that run in parallel now."""
+        parallel = self._state.count(Status.RUNNING) + len(self._queue.waiting)
+        return max(1, self._request.cores // max(1, min(parallel, self._request.cores)))
 
     def _poll_timeout(self) -> float:
-        """Seconds until something must be looked at, whatever the workers say."""
+        """Returns the seconds until something must be checked, with or without messages from workers."""
         return 0.0 if self._ready else max(0.0, min(0.5, self._queue.seconds(self._clock())))
 
     def _take(self, messages: list[Message]) -> None:
@@ -318,7 +320,7 @@ class Engine:
                     self._end(message)
 
     def _end(self, ended: Ended) -> None:
-        """An attempt is over: the step is done, or is tried again."""
+        """Ends an attempt: closes the step, or schedules another attempt."""
         step, execution = ended.step, self._executions[ended.step]
         failure = self._masker.data(ended.failure)
         node = self._decider.nodes[step]
@@ -359,16 +361,16 @@ class Engine:
         return self._close(step, status, execution.decision, failure)
 
     def _starved_before(self, execution: StepExecution) -> bool:
-        """Whether two attempts ended for want of memory: once may have been the fault of what ran beside it."""
+        """Returns whether two attempts ran out of memory. A single one may be caused by other steps on the machine."""
         errors = [attempt["error"] or {} for attempt in execution.attempts]
         return len([error for error in errors if error.get("code") == "out-of-memory"]) > 1
 
-    # Ends
+    # End of steps and of the run
 
     def _close(
         self, step: str, status: Status, decision: Decision | None, failure: Failure | None = None, note: str = ""
     ) -> None:
-        """A step is over: entered into the books, then known to the steps below."""
+        """Closes a step: records its end, then makes it known to downstream steps."""
         execution = self._executions.pop(step, None)
         outputs = self._decider.outputs.get(step) if status in GOOD else None
         if status not in GOOD:
@@ -379,16 +381,16 @@ class Engine:
         self._state.finish(step, status)
 
     def _may_start(self, step: str) -> bool:
-        """Whether an attempt may start now: after an interruption, only of what stands under ``finally``."""
+        """Returns whether an attempt may start now: after an interruption, only for steps under ``finally``."""
         return self._stopping < (2 if self._steps[step].final else 1)
 
     def _stop_open(self) -> None:
-        """Steps that have not started never will; the second time, those that run are ended."""
-        if not self._said_stopping and not self._state.is_over:
-            self._said_stopping = True
+        """Cancels steps that have not started; after a second stop, also ends the running ones."""
+        if not self._reported_stopping and not self._state.is_over:
+            self._reported_stopping = True
             self._recorder.emit("run.stopping", running=self._state.open(Status.RUNNING))
-        lined_up = [*self._queue.steps(), *self._state.open(Status.PENDING)]
-        for step in [step for step in dict.fromkeys(lined_up) if not self._may_start(step)]:
+        queued = [*self._queue.steps(), *self._state.open(Status.PENDING)]
+        for step in [step for step in dict.fromkeys(queued) if not self._may_start(step)]:
             self._close(step, Status.CANCELLED, None)
         self._queue.keep(self._may_start)
         if self._stopping > 1:
@@ -398,10 +400,10 @@ class Engine:
     def _finish(self) -> RunRecord:
         status = self._status()
         outputs = self._decider.run_outputs()
-        self._tidy_up()  # before the end is on record: from then on another process may go on with an interrupted run
+        self._remove_scratch()  # before the end is recorded: then another process may resume an interrupted run
         with self._recorder.together():
             self._recorder.end(status, outputs)
-        self._executor.dismiss()  # workers and services end while the trackers are told the last
+        self._executor.dismiss()  # workers and services end while the last entries are delivered
         self._stops_heeded = max(1, self._stopping)
         tallies = self._recorder.deliver(self.is_hurried)
         self._executor.close()
@@ -422,8 +424,8 @@ class Engine:
             self._recorder.emit("run.finished", **facts)
         return record
 
-    def _tidy_up(self) -> None:
-        """Takes away what the steps had as scratch, if any had."""
+    def _remove_scratch(self) -> None:
+        """Removes the scratch folder of the run, if there is one."""
         scratch = self._request.store / "tmp" / self._request.run
         if scratch.exists():
             with contextlib.suppress(OSError):

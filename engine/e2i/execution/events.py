@@ -1,4 +1,7 @@
-"""What a run says while it goes on. In: facts. Out: ``Event``, a line of JSON or of a terminal, and who listens."""
+"""Events of a run.
+
+In: facts. Out: ``Event``, printed as a line of JSON or text; ``Listener`` receives it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ SCHEMA_VERSION = 1
 
 
 class Event(Struct, frozen=True):
-    """One thing that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
+    """Something that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
 
     ``run.started`` steps, name, trackers, resumed, note · ``step.started`` attempt · ``step.progress`` done, total,
     note · ``step.retried`` attempt, wait, error · ``step.waiting`` by, holder, since ·
@@ -29,7 +32,7 @@ class Event(Struct, frozen=True):
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The line of the contract."""
+        """Returns the line as the events schema defines it."""
         return {
             "schema_version": SCHEMA_VERSION,
             "event": self.name,

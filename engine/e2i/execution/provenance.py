@@ -1,6 +1,7 @@
-"""A plan and its surroundings go in; what the records say of where a run's results come from comes out, as a document.
+"""Record the origin of a run's results.
 
-Nothing in it names a person or a place on this machine's disk, and nothing in it is secret.
+In: a plan and its environment. Out: a document. It names no person and no path on this machine's disk, and holds no
+secret.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from e2i.planning.model import Plan
 
 
 def of(plan: Plan, seed: int, text: str, git: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a run of this plan comes from: program, machine, libraries of its actions, seed, spec, repository."""
+    """Returns the origin of a run of this plan: program, machine, libraries of its actions, seed, spec, repository."""
     libraries = {
         name: version
         for step in plan.steps

@@ -1,6 +1,6 @@
-"""What is to be carried out and has to wait, and what will be: steps go in; out they come, the longest way to go first.
+"""Queue the steps that wait for execution, longest critical path first, and predict the tools of the next ones.
 
-Pure: the time is handed in.
+In: steps. Out: steps in the order of execution. Pure: the time is passed in.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from e2i.planning.model import PlanStep, Verdict
 from e2i.workers.executor import FULL_AFFINITY
 
 CHOICE = 16
-"""How many of the steps that wait are looked at for the one that a worker is most ready for."""
+"""Number of waiting steps among which a worker's affinity decides."""
 PREFETCH = 16
-"""How many steps ahead in the plan a tool may be for workers to get ready for it."""
+"""Number of steps ahead in the plan for which workers preload tools."""
 
 
 class ReadyQueue:
@@ -29,23 +29,25 @@ class ReadyQueue:
         self._order = {step.id: (-lengths[step.id], position) for position, step in enumerate(steps)}
         self._is_inline = is_inline
         self.here: deque[str] = deque()
-        """Those that need no worker."""
+        """Steps that need no worker."""
         self.waiting: deque[str] = deque()
-        """Those that wait for a worker. Both: who has the most steps below in a row is first, equals as in the plan."""
+        """Steps that wait for a worker. Both: longest critical path first, equals in the order of the plan."""
         self._later: dict[str, float] = {}
-        """Those that wait for their next attempt, or for another run that does their work; until when."""
+        """Steps that wait for their next attempt, or for another run that executes their work, with the time until
+        which they wait.
+        """
 
     def add(self, step: str) -> None:
         insort(self.here if self._is_inline(step) else self.waiting, step, key=self._order.__getitem__)
 
     def take(self, affinity: Callable[[str], int]) -> str:
-        """The next step for a worker: of those with the longest way to go the one that a worker is most ready for, by
-        ``affinity`` (0 to ``FULL_AFFINITY``), the first of equals.
+        """Returns the next step for a worker. Among the steps with the longest critical path, the highest ``affinity``
+        (0 to ``FULL_AFFINITY``) wins, then the first.
         """
-        way, _ = self._order[self.waiting[0]]
+        length, _ = self._order[self.waiting[0]]
         best, closest = 0, -1
         for position, step in enumerate(islice(self.waiting, CHOICE)):
-            if self._order[step][0] != way or closest == FULL_AFFINITY:
+            if self._order[step][0] != length or closest == FULL_AFFINITY:
                 break
             if (found := affinity(step)) > closest:
                 best, closest = position, found
@@ -57,41 +59,41 @@ class ReadyQueue:
         self._later[step] = until
 
     def take_in(self, now: float) -> None:
-        """Those whose time has come wait with the others."""
+        """Queues the steps whose time has come."""
         for step in [step for step, until in self._later.items() if until <= now]:
             del self._later[step]
             self.add(step)
 
     def seconds(self, now: float) -> float:
-        """Until something may be done without a word from a worker."""
+        """Returns the seconds until something can be done without a message from a worker."""
         return 0.0 if self.here else min((until - now for until in self._later.values()), default=math.inf)
 
     def steps(self) -> list[str]:
-        """All of them."""
+        """Returns all queued steps."""
         return [*self.here, *self.waiting, *self._later]
 
     def keep(self, may_start: Callable[[str], bool]) -> None:
-        """Forgets the others."""
+        """Removes the steps that may not start."""
         self.here = deque(filter(may_start, self.here))
         self.waiting = deque(filter(may_start, self.waiting))
         self._later = {step: until for step, until in self._later.items() if may_start(step)}
 
 
 def _critical_lengths(steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> dict[str, int]:
-    """For each step, how many at most that workers carry out follow it one after the other.
+    """Returns for each step the largest number of steps in a row downstream that need a worker.
 
-    How long they take is not known; their number is (Hu's rule, "highest level first").
+    Durations are not known, so steps are counted (Hu's rule, "highest level first").
     """
     lengths = dict.fromkeys((step.id for step in steps), 0)
     for step in reversed(steps):
-        way = lengths[step.id] + (step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id))
+        length = lengths[step.id] + (step.verdict not in (Verdict.SKIP, Verdict.REUSE) and not is_inline(step.id))
         for upstream in step.needs:
-            lengths[upstream] = max(lengths[upstream], way)
+            lengths[upstream] = max(lengths[upstream], length)
     return lengths
 
 
 class Prefetch:
-    """The steps with which workers may have to use a tool for the first time."""
+    """The steps with which workers may need a tool for the first time."""
 
     def __init__(self, steps: Sequence[PlanStep], is_inline: Callable[[str], bool]) -> None:
         firsts: dict[str, tuple[int, PlanStep]] = {}
@@ -101,13 +103,15 @@ class Prefetch:
         self._firsts = list(firsts.values())
 
     def certain(self) -> list[str]:
-        """The actions, one of each tool, that will be carried out and wait for nothing."""
+        """Returns the actions, one for each tool, that are certain to run and wait for nothing."""
         runs = (Verdict.RUN, Verdict.ALWAYS)
         return [step.uses for _, step in self._firsts if step.verdict in runs and not step.needs][:3]
 
     def uses(self, state: RunState, over: int) -> list[str]:
-        """The actions that are next: one of each tool, and not far ahead, or the first worker with nothing to do would
-        import everything. ``over``: how many steps of the plan are over.
+        """Returns the next actions: one for each tool, and not far ahead. Otherwise the first idle worker would import
+        everything.
+
+        ``over``: number of finished steps of the plan.
         """
         self._firsts = [(position, step) for position, step in self._firsts if state.status[step.id] is Status.PENDING]
         return [step.uses for position, step in self._firsts if position < over + PREFETCH][:3]

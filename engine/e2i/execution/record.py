@@ -1,4 +1,7 @@
-"""What a run came to. In: the ends of its steps. Out: ``RunRecord``, versioned and JSON-able."""
+"""The result of a run.
+
+In: the ends of its steps. Out: ``RunRecord``, versioned and JSON-able.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ SCHEMA_VERSION = 1
 
 
 class StepRecord(Struct, frozen=True):
-    """How a step ended. ``seconds`` is the time of its last attempt, 0 for a step that was not carried out."""
+    """The end of a step. ``seconds`` is the duration of its last attempt, 0 for a step that was not executed."""
 
     id: str
     uses: str
@@ -36,7 +39,7 @@ class StepRecord(Struct, frozen=True):
 
 
 class RunRecord(Struct, frozen=True):
-    """How a run ended, and where everything is. Times are milliseconds since the epoch."""
+    """The end of a run, with the store that holds everything. Times are milliseconds since the epoch."""
 
     run: str
     pipeline: str
@@ -47,16 +50,16 @@ class RunRecord(Struct, frozen=True):
     outputs: Mapping[str, Any]
     store: Path
     telemetry: Mapping[str, Tally]
-    """What became of the telemetry for each sink."""
+    """Delivered and waiting telemetry for each sink."""
 
     @property
     def refused(self) -> bool:
-        """Whether the policy kept a step from being carried out."""
+        """Returns whether the policy refused a step."""
         return any(step.error and str(step.error["code"]).startswith("policy-") for step in self.steps.values())
 
     @property
     def degraded(self) -> bool:
-        """Whether something was put off or refused: a step was deferred, or a tracker has not all that was measured."""
+        """Returns whether work is missing: a step was deferred, or telemetry was not delivered or refused."""
         deferred = any(step.status is Status.DEFERRED for step in self.steps.values())
         return deferred or any(tally.left or tally.dead_lettered for tally in self.telemetry.values())
 

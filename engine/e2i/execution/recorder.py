@@ -1,6 +1,6 @@
-"""What happens to the steps of a run goes in; it becomes durable, and only then is it told to whoever listens.
+"""Record the steps of a run: results are committed before they are published.
 
-In: starts, measurements, ends. Out: rows of the journal, entries of the outbox, events, ``StepRecord``s.
+In: starts, measurements, ends. Out: rows of the run store, entries of the outbox, events, ``StepRecord``s.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ Measurement = tuple[str, dict[str, Any]]
 
 
 class StepExecution(Struct):
-    """A step that is being carried out, or waits for its next attempt."""
+    """A step that is running, or waits for its next attempt."""
 
     decision: Decision
     known: Mapping[str, Any] | None = None
-    """The outputs of a finished result, until its effect was found missing."""
+    """The outputs of a finished result, until its effect is found missing."""
     attempt: int = 1
     started_ms: int = 0
     give_up_at: float = math.inf
-    """When all attempts together have taken as long as they may, by the engine's clock."""
+    """End of the time for all attempts together, by the engine's clock."""
     measured: list[Measurement] = field(default_factory=list)
-    """What the latest attempt recorded so far."""
+    """Telemetry that the latest attempt has recorded so far."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
-    """The attempts that are over."""
+    """The finished attempts."""
 
     @property
     def lost(self) -> str:
-        """What was missing of an effect when it was decided to run the step again."""
+        """Returns what was missing of an effect when the step was planned to run again."""
         reason = self.decision.reason
         return reason.detail if reason.code is Why.EFFECT_LOST else ""
 
 
 class RunRecorder:
-    """The books of one run. All writes stand inside ``together``."""
+    """The records of one run. All writes happen inside ``together``."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class RunRecorder:
         self._run_store = run_store
         self._listen = listen
         self._now_ms = now_ms
-        self._untold: list[Event] = []
+        self._unpublished: list[Event] = []
         self.started_ms = now_ms()
         self._ended = False
         self.records: dict[str, StepRecord] = {}
-        """The steps that are over."""
+        """The finished steps."""
         self._telemetry = Telemetry(
             request.run,
             self.started_ms,
@@ -90,19 +90,19 @@ class RunRecorder:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """What is entered inside becomes durable by one commit at the end; then its events are told."""
+        """Commits everything that is recorded inside at once, then publishes its events."""
         with self._run_store.together():
             yield
-        untold, self._untold = self._untold, []
-        for event in untold:
+        unpublished, self._unpublished = self._unpublished, []
+        for event in unpublished:
             self._listen(event)
 
     def emit(self, name: str, step: str | None = None, /, **facts: Any) -> None:
-        """An event, for when what happened with it is durable."""
-        self._untold.append(Event(name, self._request.run, self._now_ms(), step, facts))
+        """Queues an event that is published after the commit."""
+        self._unpublished.append(Event(name, self._request.run, self._now_ms(), step, facts))
 
     def begin(self) -> None:
-        """The run starts."""
+        """Records the start of the run."""
         request = self._request
         resumed = self._run_store.start_run(
             {
@@ -138,7 +138,7 @@ class RunRecorder:
             self._involve(tracker)
 
     def start(self, node: StepNode, execution: StepExecution, *, ends_at_once: bool = False) -> None:
-        """An attempt starts. What ends before it could become durable that it began has no row for its beginning."""
+        """Records the start of an attempt. One that ends before the next commit has no row for its start."""
         now = self._now_ms()
         if execution.attempt == 1:
             execution.started_ms = now
@@ -151,7 +151,7 @@ class RunRecorder:
         self.emit("step.started", node.id, attempt=execution.attempt, uses=node.step.uses)
 
     def measure(self, step: str, execution: StepExecution, kind: str, body: dict[str, Any]) -> None:
-        """A step recorded something."""
+        """Records a measurement of a step."""
         if not self._telemetry.admit():
             if self._telemetry.refused == 1:
                 self._report_flood()
@@ -161,7 +161,7 @@ class RunRecorder:
         self._run_store.record(self._telemetry.entries(kind, body))
 
     def end_attempt(self, execution: StepExecution, ended: Ended, failure: Failure | None) -> None:
-        """An attempt is over, well or not; its record is kept with the step's."""
+        """Records the end of an attempt, successful or not, for the record of its step."""
         now = self._now_ms()
         execution.attempts.append(
             {
@@ -183,7 +183,7 @@ class RunRecorder:
         failure: Failure | None,
         note: str,
     ) -> None:
-        """A step is over."""
+        """Records the end of a step."""
         now = self._now_ms()
         attempts = execution.attempts if execution else []
         count = execution.attempt if execution else 0
@@ -246,7 +246,7 @@ class RunRecorder:
         )
 
     def end(self, status: RunStatus, outputs: Mapping[str, Any]) -> None:
-        """All steps are over."""
+        """Records the end of the run."""
         ended = self._now_ms()
         self._run_store.finish_run(
             self._request.run,
@@ -258,7 +258,7 @@ class RunRecorder:
         self._ended = True
 
     def abandon(self, error: BaseException) -> None:
-        """The engine failed in the middle of the run. What can still be said is said; else the next start says it."""
+        """Records that the engine failed during the run, as far as that is still possible; else the next start does."""
         if self._ended:
             return
         ended, reason = self._now_ms(), f"the engine failed: {type(error).__name__}"
@@ -269,14 +269,14 @@ class RunRecorder:
             self._run_store.finish_run(self._request.run, "interrupted", {}, ended, entries)
 
     def deliver(self, hurried: Callable[[], bool] = lambda: False) -> dict[str, Tally]:
-        """Waits, as long as the settings say, until the trackers have all of it; less when ``hurried``. What became of
-        it, by sink.
+        """Waits until the trackers have everything, at most as long as the settings allow, or less when ``hurried``.
+        Returns the tally for each sink.
         """
         tallies = self._telemetry.finish(hurried)
         for tool, tally in sorted(tallies.items()):
             problem = tally.problem
             if tally.redelivered:
-                lost = f"it lost its database meanwhile; {tally.redelivered} entries of open runs were queued again"
+                lost = f"its database was lost; {tally.redelivered} entries of open runs were queued again"
                 problem = f"{lost}; {problem}" if problem else lost
             if tally.left or tally.dead_lettered or tally.redelivered:
                 self.emit("tool.degraded", tool=tool, waiting=tally.left, refused=tally.dead_lettered, problem=problem)
@@ -285,13 +285,13 @@ class RunRecorder:
         return tallies
 
     def _report_others(self) -> None:
-        """Entries wait for trackers that these settings do not name."""
+        """Reports entries that wait for trackers that these settings do not name."""
         for waiting in self._run_store.waiting_by_tracker():
             if waiting.target != target_of(self._request.settings.tool(waiting.sink)):
                 self.emit("telemetry.waiting", **waiting.seen_from(self._request.settings.profile))
 
     def _involve(self, tracker: str) -> None:
-        """The run is in a tracker, which learns of it: of everything, if it is a sink, or else of its end."""
+        """Registers a tracker that the run is in. A sink receives everything, another tracker only the end."""
         if tracker in self._request.settings.sinks:
             self._begin_telemetry()
         else:
@@ -299,7 +299,7 @@ class RunRecorder:
             self._telemetry.involve(tracker, started)
 
     def _begin_telemetry(self) -> None:
-        """The trackers learn of the run, if they have not yet."""
+        """Reports the run to the trackers, unless they already know it."""
         plan = self._request.plan
         self._telemetry.begin(
             {
@@ -313,7 +313,7 @@ class RunRecorder:
 
     def _report_flood(self) -> None:
         settings = self._request.settings
-        problem = f"the run has recorded {settings.measurements:,} measurements; what comes after them is left out"
+        problem = f"the run has recorded {settings.measurements:,} measurements; later ones are dropped"
         for tool in settings.sinks:
             self.emit("tool.degraded", tool=tool, waiting=0, refused=0, problem=problem)
 

@@ -1,6 +1,8 @@
-"""What is noticed beside the steps of a run goes in; events come out, between the run's start and its end.
+"""Publish events from outside the engine between the run's start and its end.
 
-The store finds corruption while a run is planned, before it has begun; what a shared store missed is known at the end.
+In: events of the engine and notices. Out: one sequence of events.
+
+The store finds corruption during planning, before the run begins. What could not be shared is known at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from e2i.store.artifacts import Corruption
 
 
 class EventRelay:
-    """A listener in front of another one. Belongs to the thread of the engine."""
+    """A listener in front of another one, used by the engine's thread."""
 
     def __init__(self, listen: Listener, now_ms: Callable[[], int]) -> None:
         self._listen = listen
@@ -25,7 +27,7 @@ class EventRelay:
         self._endings: list[Callable[[], None]] = []
 
     def emit(self, event: Event) -> None:
-        """Hands an event of the engine on, in front of it or after it what else there is to say."""
+        """Passes an event of the engine on, with queued events before or after it."""
         if event.name == "run.finished":
             for ending in self._endings:
                 ending()
@@ -37,7 +39,7 @@ class EventRelay:
                 self._listen(replace(early, run=event.run))
 
     def notice(self, name: str, **facts: Any) -> None:
-        """An event that the engine does not know of."""
+        """Publishes an event that does not come from the engine."""
         event = Event(name, self._run or "", self._now_ms(), None, facts)
         if self._run is None:
             self._held.append(event)
@@ -45,9 +47,9 @@ class EventRelay:
             self._listen(event)
 
     def corruption(self, corruption: Corruption) -> None:
-        """An artifact was found corrupt."""
+        """Reports that an artifact is corrupt."""
         self.notice("artifact.corrupt", digest=corruption.digest, kept=str(corruption.kept))
 
     def before_end(self, ending: Callable[[], None]) -> None:
-        """Has ``ending`` called right before the run's last event."""
+        """Registers a function that is called right before the run's last event."""
         self._endings.append(ending)

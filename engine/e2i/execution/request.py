@@ -1,4 +1,4 @@
-"""What is to be carried out, and in which surroundings: what the API hands to the engine."""
+"""The input of the engine: what to execute, and in which environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from e2i.settings import Settings
 
 
 class RunRequest(Struct, frozen=True):
-    """A plan and all that its run may know."""
+    """A plan with everything that its run may use."""
 
     run: str
     file: str
@@ -27,14 +27,15 @@ class RunRequest(Struct, frozen=True):
     environ: Mapping[str, str]
     cores: int
     authority: Authority
-    """What the policy lets the steps do: asked again when their parameters are known."""
+    """The permissions of the policy, checked again when the parameters are known."""
     planned_ms: int = 0
-    """When planning began, in milliseconds since the epoch: what other runs finish later, the plan does not know."""
+    """Start of planning in milliseconds since the epoch. The plan does not know results that other runs finish later.
+    """
     included: Mapping[str, str] = field(default_factory=dict)
-    """The texts of the parts that the spec includes, by name."""
+    """The texts of the included specs, by name."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What else the run was asked for: select, fresh, origin, bound; a run that is resumed has the same."""
+    """Other options of the run: select, fresh, origin, bound. A resumed run keeps them."""
     resumed_because: str = ""
-    """Why the run, which another process began, did not come to its end, if the same command goes on with it."""
+    """Why the resumed run had not finished, if the same command resumes it."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Where the results will come from, for the records."""
+    """The origin of the results, for the records."""

@@ -1,6 +1,6 @@
-"""Secrets stay names until the step that uses them runs.
+"""Keep secrets as names until the step that uses them runs.
 
-In: parameters with ``Secret`` in them, and the operator's environment. Out: parameters with values, and the values
+In: parameters with ``Secret`` in them, and the user's environment. Out: parameters with values, and the values
 themselves. What leaves a step is masked by ``e2i.workers.masking``.
 """
 
@@ -18,14 +18,14 @@ from e2i.spec.expansion.nodes import SCALAR
 from e2i.spec.values import Secret
 
 COREDUMP_FILTER = Path("/proc/self/coredump_filter")
-"""Which memory a core dump of this process holds (core(5)), as a hexadecimal number."""
+"""Which memory a core dump of this process contains (core(5)), as a hexadecimal number."""
 
 
 def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Any, set[str]]:
-    """The value with every secret replaced by what its environment variable holds, and the texts that were filled in.
+    """Returns the value with every secret replaced by its environment variable, and the texts that were filled in.
 
-    ``declared`` maps the names that specs may use to variables. Only a ``Secret`` is replaced: data that merely looks
-    like one stays data. Raises Refused for a name that is not declared, and for one that is not set.
+    ``declared`` maps the names that specs may use to variables. Only a ``Secret`` is replaced: data that looks like one
+    stays data. Raises Refused for a name that is not declared, and for one that is not set.
     """
     revealed: set[str] = set()
 
@@ -47,18 +47,18 @@ def reveal(value: Any, declared: Mapping[str, str], environ: Mapping[str, str]) 
 
 
 def held_back(texts: Iterable[str]) -> tuple[str, ...]:
-    """Those of the texts that nothing may hold that leaves a step: data could hold the others by chance."""
+    """Returns the texts that must never leave a step. Weak ones are left out: data could contain them by chance."""
     return tuple(sorted(text for text in texts if weakness(text) is None))
 
 
 def values(declared: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The texts of all declared secrets that are set, sorted."""
+    """Returns the texts of all declared secrets that are set, sorted."""
     return tuple(sorted({environ[variable] for variable in declared.values() if environ.get(variable)}))
 
 
 @contextlib.contextmanager
 def without_core_dumps() -> Iterator[None]:
-    """While secrets are in this process's memory it leaves no core dump: e2i may be a guest in another program."""
+    """Disables core dumps while secrets are in this process's memory: e2i may be embedded in another program."""
     before, chosen = resource.getrlimit(resource.RLIMIT_CORE), "33"
     with contextlib.suppress(OSError):
         chosen = COREDUMP_FILTER.read_text()
@@ -72,17 +72,17 @@ def without_core_dumps() -> Iterator[None]:
 
 
 def _filter(kinds: str) -> None:
-    """Says which memory a dump of this process would hold."""
-    with contextlib.suppress(OSError):  # no Linux, or a kernel without core dumps
+    """Sets which memory a dump of this process would contain."""
+    with contextlib.suppress(OSError):  # not Linux, or a kernel without core dumps
         COREDUMP_FILTER.write_text(kinds)
 
 
 def _secret(name: str, declared: Mapping[str, str], environ: Mapping[str, str]) -> str:
     if name not in declared:
         raise Refused(
-            f"the secret {name!r} is not one that specs may use here",
+            f"the secret {name!r} is not declared in the settings",
             code="secret-refused",
-            hint="the operator lists secrets under `secrets:` in config/",
+            hint="declare it under `secrets:` in config/",
         )
     if not environ.get(declared[name]):
         raise Refused(f"the secret {name!r} is not set", code="secret-unset", hint=f"set {declared[name]}")

@@ -1,6 +1,6 @@
-"""What a run needs around it: the journal, the shared results, worker processes and the delivery of telemetry.
+"""Open what a run needs: run store, shared results, worker processes, delivery of telemetry.
 
-In: a workspace. Out: the history to plan with, and then the ``RunRecord`` of the run. Everything is closed at the end.
+In: a workspace. Out: the history to plan with, then the ``RunRecord`` of the run. Everything is closed at the end.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Session:
     """A store that is open for one run."""
 
     def __init__(self, workspace: Workspace, shared: SharedStore | None, listen: Listener | None = None) -> None:
-        """Raises StoreError, and Refused for a store that is not this user's alone."""
+        """Raises StoreError, and Refused for a store that does not belong to this user alone."""
         self._workspace = workspace
         self._settings = workspace.settings
         self._cores = len(os.sched_getaffinity(0))
@@ -61,7 +61,7 @@ class Session:
             stack.enter_context(in_use(store))
             self._opened_ms = time.time_ns() // 1_000_000
             self.history: History = self._run_store
-            """What past runs left behind, to plan with."""
+            """Results of past runs, to plan with."""
             if shared is not None:
                 from e2i.execution.sharing import Sharing
 
@@ -90,8 +90,8 @@ class Session:
         repository: Question,
         on_engine: Callable[[Engine], None] | None = None,
     ) -> RunRecord:
-        """Runs the plan of ``planner``, or goes on with its latest run that did not end. Raises Refused when that is
-        not the plan that the run is bound to.
+        """Runs the plan of ``planner``, or resumes its latest unfinished run. Raises Refused when that is not the plan
+        that the run is bound to.
         """
         planned = planner.plan()
         if options.bound_to is not None:
@@ -134,7 +134,7 @@ class Session:
         return engine.execute()
 
     def _executor(self) -> Executor:
-        """What carries out steps: worker processes, once there is something for them."""
+        """Returns the executor: worker processes, started when the first step needs them."""
         store, cores = self._workspace.store, self._cores
         environ = for_worker(os.environ, threads=cores, store=store)
         size = self._settings.workers or cores
@@ -150,7 +150,7 @@ class Session:
         return executor
 
     def _start_delivery(self) -> FinishDelivery:
-        """Starts the process that delivers telemetry; returns what waits for its end."""
+        """Starts the process that delivers telemetry. Returns a function that waits for its end."""
         from e2i.execution.delivery import DeliveryProcess
 
         store = self._workspace.store
@@ -161,11 +161,11 @@ class Session:
 
 
 def new_run_id() -> str:
-    """A name that sorts by time and does not repeat."""
+    """Returns a unique name that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
 
 
 def _included_texts(expanded: Expanded) -> Mapping[str, str]:
-    """The parts that a spec includes, as they were read."""
+    """Returns the texts of the included specs, as they were read."""
     _, *included = expanded.loaded.files()
     return {included_spec.document.file: included_spec.document.text or "" for included_spec in included}

@@ -1,6 +1,7 @@
-"""A run and a shared store: results that others finished come in, those that the run finishes go out in the background.
+"""Exchange results between a run and a shared store: fetch results of others, push those of the run in the background.
 
-In: the run's journal and its events. Out: a history for its planner; at the end, what could not be shared.
+In: the run store and the events of the run. Out: a history for the planner; at the end, a report of what was not
+shared.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ FINISHED = "SELECT results.* FROM steps JOIN results USING (fingerprint) WHERE s
 
 
 class Sharing:
-    """What one run takes from a shared store and gives to it."""
+    """The exchange of one run with a shared store."""
 
     def __init__(
         self, shared: SharedStore, root: Path, run_store: RunStore, relay: EventRelay, poll_timeout: float
     ) -> None:
-        """``poll_timeout``: seconds that the end of the run waits for what is not given away yet."""
+        """``poll_timeout``: seconds that the end of the run waits for results that are not pushed yet."""
         self.history = SharedResults(run_store, shared, self._take)
-        """Results of the run's own store, and behind them shared ones, which are taken into it."""
+        """Results of the run's own store, backed by shared ones, which are copied into it."""
         self._shared = shared
         self._root = root
         self._run_store = run_store
@@ -42,25 +43,25 @@ class Sharing:
         self._artifacts = ArtifactStore(root)
         self._finished: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._offered = self._delivered = 0
-        """Steps that are to be given away, as this thread counts, and those that are, as the other one does."""
-        self._giving: threading.Thread | None = None
+        """Number of steps to push, counted by this thread, and of steps pushed, counted by the other one."""
+        self._pushing: threading.Thread | None = None
         relay.before_end(self.close)
 
     def emit(self, event: Event) -> None:
-        """Hears what the run says: a step that has succeeded has a durable result, which is given away."""
+        """Passes an event on. A succeeded step has a committed result, which is queued to be pushed."""
         if event.name == "step.finished" and event.facts["status"] == "succeeded" and event.step is not None:
-            if self._giving is None:
-                self._giving = threading.Thread(target=self._give, name="e2i-sharing", daemon=True)
-                self._giving.start()
+            if self._pushing is None:
+                self._pushing = threading.Thread(target=self._push, name="e2i-sharing", daemon=True)
+                self._pushing.start()
             self._offered += 1
             self._finished.put((event.run, event.step))
         self._relay.emit(event)
 
     def close(self) -> None:
-        """Waits until all is given away, as long as there is patience; says once what is not, or what went wrong."""
-        if self._giving is not None:
+        """Waits until all results are pushed, up to the timeout. Reports once what was not pushed, or the problem."""
+        if self._pushing is not None:
             self._finished.put(None)
-            self._giving.join(self._poll_timeout)
+            self._pushing.join(self._poll_timeout)
         left = self._offered - self._delivered
         if left or self._shared.problem:
             self._relay.notice(
@@ -72,20 +73,20 @@ class Sharing:
             named = set(stored_digests([result["outputs"], result["telemetry"]]))
             if not all(self._shared.fetch(digest, self._artifacts) for digest in sorted(named)):
                 return False
-        except (MissingArtifact, OSError) as error:  # no digests, or no room: as if it had not been there
+        except (MissingArtifact, OSError) as error:  # no digests, or a full disk: as if there were no result
             self._shared.problem = str(error)
             return False
         self._run_store.adopt(result)
         return True
 
-    def _give(self) -> None:
+    def _push(self) -> None:
         while (finished := self._finished.get()) is not None:
             result = self._result(*finished)
             if result is None or self._shared.push(result, self._artifacts):
                 self._delivered += 1
 
     def _result(self, run: str, step: str) -> dict[str, Any] | None:
-        """The reusable result of a step; None when it left none."""
+        """Returns the reusable result of a step; None when it left none."""
         try:
             with contextlib.closing(open_for_reading(self._root / FILE)) as database:
                 row = database.execute(FINISHED, (run, step)).fetchone()
@@ -94,5 +95,5 @@ class Sharing:
             return None
         if row is None:
             return None
-        found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row gives its values
+        found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row yields its values
         return found | {name: json.loads(found[name]) for name in ("components", "outputs", "telemetry")}

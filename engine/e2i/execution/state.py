@@ -1,6 +1,6 @@
-"""Which steps are waiting, ready, running and done: the state machine of a run and nothing else.
+"""The state machine of a run: which steps are waiting, ready, running and done.
 
-In: what each step waits for, and transitions. Out: the steps that are ready, in order. Pure: no clock, no files.
+In: the dependencies of each step, and transitions. Out: the ready steps, in order. Pure: no clock, no files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import islice
 
 
 class Status(StrEnum):
-    """Where a step is."""
+    """The status of a step."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -28,8 +28,8 @@ GOOD = (Status.SUCCEEDED, Status.REUSED)
 
 
 class RunState:
-    """The steps of a run. A step is ready when all that it waits for is over; what that means for it is for the
-    caller. The steps in ``last`` are ready only when all others are over.
+    """The steps of a run. A step is ready when all its upstream steps are over; the caller decides what that means for
+    the step. The steps in ``last`` are ready only when all others are over.
     """
 
     def __init__(self, needs: Mapping[str, tuple[str, ...]], last: Collection[str] = frozenset()) -> None:
@@ -38,7 +38,7 @@ class RunState:
         self._in[Status.PENDING] = dict.fromkeys(needs)
         self._last = frozenset(last)
         self._before_last = len(needs) - len(self._last)
-        """How many of the others are open."""
+        """Number of the other steps that are open."""
         self._needs = needs
         self._missing = {step: len(upstream) for step, upstream in needs.items()}
         self._downstream: dict[str, list[str]] = {step: [] for step in needs}
@@ -48,17 +48,19 @@ class RunState:
         self._ready = [step for step, count in self._missing.items() if count == 0]
 
     def take_ready(self) -> list[str]:
-        """The steps that have become ready since the last call, in the order of the plan. Each is given once."""
-        given = self._ready if self._before_last == 0 else [step for step in self._ready if step not in self._last]
+        """Returns the steps that have become ready since the last call, in the order of the plan. Each is returned
+        once.
+        """
+        ready = self._ready if self._before_last == 0 else [step for step in self._ready if step not in self._last]
         self._ready = [step for step in self._ready if step in self._last] if self._before_last else []
-        return given
+        return ready
 
     def start(self, step: str) -> None:
         assert self.status[step] is Status.PENDING, f"{step} is {self.status[step]}"
         self._move(step, Status.RUNNING)
 
     def finish(self, step: str, status: Status) -> None:
-        """A step is over, from pending or running."""
+        """Closes a pending or running step."""
         assert self.status[step] in OPEN, f"{step} is {self.status[step]} already"
         assert status not in OPEN
         self._move(step, status)
@@ -69,7 +71,7 @@ class RunState:
                 self._ready.append(other)
 
     def failed_upstream(self, step: str) -> list[str]:
-        """The steps right above that did not give a result."""
+        """Returns the direct upstream steps without a result."""
         return [upstream for upstream in self._needs[step] if self.status[upstream] not in GOOD]
 
     @property
@@ -77,11 +79,11 @@ class RunState:
         return not any(self._in[status] for status in OPEN)
 
     def open(self, status: Status, limit: int | None = None) -> list[str]:
-        """The steps that are there now, in the order of the plan; not more than ``limit``."""
+        """Returns the steps in this status, in the order of the plan, at most ``limit``."""
         return list(islice(self._in[status], limit))
 
     def count(self, status: Status) -> int:
-        """How many steps are there now."""
+        """Returns the number of steps in this status."""
         return len(self._in[status])
 
     def _move(self, step: str, status: Status) -> None:

@@ -1,4 +1,4 @@
-"""Runs of the journal go in; what people and programs ask about them comes out: comparisons, provenance, lineage.
+"""Answer questions about recorded runs: comparisons, provenance, lineage.
 
-Documents in, documents out: nothing here knows how they are stored, or how they are shown.
+In: documents of runs. Out: documents. Nothing here knows how they are stored or shown.
 """

@@ -1,4 +1,7 @@
-"""The spec of a recorded run, read again: a record goes in; its steps, its plan or a step's parameters come out."""
+"""Read the spec of a recorded run again.
+
+In: the record of a run. Out: its steps, its plan or a step's parameters.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, Any] | None:
-    """The parameters of a step of a recorded run, worked out anew from its spec; None when that is no longer possible.
+    """Returns the parameters of a step of a recorded run, resolved again from its spec; None when that is no longer
+    possible.
 
-    For a step without a kept result: one that failed, or that still runs.
+    For a step without a kept result: one that failed or is still running.
     """
     from e2i.spec.expansion.nodes import plain
     from e2i.spec.values import ExpressionError
@@ -37,7 +41,7 @@ def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, 
 
 
 def as_recorded(run: Mapping[str, Any], workspace: Workspace) -> Expanded | None:
-    """The spec of a recorded run with its parameters; None when it is no longer valid here."""
+    """Returns the spec of a recorded run with its parameters; None when the spec is not valid here."""
     try:
         return route.valid(route.examine(Source.recorded(run), workspace, run["params"] or {}))
     except (BadInput, ValueError):
@@ -45,7 +49,7 @@ def as_recorded(run: Mapping[str, Any], workspace: Workspace) -> Expanded | None
 
 
 def as_planned(run: Mapping[str, Any], workspace: Workspace) -> tuple[PipelineSpec, Plan] | None:
-    """The spec of a recorded run and its plan, as if there were no files and no libraries: for what the spec means."""
+    """Returns the spec of a recorded run and its plan without files and libraries, to compare what specs mean."""
     from e2i.planning.build import Planner
     from e2i.planning.fingerprint import Environment
     from e2i.store.history import NoHistory

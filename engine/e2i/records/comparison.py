@@ -1,7 +1,7 @@
-"""The documents of two runs go in; what differs between them comes out: what went into them, how they went, what they
-gave.
+"""Compare two runs: their inputs, steps and results.
 
-Pure. Everything is told as a pair, first run A, then run B; ``None`` stands for what one of them does not have.
+In: the documents of two runs. Out: the differences. Pure. Differences are pairs, first run A, then run B; ``None`` is a
+value that one of them does not have.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEAD = ("run", "pipeline", "status", "started_ms", "ended_ms", "paused_ms", "re
 
 
 class Pair(Struct, frozen=True):
-    """Something that differs, by its name."""
+    """A named value that differs."""
 
     name: str
     before: Any
@@ -35,7 +35,7 @@ class Pair(Struct, frozen=True):
 
 
 class Figure(Struct, frozen=True):
-    """A number that a run gave. ``better``: whether B's is; None: nobody knows, or they are equal."""
+    """A number of both runs. ``better``: whether B's is better; None: unknown, or equal."""
 
     name: str
     before: float | None
@@ -48,7 +48,7 @@ class Figure(Struct, frozen=True):
 
     @property
     def relative(self) -> float | None:
-        """The change as a share of what it was."""
+        """Returns the change relative to the value before."""
         return self.change / abs(self.before) if self.change is not None and self.before else None
 
     def to_json(self) -> dict[str, Any]:
@@ -56,22 +56,24 @@ class Figure(Struct, frozen=True):
 
 
 class StepPair(Struct, frozen=True):
-    """A step as it went in each run: ``status``, ``verdict``, ``seconds``, ``attempts``, ``error``; None: not there."""
+    """A step in each run: ``status``, ``verdict``, ``seconds``, ``attempts``, ``error``. None: the run has no such
+    step.
+    """
 
     id: str
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
     reason: Reason | None
-    """The first thing that made its result another one, if that is recorded."""
+    """The first cause of a different result, if recorded."""
 
     @property
     def differs(self) -> bool:
-        """Whether it went otherwise; how long it took is no difference."""
-        return bool(_went(self.before) != _went(self.after))
+        """Returns whether action, status or error differ. Durations are ignored."""
+        return bool(_outcome(self.before) != _outcome(self.after))
 
 
 class RunDiff(Struct, frozen=True):
-    """What two runs have and have not in common."""
+    """The differences of two runs."""
 
     runs: tuple[Run, Run]
     spec: SpecDiff | None
@@ -79,22 +81,22 @@ class RunDiff(Struct, frozen=True):
     same_text: bool
     params: tuple[Pair, ...]
     files: tuple[Pair, ...]
-    """Digests of what was read from the workspace."""
+    """Digests of files that were read from the workspace."""
     versions: tuple[Pair, ...]
     """Libraries, Python, e2i, actions."""
     environment: tuple[Pair, ...]
     """Seed, commit, changed files, host, profile."""
     steps: tuple[StepPair, ...]
     figures: tuple[Figure, ...]
-    """Every number that was given: by the pipeline, then metrics of steps, then the rest."""
+    """Every number: outputs of the pipeline, then metrics of steps, then the rest."""
     outputs: tuple[Pair, ...]
     """Other outputs of the pipeline that differ."""
     artifacts: tuple[Pair, ...]
-    """Digests of what steps gave, where they differ."""
+    """Digests of the steps' outputs that differ."""
 
     @property
     def same_inputs(self) -> bool:
-        """Whether nothing that can change a result differs."""
+        """Returns whether there is no difference that can change a result."""
         spec = self.spec is not None and not self.spec.differences
         seeds = any(pair.name == "seed" for pair in self.environment)
         return (spec or self.same_text) and not (self.params or self.files or self.versions or seeds)
@@ -121,7 +123,7 @@ class RunDiff(Struct, frozen=True):
 
 
 def compare(before: Run, after: Run, spec: SpecDiff | None) -> RunDiff:
-    """The differences of two runs, given as documents; ``spec``: of their specs, if both can be read."""
+    """Returns the differences of two runs, from their documents. ``spec``: those of the specs, if both are readable."""
     steps = (lineage.of(before), lineage.of(after))
     return RunDiff(
         runs=(_head(before), _head(after)),
@@ -139,7 +141,7 @@ def compare(before: Run, after: Run, spec: SpecDiff | None) -> RunDiff:
 
 
 def numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    """Every finite number in plain data, by its path; artifacts are not looked into."""
+    """Yields every finite number in plain data with its path; artifacts are not searched."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if math.isfinite(value):
             yield name, value
@@ -163,7 +165,7 @@ def _files(steps: Mapping[str, Step]) -> dict[str, str | None]:
 
 
 def _versions(run: Run, steps: Mapping[str, Step]) -> dict[str, Any]:
-    """The versions that the run had, and those under which what it reused was made."""
+    """Returns the versions of the run, and those with which its reused results were produced."""
     provenance = run.get("provenance") or {}
     found = {name: provenance.get(name) for name in ("e2i", "python")} | dict(provenance.get("libraries") or {})
     for step in steps.values():
@@ -198,7 +200,7 @@ def _steps(before: Side, after: Side) -> Iterator[StepPair]:
 
 
 def _are_others(before: Step, after: Step) -> bool:
-    """Whether both have results that are known to come from something else."""
+    """Returns whether both results are known to come from different inputs."""
     known = before.components and after.components
     return bool(known) and before.row["fingerprint"] != after.row["fingerprint"]
 
@@ -221,8 +223,8 @@ def _facts(run: Run) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _went(step: Mapping[str, Any] | None) -> Any:
-    """How a step ended, whether its result was made or reused."""
+def _outcome(step: Mapping[str, Any] | None) -> Any:
+    """Returns how a step ended. Reused results count as succeeded."""
     if step is None:
         return None
     status = "succeeded" if step["status"] in lineage.GOOD else step["status"]
@@ -237,13 +239,13 @@ def _figures(before: Side, after: Side) -> Iterator[Figure]:
     def rank(name: str) -> int:
         return 0 if name.partition(".")[0] in own else 1 if ".metrics." in name else 2
 
-    for name in sorted(names, key=rank):  # stable: within a step as it gave them
+    for name in sorted(names, key=rank):  # stable: within a step, in the order of its outputs
         old, new = sides[0].get(name), sides[1].get(name)
         yield Figure(name, old, new, _better(name, old, new))
 
 
 def _numbers(run: Run, steps: Mapping[str, Step]) -> dict[str, float]:
-    """The pipeline's own outputs, and those of its steps."""
+    """Returns the numbers among the pipeline's outputs and those of its steps."""
     found = dict(pair for name, value in (run["outputs"] or {}).items() for pair in numbers(name, value))
     for step in steps.values():
         for name, value in (step.row["outputs"] or {}).items():
@@ -259,7 +261,7 @@ def _better(name: str, before: float | None, after: float | None) -> bool | None
 
 
 def _plain(outputs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The pipeline's outputs that are no numbers; an artifact is its digest."""
+    """Returns the pipeline's outputs that are not numbers, artifacts as digests."""
     found = {name: value["digest"] if lineage.is_artifact(value) else value for name, value in (outputs or {}).items()}
     return {name: value for name, value in found.items() if not list(numbers(name, value))}
 

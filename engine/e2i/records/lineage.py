@@ -1,6 +1,7 @@
-"""The document of a run goes in; what each of its steps read and gave comes out: files, artifacts, values.
+"""Find what each step of a run read and output: files, artifacts, values.
 
-Pure. A reused step has the inputs that it has in this run: they have the digests that they had when it was carried out.
+In: the document of a run. Out: its steps. Pure. A reused step has this run's inputs, whose digests are those of its
+execution.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from e2i.spec.load import load
 
 GOOD = ("succeeded", "reused")
 _STEP = re.compile(r"\bsteps\.([A-Za-z_][\w-]*)\.([A-Za-z_]\w*)")
-"""A step's output, as expressions name it."""
-_CELL = re.compile(r"\[[^\]]*\](#\d+)?$")
+"""Matches a step's output in an expression."""
+_COMBINATION = re.compile(r"\[[^\]]*\](#\d+)?$")
 
 
 class Output(Struct, frozen=True):
-    """What a step gave under a name. ``digest`` is None for a plain value."""
+    """An output of a step. ``digest`` is None for a plain value."""
 
     step: str
     name: str
@@ -34,28 +35,28 @@ class Output(Struct, frozen=True):
 
     @property
     def address(self) -> str:
-        """``train.model``."""
+        """Returns the address, such as ``train.model``."""
         return f"{self.step}.{self.name}"
 
 
 class File(Struct, frozen=True):
-    """A file of the workspace that a step read. ``digest`` is None when there was none."""
+    """A file of the workspace that a step read. ``digest`` is None for a missing file."""
 
     path: str
     digest: str | None
 
 
 class Step(Struct, frozen=True):
-    """One step of a run, as its row in the journal and the kept result tell it."""
+    """One step of a run, from its row in the run store and its kept result."""
 
     row: Mapping[str, Any]
     needs: tuple[str, ...]
     components: Mapping[str, Any]
-    """What its fingerprint is made of; empty for a step without a kept result."""
+    """The inputs of its fingerprint; empty for a step without a kept result."""
     made_in: str
-    """The run that carried it out."""
+    """The run that executed the step."""
     reads: tuple[Output, ...]
-    """What steps above gave it, in the order of the plan."""
+    """Outputs of upstream steps that it read, in the order of the plan."""
     files: tuple[File, ...]
     outputs: tuple[Output, ...]
 
@@ -69,13 +70,13 @@ class Step(Struct, frozen=True):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """With all values filled in; an artifact stands as ``{"$artifact": DIGEST}``."""
+        """Returns the parameters with all values filled in; an artifact is ``{"$artifact": DIGEST}``."""
         found = self.components.get("params")
         return found if isinstance(found, Mapping) else {}
 
 
 def of(run: Mapping[str, Any]) -> dict[str, Step]:
-    """Every step that was reached, by its id, in the order of the plan."""
+    """Returns every step that was reached, by its id, in the order of the plan."""
     rows = {row["step"]: row for row in run["steps"]}
     loaded, _ = load(run["spec"], run["file"])
     written = {name: str(step.with_) for _, name, step in loaded.spec.every_step()} if loaded else {}
@@ -88,7 +89,7 @@ def of(run: Mapping[str, Any]) -> dict[str, Step]:
 
 
 def behind(steps: Mapping[str, Step], step: str) -> list[Step]:
-    """The step and all that it came from, the first first: what it read, and what had to be done before."""
+    """Returns the step and all that it depends on, in the order of the plan."""
     wanted: set[str] = set()
     ahead = [step]
     while ahead:
@@ -100,12 +101,12 @@ def behind(steps: Mapping[str, Step], step: str) -> list[Step]:
 
 
 def outputs(step: str, values: Mapping[str, Any] | None) -> tuple[Output, ...]:
-    """What a step gave, artifacts within mappings and lists by themselves."""
+    """Returns the outputs of a step; artifacts within mappings and lists are separate outputs."""
     return tuple(found for name, value in (values or {}).items() for found in _named(step, name, value))
 
 
 def addressed(value: Any, names: Mapping[str, str]) -> Any:
-    """Resolved parameters with the address of each artifact in its digest's place; ``names``: address by digest."""
+    """Returns resolved parameters with addresses in place of artifacts. ``names``: address by digest."""
     match value:
         case {"$artifact": str(digest)}:
             return names.get(digest, digest[:19])
@@ -121,8 +122,8 @@ def is_artifact(value: Any) -> bool:
 
 
 def _group(step: str) -> str:
-    """The id of a cell's step, with the parts that it is in."""
-    return _CELL.sub("", step)
+    """Returns the step id without its matrix combination, including the names of its included specs."""
+    return _COMBINATION.sub("", step)
 
 
 def _named(step: str, name: str, value: Any) -> Iterator[Output]:
@@ -152,7 +153,7 @@ def _step(
     upstream: Mapping[str, Step],
     written: str | None,
 ) -> Step:
-    """``written``: its parameters in the spec. The kept result may be an equal step's, which says it otherwise."""
+    """``written``: the parameters in the spec. The kept result may come from an equal step with other expressions."""
     result = run["results"].get(row["fingerprint"]) or {}
     components = result.get("components") or {}
     files = {**components.get("files", {}), **components.get("found_files", {})}
@@ -168,7 +169,7 @@ def _step(
 
 
 def _reads(components: Mapping[str, Any], written: str | None, upstream: Sequence[Step]) -> Iterator[Output]:
-    """Of what the steps above gave: artifacts whose digests the parameters hold, values that its expressions name."""
+    """Yields the upstream outputs that a step read: artifacts in its parameters, and values in its expressions."""
     digests = set(_digests(components.get("params")))
     named = set(_STEP.findall(str(components.get("with", "")) if written is None else written))
     for step in upstream:
@@ -179,7 +180,7 @@ def _reads(components: Mapping[str, Any], written: str | None, upstream: Sequenc
 
 
 def _digests(value: Any) -> Iterator[str]:
-    """Every artifact in resolved parameters: there it is its digest alone."""
+    """Yields every artifact in resolved parameters, which hold digests only."""
     if isinstance(value, Mapping):
         if "$artifact" in value:
             yield str(value["$artifact"])

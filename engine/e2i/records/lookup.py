@@ -1,7 +1,7 @@
-"""A store and what somebody calls a run go in; the run's document comes out, with the results that it reused.
+"""Find a run, a step or an artifact in a store.
 
-Reads only. A run goes by its id, by the beginning of it, by ``last`` or ``last~1``; an artifact by its digest or the
-beginning of that.
+In: a store and a name. Out: the run's document, with the results that it reused. Reads only. A run is named by its id,
+a prefix of the id, ``last`` or ``last~1``; an artifact by its digest or a prefix of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DIGEST = re.compile(r"(sha256:)?(?P<hex>[0-9a-f]{6,64})")
 
 
 def runs(store: Path, limit: int, pipeline: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
-    """The latest runs, newest first; none when there is no store yet."""
+    """Returns the latest runs, newest first; none when there is no store yet."""
     if not (store / FILE).exists():
         return []
     with _reader(store) as reader:
@@ -32,24 +32,24 @@ def runs(store: Path, limit: int, pipeline: str | None = None, status: str | Non
 
 
 def run(store: Path, name: str) -> dict[str, Any]:
-    """Everything recorded of one run, the kept results of its steps under ``results``. Raises BadInput."""
+    """Returns everything recorded of one run, with the kept results of its steps under ``results``. Raises BadInput."""
     with _reader(store) as reader:
         return _run(reader, _only(reader, store, name))
 
 
 def id_of(store: Path, name: str) -> str:
-    """The id of the one run that is called so. Raises BadInput."""
+    """Returns the id of the one run with that name. Raises BadInput."""
     with _reader(store) as reader:
         return _only(reader, store, name)
 
 
 def public_document(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of a run as it is given away: without the kept results, which other documents draw on."""
+    """Returns the document of a run for users, without the kept results, which are for other documents."""
     return {name: value for name, value in run.items() if name != "results"}
 
 
 def step(run: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A step of a run's document, with what it was given and what it read. Raises BadInput when there is none."""
+    """Returns a step of a run's document, with its parameters and what it read. Raises BadInput when there is none."""
     rows = {row["step"]: row for row in run["steps"]}
     if name not in rows:
         hint = suggest.hint(name, rows)
@@ -68,16 +68,16 @@ def step(run: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def origin(store: Path, target: str) -> Provenance:
-    """Where the target came from: an artifact's digest, or ``RUN.STEP`` or ``RUN.STEP.OUTPUT``. Raises BadInput."""
+    """Returns the provenance of an artifact's digest, of ``RUN.STEP`` or of ``RUN.STEP.OUTPUT``. Raises BadInput."""
     with _reader(store) as reader:
         if (digest := _DIGEST.fullmatch(target)) is not None and not reader.named(target):
-            found, step, names = _giver(reader, f"sha256:{digest['hex']}", store)
+            found, step, names = _producer(reader, f"sha256:{digest['hex']}", store)
         else:
             name, _, rest = target.partition(".")
             found = _run(reader, _only(reader, store, name))
             if not rest:
                 raise BadInput(
-                    f"{target!r} names a run and no step",
+                    f"{target!r} names a run without a step",
                     code="bad-option",
                     hint=f"write {name}.STEP or {name}.STEP.OUTPUT; `e2i show {name}` lists them",
                 )
@@ -91,62 +91,64 @@ def origin(store: Path, target: str) -> Provenance:
 def _reader(store: Path) -> Iterator[Reader]:
     if not (store / FILE).exists():
         raise BadInput(
-            f"there are no runs in the store {store}", code="unknown-run", hint="choose another store by --store DIR"
+            f"no runs in the store {store}", code="unknown-run", hint="choose another store with --store DIR"
         )
     with Reader(store, ArtifactStore(store).has) as reader:
         yield reader
 
 
 def _only(reader: Reader, store: Path, name: str) -> str:
-    """The id of the one run that is called so."""
+    """Returns the id of the one run with that name."""
     found = reader.named(name) if name else []
     if len(found) == 1:
         return found[0]
     if found:
         raise BadInput(
-            f"several runs begin with {name!r}: {', '.join(found)}", code="unknown-run", hint="give more of its id"
+            f"several runs begin with {name!r}: {', '.join(found)}",
+            code="unknown-run",
+            hint="use more characters of the id",
         )
     raise _unknown(name, store)
 
 
 def _unknown(name: str, store: Path) -> BadInput:
-    return BadInput(f"there is no run {name!r} in the store {store}", code="unknown-run", hint="`e2i runs` lists them")
+    return BadInput(f"no run {name!r} in the store {store}", code="unknown-run", hint="`e2i runs` lists them")
 
 
 def _run(reader: Reader, name: str) -> dict[str, Any]:
     found = reader.run(name)
-    if found is None:  # a collection has just taken it
+    if found is None:  # a collection has just removed it
         raise _unknown(name, reader.path.parent)
     over = found["status"] != "running"
     for step, planned in zip(found["steps"], found["plan"]["steps"], strict=True):
         step |= {name: planned[name] for name in ("needs", "verdict", "reason")}
         if over and step["status"] == "running":
-            step["status"] = "interrupted"  # its process is gone
+            step["status"] = "interrupted"  # its process has exited
     return {**found, "provenance": found["provenance"] or {}, "results": reader.results_of(name)}
 
 
-def _giver(reader: Reader, digest: str, store: Path) -> tuple[dict[str, Any], str, tuple[str, ...]]:
-    """The latest run and step that gave the artifact. Raises BadInput when none did, or different ones begin so."""
-    given: dict[str, tuple[dict[str, Any], str, str]] = {}
+def _producer(reader: Reader, digest: str, store: Path) -> tuple[dict[str, Any], str, tuple[str, ...]]:
+    """Returns the latest run and step that produced the artifact. Raises BadInput for no match or several."""
+    matches: dict[str, tuple[dict[str, Any], str, str]] = {}
     for name, step in reader.giving(digest):
         run = _run(reader, name)
         outputs = provenance.outputs_of(run, step)
         for output in outputs:
             if (output.digest or "").startswith(digest):
-                given.setdefault(output.digest or "", (run, step, output.name))
-        if len(digest) == 71 and given:
+                matches.setdefault(output.digest or "", (run, step, output.name))
+        if len(digest) == 71 and matches:
             break
-    if len(given) == 1:
-        found, step, name = next(iter(given.values()))
+    if len(matches) == 1:
+        found, step, name = next(iter(matches.values()))
         return found, step, (name,)
-    if given:
+    if matches:
         raise BadInput(
-            f"several artifacts begin with {digest}: {', '.join(sorted(given))}",
+            f"several artifacts begin with {digest}: {', '.join(sorted(matches))}",
             code="unknown-artifact",
-            hint="give more of the digest",
+            hint="use more characters of the digest",
         )
     raise BadInput(
-        f"no step on record in the store {store} gave an artifact {digest}",
+        f"no recorded step in the store {store} has an artifact {digest}",
         code="unknown-artifact",
-        hint="`e2i show RUN` shows the beginning of each digest",
+        hint="`e2i show RUN` prints the beginning of each digest",
     )

@@ -1,7 +1,7 @@
-"""The document of a run goes in; OpenLineage events come out: one start and one end for the run and for each step.
+"""Export a run as OpenLineage events: one start and one end for the run and for each step.
 
-https://openlineage.io/spec/2-0-2/OpenLineage.json. Equal runs give equal events: ids are made from the run's. Nothing
-is sent anywhere.
+In: the document of a run. Out: events. https://openlineage.io/spec/2-0-2/OpenLineage.json. Equal runs have equal
+events, because ids are derived from the run's. Nothing is sent anywhere.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ ENDS = {
     "cancelled": "ABORT",
     "skipped": "ABORT",
 }
-"""What the end of a run or a step is called there. A step that was left out has no events, unless it was tried."""
+"""OpenLineage's names for the end of a run or a step. A skipped step has no events, unless it had an attempt."""
 
 Event = dict[str, Any]
 Run = Mapping[str, Any]
 
 
 def events(run: Run) -> list[Event]:
-    """All events, in the order of time. A run or a step that is not over has only its start."""
+    """Returns all events, ordered by time. An unfinished run or step has only its start."""
     found = list(_of_run(run))
     for step in lineage.of(run).values():
         if step.row["attempts"] or step.row["status"] == "reused":
@@ -45,7 +45,7 @@ def events(run: Run) -> list[Event]:
 
 
 def run_id(run: str, step: str = "") -> UUID:
-    """The UUID of a run, or of one of its steps: the same whenever and wherever it is asked for."""
+    """Returns the UUID of a run or of one of its steps, which never changes."""
     of_run = uuid5(NAMESPACE_URL, f"e2i:run:{run}")
     return uuid5(of_run, step) if step else of_run
 
@@ -110,7 +110,7 @@ def _event(kind: str, at_ms: int, run: UUID, job: Mapping[str, Any], facets: Map
 
 
 def _job(run: Run, kind: str, action: str = "") -> dict[str, Any]:
-    """What the job is, and where its spec lies. A repository without a public address cannot be told."""
+    """Returns the facets of a job, with its type and the location of its spec. Repositories need a public address."""
     facets = {"jobType": _facet("2-0-3/JobTypeJobFacet", processingType="BATCH", integration="E2I", jobType=kind)}
     if action:
         facets["documentation"] = _facet("1-0-1/DocumentationJobFacet", description=action)
@@ -134,7 +134,7 @@ def _job(run: Run, kind: str, action: str = "") -> dict[str, Any]:
 
 
 def _output(run: Run, output: Output) -> dict[str, Any]:
-    """An artifact as a dataset: its name stays from run to run, its version is its digest."""
+    """Returns an artifact as a dataset: its name is the same in every run, its version is its digest."""
     value = output.value
     facets = {
         "version": _facet("1-0-1/DatasetVersionDatasetFacet", datasetVersion=output.digest),
@@ -148,7 +148,7 @@ def _output(run: Run, output: Output) -> dict[str, Any]:
 
 
 def _file(file: File) -> dict[str, Any]:
-    """A file of the workspace, by its path from there."""
+    """Returns a file of the workspace as a dataset, with its relative path."""
     facets = {"datasetType": _facet("1-0-0/DatasetTypeDatasetFacet", datasetType="FILE")}
     if file.digest:
         facets["version"] = _facet("1-0-1/DatasetVersionDatasetFacet", datasetVersion=file.digest)
@@ -166,7 +166,7 @@ def _facet(kind: str, **content: Any) -> dict[str, Any]:
 
 
 def _time(milliseconds: int) -> str:
-    """RFC 3339, in UTC."""
+    """Returns the time in RFC 3339, in UTC."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
 

@@ -1,7 +1,8 @@
-"""The document of a run goes in; its provenance comes out in the terms of W3C PROV-O, as a JSON-LD document.
+"""Export a run's provenance in W3C PROV-O, as a JSON-LD document.
 
-https://www.w3.org/TR/prov-o/. The context stands in the document itself, so that no reader need fetch one. Ids are
-``urn:e2i:`` names: an artifact's is its digest, so that what two runs share is one entity.
+In: the document of a run. Out: the JSON-LD document. https://www.w3.org/TR/prov-o/. The document contains its context,
+so that no reader need fetch one. Ids are ``urn:e2i:`` names. An artifact's is its digest, so that two runs with the
+same artifact share one entity.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ Run = Mapping[str, Any]
 
 
 def document(run: Run) -> dict[str, Any]:
-    """The graph: the run and its steps as activities, files and what steps gave as entities, e2i as the agent."""
+    """Returns the graph: run and steps as activities, files and outputs as entities, e2i as the agent."""
     steps = lineage.of(run)
     nodes: dict[str, Node] = {}
     for node in (_agent(run), _plan(run), _run(run), *_of_steps(run, steps)):
         known = nodes.setdefault(node["@id"], node)
-        if known is not node:  # two steps gave the same thing: it is one entity
+        if known is not node:  # two steps with the same output: one entity
             for name in ("prov:wasGeneratedBy", "prov:wasDerivedFrom"):
                 known[name] = list(dict.fromkeys((*known.get(name, ()), *node.get(name, ()))))
     graph = [{name: value for name, value in node.items() if value not in (None, [])} for node in nodes.values()]
@@ -60,7 +61,7 @@ def _of_steps(run: Run, steps: Mapping[str, Step]) -> Iterator[Node]:
 
 
 def _agent(run: Run) -> Node:
-    """The program, on its machine and with its libraries; these are told in one text, since they are no resources."""
+    """Returns the program as an agent. Its machine and libraries are texts of the run, since they are not resources."""
     provenance = run.get("provenance") or {}
     version = provenance.get("e2i") or __version__
     return {
@@ -104,7 +105,7 @@ def _run(run: Run) -> Node:
 
 
 def _step(run: Run, step: Step) -> Node:
-    """The activity that carried the step out: in this run, or in the one whose result it reused."""
+    """Returns the activity of the step's execution, in this run or in the one whose result it reused."""
     own = {**_times(step.row), **_associated(run)} if step.made_in == run["run"] else {}
     return {
         "@id": _step_id(step),
@@ -152,7 +153,7 @@ def _step_id(step: Step) -> str:
 
 
 def _entity_id(output: Output, step: Step) -> str:
-    """An artifact goes by its digest; a plain value by the step that gave it."""
+    """Returns the id of an artifact by its digest, of a plain value by its step."""
     return f"urn:e2i:{output.digest}" if output.digest else f"{_step_id(step)}:output:{quote(output.name, safe='')}"
 
 
@@ -170,7 +171,7 @@ def _times(row: Mapping[str, Any]) -> Node:
 
 
 def _json(value: Any) -> str | int | float | bool | None:
-    """A value as a literal: what is no scalar stands as its JSON."""
+    """Returns a value as a literal; mappings and lists as JSON."""
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,7 +1,7 @@
-"""The document of a run and a step's output go in; all that it came from comes out, back to files and commits.
+"""Trace an output of a step back to files and commits.
 
-Pure. The chain is that of this run; a step that was reused names the run that carried it out, which has a commit, a
-host and versions of its own.
+In: the document of a run, a step, its outputs. Out: the chain of steps. Pure. The chain is that of this run. A reused
+step refers to the run that executed it, which has its own commit, host and versions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Run = Mapping[str, Any]
 
 
 class Provenance(Struct, frozen=True):
-    """Where something came from. ``steps``: the first first, the one that gave it last."""
+    """The provenance of an output. ``steps``: in the order of the plan; the last one produced the output."""
 
     run: Run
     outputs: tuple[Output, ...]
     steps: tuple[Step, ...]
     makers: Mapping[str, Run | None]
-    """The runs that carried these steps out, by id; None: no longer in the store."""
+    """The runs that executed these steps, by id; None: no longer in the store."""
 
     @property
     def step(self) -> Step:
@@ -47,7 +47,7 @@ class Provenance(Struct, frozen=True):
 
 
 def trace(run: Run, step: str, names: tuple[str, ...], makers: Mapping[str, Run]) -> Provenance:
-    """Where these outputs of a step came from. ``makers``: the runs whose results this run reused, by id."""
+    """Returns the provenance of these outputs of a step. ``makers``: the runs whose results this run reused, by id."""
     chain = lineage.behind(lineage.of(run), step)
     found = tuple(output for output in chain[-1].outputs if not names or output.name in names)
     known = {**makers, run["run"]: run}
@@ -55,16 +55,16 @@ def trace(run: Run, step: str, names: tuple[str, ...], makers: Mapping[str, Run]
 
 
 def point(run: Run, text: str) -> tuple[str, tuple[str, ...]]:
-    """``STEP`` or ``STEP.OUTPUT`` → the step, and the output if one is named. Raises BadInput."""
+    """Returns the step of ``STEP`` or ``STEP.OUTPUT``, and the output if one is named. Raises BadInput."""
     steps = lineage.of(run)
     if text in steps:
         return text, ()
     step, dot, name = text.rpartition(".")
-    while dot and step not in steps:  # the name of an artifact within a mapping holds dots of its own
+    while dot and step not in steps:  # the name of an artifact within a mapping contains dots
         step, dot, rest = step.rpartition(".")
         name = f"{rest}.{name}"
     if step not in steps:
-        known = ", ".join(steps) or "none was reached"
+        known = ", ".join(steps) or "none"
         raise BadInput(
             f"run {run['run']} has no step or output {text!r}", code="unknown-output", hint=f"its steps: {known}"
         )
@@ -73,13 +73,13 @@ def point(run: Run, text: str) -> tuple[str, tuple[str, ...]]:
         raise BadInput(
             f"step {step!r} of run {run['run']} has no output {name!r}",
             code="unknown-output",
-            hint=f"it gave {', '.join(names) or 'nothing'}",
+            hint=f"its outputs: {', '.join(names) or 'none'}",
         )
     return step, (name,)
 
 
 def outputs_of(run: Run, step: str) -> tuple[Output, ...]:
-    """What a step of the run gave."""
+    """Returns the outputs of a step of the run."""
     return next((lineage.outputs(step, row["outputs"]) for row in run["steps"] if row["step"] == step), ())
 
 
@@ -88,20 +88,20 @@ def _output(output: Output) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    parts = step.components
+    components = step.components
     return {
         "step": step.id,
         "uses": step.uses,
-        "version": parts.get("version"),
+        "version": components.get("version"),
         "status": step.row["status"],
         "run": step.made_in,
         "started_ms": step.row["started_ms"],
         "ended_ms": step.row["ended_ms"],
         "fingerprint": step.row["fingerprint"],
         "parameters": dict(step.parameters),
-        "libraries": parts.get("libraries") or {},
-        "python": parts.get("python"),
-        "seed": parts.get("seed"),
+        "libraries": components.get("libraries") or {},
+        "python": components.get("python"),
+        "seed": components.get("seed"),
         "files": [{"path": file.path, "digest": file.digest} for file in step.files],
         "reads": [_output(output) for output in step.reads],
         "gave": [_output(output) for output in step.outputs],

@@ -1,4 +1,4 @@
-"""What is recorded of a run goes in; one HTML page that needs nothing else comes out."""
+"""Render the record of a run as one self-contained HTML page."""
 
 from e2i.report.page import build
 

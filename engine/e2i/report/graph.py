@@ -1,4 +1,4 @@
-"""Steps go in; the boxes and arrows of a picture of the run come out. Large matrices are one box each."""
+"""Draw the steps of a run as boxes and arrows. A large matrix is one box."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from e2i.report.steps import ATTENTION, Step
 from e2i.report.values import duration
 
 MOST_SINGLE = 6
-"""Matrix combinations that are drawn one by one; of a larger matrix one box is drawn."""
+"""Maximum number of matrix combinations with a box each; a larger matrix is one box."""
 ROOM = 1060.0
-"""Pixels that a page has across."""
+"""Width of a page in pixels."""
 CHARACTER = 7.6
-"""Width of a letter of a box's title, on average, a little generous."""
+"""Average width of a letter of a box's title, slightly generous."""
 SMALL = 6.2
-"""The same of the line below."""
+"""The same for the second line."""
 NARROWEST, WIDEST = 126.0, 232.0
 
 
 class Box(Struct, frozen=True):
-    """A step, or ``count`` matrix combinations; ``status`` is the one to look at first."""
+    """A step, or ``count`` matrix combinations; ``status`` is the most important one among them."""
 
     x: float
     y: float
@@ -37,9 +37,9 @@ class Box(Struct, frozen=True):
 
 
 class Picture(Struct, frozen=True):
-    """``arrows``: SVG path data and whether the arrow leads on from a step with a result.
+    """``arrows``: SVG path data, and whether the arrow starts at a step with a result.
 
-    ``fits``: it may be shrunk to the width of the page and is still readable.
+    ``fits``: the picture is still readable when it is shrunk to the width of the page.
     """
 
     width: float
@@ -52,7 +52,7 @@ class Picture(Struct, frozen=True):
 
 
 def draw(steps: Sequence[Step]) -> Picture | None:
-    """The picture, or None of more boxes than are drawn. A need that follows from other needs is not drawn."""
+    """Returns the picture, or None for too many boxes. Dependencies that others imply are not drawn."""
     sizes = Counter(step.group for step in steps)
     names = {step.id: step.group if sizes[step.group] > MOST_SINGLE else step.id for step in steps}
     members: dict[str, list[Step]] = {}
@@ -73,7 +73,7 @@ def draw(steps: Sequence[Step]) -> Picture | None:
 
 
 def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, list[str]]:
-    """What each box needs, every box after those that it needs."""
+    """Returns the boxes that each box needs, in topological order."""
     needs = {
         name: sorted({names[upstream] for step in steps for upstream in step.needs} - {name})
         for name, steps in members.items()
@@ -81,7 +81,7 @@ def _needs(members: dict[str, list[Step]], names: dict[str, str]) -> dict[str, l
     ordered: dict[str, list[str]] = {}
     while waiting := [name for name in needs if name not in ordered]:
         ready = [name for name in waiting if all(upstream in ordered for upstream in needs[name])]
-        # Two large matrices whose cells need each other's in turn: some arrow must be left out.
+        # Two large matrices whose combinations need each other's in turn: some arrow must be left out.
         for name in ready or waiting[:1]:
             ordered[name] = [upstream for upstream in needs[name] if upstream in ordered]
     return ordered

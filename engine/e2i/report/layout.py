@@ -1,7 +1,7 @@
-"""Nodes and edges of an acyclic graph go in; a layered drawing comes out: a place for each node, a path for each edge.
+"""Lay out an acyclic graph in layers.
 
-Sugiyama's method in small: layers by longest path, order within a layer by barycentres, then coordinates. Pure and
-deterministic. Lengths are CSS pixels.
+In: nodes and edges. Out: a position for each node, a path for each edge. A small version of Sugiyama's method: layers
+by longest path, order within a layer by barycentres, then coordinates. Pure and deterministic. Lengths are CSS pixels.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from msgspec import Struct, field
 HEIGHT = 44
 MARGIN = 6
 BETWEEN = 22
-"""Between neighbours of one layer."""
+"""Gap between neighbours in one layer."""
 LAYERS = 28
-"""Between one layer and the next, when they lie below each other."""
+"""Gap between layers that are drawn from top to bottom."""
 SIDEWAYS = 46
-"""The same, when they lie side by side."""
+"""Gap between layers that are drawn from left to right."""
 BEND = 14
-"""Room across for an edge that passes through a layer."""
+"""Space across for an edge that passes through a layer."""
 SWEEPS = 12
 MOST_DRAWN = 1_000
-"""Nodes that are drawn: arranging them takes time that grows with their square."""
+"""Maximum number of drawn nodes: the time of the layout grows with their square."""
 
 
 class Drawing(Struct, frozen=True):
-    """``positions``: the upper left corner of each node; ``paths``: SVG path data for each edge that is drawn."""
+    """``positions``: the upper left corner of each node. ``paths``: SVG path data for each drawn edge."""
 
     width: float
     height: float
@@ -37,7 +37,7 @@ class Drawing(Struct, frozen=True):
 
 
 class _Point(Struct):
-    """A node, or (``name`` is None) the place where an edge passes through a layer. ``at`` is its middle, across."""
+    """A node, or (``name`` is None) the point where an edge passes through a layer. ``at`` is its centre, across."""
 
     size: float
     name: str | None = None
@@ -46,15 +46,16 @@ class _Point(Struct):
     downstream: list[_Point] = field(default_factory=list)
 
 
-def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> Drawing:
-    """The drawing of a graph, given as what each node needs; nodes come after those that they need.
+def draw(needs: Mapping[str, Sequence[str]], node_width: float, space: float) -> Drawing:
+    """Returns the drawing of a graph. ``needs`` has the dependencies of each node, in topological order.
 
-    Layers lie side by side if that fits ``room``, else below each other. Edges that follow from others are left out.
+    Layers are drawn from left to right if that fits into ``space``, else from top to bottom. Implied edges are not
+    drawn.
     """
     edges = essential(needs)
     layers = _layers(edges)
     depth = len(layers)
-    sideways = 2 * MARGIN + depth * node_width + (depth - 1) * SIDEWAYS <= room
+    sideways = 2 * MARGIN + depth * node_width + (depth - 1) * SIDEWAYS <= space
     rows, chains = _rows(edges, layers, HEIGHT if sideways else node_width)
     _order(rows)
     _spread(rows)
@@ -77,7 +78,7 @@ def draw(needs: Mapping[str, Sequence[str]], node_width: float, room: float) -> 
 
 
 def essential(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The same order with the fewest edges (the transitive reduction): a need of another need goes without saying."""
+    """Returns the same order with the fewest edges (the transitive reduction): no edge that others imply."""
     ancestors: dict[str, set[str]] = {}
     for name, upstream in needs.items():
         ancestors[name] = {*upstream}.union(*(ancestors[other] for other in upstream))
@@ -92,7 +93,7 @@ def essential(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def _layers(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Each node one layer below the lowest that it needs; a node without needs right above the first that needs it."""
+    """Puts each node one layer after its last dependency; one without dependencies just before its first dependent."""
     rank: dict[str, int] = {}
     for name, upstream in edges.items():
         rank[name] = max((rank[other] + 1 for other in upstream), default=0)
@@ -108,7 +109,7 @@ def _layers(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
 def _rows(
     edges: Mapping[str, Sequence[str]], layers: Sequence[Sequence[str]], size: float
 ) -> tuple[list[list[_Point]], dict[tuple[str, str], list[_Point]]]:
-    """The points of every layer, and for each edge the points that it goes through."""
+    """Returns the points of every layer, and for each edge the points that it passes."""
     nodes = {name: _Point(size, name) for names in layers for name in names}
     rank = {name: layer for layer, names in enumerate(layers) for name in names}
     rows = [[nodes[name] for name in names] for names in layers]
@@ -127,7 +128,7 @@ def _rows(
 
 
 def _order(rows: list[list[_Point]]) -> None:
-    """Sorts every layer by the mean place of its neighbours, down and up in turn: few edges cross."""
+    """Sorts every layer by the mean position of its neighbours, down and up in turn, so that few edges cross."""
     position = {id(point): float(index) for row in rows for index, point in enumerate(row)}
     for sweep in range(SWEEPS):
         downwards = sweep % 2 == 0
@@ -142,7 +143,7 @@ def _order(rows: list[list[_Point]]) -> None:
 
 
 def _spread(rows: list[list[_Point]]) -> None:
-    """Gives every point a place across, as near to its neighbours as the others of its layer leave room."""
+    """Sets the position of every point across, as near to its neighbours as the other points of its layer allow."""
     for row in rows:
         _arrange(row, [0.0] * len(row))
     for sweep in range(2 * SWEEPS):
@@ -165,11 +166,11 @@ def _spread(rows: list[list[_Point]]) -> None:
 
 
 def _arrange(row: Sequence[_Point], wanted: Sequence[float]) -> None:
-    """Moves a layer's points to where they want to be, in their order and not over each other.
+    """Moves the points of a layer to their wanted positions, in order and without overlaps.
 
-    Neighbours that want the same room form a block, which settles at the mean of what its points want.
+    Neighbours that would overlap form a block, which settles at the mean of the wanted positions.
     """
-    blocks: list[tuple[list[int], float]] = []  # the points, and the place wanted by the first of them
+    blocks: list[tuple[list[int], float]] = []  # the points, and the wanted position of the first
     offsets = [0.0]
     for left, right in pairwise(row):
         offsets.append(offsets[-1] + (left.size + right.size) / 2 + BETWEEN)
@@ -186,7 +187,7 @@ def _arrange(row: Sequence[_Point], wanted: Sequence[float]) -> None:
 
 
 def _path(points: Sequence[tuple[float, float]], along: float, sideways: bool) -> str:
-    """From the end of the first node to the start of the last, through the points between, each passed straight."""
+    """Returns a path from the end of the first node to the start of the last, straight through the points between."""
     stops = [(points[0][0], points[0][1] + along)]
     for across, start in points[1:-1]:
         stops += [(across, start), (across, start + along)]
@@ -200,5 +201,5 @@ def _path(points: Sequence[tuple[float, float]], along: float, sideways: bool) -
 
 
 def _flip(sideways: bool, across: float, along: float) -> tuple[float, float]:
-    """(x, y) of a point that is given by its place across and along the direction of the edges."""
+    """Returns (x, y) of a point from its coordinates across and along the direction of the edges."""
     return (along, across) if sideways else (across, along)

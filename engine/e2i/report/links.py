@@ -1,4 +1,7 @@
-"""Addresses and paths go in; targets of links come out that can run no script, or "" where there shall be no link."""
+"""Make link targets that cannot run scripts.
+
+In: addresses and paths. Out: targets of links, or "" for no link.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 OPENED = (".html", ".htm", ".png", ".svg", ".pdf", ".txt", ".log")
-"""What a browser opens for what it is; a local file without a known suffix is shown as plain text."""
+"""Suffixes that a browser opens by their type. It shows other local files as plain text."""
 
 
 def safe(target: str) -> str:
-    """The target when its scheme is http or https, or when it is a relative path."""
+    """Returns the target when its scheme is http or https, or when it is a relative path, else ""."""
     text = target.strip()
     if web(text):
         return text
@@ -22,13 +25,13 @@ def safe(target: str) -> str:
 
 
 def web(target: str) -> str:
-    """The target when its scheme is http or https."""
+    """Returns the target when its scheme is http or https, else ""."""
     text = target.strip()
     return text if re.match(r"https?://[^\s/]", text, re.IGNORECASE) and text.isprintable() else ""
 
 
 def to_file(file: Path, folder: Path) -> str:
-    """The way from a page in ``folder`` to a file that is there and that a browser can open."""
+    """Returns the relative path from a page in ``folder`` to an existing file that a browser can open, else ""."""
     if file.suffix.lower() not in OPENED or not file.is_file():
         return ""
     return quote(Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix())

@@ -1,4 +1,7 @@
-"""Steps go in; what they measured comes out, ready to be compared: metrics in rows and columns, importances as bars."""
+"""Prepare metrics in rows and columns, and importances as bars.
+
+In: steps. Out: what they measured.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,22 @@ from e2i.report.steps import Step
 from e2i.report.values import number, numbers
 
 BARS = 15
-"""Features that are shown of an importance."""
+"""Maximum number of features of an importance."""
 SIDE_BY_SIDE = 6
-"""Matrix combinations whose metrics are shown in columns."""
+"""Maximum number of matrix combinations whose metrics are shown in columns."""
 
 
 class Label(Struct, frozen=True):
-    """The name of a row or a column, and the step to look at for it."""
+    """The name of a row or a column, and the step that it links to."""
 
     text: str
     step: Step | None = None
 
 
 class Metrics(Struct, frozen=True):
-    """The metrics of one step, or of all matrix combinations. Rows hold a text for each column, None: not measured.
+    """The metrics of one step, or of all its matrix combinations. Rows have a text for each column, None: not measured.
 
-    The cells of a small matrix are the columns, those of a large one the rows; a single step is the only column.
+    The combinations of a small matrix are the columns, those of a large one the rows. A single step is the only column.
     """
 
     title: Label
@@ -34,7 +37,7 @@ class Metrics(Struct, frozen=True):
 
 
 class Importance(Struct, frozen=True):
-    """The greatest importances of a step, each with its share of the greatest in percent. ``more`` are not shown."""
+    """The greatest importances of a step, each with its percentage of the greatest. ``more`` are not shown."""
 
     step: Step
     bars: tuple[tuple[str, str, float], ...]
@@ -42,7 +45,7 @@ class Importance(Struct, frozen=True):
 
 
 def metrics(steps: Sequence[Step]) -> tuple[Metrics, ...]:
-    """The outputs named ``metrics``, the matrix combinations together."""
+    """Returns the outputs named ``metrics``, one entry for all matrix combinations of a step."""
     groups: dict[str, list[tuple[Step, dict[str, float]]]] = {}
     for step in steps:
         if found := numbers(step.outputs.get("metrics")):
@@ -51,7 +54,7 @@ def metrics(steps: Sequence[Step]) -> tuple[Metrics, ...]:
 
 
 def importances(steps: Sequence[Step]) -> tuple[Importance, ...]:
-    """The outputs named ``importance``, the greatest first."""
+    """Returns the outputs named ``importance``, the greatest first."""
     found = []
     for step in steps:
         if shares := numbers(step.outputs.get("importance")):

@@ -1,6 +1,6 @@
-"""The document of a run goes in; where its results come from comes out: commit, versions, machine, the runs it reused.
+"""Prepare the origin of a run: commit, versions, machine, reused runs.
 
-Pure but for a look at whether another run has a page.
+In: the document of a run. Out: its origin. Pure, except that it checks whether other runs have a page.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from e2i.report.steps import Step
 from e2i.report.values import short
 
 PAGE = "report.html"
-"""A run's page, in its folder."""
+"""Name of a run's page in its folder."""
 
 
 class Maker(Struct, frozen=True):
-    """Another run, whose results these steps reused. ``href``: its page, if there is one."""
+    """Another run whose results these steps reused. ``href``: its page, if there is one."""
 
     run: str
     href: str
@@ -28,7 +28,7 @@ class Maker(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True):
-    """``facts``: name and text. ``changed``: tracked files that differed from the commit, ``more`` are not named."""
+    """``facts``: name and text. ``changed``: tracked files that differ from the commit, and ``more`` without names."""
 
     facts: tuple[tuple[str, str], ...]
     changed: tuple[str, ...]
@@ -39,7 +39,7 @@ class Origin(Struct, frozen=True):
 
 
 def of(run: Mapping[str, Any], steps: Sequence[Step], folder: Path | None) -> Origin:
-    """What the page says of where the run comes from. ``folder``: where the page will be, ``runs/RUN`` or elsewhere."""
+    """Returns the origin for the page. ``folder``: where the page will be, ``runs/RUN`` or elsewhere."""
     provenance = run["provenance"] or {}
     git = provenance.get("git") or {}
     changed = tuple(git.get("changed") or ())
@@ -59,8 +59,8 @@ def _facts(provenance: Mapping[str, Any], git: Mapping[str, Any]) -> list[tuple[
     seed, cores = provenance.get("seed"), provenance.get("cores")
     return [
         ("commit", f"{commit[:12]}{branch}" if commit else git.get("problem", "")),
-        ("the spec's path there", git.get("path") or ""),
-        ("the spec's digest", short(provenance.get("spec") or "")),
+        ("path of the spec", git.get("path") or ""),
+        ("digest of the spec", short(provenance.get("spec") or "")),
         ("e2i", provenance.get("e2i", "")),
         ("Python", provenance.get("python", "")),
         ("seed", "" if seed is None else str(seed)),

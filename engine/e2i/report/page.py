@@ -1,6 +1,7 @@
-"""The document of a run and its artifacts go in; one HTML page comes out that loads nothing and runs no script.
+"""Render a run as one HTML page that loads nothing and runs no script.
 
-Everything recorded is escaped by Jinja, and a content policy in the page forbids requests, scripts and foreign styles.
+In: the document of a run and its artifacts. Out: the page. Jinja escapes everything recorded, and a content policy in
+the page forbids requests, scripts and foreign styles.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from e2i.store import names
 DECEPTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
-"""Characters that a browser drops, or that make a text read otherwise than it is."""
+"""Characters that a browser drops, or that change how a text appears."""
 SIGNS = {
     "succeeded": "✓",
     "reused": "=",
@@ -40,10 +41,10 @@ SIGNS = {
 
 
 def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | None = None) -> str:
-    """The page for a run, given as ``records.lookup.run`` documents it. Equal input gives equal text.
+    """Returns the page for a run, from the document of ``records.lookup.run``. Equal input produces equal text.
 
-    ``open_artifact`` gives the file or folder of a stored artifact, or raises E2IError. ``folder`` is where the page
-    will be written: links to pages of the store are relative to it; without it there are none.
+    ``open_artifact`` returns the file or folder of a stored artifact, or raises E2IError. ``folder`` is where the page
+    will be written: links to pages of the store are relative to it. Without it there are no links.
     """
     spec = steps.read_spec(run)
     found = steps.of(run, spec)
@@ -79,7 +80,7 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
 
 
 def environment() -> Environment:
-    """The templates of this room: everything is escaped, a name that is not there is an error."""
+    """Returns the templates of this package: everything is escaped, an unknown name is an error."""
     environment = Environment(
         loader=PackageLoader("e2i.report", "."),
         autoescape=True,
@@ -103,14 +104,14 @@ def environment() -> Environment:
 
 
 def _visible(value: Any) -> Any:
-    """Whatever an expression of the template gives: characters that deceive are shown escaped."""
+    """Escapes deceptive characters in every value that a template prints."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return DECEPTIVE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), value.replace("\r\n", "\n"))
 
 
 def _style() -> tuple[Markup, str]:
-    """The style sheet, and the content policy that allows it and nothing else but the pictures inside the page."""
+    """Returns the style sheet, and the content policy that allows only the style sheet and pictures inside the page."""
     style = (Path(__file__).parent / "report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -118,14 +119,14 @@ def _style() -> tuple[Markup, str]:
 
 
 def _counts(found: tuple[steps.Step, ...]) -> list[tuple[str, int]]:
-    """How many steps have each status, the good ones first."""
+    """Returns the number of steps in each status, the good ones first."""
     counts = Counter(step.status for step in found)
     order = [*steps.GOOD, *steps.ATTENTION]
     return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
 def _params(run: Mapping[str, Any], spec: Any) -> list[tuple[str, values.Shown, str, bool]]:
-    """Name, value, description, and whether the value is another one than the spec's default."""
+    """Returns name, value, description, and whether the value differs from the spec's default."""
     declared = spec.params if spec else {}
     return [
         (
@@ -144,12 +145,12 @@ def _details(step: steps.Step) -> values.Shown | None:
 
 
 def _log(step: steps.Step, folder: Path | None) -> str:
-    """A link to what the step wrote, when the page will be in the run's own folder."""
+    """Returns a link to the log of a step, when the page will be in the run's own folder."""
     return links.to_file(folder / "logs" / f"{names.of_step(step.id)}.log", folder) if folder else ""
 
 
 def _seconds(run: Mapping[str, Any]) -> float | None:
-    """How long the run was carried out, without its pauses; None while it goes on."""
+    """Returns the duration of the run without its pauses; None while it is running."""
     if not run["ended_ms"]:
         return None
     return max(0, int(run["ended_ms"] - run["started_ms"] - run["paused_ms"])) / 1000

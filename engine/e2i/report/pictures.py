@@ -1,6 +1,7 @@
-"""Report artifacts go in; their pictures as data URIs and links to their pages come out, never their markup.
+"""Collect the pictures of report artifacts as data URIs, with links to their pages, never their markup.
 
-Pictures are PNG only: those that a page shows, with its headings as captions, or else those that lie in the folder.
+In: report artifacts. Out: pictures and links. Pictures are PNG only: those on a page, with its headings as captions, or
+else those in the folder.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from e2i.report.values import artifacts, short
 
 OpenArtifact = Callable[[Stored], Path]
 LARGEST = 1_000_000
-"""Bytes of one picture; a larger one is not shown."""
+"""Maximum bytes of one picture; a larger one is not shown."""
 IN_ALL = 24_000_000
-"""Bytes of all pictures of one page."""
+"""Maximum bytes of all pictures of one page."""
 LARGEST_PAGE = 40_000_000
-"""Bytes of a page that is searched for pictures."""
+"""Maximum bytes of a page that is searched for pictures."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 INLINE = "data:image/png;base64,"
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6", "figcaption"}
 
 
 class Picture(Struct, frozen=True):
-    """A PNG file's bytes as text, its size in pixels, and what it shows."""
+    """The bytes of a PNG file as text, its size in pixels, and its caption."""
 
     caption: str
     data: str
@@ -43,9 +44,9 @@ class Picture(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """A report artifact and what of it can be seen. ``href`` is "" when a browser could not open it from the page.
+    """A report artifact and its pictures. ``href`` is "" when a browser could not open the report from the page.
 
-    ``missing`` says why when the artifact cannot be read; ``left_out`` counts pictures that are too large to show.
+    ``missing`` is the reason when the artifact cannot be read; ``left_out`` counts pictures that are too large to show.
     """
 
     step: Step
@@ -58,22 +59,22 @@ class Look(Struct, frozen=True):
 
 
 def gallery(steps: Sequence[Step], open_artifact: OpenArtifact, folder: Path | None) -> tuple[Look, ...]:
-    """One look for each report that the steps made, in their order, each report once.
+    """Returns one look for each report of the steps, in their order, each report once.
 
-    ``folder`` is where the page will be, so that links to other files of the store stay right when the store is moved.
+    ``folder`` is where the page will be, so that links to other files of the store stay valid when the store is moved.
     """
     found: dict[str, Look] = {}
-    room = IN_ALL
+    space = IN_ALL
     for step in steps:
         for artifact in artifacts(dict(step.outputs)):
             if isinstance(artifact, Report) and artifact.digest not in found:
-                look = _look(step, artifact, open_artifact, folder, room)
-                room -= sum(len(picture.data) for picture in look.pictures)
+                look = _look(step, artifact, open_artifact, folder, space)
+                space -= sum(len(picture.data) for picture in look.pictures)
                 found[artifact.digest] = look
     return tuple(found.values())
 
 
-def _look(step: Step, report: Report, open_artifact: OpenArtifact, folder: Path | None, room: int) -> Look:
+def _look(step: Step, report: Report, open_artifact: OpenArtifact, folder: Path | None, space: int) -> Look:
     digest = short(report.digest)
     try:
         root = open_artifact(report)
@@ -84,15 +85,15 @@ def _look(step: Step, report: Report, open_artifact: OpenArtifact, folder: Path 
     shown: list[Picture] = []
     for caption, content in pictures:
         picture = _picture(caption, content)
-        if picture is not None and len(picture.data) <= room:
+        if picture is not None and len(picture.data) <= space:
             shown.append(picture)
-            room -= len(picture.data)
+            space -= len(picture.data)
     href = links.to_file(entry, folder) if entry and folder else ""
     return Look(step, report.title, digest, href, tuple(shown), len(pictures) - len(shown))
 
 
 def _pictures(report: Report, root: Path, entry: Path | None) -> Iterator[tuple[str, bytes]]:
-    """Captions and bytes: the picture that the report is, those that its page shows, or those in its folder."""
+    """Yields captions and bytes: the report itself if it is a picture, else those on its page or in its folder."""
     if entry and report.media_type == "image/png":
         yield report.title, _read(entry)
     elif entry and report.media_type == "text/html" and entry.stat().st_size <= LARGEST_PAGE:
@@ -109,7 +110,7 @@ def _pictures(report: Report, root: Path, entry: Path | None) -> Iterator[tuple[
 
 
 class _Page(HTMLParser):
-    """Collects the images of a page, each with its description or the last heading above it."""
+    """Collects the images of a page, each with its description or the preceding heading."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,8 +122,8 @@ class _Page(HTMLParser):
         if tag in HEADINGS:
             self._open, self._heading = True, ""
         elif tag == "img":
-            given = dict(attrs)
-            self.images.append(((given.get("alt") or self._heading).strip()[:200], given.get("src") or ""))
+            found = dict(attrs)
+            self.images.append(((found.get("alt") or self._heading).strip()[:200], found.get("src") or ""))
 
     def handle_endtag(self, tag: str) -> None:
         if tag in HEADINGS:
@@ -134,7 +135,7 @@ class _Page(HTMLParser):
 
 
 def _inside(folder: Path, name: str) -> Path | None:
-    """The existing file of that relative name, if it lies in the folder: names in artifacts are not to be trusted."""
+    """Returns the existing file of that relative name inside the folder. Names in artifacts are not trusted."""
     try:
         path = (folder / name).resolve()
         return path if name and path.is_relative_to(folder.resolve()) and path.is_file() else None
@@ -143,7 +144,7 @@ def _inside(folder: Path, name: str) -> Path | None:
 
 
 def _read(file: Path) -> bytes:
-    """A file's bytes; none of a file that would not be shown anyway."""
+    """Returns a file's bytes; empty for a file that is too large to be shown."""
     return file.read_bytes() if file.stat().st_size <= LARGEST else b""
 
 
@@ -155,7 +156,7 @@ def _decoded(source: str) -> bytes:
 
 
 def _picture(caption: str, content: bytes) -> Picture | None:
-    """The picture, if the bytes are a PNG file of at most ``LARGEST`` bytes."""
+    """Returns the picture, if the bytes are a PNG file of at most ``LARGEST`` bytes."""
     if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR" or not 24 <= len(content) <= LARGEST:
         return None
     width, height = struct.unpack(">II", content[16:24])

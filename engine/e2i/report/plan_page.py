@@ -1,4 +1,4 @@
-"""A plan document goes in; its picture as SVG, or a page around it, comes out. Nothing is loaded from elsewhere."""
+"""Render a plan as an SVG picture, or as a page around it. Nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from e2i.report import layout
 from e2i.report.page import environment
 
 LETTER = 7.4
-"""Width of a letter of a box's title, on average."""
+"""Average width of a letter of a box's title."""
 NARROWEST, WIDEST = 150.0, 290.0
 ROOM = 1060.0
 SIGNS = {"run": "+", "always": "!", "undecided": "?", "reuse": "=", "skip": "–"}
 
 
 class Box(Struct, frozen=True):
-    """A step of the plan as it is drawn."""
+    """A step of the plan as a box."""
 
     x: float
     y: float
@@ -30,11 +30,11 @@ class Box(Struct, frozen=True):
 
 
 def svg(plan: Mapping[str, Any]) -> str:
-    """A picture that stands alone: a box a step, coloured by verdict, readable on light and on dark ground."""
+    """Returns a self-contained picture: a box for each step, coloured by verdict, for light and dark backgrounds."""
     steps = plan["steps"]
     if len(steps) > layout.MOST_DRAWN:
         message = f"the plan has {len(steps):,} steps; at most {layout.MOST_DRAWN:,} are drawn"
-        raise BadInput(message, code="bad-option", hint="--format dot or mermaid, or --select some of the steps")
+        raise BadInput(message, code="bad-option", hint="use --format dot or mermaid, or --select some of the steps")
     longest = max((max(len(step["id"]) + 4, 0.85 * len(step["uses"])) for step in steps), default=0)
     width = min(max(longest * LETTER + 34, NARROWEST), WIDEST)
     drawing = layout.draw({step["id"]: step["needs"] for step in steps}, width, ROOM)
@@ -57,7 +57,7 @@ def svg(plan: Mapping[str, Any]) -> str:
 
 
 def html(plan: Mapping[str, Any]) -> str:
-    """A page with the picture, the verdict and reason of every step, and what the digest is."""
+    """Returns a page with the picture, the verdict and reason of every step, and the digest."""
     return (
         environment()
         .get_template("plan.html.j2")

@@ -1,4 +1,7 @@
-"""The document of a run goes in; the commands that do it again, and its spec cut into coloured pieces, come out."""
+"""Prepare the commands that repeat a run, and its spec in coloured pieces.
+
+In: the document of a run. Out: commands and pieces.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ PIECES = re.compile(
     re.MULTILINE,
 )
 LONGEST = 400_000
-"""Characters of a spec that are shown."""
+"""Maximum number of shown characters of a spec."""
 
 
 def commands(run: Mapping[str, Any], *, finished: bool) -> tuple[tuple[str, str], ...]:
-    """What to type, each with what it is for."""
+    """Returns the commands, each with its purpose."""
     file = run["file"] if not run["file"].startswith("<") else f"{run['pipeline']}.yaml"
     words = ["e2i-run", file]
     for name, value in sorted((run["params"] or {}).items()):
@@ -30,17 +33,17 @@ def commands(run: Mapping[str, Any], *, finished: bool) -> tuple[tuple[str, str]
         words += ["--profile", run["profile"]]
     again = shlex.join(words)
     kept = "" if file == run["file"] else f" (the spec below, saved as {file})"
-    found = [(f"the same again; what is finished is reused{kept}", again)]
+    found = [(f"run it again; finished steps are reused{kept}", again)]
     if finished:
-        found.append(("all of it anew", f"{again} --fresh"))
+        found.append(("run every step again", f"{again} --fresh"))
     else:
-        found.append(("go on with this very run", shlex.join(["e2i-run", file, "--resume", run["run"]])))
-    found.append(("this run in the terminal", shlex.join(["e2i", "show", run["run"]])))
+        found.append(("resume this run", shlex.join(["e2i-run", file, "--resume", run["run"]])))
+    found.append(("show this run in the terminal", shlex.join(["e2i", "show", run["run"]])))
     return tuple(found)
 
 
 def pieces(text: str) -> Iterator[tuple[str, str]]:
-    """The text in pieces, in order: (expression, comment, key or "", text)."""
+    """Yields the text in pieces, in order: (expression, comment, key or "", text)."""
     end = 0
     for match in PIECES.finditer(text[:LONGEST]):
         if match.start() > end:
@@ -53,7 +56,7 @@ def pieces(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _argument(value: Any) -> str:
-    """The value as ``-p`` reads it: text that YAML would take for something else is quoted."""
+    """Returns the value as ``-p`` reads it: text that YAML would read as another type is quoted."""
     if isinstance(value, str) and document.read_value(value, "-p") == (value, []):
         return value
     return json.dumps(value, ensure_ascii=False)

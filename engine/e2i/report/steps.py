@@ -1,6 +1,6 @@
-"""The document of a run goes in; its steps come out, with what the plan, the journal and the spec say of each.
+"""Collect the steps of a run with what the plan, the run store and the spec record of each.
 
-Pure: no clock, no files.
+In: the document of a run. Out: its steps. Pure: no clock, no files.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from e2i.spec.load import load
 from e2i.spec.models import PipelineSpec
 
 ATTENTION = ("failed", "running", "deferred", "cancelled", "pending", "skipped", "succeeded", "reused")
-"""Every status, the one to look at first in front."""
+"""Every status, the most important one first."""
 GOOD = ("succeeded", "reused")
-_CELL = re.compile(r"\[[^\]]*\](#\d+)?$")
-"""What the id of a cell has beyond that of its step."""
+_COMBINATION = re.compile(r"\[[^\]]*\](#\d+)?$")
+"""The suffix of a step id that names its matrix combination."""
 
 
 class Attempt(Struct, frozen=True):
-    """One attempt of a step; without a message it succeeded."""
+    """One attempt of a step. An empty message means success."""
 
     started_ms: int
     seconds: float
@@ -31,11 +31,11 @@ class Attempt(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """One step of a run. Times are milliseconds since the epoch; ``anchor`` is its place in the page."""
+    """One step of a run. Times are milliseconds since the epoch; ``anchor`` is its position in the page."""
 
     id: str
     group: str
-    """The step's id in the spec: matrix combinations share it."""
+    """The step's id in the spec, which its matrix combinations share."""
     anchor: str
     uses: str
     needs: tuple[str, ...]
@@ -45,9 +45,9 @@ class Step(Struct, frozen=True):
     note: str
     attempts: int
     tries: tuple[Attempt, ...]
-    """The attempts that are over."""
+    """The finished attempts."""
     made_in: str | None
-    """The run that carried it out, as far as its result is kept."""
+    """The run that executed the step, if its result is kept."""
     started_ms: int | None
     ended_ms: int | None
     fingerprint: str | None
@@ -58,22 +58,22 @@ class Step(Struct, frozen=True):
 
     @property
     def seconds(self) -> float | None:
-        """From the start of the first attempt to the end; None for a step that was not carried out to its end."""
+        """Returns the time from the start of the first attempt to the end; None for a step without start or end."""
         if self.started_ms is None or self.ended_ms is None:
             return None
         return (self.ended_ms - self.started_ms) / 1000
 
 
 def read_spec(run: Mapping[str, Any]) -> PipelineSpec | None:
-    """The spec that the run was started from; None when this version of e2i cannot read it."""
+    """Returns the spec of the run; None when this version of e2i cannot read it."""
     loaded, _ = load(run["spec"], run["file"])
     return loaded.spec if loaded else None
 
 
 def of(run: Mapping[str, Any], spec: PipelineSpec | None) -> tuple[Step, ...]:
-    """Every step of the run's plan, in its order, whether it was reached or not."""
+    """Returns every step of the run's plan, in order, whether it was reached or not."""
     recorded = {step["step"]: step for step in run["steps"]}
-    makers = {mark: result["run"] for mark, result in run["results"].items()}
+    makers = {fingerprint: result["run"] for fingerprint, result in run["results"].items()}
     found = []
     for index, planned in enumerate(run["plan"]["steps"], start=1):
         row = recorded.get(planned["id"], {})
@@ -88,7 +88,7 @@ def _step(
     anchor: str,
     made_in: str | None,
 ) -> Step:
-    group = _CELL.sub("", planned["id"])
+    group = _COMBINATION.sub("", planned["id"])
     written = spec.steps.get(group) if spec else None
     status = found.get("status", "pending")
     return Step(

@@ -1,6 +1,6 @@
-"""Steps go in; the bars of a Gantt chart come out, in percent of its width, and the chain of needs that ended last.
+"""Lay out a Gantt chart of a run, with its critical path.
 
-Pure geometry: drawing is the template's.
+In: steps. Out: bars, in percent of the width. Pure geometry: the template draws.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from e2i.report.steps import Step
 from e2i.report.values import duration
 
 TICKS = 8
-"""Labels on the axis, at most."""
+"""Maximum number of labels on the axis."""
 NARROWEST = 0.35
-"""Width of the shortest bar."""
+"""Width of the shortest bar in percent."""
 
 
 class Bar(Struct, frozen=True):
-    """One row: where its bar is, in percent, or where its mark is when the step took no time (``width`` is None).
+    """One row: the position of its bar in percent, or of its mark when the step took no time (``width`` is None).
 
-    ``side`` is where the text stands: after the bar, before it, or inside.
+    ``side`` is the position of the text: after the bar, before it, or inside.
     """
 
     step: Step
@@ -40,7 +40,7 @@ class Tick(Struct, frozen=True):
 
 
 class Chain(Struct, frozen=True):
-    """The steps that the last one to end had to wait for, each for the one before. Times are in seconds."""
+    """The critical path: the steps that the last one waited for, in order. Times are in seconds."""
 
     steps: tuple[Step, ...]
     busy: float
@@ -54,12 +54,12 @@ class Timeline(Struct, frozen=True):
 
 
 def build(steps: Sequence[Step], started_ms: int, ended_ms: int | None) -> Timeline | None:
-    """The chart, steps in the order in which they began; None when nothing happened yet."""
+    """Returns the chart, steps in the order of their start; None when no step has started."""
     moments = [moment for step in steps for moment in (step.started_ms, step.ended_ms) if moment is not None]
     if not moments:
         return None
     first, last = min(moments), max([*moments, *([ended_ms] if ended_ms else [])])
-    # A run that was resumed keeps its first start, which may be days before the first step that is recorded.
+    # A resumed run keeps its first start, which may be days before the first recorded step.
     begin = started_ms if 0 <= first - started_ms <= max(last - first, 2_000) else first
     span = max(last - begin, 1)
     shown = [step for step in steps if step.started_ms is not None or step.ended_ms is not None]
@@ -87,7 +87,7 @@ def _bar(step: Step, begin: int, span: int) -> Bar:
 
 
 def _seconds(span: float) -> list[float]:
-    """Round moments from 0 to ``span`` seconds, evenly apart."""
+    """Returns round moments from 0 to ``span`` seconds, evenly spaced."""
     steps = [base * 10.0**power for power in range(-3, 2) for base in (1, 2, 5)]
     steps += [60.0 * minutes for minutes in (1, 2, 5, 10, 15, 30)]
     steps += [3_600.0 * hours for hours in (1, 2, 3, 6, 12, 24)]
@@ -96,7 +96,9 @@ def _seconds(span: float) -> list[float]:
 
 
 def _chain(steps: Sequence[Step]) -> Chain | None:
-    """Back from the step that ended last, always to the need that ended last. None when that is a single step."""
+    """Follows the critical path back from the step that ended last, always to the dependency that ended last. None for
+    a single step.
+    """
     done = {step.id: step for step in steps if step.seconds is not None}
     if not done:
         return None

@@ -1,6 +1,6 @@
-"""Outputs of steps go in; what a page shows of them comes out: texts, cards, pairs and grids, all of bounded size.
+"""Prepare values for a page: texts, cards, pairs and grids, all of bounded size.
 
-Nothing here is markup: the template escapes every text.
+In: outputs of steps. Out: values to show. Nothing here is markup: the template escapes every text.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from e2i.catalog.artifacts import (
 from e2i.report import links
 
 LONGEST = 4_000
-"""Characters of one text."""
+"""Maximum number of characters of one text."""
 MOST = 40
-"""Entries of a mapping, or rows of a grid."""
+"""Maximum number of entries of a mapping, or rows of a grid."""
 WIDEST = 8
-"""Columns of a grid."""
+"""Maximum number of columns of a grid."""
 DEEPEST = 3
-"""Mappings within mappings that are laid out; what is deeper is shown as JSON."""
+"""Maximum depth of mappings within mappings; deeper ones are shown as JSON."""
 
 
 class Text(Struct, frozen=True):
-    """A number, a word, a sentence. ``cut`` is how many characters are left out."""
+    """A number, a word, a sentence. ``cut`` is the number of omitted characters."""
 
     kind: ClassVar[str] = "text"
     text: str
@@ -48,8 +48,7 @@ class Text(Struct, frozen=True):
 
 
 class Card(Struct, frozen=True):
-    """An artifact: its type, its digest in short and what is cheap to know of it. ``url`` is where a service
-    answers, if it is a web address."""
+    """An artifact: type, short digest and main facts. ``url`` is the web address of a service, if there is one."""
 
     kind: ClassVar[str] = "card"
     type: str
@@ -61,7 +60,7 @@ class Card(Struct, frozen=True):
 
 
 class Pairs(Struct, frozen=True):
-    """A mapping. ``more`` is how many entries are left out."""
+    """A mapping. ``more`` is the number of omitted entries."""
 
     kind: ClassVar[str] = "pairs"
     rows: tuple[tuple[str, Shown], ...]
@@ -69,7 +68,7 @@ class Pairs(Struct, frozen=True):
 
 
 class Grid(Struct, frozen=True):
-    """A list of flat mappings. ``more`` is how many rows are left out."""
+    """A list of flat mappings. ``more`` is the number of omitted rows."""
 
     kind: ClassVar[str] = "grid"
     headers: tuple[str, ...]
@@ -78,7 +77,7 @@ class Grid(Struct, frozen=True):
 
 
 class Raw(Struct, frozen=True):
-    """Anything else, as JSON."""
+    """Any other value, as JSON."""
 
     kind: ClassVar[str] = "raw"
     text: str
@@ -89,7 +88,7 @@ Shown = Text | Card | Pairs | Grid | Raw
 
 
 def show(value: Any, depth: int = 0) -> Shown:
-    """What to show of a value of plain JSON data."""
+    """Returns what to show of a value of plain JSON data."""
     if isinstance(value, dict):
         if (artifact := as_artifact(value)) is not None:
             return _card(artifact)
@@ -108,7 +107,7 @@ def show(value: Any, depth: int = 0) -> Shown:
 
 
 def is_wide(shown: Shown) -> bool:
-    """True for what needs the width of the page: grids, JSON, and mappings of anything but texts."""
+    """Returns True for values that need the width of the page: grids, JSON, and mappings of anything but texts."""
     match shown:
         case Grid() | Raw():
             return True
@@ -118,7 +117,7 @@ def is_wide(shown: Shown) -> bool:
 
 
 def artifacts(value: Any) -> Iterator[Artifact]:
-    """Every artifact in plain data, from the outside inwards."""
+    """Yields every artifact in plain data, from the outside inwards."""
     if isinstance(value, dict):
         if (artifact := as_artifact(value)) is not None:
             yield artifact
@@ -130,7 +129,7 @@ def artifacts(value: Any) -> Iterator[Artifact]:
 
 
 def as_artifact(value: Mapping[str, Any]) -> Artifact | None:
-    """The artifact that a mapping describes; None for other mappings, and for artifacts of another version of e2i."""
+    """Returns the artifact that a mapping describes; None for other mappings or those of another version of e2i."""
     if value.get("type") not in ARTIFACTS or "digest" not in value:
         return None
     try:
@@ -141,14 +140,14 @@ def as_artifact(value: Mapping[str, Any]) -> Artifact | None:
 
 
 def numbers(value: Any) -> dict[str, float]:
-    """The finite numbers of a mapping, by name; empty for anything else."""
+    """Returns the finite numbers of a mapping, by name; empty for anything else."""
     if not isinstance(value, dict) or value.get("type") in ARTIFACTS:
         return {}
     return {str(name): item for name, item in value.items() if _is_number(item) and math.isfinite(item)}
 
 
 def scalar(value: Any) -> str:
-    """A scalar on one line; numbers as people write them."""
+    """Returns a scalar on one line, with numbers in a readable format."""
     match value:
         case None:
             return "none"
@@ -162,7 +161,7 @@ def scalar(value: Any) -> str:
 
 
 def number(value: float, digits: int = 5) -> str:
-    """A number to that many significant digits, whole numbers and thousands in full."""
+    """Returns a number with that many significant digits, whole numbers and thousands in full."""
     if not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e15:
@@ -184,7 +183,7 @@ def duration(seconds: float) -> str:
 
 
 def short(digest: str) -> str:
-    """The first twelve digits of a digest."""
+    """Returns the first twelve digits of a digest."""
     return digest.rpartition(":")[2][:12]
 
 
@@ -214,7 +213,7 @@ def _card(artifact: Artifact) -> Card:
             title, facts = artifact.tag, [("model", short(artifact.model))]
         case Service():
             title, url = artifact.url, links.web(artifact.url)
-            facts = [("stays", "yes, as process " + str(artifact.pid) if artifact.kept else "ended with the run")]
+            facts = [("running", "yes, as process " + str(artifact.pid) if artifact.kept else "stopped with the run")]
     return Card(artifact.type.replace("_", " "), title, short(artifact.digest), tuple(facts), columns, url)
 
 

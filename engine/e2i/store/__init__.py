@@ -1,1 +1,1 @@
-"""Where all state lives, durably: the journal of runs, results and telemetry in SQLite, and artifacts by content."""
+"""Store all state durably: runs, results and telemetry in SQLite, and artifacts by content."""

@@ -1,7 +1,7 @@
-"""Artifacts by content: a finished file or folder goes in, its digest comes out, and the same bytes come back for ever.
+"""Store artifacts by content: the digest of a file or folder always returns the same bytes.
 
-In: paths. Out: digests and read-only paths. Nothing is visible under its digest before it is complete on disk, and
-nothing that no longer has its digest is given out.
+In: paths. Out: digests and read-only paths. Nothing is visible under its digest before it is complete on disk. Nothing
+is returned that no longer has its digest.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from e2i.store.verified import Verified
 
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 WRITTEN = 946_684_800
-"""When every file of the store was written, as its modification time says (2000-01-01): whoever writes to one shows."""
+"""Modification time of every file of the store (2000-01-01). A later write to a file changes the time."""
 SETTLED_NS = 1_000_000_000
-"""How long a file must have been left alone before a look at its times can tell that it still is."""
+"""Time without changes after which a file's times prove that it is unchanged."""
 STAGED = ".put-"
 
 
 class MissingArtifact(E2IError):
-    """An artifact is not in the store."""
+    """Raised when an artifact is not in the store."""
 
     exit_code = Exit.UNAVAILABLE
 
 
 class CorruptArtifact(MissingArtifact):
-    """An artifact no longer has the bytes that it was stored with."""
+    """Raised when an artifact no longer has the bytes that it was stored with."""
 
 
 class Corruption(Struct, frozen=True):
-    """An artifact that was found corrupt, and where it is now."""
+    """A corrupt artifact, and the path to which it was moved."""
 
     digest: str
     kept: Path
@@ -54,7 +54,7 @@ class Corruption(Struct, frozen=True):
 class ArtifactStore:
     """Files and folders under ``root/objects``, named by the SHA-256 of their content.
 
-    ``report`` hears of each artifact that is found corrupt and set aside.
+    ``report`` is called for each corrupt artifact that is quarantined.
     """
 
     def __init__(self, root: Path, report: Callable[[Corruption], object] = lambda corruption: None) -> None:
@@ -67,7 +67,7 @@ class ArtifactStore:
         """Moves a file or a folder into the store and returns its digest. Equal content is kept once.
 
         ``digest`` saves reading a file whose bytes were hashed while they were written. Raises StepError for what
-        cannot be kept, such as links.
+        cannot be stored, such as links.
         """
         staged = self._stage(path)
         try:
@@ -75,11 +75,11 @@ class ArtifactStore:
             digest = digest or digest_of(staged)
             self._name(staged, digest)
         finally:
-            removal.remove_below(self.root, staged)  # nothing, unless it was there already or something went wrong
+            removal.remove_below(self.root, staged)  # nothing is left, except after an error or an equal put
         return digest
 
     def path(self, digest: str) -> Path:
-        """The read-only file or folder with that digest. Raises MissingArtifact, DamagedArtifact."""
+        """Returns the read-only file or folder with that digest. Raises MissingArtifact and CorruptArtifact."""
         object_path = self.object_path(digest)
         if self._holds(object_path, digest, remember=True):
             return Path(object_path)
@@ -87,38 +87,40 @@ class ArtifactStore:
             raise CorruptArtifact(
                 f"artifact {digest} in the store at {self.root} no longer has the bytes it was stored with",
                 code="artifact-corrupt",
-                hint="run the spec again: it is set aside, and the step that makes it will be carried out",
+                hint="run the spec again: the artifact is quarantined and rebuilt",
             )
         raise MissingArtifact(
             f"artifact {digest} is not in the store at {self.root}",
             code="artifact-missing",
-            hint="run the spec again: the step that makes it will be carried out",
+            hint="run the spec again: the artifact is rebuilt",
         )
 
     def has(self, digest: str) -> bool:
-        """Whether it is there, with the bytes of its digest. Corruption is set aside, so that it can be made again."""
+        """Returns whether the artifact is in the store and intact. A corrupt one is quarantined, so that it can be
+        rebuilt.
+        """
         object_path = self.object_path(digest)
         if self._holds(object_path, digest, remember=True):
             return True
         return os.path.lexists(object_path) and not self._quarantine(object_path, digest)
 
     def is_intact(self, digest: str) -> bool:
-        """As ``has``, for those who only look: nothing is written or moved."""
+        """Returns the same as ``has`` for readers: nothing is written or moved."""
         return self._holds(self.object_path(digest), digest, remember=False)
 
     def drop(self, digest: str) -> None:
-        """Takes an artifact out of the store."""
+        """Removes an artifact from the store."""
         removal.remove_below(self.root, Path(self.object_path(digest)))
 
     def object_path(self, digest: str) -> str:
-        """Where the artifact is, or would be. Raises MissingArtifact for what is no digest."""
+        """Returns the path of the artifact, stored or not. Raises MissingArtifact for an invalid digest."""
         found = DIGEST.fullmatch(digest)
         if found is None:
             raise MissingArtifact(f"not a digest: {digest[:80]!r}", code="artifact-missing")
         return f"{self._objects}/{found[1][:2]}/{found[1][2:]}"
 
     def forget_removed(self) -> None:
-        """Remembers no more that artifacts were sound which are not there."""
+        """Removes artifacts that are no longer in the store from the memory of verified ones."""
 
         def is_there(name: str) -> bool:
             digest = f"sha256:{name}"
@@ -128,7 +130,7 @@ class ArtifactStore:
 
     @contextlib.contextmanager
     def locked(self, how: int) -> Iterator[None]:
-        """While it is open, nothing is removed (``fcntl.LOCK_SH``), or nobody counts on what is there (``LOCK_EX``)."""
+        """Holds a lock: with ``fcntl.LOCK_SH`` nothing is removed, with ``LOCK_EX`` nobody relies on what is stored."""
         handle = os.open(self.root / "objects.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, how)
@@ -137,7 +139,7 @@ class ArtifactStore:
             os.close(handle)
 
     def _holds(self, object_path: str, digest: str, *, remember: bool) -> bool:
-        """Whether the bytes there have that digest: by memory, or else by reading them."""
+        """Returns whether the bytes have that digest, from memory or by reading them."""
         name = digest[7:]
         try:
             before, written = signature_of(object_path)
@@ -149,36 +151,36 @@ class ArtifactStore:
             after, _ = signature_of(object_path)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False
-        except OSError:  # a device that cannot give the bytes back any more
+        except OSError:  # a device that can no longer read the bytes
             return False
         if remember and before == after and written < now - SETTLED_NS:
             self._verified.note(name, after)
         return True
 
     def _stage(self, path: Path) -> Path:
-        """Moves it next to its place, where a rename will do."""
+        """Moves the path into the objects folder, so that a rename is enough to store it."""
         _refuse_links(path)
-        os.makedirs(self._objects, mode=0o700, exist_ok=True)  # noqa: PTH103 - a text is at hand, on the path of every step
+        os.makedirs(self._objects, mode=0o700, exist_ok=True)  # noqa: PTH103 - faster with a text, for every step
         staged = Path(self._objects, f"{STAGED}{self._identity}-{os.urandom(6).hex()}")
         try:
             path.rename(staged)
         except OSError as error:
             if error.errno != errno.EXDEV:  # from another file system it must be copied
                 raise
-            import shutil  # seldom needed, and it brings five compression libraries
+            import shutil  # rarely needed, and imports five compression libraries
 
             shutil.move(path, staged)
         return staged
 
     def _name(self, staged: Path, digest: str) -> None:
-        """Gives what is complete and durable its name."""
+        """Moves complete and durable content to the path of its digest."""
         object_path = self.object_path(digest)
         target = Path(object_path)
         if os.path.lexists(object_path):
-            self.has(digest)  # corruption makes room
+            self.has(digest)  # a corrupt artifact is moved out of the way
         with self.locked(fcntl.LOCK_SH):
             if self._holds(object_path, digest, remember=False):
-                os.utime(object_path, (time.time(), WRITTEN))  # somebody counts on it from now on
+                os.utime(object_path, (time.time(), WRITTEN))  # a run relies on it from now on
             else:
                 if not target.parent.exists():
                     target.parent.mkdir(mode=0o700, exist_ok=True)
@@ -190,15 +192,15 @@ class ArtifactStore:
                     if not target.exists():  # not a lost race with an equal put
                         raise
                 if target.is_dir():
-                    target.chmod(0o555)  # not before: a folder that may not be written to cannot change its parent
+                    target.chmod(0o555)  # only now: a read-only folder cannot change its parent
                 _sync_folder(target.parent)
-            # Nobody has written to it since `_settle`: that would show in the modification time.
+            # Nobody has written to the artifact since `_settle`: that would change the modification time.
             signature, written = signature_of(object_path)
             if written == WRITTEN * 1_000_000_000:
                 self._verified.note(digest[7:], signature)
 
     def _quarantine(self, object_path: str, digest: str) -> bool:
-        """Moves a corrupt artifact away. False when there is none: an equal put has just made or rebuilt it."""
+        """Moves a corrupt artifact away. Returns False when an equal put has just stored or rebuilt it."""
         with self.locked(fcntl.LOCK_EX):
             if self._holds(object_path, digest, remember=False):
                 return False
@@ -214,33 +216,33 @@ class ArtifactStore:
 
     @cached_property
     def _identity(self) -> str:
-        """Whose unfinished puts these are."""
-        from e2i.resilience.processes import process_identity  # with SQLite, which few steps need
+        """Returns the process to which unfinished puts belong."""
+        from e2i.resilience.processes import process_identity  # few steps need it
 
         return process_identity()
 
 
 def unfinished_of(name: str) -> str | None:
-    """Returns the process whose half done put has that name under ``objects``; None for anything else."""
+    """Returns the process whose unfinished put has that name under ``objects``; None for other names."""
     return name.removeprefix(STAGED).rpartition("-")[0] if name.startswith(STAGED) else None
 
 
 def _refuse_links(path: Path) -> None:
     """Raises StepError when there is anything but files and folders."""
-    below = (Path(at, name) for at, folders, files in os.walk(path) for name in (*folders, *files))
-    for inside in itertools.chain((path,), below):
+    nested = (Path(at, name) for at, folders, files in os.walk(path) for name in (*folders, *files))
+    for inside in itertools.chain((path,), nested):
         mode = inside.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
+            kind = "a link" if stat.S_ISLNK(mode) else "not a regular file"
             raise StepError(
-                f"{inside.name} cannot be kept: it is {kind}",
+                f"{inside.name} cannot be stored: it is {kind}",
                 code="bad-artifact",
-                hint="keep files and folders only; copy what a link leads to",
+                hint="store files and folders only; replace a link by a copy of its target",
             )
 
 
 def _settle(path: Path) -> None:
-    """Makes everything durable and read-only before it gets its name; only the top folder can be moved after this."""
+    """Makes everything durable and read-only before it is stored. Afterwards only the top folder can be moved."""
     folders = []
     files = [path]
     if path.is_dir():

@@ -1,10 +1,12 @@
-"""Copy a store while it is used, and make a store of such a copy.
+"""Back up a store while it is used, and restore it.
 
-In: a store and a folder that is to be made. Out: what was copied. Every SQLite database is copied by SQLite's own
-backup. The state goes first: what it says was delivered or made is then in the copies of the trackers and tools, which
-are younger; what they hold beyond it is delivered or made again, under the same keys. No collection runs meanwhile.
-Artifacts are linked where the file system is the same. A list with the digest of every file is written last, so an
-unfinished backup is none. Restoring checks each file against it. Neither follows a link.
+In: a store and a new folder. Out: counts of what was copied.
+
+Every SQLite database is copied with SQLite's own backup. The state goes first. What it records as delivered or created
+is then also in the copies of trackers and tools, which are younger. What these hold beyond the state is delivered or
+created again under the same keys. No collection runs meanwhile. Artifacts are linked where the file system is the same.
+A list with the digest of every file is written last, so an unfinished backup is not valid. Restoring verifies each file
+against the list. Links are never followed.
 """
 
 from __future__ import annotations
@@ -32,18 +34,18 @@ from e2i.store.digests import digest_of
 
 LIST = "backup.json"
 PASSING = ("tmp", "trash", "verified", "quarantine")
-"""Folders of a store that are of use to nobody later."""
+"""Temporary folders of a store, which are not backed up."""
 NEVER = (*PASSING, LIST)
 """Names at the top of a store that no backup lists."""
 BESIDE = (".lock", "-wal", "-shm", "-journal")
-"""Endings of the files beside a database, or beside what is shared. One that was put beside a copied database would
-change what is read from it.
+"""Endings of files that belong to a database or to a lock. Such a file beside a copied database would change what is
+read from it.
 """
 SQLITE = b"SQLite format 3\0"
 
 
 class Copied(Struct):
-    """What was copied, in numbers; ``corrupt``: artifacts that no longer had their digest, and were left out."""
+    """Counts of what was copied. ``corrupt``: artifacts that did not have their digest and were left out."""
 
     files: int = 0
     databases: int = 0
@@ -64,14 +66,14 @@ class Copied(Struct):
 
 
 def back_up(store: Path, target: Path, now_ms: int) -> Copied:
-    """Copies the store to ``target``, which is made. Raises BadInput, Refused and StoreError."""
+    """Copies the store to the new folder ``target``. Raises BadInput, Refused and StoreError."""
     ownership.check(store)
     if not (store / FILE).exists():
-        raise BadInput(f"there is nothing to back up in the store {store}", code="unknown-run", hint="give --store DIR")
+        raise BadInput(f"nothing to back up in the store {store}", code="unknown-run", hint="use --store DIR")
     target = target.absolute()
     if target.resolve().is_relative_to(store):
         raise BadInput(
-            f"the backup {target} would lie in the store itself", code="bad-option", hint="name another folder"
+            f"the backup {target} would be inside the store", code="bad-option", hint="choose another folder"
         )
     with _made(target, "backup") as staged:
         copied = Copied()
@@ -89,7 +91,7 @@ def back_up(store: Path, target: Path, now_ms: int) -> Copied:
 
 
 def restore(source: Path, store: Path) -> Copied:
-    """Makes a store of a backup. Raises BadInput where there is a store already, StoreError for a corrupt backup."""
+    """Creates a store from a backup. Raises BadInput where a store exists, StoreError for a corrupt backup."""
     listed = _listed(source)
     copied = Copied()
     with _made(store, "store") as staged:
@@ -106,7 +108,7 @@ def restore(source: Path, store: Path) -> Copied:
                     raise _corrupt(f"{name} is a link") from error
                 raise
             if digest_of(copy) != digest:
-                raise _corrupt(f"{name} is not as it was written")
+                raise _corrupt(f"{name} does not match its digest")
             copied.files += 1
             copied.size += copy.stat().st_size
         copied.objects = _check_objects(staged)
@@ -117,12 +119,12 @@ def restore(source: Path, store: Path) -> Copied:
 
 @contextlib.contextmanager
 def _made(target: Path, what: str) -> Iterator[Path]:
-    """A folder that gets its name when all is in it. Raises BadInput when there is something of that name."""
+    """Creates a folder that gets its name when it is complete. Raises BadInput when the name is taken."""
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise BadInput(
-            f"the {what} {target} is there already, and not empty",
+            f"the {what} {target} already exists and is not empty",
             code="not-empty",
-            hint="name a folder that is not there",
+            hint="choose a new folder",
         )
     staged = target.parent / f".{target.name}.making-{os.urandom(4).hex()}"
     try:
@@ -139,26 +141,26 @@ def _made(target: Path, what: str) -> Iterator[Path]:
         if problem.code != "store-not-writable":
             raise problem from error
         copy = str(getattr(error, "filename", None) or staged)
-        hint = "name another folder" if copy.startswith(str(staged)) else f"see to the permissions of {copy}"
-        raise StoreError(f"the {what} {target} cannot be made: {error}", code=problem.code, hint=hint) from error
+        hint = "choose another folder" if copy.startswith(str(staged)) else f"check the permissions of {copy}"
+        raise StoreError(f"the {what} {target} cannot be created: {error}", code=problem.code, hint=hint) from error
     finally:
         with contextlib.suppress(OSError):
             removal.remove(target.parent, staged.name)
 
 
-def _files(store: Path, *below: str) -> Iterator[str]:
-    """The files that are copied as they are found, but for the state and the artifacts: names from the store on."""
-    for name in removal.names(store, *below):
-        if not below and (name in (*NEVER, "objects") or name.startswith(FILE)):
+def _files(store: Path, *nested: str) -> Iterator[str]:
+    """Yields the files that are copied unchanged, all but state and artifacts, as names relative to the store."""
+    for name in removal.names(store, *nested):
+        if not nested and (name in (*NEVER, "objects") or name.startswith(FILE)):
             continue
         try:
-            mode = store.joinpath(*below, name).lstat().st_mode
-        except FileNotFoundError:  # a database that is closed loses its log, for one
+            mode = store.joinpath(*nested, name).lstat().st_mode
+        except FileNotFoundError:  # for example, the log of a database that was closed
             continue
         if stat.S_ISDIR(mode):
-            yield from _files(store, *below, name)
+            yield from _files(store, *nested, name)
         elif stat.S_ISREG(mode) and not name.endswith(BESIDE):
-            yield "/".join((*below, name))
+            yield "/".join((*nested, name))
 
 
 def _copy_file(store: Path, staged: Path, name: str, copied: Copied, listed: dict[str, str]) -> None:
@@ -174,7 +176,7 @@ def _copy_file(store: Path, staged: Path, name: str, copied: Copied, listed: dic
         if (store / name).exists():
             raise
         copy.unlink(missing_ok=True)
-        return  # a step or a tool has taken it away
+        return  # a step or a tool has removed it
     _note(copied, listed, staged, name)
 
 
@@ -190,7 +192,7 @@ def _copy_objects(store: Path, staged: Path, copied: Copied, listed: dict[str, s
                 corrupt.append(digest)
                 continue
             copied.objects += 1
-            for file in _below(store, "objects", shelf, name):
+            for file in _walk(store, "objects", shelf, name):
                 copy = staged / file
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 try:
@@ -202,33 +204,33 @@ def _copy_objects(store: Path, staged: Path, copied: Copied, listed: dict[str, s
     copied.corrupt = tuple(corrupt)
 
 
-def _below(store: Path, *names: str) -> Iterator[str]:
-    """The files at or below a place of the store."""
+def _walk(store: Path, *names: str) -> Iterator[str]:
+    """Yields the file of that name, or all files inside the folder."""
     if not stat.S_ISDIR(store.joinpath(*names).lstat().st_mode):
         yield "/".join(names)
         return
     for name in removal.names(store, *names):
-        yield from _below(store, *names, name)
+        yield from _walk(store, *names, name)
 
 
 def _copy_plainly(root: Path, name: str, target: Path) -> None:
     """Copies a regular file with its times and mode, without following a link. Raises OSError."""
-    *above, last = name.split("/")
-    with removal.inside(root, *above) as folder:
+    *parents, last = name.split("/")
+    with removal.inside(root, *parents) as folder:
         handle = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with os.fdopen(handle, "rb") as read, target.open("xb") as written:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.ELOOP, "no regular file", name)
+            raise OSError(errno.ELOOP, "not a regular file", name)
         shutil.copyfileobj(read, written, 1 << 20)
         written.flush()
-        os.fchmod(written.fileno(), found.st_mode & (0o555 if above[:1] == ["objects"] else 0o700))
+        os.fchmod(written.fileno(), found.st_mode & (0o555 if parents[:1] == ["objects"] else 0o700))
         os.utime(written.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
         os.fsync(written.fileno())
 
 
 def _copy_database(path: Path, target: Path) -> None:
-    """Copies a database as of one moment, whoever writes to it meanwhile. Raises sqlite3.Error."""
+    """Copies a database as of one moment, although others may write to it. Raises sqlite3.Error."""
     with (
         contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT)) as read,
         contextlib.closing(sqlite3.connect(target)) as written,
@@ -262,21 +264,23 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _listed(source: Path) -> Mapping[str, str]:
-    """The list of a backup. Raises BadInput when the folder is none."""
+    """Returns the list of files in a backup. Raises BadInput when the folder is not a backup."""
     try:
         with removal.inside(source) as folder:
             handle = os.open(LIST, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise OSError(errno.EINVAL, "no regular file")
+                raise OSError(errno.EINVAL, "not a regular file")
             document = json.load(file)
         version, files = document["schema_version"], document["files"]
         if version != 1 or not all(isinstance(digest, str) for digest in files.values()) or FILE not in files:
-            raise ValueError("it is not one that this version of e2i writes")
+            raise ValueError("not a list that this version of e2i writes")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise BadInput(
-            f"{source} is no backup: {LIST} cannot be read: {why}", code="no-backup", hint="`e2i backup DIR` makes one"
+            f"{source} is not a backup: {LIST} cannot be read: {why}",
+            code="no-backup",
+            hint="create one with `e2i backup DIR`",
         ) from error
     return dict(files)
 
@@ -290,13 +294,13 @@ def _check_name(name: str) -> None:
 
 
 def _check_objects(staged: Path) -> int:
-    """Makes folders of artifacts read-only again and holds each artifact against its digest. Returns how many."""
+    """Makes folders of artifacts read-only again and verifies each artifact. Returns their number."""
     count = 0
     for shelf in removal.names(staged, "objects"):
         for name in removal.names(staged, "objects", shelf):
             path = staged / "objects" / shelf / name
             if digest_of(path) != f"sha256:{shelf}{name}":
-                raise _corrupt(f"the artifact {shelf}{name} does not have its digest")
+                raise _corrupt(f"artifact {shelf}{name} does not match its digest")
             for at, _, _ in os.walk(path):
                 os.chmod(at, 0o555)  # noqa: PTH101
             count += 1
@@ -304,12 +308,12 @@ def _check_objects(staged: Path) -> int:
 
 
 def _end_runs(staged: Path) -> None:
-    """Runs that went on when the backup was made do not go on here. Raises StoreError for a state that is not sound."""
+    """Marks runs that were running during the backup as interrupted. Raises StoreError when the state is corrupt."""
     from e2i.store.runs import RunStore
 
     with contextlib.closing(RunStore(staged, lambda digest: True)) as run_store:
         if run_store.quarantined is not None:
-            raise _corrupt(f"{FILE} is not sound")
+            raise _corrupt(f"{FILE} is corrupt")
         run_store.interrupt_all()
 
 

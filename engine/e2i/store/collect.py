@@ -1,8 +1,10 @@
-"""What no run that is kept needs any more leaves the store. In: a store, an age, a size. Out: what was freed.
+"""Remove from a store what no kept run needs.
 
-What dead processes left behind goes first: that needs no room on the disk. Then rows go, in one transaction; then files
-that nothing names. A collection that is killed has only left files that the next one finds. Runs hold a shared lock on
-the store, so a collection knows whether anybody counts on what is there. No link is followed anywhere.
+In: a store, an age, a size. Out: what was freed.
+
+What dead processes left behind goes first: that needs no disk space. Then rows are removed in one transaction, then the
+files that nothing refers to. A killed collection only leaves files that the next one finds. Runs hold a shared lock on
+the store, so a collection knows whether anybody relies on its content. Links are never followed.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from e2i.store.reading import open_for_reading
 
 DAY_MS = 86_400_000
 MARGIN_MS = 3_600_000
-"""While runs go on, what was used later than this before the first of them began stays: they may have planned on it."""
+"""Margin before the start of the first current run. What was used later is kept: current runs may have planned on it.
+"""
 NAMED = re.compile(r"sha256:[0-9a-f]{64}")
 RUNS = (
     "SELECT run, status, holder, started_ms, coalesce(ended_ms, started_ms) AS at_ms,"
@@ -40,14 +43,14 @@ RUNS = (
 )
 RESULTS = "SELECT fingerprint, outputs, telemetry, run, created_ms FROM results"
 TRASH = "trash"
-NO_ROOM = ("disk-full", "disk-failing")
-"""How a disk without room shows: SQLite takes it for a failing one when it cannot make the files that it shares."""
+DISK_FULL = ("disk-full", "disk-failing")
+"""Error codes of a full disk. SQLite reports it as failing when it cannot create its shared files."""
 
 
 class Wish(Struct, frozen=True):
-    """What is to be kept: runs that ended in the last ``keep_ms``, the latest ones up to ``most`` bytes of artifacts.
+    """What to keep: runs that ended in the last ``keep_ms``, and the latest ones up to ``most`` bytes of artifacts.
 
-    None: all of them. Pinned runs and running ones are kept whatever it says.
+    None: no limit. Pinned and running runs are always kept.
     """
 
     keep_ms: int | None = None
@@ -64,9 +67,9 @@ class Freed(Struct):
     """Folders of runs, scratch folders, unfinished and corrupt artifacts."""
     size: int = 0
     left: int = 0
-    """The size of the artifacts that stay."""
+    """Size of the kept artifacts."""
     postponed: int = 0
-    """Artifacts that nothing needs, but that running runs may have planned on: the next collection takes them."""
+    """Artifacts that no run needs but that current runs may have planned on. A later collection removes them."""
 
     def __add__(self, other: Freed) -> Freed:
         return Freed(
@@ -92,7 +95,9 @@ class Freed(Struct):
 
 
 def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Freed:
-    """Removes what no kept run needs. Raises StoreError, and Refused for a store that is not this user's alone."""
+    """Removes what no kept run needs. Raises StoreError, and Refused for a store that does not belong to this user
+    alone.
+    """
     path = root / FILE
     ownership.check(root)
     if not path.exists():
@@ -105,13 +110,13 @@ def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Fr
             freed = _removed(root, TRASH)
             if alone:
                 freed += _clear(root)
-            return freed + _collect_in_little_room(root, wish, now_ms, alone=alone)
+            return freed + _collect_on_full_disk(root, wish, now_ms, alone=alone)
     except (sqlite3.Error, OSError) as error:
         raise store_error(error, path) from error
 
 
 def _clear(root: Path) -> Freed:
-    """Removes scratch folders and half done puts of a store in which no run goes on. That takes no room."""
+    """Removes scratch folders and unfinished puts of a store without current runs. Needs no disk space."""
     freed = Freed()
     for name in removal.names(root, "tmp"):
         freed += _removed(root, "tmp", name)
@@ -129,19 +134,20 @@ def _removed(root: Path, *names: str) -> Freed:
     return freed
 
 
-def _collect_in_little_room(root: Path, wish: Wish, now_ms: int, *, alone: bool) -> Freed:
-    """Rows first, then files. Where the disk has no room for what is to be written of the rows, some files first: runs
-    that are to be forgotten lose what only they need, which is then made again should they be asked for.
+def _collect_on_full_disk(root: Path, wish: Wish, now_ms: int, *, alone: bool) -> Freed:
+    """Removes rows first, then files. When the disk is too full to write the rows, removes some files first.
+
+    The runs to be removed then lose artifacts that only they need. These are rebuilt if somebody needs them.
     """
     try:
         return _collect(root, wish, now_ms, alone=alone, write=True)
     except StoreError as error:
-        if error.code not in NO_ROOM:
+        if error.code not in DISK_FULL:
             raise
         full = error
     except (sqlite3.Error, OSError) as error:
         full = store_error(error, root / FILE)
-        if full.code not in NO_ROOM:
+        if full.code not in DISK_FULL:
             raise
     with _transaction(root / FILE, write=False) as database:
         collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=False)
@@ -161,15 +167,15 @@ def _collect(root: Path, wish: Wish, now_ms: int, *, alone: bool, write: bool) -
 
 
 def pin(root: Path, run: str, now_ms: int) -> None:
-    """Keeps a run, whatever its age. Raises BadInput when there is no such run."""
+    """Keeps a run forever. Raises BadInput when there is no such run."""
     with _transaction(_state(root), write=True) as database:
         if database.execute("SELECT 1 FROM runs WHERE run = ?", (run,)).fetchone() is None:
-            raise BadInput(f"there is no run {run!r} in the store", code="unknown-run", hint="`e2i runs` lists them")
+            raise BadInput(f"no run {run!r} in the store", code="unknown-run", hint="`e2i runs` lists them")
         database.execute("INSERT OR IGNORE INTO pins VALUES (?, ?)", (run, now_ms))
 
 
 def unpin(root: Path, run: str) -> None:
-    """Lets a run go when its time comes. Raises BadInput when it is not pinned."""
+    """Allows a pinned run to be removed. Raises BadInput when the run is not pinned."""
     with _transaction(_state(root), write=True) as database:
         if database.execute("DELETE FROM pins WHERE run = ?", (run,)).rowcount == 0:
             pinned = ", ".join(row[0] for row in database.execute("SELECT run FROM pins ORDER BY run LIMIT 20"))
@@ -177,7 +183,7 @@ def unpin(root: Path, run: str) -> None:
 
 
 class _Collection:
-    """One collection, on the way."""
+    """The state of one collection."""
 
     def __init__(
         self, root: Path, database: sqlite3.Connection, wish: Wish, now_ms: int, *, alone: bool, dry_run: bool
@@ -192,23 +198,23 @@ class _Collection:
         self._store = ArtifactStore(root)
         self._objects = list(_objects(root))
         self._before_ms = now_ms - MARGIN_MS
-        """Unless nobody else is there, what was used later than this stays for now."""
+        """Unless the store is unused, what was used later than this is kept for now."""
         self._live: set[str] = set()
         self._known: set[str] = set()
-        """The runs whose folders stay."""
+        """The runs whose folders are kept."""
         self._needed: set[str] = set()
-        """The artifacts that stay."""
+        """The artifacts that are kept."""
 
     def forget(self) -> None:
-        """Removes the rows of the runs that are not kept, and the results that no kept run has."""
+        """Removes the rows of runs that are not kept, and results that no kept run has."""
         gone = self.decide()
         if not self._dry_run:
-            if not self._alone:  # who planned with these results may still want what they name
+            if not self._alone:  # runs that planned with these results may still need their artifacts
                 self._touch(_named(text for row in gone for text in (row["outputs"], row["telemetry"])))
             self._delete({row["fingerprint"] for row in gone})
 
     def decide(self) -> list[sqlite3.Row]:
-        """Finds what is kept. Returns the results that go."""
+        """Finds what is kept. Returns the results to remove."""
         runs = self._database.execute(RUNS).fetchall()
         live = [row for row in runs if row["status"] == "running" and process_alive(str(row["holder"]))]
         self._live = {row["run"] for row in live}
@@ -218,18 +224,19 @@ class _Collection:
         wanted = self._wanted(kept)
         known = {row["run"] for row in runs}
         gone = [row for row in results if row["fingerprint"] not in wanted and not self._is_kept(row, kept, known)]
-        marks = {row["fingerprint"] for row in gone}
-        stay = [row for row in results if row["fingerprint"] not in marks]
-        self._known = kept | (known & {row["run"] for row in stay})  # who made a result that stays is remembered too
+        removed = {row["fingerprint"] for row in gone}
+        retained = [row for row in results if row["fingerprint"] not in removed]
+        # The run that produced a kept result is kept too.
+        self._known = kept | (known & {row["run"] for row in retained})
         self.freed.runs = sorted(known - self._known)
         self.freed.results = len(gone)
-        self._needed = _named(text for row in stay for text in (row["outputs"], row["telemetry"]))
+        self._needed = _named(text for row in retained for text in (row["outputs"], row["telemetry"]))
         self._needed |= _named(row[0] for row in self._database.execute("SELECT body FROM outbox"))
         self._needed |= set().union(*map(self._named_by, kept))
         return gone
 
     def sweep(self) -> Freed:
-        """Removes the files that nothing names."""
+        """Removes the files that nothing refers to."""
         for digest, path, size in self._objects:
             if digest in self._needed:
                 self.freed.left += size
@@ -250,7 +257,7 @@ class _Collection:
         return self.freed
 
     def _kept(self, runs: Sequence[sqlite3.Row]) -> set[str]:
-        """The runs that are pinned, running, young enough and, from the latest on, small enough together."""
+        """Returns the runs that are pinned, running, young enough and, from the latest on, small enough together."""
         kept = {row["run"] for row in runs if row["pinned"]} | self._live
         sizes = {digest: size for digest, _, size in self._objects}
         held: set[str] = set().union(*map(self._named_by, kept))
@@ -271,14 +278,14 @@ class _Collection:
         return None if self._wish.keep_ms is None else self._now_ms - self._wish.keep_ms
 
     def _wanted(self, kept: Collection[str]) -> set[str]:
-        """The fingerprints of the steps of kept runs, and of what is being carried out."""
+        """Returns the fingerprints of the steps of kept runs, and of steps that are being executed."""
         steps = self._database.execute("SELECT run, fingerprint FROM steps WHERE fingerprint IS NOT NULL")
         return {row[1] for row in steps if row[0] in kept} | {
             row[0] for row in self._database.execute("SELECT fingerprint FROM claims")
         }
 
     def _is_kept(self, result: sqlite3.Row, kept: Collection[str], known: Collection[str]) -> bool:
-        """Whether a result that no step names stays: it is of a kept run, or a young one of a run elsewhere."""
+        """Returns whether a result that no step refers to is kept: of a kept run, or recent and of another store."""
         if result["run"] in known:
             return result["run"] in kept
         return self._wish.most is None and (self._since is None or result["created_ms"] >= self._since)
@@ -288,7 +295,7 @@ class _Collection:
 
     def _delete(self, fingerprints: Iterable[str]) -> None:
         database = self._database
-        database.executemany("DELETE FROM results WHERE fingerprint = ?", [(mark,) for mark in fingerprints])
+        database.executemany("DELETE FROM results WHERE fingerprint = ?", [(one,) for one in fingerprints])
         for table in ("runs", "steps", "attempts"):
             database.executemany(f"DELETE FROM {table} WHERE run = ?", [(run,) for run in self.freed.runs])
         database.execute("DELETE FROM latest WHERE fingerprint NOT IN (SELECT fingerprint FROM results)")
@@ -299,7 +306,7 @@ class _Collection:
                 os.utime(self._store.object_path(digest), (self._now_ms / 1000, WRITTEN))
 
     def _discard(self, path: Path) -> bool:
-        """Takes an artifact out of the store, unless somebody may count on it."""
+        """Removes an artifact from the store, unless somebody may rely on it."""
         with contextlib.nullcontext() if self._dry_run else self._store.locked(fcntl.LOCK_EX):
             if not self._alone and _used_ms(path) >= self._before_ms:
                 return False
@@ -316,13 +323,11 @@ class _Collection:
             return True
 
     def _litter(self) -> Iterator[tuple[str, str]]:
-        """Names below the store of what runs and processes that are gone left behind, and of what was set aside as
-        corrupt long enough ago.
-        """
-        for above, stay in (("runs", self._known | self._live), ("tmp", self._live)):
-            for name in removal.names(self._root, above):
-                if name not in stay and self._is_old(self._root / above / name):
-                    yield above, name
+        """Yields names in the store that dead runs and processes left behind, and old quarantined artifacts."""
+        for folder, retained in (("runs", self._known | self._live), ("tmp", self._live)):
+            for name in removal.names(self._root, folder):
+                if name not in retained and self._is_old(self._root / folder / name):
+                    yield folder, name
         for name in removal.names(self._root, "objects"):
             holder = unfinished_of(name)
             if holder is not None and not process_alive(holder) and self._is_old(self._root / "objects" / name):
@@ -336,7 +341,7 @@ class _Collection:
 
 
 def _objects(root: Path) -> Iterator[tuple[str, Path, int]]:
-    """Every artifact: digest, place and size, in order."""
+    """Yields every artifact: digest, path and size, in order."""
     for shelf in removal.names(root, "objects"):
         for name in removal.names(root, "objects", shelf) if len(shelf) == 2 else ():
             path = root / "objects" / shelf / name
@@ -344,16 +349,16 @@ def _objects(root: Path) -> Iterator[tuple[str, Path, int]]:
 
 
 def _named(texts: Iterable[str | None]) -> set[str]:
-    """The artifacts that these texts name, whatever else they say."""
+    """Returns the digests of the artifacts in these texts."""
     return {digest for text in texts if text for digest in NAMED.findall(text)}
 
 
-# Runs go on meanwhile: what was there a moment ago may have gone.
+# Runs may be active meanwhile: what was found a moment ago may be gone.
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
-    walked = () if os.path.islink(path) else os.walk(path)  # noqa: PTH114 - a walk would begin where it leads
+    """Returns the bytes of a file, or of all files of a folder."""
+    walked = () if os.path.islink(path) else os.walk(path)  # noqa: PTH114 - a walk would follow the link
     files = [Path(at) / name for at, _, names in walked for name in names] or [path]
     return sum(found.st_size for file in files if (found := _look(file)) and not stat.S_ISDIR(found.st_mode))
 
@@ -375,7 +380,7 @@ def _look(path: Path) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _transaction(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
-    """The state: all that is changed inside becomes durable at its end, or nothing. Raises StoreError."""
+    """Opens the state in a transaction: all changes are committed at its end, or none. Raises StoreError."""
     database = open_for_reading(path) if not write else _intact(path)
     with contextlib.closing(database), transaction(database, "BEGIN IMMEDIATE" if write else "BEGIN"):
         yield database
@@ -386,14 +391,14 @@ def _intact(path: Path) -> sqlite3.Connection:
     if aside is not None:
         database.close()
         raise StoreError(
-            f"the state of the store was corrupt and is now {aside}: nothing was removed",
+            f"the state of the store is corrupt and was moved to {aside}; nothing was removed",
             code="store-corrupt",
-            hint="mend it and put it back; or collect again, which removes all that it named",
+            hint="repair the file and move it back, or run gc again, which removes all artifacts of the lost state",
         )
     return database
 
 
 def _state(root: Path) -> Path:
     if not (root / FILE).exists():
-        raise BadInput(f"there are no runs in the store {root}", code="unknown-run")
+        raise BadInput(f"no runs in the store {root}", code="unknown-run")
     return root / FILE

@@ -1,7 +1,7 @@
-"""Opens the SQLite file of a store for writing. In: its path. Out: a connection to intact tables of this version.
+"""Open the SQLite file of a store for writing.
 
-A corrupt file is set aside, and an older one is brought up to date, with a backup. Whatever SQLite has to complain of
-is told as a ``StoreError``. Who only reads uses ``e2i.store.reading``.
+In: its path. Out: a connection to intact tables of this version. A corrupt file is quarantined. SQLite's errors are
+raised as ``StoreError``. Readers use ``e2i.store.reading``.
 """
 
 from __future__ import annotations
@@ -32,26 +32,27 @@ C = TypeVar("C", bound=sqlite3.Connection)
 
 
 class StoreError(E2IError):
-    """The store cannot be used: not writable, corrupt, full, gone, or written by a newer version."""
+    """Raised when the store cannot be used: not writable, corrupt, full, gone, or written by a newer version."""
 
     exit_code = Exit.UNAVAILABLE
 
 
 class OnFile(Protocol):
-    """What works on the file at ``path``."""
+    """An object that works on the file at ``path``."""
 
     path: Path
 
     def has_reopened(self) -> bool:
-        """Whether a writer came across what was just read, and the file was opened anew to read it again."""
+        """Returns whether a writer changed what was just read. Then the file was reopened, to read again."""
 
 
 S = TypeVar("S", bound=OnFile)
 
 
 def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """The method, with SQLite's errors told as StoreError. What it finds corrupt is looked at when next opened; what a
-    writer came across is read again.
+    """Wraps a method: SQLite's errors become StoreError, and what a writer changed meanwhile is read again.
+
+    A file that is found corrupt is checked when it is next opened.
     """
 
     @functools.wraps(method)
@@ -70,7 +71,7 @@ def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P
 
 
 def store_error(error: sqlite3.Error | MemoryError | OSError, path: Path) -> StoreError:
-    """The error as it is told: what happened, to which file, and what to do."""
+    """Returns the error as a StoreError: what happened, to which file, and what to do."""
     kind = getattr(error, "sqlite_errorname", None) or ""
     if isinstance(error, OSError) and (trouble := disk.trouble(error, path)) and trouble.code != "not-writable":
         return StoreError(trouble.message, code=trouble.code, hint=trouble.hint)
@@ -78,19 +79,19 @@ def store_error(error: sqlite3.Error | MemoryError | OSError, path: Path) -> Sto
         return StoreError(
             f"disk full: {path}",
             code="disk-full",
-            hint="free some space, or choose another folder by --store DIR; the run can be resumed",
+            hint="free some space, or choose another folder with --store DIR; the run can be resumed",
         )
     if isinstance(error, OSError) or kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreError(
             f"the store {path.parent} cannot be written: {error}",
             code="store-not-writable",
-            hint="choose another folder by --store DIR or E2I_STORE",
+            hint="choose another folder with --store DIR or E2I_STORE",
         )
     if kind.startswith("SQLITE_IOERR") and kind != "SQLITE_IOERR_SHORT_READ":
         return StoreError(
             f"disk full or failing: {path}: {error}",
             code="disk-failing",
-            hint="see to the disk and its quota, or choose another folder by --store DIR; the run can be resumed",
+            hint="check the disk and its quota, or choose another folder with --store DIR; the run can be resumed",
         )
     if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreError(
@@ -103,13 +104,14 @@ def store_error(error: sqlite3.Error | MemoryError | OSError, path: Path) -> Sto
     return StoreError(
         f"the state of the store is corrupt: {error} ({path})",
         code="store-corrupt",
-        hint="run again: a run sets the corrupt file aside and begins anew",
+        hint="run again: the corrupt file is quarantined and the history starts empty",
     )
 
 
 def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """A connection, and where the corrupt file was put that stood in the way, if any. Raises StoreError, and Refused
-    for a store that is not this user's alone.
+    """Returns a connection, and the path of the corrupt file if one was quarantined.
+
+    Raises StoreError, and Refused for a store that does not belong to this user alone.
     """
     ownership.check(path.parent)
     try:
@@ -127,14 +129,16 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 
 def complaints(database: sqlite3.Connection, check: str = "quick_check") -> list[str]:
-    """What SQLite finds wrong with the file; takes time in proportion to its size. An ``integrity_check`` also holds
-    indexes against their tables.
+    """Returns SQLite's problems with the file, in time proportional to its size. ``integrity_check`` also compares
+    indexes with tables.
     """
     return [row[0] for row in database.execute(f"PRAGMA {check}(20)") if row[0] != "ok"]
 
 
 def connect(target: str, kind: type[C]) -> C:
-    """A connection as all others are. ``target`` is a path, or an address that begins with ``file:``."""
+    """Returns a connection with the settings of this module. ``target`` is a path, or an address that begins with
+    ``file:``.
+    """
     uri = target.startswith("file:")
     database = sqlite3.connect(target, uri=uri, isolation_level=None, timeout=WAIT, factory=kind)
     database.row_factory = sqlite3.Row
@@ -143,20 +147,20 @@ def connect(target: str, kind: type[C]) -> C:
 
 
 def known_version(database: sqlite3.Connection, path: Path) -> int:
-    """Which version wrote the tables. Raises StoreError for one that is newer than this program."""
+    """Returns the version that wrote the tables. Raises StoreError for one that is newer than this program."""
     found = tables.version(database)
     if found > tables.SCHEMA_VERSION:
         raise StoreError(
             f"{path} was written by a newer version of e2i (state version {found}, this one knows up to"
             f" {tables.SCHEMA_VERSION})",
             code="store-too-new",
-            hint="upgrade e2i, or choose another folder by --store DIR",
+            hint="upgrade e2i, or choose another folder with --store DIR",
         )
     return found
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """The file that belongs to it, such as its log, ``-wal``."""
+    """Returns the file that belongs to the database, such as its log, ``-wal``."""
     return path.with_name(path.name + suffix)
 
 
@@ -185,7 +189,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _create(database: sqlite3.Connection) -> None:
-    """Makes the tables, unless another process has just made them."""
+    """Creates the tables, unless another process has just done so."""
     database.execute("PRAGMA journal_mode = WAL")
     with transaction(database):
         if tables.version(database) < tables.SCHEMA_VERSION:
@@ -193,9 +197,9 @@ def _create(database: sqlite3.Connection) -> None:
 
 
 def _check(database: sqlite3.Connection, *, thoroughly: bool) -> None:
-    """Raises sqlite3.DatabaseError when the file is not sound, as far as it is looked at."""
-    marks = ", ".join("?" * len(tables.NAMES))
-    found = database.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN ({marks})", tables.NAMES).fetchone()[0]
+    """Raises sqlite3.DatabaseError when the file is corrupt, as far as it is checked."""
+    places = ", ".join("?" * len(tables.NAMES))
+    found = database.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN ({places})", tables.NAMES).fetchone()[0]
     if found != len(tables.NAMES):
         raise sqlite3.DatabaseError("tables are missing")
     if thoroughly and (wrong := complaints(database)):
@@ -203,12 +207,12 @@ def _check(database: sqlite3.Connection, *, thoroughly: bool) -> None:
 
 
 def _somebody_writes(database: sqlite3.Connection) -> bool:
-    """Whether another live process has a run open: then it has looked at the file before, and the log is its own."""
+    """Returns whether another live process has a run open. Then that process has checked the file and owns the log."""
     return any(process_alive(row[0]) for row in database.execute("SELECT holder FROM runs WHERE status = 'running'"))
 
 
 def _quarantine(path: Path) -> Path:
-    """Moves the file and what belongs to it to new names beside it."""
+    """Moves the file and its companions to new names in the same folder."""
     stem = f"{path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     names = (stem, *(f"{stem}-{number}" for number in range(1, 1000)))
     target = path.with_name(next(name for name in names if not path.with_name(name).exists()))
@@ -220,5 +224,5 @@ def _quarantine(path: Path) -> Path:
 
 
 def _suspicion(path: Path) -> Path:
-    """An empty file that says: look at the database thoroughly before it is used again."""
+    """Returns an empty file that places the database for a thorough check at the next opening."""
     return beside(path, "-suspect")

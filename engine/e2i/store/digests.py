@@ -1,6 +1,7 @@
-"""A file or a folder goes in; out come its digest, by its bytes, and its signature, by what the file system says of it.
+"""Compute digests and signatures of files and folders.
 
-The digest costs reading everything. The signature costs one look a file, and no write leaves it as it was.
+The digest depends on all bytes, and needs to read them. The signature depends on file system metadata. It needs one
+look at each file, and every write changes it.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from pathlib import Path
 
 
 def digest_of(path: Path) -> str:
-    """``sha256:…`` of a file's bytes, or of the sorted list of a folder's relative names and file digests."""
+    """Returns ``sha256:…`` of a file's bytes, or of the sorted list of a folder's relative names and file digests."""
     if not path.is_dir():
         return f"sha256:{_file_digest(path)}"
     return folder_digest(files_of(path))
 
 
 def folder_digest(files: Iterable[tuple[str, str]]) -> str:
-    """The digest of a folder whose files have these relative names and SHA-256 (hexadecimal), in the order of paths."""
+    """Returns the digest of a folder from relative names and SHA-256 (hexadecimal) of its files, ordered by path."""
     listing = hashlib.sha256(b"folder\n")
     for name, digest in files:
         listing.update(os.fsencode(name) + f"\0{digest}\n".encode())
@@ -28,14 +29,15 @@ def folder_digest(files: Iterable[tuple[str, str]]) -> str:
 
 
 def files_of(path: Path) -> list[tuple[str, str]]:
-    """A folder's files: relative name and SHA-256, in the order of paths."""
+    """Returns a folder's files: relative name and SHA-256, ordered by path."""
     return [(name, _file_digest(path / name)) for name in sorted(_names(path), key=_in_order)]
 
 
 def signature_of(path: str | Path) -> tuple[str, int]:
-    """What the file system says of the bytes below a path, as text, and when the youngest of them was written (ns).
+    """Returns the metadata of the files below a path as text, and the time of the last write (ns).
 
-    Any write to a file changes it: its change time cannot be set. Raises OSError when there is nothing.
+    Any write to a file changes the signature, because its change time cannot be set. Raises OSError when the path is
+    missing.
     """
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
@@ -54,15 +56,15 @@ def _signature(found: os.stat_result) -> str:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """The relative names of the files below a folder; links to folders are not followed."""
+    """Yields the relative names of the files below a folder; links to folders are not followed."""
     top = os.fspath(folder)
     for at, _, names in os.walk(top, onerror=_raise):
-        below = os.path.relpath(at, top)
-        yield from names if below == "." else (f"{below}/{name}" for name in names)
+        inside = os.path.relpath(at, top)
+        yield from names if inside == "." else (f"{inside}/{name}" for name in names)
 
 
 def _in_order(name: str) -> list[str]:
-    """Paths are sorted part by part, so that a folder's files stand together."""
+    """Returns the sort key of a path: its components, so that the files of a folder are adjacent."""
     return name.split("/")
 
 

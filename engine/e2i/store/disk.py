@@ -1,5 +1,6 @@
-"""What the system says of files goes in, as an OSError; what is the matter with the disk comes out, as an error for
-people. Also folders that are made below a place which must be there.
+"""Explain disk errors, and create folders inside a root that must exist.
+
+In: an OSError. Out: an error for people.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class DiskTrouble(E2IError):
-    """A disk is full, fails, or must not be written."""
+    """Raised when a disk is full, fails, or must not be written."""
 
     exit_code = Exit.UNAVAILABLE
 
 
 def trouble(error: BaseException, where: str | Path = "") -> DiskTrouble | None:
-    """What the disk has to do with an error or with what it came from; None when nothing.
+    """Returns the disk problem that caused an error; None for other causes.
 
-    ``where`` is named when the system names none.
+    ``where`` is the path in the message when the system reports none.
     """
     seen: BaseException | None = error
     for _ in range(10):
@@ -33,7 +34,7 @@ def trouble(error: BaseException, where: str | Path = "") -> DiskTrouble | None:
 
 
 def folder(root: Path, *names: str) -> Path:
-    """The folder of these names below ``root``, made if need be. Raises DiskTrouble when the root itself is gone."""
+    """Returns the folder of these names in ``root``, created if missing. Raises DiskTrouble when the root is gone."""
     path = root
     for name in names:
         path /= name
@@ -46,13 +47,13 @@ def folder(root: Path, *names: str) -> Path:
 
 
 def refuse_link(path: Path) -> None:
-    """Raises Refused when a folder of the store is a link: nothing is written or removed where it leads."""
+    """Raises Refused when a folder of the store is a link: nothing is written or removed at its target."""
     if path.is_symlink():
         raise Refused(f"a folder of the store is a link: {path}", code="store-holds-link", hint="remove the link")
 
 
 def expect(*folders: Path) -> None:
-    """Raises DiskTrouble when a folder that a run needs is no longer there."""
+    """Raises DiskTrouble when a folder that a run needs is gone."""
     for path in folders:
         if not path.is_dir():
             raise _gone(path)
@@ -62,7 +63,7 @@ def _gone(path: Path) -> DiskTrouble:
     return DiskTrouble(
         f"the folder was moved or deleted while a run was using it: {path}",
         code="store-gone",
-        hint="put it back and run again, or run again where it is now",
+        hint="move it back, or use its new path, and run again",
     )
 
 
@@ -72,16 +73,18 @@ def _trouble(error: OSError, where: str) -> DiskTrouble | None:
         path = path.decode(errors="replace")
     if error.errno in FULL:
         return DiskTrouble(
-            f"disk full: {path}", code="disk-full", hint="make room, and run again: what is finished is not repeated"
+            f"disk full: {path}",
+            code="disk-full",
+            hint="free some space and run again: finished steps are not run again",
         )
     if error.errno == errno.EIO:
         return DiskTrouble(
-            f"disk failing: {path}: {error.strerror}", code="disk-failing", hint="see to the disk, and run again"
+            f"disk failing: {path}: {error.strerror}", code="disk-failing", hint="check the disk and run again"
         )
     if error.errno in READ_ONLY and path:
         return DiskTrouble(
             f"cannot be used: {path}: {error.strerror}",
             code="not-writable",
-            hint="see to its permissions, or choose another place: --store DIR for the state, TMPDIR for scratch files",
+            hint="check its permissions, or choose another folder: --store DIR for the state, TMPDIR for scratch files",
         )
     return None

@@ -1,4 +1,4 @@
-"""The journal's file goes in; what has happened comes out: results for plans, runs for people. Changes nothing."""
+"""Read the run store: results for plans, runs for people. Changes nothing."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ WAITING_BY_TRACKER = (
 
 
 PAUSES = "pauses"
-"""Under what name the provenance of a run in the state holds the times between an interruption and the resumption."""
+"""Key in a recorded run's provenance for the times between interruption and resumption."""
 
 
 class Waiting(Struct, frozen=True):
-    """Entries that wait for one tracker, and the profile of a run which they are of."""
+    """Entries that wait for one tracker, and the profile of one of their runs."""
 
     sink: str
     target: str
@@ -53,8 +53,8 @@ class Waiting(Struct, frozen=True):
     profile: str | None = None
 
     def seen_from(self, profile: str) -> dict[str, Any]:
-        """The facts as they are reported under the settings of ``profile``, which do not name the tracker: the profile
-        that may name it is another one, or not known.
+        """Returns the facts of the event under the settings of ``profile``, which do not name the tracker. The profile
+        that may name it is another one, or unknown.
         """
         named_by = self.profile if self.profile != profile else None
         return {"tool": self.sink, "waiting": self.entries, "tracker": named(self.target), "profile": named_by}
@@ -77,27 +77,29 @@ class NoHistory:
 
 
 class Results:
-    """The finished results of a store; implements ``e2i.planning.build.History``. One that was altered is none."""
+    """The finished results of a store. Implements ``e2i.planning.build.History``. Altered results are ignored."""
 
     def __init__(self, database: sqlite3.Connection, path: Path, is_there: Callable[[str], bool]) -> None:
-        """``is_there`` tells whether the artifact of a digest is in the store."""
+        """``is_there`` returns whether the artifact of a digest is in the store."""
         self.path = path
         self._database = database
         self._is_there = is_there
 
     @guarded
     def outputs(self, fingerprint: str) -> dict[str, Any] | None:
-        """What a step of that fingerprint gave, if that and its artifacts are there."""
+        """Returns the outputs for a fingerprint, if the result and its artifacts are in the store."""
         row = self._result(fingerprint)
         if row is None:
             return None
         outputs: dict[str, Any] = json.loads(row["outputs"])
-        there = [self._is_there(digest) for digest in stored_digests(outputs)]  # all: each that is corrupt is told
+        there = [
+            self._is_there(digest) for digest in stored_digests(outputs)
+        ]  # all, so that each corrupt one is reported
         return outputs if all(there) else None
 
     @guarded
     def made_since(self, fingerprint: str, at_ms: int) -> str | None:
-        """The run that finished that work, unless it was over before that time."""
+        """Returns the run that produced the result, unless the run ended before that time."""
         row = self._database.execute(MADE_SINCE, (fingerprint, at_ms)).fetchone()
         return str(row[0]) if row else None
 
@@ -107,14 +109,14 @@ class Results:
 
     @guarded
     def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
-        """What decided the step's latest result, for saying what has changed since."""
+        """Returns the inputs of the step's latest result, to report what has changed since."""
         latest = self._database.execute(LATEST, (pipeline, step)).fetchone()
         row = self._result(latest[0]) if latest else None
         return json.loads(row["components"]) if row else None
 
     @guarded
     def waiting_by_tracker(self) -> list[Waiting]:
-        """The entries of the outbox that wait, by the tracker that they are meant for."""
+        """Returns the waiting entries of the outbox by tracker."""
         return [Waiting(*row) for row in self._database.execute(WAITING_BY_TRACKER)]
 
     def _result(self, fingerprint: str) -> sqlite3.Row | None:
@@ -125,15 +127,15 @@ class Results:
         return None
 
     def _found_corrupt(self, row: sqlite3.Row) -> None:
-        """A result was altered: who only reads leaves it where it is."""
+        """Handles an altered result. A reader leaves it unchanged."""
 
     def has_reopened(self) -> bool:
-        """Never, where writers know of the connection."""
+        """Returns False: writers know of this connection."""
         return False
 
 
 class Reader(Results):
-    """Reads the journal. Changes nothing, not even a lock file."""
+    """Reads the run store. Changes nothing, not even a lock file."""
 
     def __init__(self, root: Path, is_there: Callable[[str], bool]) -> None:
         path = root / FILE
@@ -146,7 +148,7 @@ class Reader(Results):
         self._database.close()
 
     def has_reopened(self) -> bool:
-        """Whether a writer came across what was read last, and the file was opened anew."""
+        """Returns whether a writer changed what was just read. Then the file was reopened."""
         if is_whole(self._database):
             return False
         self._database.close()
@@ -155,10 +157,10 @@ class Reader(Results):
 
     @guarded
     def runs(self, limit: int = 50, pipeline: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
-        """The latest runs, newest first; under ``steps`` how many of theirs came to what, pending ones included."""
+        """Returns the latest runs, newest first. ``steps`` counts the steps in each status, pending ones included."""
         rows = self._database.execute(
             "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, host, holder, provenance FROM runs"
-            " WHERE typeof(started_ms) = 'integer' AND typeof(ended_ms) IN ('integer', 'null')"  # else it is corrupt
+            " WHERE typeof(started_ms) = 'integer' AND typeof(ended_ms) IN ('integer', 'null')"  # else corrupt
             " AND coalesce(?, pipeline) = pipeline AND coalesce(?, status) IN (status, 'interrupted')"
             " ORDER BY started_ms DESC, rowid DESC",
             (pipeline, status),
@@ -172,8 +174,9 @@ class Reader(Results):
 
     @guarded
     def named(self, text: str, most: int = 10) -> list[str]:
-        """The ids of the runs that are called so, or else that begin so, the newest first. ``last`` is the latest run,
-        ``last~1`` the one before.
+        """Returns the ids of the runs with this id or prefix, newest first.
+
+        ``last`` is the latest run, ``last~1`` the one before.
         """
         if self._database.execute("SELECT 1 FROM runs WHERE run = ?", (text,)).fetchone():
             return [text]
@@ -186,7 +189,7 @@ class Reader(Results):
 
     @guarded
     def results_of(self, run: str) -> dict[str, dict[str, Any]]:
-        """What is kept of the results of a run's steps, by fingerprint: ``components``, and the ``run`` they are of."""
+        """Returns the kept results of a run's steps by fingerprint, with ``components`` and the ``run`` of each."""
         rows = self._database.execute(
             "SELECT DISTINCT results.* FROM steps JOIN results USING (fingerprint) WHERE steps.run = ?", (run,)
         )
@@ -198,7 +201,7 @@ class Reader(Results):
 
     @guarded
     def giving(self, digest: str) -> list[tuple[str, str]]:
-        """(run, step) of the steps that gave something whose digest begins so, the newest first. Reads all rows."""
+        """Returns (run, step) of the steps with an output whose digest begins so, newest first. Reads all rows."""
         rows = self._database.execute(
             "SELECT run, step FROM steps WHERE instr(outputs, ?) ORDER BY ended_ms DESC", (f'"digest":"{digest}',)
         )
@@ -206,42 +209,44 @@ class Reader(Results):
 
     @guarded
     def waiting(self) -> dict[str, int]:
-        """How many entries of the outbox wait for each sink."""
+        """Returns the number of waiting entries of the outbox for each sink."""
         rows = self._database.execute(f"SELECT sink, count(*) FROM outbox WHERE {outbox.WAITING} GROUP BY sink")
         return {row[0]: row[1] for row in rows}
 
     @guarded
     def refused(self) -> dict[str, int]:
-        """How many entries of the outbox were set aside for each sink."""
+        """Returns the number of dead-lettered entries of the outbox for each sink."""
         rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'dead-lettered' GROUP BY sink")
         return {row[0]: row[1] for row in rows}
 
     @guarded
     def last_failures(self, most: int = 10_000) -> dict[str, dict[str, Any]]:
-        """By tool, the latest failed attempt among the last ``most``: run, step, uses, ended_ms, code, message; and how
-        many went well after it.
+        """Returns for each tool the latest failed attempt among the last ``most``: run, step, uses, ended_ms, code,
+        message, and the number of later successful ones.
         """
         uses = functools.cache(self._uses)
-        well: Counter[str] = Counter()
+        succeeded: Counter[str] = Counter()
         found: dict[str, dict[str, Any]] = {}
         rows = self._database.execute("SELECT * FROM attempts ORDER BY ended_ms DESC LIMIT ?", (most,)).fetchall()
         for row in filter(checksum.is_intact, rows):
             action = uses(row["run"]).get(row["step"], "")
             tool = action.partition(".")[0]
             if row["error"] is None:
-                well[tool] += 1
+                succeeded[tool] += 1
             elif tool not in found:
                 error = json.loads(row["error"])
-                object_path = {"run": row["run"], "step": row["step"], "uses": action, "ended_ms": row["ended_ms"]}
-                described = {"code": error["code"], "message": error["message"], "succeeded_since": well[tool]}
-                found[tool] = {**object_path, **described}
+                attempt = {"run": row["run"], "step": row["step"], "uses": action, "ended_ms": row["ended_ms"]}
+                described = {"code": error["code"], "message": error["message"], "succeeded_since": succeeded[tool]}
+                found[tool] = {**attempt, **described}
         return found
 
     @guarded
     def run(self, run: str) -> dict[str, Any] | None:
-        """Everything recorded of a run. Its steps are under ``steps`` in the order of the plan, each with what it
-        ``uses`` and its attempts under ``tries``; a step that has not started is pending. ``corrupt`` names the rows
-        that were altered since they were written. Raises StoreError when nothing can be told of the run.
+        """Returns everything recorded of a run.
+
+        ``steps`` has its steps in the order of the plan, each with its action under ``uses`` and its attempts under
+        ``tries``; a step that has not started is pending. ``corrupt`` names the rows that were altered. Raises
+        StoreError when the run cannot be read.
         """
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
         if row is None:
@@ -265,14 +270,14 @@ class Reader(Results):
             raise StoreError(
                 f"the records of run {run} are corrupt: {error} ({self.path})",
                 code="state-altered",
-                hint="run its spec again: finished steps are not repeated; `e2i doctor` names every corrupt record",
+                hint="run the spec again: finished steps are not run again; `e2i doctor` lists every corrupt record",
             ) from error
         return {**found, "corrupt": corrupt}
 
     @guarded
     def corruption(self) -> list[str]:
-        """Everything that is wrong with the state, one sentence each; reads all of it."""
-        found = [f"the file is corrupt: {said}" for said in complaints(self._database, "integrity_check")]
+        """Returns all corruption of the state, one sentence each. Reads all of it."""
+        found = [f"the file is corrupt: {problem}" for problem in complaints(self._database, "integrity_check")]
         for table, name in tables.CHECKSUMMED.items():
             kind = table.removesuffix("s")
             rows = self._database.execute(f"SELECT {name} AS called, {table}.* FROM {table} ORDER BY 1")
@@ -281,13 +286,13 @@ class Reader(Results):
 
     @guarded
     def quarantined(self) -> list[str]:
-        """The records that were found altered and are not used any more, one sentence each."""
+        """Returns the records that were found altered and are no longer used, one sentence each."""
         rows = self._database.execute("SELECT what, name FROM quarantined ORDER BY at_ms, name")
-        found = [f"the {row[0]} {row[1]} was altered, and was set aside" for row in rows]
+        found = [f"the {row[0]} {row[1]} was altered and is quarantined" for row in rows]
         return found + outbox.dead_lettered(self._database)
 
     def _uses(self, run: str) -> dict[str, str]:
-        """The action of each step of a run, as far as its plan can be read."""
+        """Returns the action of each step of a run, if its plan can be read."""
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
         if row is None or not checksum.is_intact(row):
             return {}
@@ -309,7 +314,7 @@ class Reader(Results):
 
 
 def stored_digests(value: Any) -> Iterator[str]:
-    """The digests of all stored artifacts in plain data."""
+    """Yields the digests of all stored artifacts in plain data."""
     if isinstance(value, dict):
         kind = ARTIFACTS.get(str(value.get("type")))
         if kind is not None and issubclass(kind, Stored) and "digest" in value:
@@ -322,7 +327,7 @@ def stored_digests(value: Any) -> Iterator[str]:
 
 
 def pauses_of(row: Mapping[str, Any]) -> list[list[int]]:
-    """When a run was not carried out between its start and its end, as [from, until] in ms; none in a corrupt row."""
+    """Returns the pauses of a run between its start and its end, as [from, until] in ms; none for a corrupt row."""
     try:
         pauses = json.loads(row["provenance"]).get(PAUSES, [])
         return [[int(start), int(until)] for start, until in pauses]
@@ -331,7 +336,7 @@ def pauses_of(row: Mapping[str, Any]) -> list[list[int]]:
 
 
 def _paused(pauses: Sequence[Sequence[int]]) -> dict[str, int | None]:
-    """How long a run was not carried out, and when it was resumed last."""
+    """Returns the total duration of the pauses, and when the run was last resumed."""
     return {
         "paused_ms": sum(until - start for start, until in pauses),
         "resumed_ms": pauses[-1][1] if pauses else None,
@@ -339,7 +344,7 @@ def _paused(pauses: Sequence[Sequence[int]]) -> dict[str, int | None]:
 
 
 def _documented(found: dict[str, Any]) -> dict[str, Any]:
-    """A run as it is told: one that was running in a process that has gone was interrupted."""
+    """Returns a run for documents: a running run whose process has exited is interrupted."""
     holder = str(found.pop("holder"))
     if found["status"] == "running" and not process_alive(holder):
         found["status"] = "interrupted"
@@ -347,15 +352,15 @@ def _documented(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(row: sqlite3.Row, documents: Sequence[str]) -> dict[str, Any]:
-    """A row with its JSON read, and without its checksum."""
-    found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row gives its values
+    """Returns a row with its JSON parsed, and without its checksum."""
+    found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row yields its values
     for name in documents:
         found[name] = json.loads(found[name]) if found[name] else None
     return found
 
 
 def _by_step(rows: Iterable[sqlite3.Row]) -> dict[str, list[dict[str, Any]]]:
-    """Attempts by the step that they are of."""
+    """Returns the attempts by step."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         attempt = _parsed(row, ("error",))

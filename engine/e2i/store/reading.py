@@ -1,7 +1,7 @@
-"""Opens the SQLite file of a store for reading. In: its path. Out: a connection that changes nothing.
+"""Open the SQLite file of a store for reading.
 
-While nobody writes, SQLite need not make the files that it shares with
-writers; who reads so asks afterwards whether a writer came.
+In: its path. Out: a connection that changes nothing. While nobody writes, SQLite need not create the files that it
+shares with writers. After such a read, the reader checks whether a writer came.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from e2i.store import ownership, tables
 from e2i.store.database import StoreError, beside, connect, known_version, store_error
 
 TICK = 10_000_000
-"""Nanoseconds by which the clock of a file system may go in steps."""
+"""Largest step of a file system's clock in nanoseconds."""
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing. Raises StoreError.
+    """Returns a connection that changes nothing. Raises StoreError.
 
-    Whoever has read something asks ``is_whole``; if it is not, it is to be opened and read again. Raises Refused for a
-    store that is not this user's alone.
+    After reading, check ``is_whole``; if it is False, open the file and read again. Raises Refused for a store that
+    does not belong to this user alone.
     """
     ownership.check(path.parent)
     while True:
@@ -40,12 +40,12 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def is_whole(database: sqlite3.Connection) -> bool:
-    """Whether all that an open connection has read is of one state of the file, and no writer came in between."""
+    """Returns whether all that an open connection has read is of one state of the file, without writes in between."""
     return database.is_whole if isinstance(database, Unlocked) else True
 
 
 class Unlocked(sqlite3.Connection):
-    """A connection that no writer knows of: what it has read is of one state as long as the file is as it was."""
+    """A connection that writers do not know of. What it has read is consistent while the file is unchanged."""
 
     file: Path
     was: tuple[int, ...]
@@ -56,10 +56,10 @@ class Unlocked(sqlite3.Connection):
 
 
 def _look(path: Path) -> sqlite3.Connection:
-    """A connection to the file as it is."""
+    """Returns a connection to the file in its present state."""
     was, log = _stamp(path), beside(path, "-wal")
-    if not log.exists():  # nobody is writing now, and SQLite need not make the files that it shares with writers
-        if was and 0 <= time.time_ns() - was[-1] < TICK:  # the next write might not show yet
+    if not log.exists():  # nobody is writing, and SQLite need not create the files that it shares with writers
+        if was and 0 <= time.time_ns() - was[-1] < TICK:  # the next write might not change the time
             time.sleep(TICK / 1e9)
             return _look(path)
         unlocked = connect(f"{path.resolve().as_uri()}?immutable=1", Unlocked)
@@ -70,13 +70,13 @@ def _look(path: Path) -> sqlite3.Connection:
         tables.version(database)
     except sqlite3.OperationalError:
         database.close()
-        # The last writer has just gone; or where nothing may be written, a log that a dead process left is in the way.
+        # The last writer has just exited; or, on a read-only disk, a dead process left a log.
         return _copy(path) if log.exists() else _look(path)
     return database
 
 
 def _with_tables(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """The connection, or an empty store in memory while the file has no tables yet."""
+    """Returns the connection, or an empty store in memory while the file has no tables yet."""
     if known_version(database, path) == tables.SCHEMA_VERSION:
         return database
     database.close()
@@ -86,7 +86,7 @@ def _with_tables(database: sqlite3.Connection, path: Path) -> sqlite3.Connection
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes with a write to the file, if the last one is more than a ``TICK`` ago."""
+    """Returns metadata that a write to the file changes, if the last write is more than a ``TICK`` ago."""
     try:
         found = path.stat()
     except OSError:
@@ -95,8 +95,8 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 def _copy(path: Path) -> sqlite3.Connection:
-    """The file with its log, in memory."""
-    import shutil  # both are seldom needed, and every run would wait for them
+    """Returns the file with its log, in memory."""
+    import shutil  # both are rarely needed, and importing them takes time
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="e2i-") as folder:

@@ -1,6 +1,7 @@
-"""What happens, durably: the transitions of runs and steps go in, each committed before it is acted on.
+"""Record runs and steps durably: each transition is committed before it is acted on.
 
-Out: the rows that ``history`` reads, results that may be reused, telemetry for the outbox; all in one SQLite file.
+In: transitions. Out: the rows that ``history`` reads, reusable results, telemetry for the outbox; all in one SQLite
+file.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ SEEN = (
     " WHERE steps.run = runs.run), 0),"
     f" CASE WHEN json_valid(provenance) THEN coalesce(json_extract(provenance, '$.{PAUSES}[#-1][1]'), 0) ELSE 0 END)"
 )
-"""The last sign of life of a run that goes on: its start, the start or end of a step, or when it was resumed."""
+"""The last sign of life of a running run: its start, the start or end of a step, or its resumption."""
 OPEN_RUNS = f"SELECT run, holder, {SEEN} FROM runs WHERE status = 'running' ORDER BY run"
 CLAIMED = "SELECT run, step, holder, at_ms FROM claims WHERE fingerprint = ?"
 CLAIM = "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)"
@@ -55,7 +56,7 @@ GOOD = ("succeeded", "reused")
 
 
 class Claim(Struct, frozen=True):
-    """Who does the work of a fingerprint. ``holder`` is a process identity, ``at_ms`` since the epoch."""
+    """The claim of a step on the work of a fingerprint. ``holder`` is a process identity, ``at_ms`` since the epoch."""
 
     run: str
     step: str
@@ -64,27 +65,27 @@ class Claim(Struct, frozen=True):
 
 
 class RunStore(Results):
-    """Writes the journal. One object belongs to one thread; several processes may have the store open.
+    """Writes runs and steps. One object belongs to one thread; several processes may have the store open.
 
-    Every method raises StoreError when the disk does not take what is to be durable.
+    Every method raises StoreError when the disk does not accept a write.
     """
 
     def __init__(self, root: Path, is_there: Callable[[str], bool]) -> None:
         path = (root / FILE).absolute()
         database, self.quarantined = open_for_writing(path)
-        """``quarantined``: where the state went that was there and corrupt beyond reading."""
+        """``quarantined``: the path of the previous state, if that was corrupt beyond reading."""
         super().__init__(database, path, is_there)
         self._file = _inode(path)
         self._holder = processes.process_identity()
         self._open: set[str] = set()
-        """The runs that this journal started and did not finish."""
+        """The runs that this object started and did not finish."""
         self._started: dict[tuple[str, str], int] = {}
-        """When the steps that are being carried out were started first."""
+        """The first start of each running step."""
         self._claimed: set[str] = set()
         self._data_version: int = database.execute("PRAGMA data_version").fetchone()[0]
 
     def close(self) -> None:
-        """Gives back what is held. A run that is not finished was interrupted."""
+        """Releases everything. An unfinished run becomes interrupted."""
         with contextlib.suppress(StoreError):
             for run in sorted(self._open):
                 self._end_run(run, "interrupted", None, time.time_ns() // 1_000_000)
@@ -93,21 +94,21 @@ class RunStore(Results):
 
     @guarded
     def telemetry(self, fingerprint: str) -> list[tuple[str, dict[str, Any]]]:
-        """What a finished step measured, as (kind, body)."""
+        """Returns the telemetry of a finished step, as (kind, body)."""
         row = self._result(fingerprint)
         return [(kind, body) for kind, body in json.loads(row["telemetry"])] if row else []
 
     def resume(
         self, pipeline: str, plan: str, options: Mapping[str, Any], *, file: str, spec: str, included: Mapping[str, str]
     ) -> Unfinished | None:
-        """Takes the run that ``unfinished.find`` finds for this process. Of several that want it, one gets it.
+        """Claims the run that ``unfinished.find`` finds for this process. Of several claimants, one succeeds.
 
-        From now on it has this file, spec and parts: they mean what they did, and may say it in other words.
+        The run then has this file, spec and included specs: they have the same meaning, perhaps in other words.
         """
         if self._unfinished(pipeline, plan, options) is None:
             return None
         with self._transaction():
-            found = self._unfinished(pipeline, plan, options)  # again: now nobody can take it meanwhile
+            found = self._unfinished(pipeline, plan, options)  # read again: inside the transaction nobody can claim it
             if found is not None:
                 before = self._run(found.run) or {}
                 ours = {"status": "running", "holder": self._holder, "ended_ms": None, "outputs": None}
@@ -118,8 +119,10 @@ class RunStore(Results):
         return found
 
     def start_run(self, run: Mapping[str, Any]) -> bool:
-        """A run begins; keys of ``run`` as ``RUN``. One that is resumed keeps what it was started with, and its
-        finished steps; then True. Raises Refused when another live process carries it out.
+        """Records the start of a run, with the keys of ``RUN``. Returns whether it is resumed.
+
+        A resumed run keeps its original options and its finished steps. Raises Refused when another live process
+        executes the run.
         """
         with self._transaction():
             before = self._run(run["run"])
@@ -140,7 +143,7 @@ class RunStore(Results):
         return before is not None
 
     def start_step(self, run: str, step: str, attempt: int, at_ms: int) -> None:
-        """An attempt begins."""
+        """Records the start of an attempt."""
         started = self._started.setdefault((run, step), at_ms)
         with self._transaction():
             self._put_step(run, step, "running", attempt, started, None, None, None, None, "")
@@ -153,11 +156,11 @@ class RunStore(Results):
         result: Mapping[str, Any] | None,
         entries: Iterable[Entry],
     ) -> None:
-        """A step is over. Its row, its attempts, its reusable result and its telemetry become durable together, or not
-        at all; its claim ends.
+        """Records the end of a step and releases its claim. Row, attempts, reusable result and telemetry are committed
+        together.
 
-        ``facts``: status, pipeline, ended_ms, fingerprint, outputs, error, attempts; note and attempt_records
-        (started_ms, ended_ms, seconds, error of each) as far as there are any.
+        ``facts``: status, pipeline, ended_ms, fingerprint, outputs, error, attempts; optionally note and
+        attempt_records (started_ms, ended_ms, seconds, error of each).
         """
         status, ended, fingerprint = facts["status"], facts["ended_ms"], facts["fingerprint"]
         outputs = compact.dumps(facts["outputs"])
@@ -185,7 +188,7 @@ class RunStore(Results):
         self._claimed.discard(fingerprint)
 
     def adopt(self, result: Mapping[str, Any]) -> None:
-        """A result that was finished elsewhere, and whose artifacts are here, may be reused from now on."""
+        """Adds a result that was finished elsewhere and whose artifacts are in this store, for reuse."""
         included = map(compact.dumps, (result["components"], result["outputs"], result["telemetry"]))
         made = (result["run"], result["created_ms"])
         values = (result["fingerprint"], result["static_key"], result["uses"], *included, *made)
@@ -193,29 +196,29 @@ class RunStore(Results):
             self._database.execute(PUT_RESULT, (*values, checksum(values)))
 
     def record(self, entries: Iterable[Entry]) -> None:
-        """Makes telemetry durable."""
+        """Commits telemetry."""
         with self._transaction():
             self._put_entries(entries)
 
     def finish_run(
         self, run: str, status: str, outputs: Mapping[str, Any], ended_ms: int, entries: Iterable[Entry]
     ) -> None:
-        """A run is over; all of its claims end."""
+        """Records the end of a run and releases its claims."""
         with self._transaction():
             self._end_run(run, status, compact.dumps(outputs), ended_ms)
             self._put_entries(entries)
 
     def interrupt_all(self) -> None:
-        """Marks every run that goes on as interrupted at its last sign of life: for a copy of the state."""
+        """Marks every running run as interrupted at its last sign of life, for a copy of the state."""
         with self._transaction():
             for run, _, last in self._database.execute(OPEN_RUNS).fetchall():
                 self._end_run(run, "interrupted", None, last)
             self._database.execute("DELETE FROM claims")
 
     def claim(self, fingerprint: str, run: str, step: str, at_ms: int) -> Claim | None:
-        """Takes the work of a fingerprint for a step of a run; or says who has it, and takes nothing.
+        """Claims the work of a fingerprint for a step of a run. Returns None, or the claim that another run holds.
 
-        A claim of a process that has gone, or of a run that is over, counts no more.
+        A claim of a process that has exited, or of a finished run, is ignored.
         """
         if not fingerprint:
             return None
@@ -231,30 +234,28 @@ class RunStore(Results):
 
     @guarded
     def dead_runs(self) -> list[tuple[str, str, int]]:
-        """The runs on record as running whose process has gone: id, holder, and the last sign of life in ms."""
+        """Returns the runs recorded as running whose process has exited: id, holder, last sign of life in ms."""
         rows = self._database.execute(OPEN_RUNS)
         return [(run, holder, last) for run, holder, last in rows if not processes.process_alive(holder)]
 
     @guarded
     def reported_to(self, sink: str, run: str) -> list[str | None]:
-        """The trackers of a sink that were ever to be told anything of the run."""
+        """Returns the trackers of a sink that know the run, or will."""
         return outbox.reported_to(self._database, sink, run)
 
     @guarded
     def end_waits(self) -> list[tuple[str, str | None]]:
-        """The sinks, and the trackers there, that have yet to hear of the end of a run: whoever was to tell them is
-        gone, or they were down.
-        """
+        """Returns the sinks and trackers that miss the end of a run: its process died, or they were down."""
         return outbox.end_waits(self._database)
 
     def others_wrote(self) -> bool:
-        """Whether another process has written since this was asked last."""
+        """Returns whether another process has written since the last call."""
         before, self._data_version = self._data_version, self._database.execute("PRAGMA data_version").fetchone()[0]
         return bool(before != self._data_version)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """All that is written inside becomes durable at its end, by one commit, or not at all."""
+        """Commits all that is written inside together at the end, or nothing."""
         with self._transaction():
             yield
 
@@ -267,21 +268,21 @@ class RunStore(Results):
         return dict(row) if row is not None else None
 
     def _pauses(self, row: Mapping[str, Any], until_ms: int) -> list[list[int]]:
-        """The pauses of a run that is resumed at ``until_ms``, the last one included."""
+        """Returns the pauses of a run that is resumed at ``until_ms``, including the last one."""
         seen = self._database.execute(f"SELECT {SEEN} FROM runs WHERE run = ?", (row["run"],)).fetchone()[0]
         return [*pauses_of(row), [row["ended_ms"] or seen, until_ms]]
 
     def _refuse_held(self, row: Mapping[str, Any]) -> None:
-        """Raises Refused when a live process other than this one carries the run out."""
+        """Raises Refused when another live process executes the run."""
         holder = row["holder"]
         if row["status"] != "running" or holder == self._holder or not processes.process_alive(holder):
             return
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_ms"] / 1000))
         pid, host = holder.partition(":")[0], row["host"] or "this machine"
         raise Refused(
-            f"run {row['run']} is being carried out by process {pid} on {host}, since {since}",
+            f"run {row['run']} is being executed by process {pid} on {host} since {since}",
             code="run-held",
-            hint=f"wait for it (`e2i show {row['run']}`), or end that process",
+            hint=f"wait for the run (`e2i show {row['run']} --watch`), or stop that process",
         )
 
     def _holds(self, claim: Claim) -> bool:
@@ -308,7 +309,7 @@ class RunStore(Results):
             outbox.put(self._database, found)
 
     def _found_corrupt(self, row: sqlite3.Row) -> None:
-        """A result was altered: it is kept for looking at, and never found again."""
+        """Moves an altered result to the quarantine table, where it can be examined and is never reused."""
         with self._transaction():
             fingerprint = row["fingerprint"]
             self._database.execute(
@@ -326,7 +327,7 @@ class RunStore(Results):
             raise StoreError(
                 f"the store was moved or deleted while a run was using it: {self.path}",
                 code="store-gone",
-                hint="put it back and run again, or run again where it is now by --store DIR",
+                hint="move it back and run again, or use its new path with --store DIR",
             )
         try:
             with transaction(self._database):

@@ -1,9 +1,9 @@
-"""Results that several stores have in common: what one machine has finished, another one need not do again.
+"""Share results between stores: what one machine has finished, another one need not repeat.
 
-In: a folder on a network drive or in an object store, by its URL. Out: results by fingerprint and the artifacts that
-they name, each verified by its digest. Everything has a deadline, and nothing that goes wrong there fails a run.
+In: a folder on a network drive or in an object store, by its URL. Out: results by fingerprint and their artifacts, each
+verified by its digest. Everything has a deadline, and no error there fails a run.
 
-``URL/v1/TRUST/results/FINGERPRINT.json`` is one result, plain data under a checksum; ``…/objects/SHA256`` is a file;
+``URL/v1/TRUST/results/FINGERPRINT.json`` is one result, plain data with a checksum; ``…/objects/SHA256`` is a file;
 ``…/folders/SHA256.json`` lists a folder's files. All names come from content, so writers cannot disagree.
 """
 
@@ -29,32 +29,32 @@ from e2i.store.history import stored_digests
 NAME = "shared store"
 FORMAT = 1
 RATE = 1_000_000
-"""Bytes a second that a transfer is given time for, on top of the deadline."""
+"""Bytes a second that a transfer must reach, on top of the deadline."""
 RENAMING = {"file", "local", "sftp", "ssh", "smb", "hdfs", "webhdfs"}
-"""Kinds of file systems that show a file while it is written: there it gets its name when it is complete."""
+"""Protocols whose files are visible while they are written. There a file is renamed when it is complete."""
 HEXADECIMAL = re.compile("[0-9a-f]{64}")
 RESULT = ("fingerprint", "static_key", "uses", "components", "outputs", "telemetry", "run", "created_ms")
 
 
 class SharedStore:
-    """One place, in one domain of trust: what is written in another one is not seen."""
+    """One shared store in one trust domain. Other domains are not visible."""
 
     def __init__(self, settings: Shared, trust: str) -> None:
         self._settings = settings
         self._base = f"v{FORMAT}/{settings.trust or trust}"
         self._guard = Guard(
             NAME,
-            Breaker(NAME, policy=Policy(failures=2)),  # a run waits for it: two missed deadlines are enough
+            Breaker(NAME, policy=Policy(failures=2)),  # a run waits for each call: two missed deadlines are enough
             deadline=settings.deadline,
-            classify=lambda error: not isinstance(error, FileNotFoundError),  # each kind has errors of its own
+            classify=lambda error: not isinstance(error, FileNotFoundError),  # each protocol has its own errors
             extra="shared",
         )
         self._opened: tuple[Any, str] | None = None
         self.problem: str | None = None
-        """What went wrong last."""
+        """The latest problem."""
 
     def result(self, fingerprint: str) -> dict[str, Any] | None:
-        """The result of that fingerprint; None when there is none, or no way to know."""
+        """Returns the result of that fingerprint; None when there is none, or when the store does not answer."""
         path = f"results/{fingerprint.removeprefix('sha256:')}.json"
         content = self._ask(self._read, path)
         if content is None:
@@ -66,16 +66,16 @@ class SharedStore:
                 return {name: document[name] for name in RESULT}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
-        self._spoilt(path)
+        self._discard(path)
         return None
 
     def fetch(self, digest: str, into: ArtifactStore) -> bool:
-        """Brings an artifact into a store; whether it is there now, with the bytes of its digest."""
+        """Copies an artifact into a store. Returns whether it is there now, with the bytes of its digest."""
         if into.has(digest):
             return True
-        above = into.root / "tmp"
-        above.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="shared-", dir=above) as folder:
+        parent = into.root / "tmp"
+        parent.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="shared-", dir=parent) as folder:
             target = Path(folder, "content")
             hexadecimal = digest.removeprefix("sha256:")
             listing = self._ask(self._read, f"folders/{hexadecimal}.json")
@@ -84,7 +84,7 @@ class SharedStore:
             else:
                 files = _listed(listing, digest)
                 if files is None:
-                    self._spoilt(f"folders/{hexadecimal}.json")
+                    self._discard(f"folders/{hexadecimal}.json")
                     return False
                 fetched = [self._fetch_file(one, target / name) for name, one in files]  # all: to find all corruption
                 complete = all(fetched)
@@ -93,7 +93,7 @@ class SharedStore:
         return complete
 
     def push(self, result: Mapping[str, Any], store: ArtifactStore) -> bool:
-        """Gives away a result and its artifacts, the result last; whether all of it is there now."""
+        """Writes a result and its artifacts, the result last. Returns whether all of it is there now."""
         try:
             for digest in sorted(set(stored_digests([result["outputs"], result["telemetry"]]))):
                 if not self._push_artifact(digest, store.path(digest)):
@@ -103,10 +103,10 @@ class SharedStore:
             return False
         document = {name: result[name] for name in RESULT}
         content = _json({**document, "checksum": _checksum(document)})
-        return self._give(f"results/{result['fingerprint'].removeprefix('sha256:')}.json", content)
+        return self._put(f"results/{result['fingerprint'].removeprefix('sha256:')}.json", content)
 
     def state(self) -> dict[str, Any]:
-        """Whether it answers, whether a file can be written there, how many results it holds, and what went wrong."""
+        """Returns whether the store answers and accepts a file, its number of results, and the latest problem."""
         probe = f"probe-{os.urandom(8).hex()}"
         reachable = self._ask(self._answers) is not None
         writable = reachable and self._ask(self._write, probe, b"") is not None
@@ -118,14 +118,14 @@ class SharedStore:
     def _push_artifact(self, digest: str, path: Path) -> bool:
         hexadecimal = digest.removeprefix("sha256:")
         if not path.is_dir():
-            return self._give(f"objects/{hexadecimal}", path)
+            return self._put(f"objects/{hexadecimal}", path)
         files = files_of(path)
         listing = _json([list(file) for file in files])
         if _listed(listing, digest) is None:
-            self.problem = f"artifact {digest} has names that not every file system can hold"
+            self.problem = f"artifact {digest} has file names that some file systems do not support"
             return False
-        given = all(self._give(f"objects/{one}", path / name) for name, one in files)
-        return given and self._give(f"folders/{hexadecimal}.json", listing)
+        pushed = all(self._put(f"objects/{one}", path / name) for name, one in files)
+        return pushed and self._put(f"folders/{hexadecimal}.json", listing)
 
     def _fetch_file(self, hexadecimal: str, target: Path) -> bool:
         path = f"objects/{hexadecimal}"
@@ -136,33 +136,33 @@ class SharedStore:
         if self._ask(self._download, path, target, deadline=self._settings.deadline + size / RATE) is None:
             return False
         if digest_of(target) != f"sha256:{hexadecimal}":
-            self._spoilt(path)
+            self._discard(path)
             return False
         return True
 
-    def _give(self, path: str, content: bytes | Path) -> bool:
+    def _put(self, path: str, content: bytes | Path) -> bool:
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         return self._ask(self._write, path, content, deadline=self._settings.deadline + size / RATE) is not None
 
     def _ask(self, function: Callable[..., Any], *args: Any, deadline: float | None = None) -> Any:
-        """The answer of the place; None when there is no such thing there, or when it does not answer."""
+        """Calls the shared store. Returns None when the file does not exist, or when the store does not answer."""
         try:
             return self._guard.call(function, *args, deadline=deadline)
         except FileNotFoundError as error:
-            if function == self._write:  # the folder above cannot be made
-                self.problem = f"nothing can be written there: {error}"
+            if function == self._write:  # the parent folder cannot be created
+                self.problem = f"nothing can be written: {error}"
             return None
         except ToolUnavailable as error:
             if error.code != "circuit-open" or self.problem is None:
                 self.problem = error.message
             return None
 
-    def _spoilt(self, path: str) -> None:
-        """Takes away what is not what its name says, so that it can be put there again."""
-        self.problem = f"{path} was corrupt there, and was not used"
+    def _discard(self, path: str) -> None:
+        """Removes a file whose content does not match its name, so that it can be written again."""
+        self.problem = f"{path} was corrupt and not used"
         self._ask(self._remove, path)
 
-    # What the guard calls, in threads of its own
+    # Called by the guard, in threads of its own
 
     def _answers(self) -> bool:
         system, base = self._system()
@@ -170,7 +170,7 @@ class SharedStore:
         return True
 
     def _count(self) -> int:
-        """How many results there are; none when there is no folder for them yet."""
+        """Returns the number of results; 0 while there is no folder for them."""
         system, base = self._system()
         try:
             return len(system.ls(f"{base}/results", detail=False))
@@ -194,7 +194,7 @@ class SharedStore:
         return True
 
     def _write(self, path: str, content: bytes | Path) -> bool:
-        """Puts it there unless it is there."""
+        """Writes the file unless it exists."""
         system, base = self._system()
         address = f"{base}/{path}"
         if system.exists(address):
@@ -220,7 +220,7 @@ class SharedStore:
         return True
 
     def _system(self) -> tuple[Any, str]:
-        """The file system and the folder in it; opened once."""
+        """Returns the file system and the folder in it; opened once."""
         if self._opened is None:
             system, base = _open(self._settings.url, dict(self._settings.options))
             self._opened = system, f"{base.rstrip('/')}/{self._base}"
@@ -228,10 +228,10 @@ class SharedStore:
 
 
 class SharedResults:
-    """The history of a store, and behind it that of a shared one. Implements ``e2i.planning.build.History``."""
+    """The history of a store, backed by a shared one. Implements ``e2i.planning.build.History``."""
 
     def __init__(self, local: Any, shared: SharedStore, take: Callable[[Mapping[str, Any]], bool]) -> None:
-        """``take`` is called with a result before it counts, and says whether it does."""
+        """``take`` is called with a shared result before it is used, and returns whether it is accepted."""
         self._local = local
         self._shared = shared
         self._take = take
@@ -249,12 +249,14 @@ class SharedResults:
         return None
 
     def __getattr__(self, name: str) -> Any:
-        """All else is the local store's to say."""
+        """Delegates everything else to the local store."""
         return getattr(self._local, name)
 
 
 def _open(url: str, options: dict[str, Any]) -> tuple[Any, str]:
-    """The file system that a URL names, and the path in it. S3 is spoken by Arrow, which every table needs anyway."""
+    """Returns the file system of a URL, and the path in it. S3 is accessed through Arrow, which every table needs
+    anyway.
+    """
     import fsspec
 
     kind, colon, rest = url.partition("://")
@@ -268,7 +270,7 @@ def _open(url: str, options: dict[str, Any]) -> tuple[Any, str]:
 
 
 def _listed(content: bytes, digest: str) -> list[tuple[str, str]] | None:
-    """A folder's files by its list; None when that is not the folder's, or has names that lead elsewhere."""
+    """Returns a folder's files from its list; None when the list does not match the digest, or has unsafe names."""
     try:
         files = [(str(name), str(one)) for name, one in json.loads(content)]
     except (ValueError, TypeError, RecursionError):
@@ -280,7 +282,7 @@ def _listed(content: bytes, digest: str) -> list[tuple[str, str]] | None:
 
 
 def _is_safe(name: str) -> bool:
-    """Whether a relative name stays below its folder, wherever it is unpacked."""
+    """Returns whether a relative name stays below its folder, wherever it is unpacked."""
     parts = name.split("/")
     ordinary = all(part and len(part.encode()) <= 255 and not part.endswith((".", " ")) for part in parts)
     return ordinary and len(name) <= 1_000 and name.isprintable() and "\\" not in name and ":" not in name

@@ -20,7 +20,9 @@ CHECKSUMMED = {
     "attempts": "run || '.' || step || ' (' || attempt || ')'",
     "results": "fingerprint",
 }
-"""Tables whose rows end with a checksum, and what a row is called by. The outbox has its own checksums."""
+"""Tables whose rows end with a checksum, with an SQL expression for the name of a row. The outbox has its own
+checksums.
+"""
 
 TABLES = """
 CREATE TABLE runs (
@@ -57,17 +59,17 @@ CREATE TABLE claims (
 CREATE TABLE pins (run TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE quarantined (what TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, at_ms INTEGER NOT NULL);
 """
-"""What a step uses is in the plan of its run, and a step without a row is pending."""
+"""The action of a step is in the plan of its run. A step without a row is pending."""
 
 
 def version(database: sqlite3.Connection) -> int:
-    """Which version wrote the tables; 0: there are none yet."""
+    """Returns the version that wrote the tables; 0 without tables."""
     found: int = database.execute("PRAGMA user_version").fetchone()[0]
     return found
 
 
 def create(database: sqlite3.Connection) -> None:
-    """Makes the tables, as part of the open transaction."""
+    """Creates the tables, as part of the open transaction."""
     for statement in (TABLES + outbox.TABLES).split(";\n"):  # ``executescript`` would commit first
         if statement.strip():
             database.execute(statement)

@@ -1,7 +1,7 @@
-"""What a run is to do goes in; the latest run that was to do the same, and did not come to its end, comes out.
+"""Find the latest unfinished run of the same plan, for the same command to resume.
 
-A run comes to its end when it succeeds, or when a step of it fails by what the step did. It does not when its process
-dies, when it is interrupted, or when all that failed in it are steps whose worker died.
+A run is finished when it succeeds, or when one of its steps fails by its own action. It is unfinished when its process
+dies, when it is interrupted, or when only steps whose worker died have failed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from e2i.resilience.checksum import is_intact
 from e2i.resilience.processes import process_alive
 
 LOST = "worker-lost"
-"""The code of a step whose worker died under it."""
+"""The error code of a step whose worker died."""
 MOST = 20
-"""How many of a pipeline's latest runs that did not succeed are looked at, since each has a whole plan to be read."""
+"""Maximum number of a pipeline's latest unsuccessful runs that are checked. Each has a whole plan to read."""
 
 CANDIDATES = (
     "SELECT run, status, holder, ended_ms, options FROM"
@@ -32,27 +32,28 @@ FAILURES = "SELECT error FROM steps WHERE run = ? AND status = 'failed'"
 
 
 class Unfinished(Struct, frozen=True):
-    """A run that can be gone on with, and why it has not come to its end, for people."""
+    """A resumable run, and why it is unfinished, for people."""
 
     run: str
     why: str
 
 
 def find(database: sqlite3.Connection, pipeline: str, plan: str, options: Mapping[str, Any]) -> Unfinished | None:
-    """The latest run of the plan with that digest, and of the same options, that did not come to its end and that no
-    living process carries out. One whose records were altered is none.
+    """Returns the latest unfinished run with that plan digest and the same options, which no living process executes.
+
+    A run whose records were altered is not resumed.
     """
-    for run, status, holder, ended_ms, said in database.execute(CANDIDATES, (pipeline, MOST, plan)).fetchall():
+    for run, status, holder, ended_ms, recorded in database.execute(CANDIDATES, (pipeline, MOST, plan)).fetchall():
         why = _why(database, run, status, holder, ended_ms)
-        if why is not None and _is_intact(database, run) and json.loads(said) == options:
+        if why is not None and _is_intact(database, run) and json.loads(recorded) == options:
             return Unfinished(run, why)
     return None
 
 
 def _why(database: sqlite3.Connection, run: str, status: str, holder: str, ended_ms: int | None) -> str | None:
-    """Why a run did not come to its end; None when it did, or when it goes on."""
+    """Returns why a run is unfinished; None when it is finished or still running."""
     if status == "running":
-        return None if process_alive(holder) else f"process {holder.partition(':')[0]}, which carried it out, is gone"
+        return None if process_alive(holder) else f"its process {holder.partition(':')[0]} has exited"
     if status == "interrupted":
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((ended_ms or 0) / 1000))
         return f"it was interrupted at {at}"

@@ -1,6 +1,6 @@
-"""Who uses a store: runs hold a lock on it together, and a collection knows whether it is alone.
+"""Lock a store for use: runs share a lock, so a collection knows whether the store is unused.
 
-In: the store's folder. Out: a context, within which the lock is held.
+In: the store's folder. Out: a context that holds the lock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from e2i.store.database import FILE, store_error
 
 @contextlib.contextmanager
 def in_use(root: Path) -> Iterator[None]:
-    """While it is open, a collection takes nothing that a plan made in here may count on. Raises StoreError."""
+    """Protects what a plan made inside may rely on from collections. Raises StoreError."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_lock(root, fcntl.LOCK_SH))
@@ -27,14 +27,14 @@ def in_use(root: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone(root: Path) -> Iterator[bool]:
-    """Whether nobody uses the store; if so, nobody begins to while it is open. Raises OSError."""
+    """Yields whether nobody uses the store. If so, nobody can start to while the context is open. Raises OSError."""
     with _lock(root, fcntl.LOCK_EX | fcntl.LOCK_NB) as got:
         yield got
 
 
 @contextlib.contextmanager
 def _lock(root: Path, how: int) -> Iterator[bool]:
-    """Whether the lock was to be had at once, or, for a shared one, at all."""
+    """Yields whether the lock was acquired; waits only for a shared lock."""
     handle = os.open(root / "runs.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

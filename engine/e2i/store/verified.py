@@ -1,7 +1,7 @@
-"""Which artifacts had their digest when they were last read: digests and signatures go in and are found again.
+"""Remember which artifacts had their digest when they were last read.
 
-A memory that saves reading gigabytes again, and nothing more: an entry counts only while the file system says exactly
-the same of the artifact, so a lost, torn or corrupt memory costs time and never truth.
+This saves reading gigabytes again. An entry counts only while the file system metadata of the artifact is unchanged. So
+a lost, torn or corrupt memory costs time, never correctness.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 
 
 class Verified:
-    """Lines of digest and signature in 256 files of ``folder``; many processes append to them, the last line counts."""
+    """Lines of digest and signature in 256 files of ``folder``. Many processes append to them; the last line counts."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = os.fspath(folder)
         self._shelves: dict[str, tuple[int, dict[str, str]]] = {}
-        """What was read of each file, and how long it was then."""
+        """The content that was read of each file, with the file's size at that time."""
 
     def knows(self, name: str, signature: str) -> bool:
-        """Whether the artifact of that name (hexadecimal) had its digest when its signature was this one."""
+        """Returns whether the artifact of that name (hexadecimal) had its digest with this signature."""
         size, known = self._shelves.get(name[:2], (-1, {}))
         if known.get(name) == signature:
             return True
@@ -31,10 +31,10 @@ class Verified:
         return False
 
     def note(self, name: str, signature: str) -> None:
-        """Remembers it; where that is not possible, the artifact will be read again."""
+        """Remembers the signature. Where that fails, the artifact will be read again."""
         line = f"{name} {signature}\n".encode()
         with contextlib.suppress(OSError):
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - a text is at hand, on the path of every step
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - faster with a text, for every step
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             handle = os.open(f"{self._folder}/{name[:2]}", flags, 0o600)
             try:
@@ -44,13 +44,13 @@ class Verified:
         self._shelves.setdefault(name[:2], (-1, {}))[1][name] = signature
 
     def keep_only(self, there: Callable[[str], bool]) -> None:
-        """Forgets the artifacts that are not ``there`` any more. What others note meanwhile may be forgotten too."""
+        """Forgets the artifacts that are no longer ``there``. Entries that others add meanwhile may be lost."""
         self._shelves.clear()
-        if os.path.islink(self._folder):  # noqa: PTH114 - nothing is changed where it leads
+        if os.path.islink(self._folder):  # noqa: PTH114 - its target is not changed
             return
         for shelf in os.listdir(self._folder) if os.path.isdir(self._folder) else ():  # noqa: PTH112, PTH208
             path = f"{self._folder}/{shelf}"
-            if len(shelf) != 2 or os.path.islink(path):  # noqa: PTH114 - left by a process that died in here
+            if len(shelf) != 2 or os.path.islink(path):  # noqa: PTH114 - left by a process that died here
                 Path(path).unlink(missing_ok=True)
                 continue
             known = {name: signature for name, signature in self._read(shelf).items() if there(name)}

@@ -1,1 +1,1 @@
-"""The user's project: the files that specs may name, what git says of them, and the way of a spec through it."""
+"""The user's project: the files that specs may name, their git revision, and the path of a spec through the project."""

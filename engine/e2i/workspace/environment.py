@@ -1,4 +1,4 @@
-"""What a plan may know of this machine: versions of libraries and digests of workspace files. Reads only."""
+"""Read the environment of a plan: versions of libraries and digests of workspace files. Reads only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from e2i.workspace.paths import Roots
 
 
 def of(roots: Roots, settings: Settings) -> Environment:
-    """The surroundings of a workspace's specs. Each file, library and tool is looked at once."""
+    """Returns the environment of a workspace's specs. Each file, library and tool is read once."""
     code: dict[str, bytes | None] = {}
-    """The content of the files that are code: what is hashed is what is looked through for imports."""
+    """The content of code files: the same bytes are hashed and searched for imports."""
 
     @cache
     def file(name: str) -> str | None:
@@ -28,7 +28,7 @@ def of(roots: Roots, settings: Settings) -> Environment:
             return None if content is None else f"sha256:{hashlib.sha256(content).hexdigest()}"
         try:
             handle = paths.open_file(roots, name)
-        except (Refused, StepError):  # the step itself will say so
+        except (Refused, StepError):  # the step itself reports it
             return None
         with os.fdopen(handle, "rb") as opened:
             return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
@@ -45,7 +45,7 @@ def of(roots: Roots, settings: Settings) -> Environment:
 
     @cache
     def modules_of(name: str) -> tuple[str, ...]:
-        from e2i.workspace import modules  # with the compiler's syntax tree, which most plans do without
+        from e2i.workspace import modules  # imports ``ast``, which most plans do not need
 
         return modules.imported(roots.workspace, name, read)
 
@@ -59,8 +59,11 @@ def of(roots: Roots, settings: Settings) -> Environment:
 
 @cache
 def installed(distribution: str) -> str | None:
-    """The installed version of a distribution, or None."""
-    from importlib.metadata import PackageNotFoundError, version  # a seventh of the start of `e2i plan`
+    """Returns the installed version of a distribution, or None."""
+    from importlib.metadata import (
+        PackageNotFoundError,
+        version,
+    )  # importing it takes a seventh of the start of `e2i plan`
 
     try:
         return version(distribution)

@@ -1,6 +1,6 @@
-"""The workspace's files, to look at before a run. In: folders that paths may lead into. Out: bytes and names.
+"""Read the workspace's files before a run.
 
-Also the same files with some of them as they are being changed.
+In: folders that paths may lead into. Out: bytes and names. ``ChangedFiles`` replaces the text of some of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class WorkspaceFiles(Struct, frozen=True):
     roots: Roots
 
     def open(self, path: str) -> BinaryIO | None:
-        """The file's bytes; None when there is no such file. Raises OSError when it must not or cannot be read."""
+        """Returns the file's bytes; None for a missing file. Raises OSError when it must not or cannot be read."""
         try:
-            paths.resolve(self.roots, path)  # first: what is no path at all is not merely missing
+            paths.resolve(self.roots, path)  # first, because an invalid path is an error, not a missing file
             if paths.look(self.roots, path) == "missing":
                 return None
             return os.fdopen(paths.open_file(self.roots, path), "rb")
@@ -34,7 +34,7 @@ class WorkspaceFiles(Struct, frozen=True):
             raise OSError(str(error)) from error
 
     def names(self, folder: str) -> Sequence[str]:
-        """The names of the files in a folder, sorted; none when there is no such folder."""
+        """Returns the names of the files in a folder, sorted; empty when there is no such folder."""
         try:
             found = paths.resolve(self.roots, folder)
             return sorted(item.name for item in found.iterdir() if item.is_file())
@@ -42,7 +42,7 @@ class WorkspaceFiles(Struct, frozen=True):
             return ()
 
     def own(self, path: str) -> Path | None:
-        """The file behind a path, links followed, if it lies in the workspace itself: what may be written."""
+        """Returns the file of a path, links followed, if it is in the workspace itself and so may be written."""
         try:
             found = paths.resolve(self.roots, path)
         except Refused:
@@ -51,7 +51,7 @@ class WorkspaceFiles(Struct, frozen=True):
 
 
 class ChangedFiles(Struct, frozen=True):
-    """The files of a workspace, of which some hold another text than on the disk. Implements the same."""
+    """The files of a workspace, some with another text than on disk. Implements the same protocol."""
 
     files: WorkspaceFiles
     texts: Mapping[Path, str]

@@ -1,9 +1,9 @@
-"""Read a git repository without running anything that it names.
+"""Read a git repository without running any program that it configures.
 
-In: a folder. Out: a ``Repository`` to ask. Git is given a folder of its own in place of ``.git``: with links to the
-repository's refs, index and objects, and with a configuration that is written here. So no filter, hook, monitor,
-helper, pager, alias, include, lazy fetch or other program of the repository's or the user's configuration is known to
-the git that is started, whatever these are called in its next version. Time, memory and output are bounded.
+In: a folder. Out: a ``Repository`` to query. Git gets a substitute folder for ``.git``, with links to the repository's
+refs, index and objects, and with a configuration that is written here. So git knows no filter, hook, monitor, helper,
+pager, alias, include, lazy fetch or other program of the repository's or the user's configuration, whatever these are
+called in its next version. Time, memory and output are bounded.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from types import TracebackType
 from typing import Self
 
 HELD = 1 << 20
-"""Bytes that a pipe may hold: more than these are not from before the deadline."""
+"""Capacity of a pipe in bytes: output beyond it was printed after the deadline."""
 MEMORY = 1 << 30
-"""Bytes that git may allocate: a pack can unfold to any size."""
+"""Maximum bytes that git may allocate: a pack can unpack to any size."""
 WRITTEN = 1 << 20
-"""Bytes that git may write to a file: its complaints."""
+"""Maximum bytes that git may write to a file, for its error messages."""
 MOST_CONFIG = 1 << 20
-"""Bytes of a configuration that are read."""
+"""Maximum bytes of a configuration that are read."""
 SAFE: dict[str, dict[str, tuple[str, ...]]] = {
     "core": {
         "autocrlf": ("true", "false", "input"),
@@ -41,7 +41,7 @@ SAFE: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "extensions": {"objectformat": ("sha1", "sha256"), "refstorage": ("files", "reftable")},
 }
-"""Settings that are taken over, with their values: how files are compared, and how the repository is stored."""
+"""Settings and values that are copied: how files are compared, and how the repository is stored."""
 OURS = """\
 [core]
 \tbare = false
@@ -54,12 +54,12 @@ OURS = """\
 \tallow = never
 """
 SHARED = ("packed-refs", "shallow", "info", "reftable", "refs")
-"""Files and folders of a repository that all of its worktrees have in common."""
+"""Files and folders that all worktrees of a repository share."""
 OWN = ("ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_HEAD")
 
 
 class Asking:
-    """A git that is running. Leaving its context ends it."""
+    """A running git process. Leaving the context ends it."""
 
     def __init__(self, pid: int, pipe: int, until: float) -> None:
         self.pid = pid
@@ -111,24 +111,24 @@ class Asking:
 
 
 class Repository:
-    """A git repository to be read. Leaving its context removes the folder that git was given."""
+    """A git repository to read. Leaving the context removes git's substitute folder."""
 
     def __init__(self, root: Path, program: str) -> None:
-        """Raises OSError when there is no room for temporary files, or ``.git`` cannot be read."""
+        """Raises OSError when temporary files cannot be written, or ``.git`` cannot be read."""
         self.root = root
         self._program = program
         self._own, self._common = _folders(root)
-        self._stand_in = Path(os.environ.get("TMPDIR") or "/tmp") / f"e2i-git-{os.urandom(8).hex()}"
-        self._stand_in.mkdir(mode=0o700)
+        self._substitute = Path(os.environ.get("TMPDIR") or "/tmp") / f"e2i-git-{os.urandom(8).hex()}"
+        self._substitute.mkdir(mode=0o700)
         try:
-            self._furnish()
+            self._fill()
         except OSError:
             self.close()
             raise
 
     @classmethod
     def around(cls, folder: Path) -> Repository | None:
-        """The repository that a folder lies in; None when there is none, or no git. Raises OSError."""
+        """Returns the repository that contains a folder; None without a repository or git. Raises OSError."""
         root = top(folder)
         program = find_program(root) if root is not None else None
         return cls(root, program) if root is not None and program is not None else None
@@ -142,8 +142,8 @@ class Repository:
         self.close()
 
     def close(self) -> None:
-        """Removes what was made for git: links and files, never what a link leads to."""
-        for path in (self._stand_in / "logs", self._stand_in):
+        """Removes what was created for git: links and files, never the target of a link."""
+        for path in (self._substitute / "logs", self._substitute):
             with contextlib.suppress(OSError):
                 for name in os.listdir(path):  # noqa: PTH208
                     with contextlib.suppress(IsADirectoryError):
@@ -162,7 +162,7 @@ class Repository:
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, theirs, 1),
-                    (os.POSIX_SPAWN_OPEN, 2, str(self._complaint), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                    (os.POSIX_SPAWN_OPEN, 2, str(self._errors), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
                 ],
                 setsigdef=(signal.SIGINT, signal.SIGTERM),
             )
@@ -171,28 +171,28 @@ class Repository:
             raise
         finally:
             os.close(theirs)
-        with contextlib.suppress(OSError):  # it is over already
+        with contextlib.suppress(OSError):  # it has already ended
             resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY, MEMORY))
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (WRITTEN, WRITTEN))
         return Asking(pid, pipe, until)
 
-    def complaint(self) -> str:
-        """Returns what the last git had to complain of."""
-        return _text(self._complaint, 4096).strip().replace(str(self._stand_in), ".git")
+    def errors(self) -> str:
+        """Returns the error message of the last git."""
+        return _text(self._errors, 4096).strip().replace(str(self._substitute), ".git")
 
     def setting(self, section: str, name: str) -> str | None:
-        """Returns a value of the repository's own configuration, as text that nothing acts on."""
+        """Returns a value of the repository's own configuration, as text that is not acted on."""
         found = [value for key, value in _settings(self._common / "config") if key == (section, name)]
         return found[-1] if found else None
 
     @property
-    def _complaint(self) -> Path:
-        return self._stand_in / "complaint"
+    def _errors(self) -> Path:
+        return self._substitute / "errors"
 
     def _environ(self) -> dict[str, str]:
-        """All that git knows of: nothing of this process's environment, in which GIT_… may name programs too."""
+        """Returns git's environment. Nothing is inherited, because GIT_… variables can name programs too."""
         return {
-            "GIT_DIR": str(self._stand_in),
+            "GIT_DIR": str(self._substitute),
             "GIT_WORK_TREE": str(self.root),
             "GIT_OBJECT_DIRECTORY": str(self._common / "objects"),
             "GIT_INDEX_FILE": str(self._own / "index"),
@@ -203,14 +203,14 @@ class Repository:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_ALLOW_PROTOCOL": "",
-            "HOME": str(self._stand_in),
-            "XDG_CONFIG_HOME": str(self._stand_in),
+            "HOME": str(self._substitute),
+            "XDG_CONFIG_HOME": str(self._substitute),
             "PATH": os.defpath,
             "LC_ALL": "C",
         }
 
-    def _furnish(self) -> None:
-        here = self._stand_in
+    def _fill(self) -> None:
+        here = self._substitute
         (here / "config").write_text(self._configuration())
         head = self._own / "HEAD"
         (here / "HEAD").write_text(f"ref: {head.readlink()}\n" if head.is_symlink() else _text(head, 4096))
@@ -225,7 +225,7 @@ class Repository:
             (here / "refs").symlink_to(here / "logs")
 
     def _configuration(self) -> str:
-        """The configuration that git is given."""
+        """Returns the configuration for git."""
         home = Path(os.environ.get("HOME") or "/nonexistent")
         personal = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config"
         own = (self._common / "config", self._own / "config.worktree")
@@ -243,11 +243,11 @@ class Repository:
 
 def top(folder: Path) -> Path | None:
     """Returns the top folder of the repository, as git itself looks for it."""
-    return next((above for above in (folder, *folder.parents) if os.path.lexists(above / ".git")), None)
+    return next((parent for parent in (folder, *folder.parents) if os.path.lexists(parent / ".git")), None)
 
 
 def find_program(root: Path) -> str | None:
-    """Returns the git of PATH: never one that lies in the repository, or that others may have put there."""
+    """Returns the git of PATH, never one inside the repository or one that others could have written."""
     inside = root.resolve()
     for entry in os.environ.get("PATH", os.defpath).split(os.pathsep):
         if not Path(entry).is_absolute():  # "." and "", too
@@ -263,7 +263,7 @@ def find_program(root: Path) -> str | None:
 
 
 def _folders(root: Path) -> tuple[Path, Path]:
-    """The folder of this worktree, and the one that all worktrees of the repository share."""
+    """Returns the folder of this worktree, and the one that all worktrees of the repository share."""
     own = root / ".git"
     if own.is_file():  # a worktree, or a submodule
         own = root / _text(own, 4096).removeprefix("gitdir:").strip()
@@ -272,7 +272,7 @@ def _folders(root: Path) -> tuple[Path, Path]:
 
 
 def _text(path: Path, most: int) -> str:
-    """The beginning of a regular file; empty when there is none."""
+    """Returns the beginning of a regular file; empty when there is none."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -284,15 +284,15 @@ def _text(path: Path, most: int) -> str:
 
 
 def _settings(file: Path) -> Iterator[tuple[tuple[str, str], str]]:
-    """Section, name and value of what a configuration says, without what it includes."""
+    """Yields section, name and value of each setting in a configuration, without includes."""
     section = ""
     for line in _text(file, MOST_CONFIG).splitlines():
         rest = line.strip()
         if (header := _HEADER.match(rest)) is not None:
             section = header["name"].lower() + (f" {header['sub']}" if header["sub"] is not None else "")
             rest = rest[header.end() :].strip()
-        if (said := _SETTING.fullmatch(rest)) is not None:
-            yield (section, said["name"].lower()), (said["value"] or "true").strip().strip('"')
+        if (setting := _SETTING.fullmatch(rest)) is not None:
+            yield (section, setting["name"].lower()), (setting["value"] or "true").strip().strip('"')
 
 
 _HEADER = re.compile(r'\[\s*(?P<name>[\w.-]+)(?:\s+"(?P<sub>[^"]*)")?\s*\]')

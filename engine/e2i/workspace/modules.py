@@ -1,6 +1,7 @@
-"""The workspace's own Python modules: code goes in; the files of the modules that it imports come out.
+"""Find the workspace's Python modules that code imports.
 
-Only import statements are followed, and ``import_module`` with a literal name. Looks at files, runs nothing.
+In: code. Out: the files of the imported modules. Follows only import statements, and ``import_module`` with a literal
+name. Reads files, runs nothing.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 LARGEST = 1 << 20
-"""Bytes of a Python file that a step may run."""
+"""Maximum bytes of a Python file that a step may run."""
 MOST = 1_000
-"""Modules that are followed from one file."""
+"""Maximum number of modules that are followed from one file."""
 OTHERS = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(__file__).resolve().parents[2])
-"""Where installed packages and this program are."""
+"""Folders of installed packages and of this program."""
 Read = Callable[[str], bytes | None]
-"""The content of a workspace file; None when there is none."""
+"""Returns the content of a workspace file; None when there is none."""
 
 
 def folders(root: Path) -> tuple[str, ...]:
-    """The folders of a workspace that modules are imported from, relative to it: itself, and what is on the path.
+    """Returns the folders of a workspace that modules are imported from, relative to it: itself, and those on
+    ``sys.path``.
 
-    Installed packages and this program are none of its modules, though they may lie in it.
+    Installed packages and this program are excluded, even inside the workspace.
     """
     found = [""]
     for entry in sys.path:
@@ -35,14 +37,14 @@ def folders(root: Path) -> tuple[str, ...]:
 
 
 def is_inside(root: Path, location: Path) -> bool:
-    """Whether a place without links is one of the workspace's own: no installed package's, and not this program's."""
+    """Returns whether a location without links is the workspace's own, not an installed package's or this program's."""
     return location.is_relative_to(root) and not any(
         location.is_relative_to(other) and other != root for other in OTHERS
     )
 
 
 def locate(root: Path, locations: tuple[str, ...], name: str) -> str | None:
-    """The file of a module, or the folder (ending in ``/``) of a namespace package, relative to the workspace."""
+    """Returns the file of a module, or the folder (with ``/``) of a namespace package, relative to the workspace."""
     namespace = None
     for location in locations:
         base = "/".join(filter(None, (location, *name.split("."))))
@@ -55,7 +57,7 @@ def locate(root: Path, locations: tuple[str, ...], name: str) -> str | None:
 
 
 def imported(root: Path, file: str, read: Read) -> tuple[str, ...]:
-    """The files of all modules of the workspace that a Python file imports, and that these import, sorted."""
+    """Returns the files of all workspace modules that a Python file imports, directly or indirectly, sorted."""
     locations = folders(root)
     found: set[str] = set()
     waiting: list[tuple[str, str]] = [(file, "")]
@@ -80,20 +82,24 @@ def imported(root: Path, file: str, read: Read) -> tuple[str, ...]:
 
 
 def _names(code: bytes, package: str) -> Iterator[str]:
-    """The dotted names that code imports; of ``from a import b`` also ``a.b``, which may be a module."""
-    import ast  # most plans do without it
+    """Yields the dotted names that code imports; for ``from a import b`` also ``a.b``, which may be a module."""
+    import ast  # most plans do not need it
 
     try:
         tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # it will not run either
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the code will not run either
         return
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
             case ast.ImportFrom(module=module, names=names, level=level):
-                above = package.split(".") if package else []
-                base = ".".join((*above[: len(above) - level + 1], *filter(None, (module,)))) if level else module or ""
+                parents = package.split(".") if package else []
+                base = (
+                    ".".join((*parents[: len(parents) - level + 1], *filter(None, (module,))))
+                    if level
+                    else module or ""
+                )
                 if base:
                     yield base
                 yield from (f"{base}.{alias.name}" if base else alias.name for alias in names if alias.name != "*")

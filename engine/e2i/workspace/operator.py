@@ -1,8 +1,7 @@
-"""What the operator says that decides what a run does and where anything goes: a workspace goes in, plain data comes
-out, to bind a plan to.
+"""Collect the settings that affect a run, to bind a plan to them.
 
-Equal on every machine that the same configuration is for: paths are relative to the workspace, and addresses are
-without credentials. How long to wait for a tool is no part of it.
+In: a workspace. Out: plain data. Equal on every machine with the same configuration: paths are relative to the
+workspace, and addresses have no credentials. Waiting times for tools are not included.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from e2i.spec.expansion.expanded import Expanded
 from e2i.workspace.workspace import Workspace
 
 CLIENTS = ("AWS_", "GOOGLE_", "MLFLOW_", "OPIK_", "PG", "REQUESTS_")
-"""How the names begin of the variables that the clients of trackers read: a tracker is declared to say which, so its
-declaration is loaded only when one may be set.
+"""Prefixes of the variables that the clients of trackers read. The declaration of a tracker names its variables, so it
+is loaded only when one with such a prefix is set.
 """
 
 
 def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> dict[str, Any]:
-    """What binds: origin, policy, sinks, tools and the variables that their clients read, what the spec names of
-    ``env`` and ``secrets``, and limits.
+    """Returns the binding data: origin, policy, sinks, tools and their clients' variables, the ``env`` and ``secrets``
+    that the spec names, and limits.
     """
     settings = workspace.settings
     rules = workspace.policy.rules(workspace.origin)
@@ -59,14 +58,14 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
 
 
 def _tool(workspace: Workspace, name: str, *, known: bool) -> dict[str, Any]:
-    """The settings of a tool. ``known``: its declaration was loaded, so it can name its server."""
+    """Returns the settings of a tool. ``known``: its declaration is loaded, so its server can be included."""
     written = _canonical(dict(workspace.settings.tools.get(name, {})), str(workspace.root))
     server = _canonical(dict(workspace.settings.tool(name).identity()), str(workspace.root)) if known else {}
     return {**written, **({"server": server} if server else {})}
 
 
 def _variables(used: Collection[str], sinks: Collection[str], environ: Mapping[str, str], root: str) -> dict[str, str]:
-    """The variables, no credentials, that choose where and as whom the clients of the tools go."""
+    """Returns the variables that choose server and account of the tools' clients, without credentials."""
     asked = {*used, *(sinks if any(name.startswith(CLIENTS) for name in environ) else ())}
     declared = filter(None, map(registry.tool, asked))
     names = sorted({name for tool in declared for name in tool.variables if environ.get(name)})
@@ -74,16 +73,16 @@ def _variables(used: Collection[str], sinks: Collection[str], environ: Mapping[s
 
 
 def _value(name: str, text: str, root: str) -> str:
-    """The value as it may be shown; a digest for an account, and for what may hold anything."""
+    """Returns the value for display; a digest for accounts and free-form arguments."""
     if credentials.is_private(name) or name.endswith(("USER", "_ARGS")):
         return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     return str(_canonical(text, root))
 
 
 def _read(expanded: Expanded) -> set[tuple[str, str]]:
-    """The root and the name of all that the expressions of the spec and of its parts refer to.
+    """Returns root and name of everything that the expressions of the spec and its included specs refer to.
 
-    Not by the words of the text, where a name may be written with escapes.
+    Reads expressions, not the text, where a name may be written with escapes.
     """
     return {
         (reference.root, str(reference.path[0]))
@@ -96,12 +95,12 @@ def _read(expanded: Expanded) -> set[tuple[str, str]]:
 
 
 def _named(known: Mapping[str, str], root: str, read: Collection[tuple[str, str]]) -> dict[str, str]:
-    """Those that the spec refers to."""
+    """Returns the entries that the spec refers to."""
     return {name: value for name, value in known.items() if (root, name) in read}
 
 
 def _folder(folder: str, root: Path) -> str:
-    """A folder that files may be in, relative to the workspace if it is in it."""
+    """Returns a folder for files, relative to the workspace if it is inside."""
     path = posixpath.normpath(folder)
     if path.startswith("/") and Path(path).is_relative_to(root):
         return Path(path).relative_to(root).as_posix()
@@ -109,7 +108,7 @@ def _folder(folder: str, root: Path) -> str:
 
 
 def _canonical(value: Any, root: str) -> Any:
-    """The same settings for every machine and user."""
+    """Returns the settings without what depends on machine or user."""
     match value:
         case Mapping():
             return {

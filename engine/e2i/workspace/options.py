@@ -1,4 +1,4 @@
-"""What a plan or a run was asked for, from the command line to the engine: one value."""
+"""The options of a plan or a run, from the command line to the engine, in one value."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class RunOptions(Struct, frozen=True):
     params: Mapping[str, Any] = field(default_factory=dict)
     """Values for the spec's parameters, by name."""
     select: tuple[str, ...] = ()
-    """Only these steps and what they need; empty: all."""
+    """The selected steps; empty: all. The steps that they need are included."""
     fresh: bool = False
     """Run every step again."""
     bound_to: Mapping[str, Any] | None = None
-    """The document of the approved plan: anything else is refused."""
+    """The document of the approved plan; any other plan is refused."""
     run_id: str | None = None
-    """The run to resume; None: a new one, or the latest run of the same plan that did not end."""
+    """The run to resume; None: the latest unfinished run of the same plan, else a new run."""

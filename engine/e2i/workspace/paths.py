@@ -1,8 +1,8 @@
-"""Paths that a spec names, against the file system. In: a workspace, allowed folders, a path's text. Out: what is
-there, or the file.
+"""Resolve and open the paths in specs safely.
 
-Links are followed before anything is decided, and a file is opened component by component without following any, so
-that a link put in between the check and the opening is refused, not followed.
+In: a workspace, allowed folders, the text of a path. Out: the type of the path's target, or the file. Links are
+followed before the decision. A file is opened component by component without following links, so that a link that is
+inserted between check and opening is refused, not followed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class Roots(Struct, frozen=True):
     workspace: Path
     folders: tuple[str, ...] = (".",)
     hidden: bool = True
-    """Whether a path may lead through a name that starts with a dot, by itself or by a link."""
+    """Whether a path may lead through a name that starts with a dot, directly or through a link."""
 
     def find(self, text: str) -> tuple[Path, Path] | None:
-        """The folder that the path leads into, and the path, both without links; None when it leads elsewhere.
+        """Returns the folder that the path leads into, and the path, both without links; None when it leads elsewhere.
 
         Raises OSError when the path cannot be followed.
         """
         try:
             path = (self.workspace / text).resolve()
-        except RuntimeError as error:  # what Python before 3.13 says of a loop of links
+        except RuntimeError as error:  # Python before 3.13 raises it for a loop of links
             raise OSError(errno.ELOOP, "the links lead in a loop") from error
         for folder in self.folders:
             root = (self.workspace / folder).resolve()
@@ -45,14 +45,12 @@ class Roots(Struct, frozen=True):
         return None
 
     def is_settings(self, path: Path) -> bool:
-        """Whether a path without links is a file of settings, or the policy: specs neither read nor change what the
-        operator says.
-        """
+        """Returns whether a path without links is a settings or policy file, which specs must not read or change."""
         return path.suffix.lower() in (".yaml", ".yml") and path.parent == (self.workspace / "config").resolve()
 
 
 def look(roots: Roots, text: str) -> Found:
-    """What the path leads to, links followed."""
+    """Returns the type of the path's target, links followed."""
     try:
         found = roots.find(text)
         if found is None:
@@ -70,9 +68,9 @@ def look(roots: Roots, text: str) -> Found:
 
 
 def resolve(roots: Roots, text: str) -> Path:
-    """The path with links followed. Raises Refused when it leads elsewhere than the roots."""
+    """Returns the path with links followed. Raises Refused when it leads outside the roots."""
     if not text or "\0" in text or "://" in text:
-        raise Refused(f"not a path: {text!r}", code="bad-path", hint="give a path relative to the workspace")
+        raise Refused(f"not a path: {text!r}", code="bad-path", hint="use a path relative to the workspace")
     try:
         found = roots.find(text)
     except OSError as error:
@@ -81,35 +79,35 @@ def resolve(roots: Roots, text: str) -> Path:
         raise Refused(
             f"the path {text!r} leads outside {_names(roots.folders)}",
             code="policy-path",
-            hint="put the file into the workspace",
+            hint="move the file into the workspace",
         )
     if not roots.hidden and (name := _hidden(found)):
         raise Refused(f"the path {text!r} leads through {name!r}, a hidden name", code="policy-path")
     if roots.is_settings(found[1]):
-        raise Refused(f"the path {text!r} leads to a file of the operator's settings", code="policy-path")
+        raise Refused(f"the path {text!r} leads to a file of the settings", code="policy-path")
     return found[1]
 
 
 def _hidden(found: tuple[Path, Path]) -> str | None:
-    """The first name below the folder that starts with a dot."""
+    """Returns the first name inside the folder that starts with a dot."""
     root, path = found
     return next((name for name in path.relative_to(root).parts if name.startswith(".")), None)
 
 
 def open_file(roots: Roots, text: str) -> int:
-    """A descriptor of the regular file, for reading. Raises Refused when it leads elsewhere, StepError when there is
-    none.
+    """Returns a descriptor of the regular file, for reading. Raises Refused when the path leads elsewhere, StepError
+    when there is no such file.
     """
     path = resolve(roots, text)
     root = next(root for folder in roots.folders if path.is_relative_to(root := (roots.workspace / folder).resolve()))
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        *above, name = path.relative_to(root).parts or (".",)
-        for part in above:
-            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        *parents, name = path.relative_to(root).parts or (".",)
+        for parent in parents:
+            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             os.close(folder)
-            folder = below
-        # Without O_NONBLOCK the opening of a named pipe would wait for a writer.
+            folder = inner
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer.
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -119,12 +117,12 @@ def open_file(roots: Roots, text: str) -> int:
         os.close(folder)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise StepError(f"{text} is no regular file", code="bad-path", hint="name a file with data in it")
+        raise StepError(f"{text} is not a regular file", code="bad-path", hint="use the path of a file with data")
     return file
 
 
 def read(roots: Roots, text: str, most: int) -> bytes:
-    """The bytes of a regular file. Raises as ``open_file`` does, and StepError when there are more than ``most``."""
+    """Returns the bytes of a regular file. Raises as ``open_file`` does, and StepError for more than ``most`` bytes."""
     with os.fdopen(open_file(roots, text), "rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -1,6 +1,6 @@
-"""Find the folder of the project that a command is about. In: the current directory, and a spec. Out: a folder.
+"""Find the project folder for a command.
 
-A project is a folder with a ``config/`` in which there are settings or a policy.
+In: the current directory, and a spec. Out: a folder. A project is a folder whose ``config/`` has settings or a policy.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ MARKS = ("default.yaml", "policy.yaml")
 
 
 def root_of(spec: str | Path | None, here: Path, origin: Origin) -> Path:
-    """Returns the workspace of a spec: the current directory, if it is a project that the spec lies in; or else the
-    nearest project upwards from the spec; or else the current directory.
+    """Returns the workspace of a spec: the current directory if it is a project that contains the spec, else the
+    nearest project upwards from the spec, else the current directory.
 
-    The spec of an agent chooses nothing: the policy that holds for it must not depend on where it lies. Without a spec
-    (None, or one that is no file) it is the nearest project upwards from here, unless there is a store here.
+    An agent's spec cannot choose: the policy that applies must not depend on the spec's location. Without a spec (None,
+    or not a file) it is the nearest project upwards from here, unless there is a store here.
     """
     here = here.resolve()
     if origin is Origin.AGENT or (_is_project(here) and (spec is None or _lies_in(spec, here))):
@@ -29,11 +29,11 @@ def root_of(spec: str | Path | None, here: Path, origin: Origin) -> Path:
 
 
 def _nearest(folder: Path) -> Path | None:
-    return next((above for above in (folder, *folder.parents) if _is_project(above)), None)
+    return next((parent for parent in (folder, *folder.parents) if _is_project(parent)), None)
 
 
 def _is_project(folder: Path) -> bool:
-    """Also when a mark cannot be read: whoever reads it says so."""
+    """Returns whether the folder is a project, also when a settings file cannot be read: its reader reports that."""
     return any(os.path.lexists(folder / "config" / name) for name in MARKS)
 
 
@@ -42,7 +42,7 @@ def _lies_in(spec: str | Path, folder: Path) -> bool:
 
 
 def _folder(spec: str | Path) -> Path:
-    return Path(os.path.abspath(spec)).parent.resolve()  # noqa: PTH100 - a link lies where it is
+    return Path(os.path.abspath(spec)).parent.resolve()  # noqa: PTH100 - links are not followed
 
 
 def _is_file(spec: str | Path) -> bool:

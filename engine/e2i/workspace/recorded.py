@@ -1,4 +1,7 @@
-"""The parts of a recorded run's spec go in, as texts by name; they come out as the files that they were."""
+"""Serve the included specs of a recorded run as files.
+
+In: texts by name. Out: files.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from e2i.workspace.paths import Found
 
 
 class RecordedFiles(Struct, frozen=True):
-    """Implements ``e2i.catalog.files.Files`` for what a run kept, whatever lies at these paths now."""
+    """Implements ``e2i.catalog.files.Files`` for recorded texts, whatever is at these paths now."""
 
     texts: Mapping[str, str]
 
@@ -25,5 +28,5 @@ class RecordedFiles(Struct, frozen=True):
         return sorted(posixpath.basename(path) for path in self.texts if (posixpath.dirname(path) or ".") == folder)
 
     def look(self, path: str) -> Found:
-        """What was at a path."""
+        """Returns the type of what was at a path."""
         return "file" if path in self.texts else "missing"

@@ -1,7 +1,7 @@
-"""A folder goes in; what git says of the repository that it lies in comes out: commit, branch, what differs from it.
+"""Describe the git repository of a folder: commit, branch, changed files.
 
-Git is asked in the background, so that nobody waits for it, and only where there is a repository. It writes nothing
-and starts no program that the repository names (``e2i.workspace.git``).
+In: a folder. Out: a description. Git runs in the background, so that nobody waits for it, and only where there is a
+repository. It writes nothing and starts no program that the repository configures (``e2i.workspace.git``).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 from e2i.workspace.git import Asking, Repository
 
 DEADLINE = 5.0
-"""Seconds that git is given, from the question on."""
+"""Seconds for git's answer, from the question on."""
 MOST = 20
-"""Changed files that are named."""
+"""Maximum number of changed files that are named."""
 EXAMINED = 1000
-"""Changed files whose attributes are looked at."""
+"""Maximum number of changed files whose attributes are read."""
 STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--ignore-submodules=dirty", "-z")
 
 
 class Question:
-    """What git was asked about a folder. Leaving its context ends git, if it still runs.
+    """A question to git about a folder. Leaving the context ends git, if it still runs.
 
     Not ``subprocess``: its import alone takes longer than all of this.
     """
@@ -44,7 +44,7 @@ class Question:
                 self._git = self._stack.enter_context(found.start(*STATUS, until=self._until))
         except OSError as error:
             self._stack.close()
-            self._problem = f"git cannot be asked: {error.strerror or error}"
+            self._problem = f"git cannot be run: {error.strerror or error}"
 
     def __enter__(self) -> Self:
         return self
@@ -55,11 +55,11 @@ class Question:
         self._stack.close()
 
     def answer(self, file: str = "") -> dict[str, Any] | None:
-        """``commit``, ``branch``, ``remote``, ``dirty``, the first ``changed`` files and how many there are; ``path``:
-        where ``file`` lies in the repository. None without git or a repository.
+        """Returns ``commit``, ``branch``, ``remote``, ``dirty``, the first ``changed`` files and their number, and
+        ``path``: the path of ``file`` in the repository. Returns None without git or a repository.
 
-        ``dirty`` is about tracked files; None: nobody can tell without a program that the repository names, which is
-        not run. When git does not answer, ``problem`` says so and the others are missing.
+        ``dirty`` is about tracked files. None: unknown without a program that the repository configures, which is never
+        run. When git does not answer, ``problem`` has the reason and the others are missing.
         """
         with self._stack:
             if self._problem:
@@ -73,17 +73,17 @@ class Question:
             return {"problem": f"git did not answer within {DEADLINE:g} s"}
         text = read.decode("utf-8", "replace")
         if not text.startswith("# branch."):
-            return {"problem": "git does not want to say anything about this repository"}
-        said = parse(text)
-        if said["dirty"] and self._is_uncertain(repository, text):
-            said["dirty"] = None
-        path, root = Path(os.path.abspath(file)), repository.root  # noqa: PTH100 - a link is where it is
+            return {"problem": "git cannot read this repository"}
+        answer = parse(text)
+        if answer["dirty"] and self._is_uncertain(repository, text):
+            answer["dirty"] = None
+        path, root = Path(os.path.abspath(file)), repository.root  # noqa: PTH100 - links are not followed
         inside = path.relative_to(root).as_posix() if file and path.is_relative_to(root) else None
         remote = repository.setting("remote origin", "url")
-        return {**said, "remote": public(remote) if remote else None, "path": inside}
+        return {**answer, "remote": public(remote) if remote else None, "path": inside}
 
     def _is_uncertain(self, repository: Repository, text: str) -> bool:
-        """Whether every changed file is one that only a filter program could compare with what git holds."""
+        """Returns whether only filter programs could compare the changed files with git's content."""
         edited = [name for states, name in _changes(text) if states == ".M"]
         if len(edited) < len(_changes(text)):
             return False
@@ -97,7 +97,7 @@ class Question:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """What ``git status --porcelain=v2 --branch -z`` says, as data."""
+    """Returns the output of ``git status --porcelain=v2 --branch -z`` as data."""
     headers = dict(line[2:].partition(" ")[::2] for line in text.split("\0") if line.startswith("# "))
     changed = [name for _, name in _changes(text)]
     commit, branch = headers.get("branch.oid"), headers.get("branch.head")
@@ -111,7 +111,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def public(url: str) -> str | None:
-    """The address of a remote without user, password and query; None for a folder of this machine."""
+    """Returns the address of a remote without user, password and query; None for a folder of this machine."""
     if (short := re.fullmatch(r"(?:[^@/\s]+@)?(?P<host>[\w.-]+):(?!/)(?P<path>\S+)", url)) is not None:
         return f"ssh://{short['host']}/{short['path']}"
     try:
@@ -125,7 +125,7 @@ def public(url: str) -> str | None:
 
 
 def _changes(text: str) -> list[tuple[str, str]]:
-    """What is staged and what is edited, as two letters, and the name, of each file that differs."""
+    """Returns the staged and edited states, as two letters, and the name, of each changed file."""
     found = []
     lines = iter(text.split("\0"))
     for line in lines:
@@ -133,5 +133,5 @@ def _changes(text: str) -> list[tuple[str, str]]:
             fields = {"1": 8, "2": 9, "u": 10}[line[0]]
             found.append((line[2:4], line.split(" ", fields)[fields]))
             if line[0] == "2":
-                next(lines, None)  # where it was renamed from
+                next(lines, None)  # the previous name
     return found

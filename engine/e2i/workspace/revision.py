@@ -1,5 +1,7 @@
-"""The workspace as it was: ``REV:PATH`` goes in; the bytes of files in that git revision come out. Nothing is checked
-out or written, and nothing that the repository names is run (``e2i.workspace.git``).
+"""Read the workspace at a git revision.
+
+In: ``REV:PATH``. Out: the bytes of files in that revision. Nothing is checked out or written, and no program that the
+repository configures is run (``e2i.workspace.git``).
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ from e2i.workspace.git import Repository
 from e2i.workspace.paths import Found
 
 DEADLINE = 30.0
-"""Seconds that git is given for an answer."""
+"""Seconds for an answer of git."""
 MOST = 64 << 20
-"""Bytes of a file, or of a list of files, that are taken: no spec may be larger."""
+"""Maximum bytes of a file, or of a list of files: no spec may be larger."""
 KINDS: dict[str, Found] = {"100644": "file", "100755": "file", "040000": "directory"}
-"""Git's modes → what is there; anything else is a link or a submodule."""
+"""File types by git's modes; all other modes are links or submodules."""
 
 
 class Revision(Struct, frozen=True):
-    """The files below ``folder`` in a revision; an empty ``name`` is what is staged. Implements ``Files``.
+    """The files below ``folder`` in a revision; an empty ``name`` is the index. Implements ``Files``.
 
     Each method raises BadInput when git does not answer. Links are not followed.
     """
@@ -35,7 +37,7 @@ class Revision(Struct, frozen=True):
     name: str
 
     def read(self, path: str) -> bytes:
-        """The file's bytes. Raises BadInput when the revision, or the file in it, does not exist."""
+        """Returns the file's bytes. Raises BadInput when the revision, or the file in it, does not exist."""
         found, why = self._git("cat-file", "blob", f"{self.name}:./{path}")
         if found is None:
             raise self._unknown(path, why)
@@ -50,12 +52,12 @@ class Revision(Struct, frozen=True):
         return sorted(name for name in found if "/" not in name)
 
     def look(self, path: str) -> Found:
-        """What is at a path."""
+        """Returns the type of what is at a path."""
         mode = next((mode for mode, name in self._listed(path) if name == path), None)
         return "missing" if mode is None else KINDS.get(mode, "special")
 
     def _listed(self, path: str) -> list[tuple[str, str]]:
-        """Modes and names, from ``folder`` on, of what lies at a path."""
+        """Returns modes and names, relative to ``folder``, of what is at a path."""
         command = ("ls-tree", "-z", self.name, "--", path) if self.name else ("ls-files", "-sz", "--", path)
         found, _ = self._git(*command)
         if found is None:
@@ -64,24 +66,24 @@ class Revision(Struct, frozen=True):
         return [(facts.partition(" ")[0], name) for facts, _, name in entries]
 
     def _git(self, *arguments: str) -> tuple[bytes | None, str]:
-        """What git prints; or None, and why it has nothing to say. Raises BadInput when it does not answer."""
+        """Returns git's output, or None and the reason. Raises BadInput when git does not answer."""
         if self.name.startswith("-"):
-            raise self._unknown("", "no revision begins with a hyphen")
+            raise self._unknown("", "a revision cannot begin with a hyphen")
         until = time.monotonic() + DEADLINE
         try:
             with ExitStack() as stack:
                 if (repository := Repository.around(self.folder)) is None:
-                    raise self._unasked("there is no repository here, or git is not installed")
+                    raise self._unavailable("this is not a repository, or git is not installed")
                 stack.enter_context(repository)
                 git = stack.enter_context(repository.start(*arguments, until=until, folder=self.folder))
                 if (found := git.read(MOST)) is None:
-                    raise self._unasked(f"the answer takes more than {DEADLINE:g} s or {MOST >> 20} MB")
-                return (found, "") if git.code() == 0 else (None, repository.complaint())
+                    raise self._unavailable(f"the answer takes more than {DEADLINE:g} s or {MOST >> 20} MB")
+                return (found, "") if git.code() == 0 else (None, repository.errors())
         except OSError as error:
-            raise self._unasked(str(error.strerror or error)) from error
+            raise self._unavailable(str(error.strerror or error)) from error
 
-    def _unasked(self, why: str) -> BadInput:
-        return BadInput(f"git cannot be asked for {self.name!r}: {why}", code="no-such-revision")
+    def _unavailable(self, why: str) -> BadInput:
+        return BadInput(f"cannot read git revision {self.name!r}: {why}", code="no-such-revision")
 
     def _unknown(self, path: str, why: str) -> BadInput:
         return BadInput(

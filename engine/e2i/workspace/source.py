@@ -1,4 +1,7 @@
-"""A path, a text or a mapping goes in; the ``Source`` of a spec comes out, with the name that its problems go by."""
+"""Read the text of a spec.
+
+In: a path, a text or a mapping. Out: the ``Source``, with the file name that its problems have.
+"""
 
 from __future__ import annotations
 
@@ -22,33 +25,33 @@ MAPPING = "<mapping>"
 
 
 class Source(Struct, frozen=True):
-    """A spec as given: its text or mapping, and the name that its problems go by."""
+    """A spec as text or mapping, and the file name that its problems have."""
 
     content: str | bytes | Mapping[str, Any]
     file: str
     revision: Revision | None = None
-    """The git revision that it was read from, as were its parts; then ``file`` is ``REV:PATH``."""
+    """The git revision that the spec and its included specs come from; then ``file`` is ``REV:PATH``."""
     included: Mapping[str, str] | None = None
-    """The texts of its parts by name, if it comes from a recorded run."""
+    """The texts of its included specs by name, if it comes from a recorded run."""
 
     @classmethod
     def recorded(cls, run: Mapping[str, Any]) -> Source:
-        """The spec of a recorded run with its parts, as they were."""
+        """Returns the spec of a recorded run with its included specs, as recorded."""
         content = json.loads(run["spec"]) if run["file"] == MAPPING else run["spec"]
         return cls(content, run["file"], included=run["included"])
 
     @property
     def text(self) -> str:
-        """The spec as text that can be kept and read again."""
+        """Returns the spec as text that can be stored and read again."""
         if isinstance(self.content, bytes):
             return self.content.decode("utf-8", "replace")
         return self.content if isinstance(self.content, str) else json.dumps(dict(self.content), default=list)
 
 
 def read_source(spec: Spec, most: int = regular.SPEC, within: Collection[Path] = ()) -> Source:
-    """The text behind a path, or the text or mapping itself. Raises BadInput when there is no such file.
+    """Returns the text of a file, or the text or mapping itself. Raises BadInput when there is no such file.
 
-    A text of more than ``most`` bytes is cut off after one more. ``within``: as ``regular.read`` documents it.
+    A text of more than ``most`` bytes is cut after one more byte. ``within``: see ``regular.read``.
     """
     if isinstance(spec, Mapping):
         return Source(spec, MAPPING)
@@ -62,12 +65,12 @@ def read_source(spec: Spec, most: int = regular.SPEC, within: Collection[Path] =
         raise BadInput(
             f"cannot read the spec {str(spec)!r}: {error.strerror or error}",
             code="no-such-spec",
-            hint=f"specs there: {', '.join(near)}" if near else "give the path of a YAML file",
+            hint=f"specs there: {', '.join(near)}" if near else "pass the path of a YAML file",
         ) from error
 
 
 def read_revision(spec: str, workspace: Workspace) -> Source | None:
-    """The spec that ``REV:PATH`` names in this git repository; None when the text is a plain path."""
+    """Returns the spec that ``REV:PATH`` names in this git repository; None when the text is a plain path."""
     name, colon, path = spec.partition(":")
     if not colon or "\n" in spec or Path(spec).exists():
         return None

@@ -1,4 +1,7 @@
-"""A folder and the environment go in; the ``Workspace`` comes out: paths, settings, policy, and where state is kept."""
+"""The ``Workspace``: paths, settings, policy, and the folder of the store.
+
+In: a folder and the environment. Out: a ``Workspace``.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,14 @@ from e2i.workspace.paths import Roots, look
 
 
 class Workspace(Struct, frozen=True):
-    """Where paths in specs lead from, where the configuration is and where state is kept."""
+    """Root of the paths in specs, configuration, and folder of the store."""
 
     root: Path
     store: Path
     settings: Settings
     policy: Policy = field(default_factory=policy_module.default)
     origin: Origin = Origin.HUMAN
-    """Who wrote the specs, as the operator says."""
+    """The author of the specs, as the user declares."""
 
     @classmethod
     def open(
@@ -40,11 +43,11 @@ class Workspace(Struct, frozen=True):
         origin: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Workspace:
-        """The workspace at ``root``; default: that of ``spec``, as ``e2i.workspace.project`` finds it.
+        """Returns the workspace at ``root``; default: that of ``spec``, as ``e2i.workspace.project`` finds it.
 
-        Reads ``config/``; makes nothing.
+        Reads ``config/`` and creates nothing.
 
-        ``origin`` says who wrote the specs, ``human`` or ``agent``; default: ``E2I_ORIGIN``, or else a human.
+        ``origin`` is the author of the specs, ``human`` or ``agent``; default: ``E2I_ORIGIN``, or else a human.
         """
         environ = os.environ if environ is None else environ
         who = policy_module.origin(origin, environ)
@@ -60,23 +63,23 @@ class Workspace(Struct, frozen=True):
 
     @property
     def roots(self) -> Roots:
-        """The folders that paths in specs may lead into."""
+        """Returns the folders that paths in specs may lead into."""
         rules = self.policy.rules(self.origin)
         return Roots(self.root, rules.roots, rules.hidden_files)
 
     def name(self, file: str) -> str:
-        """The path of a file by which the workspace knows it: from its root on, if it lies there."""
-        path = Path(os.path.abspath(file))  # noqa: PTH100 - a link is where it is, not where it leads
+        """Returns the path of a file relative to the workspace, if the file is inside."""
+        path = Path(os.path.abspath(file))  # noqa: PTH100 - links are not followed
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else file
 
     @property
     def files(self) -> WorkspaceFiles:
-        """What checks may look at: the files that paths in specs may lead to."""
+        """Returns the files that checks may read: those that paths in specs may lead to."""
         return WorkspaceFiles(self.roots)
 
     @property
     def authority(self) -> Authority:
-        """What the policy lets specs of this origin do here."""
+        """Returns the permissions of the policy for specs of this origin."""
 
         def host(tool: str) -> str | None:
             address = self.settings.tool(tool).address()

@@ -1,4 +1,4 @@
-"""The commands about what a spec may hold: the codes of problems, the catalog, the schemas."""
+"""Commands about the spec language: problem codes, catalog, schemas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = (
     *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"),
     *("doctor", "sync", "gc", "backup", "restore", "init"),
 )
-"""What there is a schema of; spelled out, so that no schema need be imported to offer them."""
+"""The kinds of schema. Spelled out so that offering them imports no schema."""
 
 
 @click.command(cls=flags.Inert)
@@ -21,7 +21,7 @@ KINDS = (
 @flags.json
 @guarded
 def explain(code: str | None, as_json: bool) -> Exit:
-    """What a problem's code means, with an example and its mend; without CODE, all codes."""
+    """Explain a problem code with an example and the fix. Without CODE, list all codes."""
     from e2i.cli import explain_view
 
     if as_json:
@@ -36,7 +36,7 @@ def explain(code: str | None, as_json: bool) -> Exit:
 @flags.json
 @guarded
 def catalog(action: str | None, as_json: bool) -> Exit:
-    """The actions, their parameters and outputs."""
+    """List the actions, or show one with its parameters and outputs."""
     from e2i.cli import catalog_view
 
     if as_json:
@@ -55,7 +55,7 @@ def catalog(action: str | None, as_json: bool) -> Exit:
 @flags.json
 @guarded
 def schema(kind: str, as_json: bool) -> Exit:
-    """JSON Schema of a spec, or of a document that --json prints, for editors and agents."""
+    """Print the JSON Schema of a spec or of a --json document."""
     from e2i.cli.document_schemas import SCHEMAS
 
     documents.show(SCHEMAS[kind]())

@@ -1,4 +1,4 @@
-"""The commands about runs: carried out, listed, shown, traced back, reported."""
+"""Commands about runs: start, list, show, trace back, report."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ from e2i.errors import Exit
 @flags.select
 @flags.fresh
 @flags.store
-@click.option("--dry-run", is_flag=True, help="Plan and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the plan without running it.")
 @click.option(
-    "--plan", "plan_file", type=click.Path(path_type=Path, dir_okay=False), help="Run only if the plan is this one."
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Run only if the plan equals this one.",
 )
-@click.option("--resume", metavar="RUN", help="Continue that run as it was started, without SPEC.")
-@click.option("--strict", is_flag=True, help="Exit with 4 when a step was deferred or telemetry was not delivered.")
+@click.option("--resume", metavar="RUN", help="Resume this run with the spec and options that it was started with.")
+@click.option("--strict", is_flag=True, help="Exit with 4 if a step was deferred or telemetry was not delivered.")
 @flags.json
 @guarded
 def run(
@@ -46,8 +49,8 @@ def run(
     strict: bool,
     as_json: bool,
 ) -> Exit:
-    """Runs a spec. Finished work is never repeated."""
-    os.umask(0o077)  # what a run keeps is for its owner, whatever the terminal's mask
+    """Run a spec. Finished steps are not run again."""
+    os.umask(0o077)  # the files of a run are private to their owner, whatever umask the terminal has
     from e2i import api
     from e2i.cli import options
 
@@ -59,7 +62,7 @@ def run(
 
         return run_command.resume(resume, spec, workspace, strict=strict, as_json=as_json)
     if spec is None:
-        raise click.UsageError("Missing argument 'SPEC': a run needs one, or --resume RUN.")
+        raise click.UsageError("Missing argument 'SPEC'. Pass a spec or --resume RUN.")
     given = options.parameters(params)
     if dry_run:
         from e2i.cli import plan_view
@@ -82,16 +85,18 @@ def run(
 
 
 @click.command(cls=flags.Inert)
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Most runs to list.")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
 @click.option(
-    "--status", type=click.Choice(["running", "succeeded", "failed", "interrupted"]), help="Only runs that are so."
+    "--status",
+    type=click.Choice(["running", "succeeded", "failed", "interrupted"]),
+    help="Only runs with this status.",
 )
 @flags.store
 @flags.json
 @guarded
 def runs(limit: int, pipeline: str | None, status: str | None, store: Path | None, as_json: bool) -> Exit:
-    """Past runs, newest first, with how many steps came to what."""
+    """List past runs, newest first. Shows the number of steps in each status."""
     from e2i import api
     from e2i.cli import runs_view
     from e2i.records import lookup
@@ -106,23 +111,23 @@ def runs(limit: int, pipeline: str | None, status: str | None, store: Path | Non
 
 @click.command(cls=flags.Inert)
 @click.argument("run")
-@click.option("--step", metavar="ID", help="One step: what it was given, what it gave, the end of its log.")
-@click.option("--watch", is_flag=True, help="Stay until the run is over.")
+@click.option("--step", metavar="ID", help="Show one step: its inputs, outputs and the end of its log.")
+@click.option("--watch", is_flag=True, help="Keep watching until the run ends.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "openlineage", "jsonld"]),
     default="text",
     show_default=True,
-    help="openlineage: events, a line each; jsonld: W3C PROV-O.",
+    help="openlineage: one event a line; jsonld: W3C PROV-O.",
 )
 @flags.store
 @flags.json
 @guarded
 def show(run: str, step: str | None, watch: bool, form: str, store: Path | None, as_json: bool) -> Exit:
-    """One run, also while it goes on: its steps, their results, and where everything is.
+    """Show a run, finished or running: its steps, results and files.
 
-    RUN is an id, the beginning of one, "last", or "last~1" for the one before.
+    RUN is an id, the beginning of an id, "last", or "last~1" for the one before.
     """
     from e2i import api
     from e2i.cli import run_view
@@ -156,7 +161,7 @@ def show(run: str, step: str | None, watch: bool, form: str, store: Path | None,
 @flags.json
 @guarded
 def provenance(target: str, store: Path | None, as_json: bool) -> Exit:
-    """What something was made from, back to files, commits and versions.
+    """Trace an output back to its files, commits and versions.
 
     TARGET is RUN.STEP.OUTPUT, RUN.STEP, or the digest of an artifact.
     """
@@ -181,7 +186,7 @@ def provenance(target: str, store: Path | None, as_json: bool) -> Exit:
 @flags.json
 @guarded
 def report(run: str, output: Path | None, store: Path | None, as_json: bool) -> Exit:
-    """Writes the HTML report of a run and prints its path."""
+    """Write the HTML report of a run and print its path."""
     from e2i import api
     from e2i.cli import report_command
 
@@ -190,7 +195,7 @@ def report(run: str, output: Path | None, store: Path | None, as_json: bool) -> 
         documents.show({"schema_version": 1, "path": str(path)})
     else:
         text = str(path)
-        click.echo(safe(text) if sys.stdout.isatty() else text)  # what reads a pipe needs the name as it is
+        click.echo(safe(text) if sys.stdout.isatty() else text)  # a program that reads the pipe needs the exact name
     return Exit.DONE
 
 

@@ -1,4 +1,4 @@
-"""The commands about specs: checked, mended, planned, compared. They run nothing."""
+"""Commands about specs: validate, fix, plan, compare. They run nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from e2i.errors import BadInput, Exit
 @flags.json
 @guarded
 def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
-    """Checks specs. Needs none of the tools installed."""
+    """Check specs. Works without the tools installed."""
     from e2i import api, policy
     from e2i.workspace import project
 
@@ -51,13 +51,13 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
 
 @click.command(cls=flags.Inert)
 @click.argument("spec", type=click.Path(path_type=str, dir_okay=False))
-@click.option("--write", is_flag=True, help="Change the files. Without it the change is only shown, as a diff.")
+@click.option("--write", is_flag=True, help="Write the fixes to the files instead of showing a diff.")
 @flags.profile
 @flags.origin
 @flags.json
 @guarded
 def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json: bool) -> Exit:
-    """Carries out the fixes that problems carry, also in the spec's parts; comments and layout stay."""
+    """Apply the safe fixes to a spec and its included specs. Comments and layout stay."""
     from e2i import api
     from e2i.cli import fix_command
 
@@ -80,7 +80,7 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the plan to FILE: as its suffix says (.html, .svg, …) or --format does, else as JSON.",
+    help="Write the plan to FILE. Format: by suffix (.html, .svg, …), else --format, else JSON.",
 )
 @click.option(
     "--format",
@@ -103,7 +103,7 @@ def plan(
     form: str,
     as_json: bool,
 ) -> Exit:
-    """What a run would do, and why. Writes nothing but FILE."""
+    """Show what a run would do, and why. Writes nothing but FILE."""
     from e2i import api
     from e2i.cli import options, plan_view, problems_view
 
@@ -132,10 +132,10 @@ def plan(
 def diff(
     before: str, after: str, params: tuple[str, ...], profile: str | None, store: Path | None, as_json: bool
 ) -> Exit:
-    """What differs between two specs, and what that means, or between two runs: inputs, figures, results.
+    """Compare two specs or two runs: inputs, figures, results.
 
-    A spec is a file, or REV:PATH for a file in git. Anything else is a run: an id, the beginning of one, "last", or
-    "last~1" for the one before.
+    BEFORE and AFTER are specs, as files or REV:PATH for a file in git, or runs: an id, the beginning of an id, "last",
+    or "last~1" for the one before.
     """
     from e2i import api
     from e2i.cli import comparison_view, diff_view, options
@@ -143,7 +143,7 @@ def diff(
     workspace = api.Workspace.open(spec=after, profile=profile, store=store)
     if options.names_run(before, after):
         if params:
-            raise BadInput("two runs are compared with their own parameters: give no -p", code="bad-option")
+            raise BadInput("-p cannot be used with two runs: each has its own parameters", code="bad-option")
         runs = api.compare(before, after, workspace=workspace)
         documents.show(runs.to_json()) if as_json else comparison_view.show(runs, time.time_ns() // 1_000_000)
         return Exit.DONE

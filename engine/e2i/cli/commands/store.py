@@ -1,4 +1,4 @@
-"""The commands about a store and the tools around it: examined, delivered from, tidied."""
+"""Commands about a store and its tools: health, delivery, cleaning, backup."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from e2i.errors import Exit
 @flags.json
 @guarded
 def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
-    """Each tool: installed version, mode, reachable or not, what waits for it, how it failed last; and the stores."""
+    """Check the tools and the stores. Shows version, mode, reachability, outbox and last failure."""
     from e2i import api
     from e2i.cli import doctor_view
 
@@ -34,18 +34,18 @@ def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
     is_well = is_well and (shared is None or (shared["reachable"] and shared["writable"]))
     refused = {service["code"] for tool in found for service in tool["services"] if not service["reachable"]}
     if refused == {"tool-auth"}:
-        return Exit.BAD_INPUT  # all services are up: it is the configuration that has to be corrected
+        return Exit.BAD_INPUT  # all services are up; the configuration is wrong
     return Exit.DONE if is_well else Exit.UNAVAILABLE
 
 
 @click.command(cls=flags.Inert)
-@click.option("--refused", is_flag=True, help="Try once more what a tracker refused.")
+@click.option("--refused", is_flag=True, help="Also retry entries that a tracker refused.")
 @flags.profile
 @flags.store
 @flags.json
 @guarded
 def sync(refused: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
-    """Delivers what waits in the outbox."""
+    """Deliver the entries in the outbox to their trackers."""
     from e2i import api
     from e2i.cli import sync_command
 
@@ -55,9 +55,9 @@ def sync(refused: bool, profile: str | None, store: Path | None, as_json: bool) 
 @click.command(cls=flags.Inert)
 @click.option("--keep-days", type=click.FloatRange(0, 36_500), metavar="N", help="Keep the runs of the last N days.")
 @click.option("--max-size", metavar="SIZE", help="Keep the latest runs whose artifacts fit, such as 10GB.")
-@click.option("--pin", metavar="RUN", help="Keep that run for good; nothing is removed.")
-@click.option("--unpin", metavar="RUN", help="Let that run go when its time comes; nothing is removed.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("--pin", metavar="RUN", help="Never remove this run. Removes nothing itself.")
+@click.option("--unpin", metavar="RUN", help="Allow this run to be removed again. Removes nothing itself.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed without removing it.")
 @flags.store
 @flags.json
 @guarded
@@ -70,9 +70,9 @@ def gc(
     store: Path | None,
     as_json: bool,
 ) -> Exit:
-    """Removes what no kept run needs: runs, results, artifacts. Without options, runs older than 30 days.
+    """Remove what no kept run needs. By default, keep the last 30 days.
 
-    Pinned runs and running ones are never touched.
+    Removes runs, results and artifacts. Pinned and running runs are never touched.
     """
     from e2i import api
     from e2i.cli import gc_command
@@ -89,7 +89,7 @@ def gc(
 @flags.json
 @guarded
 def backup(folder: Path, store: Path | None, as_json: bool) -> Exit:
-    """Copies the store to DIR, also while runs go on. DIR is made."""
+    """Copy the store to a new folder DIR, also during runs."""
     from e2i import api
     from e2i.cli import backup_command
 
@@ -102,7 +102,7 @@ def backup(folder: Path, store: Path | None, as_json: bool) -> Exit:
 @flags.json
 @guarded
 def restore(folder: Path, store: Path | None, as_json: bool) -> Exit:
-    """Makes a store of the backup in DIR, and checks every file. There must be no store yet."""
+    """Create a store from the backup in DIR and verify every file. There must be no store yet."""
     from e2i import api
     from e2i.cli import backup_command
 
