@@ -104,7 +104,9 @@ class Action(Struct, frozen=True):
     always: bool = False
     """True when the result must never be reused (it depends on a clock, a service, the outside)."""
     gate: bool = False
-    """True when the action is there to fail where something is wrong: a step is of use although nothing reads it."""
+    """True when the purpose of the action is to fail on errors: its step is useful although nothing reads its
+    outputs.
+    """
     inline: bool = False
     """True when it uses nothing of its context and takes negligible time: executed in the engine's process."""
     privilege: Literal["run_python"] | None = None

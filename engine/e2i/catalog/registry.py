@@ -1,6 +1,6 @@
 """The single mapping from tool names to the modules that declare them.
 
-In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``; only the module of that tool is imported.
+In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``. Only the module of that tool is imported.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def tool(name: str) -> Tool | None:
 
 @lru_cache(maxsize=1_000)
 def action(uses: str) -> Action | None:
-    """The action that ``uses`` names, or None."""
+    """Returns the action that ``uses`` names, or None."""
     tool_name, _, name = uses.partition(".")
     declared = tool(tool_name)
     return declared.action(name) if declared else None
 
 
 def tool_name(uses: str) -> str:
-    """The name of the tool in ``uses``, whether or not there is such a tool."""
+    """Returns the name of the tool in ``uses``, also of a tool that does not exist."""
     return uses.partition(".")[0]
 
 

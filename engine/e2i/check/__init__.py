@@ -24,7 +24,7 @@ class Rule(NamedTuple):
     find: Callable[[CheckContext], Iterable[Problem]]
     most: int = MOST
     of_valid: bool = False
-    """Run only if the rules before it found no error, which might be the cause of what this one would find."""
+    """True when it runs only if earlier rules found no error, which could be the cause of its own problems."""
 
 
 RULES = (

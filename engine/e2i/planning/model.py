@@ -143,7 +143,7 @@ class Plan(Struct, frozen=True, dict=True):
     environment: Mapping[str, Any] = field(default_factory=dict)
     """The operator's settings that affect what the run does and where its outputs go."""
     warnings: tuple[Problem, ...] = ()
-    """The problems of the spec that do not keep it from running. They are no part of the plan's document."""
+    """Problems of the spec that do not prevent a run. They are not part of the plan's document."""
 
     @cached_property
     def digest(self) -> str:

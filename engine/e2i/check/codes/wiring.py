@@ -17,8 +17,8 @@ CODES = (
     Code(
         "unread-table",
         "A table that nothing reads",
-        "The step only makes a table, and neither a step nor an output reads the table. The run would spend the "
-        "time for nothing. A warning.",
+        "The step only produces a table, and neither a step nor an output reads the table. The run would waste this "
+        "time. This is a warning.",
         "Read the table in another step, name it under `outputs`, or remove the step.",
         "steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\n",
         'steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\noutputs:\n  rows: "${{ steps.a.history }}"\n',

@@ -70,7 +70,7 @@ class Expanded(Struct, frozen=True, dict=True):
         return self.root.units
 
     def units(self) -> Iterator[StepNode]:
-        """Every step of every included spec, also steps that include a spec."""
+        """Yields every step of every included spec, also steps that include a spec."""
         for instance in self.instances:
             for units in instance.units.values():
                 yield from units
