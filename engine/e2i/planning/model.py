@@ -28,7 +28,7 @@ class Verdict(StrEnum):
     RUN = "run"
     REUSE = "reuse"
     UNDECIDED = "undecided"
-    """Cannot be known until a step above has run; becomes run, reuse or skip."""
+    """Unknown until an upstream step has run. Becomes run, reuse or skip."""
     ALWAYS = "always"
     SKIP = "skip"
 
