@@ -1,6 +1,7 @@
-"""Machine-learning pipelines as configuration: specs go in, checked plans and durable runs come out.
+"""Machine-learning pipelines as configuration: turns specs into checked plans and durable runs.
 
-``e2i.validate(spec)``, ``e2i.fix(spec)``, ``e2i.plan(spec)`` and ``e2i.run(spec)`` are the commands of these names.
+``e2i.validate(spec)``, ``e2i.fix(spec)``, ``e2i.plan(spec)`` and ``e2i.run(spec)`` match the commands of the same
+names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the program does, from Python: a spec goes in, a typed result with ``to_json()`` comes out.
+"""The Python API of the program. In: a spec. Out: a typed result with ``to_json()``.
 
 A spec is a path, YAML text or a mapping. The commands are a thin layer over these functions.
 """
@@ -44,7 +44,7 @@ SCHEMA_VERSION = 1
 
 
 class Validation(Struct, frozen=True):
-    """Whether a spec is valid, and all of its problems."""
+    """The verdict on a spec, with all of its problems."""
 
     problems: tuple[Problem, ...]
 
@@ -59,7 +59,7 @@ class Validation(Struct, frozen=True):
 
     @property
     def exit_code(self) -> Exit:
-        """Refused when nothing but the policy stands in the way."""
+        """Refused when only the policy forbids the spec."""
         return Exit.DONE if self.valid else Exit.REFUSED if route.only_policy(self.problems) else Exit.BAD_INPUT
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def validate(
     profile: str | None = None,
     workspace: Workspace | None = None,
 ) -> Validation:
-    """Checks a spec. Needs none of the tools installed and runs nothing."""
+    """Checks a spec. Needs no tool to be installed, and runs nothing."""
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     return Validation(_problems(route.read(spec, workspace), params, workspace))
 
@@ -89,8 +89,9 @@ def fix(
     profile: str | None = None,
     workspace: Workspace | None = None,
 ) -> Fixed:
-    """The spec's text, and those of the parts that it includes, with every certain fix carried out; comments and layout
-    are kept. Writes nothing. Parts outside the workspace are left as they are.
+    """Applies every safe fix to the spec and to the specs that it includes. Comments and layout are kept.
+
+    Writes nothing. Included specs outside the workspace stay unchanged.
     """
     from e2i.check.fixing import Fixed, fix_all
 
@@ -129,7 +130,7 @@ def plan(
     fresh: bool = False,
     workspace: Workspace | None = None,
 ) -> Plan:
-    """What a run would do now, and why. Writes nothing. Raises InvalidSpec, BadInput."""
+    """Plans what a run would do now, and why. Writes nothing. Raises InvalidSpec, BadInput."""
     from e2i.store.artifacts import ArtifactStore
     from e2i.store.database import FILE
     from e2i.store.history import NoHistory, Reader
@@ -157,7 +158,7 @@ def diff(
     profile: str | None = None,
     workspace: Workspace | None = None,
 ) -> SpecDiff:
-    """What the difference between two specs means. A text ``REV:PATH`` names a file in a git revision."""
+    """Classifies the difference between two specs. A text ``REV:PATH`` names a file in a git revision."""
     from e2i.planning.diff import compare
     from e2i.store.history import NoHistory
 
@@ -172,9 +173,9 @@ def diff(
 
 
 def compare(before: str, after: str, *, workspace: Workspace | None = None) -> RunDiff:
-    """What differs between two runs: what went into them, how they went, what they gave. Raises BadInput.
+    """Compares the inputs, steps and outputs of two runs. Raises BadInput.
 
-    A run goes by its id, the beginning of it, ``last``, or ``last~1`` for the one before.
+    A run is named by its id, a prefix of it, ``last``, or ``last~1`` for the one before.
     """
     from e2i.planning import diff as spec_diff
     from e2i.records import again, comparison, lookup
@@ -199,12 +200,11 @@ def run(
     on_engine: Callable[[Engine], None] | None = None,
     workspace: Workspace | None = None,
 ) -> RunRecord:
-    """Carries a spec out. ``bound_to`` is a plan document that was approved: anything else is refused.
+    """Runs a spec. ``bound_to`` is the document of an approved plan: any other plan is refused.
 
-    Goes on with the latest run of the same plan that did not come to its end (``e2i.store.unfinished``), under its id,
-    unless it is to be ``fresh`` or has a ``run_id`` of its own.
-    ``listen`` is told every event, ``on_engine`` gets the engine before it starts (to stop it from a signal handler).
-    Raises InvalidSpec, BadInput, Refused, StoreError; a step that fails is in the record.
+    Resumes the latest unfinished run of the same plan (``e2i.store.unfinished``), under its id, unless ``fresh`` or a
+    ``run_id`` is passed. ``listen`` receives every event. ``on_engine`` receives the engine before it starts (to stop
+    it from a signal handler). Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     options = RunOptions(params or {}, tuple(select), fresh, bound_to, run_id)
@@ -218,18 +218,18 @@ def resume(
     on_engine: Callable[[Engine], None] | None = None,
     workspace: Workspace | None = None,
 ) -> RunRecord:
-    """Goes on with a recorded run under its own name, with its own spec, parts, parameters, profile and options.
+    """Resumes a recorded run under its own id, with its own spec, included specs, parameters, profile and options.
 
-    It stays the run of an agent if it was one. Raises what ``run`` does, BadInput when there is no such run, and
-    Refused when its records were altered.
+    The run of an agent stays one. Raises the errors of ``run``, BadInput when there is no such run, and Refused when
+    its records were altered.
     """
     workspace = workspace or Workspace.open()
     past = recorded(run, workspace)
     if past["corrupt"]:
         raise Refused(
-            f"run {run} is not resumed: its records were altered since they were written: {', '.join(past['corrupt'])}",
+            f"cannot resume run {run}: its records were altered since they were written: {', '.join(past['corrupt'])}",
             code="state-altered",
-            hint="run its spec again: finished steps are not repeated; `e2i doctor` names every corrupt record",
+            hint="run its spec again: finished steps do not run again; `e2i doctor` names every corrupt record",
         )
     options = past["options"] or {}
     origin = Origin.AGENT if options.get("origin") == Origin.AGENT else workspace.origin
@@ -248,7 +248,7 @@ def resume(
 
 
 def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
-    """Everything recorded of a run, as ``store.history.Reader.run`` documents it. Raises BadInput."""
+    """Returns everything recorded of a run, as documented by ``store.history.Reader.run``. Raises BadInput."""
     from e2i.store.database import FILE
     from e2i.store.history import Reader
 
@@ -264,7 +264,7 @@ def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
 def _problems(
     source: Source, params: Mapping[str, Any] | None, workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
-    """All problems of a spec; a parameter without a value is none."""
+    """Returns all problems of a spec. A parameter without a value is not a problem."""
     return route.examine(source, workspace, params or {}, files=files, require_params=False).problems
 
 

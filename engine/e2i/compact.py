@@ -1,7 +1,7 @@
-"""Plain data goes in; its JSON comes out, on one line, several times as fast as the standard library.
+"""Writes plain data as JSON on one line, several times as fast as the standard library.
 
-For what is written for every step: rows of the journal, lines of events. Not for what is digested: numbers may be
-written in another form than ``json`` gives them, and NaN, which JSON does not have, becomes ``null``.
+For data written for every step: rows of the run store, lines of events. Not for data that is digested: numbers may be
+written in another form than by ``json``, and NaN, which JSON does not have, becomes ``null``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from msgspec.json import format as formatted
 
 
 def dumps(value: Any, *, spaced: bool = False) -> str:
-    """The text, which ``json.loads`` reads as what it would read of ``json.dumps``: NaN, infinities and keys that are
-    floats aside. ``spaced``: with the spaces that it writes.
+    """Returns JSON text that ``json.loads`` reads like the output of ``json.dumps``, except for NaN, infinities and
+    keys that are floats. ``spaced``: with the spaces of ``json.dumps``.
 
-    Raises TypeError for what is not plain data.
+    Raises TypeError for data that is not plain.
     """
     try:
         text = _encode(value)

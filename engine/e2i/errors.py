@@ -1,6 +1,6 @@
-"""The few kinds of error that leave the engine, each with its exit code.
+"""The few types of error that leave the engine, each with its exit code.
 
-In: what went wrong, as data. Out: exceptions that the command line prints in one place.
+In: the error as data. Out: exceptions that the command line prints in one place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Exit(IntEnum):
 class E2IError(Exception):
     """Base of every error that the engine raises on purpose.
 
-    ``code`` names the kind for programs, ``hint`` says what to do about it.
+    ``code`` identifies the error for programs, ``hint`` describes how to fix it.
     """
 
     exit_code: Exit = Exit.DEFECT
@@ -45,13 +45,13 @@ class E2IError(Exception):
 
 
 class BadInput(E2IError):
-    """A parameter, an option, a file or a configuration is not usable as given."""
+    """A parameter, an option, a file or a configuration is invalid."""
 
     exit_code = Exit.BAD_INPUT
 
 
 class InvalidSpec(BadInput):
-    """A spec has problems; ``problems`` holds all of them, sorted by place."""
+    """A spec has problems. ``problems`` contains all of them, sorted by location."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(f"the spec has {len(problems)} problem(s)", code="invalid-spec")
@@ -59,13 +59,13 @@ class InvalidSpec(BadInput):
 
 
 class RefusedSpec(InvalidSpec):
-    """A spec has problems, and all of them are that the policy does not allow what it asks for."""
+    """A spec has only problems with the policy."""
 
     exit_code = Exit.REFUSED
 
 
 class Refused(E2IError):
-    """Policy forbids it, or the plan that was approved no longer matches."""
+    """The policy forbids it, or the plan differs from the approved one."""
 
     exit_code = Exit.REFUSED
 
@@ -73,7 +73,7 @@ class Refused(E2IError):
 class ToolUnavailable(E2IError):
     """A tool is not installed, cannot be reached, or its breaker is open. The only error that counts as an outage.
 
-    ``retry_after`` are the seconds for which the tool asked not to be called, if it did.
+    ``retry_after`` is the time in seconds that the tool asked to wait before the next call, if any.
     """
 
     exit_code = Exit.UNAVAILABLE
@@ -93,12 +93,12 @@ class ToolUnavailable(E2IError):
 
     @property
     def is_outage(self) -> bool:
-        """Whether the tool may be back later: not when it is missing, or refuses who asks."""
+        """True when the tool may be back later: not when it is missing, or refuses the credentials."""
         return self.code not in ("tool-missing", "tool-auth")
 
 
 class AuthenticationFailed(ToolUnavailable):
-    """A tool refuses the credentials of the configuration. It is up: no outage, and no breaker counts it."""
+    """A tool refuses the credentials of the configuration. It is up, so no breaker counts this as an outage."""
 
     exit_code = Exit.BAD_INPUT
 
@@ -112,7 +112,7 @@ class AuthenticationFailed(ToolUnavailable):
 
 
 class StepError(E2IError):
-    """A step's work failed for a reason that belongs to the user: data, parameters, a failed quality gate."""
+    """A step failed for a reason that the user can fix: data, parameters, a failed quality gate."""
 
     exit_code = Exit.STEP_FAILED
 

@@ -1,11 +1,10 @@
-"""``config/policy.yaml`` goes in; ``Policy`` comes out: who may use which actions, paths, hosts, and how much of
-everything.
+"""Loads ``config/policy.yaml`` as a ``Policy``: who may use which actions, paths, hosts, and how much of everything.
 
-What a spec may do depends on its *origin*: a ``human`` or an ``agent``, as the operator says, never the spec. A step
-that names the agent it acts for is also held to what that agent role may use. Without a file, the defaults below hold.
+The permissions of a spec depend on its *origin*: a ``human`` or an ``agent``, as set by the operator, never by the
+spec. A step that names its agent is also limited to the actions of that role. Without a file, the defaults below apply.
 """
 
-# Annotations are values here: as texts, pydantic would compile each of them at every start.
+# Annotations are evaluated here: as text, pydantic would compile each of them at every start.
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +23,7 @@ VARIABLE = "E2I_ORIGIN"
 
 
 class Origin(StrEnum):
-    """Who wrote the spec."""
+    """The author of a spec."""
 
     HUMAN = "human"
     AGENT = "agent"
@@ -52,23 +51,23 @@ class _Part(BaseModel):
 
 
 class Budgets(_Part):
-    """The most that one spec may ask for."""
+    """Limits on the resources that one spec may request."""
 
-    bytes: Annotated[int, Field(ge=1, description="Bytes of the spec and its parts together.")] = 8 * 2**20
-    values: Annotated[int, Field(ge=1, description="Values in the spec and its parts together.")] = 250_000
+    bytes: Annotated[int, Field(ge=1, description="Bytes of the spec and its included specs together.")] = 8 * 2**20
+    values: Annotated[int, Field(ge=1, description="Values in the spec and its included specs together.")] = 250_000
     steps: Annotated[int, Field(ge=1, description="Steps, each combination of a matrix counted.")] = 10_000
-    combinations: Annotated[int, Field(ge=1, description="Cells of one matrix.")] = 1_000
+    combinations: Annotated[int, Field(ge=1, description="Combinations of one matrix.")] = 1_000
     trials: Annotated[int, Field(ge=0, description="Trials of all studies together.")] = 10_000
-    rows: Annotated[int, Field(ge=0, description="Rows that one step asks for.")] = 5_000_000
-    timeout: Annotated[Duration, Field(description="Time limit that one step sets itself.")] = "30d"
-    attempts: Annotated[int, Field(ge=1, description="Attempts that one step sets itself.")] = 100
+    rows: Annotated[int, Field(ge=0, description="Rows that one step may request.")] = 5_000_000
+    timeout: Annotated[Duration, Field(description="Maximum time limit of one step.")] = "30d"
+    attempts: Annotated[int, Field(ge=1, description="Maximum attempts of one step.")] = 100
 
 
 class Rules(_Part):
-    """What specs of one origin may do."""
+    """Permissions of specs of one origin."""
 
     actions: Annotated[Patterns, Field(description="Actions that may be used.")] = ("*",)
-    refused: Annotated[Patterns, Field(description="Actions that may not be used although `actions` names them.")] = ()
+    refused: Annotated[Patterns, Field(description="Actions that may not be used, even if `actions` lists them.")] = ()
     roots: Annotated[
         tuple[str, ...],
         Field(description="Folders that files may be in: relative to the workspace, or absolute."),
@@ -77,16 +76,16 @@ class Rules(_Part):
         bool, Field(description="Whether a path may lead through a name that starts with a dot.")
     ] = True
     hosts: Annotated[
-        tuple[str, ...], Field(description="Hosts that the tools of a run may be on; `*` stands for any text.")
+        tuple[str, ...], Field(description="Hosts that the tools of a run may be on; `*` matches any text.")
     ] = ("*",)
     run_python: Annotated[bool, Field(description="Whether steps may run Python files of the workspace.")] = True
     secrets: Annotated[
         tuple[str, ...],
-        Field(description="Secrets that may be handed to steps that take one; `*` stands for any text."),
+        Field(description="Secrets that may be passed to steps; `*` matches any text."),
     ] = ("*",)
     promote_to_production: Annotated[bool, Field(description="Whether a model may be moved to production.")] = True
     keep_services: Annotated[bool, Field(description="Whether a service may outlive its run.")] = True
-    budgets: Annotated[Budgets, Field(description="The most that one spec may ask for.")] = Budgets()
+    budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
 
 
 AGENT: Mapping[str, Any] = {
@@ -107,7 +106,7 @@ AGENT: Mapping[str, Any] = {
         "attempts": 10,
     },
 }
-"""Where the rules for specs that a machine wrote are stricter than those for people."""
+"""The stricter rules for specs written by a machine."""
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "scope_definer": ("data.*", "dataset.*", "debug.*"),
@@ -125,23 +124,25 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 
 class Policy(_Part):
-    """What the operator allows."""
+    """The operator's policy."""
 
-    human: Annotated[Rules, Field(description="For specs that a person wrote.")]
-    agent: Annotated[Rules, Field(description="For specs that a machine wrote.")]
-    roles: Annotated[dict[Identifier, Patterns], Field(description="What a step may use, by the role in its `agent`.")]
+    human: Annotated[Rules, Field(description="For specs written by a person.")]
+    agent: Annotated[Rules, Field(description="For specs written by a machine.")]
+    roles: Annotated[
+        dict[Identifier, Patterns], Field(description="Actions that a step may use, by the role in its `agent`.")
+    ]
 
     def rules(self, origin: Origin) -> Rules:
         return self.human if origin is Origin.HUMAN else self.agent
 
 
 def default() -> Policy:
-    """The policy where the operator has written none."""
+    """Returns the policy used when the operator has written none."""
     return Policy.model_validate({"human": {}, "agent": AGENT, "roles": ROLES})
 
 
 def load(folder: Path, environ: Mapping[str, str]) -> Policy:
-    """The policy in ``folder/policy.yaml`` over the defaults, which stand in for no file that cannot be read.
+    """Returns the policy in ``folder/policy.yaml`` over the defaults. A file that cannot be read is an error.
 
     Raises Refused, RefusedSpec.
     """
@@ -159,9 +160,9 @@ def load(folder: Path, environ: Mapping[str, str]) -> Policy:
 
 
 def origin(option: str | None, environ: Mapping[str, str]) -> Origin:
-    """Who wrote the spec, by the operator's option and environment. The option may be stricter, never laxer.
+    """Returns the author of the spec, by the operator's option and environment. The option may only be stricter.
 
-    Raises BadInput for a word that is no origin, Refused when the option would undo what the environment says.
+    Raises BadInput for an unknown origin, Refused when the option contradicts the environment.
     """
     around = _read(environ[VARIABLE], VARIABLE) if environ.get(VARIABLE) else None
     if option is None:
@@ -169,9 +170,9 @@ def origin(option: str | None, environ: Mapping[str, str]) -> Origin:
     asked = _read(option, "--origin")
     if around is Origin.AGENT and asked is Origin.HUMAN:
         raise Refused(
-            f"--origin human is refused here: {VARIABLE} says agent",
+            f"--origin human is refused here: {VARIABLE} is set to agent",
             code="policy-origin",
-            hint="leave --origin out; only whoever sets the environment can change it",
+            hint="leave --origin out; the origin can only be changed in the environment",
         )
     return asked
 
@@ -181,4 +182,6 @@ def _read(text: str, where: str) -> Origin:
         return Origin(text)
     except ValueError as error:
         known = [item.value for item in Origin]
-        raise BadInput(f"{where}: {text!r} is no origin", code="bad-option", hint=suggest.hint(text, known)) from error
+        raise BadInput(
+            f"{where}: {text!r} is not an origin", code="bad-option", hint=suggest.hint(text, known)
+        ) from error

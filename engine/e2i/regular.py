@@ -1,6 +1,6 @@
-"""Regular files that a command line or a configuration names: read whole up to a limit, or written whole.
+"""Reads and writes regular files named on a command line or in a configuration, as a whole and up to a limit.
 
-A named pipe, a device, a socket or a folder is refused before it is opened, so that nothing waits and nothing grows.
+A named pipe, a device, a socket or a folder is refused before it is opened, so that no read blocks or grows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 CONFIGURATION = 1 << 20
-"""Bytes that a configuration file may have."""
+"""Limit on the bytes of a configuration file."""
 SPEC = 64 << 20
 PLAN = 256 << 20
 KINDS = {
@@ -25,17 +25,17 @@ KINDS = {
 
 
 def read(path: Path, most: int, *, cut: bool = False, within: Collection[Path] = ()) -> bytes:
-    """The bytes of a regular file. Raises OSError when there is none, or it has more than ``most`` bytes.
+    """Returns the bytes of a regular file. Raises OSError when there is none, or it has more than ``most`` bytes.
 
-    ``cut``: the first ``most`` bytes of a longer one. ``within``: folders out of which no link in the first of them may
-    lead.
+    ``cut``: return the first ``most`` bytes of a longer file. ``within``: folders that links in the first of them may
+    not lead out of.
     """
     _expect_regular(path.stat().st_mode)
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         _expect_regular(os.fstat(handle).st_mode)
         if within and _leads_out(path, Path(f"/proc/self/fd/{handle}").readlink(), within):
-            raise OSError(errno.EACCES, "a link leads out of the workspace")
+            raise OSError(errno.EACCES, "a link leads outside the workspace")
         content = file.read(most + 1)
     if len(content) > most and not cut:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
@@ -43,9 +43,7 @@ def read(path: Path, most: int, *, cut: bool = False, within: Collection[Path] =
 
 
 def write(path: Path, content: bytes) -> None:
-    """Puts a file with this content in the place of what is there, which may be a regular file or a link: no link is
-    followed, and there is never half a file. Raises OSError.
-    """
+    """Replaces a regular file or a link atomically with a file of this content. No link is followed. Raises OSError."""
     import tempfile  # most commands write no file
 
     try:
@@ -65,7 +63,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file was put there, readable or not, be it a link that leads nowhere."""
+    """Returns True when a file exists, readable or not, or a dangling link."""
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -82,7 +80,7 @@ def _expect_regular(mode: int) -> None:
 
 
 def _leads_out(path: Path, real: Path, within: Collection[Path]) -> bool:
-    """Whether a path in the first of the folders is really that of a file outside all of them."""
+    """Returns True when a path in the first folder is really that of a file outside all of them."""
     first, *_ = within
-    named = Path(os.path.abspath(path))  # noqa: PTH100 - a link is where it is, not where it leads
+    named = Path(os.path.abspath(path))  # noqa: PTH100 - the location of a link, not of its target
     return named.is_relative_to(first) and not any(real.is_relative_to(folder.resolve()) for folder in within)

@@ -1,11 +1,11 @@
-"""The route of a spec, from its text to its run. Read this module first.
+"""The stages of a spec, from its text to its run. Read this module first.
 
 Each stage is one call, in the order in which the data passes through them::
 
     read → load → expand → check → plan → run
 
-Every command goes as far along it as it needs: ``validate`` and ``fix`` to ``check``, ``plan`` and ``diff`` to
-``plan``, ``run`` and ``resume`` to the end. A ``Draft`` collects what is known of a spec on the way, and its problems.
+Each command runs the stages that it needs: ``validate`` and ``fix`` up to ``check``, ``plan`` and ``diff`` up to
+``plan``, ``run`` and ``resume`` all of them. A ``Draft`` collects the results and problems of a spec on the way.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ if TYPE_CHECKING:
 
 
 class Draft(Struct, frozen=True):
-    """A spec on its way: what the stages so far made of it."""
+    """The results of the stages so far for a spec."""
 
     source: Source
     workspace: Workspace
     files: Files
-    """What checks may look at: the workspace, or how it would be."""
+    """The files that checks may read: the workspace, or a hypothetical state of it."""
     loaded: LoadedSpec | None = None
-    """The spec with its parts, if its shape is right."""
+    """The spec with its included specs, if its shape is valid."""
     expanded: Expanded | None = None
-    """Its steps, if every expression and part can be read."""
+    """Its steps, if every expression and included spec can be read."""
     problems: tuple[Problem, ...] = ()
 
     @property
     def is_valid(self) -> bool:
-        """Whether it may run: there are steps, and at most warnings."""
+        """True when it may run: it has steps, and at most warnings."""
         return self.expanded is not None and all(problem.severity != "error" for problem in self.problems)
 
 
 def read(spec: Spec, workspace: Workspace) -> Source:
-    """The text of a spec, no more of it than the policy allows and one byte. Raises BadInput when there is no such
+    """Reads the text of a spec, up to one byte more than the policy allows. Raises BadInput when there is no such
     file.
     """
     rules = workspace.authority.rules
@@ -72,7 +72,7 @@ def read(spec: Spec, workspace: Workspace) -> Source:
 
 
 def load(source: Source, workspace: Workspace, files: Files | None = None) -> Draft:
-    """Text → a spec of the right shape, with the parts that it includes."""
+    """Loads text as a spec of valid shape, with the specs that it includes."""
     draft = Draft(source, workspace, files or workspace.files)
     authority, content, file = workspace.authority, source.content, source.file
     length = 0 if isinstance(content, Mapping) else len(content)
@@ -92,9 +92,9 @@ def load(source: Source, workspace: Workspace, files: Files | None = None) -> Dr
 
 
 def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = True) -> Draft:
-    """A loaded spec → the steps that there really are for these values of its parameters.
+    """Expands a loaded spec into its actual steps for these values of its parameters.
 
-    ``require_params=False`` is for ``validate``: a parameter without a value is no fault of the spec.
+    ``require_params=False`` is for ``validate``: a parameter without a value is not an error of the spec.
     """
     if draft.loaded is None:
         return draft
@@ -105,7 +105,7 @@ def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = Tr
     for one in included:
         wrong = parameter_values(one.spec, one.document, {})[1]
         wrong_values += [violation for violation in wrong if violation.code != "missing-parameter"]
-    if draft.problems:  # while an expression or a part cannot be read, there are no steps
+    if draft.problems:  # without steps while an expression or included spec cannot be read
         return replace(draft, problems=(*draft.problems, *wrong_values))
     settings, budgets = draft.workspace.settings, draft.workspace.authority.rules.budgets
     expanded, matrices = expand_steps(draft.loaded, values, settings.env, settings.secrets, most=budgets.steps)
@@ -113,7 +113,7 @@ def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = Tr
 
 
 def check(draft: Draft) -> Draft:
-    """Steps → the same with all problems, sorted by place. Raises BadInput for settings that are wrong."""
+    """Checks the steps and adds all problems, sorted by location. Raises BadInput for invalid settings."""
     authority, found = draft.workspace.authority, list(draft.problems)
     if draft.expanded is None:
         if draft.loaded is not None:
@@ -122,7 +122,7 @@ def check(draft: Draft) -> Draft:
         found += islice(policy.sizes(draft.expanded, authority), MOST)
     else:
         found += check_rules(CheckContext.of(draft.expanded, authority, draft.files))
-    each = {problem.sort_key: _in_revision(problem, draft.source) for problem in found}  # cells repeat their step's
+    each = {problem.sort_key: _in_revision(problem, draft.source) for problem in found}  # combinations repeat theirs
     draft = replace(draft, problems=tuple(most(list(each.values()))))
     if draft.is_valid:
         _check_settings(draft.expanded, draft.workspace.settings)
@@ -130,9 +130,9 @@ def check(draft: Draft) -> Draft:
 
 
 def plan(expanded: Expanded, history: History, workspace: Workspace, options: RunOptions) -> Planner:
-    """Steps, and what past runs left behind → who decides about them; ``Planner.plan`` is the plan.
+    """Returns the planner for steps and past results. ``Planner.plan`` is the plan.
 
-    Raises BadInput for a selection of nothing.
+    Raises BadInput for a selection that matches nothing.
     """
     from e2i.planning import graph
     from e2i.planning.build import Planner
@@ -158,9 +158,9 @@ def run(
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
 ) -> RunRecord:
-    """A spec → its run, over. ``listen`` is told every event; ``on_engine`` gets the engine before it starts.
+    """Runs a spec to its end. ``listen`` receives every event. ``on_engine`` receives the engine before it starts.
 
-    Raises InvalidSpec, BadInput, Refused, StoreError; a step that fails is in the record.
+    Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
     """
     from e2i.execution import secrets
     from e2i.execution.session import Session
@@ -185,24 +185,26 @@ def examine(
     files: Files | None = None,
     require_params: bool = True,
 ) -> Draft:
-    """The first stages in one call: everything that can be known of a spec before anything runs."""
+    """Runs the stages before the plan: finds everything that can be known of a spec before a run."""
     return check(expand(load(source, workspace, files), params, require_params=require_params))
 
 
 def valid(draft: Draft) -> Expanded:
-    """The steps of a spec without errors. Raises InvalidSpec, or RefusedSpec when only the policy is against it."""
+    """Returns the steps of a spec without errors. Raises InvalidSpec, or RefusedSpec when only the policy forbids
+    it.
+    """
     if draft.expanded is None or not draft.is_valid:
         raise RefusedSpec(draft.problems) if only_policy(draft.problems) else InvalidSpec(draft.problems)
     return draft.expanded
 
 
 def only_policy(problems: Collection[Problem]) -> bool:
-    """Whether nothing but the policy stands in the way."""
+    """Returns True when all problems are policy problems."""
     return all(problem.is_policy for problem in problems if problem.severity == "error")
 
 
 def shared_store(workspace: Workspace) -> SharedStore | None:
-    """The store that this environment shares results through; those of agents and of humans apart."""
+    """Returns the store through which this environment shares results. Agents and humans have separate ones."""
     if workspace.settings.shared is None:
         return None
     from e2i.store.shared import SharedStore
@@ -211,7 +213,7 @@ def shared_store(workspace: Workspace) -> SharedStore | None:
 
 
 def _included_of(source: Source) -> IncludedFiles | None:
-    """Where the parts of a spec are read, if not in the workspace as it is now."""
+    """Returns the files of the included specs, if they are not read from the current workspace."""
     if source.revision is not None:
         return IncludedFiles(source.revision, source.revision.look)
     if source.included:
@@ -223,7 +225,7 @@ def _included_of(source: Source) -> IncludedFiles | None:
 
 
 def _in_revision(problem: Problem, source: Source) -> Problem:
-    """The problem with the file named as it was asked for: ``REV:PATH``, also when it is a part."""
+    """Returns the problem with its file as requested: ``REV:PATH``, also for an included spec."""
     location = problem.location
     if source.revision is None or location.file == source.file:
         return problem
@@ -231,7 +233,7 @@ def _in_revision(problem: Problem, source: Source) -> Problem:
 
 
 def _check_settings(expanded: Expanded | None, settings: Settings) -> None:
-    """Raises BadInput if the settings of a tool that the spec uses are wrong, or do not allow what a step asks for."""
+    """Raises BadInput if the settings of a used tool are invalid, or do not allow what a step requests."""
     assert expanded is not None
     settings.check({node.step.uses.partition(".")[0] for node in expanded.nodes.values()})
     allowed = settings.resources.max_memory
@@ -239,7 +241,7 @@ def _check_settings(expanded: Expanded | None, settings: Settings) -> None:
         asked = node.options.resources.memory
         if asked and sizes.parse(asked) > sizes.parse(allowed or ""):
             raise BadInput(
-                f"step {name!r} asks for {asked} of memory; here a step may have {allowed}",
+                f"step {name!r} requests {asked} of memory, but the limit is {allowed}",
                 code="too-much-memory",
-                hint="give it less by `resources: {memory: …}`; the operator sets `resources: max_memory:` in config/",
+                hint="reduce it with `resources: {memory: …}`; the operator sets `resources: max_memory:` in config/",
             )

@@ -1,10 +1,9 @@
-"""``config/default.yaml`` and the profile over it go in; ``Settings`` comes out: where this environment's services are,
-and limits.
+"""Loads ``Settings``, the services and limits of one environment, from ``config/default.yaml`` and a profile.
 
-In: files, and the environment that ``${NAME}`` and ``${NAME:-default}`` read. Out: a frozen, validated value.
+In: files, and the environment variables for ``${NAME}`` and ``${NAME:-default}``. Out: a frozen, validated value.
 """
 
-# Annotations are values here: as texts, pydantic would compile each of them at every start.
+# Annotations are evaluated here: as text, pydantic would compile each of them at every start.
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,33 +24,35 @@ VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}
 
 
 SHORTEST_SECRET = 8
-"""Characters that a secret must have, so that what looks like it is it."""
+"""Minimum length of a secret, so that text that looks like the secret is the secret."""
 LONG_ENOUGH = 16
-"""Characters from which on a number or a word may be a secret."""
+"""Length from which a number or a word may be a secret."""
 LEAST_BITS = 18.0
-"""Of Shannon's entropy, by how often each character occurs, that a secret must have: five different ones and more."""
+"""Minimum Shannon entropy of a secret, by the frequency of its characters: at least five different ones."""
 
 
 class Resources(BaseModel):
-    """What steps may take of the machine in this environment."""
+    """Limits on the machine's resources for steps in this environment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     memory: Annotated[
         Size | None,
-        Field(description="What a step may hold unless it says otherwise; null: four fifths of the machine's memory."),
+        Field(description="Default memory limit of a step; null: four fifths of the machine's memory."),
     ] = None
     log: Annotated[
-        Size, Field(description="What a step's log may have unless it says otherwise; more is cut out of its middle.")
+        Size, Field(description="Default size limit of a step's log. The middle of a longer log is cut out.")
     ] = "64MB"
     processes: Annotated[
-        int, Field(ge=1, le=100_000, description="Processes that a step may have at a time unless it says otherwise.")
+        int, Field(ge=1, le=100_000, description="Default limit on the processes of a step at a time.")
     ] = 512
-    max_memory: Annotated[Size | None, Field(description="The most that a step may ask for; null: anything.")] = None
+    max_memory: Annotated[Size | None, Field(description="Maximum memory that a step may request; null: no limit.")] = (
+        None
+    )
 
 
 class Shared(BaseModel):
-    """Where results are shared with other stores."""
+    """The storage for results shared with other stores."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -62,78 +63,81 @@ class Shared(BaseModel):
         str | None,
         Field(
             pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$",
-            description="Who shares with whom; null: those whose specs have the same origin, human or agent.",
+            description="Name of the group that shares results; null: specs of the same origin, human or agent.",
         ),
     ] = None
-    deadline: Annotated[float, Field(gt=0, le=600, description="Seconds for a call; a transfer has 1 s a MB more.")] = (
-        5.0
-    )
+    deadline: Annotated[
+        float, Field(gt=0, le=600, description="Time limit of a call in seconds. A transfer has 1 s per MB more.")
+    ] = 5.0
     options: Annotated[
-        Mapping[str, Any], Field(description="What the file system is opened with, such as endpoint_override.")
+        Mapping[str, Any], Field(description="Options for opening the file system, such as endpoint_override.")
     ] = {}
 
 
 class Settings(BaseModel):
-    """What one environment (a profile) says about services and limits. Nothing in it changes what a spec means."""
+    """Services and limits of one environment (a profile). None of them changes the meaning of a spec."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    profile: Annotated[str, Field(description="Name of the profile these settings were read for.")] = "default"
-    workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one a core.")] = None
-    timeout: Annotated[Duration, Field(description="How long a step may take unless it says otherwise.")] = "24h"
-    resources: Annotated[Resources, Field(description="What steps may take of the machine.")] = Resources()
+    profile: Annotated[str, Field(description="Name of the profile of these settings.")] = "default"
+    workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one per core.")] = None
+    timeout: Annotated[Duration, Field(description="Default time limit of a step.")] = "24h"
+    resources: Annotated[Resources, Field(description="Limits on the machine's resources for steps.")] = Resources()
     flush: Annotated[
-        float, Field(ge=0, le=600, description="Seconds that the end of a run waits for trackers to take what is left.")
+        float,
+        Field(ge=0, le=600, description="Seconds that the end of a run waits for the delivery of pending telemetry."),
     ] = 60.0
     measurements: Annotated[
         int, Field(ge=0, description="Metrics, parameters, trials and attachments that one run may record.")
     ] = 200_000
-    sinks: Annotated[tuple[str, ...], Field(description="Tools that every run is reported to, through the outbox.")] = (
+    sinks: Annotated[tuple[str, ...], Field(description="Tools that every run reports to, through the outbox.")] = (
         "mlflow",
         "opik",
     )
-    shared: Annotated[
-        Shared | None, Field(description="Where results are shared with other stores; null: nowhere.")
-    ] = None
+    shared: Annotated[Shared | None, Field(description="Storage for results shared with other stores; null: none.")] = (
+        None
+    )
     env: Annotated[
-        Mapping[str, str], Field(description="What specs may read as `env.NAME`. Nothing else of the environment.")
+        Mapping[str, str], Field(description="Variables that specs may read as `env.NAME`. No others can be read.")
     ] = {}
     secrets: Annotated[
-        Mapping[str, str], Field(description="What specs may name as `secrets.NAME`: the variable that holds each.")
+        Mapping[str, str],
+        Field(description="Secrets that specs may use as `secrets.NAME`, each with its environment variable."),
     ] = {}
     tools: Annotated[
         Mapping[str, Mapping[str, Any]], Field(description="Each tool's own settings, by the tool's name.")
     ] = {}
 
     def check(self, tools: Iterable[str] | None = None) -> None:
-        """Raises BadInput if a tool does not take what is written for it. ``tools``: look at these only.
+        """Raises BadInput if a tool does not accept its settings. ``tools``: check only these.
 
-        It takes the tools' declarations, so ``load`` leaves it to whoever knows which tools there is use for.
+        It imports the tools' declarations, so ``load`` leaves this check to callers that know which tools are used.
         """
         for name in sorted(self.tools.keys() if tools is None else self.tools.keys() & set(tools)):
             self.tool(name)
         for name in self.sinks if tools is None else ():
             if name not in registry.SINKS:
-                message = f"sinks (profile {self.profile}): {name!r} does not take telemetry"
+                message = f"sinks (profile {self.profile}): {name!r} does not accept telemetry"
                 raise BadInput(message, code="bad-settings", hint=f"choose from: {', '.join(registry.SINKS)}")
 
     def check_secrets(self, environ: Mapping[str, str]) -> None:
-        """Raises BadInput for a secret whose value ordinary data could hold: every step with such data would fail."""
+        """Raises BadInput for a secret that ordinary data could contain: every step with such data would fail."""
         for name, variable in sorted(self.secrets.items()):
             if why := weakness(environ.get(variable, "")):
                 message = f"the secret {name!r} (profile {self.profile}) {why}"
-                hint = f"set {variable} to a value of at least {SHORTEST_SECRET} characters, made by chance"
+                hint = f"set {variable} to a value of at least {SHORTEST_SECRET} random characters"
                 raise BadInput(message, code="weak-secret", hint=hint)
 
     def credentials(self, tools: Iterable[str]) -> set[str]:
-        """What no message may hold of the tools' settings, and of the shared store's: passwords, keys, tokens; those
-        that ordinary data could hold only together with the account, as an address has them.
+        """Returns the passwords, keys and tokens in the settings of the tools and of the shared store, for masking.
+
+        Those that ordinary data could contain are included only together with the account, as in a URL.
         """
         options = self.shared.model_dump(mode="json") if self.shared else {}
         return {*_credentials([options, *(self.tools.get(name) for name in tools)])}
 
     def tool(self, name: str) -> ToolSettings:
-        """The validated settings of one tool. Raises BadInput naming the setting that is wrong."""
+        """Returns the validated settings of one tool. Raises BadInput with the name of the invalid setting."""
         declared = registry.tool(name)
         if declared is None:
             raise BadInput(f"there is no tool named {name!r}", code="unknown-tool")
@@ -148,10 +152,10 @@ class Settings(BaseModel):
 
 
 def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Settings:
-    """Settings from ``folder/default.yaml`` with ``folder/PROFILE.yaml`` over it; defaults where there is no file.
+    """Loads ``folder/default.yaml`` with ``folder/PROFILE.yaml`` merged over it. Missing files mean defaults.
 
-    Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting. What is written for
-    a tool is looked at by ``Settings.check`` and ``Settings.tool``.
+    Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting. Settings of a tool
+    are checked by ``Settings.check`` and ``Settings.tool``.
     """
     data: dict[str, Any] = {}
     for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
@@ -194,7 +198,7 @@ def _credentials(value: Any, private: bool = False) -> Iterator[str]:
 
 
 def weakness(secret: str) -> str | None:
-    """Returns why ordinary data could hold this secret, or None. An empty one is not set, which is another matter."""
+    """Returns why ordinary data could contain this secret, or None. An empty one counts as not set."""
     if not secret:
         return None
     if len(secret.strip()) < SHORTEST_SECRET:
@@ -210,14 +214,14 @@ def weakness(secret: str) -> str | None:
 
 
 def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The mapping in a configuration file, variables filled in. Raises InvalidSpec, BadInput."""
+    """Returns the mapping in a configuration file, with variables filled in. Raises InvalidSpec, BadInput."""
     try:
         text = regular.read(path, regular.CONFIGURATION)
     except OSError as error:
         raise BadInput(
             f"cannot read {path}: {error.strerror or error}",
             code="bad-settings",
-            hint="make it a regular file that may be read, or take it away: no default stands in for it",
+            hint="make it a readable regular file, or remove it: defaults do not replace an unreadable file",
         ) from error
     found, problems = document.read(text, str(path))
     if found is None or problems:
@@ -256,13 +260,13 @@ def _substitute(value: Any, environ: Mapping[str, str], path: Path) -> Any:
 
 
 def merge(base: Any, over: Any) -> Any:
-    """Mappings are merged key by key; anything else is replaced."""
+    """Merges mappings key by key. Any other value is replaced."""
     if isinstance(base, dict) and isinstance(over, dict):
         return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
     return over
 
 
 def first_error(error: ValidationError) -> str:
-    """The first thing that is wrong, with the way to it."""
+    """Returns the first error, with its path."""
     detail = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"

@@ -1,4 +1,4 @@
-"""How a process starts and ends fast: every trick that a reader of ordinary Python would not expect, in one place.
+"""Makes processes start and end fast: all tricks that a reader of ordinary Python would not expect, in one module.
 
 ======================== ============================================================ ==========================
 function                 gain (CPU, measured on two cores; ADRs 13 and 20)            can go when
@@ -8,13 +8,13 @@ function                 gain (CPU, measured on two cores; ADRs 13 and 20)      
 ``skip_plugin_search``   a seventh of a cold ``e2i validate`` (0.015 s), and OpenSSL  pydantic's switch for it
                                                                                       imports nothing
 ``collect_rarely``       4 % of a check of 10,000 steps                               Python collects in steps
-``settle``               keeps that for what is there; normal collection of the rest  with ``collect_rarely``
+``settle``               keeps that for existing objects; collects the rest as usual  with ``collect_rarely``
 ``without_collection``   a sixth of what importing a tool takes                       with ``collect_rarely``
-``exit_now``             0.3 to 0.5 s of waiting for MLflow or BentoML to be taken    libraries end fast
-                         apart
+``exit_now``             0.3 to 0.5 s of waiting for MLflow or BentoML to be torn     libraries end fast
+                         down
 ======================== ============================================================ ==========================
 
-Nothing here changes what code computes: only when a module is loaded, when garbage is looked for, and how a process
+Nothing here changes what code computes: only when a module is loaded, when garbage is collected, and how a process
 ends.
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # at run time it would load `importlib.resources`
     from importlib.abc import Loader
 
 SELDOM = 200_000
-"""Objects that are made between two looks for garbage, where little of it refers to itself. Python: 700."""
+"""Objects created between two garbage collections, where few refer to themselves. Python's default: 700."""
 
 Importers = Mapping[str, frozenset[str]]
 
@@ -53,8 +53,8 @@ SELDOM_NEEDED: Mapping[str, Importers] = {
     "scipy.stats": {"sklearn": frozenset({"gmean", "rankdata", "spearmanr"})},
     "sklearn.model_selection": {"xgboost.compat": frozenset({"StratifiedKFold"})},
 }
-"""Modules, each with those that import something from it by name at their own start, and only ever call it: they get a
-stand-in, which loads the module when it is called.
+"""Modules, each with the modules that import a name from it at their own start, and only ever call that name. They get
+a stand-in, which loads the module when it is called.
 """
 
 
@@ -63,37 +63,37 @@ def defer_heavy_modules(modules: Mapping[str, Importers] = SELDOM_NEEDED) -> Non
 
     Several libraries import at their start what few of their functions need: scikit-learn and Great Expectations all of
     ``scipy.stats`` (0.6 s of CPU), XGBoost half of scikit-learn for its cross-validation (0.5 s), Feast its servers
-    (0.4 s), Alembic a template engine (0.3 s), MLflow a gateway to language models (0.2 s). Those that are loaded
-    already stay as they are. Whatever is first asked of such a module loads it, in whatever thread, once.
+    (0.4 s), Alembic a template engine (0.3 s), MLflow a gateway to language models (0.2 s). Modules that are already
+    loaded stay as they are. The first use of a deferred module loads it once, in whatever thread.
     """
     sys.meta_path.insert(0, _Finder(modules))
 
 
 def skip_plugin_search() -> None:
-    """Spares pydantic two imports that our models have no use for; each is loaded after all if somebody has one.
+    """Spares pydantic two imports that our models do not need. Each is still loaded if something needs it.
 
-    The search for plugins among all installed distributions: pydantic 2.14 has a switch for it,
-    PYDANTIC_DISABLE_PLUGINS, but imports ``importlib.metadata`` all the same. And ``secrets``, which loads OpenSSL to
-    compare the values of fields of a type that no model here has.
+    One is the search for plugins among all installed distributions: pydantic 2.14 has a switch for it,
+    PYDANTIC_DISABLE_PLUGINS, but imports ``importlib.metadata`` all the same. The other is ``secrets``, which loads
+    OpenSSL to compare the values of fields of a type that no model here has.
     """
     _replace_until_used("pydantic.plugin._loader", get_plugins=tuple)
     _replace_until_used("secrets")
 
 
 def collect_rarely() -> None:
-    """Looks for cyclic garbage rarely: little of what a check or an import makes refers to itself."""
+    """Collects cyclic garbage rarely: few objects of a check or an import refer to themselves."""
     gc.set_threshold(SELDOM)
 
 
 def settle() -> None:
-    """Keeps what is there until the end, and looks for garbage from now on as often as Python does."""
+    """Keeps all existing objects until the end, and collects garbage at Python's default rate from now on."""
     gc.freeze()
     gc.set_threshold(700, 10, 10)
 
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
-    """Looks for no garbage inside: what imports make stays."""
+    """Suspends garbage collection: the objects that imports create stay."""
     gc.disable()
     try:
         yield
@@ -102,20 +102,20 @@ def without_collection() -> Iterator[None]:
 
 
 def exit_now(code: int) -> None:
-    """Ends the process without freeing object by object what the system takes back anyway."""
+    """Ends the process without freeing each object: the operating system reclaims all of them anyway."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # whoever reads it has gone
+        with contextlib.suppress(OSError, ValueError):  # the reader has closed it
             stream.flush()
     os._exit(code)
 
 
 def _replace_until_used(name: str, **given: Any) -> None:
-    """Stands in for a module with what is ``given``; should it be asked for anything else, it is loaded."""
+    """Replaces a module by the ``given`` attributes. Any other attribute loads the module."""
     if name in sys.modules:
         return
 
     def loaded_after_all(attribute: str) -> Any:
-        if attribute.startswith("__"):  # the import system asks what kind of module this is
+        if attribute.startswith("__"):  # the import system queries the type of module
             raise AttributeError(attribute)
         if sys.modules.get(name) is stand_in:
             del sys.modules[name]
@@ -126,7 +126,7 @@ def _replace_until_used(name: str, **given: Any) -> None:
 
 
 class _Finder:
-    """Finds the named modules where Python would, and gives them a loader that waits."""
+    """Finds the named modules where Python would, with a loader that defers loading."""
 
     def __init__(self, modules: Mapping[str, Importers]) -> None:
         self._modules = modules
@@ -136,7 +136,7 @@ class _Finder:
     ) -> ModuleSpec | None:
         if fullname not in self._modules:
             parent = sys.modules.get(fullname.rpartition(".")[0])
-            if type(parent) is _Deferred:  # what is inside a package finds the package loaded
+            if type(parent) is _Deferred:  # a submodule needs its package loaded
                 parent.load(wait=False)
             return None
         spec = PathFinder.find_spec(fullname, path, target)
@@ -146,7 +146,7 @@ class _Finder:
 
 
 class _Waiting:
-    """Makes a module without running it."""
+    """Creates a module without running it."""
 
     def __init__(self, loader: Loader, importers: Importers) -> None:
         self.loader = loader
@@ -162,10 +162,10 @@ class _Waiting:
 
 
 class _Deferred(ModuleType):
-    """A module that nothing was asked of yet."""
+    """A module that has not been used yet."""
 
     def __getattr__(self, name: str) -> Any:
-        """Called for what the module does not have: at first, everything but its name and place."""
+        """Called for missing attributes: at first, all but the module's name and location."""
         spec = self.__dict__.get("__spec__")
         if spec is not None and spec.loader_state is not None and (name == "__all__" or not name.startswith("__")):
             if spec.loader is spec.loader_state and name in _wanted(spec.loader_state.importers):
@@ -178,8 +178,10 @@ class _Deferred(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def load(self, *, wait: bool = True) -> None:
-        """Runs the module, unless it has been or this thread is at it. Another thread that is at it is waited for, but
-        not by an import (``wait=False``): that holds locks of Python's own.
+        """Runs the module, unless it is already loaded or this thread is loading it.
+
+        Waits for another thread that is loading it, but not in an import (``wait=False``), which holds locks of
+        Python's own.
         """
         spec = self.__dict__["__spec__"]
         waiting = spec.loader_state
@@ -189,13 +191,13 @@ class _Deferred(ModuleType):
             if spec.loader is waiting:
                 spec.loader = self.__dict__["__loader__"] = waiting.loader
                 waiting.loader.exec_module(self)
-                self.__class__ = ModuleType  # type: ignore[assignment]  # from now on it is like any other
+                self.__class__ = ModuleType  # type: ignore[assignment]  # from now on an ordinary module
         finally:
             waiting.lock.release()
 
 
 def _wanted(importers: Importers) -> frozenset[str]:
-    """The names for which the module that is importing right now takes stand-ins."""
+    """Returns the names for which the module being imported gets stand-ins."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back

@@ -122,4 +122,4 @@ def test_an_included_spec_behind_a_link_out_of_the_workspace_is_refused(parts: P
     (parts.root / "link.yaml").symlink_to(outside)
     with pytest.raises(InvalidSpec) as caught:
         parts.plan("version: 1\nname: x\nsteps:\n  p: {uses: ./link.yaml, with: {table: 1}}\n")
-    assert [problem.code for problem in caught.value.problems] == ["no-such-part"]
+    assert [problem.code for problem in caught.value.problems] == ["no-such-include"]

@@ -49,7 +49,7 @@ AT_AND_BEYOND = [
     Bomb(bombs.expression_text, 100, 0), Bomb(bombs.expression_text, 101, 2, "bad-expression"),
     Bomb(bombs.expression_length, 2_001, 2, "bad-expression"),
     Bomb(bombs.parts, 999, 0), Bomb(bombs.parts_same, 1_001, 2, "too-many-steps"),
-    Bomb(bombs.parts_chain, 16, 0), Bomb(bombs.parts_chain, 17, 2, "bad-part"),
+    Bomb(bombs.parts_chain, 16, 0), Bomb(bombs.parts_chain, 17, 2, "bad-include"),
     Bomb(bombs.parts_big, 2, 0), Bomb(bombs.parts_big, 11, 3, "policy-budget"),
     Bomb(bombs.aliases, 50_000, 0), Bomb(bombs.aliases, 200_000, 2, "alias"),
     Bomb(bombs.csv_expectations, 1_000, 2, "unknown-column"), Bomb(bombs.csv_expectations, 1_001, 2, "bad-action-parameter"),

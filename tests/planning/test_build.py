@@ -73,7 +73,7 @@ def test_a_known_result_is_reused_and_carries_on() -> None:
 def test_a_step_below_one_that_runs_is_deferred_if_it_may_have_been_done() -> None:
     plan = Planner(expanded(SPEC), Past(static=True), AROUND).plan()
     assert reported(plan)["b"] == ("undecided", "upstream-runs")
-    assert plan.steps[1].reason.detail == "depends on what a gives"
+    assert plan.steps[1].reason.detail == "depends on the output of a"
 
 
 def test_a_lost_result_is_called_lost() -> None:

@@ -433,6 +433,6 @@ def test_code_that_only_the_run_can_know_is_refused_and_a_file_is_named(project:
         if kind == "file":
             assert _run(project, approved, {}, lambda: None).status == "succeeded"
             continue
-        with pytest.raises(Refused, match=r"c: the code that it runs is known only in the run \(file: ") as refused:
+        with pytest.raises(Refused, match=r"c: the code that it runs is only known during the run \(file: ") as refused:
             _run(project, approved, {}, lambda: None)
         assert refused.value.code == "plan-undecided"

@@ -188,7 +188,7 @@ def test_a_secret_is_a_part_of_nothing(text: str) -> None:
         ("${{ params.n }", 'a "}" that closes nothing', 13, 'ends with "}}"'),
         ("${{ 'abc }}", "a quote in the expression is never closed", 4, None),
         ("${{ }}", "the expression is empty", 0, None),
-        ("${{ 1 2 }}", '"2" is not expected here', 4, "one value"),
+        ("${{ 1 2 }}", '"2" is unexpected here', 4, "one value"),
         ("${{ 1 + }}", "the expression cannot be read: unexpected 'end of the expression'", 4, None),
         ("${{ params.text | uper }}", 'unknown filter "uper"', 18, 'did you mean "upper"?'),
         ("${{ params.n is odd }}", 'unknown test "odd"', 16, None),
@@ -202,7 +202,7 @@ def test_a_secret_is_a_part_of_nothing(text: str) -> None:
         ("x ${{ params.text + 1 }}", '"+" does not work on text and a number', 6, None),
         ("${{ params.yes + 1 }}", '"+" does not work on true or false and a number', 4, None),
         ("${{ 1 / 0 }}", '"/" cannot be computed', 4, None),
-        ("${{ {1: 2} }}", "the keys of a mapping are quoted text", 4, None),
+        ("${{ {1: 2} }}", "the keys of a mapping must be quoted text", 4, None),
         ("a {% if x %}", "statements", 2, "{%"),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_file_is_read_once_however_often_it_is_included() -> None:
 def test_a_circle_is_named_whole() -> None:
     files = {"m.yaml": including("./a.yaml"), "a.yaml": including("./b.yaml"), "b.yaml": including("./a.yaml")}
     _, problems = gathered(files, "m.yaml")
-    assert [(problem.code, str(problem.location)) for problem in problems] == [("part-cycle", "b.yaml:4:14")]
+    assert [(problem.code, str(problem.location)) for problem in problems] == [("include-cycle", "b.yaml:4:14")]
     assert "a.yaml → b.yaml → a.yaml" in problems[0].message
 
 
@@ -81,13 +81,13 @@ def test_parts_are_nested_so_deep_and_no_deeper() -> None:
 
     assert gathered(chain(MAX_DEPTH), "p0.yaml")[1] == []
     _, problems = gathered(chain(MAX_DEPTH + 1), "p0.yaml")
-    assert [problem.code for problem in problems] == ["bad-part"]
+    assert [problem.code for problem in problems] == ["bad-include"]
 
 
 @pytest.mark.parametrize("uses", ["./part.txt", "/etc/part.yaml", "part.yaml", "~/part.yaml", "'.\\part.yaml'", "./.."])
 def test_what_does_not_name_a_part_is_refused_unread(uses: str) -> None:
     _, problems = gathered({"m.yaml": including(uses)}, "m.yaml")
-    assert [problem.code for problem in problems] == ["bad-part"]
+    assert [problem.code for problem in problems] == ["bad-include"]
 
 
 def test_a_path_that_lacks_its_start_is_mended() -> None:
@@ -105,4 +105,4 @@ def test_problems_of_a_part_stand_in_its_file_once() -> None:
 
 def test_a_part_that_is_not_there_is_a_problem_of_the_step() -> None:
     _, problems = gathered({"m.yaml": including("./a.yaml")}, "m.yaml")
-    assert (problems[0].code, problems[0].path, problems[0].hint) == ("no-such-part", "/steps/s0/uses", "look again")
+    assert (problems[0].code, problems[0].path, problems[0].hint) == ("no-such-include", "/steps/s0/uses", "look again")

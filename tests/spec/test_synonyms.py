@@ -72,7 +72,7 @@ def test_what_is_ours_is_not_taken_for_another_language(expression: str) -> None
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("sklearn.train", "model.train does that"),
+        ("sklearn.train", "use model.train"),
         ("data.laod", 'did you mean "data.load"?'),
         ("pandas.merge", "python.call"),
         ("nothing.known", "`e2i catalog` lists the actions"),

@@ -50,7 +50,7 @@ def test_the_settings_say_what_a_step_may_hold_that_says_nothing(project: Projec
 def test_a_step_that_asks_for_more_than_the_operator_allows_is_refused_before_anything_runs(project: Project) -> None:
     project.write("config/default.yaml", "sinks: []\nresources: {max_memory: 1GB}\n")
     project.write("eat.py", EAT)
-    with pytest.raises(BadInput, match="step 'eats' asks for 2GB of memory; here a step may have 1GB") as raised:
+    with pytest.raises(BadInput, match="step 'eats' requests 2GB of memory, but the limit is 1GB") as raised:
         project.run(spec("resources: {memory: 2GB},"))
     assert raised.value.code == "too-much-memory"
     assert not project.store.exists()

@@ -84,7 +84,7 @@ def test_an_included_spec_that_was_not_there_yet_is_named_with_what_was(project:
     with pytest.raises(InvalidSpec, match="1 problem") as caught:
         api.diff("HEAD:specs/m.yaml", "specs/m.yaml", workspace=project.workspace)
     (problem,) = caught.value.problems
-    assert (problem.code, problem.location.file) == ("no-such-part", "HEAD:specs/m.yaml")
+    assert (problem.code, problem.location.file) == ("no-such-include", "HEAD:specs/m.yaml")
     assert "p.yaml" in (problem.hint or "")
 
 

@@ -1,3 +1,1 @@
-"""What ``uses:`` can name: tools, their actions and the types of what they take and give. In: tool declarations. Out:
-``find``.
-"""
+"""The catalog of tools, their actions, and the types of inputs and outputs. In: tool declarations. Out: ``find``."""

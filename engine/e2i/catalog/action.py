@@ -1,4 +1,4 @@
-"""What a tool declares about itself: the pure half of a tool, light enough to import for every check.
+"""Declarations of tools: the pure half of a tool, light enough to import for every check.
 
 In: models and names. Out: ``Tool`` and ``Action``.
 """
@@ -15,39 +15,39 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Params(BaseModel):
-    """Base of an action's parameters: what ``with:`` may hold. Every field has a description."""
+    """Base of an action's parameters, the keys of ``with:``. Every field has a description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, arbitrary_types_allowed=False)
 
 
 class Outputs(BaseModel):
-    """Base of an action's outputs: what ``steps.ID.NAME`` may name. Every field has a description."""
+    """Base of an action's outputs, the names in ``steps.ID.NAME``. Every field has a description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ToolSettings(BaseModel):
-    """Base of a tool's settings: where this environment's service is, and how long to wait for it."""
+    """Base of a tool's settings: the location of the service in this environment, and how long to wait for it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     deadline: float = 30.0
-    """Seconds that one call to the tool may take."""
+    """Maximum seconds of one call to the tool."""
 
     def address(self) -> tuple[str, int] | None:
-        """Host and port of the service in production mode; None when the tool is embedded."""
+        """Host and port of the service in production mode. None when the tool is embedded."""
         return None
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the tool's effects can be looked for in the store's files, without the tool."""
+        """True when the tool's effects can be checked in the store's files, without the tool."""
         return not self.identity()
 
     def identity(self) -> Mapping[str, Any]:
-        """What tells the server that the tool acts on from another: addresses, databases and prefixes, no credentials.
+        """Identifies the server that the tool acts on: addresses, databases and prefixes, without credentials.
 
-        Empty when the tool is embedded: its state is then in the store, and goes with it. Equal on every machine that
-        reaches the same server, so a plan can be bound to it.
+        Empty when the tool is embedded: its state is then part of the store. Equal on every machine that reaches the
+        same server, so a plan can be bound to it.
         """
         return {}
 
@@ -56,29 +56,28 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}
 
 
 class Effect(StrEnum):
-    """What running an action does beyond its outputs."""
+    """The effect of an action beyond its outputs."""
 
     PURE = "pure"
-    """Nothing: equal inputs give equal outputs, so a finished result is reused."""
+    """No effect: equal inputs have equal outputs, so a finished result is reused."""
     EXTERNAL = "external"
-    """Writes to a tool (a registry, a store) under an idempotency key; its result is reused while its inputs are
-    equal.
+    """Writes to a tool (a registry, a store) under an idempotency key. Its result is reused while its inputs are equal.
     """
     SERVICE = "service"
-    """Starts a process that lives while later steps of the run need it; started only when one of them runs."""
+    """Starts a process that runs while later steps need it. Started only when one of them runs."""
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """Host and port of an address such as ``https://host/api`` or ``redis://host``; None without a host."""
+    """Returns host and port of an address such as ``https://host/api`` or ``redis://host``. None without a host."""
     parts = urlsplit(address)
     default = DEFAULT_PORTS.get(parts.scheme.partition("+")[0], 0)
     return (parts.hostname, parts.port or default) if parts.hostname else None
 
 
 def without_credentials(address: str) -> str:
-    """Returns the address without user, password, query and driver: what names a server, and may be shown.
+    """Returns the address without user, password, query and driver. The result identifies a server, and may be shown.
 
-    Two ways to write one address give the same text.
+    Different spellings of one address have the same result.
     """
     parts = urlsplit(address)
     scheme = parts.scheme.partition("+")[0]
@@ -89,9 +88,9 @@ def without_credentials(address: str) -> str:
 class Action(Struct, frozen=True):
     """One thing a tool can do, named ``tool.name`` in ``uses:``.
 
-    The function that does it is ``e2i.tools.<tool>.actions.<name>(params, ctx) -> outputs``; it is imported only to
-    run. ``version`` is raised when the meaning of the result changes. ``libraries`` are the distributions whose
-    versions can change the result.
+    The action's function is ``e2i.tools.<tool>.actions.<name>(params, ctx) -> outputs``. It is imported only to run.
+    ``version`` is raised when the meaning of the result changes. ``libraries`` are the distributions whose versions can
+    change the result.
     """
 
     name: str
@@ -103,31 +102,35 @@ class Action(Struct, frozen=True):
     libraries: tuple[str, ...] = ()
     idempotent: bool = True
     always: bool = False
-    """True when the result must never be reused (it looks at a clock, a service, the outside)."""
+    """True when the result must never be reused (it depends on a clock, a service, the outside)."""
     gate: bool = False
-    """True when the action is there to fail where something is wrong: a step is of use although nothing reads it."""
+    """True when the purpose of the action is to fail on errors: its step is useful although nothing reads its
+    outputs.
+    """
     inline: bool = False
-    """True when it asks nothing of its context and takes no time to speak of: carried out in the engine's process."""
+    """True when it uses nothing of its context and takes negligible time: executed in the engine's process."""
     privilege: Literal["run_python"] | None = None
-    """What the action as a whole asks for that a policy may forbid; for single values see ``e2i.catalog.marks``."""
+    """Permissions that the action as a whole needs. For single values see ``e2i.catalog.marks``."""
     begins_run: bool = False
-    """True when it begins the run in the tool's tracker, if nothing else has: the tracker is then told how it ends."""
+    """True when it starts the run in the tool's tracker, if nothing else has. The tracker then receives the run's
+    end.
+    """
     columns: bool = False
-    """True when ``e2i.tools.<tool>.columns`` has a function of this name: how columns flow."""
+    """True when ``e2i.tools.<tool>.columns`` has a function of this name, which predicts columns."""
     verified: bool = False
-    """True when ``e2i.tools.<tool>.effects`` has a function of this name: whether the effect of a finished result is
-    there. A result is then reused only once that was looked at.
+    """True when ``e2i.tools.<tool>.effects`` has a function of this name, which checks that the effect of a finished
+    result exists. A result is then reused only after that check.
     """
 
 
 class Tool(Struct, frozen=True):
-    """A tool: its settings, its actions and what is known of it without importing it.
+    """A tool: its settings, its actions and its properties that are known without importing it.
 
     ``distribution`` is the name on the package index, ``extra`` the extra of e2i that installs it (None: core).
-    ``outages`` are dotted names of the exceptions that mean "the tool is down", as opposed to "you asked for nonsense".
+    ``outages`` are dotted names of the exceptions that mean "the tool is down", as opposed to "the request is invalid".
     ``imports`` are the modules that a worker imports ahead when a step of this tool is next.
-    ``variables`` and ``credentials`` are the environment variables that its client reads: its steps and the delivery of
-    its telemetry get them, nothing else does. The values of ``credentials`` are masked.
+    ``variables`` and ``credentials`` are the environment variables that its client reads. Only its steps and the
+    delivery of its telemetry receive them. The values of ``credentials`` are masked.
     """
 
     name: str
@@ -147,4 +150,4 @@ class Tool(Struct, frozen=True):
 
 ActionFunction = Callable[[Any, Any], Any]
 EffectCheck = Callable[[Any, Any, Any], Any]
-"""``(params, outputs, look)`` → what is missing of the effect, or None; a coroutine of that when a server is asked."""
+"""``(params, outputs, look)`` → what is missing of the effect, or None. A coroutine when a server is queried."""

@@ -1,9 +1,9 @@
-"""The types of things that steps hand to each other: references to stored data, JSON-able, never the data itself.
+"""Types of artifacts that steps pass to each other: references to stored data, as JSON, never the data itself.
 
-In: digests and cheap facts. Out: frozen pydantic models, told apart by ``type``.
+In: digests and cheap facts. Out: frozen pydantic models, distinguished by ``type``.
 """
 
-# Annotations are values here: as texts, pydantic would compile each of them at every start.
+# Annotations are evaluated here: as text, pydantic would compile each of them at every start.
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +19,7 @@ class Column(BaseModel):
 
 
 class Artifact(BaseModel):
-    """Something a step made. ``digest`` identifies its content or, for a thing in a service, what it was made from."""
+    """A product of a step. ``digest`` identifies its content or, for an object in a service, its inputs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -44,7 +44,7 @@ class Table(Stored):
 
 
 class Model(Stored):
-    """A fitted model: a folder with ``manifest.json`` and the library's own model file. Holds no pickle."""
+    """A fitted model: a folder with ``manifest.json`` and the library's own model file. Contains no pickle."""
 
     type: Literal["model"] = "model"
     algorithm: str
@@ -54,9 +54,7 @@ class Model(Stored):
 
 
 class Report(Stored):
-    """A file or a folder made to be looked at; ``entry`` is the file to open, relative to the folder ("" for one
-    file).
-    """
+    """A file or a folder for viewing. ``entry`` is the file to open, relative to the folder ("" for one file)."""
 
     type: Literal["report"] = "report"
     media_type: str
@@ -82,7 +80,7 @@ class FeatureRepo(Artifact):
 
 
 class ModelVersion(Artifact):
-    """A version of a registered MLflow model; ``run`` is the MLflow run that logged it."""
+    """A version of a registered MLflow model. ``run`` is the MLflow run that logged it."""
 
     type: Literal["model_version"] = "model_version"
     name: str
@@ -93,7 +91,7 @@ class ModelVersion(Artifact):
 
 
 class Bento(Artifact):
-    """A Bento in BentoML's store, made from the model with digest ``model``."""
+    """A Bento in BentoML's store, built from the model with digest ``model``."""
 
     type: Literal["bento"] = "bento"
     tag: str
@@ -101,7 +99,7 @@ class Bento(Artifact):
 
 
 class Service(Artifact):
-    """A running HTTP service on this machine; ``pid`` is its process group's leader."""
+    """A running HTTP service on this machine. ``pid`` is its process group's leader."""
 
     type: Literal["service"] = "service"
     url: str
@@ -122,7 +120,7 @@ ARTIFACTS: dict[str, type[Artifact]] = {
 
 
 def read_artifacts(value: Any) -> Any:
-    """Plain data with every artifact document in it turned into its type. Raises pydantic's ValidationError."""
+    """Returns plain data with every artifact document turned into its type. Raises pydantic's ValidationError."""
     if isinstance(value, dict):
         kind = value.get("type")
         if isinstance(kind, str) and kind in ARTIFACTS and "digest" in value:

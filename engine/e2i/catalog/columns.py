@@ -1,13 +1,13 @@
-"""What is known of artifacts before anything runs, and how an action passes it on.
+"""What is known of artifacts before the run, and how actions pass it on.
 
-In: a step's parameters, ``Known…`` in place of artifacts. Out: a ``Flow``: what is known of its outputs, and faults.
+In: a step's parameters, with ``Known…`` for artifacts. Out: a ``Flow``: what is known of its outputs, and problems.
 
-An action whose declaration says ``columns=True`` has a function of its name in ``e2i.tools.<tool>.columns``::
+An action declared with ``columns=True`` has a function of its name in ``e2i.tools.<tool>.columns``::
 
     def split(given: Given, files: Files) -> Flow
 
-It runs nothing and imports nothing heavy. Where something cannot be known it says nothing: a fault is a promise that
-the step would fail, or would learn from what it must not know.
+The function runs nothing and imports nothing heavy. It reports nothing where something cannot be known: a problem is a
+promise that the step would fail, or would train on data that it must not know.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
 Columns = Mapping[str, str | None]
-"""Column → its Arrow type, or None where only a run can tell; in order."""
+"""Column → its Arrow type, in order. None where it is only known in a run."""
 
 
 class Unknown:
-    """Stands for a value that only a run can tell."""
+    """Placeholder for a value that is only known in a run."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -37,28 +37,28 @@ UNKNOWN: Final = Unknown()
 
 
 class KnownTable(Struct, frozen=True, dict=True):
-    """A table whose columns are known. ``made_from``: column → the column that it was computed from."""
+    """A table whose columns are known. ``made_from``: column → the column that it was derived from."""
 
     columns: Columns
     made_from: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> Names:
-        """The columns' names, to search for the one that was meant."""
+        """The names of the columns, for suggestions."""
         return Names(self.columns)
 
     def only(self, names: Iterable[str]) -> KnownTable:
-        """The table with these of its columns, in this order."""
+        """Returns the table with only these of its columns, in this order."""
         columns = {name: self.columns[name] for name in names if name in self.columns}
         return KnownTable(columns, self._among(columns))
 
     def without(self, names: Iterable[str]) -> KnownTable:
-        """The table without these columns."""
+        """Returns the table without these columns."""
         left_out = set(names)
         return self.only(name for name in self.columns if name not in left_out)
 
     def gives_away(self, target: str) -> tuple[str, ...]:
-        """The columns from which the target can be told: it was made from them, or they from it."""
+        """Returns the columns that reveal the target: those derived from it, or from which it was derived."""
         return tuple(
             name for name in self.columns if self.made_from.get(name) == target or self.made_from.get(target) == name
         )
@@ -68,7 +68,7 @@ class KnownTable(Struct, frozen=True, dict=True):
 
 
 class KnownModel(Struct, frozen=True):
-    """A model, or what serves or registers it. None: not known."""
+    """A model, or its service or registered version. None: not known."""
 
     target: str | None = None
     features: tuple[str, ...] | None = None
@@ -76,7 +76,7 @@ class KnownModel(Struct, frozen=True):
 
 
 class KnownView(Struct, frozen=True):
-    """A feature view: its features and their types (None: not known), and its join keys."""
+    """A feature view: its features with their types (None: not known), and its join keys."""
 
     features: Columns | None
     keys: tuple[str, ...] | None
@@ -89,21 +89,21 @@ class KnownRepo(Struct, frozen=True):
 
 
 class KnownKeys(Struct, frozen=True):
-    """A mapping that can have no other keys than these."""
+    """A mapping that can have no other keys."""
 
     keys: tuple[str, ...]
 
 
 Known = KnownTable | KnownModel | KnownRepo | KnownKeys
 Given = Mapping[str, Any]
-"""A step's parameters with defaults: plain values, ``Known…`` in place of artifacts, ``UNKNOWN`` where neither."""
+"""A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 
 
 class ColumnProblem(Struct, frozen=True):
-    """What is wrong with the value at ``path`` in ``with``.
+    """A problem of the value at ``path`` in ``with``.
 
-    ``name`` is the misspelt name and ``known`` are those that there are, for a hint and a fix. ``at_key``: the name is
-    a mapping's key. Where the mend is no other name: ``take_out`` the value at ``path``, or ``leave_out`` columns by
+    ``name`` is the misspelt name and ``known`` are the existing ones, for a hint and a fix. ``at_key``: the name is a
+    mapping's key. Where the fix is not another name: ``take_out`` the value at ``path``, or ``leave_out`` columns by
     adding them to the parameter ``exclude``.
     """
 
@@ -119,19 +119,19 @@ class ColumnProblem(Struct, frozen=True):
 
 
 class Flow(Struct, frozen=True):
-    """What an action's outputs will be, by name, as far as that can be told; and what is wrong."""
+    """What is known of an action's outputs, by name, and the problems found."""
 
     outputs: Mapping[str, Known] = field(default_factory=dict)
     problems: Sequence[ColumnProblem] = ()
     may_be_null: frozenset[str] = frozenset()
-    """Outputs that the spec wants to be null when what they stand for does not exist: who reads them must ask."""
+    """Outputs that are null when the object does not exist, as the spec requests. Their readers must test for null."""
 
 
 ColumnFlow = Callable[[Given, Files], Flow]
 
 
 def settled(value: Any) -> bool:
-    """True when all of a value is known."""
+    """Returns True when all of a value is known."""
     match value:
         case Unknown():
             return False
@@ -143,7 +143,7 @@ def settled(value: Any) -> bool:
 
 
 def names(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
-    """Each name in a parameter that holds one, a list of them or a mapping by them, with its path."""
+    """Yields each name in a parameter that has one, a list of them or a mapping by them, with its path."""
     match value:
         case str():
             yield path, value
@@ -154,7 +154,9 @@ def names(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
 
 
 def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Iterator[ColumnProblem]:
-    """A fault for each name at ``path`` that is no column of the table; none when the table is not known."""
+    """Yields a problem for each name at ``path`` that is not a column of the table. None when the table is not
+    known.
+    """
     if not isinstance(table, KnownTable):
         return
     for inner, name in names(path, value):
@@ -170,5 +172,5 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
 
 
 def is_time(kind: str | None) -> bool:
-    """Whether an Arrow type is a point or a length of time, which no model learns from."""
+    """Returns True when an Arrow type is a point or a length of time, which no model can be trained on."""
     return kind is not None and kind.startswith(("timestamp", "date", "time", "duration"))

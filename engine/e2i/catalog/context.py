@@ -1,6 +1,6 @@
-"""What a running action may ask of the engine.
+"""The interface of the engine for running actions.
 
-In: nothing. Out: the ``StepContext`` protocol; ``e2i.execution`` implements it, tools only use it.
+In: nothing. Out: the ``StepContext`` protocol, which ``e2i.execution`` implements. Tools only use it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RunInfo(Struct, frozen=True):
-    """Which step of which run is being executed."""
+    """Identifies the step and the run being executed."""
 
     run: str
     pipeline: str
@@ -34,7 +34,7 @@ class RunInfo(Struct, frozen=True):
 
 
 class ChildRun(Struct, frozen=True):
-    """A run below the step's run in the tracker, such as one trial of a study. Times are milliseconds since the
+    """A child of the step's run in the tracker, such as one trial of a study. Times are milliseconds since the
     epoch.
     """
 
@@ -47,9 +47,7 @@ class ChildRun(Struct, frozen=True):
 
 
 class Connector(Protocol):
-    """A tool's client behind one interface: its settings, the guard every call goes through, and its folder in the
-    store.
-    """
+    """A tool's client behind one interface: its settings, the guard for every call, and its folder in the store."""
 
     tool: ClassVar[str]
 
@@ -61,13 +59,13 @@ A = TypeVar("A", bound=Stored)
 
 
 def idempotency_key(fingerprint: str, *parts: str) -> str:
-    """Returns the key that a step of that fingerprint uses for one of its effects."""
+    """Returns the idempotency key of one effect of a step with that fingerprint."""
     return hashlib.sha256("\0".join([fingerprint, *parts]).encode()).hexdigest()[:32]
 
 
 class Look(Protocol):
-    """What a check of an effect may ask. Where the tool is embedded it may run in the engine's process: it then reads
-    files only, and does not ``connect``.
+    """The interface for checks of effects. For an embedded tool, the check may run in the engine's process: it then
+    reads only files, and does not ``connect``.
     """
 
     def settings(self, tool: str) -> ToolSettings:
@@ -77,14 +75,14 @@ class Look(Protocol):
         """As ``StepContext.home``."""
 
     def key(self, *parts: str) -> str:
-        """As ``StepContext.key``: what the step used when the result was made."""
+        """As ``StepContext.key``: the key that the step used when it produced the result."""
 
     def connect(self, connector: type[C]) -> C:
         """As ``StepContext.connect``."""
 
 
 class StepContext(Protocol):
-    """Handed to every action. Everything an action reads or writes goes through here."""
+    """Passed to every action. Everything an action reads or writes goes through this object."""
 
     info: RunInfo
     seed: int
@@ -94,43 +92,44 @@ class StepContext(Protocol):
     """An empty folder that is removed after the step."""
 
     def settings(self, tool: str) -> ToolSettings:
-        """The tool's validated settings in this environment."""
+        """Returns the tool's validated settings in this environment."""
 
     def connect(self, connector: type[C]) -> C:
-        """This worker's connector of that type, opened once, behind the tool's breaker."""
+        """Returns this worker's connector of that type, opened once, behind the tool's breaker."""
 
     def home(self, tool: str) -> Path:
-        """The tool's own folder inside the store; made if missing."""
+        """Returns the tool's own folder inside the store, creating it if missing."""
 
     def held_file(self, text: str) -> Path:
-        """A private copy of a workspace file, under a path of the same name for this process alone.
+        """Returns a private copy of a workspace file, under a path of the same name for this process alone.
 
-        Its content is the one that the step's fingerprint covers: what is written to the file from then on changes
-        nothing. Raises StepError when there is no file (``no-such-file``) or it holds something else by now
-        (``input-changed-during-run``), and Refused for a path that may not be read.
+        Its content is what the step's fingerprint covers. Later writes to the file change nothing. Raises StepError
+        when there is no file (``no-such-file``) or its content has changed (``input-changed-during-run``), and Refused
+        for a path that may not be read.
         """
 
     def run_file(self, text: str) -> Mapping[str, Any]:
-        """The names that a Python file of the workspace defines, from the code that the step's fingerprint covers.
+        """Returns the names that a Python file of the workspace defines, from the code that the step's fingerprint
+        covers.
 
-        The modules of the workspace that it imports, also later in the step, are those that the fingerprint covers.
-        Raises as ``held_file`` does, and whatever the code raises.
+        Workspace modules that it imports, also later in the step, are those that the fingerprint covers. Raises the
+        errors of ``held_file``, and those of the code.
         """
 
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The table's rows. The frame is shared within this worker: never change it in place."""
+        """Returns the table's rows. The frame is shared within this worker: never change it in place."""
 
     def table(self, frame: pd.DataFrame) -> Table:
         """Stores a frame (its index is dropped, timestamps become microseconds) and returns the reference."""
 
     def open(self, artifact: Stored) -> Path:
-        """The local, read-only file or folder of an artifact."""
+        """Returns the local, read-only file or folder of an artifact."""
 
     def keep(self, path: Path, kind: type[A], **facts: Any) -> A:
         """Moves a finished file or folder into the store, under its digest, and returns the reference."""
 
     def metric(self, name: str, value: float, step: int = 0) -> None:
-        """Records a metric: durable at once, delivered to the tracker in the background. NaN is refused."""
+        """Records a metric: stored immediately, delivered to the tracker in the background. NaN is refused."""
 
     def param(self, name: str, value: str | int | float | bool) -> None:
         """Records a parameter of the run for the tracker."""
@@ -142,17 +141,17 @@ class StepContext(Protocol):
         """Shows a stored artifact in the tracker under ``name`` (a path such as ``shap/importance.png``)."""
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        """Tells the person who watches how far the step is."""
+        """Reports the progress of the step to the user."""
 
     def key(self, *parts: str) -> str:
-        """An idempotency key: equal for every attempt of this step with equal inputs, different otherwise."""
+        """Returns an idempotency key: equal for every attempt of this step with equal inputs, different otherwise."""
 
     def serve(
         self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool
     ) -> Service:
         """Starts a process that outlives the step, in a group of its own, and returns once ``GET ready`` answers 200.
 
-        ``ready`` is a path such as ``/readyz``. The group is ended when the run ends, or when the engine dies,
-        unless ``keep``. ``digest`` identifies what is served. Raises ToolUnavailable when the process ends or
-        stays silent past the deadline.
+        ``ready`` is a path such as ``/readyz``. The group is ended when the run ends, or when the engine exits, unless
+        ``keep``. ``digest`` identifies what is served. Raises ToolUnavailable when the process ends or does not answer
+        before the deadline.
         """

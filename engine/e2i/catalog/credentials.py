@@ -1,7 +1,6 @@
-"""Recognition of credentials in settings, by the names that they go by: the names of settings, of arguments of an
-address, and of the pairs of a connection string.
+"""Recognises credentials in settings by their names: of settings, of URL arguments, and of connection string keys.
 
-In: names and texts. Out: whether a name is one of a credential; the texts of credentials; texts that may be shown.
+In: names and texts. Out: whether a name is that of a credential, the credentials in a text, and texts safe to show.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ _CREDENTIAL = re.compile(
 _ACCOUNT = re.compile(r"(^|[_.-])(user|username|access_key_id)$")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PAIR = re.compile(r"(?:^|(?<=[;,&?\s]))(?P<name>[\w.-]+)=(?P<value>[^;,&\s]*)[;,&]?")
-"""A part of a connection string, such as ``AccountKey=…;``."""
+"""A key of a connection string, such as ``AccountKey=…;``."""
 _LOGIN = re.compile(r"://([^/?#\s@:]*:([^/?#\s]+)@)")
 """The account and its password in an address."""
 CONTAINERS = frozenset({"abfs", "abfss", "wasb", "wasbs"})
-"""Schemes of addresses in which a container, not an account, is before the ``@``."""
+"""Schemes of URLs in which the part before the ``@`` is a container, not an account."""
 
 
 def is_credential(name: str) -> bool:
-    """Whether a setting of that name holds a password, a key or a token."""
+    """Returns True when a setting of that name contains a password, a key or a token."""
     return _CREDENTIAL.search(_HUMP.sub("_", name).lower()) is not None
 
 
 def is_private(name: str) -> bool:
-    """Whether a setting of that name holds a credential, or the account that one is for."""
+    """Returns True when a setting of that name contains a credential, or the account of one."""
     return is_credential(name) or _ACCOUNT.search(_HUMP.sub("_", name).lower()) is not None
 
 
 def found_in(text: str) -> Iterator[tuple[str, bool]]:
-    """Yields the credentials in an address or a connection string; False for one together with its account."""
+    """Yields the credentials in a URL or a connection string. False for one together with its account."""
     for account, password in _LOGIN.findall(text):
         yield account, False
         yield from ((password, True), (unquote(password), True))
@@ -47,7 +46,7 @@ def found_in(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def without(text: str) -> str:
-    """An address or a connection string without user, password and secret arguments; other text as it is."""
+    """Returns a URL or a connection string without user, password and secret arguments. Other text is unchanged."""
     if "://" not in text or _PAIR.match(text):
         return _PAIR.sub(lambda pair: "" if is_private(pair["name"]) else pair[0], text)
     try:

@@ -1,6 +1,6 @@
-"""An action's name → a step that uses it, and the small spec around it, as written in its tool's ``example.yaml``.
+"""Example steps from the ``example.yaml`` of each tool.
 
-In: ``optuna.tune``. Out: YAML text with its comments: one step, and the steps that it needs.
+In: an action such as ``optuna.tune``. Out: YAML text with its comments: one step, and the steps that it needs.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ HEAD = "version: 1\nname: example\nsteps:\n"
 
 
 class Example(Struct, frozen=True):
-    """``step`` is one entry of ``steps:``; ``spec`` a whole valid spec with that step and those before it."""
+    """``step`` is one entry of ``steps:``. ``spec`` is a complete valid spec with that step and those before it."""
 
     step: str
     spec: str
 
 
 def of(uses: str) -> Example:
-    """The example of an action. Every action has one: its tool's ``example.yaml`` uses all of them."""
+    """Returns the example of an action. Every action has one: its tool's ``example.yaml`` uses all of them."""
     found = _read(uses.partition(".")[0])
     steps: dict[str, dict[str, object]] = found.data["steps"]
     texts = _texts(found)
     step = next(name for name, step in steps.items() if step["uses"] == uses)
     wanted = {step}
-    for name in reversed(texts):  # a step stands below those that it refers to
+    for name in reversed(texts):  # a step comes after those that it refers to
         if name in wanted:
             needs = steps[name].get("needs", [])
             assert isinstance(needs, list)
@@ -48,7 +48,7 @@ def _read(tool: str) -> Document:
 
 
 def _texts(found: Document) -> dict[str, str]:
-    """Each step's lines, from its key to the next."""
+    """Returns each step's lines, from its key to the next."""
     lines = (found.text or "").splitlines(keepends=True)
     starts = {name: found.location(("steps", name), key=True).line - 1 for name in found.data["steps"]}
     ends = [*list(starts.values())[1:], len(lines)]

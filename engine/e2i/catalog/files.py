@@ -1,4 +1,4 @@
-"""The workspace as checks see it: paths go in; bytes and names come out, and nothing can be written."""
+"""Read-only access to the workspace for checks. In: paths. Out: bytes and names."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import BinaryIO, Final, Protocol, cast
 
 
 class Files(Protocol):
-    """The workspace, to look at before anything runs. Paths are relative to its root; nothing outside is looked at."""
+    """The workspace before a run. Paths are relative to its root. Nothing outside is read."""
 
     def open(self, path: str) -> BinaryIO | None:
-        """The file's bytes; None when there is no such file. Raises OSError when it must not or cannot be read."""
+        """Returns the file's bytes, or None when there is no such file. Raises OSError when it cannot be read."""
 
     def names(self, folder: str) -> Sequence[str]:
-        """The names of the files in a folder, sorted; none when there is no such folder."""
+        """Returns the sorted names of the files in a folder. Empty when there is no such folder."""
 
 
 class _NoFiles:
-    """A workspace that cannot be looked at."""
+    """A workspace that cannot be read."""
 
     def open(self, path: str) -> BinaryIO | None:
         raise OSError(f"there is no workspace to look for {path} in")
@@ -31,7 +31,7 @@ NO_FILES: Final[Files] = _NoFiles()
 
 
 class BoundedFiles:
-    """Files of which only so many bytes are looked at, all together: then ``open`` refuses."""
+    """Files with a limit on the bytes read from all of them together. Beyond it, ``open`` refuses."""
 
     def __init__(self, files: Files, most: int) -> None:
         self._files = files
@@ -39,7 +39,7 @@ class BoundedFiles:
 
     def open(self, path: str) -> BinaryIO | None:
         if self.left <= 0:
-            raise OSError("enough files were looked at before the run")
+            raise OSError("the limit on file content read before the run is reached")
         found = self._files.open(path)
         return None if found is None else cast("BinaryIO", _Charged(found, self))
 
@@ -77,6 +77,6 @@ class _Charged(io.BufferedIOBase):
 
 
 def charge(file: BinaryIO, count: int) -> None:
-    """Counts bytes that a file's bytes became, such as by unpacking them."""
+    """Counts the bytes that a file's bytes expanded to, for example by decompression."""
     if isinstance(file, _Charged):
         file.files.left -= count

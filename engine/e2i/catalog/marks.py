@@ -1,7 +1,7 @@
-"""What a parameter is beyond its type: a workspace file, an amount that a policy limits. In: a model, data. Out: what
-is marked.
+"""Properties of parameters beyond their type: a workspace file, an amount that a policy limits. In: a model, data.
+Out: the marked values.
 
-Marks stand in the annotations of ``Params`` (also inside nested models, lists and mappings), so that no check goes by
+Marks are in the annotations of ``Params`` (also in nested models, lists and mappings), so that no check depends on
 names.
 """
 
@@ -15,21 +15,22 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 Steps = tuple[str | int | None, ...]
-"""Keys from a model down to a value; None stands for every key of a mapping and every item of a list."""
+"""Keys from a model down to a value. None means every key of a mapping and every item of a list."""
 
 
 class WorkspaceFile(Struct, frozen=True):
-    """The text names a file of the workspace: it is ``{}`` in ``pattern``, such as ``config/expectations/{}.yaml``.
+    """The text names a file of the workspace: it replaces ``{}`` in ``pattern``, such as
+    ``config/expectations/{}.yaml``.
 
     The action reads it, so its content counts as input.
     """
 
     pattern: str = "{}"
     code: bool = False
-    """It is a Python file that the action runs: the modules of the workspace that it imports count as well."""
+    """True when it is a Python file that the action runs: the workspace modules that it imports count as well."""
 
     def path(self, text: str) -> str:
-        """The file, relative to the workspace."""
+        """Returns the path of the file, relative to the workspace."""
         return self.pattern.replace("{}", text)
 
 
@@ -44,32 +45,30 @@ class Budget(Struct, frozen=True):
 
 
 class Privilege(Struct, frozen=True):
-    """This value of the parameter asks for something that a policy may forbid."""
+    """This value of the parameter needs a permission that a policy may refuse."""
 
     name: Literal["promote_to_production", "keep_services"]
     value: str | bool
 
 
 class MayBeSecret(Struct, frozen=True):
-    """The parameter, with all below it, takes secrets, as far as the policy allows. No other does."""
+    """The parameter, with everything inside it, accepts secrets, as far as the policy allows. No other does."""
 
 
 Mark = WorkspaceFile | Code | Budget | Privilege | MayBeSecret
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
-"""A path relative to the workspace's root. Whether it stays inside is checked before anything runs, and when it is
-opened.
-"""
+"""A path relative to the workspace's root. That it stays inside is checked before the run, and when it is opened."""
 
 
 def chooses_code(mark: Mark) -> bool:
-    """Whether the marked value decides which code is run."""
+    """Returns True when the marked value decides which code is run."""
     return isinstance(mark, Code) or (isinstance(mark, WorkspaceFile) and mark.code)
 
 
 @cache
 def of(model: type[BaseModel]) -> tuple[tuple[Steps, Mark], ...]:
-    """Every mark in a model, with the way to it."""
+    """Returns every mark in a model, with its path."""
     return tuple(
         (path, mark)
         for name, field in model.model_fields.items()
@@ -81,7 +80,7 @@ def of(model: type[BaseModel]) -> tuple[tuple[Steps, Mark], ...]:
 
 
 def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, ...], Mark, Any]]:
-    """Every marked value in data for the model: its path, its mark and the value. What is not there is passed over."""
+    """Yields every marked value in data for the model: its path, its mark and the value. Missing values are skipped."""
     for steps, mark in of(model):
         if len(steps) == 1 and isinstance(name := steps[0], str):  # most marks: no need to walk
             if name in data:
@@ -92,7 +91,9 @@ def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, 
 
 
 def reached(model: type[BaseModel], data: Any, stop: type[Any]) -> Iterator[tuple[tuple[str | int, ...], Mark]]:
-    """Every mark whose value stands in, or is, a value of the type ``stop``: the path to that value, and the mark."""
+    """Yields every mark whose value contains, or is, a value of the type ``stop``: the path to that value, and the
+    mark.
+    """
     for steps, mark in of(model):
         yield from ((path, mark) for path in dict.fromkeys(_stops(data, steps, (), stop)))
 

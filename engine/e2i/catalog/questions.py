@@ -1,4 +1,4 @@
-"""What ``e2i doctor`` asks a service: the pure half. ``e2i.tools.<tool>.asking.questions(settings)`` lists a tool's."""
+"""Queries of ``e2i doctor`` to services: the pure half. ``e2i.tools.<tool>.asking.questions(settings)`` lists them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from msgspec import Struct
 
 
 class Question(Struct, frozen=True):
-    """One question that a service answers only to those whom it lets in.
+    """One query that a service answers only with valid credentials.
 
-    ``of`` names the service within the tool, ``ask`` puts the question and returns what it found in a few words,
-    ``seconds`` is how long that may take as a whole. Nothing is written there.
+    ``of`` names the service within the tool, ``ask`` sends the query and returns a short result, ``seconds`` is its
+    time limit. Nothing is written to the service.
     """
 
     of: str
     ask: Callable[[], str]
     seconds: float
     imports: tuple[str, ...] = ()
-    """Modules that it takes; importing them does not count as waiting for the answer."""
+    """Modules that it needs. Importing them does not count towards the time limit."""

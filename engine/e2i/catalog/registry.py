@@ -1,6 +1,6 @@
-"""The one mapping from tool names to the modules that declare them.
+"""The single mapping from tool names to the modules that declare them.
 
-In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``; only the module of that tool is imported.
+In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``. Only the module of that tool is imported.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ TOOLS: dict[str, str] = {
 """Tool name → the module whose ``TOOL`` declares it."""
 
 SINKS = ("mlflow", "opik")
-"""The tools that take telemetry from the outbox: each has ``open_sink`` in its module ``sink``."""
+"""The tools that receive telemetry from the outbox: each has ``open_sink`` in its module ``sink``."""
 
 
 def tool(name: str) -> Tool | None:
-    """The tool of that name, or None."""
+    """Returns the tool of that name, or None."""
     module = TOOLS.get(name)
     if module is None:
         return None
@@ -44,14 +44,14 @@ def tool(name: str) -> Tool | None:
 
 @lru_cache(maxsize=1_000)
 def action(uses: str) -> Action | None:
-    """The action that ``uses`` names, or None."""
+    """Returns the action that ``uses`` names, or None."""
     tool_name, _, name = uses.partition(".")
     declared = tool(tool_name)
     return declared.action(name) if declared else None
 
 
 def tool_name(uses: str) -> str:
-    """The name of the tool in ``uses``, whether or not there is such a tool."""
+    """Returns the name of the tool in ``uses``, also of a tool that does not exist."""
     return uses.partition(".")[0]
 
 
@@ -63,14 +63,14 @@ def _declared(module: str) -> Tool:
 
 
 def names() -> list[str]:
-    """Every ``tool.action``, sorted. Imports every declaration; meant for messages and listings."""
+    """Returns every ``tool.action``, sorted. Imports every declaration: for messages and listings only."""
     declared = (tool(name) for name in sorted(TOOLS))
     return sorted(f"{item.name}.{one.name}" for item in declared if item for one in item.actions)
 
 
 @cache
 def function(uses: str) -> ActionFunction:
-    """The function behind an action. Imports the tool's ``actions`` module."""
+    """Returns the function of an action. Imports the tool's ``actions`` module."""
     tool, _, name = uses.partition(".")
     implementation: ActionFunction = getattr(import_module(f"{TOOLS[tool]}.actions"), name)
     return implementation
@@ -78,14 +78,14 @@ def function(uses: str) -> ActionFunction:
 
 @cache
 def effect_check(uses: str) -> EffectCheck:
-    """How to see whether the effect of a ``verified`` action is there. Imports the tool's light ``effects`` module."""
+    """Returns the check for the effect of a ``verified`` action. Imports the tool's light ``effects`` module."""
     tool, _, name = uses.partition(".")
     check: EffectCheck = getattr(import_module(f"{TOOLS[tool]}.effects"), name)
     return check
 
 
 def column_flow(uses: str) -> ColumnFlow | None:
-    """How columns flow through an action, if it says so. Imports the tool's ``columns`` module, which is light."""
+    """Returns the column flow of an action, if it has one. Imports the tool's light ``columns`` module."""
     found = action(uses)
     if found is None or not found.columns:
         return None

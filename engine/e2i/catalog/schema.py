@@ -1,6 +1,6 @@
-"""The JSON Schema of a spec: the models and every action's parameters go in, one schema comes out.
+"""Builds the JSON Schema of a spec from the models and every action's parameters.
 
-Editors use it for completion and hover; agents write specs from it. A parameter may always be an expression instead.
+Editors use it for completion and hover, and agents write specs from it. Any parameter may be an expression instead.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ EXPRESSION = {
 
 
 def pipeline_schema() -> dict[str, Any]:
-    """Draft 2020-12. ``with`` is checked against the action that ``uses`` names."""
+    """Returns the schema, draft 2020-12. ``with`` is checked against the action in ``uses``."""
     schema = PipelineSpec.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema["$defs"]
     step = definitions["StepSpec"]
     actions = {name: found for name in registry.names() if (found := registry.action(name))}
     step["properties"]["uses"] = {
-        "description": "The action, as tool.action, or a part, as ./part.yaml.",
+        "description": "The action, as tool.action, or a spec to include, as ./prepare.yaml.",
         "anyOf": [
             *({"const": name, "description": action.summary} for name, action in actions.items()),
-            {"type": "string", "pattern": PART, "description": "A part: a spec, by its path from this file."},
+            {"type": "string", "pattern": PART, "description": "A spec to include, by its path relative to this file."},
         ],
     }
     step["allOf"] = []
@@ -43,7 +43,7 @@ def pipeline_schema() -> dict[str, Any]:
 
 
 def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an action's parameters, each of which may be an expression; its own definitions move to the top."""
+    """Returns the schema of an action's parameters, each of which may be an expression. Definitions move to the top."""
     schema = action.params.model_json_schema(ref_template=f"#/$defs/{name} {{model}}")
     for inner, definition in schema.pop("$defs", {}).items():
         definitions[f"{name} {inner}"] = _open(definition)
@@ -51,7 +51,7 @@ def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, A
 
 
 def _open(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same schema with an expression allowed in place of every value in it."""
+    """Returns the schema with an expression allowed in place of every value."""
     opened = dict(schema)
     for key in ("properties", "patternProperties"):
         if key in schema:

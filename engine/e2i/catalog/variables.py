@@ -1,4 +1,4 @@
-"""Environment variables that clients read, by what they reach. Names only: tools declare which of them they need.
+"""Environment variables that clients read, by the service they reach. Names only: tools declare which they need.
 
 Workers inherit none of these. A tool's steps, and the process that delivers telemetry to it, get those of the tool.
 Nothing here names code to load: only addresses, accounts and how a connection is made.
@@ -26,4 +26,4 @@ GOOGLE = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT")
 AZURE_CREDENTIALS = ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCESS_KEY")
 
 SHARED_CREDENTIALS = (*AWS_CREDENTIALS, *AZURE_CREDENTIALS)
-"""What opens the place where results are shared: the engine itself reads it."""
+"""Credentials for the shared result storage, which the engine itself reads."""

@@ -1,7 +1,7 @@
-"""Whether a spec fits the catalog. In: an expanded spec. Out: every problem; nothing is run or imported.
+"""Checks a spec against the catalog. In: an expanded spec. Out: every problem. Nothing is run or imported.
 
-A rule is a function from a ``CheckContext`` to problems. To add one, write it in a module of its own, with the
-explanation of its codes in ``check/codes``, and list it in ``RULES``.
+A rule is a function from a ``CheckContext`` to problems. To add one, write a module for it, add the
+explanation of its codes to ``check/codes``, and list it in ``RULES``.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from e2i.check.context import CheckContext
 from e2i.spec.problems import MOST, Problem
 
 MOST_NAMES = 300
-"""References, and as many entries of ``needs``, that lead nowhere and are reported: for each all names are searched."""
+"""Limit on dangling references, and on dangling entries of ``needs``: for each, all names are searched."""
 
 
 class Rule(NamedTuple):
-    """A check of one kind, and how many problems of it are reported at most."""
+    """A check, and the maximum number of its problems that are reported."""
 
     find: Callable[[CheckContext], Iterable[Problem]]
     most: int = MOST
     of_valid: bool = False
-    """Run only if the rules before it found no error, which might be the cause of what this one would find."""
+    """True when it runs only if earlier rules found no error, which could be the cause of its own problems."""
 
 
 RULES = (
-    Rule(actions.check, MOST + 1),  # first: it learns what each step gives
+    Rule(actions.check, MOST + 1),  # first: it records the output types of each step
     Rule(references.check, MOST_NAMES),
     Rule(skips.check),
     Rule(promotions.check),
@@ -43,13 +43,13 @@ EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "bad-expression": references.CODES,
     "no-such-file": frozenset({"policy-path", "bad-path"}),
 }
-"""Problems that are left out where another one of these codes stands: the same mistake, or a path that must not be
-looked at.
+"""Problems that are dropped where a problem of one of these codes is reported: it is the same mistake, or a path that
+must not be read.
 """
 
 
 def check(context: CheckContext) -> list[Problem]:
-    """All problems of all rules, in the order of the rules."""
+    """Returns all problems of all rules, in the order of the rules."""
     found: list[Problem] = []
     for rule in RULES:
         if not rule.of_valid or all(problem.severity != "error" for problem in found):

@@ -1,7 +1,7 @@
-"""Whether each step fits its action. In: an expanded spec. Out: unknown actions, and parameters that the action does
-not take.
+"""Checks each step against its action. In: an expanded spec. Out: unknown actions, and parameters that the action does
+not accept.
 
-A value that is known is checked by the action's own pydantic model; of a reference, the kind is known and is checked.
+A known value is checked by the action's own pydantic model. Of a reference, the type is known and is checked.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from e2i.check.context import CheckContext
 
 MOST_VALUES = 500_000
-"""Values that all steps are given together, parameters filled in."""
+"""Limit on the parameter values of all steps together."""
 MOST_BYTES = 256 * 2**20
-"""Of data files and suites that are looked at for the columns that they tell of; then no more are known."""
+"""Limit on the data files and suites that are read for their columns. Beyond it, columns are unknown."""
 MOST_COLUMNS = 1_000_000
-"""Columns of all tables together that are followed from step to step; then no more are known."""
+"""Limit on the columns of all tables that are tracked from step to step. Beyond it, columns are unknown."""
 NOTHING = "sha256:" + "0" * 64
 
 
 def check_names(loaded: LoadedSpec) -> Iterator[Problem]:
-    """Problems of ``uses`` alone, in a spec and its parts."""
+    """Yields problems of ``uses`` alone, in a spec and its included specs."""
     for instance in loaded.files():
         yield from _check_names(instance)
 
@@ -65,7 +65,7 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """Problems of ``uses``, ``when``, ``with`` and ``outputs``. Learns what each step will give."""
+    """Yields problems of ``uses``, ``when``, ``with`` and ``outputs``. Records the output types of each step."""
     expanded, environment = context.expanded, context.environment
     yield from check_names(expanded.loaded)
     files = BoundedFiles(context.files, MOST_BYTES)
@@ -91,7 +91,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
 
 
 def _check_when(expanded: Expanded, environment: TypeEnvironment, node: StepNode) -> Iterator[Problem]:
-    """A condition must be true or false."""
+    """Checks that a condition is true or false."""
     if isinstance(node.step.when, bool):
         return
     try:
@@ -106,16 +106,16 @@ def _check_when(expanded: Expanded, environment: TypeEnvironment, node: StepNode
         given, errors = environment.of_template(expressions.parse(value.text), node)
         yield from _check_formulas(node, path, errors)
         is_condition = types.accepts(given, types.BOOLEAN)
-        message = None if is_condition else f'"when" must be true or false, and this is {types.describe(given)}'
+        message = None if is_condition else f'"when" must be true or false, not {types.describe(given)}'
     if message:
         hint = "compare it: ${{ params.rows > 0 }}"
         if isinstance(value, str) and not fix and (braced := _braced(node.step.when)):
-            hint, fix = f'an expression is written in "${{{{ }}}}": {braced}', fixes.replaced(path, braced)
+            hint, fix = f'write an expression in "${{{{ }}}}": {braced}', fixes.replaced(path, braced)
         yield node.document.problem("bad-condition", path, message, hint, fixes=fix)
 
 
 def _braced(written: Any) -> str | None:
-    """The text as an expression, if its braces are all that is missing."""
+    """Returns the text as an expression, if it only lacks its braces."""
     if not isinstance(written, str) or expressions.has_expression(written):
         return None
     braced = f"${{{{ {written.strip()} }}}}"
@@ -128,9 +128,9 @@ def _braced(written: Any) -> str | None:
 def _check_formulas(
     node: StepNode | SpecInstance, path: Path, errors: list[tuple[Expression, str]]
 ) -> Iterator[Problem]:
-    """Operators and filters that cannot work on what they will be given."""
+    """Yields problems of operators and filters that do not accept the types of their operands."""
     for expression, message in errors:
-        said = f"the expression cannot work: {message}"
+        said = f"the expression is invalid: {message}"
         yield node.document.problem("wrong-type", path, said, offset=expression.offset)
 
 
@@ -142,7 +142,7 @@ def _check_with(
     value: Mapping[str, Any],
     files: Files,
 ) -> Iterator[Problem]:
-    """Problems of the parameters, by name, by type and by columns."""
+    """Yields problems of the parameters: their names, types and columns."""
     environment.learn(node, types.of_model(action.outputs))
     base: Path = (*node.path, "with")
     fields = action.params.model_fields
@@ -173,10 +173,10 @@ def _check_with(
     reported = {problem.path for problem in found}
     found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in reported]
     yield from found
-    if action.columns and not found and not foreign:  # what was given by another name is not known to the action
+    if action.columns and not found and not foreign:  # the action does not see a value under a mistyped name
         if environment.columns > MOST_COLUMNS:
             return
-        from e2i.check import flow  # a spec without tables does not pay for it
+        from e2i.check import flow  # imported here: a spec without tables does not need it
 
         outputs, columns = flow.follow(node, action, value, waiting, files)
         environment.learn(node, outputs)
@@ -184,7 +184,7 @@ def _check_with(
 
 
 def _resolved(expanded: Expanded, node: StepNode) -> tuple[Mapping[str, Any], list[Problem]]:
-    """The step's parameters, as far as they are known, and what is wrong with expressions in them."""
+    """Returns the step's parameters, as far as they are known, and the problems of their expressions."""
     known = expanded.known(node)
     if not known.errors:
         return known.values, []
@@ -196,27 +196,29 @@ def _resolved(expanded: Expanded, node: StepNode) -> tuple[Mapping[str, Any], li
 
 
 def _too_much(node: StepNode) -> Problem:
-    message = f"the steps up to this one are given more than {MOST_VALUES:,} values together"
-    hint = "keep data in files, which steps read, or give fewer steps a large parameter"
+    message = f"the steps up to this one have more than {MOST_VALUES:,} parameter values together"
+    hint = "move data to files that steps read, or pass a large parameter to fewer steps"
     return node.document.problem("too-large", (*node.path, "with"), message, hint, key=True)
 
 
 def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given: Collection[str]) -> Problem:
-    """A parameter that the action does not take: a mistyped one, or a key of the step that was put under ``with``."""
+    """Returns the problem of an unknown parameter: a mistyped name, or a key of the step that was put under
+    ``with``.
+    """
     path: Path = (*node.path, "with", name)
     hint = suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them"
     fix = fixes.renamed(path, fields, given)
     if not fix and (meant := synonyms.parameter(name, fields, given)):
         hint, fix = f'e2i calls it "{meant}"', fixes.moved(path, (*path[:-1], meant))
     elif not fix and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
-        hint = f'"{name}" is a key of the step: write it beside "with"'
+        hint = f'"{name}" is a key of the step: move it out of "with"'
         fix = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
     message = f'{node.step.uses} has no parameter "{name}"'
     return node.document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=fix)
 
 
 def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
-    """Each place in the parameters whose value only a run can tell."""
+    """Yields each location in the parameters whose value is only known in a run."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _pending(item, (*path, key))
@@ -232,13 +234,13 @@ def _given(
 ) -> tuple[Types, list[tuple[Expression, str]]]:
     if isinstance(pending, Secret):
         return types.STRING, []
-    if not pending.text:  # an expression that fails, which is a problem of its own
+    if not pending.text:  # a failing expression is reported separately
         return types.ANY, []
     return environment.of_template(expressions.parse(pending.text), node)
 
 
 def _wrong_type(node: StepNode, full_path: Path, path: Path, given: Types, taken: Types) -> Problem:
-    """A value of a kind that the parameter does not take."""
+    """Returns the problem of a value whose type the parameter does not accept."""
     document = node.document
     text = document.value(full_path)
     written = text if isinstance(text, str) else "this"
@@ -246,21 +248,21 @@ def _wrong_type(node: StepNode, full_path: Path, path: Path, given: Types, taken
     if plain is not None and isinstance(plain.body, Reference):
         written = str(plain.body)
     name = ".".join(map(str, path))
-    message = f'"{name}" takes {types.describe(taken)}, and {written} is {types.describe(given)}'
+    message = f'"{name}" accepts {types.describe(taken)}, but {written} is {types.describe(given)}'
     return document.problem("wrong-type", full_path, message, _fix(given, taken, written))
 
 
 def _fix(given: Types, taken: Types, written: str) -> str | None:
-    """What to write instead, where the value given has it inside or can be made into it."""
+    """Returns what to write instead, if the value has a member of the type or can be converted to it."""
     if types.can_be(taken, "integer") and types.can_be(given, "number"):
-        return "make it whole with the filter int: ${{ … | int }}"
+        return "convert it with the filter int: ${{ … | int }}"
     inside = [name for name in types.members(given) if types.accepts(types.inside(given, name) or (), taken)]
     plain = all(type_.name == "mapping" for type_ in given)
-    return "name what is meant: " + ", ".join(f"{written}.{name}" for name in inside[:5]) if plain and inside else None
+    return "refer to a member: " + ", ".join(f"{written}.{name}" for name in inside[:5]) if plain and inside else None
 
 
 def _stand_in(value: Any, path: Path, waiting: dict[Path, Types]) -> Any:
-    """The value with an empty artifact of the right type where one will be, and None for what else is not known yet."""
+    """Returns the value with an empty artifact for each future artifact, and None for other values not known yet."""
     if path in waiting:
         artifact = _artifact(waiting[path])
         return _empty(artifact) if artifact else None
@@ -272,12 +274,12 @@ def _stand_in(value: Any, path: Path, waiting: dict[Path, Types]) -> Any:
 
 
 def _artifact(given: Types) -> type[Artifact] | None:
-    """The type of the artifact that a value certainly is."""
+    """Returns the type of the artifact, if the value is certainly one."""
     return ARTIFACTS.get(given[0].name) if len(given) == 1 else None
 
 
 def _empty(artifact: type[Artifact]) -> Artifact:
-    """An artifact of that type that passes for one while only types are checked."""
+    """Returns a placeholder artifact of that type, for checking types only."""
     empty: dict[str, Any] = {"columns": (), "rows": 0, "features": (), "views": {}, "join_keys": {}}
     values = {name: empty.get(name, "") for name in artifact.model_fields if name not in ("type", "digest")}
     return artifact.model_construct(digest=NOTHING, **values)
@@ -292,12 +294,12 @@ def _parameter_problems(
     unsure: list[Path],
     mistyped: Collection[str | None],
 ) -> Iterator[Problem]:
-    """What the action's own model finds. ``mistyped`` parameters are there, by a wrong name."""
+    """Yields the problems that the action's own model finds. ``mistyped`` parameters exist under a wrong name."""
     document = node.document
     base: Path = (*node.path, "with")
     for detail in error.errors(include_url=False):
         location = _within(tuple(detail["loc"]), known)
-        # What is missing in a mapping is missing whatever else in it is not known yet; any other fault may be of that.
+        # A missing key of a mapping is certain even if other values are unknown. Any other error may come from those.
         within = len(location) + (detail["type"] == "missing")
         if any(path[:within] == location or location[: len(path)] == path for path in unsure):
             continue
@@ -323,7 +325,7 @@ def _parameter_problems(
 
 
 def _within(location: Path, known: Any) -> Path:
-    """The location without the steps that pydantic adds for unions."""
+    """Returns the location without the elements that pydantic adds for unions."""
     data: Any = known
     kept: list[str | int] = []
     for key in location:
@@ -337,13 +339,13 @@ def _within(location: Path, known: Any) -> Path:
 
 
 def _bad_expression(expanded: Expanded, node: StepNode, path: Path, written: Any, error: ExpressionError) -> Problem:
-    """The problem of an expression somewhere in ``written``, which stands at ``path`` in the step."""
+    """Returns the problem of an expression somewhere in ``written``, which is at ``path`` in the step."""
     full_path = (*node.path, *path, *_failing(expanded, node, written))
     return node.document.problem("bad-expression", full_path, str(error), error.hint)
 
 
 def _failing(expanded: Expanded, node: StepNode, written: Any) -> Path:
-    """The path of the first expression in the value that cannot be evaluated."""
+    """Returns the path of the first expression in the value that cannot be evaluated."""
     for path, _ in expressions.walk(written):
         value: Any = written
         for key in path:

@@ -1,4 +1,4 @@
-"""What the rules look at. In: an expanded spec and what surrounds it. Out: ``CheckContext``, which every rule takes."""
+"""The input of all rules. In: an expanded spec and its environment. Out: ``CheckContext``, which every rule takes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class CheckContext(Struct, frozen=True):
 
     expanded: Expanded
     authority: Authority
-    """Who wrote the spec, and what that allows."""
+    """The author of the spec, and what the policy allows them."""
     environment: TypeEnvironment
-    """What the steps were found to give: filled by the rule for actions, read by those after it."""
+    """Output types of the steps. The rule for actions fills them, and later rules read them."""
     files: Files = NO_FILES
-    """The workspace, for what tables and suites say of their columns."""
+    """The workspace, for the columns of tables and suites."""
 
     @classmethod
     def of(cls, expanded: Expanded, authority: Authority, files: Files = NO_FILES) -> CheckContext:
-        """The context of a check that begins."""
+        """Returns the context for a new check."""
         return cls(expanded, authority, TypeEnvironment(expanded), files)

@@ -1,7 +1,7 @@
-"""Whether values are what a parameter takes, not merely convertible to it. In: parameters. Out: what is not.
+"""Checks that values have exactly the type of a parameter, not merely a convertible one. In: parameters. Out: problems.
 
-Pydantic takes ``"20"`` for 20, ``true`` for 1 and ``"no"`` for false, which is right for what tools answer. In a
-spec it is a mistake, or becomes one: a text has another fingerprint than a number.
+Pydantic accepts ``"20"`` for 20, ``true`` for 1 and ``"no"`` for false, which is right for the answers of tools. In a
+spec it is a mistake, or becomes one: text has another fingerprint than a number.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ SCALARS = {"string", "integer", "number", "boolean", "null"}
 
 
 def problems(document: Document, base: Path, values: Any, takes: Types) -> Iterator[Problem]:
-    """A problem for each text, number or boolean among the ``values`` that is not what is taken at its place.
+    """Yields a problem for each text, number or boolean among the ``values`` that does not have its expected type.
 
-    ``base`` leads to the values in the document; ``takes`` is what is taken as a whole.
+    ``base`` leads to the values in the document. ``takes`` is the expected type of the whole.
     """
     for path, value, taken in _scalars(values, (), takes):
         if {type_.name for type_ in taken} <= SCALARS and not types.accepts(types.of_value(_whole(value)), taken):
             full_path = (*base, *path)
-            message = f'"{path[-1]}" takes {types.describe(taken)}, not {show(value)}'
+            message = f'"{path[-1]}" accepts {types.describe(taken)}, not {show(value)}'
             fix = fixes.instead(full_path, _meant(value, taken)) if document.value(full_path) == value else ()
             yield document.problem("bad-action-parameter", full_path, message, fixes=fix)
 
 
 def _scalars(value: Any, path: Path, takes: Types) -> Iterator[tuple[Path, Any, Types]]:
-    """Texts, numbers and booleans with what is taken at their places, but for where anything is."""
+    """Yields texts, numbers and booleans with their expected types, except where any type is accepted."""
     if takes is types.ANY:
         return
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""A spec's text goes in; the text with every certain fix carried out comes out, with what was mended and what remains.
+"""Applies all safe fixes to the text of a spec. In: the text. Out: the new text, the fixed and the remaining problems.
 
-Problems carry their fixes as RFC 6902 operations, each for the file that the problem is in: the spec, or a part that it
-includes. A text that cannot be read has no paths to operate on: for that, a few mends of the text itself are known
-(``spec.repair``). Comments and layout stay.
+Problems carry their fixes as RFC 6902 operations, each for the file that the problem is in: the spec, or an included
+spec. A text that cannot be read has no paths to operate on. For that case, a few fixes of the text itself are known
+(``spec.text_fix``). Comments and layout are kept.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from e2i.spec.problems import Problem
 
 MAX_ROUNDS = 1_000
 MAX_PASSES = 20
-"""Over all files; fixes of two files that undo each other end with it."""
+"""Limit on the rounds over all files. It also ends fixes of two files that undo each other."""
 MOST_CHECKED = 400_000
-"""Characters, over all rounds: a check takes as long as the text. The next ``e2i fix`` mends what is left."""
+"""Limit on the characters checked in all rounds: a check takes as long as the text. The next ``e2i fix`` resumes."""
 SCHEMA_VERSION = 1
 
 
 class Fixed(Struct, frozen=True):
-    """What came of it: ``text`` with ``applied`` mended, in that order, and ``remaining`` still wrong."""
+    """The result: ``text`` with the fixes of ``applied``, in that order, and the ``remaining`` problems."""
 
     text: str
     applied: tuple[Problem, ...]
     remaining: tuple[Problem, ...]
     included: Mapping[str, str] = field(default_factory=dict)
-    """By name, the parts that were mended too, as they are now."""
+    """The new texts of the included specs that were fixed too, by name."""
 
     @property
     def valid(self) -> bool:
@@ -90,7 +90,7 @@ def fix_all(
 
 
 class _Checking:
-    """The checks of one mending: each state of the texts is looked at once, and all together are bounded."""
+    """The checks of one run of fixes. Each state of the texts is checked once, and all checks together are limited."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _Checking:
         return self._left > 0
 
     def problems(self, texts: Mapping[str, str]) -> tuple[Problem, ...]:
-        """What is wrong when files hold these texts."""
+        """Returns the problems when files have these texts."""
         if texts != self._seen:
             self._left -= sum(map(len, texts.values()))
             self._seen, self._found = dict(texts), tuple(self._check(texts))
@@ -118,10 +118,10 @@ class _Checking:
 def fix_text(
     text: str, file: str, check: Callable[[str], Sequence[Problem]], may_continue: Callable[[], bool] = lambda: True
 ) -> Fixed:
-    """Mends until nothing certain is left to do. ``check`` finds the problems of a text that goes by the name ``file``,
-    and may find those of other files with them; ``may_continue`` is asked before each round.
+    """Applies safe fixes until none is left. ``check`` returns the problems of a text with the name ``file``, and may
+    return those of other files too. ``may_continue`` is called before each round.
 
-    What a fix uncovers is mended in the next round. No text comes up twice, so fixes that undo each other end it.
+    A problem that a fix uncovers is fixed in the next round. No text occurs twice, so fixes that undo each other end.
     """
     applied: list[Problem] = []
     seen = {text}
@@ -142,7 +142,7 @@ def fix_text(
 
 
 def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
-    """The text after the fixes that do not touch each other; the others have their turn in the next round."""
+    """Returns the text after the fixes that do not overlap. The others follow in the next round."""
     chosen: list[Problem] = []
     taken: set[str] = set()
     leading: set[str] = set()
@@ -157,7 +157,7 @@ def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list
 
 
 def _applied(document: Document, problems: list[Problem]) -> tuple[str, list[Problem]]:
-    """All fixes at once, or else each half of them by itself, so that one that cannot be made stops no other."""
+    """Applies all fixes at once, or else each half separately, so that one impossible fix does not stop the others."""
     text = document.text or ""
     if not problems:
         return text, []
@@ -170,13 +170,13 @@ def _applied(document: Document, problems: list[Problem]) -> tuple[str, list[Pro
     middle = len(problems) // 2
     text, first = _applied(document, problems[:middle])
     now, _ = documents.read(text, document.file)
-    assert now is not None, "a patched text reads back"
+    assert now is not None, "a patched text can be read"
     text, second = _applied(now, problems[middle:])
     return text, first + second
 
 
 def _one_by_one(document: Document, operations: Sequence[edit.Operation]) -> str | None:
-    """The text after operations of which each builds on those before it; None when one cannot be carried out."""
+    """Returns the text after operations that each build on the previous ones, or None when one is impossible."""
     changed: str | None = document.text
     found: Document | None = document
     for operation in operations:
@@ -188,17 +188,17 @@ def _one_by_one(document: Document, operations: Sequence[edit.Operation]) -> str
 
 
 def _touched(problem: Problem) -> set[str]:
-    """The places that a problem's fixes read or write."""
+    """Returns the locations that a problem's fixes read or write."""
     return {operation[key] for operation in problem.fixes for key in ("from", "path") if key in operation}
 
 
 def _leading(pointer: str) -> Iterator[str]:
-    """The pointers that lead to a place, its own the last of them."""
+    """Yields the pointers that lead to a location, itself the last of them."""
     return (pointer[:end] for end, char in enumerate(f"{pointer}/") if char == "/")
 
 
 def _fixed_text(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
-    """The text with the first problem mended that can be: it is gone, and no line up to its own has another."""
+    """Returns the text with the first possible fix: the problem is gone, and no line up to its own has another."""
     for problem in problems:
         for changed in text_fix.candidates(text, problem):
             _, left = documents.read(changed, file)

@@ -1,6 +1,6 @@
-"""What is known of a step's outputs. In: its parameters, as far as they are known. Out: kinds of outputs, and problems.
+"""Predicts a step's outputs. In: its parameters, as far as they are known. Out: types of outputs, and problems.
 
-Tables are followed by their columns, models by their target and features: an action says itself how, in its tool's
+Tables are tracked by their columns, models by their target and features. Each action defines how in its tool's
 ``columns`` module.
 """
 
@@ -29,9 +29,9 @@ Path = tuple[str | int, ...]
 def follow(
     node: StepNode, action: Action, value: Mapping[str, Any], waiting: Mapping[Path, Types], files: Files
 ) -> tuple[Type, tuple[ColumnProblem, ...]]:
-    """What the step's outputs will be, and what is wrong with the columns it is given.
+    """Returns what is known of the step's outputs, and the problems of its columns.
 
-    ``value`` is the step's ``with``; ``waiting`` says what is known of the values in it that only a run can tell.
+    ``value`` is the step's ``with``. ``waiting`` is what is known of the values in it that are only known in a run.
     """
     declared = types.of_model(action.outputs)
     flow = registry.column_flow(node.step.uses)
@@ -54,7 +54,7 @@ def follow(
 
 
 def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document) -> Iterator[Problem]:
-    """The faults of a step's columns at their places; ``base`` leads to its ``with``."""
+    """Yields the problems of a step's columns with their locations. ``base`` leads to its ``with``."""
     for found in columns:
         path = _existing((*base, *found.path), base, document)
         hint = found.hint or (suggest.hint(found.name, found.known, most=40) if found.name else None)
@@ -63,7 +63,7 @@ def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document)
 
 
 def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fixes:
-    """The certain mend of a fault, if what is wrong is written at ``path`` itself and not given by an expression."""
+    """Returns the safe fix of a problem, if the wrong value is written at ``path`` and is not from an expression."""
     if found.leave_out:
         excluded = (*base, "exclude")
         if not document.has(excluded):
@@ -81,7 +81,7 @@ def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fi
 
 
 def _known(value: Any, path: Path, waiting: Mapping[Path, Types]) -> Any:
-    """The value as actions' flows see it: what waits is replaced by what is known of it."""
+    """Returns the value for an action's column flow: each pending value is replaced by what is known of it."""
     if path in waiting:
         return _content(waiting[path])
     if isinstance(value, dict):
@@ -92,7 +92,7 @@ def _known(value: Any, path: Path, waiting: Mapping[Path, Types]) -> Any:
 
 
 def _content(given: Types) -> Any:
-    """What is known of a value that a run will make."""
+    """Returns what is known of a value that a run will produce."""
     if len(given) != 1:
         return UNKNOWN
     (type_,) = given
@@ -106,7 +106,7 @@ def _content(given: Types) -> Any:
 
 
 def _existing(path: Path, base: Path, document: Document) -> Path:
-    """The path, or as much of it as is written: a list may come from a parameter."""
+    """Returns the path, or as much of it as is written: a list may come from a parameter."""
     while len(path) > len(base) and not document.has(path):
         path = path[:-1]
     return path

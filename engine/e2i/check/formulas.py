@@ -1,6 +1,6 @@
-"""What a formula's value can be. In: a formula, and what its references can be. Out: ``Types``, and what cannot work.
+"""Infers the type of a formula. In: a formula, and the types of its references. Out: ``Types``, and type errors.
 
-One walk over Jinja2's tree, like the evaluator's in ``e2i.spec.formula``. Imported only when a spec holds a formula.
+One walk over Jinja2's tree, like the evaluator's in ``e2i.spec.formula``. Imported only when a spec has a formula.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Look = Callable[[Reference], Types]
 
 
 def infer(formula: Formula, look: Look) -> tuple[Types, list[str]]:
-    """What the formula's value can be, and each operator or filter in it that cannot work on what it is given."""
+    """Returns the type of the formula, and an error for each operator or filter that does not accept its operands."""
     walk = _Inference(look)
     return walk.types(formula.node), walk.errors
 
 
 class _Inference:
-    """One walk. A fault is reported once: what cannot work may be anything to what is around it."""
+    """One walk. An error is reported once: the result of an invalid operation has any type."""
 
     def __init__(self, look: Look) -> None:
         self.look = look
@@ -111,7 +111,7 @@ class _Inference:
         if node.name == "default":
             return types.union((given, arguments[0] if arguments else STRING))
         takes, result = _FILTERS[node.name]
-        if arguments and node.name in ("int", "float"):  # what is no number becomes the fallback
+        if arguments and node.name in ("int", "float"):  # a value that is not a number becomes the fallback
             return types.union((result(given), arguments[0]))
         if takes and not types.can_be(given, *takes):
             return self.refuse(f"{node.name} does not work on {types.describe(given)}")
@@ -131,7 +131,7 @@ def _only(given: Types, name: str) -> bool:
 
 
 def _number(given: Types) -> Types:
-    """A number of the same kind."""
+    """Returns a number type of the same kind."""
     return tuple(type_ for type_ in given if type_.name in ("integer", "number")) or NUMERIC
 
 
@@ -140,7 +140,7 @@ def _rounded(given: Types) -> Types:
 
 
 def _end(given: Types) -> Types:
-    """The first or last of a list, or of a text."""
+    """Returns the type of the first or last item of a list, or of a text."""
     texts = STRING if types.can_be(given, "string") else ()
     lists = tuple(type_ for type_ in given if type_.name in ("list", "any"))
     return types.union((texts, types.items(lists) if lists else ()))
@@ -179,4 +179,4 @@ _FILTERS: dict[str, tuple[tuple[str, ...], Callable[[Types], Types]]] = {
     "upper": _TEXT,
     "values": (("mapping",), _list),
 }
-"""Filter → the kinds that it works on (none: any), and what it gives. ``default`` is apart."""
+"""Filter → the types that it accepts (none: any), and the type it returns. ``default`` is handled separately."""

@@ -1,4 +1,4 @@
-"""The workspace's files go in; a reader of the specs that steps include comes out."""
+"""Reads included specs. In: the workspace's files. Out: a reader of the specs that steps include."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from e2i.spec.included import NoIncludedSpecError, ReadIncluded
 
 
 class IncludedFiles(Struct, frozen=True):
-    """Where parts are read: files, and what is at their paths."""
+    """The files from which included specs are read, and a lookup of their paths."""
 
     files: Files
     look: paths.Look
 
 
 def reader(given: IncludedFiles, authority: Authority, read_already: int = 0) -> ReadIncluded:
-    """Reads a part's file, if it lies where paths in specs may lead. ``read_already`` bytes count with those
-    of the parts: together they are no more than a spec may have.
+    """Returns a reader of included specs at paths that specs may read. ``read_already`` bytes count together with
+    those of the included specs: their sum is limited like the size of one spec.
     """
     most = authority.rules.budgets.bytes
     files = given.files
@@ -33,7 +33,7 @@ def reader(given: IncludedFiles, authority: Authority, read_already: int = 0) ->
         try:
             opened = files.open(file)
         except OSError as error:
-            raise NoIncludedSpecError(str(error), "a part lies in the workspace") from error
+            raise NoIncludedSpecError(str(error), "an included spec must be in the workspace") from error
         if opened is None:
             folder, _, name = file.rpartition("/")
             near = [other for other in files.names(folder or ".") if other.endswith((".yaml", ".yml"))]
@@ -41,7 +41,7 @@ def reader(given: IncludedFiles, authority: Authority, read_already: int = 0) ->
         with opened:
             content = opened.read(most - spent + 1)
         spent += len(content)
-        if beyond := policy.size(spent, "the spec and its parts have", authority):
+        if beyond := policy.size(spent, "the spec and its included specs have", authority):
             raise NoIncludedSpecError(beyond.message, beyond.hint)
         return content
 

@@ -1,7 +1,7 @@
-"""Whether secrets are written out. In: a spec, and the values of its parameters. Out: problems for texts that should be
-names.
+"""Detects secrets that are written out. In: a spec, and the values of its parameters. Out: problems for texts that
+should be references.
 
-A spec is committed, planned, logged and reported: only the name of a secret may stand in it.
+A spec is committed, planned, logged and reported: it may only contain the names of secrets.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ NAMES = re.compile(
     r"(.*[_-])?(password|passwd|passphrase|secret|token|credentials?|(api|access|private|secret)[_-]?key)",
     re.IGNORECASE,
 )
-"""What a key is called whose text is a secret."""
+"""Keys whose text is a secret."""
 SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{36}"
     r"|\bxox[abprs]-[A-Za-z0-9-]{10}|\bsk-[A-Za-z0-9_-]{32}|\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,100}:[^\s/@]{1,100}@"
 )
-"""What the secrets of well-known services look like, and passwords in addresses."""
+"""The format of well-known services' secrets, and passwords in URLs."""
 PLACEHOLDER = "$secret"
-"""The key by which plans and fingerprints name a secret."""
+"""The key with which plans and fingerprints name a secret."""
 HINT = "write ${{ secrets.NAME }}; the operator lists secrets under secrets: in config/"
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """Problems of texts in ``with`` and of the values of parameters, given or default."""
+    """Yields problems of texts in ``with`` and of the values of parameters, passed or default."""
     spec, *included = context.expanded.loaded.files()
     yield from _check_file(spec, context.expanded.params)
     for included_spec in included:
@@ -56,7 +56,7 @@ def _check_file(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Probl
 
 
 def _written(key: str, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """The places of secrets in a value, and what stands there; the secret itself is not repeated."""
+    """Yields the locations of secrets in a value, with a description that does not repeat the secret."""
     if isinstance(value, str):
         if value and not has_expression(value) and (NAMES.fullmatch(key) or SHAPES.search(value[:100_000])):
             yield path, f'the secret "{key}"'

@@ -1,7 +1,7 @@
-"""Whether a step uses what may be null as if it were there. In: an expanded spec. Out: problems.
+"""Detects steps that use a value which may be null. In: an expanded spec. Out: problems.
 
 An output such as the model of ``mlflow.load`` with ``missing: null`` may be null. A step may use it where null is
-taken, or when its ``when``, or that of a step around it, asks about the output itself.
+accepted, or when its ``when``, or that of an including step, tests the output itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """Problems of references that lead through null, or to it where it is not taken."""
+    """Yields problems of references that pass through null, or lead to it where it is not accepted."""
     expanded, environment = context.expanded, context.environment
     for unit in expanded.units():
         for path, reference in unit.references:
@@ -31,13 +31,13 @@ def check(context: CheckContext) -> Iterator[Problem]:
             if null is None or (null == reference.parts and _takes_null(unit, path)) or _is_asked(unit, null):
                 continue
             output = ".".join(map(str, null))
-            hint = f"skip it then: when: ${{{{ {output} is not none }}}}"
-            message = f"{output} may be null, and {unit.name!r} cannot do without it"
+            hint = f"skip the step then: when: ${{{{ {output} is not none }}}}"
+            message = f"{output} may be null, and {unit.name!r} needs a value"
             yield unit.document.problem("maybe-null", path, message, hint)
 
 
 def _null(environment: TypeEnvironment, unit: StepNode, reference: Reference) -> tuple[str | int, ...] | None:
-    """The part of a reference that leads to what may be null, if one does."""
+    """Returns the prefix of a reference that leads to a value which may be null, if there is one."""
     for depth in range(1, len(reference.path) + 1):
         if _may_be_null(environment.of_reference(Reference(reference.root, reference.path[:depth]), unit)):
             return (reference.root, *reference.path[:depth])
@@ -49,7 +49,7 @@ def _may_be_null(given: Types) -> bool:
 
 
 def _takes_null(unit: StepNode, path: Path) -> bool:
-    """Whether a parameter takes null; a condition and a text do."""
+    """Returns True when a parameter accepts null. A condition and a text do."""
     found = registry.action(unit.step.uses) if path[2] == "with" else None
     text = unit.document.value(path)
     if found is None or not isinstance(text, str) or parse(text).whole is None:
@@ -58,7 +58,7 @@ def _takes_null(unit: StepNode, path: Path) -> bool:
 
 
 def _is_asked(unit: StepNode, null: tuple[str | int, ...]) -> bool:
-    """Whether a condition on the way to the step asks about the output itself."""
+    """Returns True when a condition of the step, or of an including step, tests the output itself."""
     return any(
         path[2] == "when" and reference.parts == null for around in unit.chain for path, reference in around.references
     )

@@ -1,4 +1,4 @@
-"""Whether the steps can be put in an order. In: a spec. Out: unknown steps in ``needs``, and whole cycles."""
+"""Checks that the steps have an order. In: a spec. Out: unknown steps in ``needs``, and whole cycles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """Problems of ``needs`` and of the order as a whole, in a spec and its parts. A part counts as one step."""
+    """Yields problems of ``needs`` and of cycles, in a spec and its included specs. An included spec counts as one
+    step.
+    """
     for included_spec in context.expanded.loaded.files():
         yield from _check_file(included_spec)
 
@@ -35,8 +37,8 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
         waits[group] = {name for name in (*read, *step.needs) if name in steps}
         for name in sorted(waits[group] & spec.finally_.keys()) if section == "steps" else ():
             path = read.get(name) or (section, group, "needs", step.needs.index(name))
-            message = f'"{name}" stands under finally, so it runs after all steps, and "{group}" is one of them'
-            yield document.problem("waits-for-finally", path, message, "move one of the two")
+            message = f'"{name}" is defined under finally, so it runs after all steps, including "{group}"'
+            yield document.problem("waits-for-finally", path, message, "move one of the two steps")
         for index, needed in enumerate(step.needs):
             if needed not in steps:
                 path = (section, group, "needs", index)
@@ -62,11 +64,11 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
 
 
 def along(expanded: Expanded) -> Iterator[StepNode]:
-    """Every node after those that it reads from, as far as they are in no cycle."""
+    """Yields every node after those that it reads from, as far as they are in no cycle."""
     seen: set[str] = set()
     for start in expanded.nodes.values():
         waiting = [] if start.id in seen else [(start, False)]
-        while waiting:  # a stack of our own: a chain may be longer than Python's
+        while waiting:  # an explicit stack: a chain may be longer than Python's
             node, ready = waiting.pop()
             if ready:
                 yield node
@@ -78,6 +80,8 @@ def along(expanded: Expanded) -> Iterator[StepNode]:
 
 
 def _from_fixed_start(cycle: list[str]) -> list[str]:
-    """The cycle read along the flow of data, from its alphabetically first step, so that it always reads the same."""
+    """Returns the cycle in the direction of the data, from its alphabetically first step, so that it is always the
+    same.
+    """
     first = cycle.index(min(cycle))
     return cycle[first:] + cycle[:first]

@@ -1,6 +1,4 @@
-"""Whether a path that a spec names may be meant at all: its text goes in, what is wrong with it comes out. Touches no
-file.
-"""
+"""Checks whether a spec may read a path. In: the text of a path. Out: its problem, if any. No file is opened."""
 
 from __future__ import annotations
 
@@ -13,15 +11,15 @@ from msgspec import Struct
 from e2i.policy import Rules
 
 Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside", "hidden", "settings"]]
-"""What is at a path: handed in, because it takes a file system to know."""
+"""Looks up what is at a path. Passed in, because it needs a file system."""
 
 NEVER = ("/dev", "/proc", "/sys")
-"""Folders of the system that no root opens up."""
+"""System folders that no configured root makes readable."""
 LONGEST = 1_000
 
 
 class PathProblem(Struct, frozen=True):
-    """What is wrong with a path. ``bad-path``: no policy could allow it; ``policy-path``: this one does not."""
+    """The problem of a path. ``bad-path``: no policy could allow it. ``policy-path``: this policy does not."""
 
     code: Literal["bad-path", "policy-path"]
     message: str
@@ -29,12 +27,12 @@ class PathProblem(Struct, frozen=True):
 
 
 def check(text: str, rules: Rules, look: Look) -> PathProblem | None:
-    """The first thing that is wrong with a path to a file that is read, or None."""
+    """Returns the first problem of a path to a file that is read, or None."""
     shown = repr(text if len(text) <= 80 else text[:79] + "…")
     if not text or "\0" in text or "\n" in text or len(text) > LONGEST:
-        return PathProblem("bad-path", f"{shown} is not a path", "give the path of a file, relative to the workspace")
+        return PathProblem("bad-path", f"{shown} is not a path", "use the path of a file, relative to the workspace")
     if "://" in text:
-        return PathProblem("bad-path", f"{shown} is an address, not a path", "files are read from the workspace only")
+        return PathProblem("bad-path", f"{shown} is a URL, not a path", "files are read from the workspace only")
     path = posixpath.normpath(text)
     if _within(path, NEVER):
         return PathProblem("policy-path", f"{shown} is not data: it belongs to the system", _INSIDE)
@@ -51,17 +49,17 @@ def check(text: str, rules: Rules, look: Look) -> PathProblem | None:
         case "hidden":
             return PathProblem("policy-path", f"{shown} leads through a link to a hidden name", _INSIDE)
         case "settings":
-            hint = "name another file: specs neither read nor change what is set in config/"
+            hint = "use another file: specs neither read nor change the settings in config/"
             return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", hint)
         case "directory":
-            return PathProblem("bad-path", f"{shown} is a folder, not a file", "name a file in it")
+            return PathProblem("bad-path", f"{shown} is a folder, not a file", "use a file in it")
         case "special":
-            return PathProblem("bad-path", f"{shown} is no regular file", "name a file with data in it")
+            return PathProblem("bad-path", f"{shown} is not a regular file", "use a file with data in it")
     return None
 
 
 def _under(path: str, root: str) -> bool:
-    """Whether a normalised path is below a normalised root, both relative to the workspace or both absolute."""
+    """Returns True when a normalised path is in a normalised root, both relative to the workspace or both absolute."""
     if root == ".":
         return not path.startswith("/") and path != ".." and not path.startswith("../")
     return _within(path, (root,))
@@ -75,4 +73,4 @@ def _roots(rules: Rules) -> str:
     return "the workspace" if rules.roots == (".",) else f"the allowed folders ({', '.join(rules.roots)})"
 
 
-_INSIDE = "put the file into the workspace, or have the operator list its folder under roots: in config/policy.yaml"
+_INSIDE = "move the file into the workspace, or have the operator list its folder under roots: in config/policy.yaml"

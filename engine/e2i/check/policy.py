@@ -1,8 +1,7 @@
-"""Whether the operator's policy lets a spec do what it asks for. In: steps, and an ``Authority``. Out: what is not
-allowed.
+"""Checks a spec against the operator's policy. In: steps, and an ``Authority``. Out: what is not allowed.
 
-``check`` looks at a spec before anything runs; ``Authority.call`` looks at one step's parameters, and is asked again
-right before the step is carried out, when the values are known that only a run can know.
+``check`` checks a spec before it runs. ``Authority.call`` checks one step's parameters. It is called again right before
+the step is executed, when the values are known that are only known in a run.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Path = tuple[str | int, ...]
 
 
 class Violation(Struct, frozen=True):
-    """Something that a step may not do; ``path`` leads to it from the step on."""
+    """Something that a step may not do. ``path`` leads to it from the step."""
 
     code: str
     message: str
@@ -44,16 +43,16 @@ class Violation(Struct, frozen=True):
 
 
 class Authority(Struct, frozen=True):
-    """Who wrote the spec, what the operator lets them do, and what must be looked up to know."""
+    """The author of the spec, what the operator allows them, and the lookups that the checks need."""
 
     policy: Policy
     origin: Origin = Origin.HUMAN
     look: paths.Look = lambda path: "file"
-    """What is at a workspace path."""
+    """Looks up what is at a workspace path."""
     host: Callable[[str], str | None] = lambda tool: None
-    """The host that a tool's service is on; None when the tool is embedded."""
+    """Returns the host of a tool's service, or None when the tool is embedded."""
     sinks: Sequence[str] = ()
-    """The tools that every run is reported to."""
+    """The tools that every run reports to."""
 
     @property
     def rules(self) -> Rules:
@@ -62,17 +61,17 @@ class Authority(Struct, frozen=True):
     def call(
         self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int], made: Collection[str] = ()
     ) -> Iterator[Violation]:
-        """What is not allowed in a step's parameters, as far as they are known.
+        """Yields what is not allowed in a step's parameters, as far as they are known.
 
-        ``spent`` is what other steps ask for of the budgets that all share, ``made`` the artifacts that steps gave.
+        ``spent`` is what other steps use of the shared budgets, ``made`` the artifacts that steps produced.
         """
         found = registry.action(node.step.uses)
         if found is None:
             return
         for path in provenance.forged(params, made):
-            message = f'"{_dotted(path)}" is an artifact that no step of this run made'
+            message = f'"{_dotted(path)}" is an artifact that no step of this run produced'
             yield Violation(
-                "forged-artifact", message, ("with", *path), "refer to the step that makes it: ${{ steps.ID.NAME }}"
+                "forged-artifact", message, ("with", *path), "refer to the step that produces it: ${{ steps.ID.NAME }}"
             )
         yield from self._secrets(node, found, params)
         for path, mark, value in _marked(found, params):
@@ -92,7 +91,7 @@ class Authority(Struct, frozen=True):
         for path, name in secrecy.used(node, params):
             where: Path = ("with", *path)
             if not secrecy.is_taken(action, path):
-                message = f'"{_dotted(path)}" of {node.step.uses} takes no secret, and this is "{name}"'
+                message = f'"{_dotted(path)}" of {node.step.uses} accepts no secret, but this is "{name}"'
                 yield Violation(secrecy.CODE, message, where, secrecy.HINT)
             elif not secrecy.is_allowed(self.rules.secrets, name):
                 message = f'the secret "{name}" may not be used by specs of origin {self.origin}'
@@ -105,7 +104,7 @@ class Authority(Struct, frozen=True):
 
 
 def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
-    """What the step asks for of each budget that the steps of a run share."""
+    """Returns the step's share of each budget that the steps of a run have in common."""
     found = registry.action(node.step.uses)
     asked: dict[str, int] = {}
     if found is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(found.params)):
@@ -117,18 +116,18 @@ def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
 
 
 def size(count: int, what: str, authority: Authority) -> Violation | None:
-    """The fault of text that is too long to be read at all."""
+    """Returns the violation of a text that is too long to be read."""
     most = authority.rules.budgets.bytes
     return _beyond(authority, "bytes", f"{what} more than {most:,} bytes", ()) if count > most else None
 
 
 def limits(authority: Authority) -> Limits:
-    """How big a spec may be."""
+    """Returns the size limits of a spec."""
     return Limits(bytes=authority.rules.budgets.bytes, values=authority.rules.budgets.values)
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """All that the policy does not allow, as far as it is known before anything runs."""
+    """Yields everything that the policy does not allow, as far as it is known before the run."""
     expanded = context.expanded
     authority = replace(context.authority, look=cache(context.authority.look))  # thousands of steps may name one file
     yield from sizes(expanded, authority)
@@ -143,7 +142,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
 
 
 def _problem(node: StepNode, violation: Violation) -> Problem:
-    """The fault where it stands: in the step, or in the defaults when that is where the step has it from."""
+    """Returns the violation with its location: in the step, or in the defaults when the step inherits the value."""
     path: Path = (*node.path, *violation.path)
     if not node.document.has(path) and node.document.has(("defaults", *violation.path)):
         path = ("defaults", *violation.path)
@@ -152,7 +151,7 @@ def _problem(node: StepNode, violation: Violation) -> Problem:
 
 
 def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
-    """More steps or combinations than are allowed."""
+    """Yields problems of too many steps or combinations."""
     budgets = authority.rules.budgets
     if len(expanded.nodes) > budgets.steps:
         violation = _beyond(authority, "steps", f"there are more than {budgets.steps:,} steps", ())
@@ -171,7 +170,7 @@ def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
 
 
 def _step(node: StepNode, authority: Authority) -> Iterator[Violation]:
-    """What is not allowed about a step, whatever its parameters are."""
+    """Yields what is not allowed about a step, whatever its parameters are."""
     uses, origin, rules, step = node.step.uses, authority.origin, authority.rules, node.options
     found = registry.action(uses)
     if found is None:
@@ -187,14 +186,14 @@ def _step(node: StepNode, authority: Authority) -> Iterator[Violation]:
     if violation := _host(registry.tool_name(uses), authority):
         yield violation
     if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
-        yield _beyond(authority, "timeout", f"the step sets itself a time limit of {step.timeout}", ("timeout",))
+        yield _beyond(authority, "timeout", f"the step sets a time limit of {step.timeout}", ("timeout",))
     if step.retry.attempts > rules.budgets.attempts:
         asked = f"the step asks for {step.retry.attempts} attempts"
         yield _beyond(authority, "attempts", asked, ("retry", "attempts"))
 
 
 def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Violation:
-    """The fault of asking for more than a budget."""
+    """Returns the violation of a budget."""
     most = getattr(authority.rules.budgets, budget)
     message = (
         f"{asked}, and specs of origin {authority.origin} may have {most if isinstance(most, str) else f'{most:,}'}"
@@ -215,7 +214,7 @@ def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[
 
 
 def _host(tool: str, authority: Authority) -> Violation | None:
-    """The fault of a tool whose service is on a host that runs of this origin may not talk to."""
+    """Returns the violation of a tool whose service is on a host that runs of this origin may not reach."""
     if "*" in authority.rules.hosts:
         return None
     host = authority.host(tool)
@@ -226,7 +225,7 @@ def _host(tool: str, authority: Authority) -> Violation | None:
 
 
 def _allows(patterns: Sequence[str], uses: str) -> bool:
-    """Whether one of the patterns names the action. Raises Refused for a pattern that names no action of its tool."""
+    """Returns True when one of the patterns matches the action. Raises Refused for a pattern without an action."""
     tool = uses.partition(".")[0]
     for pattern in patterns:
         named, _, action = pattern.partition(".")
@@ -248,7 +247,7 @@ def _matches(host: str, pattern: str) -> bool:
 
 
 def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, marks.Mark, Any]]:
-    """Every marked value among the parameters; where one is not given, its default."""
+    """Yields every marked value among the parameters, or its default where it is not set."""
     if not marks.of(action.params):
         return
     yield from marks.found(action.params, {**_defaults(action.params), **params})

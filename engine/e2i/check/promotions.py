@@ -1,8 +1,8 @@
-"""Whether a failure can put a model in place of a better one. In: an expanded spec. Out: problems.
+"""Detects failures that could promote a worse model. In: an expanded spec. Out: problems.
 
-A condition on the way to a promotion says what the version is compared with. If that comes from a step that may fail,
-and a fallback stands in for it, then a mistyped name or an outage makes any model the better one. A fallback of false
-for a demand of its own is no such case: the version then stays where it is.
+A condition of a promotion compares the version with a value. If that value comes from a step that may fail, and a
+fallback replaces it, then a mistyped name or an outage makes any model the better one. A fallback of false for one of
+several joined conditions is safe: the version is then not promoted.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 PROMOTIONS = ("mlflow.promote",)
 PASSES_ON = ("debug.echo", "debug.sleep", "python.call", "model.select")
-"""Actions whose outputs may be what they were given: a fallback in their parameters decides what they decide."""
+"""Actions whose outputs may equal their inputs: a fallback in their parameters has the same effect as theirs."""
 At = StepNode | SpecInstance
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """Problems of fallbacks that decide about a promotion."""
+    """Yields problems of fallbacks that decide a promotion."""
     expanded = context.expanded
     promotions = [node for node in expanded.nodes.values() if node.step.uses in PROMOTIONS]
     if not promotions:
@@ -39,19 +39,19 @@ def check(context: CheckContext) -> Iterator[Problem]:
         for unit, path, reference in _deciding(expanded, node):
             if reference.optional and (source := may_fail.of(expanded, unit, reference)):
                 message = (
-                    f'the promotion "{node.id}" would be decided by a fallback: {reference} is not there when step'
+                    f'the promotion "{node.id}" would be decided by a fallback: {reference} is missing when step'
                     f' "{source.id}" fails'
                 )
                 hint = (
-                    "compare by mlflow.promote with if_better: {metric, table, by}, which reads the champion itself;"
-                    " or read it by mlflow.load with missing: null, and let an outage fail the run"
+                    "compare with if_better of mlflow.promote: {metric, table, by}, which reads the champion itself;"
+                    " or load it with mlflow.load and missing: null, and let an outage fail the run"
                 )
                 yield unit.document.problem("promotion-by-default", path, message, hint)
 
 
 def _other_champions(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
-    """Champions that the conditions read by another name than the version is registered under, where an unknown name
-    counts as "there is none": the name is mistyped, or the comparison is with another model.
+    """Yields champions that the conditions load under another name than the version is registered under, where an
+    unknown name counts as missing. The name is mistyped, or the comparison is with another model.
     """
     version = [(node, path, ref) for path, ref in node.references if path[2:4] == ("with", "version")]
     own = {name for source in _upstream(expanded, version) if (name := _model(expanded, source, "mlflow.register"))}
@@ -61,13 +61,13 @@ def _other_champions(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
             continue
         path: Path = (*source.path, "with", "name")
         meant = ", ".join(sorted(own))
-        message = f'the promotion "{node.id}" is of {meant}, and the champion that decides it is of {name}'
-        hint = f"name: {meant}; or compare by mlflow.promote with if_better, which knows the name"
+        message = f'the promotion "{node.id}" is of {meant}, but the champion that decides it is of {name}'
+        hint = f"name: {meant}; or compare with if_better of mlflow.promote, which knows the name"
         yield source.document.problem("other-champion", path, message, hint)
 
 
 def _upstream(expanded: Expanded, references: Iterable[tuple[At, Path, Reference]]) -> Iterator[StepNode]:
-    """All steps that the values of references were made from, each once."""
+    """Yields all steps that the values of references depend on, each once."""
     waiting = [name for unit, _, reference in references for name in expanded.behind(unit, reference).steps]
     seen: set[str] = set()
     while waiting:
@@ -79,19 +79,19 @@ def _upstream(expanded: Expanded, references: Iterable[tuple[At, Path, Reference
 
 
 def _model(expanded: Expanded, node: StepNode, uses: str) -> str | None:
-    """The name of the registered model that a step of that action names, as far as it is known."""
+    """Returns the name of the registered model that a step of that action uses, as far as it is known."""
     if node.step.uses != uses:
         return None
     try:
         name = expanded.resolve(node.step.with_.get("name"), node, {})
-    except ExpressionError:  # a problem of its own
+    except ExpressionError:  # reported separately
         return None
     return name if isinstance(name, str) else None
 
 
 def _deciding(expanded: Expanded, node: StepNode) -> Iterator[tuple[At, Path, Reference]]:
-    """The references that decide whether a step runs, each with where it stands: those of its conditions and of the
-    conditions on the way to it, and those that values in them were made from.
+    """Yields the references that decide whether a step runs, each with its location: those of its conditions, of the
+    conditions of upstream steps, and those that their values depend on.
     """
     waiting: list[tuple[At, Path, Reference]] = []
     reached, upstream = set(), [node]
@@ -114,7 +114,7 @@ def _deciding(expanded: Expanded, node: StepNode) -> Iterator[tuple[At, Path, Re
 
 
 def _made_from(expanded: Expanded, unit: At, reference: Reference) -> Iterator[tuple[At, Path, Reference]]:
-    """The references that a value is passed on from: by a part's parameters and outputs, and by steps that pass on."""
+    """Yields the references behind a value: through parameters and outputs of included specs, and through steps."""
     if reference.root == "params" and reference.path:
         owner = unit.instance.owner
         if owner is not None:
@@ -134,7 +134,7 @@ def _made_from(expanded: Expanded, unit: At, reference: Reference) -> Iterator[t
 
 
 def _in_conditions(unit: StepNode) -> Iterator[tuple[Path, Reference]]:
-    """The references of a step's own condition, but for demands that do not hold when what they read is missing."""
+    """Yields the references of a step's condition, except in conditions that are false when the value is missing."""
     harmless = falls_back_to_false(unit.step.when)
     for path, reference in unit.references:
         if path[2] == "when" and not (reference.optional and reference.parts in harmless):
@@ -142,20 +142,20 @@ def _in_conditions(unit: StepNode) -> Iterator[tuple[Path, Reference]]:
 
 
 class _Failures:
-    """Which steps may end without a result while the run goes on, and why: they, or steps above them, may fail."""
+    """Steps that may end without a result while the run continues, because they or upstream steps may fail."""
 
     def __init__(self, expanded: Expanded) -> None:
         self._found: dict[str, StepNode | None] = {}
         self._expanded = expanded
 
     def of(self, expanded: Expanded, unit: At, reference: Reference) -> StepNode | None:
-        """The step whose failure leaves the reference without a value."""
+        """Returns the step whose failure leaves the reference without a value."""
         plain = Reference(reference.root, reference.path)
         names = sorted(name for name, needed in expanded.behind(unit, plain).steps.items() if needed)
         return next((found for name in names if (found := self._cause(name, ()))), None)
 
     def _cause(self, name: str, downstream: tuple[str, ...]) -> StepNode | None:
-        if name in downstream or len(downstream) > 900:  # a cycle, which is a problem of its own
+        if name in downstream or len(downstream) > 900:  # a cycle is reported separately
             return None
         if name not in self._found:
             node = self._expanded.nodes[name]

@@ -1,8 +1,8 @@
-"""Whether the artifacts that a step is handed were made by steps. In: parameters, and what steps gave. Out: the forged
-ones.
+"""Checks that the artifacts passed to a step come from steps. In: parameters, and outputs of steps. Out: forged ones.
 
-An artifact is plain data with a digest, so a spec, or data that a user's function returns, could write one down: a
-service on another machine, a table of another project. Only what an action gave in an output of that type counts.
+An artifact is plain data with a digest, so a spec, or data from a user's function, could contain a forged one: a
+service on another machine, a table of another project. Only an artifact that an action returned in an output of that
+type counts.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Path = tuple[str | int, ...]
 
 
 def forged(params: Any, genuine: Collection[str]) -> Iterator[Path]:
-    """The places of artifacts among the parameters that no step made."""
+    """Yields the locations of artifacts among the parameters that no step produced."""
     return (path for path, artifact in _artifacts(params, ()) if artifact not in genuine)
 
 
 def made(uses: str, outputs: Mapping[str, Any]) -> set[str]:
-    """The artifacts that an action gave, as texts to compare; not what it only passes on in an output of any type."""
+    """Returns the artifacts that an action produced, as texts to compare, without those it only passes on as any."""
     found = registry.action(uses)
     fields = found.outputs.model_fields if found else {}
     typed = {

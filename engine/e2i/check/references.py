@@ -1,4 +1,4 @@
-"""Whether every reference leads somewhere. In: a spec. Out: problems for unknown names, steps and outputs."""
+"""Checks that every reference resolves. In: a spec. Out: problems of unknown names, steps and outputs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ CODES = frozenset(
         *("unknown-step", "unknown-output", "matrix-as-one", "one-as-list"),
     }
 )
-"""A reference that leads nowhere: whatever else is said of its expression follows from it."""
+"""Codes of dangling references. Any other problem of the same expression follows from them."""
 
 
 def check_syntax(loaded: LoadedSpec) -> list[Problem]:
-    """Problems of expressions that cannot be read at all."""
+    """Returns problems of expressions that cannot be parsed."""
     held: dict[str, Any] = {"outputs": loaded.spec.outputs}
     for section, name, step in loaded.spec.every_step():
         held.setdefault(section, {})[name] = {"with": step.with_, "when": step.when, "matrix": step.matrix}
@@ -45,7 +45,7 @@ def check_syntax(loaded: LoadedSpec) -> list[Problem]:
 
 
 def _unreadable(document: Document, path: Path, error: ExpressionError) -> Problem:
-    """The problem of an expression that cannot be read; a mistyped name or a brace that is missing is mended."""
+    """Returns the problem of an expression that cannot be parsed, with a fix for a mistyped name or a missing brace."""
     fix: Fixes = ()
     text = document.value(path)
     if unclosed := _UNCLOSED.fullmatch(text):
@@ -58,15 +58,15 @@ def _unreadable(document: Document, path: Path, error: ExpressionError) -> Probl
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """Problems of references in steps and outputs."""
+    """Yields problems of references in steps and outputs."""
     expanded, environment = context.expanded, context.environment
     for unit in expanded.units():
         for path, reference in unit.references:
             yield from _check_one(expanded, environment, unit, path, reference)
             if len(expanded.instances) > 1 and expanded.behind(unit, reference).too_far:
-                message = f"{reference} is passed on through more than {MAX_HOPS} parts"
-                hint = "give it to the step that needs it"
-                yield unit.document.problem("bad-part", path, message, hint)
+                message = f"{reference} passes through more than {MAX_HOPS} included specs"
+                hint = "pass the value directly to the step that needs it"
+                yield unit.document.problem("bad-include", path, message, hint)
     for instance in expanded.instances:
         for path, template in expressions.walk(instance.loaded.spec.outputs):
             for reference in template.references if isinstance(template, Template) else ():
@@ -79,7 +79,7 @@ def _check_one(
     def problem(
         code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None, parent: str = ""
     ) -> Problem:
-        """The problem; if ``wrong`` below ``parent`` certainly stands for ``meant``, with its fix."""
+        """Returns the problem, with its fix if ``wrong`` after ``parent`` certainly means ``meant``."""
         document = node.document
         fix = fixes.reworded(path, document.value(path), f"{parent}." if parent else "", wrong, meant)
         return document.problem(code, path, message, hint, fixes=fix)
@@ -100,7 +100,7 @@ def _check_one(
             combinations = node.instance.units[node.name] if isinstance(node, StepNode) else ()
             known = {key: None for unit in combinations for key in unit.combination or {}}
             if name in known and reference.optional:
-                return  # some other combination has it
+                return  # another combination has it
             where = "the step's matrix has" if known else "there is"
             meant = suggest.certain(name, known)
             hint = suggest.hint(name, known)
@@ -120,8 +120,8 @@ def _check_one(
             meant = suggest.certain(name, RUN_FACTS)
             yield problem("unknown-run-name", f'run has no "{name}"', suggest.hint(name, RUN_FACTS), name, meant, "run")
         case "run" if name == "status" and not (isinstance(node, StepNode) and node.final):
-            message = "run.status is known when all steps are over, so only steps under finally can read it"
-            yield problem("waits-for-finally", message, "move the step below finally:")
+            message = "run.status is only known when all steps have ended, so only steps under finally can read it"
+            yield problem("waits-for-finally", message, "move the step under finally:")
         case "steps" if name:
             if name not in node.instance.units:
                 meant = suggest.certain(name, node.instance.units)
@@ -134,30 +134,32 @@ def _check_one(
 def _check_output(
     expanded: Expanded, environment: TypeEnvironment, node: StepNode | SpecInstance, reference: Reference, problem: Any
 ) -> Iterator[Problem]:
-    """Problems of the path below a step, as far as it is known what can be there."""
+    """Yields problems of the path after a step, as far as its outputs are known."""
     group, (first, *_) = str(reference.path[0]), reference.path[1:]
     step = node.instance.units[group][0].step if node.instance.units[group] else None
-    if step is None:  # its matrix is not usable, which is a problem of its own
+    if step is None:  # its invalid matrix is reported separately
         return
     one = expanded.is_one(node, group)
     if not one and isinstance(first, str):
         yield problem(
             "matrix-as-one",
             f'"{group}" has a matrix, so steps.{group} is a list with one entry for each combination, not one step',
-            f"hand steps.{group} to an action that takes the list (model.select),"
+            f"pass steps.{group} to an action that accepts the list (model.select),"
             f" or read one combination: steps.{group}[0].outputs.{first}",
         )
         return
     if one and isinstance(first, int):
         written = f"steps.{group}[{first}].outputs"
         message = f'"{group}" has no matrix, so steps.{group} is one step, not a list'
-        yield problem("one-as-list", message, f"name the output: steps.{group}.NAME", written, f"steps.{group}")
+        yield problem("one-as-list", message, f"refer to the output: steps.{group}.NAME", written, f"steps.{group}")
         return
     given = environment.of_step(group, node)
     if one and first == "outputs" and len(reference.path) > 2 and types.inside(given, first) is None:
         written, name = f"steps.{group}.outputs", reference.path[2]
         hint = f"write steps.{group}.{name}"
-        yield problem("unknown-output", "an output is named without .outputs", hint, written, f"steps.{group}")
+        yield problem(
+            "unknown-output", "a reference to an output has no .outputs here", hint, written, f"steps.{group}"
+        )
         return
     for depth, key in enumerate(reference.path[1:], start=1):
         inner = types.inside(given, key)
@@ -177,4 +179,4 @@ def _check_output(
 
 
 _UNCLOSED = re.compile(r"(\$\{\{\s*\w+(?:\.\w+)+)\s*\}?\s*")
-"""A plain reference that lacks a brace, or both."""
+"""A plain reference that lacks one brace or both."""

@@ -1,4 +1,4 @@
-"""Checks that a secret goes only where the catalog and the operator's policy let it go.
+"""Checks that secrets go only where the catalog and the operator's policy allow them.
 
 In: a step's parameters, or the outputs of a spec. Out: where a secret, or a value that may be one, is not allowed.
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 CODE = "secret-not-allowed"
-HINT = "only parameters that are marked for one take a secret: the arguments of python.call"
+HINT = "only parameters marked for secrets accept one: the arguments of python.call"
 
 
 def used(node: StepNode, params: Any) -> Iterator[tuple[Path, str]]:
-    """Yields each place in the parameters that holds a secret, or may once a run has evaluated it; and its name."""
+    """Yields each location in the parameters of a value that is, or may become, a secret, with the secret's name."""
     for path, value in () if node.is_plain else _values(params, ()):
         names = _names(value) if isinstance(value, Secret) else _behind_all(node, value.references)
         yield from ((path, name) for name in sorted(names))
 
 
 def is_taken(action: Action, path: Path) -> bool:
-    """Whether the action takes a secret there: a parameter on the way is marked for one."""
+    """Returns True when a parameter on this path is marked for secrets."""
     return any(
         len(steps) <= len(path) and all(step in (None, key) for step, key in zip(steps, path, strict=False))
         for steps, mark in marks.of(action.params)
@@ -45,7 +45,7 @@ def is_taken(action: Action, path: Path) -> bool:
 
 
 def is_allowed(patterns: Collection[str], name: str) -> bool:
-    """Whether the policy lets specs hand that secret to a step."""
+    """Returns True when the policy lets specs pass that secret to a step."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -55,8 +55,8 @@ def check(context: CheckContext) -> Iterator[Problem]:
         for path, template in expressions.walk(instance.loaded.spec.outputs):
             if isinstance(template, Template) and (names := _behind_all(instance, template.references)):
                 where: Path = ("outputs", *path)
-                message = f'an output cannot be a secret, and this is "{min(names)}"'
-                hint = "name the secret where it is needed; outputs are recorded"
+                message = f'an output cannot be a secret, but this is "{min(names)}"'
+                hint = "outputs are recorded; refer to the secret where it is needed"
                 yield instance.document.problem(CODE, where, message, hint)
 
 
@@ -72,7 +72,7 @@ def _values(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
 
 
 def _behind_all(at: StepNode | SpecInstance, references: Collection[Reference]) -> set[str]:
-    """The names of the secrets that the references may lead to."""
+    """Returns the names of the secrets that the references may lead to."""
     found: set[str] = set()
     seen: set[tuple[SpecInstance, str]] = set()
     waiting = [(at, reference) for reference in references]
@@ -90,7 +90,7 @@ def _behind_all(at: StepNode | SpecInstance, references: Collection[Reference]) 
 
 
 def _given(instance: SpecInstance, name: str) -> list[tuple[StepNode | SpecInstance, Reference]]:
-    """The references in what the including step gives for the parameter."""
+    """Returns the references in what the including step passes for the parameter."""
     owner = instance.owner
     if owner is None or name not in owner.step.with_:
         return []
@@ -99,7 +99,7 @@ def _given(instance: SpecInstance, name: str) -> list[tuple[StepNode | SpecInsta
 
 
 def _names(value: Any) -> set[str]:
-    """The names of the secrets in a value that is known."""
+    """Returns the names of the secrets in a known value."""
     if isinstance(value, Secret):
         return {value.name}
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

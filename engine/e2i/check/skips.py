@@ -1,14 +1,14 @@
-"""Whether a step reads what may not be there: references to steps that a ``when`` may leave out.
+"""Detects steps that read a step which may be skipped by its ``when``.
 
 In: an expanded spec. Out: problems.
 
-A step with a ``when`` may be left out, whatever the condition comes to today. Another step may read it if
+A step with a ``when`` may be skipped, whatever its condition is today. Another step may read it if
 
-1. the reference stands under ``default`` or ``is defined``, or
-2. its own ``when`` demands, joined by ``and``, all that the other's does, in the same words, or
-3. its own ``when`` reads that step: a condition on a step that gave no result does not hold.
+1. the reference is under ``default`` or ``is defined``, or
+2. its own ``when`` contains, joined by ``and``, all conditions of the other's, in the same words, or
+3. its own ``when`` reads that step: a condition on a step without a result is false.
 
-The ``when`` of a step that includes a part counts for every step in it. A step under ``finally`` also runs when others
+The ``when`` of a step that includes a spec counts for every step in it. A step under ``finally`` also runs when others
 failed, so it reads all others as in 1.
 """
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from e2i.check.context import CheckContext
 
 Guard = tuple[str, str, tuple[str, ...]]
-"""One demand of a ``when``: the part it stands in, its words, and the values of the matrix in it."""
+"""One condition of a ``when``: the spec instance that contains it, its words, and the matrix values in it."""
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
-    """Problems of references that nothing guards."""
+    """Yields problems of references that no condition guards."""
     expanded = context.expanded
     units = list(expanded.units())
     if all(unit.step.when is True and unit.section == "steps" for unit in units):
@@ -45,7 +45,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
         asked: set[str] = set()
         for path, reference in unit.references:
             if reference.root != "steps" and not unit.final:
-                continue  # what a part is given is checked where it is given
+                continue  # parameters of an included spec are checked in the including step
             needed = expanded.behind(unit, reference).steps
             for name in sorted(name for name, required in needed.items() if required):
                 source = expanded.nodes[name]
@@ -63,20 +63,20 @@ def check(context: CheckContext) -> Iterator[Problem]:
 
 
 def falls_back_to_false(when: Any) -> set[tuple[str | int, ...]]:
-    """What a condition demands, joined by ``and``, so that it does not hold when that is missing."""
+    """Returns the conditions, joined by ``and``, that make the whole false when their reference is missing."""
     return {asks.parts for _, asks in _demands(when) if asks is not None}
 
 
 def _problem(unit: StepNode, path: Path, why: str, reference: Reference) -> Problem:
-    hint = f"say what to use instead: ${{{{ {reference} | default(…) }}}}"
+    hint = f"define a fallback: ${{{{ {reference} | default(…) }}}}"
     if not unit.final:
-        hint = f'give "{unit.name}" the same "when", or {hint}'
-    message = f"{reference} may not be there: {why}"
+        hint = f'use the same "when" for "{unit.name}", or {hint}'
+    message = f"{reference} may be missing: {why}"
     return unit.document.problem("maybe-skipped", path, message, hint)
 
 
 def _guards(expanded: Expanded, node: StepNode) -> frozenset[Guard]:
-    """Everything that the conditions of a step demand."""
+    """Returns all conditions of a step."""
     return frozenset(
         (unit.instance.prefix, words, _values(expanded, unit))
         for unit in node.chain
@@ -86,7 +86,7 @@ def _guards(expanded: Expanded, node: StepNode) -> frozenset[Guard]:
 
 
 def _asked(expanded: Expanded, node: StepNode) -> set[str]:
-    """The nodes without whose results the conditions of a step do not hold."""
+    """Returns the nodes whose missing results make the conditions of a step false."""
     found: set[str] = set()
     for unit in node.chain:
         for path, reference in unit.references:
@@ -99,7 +99,7 @@ def _asked(expanded: Expanded, node: StepNode) -> set[str]:
 
 
 def _values(expanded: Expanded, unit: StepNode) -> tuple[str, ...]:
-    """The values of the matrix that a condition reads: the same words mean another thing in another combination."""
+    """Returns the matrix values that a condition reads: the same words differ in meaning between combinations."""
     named = sorted(
         {str(ref.path[0]) for path, ref in unit.references if path[2] == "when" and ref.root == "matrix" and ref.path}
     )
@@ -107,7 +107,7 @@ def _values(expanded: Expanded, unit: StepNode) -> tuple[str, ...]:
 
 
 def _demands(when: Any) -> list[tuple[str, Reference | None]]:
-    """The demands that ``and`` joins: the words of each, and the reference that it wants to be there."""
+    """Returns the conditions joined by ``and``: the words of each, and the reference that must exist for it."""
     if not isinstance(when, str):
         return [] if when is True else [(str(when), None)]
     only = expressions.parse(when).whole
@@ -143,7 +143,7 @@ def _demand(node: nodes.Node) -> tuple[str, Reference | None]:
 
 
 def _is_false(node: nodes.Filter) -> bool:
-    """Whether a ``default`` stands in for what is missing with false."""
+    """Returns True when a ``default`` replaces a missing value by false."""
     from jinja2 import nodes
 
     return bool(node.args) and isinstance(node.args[0], nodes.Const) and not node.args[0].value

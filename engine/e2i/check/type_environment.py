@@ -1,4 +1,4 @@
-"""What every expression can be. In: an expanded spec, and what is known of the steps above. Out: ``Types``."""
+"""Determines the type of every expression. In: an expanded spec, and upstream output types. Out: ``Types``."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from e2i.spec.references import Reference
 
 
 class TypeEnvironment:
-    """What is known of the outputs of each step. It grows along the references: steps are looked at in order."""
+    """The known output types of each step. Steps are added in dependency order."""
 
     def __init__(self, expanded: Expanded) -> None:
         self._expanded = expanded
         self.columns = 0
-        """How many columns are known, of all tables together."""
+        """Number of known columns, of all tables together."""
         self._outputs: dict[str, Type] = {}
         self._written: dict[tuple[int, str], Types] = {}
 
     @property
     def outputs(self) -> Mapping[str, Type]:
-        """What is known of the outputs of the steps that were looked at, by node id."""
+        """The known output types of the steps checked so far, by node id."""
         return self._outputs
 
     def learn(self, node: StepNode, outputs: Type) -> None:
-        """Keeps what is known of a step's outputs."""
+        """Records the known output types of a step."""
         self._outputs[node.id] = outputs
         self.columns += sum(
             len(getattr(type_.known, "columns", ())) for given in outputs.inside.values() for type_ in given
@@ -39,14 +39,16 @@ class TypeEnvironment:
         self._written.clear()
 
     def of_template(self, template: Template, node: At) -> tuple[Types, list[tuple[Expression, str]]]:
-        """What a text with expressions can be, and what in it cannot work. ``node=None``: in the pipeline's outputs."""
+        """Returns the type of a text with expressions, and its type errors. ``node=None``: in the pipeline's
+        outputs.
+        """
         found: list[Types] = []
         errors: list[tuple[Expression, str]] = []
         for instance in template.expressions:
             if isinstance(instance.body, Reference):
                 found.append(self.of_reference(instance.body, node))
                 continue
-            from e2i.check import formulas  # needs Jinja2, which a spec without formulas does not pay for
+            from e2i.check import formulas  # needs Jinja2, which is only imported for specs with formulas
 
             given, wrong = formulas.infer(instance.body, lambda reference: self.of_reference(reference, node))
             found.append(given)
@@ -54,7 +56,7 @@ class TypeEnvironment:
         return (found[0] if template.whole else STRING), errors
 
     def of_reference(self, reference: Reference, node: At) -> Types:
-        """What the reference leads to; anything when it leads nowhere, which ``references`` reports."""
+        """Returns the type of the reference, or any for a dangling one, which ``references`` reports."""
         if len(self._expanded.instances) > 1 and self._expanded.behind(node, reference).too_far:
             return ANY
         given, path = self._start(reference, node)
@@ -63,7 +65,7 @@ class TypeEnvironment:
         return given
 
     def of_step(self, group: str, node: At) -> Types:
-        """What ``steps.<group>`` is for ``node``: a mapping of outputs, or a list with one entry for each
+        """Returns the type of ``steps.<group>`` for ``node``: a mapping of outputs, or a list with one entry for each
         combination.
         """
         feeding = self._feeding(group, node)
@@ -78,7 +80,7 @@ class TypeEnvironment:
         return (Type("list", combinations),) if combinations else ANY
 
     def _start(self, reference: Reference, node: At) -> tuple[Types, tuple[str | int, ...]]:
-        """What the first name stands for, and the path from there."""
+        """Returns the type of the first name, and the path after it."""
         path = reference.path
         match reference.root:
             case "steps" if path:
@@ -101,7 +103,7 @@ class TypeEnvironment:
         return ANY if declared is None or name in instance.params else types.declared(declared.type)
 
     def _of_written(self, written: Any, node: At) -> Types:
-        """What a value as written can be, by the expressions in it. In a cycle: anything."""
+        """Returns the type of a value as written, by the expressions in it. In a cycle: any."""
         if isinstance(written, dict):
             return (Type("mapping", {key: self._of_written(item, node) for key, item in written.items()}),)
         if isinstance(written, list):
@@ -118,7 +120,7 @@ class TypeEnvironment:
         return self._expanded.feeding(node, group)
 
     def _given_by(self, node: StepNode) -> Type:
-        """A step's outputs: as learnt, or as declared when it has not been looked at (in a cycle)."""
+        """Returns a step's output types: as recorded, or as declared when it has not been checked (in a cycle)."""
         if node.inner is not None:
             declared = node.inner.loaded.spec.outputs
             return Type("mapping", {name: self._of_written(written, node.inner) for name, written in declared.items()})

@@ -1,6 +1,6 @@
-"""What a value can be. In: a pydantic field's annotation, or plain data. Out: ``Types``, to compare and to look inside.
+"""Types of values. In: a pydantic field's annotation, or plain data. Out: ``Types``, to compare and to look inside.
 
-Kinds are named after the artifact types and ``string integer number boolean list mapping null any``. An artifact is a
+Types are named after the artifact types and ``string integer number boolean list mapping null any``. An artifact is a
 mapping too: its fields can be read.
 """
 
@@ -28,9 +28,9 @@ Key = str | int
 
 
 class Type(Struct, frozen=True):
-    """One thing that a value can be.
+    """One type that a value can have.
 
-    ``inside`` are the members that are known by name or index, ``rest`` is what any other member is (None: there is no
+    ``inside`` are the members known by name or index. ``rest`` is the type of any other member (None: there is no
     other; ``lax``: others are ignored). ``optional`` are members that a mapping may lack. ``known`` is what is known of
     the content of an artifact.
     """
@@ -44,7 +44,7 @@ class Type(Struct, frozen=True):
 
 
 Types = tuple[Type, ...]
-"""What a value can be: one of these."""
+"""A union: a value has one of these types."""
 
 ANY: Types = (Type("any"),)
 STRING: Types = (Type("string"),)
@@ -56,7 +56,7 @@ LIST: Types = (Type("list", rest=ANY),)
 MAPPING: Types = (Type("mapping", rest=ANY),)
 NUMERIC: Types = (*INTEGER, *NUMBER)
 EXPECTED_NULL = Type("null", lax=True)
-"""A null that the spec wants for what does not exist, as opposed to one that a declaration merely allows."""
+"""A null that the spec requests for something missing, unlike one that a declaration merely allows."""
 
 _SIMPLE: dict[Any, Types] = {
     str: STRING,
@@ -81,7 +81,7 @@ _DECLARED: dict[str, Types] = {
 
 
 def of(annotation: Any) -> Types:
-    """What an annotation allows."""
+    """Returns the types that an annotation allows."""
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -109,7 +109,7 @@ def of(annotation: Any) -> Types:
 
 @cache
 def of_model(model: type[BaseModel]) -> Type:
-    """The mapping, or the artifact, that a model is."""
+    """Returns the mapping or artifact type of a model."""
     fields = model.model_fields
     inside: dict[Key, Types] = {name: of(item.annotation) for name, item in fields.items()}
     optional = frozenset(name for name, item in fields.items() if not item.is_required())
@@ -118,7 +118,7 @@ def of_model(model: type[BaseModel]) -> Type:
 
 
 def of_value(value: Any) -> Types:
-    """What a plain value is."""
+    """Returns the type of a plain value."""
     match value:
         case None | bool() | int() | float() | str():
             return _SIMPLE[type(value)]
@@ -132,13 +132,13 @@ def of_value(value: Any) -> Types:
 
 
 def declared(name: str) -> Types:
-    """What a pipeline parameter of that declared type is."""
+    """Returns the type of a pipeline parameter of that declared type."""
     return _DECLARED.get(name, ANY)
 
 
 def with_known(given: Types, known: Known) -> Types:
-    """The same, with what is known of the content."""
-    from e2i.catalog.columns import KnownKeys  # a spec without tables needs none of it
+    """Returns the same types with the known content added."""
+    from e2i.catalog.columns import KnownKeys  # a spec without tables does not need it
 
     if isinstance(known, KnownKeys):
         return tuple(
@@ -151,12 +151,12 @@ def with_known(given: Types, known: Known) -> Types:
 
 
 def or_null(given: Types) -> Types:
-    """The same, or a null that has to be reckoned with."""
+    """Returns the same types, or a null that must be handled."""
     return (*(type_ for type_ in given if type_.name != "null"), EXPECTED_NULL)
 
 
 def union(several: Iterable[Types]) -> Types:
-    """What is any of these."""
+    """Returns the union of the types."""
     found: dict[int, Type] = {}
     types = [type_ for one in several for type_ in one]
     for index, type_ in enumerate(types):
@@ -166,7 +166,9 @@ def union(several: Iterable[Types]) -> Types:
 
 
 def can_be(given: Types, *names: str) -> bool:
-    """True when a value can be of one of the kinds of these names. An integer is a number, an artifact a mapping."""
+    """Returns True when a value can have a type with one of these names. An integer is a number, an artifact a
+    mapping.
+    """
     return any(
         type_.name == "any"
         or type_.name in names
@@ -177,12 +179,12 @@ def can_be(given: Types, *names: str) -> bool:
 
 
 def accepts(given: Types, taken: Types) -> bool:
-    """True when some value of ``given`` is a value of ``taken``."""
+    """Returns True when some value of ``given`` is a value of ``taken``."""
     return any(_accepts(one, other) for one in given for other in taken)
 
 
 def inside(given: Types, key: Key) -> Types | None:
-    """What a member of the value is, or None when there can be none of that name or index."""
+    """Returns the type of a member of the value, or None when it cannot have a member of that name or index."""
     if len(given) == 1:
         return _member(given[0], key)
     found = [_member(type_, key) for type_ in given]
@@ -191,26 +193,26 @@ def inside(given: Types, key: Key) -> Types | None:
 
 
 def members(given: Types) -> list[str]:
-    """The names that are known of the value's members."""
+    """Returns the known names of the value's members."""
     return sorted({key for type_ in given for key in type_.inside if isinstance(key, str)})
 
 
 def at(given: Types, path: Iterable[Key]) -> Types:
-    """What is taken at a path inside the value; anything where that is not known."""
+    """Returns the expected type at a path inside the value, or any where that is unknown."""
     for key in path:
         given = inside(given, key) or ANY
     return given
 
 
 def items(given: Types) -> Types:
-    """What any member of a list or mapping is."""
+    """Returns the type of the members of a list or mapping."""
     if any(type_.name == "any" for type_ in given):
         return ANY
     return union(one for type_ in given for one in (*type_.inside.values(), type_.rest or ())) or ANY
 
 
 def describe(given: Types) -> str:
-    """The kinds as a person would say them."""
+    """Returns the types in words, for messages."""
     return " or ".join(sorted({_words(type_) for type_ in given if type_.name != "null"}) or ["null"])
 
 

@@ -1,4 +1,4 @@
-"""Warns of steps that only make tables which nothing reads: such a step costs time and changes nothing.
+"""Warns of steps that only produce tables which nothing reads: such a step costs time and has no effect.
 
 In: an expanded spec. Out: warnings.
 """
@@ -34,7 +34,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
 
 
 def _used(expanded: Expanded) -> set[str]:
-    """The nodes that others wait for, or that an output names."""
+    """Returns the nodes that others wait for, or that an output names."""
     used: set[str] = set()
     for node in expanded.nodes.values():
         used.update(expanded.upstream(node))
@@ -47,7 +47,7 @@ def _used(expanded: Expanded) -> set[str]:
 
 
 def _makes_only_tables(action: Action) -> bool:
-    """Returns whether tables are all that the action is for: no model, report or metric, which people look at."""
+    """Returns True when the action only produces tables: no model, report or metric, which people read."""
     outputs = types.of_model(action.outputs).inside
     artifacts = {one.name for output in outputs.values() for one in output if one.name in ARTIFACTS}
     is_pure = action.effect is Effect.PURE and action.idempotent and not action.gate

@@ -1,3 +1,3 @@
-"""What a run would do, and why. In: a checked spec and past results. Out: a frozen ``Plan``; nothing is run or
-written.
+"""Plans a run and explains each decision. In: a checked spec and past results. Out: a frozen ``Plan``. Nothing is run
+or written.
 """

@@ -1,4 +1,4 @@
-"""A plan and the document of an approved one go in; nothing comes out when they lead to the same work, else Refused."""
+"""Checks a plan against an approved one. In: both. Raises Refused unless they lead to the same work."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from e2i.planning.fingerprint import changes
 from e2i.planning.model import Plan, canonical
 
 MOST = 5
-"""Differences that the message names."""
+"""Limit on the differences in the message."""
 
 
 def check(now: Plan, approved: Mapping[str, Any]) -> None:
-    """Raises Refused, naming the first differences, when the plan is not the approved one, and for code that no plan
-    can name; BadInput for what is no plan.
+    """Raises Refused when the plan differs from the approved one, with the first differences, and for code that no plan
+    can name. Raises BadInput for a document that is not a plan.
     """
     before = document.covered(approved)
     if now.digest != approved["digest"]:
@@ -29,9 +29,9 @@ def check(now: Plan, approved: Mapping[str, Any]) -> None:
         )
     if code := [item for item in now.undecided if item.kind == "code"]:
         raise Refused(
-            f"code that only the run can know cannot be approved: {'; '.join(map(str, code[:MOST]))}",
+            f"code that is only known during the run cannot be approved: {'; '.join(map(str, code[:MOST]))}",
             code="plan-undecided",
-            hint="write the file and the function into the spec",
+            hint="write the file and the function in the spec",
         )
 
 
@@ -48,11 +48,11 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
         if canonical(old.get(step)) != canonical(new.get(step)):
             if step not in old or step not in new:
                 yield f"{step} {'is new' if step not in old else 'is gone'}"
-            else:  # that the parameters differ says enough
+            else:  # the difference of the parameters is enough
                 said = changes(before["params"], after["params"])
                 yield f"{step} differs{'' if said else _how(old[step], new[step])}"
     if before["undecided"] != after["undecided"]:
-        yield "what only the run can know differs"
+        yield "what is undecided until the run differs"
 
 
 def _how(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""A checked spec and the history of past results go in; the ``Plan`` comes out. Reads only; nothing is run or written.
+"""Plans a pipeline: decides for each step whether it runs or is reused.
 
-``decide`` is used twice: here for every step that can be decided before anything runs, and by the run for the others.
+In: a checked spec and the history of past results. Out: the ``Plan``. Reads only. Nothing is run or written. ``decide``
+is used twice: here for every step that can be decided before the run, and by the run for the others.
 """
 
 from __future__ import annotations
@@ -22,27 +23,27 @@ from e2i.spec.expansion.nodes import Pending, StepNode, is_settled, shown
 from e2i.spec.values import ExpressionError
 
 SEED_PARAMETER = "seed"
-"""The pipeline parameter that seeds every step; without it the seed is 0."""
+"""The pipeline parameter that seeds every step. Without it the seed is 0."""
 
 
 class History(Protocol):
-    """What past runs left behind. It has no method that writes."""
+    """Results of past runs. It has no method that writes."""
 
     def outputs(self, fingerprint: str) -> dict[str, Any] | None:
-        """The outputs of a finished step, if the artifacts that they name are all in the store."""
+        """Returns the outputs of a finished step, if the artifacts in them are all in the store."""
 
     def made_since(self, fingerprint: str, at_ms: int) -> str | None:
-        """The run that finished the step of that fingerprint, unless it was over before that time."""
+        """Returns the run that finished the step of that fingerprint, unless it ended before that time."""
 
     def any_result(self, static_key: str) -> bool:
-        """True when some finished step had the same parameters, whatever its inputs were."""
+        """Returns True when a finished step had the same parameters, whatever its inputs were."""
 
     def last(self, pipeline: str, step: str) -> Components | None:
-        """The components of the last finished run of this step of this pipeline."""
+        """Returns the components of the last finished run of this step of this pipeline."""
 
 
 class Decision(Struct, frozen=True):
-    """What is to happen to a step, as far as its inputs are known."""
+    """The decision about a step, as far as its inputs are known."""
 
     verdict: Verdict
     reason: Reason
@@ -51,28 +52,28 @@ class Decision(Struct, frozen=True):
     outputs: Mapping[str, Any] | None = None
     """The result to reuse."""
     params: Any = None
-    """The parameters to call the action with, resolved."""
+    """The resolved parameters with which to call the action."""
 
 
 class Planner(Struct, frozen=True):
-    """Decides about the steps of one pipeline."""
+    """Makes the decisions about the steps of one pipeline."""
 
     expanded: Expanded
     history: History
     facts: Environment
     fresh: bool = False
     selected: Collection[str] | None = None
-    """Ids of nodes; None: all."""
+    """Ids of the selected nodes. None: all."""
     profile: str = "default"
-    """Whose settings the run will have."""
+    """The environment whose settings the run will use."""
     environment: Mapping[str, Any] = field(default_factory=dict)
-    """What the operator says that decides what the run does and where anything goes."""
+    """The operator's settings that affect what the run does and where its outputs go."""
     predicted: dict[str, Decision] = field(default_factory=dict)
-    """The decisions of ``plan`` that a run need not make again: those to reuse a result."""
+    """Decisions of ``plan`` that a run need not repeat: those to reuse a result."""
     _fixed: dict[str, Components] = field(default_factory=dict)
-    """What no step above can change of a step's components."""
+    """The components of each step that no upstream step can change."""
     _keys: dict[str, str] = field(default_factory=dict)
-    """The digests of that."""
+    """The digests of these components."""
 
     @property
     def seed(self) -> int:
@@ -80,7 +81,7 @@ class Planner(Struct, frozen=True):
         return value if isinstance(value, int) else 0
 
     def plan(self) -> Plan:
-        """Every step, in order, with its verdict."""
+        """Returns every step, in order, with its verdict."""
         steps: dict[str, PlanStep] = {}
         outputs: dict[str, Mapping[str, Any] | None] = {}
         for name in graph.order(graph.waits(self.expanded)):
@@ -113,7 +114,7 @@ class Planner(Struct, frozen=True):
         )
 
     def decide(self, node: StepNode, outputs: Outputs) -> Decision:
-        """What to do with a step, given the outputs of the steps above it as far as there are any."""
+        """Decides about a step, given the outputs of its upstream steps as far as they exist."""
         action = self.action(node)
         known = self._known_params(node)
         if node.id not in self._fixed:
@@ -129,14 +130,14 @@ class Planner(Struct, frozen=True):
         return Decision(verdict, reason, parts, digest, found, params)
 
     def _known_params(self, node: StepNode) -> Any:
-        """The parameters of a step with ``Pending`` where only a run can tell. Raises ExpressionError."""
+        """Returns the parameters of a step, with ``Pending`` for values only known in a run. Raises ExpressionError."""
         known = self.expanded.known(node)
         for error in known.errors.values():
             raise error
         return known.values
 
     def static_key(self, step: str) -> str:
-        """Equal for runs of a step, which was decided about, whose inputs alone differ."""
+        """Returns a key that is equal for runs of a decided step that differ only in their inputs."""
         if step not in self._keys:
             self._keys[step] = fingerprint.static_key(self._fixed[step])
         return self._keys[step]
@@ -144,24 +145,24 @@ class Planner(Struct, frozen=True):
     def _verdict(
         self, node: StepNode, action: Action, parts: Components, digest: str | None, params: Any, outputs: Outputs
     ) -> tuple[Verdict, Reason, Mapping[str, Any] | None]:
-        """What is to happen to a step, why, and the result to reuse."""
+        """Returns the verdict of a step, its reason, and the result to reuse."""
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None
         if self.fresh:
-            return Verdict.RUN, Reason(Why.FRESH, "asked for by --fresh"), None
+            return Verdict.RUN, Reason(Why.FRESH, "requested by --fresh"), None
         if digest is None:
             if self.history.any_result(self.static_key(node.id)):
                 waits = ", ".join(sorted(self._waits(node, params, outputs)))
-                return Verdict.UNDECIDED, Reason(Why.UPSTREAM_RUNS, f"depends on what {waits} gives"), None
+                return Verdict.UNDECIDED, Reason(Why.UPSTREAM_RUNS, f"depends on the output of {waits}"), None
             return Verdict.RUN, _unsettled_difference(parts, self._last(node)), None
         found = self.history.outputs(digest)
         if found is not None:
-            looked = "; its effect is verified when the run comes to it" if action.verified else ""
-            return Verdict.REUSE, Reason(Why.UNCHANGED, f"a finished result is there{looked}"), found
+            looked = "; its effect is verified during the run" if action.verified else ""
+            return Verdict.REUSE, Reason(Why.UNCHANGED, f"a finished result exists{looked}"), found
         return Verdict.RUN, fingerprint.difference(parts, self._last(node)), None
 
     def _always(self, node: StepNode, action: Action, params: Any) -> Reason | None:
-        """Why the step is carried out whatever past runs gave, if it is."""
+        """Returns the reason why the step runs regardless of past results, if there is one."""
         if action.always or (action.effect is Effect.SERVICE and _is_kept(params)):
             return Reason(Why.ALWAYS, f"{node.step.uses} is never reused")
         if node.final:
@@ -169,14 +170,16 @@ class Planner(Struct, frozen=True):
         if facts := self.expanded.sources(node).run:
             return Reason(Why.READS_RUN, "reads " + ", ".join(f"run.{fact}" for fact in sorted(facts)))
         if not node.options.cache:
-            return Reason(Why.CACHE_OFF, "the step says cache: false")
+            return Reason(Why.CACHE_OFF, "the step has cache: false")
         return None
 
     def _last(self, node: StepNode) -> Components | None:
         return self.history.last(self.expanded.loaded.spec.name, node.id)
 
     def _predicted(self, node: StepNode, needed_ids: list[PlanStep], outputs: Outputs) -> Decision:
-        """What the run will decide. An expression that fails on a reused result fails its step there, not the plan."""
+        """Predicts the decision of the run. An expression that fails on a reused result fails its step, not the
+        plan.
+        """
         try:
             return self._decided(node, needed_ids, outputs)
         except ExpressionError:
@@ -193,12 +196,12 @@ class Planner(Struct, frozen=True):
         return found
 
     def _skipped(self, node: StepNode, needed_ids: list[PlanStep], condition: tuple[Any, StepNode]) -> Decision | None:
-        """The decision for a step that will not be carried out at all, if that is known."""
+        """Returns the decision for a step that will certainly not run, or None."""
         reason = None
         required = self.expanded.sources(node).steps
         holds, decider = condition
         if self.selected is not None and node.id not in self.selected and not node.final:
-            reason = Reason(Why.NOT_SELECTED, "not named by --select")
+            reason = Reason(Why.NOT_SELECTED, "not selected by --select")
         elif holds is False:
             reason = Reason(Why.WHEN_FALSE, f"when: {decider.condition}")
         elif lost := sorted(step.id for step in needed_ids if step.verdict is Verdict.SKIP and required.get(step.id)):
@@ -213,7 +216,9 @@ class Planner(Struct, frozen=True):
     def _conditional(
         self, node: StepNode, needed_ids: list[PlanStep], condition: tuple[Any, StepNode], decision: Decision
     ) -> Decision:
-        """The same decision, or a deferred one when what a step above gives decides whether this one is left out."""
+        """Returns the same decision, or an undecided one when the output of an upstream step decides whether it is
+        skipped.
+        """
         detail = ""
         required = self.expanded.sources(node).steps
         holds, decider = condition
@@ -226,7 +231,7 @@ class Planner(Struct, frozen=True):
         return replace(decision, verdict=Verdict.UNDECIDED, reason=Reason(Why.WHEN_UNKNOWN, detail), outputs=None)
 
     def _waits(self, node: StepNode, params: Any, outputs: Outputs) -> set[str]:
-        """The steps, as their specs name them, that the parameters still wait for."""
+        """Returns the steps, as named in the spec, whose outputs the parameters depend on."""
         match params:
             case Pending():
                 needed_ids = (name for ref in params.references for name in self.expanded.behind(node, ref).steps)
@@ -238,7 +243,7 @@ class Planner(Struct, frozen=True):
         return set()
 
     def _bound(self, node: StepNode) -> dict[str, Any]:
-        """What decides how a step is carried out, beyond what can change its result."""
+        """Returns the options that decide how a step is executed, beyond those that can change its result."""
         conditions = [self.expanded.resolve(unit.step.when, unit, {}) for unit in node.chain]
         return {
             "when": [shown(condition) for condition in conditions],
@@ -251,7 +256,9 @@ class Planner(Struct, frozen=True):
         }
 
     def _scope(self, node: StepNode, conditions: list[Any]) -> dict[str, Any]:
-        """The values that a step's undecided expressions see: its matrix combinations, what its parts were given."""
+        """Returns the values that a step's undecided expressions read: its combination, its included specs'
+        parameters.
+        """
         if (node.is_plain or is_settled(self._known_params(node))) and is_settled(conditions):
             return {}
         combinations = [shown(dict(unit.combination)) for unit in node.chain if unit.combination]
@@ -259,7 +266,7 @@ class Planner(Struct, frozen=True):
         return {**({"matrix": combinations} if combinations else {}), **({"given": given} if given else {})}
 
     def _undecided(self, node: StepNode) -> Iterator[Undecided]:
-        """The parameters that choose a file or code, as far as only the run can know them."""
+        """Yields the parameters that choose a file or code, as far as they are only known in a run."""
         params = self.action(node).params
         if node.is_plain or not marks.of(params):
             return
@@ -285,7 +292,7 @@ def _shown(value: Any) -> str:
 
 
 def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> None:
-    """A service is started only when a step that uses it is carried out, whether or not its own inputs changed."""
+    """Starts a service only when a step that uses it runs, whether or not the service's own inputs changed."""
     working = (Verdict.RUN, Verdict.ALWAYS, Verdict.UNDECIDED)
     for name, step in steps.items():
         found = registry.action(step.uses)
@@ -296,14 +303,14 @@ def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> No
             reason = Reason(Why.NEEDED, f"{', '.join(users)} will use it")
             steps[name] = replace(step, verdict=Verdict.RUN, reason=reason)
         else:
-            steps[name] = replace(step, reason=Reason(Why.NOT_NEEDED, "no step that uses it is carried out"))
+            steps[name] = replace(step, reason=Reason(Why.NOT_NEEDED, "no step that uses it runs"))
 
 
 def _unsettled_difference(parts: Components, last: Components | None) -> Reason:
-    """Why a step must run although its inputs are not known yet: nothing with these parameters was ever finished."""
+    """Returns why a step with unknown inputs must run: no step with these parameters has finished."""
     reason = fingerprint.difference({**parts, "params": last["params"]} if last else parts, last)
     if reason.code is Why.RESULT_LOST:
-        return Reason(Why.INPUT_CHANGED, "the steps above give something new")
+        return Reason(Why.INPUT_CHANGED, "the upstream steps have new outputs")
     return reason
 
 

@@ -1,6 +1,4 @@
-"""A plan goes in; a diagram in Mermaid's or Graphviz's language comes out. Every label is quoted, so no text can be
-markup.
-"""
+"""Draws a plan as a diagram in Mermaid's or Graphviz's language. Every label is quoted, so no text can be markup."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ COLOURS = {
 
 
 def mermaid(plan: Plan) -> str:
-    """A Mermaid flowchart: a box a step, coloured by verdict."""
+    """Returns a Mermaid flowchart: one box per step, coloured by verdict."""
     numbers = {step.id: f"s{index}" for index, step in enumerate(plan.steps)}
     lines = ["flowchart TD"]
     for step in plan.steps:
@@ -31,7 +29,7 @@ def mermaid(plan: Plan) -> str:
 
 
 def dot(plan: Plan) -> str:
-    """A Graphviz digraph."""
+    """Returns a Graphviz digraph."""
     lines = ["digraph plan {", "  rankdir=TB; node [shape=box, style=filled, fontname=Helvetica];"]
     lines += [
         f"  {_quoted(step.id)} [label={_label(step)}, fillcolor={_quoted(COLOURS[step.verdict])}];"

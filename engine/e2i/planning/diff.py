@@ -1,7 +1,7 @@
-"""Two specs go in, each with its plan; what the change means comes out: cosmetic, adds, changes or breaks.
+"""Compares two specs with their plans, and classifies the change: cosmetic, adds, changes or breaks.
 
-Cosmetic: nothing that can affect execution differs. Adds: all that was there still is, and there is more. Changes: a
-step does something else, so its result may. Breaks: whoever gives parameters or reads outputs must change too.
+Cosmetic: nothing that can affect execution differs. Adds: everything still exists, and there is more. Changes: a step
+does something else, so its result may differ. Breaks: callers that pass parameters or read outputs must change too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from e2i.spec.models import ParamSpec, PipelineSpec
 
 
 class Weight(IntEnum):
-    """How much a difference matters, the least first."""
+    """The weight of a difference, the least first."""
 
     COSMETIC = 0
     ADDS = 1
@@ -27,7 +27,7 @@ class Weight(IntEnum):
 
 
 class Difference(Struct, frozen=True):
-    """One thing that differs: how much it matters, what it is about (``step tune``), and how."""
+    """One difference: its weight, its subject (``step tune``), and a description."""
 
     weight: Weight
     what: str
@@ -38,7 +38,7 @@ class Difference(Struct, frozen=True):
 
 
 class SpecDiff(Struct, frozen=True):
-    """What a change of a spec means."""
+    """The classified change of a spec."""
 
     differences: tuple[Difference, ...]
 
@@ -55,7 +55,7 @@ class SpecDiff(Struct, frozen=True):
 
 
 def compare(before: tuple[PipelineSpec, Plan], after: tuple[PipelineSpec, Plan]) -> SpecDiff:
-    """The differences between two specs, the weightiest first."""
+    """Returns the differences between two specs, the weightiest first."""
     found = [
         *_params(before[0].params, after[0].params),
         *_outputs(before[0].outputs, after[0].outputs),
@@ -63,7 +63,7 @@ def compare(before: tuple[PipelineSpec, Plan], after: tuple[PipelineSpec, Plan])
     ]
     if before[0].name != after[0].name:
         found.append(
-            Difference(Weight.BREAKS, "name", f"{before[0].name} → {after[0].name}: its history goes by the name")
+            Difference(Weight.BREAKS, "name", f"{before[0].name} → {after[0].name}: the name identifies its history")
         )
     return SpecDiff(
         tuple(sorted(found, key=lambda difference: (-difference.weight, difference.what, difference.detail)))
@@ -139,6 +139,6 @@ def _step(old: PlanStep, new: PlanStep) -> Iterator[str]:
 
 
 def _without_uses(components: dict[str, Any]) -> dict[str, Any]:
-    """The components by the names that the user knows: parameters stand by themselves."""
+    """Returns the components by the names that the user knows, each parameter separately."""
     rest = {name: value for name, value in components.items() if name not in ("action", "params", "with")}
     return {**rest, **components["params"]}

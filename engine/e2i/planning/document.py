@@ -1,7 +1,7 @@
-"""The document of an approved plan: what a file or a caller holds goes in; what the plan covers comes out.
+"""Parses the document of an approved plan. In: a file or data of a caller. Out: what the plan covers.
 
-A document is accepted as a whole or not at all: every key is there and none other, the checksum is that of the text,
-and the digest is worked out again from what the document shows.
+A document is accepted as a whole or not at all: it has exactly the expected keys, the checksum matches the text, and
+the digest is recomputed from the content.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from msgspec import Struct
 from e2i.errors import BadInput, Refused
 from e2i.planning.model import SCHEMA_VERSION, Verdict, Why, digest
 
-HINT = "write one by e2i plan -o, and have it approved"
+HINT = "create one with e2i plan -o, and have it approved"
 
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class UndecidedPart(_Strict, frozen=True):
 
 
 class Document(_Strict, frozen=True):
-    """A plan's document, with the types of its parts."""
+    """A plan's document, with the types of its members."""
 
     schema_version: int
     digest: str
@@ -65,7 +65,7 @@ class Document(_Strict, frozen=True):
 
 
 def parse(text: bytes) -> dict[str, Any]:
-    """The document in a file. Raises BadInput when it is none."""
+    """Returns the document in a file. Raises BadInput when it is not one."""
     try:
         found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -77,7 +77,7 @@ def parse(text: bytes) -> dict[str, Any]:
 
 
 def check_form(found: Mapping[str, Any]) -> Document:
-    """The document by its parts. Raises BadInput when a key is missing, is one too many, or holds something else."""
+    """Returns the typed document. Raises BadInput when a key is missing, unknown or has a wrong value."""
     version = found.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise BadInput(f"a plan of version {version!r}, not {SCHEMA_VERSION}", code="bad-plan", hint=HINT)
@@ -86,13 +86,13 @@ def check_form(found: Mapping[str, Any]) -> Document:
     except (msgspec.ValidationError, RecursionError) as error:
         raise BadInput(f"not a complete plan: {error}", code="bad-plan", hint=HINT) from error
     if len({step.id for step in document.steps}) != len(document.steps):
-        raise BadInput("not a plan: a step is in it twice", code="bad-plan", hint=HINT)
+        raise BadInput("not a plan: a step occurs twice", code="bad-plan", hint=HINT)
     return document
 
 
 def covered(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What a document says that its plan covers, as ``Plan.covered``. Raises BadInput, and Refused for a document that
-    was changed since it was written: what it shows would not be what was planned.
+    """Returns what a document covers, as ``Plan.covered``. Raises BadInput, and Refused for a document that was changed
+    since it was written: its content would not be what was planned.
     """
     document = check_form(found)
     try:
@@ -122,7 +122,7 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _altered(what: str) -> Refused:
     return Refused(
-        f"the approved plan was changed since it was written: {what} is not that of what it shows",
+        f"the approved plan was changed since it was written: {what} does not match its content",
         code="plan-altered",
         hint="plan again, and have the new plan approved",
     )
@@ -132,9 +132,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         name = next(name for name, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {name!r} is there twice")
+        raise ValueError(f"the key {name!r} occurs twice")
     return found
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")

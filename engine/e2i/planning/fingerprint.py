@@ -1,8 +1,9 @@
-"""What can change a step's result. In: an action, its parameters, its surroundings. Out: components, and their digest.
+"""Fingerprints a step: everything that can change its result.
 
-Covered: the action and its version, resolved parameters, digests of inputs and files, versions of the libraries that
-the action declares, the Python version, the seed, the server that the tool acts on. Never covered: comments, order of
-keys, descriptions, whitespace, credentials.
+In: an action, its parameters, its environment. Out: components, and their digest. Covered: the action and its version,
+resolved parameters, digests of inputs and files, versions of the libraries that the action declares, the Python
+version, the seed, the server that the tool acts on. Never covered: comments, order of keys, descriptions, whitespace,
+credentials.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ Components = dict[str, Any]
 
 
 class Environment(Struct, frozen=True):
-    """What a plan may know of the machine, handed in so that planning itself stays pure."""
+    """What a plan may know of the machine. It is passed in, so that planning itself stays pure."""
 
     library: Callable[[str], str | None]
-    """The installed version of a distribution, or None."""
+    """Returns the installed version of a distribution, or None."""
     file: Callable[[str], str | None]
-    """The digest of a workspace file, or None when there is none."""
+    """Returns the digest of a workspace file, or None when there is none."""
     python: str
     """Major and minor version, such as ``3.11``."""
     modules: Callable[[str], Collection[str]] = lambda name: ()
-    """The files of the workspace's own modules that a Python file imports, with those that these import."""
+    """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     server: Callable[[str], Mapping[str, Any]] = lambda tool: {}
-    """The identity of the server that a tool acts on; empty when it is embedded."""
+    """Returns the identity of the server that a tool acts on. Empty when it is embedded."""
 
 
 def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environment) -> Components:
-    """What the fingerprint covers and no step above can change. ``raw`` is ``with`` as far as literals go."""
+    """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go."""
     server = dict(environment.server(uses.partition(".")[0]))
     return {
         "action": uses,
@@ -53,13 +54,13 @@ def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environme
 
 
 def settled(known: Components, params: Any) -> Components:
-    """``components`` of a step whose parameters are all known before anything has run, and so are its files."""
+    """Returns the ``components`` of a step whose parameters and files are all known before the run."""
     return {**known, "params": reduced(plain(params))}
 
 
 def components(known: Components, action: Action, params: Any, environment: Environment) -> Components:
-    """What the fingerprint covers: what is ``fixed``, ``params`` as far as all inputs are known, and the digests of the
-    files that only the steps above name.
+    """Returns all components: those that are ``fixed``, ``params`` as far as all inputs are known, and the digests of
+    the files that only upstream steps name.
     """
     later = _named(action, params, environment) - known["files"].keys()
     found = {"found_files": {name: environment.file(name) for name in sorted(later)}} if later else {}
@@ -67,22 +68,22 @@ def components(known: Components, action: Action, params: Any, environment: Envi
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
-    """The digest under which the result of a step is kept."""
+    """Returns the digest under which the result of a step is stored."""
     return digest({key: value for key, value in parts.items() if key != "with"})
 
 
 def files(parts: Mapping[str, Any]) -> dict[str, str | None]:
-    """The digest of every file that the step reads; None where there was none."""
+    """Returns the digest of every file that the step reads. None where there was no file."""
     return {**parts["files"], **parts.get("found_files", {})}
 
 
 def static_key(parts: Mapping[str, Any]) -> str:
-    """The digest of what is known before any step has run: equal for runs whose inputs alone differ."""
+    """Returns the digest of what is known before the run: equal for runs that differ only in their inputs."""
     return digest({key: value for key, value in parts.items() if key not in ("params", "found_files")})
 
 
 def reduced(value: Any) -> Any:
-    """The value with every artifact as its digest alone: where a thing is, or what it is called, changes no result."""
+    """Returns the value with every artifact as its digest: its location and name change no result."""
     if isinstance(value, SCALAR):
         return value
     if isinstance(value, Mapping):
@@ -95,7 +96,7 @@ def reduced(value: Any) -> Any:
 
 
 def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reason:
-    """The first thing, in order of interest, that makes a step differ from its last finished run."""
+    """Returns the first reason, in order of interest, why a step differs from its last finished run."""
     if before is None:
         return Reason(Why.NEVER_RUN, "no finished result of this step is in the store")
     if (now["action"], now["version"]) != (before["action"], before["version"]):
@@ -120,7 +121,7 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
 
 
 def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list[str]:
-    """The places at which two plain values differ, as ``name old → new``."""
+    """Returns the differences between two plain values, as ``name old → new``."""
     if _is_same(before, now):
         return []
     if isinstance(before, dict) and isinstance(now, dict) and "$artifact" not in before:
@@ -136,7 +137,9 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
 
 
 def _is_same(before: Any, now: Any) -> bool:
-    """Whether two plain values have one canonical text. To Python, 1, 1.0 and True are equal: their texts are not."""
+    """Returns True when two plain values have the same canonical text. Python's 1, 1.0 and True are equal, but
+    differ.
+    """
     if type(before) is not type(now) or before != now:
         return False
     if isinstance(before, dict):
@@ -147,7 +150,7 @@ def _is_same(before: Any, now: Any) -> bool:
 
 
 def _named(action: Action, params: Any, environment: Environment) -> set[str]:
-    """The files that the parameters name, with the modules of those that are code."""
+    """Returns the files that the parameters name, with the modules of those that are code."""
     named: set[str] = set()
     for _, mark, text in marks.found(action.params, params) if marks.of(action.params) else ():
         if isinstance(mark, WorkspaceFile) and isinstance(text, str):
@@ -160,7 +163,7 @@ _FILES = ("files", "found_files")
 
 
 def _server(parts: Mapping[str, Any]) -> str:
-    """The server of a step's tool, for people."""
+    """Returns the server of a step's tool, for display."""
     found = _leaves(parts.get("server", {}))
     return ", ".join(map(str, found)) or "embedded"
 

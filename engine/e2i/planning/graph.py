@@ -1,6 +1,6 @@
-"""The steps as a directed graph. In: what each node waits for. Out: an order, and the steps that a selection means.
+"""The steps as a directed graph. In: the dependencies of each node. Out: an order, and the steps of a selection.
 
-NetworkX is imported when there is something to order or to select: it takes as long as all the rest of ``e2i plan``.
+NetworkX is imported only to order or select steps: importing it takes as long as the rest of ``e2i plan``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Waits = Mapping[str, Collection[str]]
-"""Each node, in the order of the spec, with those that it waits for."""
+"""Each node, in the order of the spec, with the nodes that it waits for."""
 
 
 def waits(expanded: Expanded) -> Waits:
-    """What each node of a checked spec waits for."""
+    """Returns the dependencies of each node of a checked spec."""
     return {node.id: expanded.upstream(node) for node in expanded.nodes.values()}
 
 
 def build(waits: Waits) -> nx.DiGraph[str]:
-    """An edge a → b for every b that waits for a."""
+    """Returns a graph with an edge a → b for every b that waits for a."""
     import networkx as nx
 
     graph: nx.DiGraph[str] = nx.DiGraph()
@@ -35,7 +35,7 @@ def build(waits: Waits) -> nx.DiGraph[str]:
 
 
 def order(waits: Waits) -> list[str]:
-    """A topological order; steps that could come in any order come in the order of the spec."""
+    """Returns a topological order. Independent steps are in the order of the spec."""
     if _is_ordered(waits):
         return list(waits)
     import networkx as nx
@@ -45,7 +45,7 @@ def order(waits: Waits) -> list[str]:
 
 
 def _is_ordered(waits: Waits) -> bool:
-    """Whether every node already comes after those that it waits for, as in most specs that people write."""
+    """Returns True when every node already comes after its dependencies, as in most specs that people write."""
     seen: set[str] = set()
     for name, needed in waits.items():
         if not seen.issuperset(needed):
@@ -55,10 +55,10 @@ def _is_ordered(waits: Waits) -> bool:
 
 
 def select(graph: nx.DiGraph[str], expressions: Iterable[str], labels: Mapping[str, set[str]]) -> set[str]:
-    """The steps that ``--select`` names, and all that these need.
+    """Returns the steps that ``--select`` names, with their dependencies.
 
-    An expression is a step id, ``+id`` (the same: what a step needs is always included), ``id+`` (also what depends
-    on it), or ``tag:NAME``. ``labels`` maps ids of the spec and ``tag:NAME`` to nodes. Raises BadInput.
+    An expression is a step id, ``+id`` (the same: dependencies are always included), ``id+`` (also what depends on
+    it), or ``tag:NAME``. ``labels`` maps ids of the spec and ``tag:NAME`` to nodes. Raises BadInput.
     """
     chosen: set[str] = set()
     leading: set[str] = set()
@@ -73,7 +73,7 @@ def select(graph: nx.DiGraph[str], expressions: Iterable[str], labels: Mapping[s
 
 
 def _reached(start: Iterable[str], neighbours: Mapping[str, Iterable[str]]) -> set[str]:
-    """The nodes to start from and all that they lead to: every edge is followed once, however many start."""
+    """Returns the start nodes and all nodes reached from them. Every edge is followed once, however many start."""
     reached = set(start)
     waiting = list(reached)
     while waiting:

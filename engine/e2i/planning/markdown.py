@@ -1,4 +1,4 @@
-"""A plan goes in; Markdown comes out, to comment on a pull request with. Text from a spec cannot become markup."""
+"""Writes a plan as Markdown, for a comment on a pull request. Text from a spec cannot become markup."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SIGNS = {
     Verdict.SKIP: "– skip",
 }
 MOST = 200
-"""Steps in the table, and in the diagram: more would not fit into a comment."""
+"""Limit on the steps in the table and in the diagram: more do not fit in a comment."""
 
 
 def markdown(plan: Plan) -> str:
-    """A heading with the totals, a table of the steps, and the graph as a Mermaid diagram that can be unfolded."""
+    """Returns a heading with the totals, a table of the steps, and the graph as a collapsed Mermaid diagram."""
     counts = ", ".join(f"**{count}** {verdict}" for verdict, count in plan.summary.items() if count)
     lines = [
         f"### Plan of {_escaped(plan.name)}",
@@ -53,7 +53,7 @@ def _row(step: PlanStep) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The text as it is, whatever Markdown or HTML would make of it."""
+    """Returns the text escaped for Markdown and HTML."""
     shown = "".join(char if char.isprintable() else " " for char in text)
     return "".join(f"&#{ord(char)};" if char in _MARKUP else char for char in shown)
 

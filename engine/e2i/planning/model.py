@@ -1,6 +1,6 @@
-"""The plan as data: each step with its verdict, its reason and its fingerprint; frozen, ordered, JSON-able.
+"""The plan as data: each step with its verdict, reason and fingerprint. Frozen, ordered, serialisable as JSON.
 
-In: what ``build`` found out. Out: documents of the contract, and the plan's own digest.
+In: the decisions of ``build``. Out: documents of the contract, and the plan's own digest.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SCHEMA_VERSION = 1
 
 
 class Verdict(StrEnum):
-    """What will happen to a step."""
+    """The decision about a step."""
 
     RUN = "run"
     REUSE = "reuse"
     UNDECIDED = "undecided"
-    """Cannot be known until a step above has run; becomes run, reuse or skip."""
+    """Unknown until an upstream step has run. Becomes run, reuse or skip."""
     ALWAYS = "always"
     SKIP = "skip"
 
@@ -62,31 +62,31 @@ class Why(StrEnum):
 
 
 class Reason(Struct, frozen=True):
-    """Why a step has its verdict: a code for programs, the detail for people."""
+    """The reason for a step's verdict: a code for programs, a detail for people."""
 
     code: Why
     detail: str = ""
 
 
 class Undecided(Struct, frozen=True):
-    """A parameter that decides which file a step reads or which code it runs, and that only the run can know."""
+    """A parameter that is only known in a run and decides which file a step reads or which code it runs."""
 
     step: str
     parameter: str
     kind: Literal["file", "code"]
     value: str
-    """The expression, as the spec has it."""
+    """The expression as written in the spec."""
 
     def to_json(self) -> dict[str, Any]:
         return {"step": self.step, "parameter": self.parameter, "kind": self.kind, "value": self.value}
 
     def __str__(self) -> str:
         what = "the code that it runs" if self.kind == "code" else "the file that it reads"
-        return f"{self.step}: {what} is known only in the run ({self.parameter}: {self.value})"
+        return f"{self.step}: {what} is only known during the run ({self.parameter}: {self.value})"
 
 
 class PlanStep(Struct, frozen=True):
-    """One step of a plan. ``components`` is what its fingerprint is made of, as far as that is known."""
+    """One step of a plan. ``components`` are the known inputs of its fingerprint."""
 
     id: str
     group: str
@@ -97,15 +97,15 @@ class PlanStep(Struct, frozen=True):
     fingerprint: str | None
     components: Mapping[str, Any]
     bound: Mapping[str, Any]
-    """What else decides how the step is carried out: condition, retries, time limits."""
+    """Options that also decide how the step is executed: condition, retries, time limits."""
     final: bool = False
-    """It runs after all others, whatever became of them."""
+    """True when it runs after all others, whatever their status."""
     undecided: tuple[Undecided, ...] = ()
-    """What only the run can know of the files that it reads and the code that it runs."""
+    """The files that it reads and the code that it runs, as far as they are only known in a run."""
 
     @property
     def covered(self) -> dict[str, Any]:
-        """All that can affect the step's execution, as far as it is known before anything has run."""
+        """Returns everything that can affect the step's execution, as far as it is known before the run."""
         return {
             "id": self.id,
             "uses": self.uses,
@@ -116,7 +116,7 @@ class PlanStep(Struct, frozen=True):
         }
 
     def outline(self) -> dict[str, Any]:
-        """The step as a run's record keeps it."""
+        """Returns the step as recorded in a run."""
         return {
             "id": self.id,
             "uses": self.uses,
@@ -132,23 +132,23 @@ class PlanStep(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, dict=True):
-    """All steps in the order of their graph. Two plans with one digest lead to the same work."""
+    """All steps in dependency order. Two plans with the same digest lead to the same work."""
 
     name: str
     steps: tuple[PlanStep, ...]
     params: Mapping[str, Any]
     profile: str = "default"
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    """What a run will give back, with expressions where only the run can tell."""
+    """The outputs of a run, with expressions where they are only known in the run."""
     environment: Mapping[str, Any] = field(default_factory=dict)
-    """What the operator says that decides what the run does and where anything goes."""
+    """The operator's settings that affect what the run does and where its outputs go."""
     warnings: tuple[Problem, ...] = ()
-    """The problems of the spec that do not keep it from running. They are no part of the plan's document."""
+    """Problems of the spec that do not prevent a run. They are not part of the plan's document."""
 
     @cached_property
     def digest(self) -> str:
         """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions, options,
-        profile; what the run gives back; what the operator says.
+        profile, the outputs of the run, and the operator's settings.
 
         Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
         """
@@ -156,7 +156,7 @@ class Plan(Struct, frozen=True, dict=True):
 
     @property
     def covered(self) -> dict[str, Any]:
-        """What the digest covers. Each part of it stands in the plan's document, so that it can be worked out again."""
+        """Returns what the digest covers. All of it is in the plan's document, so that the digest can be recomputed."""
         return {
             "name": self.name,
             "profile": self.profile,
@@ -169,17 +169,17 @@ class Plan(Struct, frozen=True, dict=True):
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:
-        """What only the run can know of the files that steps read and the code that they run."""
+        """The files that steps read and the code that they run, as far as they are only known in the run."""
         return tuple(item for step in self.steps for item in step.undecided)
 
     @property
     def summary(self) -> dict[str, int]:
-        """How many steps have each verdict; every verdict is there."""
+        """Returns the number of steps with each verdict, including zeros."""
         counts = Counter(step.verdict for step in self.steps)
         return {verdict.value: counts[verdict] for verdict in Verdict}
 
     def to_json(self) -> dict[str, Any]:
-        """The document that a run can be bound to: complete, with a checksum over all of it."""
+        """Returns the document that a run can be bound to: complete, with a checksum over all of it."""
         document = {
             **self.outline(),
             "outputs": dict(self.outputs),
@@ -190,7 +190,7 @@ class Plan(Struct, frozen=True, dict=True):
         return {**document, "checksum": digest(document, finite=True)}
 
     def outline(self) -> dict[str, Any]:
-        """The plan as the record of a run that is bound to none keeps it: without what the record has elsewhere."""
+        """Returns the plan as recorded in an unbound run, without what the record contains elsewhere."""
         return {
             "schema_version": SCHEMA_VERSION,
             "digest": self.digest,
@@ -203,13 +203,15 @@ class Plan(Struct, frozen=True, dict=True):
 
 
 def static(components: Mapping[str, Any]) -> dict[str, Any]:
-    """The components without what only past runs can tell: the digests of inputs stand as their references."""
+    """Returns the components without what only past runs know: digests of inputs are replaced by their references."""
     kept = {key: value for key, value in components.items() if key not in ("params", "with", "found_files")}
     return {**kept, "params": components["with"]}
 
 
 def canonical(value: Any, *, finite: bool = False) -> bytes:
-    """One text for equal data: sorted keys, no spaces. ``finite``: no number in it is NaN or infinite, as in a spec."""
+    """Returns one text for equal data: sorted keys, no spaces. ``finite``: no number is NaN or infinite, as in a
+    spec.
+    """
     try:
         text = _encode(value)
     except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, very large integers, odd keys
@@ -219,12 +221,14 @@ def canonical(value: Any, *, finite: bool = False) -> bytes:
 
 
 def digest(value: Any, *, finite: bool = False) -> str:
-    """``sha256:…`` of the canonical text."""
+    """Returns ``sha256:…`` of the canonical text."""
     return f"sha256:{hashlib.sha256(canonical(value, finite=finite)).hexdigest()}"
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether no number in it is NaN or infinite. A loop over a list, by exact types: plans hold a million values."""
+    """Returns True when no number is NaN or infinite. A loop over a list, by exact types: plans hold a million
+    values.
+    """
     waiting = [value]
     for item in waiting:
         kind = type(item)

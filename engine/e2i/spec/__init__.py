@@ -1,1 +1,1 @@
-"""What a user wrote. In: YAML text. Out: a ``PipelineSpec`` with the place of every part, or all of its problems."""
+"""Reads specs. In: YAML text. Out: a ``PipelineSpec`` with the location of every value, or all of its problems."""

@@ -1,4 +1,4 @@
-"""YAML text → plain data, under limits, with every fault and its place.
+"""Reads YAML text as plain data, within limits, and reports every error with its location.
 
 In: decoded text. Out: dict, list, str, int, float, bool and None, and problems. Built on PyYAML's event stream and not
 on its loaders: those recurse (the C one crashes on deep nesting), expand merge keys without end, keep the last of two
@@ -27,13 +27,13 @@ from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
 from e2i.spec.problems import MOST, Location, Problem, pointer
 
-NOT_FINITE = "leave a bound out where there is none; plans, records and JSON have no such number"
+NOT_FINITE = "leave a bound out where there is none: plans, records and JSON have no such number"
 MAX_PARAMS = 1_000
 """Parameters of one pipeline."""
 
 
 class Limits(Struct, frozen=True):
-    """How big a document may be. The defaults hold a spec of 10,000 steps."""
+    """Limits on the size of a document. The defaults allow a spec of 10,000 steps."""
 
     bytes: int = 8 * 2**20
     """Of the text."""
@@ -42,17 +42,17 @@ class Limits(Struct, frozen=True):
     depth: int = 64
     """Of nesting, after aliases are followed."""
     aliased: int = 2**20
-    """Characters, roughly, that the document would be longer with every alias written out."""
+    """Approximate number of characters by which the document would grow with every alias expanded."""
     params: int = MAX_PARAMS
-    """Entries of the top-level ``params``: counted while they are read, so that too many cost little."""
+    """Entries of the top-level ``params``. They are counted while they are read, so that too many cost little."""
 
 
 MAX_PROBLEMS = MOST
-"""After so many the text is not read on: it is no spec, and each problem takes memory."""
+"""Number of problems after which reading stops: such a text is not a spec, and each problem takes memory."""
 
 
 def compose(text: str, file: str, limits: Limits) -> tuple[Any, list[Problem]]:
-    """The data of the one document in ``text``; equal aliases are one shared object, so treat the data as read-only.
+    """Returns the data of the one document in ``text``. Equal aliases share one object: treat the data as read-only.
 
     A document with problems has no usable data. An empty text gives None and one problem.
     """
@@ -65,18 +65,18 @@ def compose(text: str, file: str, limits: Limits) -> tuple[Any, list[Problem]]:
         from e2i.spec import syntax  # takes longer to load than a short spec to read
 
         report = syntax.explain(error, text, file)
-        # What breaks the line also cuts its expression short; one message is enough.
+        # A syntax error that breaks the line also leaves its expression unclosed. One message is enough.
         composer.problems = [known for known in composer.problems if known.location.line != report.location.line]
         composer.problems.append(report)
     return composer.root, composer.problems
 
 
 class GiveUpError(Exception):
-    """Nothing after this fault can be understood, or there are more faults than anybody reads."""
+    """Reading stops: the rest of the text cannot be understood, or there are more errors than anybody reads."""
 
 
 class _Composer:
-    """The state of one pass: the open collections, and what was found."""
+    """The state of one pass: the open collections and the problems found so far."""
 
     def __init__(self, file: str, limits: Limits, text: str) -> None:
         self.file = file
@@ -84,7 +84,7 @@ class _Composer:
         self.text = text
         self.root: Any = None
         self.problems: list[Problem] = []
-        # The collection being filled, the key whose value comes next, and the same of every collection around it.
+        # The collection being filled, its next key, and the same for every enclosing collection.
         self.container: Any = None
         self.key: str | None = None
         self.stack: list[tuple[Any, str | None]] = []
@@ -96,7 +96,7 @@ class _Composer:
     def run(self) -> None:
         documents = 0
         event: Any
-        # The order of the tests is the order of frequency: this loop is where reading a spec spends its time.
+        # Tests are ordered by frequency: reading a spec spends its time in this loop.
         for event in yaml.parse(self.text, Loader=PARSER):
             kind = event.__class__
             if kind is ScalarEvent:
@@ -129,7 +129,7 @@ class _Composer:
             )
 
     def count(self, event: Any) -> None:
-        """Stops when there are too many values: each costs time wherever the data is looked at."""
+        """Stops when there are too many values. Each value costs time in every later stage."""
         self.values += 1
         if self.values > self.limits.values:
             message = f"there are more than {self.limits.values:,} values"
@@ -142,7 +142,7 @@ class _Composer:
             self.report(event, "yaml-version", "this is read as YAML 1.2, not 1.1", hint="remove the %YAML line")
 
     def read_key(self, event: Any) -> str:
-        """A mapping key, which must be text and new."""
+        """Reads a mapping key, which must be text and new."""
         text: str = event.value
         if event.tag is not None or event.anchor is not None:
             self.decorated(event, text)
@@ -166,12 +166,12 @@ class _Composer:
         return text
 
     def check_params(self, event: Any) -> None:
-        """Stops when the mapping that has become so long is the one of the parameters."""
+        """Stops when the mapping that has become too long is ``params``."""
         if self.container is self.root.get("params"):
             self.stop(event, "bad-value", f'"params" has more than {self.limits.params:,} entries')
 
     def check_stuck(self, event: Any, text: str) -> None:
-        """Whether the key is rather ``key:{…``, which lacks a space."""
+        """Reports a key of the form ``key:{…``, which lacks a space."""
         from e2i.spec import error_source, syntax
 
         if error_source.STUCK.match(text):
@@ -209,7 +209,7 @@ class _Composer:
         return value
 
     def open(self, event: Any, container: Any) -> None:
-        """Starts a collection: puts it into its parent at once, so that its path is known while it is filled."""
+        """Opens a collection and adds it to its parent at once, so that its path is known while it is filled."""
         self.count(event)
         if event.tag is not None or event.anchor is not None:
             self.decorated(event, container)
@@ -234,38 +234,38 @@ class _Composer:
             self.root = value
 
     def decorated(self, event: Any, value: Any) -> None:
-        """A node with a tag, which is refused, or an anchor, which is remembered."""
+        """Refuses a tag, and remembers an anchor."""
         if event.tag is not None:
             self.report(event, "tag", f'tags are not supported: "{scalars.shorten(event.tag)}"', hint="remove the tag")
         if event.anchor is not None:
             self.anchors[event.anchor] = value
 
     def follow(self, event: Any) -> Any:
-        """What an alias stands for, once it is known to be finite and small enough when written out."""
+        """Returns the value of an alias, after checking that it is finite and small enough when expanded."""
         self.count(event)
         name = scalars.shorten(event.anchor)
         if event.anchor not in self.anchors:
             self.report(
-                event, "alias", f'nothing above is anchored as "&{name}"', hint=f'quote "*{name}" if it is text'
+                event, "alias", f'there is no anchor "&{name}" before this alias', hint=f'quote "*{name}" if it is text'
             )
             return None
         value = self.anchors[event.anchor]
         around = [self.container, *(container for container, _ in self.stack)]
         if isinstance(value, dict | list) and any(value is container for container in around):
-            self.stop(event, "alias", f'the alias "*{name}" stands inside its own anchor')
+            self.stop(event, "alias", f'the alias "*{name}" is inside its own anchor')
         size, height = self.measure(value)
         self.aliased += size
         if self.aliased > self.limits.aliased:
             message = f"aliases would make the document more than {self.limits.aliased:,} characters longer"
-            self.stop(event, "alias", message, hint="write less with aliases")
+            self.stop(event, "alias", message, hint="use fewer aliases")
         if len(self.stack) + height > self.limits.depth:
             self.stop(event, "too-deep", f"nested more than {self.limits.depth} levels deep, with aliases followed")
         return value
 
     def measure(self, value: Any) -> tuple[int, int]:
-        """Characters that a value would take written out, and its levels of nesting. Each collection is measured once.
+        """Returns the number of characters that a value takes when expanded, and its levels of nesting.
 
-        Recursion is bounded: what aliases stand for was itself held to the depth limit.
+        Each collection is measured once. Recursion is bounded, because aliased values are under the depth limit too.
         """
         if not isinstance(value, dict | list):
             return 8 + len(value) if isinstance(value, str) else 8, 0
@@ -283,7 +283,9 @@ class _Composer:
             return False
 
     def check_characters(self, event: Any) -> None:
-        """Only double quotes can bring in, by an escape, what the text itself was searched for."""
+        """Checks double-quoted text: only its escapes can add characters that the search of the whole text did not
+        see.
+        """
         if event.style == '"' and (offset := scalars.forbidden(event.value)) is not None:
             self.report(event, "bad-character", f"{scalars.character(event.value[offset])} is not allowed in text")
 
@@ -299,11 +301,11 @@ class _Composer:
         raise GiveUpError
 
     def path(self) -> Path:
-        """Where the value being read belongs."""
+        """The path of the value being read."""
         steps: list[str | int] = []
         for container, key in [*self.stack[1:], (self.container, self.key)]:
             if isinstance(container, list):
-                # A collection is in its list before it is filled, so every list but the innermost is one ahead.
+                # A collection is added to its list before it is filled, so every list but the innermost is one ahead.
                 steps.append(len(container) - (container is not self.container))
             elif key is not None:
                 steps.append(key)

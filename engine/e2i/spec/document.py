@@ -1,8 +1,8 @@
-"""YAML text → ``Document``: plain data, and the place of every node.
+"""Reads YAML text into a ``Document``: plain data with the location of every node.
 
 In: text, bytes, or a mapping from Python. Out: ``(Document, [])``, or ``(None, problems)``.
 
-YAML is read as 1.2 core: UTF-8, no tags, no merge keys, no duplicate keys; depth, aliases and bytes are bounded before
+YAML is read as 1.2 core: UTF-8, no tags, no merge keys, no duplicate keys; depth, aliases and bytes are limited before
 anything is built.
 """
 
@@ -20,17 +20,17 @@ from e2i.spec.problems import Fixes, Location, Problem, Severity, pointer
 
 
 class Document:
-    """A spec as plain data that knows where each value stands. ``data`` is for reading only: aliases share objects."""
+    """A spec as plain data with the location of each value. Treat ``data`` as read-only: aliases share objects."""
 
     def __init__(self, data: dict[str, Any], file: str, text: str | None) -> None:
         self.data = data
         self.file = file
         self.text = text
-        """What was read, without a byte order mark; None when the data came from Python."""
+        """The text as read, without a byte order mark. None for data from Python."""
 
     @cached_property
     def size(self) -> int:
-        """How many values there are, those that aliases share counted once each time."""
+        """Number of values. Values shared by aliases are counted each time."""
         waiting: list[Any] = [self.data]
         for value in waiting:
             if isinstance(value, dict | list):
@@ -38,11 +38,11 @@ class Document:
         return len(waiting)
 
     def value(self, path: Path) -> Any:
-        """The value at ``path``, or None when there is none; ``has`` tells it from a null."""
+        """Returns the value at ``path``, or None when there is none. ``has`` distinguishes that from a null."""
         return self._find(path)[1]
 
     def has(self, path: Path) -> bool:
-        """Whether there is a value at ``path``."""
+        """Returns True when there is a value at ``path``."""
         return self._find(path)[0]
 
     def problem(
@@ -58,19 +58,19 @@ class Document:
         severity: Severity = "error",
         fixes: Fixes = (),
     ) -> Problem:
-        """A problem of the value at ``path``.
+        """Returns a problem of the value at ``path``.
 
-        It is shown where that value stands; or at its ``key``, at another path ``at``, or at character ``offset`` of
-        its text.
+        Its location is that of the value, of its ``key``, of another path ``at``, or of the character at ``offset`` in
+        the text of the value.
         """
         where = path if at is None else at
         location = self.location(where, key=key) if offset is None else self.location_in(where, offset)
         return Problem(code, message, location, pointer(path), hint, severity, fixes)
 
     def location(self, path: Path, *, key: bool = False) -> Location:
-        """Where the value at ``path`` stands, or its key.
+        """Returns the location of the value at ``path``, or of its key.
 
-        What is not there stands where the key of its nearest ancestor does; data from Python stands at 1:1.
+        A value that does not exist has the location of its nearest ancestor's key. Data from Python is at 1:1.
         """
         if self._spots is None:
             return Location(self.file, 1, 1)
@@ -80,7 +80,9 @@ class Document:
         return Location(self.file, spot.line, spot.column)
 
     def location_in(self, path: Path, offset: int) -> Location:
-        """Where character ``offset`` of the text at ``path`` stands, if the text is written plainly on one line."""
+        """Returns the location of the character at ``offset`` in the text at ``path``, if that is plain text on one
+        line.
+        """
         location, value = self.location(path), self.value(path)
         written = self.line(location.line)[location.column - 1 :]
         quote = 1 if written[:1] in ('"', "'") else 0
@@ -89,9 +91,9 @@ class Document:
         return Location(location.file, location.line, location.column + quote + offset)
 
     def span(self, path: Path, *, key: bool = False) -> tuple[int, int] | None:
-        """The offsets in ``text`` between which the value (or key) at ``path`` is written; None when it is not there.
+        """Returns the offsets in ``text`` of the value (or key) at ``path``, or None when it is not in the text.
 
-        A block mapping or list may reach over the blank lines and comments behind it.
+        A block mapping or list may include the blank lines and comments after it.
         """
         spot, depth = self._spots.find(path) if self._spots else (None, 0)
         if spot is None or depth < len(path) or (key and spot.key_end == spot.key_start):
@@ -99,7 +101,7 @@ class Document:
         return (spot.key_start, spot.key_end) if key else (spot.start, spot.end)
 
     def line(self, number: int) -> str:
-        """The text of a line, counted from 1; empty when there is none."""
+        """Returns the text of a line, counted from 1. Empty when there is no such line."""
         return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
 
     def _find(self, path: Path) -> tuple[bool, Any]:
@@ -121,7 +123,7 @@ class Document:
 
 
 def read(text: str | bytes, file: str, limits: Limits | None = None) -> tuple[Document | None, list[Problem]]:
-    """The document in a file's text. ``file`` is only a name, for places."""
+    """Reads the document from a file's text. ``file`` is only a name, for locations."""
     found, problems = _read(text, file, limits or Limits())
     return found, list(problems)
 
@@ -151,7 +153,7 @@ def _read(text: str | bytes, file: str, limits: Limits) -> tuple[Document | None
 
 
 def read_value(text: str, file: str, limits: Limits | None = None) -> tuple[Any, list[Problem]]:
-    """The value that a short YAML text stands for, such as the one in ``-p NAME=VALUE``. An empty text is null."""
+    """Reads the value of a short YAML text, such as the one in ``-p NAME=VALUE``. An empty text is null."""
     clean, problems = _characters(text, file, limits or Limits())
     if problems or not clean.strip():
         return None, problems
@@ -162,9 +164,9 @@ def read_value(text: str, file: str, limits: Limits | None = None) -> tuple[Any,
 def from_mapping(
     data: Mapping[str, Any], file: str = "<mapping>", limits: Limits | None = None
 ) -> tuple[Document | None, list[Problem]]:
-    """The document that a mapping from Python stands for: a copy of it, held to the same rules as text.
+    """Returns the document for a mapping from Python: a copy of it, checked by the same rules as text.
 
-    Tuples become lists; anything that YAML could not have said, such as an object, is a problem.
+    Tuples become lists. A value that YAML cannot express, such as an object, is a problem.
     """
     copier = _Copier(file, limits or Limits())
     try:
@@ -175,7 +177,7 @@ def from_mapping(
 
 
 def _characters(text: str | bytes, file: str, limits: Limits) -> tuple[str, list[Problem]]:
-    """The decoded text without a leading byte order mark, if it holds only what a text may hold."""
+    """Returns the decoded text without a leading byte order mark, if all its characters are allowed."""
     if len(text) > limits.bytes:
         message = f"the file is larger than {limits.bytes:,} bytes"
         return "", [Problem("too-large", message, Location(file, 1, 1), "")]
@@ -196,13 +198,13 @@ def _characters(text: str | bytes, file: str, limits: Limits) -> tuple[str, list
 
 
 def _end(before: str, file: str) -> Location:
-    """The place right behind ``before``."""
+    """Returns the location right after ``before``."""
     lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return Location(file, len(lines), len(lines[-1]) + 1)
 
 
 class _Copier:
-    """Copies data from Python, checking it on the way."""
+    """Copies data from Python and checks it."""
 
     def __init__(self, file: str, limits: Limits) -> None:
         self.file = file
@@ -241,7 +243,7 @@ class _Copier:
             case int():
                 return self.report(path, "number", "the integer does not fit in 64 bits")
         named = type(value).__name__
-        return self.report(path, "not-plain", f"{named} is not plain data: give text, a number, a list or a mapping")
+        return self.report(path, "not-plain", f"{named} is not plain data: use text, a number, a list or a mapping")
 
     def key(self, key: Any, path: Path) -> str:
         if isinstance(key, str):
@@ -252,7 +254,7 @@ class _Copier:
     def text(self, value: str, path: Path) -> str:
         if (offset := scalars.forbidden(value)) is not None:
             self.report(path, "bad-character", f"{scalars.character(value[offset])} is not allowed in text")
-        return str.__str__(value)  # exactly a str, also for an enum's member
+        return str.__str__(value)  # exactly a str, also for a member of an enum
 
     def report(self, path: Path, code: str, message: str) -> None:
         self.problems.append(Problem(code, message, Location(self.file, 1, 1), pointer(path)))

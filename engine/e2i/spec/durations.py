@@ -1,6 +1,6 @@
-"""Lengths of time as people write them, such as ``90s``, ``1h30m`` or ``500ms`` ⇄ seconds.
+"""Converts durations such as ``90s``, ``1h30m`` or ``500ms`` to seconds and back.
 
-In: text or seconds. Out: seconds or text; ``ValueError`` for text that is no duration.
+In: text or seconds. Out: seconds or text; ``ValueError`` for text that is not a duration.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 @lru_cache
 def parse(text: str) -> float:
-    """Seconds in a duration: one or more ``<number><unit>``, largest unit first, such as ``2d``, ``1h30m`` or ``1.5s``.
+    """Returns the seconds of a duration: one or more ``<number><unit>``, largest unit first, such as ``1h30m``,
+    ``1.5s``.
 
-    Raises ValueError saying what a duration looks like.
+    Raises ValueError that describes the format of a duration.
     """
     match = _DURATION.fullmatch(text) if len(text) <= 100 else None
     if match is None or not text:
@@ -28,7 +29,7 @@ def parse(text: str) -> float:
 
 
 def text(seconds: float) -> str:
-    """The duration as text, in whole milliseconds: 5400 → ``1h30m``, 0.5 → ``500ms``, 0 → ``0s``.
+    """Returns the duration as text, in whole milliseconds: 5400 → ``1h30m``, 0.5 → ``500ms``, 0 → ``0s``.
 
     Raises ValueError for a negative or infinite number.
     """

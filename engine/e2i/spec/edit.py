@@ -1,8 +1,9 @@
-"""RFC 6902 operations on a document → the few changes of its text that carry them out.
+"""Applies RFC 6902 operations to a document by changing as little of its text as possible.
 
-In: a ``Document`` and operations. Out: ``Edit``s, or the new text. What an operation does not name stays as it is, to
-the byte: comments, quotes, block or flow style, line ends. Nothing is taken on trust: the new text is read back, and
-must hold exactly what the operations say.
+In: a ``Document`` and operations. Out: ``Edit``s, or the new text.
+
+All other text stays the same, byte for byte: comments, quotes, block or flow style, line ends. The new text is read
+back, and must contain exactly the result of the operations.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Operation = Mapping[str, Any]
 
 
 class Edit(Struct, frozen=True):
-    """The characters from ``start`` to ``end`` become ``text``."""
+    """A replacement of the characters from ``start`` to ``end`` by ``text``."""
 
     start: int
     end: int
@@ -32,11 +33,11 @@ class Edit(Struct, frozen=True):
 
 
 class CannotEditError(ValueError):
-    """An operation cannot be carried out by changing the text in a few places."""
+    """An operation cannot be done by a few changes of the text."""
 
 
 def patch(document: Document, operations: Sequence[Operation]) -> str | None:
-    """The document's text after operations that do not touch each other; None when they cannot be carried out on it."""
+    """Returns the document's text after operations that do not overlap, or None when they cannot be applied to it."""
     try:
         changed = apply(document.text or "", edits(document, operations))
         wanted = _patched(document, operations)
@@ -47,16 +48,16 @@ def patch(document: Document, operations: Sequence[Operation]) -> str | None:
 
 
 def edits(document: Document, operations: Iterable[Operation]) -> list[Edit]:
-    """The changes of the text, in its order. Raises CannotEditError."""
+    """Returns the changes of the text, in text order. Raises CannotEditError."""
     if document.text is None:
-        raise CannotEditError("the document is no text")
+        raise CannotEditError("the document has no text")
     writer = _Writer(document, document.text)
     found = [edit for operation in operations for edit in writer.edits(operation)]
     return sorted(found, key=lambda edit: (edit.start, edit.end))
 
 
 def apply(text: str, changes: Sequence[Edit]) -> str:
-    """The text with the changes made. Raises CannotEditError when two of them overlap."""
+    """Returns the text with the changes applied. Raises CannotEditError when two of them overlap."""
     parts: list[str] = []
     done = 0
     for edit in changes:
@@ -77,7 +78,7 @@ class _Writer:
     def edits(self, operation: Operation) -> list[Edit]:
         path = _path(self.document, operation["path"])
         if not path:
-            raise CannotEditError("the whole document is not to be changed")
+            raise CannotEditError("the whole document cannot be replaced")
         match operation["op"]:
             case "replace":
                 return [self.replace(path, operation["value"])]
@@ -90,12 +91,12 @@ class _Writer:
                 if source[:-1] == path[:-1]:
                     return [self.rename(source, str(path[-1]))]
                 return [self.remove(source), self.add(path, self.document.value(source))]
-        raise CannotEditError(f"the operation {operation['op']!r} is not known")
+        raise CannotEditError(f"the operation {operation['op']!r} is unknown")
 
     def replace(self, path: Path, value: Any) -> Edit:
         start, end = self.extent(path)
         old, raw = self.document.value(path), self.text[start:end]
-        if start == end:  # a null that is not written, right behind its colon
+        if start == end:  # an implicit null, right after its colon
             return Edit(start, end, " " + written(value, flow=self.is_flow(path[:-1])))
         if isinstance(old, str) and isinstance(value, str) and (kept := _reworded(raw, old, value)) is not None:
             return Edit(start, end, kept)
@@ -104,17 +105,17 @@ class _Writer:
     def rename(self, path: Path, name: str) -> Edit:
         span = self.document.span(path, key=True)
         if span is None:
-            raise CannotEditError("what to rename is not written here")
+            raise CannotEditError("the key to rename is not in the text")
         return Edit(*span, written(name, like=self.text[span[0] : span[1]]))
 
     def add(self, path: Path, value: Any) -> Edit:
-        """A new entry comes last in its mapping; at the top level first, where ``version: 1`` belongs."""
+        """Adds an entry at the end of its mapping, or at the top level at the start, where ``version: 1`` belongs."""
         parent = path[:-1]
         around = self.document.value(parent)
         if isinstance(around, list) and path[-1] == "-":
             return self.append(parent, len(around), value)
         if not isinstance(around, dict):
-            raise CannotEditError("entries are added to mappings, and to the end of lists")
+            raise CannotEditError("entries can only be added to mappings and to the end of lists")
         if self.document.has(path):
             return self.replace(path, value)
         start, _ = self.extent(parent)
@@ -142,7 +143,7 @@ class _Writer:
         return self.line_below(end, before + written(value, flow=False))
 
     def line_below(self, offset: int, line: str) -> Edit:
-        """A new line below the one that ``offset`` is on."""
+        """Inserts a line after the one that contains ``offset``."""
         behind = self.next_line(offset)
         is_closed = self.text[:behind].endswith(("\n", "\r"))
         return Edit(behind, behind, line + self.newline() if is_closed else self.newline() + line)
@@ -150,7 +151,7 @@ class _Writer:
     def remove(self, path: Path) -> Edit:
         parent = self.document.value(path[:-1])
         if not isinstance(parent, dict | list) or not self.document.has(path):
-            raise CannotEditError("what to remove is not written here")
+            raise CannotEditError("the entry to remove is not in the text")
         if len(parent) == 1:
             return Edit(*self.extent(path[:-1]), "{}" if isinstance(parent, dict) else "[]")
         keys: list[Any] = list(parent) if isinstance(parent, dict) else list(range(len(parent)))
@@ -166,16 +167,16 @@ class _Writer:
         return Edit(self.entry((*path[:-1], keys[index - 1]))[1], end, "")
 
     def entry(self, path: Path) -> tuple[int, int]:
-        """From the start of an entry's key, or of a list's item, to the end of its value."""
+        """Returns the span from the start of an entry's key, or of a list's item, to the end of its value."""
         start, end = self.extent(path)
         key = self.document.span(path, key=True)
         return (key[0] if key else start, end)
 
     def extent(self, path: Path) -> tuple[int, int]:
-        """From the start of a value to its end, without its anchor, and without blank lines and comments behind it."""
+        """Returns the span of a value without its anchor, and without the blank lines and comments after it."""
         span = self.document.span(path)
         if span is None:
-            raise CannotEditError("the value is not written here")
+            raise CannotEditError("the value is not in the text")
         start, end = span
         if anchor := _ANCHOR.match(self.text, start, end):
             start = anchor.end()
@@ -188,7 +189,7 @@ class _Writer:
         return start, end
 
     def is_flow(self, path: Path) -> bool:
-        """Whether the collection at ``path`` stands in braces or brackets, or inside others that do."""
+        """Returns True when the collection at ``path`` is in braces or brackets, or inside another one that is."""
         start, _ = self.extent(path)
         return self.text[start : start + 1] in ("{", "[")
 
@@ -205,9 +206,9 @@ class _Writer:
 
 
 def _reworded(raw: str, old: str, new: str) -> str | None:
-    """The text as written, with only the word changed in which two values differ; None when that is not so simple."""
+    """Returns the text as written with only the differing word changed, or None when that is not possible."""
     if raw == old or raw[1:-1] == old:
-        return None  # a plain or quoted text on one line is written anew, in its quotes
+        return None  # plain or quoted text on one line is rewritten, in its quotes
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
         start += 1
@@ -225,7 +226,7 @@ def _reworded(raw: str, old: str, new: str) -> str | None:
 
 
 def _path(document: Document, pointer: str) -> Path:
-    """The path that a JSON pointer means in this document."""
+    """Returns the path in this document for a JSON pointer."""
     path: Path = ()
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
@@ -235,7 +236,7 @@ def _path(document: Document, pointer: str) -> Path:
 
 
 def _patched(document: Document, operations: Iterable[Operation]) -> Any:
-    """The document's data after the operations. What aliases share stays shared, as it does in the text."""
+    """Returns the document's data after the operations. Values shared by aliases stay shared, as in the text."""
     data = copy.deepcopy(document.data)
     for operation in operations:
         value = operation.get("value")

@@ -1,4 +1,4 @@
-"""Where a parser gave up → where the mistake is, when that was earlier: what is missing, stuck or too long.
+"""Finds the source of a syntax error before the location where the parser stopped.
 
 In: the text of a document, and the offset or line of a syntax error. Out: an offset, or None when nothing is found.
 """
@@ -15,7 +15,9 @@ from e2i.spec.scalars import LONGEST_KEY
 
 
 def quote(text: str, gave_up: int) -> int | None:
-    """Where the text in quotes opens that closes right before ``gave_up``: a later quote has closed it, not its own."""
+    """Returns the offset of the quoted text that ends right before ``gave_up``, closed by a quote that is not its
+    own.
+    """
     opened = None
     try:
         for token in yaml.scan(text, Loader=PARSER):
@@ -28,21 +30,23 @@ def quote(text: str, gave_up: int) -> int | None:
 
 
 def quote_before(text: str, opened: int) -> int | None:
-    """Where a text in quotes opens, on the line of a quote that is never closed, that a quote not its own closes."""
+    """Returns the offset of a quoted text, on the line of an unclosed quote, that is closed by a quote not its own."""
     line = text.rfind("\n", 0, opened) + 1
     found = next((run for run in _QUOTED.finditer(text, line, opened) if run["quote"] is not None), None)
     return found.start() if found else None
 
 
 def bracket(text: str, opened: int, gave_up: int) -> int | None:
-    """``opened``, if the text below a bracket goes on as if it had been closed: indented no further than its line."""
+    """Returns ``opened`` if the lines after a bracket are indented no further than its line, as if it were closed."""
     if "\n" not in text[opened:gave_up] or _indent(text, gave_up) > _indent(text, opened):
         return None
     return opened
 
 
 def colon(text: str, gave_up: int) -> int | None:
-    """Where the line begins whose ``:`` is missing, or stuck to its value, so that the next line seems a part of it."""
+    """Returns the offset of the line whose ``:`` is missing, or lacks a space, so that the next line seems to continue
+    it.
+    """
     before = text[: text.rfind("\n", 0, gave_up) + 1].rstrip()
     start = before.rfind("\n") + 1
     found = _NO_ENTRY.fullmatch(before, start)
@@ -50,7 +54,9 @@ def colon(text: str, gave_up: int) -> int | None:
 
 
 def stuck(text: str, gave_up: int) -> int | None:
-    """Where a key begins whose ``:`` is stuck to a brace or bracket: on the line, or on the one that it continues."""
+    """Returns the offset of a key whose ``:`` lacks a space before a brace or bracket, on the line or the one it
+    continues.
+    """
     line = text.rfind("\n", 0, gave_up) + 1
     above = text.rfind("\n", 0, max(0, line - 1)) + 1
     found = STUCK.search(text, line, gave_up + 2)
@@ -60,7 +66,7 @@ def stuck(text: str, gave_up: int) -> int | None:
 
 
 def long_key(text: str, gave_up: int) -> int | None:
-    """Where a key begins, on the line, that is longer than PyYAML reads one."""
+    """Returns the offset of a key on the line that is longer than PyYAML allows."""
     found = _LONG_KEY.search(text, text.rfind("\n", 0, gave_up) + 1, gave_up + 2)
     return found.start() if found else None
 
@@ -71,10 +77,10 @@ def _indent(text: str, offset: int) -> int:
 
 
 STUCK = re.compile(r"(?:(?:^|(?<=\n)) *(?:- +)*|(?<=[\[{,]) *)(?P<key>[A-Za-z_]\w*):(?=[\[{])")
-"""A key in front of a collection, without the space behind its colon: to YAML both are one text."""
+"""A key before a collection, without the space after its colon. YAML reads both as one text."""
 _LONG_KEY = re.compile(
     rf"""(?<=[\s{{\[,])(?:"(?:[^"\\]|\\.){{{LONGEST_KEY},}}"|'[^']{{{LONGEST_KEY},}}'|[^\s:,{{}}\[\]"']{{{LONGEST_KEY},}})(?=\s*:(?:\s|$))"""
 )
 _QUOTED = re.compile(r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')(?P<quote>(?=[^\s,:}\]'"]))?""")
-"""Texts in quotes; ``quote`` is there when more follows right behind one."""
+"""Quoted texts. ``quote`` matches when more text follows directly."""
 _NO_ENTRY = re.compile(r" *(?:- +)*(?P<key>\w[\w-]*)(?::\S(?!.*: )[^#]*| (?!.*:(?: |$))[^#]*)?")

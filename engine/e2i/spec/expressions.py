@@ -1,11 +1,11 @@
-"""Text with ``${{ … }}`` in it → a ``Template``: what it refers to, and its value in a scope.
+"""Parses text with ``${{ … }}`` into a ``Template``: its references, and its value in a scope.
 
-In: text, or nested data with texts in it. Out: templates, references and plain values; ``ExpressionError`` for anything
-that is no expression, is not allowed, or costs too much.
+In: text, or nested data with texts in it. Out: templates, references and plain values. ``ExpressionError`` for a text
+that is not an expression, is not allowed, or costs too much.
 
-A value that is exactly one expression keeps its native type; an expression inside text becomes text; ``$${{`` is a
+A value that is exactly one expression keeps its native type. An expression inside text becomes text. ``$${{`` is a
 literal ``${{``. The language is Jinja2's for expressions without calls, see ``filters``. A plain reference such as
-``steps.load.table`` is read without Jinja2. A result is never looked at for expressions again.
+``steps.load.table`` is read without Jinja2. Results are never searched for expressions.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 MAX_LENGTH = 2_000
-"""Characters of one expression."""
+"""Maximum number of characters of one expression."""
 MAX_EXPRESSIONS = 100
-"""In one text."""
+"""Maximum number of expressions in one text."""
 
 
 class Expression(Struct, frozen=True):
-    """One ``${{ … }}`` of a text, starting at ``offset`` in it."""
+    """One ``${{ … }}`` of a text, which starts at ``offset``."""
 
     body: Reference | Formula
     offset: int
@@ -49,7 +49,7 @@ class Expression(Struct, frozen=True):
 
 
 class Template(Struct, frozen=True, dict=True):
-    """A text taken apart: literal pieces and expressions, in order."""
+    """A parsed text: literal pieces and expressions, in order."""
 
     parts: tuple[str | Expression, ...]
 
@@ -61,7 +61,7 @@ class Template(Struct, frozen=True, dict=True):
 
     @cached_property
     def output(self) -> tuple[str, str] | None:
-        """Step and output, when the text is nothing but ``steps.STEP.OUTPUT``, as most references are."""
+        """Step and output, when the text is only ``steps.STEP.OUTPUT``, as most references are."""
         body = self.whole.body if self.whole else None
         match body:
             case Reference(root="steps", path=(str() as step, str() as output)):
@@ -74,26 +74,26 @@ class Template(Struct, frozen=True, dict=True):
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:
-        """What the text refers to, without repetitions, in the order written."""
+        """The references in the text, without repetitions, in text order."""
         return tuple(dict.fromkeys(reference for part in self.expressions for reference in part.references))
 
 
 def has_expression(text: str) -> bool:
-    """Whether a text is more than itself and must be parsed; true for ``{%`` too, which ``parse`` refuses."""
+    """Returns True when a text must be parsed. Also True for ``{%``, which ``parse`` refuses."""
     return "${{" in text or "{%" in text
 
 
 @lru_cache(maxsize=2**17)
 def parse(text: str) -> Template:
-    """The template that a text is. Raises ExpressionError with the offset of the fault.
+    """Parses a text into a template. Raises ExpressionError with the offset of the error.
 
-    Every stage asks for the templates of a spec again, so they are kept; an error is not.
+    Every stage parses the texts of a spec again, so templates are cached. Errors are not.
     """
     if len(text) <= MAX_LENGTH and (plain := _PLAIN.fullmatch(text)):
         return Template((Expression(_reference(plain, alone=True), plain.start("body")),))
     parts: list[str | Expression] = []
     for piece in _pieces(text):
-        # Two pieces of literal text in a row (around an escape) are one.
+        # Two adjacent pieces of literal text (before and after an escape) are merged.
         if isinstance(piece, str) and parts and isinstance(parts[-1], str):
             parts[-1] += piece
         else:
@@ -104,7 +104,7 @@ def parse(text: str) -> Template:
 
 
 def normal(text: str) -> str:
-    """The text with its expressions written in one way: spaces around their words make no difference."""
+    """Returns the text with its expressions in a normal form: spaces around their words make no difference."""
     return "".join(
         part.replace("${{", "$${{") if isinstance(part, str) else f"${{{{ {_words(part)} }}}}"
         for part in parse(text).parts
@@ -112,9 +112,9 @@ def normal(text: str) -> str:
 
 
 def evaluate(template: Template, scope: Mapping[str, Any]) -> Any:
-    """The template's value: of any type when it is one expression, else text. Raises ExpressionError.
+    """Returns the template's value: of any type when it is one expression, else text. Raises ExpressionError.
 
-    ``scope`` holds the values under each root, as plain data; a root that it lacks cannot be used.
+    ``scope`` contains the values under each root, as plain data; a root that it lacks cannot be used.
     """
     if template.whole:
         return template.whole.evaluate(scope)
@@ -126,7 +126,7 @@ def evaluate(template: Template, scope: Mapping[str, Any]) -> Any:
 
 
 def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Template | ExpressionError]]:
-    """Each text in nested data that holds an expression: its path, and its template or what is wrong with it."""
+    """Yields each text in nested data that has an expression: its path, and its template or its error."""
     if isinstance(value, str):
         if has_expression(value):
             try:
@@ -140,7 +140,7 @@ def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Template | Express
 
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:
-    """Nested data with every text in it evaluated; keys stay as they are. Raises ExpressionError."""
+    """Returns nested data with every text evaluated. Keys stay as they are. Raises ExpressionError."""
     if isinstance(value, str):
         return evaluate(parse(value), scope) if has_expression(value) else value
     if isinstance(value, Mapping):
@@ -151,7 +151,7 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
 
 
 _NEITHER = (int, float, type(None))
-"""Neither text nor a collection, like most of what a spec holds."""
+"""Types that are neither text nor a collection, like most values of a spec."""
 
 
 def _pieces(text: str) -> Iterator[str | Expression]:
@@ -160,7 +160,7 @@ def _pieces(text: str) -> Iterator[str | Expression]:
         if opening.start() > start:
             yield text[start : opening.start()]
         if opening[0] == "{%":
-            hint = "a literal {% is written ${{ '{%' }}"
+            hint = "write a literal {% as ${{ '{%' }}"
             raise ExpressionError('statements ("{% … %}") are not supported', offset=opening.start(), hint=hint)
         start = opening.end()
         if opening[0] == "$${{":
@@ -177,7 +177,7 @@ def _pieces(text: str) -> Iterator[str | Expression]:
 
 
 def _closing(text: str, opening: re.Match[str]) -> int:
-    """The offset of the ``}}`` that ends an expression: one that is neither in quotes nor closes a mapping in it."""
+    """Returns the offset of the ``}}`` that ends an expression: not in quotes, and not the end of a mapping in it."""
     braces = 0
     for token in _TOKEN.finditer(text, opening.end(), opening.end() + MAX_LENGTH + 2):
         match token[0]:
@@ -196,12 +196,12 @@ def _closing(text: str, opening: re.Match[str]) -> int:
                 break
     if len(text) > opening.end() + MAX_LENGTH:
         raise ExpressionError(f"the expression is longer than {MAX_LENGTH:,} characters", offset=opening.start())
-    hint = 'close it with "}}"; a literal ${{ is written $${{'
+    hint = 'close it with "}}"; write a literal ${{ as $${{'
     raise ExpressionError('this "${{" is never closed', offset=opening.start(), hint=hint)
 
 
 def _expression(text: str, start: int, end: int) -> Expression:
-    """The expression between ``${{`` at ``start`` and the end of its ``}}``."""
+    """Returns the expression between ``${{`` at ``start`` and the end of its ``}}``."""
     if plain := _PLAIN.fullmatch(text, start, end):
         return Expression(_reference(plain, alone=start == 0 and not text[end:].strip("\n")), plain.start("body"))
     from e2i.spec import formula
@@ -248,13 +248,13 @@ def _text(part: Expression, scope: Mapping[str, Any], budget: Budget) -> str:
 
 
 _SPACES = re.compile(r"""(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\s+""", re.DOTALL)
-"""Text in quotes, in which spaces count, and spaces elsewhere."""
+"""Quoted text, in which spaces count, and spaces elsewhere."""
 _KEY = r"""\.[A-Za-z_]\w* | \[ (?: [0-9]{1,9} | '[^'\\]*' | "[^"\\]*" ) \]"""
 _ROOT = r"(?!(?:[Tt]rue|[Ff]alse|[Nn]one)\b) [A-Za-z_]\w*"
 _PLAIN = re.compile(
     rf"\$\{{\{{ \s* (?P<body> (?P<root> {_ROOT} ) (?P<path> (?:{_KEY})* ) ) \s* \}}\}} \n*", re.VERBOSE | re.ASCII
 )
-"""A whole text that is one plain reference."""
+"""A text that is exactly one plain reference."""
 _STEP = re.compile(
     r"""\.(?P<name>\w+) | \[ (?: (?P<index>[0-9]+) | '(?P<single>[^']*)' | "(?P<double>[^"]*)" ) \]""", re.VERBOSE
 )

@@ -1,8 +1,8 @@
-"""The filters (``value | name``) and tests (``value is name``) of expressions: all of them, and nothing else.
+"""The complete set of filters (``value | name``) and tests (``value is name``) of expressions.
 
-In: a plain value, arguments, and the budget of the evaluation. Out: a plain value, or ``ExpressionError``. They do what
-Jinja's of the same name do, with these differences: the wrong kind of value is an error instead of an empty result, a
-number is never true or false, a sequence is a list, and ``tojson`` makes plain JSON.
+In: a plain value, arguments, and the budget of the evaluation. Out: a plain value, or ``ExpressionError``. They match
+Jinja's filters of the same name, with these differences: the wrong type of value is an error instead of an empty
+result, a number is never true or false, a sequence is a list, and ``tojson`` produces plain JSON.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from e2i.spec.values import Budget, ExpressionError, as_json, as_text, integer, 
 
 
 class _Nothing:
-    """The value of a name that leads to nothing; only ``default`` and ``defined`` ever see it."""
+    """The value of an unknown name. Only ``default`` and ``defined`` ever receive it."""
 
 
 NOTHING: Final = _Nothing()
 
 
 def default(budget: Budget, value: Any, fallback: Any = "", boolean: bool = False) -> Any:
-    """The value, or ``fallback`` when it does not exist (with ``boolean`` also when it is false or empty)."""
+    """Returns the value, or ``fallback`` when it does not exist (with ``boolean`` also when it is false or empty)."""
     return fallback if value is NOTHING or (boolean and not operators.truth(value)) else value
 
 
 def length(budget: Budget, value: Any) -> int:
-    """How many characters, items or keys."""
+    """Returns the number of characters, items or keys."""
     if isinstance(value, str | list | tuple | Mapping):
         return len(value)
     raise _wrong("length", value)
@@ -44,19 +44,19 @@ def lower(budget: Budget, value: Any) -> str:
 
 
 def trim(budget: Budget, value: Any, chars: str | None = None) -> str:
-    """Text without the white space (or ``chars``) around it."""
+    """Returns the text without leading and trailing white space (or ``chars``)."""
     return _text("trim", value, budget).strip(None if chars is None else _text("trim", chars, budget))
 
 
 def replace(budget: Budget, value: Any, old: str, new: str) -> str:
-    """Text with every ``old`` replaced by ``new``."""
+    """Returns the text with every ``old`` replaced by ``new``."""
     text, old, new = (_text("replace", part, budget) for part in (value, old, new))
     budget.text(len(text) + text.count(old) * max(0, len(new) - len(old)))
     return text.replace(old, new)
 
 
 def join(budget: Budget, value: Any, separator: str = "") -> str:
-    """The items of a list as one text."""
+    """Returns the items of a list as one text."""
     items, between = _list("join", value, budget), _text("join", separator, budget)
     texts = [as_text(item, budget) for item in items]
     budget.text(sum(map(len, texts)) + len(between) * len(texts))
@@ -64,61 +64,61 @@ def join(budget: Budget, value: Any, separator: str = "") -> str:
 
 
 def string(budget: Budget, value: Any) -> str:
-    """The value as text, as it would stand inside text."""
+    """Returns the value as text, as it would appear inside text."""
     return as_text(value, budget)
 
 
 def tojson(budget: Budget, value: Any) -> str:
-    """The value as JSON on one line."""
+    """Returns the value as JSON on one line."""
     return as_json(value, budget)
 
 
 def first(budget: Budget, value: Any) -> Any:
-    """The first item of a list."""
+    """Returns the first item of a list."""
     return _end("first", value, 0)
 
 
 def last(budget: Budget, value: Any) -> Any:
-    """The last item of a list."""
+    """Returns the last item of a list."""
     return _end("last", value, -1)
 
 
 def keys(budget: Budget, value: Any) -> list[Any]:
-    """The keys of a mapping."""
+    """Returns the keys of a mapping."""
     found = list(_mapping("keys", value, budget))
     budget.value(found)
     return found
 
 
 def values(budget: Budget, value: Any) -> list[Any]:
-    """The values of a mapping."""
+    """Returns the values of a mapping."""
     return list(_mapping("values", value, budget).values())
 
 
 def minimum(budget: Budget, value: Any) -> Any:
-    """The least of numbers, or of texts (upper and lower case are equal)."""
+    """Returns the least of numbers, or of texts (upper and lower case are equal)."""
     return min(_comparable("min", _filled("min", value, budget)), key=_folded)
 
 
 def maximum(budget: Budget, value: Any) -> Any:
-    """The greatest of numbers, or of texts (upper and lower case are equal)."""
+    """Returns the greatest of numbers, or of texts (upper and lower case are equal)."""
     return max(_comparable("max", _filled("max", value, budget)), key=_folded)
 
 
 def total(budget: Budget, value: Any) -> int | float:
-    """The sum of a list of numbers."""
+    """Returns the sum of a list of numbers."""
     return operators.number(sum(_number("sum", item) for item in _list("sum", value, budget)))
 
 
 def sort(budget: Budget, value: Any, reverse: bool = False, case_sensitive: bool = False) -> list[Any]:
-    """A list of numbers, or of texts, in order."""
+    """Returns a list of numbers, or of texts, sorted."""
     items = _comparable("sort", _list("sort", value, budget))
     budget.spend(2 * len(items))
     return sorted(items, key=None if case_sensitive else _folded, reverse=operators.truth(reverse))
 
 
 def unique(budget: Budget, value: Any, case_sensitive: bool = False) -> list[Any]:
-    """A list without its repetitions."""
+    """Returns a list without duplicates."""
     items = _list("unique", value, budget)
     if not all(item is None or isinstance(item, str | int | float) for item in items):
         raise ExpressionError("unique works on a list of texts and numbers")
@@ -129,12 +129,12 @@ def unique(budget: Budget, value: Any, case_sensitive: bool = False) -> list[Any
 
 
 def absolute(budget: Budget, value: Any) -> int | float:
-    """A number without its sign."""
+    """Returns a number without its sign."""
     return operators.number(abs(_number("abs", value)))
 
 
 def round_(budget: Budget, value: Any, precision: int = 0, method: str = "common") -> int | float:
-    """A number rounded to ``precision`` decimals; ``method`` is common, ceil or floor."""
+    """Returns a number rounded to ``precision`` decimals. ``method`` is common, ceil or floor."""
     number = _number("round", value)
     if isinstance(precision, bool) or not isinstance(precision, int) or abs(precision) > 20:
         raise ExpressionError("the precision of round is a whole number of decimals, at most 20")
@@ -152,7 +152,7 @@ def round_(budget: Budget, value: Any, precision: int = 0, method: str = "common
 
 
 def int_(budget: Budget, value: Any, fallback: Any = NOTHING) -> Any:
-    """A number, or text that is one, as an integer (cut, not rounded); or ``fallback``."""
+    """Returns a number, or text with a number, as an integer (truncated, not rounded), or ``fallback``."""
     try:
         if isinstance(value, str):
             return integer(_integer_in(value))
@@ -162,7 +162,7 @@ def int_(budget: Budget, value: Any, fallback: Any = NOTHING) -> Any:
 
 
 def float_(budget: Budget, value: Any, fallback: Any = NOTHING) -> Any:
-    """A number, or text that is one, as a float; or ``fallback``."""
+    """Returns a number, or text with a number, as a float, or ``fallback``."""
     try:
         return float(_numeral(value) if isinstance(value, str) else _number("float", value))
     except (ValueError, OverflowError):
@@ -270,7 +270,7 @@ def _folded(value: Any) -> Any:
 
 
 def _integer_in(text: str) -> int:
-    """The integer that a text is; a decimal number is cut."""
+    """Returns the integer in a text. A decimal number is truncated."""
     try:
         return int(_numeral(text))
     except ValueError:
@@ -286,5 +286,5 @@ def _numeral(text: str) -> str:
 def _otherwise(name: str, value: Any, fallback: Any) -> Any:
     if fallback is NOTHING:
         given = f'"{shorten(value)}"' if isinstance(value, str) else kind(value)
-        raise ExpressionError(f"{name} does not work on {given}", hint=f"give a fallback: {name}(0)")
+        raise ExpressionError(f"{name} does not work on {given}", hint=f"pass a fallback: {name}(0)")
     return fallback

@@ -1,6 +1,6 @@
-"""A fault whose mend is certain → the RFC 6902 operations that mend it; no operations for any other.
+"""Builds safe fixes as RFC 6902 operations. An error without a safe fix has no operations.
 
-In: the path of what is wrong and what was meant, or a value and the type it should have.
+In: the path of the error and the intended value, or a value and the type that it should have.
 """
 
 from __future__ import annotations
@@ -15,50 +15,50 @@ from e2i.spec.problems import Fixes, pointer
 
 Path = tuple[str | int, ...]
 MISSING: Any = object()
-"""No value: ``meant`` knows none."""
+"""No value: ``meant`` found none."""
 
 
 def replaced(path: Path, value: Any) -> Fixes:
-    """The value at ``path`` becomes ``value``."""
+    """Replaces the value at ``path``."""
     return ({"op": "replace", "path": pointer(path), "value": value},)
 
 
 def renamed(path: Path, known: Iterable[str], beside: Collection[str] = ()) -> Fixes:
-    """The key at ``path`` becomes the one of ``known`` that it must have meant, unless that is there already."""
+    """Renames the key at ``path`` to the one of ``known`` that it must have meant, unless that key already exists."""
     name = suggest.certain(str(path[-1]), known)
     return moved(path, (*path[:-1], name)) if name and name not in beside else ()
 
 
 def instead(path: Path, value: Any) -> Fixes:
-    """The value at ``path`` becomes ``value``, unless that is MISSING."""
+    """Replaces the value at ``path``, unless the new value is MISSING."""
     return () if value is MISSING else replaced(path, value)
 
 
 def moved(path: Path, to: Path) -> Fixes:
-    """The entry at ``path`` becomes the one at ``to``."""
+    """Moves the entry at ``path``."""
     return ({"op": "move", "from": pointer(path), "path": pointer(to)},)
 
 
 def added(path: Path, value: Any) -> Fixes:
-    """A new entry at ``path``; ``-`` stands for the end of a list."""
+    """Adds an entry at ``path``. ``-`` is the end of a list."""
     return ({"op": "add", "path": pointer(path), "value": value},)
 
 
 def removed(path: Path) -> Fixes:
-    """The entry at ``path`` goes."""
+    """Removes the entry at ``path``."""
     return ({"op": "remove", "path": pointer(path)},)
 
 
 def named(path: Path, name: str, known: Iterable[str]) -> Fixes:
-    """The name at ``path`` becomes the one of ``known`` that it must have meant."""
+    """Replaces the name at ``path`` by the one of ``known`` that it must have meant."""
     certain = suggest.certain(name, known)
     return replaced(path, certain) if certain else ()
 
 
 def reworded(path: Path, text: Any, around: str, wrong: str, right: str | None) -> Fixes:
-    """In an expression, the name ``wrong`` behind ``around`` (``steps.load.``) becomes ``right``.
+    """Renames ``wrong``, the name after ``around`` (``steps.load.``), to ``right`` in an expression.
 
-    Everywhere in the text: what is wrong once is wrong each time. Written another way, it must stand there only once.
+    All occurrences in the text are renamed. If the expression has another form, the name must occur only once.
     """
     if not right or not isinstance(text, str):
         return ()
@@ -70,9 +70,9 @@ def reworded(path: Path, text: Any, around: str, wrong: str, right: str | None) 
 
 
 def meant(value: Any, kind: str) -> Any:
-    """The value that was meant where a ``boolean``, ``integer``, ``number``, ``string`` or ``list`` belongs.
+    """Returns the value that was meant where a ``boolean``, ``integer``, ``number``, ``string`` or ``list`` belongs.
 
-    ``"20"`` is the number 20 in quotes, ``yes`` is what YAML 1.1 took for true, one value a list of it; or MISSING.
+    ``"20"`` is a quoted 20, ``yes`` is true in YAML 1.1, and one value is a list of it. Otherwise MISSING.
     """
     match kind, value:
         case "boolean", str():
@@ -90,7 +90,7 @@ def meant(value: Any, kind: str) -> Any:
 
 
 def duration(value: Any) -> str | None:
-    """The duration that a person meant by ``10 min`` or ``1 hour``; None for a number that lacks its unit."""
+    """Returns the duration meant by ``10 min`` or ``1 hour``, or None for a number without its unit."""
     if not isinstance(value, str):
         return None
     text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0]), "".join(value.split()))
@@ -102,8 +102,8 @@ def duration(value: Any) -> str | None:
 
 
 def size(value: Any) -> str | None:
-    """The amount of memory that a person meant by ``2 gb`` or ``512 Mb``; None for a number that lacks its unit, and
-    for ``2G``, which may be 2GB or 2GiB.
+    """Returns the amount of memory meant by ``2 gb`` or ``512 Mb``. None for a number without its unit, and for ``2G``,
+    which may be 2GB or 2GiB.
     """
     if not isinstance(value, str):
         return None
@@ -118,7 +118,9 @@ def size(value: Any) -> str | None:
 
 
 def choice(value: Any, expected: str) -> Any:
-    """The one of pydantic's ``expected`` values (``'a', 'b' or 1``) that ``value`` must have meant, or MISSING."""
+    """Returns the one of pydantic's ``expected`` values (``'a', 'b' or 1``) that ``value`` must have meant, or
+    MISSING.
+    """
     if isinstance(value, str) and (name := suggest.certain(value, choices(expected))):
         return name
     found = meant(value, "integer")
@@ -126,12 +128,12 @@ def choice(value: Any, expected: str) -> Any:
 
 
 def choices(expected: str) -> list[str]:
-    """The texts among pydantic's ``expected`` values."""
+    """Returns the texts among pydantic's ``expected`` values."""
     return re.findall(r"'([^']*)'", expected)
 
 
 def _number(value: str | float) -> Any:
-    """The number in quotes, as YAML would have read it."""
+    """Returns the number in quotes, as YAML would have read it."""
     try:
         found = scalars.resolve(value.strip()) if isinstance(value, str) else value
     except scalars.ScalarError:

@@ -1,7 +1,7 @@
-"""The inside of ``${{ … }}`` that is more than a plain reference → a checked ``Formula``, and its value.
+"""Parses the inside of a ``${{ … }}`` that is more than a plain reference into a checked ``Formula``, and evaluates it.
 
-In: source text. Out: Jinja2's syntax tree, held to an allow-list of nodes, and evaluated by a bounded evaluator of our
-own: Jinja2 never compiles or runs anything. Imported only when a spec holds such an expression.
+In: source text. Out: Jinja2's syntax tree, limited to an allow-list of nodes. A bounded evaluator of our own computes
+its value: Jinja2 never compiles or runs anything. Imported only when a spec has such an expression.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from e2i.spec.scalars import INT_MAX, INT_MIN, character, forbidden, shorten
 from e2i.spec.values import Budget, ExpressionError, MissingError
 
 MAX_NODES = 500
-"""Of an expression's syntax tree."""
+"""Limit on the nodes of an expression's syntax tree."""
 MAX_NESTING = 50
-"""Of an expression's syntax tree."""
+"""Limit on the depth of an expression's syntax tree."""
 
 
 class Formula(Struct, frozen=True):
-    """A checked expression and the references in it, in the order they are written."""
+    """A checked expression and its references in text order."""
 
     source: str
     node: nodes.Expr
     references: tuple[Reference, ...]
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
-        """Its value. Raises ExpressionError, also for a result that is too big."""
+        """Returns the value. Raises ExpressionError, also for a result that is too large."""
         budget = Budget()
         value = _Evaluator(scope, budget).value(self.node)
         budget.value(value, opaque=True)
@@ -45,12 +45,12 @@ class Formula(Struct, frozen=True):
 
 
 def parse(source: str) -> Formula:
-    """The formula that a text stands for. Raises ExpressionError."""
+    """Parses a text into a formula. Raises ExpressionError."""
     try:
         parser = Parser(Environment(), source, state="variable")
         node = parser.parse_expression()
         if not parser.stream.eos:
-            said = f'"{shorten(str(parser.stream.current.value))}" is not expected here'
+            said = f'"{shorten(str(parser.stream.current.value))}" is unexpected here'
             raise ExpressionError(said, hint=_dialect(source) or _OPERATORS_HINT)
     except TemplateSyntaxError as error:
         said = (error.message or "").replace("end of template", "end of the expression")
@@ -63,14 +63,14 @@ def parse(source: str) -> Formula:
 
 
 def _dialect(source: str) -> str | None:
-    """What to write instead of a sign of another expression language."""
+    """Returns what to write instead of an operator of another expression language."""
     from e2i.spec import synonyms
 
     return synonyms.operator(source)
 
 
 def reference_of(node: nodes.Node, source: str = "") -> Reference | None:
-    """The reference that a chain of names and constant indices is, or None."""
+    """Returns the reference for a chain of names and constant indices, or None."""
     path: list[str | int] = []
     while not isinstance(node, nodes.Name):
         match node:
@@ -85,7 +85,7 @@ def reference_of(node: nodes.Node, source: str = "") -> Reference | None:
 
 
 class _Checker:
-    """One walk over a syntax tree: refuses what is not allowed, collects the references."""
+    """One walk over a syntax tree that refuses forbidden nodes and collects the references."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -95,7 +95,7 @@ class _Checker:
     def check(self, node: nodes.Node, depth: int = 1, *, may_be_missing: bool = False) -> None:
         self.seen += 1
         if self.seen > MAX_NODES:
-            raise ExpressionError(f"the expression has more than {MAX_NODES} parts", hint="compute it in a step")
+            raise ExpressionError(f"the expression has more than {MAX_NODES} nodes", hint="compute it in a step")
         if depth > MAX_NESTING:
             raise ExpressionError(f"the expression is nested more than {MAX_NESTING} levels deep")
         match node:
@@ -111,7 +111,7 @@ class _Checker:
             case nodes.Dict():
                 for pair in node.items:
                     if not (isinstance(pair.key, nodes.Const) and isinstance(pair.key.value, str)):
-                        raise ExpressionError("the keys of a mapping are quoted text")
+                        raise ExpressionError("the keys of a mapping must be quoted text")
             case nodes.Filter():
                 self.call(node, "filter", list(FILTERS))
             case nodes.Test():
@@ -165,7 +165,7 @@ class _Checker:
 
 
 class _Evaluator:
-    """One evaluation. Its recursion is bounded by the tree's nesting, its work by the budget."""
+    """One evaluation. The tree's nesting bounds its recursion, the budget its work."""
 
     def __init__(self, scope: Mapping[str, Any], budget: Budget) -> None:
         self.scope = scope

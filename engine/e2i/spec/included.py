@@ -1,6 +1,7 @@
-"""A loaded spec and a reader go in; the same spec with the parts that its steps include comes out, and their problems.
+"""Loads the specs that the steps of a spec include, and reports their problems.
 
-A part is a spec of its own, named by ``uses: ./included_spec.yaml``: a path from the file that names it.
+In: a loaded spec and a reader of files. Out: the same spec with its included specs, and problems. An included spec is a
+spec of its own, named by ``uses: ./prepare.yaml``: a path relative to the file that names it.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from e2i.spec.problems import Problem
 from e2i.spec.scalars import shorten
 
 MAX_DEPTH = 16
-"""Of parts inside parts."""
+"""Limit on the nesting of included specs."""
 
 ReadIncluded = Callable[[str], str | bytes]
-"""Gives the content of the file of a normalised name, such as ``specs/included_spec.yaml``. Raises NoPartError."""
+"""Returns the content of the file of a normalised name, such as ``specs/prepare.yaml``. Raises NoIncludedSpecError."""
 
 
 class NoIncludedSpecError(Exception):
-    """A part cannot be read."""
+    """An included spec cannot be read."""
 
     def __init__(self, message: str, hint: str | None = None, *, name: str = "", known: Sequence[str] = ()) -> None:
-        """``known`` are the files beside the one of that ``name``, which is not there."""
+        """``known`` are the files in the folder of the missing file ``name``."""
         super().__init__(message)
         self.hint = hint
         self.name = name
@@ -37,14 +38,14 @@ class NoIncludedSpecError(Exception):
 
 
 def is_included(uses: str) -> bool:
-    """Whether ``uses`` names a file rather than an action; the file may be no good."""
+    """Returns True when ``uses`` names a file instead of an action. The file may be invalid."""
     return uses.startswith((".", "/", "~")) or uses.endswith((".yaml", ".yml")) or "\\" in uses
 
 
 def gather(
     loaded: LoadedSpec, file: str, read: ReadIncluded, limits: Limits | None = None
 ) -> tuple[LoadedSpec, list[Problem]]:
-    """The spec, which lies at ``file``, with its parts and theirs. A file is read once, however often included."""
+    """Returns the spec at ``file`` with its included specs, recursively. Each file is read once."""
     limits = limits or Limits()
     gathering = _Gathering(read, replace(limits, values=limits.values - loaded.document.size))
     return gathering.visit(loaded, (posixpath.normpath(file),)), gathering.problems
@@ -54,12 +55,12 @@ class _Gathering:
     def __init__(self, read: ReadIncluded, limits: Limits) -> None:
         self.read = read
         self.limits = limits
-        """What is left: the values of all files count together."""
+        """Values left of the limit, which counts all files together."""
         self.problems: list[Problem] = []
         self.known: dict[str, LoadedSpec | None] = {}
 
     def visit(self, loaded: LoadedSpec, trail: tuple[str, ...]) -> LoadedSpec:
-        """``trail`` are the files that led here, this one included."""
+        """Loads the included specs. ``trail`` are the files that led here, including this one."""
         included: dict[str, LoadedSpec | None] = {}
         for section, name, step in loaded.spec.every_step():
             if is_included(step.uses) and step.uses not in included:
@@ -78,18 +79,18 @@ class _Gathering:
         return self.known[file]
 
     def report(self, uses: str, file: str, trail: tuple[str, ...]) -> tuple[str, str, str | None, str | None] | None:
-        """Why the file cannot be a part: code, message, hint, what ``uses`` meant. A sound one is in ``known``."""
+        """Returns why the file cannot be included: code, message, hint, the path meant. A valid one is in ``known``."""
         if not re.match(PART, uses):
-            hint = "name a .yaml file by its path from this one, such as ./part.yaml"
+            hint = "use the path of a .yaml file relative to this one, such as ./prepare.yaml"
             meant = f"./{uses}" if _lacks_start(uses) else None
             if meant:
                 hint = f'write "./{shorten(uses)}"'
-            return "bad-part", f'"{shorten(uses)}" does not name a part', hint, meant
+            return "bad-include", f'"{shorten(uses)}" is not the path of a spec', hint, meant
         if file in trail:
             circle = [*trail[trail.index(file) :], file]
-            return "part-cycle", f"specs include each other: {' → '.join(circle)}", "remove one of these steps", None
+            return "include-cycle", f"specs include each other: {' → '.join(circle)}", "remove one of these steps", None
         if len(trail) > MAX_DEPTH:
-            return "bad-part", f"parts are nested more than {MAX_DEPTH} levels deep", None, None
+            return "bad-include", f"included specs are nested more than {MAX_DEPTH} levels deep", None, None
         if file not in self.known:
             self.known[file] = None
             try:
@@ -97,7 +98,7 @@ class _Gathering:
             except NoIncludedSpecError as error:
                 near = suggest.certain(error.name, error.known)
                 meant = uses.removesuffix(error.name) + near if near else None
-                return "no-such-part", f"the part cannot be used: {error}", error.hint, meant
+                return "no-such-include", f"the spec cannot be included: {error}", error.hint, meant
             found, problems = load(content, file, self.limits)
             self.problems += problems
             size = found.document.size if found else 0
@@ -107,5 +108,5 @@ class _Gathering:
 
 
 def _lacks_start(uses: str) -> bool:
-    """Whether the path needs nothing but the ``./`` in front."""
+    """Returns True when the path only lacks the ``./`` at its start."""
     return not uses.startswith(("/", ".", "~")) and bool(re.match(PART, f"./{uses}"))

@@ -1,4 +1,6 @@
-"""A spec's text goes in; the validated ``PipelineSpec`` and its ``Document`` come out, or all problems of its shape."""
+"""Loads a spec. In: its text. Out: the validated ``PipelineSpec`` and its ``Document``, or all problems of its
+shape.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +24,24 @@ from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
 Held = tuple[tuple[Path, Reference], ...]
-"""References, each with the path of the text that holds it."""
+"""References, each with the path of the text that contains it."""
 
 
 class LoadedSpec(Struct, frozen=True):
-    """A spec whose shape is right, with the document that says where each part of it stands."""
+    """A spec of valid shape, with the document that has the location of each value."""
 
     spec: PipelineSpec
     document: Document
     included: Mapping[str, LoadedSpec | None] = field(default_factory=dict)
-    """By ``uses``, the parts that its steps include; None for one that could not be loaded."""
+    """The included specs of its steps, by ``uses``. None for one that could not be loaded."""
 
     _references: dict[tuple[str, str], Held] = field(default_factory=dict)
-    """What ``references`` found, by section and name of the step."""
+    """References found so far, by section and name of the step."""
     _plain: set[tuple[str, str]] = field(default_factory=set)
-    """The steps among these whose parameters hold no expression."""
+    """Steps among these whose parameters have no expression."""
 
     def references(self, section: str, name: str) -> Held:
-        """The references in the ``with`` and ``when`` of a step."""
+        """Returns the references in the ``with`` and ``when`` of a step."""
         if (section, name) not in self._references:
             step = (self.spec.steps if section == "steps" else self.spec.finally_)[name]
             found = list(expressions.walk({"with": step.with_, "when": step.when}))
@@ -54,12 +56,12 @@ class LoadedSpec(Struct, frozen=True):
         return self._references[section, name]
 
     def is_plain(self, section: str, name: str) -> bool:
-        """Whether the parameters of a step hold no expression."""
+        """Returns True when the parameters of a step have no expression."""
         self.references(section, name)
         return (section, name) in self._plain
 
     def files(self) -> Iterator[LoadedSpec]:
-        """This spec and every part below it, each once."""
+        """Yields this spec and every spec that it includes, directly or not, each once."""
         seen: dict[str, LoadedSpec] = {}
         waiting: list[LoadedSpec] = [self]
         while waiting:
@@ -73,7 +75,7 @@ class LoadedSpec(Struct, frozen=True):
 def load(
     source: str | bytes | Mapping[str, Any], file: str, limits: Limits | None = None
 ) -> tuple[LoadedSpec | None, list[Problem]]:
-    """Reads a spec from YAML text or from a mapping. Either the spec or at least one problem is there."""
+    """Loads a spec from YAML text or from a mapping. Returns the spec or at least one problem."""
     if isinstance(source, Mapping):
         found, problems = document.from_mapping(source, file, limits)
     else:
@@ -90,14 +92,14 @@ def load(
 
 def _twice(name: str, document: Document) -> Problem:
     path: Path = ("finally", name)
-    message = f'"{name}" stands under steps and under finally, and an id can mean one step only'
+    message = f'"{name}" is defined under steps and under finally, but an id must be unique'
     return document.problem("duplicate-step", path, message, "rename one of the two", key=True)
 
 
 def shape_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
-    """Pydantic's errors about a spec as problems, each at its place."""
+    """Yields pydantic's errors about a spec as problems, each with its location."""
     details = error.errors(include_url=False)
-    # A mistyped key is one mistake: that the right one is then missing is no other.
+    # A mistyped key is one mistake: the missing right key is not reported separately.
     mistyped = {
         (*path[:-1], meant)
         for path in (detail["loc"] for detail in details if detail["type"] == "extra_forbidden")
@@ -117,7 +119,7 @@ def shape_problems(error: ValidationError, document: Document) -> Iterator[Probl
 
 
 def _meant_key(path: Path, document: Document) -> str | None:
-    """The key that an unknown one stands for, if that is certain."""
+    """Returns the key that an unknown one must have meant, if that is certain."""
     other = _elsewhere(path, document.value(path), document.value(path[:-1]) or ())
     if other is not None:
         return next((str(fix["path"]).rpartition("/")[2] for fix in other[1]), None)
@@ -125,7 +127,7 @@ def _meant_key(path: Path, document: Document) -> str | None:
 
 
 def _elsewhere(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
-    """What is to be said of a key that other tools have in this place, and its fix."""
+    """Returns the hint and the fix for a key that other tools use in this position."""
     from e2i.spec import synonyms
 
     match path[:-1]:
@@ -175,7 +177,7 @@ def _shape_problem(detail: Any, document: Document) -> Problem:
 
 
 def expected(detail: Any, path: Path) -> tuple[str | None, Fixes]:
-    """What pydantic would have taken at ``path``, as far as it is clear what was meant: a hint, and a certain fix."""
+    """Returns the hint and the safe fix for the value at ``path``, as far as the intended value is clear."""
     given, kind = detail["input"], detail["type"]
     if kind in ("literal_error", "enum"):
         allowed = detail["ctx"]["expected"]
@@ -191,7 +193,7 @@ def expected(detail: Any, path: Path) -> tuple[str | None, Fixes]:
         return 'write a space behind the ":"', () if problems else fixes.instead(path, meant)
     if kind in _NO_TEXT and isinstance(given, str) and (braces := _BRACES.fullmatch(given)):
         expression = f"${{{{ {braces['inside']} }}}}"
-        return f'an expression is written "{expression}"', fixes.instead(path, expression)
+        return f'write the expression as "{expression}"', fixes.instead(path, expression)
     if kind in _MAPPING_TYPES and len(path) == 2 and path[0] == "params" and isinstance(given, (str, int, float)):
         return f"write {{type: {_type_of(given)}, default: {json.dumps(given, ensure_ascii=False)}}}", ()
     if kind in ("list_type", "tuple_type") and isinstance(given, str) and _NAME.fullmatch(given):
@@ -207,12 +209,12 @@ def expected(detail: Any, path: Path) -> tuple[str | None, Fixes]:
 
 _MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
 _STUCK = re.compile(r"(?P<key>[A-Za-z_]\w*):(?P<value>[^\s/:].*)", re.DOTALL)
-"""An entry without the space behind its colon, which is a text to YAML."""
+"""An entry without the space after its colon, which YAML reads as text."""
 _BRACES = re.compile(r"\s*\$?\{\{?\s*(?P<inside>[^{}]+?)\s*\}\}?\s*")
-"""What was meant as an expression, without one of its signs."""
+"""An expression that lacks one of its delimiters."""
 _NAME = re.compile(r"[A-Za-z_][\w./:-]*")
 _SHORT_FORMS = {"retry": "attempts", "resources": "threads"}
-"""Mappings for which a number is often written: the key that it is for."""
+"""Mappings for which a number is often written, with the key that the number is for."""
 _WANTED = {
     "bool_type": "boolean",
     "bool_parsing": "boolean",
@@ -224,14 +226,14 @@ _WANTED = {
     "list_type": "list",
     "tuple_type": "list",
 }
-"""Pydantic's types of error → the type that was wanted."""
+"""Pydantic's error types → the expected type."""
 
 _NO_TEXT = (*_MAPPING_TYPES, *(kind for kind, wanted in _WANTED.items() if wanted != "string"))
-"""Types of error of a value that should have been no text."""
+"""Error types of a value that should not be text."""
 
 
 def _type_of(value: str | int | float) -> str:
-    """The type of a parameter with this default."""
+    """Returns the type of a parameter with this default."""
     match value:
         case bool():
             return "boolean"
@@ -244,7 +246,7 @@ def _type_of(value: str | int | float) -> str:
 
 
 def wording(detail: Any, path: Path) -> str:
-    """What pydantic says of the value at ``path``, as a sentence about it: ``"trials" should be …``."""
+    """Returns pydantic's message about the value at ``path`` as a sentence: ``"trials" should be …``."""
     kind, given = detail["type"], detail["input"]
     said = detail["msg"]
     if kind == "value_error":
@@ -266,7 +268,7 @@ _SUBJECT = re.compile(r"^(Input|String|List|Tuple|Dictionary|Set|Value|Data) sho
 
 
 def _existing(path: Path, data: Any) -> Path:
-    """The path without the steps that pydantic adds for unions and keys."""
+    """Returns the path without the elements that pydantic adds for unions and keys."""
     value: Any = data
     kept: list[str | int] = []
     for key in path:
@@ -278,7 +280,7 @@ def _existing(path: Path, data: Any) -> Path:
 
 
 def _keys_at(path: Path) -> list[str]:
-    """The keys that a mapping at this path of a spec may have."""
+    """Returns the keys allowed in a mapping at this path of a spec."""
     match path:
         case ():
             model: type[BaseModel] = PipelineSpec

@@ -1,9 +1,10 @@
-"""What a user may write, in shape: plain data goes in, ``PipelineSpec`` or pydantic's errors with true paths come out.
+"""The shape of a spec as pydantic models.
 
-``with:`` stays raw: only ``e2i.check`` knows the action that it is for.
+In: plain data. Out: ``PipelineSpec``, or pydantic's errors with exact paths. ``with:`` is not validated here: only
+``e2i.check`` knows the parameters of an action.
 """
 
-# Annotations are values here: as texts, pydantic would compile each of them at every start.
+# Annotations are evaluated here: as text, pydantic would compile each of them at every start.
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -15,13 +16,13 @@ from e2i.spec.composer import MAX_PARAMS
 
 
 def _duration(value: Any) -> Any:
-    if durations.parse(str(value)) == 0:  # also of a number, to say that it needs a unit
-        raise ValueError(f'"{value}" is no time at all: it must be longer than zero')
+    if durations.parse(str(value)) == 0:  # also for a number, to report that it needs a unit
+        raise ValueError(f'"{value}" is zero: a duration must be longer')
     return value
 
 
 def _size(value: Any) -> Any:
-    sizes.parse(str(value))  # also of a number, to say that it needs a unit
+    sizes.parse(str(value))  # also for a number, to report that it needs a unit
     return value
 
 
@@ -49,30 +50,34 @@ Limit = Annotated[
     Field(union_mode="left_to_right", description="A number; for a date, a date."),
 ]
 PART = r"^\.{1,2}/[^\\]*\.ya?ml$"
-"""A ``uses`` that names another spec, by its path from the file that names it."""
+"""Pattern of a ``uses`` that names another spec by its path relative to this file."""
 
 
 class Shape(BaseModel):
-    """Base of everything in a spec: frozen, and a key that is not known is refused."""
+    """Base of all models of a spec: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, populate_by_name=True)
 
 
 class ParamSpec(Shape):
-    """A parameter of the pipeline, given by ``-p NAME=VALUE`` or else its default. Without a default it is required."""
+    """A parameter of the pipeline, set by ``-p NAME=VALUE`` or else to its default. Without a default it is
+    required.
+    """
 
     type: Annotated[
         Literal["string", "integer", "number", "boolean", "list", "mapping", "date", "path", "any"],
         Field(
             description="The type that a value must have. date: as 2026-11-22. path: inside the workspace. "
-            "any: also what a step gives, such as a table, when the spec is used as a part."
+            "any: also the output of a step, such as a table, when another spec includes this one."
         ),
     ]
-    default: Annotated[Any, Field(description="The value when none is given.")] = None
+    default: Annotated[Any, Field(description="The value when none is passed.")] = None
     choices: Annotated[tuple[Any, ...] | None, Field(min_length=1, description="The only values allowed.")] = None
     required_: Annotated[
         bool | None,
-        Field(strict=True, alias="required", description="true: a value must be given. false: null when none is."),
+        Field(
+            strict=True, alias="required", description="true: a value must be passed. false: null when none is passed."
+        ),
     ] = None
     min: Annotated[Limit | None, Field(description="Least value, or least length of a string, list or mapping.")] = None
     max: Annotated[Limit | None, Field(description="Greatest value, or greatest length.")] = None
@@ -84,12 +89,12 @@ class ParamSpec(Shape):
 
     @property
     def required(self) -> bool:
-        """True when a value must be given."""
+        """True when a value must be passed."""
         return "default" not in self.model_fields_set if self.required_ is None else self.required_
 
 
 class RetrySpec(Shape):
-    """When a tool is out, or an attempt is lost: how often to try, and how long to wait in between."""
+    """Retries when a tool is unavailable or an attempt is lost: how often, and how long to wait in between."""
 
     attempts: Annotated[int, Field(strict=True, ge=1, le=100, description="Attempts in all.")] = 1
     backoff: Annotated[Literal["exponential", "linear", "constant"], Field(description="How the wait grows.")] = (
@@ -98,29 +103,36 @@ class RetrySpec(Shape):
     initial: Annotated[Duration, Field(description="The first wait.")] = "1s"
     max: Annotated[Duration, Field(description="The longest wait.")] = "30s"
     total: Annotated[
-        Duration | None, Field(description="How long all attempts and waits may take together; null: no limit.")
+        Duration | None, Field(description="Maximum time of all attempts and waits together. null: no limit.")
     ] = None
 
 
 class ResourcesSpec(Shape):
-    """What a step needs of the machine."""
+    """Resources of the machine for a step."""
 
     threads: Annotated[
         int | None,
         Field(strict=True, ge=1, le=1024, description="Threads that numeric libraries may use; default: cpus."),
     ] = None
     cpus: Annotated[
-        int | None, Field(strict=True, ge=1, le=1024, description="Cores that the step's processes are held to.")
+        int | None, Field(strict=True, ge=1, le=1024, description="Maximum number of cores for the step's processes.")
     ] = None
     memory: Annotated[
-        Size | None, Field(description="What the step's processes may hold together. More ends the step, and only it.")
+        Size | None,
+        Field(description="Maximum memory of all processes of the step together. If exceeded, only the step is ended."),
     ] = None
     log: Annotated[
-        Size | None, Field(description="What the step's log may have. Of more, the beginning and the end are kept.")
+        Size | None,
+        Field(description="Maximum size of the step's log. Of a longer log, the beginning and the end are kept."),
     ] = None
     processes: Annotated[
         int | None,
-        Field(strict=True, ge=1, le=100_000, description="Processes that the step may have at a time. More end it."),
+        Field(
+            strict=True,
+            ge=1,
+            le=100_000,
+            description="Maximum number of processes of the step at a time. If exceeded, the step is ended.",
+        ),
     ] = None
 
 
@@ -128,38 +140,40 @@ _CELLS: Any = {"type": ["array", "string"], "minItems": 1, "items": {"type": "ob
 
 
 class StepOptions(Shape):
-    """Everything about how a step is carried out; ``defaults:`` holds the same keys for every step."""
+    """Options for executing a step. ``defaults:`` has the same keys, for every step."""
 
     retry: Annotated[RetrySpec, Field(description="Attempts and waits.")] = RetrySpec()
-    timeout: Annotated[Duration | None, Field(description="How long one attempt may take.")] = None
-    on_error: Annotated[Literal["fail", "continue"], Field(description="What a failure means for the run.")] = "fail"
+    timeout: Annotated[Duration | None, Field(description="Maximum time of one attempt.")] = None
+    on_error: Annotated[Literal["fail", "continue"], Field(description="Effect of a failure on the run.")] = "fail"
     on_unavailable: Annotated[
-        Literal["fail", "skip", "defer"], Field(description="What to do when the step's tool is out.")
+        Literal["fail", "skip", "defer"], Field(description="What to do when the step's tool is unavailable.")
     ] = "fail"
-    cache: Annotated[bool, Field(strict=True, description="false: always carried out, never reused.")] = True
-    resources: Annotated[ResourcesSpec, Field(description="What the step needs of the machine.")] = ResourcesSpec()
+    cache: Annotated[bool, Field(strict=True, description="false: always run, never reuse a result.")] = True
+    resources: Annotated[ResourcesSpec, Field(description="Resources for the step.")] = ResourcesSpec()
 
     @cached_property
     def as_json(self) -> dict[str, Any]:
-        """All of them as plain data; one object, as most steps of a spec share theirs."""
+        """Returns all options as plain data. Cached, because most steps of a spec share theirs."""
         return self.model_dump(mode="json", include=set(StepOptions.model_fields))
 
 
 class StepSpec(StepOptions):
-    """One step: the action it ``uses``, with which parameters, and how it is carried out."""
+    """A step: the action that it ``uses``, its parameters, and how it is executed."""
 
-    uses: Annotated[str, Field(max_length=200, description="The action, as tool.action, or a part, as ./part.yaml.")]
-    with_: Annotated[dict[str, Any], Field(alias="with", description="The action's or part's parameters.")] = Field(
-        default_factory=dict
+    uses: Annotated[
+        str, Field(max_length=200, description="The action, as tool.action, or a spec to include, as ./prepare.yaml.")
+    ]
+    with_: Annotated[dict[str, Any], Field(alias="with", description="Parameters of the action or included spec.")] = (
+        Field(default_factory=dict)
     )
-    needs: Annotated[tuple[str, ...], Field(description="Steps to come first, without data from them.")] = ()
+    needs: Annotated[tuple[str, ...], Field(description="Steps that must finish first, without passing data.")] = ()
     when: Annotated[bool | str, Field(description="The step is skipped when this is false.")] = True
     matrix: Annotated[
         dict[Identifier, list[Any] | str] | None,
         Field(
             min_length=1,
-            description="Names with lists of values: the step is repeated for every combination. "
-            "`exclude` lists combinations to leave out, `include` combinations to add or to extend.",
+            description="Names with lists of values: the step runs once for every combination. "
+            "`exclude` lists combinations to remove, `include` combinations to add or to extend.",
             json_schema_extra={"properties": dict.fromkeys(("include", "exclude"), _CELLS)},
         ),
     ] = None
@@ -172,7 +186,7 @@ class PipelineSpec(Shape):
     """A pipeline, version 1 of the language."""
 
     version: Annotated[Literal[1], Field(description="Version of the language.")]
-    name: Annotated[PipelineName, Field(description="The pipeline's name; its history goes by it.")]
+    name: Annotated[PipelineName, Field(description="The name of the pipeline, which identifies its history.")]
     description: Annotated[Text, Field(description="For people.")] = ""
     params: Annotated[
         dict[Identifier, ParamSpec], Field(max_length=MAX_PARAMS, description="Parameters of the pipeline.")
@@ -183,22 +197,22 @@ class PipelineSpec(Shape):
         dict[Identifier, StepSpec],
         Field(alias="finally", description="Steps that run after all others, also after a failure or an interruption."),
     ] = Field(default_factory=dict)
-    outputs: Annotated[dict[Identifier, Any], Field(description="What a run gives back, by name.")] = Field(
+    outputs: Annotated[dict[Identifier, Any], Field(description="Outputs of a run, by name.")] = Field(
         default_factory=dict
     )
 
     def every_step(self) -> Iterator[tuple[str, str, StepSpec]]:
-        """Each step with the key it stands under, ``steps`` or ``finally``, and its id."""
+        """Yields each step with its section, ``steps`` or ``finally``, and its id."""
         for name, step in self.steps.items():
             yield "steps", name, step
         for name, step in self.finally_.items():
             yield "finally", name, step
 
     def options(self, step: StepSpec, around: StepOptions | None = None) -> StepOptions:
-        """The step's options over the pipeline's defaults; nested mappings are merged key by key.
+        """Returns the step's options merged over the pipeline's defaults. Nested mappings are merged key by key.
 
-        ``around`` are those of the step that includes this spec as a part: defaults of its defaults, but for
-        ``on_error: continue``, which holds for everything inside.
+        ``around`` are the options of the step that includes this spec. They are the defaults of its defaults, except
+        for ``on_error: continue``, which applies to everything inside.
         """
         if around is None and not self.defaults.model_fields_set:
             return step if step.model_fields_set & StepOptions.model_fields.keys() else self.defaults

@@ -1,4 +1,4 @@
-"""The operators of expressions, bounded: every result's size is known, and refused if too big, before it is made.
+"""The operators of expressions, with limits: a result that is too large is refused before it is computed.
 
 In: plain values and the budget of the evaluation. Out: a plain value, or ``ExpressionError``.
 """
@@ -46,7 +46,7 @@ def power(left: Any, right: Any, budget: Budget) -> Any:
 
 
 def arithmetic(sign: str, function: Callable[[Any, Any], Any]) -> Binary:
-    """An operator on two numbers. true and false are no numbers here."""
+    """Returns an operator on two numbers. true and false are not numbers here."""
 
     def apply(left: Any, right: Any, budget: Budget) -> Any:
         if not (is_number(left) and is_number(right)):
@@ -72,14 +72,16 @@ def positive(value: Any) -> Any:
 
 
 def concatenate(values: list[Any], budget: Budget) -> str:
-    """``~``: the values as text, one after the other."""
+    """``~``: joins the values as text."""
     texts = [as_text(value, budget) for value in values]
     budget.text(sum(map(len, texts)))
     return "".join(texts)
 
 
 def compare(sign: str, left: Any, right: Any, budget: Budget) -> bool:
-    """One of ``== != < <= > >=``. Anything can be equal; only two numbers or two texts have an order."""
+    """Compares by one of ``== != < <= > >=``. Any values can be equal, but only two numbers or two texts have an
+    order.
+    """
     budget.value(left)
     budget.value(right)
     if sign in _EQUALITY:
@@ -90,7 +92,7 @@ def compare(sign: str, left: Any, right: Any, budget: Budget) -> bool:
 
 
 def contains(container: Any, item: Any, budget: Budget) -> bool:
-    """``item in container``: an item of a list, a key of a mapping, a part of a text."""
+    """``item in container``: an item of a list, a key of a mapping, a substring of a text."""
     if isinstance(container, str) and isinstance(item, str):
         budget.text(len(container))
         return item in container
@@ -104,9 +106,9 @@ def contains(container: Any, item: Any, budget: Budget) -> bool:
 
 
 def look_up(container: Any, key: Any, chain: tuple[str | int, ...] = ()) -> Any:
-    """``container.key`` or ``container[key]``: a mapping's key or a list's index, never an attribute of an object.
+    """``container.key`` or ``container[key]``: returns a value of a mapping or an item of a list, never an attribute.
 
-    ``chain`` is how the container was written, for messages. Raises MissingError.
+    ``chain`` is the container as written, for messages. Raises MissingError.
     """
     if isinstance(container, Mapping) and isinstance(key, str):
         if key in container:
@@ -122,7 +124,7 @@ def look_up(container: Any, key: Any, chain: tuple[str | int, ...] = ()) -> Any:
 
 
 def truth(value: Any) -> bool:
-    """What a condition sees: false, null, 0 and anything empty are false."""
+    """Returns the value as a condition: false, null, 0 and anything empty are false."""
     if value is None or isinstance(value, bool | int | float | str | list | tuple | Mapping):
         return bool(value)
     return True
@@ -133,7 +135,7 @@ def is_number(value: Any) -> bool:
 
 
 def number(value: Any) -> int | float:
-    """The result of a computation, if it is a real number and, as an integer, fits in 64 bits."""
+    """Returns the result of a computation if it is a real number and, as an integer, fits in 64 bits."""
     if isinstance(value, int):
         return integer(value)
     if isinstance(value, float) and not math.isnan(value):

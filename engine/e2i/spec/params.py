@@ -1,4 +1,4 @@
-"""Declared parameters and given values go in; the value of every parameter comes out, and what is wrong with any."""
+"""Checks parameter values. In: declarations and passed values. Out: the value of every parameter, and problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Path = tuple[str | int, ...]
 def parameter_values(
     spec: PipelineSpec, document: Document, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The value of every parameter: the given one, or else the default, checked against the declaration."""
+    """Returns the value of every parameter: the passed one, or else the default, checked against the declaration."""
     values: dict[str, Any] = {}
     problems = list(declaration_problems(spec, document))
     for name in sorted(set(given) - set(spec.params)):
@@ -29,10 +29,10 @@ def parameter_values(
     for name, declared in spec.params.items():
         path: Path = ("params", name)
         if name in given:
-            value, what = given[name], f'the value given for parameter "{name}"'
+            value, what = given[name], f'the value passed for parameter "{name}"'
         elif declared.required:
-            message = f'parameter "{name}" has no default and no value was given'
-            problems.append(document.problem("missing-parameter", path, message, f"give -p {name}=VALUE", key=True))
+            message = f'parameter "{name}" has no default and no value was passed'
+            problems.append(document.problem("missing-parameter", path, message, f"pass -p {name}=VALUE", key=True))
             continue
         else:
             path = (*path, "default")
@@ -50,7 +50,7 @@ def parameter_values(
 
 
 def declaration_problems(spec: PipelineSpec, document: Document) -> Iterator[Problem]:
-    """Declarations that contradict themselves."""
+    """Yields problems of declarations that contradict themselves."""
     for name, declared in spec.params.items():
         for path, message in _contradictions(declared):
             location = ("params", name, *path)
@@ -59,7 +59,7 @@ def declaration_problems(spec: PipelineSpec, document: Document) -> Iterator[Pro
 
 
 def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
-    """The value in its declared type, and what is wrong with it, if anything."""
+    """Returns the value in its declared type, and its error, if any."""
     if declared.type == "number" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not _TYPES[declared.type](value):
@@ -82,17 +82,17 @@ def check_value(declared: ParamSpec, value: Any) -> tuple[Any, str | None]:
 
 
 def path_problem(text: str) -> str | None:
-    """Why a text cannot be a path inside the workspace, by its letters alone."""
+    """Returns why a text cannot be a path inside the workspace, judged by its characters alone."""
     if not text.strip() or "\0" in text:
         return "names nothing"
     if "://" in text:
         return "is an address"
     if text.startswith(("/", "~", "\\")) or re.match(r"[A-Za-z]:", text):
-        return "does not start in the workspace"
+        return "is not relative to the workspace"
     if re.search(r"%(2e|2f|5c|00)", text, re.IGNORECASE):
-        return "hides characters"
+        return "contains invisible characters"
     if ".." in re.split(r"[/\\]", text):
-        return 'leads out of it with ".."'
+        return 'leads outside the workspace with ".."'
     return None
 
 
@@ -121,7 +121,7 @@ def _contradictions(declared: ParamSpec) -> Iterator[tuple[Path, str]]:
 
 
 def _meant(declared: ParamSpec, value: Any) -> Any:
-    """The value that a wrong default must have meant; it would pass."""
+    """Returns the value that an invalid default must have meant, if that value is valid."""
     if not _TYPES[declared.type](value):
         value = fixes.meant(value, declared.type)
     elif isinstance(value, str) and declared.choices is not None and value not in declared.choices:
@@ -130,12 +130,14 @@ def _meant(declared: ParamSpec, value: Any) -> Any:
 
 
 def _size(declared: ParamSpec, value: Any) -> Any:
-    """What ``min`` and ``max`` are about: the value of a number or date, the length of anything else."""
+    """Returns the quantity that ``min`` and ``max`` limit: the value of a number or date, the length of anything
+    else.
+    """
     return len(value) if declared.type != "date" and isinstance(value, (str, list, dict)) else value
 
 
 def _below(left: Any, right: Any) -> bool:
-    """Whether a number or date comes before another. What cannot be compared is reported with the declaration."""
+    """Returns True when a number or date is less than another. Values without an order are reported elsewhere."""
     if isinstance(left, str) != isinstance(right, str):
         return False
     return bool(left < right)  # dates as ISO text sort by time

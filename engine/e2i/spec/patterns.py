@@ -1,6 +1,6 @@
-"""A spec's regular expression and a text go in; whether the whole text matches comes out, in linear time.
+"""Matches a spec's regular expression against a whole text, in linear time.
 
-Python's own ``re`` can take for ever on a pattern such as ``(a+)+$``, which a spec that a machine wrote may hold.
+Python's own ``re`` can run forever on a pattern such as ``(a+)+$``, and a machine may have written the spec.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 
 def matches(pattern: str, text: str) -> bool:
-    """True when the whole text matches. Raises ValueError for what is no pattern, or needs look-around."""
+    """Returns True when the whole text matches. Raises ValueError for an invalid pattern, or one with look-around."""
     return search(f"^(?:{pattern})$")(text)
 
 
 def search(pattern: str) -> Callable[[str], bool]:
-    """Returns what tells whether the pattern is found anywhere in a text. Raises as ``matches`` does."""
+    """Returns a function that searches a text for the pattern. Raises the same errors as ``matches``."""
     try:
         validator = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
     except SchemaError as error:
         reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
-        raise ValueError(f"not a regular expression that can be used here: {reason.removeprefix('error: ')}") from error
+        raise ValueError(f"not a supported regular expression: {reason.removeprefix('error: ')}") from error
     return validator.isinstance_python

@@ -1,7 +1,7 @@
-"""YAML text → where each of its nodes stands.
+"""Finds the locations of all nodes in YAML text.
 
-In: text that was already composed. Out: a tree of ``Spot``. A pass of its own, made when the first problem needs a
-place: a spec without problems, the common case, pays nothing for positions.
+In: text that was already composed. Out: a tree of ``Spot``. This is a separate pass, run when the first problem needs a
+location. A spec without problems, the common case, does not pay for positions.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _NODES = frozenset((ScalarEvent, AliasEvent, MappingStartEvent, SequenceStartEve
 
 
 class Spot:
-    """Where a value and its key stand: lines and columns from 1, offsets into the text.
+    """The location of a value and of its key: lines and columns from 1, offsets into the text.
 
-    It holds numbers only, no marks or events: keeping those alive makes the garbage collector four fifths of the pass.
+    It stores only numbers, no marks or events. Keeping those alive makes the garbage collector four fifths of the pass.
     """
 
     __slots__ = ("children", "column", "end", "key_column", "key_end", "key_line", "key_start", "line", "start")
@@ -41,7 +41,7 @@ class Spot:
         self.column: int = mark.column + 1
         self.start: int = mark.index
         self.end: int = event.end_mark.index
-        # A value in a list, and the top value, stands for its own key.
+        # A value in a list, and the top value, is its own key.
         mark = key.start_mark if key is not None else mark
         self.key_line: int = mark.line + 1
         self.key_column: int = mark.column + 1
@@ -50,7 +50,7 @@ class Spot:
         self.children: dict[str | int, Spot] | None = None
 
     def find(self, path: Path) -> tuple[Spot, int]:
-        """The spot at ``path`` or of its nearest ancestor, and how many steps of the path led there."""
+        """Returns the spot at ``path`` or of its nearest ancestor, and how many elements of the path led there."""
         spot = self
         for depth, step in enumerate(path):
             child = spot.children.get(step) if spot.children else None
@@ -61,10 +61,10 @@ class Spot:
 
 
 def locate(text: str) -> Spot | None:
-    """The spot of the top value, with those below it; None for an empty text.
+    """Returns the spot of the top value, with the spots inside it. None for an empty text.
 
-    Below an alias are the spots of what it stands for, so a wrong value is shown where it was written. Of equal keys
-    the first counts. After a syntax error there is nothing more.
+    An alias has the spots of its anchor, so that a wrong value is reported where it was written. Of equal keys, the
+    first counts. After a syntax error there are no spots.
     """
     locator = _Locator()
     try:
@@ -75,12 +75,12 @@ def locate(text: str) -> Spot | None:
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 locator.close(event)
     except yaml.YAMLError:
-        pass  # The composer has reported it; what stands before it still has its place.
+        pass  # The composer has reported it. Values before the error still have their locations.
     return locator.root
 
 
 class _Locator:
-    """The state of the pass: the open collections and the key whose value comes next."""
+    """The state of the pass: the open collections and the current key."""
 
     def __init__(self) -> None:
         self.root: Spot | None = None
@@ -97,7 +97,7 @@ class _Locator:
         if parent is None:
             self.root = self.root or spot
         elif parent.children is not None:
-            # Without a key in a mapping this is a key that is no text, where the composer stops: any name will do.
+            # In a mapping without a key, this is a key that is not text. The composer stops there, so any name will do.
             step = self.key.value if self.key is not None else len(parent.children)
             parent.children.setdefault(step, spot)
         self.key = None

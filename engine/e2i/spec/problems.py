@@ -1,6 +1,6 @@
-"""What is wrong with a text and where: the one type that every check returns and every command prints.
+"""Problems of a text: the one type that every check returns and every command prints.
 
-In: facts about a fault. Out: ``Problem``, sortable by place, JSON-able.
+In: facts about an error. Out: ``Problem``, sortable by location, serialisable as JSON.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 MOST = 1_000
-"""Problems that are listed: more than anybody reads, and each takes time and memory."""
+"""Limit on the problems listed: nobody reads more, and each takes time and memory."""
 Severity = Literal["error", "warning"]
 Fixes = tuple[dict[str, Any], ...]
 """RFC 6902 operations."""
@@ -29,9 +29,10 @@ class Location(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """One fault: what (``code``, ``message``), where (``location``, pointer ``path``), the mend (``hint``, ``fixes``).
+    """One error: what (``code``, ``message``), where (``location``, pointer ``path``), how to fix it (``hint``,
+    ``fixes``).
 
-    ``fixes`` are RFC 6902 operations; they are present only when the mend is certain.
+    ``fixes`` are RFC 6902 operations. They are present only when the fix is safe.
     """
 
     code: str
@@ -48,7 +49,7 @@ class Problem(Struct, frozen=True):
 
     @property
     def is_policy(self) -> bool:
-        """Whether the operator's policy is what stands in the way: nothing is wrong with the spec itself."""
+        """True when the operator's policy forbids it: the spec itself has no error."""
         return self.code.startswith("policy-")
 
     @property
@@ -56,7 +57,7 @@ class Problem(Struct, frozen=True):
         return (self.location.file, self.location.line, self.location.column, self.code, self.message)
 
     def to_json(self) -> dict[str, Any]:
-        """The PROBLEM document of the contract."""
+        """Returns the PROBLEM document of the contract."""
         return {
             "code": self.code,
             "severity": self.severity,
@@ -71,15 +72,15 @@ class Problem(Struct, frozen=True):
 
 
 def pointer(path: tuple[str | int, ...]) -> str:
-    """A path of keys as a JSON pointer (RFC 6901)."""
+    """Returns a path of keys as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
 
 
 def most(problems: Sequence[Problem]) -> list[Problem]:
-    """The problems by place, or as many as are listed, errors first, and how many more there are at least."""
+    """Returns the problems by location, up to the limit, errors first, with the number of problems left out."""
     if len(problems) <= MOST:
         return sorted(problems, key=lambda problem: problem.sort_key)
-    # What is left out must not change the verdict: errors of the spec, then what the policy refuses, then warnings.
+    # Problems left out must not change the verdict: first errors of the spec, then policy problems, then warnings.
     ranked = sorted(problems, key=lambda one: (one.severity != "error", one.is_policy, one.sort_key))
     listed = sorted(ranked[:MOST], key=lambda problem: problem.sort_key)
     message = f"there are more problems than the {MOST:,} that are listed"

@@ -1,6 +1,6 @@
-"""A name in an expression, such as ``steps.load.table`` or ``matrix.fold`` → where it leads.
+"""References in expressions, such as ``steps.load.table`` or ``matrix.fold``.
 
-In: the name's parts, and later the scope. Out: ``Reference``, and the value it leads to.
+In: the keys of a name, and later the scope. Out: ``Reference``, and its value.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ ROOTS = ("params", "steps", "matrix", "env", "secrets", "run")
 """The names in scope."""
 
 _NAMED_ONE_BY_ONE = ("steps", "env", "secrets")
-"""Roots that are never used whole: which step, variable or secret is meant must be known before anything runs."""
+"""Roots that are never used as a whole: the step, variable or secret must be known before the run."""
 
 
 class Reference(Struct, frozen=True):
-    """``root`` and the keys and indices below it. ``optional``: it stands under ``default`` or ``is defined``."""
+    """``root`` and the keys and indices after it. ``optional``: it is under ``default`` or ``is defined``."""
 
     root: str
     path: tuple[str | int, ...] = ()
@@ -38,20 +38,20 @@ class Reference(Struct, frozen=True):
         return written(self.parts)
 
     def check(self, *, alone: bool) -> None:
-        """Raises ExpressionError if an expression may not hold this reference; ``alone``: it is a value of its own."""
+        """Raises ExpressionError if an expression may not contain this reference. ``alone``: it is the whole value."""
         if self.root in _NAMED_ONE_BY_ONE and not (self.path and isinstance(self.path[0], str)):
-            hint = f"name one of them: {self.root}.NAME"
+            hint = f"use one of its names: {self.root}.NAME"
             raise ExpressionError(f'"{self.root}" cannot be used as a whole', hint=hint)
         if self.root == "secrets" and not (alone and len(self.path) == 1):
             raise ExpressionError(
-                "a secret must be a value of its own, not a part of text or of a computation",
+                "a secret must be a value of its own, not part of a text or of a computation",
                 hint='write only "${{ secrets.NAME }}"',
             )
 
     def look_up(self, scope: Mapping[str, Any]) -> Any:
-        """The value. Only keys of mappings and indices of lists are followed, never attributes of objects.
+        """Returns the value. Only keys of mappings and indices of lists are followed, never attributes of objects.
 
-        A secret is a ``Secret``, whatever the scope holds. Raises MissingError, naming what was found and what was not.
+        A secret is returned as a ``Secret``, whatever the scope contains. Raises MissingError with the missing name.
         """
         if self.root == "secrets":
             return Secret(str(self.path[0]))
@@ -64,11 +64,11 @@ class Reference(Struct, frozen=True):
 
 
 NOTHING = ("null", "nil", "undefined")
-"""What other languages call ``none``."""
+"""Names for ``none`` in other languages."""
 
 
 def root(name: str, source: str = "") -> str:
-    """The name, if it is one of those in scope. Raises MissingError."""
+    """Returns the name, if it is one of those in scope. Raises MissingError."""
     if name in ROOTS:
         return name
     found = re.search(rf"\b{re.escape(name)}\b", source)

@@ -1,6 +1,6 @@
-"""The text of a plain YAML scalar → its value by the YAML 1.2 core schema, and the characters that no text may hold.
+"""Resolves plain YAML scalars by the YAML 1.2 core schema, and lists the characters that no text may contain.
 
-In: text as written. Out: str, int, float, bool or None; ``ScalarError`` for a number that no program could hold.
+In: text as written. Out: str, int, float, bool or None. ``ScalarError`` for a number that cannot be represented.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 Scalar = str | int | float | bool | None
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
-"""The integers that a spec may hold: 64 bits, as in JSON readers, Arrow and SQLite."""
+"""Range of integers in a spec: 64 bits, as in JSON readers, Arrow and SQLite."""
 LONGEST_KEY = 1_000
-"""Characters of a key: it stands in every path below it. PyYAML reads no key of more than 1,024."""
+"""Limit on the characters of a key, which is in every path inside its value. PyYAML reads no key over 1,024."""
 
 
 class ScalarError(ValueError):
@@ -20,7 +20,8 @@ class ScalarError(ValueError):
 
 
 def resolve(text: str) -> Scalar:
-    """The value of an unquoted scalar: ``no`` is text, ``1e3`` a float, ``0o17`` and ``0x1F`` integers, ``012`` is 12.
+    """Returns the value of an unquoted scalar: ``no`` is text, ``1e3`` a float, ``0o17`` and ``0x1F`` integers, ``012``
+    is 12.
 
     Raises ScalarError for an integer beyond 64 bits and for a float beyond double precision.
     """
@@ -36,17 +37,17 @@ def resolve(text: str) -> Scalar:
 
 
 def forbidden(text: str) -> int | None:
-    """The offset of the first character that no text of a spec may hold, or None.
+    """Returns the offset of the first character that no text of a spec may contain, or None.
 
-    Refused are control characters (only tab and line feed pass), lone surrogates, noncharacters, byte order marks and
-    the controls that reorder text on a screen: each can make a text read otherwise than it is.
+    Refused are control characters (only tab and line feed are allowed), lone surrogates, noncharacters, byte order
+    marks and the controls that reorder text on a screen. Each can make a text look different from what it is.
     """
     match = _FORBIDDEN.search(text)
     return match.start() if match else None
 
 
 def character(char: str) -> str:
-    """A character's name for a message: ``U+202E (right-to-left override)``."""
+    """Returns a character's name for a message: ``U+202E (right-to-left override)``."""
     code = ord(char)
     name = _NAMES.get(code) or ("lone surrogate" if 0xD800 <= code <= 0xDFFF else "control character")
     return f"U+{code:04X} ({name})"
@@ -71,12 +72,12 @@ def _float(text: str) -> float:
 
 
 def shorten(text: str, length: int = 40) -> str:
-    """Text cut to a length that a message can bear."""
+    """Returns the text, shortened for a message."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def show(value: object) -> str:
-    """A value as a message shows it."""
+    """Returns a value as shown in messages."""
     return shorten(repr(value), 60)
 
 
@@ -90,7 +91,7 @@ _WORDS: dict[str, Scalar] = {
     **{sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
 }
 _FIRST = frozenset(["", *"~nNtTfF.+-0123456789"])
-"""What the first character of anything but text can be."""
+"""The first characters of values that are not text."""
 _INT = re.compile(r"(?P<sign>[-+]?)(?P<dec>[0-9]+)|0o(?P<oct>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _FORBIDDEN = re.compile(

@@ -1,6 +1,6 @@
-"""Amounts of memory as people write them, such as ``512MB`` or ``1.5GiB`` ⇄ bytes.
+"""Converts amounts of memory such as ``512MB`` or ``1.5GiB`` to bytes and back.
 
-In: text or bytes. Out: bytes or text; ``ValueError`` for text that is no amount.
+In: text or bytes. Out: bytes or text. ``ValueError`` for text that is not an amount.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UNITS = {
 
 
 def parse(text: str) -> int:
-    """Bytes in an amount: one number with one unit. Raises ValueError saying what an amount looks like."""
+    """Returns the bytes of an amount: one number with one unit. Raises ValueError that describes the format."""
     match = _SIZE.fullmatch(text) if len(text) <= 40 else None
     if match is None:
         given = text if len(text) <= 40 else text[:39] + "…"
@@ -28,7 +28,7 @@ def parse(text: str) -> int:
 
 
 def text(size: float) -> str:
-    """The amount as people say it, in decimal units: 1_500_000_000 → ``1.5GB``."""
+    """Returns the amount as text in decimal units: 1_500_000_000 → ``1.5GB``."""
     unit = next((unit for unit in ("TB", "GB", "MB", "KB") if abs(size) >= UNITS[unit]), "B")
     return f"{size / UNITS[unit]:.3g}{unit}" if abs(size) < 999.5 * UNITS[unit] else f"{size / UNITS[unit]:.0f}{unit}"
 

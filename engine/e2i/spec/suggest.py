@@ -1,4 +1,4 @@
-"""A mistyped name and the names that exist → the ones that were probably meant.
+"""Suggests the existing names that a mistyped name probably meant.
 
 In: a name and candidates. Out: the nearest by edit distance, or a hint for a message.
 """
@@ -11,18 +11,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 
 _LONGEST = 200
-"""Names beyond this are not typing errors; comparing them would only cost time."""
+"""Longer names are not typing errors. Comparing them would only cost time."""
 _SHORTEST_PART = 3
-"""Shorter parts of names say nothing."""
+"""Shorter substrings of names are not significant."""
 _MANY = 100
-"""Of more candidates than these, only those that start or end most like the name are compared with it."""
+"""With more candidates, only those whose start or end is most similar to the name are compared with it."""
 
 
 class Names(Collection[str]):
-    """Candidates for many mistyped names: they are put in order once, however often they are searched."""
+    """Candidates for many mistyped names. They are sorted once, however often they are searched."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.known = dict.fromkeys(names)  # in their order
+        self.known = dict.fromkeys(names)  # in the order passed
 
     def __contains__(self, name: object) -> bool:
         return name in self.known
@@ -41,18 +41,18 @@ class Names(Collection[str]):
 
 
 def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]:
-    """Up to ``n`` candidates within a few typing errors of ``name``: nearest first, then in alphabetical order.
+    """Returns up to ``n`` candidates within a few typing errors of ``name``: nearest first, then alphabetically.
 
-    One error is an inserted, missing, wrong or swapped character; upper and lower case count as equal. A third of
-    the name's characters may be wrong, but never all of them: to ``c``, ``a`` is not near.
+    One error is an inserted, missing, wrong or swapped character. Upper and lower case are equal. A third of the
+    name's characters may be wrong, but never all of them: ``a`` is not near ``c``.
     """
     return tuple(candidate for _, candidate in _ranked(name, candidates, n))
 
 
 def certain(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that ``name`` must have meant. For fixes, not for hints.
+    """Returns the candidate that ``name`` must have meant. For fixes, not for hints.
 
-    It is the nearest, at most two errors away, with no other as near; two errors away, no other may be one further.
+    It is the nearest, at most two errors away, and no other is as near. At two errors, no other may be three away.
     """
     match _ranked(name, candidates, 2):
         case [(best, only)] if best <= 2:
@@ -70,12 +70,12 @@ def _ranked(name: str, candidates: Iterable[str], n: int) -> list[tuple[int, str
     near = []
     for candidate in _alike(folded, candidates if isinstance(candidates, Names) else _names(frozenset(candidates))):
         other, theirs = _folded(candidate)
-        # A lower bound of the distance that is cheap to know: how many letters one has and the other lacks.
+        # A lower bound of the distance that is cheap to compute: the letters that one has and the other lacks.
         apart = (letters & ~theirs).bit_count(), (theirs & ~letters).bit_count(), abs(len(other) - len(folded))
         if (least := max(apart)) <= allowed:
             near.append((_differing(folded, other), least, candidate))
     found: list[tuple[int, str]] = []
-    # The likeliest first, so that the others need not be compared to the end.
+    # Most likely candidates first, so that the others need not be compared to the end.
     for differing, least, candidate in sorted(near, key=lambda one: (max(map(len, one[0])), one[1:])):
         limit = found[n - 1][0] if len(found) >= n else allowed
         if least <= limit and (distance := _distance(*differing, limit)) <= limit:
@@ -84,7 +84,7 @@ def _ranked(name: str, candidates: Iterable[str], n: int) -> list[tuple[int, str
 
 
 def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:
-    """What to say after ``unknown NAME``: the nearest name, or all of them when they are few, or None.
+    """Returns a hint for ``unknown NAME``: the nearest name, or all of them when they are few, or None.
 
     >>> hint("convertd", ["converted", "calls"])
     'did you mean "converted"?'
@@ -100,7 +100,7 @@ def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:
 
 
 def _held(name: str, candidates: Iterable[str]) -> str | None:
-    """The only candidate that the name is a part of, or that begins the name: ``auc`` of ``roc_auc``."""
+    """Returns the only candidate that contains the name, or with which the name begins: ``auc`` for ``roc_auc``."""
     if not _SHORTEST_PART <= len(name) <= _LONGEST:
         return None
     folded = name.casefold()
@@ -113,19 +113,19 @@ def _held(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def repeated(names: Iterable[str]) -> list[str]:
-    """The names that are there more than once, sorted."""
+    """Returns the names that occur more than once, sorted."""
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def few(names: Sequence[str], most: int = 10) -> str:
-    """The names as a list in a sentence, which says how many it leaves out."""
+    """Returns the names as a list in a sentence, with the number of names left out."""
     listed = ", ".join(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names[:most])
     return listed if len(names) <= most else f"{listed} and {len(names) - most:,} more"
 
 
 @lru_cache(maxsize=100_000)
 def _folded(name: str) -> tuple[str, int]:
-    """The name in lower case, and its letters as bits of a number; a few letters share a bit."""
+    """Returns the name in lower case, and its letters as bits of a number. A few letters share a bit."""
     folded = name.casefold()
     bits = 0
     for letter in folded:
@@ -134,9 +134,9 @@ def _folded(name: str) -> tuple[str, int]:
 
 
 def _alike(folded: str, candidates: Names) -> Iterable[str]:
-    """Of many candidates, those beside the name in alphabetical order, read from the front and from the back.
+    """Returns the candidates next to the name in alphabetical order, read from the front and from the back.
 
-    So that a thousand mistakes in a spec of a thousand steps do not take a million comparisons.
+    This way a thousand mistakes in a spec of a thousand steps do not take a million comparisons.
     """
     if len(candidates) <= _MANY:
         return candidates
@@ -153,7 +153,7 @@ def _names(candidates: frozenset[str]) -> Names:
 
 
 def _differing(a: str, b: str) -> tuple[str, str]:
-    """Both texts without what they start and end with alike; their distance is the same."""
+    """Returns both texts without their common start and end. Their distance is the same."""
     start = 0
     while start < min(len(a), len(b)) and a[start] == b[start]:
         start += 1
@@ -164,7 +164,9 @@ def _differing(a: str, b: str) -> tuple[str, str]:
 
 
 def _distance(a: str, b: str, limit: int) -> int:
-    """Optimal string alignment distance of ``a`` and ``b``, or ``limit + 1`` as soon as it must exceed ``limit``."""
+    """Returns the optimal string alignment distance of ``a`` and ``b``, or ``limit + 1`` once it must exceed
+    ``limit``.
+    """
     before: list[int] = []
     above = list(range(len(b) + 1))
     for i, char in enumerate(a, 1):

@@ -1,6 +1,6 @@
-"""Words of other tools, and what they are called here: GitHub Actions, GitLab, Airflow, dbt, scikit-learn, MLflow.
+"""Maps words of other tools to ours: GitHub Actions, GitLab, Airflow, dbt, scikit-learn, MLflow.
 
-In: a word that a spec does not know. Out: ours, with a hint; and a fix where the meaning stays the same.
+In: a word that a spec does not have. Out: our word with a hint, and a fix where the meaning is the same.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ STEP_KEYS = {
     **dict.fromkeys(("strategy", "foreach", "for_each", "map_over", "grid", "loop", "with_items"), "matrix"),
     **dict.fromkeys(("labels", "label", "tag"), "tags"),
 }
-"""Keys whose value has the same shape under ours, so that the key alone is to be changed."""
+"""Keys whose value has the same shape under our key, so that only the key changes."""
 OTHERWISE = {
     "name": "the id of a step is its key under steps:",
     "id": "the id of a step is its key under steps:",
     **dict.fromkeys(
         ("run", "script", "command", "shell", "bash", "cmd"),
-        "no step runs a shell; uses: python.call calls a function of a file",
+        "steps run no shell commands; uses: python.call calls a function in a file",
     ),
     **dict.fromkeys(
-        ("on", "schedule", "cron", "trigger", "triggers"), "a spec has no trigger: let cron or CI call e2i-run"
+        ("on", "schedule", "cron", "trigger", "triggers"), "a spec has no triggers: call e2i-run from cron or CI"
     ),
     "env": "specs read ${{ env.NAME }}; the operator lists the names under env: in config/",
-    "secrets": "specs name ${{ secrets.NAME }}; the operator lists the names under secrets: in config/",
+    "secrets": "specs refer to ${{ secrets.NAME }}; the operator lists the names under secrets: in config/",
     **dict.fromkeys(("allow_failure", "ignore_errors", "continue_on_error", "continue-on-error"), "on_error: continue"),
     **dict.fromkeys(("timeout-minutes", "timeout_minutes", "timeout_seconds"), "timeout takes a unit: 90s, 5m, 2h"),
     **dict.fromkeys(("retries", "max_retries", "retry_count"), "retry: {attempts: …} counts all attempts"),
-    "outputs": "what an action returns needs no declaration: steps.ID.NAME; `e2i catalog ACTION` lists the names",
-    "version": "the version of the language is a key of the spec, above steps:",
+    "outputs": "outputs of an action need no declaration: use steps.ID.NAME; `e2i catalog ACTION` lists the names",
+    "version": "the version of the language is a top-level key of the spec",
 }
-"""What to do instead of keys that have no counterpart of the same shape."""
+"""Hints for keys that have no counterpart of the same shape."""
 ACTIONS = {
     **dict.fromkeys(
         (
@@ -93,7 +93,7 @@ ACTIONS = {
     ),
 }
 NO_ACTION = re.compile(r"(pandas|data|sql|spark|polars)\.|econml\.|causal\.|dowhy\.")
-"""Actions that people expect and that there are none of."""
+"""Actions that users expect but that do not exist."""
 PARAMETERS = {
     "target": ("target_column", "label", "label_column", "y", "target_col", "outcome"),
     "features": ("feature_columns", "columns", "x", "predictors", "feature_cols", "inputs"),
@@ -112,27 +112,30 @@ PARAMETERS = {
     "arguments": ("args", "kwargs", "params", "op_kwargs", "inputs"),
     "fractions": ("sizes", "ratios", "proportions"),
 }
-"""By our name of a parameter, what other tools call it."""
+"""Names of parameters in other tools, by our name."""
 OPERATORS = (
     (re.compile(r"&&"), "write `and`"),
     (re.compile(r"\|\|"), "write `or`"),
     (re.compile(r"!(?![=])"), "write `not x`"),
     (re.compile(r"\?[^?]*:"), "write `a if condition else b`"),
-    (re.compile(r"\b(?:len|size|count)\("), "there are no functions, but filters: `steps.x.names | length`"),
-    (re.compile(r"(?<!\|)(?<!\| )\b\w+\("), "there are no functions, but filters behind a value: `x | round(2)`"),
+    (re.compile(r"\b(?:len|size|count)\("), "functions are not supported, use a filter: `steps.x.names | length`"),
+    (
+        re.compile(r"(?<!\|)(?<!\| )\b\w+\("),
+        "functions are not supported, use a filter after the value: `x | round(2)`",
+    ),
     (re.compile(r"==="), "write `==`"),
     (re.compile(r"(?<![=!<>])=(?!=)"), "write `==`"),
 )
-"""Signs and words of other expression languages."""
+"""Operators and words of other expression languages."""
 
 
 def step_key(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
-    """What is to be said of an unknown key of a step, and the fix if its value means the same under ours."""
+    """Returns the hint for an unknown key of a step, and the fix if its value means the same under our key."""
     return _key(path, value, beside, STEP_KEYS)
 
 
 def spec_key(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
-    """The same of a key at the top of a spec."""
+    """Returns the same for a top-level key of a spec."""
     return _key(path, value, beside, SPEC_KEYS)
 
 
@@ -148,7 +151,7 @@ def _key(path: Path, value: Any, beside: Collection[str], known: dict[str, str])
 
 
 def _has_shape(key: str, value: Any) -> bool:
-    """Whether the value could stand under our key as it is."""
+    """Returns True when the value is valid under our key without changes."""
     match key:
         case "when":
             return isinstance(value, (bool, str))
@@ -162,24 +165,24 @@ def _has_shape(key: str, value: Any) -> bool:
 
 
 def action(name: str, known: Iterable[str]) -> str:
-    """A hint for an unknown action: the one that does that work, the name that was mistyped, or that there is none."""
+    """Returns a hint for an unknown action: the action with this function, the mistyped name, or that there is none."""
     if name in ACTIONS:
-        return f"{ACTIONS[name]} does that: `e2i catalog {ACTIONS[name]}`"
+        return f"use {ACTIONS[name]}: `e2i catalog {ACTIONS[name]}`"
     if near := suggest.hint(name, known):
         return near
     if NO_ACTION.match(name):
-        return "no action does that; a function of your own can, by python.call; `e2i catalog` lists the actions"
+        return "no such action exists; write a function and call it with python.call; `e2i catalog` lists the actions"
     return "`e2i catalog` lists the actions"
 
 
 def parameter(word: str, fields: Collection[str], given: Collection[str]) -> str | None:
-    """The parameter of an action, not given yet, that other tools call so; None when several may be meant."""
+    """Returns the unset parameter of an action that other tools call by this word. None when several may be meant."""
     found = [ours for ours, words in PARAMETERS.items() if word in words and ours in fields and ours not in given]
     return found[0] if len(found) == 1 else None
 
 
 def operator(expression: str) -> str | None:
-    """What to write instead of a sign of another language, the first that the expression has outside of quotes."""
+    """Returns what to write instead of the first operator of another language outside quotes."""
     bare = re.sub(r"'[^']*'|\"[^\"]*\"", "''", expression)
     found = [(match.start(), hint) for sign, hint in OPERATORS if (match := sign.search(bare))]
     return min(found, key=lambda one: one[0])[1] if found else None

@@ -1,6 +1,6 @@
-"""What PyYAML says of a syntax error → what a person can act on.
+"""Explains PyYAML's syntax errors so that users can act on them.
 
-In: a ``YAMLError`` and the text. Out: one ``Problem`` with line, column and, where the mistake is a known one, a hint.
+In: a ``YAMLError`` and the text. Out: one ``Problem`` with line and column, and a hint for a known mistake.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from e2i.spec import error_source as source
 from e2i.spec.problems import Location, Problem
 from e2i.spec.scalars import LONGEST_KEY
 
-QUOTE_EXPRESSION = 'quote an expression that holds ": ", " #" or braces, or stands inside { } or [ ]: "${{ … }}"'
+QUOTE_EXPRESSION = 'quote an expression that contains ": ", " #" or braces, or is inside { } or [ ]: "${{ … }}"'
 
 
 def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
-    """The problem behind an error of PyYAML's scanner or parser."""
+    """Returns the problem for an error of PyYAML's scanner or parser."""
     said = getattr(error, "problem", None) or " ".join(str(error).split())
     context = getattr(error, "context", None) or ""
     opened = getattr(error, "context_mark", None)
@@ -44,7 +44,7 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Problem:
 
 
 def _earlier(said: str, text: str, opened: int | None, gave_up: int) -> tuple[_Mistake, int] | None:
-    """A mistake that the parser ran past before it gave up, and its offset."""
+    """Returns a mistake before the location where the parser stopped, and its offset."""
     if (offset := source.stuck(text, gave_up)) is not None:
         return NO_SPACE, offset
     if (offset := source.quote(text, gave_up)) is not None:
@@ -63,14 +63,16 @@ def _location(text: str, offset: int, file: str) -> Location:
 
 
 class _Mistake(Struct, frozen=True):
-    """A mistake that PyYAML reports: part of its words (``|`` between libyaml's and the Python parser's), and ours."""
+    """A mistake that PyYAML reports: part of its message (``|`` between libyaml's and the Python parser's), and
+    ours.
+    """
 
     said: str
     message: str
     hint: str | None = None
     context: str = ""
     where_opened: bool = False
-    """The mistake is where the construct was opened, not where the text gave out."""
+    """The mistake is where the construct was opened, not where the parser stopped."""
 
     def explains(self, said: str, context: str) -> bool:
         return self.context in context and any(part in said for part in self.said.split("|"))
@@ -78,8 +80,8 @@ class _Mistake(Struct, frozen=True):
 
 _MISPLACED_QUOTE = _Mistake(
     "",
-    "the text in quotes that opens here is closed by the next quote, which is not its own",
-    "put the quote that is missing behind the text",
+    "the quoted text that opens here is closed by the next quote, which belongs to another text",
+    "add the missing quote after the text",
 )
 _BRACKETS = _Mistake("',' or", "the bracket or brace that opens here is never closed", "close it")
 NO_SPACE = _Mistake("mapping values are not allowed", 'a key without ": "', 'write "key: value"')
@@ -87,7 +89,7 @@ _MISTAKES = (
     _Mistake(
         "mapping values are not allowed",
         'a ":" is not allowed here',
-        'quote text that holds ": ", or check the indentation of this line against the one above',
+        'quote text that contains ": ", or check the indentation of this line and the previous one',
     ),
     _Mistake(
         "sequence entries are not allowed",
@@ -96,14 +98,14 @@ _MISTAKES = (
     ),
     _Mistake(
         "expected '-'|expected <block end>",
-        'this does not continue the list around it, where a "- " was expected',
-        "indent the items of a list alike",
+        'this line is not an item of the enclosing list: a "- " was expected',
+        "indent all items of a list equally",
         context="collection",
     ),
     _Mistake(
         "expected key|expected <block end>",
-        "this does not continue the mapping around it",
-        "indent a key like the keys beside it; text after a closing quote belongs inside the quotes",
+        "this line is not an entry of the enclosing mapping",
+        "indent a key like the other keys of the mapping; move text after a closing quote inside the quotes",
     ),
     _Mistake("could not find expected ':'", 'a key without ":"', 'write "key: value"', where_opened=True),
     _Mistake(
@@ -115,12 +117,12 @@ _MISTAKES = (
     _Mistake(
         "',' or '}'",
         'expected "," or "}" here, for the "{" of line LINE',
-        'inside { } quote text that holds { } [ ] , or ": "',
+        'inside { } quote text that contains { } [ ] , or ": "',
     ),
     _Mistake(
         "',' or ']'",
         'expected "," or "]" here, for the "[" of line LINE',
-        'inside [ ] quote text that holds { } [ ] , or ": "',
+        'inside [ ] quote text that contains { } [ ] , or ": "',
     ),
     _Mistake("cannot start any token", 'a value cannot start with "CHAR"', "quote it"),
     _Mistake(
@@ -142,7 +144,7 @@ _MISTAKES = (
         "an unknown escape in double quotes",
         'write "\\\\" for a backslash, or use single quotes',
     ),
-    _Mistake("invalid Unicode character escape", "an escape in double quotes that stands for no character"),
+    _Mistake("invalid Unicode character escape", "an escape in double quotes that is not a character"),
     _Mistake("undefined tag handle", "tags are not supported", 'remove the tag, or quote text that starts with "!"'),
     _Mistake(
         "expected <document start>|expected '<document start>'",

@@ -1,6 +1,6 @@
-"""A text that cannot be read as a spec → texts that may be what was meant, for the few mistakes with one likely mend.
+"""Proposes fixed texts for a text that cannot be read as a spec, for the few mistakes with one likely fix.
 
-In: the text and one ``Problem`` of reading it. Out: candidates, best first; who takes one makes sure that it reads.
+In: the text and one ``Problem`` of reading it. Out: candidates, best first. The caller checks that a candidate reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from e2i.spec.writing import quoted
 
 
 def candidates(text: str, problem: Problem) -> Iterator[str]:
-    """The texts in which the problem may be gone."""
+    """Yields texts in which the problem may be fixed."""
     start, end = _line(text, problem.location.line)
     line = text[start:end]
     at = problem.location.column - 1
@@ -43,13 +43,13 @@ def candidates(text: str, problem: Problem) -> Iterator[str]:
 
 
 def _with_space(line: str) -> Iterator[str]:
-    """``key:value`` as ``key: value``."""
+    """Yields ``key:value`` as ``key: value``."""
     for stuck in (*STUCK.finditer(line), *_STUCK.finditer(line)):
         yield f"{line[: stuck.end()]} {line[stuck.end() :]}"
 
 
 def _with_quotes(line: str) -> Iterator[str]:
-    """The line with quotes around each value that holds an expression: inside braces or brackets, or up to its end."""
+    """Yields the line with quotes around each value with an expression: inside braces or brackets, or to its end."""
     if unclosed := _UNCLOSED.search(line):
         yield line[: unclosed.end("reference")] + " }}" + line[unclosed.end() :]
     if "}}" not in line:
@@ -73,20 +73,20 @@ def _quoted_in_flow(line: str) -> str:
 
 
 def _with_key(line: str, at: int) -> Iterator[str]:
-    """The line with its key in quotes; or, where braces were taken for a key, with them made an expression."""
+    """Yields the line with its key in quotes, or with braces that were read as a key turned into an expression."""
     yield _BARE_BRACES.sub(r'"${{ \g<reference> }}"', line)
     if key := _KEY.match(line, at):
         yield line[:at] + quoted(key["key"]) + line[key.end("key") :]
 
 
 def _without_tabs(text: str) -> Iterator[str]:
-    """Each tab as two spaces, if tabs alone indent: their width then makes no difference."""
+    """Yields the text with each tab as two spaces, if only tabs indent: their width then makes no difference."""
     if not re.search(r"^ ", text, re.MULTILINE):
         yield re.sub(r"^\t+", lambda tabs: "  " * len(tabs[0]), text, flags=re.MULTILINE)
 
 
 def _without_repetition(text: str, at: int) -> Iterator[str]:
-    """The text without the entry whose key stands at ``at``, if an entry before it says exactly the same."""
+    """Yields the text without the entry whose key is at ``at``, if an earlier entry is exactly the same."""
     entry = _repeated(text, at)
     if entry is None:
         return
@@ -101,7 +101,7 @@ def _without_repetition(text: str, at: int) -> Iterator[str]:
 
 
 class _Open(Struct):
-    """A collection that is being read: for a mapping, the key whose value comes next, and what was said before."""
+    """A collection being read. For a mapping: its current key, and the earlier entries."""
 
     is_mapping: bool
     key: Any = None
@@ -110,7 +110,7 @@ class _Open(Struct):
 
 
 def _repeated(text: str, at: int) -> tuple[int, int] | None:
-    """Where the entry whose key stands at ``at`` starts and ends, if it repeats an earlier one."""
+    """Returns the start and end of the entry whose key is at ``at``, if it repeats an earlier one."""
     around: list[_Open] = [_Open(is_mapping=False)]
     try:
         for event in yaml.parse(text, Loader=PARSER):
@@ -140,7 +140,7 @@ def _repeated(text: str, at: int) -> tuple[int, int] | None:
 
 
 def _said(event: Any) -> Any:
-    """What an event says, without where; an anchor makes it unlike any other."""
+    """Returns the content of an event without its location. An anchor makes it differ from any other event."""
     if isinstance(event, AliasEvent):
         return "*", event.anchor
     if getattr(event, "anchor", None) is not None:
@@ -153,10 +153,10 @@ def _end(text: str, event: Any) -> int:
 
 
 def _line(text: str, number: int) -> tuple[int, int]:
-    """The offsets of a line's start and of its end, before the line break."""
+    """Returns the offsets of a line's start and of its end, before the line break."""
     start = 0
     for _ in range(number - 1):
-        start = _BREAK.search(text, start).end()  # type: ignore[union-attr]  # a problem stands on a line that is there
+        start = _BREAK.search(text, start).end()  # type: ignore[union-attr]  # a problem is on an existing line
     found = _BREAK.search(text, start)
     return start, found.start() if found else len(text)
 

@@ -1,7 +1,7 @@
-"""What a value inside an expression may be: how it becomes text, and how much of it there may be.
+"""Values inside expressions: how they become text, and how large they may be.
 
-In: plain data (None, bool, int, float, str, list, mapping). Out: text, or ``ExpressionError`` for what is too big, too
-deep or of the wrong kind.
+In: plain data (None, bool, int, float, str, list, mapping). Out: text. ``ExpressionError`` for a value that is too
+large, too deep or of the wrong type.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from e2i.spec import suggest
 from e2i.spec.scalars import INT_MAX, INT_MIN
 
 MAX_CHARACTERS = 1_000_000
-"""Of text that an expression may make."""
+"""Limit on the characters of text that an expression may produce."""
 MAX_ITEMS = 100_000
-"""Of values, nested ones counted, that an expression may make."""
+"""Limit on the values that an expression may produce, nested ones counted."""
 MAX_DEPTH = 64
-"""Of nesting in a value that an expression works on."""
+"""Limit on the nesting of a value in an expression."""
 MAX_WORK = 500_000
-"""Steps that evaluating one expression may take: one for each item looked at and for each 16 characters."""
+"""Limit on the work of evaluating one expression: one unit for each item read and for each 16 characters."""
 
 
 class ExpressionError(ValueError):
-    """An expression cannot be read or evaluated. ``offset`` is where, in characters from the start of the text."""
+    """An expression cannot be read or evaluated. ``offset`` counts characters from the start of the text."""
 
     def __init__(self, message: str, *, offset: int = 0, hint: str | None = None) -> None:
         super().__init__(message)
@@ -37,17 +37,17 @@ class ExpressionError(ValueError):
 
     @property
     def hint(self) -> str | None:
-        """What to do about it."""
+        """How to fix it."""
         return self._hint
 
     def moved(self, by: int) -> ExpressionError:
-        """This error, seen from a text in which the expression starts ``by`` characters later."""
+        """Returns this error for a text in which the expression starts ``by`` characters later."""
         self.offset += by
         return self
 
 
 class MissingError(ExpressionError):
-    """A name leads to nothing; ``default`` and ``is defined`` catch it. ``known`` are the names that are there."""
+    """A name does not exist. ``default`` and ``is defined`` catch this error. ``known`` are the existing names."""
 
     def __init__(
         self, message: str, key: str = "", known: Iterable[str] = (), *, offset: int = 0, hint: str | None = None
@@ -58,12 +58,12 @@ class MissingError(ExpressionError):
 
     @property
     def hint(self) -> str | None:
-        # Made when it is asked for: comparing with 10,000 step ids takes a while, and a caught error needs no hint.
+        # Computed on demand: comparing with 10,000 step ids takes a while, and a caught error needs no hint.
         return suggest.hint(self.key, self.known) or self._hint
 
 
 class Secret(Struct, frozen=True):
-    """Stands for a secret until the step that uses it asks for the value; shows itself as ``***`` everywhere."""
+    """A placeholder for a secret until the step that uses it requests the value. Always printed as ``***``."""
 
     name: str
 
@@ -75,7 +75,7 @@ class Secret(Struct, frozen=True):
 
 
 def size(value: Any, most: int) -> int:
-    """How many values there are in a value, itself included; counting stops when there are more than ``most``."""
+    """Returns the number of values in a value, including itself. Counting stops above ``most``."""
     waiting = [value]
     for item in waiting:
         if isinstance(item, dict | list):
@@ -86,7 +86,7 @@ def size(value: Any, most: int) -> int:
 
 
 class Budget:
-    """What evaluating one expression may still cost. Everything is charged for before it is done."""
+    """The remaining budget for evaluating one expression. Everything is charged before it is done."""
 
     def __init__(self, work: int = MAX_WORK) -> None:
         self.work = work
@@ -99,7 +99,7 @@ class Budget:
     def text(self, characters: int) -> None:
         """Charges for text of that length."""
         if characters > MAX_CHARACTERS:
-            raise ExpressionError(f"the expression makes more than {MAX_CHARACTERS:,} characters of text")
+            raise ExpressionError(f"the expression produces more than {MAX_CHARACTERS:,} characters of text")
         self.spend(1 + characters // 16)
 
     def items(self, count: int) -> None:
@@ -109,7 +109,7 @@ class Budget:
         self.spend(1 + count)
 
     def value(self, value: Any, *, opaque: bool = False) -> None:
-        """Charges for a whole value, and for its shared parts as often as they stand in it.
+        """Charges for a whole value, and for shared values each time they occur.
 
         Anything but plain data is refused unless ``opaque``, which is for values that are only passed on.
         """
@@ -139,7 +139,7 @@ class Budget:
 
 
 def as_text(value: Any, budget: Budget) -> str:
-    """A value inside text: as YAML writes it (``true``, ``null``, ``0.5``); lists and mappings as JSON."""
+    """Returns a value as text, as YAML writes it (``true``, ``null``, ``0.5``). Lists and mappings are JSON."""
     match value:
         case str():
             budget.text(len(value))
@@ -153,27 +153,27 @@ def as_text(value: Any, budget: Budget) -> str:
             return repr(value) if math.isfinite(value) else _WORDS_OF_FLOATS.get(value, ".nan")
         case Mapping() | list() | tuple():
             return as_json(value, budget)
-    raise ExpressionError(f"{kind(value)} cannot stand inside text")
+    raise ExpressionError(f"{kind(value)} cannot be part of a text")
 
 
 def as_json(value: Any, budget: Budget) -> str:
-    """A plain value as JSON on one line."""
+    """Returns a plain value as JSON on one line."""
     budget.value(value)
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError) as error:
-        raise ExpressionError(f"the value has no JSON: {error}") from error
+        raise ExpressionError(f"the value cannot be written as JSON: {error}") from error
 
 
 def integer(value: int) -> int:
-    """The integer, if it fits in 64 bits."""
+    """Returns the integer, if it fits in 64 bits."""
     if INT_MIN <= value <= INT_MAX:
         return value
     raise ExpressionError("the integer does not fit in 64 bits")
 
 
 def kind(value: Any) -> str:
-    """What a value is, for a message."""
+    """Returns a value's type, for a message."""
     match value:
         case None:
             return "null"
@@ -193,7 +193,7 @@ def kind(value: Any) -> str:
 
 
 def written(parts: tuple[str | int, ...]) -> str:
-    """A chain of names and indices as an expression writes it: ``steps.load['my-key'][0]``."""
+    """Returns names and indices as an expression writes them: ``steps.load['my-key'][0]``."""
     if not parts:
         return "the value"
     return str(parts[0]) + "".join(
@@ -203,7 +203,7 @@ def written(parts: tuple[str | int, ...]) -> str:
 
 
 def _too_many() -> ExpressionError:
-    return ExpressionError(f"the expression makes more than {MAX_ITEMS:,} values")
+    return ExpressionError(f"the expression produces more than {MAX_ITEMS:,} values")
 
 
 _WORDS = {None: "null", True: "true", False: "false"}

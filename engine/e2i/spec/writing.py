@@ -1,4 +1,4 @@
-"""Plain data → YAML on one line, in the style of what stood there before.
+"""Writes plain data as YAML on one line, in the style of the text that it replaces.
 
 In: a value, and the text that it replaces. Out: text that reads back as that value.
 """
@@ -13,7 +13,9 @@ from e2i.spec import scalars
 
 
 def written(value: Any, *, like: str = "", flow: bool = True) -> str:
-    """The value as YAML. ``like`` is the old text, whose quotes are kept; ``flow``: it stands in braces or brackets."""
+    """Returns the value as YAML. ``like`` is the old text, whose quotes are kept. ``flow``: it is in braces or
+    brackets.
+    """
     match value:
         case str():
             return _text(value, like[:1], flow)
@@ -30,7 +32,7 @@ def written(value: Any, *, like: str = "", flow: bool = True) -> str:
 
 
 def quoted(text: str) -> str:
-    """Text in the quotes that need the fewest escapes: double ones, unless it holds some or a backslash."""
+    """Returns text in the quotes that need the fewest escapes: double, unless it contains some or a backslash."""
     if ('"' in text or "\\" in text) and text.isprintable():
         return "'" + text.replace("'", "''") + "'"
     return json.dumps(text, ensure_ascii=False)
@@ -45,7 +47,7 @@ def _text(text: str, quote: str, flow: bool) -> str:
 
 
 def _is_plain(text: str, flow: bool) -> bool:
-    """Whether a text needs no quotes. On the safe side: some that would do without get them."""
+    """Returns True when a text certainly needs no quotes. Some texts that need none are quoted too."""
     if not _PLAIN_START.match(text) or _NEVER_PLAIN.search(text) or not text.isprintable():
         return False
     if flow and _NOT_IN_FLOW.search(text):

@@ -1,9 +1,9 @@
-"""What is measured while a run goes on, on its way to a tracker.
+"""Telemetry of a run on its way to a tracker.
 
-In: facts from steps and from the engine. Out: ``Entry``, the JSON-able row of the outbox, and ``Sink``, which takes
-them.
+In: facts from steps and from the engine. Out: ``Entry``, a row of the outbox as JSON, and ``Sink``, which receives
+entries.
 
-Kinds and their bodies (times are milliseconds since the epoch):
+Types of entries and their bodies (times are milliseconds since the epoch):
 
 =================  ====================================================================================================
 ``run.started``    pipeline, params {name: value}, spec (digest), started_ms, profile
@@ -14,7 +14,7 @@ Kinds and their bodies (times are milliseconds since the epoch):
 ``step.finished``  step, uses, agent, status, attempts [{started_ms, ended_ms, seconds, error}], started_ms, ended_ms,
                    needs [ids], inputs, outputs, error, group
 ``run.finished``   status (succeeded, failed, interrupted), ended_ms
-``run.abandoned``  ended_ms, reason: the run's process died; ``run.started`` follows if the run is resumed
+``run.abandoned``  ended_ms, reason: the run's process exited; ``run.started`` follows if the run is resumed
 =================  ====================================================================================================
 
 ``group`` is the id of the matrix that the step is a combination of, or null.
@@ -35,7 +35,7 @@ from e2i.catalog.artifacts import Stored
 
 KINDS = ("run.started", "param", "metric", "child", "attachment", "step.finished", "run.finished", "run.abandoned")
 ENDS = ("run.finished", "run.abandoned")
-"""The kinds after which nothing comes of a run, unless it is resumed."""
+"""Types of entries after which a run sends nothing, unless it is resumed."""
 
 
 class Entry(Struct, frozen=True):
@@ -51,24 +51,24 @@ class Entry(Struct, frozen=True):
     kind: str
     body: dict[str, Any]
     sequence: int = 0
-    """Order within the outbox; given by it."""
+    """Order within the outbox, which assigns it."""
     target: str | None = ""
-    """The tracker that it is meant for, as ``target_of`` names it; None: an older version wrote it, and did not say."""
+    """The tracker that it is for, as named by ``target_of``. None: written by an older version without a target."""
 
 
 def target_of(settings: ToolSettings) -> str:
-    """Returns the text that names the tracker of a tool's settings; empty for the embedded one of the store."""
+    """Returns a text that identifies the tracker of a tool's settings. Empty for the embedded one of the store."""
     identity = settings.identity()
     return json.dumps(identity, sort_keys=True, ensure_ascii=False) if identity else ""
 
 
 def keyed(key: str, target: str | None) -> str:
-    """Returns the key of an entry for a tracker: an entry that another tracker had is none that this one had."""
+    """Returns the key of an entry for a tracker: the same entry for another tracker has another key."""
     return f"{key}@{hashlib.blake2b(target.encode(), digest_size=4).hexdigest()}" if target else key
 
 
 def named(target: str) -> str:
-    """Returns a tracker as it is told to people: its address, then whatever else tells it from others."""
+    """Returns a tracker's name for display: its address, then whatever else distinguishes it."""
     if not target:
         return "the embedded tracker of the store"
     identity: dict[str, Any] = json.loads(target)
@@ -78,20 +78,20 @@ def named(target: str) -> str:
 
 
 class Sink(Protocol):
-    """Takes entries to a tool. Made in the courier's process by ``e2i.tools.<tool>.sink.open_sink``."""
+    """Delivers entries to a tool. Created in the delivery process by ``e2i.tools.<tool>.sink.open_sink``."""
 
     def deliver(self, entries: Sequence[Entry]) -> None:
-        """Delivers entries of one run, in order, all or none as far as the tool allows; safe to repeat.
+        """Delivers entries of one run, in order, all or none as far as the tool allows. Safe to repeat.
 
-        Raises ToolUnavailable when the tool is down (the entries stay), with the code ``history-lost`` when it has lost
-        what it took before (that is delivered again), and StepError when the tool refuses the entries for good (they
-        are set aside with the reason), with the code ``run-unknown`` when it has nothing to add them to: that may be
-        delivered again, else they are set aside until what began their run is taken.
+        Raises ToolUnavailable when the tool is down (the entries stay), with the code ``history-lost`` when it lost
+        what it had received before (which is delivered again). Raises StepError when the tool permanently refuses the
+        entries (they are dead-lettered with the reason), with the code ``run-unknown`` when the tool does not know
+        their run: they are delivered again, or else dead-lettered until the start of their run is accepted.
         """
 
     def close(self) -> None:
-        """Ends it at once: a delivery that hangs in another thread writes nothing more."""
+        """Stops at once: a delivery that hangs in another thread writes nothing more."""
 
 
 OpenSink = Callable[[ToolSettings, Path, Callable[[Stored], Path]], Sink]
-"""``open_sink(settings, home, open_artifact)``: what the tools of ``registry.SINKS`` offer in their ``sink`` module."""
+"""``open_sink(settings, home, open_artifact)``, defined in the ``sink`` module of the tools in ``registry.SINKS``."""

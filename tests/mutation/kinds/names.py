@@ -42,7 +42,7 @@ def part(good: Good, rng: Random) -> Mutants:
                 [file.split("/")[-1][:-5] for file in good.parts],
             )
             at = site.start + good.raw(site).index(f"{stem}.yaml")
-            yield from _slipped(good, rng, stem, at, known, [(site.start, site.start)], "no-such-part bad-part")
+            yield from _slipped(good, rng, stem, at, known, [(site.start, site.start)], "no-such-include bad-include")
 
 
 def step(good: Good, rng: Random) -> Mutants:

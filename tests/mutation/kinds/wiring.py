@@ -154,7 +154,7 @@ def no_tool(good: Good, rng: Random) -> Mutants:
             tool, _, action = good.uses(name).partition(".")
             text = rng.choice((tool, action, f"{tool}/{action}", f"tools.{tool}.{action}", f"{tool}.{action}()"))
             yield mutant(
-                good, [(site.start, site.end, text)], (site.start, site.start), codes="unknown-action bad-part"
+                good, [(site.start, site.end, text)], (site.start, site.start), codes="unknown-action bad-include"
             )
 
 

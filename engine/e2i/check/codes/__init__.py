@@ -1,4 +1,4 @@
-"""Every code of a problem or of an error → what it means. The codes of each stage are in a module of their own."""
+"""Descriptions of all problem and error codes. Each stage has a module of its own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GROUPS: dict[str, tuple[Code, ...]] = {
     "While a step runs: feature stores": features.CODES,
     "While a step runs: trackers, studies, registries, services": services.CODES,
 }
-"""In the order of a spec's way, from its text to its run."""
+"""In the order in which a spec is processed, from its text to its run."""
 
 CODES: dict[str, Code] = {code.code: code for group in GROUPS.values() for code in group}
 
 
 def find(code: str) -> Code | None:
-    """The code's description, or None."""
+    """Returns the description of a code, or None."""
     return CODES.get(code)

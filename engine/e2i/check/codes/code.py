@@ -1,4 +1,4 @@
-"""What the code of a problem or an error stands for, as data: for ``e2i explain``, for SARIF rules, for the docs."""
+"""The description of a problem or error code, as data for ``e2i explain``, SARIF rules and the docs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from msgspec import Struct
 
 
 class Code(Struct, frozen=True):
-    """One kind of problem, or of error. ``why`` is what it means, ``fix`` what to do.
+    """One type of problem or error. ``why`` explains what it means, ``fix`` what to do.
 
-    A spec ``bad`` has the problem, ``good`` is the same without it: both whole, but for ``version`` and ``name``, which
-    are left out unless they are what is wrong. Where no spec can show it, ``example`` says how it comes about.
+    The spec ``bad`` has the problem. ``good`` is the same spec without it. Both are complete except for ``version`` and
+    ``name``, which are left out unless the problem is in them. Where no spec can show the problem, ``example``
+    describes how it arises.
     """
 
     code: str

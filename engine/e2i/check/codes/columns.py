@@ -1,4 +1,4 @@
-"""Codes of columns: the types fit, and the tables, models, suites and feature views do not."""
+"""Codes of columns: types match, but the columns of tables, models, suites or feature views do not."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ CODES = (
     Code(
         "unknown-column",
         "A column that the table does not have",
-        "The columns of a table are known before a run: from the file's header, or from what the steps above do to it.",
-        "Take a column that the hint lists, or keep it in the steps above.",
+        "The columns of a table are known before a run, from the header of the file or from the upstream steps.",
+        "Use a column listed in the hint, or keep the column in the upstream steps.",
         TRAIN + "      target: taget\n      features: [brand, region]\n",
         TRAIN + "      target: target\n      features: [brand, region]\n",
     ),
     Code(
         "bad-column",
-        "A column of a type that cannot be used so",
-        "A point in time needs a timestamp, a number a numeric column.",
-        "Take a column of the type that is asked for.",
+        "A column whose type does not allow this use",
+        "A point in time needs a timestamp. A number needs a numeric column.",
+        "Use a column of the required type.",
         "steps:\n  data: {uses: dataset.hcp}\n"
         '  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: time, by: brand}}\n',
         "steps:\n  data: {uses: dataset.hcp}\n"
@@ -74,26 +74,25 @@ CODES = (
     Code(
         "bad-feature",
         "A column that cannot be a feature",
-        "Nothing is learnt from points in time, from keys, or from no column at all.",
-        "Take it out of `features`, or add it to `exclude`; `e2i fix` does where it is certain.",
+        "Models cannot be trained on timestamps, on keys, or without any column.",
+        "Remove it from `features`, or add it to `exclude`. `e2i fix` does this where the fix is safe.",
         TRAIN + "      target: target\n      features: [brand, observation_date]\n",
         TRAIN + "      target: target\n      features: [brand]\n",
     ),
     Code(
         "target-leak",
-        "A feature that gives the target away",
-        "The target itself, or a column that it was made from, is among the features. The model would look "
-        "perfect, and know "
-        "nothing when it is used.",
-        "Take the column out of `features`, or add it to `exclude`; `e2i fix` does.",
+        "A feature that reveals the target",
+        "The target itself, or a column derived from it, is among the features. The model would look perfect in "
+        "training and fail in use.",
+        "Remove the column from `features`, or add it to `exclude`. `e2i fix` does this.",
         TRAIN + "      target: target\n      features: [brand, outcome]\n",
         TRAIN + "      target: target\n      features: [brand]\n",
     ),
     Code(
         "duplicate-column",
-        "Two columns of one name",
-        "A table would get the same column twice, and nobody could tell which one is meant.",
-        "Rename one, keep only one of them, or ask for features with their view's name.",
+        "Two columns with the same name",
+        "The table would have the same column twice, and a reference to it would be ambiguous.",
+        "Rename one, keep only one of them, or request features with the name of their view.",
         JOIN.replace("journeys", "history").replace("observation_date", "event_timestamp")
         + "      features: [history]\n",
         JOIN.replace("journeys", "history").replace("observation_date", "event_timestamp")
@@ -101,55 +100,55 @@ CODES = (
     ),
     Code(
         "no-such-file",
-        "A file that is not there",
-        "A spec names files of the workspace, and their headers are read to check what follows.",
-        "Take the file that was meant, or put it there.",
+        "A file that does not exist",
+        "A spec names files in the workspace. Their headers are read to check the steps that follow.",
+        "Correct the path, or create the file.",
         "steps:\n  load: {uses: data.load, with: {path: data/hpc.csv}}\n",
         "steps:\n  load: {uses: dataset.hcp}\n",
     ),
     Code(
         "no-such-suite",
-        "A suite that is not there",
-        "`suite: NAME` means config/expectations/NAME.yaml.",
-        "Take the suite that was meant, or write the expectations in the spec.",
+        "A suite that does not exist",
+        "`suite: NAME` refers to config/expectations/NAME.yaml.",
+        "Correct the name of the suite, or write the expectations in the spec.",
         VALIDATE + "e2i_clasification_suite}}\n",
         VALIDATE + "e2i_classification_suite}}\n",
     ),
     Code(
         "bad-suite",
         "A suite that cannot be read",
-        "The file of the suite is no list of expectations.",
-        "Mend the file that the hint names.",
+        "The suite file is not a list of expectations.",
+        "Fix the file named in the hint.",
         example='config/expectations/visits.yaml begins with "- type expect_column_to_exist", without the colon.',
     ),
     Code(
         "unknown-view",
         "A feature view that does not exist",
-        "The views of a repository are those that feast.apply is given above.",
-        "Take a view that the hint lists.",
+        "The views of a repository are those passed to feast.apply in an upstream step.",
+        "Use a view listed in the hint.",
         JOIN + "      features: [histry]\n",
         JOIN + "      features: [history]\n",
     ),
     Code(
         "unknown-feature",
         "A feature that its view does not have",
-        "`view:feature` names a feature of a view: a column of the view's table.",
-        "Take a feature that the hint lists, or `view` alone for all of them.",
+        "`view:feature` refers to a feature of a view, which is a column of the view's table.",
+        "Use a feature listed in the hint, or `view` alone for all of them.",
         JOIN + '      features: ["history:call"]\n',
         JOIN + "      features: [history]\n",
     ),
     Code(
         "unknown-entity",
         "An entity that is not declared",
-        "A view is about an entity that `entities` declares beside it.",
-        "Take the entity that was meant, or declare it.",
+        "The entity of a view must be declared under `entities` of the same step.",
+        "Correct the name of the entity, or declare it.",
         APPLY.replace("entity: hcp", "entity: hpc"),
         APPLY,
     ),
     Code(
         "wrong-model",
-        "A model that is not the one served",
-        "The service's answers are to be compared with those of a model that learnt from other features.",
+        "A model other than the one served",
+        "The predictions of the service would be compared with those of a model trained on other features.",
         "Compare with the model that was packaged.",
         SERVE + "      model: ${{ steps.other.model }}\n",
         SERVE + "      model: ${{ steps.train.model }}\n",

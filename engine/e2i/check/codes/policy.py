@@ -1,4 +1,4 @@
-"""Codes of what is not allowed: by the operator's policy (exit code 3 when nothing else is wrong), or at all."""
+"""Codes of forbidden actions: by the operator's policy (exit code 3 when nothing else is wrong), or in general."""
 
 from __future__ import annotations
 
@@ -7,97 +7,97 @@ from e2i.check.codes.code import Code
 CODES = (
     Code(
         "policy-tool",
-        "An action that may not be used",
-        "config/policy.yaml lists, by who wrote the spec and by agent role, which actions may be used. A step "
-        "that says which agent it acts for is held to what that role does in the platform.",
-        "Use an action that is allowed, give the step to an agent that may, or ask the operator.",
+        "An action that is not allowed",
+        "config/policy.yaml lists which actions may be used, by the author of the spec and by agent role. A step that "
+        "names its agent is limited to the role of that agent in the platform.",
+        "Use an allowed action, assign the step to an agent that may use it, or ask the operator.",
         "steps:\n  a: {uses: opik.score, agent: model_trainer, with: {name: fit, value: 1}}\n",
         "steps:\n  a: {uses: opik.score, agent: observability_connector, with: {name: fit, value: 1}}\n",
     ),
     Code(
         "policy-privilege",
-        "Something that takes a permission",
-        "Running Python files of the workspace, moving a model to production and keeping a service after its run "
-        "are allowed to people and refused to specs that a machine wrote, unless config/policy.yaml says "
-        "otherwise.",
-        "Leave it out and have a person do it, or ask the operator.",
+        "An operation that needs a permission",
+        "Three operations are allowed to people and refused to specs written by a machine, unless config/policy.yaml "
+        "allows them: running Python files of the workspace, moving a model to production, and keeping a service after "
+        "its run.",
+        "Leave the operation out and have a person do it, or ask the operator.",
         example="stage: production in an agent's mlflow.promote",
     ),
     Code(
         "policy-budget",
-        "More than one spec may ask for",
-        "Bytes, steps, matrix combinations, trials, rows, attempts and time limits are bounded by who wrote the spec,"
-        " so"
-        " that no spec takes the machine for itself. The trials of all steps are counted together.",
-        "Ask for less, or have the operator raise the budget.",
+        "A budget that is exceeded",
+        "Bytes, steps, matrix combinations, trials, rows, attempts and time limits are limited by the author of the "
+        "spec, so that no spec takes the machine for itself. The trials of all steps are counted together.",
+        "Reduce the amount, or have the operator raise the budget.",
         "steps:\n  a: {uses: debug.echo, timeout: 60d}\n",
         "steps:\n  a: {uses: debug.echo, timeout: 1h}\n",
     ),
     Code(
         "policy-path",
-        "A path that leads where specs may not read",
-        "Files are read from the workspace or from folders that the operator lists. Links count as where they lead.",
-        "Put the file into the workspace.",
+        "A path that specs may not read",
+        "Files are read from the workspace or from folders that the operator lists. For a link, its target counts.",
+        "Move the file into the workspace.",
         "steps:\n  a: {uses: data.load, with: {path: ../secret.csv}}\n",
         'steps:\n  a: {uses: debug.echo, with: {value: "data in the workspace"}}\n',
     ),
     Code(
         "policy-host",
         "A host that specs may not reach",
-        "A run talks to the services of its profile; specs that a machine wrote may only use those on this "
+        "A run connects to the services of its profile. Specs written by a machine may only use services on this "
         "machine, unless the operator lists more hosts.",
         "Use a profile whose services are allowed, or ask the operator.",
-        example="MLFLOW_TRACKING_URI names a server elsewhere, and the spec is of an agent.",
+        example="MLFLOW_TRACKING_URI names a server elsewhere, and an agent wrote the spec.",
     ),
     Code(
         "bad-path",
-        "Not the path of a file",
-        "An address, a folder, a device or a pipe cannot be read as a file, and no policy could allow it.",
-        "Give the path of a regular file, relative to the workspace.",
+        "A path that is not a file",
+        "A URL, a folder, a device or a pipe cannot be read as a file, whatever the policy.",
+        "Use the path of a regular file, relative to the workspace.",
         'steps:\n  a: {uses: data.load, with: {path: "https://example.com/data.csv"}}\n',
         'steps:\n  a: {uses: debug.echo, with: {value: "https://example.com/data.csv"}}\n',
     ),
     Code(
         "unknown-agent",
         "An agent role that does not exist",
-        "`agent` says for which of the platform's agents a step acts; config/policy.yaml lists them.",
-        "Take one of the roles, or leave `agent` out.",
+        "`agent` declares which of the platform's agents a step acts for. config/policy.yaml lists them.",
+        "Use one of the roles, or leave `agent` out.",
         "steps:\n  a: {uses: debug.echo, agent: model_trainr}\n",
         "steps:\n  a: {uses: debug.echo, agent: model_trainer}\n",
     ),
     Code(
         "secret-literal",
         "A secret that is written out",
-        "A spec is committed, planned, logged and reported. What is called a password, a token or a key, or looks"
-        " like one, may only be named.",
+        "A spec is committed, planned, logged and reported. A value that is called a password, a token or a key, or "
+        "looks like one, may only be a reference.",
         "Have the operator list it under `secrets:` in config/, and write ${{ secrets.NAME }}.",
         "steps:\n  a: {uses: debug.echo, with: {value: {password: hunter2}}}\n",
         "steps:\n  a: {uses: debug.echo, with: {value: {user: hunter}}}\n",
     ),
     Code(
         "secret-not-allowed",
-        "A secret where none may be",
-        "What a step is given can end up in tables, reports, traces and registries, and what is compared with data can"
-        " be guessed from the answer. So a secret goes only to parameters that are marked for one: the arguments of"
-        " python.call. No output is one.",
-        "Name it where it is needed: an argument of a python.call step. Credentials of tools belong to config/.",
+        "A secret that is not allowed here",
+        "The inputs of a step can end up in tables, reports, traces and registries, and a value that is compared with "
+        "data can be guessed from the result. A secret may therefore only be passed to parameters marked for secrets: "
+        "the arguments of python.call. No output is marked.",
+        "Refer to the secret where it is needed: in an argument of a python.call step. Credentials of tools belong in "
+        "config/.",
         'steps:\n  a: {uses: debug.echo, with: {value: "${{ secrets.TOKEN }}"}}\n',
         'steps:\n  a: {uses: debug.echo, with: {value: "the operator knows the token"}}\n',
     ),
     Code(
         "policy-secret",
         "A secret that these specs may not use",
-        "config/policy.yaml lists, by who wrote the spec, which secrets steps may be given: all for people, none for"
-        " specs that a machine wrote.",
+        "config/policy.yaml lists which secrets steps may use, by the author of the spec: all for people, none for "
+        "specs written by a machine.",
         "Leave it out, have a person run the step, or ask the operator.",
         example="${{ secrets.WAREHOUSE }} in an agent's python.call, where agent.secrets does not list it",
     ),
     Code(
         "forged-artifact",
-        "An artifact that no step made",
-        "Tables, models, services and the like are references to what steps of the run made. Written out, they "
-        "could name a service elsewhere, or the data of another project.",
-        "Refer to the step that makes it: ${{ steps.ID.NAME }}.",
+        "An artifact that no step produced",
+        "Tables, models, services and other artifacts are references to the outputs of steps in this run. A literal "
+        "one could refer to a service elsewhere, or to the data of another project.",
+        "Refer to the step that produces it: ${{ steps.ID.NAME }}.",
         f'steps:\n  a: {{uses: debug.echo, with: {{value: {{type: table, digest: "sha256:{"0" * 64}"}}}}}}\n',
         'steps:\n  d: {uses: dataset.hcp}\n  a: {uses: debug.echo, with: {value: "${{ steps.d.journeys }}"}}\n',
     ),

@@ -1,4 +1,4 @@
-"""Codes of reading: what makes a text no document, before anybody asks what it means."""
+"""Codes of reading: the text is not a readable document."""
 
 from __future__ import annotations
 
@@ -7,45 +7,44 @@ from e2i.check.codes.code import Code
 CODES = (
     Code(
         "alias",
-        "An alias that cannot be followed",
-        "`*name` repeats what `&name` marked above it. It must have been marked, must not stand inside what it "
-        "repeats, "
-        "and all aliases written out must stay within bounds: a few lines can otherwise stand for gigabytes.",
-        "Mark the value with `&name` above the alias; quote text that starts with `*`.",
+        "An invalid alias",
+        "`*name` repeats the value marked with `&name` earlier in the file. The anchor must exist and must not contain "
+        "the alias. All aliases expanded must stay within limits, because a few lines can otherwise expand to "
+        "gigabytes.",
+        "Add `&name` to the value before the alias. Quote text that starts with `*`.",
         "steps:\n  a: {uses: debug.echo, with: {value: *text}}\n",
         "steps:\n  a: {uses: debug.echo, with: {value: &text hello}}\n  b: {uses: debug.echo, with: {value: *text}}\n",
     ),
     Code(
         "bad-character",
-        "A character that no text may hold",
-        "Control characters, byte order marks inside the text and the marks that reorder text on a screen can make a "
-        "spec read otherwise than it is.",
-        "Remove the character; the message names it.",
+        "A character that is not allowed in text",
+        "Control characters, byte order marks inside the text and characters that reorder text on a screen can make a "
+        "spec look different from what it is.",
+        "Remove the character named in the message.",
         'description: "one\\u202etwo"\nsteps:\n  a: {uses: debug.echo}\n',
         'description: "one two"\nsteps:\n  a: {uses: debug.echo}\n',
     ),
     Code(
         "duplicate-key",
-        "A key that stands twice in one mapping",
-        "YAML readers disagree about which of the two counts, so neither is taken.",
-        "Remove or rename one of them. `e2i fix` removes a repetition that says exactly the same.",
+        "A key that occurs twice in one mapping",
+        "YAML parsers disagree about which of the two counts, so neither is used.",
+        "Remove or rename one of them. `e2i fix` removes an exact repetition.",
         "steps:\n  a: {uses: debug.echo}\n  a: {uses: debug.sleep, with: {seconds: 1}}\n",
         "steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.sleep, with: {seconds: 1}}\n",
     ),
     Code(
         "empty",
         "An empty file",
-        "There is no document in the text: nothing at all, or only comments.",
-        "Start with `version: 1`; `e2i schema` says what follows.",
+        "The text contains no document: it is empty, or has only comments.",
+        "Start with `version: 1`. `e2i schema` shows the format.",
         "# to be written\n",
         "version: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
     ),
     Code(
         "key-type",
         "A key that is not text",
-        "Keys are names. `1:`, `true:` and `null:` are a number, a truth value and nothing; `{{ … }}` is a "
-        "mapping in a "
-        "mapping's place.",
+        "Keys are names. `1:`, `true:` and `null:` are a number, a boolean and null. `{{ … }}` is a mapping used as a "
+        "key.",
         'Quote the key, or write an expression as "${{ … }}".',
         "steps:\n  a: {uses: debug.echo, with: {value: {1: one}}}\n",
         'steps:\n  a: {uses: debug.echo, with: {value: {"1": one}}}\n',
@@ -53,16 +52,16 @@ CODES = (
     Code(
         "merge-key",
         "A merge key",
-        "`<<` is not part of YAML 1.2, and merges can hide what a step really gets.",
-        "Write the keys out, or put what all steps share under `defaults:`.",
+        "`<<` is not part of YAML 1.2, and merges can hide the actual parameters of a step.",
+        "Write the keys out, or put keys shared by all steps under `defaults:`.",
         "steps:\n  a: &base {uses: debug.echo}\n  b: {<<: *base}\n",
         "steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.echo}\n",
     ),
     Code(
         "multiple-documents",
-        "A second document in one file",
-        "`---` starts another document. A file is one pipeline.",
-        "Remove the `---`, or put the second pipeline into a file of its own.",
+        "More than one document in a file",
+        "`---` starts another document. A file contains one pipeline.",
+        "Remove the `---`, or move the second pipeline to a file of its own.",
         "steps:\n  a: {uses: debug.echo}\n---\nversion: 1\n",
         "steps:\n  a: {uses: debug.echo}\n",
     ),
@@ -77,8 +76,8 @@ CODES = (
     Code(
         "not-plain",
         "A value from Python that is not plain data",
-        "A spec given as a mapping may hold what YAML can say: text, numbers, true, false, null, lists and mappings.",
-        "Give text, a number, a list or a mapping instead of the object.",
+        "A spec passed as a mapping may contain text, numbers, true, false, null, lists and mappings, like YAML.",
+        "Use text, a number, a list or a mapping instead of the object.",
         example='e2i.validate({"version": 1, "name": datetime.now()})',
     ),
     Code(
@@ -91,7 +90,7 @@ CODES = (
     Code(
         "number",
         "A number that cannot be held",
-        "Integers have 64 bits, other numbers double precision: what is larger would silently become something else.",
+        "Integers have 64 bits, other numbers double precision. A larger number would be changed silently.",
         "Quote it if it is a text, such as an identifier.",
         "steps:\n  a: {uses: debug.echo, with: {value: 99999999999999999999}}\n",
         'steps:\n  a: {uses: debug.echo, with: {value: "99999999999999999999"}}\n',
@@ -100,7 +99,7 @@ CODES = (
         "tab",
         "A tab that indents",
         "YAML indents with spaces only: how wide a tab is depends on who looks.",
-        "Use spaces. `e2i fix` does when tabs alone indent.",
+        "Use spaces. `e2i fix` does this where only tabs indent.",
         "steps:\n\ta: {uses: debug.echo}\n",
         "steps:\n  a: {uses: debug.echo}\n",
     ),
@@ -108,13 +107,13 @@ CODES = (
         "tag",
         "A tag",
         "`!name` asks a YAML reader to build an object. A spec is plain data.",
-        "Remove the tag; quote text that starts with `!`.",
+        "Remove the tag. Quote text that starts with `!`.",
         "steps:\n  a: {uses: debug.echo, with: {value: !env HOME}}\n",
         'steps:\n  a: {uses: debug.echo, with: {value: "!env HOME"}}\n',
     ),
     Code(
         "too-deep",
-        "Nesting without end",
+        "Nesting that is too deep",
         "Mappings and lists may be nested 64 levels deep, aliases followed.",
         "Flatten the data, or read it from a file.",
         f"steps:\n  a: {{uses: debug.echo, with: {{value: {'[' * 64}1{']' * 64}}}}}\n",
@@ -124,7 +123,7 @@ CODES = (
         "too-large",
         "A spec that is too large",
         "A text of more than 8 MiB or 250,000 values, or what policy allows, is not read.",
-        "Read data from files: a spec only names them.",
+        "Move the data to a file, and refer to it in the spec.",
         example="A table was pasted into a spec.",
     ),
     Code(
@@ -141,7 +140,7 @@ CODES = (
     Code(
         "yaml-syntax",
         "Text that is not YAML",
-        "The text cannot be taken apart at this place. Most often a value holds `: `, ` #` or braces and needs "
+        "The text cannot be parsed at this location. Most often a value contains `: `, ` #` or braces and needs "
         "quotes, or "
         "a line is not indented like those it belongs with.",
         'Quote the value, or align the line. Inside { } and [ ] an expression needs quotes: "${{ … }}"; `e2i fix` adds '

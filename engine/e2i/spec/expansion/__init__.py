@@ -1,4 +1,4 @@
-"""The steps that a run really has: included specs and matrix combinations are written out.
+"""Expands a spec into the actual steps of a run: included specs and matrix combinations are written out.
 
 In: a loaded spec, parameter values. Out: ``Expanded``, or problems.
 """

@@ -1,6 +1,6 @@
-"""Where a reference leads: through combinations, and through the parameters and outputs of parts.
+"""Resolves references through matrix combinations and through the parameters and outputs of included specs.
 
-In: a step or part to look from, and a reference. Out: the nodes that it means, and all that its value is made from.
+In: a step or included spec as context, and a reference. Out: the nodes it refers to, and all that its value depends on.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from e2i.spec.expansion.nodes import SpecInstance, StepNode, is_settled, pairing
 from e2i.spec.references import Reference
 
 MAX_HOPS = 32
-"""Parameters and outputs of parts that a value may be passed on through."""
+"""Parameters and outputs of included specs through which a value may be passed."""
 
 
 class Sources(Struct):
-    """What a value is made from. ``steps``: ids of nodes; True: without its result the value cannot be made."""
+    """The sources of a value. ``steps``: ids of nodes. True: the value cannot be computed without the node's result."""
 
     steps: dict[str, bool] = field(default_factory=dict)
     run: set[str] = field(default_factory=set)
     is_open: bool = False
-    """It needs a parameter that has no value, or something that does not exist."""
+    """The value needs a parameter without a value, or something that does not exist."""
     too_far: bool = False
-    """It is passed on through more than ``MAX_HOPS`` parts."""
+    """The value passes through more than ``MAX_HOPS`` included specs."""
 
     def add(self, other: Sources) -> None:
         for name, required in other.steps.items():
@@ -37,25 +37,25 @@ class Sources(Struct):
 
 
 def feeding(at: StepNode | SpecInstance, name: str) -> tuple[StepNode, ...]:
-    """The nodes that ``steps.<name>`` means there: its own combination's counterpart, one step, or all combinations."""
+    """Returns the nodes for ``steps.<name>`` in this context: the own combination's counterpart, one step, or all."""
     same = _counterpart(at, name)
     return (same,) if same else at.instance.units.get(name, ())
 
 
 def is_one(at: StepNode | SpecInstance, name: str) -> bool:
-    """True when ``steps.<name>`` is one step there: it has no matrix, or the combination has a counterpart."""
+    """Returns True when ``steps.<name>`` is one step in this context: without a matrix, or with a counterpart."""
     units = at.instance.units.get(name, ())
     return bool(units) and (units[0].combination is None or _counterpart(at, name) is not None)
 
 
 def plain_step(at: StepNode | SpecInstance, name: str) -> StepNode | None:
-    """The step that ``steps.<name>`` means there, when it is one without combinations and without a part of its own."""
+    """Returns the step for ``steps.<name>`` when it is a single step without combinations that includes no spec."""
     units = at.instance.units.get(name, ())
     return units[0] if len(units) == 1 and units[0].combination is None and units[0].inner is None else None
 
 
 def leaves(unit: StepNode) -> Iterator[StepNode]:
-    """The nodes to carry out that a step stands for: itself, or those of its part."""
+    """Yields the nodes to execute for a step: itself, or those of its included spec."""
     if unit.inner is None:
         yield unit
     else:
@@ -65,20 +65,22 @@ def leaves(unit: StepNode) -> Iterator[StepNode]:
 
 
 def output(reference: Reference, *, one: bool) -> str | None:
-    """The output that a reference to a step names: ``steps.a.NAME``, or ``steps.a[0].outputs.NAME``; None: all."""
+    """Returns the output that a reference names: ``steps.a.NAME``, or ``steps.a[0].outputs.NAME``. None: all
+    outputs.
+    """
     path = reference.path[1:] if one else reference.path[3:] if reference.path[2:3] == ("outputs",) else ()
     return path[0] if path and isinstance(path[0], str) else None
 
 
 def behind(at: StepNode | SpecInstance, reference: Reference) -> Sources:
-    """All that a reference's value is made from."""
+    """Returns everything that a reference's value depends on."""
     found = Sources()
     waiting: list[_Step] = [(at, reference, True, 0)]
     seen: dict[tuple[StepNode | SpecInstance, Reference, bool], int] = {}
     while waiting:
         here, ref, required, hops = waiting.pop()
         if hops <= seen.get((here, ref, required), -1):
-            continue  # two ways lead here; what lies further is found once
+            continue  # two paths lead here, and the rest is followed once
         seen[here, ref, required] = hops
         required = required and not ref.optional
         if hops > MAX_HOPS:
@@ -99,13 +101,13 @@ def behind(at: StepNode | SpecInstance, reference: Reference) -> Sources:
 
 
 _Step = tuple[StepNode | SpecInstance, Reference, bool, int]
-"""A reference to follow: from where, whether its value is required, and how many parts it has come through."""
+"""A reference to follow: its context, whether its value is required, and the number of included specs passed."""
 
 
 def _into_steps(
     here: StepNode | SpecInstance, ref: Reference, required: bool, found: Sources
 ) -> Iterator[tuple[StepNode | SpecInstance, Reference]]:
-    """Notes the steps that a reference means; of those that include a part, gives the references in its outputs."""
+    """Records the steps of a reference. For a step that includes a spec, yields the references in its outputs."""
     name = str(ref.path[0])
     units = feeding(here, name)
     found.is_open |= not units
@@ -122,7 +124,7 @@ def _into_steps(
 def _out_of_instance(
     instance: SpecInstance, ref: Reference, found: Sources
 ) -> Iterator[tuple[StepNode | SpecInstance, Reference]]:
-    """The references in what the including step gives for a parameter."""
+    """Yields the references in what the including step passes for a parameter."""
     for name in ref.path[:1] or instance.loaded.spec.params:
         if name in instance.params:
             continue
@@ -134,7 +136,7 @@ def _out_of_instance(
 
 
 def _counterpart(at: StepNode | SpecInstance, name: str) -> StepNode | None:
-    """Between two matrix steps with the same names, a combination means the combination with its own values."""
+    """Returns the combination with the same values, when both matrix steps have the same names."""
     if at.combination is None:
         return None
     for names, combinations in at.instance.combinations.get(name, {}).items():
@@ -144,7 +146,7 @@ def _counterpart(at: StepNode | SpecInstance, name: str) -> StepNode | None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts in nested data that hold expressions."""
+    """Yields the texts with expressions in nested data."""
     if isinstance(value, str):
         if expressions.has_expression(value):
             yield value

@@ -1,9 +1,9 @@
-"""The value of what a step or part holds, as far as it is known.
+"""Evaluates the expressions of a step or included spec, as far as their values are known.
 
 In: nested data with expressions, outputs so far. Out: values.
 
-A value may come through the parameters and outputs of many parts. Each of these is evaluated once, and its size is
-bounded, so that a few lines cannot ask for more work than they say.
+A value may pass through the parameters and outputs of many included specs. Each of these is evaluated once, and its
+size is bounded, so that a few lines cannot cause unbounded work.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from e2i.spec.values import Budget, ExpressionError, MissingError
 
 At = StepNode | SpecInstance
 Outputs = Mapping[str, Mapping[str, Any] | None]
-"""What the nodes that are over gave, by id; None for one that gave no result, which ``default`` takes for missing."""
+"""Results of finished nodes by id. None for a node without a result, which ``default`` treats as missing."""
 _Crossing = tuple[SpecInstance, str | None, bool]
-"""A parameter (True) or an output of a part; None: all of its outputs."""
+"""A parameter (True) or an output of an included spec. None: all of its outputs."""
 READABLE = 200
-"""Characters of an expression behind a parameter that are kept as they are; of a longer one, the digest."""
+"""Maximum length of an expression behind a parameter that is kept as text. A longer one is kept as its digest."""
 
 
 class Evaluation:
-    """Evaluates expressions while the outputs stay as they are. With ``roots``, only what starts with one of them."""
+    """Evaluates expressions while the outputs do not change. With ``roots``, only references that start with one of
+    them.
+    """
 
     def __init__(
         self,
@@ -44,12 +46,12 @@ class Evaluation:
         self.outputs = outputs
         self.roots = roots
         self.crossed: dict[_Crossing, Any] = {}
-        """The values of parameters and outputs of parts that have been needed, or why there are none."""
+        """Values of the parameters and outputs of included specs that were needed, or why they have none."""
         self.described: dict[_Crossing, str] = {} if described is None else described
-        """What stands behind them, as far as it has been asked for."""
+        """Descriptions of the expressions behind them, as far as requested."""
 
     def is_known(self, at: At, reference: Reference) -> bool:
-        """True when everything that the reference's value is made from is there."""
+        """Returns True when everything that the reference's value depends on is available."""
         if reference.root not in self.roots:
             return False
         match reference:
@@ -63,7 +65,7 @@ class Evaluation:
         return not found.is_open and all(name in self.outputs for name in found.steps) and found.run <= self.run.keys()
 
     def filled(self, value: Any, at: At) -> Any:
-        """The value with every expression evaluated that can be, and ``Pending`` in place of the others."""
+        """Returns the value with every known expression evaluated, and ``Pending`` for the others."""
         if isinstance(value, dict):
             return {key: self.filled(item, at) for key, item in value.items()}
         if isinstance(value, list):
@@ -82,7 +84,9 @@ class Evaluation:
         return Pending(value, template.references, tuple(self._through(at, template.references)))
 
     def _value(self, value: Any, at: At) -> Any:
-        """The value of something behind what is known, so that it need not be asked again whether it is."""
+        """Returns the value of an expression behind a known reference, so that its availability is not checked
+        again.
+        """
         if isinstance(value, dict):
             return {key: self._value(item, at) for key, item in value.items()}
         if isinstance(value, list):
@@ -93,7 +97,7 @@ class Evaluation:
         return expressions.evaluate(template, self._scope(at, template.references))
 
     def _scope(self, at: At, references: Iterable[Reference]) -> dict[str, Any]:
-        """The names that these references use, with their values."""
+        """Returns the names that these references use, with their values."""
         instance = at.instance
         values = instance.params
         steps: dict[str, Any] = {}
@@ -108,7 +112,7 @@ class Evaluation:
                 wanted[name] = None if output is None or earlier is None else {*earlier, output}
         for name, names in wanted.items():
             found = [(unit, self._result(unit, names)) for unit in dataflow.feeding(at, name)]
-            # A combination that gave no result is not in the list; only what can do without it comes this far.
+            # A combination without a result is not in the list. Only expressions that can do without it come here.
             there = [(unit, result) for unit, result in found if result is not None]
             if not dataflow.is_one(at, name):
                 steps[name] = [{"matrix": dict(unit.combination or {}), "outputs": result} for unit, result in there]
@@ -117,7 +121,7 @@ class Evaluation:
         return {"params": values, "env": self.env, "matrix": at.combination or {}, "run": self.run, "steps": steps}
 
     def _given(self, instance: SpecInstance, reference: Reference) -> dict[str, Any]:
-        """The values of a part's parameters that only a run can tell, as the including step gives them."""
+        """Returns the parameters of an included spec that are only known in a run, as passed by the including step."""
         owner, found = instance.owner, {}
         for name in map(str, reference.path[:1] or instance.loaded.spec.params):
             if owner is None or name in instance.params or name not in owner.step.with_:
@@ -134,7 +138,7 @@ class Evaluation:
         return found
 
     def _result(self, unit: StepNode, wanted: set[str] | None) -> Mapping[str, Any] | None:
-        """What a step gave; of a part, the wanted outputs. None when there is no result."""
+        """Returns the result of a step, or the wanted outputs of an included spec. None when there is no result."""
         if unit.inner is None:
             return self.outputs.get(unit.id)
         declared = unit.inner.loaded.spec.outputs
@@ -148,7 +152,9 @@ class Evaluation:
         return None if was_left_out else found
 
     def _crossing(self, instance: SpecInstance, name: str, written: Any, at: At) -> Any:
-        """The value of a parameter of a part (seen from its owner) or of an output (seen from the part)."""
+        """Returns the value of a parameter of an included spec (seen from its owner) or of an output (seen from the
+        spec).
+        """
         key = (instance, name, at is not instance)
         if key not in self.crossed:
             try:
@@ -163,24 +169,26 @@ class Evaluation:
         return found
 
     def _through(self, at: At, references: Iterable[Reference]) -> Iterator[tuple[str, Any]]:
-        """What stands behind references into or out of parts, so that a change of it is seen."""
+        """Yields the expressions behind references into or out of included specs, so that a change of them is
+        detected.
+        """
         for ref in references:
             for key, written, there in _behind(at, ref):
                 if key not in self.described:
-                    self.described[key] = "…"  # where steps wait for each other, which is a problem of its own
+                    self.described[key] = "…"  # steps that wait for each other are reported as a separate problem
                     static = Evaluation(self.env, {}, {}, described=self.described)
                     self.described[key] = _readable(shown(static.filled(written, there)))
                 yield str(ref), self.described[key]
 
 
 def bounded(value: Any) -> Any:
-    """The value, if it is not too big to be handed on. Raises ExpressionError."""
+    """Returns the value if it is not too large to be passed on. Raises ExpressionError."""
     Budget().value(value, opaque=True)
     return value
 
 
 def _behind(at: At, ref: Reference) -> Iterator[tuple[_Crossing, Any, At]]:
-    """What is written for the parameter or output of a part that the reference names, and where it is seen from."""
+    """Yields what is written for the parameter or output of an included spec in a reference, and its context."""
     instance = at.instance
     name = str(ref.path[0]) if ref.path else ""
     if ref.root == "params" and instance.owner and name in instance.owner.step.with_ and name not in instance.params:
@@ -198,10 +206,10 @@ def _readable(value: Any) -> str:
     text = value if is_plain else json.dumps(value, sort_keys=True, ensure_ascii=False)
     if len(text) <= READABLE:
         return text
-    import hashlib  # here, for validate seldom needs it
+    import hashlib  # imported here, because validate rarely needs it
 
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 _AMBIGUOUS = re.compile(r'[\["{\-0-9]|sha256:|(true|false|null|NaN|Infinity)$')
-"""Text that could be other data, or a digest, once it is written like these."""
+"""Text that could be mistaken for other data, or for a digest, when written in this form."""

@@ -1,7 +1,7 @@
-"""A loaded spec and parameter values go in; the steps that there really are come out: each combination, and those of
-parts.
+"""Expands a loaded spec into its actual steps: every matrix combination and the steps of included specs.
 
-What can be known before anything runs (``params``, ``matrix``, ``env``) is filled in; the rest stays ``Pending``.
+In: a loaded spec and parameter values. Out: ``Expanded``. Values known before the run (``params``, ``matrix``, ``env``)
+are filled in. All others stay ``Pending``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def expand(
     *,
     most: int = MAX_NODES,
 ) -> tuple[Expanded, list[Problem]]:
-    """The steps of a spec for these parameter values. Problems: matrices and parts that are not usable as given."""
+    """Returns the steps of a spec for these parameter values. Problems: invalid matrices and included specs."""
     root = SpecInstance(loaded, params=dict(values))
     expansion = _Expansion(Expanded(root, env, {}, secrets=frozenset(secrets)), min(most + 1, MAX_NODES))
     expansion.fill(root)
@@ -49,7 +49,7 @@ def expand(
 
 
 class _Expansion:
-    """The walk over a spec and its parts."""
+    """The walk over a spec and its included specs."""
 
     def __init__(self, expanded: Expanded, most: int) -> None:
         self.expanded = expanded
@@ -57,11 +57,11 @@ class _Expansion:
         self.instances: list[SpecInstance] = []
         self.problems: list[Problem] = []
         self.most = most
-        """Steps that are made: one more than the policy allows, which it then reports."""
+        """Steps to create: one more than the policy allows, so that policy reports the excess."""
         self.is_full = False
 
     def fill(self, instance: SpecInstance) -> None:
-        """Makes the nodes of a part, and those of the parts inside it."""
+        """Creates the nodes of an included spec, and those of the specs that it includes."""
         self.instances.append(instance)
         spec, around = instance.loaded.spec, instance.owner.options if instance.owner else None
         for section, name, step in spec.every_step():
@@ -114,7 +114,7 @@ class _Expansion:
             return True
         if not self.is_full:
             self.is_full = True
-            self._problem("too-many-steps", unit, ("uses",), f"there are more than {MAX_INSTANCES:,} parts in use")
+            self._problem("too-many-steps", unit, ("uses",), f"there are more than {MAX_INSTANCES:,} included specs")
         return False
 
     @staticmethod
@@ -134,25 +134,25 @@ class _Expansion:
             found = matrix.expand(step.matrix, fill_in, is_open=lambda value: isinstance(value, Pending))
         except BadMatrixError as error:
             full_path = (*base, *error.path)
-            message = f'the matrix of step "{path[-1]}" is not usable: {error}'
+            message = f'the matrix of step "{path[-1]}" is invalid: {error}'
             fix = _renamed(error.__cause__, full_path, document.value(full_path))
             self.problems.append(document.problem("bad-matrix", full_path, message, error.hint, fixes=fix))
             return []
         for where in found.unused:
             full_path = (*base, *where)
-            message = f'this leaves out nothing: no combination in the matrix of step "{path[-1]}" has these values'
+            message = f'this excludes nothing: no combination in the matrix of step "{path[-1]}" has these values'
             self.problems.append(document.problem("unused-exclude", full_path, message, severity="warning"))
         return found.combinations
 
     def _give(self, unit: StepNode, inner: SpecInstance) -> None:
-        """Hands the step's ``with`` to the part that it includes, as far as the values are known."""
+        """Passes the step's ``with`` to the spec that it includes, as far as the values are known."""
         spec, given = inner.loaded.spec, unit.step.with_
         for name in given.keys() - spec.params.keys():
             self._problem(
                 "unknown-parameter",
                 unit,
                 ("with", name),
-                f'the part {unit.step.uses} has no parameter "{name}"',
+                f'the included spec {unit.step.uses} has no parameter "{name}"',
                 suggest.hint(name, spec.params),
                 fixes.renamed((*unit.path, "with", name), spec.params, given),
                 key=True,
@@ -160,9 +160,9 @@ class _Expansion:
         for name, declared in spec.params.items():
             if name not in given:
                 if declared.required:
-                    message = f'the part {unit.step.uses} needs the parameter "{name}"'
+                    message = f'the included spec {unit.step.uses} needs the parameter "{name}"'
                     self._problem(
-                        "missing-parameter", unit, ("with", name), message, f"give {name} under with:", key=True
+                        "missing-parameter", unit, ("with", name), message, f"pass {name} under with:", key=True
                     )
                 else:
                     inner.params[name] = params.check_value(declared, declared.default)[0]
@@ -202,17 +202,16 @@ class _Expansion:
 
 
 def _known_now(instance: SpecInstance, env: Mapping[str, str], name: str, written: Any) -> Any:
-    """What stands under a name of a matrix.
+    """Returns the values written for a name of a matrix.
 
-    A parameter that is declared but has no value, which ``validate`` allows, stands for one value that is not known.
-    Raises BadMatrixError.
+    A declared parameter without a value, which ``validate`` allows, is one unknown value. Raises BadMatrixError.
     """
     waits = []
     for reference in _references(written):
         if reference.root == "params" and reference.path:
             parameter = str(reference.path[0])
             if parameter in instance.waiting:
-                message = f'parameter "{parameter}" is known only in a run, and the combinations must be known before'
+                message = f'parameter "{parameter}" is only known in a run, but the combinations must be known before'
                 raise BadMatrixError(message, "a matrix may read params and env", (name,))
             if parameter in instance.loaded.spec.params and parameter not in instance.params:
                 waits.append(reference)
@@ -221,21 +220,21 @@ def _known_now(instance: SpecInstance, env: Mapping[str, str], name: str, writte
     try:
         value = expressions.render(written, {"params": instance.params, "env": env})
         if holds_secret(value):
-            raise BadMatrixError("a secret cannot be a value of a matrix", "hand it to the step under with:", (name,))
+            raise BadMatrixError("a secret cannot be a value of a matrix", "pass it to the step under with:", (name,))
         return value
     except ExpressionError as error:
         raise BadMatrixError(str(error), error.hint or "a matrix may read params and env", (name,)) from error
 
 
 def _renamed(cause: BaseException | None, path: Path, text: Any) -> Fixes:
-    """The mend of an expression that failed because of a name that leads nowhere."""
+    """Returns the fix for an expression that failed because of an unknown name."""
     if not isinstance(cause, MissingError):
         return ()
     return fixes.reworded(path, text, "params.", cause.key, suggest.certain(cause.key, cause.known))
 
 
 def _waits_for_a_run(written: Any, instance: SpecInstance) -> bool:
-    """Whether a value depends on what steps give, or on the run."""
+    """Returns True when a value depends on results of steps, or on the run."""
     return any(
         ref.root in ("steps", "run") or (ref.root == "params" and bool(instance.waiting & set(map(str, ref.path[:1]))))
         for ref in _references(written)
@@ -243,7 +242,7 @@ def _waits_for_a_run(written: Any, instance: SpecInstance) -> bool:
 
 
 def _references(value: Any) -> list[Reference]:
-    """The references in nested data."""
+    """Returns the references in nested data."""
     return [
         reference
         for _, template in expressions.walk(value)

@@ -1,9 +1,9 @@
-"""The steps that there really are, and what their expressions see.
+"""The actual steps of a pipeline, and the values that their expressions can read.
 
-In: parts, nodes, outputs so far. Out: values, and who waits for whom.
+In: included specs, nodes, outputs so far. Out: values, and the dependencies between nodes.
 
-``outputs`` everywhere maps the ids of nodes that are over to what they gave; None for one that gave no result, which
-``default`` and ``is defined`` take for missing. A node that is not over is not in it.
+``outputs`` always maps the ids of finished nodes to their results. It is None for a node without a result, which
+``default`` and ``is defined`` treat as missing. A node that has not finished is not in the mapping.
 """
 
 from __future__ import annotations
@@ -23,28 +23,30 @@ from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError
 
 At = StepNode | SpecInstance | None
-"""From where an expression looks: a step, or the outputs of a part; None: the outputs of the pipeline."""
+"""The context of an expression: a step, or the outputs of an included spec. None: the outputs of the pipeline."""
 RUN_FACTS = ("id", "name", "profile", "status")
-"""What expressions may read of the run: its id, the pipeline's name, the profile; under ``finally`` how it went."""
+"""Facts of the run that expressions may read: its id, the pipeline's name, the profile; under ``finally`` its
+status.
+"""
 
 
 class KnownParams(Struct, frozen=True):
-    """A step's parameters before anything has run, with ``Pending`` where only the run can tell."""
+    """A step's parameters before the run, with ``Pending`` for values that are only known in the run."""
 
     values: Mapping[str, Any]
-    """Without those whose expression fails."""
+    """Parameters whose expression fails are left out."""
     errors: Mapping[str, ExpressionError] = {}
 
 
 class Expanded(Struct, frozen=True, dict=True):
-    """All steps of a pipeline, with what is known of their scope."""
+    """All steps of a pipeline, with the known values of their scope."""
 
     root: SpecInstance
     env: Mapping[str, str]
     nodes: Mapping[str, StepNode]
-    """The nodes to carry out, in the order of the spec, those of ``finally`` last."""
+    """The nodes to execute, in the order of the spec, those of ``finally`` last."""
     instances: tuple[SpecInstance, ...] = ()
-    """The pipeline and every part in it."""
+    """The pipeline and every spec included in it."""
     secrets: frozenset[str] = frozenset()
     """The names of the secrets that specs may use."""
     run: Mapping[str, str] = field(default_factory=dict)
@@ -68,27 +70,27 @@ class Expanded(Struct, frozen=True, dict=True):
         return self.root.units
 
     def units(self) -> Iterator[StepNode]:
-        """Every step of every part, also those that include a part."""
+        """Yields every step of every included spec, also steps that include a spec."""
         for instance in self.instances:
             for units in instance.units.values():
                 yield from units
 
     def feeding(self, at: At, name: str) -> tuple[StepNode, ...]:
-        """The nodes that ``steps.<name>`` means there: its own combination's counterpart, one step, or all
-        combinations.
+        """Returns the nodes that ``steps.<name>`` refers to in this context: the counterpart of the context's own
+        combination, one step, or all combinations.
         """
         return dataflow.feeding(at or self.root, name)
 
     def is_one(self, at: At, name: str) -> bool:
-        """True when ``steps.<name>`` is one step there: it has no matrix, or the combination has a counterpart."""
+        """Returns True when ``steps.<name>`` is one step in this context: without a matrix, or with a counterpart."""
         return dataflow.is_one(at or self.root, name)
 
     def behind(self, at: At, reference: Reference) -> Sources:
-        """What a reference leads to, through the parameters and outputs of parts."""
+        """Returns what a reference depends on, through the parameters and outputs of included specs."""
         return dataflow.behind(at or self.root, reference)
 
     def upstream(self, node: StepNode) -> tuple[str, ...]:
-        """The ids of the nodes that must be over before ``node`` starts, sorted."""
+        """Returns the sorted ids of the nodes that must have finished before ``node`` starts."""
         if node.id not in self._upstream:
             needed = set(self.sources(node).steps)
             for around in node.chain:
@@ -99,30 +101,30 @@ class Expanded(Struct, frozen=True, dict=True):
         return self._upstream[node.id]
 
     def sources(self, node: StepNode) -> Sources:
-        """What the node's parameters and conditions are made from."""
+        """Returns what the node's parameters and conditions depend on."""
         if node.id not in self._sources:
             found = Sources()
             for unit in node.chain:
                 for path, reference in unit.references:
-                    # What a part is given counts where it is used.
+                    # Parameters of an included spec count where they are used.
                     if unit is node or path[2] == "when":
                         found.add(self.behind(unit, reference))
             self._sources[node.id] = found
         return self._sources[node.id]
 
     def is_known(self, at: At, reference: Reference, outputs: Outputs) -> bool:
-        """True when everything that the reference reads is there."""
+        """Returns True when everything that the reference reads is available."""
         return self._evaluation(outputs).is_known(at or self.root, reference)
 
     def resolve(self, value: Any, at: At, outputs: Outputs) -> Any:
-        """The value with every expression evaluated that can be, and ``Pending`` in place of the others.
+        """Returns the value with every known expression evaluated, and ``Pending`` for the others.
 
         Raises ExpressionError.
         """
         return self._evaluation(outputs).filled(value, at or self.root)
 
     def known(self, node: StepNode) -> KnownParams:
-        """The parameters of a step, as far as they are known before anything has run."""
+        """Returns the parameters of a step, as far as they are known before the run."""
         if node.is_plain:
             return KnownParams(node.step.with_)
         if node.id in self._known:
@@ -143,7 +145,9 @@ class Expanded(Struct, frozen=True, dict=True):
         return {}
 
     def fixed(self, value: Any, at: StepNode | SpecInstance) -> Any:
-        """The same with what no run can change: ``params``, ``matrix`` and ``env``; secrets by name."""
+        """Returns the value with everything filled in that no run can change: ``params``, ``matrix``, ``env``, secret
+        names.
+        """
         return Evaluation(self.env, self.run, {}, ("params", "matrix", "env", "secrets")).filled(value, at)
 
     def _evaluation(self, outputs: Outputs) -> Evaluation:
@@ -151,13 +155,13 @@ class Expanded(Struct, frozen=True, dict=True):
 
     @cached_property
     def _before(self) -> Evaluation:
-        """The evaluation before any step is over, which is asked for again and again."""
+        """The evaluation before any step has finished. It is used repeatedly."""
         return Evaluation(self.env, self.run, {})
 
     def condition(self, node: StepNode, outputs: Outputs) -> tuple[Any, StepNode]:
-        """Whether the node is to be carried out, and the step whose ``when`` decides: its own or one around it.
+        """Returns the condition of the node, and the step whose ``when`` decides: its own or an including step's.
 
-        True, False, Pending, or a value that is no condition. Raises ExpressionError.
+        The condition is True, False, Pending, or an invalid value. Raises ExpressionError.
         """
         pending: tuple[Any, StepNode] | None = None
         for unit in node.chain:

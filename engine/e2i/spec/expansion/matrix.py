@@ -1,7 +1,8 @@
-"""A step's ``matrix`` goes in; its combinations come out: every combination, less ``exclude``, plus ``include``.
+"""Expands a step's ``matrix`` into its combinations: the product, less ``exclude``, plus ``include``.
 
-An entry of ``exclude`` leaves out every combination that has all of its values. An entry of ``include`` adds its other
-values to every combination that agrees with it on the matrix's own names; if none does, it is a combination of its own.
+An entry of ``exclude`` removes every combination that has all of its values. An entry of ``include`` adds its other
+values to every combination that agrees with the entry on the matrix's own names. If none does, the entry becomes a
+combination of its own.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from e2i.spec.models import IDENTIFIER
 Path = tuple[str | int, ...]
 MAX_COMBINATIONS = 1_000
 MAX_VALUES = 100_000
-"""Values in all matrix combinations together."""
+"""Limit on the values in all matrix combinations together."""
 RESERVED = ("include", "exclude")
-"""Keys of a matrix that are no names of values."""
+"""Keys of a matrix that are not names of values."""
 
 
 class BadMatrixError(ValueError):
-    """A matrix cannot be taken apart; ``path`` leads to the fault from the matrix on."""
+    """A matrix cannot be expanded. ``path`` leads from the matrix to the error."""
 
     def __init__(self, message: str, hint: str | None, path: Path) -> None:
         super().__init__(message)
@@ -36,11 +37,13 @@ class BadMatrixError(ValueError):
 
 
 class Combination(Struct):
-    """One repetition of a step."""
+    """One combination of a matrix, for which the step runs once."""
 
     values: dict[str, Any]
     names: tuple[str, ...]
-    """The names whose values tell it from the other combinations, and by which combinations of two steps are paired."""
+    """Names whose values distinguish it from the other combinations, and by which combinations of two steps are
+    paired.
+    """
 
     @property
     def label(self) -> str:
@@ -48,7 +51,7 @@ class Combination(Struct):
 
 
 class Combinations(Struct, frozen=True):
-    """The matrix combinations, and the entries of ``exclude`` that leave nothing out."""
+    """The matrix combinations, and the entries of ``exclude`` that match nothing."""
 
     combinations: list[Combination]
     unused: list[Path] = field(default_factory=list)
@@ -57,12 +60,12 @@ class Combinations(Struct, frozen=True):
 def expand(
     matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]
 ) -> Combinations:
-    """The combinations, in the order of their combinations: names by the alphabet, the last one varying fastest.
+    """Returns the combinations in order: names alphabetically, the last one varying fastest.
 
-    ``fill_in(name, written)`` gives the value of what stands under a name; ``is_open`` is true of a value that nobody
-    knows yet. Raises BadMatrixError.
+    ``fill_in(name, written)`` returns the value written for a name. ``is_open`` returns True for a value that is not
+    known yet. Raises BadMatrixError.
     """
-    _require_few(1, len(matrix.keys() - set(RESERVED)))  # each name has a value at least
+    _require_few(1, len(matrix.keys() - set(RESERVED)))  # each name has at least one value
     axes: dict[str, list[Any]] = {}
     for name in sorted(matrix):  # the order of keys never matters
         if name not in RESERVED:
@@ -103,11 +106,11 @@ def expand(
 
 
 class _Combinations:
-    """The matrix combinations as the bits of integers, so that an entry is compared with all of them at once."""
+    """The matrix combinations as bits of integers, so that an entry is compared with all of them at once."""
 
     def __init__(self, axes: Mapping[str, list[Any]], count: int) -> None:
         self.left = (1 << count) - 1
-        """Those that no entry of ``exclude`` has left out."""
+        """Combinations that no entry of ``exclude`` has removed."""
         self._members: dict[str, dict[str, int]] = {}
         period = count
         for name, values in axes.items():
@@ -121,7 +124,7 @@ class _Combinations:
             self._members[name] = members
 
     def agreeing(self, entry: Mapping[str, Any]) -> int:
-        """Those that are left and have the entry's values, as far as it names the matrix's own names."""
+        """Returns the remaining combinations that have the entry's values for the matrix's own names."""
         found = self.left
         for name, value in entry.items():
             if name in self._members:
@@ -129,7 +132,7 @@ class _Combinations:
         return found
 
     def leave_out(self, entry: Mapping[str, Any]) -> bool:
-        """Leaves out what agrees; False when nothing does."""
+        """Removes the matching combinations. Returns False when none matches."""
         found = self.agreeing(entry)
         self.left &= ~found
         return found != 0
@@ -147,7 +150,7 @@ _Extending = list[tuple[dict[str, Any], int]]
 
 
 def _reached(extending: _Extending) -> dict[str, int]:
-    """The names that entries add, in the order of the entries, each with the combinations that get a value."""
+    """Returns the names that entries add, in the order of the entries, each with the combinations that get a value."""
     reached: dict[str, int] = {}
     for entry, members in extending:
         for name in entry:
@@ -156,7 +159,7 @@ def _reached(extending: _Extending) -> dict[str, int]:
 
 
 def _extend(every: list[Combination], extending: _Extending, reached: Mapping[str, int]) -> None:
-    """Gives each combination the values of the entries that extend it: of two values of one name, the later."""
+    """Adds to each combination the values of the entries that extend it. For one name, the later value is used."""
     for name, members in reached.items():
         for index in _bits(members):
             every[index].values.setdefault(name)  # so that names have the order in which they are written
@@ -169,7 +172,7 @@ def _extend(every: list[Combination], extending: _Extending, reached: Mapping[st
 
 
 def _bits(number: int) -> Iterator[int]:
-    """The places of the ones, from the lowest."""
+    """Yields the positions of the ones, from the lowest."""
     while number:
         lowest = number & -number
         yield lowest.bit_length() - 1
@@ -177,7 +180,7 @@ def _bits(number: int) -> Iterator[int]:
 
 
 def key(value: Any) -> str:
-    """A text that is equal for equal values and for no others: true is not 1."""
+    """Returns a text that is equal only for equal values: true is not 1."""
     return json.dumps(value, sort_keys=True, default=repr)
 
 

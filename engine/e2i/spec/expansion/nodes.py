@@ -1,6 +1,6 @@
 """An expanded pipeline: ``SpecInstance``s, the ``StepNode``s in them, and values that are still ``Pending``.
 
-In: a spec, parameter values. Out: data for ``expanded``; nothing here looks anything up.
+In: a spec, parameter values. Out: data for ``expanded``. This module looks nothing up.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from e2i.spec.values import Secret
 
 Path = tuple[str | int, ...]
 SCALAR = (str, int, float, type(None))
-"""What most values are; they are told from the others first."""
+"""The most common types of values, which are tested first."""
 
 
 class Pending(Struct, frozen=True):
-    """The place of a value that is not known yet: the text of its expression, and what that refers to.
+    """Placeholder for a value that is not known yet: the text of its expression, and its references.
 
-    ``through`` are the expressions behind it, by reference: what a part's parameters or outputs stand for.
+    ``through`` are the expressions behind it, by reference: those of an included spec's parameters or outputs.
     """
 
     text: str
@@ -36,21 +36,21 @@ class Pending(Struct, frozen=True):
 
 
 class SpecInstance(Struct, eq=False):
-    """A spec in use: the pipeline itself, or a part at the place where a step includes it. ``expand`` fills it."""
+    """A spec in use: the pipeline itself, or a spec included by a step. ``expand`` fills it."""
 
     loaded: LoadedSpec
     owner: StepNode | None = None
-    """The step that includes it; None for the pipeline."""
+    """The step that includes this spec. None for the pipeline."""
     params: dict[str, Any] = field(default_factory=dict)
-    """The values that are known. What is declared and not here is given by the owner's ``with``, or by nobody."""
+    """Known values. A declared parameter that is missing here comes from the owner's ``with``, or has no value."""
     waiting: set[str] = field(default_factory=set)
-    """The parameters whose values only a run can tell."""
+    """Parameters whose values are only known in a run."""
     unusable: set[str] = field(default_factory=set)
-    """The parameters that are given something they do not take, which is a problem of its own."""
+    """Parameters with an invalid value, which is reported as a separate problem."""
     units: dict[str, tuple[StepNode, ...]] = field(default_factory=dict)
-    """The nodes of each step, ``finally`` too: one, or one for each combination."""
+    """The nodes of each step, also of ``finally``: one, or one for each combination."""
     combinations: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], StepNode]]] = field(default_factory=dict)
-    """Of each step with a matrix: its nodes by the names that tell them apart, then by those names' values."""
+    """For each step with a matrix: its nodes by their distinguishing names, then by the values of those names."""
 
     @property
     def instance(self) -> SpecInstance:
@@ -58,11 +58,11 @@ class SpecInstance(Struct, eq=False):
 
     @property
     def combination(self) -> None:
-        """A part's outputs see no matrix."""
+        """The outputs of an included spec see no matrix."""
 
     @property
     def prefix(self) -> str:
-        """What the ids of its nodes start with."""
+        """Prefix of the ids of its nodes."""
         return f"{self.owner.id}/" if self.owner else ""
 
     @property
@@ -71,26 +71,26 @@ class SpecInstance(Struct, eq=False):
 
 
 class StepNode(Struct, frozen=True, eq=False, dict=True):
-    """One step to carry out: a step of the spec, or one combination of a matrix step (``id`` is then
+    """One step to execute: a step of the spec, or one combination of a matrix step (``id`` is then
     ``train[XGBoost]``).
 
-    A step of a part is ``prep/load``. A step that includes a part is a node too, but not one to carry out: ``inner``
-    is the part.
+    A step of an included spec is ``prep/load``. A step that includes a spec is a node too, but is not executed itself:
+    ``inner`` is the included spec.
     """
 
     id: str
     group: str
-    """The id without the combination: what all combinations of a step have in common."""
+    """The id without the combination, which all combinations of a step have in common."""
     combination: Mapping[str, Any] | None
     step: StepSpec
     options: StepOptions
     instance: SpecInstance
-    """The spec that it stands in."""
+    """The spec instance that contains it."""
     section: str = "steps"
     references: Held = ()
-    """Every reference in ``with`` and ``when``, with the path of the text that holds it."""
+    """Every reference in ``with`` and ``when``, with the path of the text that contains it."""
     names: tuple[str, ...] = ()
-    """The names in ``combination`` by which it is paired with combinations of other steps."""
+    """The names in ``combination`` by which the node is paired with combinations of other steps."""
     inner: SpecInstance | None = None
 
     @property
@@ -100,7 +100,7 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
 
     @property
     def path(self) -> Path:
-        """Where the step stands in its file."""
+        """The path of the step in its file."""
         return (self.section, self.name)
 
     @property
@@ -114,47 +114,47 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
 
     @cached_property
     def final(self) -> bool:
-        """True when it runs after all others, whatever became of them."""
+        """True when it runs after all others, whatever their status."""
         return any(node.section == "finally" for node in self.chain)
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether its parameters hold no expression."""
+        """True when its parameters have no expression."""
         return self.instance.loaded.is_plain(self.section, self.name)
 
     @property
     def agent(self) -> str | None:
-        """The agent role it acts for: its own, or that of the nearest step around it."""
+        """The agent role it acts for: its own, or that of the nearest including step."""
         return next((node.step.agent for node in reversed(self.chain) if node.step.agent), None)
 
     @property
     def labels(self) -> frozenset[str]:
-        """What ``--select`` may call it."""
+        """Names by which ``--select`` can select it."""
         around = {label for node in self.chain for label in (node.id, node.group)}
         return frozenset(around | {f"tag:{tag}" for node in self.chain for tag in node.step.tags})
 
     @property
     def condition(self) -> str:
-        """Its own ``when`` as it is written."""
+        """Its own ``when`` as written."""
         return str(self.step.when).lower() if isinstance(self.step.when, bool) else self.step.when
 
     @property
     def is_conditional(self) -> bool:
-        """True when its ``when``, or that of a step around it, may leave it out."""
+        """True when its ``when``, or that of an including step, may skip it."""
         return any(node.step.when is not True for node in self.chain)
 
 
 def pairing(combination: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
-    """What a combination is found by."""
+    """Returns the key by which a combination is looked up."""
     return tuple(matrix.key(combination[name]) for name in names)
 
 
 MARKS = ("$expression", "$secret")
-"""Keys by which ``plain`` writes what is no data."""
+"""Keys with which ``plain`` writes values that are not data."""
 
 
 def is_settled(value: Any) -> bool:
-    """True when nothing in the value is ``Pending``."""
+    """Returns True when nothing in the value is ``Pending``."""
     if isinstance(value, SCALAR):
         return True
     if isinstance(value, dict):
@@ -165,7 +165,7 @@ def is_settled(value: Any) -> bool:
 
 
 def holds_secret(value: Any) -> bool:
-    """True when a secret is somewhere in the value."""
+    """Returns True when the value contains a secret."""
     if isinstance(value, dict):
         return any(map(holds_secret, value.values()))
     if isinstance(value, list):
@@ -174,7 +174,7 @@ def holds_secret(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON: a ``Pending`` as the text of its expression, a secret by its name."""
+    """Returns the value as JSON: a ``Pending`` as the text of its expression, a secret as its name."""
     if isinstance(value, SCALAR):
         return value
     match value:
@@ -192,8 +192,8 @@ def plain(value: Any) -> Any:
 
 
 def shown(value: Any) -> Any:
-    """The value as a plan shows it: as ``plain`` does, but text that only looks like an expression, and data that only
-    looks like one or like a secret, as no expression and no secret is written.
+    """Returns the value as a plan shows it: like ``plain``, but text that only looks like an expression, and data that
+    only looks like an expression or a secret, are escaped.
     """
     match value:
         case str():
