@@ -78,7 +78,7 @@ def write(folder: Path, spec: str, name: str, schema: str) -> Written:
     path = f"specs/{name}.yaml"
     if (folder / path).exists():
         hint = "give the new spec another name by --name, or remove the file"
-        raise BadInput(f"{path} exists already", code="exists", hint=hint)
+        raise BadInput(f"{path} exists already", code="spec-exists", hint=hint)
     written, kept = [], []
     for relative, text in ((path, spec), *_others(schema)):
         if (folder / relative).exists():

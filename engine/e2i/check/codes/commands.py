@@ -78,6 +78,13 @@ CODES = (
         example="A Python function returns a DataFrame with a column of sets.",
     ),
     Code(
+        "spec-exists",
+        "A spec of that name exists",
+        "`e2i init` never replaces a file, and the spec that it would write is there already.",
+        "Give the new spec another name by `--name`, or remove the file.",
+        example="e2i init, twice in one folder",
+    ),
+    Code(
         "cannot-write",
         "A spec that cannot be written",
         "`e2i fix --write` could not replace the file with the fixed text. The file is unchanged.",
