@@ -161,7 +161,7 @@ def test_a_required_parameter_is_no_fault_of_the_spec_but_of_the_plan(project: P
     )
     assert project.cli("validate", "r.yaml").stdout == "r.yaml: valid\n"
     missing = project.cli("plan", "r.yaml")
-    assert (missing.returncode, "give -p n=VALUE" in missing.stderr) == (2, True)
+    assert (missing.returncode, "pass -p n=VALUE" in missing.stderr) == (2, True)
     assert project.cli("plan", "r.yaml", "-p", "n=1").returncode == 0
 
 
@@ -249,7 +249,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
         elif line.startswith("  "):
             headings[list(headings)[-1]].append(line.split()[0])
     assert headings == {
-        "author": ["validate", "plan", "fix", "diff", "explain", "catalog", "schema"],
+        "author": ["init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"],
         "run": ["run"],
         "inspect": ["runs", "show", "report", "provenance", "doctor"],
         "operate": ["sync", "gc", "backup", "restore"],

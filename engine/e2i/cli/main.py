@@ -22,7 +22,7 @@ COMMANDS = {
 }
 """The module of each command."""
 HEADINGS = {
-    "Author": ("validate", "plan", "fix", "diff", "explain", "catalog", "schema"),
+    "Author": ("init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"),
     "Run": ("run",),
     "Inspect": ("runs", "show", "report", "provenance", "doctor"),
     "Operate": ("sync", "gc", "backup", "restore"),

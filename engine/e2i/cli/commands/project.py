@@ -18,7 +18,7 @@ from e2i.errors import Exit
 @flags.json
 @guarded
 def init(table: Path | None, target: str | None, name: str | None, as_json: bool) -> Exit:
-    """Make a project that runs in the current folder: a spec, settings, policy and suites."""
+    """Make a new project in the current folder."""
     from e2i.cli import init_command
 
     return init_command.init(Path.cwd(), table, target, name, as_json=as_json)
