@@ -171,7 +171,7 @@ def test_a_killed_holder_is_taken_over_at_once(project: Project) -> None:
 def test_resuming_from_python_is_refused_while_another_process_is_at_it(project: Project) -> None:
     code = (
         "import sys; from pathlib import Path; from e2i import api; from e2i.store.runs import RunStore;"
-        "from e2i.telemetry.outbox import process_identity;"
+        "from e2i.resilience.processes import process_identity;"
         "store = RunStore(Path(sys.argv[1]), lambda digest: True);"
         "store.start_run(dict(run='r1', pipeline='p', status='running', started_ms=1, holder=process_identity(),"
         " file='x', spec='version: 1\\nname: p\\nsteps: {a: {uses: debug.echo}}\\n', profile='default', params='{}',"
