@@ -1,7 +1,7 @@
 """A run that was disturbed goes in; it is judged, resumed, and judged again; every broken promise comes out as text.
 
 Finished is what a ``step.finished`` line was printed of. The promises: what is finished is durable and is not carried out
-again; at most the steps of one commit are durable and not told; the journal is sound; the next run ends as an undisturbed
+again; at most the steps of one commit are durable and not reported; the run store is intact; the next run ends as an undisturbed
 one, with nobody's help.
 """
 
@@ -50,9 +50,11 @@ class Death:
 
     def on_disk(self) -> list[str]:
         """Judges what is on disk, on a copy."""
-        found = [f"finished, and carried out again: {self.repeated}"] if self.repeated else []
+        found = [f"finished, and executed again: {self.repeated}"] if self.repeated else []
         if not (self.project.store / "state.db").exists():
-            return [*found, f"told of {sorted(self._reported)}, but there is no journal"] if self._reported else found
+            return (
+                [*found, f"reported {sorted(self._reported)}, but there is no run store"] if self._reported else found
+            )
         folder = self.project.root / "copy"
         with contextlib.closing(sqlite3.connect(pipelines.copy_state(self.project, folder))) as database:
             intact = database.execute("PRAGMA integrity_check").fetchone()[0]
@@ -65,7 +67,7 @@ class Death:
                 self._status = database.execute("SELECT status FROM runs WHERE run = ?", run).fetchone()[0]
         shutil.rmtree(folder)
         if intact != "ok":
-            found.append(f"the journal is not sound: {intact}")
+            found.append(f"the run store is not intact: {intact}")
         if lost := self._reported - rows.keys():
             found.append(f"told, but not durable: {sorted(lost)}")
         # What is reused was finished and told by an earlier run: any number of such steps may share a commit.
@@ -91,7 +93,7 @@ class Death:
             found.append(f"outputs {json.dumps(last['outputs'])} instead of {json.dumps(undisturbed)}")
         statuses = {step: facts["status"] for step, facts in last["steps"].items()}
         if repeated := sorted(step for step in self.acknowledged if statuses[step] != "reused"):
-            found.append(f"finished, and carried out again: {repeated}")
+            found.append(f"finished, and executed again: {repeated}")
         marks = pipelines.marks(self.project)
         if twice := sorted(step for step in self.acknowledged & marks.keys() if marks[step] != self.marks[step]):
             found.append(f"finished, and its function called again: {twice}")

@@ -1,4 +1,4 @@
-"""A store goes in, corrupt in one random place: a bit, a length, or two things in each other's place."""
+"""Corrupts a store in one random place: a bit, a length, or two things in each other's place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK = 4096
 
 
 class Store:
-    """A store whose files are known, so that it can be corrupt and made whole again, thousands of times."""
+    """A store whose files are known, so that it can be corrupted and restored, thousands of times."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -20,7 +20,7 @@ class Store:
             path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
         }
 
-    def fix(self) -> None:
+    def restore(self) -> None:
         """Every file is as it was, and there are no others. Files that are as they were are left alone."""
         for path in self.root.rglob("*"):
             if path.is_file() and path not in self._intact:
@@ -29,7 +29,7 @@ class Store:
             if not path.exists() or path.read_bytes() != content:
                 _write(path, content)
 
-    def corruption(self, chance: random.Random) -> str:
+    def corrupt(self, chance: random.Random) -> str:
         """Corrupts one file, or swaps two; half of the time the state, half of the time an artifact. Says what it did."""
         state = [path for path in self._intact if path.name.startswith("state.db") and self._intact[path]]
         blobs = [path for path in self._intact if "objects" in path.parts]

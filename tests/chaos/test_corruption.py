@@ -40,17 +40,17 @@ the spec is run, too.
 
 
 def test_some_hundred_damages(tmp_path: Path, amount: Amount) -> None:
-    assert corruption(tmp_path, amount, 200) == []
+    assert corrupt_often(tmp_path, amount, 200) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
 def test_ten_thousand_damages(tmp_path: Path, amount: Amount) -> None:
-    assert corruption(tmp_path, amount, amount.corruptions) == []
+    assert corrupt_often(tmp_path, amount, amount.corruptions) == []
 
 
-def corruption(folder: Path, amount: Amount, times: int) -> list[str]:
-    """Corrupts a finished store that many times. The faults: what was reused but is not sound, and what was raised."""
+def corrupt_often(folder: Path, amount: Amount, times: int) -> list[str]:
+    """Corrupts a finished store that many times. Returns what was reused but is not intact, and what was raised."""
     project = pipelines.make(folder / "project", SPEC)
     spec = project.root / "spec.yaml"
     record = project.run(spec)
@@ -64,8 +64,8 @@ def corruption(folder: Path, amount: Amount, times: int) -> list[str]:
     came_of: Counter[str] = Counter()
 
     def judge(seed: int) -> list[str]:
-        store.fix()
-        done = store.corruption(random.Random(seed))
+        store.restore()
+        done = store.corrupt(random.Random(seed))
         try:
             plan = project.plan(spec)
             found = wrongly_reused(project, plan, expected)

@@ -32,5 +32,5 @@ def encode(manifest: dict[str, Any], frame: pd.DataFrame) -> np.ndarray[Any, np.
 def _numbers(column: pd.Series[Any], feature: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
     if feature["kind"] == "number":
         return column.to_numpy(dtype=np.float32, na_value=np.nan)
-    locations = {value: float(location) for location, value in enumerate(feature["categories"])}
-    return column.map(locations).to_numpy(dtype=np.float32, na_value=np.nan)
+    codes = {value: float(code) for code, value in enumerate(feature["categories"])}
+    return column.map(codes).to_numpy(dtype=np.float32, na_value=np.nan)

@@ -45,7 +45,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, RunRecord]:
 
 @pytest.fixture
 def again(ran: tuple[Project, RunRecord], tmp_path: Path) -> Project:
-    """A copy of it, to be corrupt."""
+    """A copy of it, to be corrupted."""
     shutil.copytree(ran[0].root, tmp_path / "project", symlinks=True)
     return Project.opened(tmp_path / "project")
 

@@ -54,8 +54,8 @@ def assert_there(project: Project, record: RunRecord) -> None:
             case "optuna.tune":
                 assert_tuned(f"sqlite:///{project.store}/optuna/studies.db", record, name)
             case "bentoml.package":
-                location = outputs["bento"]["tag"].replace(":", "/")
-                assert (project.store / "bentoml" / "bentos" / location / "bento.yaml").is_file()
+                path = outputs["bento"]["tag"].replace(":", "/")
+                assert (project.store / "bentoml" / "bentos" / path / "bento.yaml").is_file()
 
 
 @pytest.mark.sweep

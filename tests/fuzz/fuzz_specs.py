@@ -63,7 +63,7 @@ def spec(text: bytes) -> None:
     draft = route.examine(api.Source(text, "fuzz.yaml"), WORKSPACE, {})
     assert draft.is_valid == all(problem.severity != "error" for problem in draft.problems)
     for problem in draft.problems:
-        assert problem.location.line >= 1 and problem.location.column >= 1 and problem.code and problem.message
+        assert problem.folder.line >= 1 and problem.folder.column >= 1 and problem.code and problem.message
         json.dumps(problem.to_json(), ensure_ascii=False).encode("utf-8")
 
 
@@ -71,9 +71,7 @@ def seeds(folder: Path) -> None:
     """Writes what there is to start from."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = [
-        path.read_bytes()
-        for location in ("specs", "tests/golden")
-        for path in sorted((ROOT / location).rglob("*.yaml"))
+        path.read_bytes() for folder in ("specs", "tests/golden") for path in sorted((ROOT / folder).rglob("*.yaml"))
     ]
     rows = yaml.safe_load((ROOT / "tests/hostile/rows.yaml").read_text("utf-8"))["rows"]
     texts += [row["spec"].encode() for row in rows if "spec" in row]

@@ -50,7 +50,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def location(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A workspace with what hostile specs look for, beside a file that is none of their business."""
     outside, workspace = tmp_path / "outside", tmp_path / "workspace"
     for folder in (outside, workspace / "config", workspace / "data"):
@@ -69,22 +69,22 @@ def location(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['id']} {row['about']}")
-def test_the_row_has_its_outcome(row: dict[str, Any], location: Path, listener: socket.socket) -> None:
-    spec = location / "spec.yaml"
+def test_the_row_has_its_outcome(row: dict[str, Any], folder: Path, listener: socket.socket) -> None:
+    spec = folder / "spec.yaml"
     spec.write_bytes(text_of(row).encode(row.get("encoding", "utf-8")))
     for name, text in row.get("files", {}).items():
-        (location / name).write_text(text, "utf-8")
-    before = tree(location.parent)
+        (folder / name).write_text(text, "utf-8")
+    before = tree(folder.parent)
     command = row.get("command", "validate")
     form = ["--json"] if "gives" in row or "json" in row else []
     origin = row.get("origin", "human")
     words = (command, "spec.yaml", *row.get("arguments", ()), "--origin", origin, *form)
-    ended = execute(location, listener, *words)
+    ended = execute(folder, listener, *words)
     cpu = ended.cpu
     for _ in range(TRIES - 1):
         if cpu >= CPU_SECONDS:
-            shutil.rmtree(location / ".e2i", ignore_errors=True)
-            cpu = min(cpu, execute(location, listener, *words).cpu)
+            shutil.rmtree(folder / ".e2i", ignore_errors=True)
+            cpu = min(cpu, execute(folder, listener, *words).cpu)
 
     assert ended.code == row.get("exit", 2), ended.out
     assert "Traceback (most recent call last)" not in ended.out
@@ -101,14 +101,14 @@ def test_the_row_has_its_outcome(row: dict[str, Any], location: Path, listener: 
 
     assert "\x1b" not in ended.out and "\u202e" not in ended.out
     assert CANARY not in ended.out
-    assert tree(location.parent) == before, "only the store may have been written"
-    assert command == "run" or not (location / ".e2i").exists()
+    assert tree(folder.parent) == before, "only the store may have been written"
+    assert command == "run" or not (folder / ".e2i").exists()
     assert [
-        path for path in (location / ".e2i").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
+        path for path in (folder / ".e2i").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
     ] == []
     with pytest.raises(BlockingIOError):
         listener.accept()
-    assert survivors(location) == []
+    assert survivors(folder) == []
 
 
 def test_every_row_has_an_id_of_its_own_and_an_outcome() -> None:
@@ -132,11 +132,11 @@ def text_of(row: dict[str, Any]) -> str:
     return f"version: 1\nname: x\nsteps:\n  a:\n    uses: {row.get('uses', 'debug.echo')}\n    with: {held}\n{outputs}"
 
 
-def execute(location: Path, listener: socket.socket, *arguments: str) -> Ended:
+def execute(folder: Path, listener: socket.socket, *arguments: str) -> Ended:
     """One command in the workspace, limited so that a row that goes wrong harms nobody."""
     proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
     environ = {
-        **HOME, "HOME": str(location.parent), "PYTHONPATH": str(ENGINE), "PYTHONDONTWRITEBYTECODE": "1",
+        **HOME, "HOME": str(folder.parent), "PYTHONPATH": str(ENGINE), "PYTHONDONTWRITEBYTECODE": "1",
         "CANARY_VALUE": CANARY, "CANARY_TOKEN": CANARY, "http_proxy": proxy, "https_proxy": proxy, "ALL_PROXY": proxy,
     }  # fmt: skip
 
@@ -144,10 +144,10 @@ def execute(location: Path, listener: socket.socket, *arguments: str) -> Ended:
         resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
         resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
 
-    with (location.parent / "out").open("w+b") as out:
+    with (folder.parent / "out").open("w+b") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "e2i.cli.main", *arguments],
-            cwd=location,
+            cwd=folder,
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -163,7 +163,7 @@ def execute(location: Path, listener: socket.socket, *arguments: str) -> Ended:
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         said = out.read().decode("utf-8")
-    (location.parent / "out").unlink()
+    (folder.parent / "out").unlink()
     return Ended(process.returncode, said, used.ru_utime + used.ru_stime, peak)
 
 
@@ -186,12 +186,12 @@ def tree(folder: Path) -> dict[str, str]:
     return found
 
 
-def survivors(location: Path) -> list[str]:
+def survivors(folder: Path) -> list[str]:
     """Processes that still stand in the workspace."""
     found = []
     for process in Path("/proc").iterdir():
         try:
-            if process.name.isdigit() and (process / "cwd").readlink() == location:
+            if process.name.isdigit() and (process / "cwd").readlink() == folder:
                 found.append(process.name)
         except OSError:  # it has gone, or is somebody else's
             continue

@@ -118,8 +118,8 @@ def in_postgres(postgres: Postgres) -> Servers:
     """Everything in PostgreSQL, MLflow's artifacts apart."""
     registry, studies = databases(postgres)
     database = urlsplit(postgres.database()).path.strip("/")
-    location = {"host": "127.0.0.1", "port": postgres.port, "database": database, "sslmode": "disable"}
-    online = {"type": "postgres", **location, "db_schema": "public", "user": "e2i", "password": "none"}
+    address = {"host": "127.0.0.1", "port": postgres.port, "database": database, "sslmode": "disable"}
+    online = {"type": "postgres", **address, "db_schema": "public", "user": "e2i", "password": "none"}
     return Servers(postgres.database().replace("postgresql:", "postgresql+psycopg:"), registry, online, studies)
 
 

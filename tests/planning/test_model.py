@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -25,5 +26,10 @@ def test_the_document_has_the_keys_of_the_contract() -> None:
 
 def test_canonical_text_is_sorted_and_only_of_plain_data() -> None:
     assert canonical({"b": (1,), "a": {2, 1}}) == b'{"a":[1,2],"b":[1]}'
+    texts = {
+        canonical({"a": [value], "b": None}) for value in (None, math.nan, math.inf, -math.inf, 0.0, -0.0, 0, False)
+    }
+    assert len(texts) == 8, "each is another value"
+    assert canonical({"a": "\x7f\xf0", "b": None, "c": 2**70}) == canonical({"c": 2**70, "b": None, "a": "\x7f\xf0"})
     with pytest.raises(TypeError, match="not plain data"):
         canonical(object())

@@ -41,9 +41,7 @@ def test_the_page_lies_in_the_folder_of_the_run_and_tells_of_every_step(ran: Run
     path = ran.store / "runs" / ran.run / "report.html"
     assert (code, Path(printed.strip())) == (0, path)
     page = LookedAt(path.read_text("utf-8"))
-    assert all(
-        tooltip in page.text for tooltip in ("first", "broken", "last", "<b>no</b> more", "ValueError", "{{ 7*7 }}")
-    )
+    assert all(text in page.text for text in ("first", "broken", "last", "<b>no</b> more", "ValueError", "{{ 7*7 }}"))
     assert page.fetched == []
     assert "logs/broken.log" in page.values("href", "a")
     assert not list(path.parent.glob(".report-*"))
@@ -57,12 +55,12 @@ def test_the_page_goes_to_the_chosen_file_and_json_names_it(ran: RunRecord, tmp_
 
 
 def test_an_unknown_run_is_bad_input(ran: RunRecord) -> None:
-    code, printed, tooltip = invoke(ran, "no-such-run")
+    code, printed, errors = invoke(ran, "no-such-run")
     assert (code, printed) == (2, "")
-    assert "unknown-run" in tooltip
+    assert "unknown-run" in errors
 
 
 def test_a_file_that_cannot_be_written_is_bad_input(ran: RunRecord, tmp_path: Path) -> None:
-    code, _, tooltip = invoke(ran, ran.run, "-o", str(tmp_path / "missing" / "page.html"))
+    code, _, errors = invoke(ran, ran.run, "-o", str(tmp_path / "missing" / "page.html"))
     assert code == 2
-    assert "not-writable" in tooltip
+    assert "not-writable" in errors

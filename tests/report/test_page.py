@@ -156,21 +156,21 @@ def test_a_failed_run_shows_its_failures_and_how_to_resume() -> None:
         recorded("train[1]", "skipped", seconds=None, note="first returned no result"),
     ]
     page = page_of(steps=steps, status="failed")
-    for tooltip in (
+    for text in (
         "Failures",
         "roc_auc 0.61\nis too low",
         "look at the data",
         "4,120",
         "first returned no result",
     ):
-        assert tooltip in page.text
+        assert text in page.text
     assert "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef" in page.text
 
 
 def test_descriptions_of_steps_and_parameters_are_shown() -> None:
     page = page_of(params={"n": 5})
-    for tooltip in ("What it is for.", "Comes first.", "for model_trainer", "How many", "not the default"):
-        assert tooltip in page.text
+    for text in ("What it is for.", "Comes first.", "for model_trainer", "How many", "not the default"):
+        assert text in page.text
 
 
 def test_a_spec_that_cannot_be_read_does_not_stop_the_report() -> None:

@@ -34,9 +34,9 @@ def test_texts_that_look_like_something_else_stay_texts(text: str) -> None:
 
 
 def test_a_run_that_did_not_finish_can_be_resumed() -> None:
-    tooltip = dict(reproduce.commands(run_document(profile="dev"), finished=False))
-    assert tooltip["resume this run"] == "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef"
-    assert "--profile dev" in tooltip["run it again; finished steps are reused"]
+    commands = dict(reproduce.commands(run_document(profile="dev"), finished=False))
+    assert commands["resume this run"] == "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef"
+    assert "--profile dev" in commands["run it again; finished steps are reused"]
 
 
 def test_a_spec_that_was_no_file_is_to_be_saved_first() -> None:

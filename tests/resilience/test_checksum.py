@@ -8,9 +8,9 @@ from e2i.resilience.checksum import checksum, is_intact
 def test_a_sealed_row_is_sound_until_a_value_changes() -> None:
     row = ("r1", 1, None, 2.5, "ü\x1f")
     assert is_intact((*row, checksum(row)))
-    for location in range(len(row)):
+    for index in range(len(row)):
         changed = [*row]
-        changed[location] = "other"
+        changed[index] = "other"
         assert not is_intact((*changed, checksum(row)))
 
 

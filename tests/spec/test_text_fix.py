@@ -1,4 +1,4 @@
-"""Mends of texts that cannot be read, through ``check.fix``, which makes sure that the mended text reads."""
+"""Fixes of texts that cannot be read, through ``check.fixing``, which makes sure that the fixed text reads."""
 
 from __future__ import annotations
 

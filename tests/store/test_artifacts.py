@@ -86,24 +86,24 @@ def test_corruption_is_found_and_can_be_dropped(store: ArtifactStore, tmp_path: 
 
 
 def test_many_may_put_and_ask_for_the_same_at_once(tmp_path: Path) -> None:
-    store_error: list[Corruption] = []
+    reported: list[Corruption] = []
     for turn in range(20):
         sources = [folder(tmp_path / str(index), {"x": "same", "y": str(turn)}) for index in range(16)]
         digest = digest_of(sources[0])
-        stores = [ArtifactStore(tmp_path / "store", store_error.append) for _ in range(4)]
+        stores = [ArtifactStore(tmp_path / "store", reported.append) for _ in range(4)]
         with ThreadPoolExecutor(8) as threads:
             asked = [threads.submit(store.has, digest) for store in stores for _ in range(8)]
             assert set(threads.map(ArtifactStore.put, stores * 4, sources)) == {digest}
             assert all(future.exception() is None for future in asked)
         assert stores[0].has(digest)
-    assert store_error == []
+    assert reported == []
     assert sum(len(list(shelf.iterdir())) for shelf in (tmp_path / "store/objects").iterdir()) == 20
 
 
 def test_corruption_that_many_find_at_once_is_quarantined_once(tmp_path: Path) -> None:
-    store_error: list[Corruption] = []
+    reported: list[Corruption] = []
     for turn in range(20):
-        store = ArtifactStore(tmp_path / "store", store_error.append)
+        store = ArtifactStore(tmp_path / "store", reported.append)
         digest = store.put(folder(tmp_path / "one", {"x": str(turn)}))
         (store.path(digest) / "x").chmod(0o644)
         (store.path(digest) / "x").write_text("corrupt")
@@ -111,7 +111,7 @@ def test_corruption_that_many_find_at_once_is_quarantined_once(tmp_path: Path) -
         with ThreadPoolExecutor(8) as threads:
             assert set(threads.map(store.put, sources)) == {digest}
         assert store.has(digest)
-    assert len(store_error) == 20
+    assert len(reported) == 20
 
 
 def test_an_unfinished_put_leaves_nothing_under_the_digest(
@@ -185,23 +185,23 @@ def test_a_step_that_writes_to_its_input_harms_no_other(store: ArtifactStore, tm
     source = tmp_path / "file"
     source.write_text("text")
     digest = store.put(source)
-    object_path = store.path(digest)
+    path = store.path(digest)
     if os.geteuid() == 0:  # modes do not hold root back, so the corruption must show
-        with object_path.open("a") as file:
+        with path.open("a") as file:
             file.write("more")
         with pytest.raises(CorruptArtifact) as raised:
             store.path(digest)
         assert raised.value.code == "artifact-corrupt"
         assert not store.has(digest)
-        assert not object_path.exists()
+        assert not path.exists()
     else:
         with pytest.raises(PermissionError):
-            object_path.open("a")
+            path.open("a")
 
 
 def test_two_artifacts_with_each_others_bytes_are_both_corrupt(tmp_path: Path) -> None:
-    store_error: list[Corruption] = []
-    store = ArtifactStore(tmp_path / "store", store_error.append)
+    reported: list[Corruption] = []
+    store = ArtifactStore(tmp_path / "store", reported.append)
     (tmp_path / "a").write_text("one")
     (tmp_path / "b").write_text("two")
     digests = [store.put(tmp_path / name) for name in "ab"]
@@ -211,8 +211,8 @@ def test_two_artifacts_with_each_others_bytes_are_both_corrupt(tmp_path: Path) -
     (tmp_path / "c").rename(two)
     assert [store.is_intact(digest) for digest in digests] == [False, False]
     assert [store.has(digest) for digest in digests] == [False, False]
-    assert [corruption.digest for corruption in store_error] == digests
-    assert sorted(corruption.kept.read_text() for corruption in store_error) == ["one", "two"]
+    assert [corruption.digest for corruption in reported] == digests
+    assert sorted(corruption.kept.read_text() for corruption in reported) == ["one", "two"]
 
 
 def test_a_pickle_in_the_place_of_an_artifact_is_a_miss(store: ArtifactStore, tmp_path: Path) -> None:
@@ -225,9 +225,9 @@ def test_a_pickle_in_the_place_of_an_artifact_is_a_miss(store: ArtifactStore, tm
     source = tmp_path / "file"
     source.write_text("text")
     digest = store.put(source)
-    object_path = Path(store.object_path(digest))
-    object_path.unlink()
-    object_path.write_bytes(pickle.dumps(Malicious()))
+    path = Path(store.object_path(digest))
+    path.unlink()
+    path.write_bytes(pickle.dumps(Malicious()))
     assert not store.has(digest)
     assert not fired.exists()
 
@@ -257,10 +257,8 @@ def test_no_corruption_is_ever_taken_for_the_artifact(tmp_path: Path, seed: int)
         assert not reader.has(digest)
 
 
-def corrupt(object_path: Path, chance: random.Random) -> None:
-    file = (
-        chance.choice(sorted(p for p in object_path.rglob("*") if p.is_file())) if object_path.is_dir() else object_path
-    )
+def corrupt(path: Path, chance: random.Random) -> None:
+    file = chance.choice(sorted(p for p in path.rglob("*") if p.is_file())) if path.is_dir() else path
     content = bytearray(file.read_bytes())
     match chance.randrange(6):
         case 0:

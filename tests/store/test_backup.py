@@ -88,8 +88,8 @@ def test_a_running_run_is_backed_up_and_resumed_from_the_copy(project: Project, 
         assert until(is_made)
         done = project.cli("backup", str(tmp_path / "copy"), "--json")
         assert done.returncode == 0, done.stderr
-        store_error = json.loads(done.stdout)
-        assert (store_error["objects"], store_error["linked"], store_error["corrupt"]) == (1, 1, [])
+        document = json.loads(done.stdout)
+        assert (document["objects"], document["linked"], document["corrupt"]) == (1, 1, [])
         again = project.cli("restore", str(tmp_path / "copy"), "--store", str(tmp_path / "new"), "--json")
         assert again.returncode == 0, again.stderr
         project.let_go()

@@ -160,7 +160,7 @@ def test_leftovers_of_dead_processes_go(past: Past) -> None:
     mine.write_text("being put")
     assert past.collect(30).folders == 2
     assert mine.exists()
-    assert (past.root / "quarantine" / "x").exists(), "what was set aside is as young as this test"
+    assert (past.root / "quarantine" / "x").exists(), "what was quarantined is as young as this test"
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
@@ -269,17 +269,17 @@ def test_collections_and_puts_side_by_side_lose_nothing(past: Past) -> None:
 
 
 @pytest.mark.parametrize(
-    "object_path",
+    "link",
     ["runs/old", "tmp/step", "objects/ab", "objects/.put-1", "quarantine/x", "runs/young/x", "verified/ab", "trash/x"],
 )
-def test_a_link_inside_the_store_goes_and_what_it_leads_to_stays(past: Past, tmp_path: Path, object_path: str) -> None:
+def test_a_link_inside_the_store_goes_and_what_it_leads_to_stays(past: Past, tmp_path: Path, link: str) -> None:
     victim = tmp_path / "victim"
     victim.mkdir(mode=0o755)
     for name in ("a", "0" * 62, "old", ".put-dead-1"):
         (victim / name).write_text("kept")
     past.run("young", 1)
-    (past.root / object_path).parent.mkdir(parents=True, exist_ok=True)
-    (past.root / object_path).symlink_to(victim)
+    (past.root / link).parent.mkdir(parents=True, exist_ok=True)
+    (past.root / link).symlink_to(victim)
     past.collect(0)
     assert {path.name: path.read_text() for path in victim.iterdir()} == dict.fromkeys(
         ("a", "0" * 62, "old", ".put-dead-1"), "kept"
@@ -324,15 +324,15 @@ def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Path]:
     """A disk of two megabytes."""
-    object_path = tmp_path / "full"
-    object_path.mkdir()
+    disk = tmp_path / "full"
+    disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(object_path)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(disk)], capture_output=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip("nothing can be mounted here")
-    yield object_path
-    subprocess.run(["umount", "--lazy", str(object_path)], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(folder: Path) -> None:

@@ -62,10 +62,10 @@ def test_every_command_refuses(
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_nothing_in_a_store_may_be_a_link(ran: Project, name: str) -> None:
-    object_path = ran.store / name
-    if object_path.exists():
-        object_path.rename(ran.root / "elsewhere")
-    object_path.symlink_to(ran.root / "elsewhere")
+    path = ran.store / name
+    if path.exists():
+        path.rename(ran.root / "elsewhere")
+    path.symlink_to(ran.root / "elsewhere")
     with pytest.raises(Refused, match=name) as caught:
         ownership.check(ran.store)
     assert caught.value.code == "store-holds-link"

@@ -71,10 +71,10 @@ def test_a_result_and_its_artifacts_come_to_another_store(
 
 
 def test_nothing_there_is_a_plain_miss(net: str, other: ArtifactStore) -> None:
-    object_path = shared(net)
-    assert object_path.result(FINGERPRINT) is None
-    assert not object_path.fetch(FINGERPRINT, other)
-    assert object_path.problem is None
+    remote = shared(net)
+    assert remote.result(FINGERPRINT) is None
+    assert not remote.fetch(FINGERPRINT, other)
+    assert remote.problem is None
 
 
 def test_domains_of_trust_do_not_see_each_other(store: ArtifactStore, tmp_path: Path, net: str) -> None:
@@ -96,11 +96,11 @@ def test_corruption_there_is_a_miss_and_is_repaired_by_the_next_push(
     shared(net).push(result, store)
     for file in (tmp_path / "net").rglob(f"{which}/*"):
         file.write_bytes(how(file.read_bytes()))
-    object_path = shared(net)
-    found = object_path.result(FINGERPRINT)
-    fetched = [object_path.fetch(digest, other) for digest in digests(found or {"outputs": {}})]
+    remote = shared(net)
+    found = remote.result(FINGERPRINT)
+    fetched = [remote.fetch(digest, other) for digest in digests(found or {"outputs": {}})]
     assert found is None or not all(fetched)
-    assert "corrupt" in str(object_path.problem)
+    assert "corrupt" in str(remote.problem)
     assert shared(net).push(result, store)
     assert shared(net).result(FINGERPRINT) == result
     assert all(shared(net).fetch(digest, other) for digest in digests(result))
@@ -150,7 +150,7 @@ def _written(path: Path, content: bytes) -> Path:
 def test_a_place_that_does_not_answer_costs_two_deadlines_and_no_error(
     store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    object_path = shared("memory://slow", deadline=0.1)
+    remote = shared("memory://slow", deadline=0.1)
     ended = threading.Event()
     asked: list[None] = []
 
@@ -158,11 +158,11 @@ def test_a_place_that_does_not_answer_costs_two_deadlines_and_no_error(
         asked.append(None)
         ended.wait(WITHIN)
 
-    monkeypatch.setattr(object_path, "_system", hang)
-    assert [object_path.result(FINGERPRINT) for _ in range(50)] == [None] * 50
-    assert not object_path.push(finished(store, tmp_path), store)
+    monkeypatch.setattr(remote, "_system", hang)
+    assert [remote.result(FINGERPRINT) for _ in range(50)] == [None] * 50
+    assert not remote.push(finished(store, tmp_path), store)
     assert len(asked) == 2
-    assert "did not answer" in str(object_path.problem)
+    assert "did not answer" in str(remote.problem)
     ended.set()
 
 
@@ -171,9 +171,9 @@ def test_a_place_that_cannot_be_used_is_reported_and_fails_nothing(
     url: str, store: ArtifactStore, tmp_path: Path
 ) -> None:
     options = {"endpoint_override": "127.0.0.1:9", "scheme": "http", "region": "x"} if url.startswith("s3") else {}
-    object_path = shared(url, options=options)
-    assert not object_path.push(finished(store, tmp_path), store)
-    assert object_path.problem
+    remote = shared(url, options=options)
+    assert not remote.push(finished(store, tmp_path), store)
+    assert remote.problem
 
 
 def test_what_is_absent_is_asked_for_once(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,10 +183,10 @@ def test_what_is_absent_is_asked_for_once(net: str, monkeypatch: pytest.MonkeyPa
         def last(self, pipeline: str, step: str) -> str:
             return f"{pipeline}.{step}"
 
-    object_path = shared(net)
+    remote = shared(net)
     asked: list[str] = []
-    monkeypatch.setattr(object_path, "result", asked.append)
-    history = SharedResults(Nothing(), object_path, lambda result: True)
+    monkeypatch.setattr(remote, "result", asked.append)
+    history = SharedResults(Nothing(), remote, lambda result: True)
     assert [history.outputs(FINGERPRINT) for _ in range(3)] == [None] * 3
     assert asked == [FINGERPRINT]
     assert history.last("p", "s") == "p.s"
@@ -229,9 +229,9 @@ def test_s3_is_a_shared_store(
     store: ArtifactStore, other: ArtifactStore, tmp_path: Path, bucket: dict[str, Any]
 ) -> None:
     result = finished(store, tmp_path)
-    object_path = shared("s3://bucket/e2i", options=bucket)
-    assert object_path.result(FINGERPRINT) is None
-    assert object_path.push(result, store), object_path.problem
+    remote = shared("s3://bucket/e2i", options=bucket)
+    assert remote.result(FINGERPRINT) is None
+    assert remote.push(result, store), remote.problem
     assert shared("s3://bucket/e2i", options=bucket).result(FINGERPRINT) == result
     assert all(shared("s3://bucket/e2i", options=bucket).fetch(digest, other) for digest in digests(result))
     assert shared("s3://bucket/e2i", "agent", options=bucket).result(FINGERPRINT) is None
@@ -276,6 +276,6 @@ def test_a_shared_store_that_is_down_fails_no_run_and_is_reported_once(project: 
     project.write("steps.py", STEPS)
     project.write("config/default.yaml", "sinks: []\nshared: {url: 'file:///proc/nowhere', deadline: 1}\n")
     assert project.statuses(SPEC) == {"make": "succeeded", "size": "succeeded"}
-    store_error = [event for event in project.events if event.name == "tool.degraded"]
-    assert [(event.facts["tool"], event.facts["refused"]) for event in store_error] == [("shared store", 2)]
+    degraded = [event for event in project.events if event.name == "tool.degraded"]
+    assert [(event.facts["tool"], event.facts["refused"]) for event in degraded] == [("shared store", 2)]
     assert project.events[-1].name == "run.finished"

@@ -410,9 +410,9 @@ def test_what_unfolds_beyond_the_memory_that_git_has_is_refused(
 def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(
     canary: Canary, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    location = canary.root / ".git" / file
-    location.unlink(missing_ok=True)
-    os.mkfifo(location)
+    pipe = canary.root / ".git" / file
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
     monkeypatch.setattr("e2i.workspace.repository.DEADLINE", 0.5)
     monkeypatch.setattr(revision, "DEADLINE", 0.5)
     with Question(canary.root) as question:

@@ -26,9 +26,9 @@ def close(run_store: RunStore) -> None:
                 "ended_ms": last_ms,
                 "reason": f"its process {process} has exited; resume with e2i-run --resume {run}",
             }
-            reported_to = [(sink, target) for sink in registry.SINKS for target in run_store.reported_to(sink, run)]
+            trackers = [(sink, target) for sink in registry.SINKS for target in run_store.reported_to(sink, run)]
             entries = [
                 Entry(keyed(f"{run}//run.abandoned/{holder}", target), sink, run, "run.abandoned", body, target=target)
-                for sink, target in reported_to
+                for sink, target in trackers
             ]
             run_store.finish_run(run, "interrupted", {}, last_ms, entries)

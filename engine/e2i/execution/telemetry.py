@@ -128,8 +128,8 @@ class Telemetry:
             key = f"{self._run}/{step}/{kind}/{digest}" + (f"/{again}" if again else "")
             if kind == "child":
                 content["index"] = counts["children"] = counts.get("children", -1) + 1
-        reported_to = trackers or ((*self._sinks, *self._involved) if kind in ENDS else self._sinks)
-        meant = [(sink, self._target(sink)) for sink in reported_to]
+        sinks = trackers or ((*self._sinks, *self._involved) if kind in ENDS else self._sinks)
+        meant = [(sink, self._target(sink)) for sink in sinks]
         return [Entry(keyed(key, target), sink, self._run, kind, content, target=target) for sink, target in meant]
 
     def due(self, entries: Callable[[], list[Entry]]) -> list[Entry]:
@@ -149,9 +149,9 @@ class Telemetry:
 
 def bounded(value: Any) -> Any:
     """Returns plain data for a tracker: artifacts as digests, truncated to what a tracker can show."""
-    reported_to = reduced(plain(value))
-    text = json.dumps(reported_to, ensure_ascii=False, default=dict)
-    return reported_to if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
+    shown = reduced(plain(value))
+    text = json.dumps(shown, ensure_ascii=False, default=dict)
+    return shown if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
 
 
 def _digest(body: Mapping[str, Any]) -> str:

@@ -176,26 +176,26 @@ class Planner(Struct, frozen=True):
     def _last(self, node: StepNode) -> Components | None:
         return self.history.last(self.expanded.loaded.spec.name, node.id)
 
-    def _predicted(self, node: StepNode, needed_ids: list[PlanStep], outputs: Outputs) -> Decision:
+    def _predicted(self, node: StepNode, upstream: list[PlanStep], outputs: Outputs) -> Decision:
         """Predicts the decision of the run. An expression that fails on a reused result fails its step, not the
         plan.
         """
         try:
-            return self._decided(node, needed_ids, outputs)
+            return self._decided(node, upstream, outputs)
         except ExpressionError:
-            return self._decided(node, needed_ids, {})
+            return self._decided(node, upstream, {})
 
-    def _decided(self, node: StepNode, needed_ids: list[PlanStep], outputs: Outputs) -> Decision:
+    def _decided(self, node: StepNode, upstream: list[PlanStep], outputs: Outputs) -> Decision:
         condition = self.expanded.condition(node, outputs)
-        skipped = self._skipped(node, needed_ids, condition)
-        return skipped or self._conditional(node, needed_ids, condition, self.decide(node, outputs))
+        skipped = self._skipped(node, upstream, condition)
+        return skipped or self._conditional(node, upstream, condition, self.decide(node, outputs))
 
     def action(self, node: StepNode) -> Action:
         found = registry.action(node.step.uses)
         assert found is not None, f"{node.step.uses} was checked"
         return found
 
-    def _skipped(self, node: StepNode, needed_ids: list[PlanStep], condition: tuple[Any, StepNode]) -> Decision | None:
+    def _skipped(self, node: StepNode, upstream: list[PlanStep], condition: tuple[Any, StepNode]) -> Decision | None:
         """Returns the decision for a step that will certainly not run, or None."""
         reason = None
         required = self.expanded.sources(node).steps
@@ -204,7 +204,7 @@ class Planner(Struct, frozen=True):
             reason = Reason(Why.NOT_SELECTED, "not selected by --select")
         elif holds is False:
             reason = Reason(Why.WHEN_FALSE, f"when: {decider.condition}")
-        elif lost := sorted(step.id for step in needed_ids if step.verdict is Verdict.SKIP and required.get(step.id)):
+        elif lost := sorted(step.id for step in upstream if step.verdict is Verdict.SKIP and required.get(step.id)):
             reason = Reason(Why.UPSTREAM_SKIPPED, f"{', '.join(lost)} is skipped")
         if reason is None:
             return None
@@ -214,7 +214,7 @@ class Planner(Struct, frozen=True):
         return Decision(Verdict.SKIP, reason, parts)
 
     def _conditional(
-        self, node: StepNode, needed_ids: list[PlanStep], condition: tuple[Any, StepNode], decision: Decision
+        self, node: StepNode, upstream: list[PlanStep], condition: tuple[Any, StepNode], decision: Decision
     ) -> Decision:
         """Returns the same decision, or an undecided one when the output of an upstream step decides whether it is
         skipped.
@@ -224,7 +224,7 @@ class Planner(Struct, frozen=True):
         holds, decider = condition
         if isinstance(holds, Pending):
             detail = f"when: {decider.condition}"
-        elif unsure := [s.id for s in needed_ids if s.reason.code is Why.WHEN_UNKNOWN and required.get(s.id)]:
+        elif unsure := [s.id for s in upstream if s.reason.code is Why.WHEN_UNKNOWN and required.get(s.id)]:
             detail = f"{', '.join(unsure)} may be skipped"
         if not detail:
             return decision
@@ -234,8 +234,8 @@ class Planner(Struct, frozen=True):
         """Returns the steps, as named in the spec, whose outputs the parameters depend on."""
         match params:
             case Pending():
-                needed_ids = (name for ref in params.references for name in self.expanded.behind(node, ref).steps)
-                return {self.expanded.nodes[name].group for name in needed_ids if name not in outputs}
+                sources = (name for ref in params.references for name in self.expanded.behind(node, ref).steps)
+                return {self.expanded.nodes[name].group for name in sources if name not in outputs}
             case dict():
                 return set().union(*(self._waits(node, item, outputs) for item in params.values()))
             case list():

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, msgpack
 from msgspec.json import Encoder
 
 from e2i.spec.problems import Problem
@@ -152,7 +153,7 @@ class Plan(Struct, frozen=True, dict=True):
 
         Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
         """
-        return digest(self.covered, finite=True)
+        return digest(self.covered)
 
     @property
     def covered(self) -> dict[str, Any]:
@@ -187,7 +188,7 @@ class Plan(Struct, frozen=True, dict=True):
             "undecided": [item.to_json() for item in self.undecided],
             "steps": [step.to_json() for step in self.steps],
         }
-        return {**document, "checksum": digest(document, finite=True)}
+        return {**document, "checksum": digest(document)}
 
     def outline(self) -> dict[str, Any]:
         """Returns the plan as recorded in an unbound run, without what the record contains elsewhere."""
@@ -208,42 +209,30 @@ def static(components: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "params": components["with"]}
 
 
-def canonical(value: Any, *, finite: bool = False) -> bytes:
-    """Returns one text for equal data: sorted keys, no spaces. ``finite``: no number is NaN or infinite, as in a
-    spec.
-    """
+def canonical(value: Any) -> bytes:
+    """Returns one text for equal data: sorted keys, no spaces."""
     try:
         text = _encode(value)
+        # NaN and infinities, which JSON does not have, would be written as null.
+        if b"null" not in text or not _NOT_FINITE.search(_pack(value)) or _is_finite(value):
+            return text
     except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, very large integers, odd keys
-        return _encode_slowly(value).encode()
-    # NaN and infinities, which JSON does not have, would be written as null.
-    return _encode_slowly(value).encode() if b"null" in text and not (finite or _is_finite(value)) else text
+        pass
+    return _encode_slowly(value).encode()
 
 
-def digest(value: Any, *, finite: bool = False) -> str:
+def digest(value: Any) -> str:
     """Returns ``sha256:…`` of the canonical text."""
-    return f"sha256:{hashlib.sha256(canonical(value, finite=finite)).hexdigest()}"
+    return f"sha256:{hashlib.sha256(canonical(value)).hexdigest()}"
 
 
 def _is_finite(value: Any) -> bool:
-    """Returns True when no number is NaN or infinite. A loop over a list, by exact types: plans hold a million
-    values.
-    """
-    waiting = [value]
-    for item in waiting:
-        kind = type(item)
-        if kind is dict:
-            waiting.extend(item.values())
-        elif kind is list or kind is tuple:
-            waiting.extend(item)
-        elif kind in _FINITE:
-            pass
-        elif isinstance(item, float):
-            if not math.isfinite(item):
-                return False
-        elif isinstance(item, Mapping | set | frozenset):
-            waiting.append(_plain(item))
-    return True
+    """Returns True when no number is NaN or infinite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list | tuple | set | frozenset) or all(map(_is_finite, value))
 
 
 def _plain(value: Any) -> Any:
@@ -254,6 +243,8 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not plain data")
 
 
-_FINITE = (str, int, bool, type(None))
+_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+"""A number in MessagePack that may be NaN or infinite: one search instead of a loop over a million values."""
+_pack = msgpack.Encoder(enc_hook=_plain).encode
 _encode = Encoder(enc_hook=_plain, order="deterministic").encode
 _encode_slowly = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode

@@ -5,6 +5,7 @@ In: a folder, the text of a spec. Out: files. A file that exists already is left
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -76,12 +77,12 @@ def write(folder: Path, spec: str, name: str, schema: str) -> Written:
     Raises BadInput when the spec exists already, or a file cannot be written.
     """
     path = f"specs/{name}.yaml"
-    if (folder / path).exists():
+    if os.path.lexists(folder / path):
         hint = "give the new spec another name by --name, or remove the file"
         raise BadInput(f"{path} exists already", code="spec-exists", hint=hint)
     written, kept = [], []
     for relative, text in ((path, spec), *_others(schema)):
-        if (folder / relative).exists():
+        if os.path.lexists(folder / relative):  # also a link that leads nowhere
             kept.append(relative)
             continue
         try:

@@ -5,14 +5,11 @@ In: ``TableFacts``. Out: YAML text.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 
 from e2i.scaffold.table import TableFacts
+from e2i.spec.writing import written
 
-PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]*")
-RESERVED = {"true", "false", "null", "yes", "no", "on", "off"}
 REASONS = {
     "key": "identifies rows",
     "constant": "one value",
@@ -28,11 +25,11 @@ def for_table(name: str, path: str, facts: TableFacts) -> str:
 
 
 def _lines(name: str, path: str, facts: TableFacts) -> Iterator[str]:
-    target = _text(facts.target)
+    target = written(facts.target)
     yield "# yaml-language-server: $schema=../pipeline.v1.json"
     yield "version: 1"
     yield f"name: {name}"
-    yield f"description: {_text(f'Predicts {facts.target} from {path}.')}"
+    yield f"description: {written(f'Predicts {facts.target} from {path}.')}"
     yield ""
     yield "params:"
     yield "  seed: {type: integer, default: 7, description: Seed of every random choice}"
@@ -51,7 +48,7 @@ def _lines(name: str, path: str, facts: TableFacts) -> Iterator[str]:
     yield "  split:"
     yield "    uses: data.split"
     if facts.entity:
-        by = _text(facts.entity)
+        by = written(facts.entity)
         yield f"    with:  # all rows of one {_plain(facts.entity)} fall in one part"
         yield f'      {{table: "${{{{ steps.{table}.table }}}}", strategy: entity, by: {by}}}'
     else:
@@ -69,7 +66,7 @@ def _lines(name: str, path: str, facts: TableFacts) -> Iterator[str]:
     excluded = [column for column in facts.columns if column.role in REASONS]
     if excluded:
         yield "      exclude:"
-        yield from (f"        - {_text(column.name)}  # {REASONS[column.role]}" for column in excluded)
+        yield from (f"        - {written(column.name)}  # {REASONS[column.role]}" for column in excluded)
     yield ""
     yield "  evaluate:"
     yield "    uses: model.evaluate"
@@ -83,20 +80,13 @@ def _load(path: str, facts: TableFacts) -> Iterator[str]:
     yield "  load:"
     yield "    uses: data.load"
     yield "    with:"
-    yield f"      path: {_text(path)}"
+    yield f"      path: {written(path)}"
     if texts := [column.name for column in facts.columns if column.read_as == "string"]:
         yield "      types:  # identifiers with leading zeros, not numbers"
-        yield from (f"        {_text(name)}: string" for name in texts)
+        yield from (f"        {written(name)}: string" for name in texts)
     if times := [column.name for column in facts.columns if column.read_as == "time"]:
-        yield f"      parse_dates: [{', '.join(map(_text, times))}]"
+        yield f"      parse_dates: [{', '.join(map(written, times))}]"
     yield ""
-
-
-def _text(value: str) -> str:
-    """The text as a YAML scalar: quoted unless it is a plain word."""
-    if PLAIN.fullmatch(value) and value.lower() not in RESERVED and not value.endswith((" ", ".")):
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _plain(value: str) -> str:

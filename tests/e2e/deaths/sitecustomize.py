@@ -15,24 +15,24 @@ from typing import Any
 HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - runs in every process before anything else
 
 
-def die_once(location: str) -> None:
+def die_once(point: str) -> None:
     try:
-        os.close(os.open(os.path.join(HERE, f"died at {location}"), os.O_CREAT | os.O_EXCL))  # noqa: PTH118
+        os.close(os.open(os.path.join(HERE, f"died at {point}"), os.O_CREAT | os.O_EXCL))  # noqa: PTH118
     except FileExistsError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def deadly(function: Callable[..., Any], location: str, when: str, number: int) -> Callable[..., Any]:
+def deadly(function: Callable[..., Any], point: str, when: str, number: int) -> Callable[..., Any]:
     calls = iter(range(1, 1_000_000))
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         mine = next(calls) == number
         if mine and when == "before":
-            die_once(location)
+            die_once(point)
         answer = function(*args, **kwargs)
         if mine and when == "after":
-            die_once(location)
+            die_once(point)
         return answer
 
     return wrapper
@@ -41,11 +41,11 @@ def deadly(function: Callable[..., Any], location: str, when: str, number: int) 
 class Finder:
     """Wraps functions of modules when they are imported."""
 
-    def __init__(self, locations: list[tuple[str, str, str, int]]) -> None:
-        self.locations = locations
+    def __init__(self, points: list[tuple[str, str, str, int]]) -> None:
+        self.points = points
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        here = [location for location in self.locations if location[0] == name]
+        here = [point for point in self.points if point[0] == name]
         if not here:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
@@ -61,12 +61,12 @@ class Finder:
                 owner: Any = module
                 for part in owners:
                     owner = getattr(owner, part)
-                location = f"{name} {function} {when} {number}"
-                setattr(owner, attribute, deadly(getattr(owner, attribute), location, when, number))
+                point = f"{name} {function} {when} {number}"
+                setattr(owner, attribute, deadly(getattr(owner, attribute), point, when, number))
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # of this one loader
         return spec
 
 
 with open(os.path.join(HERE, "deaths.json")) as file:  # noqa: PTH118, PTH123
-    sys.meta_path.insert(0, Finder([tuple(location) for location in json.load(file)]))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Finder([tuple(point) for point in json.load(file)]))  # type: ignore[arg-type]

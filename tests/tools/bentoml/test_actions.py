@@ -228,13 +228,11 @@ def test_an_interrupted_build_is_done_again(studio: LocalContext, monkeypatch: p
 
 
 def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: Any) -> None:
-    location = studio.home("bentoml") / "bentos" / served[2].tag.replace(":", "/")
-    sources = sorted(path.name for path in (location / "src").iterdir() if path.suffix == ".py")
+    bento = studio.home("bentoml") / "bentos" / served[2].tag.replace(":", "/")
+    sources = sorted(path.name for path in (bento / "src").iterdir() if path.suffix == ".py")
     assert len(sources) == 2 and sources[1] == "scoring.py"
-    assert not any(
-        "import e2i" in path.read_text() or "from e2i" in path.read_text() for path in location.rglob("*.py")
-    )
-    assert all(item.count("==") == 1 for item in (location / "env/python/requirements.txt").read_text().split())
+    assert not any("import e2i" in path.read_text() or "from e2i" in path.read_text() for path in bento.rglob("*.py"))
+    assert all(item.count("==") == 1 for item in (bento / "env/python/requirements.txt").read_text().split())
     assert not [path for path in studio.home("bentoml").rglob("*") if path.suffix in (".pkl", ".pickle")]
 
 

@@ -107,7 +107,7 @@ def test_the_best_cell_of_a_matrix_is_selected_on_a_table(ctx: LocalContext) -> 
     held_out = ctx.table(table(300, seed=4)).model_dump(mode="json")
     found = select(SelectParams.model_validate(read_artifacts({"candidates": cells, "table": held_out})), ctx)
     assert found.name == "LogisticRegression" == found.model.algorithm
-    assert [location.name for location in found.ranking] == ["LogisticRegression", "XGBoost"]
+    assert [one.name for one in found.ranking] == ["LogisticRegression", "XGBoost"]
     assert found.ranking[0].value == found.metrics["roc_auc"] > found.ranking[1].value
 
 

@@ -25,8 +25,8 @@ def distance(trial: Any) -> float:
     """Reports on the way, so that a pruner has something to look at."""
     import optuna
 
-    for location in range(3):
-        trial.report(abs(trial.params["x"]) + location, location)
+    for step in range(3):
+        trial.report(abs(trial.params["x"]) + step, step)
         if trial.should_prune():
             raise optuna.TrialPruned
     return float(trial.params["x"] ** 2 + trial.params["n"])

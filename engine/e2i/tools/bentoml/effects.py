@@ -31,7 +31,5 @@ def is_complete(home: Path, tag: str, digest: str) -> bool:
 
 def is_there(home: Path, tag: str) -> bool:
     """Return True when BentoML's store has the Bento and its model."""
-    location = tag.replace(":", "/")
-    return (home / "bentos" / location / "bento.yaml").is_file() and (
-        home / "models" / location / "model.yaml"
-    ).is_file()
+    path = tag.replace(":", "/")
+    return (home / "bentos" / path / "bento.yaml").is_file() and (home / "models" / path / "model.yaml").is_file()
