@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from e2i import report
 from e2i.report import origin, steps
+from e2i.report import page as report_page
 from report.looked_at import LookedAt
 from report.run_document import recorded, run_document
 
@@ -18,7 +18,7 @@ PROVENANCE = {"e2i": "0.1.0", "python": "3.11.7", "host": "here", "seed": 0, "li
 
 
 def page(**more: Any) -> LookedAt:
-    return LookedAt(report.build(run_document(**more), lambda artifact: Path("/nowhere")))
+    return LookedAt(report_page.build(run_document(**more), lambda artifact: Path("/nowhere")))
 
 
 def test_commit_versions_and_machine_are_reported_and_the_repository_is_a_link() -> None:

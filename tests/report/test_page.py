@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from e2i import report
 from e2i.catalog.artifacts import Stored
+from e2i.report import page as report_page
 from e2i.store.artifacts import MissingArtifact
 from report.looked_at import LookedAt
 from report.run_document import DIGEST, planned, png, recorded, report_artifact, run_document
@@ -37,7 +37,7 @@ def nothing(artifact: Stored) -> Path:
 
 
 def page_of(**more: Any) -> LookedAt:
-    return LookedAt(report.build(run_document(**more), nothing))
+    return LookedAt(report_page.build(run_document(**more), nothing))
 
 
 def everywhere(text: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def everywhere(text: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_recorded_text_stays_text_everywhere(text: str) -> None:
-    page = LookedAt(report.build(everywhere(text), nothing, Path("/somewhere")))
+    page = LookedAt(report_page.build(everywhere(text), nothing, Path("/somewhere")))
     assert text in page.text
     assert page.tags.isdisjoint({"script", "iframe", "object", "embed", "base", "form", "img"})
     assert not [
@@ -99,7 +99,7 @@ def test_recorded_text_stays_text_everywhere(text: str) -> None:
 
 
 def test_names_with_template_syntax_are_not_evaluated() -> None:
-    page = LookedAt(report.build(everywhere("{{ 7*7 }}"), nothing))
+    page = LookedAt(report_page.build(everywhere("{{ 7*7 }}"), nothing))
     assert "{{ 7*7 }}" in page.text
     assert "49" not in page.text.replace(DIGEST[7:19], "")
 
@@ -112,7 +112,7 @@ def test_a_service_is_linked_only_by_http() -> None:
 
 
 def test_characters_that_reorder_or_vanish_are_shown_escaped() -> None:
-    page = report.build(everywhere("a\u202eb\x00c\ud800\ufeff"), nothing)
+    page = report_page.build(everywhere("a\u202eb\x00c\ud800\ufeff"), nothing)
     assert "a\\u202eb\\x00c\\ud800\\ufeff" in page
     page.encode("utf-8")
 
@@ -128,7 +128,7 @@ def test_the_policy_allows_this_style_sheet_and_pictures_inside_the_page_only() 
 
 
 def test_the_page_names_no_remote_address() -> None:
-    page = report.build(run_document(), nothing)
+    page = report_page.build(run_document(), nothing)
     assert "http:" not in page
     assert "https:" not in page
     assert LookedAt(page).fetched == []
@@ -198,7 +198,7 @@ def test_pictures_of_reports_are_inside_the_page(tmp_path: Path) -> None:
     )
     (tmp_path / "bar.png").write_bytes(png())
     steps = [recorded("first", outputs={"report": report_artifact()})]
-    page = LookedAt(report.build(run_document(steps=steps), lambda artifact: tmp_path, tmp_path.parent))
+    page = LookedAt(report_page.build(run_document(steps=steps), lambda artifact: tmp_path, tmp_path.parent))
     assert page.values("src", "img") == ["data:image/png;base64," + base64.b64encode(png()).decode()]
     assert page.values("alt", "img") == ["The bars"]
     assert f"{tmp_path.name}/index.html" in page.values("href", "a")
@@ -206,7 +206,7 @@ def test_pictures_of_reports_are_inside_the_page(tmp_path: Path) -> None:
 
 
 def test_equal_runs_give_equal_pages() -> None:
-    assert report.build(run_document(), nothing) == report.build(run_document(), nothing)
+    assert report_page.build(run_document(), nothing) == report.build(run_document(), nothing)
 
 
 def test_large_runs_give_pages_of_bounded_size() -> None:
@@ -214,7 +214,7 @@ def test_large_runs_give_pages_of_bounded_size() -> None:
     plan = [planned("first"), *(planned(cell, "first") for cell in cells), planned("last", *cells)]
     steps = [recorded("first", outputs={"value": "x" * 1_000_000, "list": list(range(100_000))})]
     steps += [recorded(cell, at=1) for cell in cells]
-    assert len(report.build(run_document(plan, steps), nothing)) < 2_500_000
+    assert len(report_page.build(run_document(plan, steps), nothing)) < 2_500_000
 
 
 def test_the_template_and_the_style_sheet_are_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,5 +235,5 @@ def test_the_time_in_which_a_run_was_interrupted_is_none_of_its_duration() -> No
     duration = re.compile("<dt>Duration</dt><dd>[^<]*")
     whole, paused = run_document(), run_document()
     paused |= {"ended_ms": paused["ended_ms"] + 36_000_000, "paused_ms": 36_000_000}
-    (expected,) = duration.findall(report.build(whole, nothing))
-    assert duration.findall(report.build(paused, nothing)) == [expected]
+    (expected,) = duration.findall(report_page.build(whole, nothing))
+    assert duration.findall(report_page.build(paused, nothing)) == [expected]

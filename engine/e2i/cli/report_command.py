@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from e2i import regular, report
+from e2i import regular
 from e2i.errors import BadInput
 from e2i.records import lookup
+from e2i.report.page import build
 from e2i.store import disk
 from e2i.store.artifacts import ArtifactStore
 
@@ -21,7 +22,7 @@ def write(store: Path, run: str, output: Path | None) -> Path:
     found = lookup.run(store, run)
     target = (output or store / "runs" / found["run"] / PAGE).absolute()
     artifacts = ArtifactStore(store)
-    page = report.build(found, lambda artifact: artifacts.path(artifact.digest), target.parent)
+    page = build(found, lambda artifact: artifacts.path(artifact.digest), target.parent)
     try:
         if output is None:
             disk.folder(store, "runs", found["run"])
