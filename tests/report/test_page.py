@@ -206,7 +206,7 @@ def test_pictures_of_reports_are_inside_the_page(tmp_path: Path) -> None:
 
 
 def test_equal_runs_give_equal_pages() -> None:
-    assert report_page.build(run_document(), nothing) == report.build(run_document(), nothing)
+    assert report_page.build(run_document(), nothing) == report_page.build(run_document(), nothing)
 
 
 def test_large_runs_give_pages_of_bounded_size() -> None:
