@@ -21,6 +21,8 @@ COMMANDS = {
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
 }
 """The module of each command."""
+ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
+"""The commands that use no models but the project's own, and of which nothing continues: see ``process.own``."""
 HEADINGS = {
     "Author": ("init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"),
     "Run": ("run",),
@@ -62,7 +64,7 @@ def e2i() -> None:
 
 def main() -> None:
     """The console script ``e2i``."""
-    process.own(lambda: e2i(prog_name="e2i"), alone=sys.argv[1:2] in (["validate"], ["plan"], ["run"]))
+    process.own(lambda: e2i(prog_name="e2i"), alone=sys.argv[1:2] in ALONE)
 
 
 def main_run() -> None:

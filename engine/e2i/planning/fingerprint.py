@@ -120,9 +120,13 @@ def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reas
     return Reason(Why.RESULT_LOST, "it ran before, but its result is no longer in the store")
 
 
+EXACT = (str, int, bool, type(None))
+"""Types whose values are equal only if they are the same. To Python, 1, 1.0 and True are equal too."""
+
+
 def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list[str]:
     """Returns the differences between two plain values, as ``name old → new``."""
-    if _is_same(before, now):
+    if before == now and (type(before) is type(now) in EXACT or canonical(before) == canonical(now)):
         return []
     if isinstance(before, dict) and isinstance(now, dict) and "$artifact" not in before:
         return [
@@ -134,19 +138,6 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
     if texts[0] == texts[1]:
         texts = [_short(canonical(value).decode()) for value in (before, now)]
     return [f"{path} {' → '.join(texts)}" if show else path]
-
-
-def _is_same(before: Any, now: Any) -> bool:
-    """Returns True when two plain values have the same canonical text. Python's 1, 1.0 and True are equal, but
-    differ.
-    """
-    if type(before) is not type(now) or before != now:
-        return False
-    if isinstance(before, dict):
-        return all(_is_same(item, now[key]) for key, item in before.items())
-    if isinstance(before, list):
-        return all(map(_is_same, before, now))
-    return isinstance(before, SCALAR) or canonical(before) == canonical(now)
 
 
 def _named(action: Action, params: Any, environment: Environment) -> set[str]:
