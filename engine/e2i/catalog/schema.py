@@ -9,9 +9,9 @@ from typing import Any
 
 from e2i.catalog import registry
 from e2i.catalog.action import Action
+from e2i.documents import DIALECT
 from e2i.spec.models import PART, PipelineSpec
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXPRESSION = {
     "type": "string",
     "pattern": r"\$\{\{[\s\S]*\}\}",

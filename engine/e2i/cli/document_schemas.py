@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from e2i.catalog.schema import DIALECT, pipeline_schema
+from e2i.catalog.schema import pipeline_schema
+from e2i.documents import DIALECT
 from e2i.planning.model import Verdict, Why
 
 

@@ -1,0 +1,47 @@
+"""Base and field types of the JSON documents and records that e2i writes. Each is defined once, as a struct.
+
+In: structs with described fields. Out: plain data for JSON, and JSON Schemas. Readers ignore unknown keys.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Version = Annotated[Literal[1], Meta(description="Version of this document type.")]
+Pointer = Annotated[str, Meta(pattern="^(/[^/]*)*$", description="JSON pointer (RFC 6901) into the spec.")]
+Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+Milliseconds = Annotated[int, Meta(description="Milliseconds since the epoch.")]
+
+
+class Element(Struct, frozen=True, kw_only=True):
+    """Base of the objects inside documents."""
+
+
+class JsonDocument(Element, frozen=True, kw_only=True):
+    """Base of the documents that leave the program as JSON."""
+
+    schema_version: Version = 1
+
+
+def plain(document: Any) -> Any:
+    """Returns a struct, or data that holds structs, as dictionaries and lists for JSON."""
+    return msgspec.to_builtins(document, str_keys=True)
+
+
+def json_schema(kind: Any, name: str, title: str) -> dict[str, Any]:
+    """Returns the JSON Schema of a struct, or of a union of structs, as ``schemas/NAME.v1.json`` holds it.
+
+    It describes what is written: a field with a default is always there, one that may be ``UNSET`` is not.
+    """
+    found = msgspec.json.schema(kind)
+    for struct in found.get("$defs", {}).values():
+        properties = struct.get("properties", {})
+        always = {name for name, field in properties.items() if field.pop("default", UNSET) is not UNSET}
+        required = always.union(struct.get("required", ()))
+        struct["required"] = [name for name in properties if name in required]
+    return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
