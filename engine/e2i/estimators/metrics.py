@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
 
 MetricName = Literal[
-    "roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "prevalence",
+    "roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "precision", "recall",
     "rmse", "mae", "r2", "mape",
 ]  # fmt: skip
+"""Metrics that a model can be chosen by. ``prevalence`` describes the rows, not the model."""
 
 
 class Rows(Struct, frozen=True, eq=False):
@@ -56,7 +57,7 @@ class Metric(Struct, frozen=True):
 
 def evaluate(task: Task, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> dict[str, float]:
     """Return every metric of the task that is defined for these rows. Averages weigh each class equally."""
-    rows = _rows(task, labels, predicted, threshold)
+    rows = rows_of(task, labels, predicted, threshold)
     values = {name: metric.compute(rows) for name, metric in METRICS.items() if metric.task == task}
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
@@ -64,7 +65,7 @@ def evaluate(task: Task, labels: Matrix, predicted: Matrix, *, threshold: float 
 def score(metric: str, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> float:
     """Return one metric; NaN where it is not defined."""
     found = METRICS[metric]
-    return float(found.compute(_rows(found.task, labels, predicted, threshold)))
+    return float(found.compute(rows_of(found.task, labels, predicted, threshold)))
 
 
 def choose(metric: str | None, task: Task) -> str:
@@ -77,7 +78,20 @@ def choose(metric: str | None, task: Task) -> str:
     return metric
 
 
-def _rows(task: Task, labels: Matrix, predicted: Matrix, threshold: float) -> Rows:
+def log_losses(rows: Rows) -> Matrix:
+    """Returns -ln p(true class) of each row. As in scikit-learn, p is kept a rounding away from 0."""
+    import numpy as np
+
+    if rows.binary:
+        likelihood = np.where(rows.labels == 1, rows.predicted, 1.0 - rows.predicted)
+    else:
+        likelihood = rows.predicted[np.arange(len(rows.labels)), rows.labels]
+    losses: Matrix = -np.log(likelihood.clip(np.finfo(np.float64).eps, 1.0))
+    return losses
+
+
+def rows_of(task: Task, labels: Matrix, predicted: Matrix, threshold: float = 0.5) -> Rows:
+    """Returns the input of the metrics. ``labels`` (n,) are positions of classes, or numbers for regression."""
     import numpy as np
 
     if task == "regression":
@@ -107,14 +121,7 @@ def _average_precision(rows: Rows) -> float:
 
 
 def _log_loss(rows: Rows) -> float:
-    """Mean of -ln p(true class); probabilities are kept a float32 rounding away from 0 and 1."""
-    import numpy as np
-
-    if rows.binary:
-        likelihood = np.where(rows.labels == 1, rows.predicted, 1.0 - rows.predicted)
-    else:
-        likelihood = rows.predicted[np.arange(len(rows.labels)), rows.labels]
-    return float(-np.log(likelihood.clip(np.finfo(np.float32).eps, 1.0)).mean())
+    return float(log_losses(rows).mean())
 
 
 def _brier(rows: Rows) -> float:
@@ -130,10 +137,14 @@ def _accuracy(rows: Rows) -> float:
 
 def _of_decisions(name: str) -> Callable[[Rows], float]:
     def compute(rows: Rows) -> float:
+        """For more than two classes the mean over all classes of the model, undefined when it is for one of them."""
         from sklearn import metrics
 
-        average: dict[str, Any] = {} if rows.binary else {"average": "macro"}
-        return float(getattr(metrics, name)(rows.labels, rows.decided, zero_division=0.0, **average))
+        found = getattr(metrics, name)
+        if rows.binary:
+            return float(found(rows.labels, rows.decided, zero_division=math.nan))
+        classes = range(rows.predicted.shape[1])
+        return float(found(rows.labels, rows.decided, labels=classes, average=None, zero_division=math.nan).mean())
 
     return compute
 

@@ -1,0 +1,205 @@
+"""Bootstrap intervals of metrics, and the metrics of a constant answer. In: labels and predictions. Out: numbers.
+
+Percentile bootstrap (Efron 1979): rows are drawn with replacement, whole groups where rows of one group belong
+together, such as the days or the customers of a table. A resample is a weight for each row, so that all metrics of many
+resamples are computed at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from e2i.estimators import metrics
+from e2i.estimators.algorithms import Task
+from e2i.estimators.metrics import Rows
+
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Matrix
+
+Interval = tuple[float, float]
+RESAMPLES = 1_000
+"""Resamples for tables of up to ``WORK / RESAMPLES`` rows; larger tables, whose intervals are narrow, get fewer."""
+FEWEST = 200
+WORK = 20_000_000
+BLOCK = 4_000_000
+"""Weights in memory at once, 8 bytes each."""
+
+
+def bootstrap(
+    task: Task,
+    labels: Matrix,
+    predicted: Matrix,
+    *,
+    threshold: float = 0.5,
+    level: float = 0.95,
+    groups: Matrix | None = None,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Returns the interval of each metric that is defined in at least nine of ten resamples.
+
+    ``groups`` (n,) are integers from 0; null: each row is drawn by itself. Equal input and seed give equal intervals.
+    """
+    import numpy as np
+
+    if predicted.ndim == 1:  # ranking metrics need this order, which then costs one sort in all
+        order = np.argsort(-predicted, kind="stable")
+        labels, predicted = labels[order], predicted[order]
+        groups = None if groups is None else groups[order]
+    rows = metrics.rows_of(task, labels, predicted, threshold)
+    drawn = [_weighted(rows, weights) for weights in _resamples(len(labels), groups, seed)]
+    tail = (1 - level) / 2
+    found: dict[str, Interval] = {}
+    for name in drawn[0]:
+        values = np.concatenate([block[name] for block in drawn])
+        defined = values[np.isfinite(values)]
+        if len(defined) >= 0.9 * len(values):
+            low, high = np.quantile(defined, [tail, 1 - tail])
+            found[name] = (float(low), float(high))
+    return found
+
+
+def baseline(task: Task, labels: Matrix, answer: Matrix | float, *, threshold: float = 0.5) -> dict[str, float]:
+    """Returns the metrics of a constant answer: the training mean, or the training shares of the classes (k,)."""
+    import numpy as np
+
+    shares = np.asarray(answer, dtype=np.float64)
+    binary = shares.shape == (2,)
+    constant = shares[1] if binary else shares
+    predicted = np.broadcast_to(constant, (len(labels), *np.shape(constant))).copy()
+    return metrics.evaluate(task, labels, predicted, threshold=threshold)
+
+
+def worse(measured: Mapping[str, float], constant: Mapping[str, float]) -> list[str]:
+    """Returns the metrics in which a model is worse than a constant answer. Ranking metrics cannot be compared so."""
+    return [
+        name
+        for name in ("log_loss", "brier", "accuracy", "rmse", "mae")
+        if name in measured
+        and name in constant
+        and (measured[name] < constant[name] if name == "accuracy" else measured[name] > constant[name])
+    ]
+
+
+def _resamples(count: int, groups: Matrix | None, seed: int) -> Iterator[Matrix]:
+    """Yields weights of rows, (resamples, n), in blocks."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    units = count if groups is None else int(groups.max()) + 1
+    total = max(FEWEST, min(RESAMPLES, WORK // max(count, 1)))
+    size = max(1, BLOCK // max(count, units))
+    for start in range(0, total, size):
+        drawn = random.integers(0, units, (min(size, total - start), units))
+        offsets = np.arange(len(drawn))[:, None] * units
+        weights = np.bincount((drawn + offsets).ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        yield weights if groups is None else weights[:, groups]
+
+
+def _weighted(rows: Rows, weights: Matrix) -> dict[str, Matrix]:
+    """Returns each metric for each row of ``weights`` (b, n), as (b,). NaN where it is not defined."""
+    import numpy as np
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if not rows.decided.size and rows.predicted.ndim == 1:
+            return _of_numbers(rows, weights)
+        return {
+            "roc_auc": _per_class(rows, weights, _auc),
+            "average_precision": _per_class(rows, weights, _average_precision),
+            **_of_classes(rows, weights),
+        }
+
+
+def _of_numbers(rows: Rows, weights: Matrix) -> dict[str, Matrix]:
+    import numpy as np
+
+    true, errors = rows.labels, rows.labels - rows.predicted
+    centred = true - true.mean()
+    relative = abs(errors / true) if true.all() else np.full(len(errors), math.nan)
+    sums = weights @ np.column_stack([np.ones(len(true)), errors**2, abs(errors), relative, centred, centred**2])
+    total, squares, sizes, shares, offsets, spreads = sums.T
+    spread = spreads - offsets**2 / total
+    return {
+        "rmse": np.sqrt(squares / total),
+        "mae": sizes / total,
+        "r2": 1.0 - squares / np.where(spread > 0, spread, math.nan),
+        "mape": shares / total,
+    }
+
+
+def _of_classes(rows: Rows, weights: Matrix) -> dict[str, Matrix]:
+    """Returns the metrics that are sums over rows. f1, precision and recall are of the positive class, or the mean
+    over all classes.
+    """
+    import numpy as np
+
+    classes = [1] if rows.binary else list(range(rows.predicted.shape[1]))
+    squares = (rows.predicted - (rows.labels if rows.binary else rows.one_hot)) ** 2
+    true = [rows.labels == label for label in classes]
+    chosen = [rows.decided == label for label in classes]
+    hits = [one & other for one, other in zip(true, chosen, strict=True)]
+    plain = [np.ones(len(rows.labels)), metrics.log_losses(rows), squares if rows.binary else squares.sum(axis=1)]
+    sums = (weights @ np.column_stack([*plain, rows.labels == rows.decided, *true, *chosen, *hits])).T
+    total, log_loss, brier, right = sums[:4]
+    trues, choices, hit = sums[4:].reshape(3, len(classes), -1)
+    return {
+        "log_loss": log_loss / total,
+        "brier": brier / total,
+        "accuracy": right / total,
+        "f1": (2 * hit / (trues + choices)).mean(axis=0),
+        "precision": (hit / choices).mean(axis=0),
+        "recall": (hit / trues).mean(axis=0),
+    }
+
+
+Ranking = Callable[["Matrix", "Matrix", "Matrix"], "Matrix"]
+"""Takes labels (n,) of 0 and 1, predictions (n,) and weights (b, n). Returns a metric (b,)."""
+
+
+def _per_class(rows: Rows, weights: Matrix, ranking: Ranking) -> Matrix:
+    import numpy as np
+
+    if rows.binary:
+        return ranking(rows.labels, rows.predicted, weights)
+    one_hot = rows.one_hot
+    found = [ranking(one_hot[:, k], rows.predicted[:, k], weights) for k in range(rows.predicted.shape[1])]
+    mean: Matrix = np.mean(found, axis=0)
+    return mean
+
+
+def _auc(labels: Matrix, predicted: Matrix, weights: Matrix) -> Matrix:
+    """Returns the area under the ROC curve; a pair with equal predictions counts one half."""
+    positives, negatives = _by_prediction(labels, predicted, weights)
+    before = negatives.cumsum(axis=1) - negatives  # of those with a higher prediction
+    area: Matrix = (positives * (before + negatives / 2)).sum(axis=1)
+    return 1.0 - area / (positives.sum(axis=1) * negatives.sum(axis=1))
+
+
+def _average_precision(labels: Matrix, predicted: Matrix, weights: Matrix) -> Matrix:
+    """Returns the sum of precisions, each weighted by the gain in recall (no interpolation)."""
+    import numpy as np
+
+    positives, negatives = _by_prediction(labels, predicted, weights)
+    hits = positives.cumsum(axis=1)
+    chosen = hits + negatives.cumsum(axis=1)
+    precision = np.where(chosen > 0, hits / chosen, 0.0)
+    average: Matrix = (positives * precision).sum(axis=1) / hits[:, -1]
+    return average
+
+
+def _by_prediction(labels: Matrix, predicted: Matrix, weights: Matrix) -> tuple[Matrix, Matrix]:
+    """Returns the weights of positive and negative rows for each distinct prediction, (b, d), the highest first."""
+    import numpy as np
+
+    if (predicted[1:] > predicted[:-1]).any():
+        order = np.argsort(-predicted, kind="stable")
+        labels, predicted, weights = labels[order], predicted[order], weights[:, order]
+    positives = weights * labels
+    starts = np.flatnonzero(np.r_[True, predicted[1:] != predicted[:-1]])
+    if len(starts) < len(predicted):
+        weights = np.add.reduceat(weights, starts, axis=1)
+        positives = np.add.reduceat(positives, starts, axis=1)
+    return positives, weights - positives
