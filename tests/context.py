@@ -27,6 +27,7 @@ class LocalContext(WorkerContext):
         self.children: list[dict[str, Any]] = []
         self.attachments: dict[str, dict[str, Any]] = {}
         self.progressed: list[dict[str, Any]] = []
+        self.warned: list[str] = []
         self.workspace = root / "workspace"
         self.workspace.mkdir(parents=True, exist_ok=True)
         (root / "store").mkdir(exist_ok=True)
@@ -64,6 +65,8 @@ class LocalContext(WorkerContext):
                 self.params[body["name"]] = body["value"]
             case "child":
                 self.children.append(body)
+            case "warning":
+                self.warned.append(body["message"])
             case "attachment":
                 self.attachments[body["name"]] = body["artifact"]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 
@@ -61,9 +62,111 @@ def test_equal_fits_give_equal_bytes_on_any_number_of_cores(algorithm: str, targ
 def test_unknown_and_missing_values_are_scored_alike(algorithm: str, target: str) -> None:
     scorer = fitted(algorithm, target).scorer
     rows = table(50, seed=3)
-    unknown, missing = rows.assign(kind="never seen"), rows.assign(kind=None)
+    some = rows.index % 2 == 0
+    unknown = rows.assign(kind=rows["kind"].where(some, "never seen"))
+    missing = rows.assign(kind=rows["kind"].where(some, None))
     assert np.array_equal(scorer.predict(unknown), scorer.predict(missing))
-    assert np.isfinite(scorer.predict(rows.assign(a=np.nan, kind=7))).all()
+    assert 0.4 < scoring.unseen(unknown, scorer.manifest["features"])["kind"] < 0.7
+    assert np.isfinite(scorer.predict(rows.assign(a=np.nan))).all()
+
+
+@pytest.mark.parametrize("kind", [7, 7.0, True], ids=str)
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_numbers_for_a_feature_of_texts_are_refused(algorithm: str, kind: Any) -> None:
+    target = "binary" if "classification" in ALGORITHMS[algorithm].tasks else "amount"
+    scorer = fitted(algorithm, target).scorer
+    with pytest.raises(scoring.ScoringError, match=r"feature 'kind' was trained on texts, and the table has"):
+        scorer.predict(table(50, seed=3).assign(kind=kind))
+
+
+def test_texts_for_a_numeric_feature_are_refused() -> None:
+    scorer = fitted("XGBoost").scorer
+    for text in ("1.5", "nan", "1_000"):
+        with pytest.raises(scoring.ScoringError, match="feature 'a' must be numeric: the table has texts"):
+            scorer.predict(table(50, seed=3).assign(a=text))
+
+
+def test_a_table_with_only_unseen_categories_is_refused_and_a_single_row_is_not() -> None:
+    scorer = fitted("XGBoost").scorer
+    rows = table(50, seed=3).assign(kind="never seen")
+    with pytest.raises(scoring.ScoringError, match="has only values that do not occur in the training table: never seen"):
+        scorer.predict(rows)
+    assert np.isfinite(scorer.predict(rows[:1])).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "metric"),
+    [("binary", "log_loss"), ("binary", "roc_auc"), ("three", "log_loss"), ("amount", "rmse"), ("amount", "mae")],
+)
+@pytest.mark.parametrize("patience", [3, 1_000], ids=["stops", "runs out of rounds"])
+@pytest.mark.parametrize("algorithm", [name for name, known in sorted(ALGORITHMS.items()) if known.rounds])
+def test_early_stopping_returns_the_best_round(
+    algorithm: str, target: str, metric: Any, patience: int, tmp_path: Path
+) -> None:
+    frame = table(400)
+    prepared = fitting.prepare(frame[:200], frame[200:], target, algorithm, exclude=others(target), threads=2)
+    rounds = "iterations" if algorithm == "CatBoost" else "n_estimators"
+    watch = EarlyStopping(metric, patience)
+    model = fitting.fit(prepared, {rounds: 60, "learning_rate": 0.5}, seed=7, threads=2, watch=watch)
+    loaded = scoring.load(fitting.save(model, tmp_path / "model"))
+    assert prepared.validation is not None
+    for scorer in (model.scorer, loaded):
+        found = metrics.score(metric, prepared.validation.labels, scorer.output(prepared.validation.matrix))
+        assert found == pytest.approx(watch.best, rel=1e-4)
+    assert watch.best_round < 59
+
+
+def test_early_stopping_needs_both_classes_in_the_validation_table() -> None:
+    frame = table(400)
+    held_out = frame[300:]
+    prepared = fitting.prepare(
+        frame[:300], held_out[held_out["binary"] == 1], "binary", "LightGBM", exclude=others("binary")
+    )
+    with pytest.raises(StepError, match="rows of one class, so no round can be judged"):
+        fitting.fit(prepared, {}, seed=7, threads=1, watch=EarlyStopping("log_loss", 3))
+
+
+@pytest.mark.parametrize("algorithm", ["CatBoost", "LightGBM", "RandomForest", "XGBoost"])
+def test_large_numbers_keep_their_differences(algorithm: str) -> None:
+    """Seconds since the epoch differ by less than float32 can tell."""
+    random = np.random.default_rng(0)
+    seconds = 1_700_000_000 + random.integers(0, 3_600, 2_000)
+    amount = random.normal(size=2_000)
+    frame = pd.DataFrame({"ts": seconds, "amt": amount, "y": 3 * np.sin((seconds - 1.7e9) / 200) + amount})
+    prepared = fitting.prepare(frame[:1_500], frame[1_500:], "y", algorithm)
+    model = fitting.fit(prepared, {}, seed=1, threads=2)
+    assert prepared.validation is not None
+    assert metrics.score("r2", prepared.validation.labels, model.scorer.predict(frame[1_500:])) > 0.8
+
+
+@pytest.mark.parametrize("algorithm", ["CatBoost", "LightGBM", "XGBoost"])
+def test_a_tiny_target_is_learnt_like_a_large_one(algorithm: str, tmp_path: Path) -> None:
+    frame = table(400)
+    r2 = []
+    for factor in (1.0, 2.0**-20):
+        scaled = frame.assign(amount=frame["amount"] * factor)
+        prepared = fitting.prepare(scaled[:300], scaled[300:], "amount", algorithm, exclude=others("amount"))
+        model = fitting.fit(prepared, {}, seed=7, threads=1)
+        loaded = scoring.load(fitting.save(model, tmp_path / f"model {factor}"))
+        assert prepared.validation is not None
+        r2.append(metrics.score("r2", prepared.validation.labels, loaded.predict(scaled[300:])))
+    assert r2[0] > 0.5 and r2[1] == pytest.approx(r2[0], abs=0.02)
+
+
+@pytest.mark.parametrize("algorithm", ["LightGBM", "Ridge", "XGBoost"])
+def test_many_categories_are_kept_and_dropped_ones_are_named(algorithm: str) -> None:
+    random = np.random.default_rng(0)
+    zips = random.integers(0, 800, 8_000)
+    effect = random.normal(size=800)
+    frame = pd.DataFrame({"zip": [f"{code:05d}" for code in zips], "y": effect[zips]})
+    prepared = fitting.prepare(frame[:6_000], frame[6_000:], "y", algorithm)
+    assert prepared.warnings == ()
+    if algorithm == "Ridge":
+        model = fitting.fit(prepared, {}, seed=1, threads=2)
+        assert metrics.score("r2", frame["y"][6_000:].to_numpy(), model.scorer.predict(frame[6_000:])) > 0.95
+    limited = fitting.prepare(frame[:6_000], None, "y", algorithm, max_categories=100)
+    (warning,) = limited.warnings
+    assert "'zip' has 800 categories, and the 100 most frequent are used" in warning
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))

@@ -143,6 +143,9 @@ class StepContext(Protocol):
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Reports the progress of the step to the user."""
 
+    def warn(self, message: str) -> None:
+        """Records a warning about the step's data or result: shown with the run, its page and its plan's reuse."""
+
     def key(self, *parts: str) -> str:
         """Returns an idempotency key: equal for every attempt of this step with equal inputs, different otherwise."""
 

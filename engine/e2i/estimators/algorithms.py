@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from msgspec import Struct
 
 from e2i.errors import StepError
-from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
+from e2i.estimators.space import Dimension, FloatRange, IntRange
 
 if TYPE_CHECKING:
     from e2i.estimators.fitting import Library
@@ -31,7 +31,7 @@ class Algorithm(Struct, frozen=True):
     """
 
     module: str
-    encoding: Literal["codes", "frame", "filled", "one-hot"]
+    encoding: Literal["doubles", "codes", "frame", "filled", "one-hot"]
     tasks: tuple[Task, ...]
     space: Mapping[str, Dimension]
     params: frozenset[str]
@@ -104,7 +104,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "LightGBM": Algorithm(
         module="e2i.estimators.lightgbm",
-        encoding="codes",
+        encoding="doubles",
         tasks=_BOTH,
         space={
             "n_estimators": _TREES,
@@ -208,10 +208,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         module="e2i.estimators.linear",
         encoding="one-hot",
         tasks=("classification",),
-        space={
-            "C": FloatRange(low=1e-3, high=100.0, log=True),
-            "class_weight": Choices(choices=(None, "balanced")),
-        },
+        space={"C": FloatRange(low=1e-3, high=100.0, log=True)},
         params=frozenset(["C", "class_weight", "fit_intercept", "max_iter", "tol", "solver", "l1_ratio"]),
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),

@@ -76,10 +76,13 @@ def fit(
 
 
 def save(native: Any, path: Path) -> None:
-    """Write CatBoost's own binary file, without the time, the random id and the number of threads in it."""
+    """Write CatBoost's own binary file without what differs between equal fits: time, random id, number of threads, and
+    the metrics of the rounds, whose last digits depend on the number of threads.
+    """
     about = native.get_metadata()
     about["train_finish_time"] = about["model_guid"] = ""
-    about["params"] = re.sub(r'"thread_count":\d+', '"thread_count":-1', about["params"])
+    about["training"] = "{}"
+    about["params"] = re.sub(r'"thread_count":\d+', '"thread_count":1', about["params"])
     native.save_model(str(path))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 
 from e2i.errors import StepError
-from e2i.estimators import algorithms, schema
+from e2i.estimators import algorithms, leaks, schema, sketch
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix, Scorer
 
 EXAMPLE_ROWS = 5
+SMALL = 2.0**-6
+"""Standard deviation of a target below which boosters are trained on a multiple of it."""
 
 
 class Encoded(Struct, frozen=True, eq=False):
@@ -33,6 +36,10 @@ class Encoded(Struct, frozen=True, eq=False):
 
     matrix: Any
     labels: Matrix
+
+    def divided(self, scale: float) -> Encoded:
+        """Return the rows with a target divided by ``scale``."""
+        return self if scale == 1.0 else Encoded(self.matrix, self.labels / scale)
 
 
 class Library(Protocol):
@@ -70,6 +77,13 @@ class Prepared(Struct, frozen=True, eq=False):
     validation: Encoded | None
     shared: Any
     example: list[dict[str, Any]]
+    target_scale: float = 1.0
+    """The library is trained on the target divided by this, and its outputs are multiplied by it."""
+    baseline: tuple[float, ...] = ()
+    """The best constant answer: the mean of the target, or the share of each class."""
+    sketch: Any = None
+    """``sketch.of`` the training rows."""
+    warnings: tuple[str, ...] = ()
 
 
 class Fitted(Struct, frozen=True, eq=False):
@@ -88,15 +102,42 @@ def prepare(
     task: Task | None = None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    positive: Any = None,
+    max_categories: int = schema.MAX_CATEGORIES,
     threads: int = 1,
 ) -> Prepared:
     """Derive the schema from ``train`` and encode both tables. Raises StepError."""
-    derived = schema.learn(train, target, algorithm, task=task, features=features, exclude=exclude)
+    derived = schema.learn(
+        train,
+        target,
+        algorithm,
+        task=task,
+        features=features,
+        exclude=exclude,
+        positive=positive,
+        max_categories=max_categories,
+    )
     algorithms.check(algorithm, derived.task, {})
     rows = Encoded(derived.encode(train), derived.labels(train))
     held_out = None if validation is None else Encoded(derived.encode(validation), derived.labels(validation))
-    shared = ALGORITHMS[algorithm].library().prepare(derived, rows, held_out, threads)
-    return Prepared(algorithm, derived, rows, held_out, shared, _example(train, derived))
+    scale = _scale(rows.labels) if ALGORITHMS[algorithm].rounds and derived.task == "regression" else 1.0
+    shared = (
+        ALGORITHMS[algorithm]
+        .library()
+        .prepare(derived, rows.divided(scale), held_out and held_out.divided(scale), threads)
+    )
+    return Prepared(
+        algorithm,
+        derived,
+        rows,
+        held_out,
+        shared,
+        _example(train, derived),
+        target_scale=scale,
+        baseline=_baseline(rows.labels, derived),
+        sketch=sketch.of(train, derived, rows.labels),
+        warnings=(*derived.warnings, *leaks.warnings(train, validation, derived, rows.labels)),
+    )
 
 
 def fit(
@@ -116,15 +157,34 @@ def fit(
 
 
 def save(fitted: Fitted, folder: Path) -> Path:
-    """Write the model's folder, ``manifest.json`` and the library's own file, and return the folder."""
+    """Write the model's folder, ``manifest.json``, the library's own file and the sketch of its training rows, and
+    return the folder.
+    """
     folder.mkdir(parents=True)
     manifest = fitted.scorer.manifest
     file = folder / manifest["file"]
     ALGORITHMS[manifest["algorithm"]].library().save(fitted.scorer.native, file)
+    sketch.save(fitted.prepared.sketch, folder)
     manifest = {**manifest, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
     return folder
+
+
+def _scale(labels: Matrix) -> float:
+    """Return a power of two, which divides exactly, near the spread of a target whose squared errors are so small that
+    XGBoost takes them for rounding (it ignores gains below 1e-6); 1 for any other target.
+    """
+    spread = float(labels.std())
+    return 2.0 ** math.floor(math.log2(spread)) if 0.0 < spread < SMALL else 1.0
+
+
+def _baseline(labels: Matrix, derived: Schema) -> tuple[float, ...]:
+    import numpy as np
+
+    if derived.classes is None:
+        return (float(labels.mean()),)
+    return tuple(float(share) for share in np.bincount(labels, minlength=len(derived.classes)) / len(labels))
 
 
 def _check_watch(prepared: Prepared, watch: Watch) -> None:
@@ -137,6 +197,12 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
         )
     if prepared.validation is None:
         raise StepError("early stopping needs a validation table", code="no-validation", hint="set `validation`")
+    if prepared.schema.classes is not None and len(set(prepared.validation.labels.tolist())) < 2:
+        raise StepError(
+            f"the validation table has {len(prepared.validation.labels)} rows of one class, so no round can be judged",
+            code="bad-validation",
+            hint="check the split; a table for early stopping needs rows of every class",
+        )
     usable = {"regression": ("rmse", "mae"), "binary": ("log_loss", "roc_auc"), "multiclass": ("log_loss",)}
     if watch.metric not in usable[prepared.schema.shape]:
         raise StepError(
@@ -164,6 +230,8 @@ def _manifest(prepared: Prepared, library: Library, params: Mapping[str, Any], s
         "example": prepared.example,
         "seed": seed,
         "params": dict(params),
+        "target_scale": prepared.target_scale,
+        "baseline": list(prepared.baseline),
     }
 
 

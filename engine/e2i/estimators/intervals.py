@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from e2i.estimators import metrics
 from e2i.estimators.algorithms import Task
 from e2i.estimators.metrics import Rows
@@ -166,7 +164,7 @@ def _per_class(rows: Rows, weights: Matrix, ranking: Ranking) -> Matrix:
         return ranking(rows.labels, rows.predicted, weights)
     one_hot = rows.one_hot
     found = [ranking(one_hot[:, k], rows.predicted[:, k], weights) for k in range(rows.predicted.shape[1])]
-    mean: Matrix = np.mean(found, axis=0)
+    mean: Matrix = np.stack(found).mean(axis=0)
     return mean
 
 
@@ -175,7 +173,8 @@ def _auc(labels: Matrix, predicted: Matrix, weights: Matrix) -> Matrix:
     positives, negatives = _by_prediction(labels, predicted, weights)
     before = negatives.cumsum(axis=1) - negatives  # of those with a higher prediction
     area: Matrix = (positives * (before + negatives / 2)).sum(axis=1)
-    return 1.0 - area / (positives.sum(axis=1) * negatives.sum(axis=1))
+    share: Matrix = area / (positives.sum(axis=1) * negatives.sum(axis=1))
+    return 1.0 - share
 
 
 def _average_precision(labels: Matrix, predicted: Matrix, weights: Matrix) -> Matrix:

@@ -68,9 +68,12 @@ def fit(
         if watch is not None and data.validation is not None:
             held_out = train.create_valid(data.validation.matrix, data.validation.labels)
             watching = {"valid_sets": [held_out], "valid_names": ["validation"], "callbacks": [_callback(watch)]}
-        return lightgbm.train(settings, train, rounds, **watching)
+        model = lightgbm.train(settings, train, rounds, **watching)
     except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
         raise StepError(f"LightGBM: {error}", code="fit-failed") from error
+    if watch is not None and watch.keep is not None:
+        model.best_iteration = watch.keep  # also when the rounds ran out before the patience did
+    return model
 
 
 def save(native: Any, path: Path) -> None:
@@ -89,7 +92,6 @@ def _callback(watch: Watch) -> Any:
 
     def watching(env: Any) -> None:
         if watch.stop(env.iteration, float(env.evaluation_result_list[0][2])):
-            keep = env.iteration + 1 if watch.keep is None else watch.keep
-            raise EarlyStopException(keep - 1, env.evaluation_result_list)
+            raise EarlyStopException(env.iteration, env.evaluation_result_list)
 
     return watching

@@ -44,10 +44,40 @@ def keep_model(fitted: Fitted, ctx: StepContext) -> Model:
 
 
 def predict(scorer: Scorer, frame: pd.DataFrame) -> Matrix:
-    """Return ``scorer.predict``. Raises StepError when the table does not match the model."""
+    """Return ``scorer.predict``. Raises StepError when the table does not match the model, also when a category feature
+    has only values that training did not see.
+    """
     from e2i.estimators.scoring import ScoringError
 
     try:
-        return scorer.predict(frame)
+        predicted = scorer.predict(frame)
     except ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
+    strange = [name for name, share in unseen(scorer, frame).items() if share == 1.0]
+    if strange:
+        values = sorted({str(value)[:40] for value in frame[strange[0]].dropna().unique()[:3]})
+        raise StepError(
+            f"feature {strange[0]!r} has only values that do not occur in the training table: {', '.join(values)}",
+            code="unseen-values",
+            hint="compare how both tables were read, for example 1 and 01, or other names of the same categories",
+        )
+    return predicted
+
+
+def unseen(scorer: Scorer, frame: pd.DataFrame) -> dict[str, float]:
+    """Return each category feature's share of values that training did not see; features without any are left out."""
+    from e2i.estimators import scoring
+
+    return scoring.unseen(frame, scorer.manifest["features"])
+
+
+def report_unseen(scorer: Scorer, frame: pd.DataFrame, ctx: StepContext) -> None:
+    """Record the shares of unseen values as metrics, and warn of them."""
+    shares = unseen(scorer, frame)
+    for name, share in shares.items():
+        ctx.metric(f"unseen_{name}", share)
+    if shares:
+        listed = ", ".join(
+            f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda one: -one[1])[:10]
+        )
+        ctx.warn(f"values that training did not see count as missing: {listed}")

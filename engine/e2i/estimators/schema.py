@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 
     from e2i.estimators.scoring import Matrix
 
-MAX_CATEGORIES = 500
-"""Categories kept for one column, the most frequent first; the others count as missing."""
+MAX_CATEGORIES = 10_000
+"""Categories kept for one column by default, the most frequent first; the others count as missing."""
+MAX_CLASSES = 500
+FEW_INTEGERS = 20
+"""Different integers up to which a target may be classes."""
+ONE_HOT_BYTES = 1 << 30
+"""Memory for the columns of one category feature in a linear model, which limits its categories too."""
+FINE = 1e4
+"""Ratio of size to spread from which float32, with 7 digits, cannot tell values apart well."""
 
 ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat"}
 """numpy's names of types that have other names in Arrow."""
@@ -33,6 +40,8 @@ class Schema(Struct, frozen=True):
     classes: tuple[Any, ...] | None
     features: tuple[dict[str, Any], ...]
     encoding: str
+    warnings: tuple[str, ...] = ()
+    """What the user should know of the table: categories that were dropped, features that look wrong."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,18 +80,32 @@ def learn(
     task: Task | None = None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    positive: Any = None,
+    max_categories: int = MAX_CATEGORIES,
 ) -> Schema:
-    """Derive the schema from a training table. Raises StepError naming each unusable column and the fix."""
+    """Derive the schema from a training table. ``positive`` is the class whose probability is predicted, of two; null:
+    the last in order. Raises StepError naming each unusable column and the fix.
+    """
     if target not in frame.columns:
         raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
     _refuse_missing(frame, target)
     known = ALGORITHMS[algorithm]
+    inferred = task is None and len(known.tasks) > 1
     task = task or (known.tasks[0] if len(known.tasks) == 1 else infer_task(frame[target]))
     classes = _classes(frame[target], target) if task == "classification" else None
+    if positive is not None:
+        classes = ordered(classes, positive, target)
     encoding = known.encoding
     names = _names(frame, target, features, exclude)
-    described = [_feature(frame[name], encoding) for name in names]
-    return Schema(target, task, classes, tuple(described), encoding)
+    most = min(max_categories, max(2, ONE_HOT_BYTES // (8 * len(frame)))) if encoding == "one-hot" else max_categories
+    described = [_feature(frame[name], encoding, most) for name in names]
+    warnings = [*_dropped(frame, described), *_identifiers(frame, features)]
+    if inferred and task == "regression" and _looks_like_classes(frame[target]):
+        warnings.append(
+            f"the target {target!r} has {frame[target].nunique()} different integers and is taken for a number; set "
+            "`task: classification` if they are classes, or `task: regression` if not"
+        )
+    return Schema(target, task, classes, tuple(described), encoding, tuple(warnings))
 
 
 def infer_task(target: pd.Series[Any]) -> Task:
@@ -90,6 +113,11 @@ def infer_task(target: pd.Series[Any]) -> Task:
     if _kind(target) == "category" or target.nunique(dropna=True) <= 2:
         return "classification"
     return "regression"
+
+
+def _looks_like_classes(target: pd.Series[Any]) -> bool:
+    """Return True for integers of few different values."""
+    return target.nunique() <= FEW_INTEGERS and bool((target % 1 == 0).all())
 
 
 def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> Matrix:
@@ -149,7 +177,49 @@ def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exc
     return names
 
 
-def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
+def ordered(classes: tuple[Any, ...] | None, positive: Any, target: str) -> tuple[Any, ...]:
+    """Return two classes with the positive one last. Raises StepError when there are not two, or it is not one."""
+    if classes is None or len(classes) != 2:
+        raise StepError(
+            f"`positive` needs a target of two classes; {target!r} has {len(classes or ()) or 'numbers'}",
+            code="wrong-task",
+            hint="remove `positive`",
+        )
+    if positive not in classes or isinstance(positive, bool) != isinstance(classes[0], bool):
+        raise StepError(
+            f"{positive!r} is not a class of the target {target!r}",
+            code="unknown-class",
+            hint=f"classes: {', '.join(map(repr, classes))}",
+        )
+    return (*(label for label in classes if label != positive), *(label for label in classes if label == positive))
+
+
+def _dropped(frame: pd.DataFrame, described: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a warning for each feature with more categories than are kept."""
+    warnings = []
+    for feature in described:
+        if feature["kind"] == "category":
+            present = frame[feature["name"]].dropna()
+            kept, found = len(feature["categories"]), present.nunique()
+            if kept < found:
+                share = 1 - float(present.isin(feature["categories"]).mean())
+                warnings.append(
+                    f"feature {feature['name']!r} has {found:,} categories, and the {kept:,} most frequent are used; "
+                    f"the others, {share:.1%} of the rows, count as missing (`max_categories` sets the limit)"
+                )
+    return warnings
+
+
+def _identifiers(frame: pd.DataFrame, features: Sequence[str] | None) -> list[str]:
+    """Return a warning for each listed feature that looks like an identifier; unlisted ones are refused."""
+    return [
+        f"feature {name!r} looks like an identifier: {frame[name].nunique():,} different texts in {len(frame):,} rows"
+        for name in features or ()
+        if _is_identifier(frame[name])
+    ]
+
+
+def _feature(column: pd.Series[Any], encoding: str, most: int) -> dict[str, Any]:
     """Return a feature as the manifest describes it."""
     import numpy as np
 
@@ -158,7 +228,7 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
     name = str(column.name)
     if _kind(column) == "category":
         counts = column.value_counts()
-        kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
+        kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:most]
         return {"name": name, "kind": "category", "type": "string", "categories": sorted(kept)}
     kind = str(column.dtype)
     feature: dict[str, Any] = {
@@ -166,14 +236,19 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
         "kind": "number",
         "type": ARROW_NAMES.get(kind, "bool" if kind == "object" else kind),
     }
-    if encoding in ("codes", "frame"):
+    if encoding == "doubles":
         return feature
     try:
-        values = encode(column.to_frame(), [feature], "codes")[:, 0].astype(np.float64)
+        values = encode(column.to_frame(), [feature], "doubles")[:, 0]
     except ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
     present = values[~np.isnan(values)]
     fill = float(np.median(present)) if len(present) else 0.0
+    if encoding != "one-hot" and len(present) and np.abs(present).max() > FINE * present.std() > 0:
+        feature["center"] = fill
+        fill = 0.0
+    if encoding in ("codes", "frame"):
+        return feature
     feature["fill"] = fill
     if encoding == "one-hot":
         filled = np.where(np.isnan(values), fill, values)
@@ -191,7 +266,7 @@ def _classes(target: pd.Series[Any], name: str) -> tuple[Any, ...]:
             code="bad-target",
             hint="check the split, or the step that computes the target",
         )
-    if len(values) > MAX_CATEGORIES or (_kind(target) == "number" and len(values) > len(target) / 2 > 10):
+    if len(values) > MAX_CLASSES or (_kind(target) == "number" and len(values) > len(target) / 2 > 10):
         raise StepError(
             f"target {name!r} has {len(values)} distinct values, too many for classes",
             code="bad-target",
@@ -242,7 +317,7 @@ def _is_identifier(column: pd.Series[Any]) -> bool:
     if _kind(column) != "category":
         return False
     distinct = column.nunique()
-    return distinct > MAX_CATEGORIES or distinct > max(100, len(column) / 5)
+    return distinct > max(100, len(column) / 5)
 
 
 def _available(frame: pd.DataFrame) -> str:

@@ -17,6 +17,8 @@ import pandas as pd
 
 Matrix = np.ndarray[Any, np.dtype[Any]]
 
+MANY = 10
+"""Rows from which a category of which no value was seen in training is refused: the data differ, not a row."""
 TRUSTED = ("sklearn.tree._tree.Tree",)
 """Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
 
@@ -54,7 +56,7 @@ class Scorer:
         return [feature["name"] for feature in self.manifest["features"]]
 
     def encode(self, frame: pd.DataFrame) -> Any:
-        """Return the library's input: float32 (n, p), for CatBoost a frame, for linear models float64 (n, columns)."""
+        """Return the library's input as ``encode`` describes it."""
         return encode(frame, self.manifest["features"], self.manifest["encoding"])
 
     def predict(self, frame: pd.DataFrame) -> Matrix:
@@ -68,7 +70,13 @@ class Scorer:
     def output(self, encoded: Any, *, margin: bool = False) -> Matrix:
         """Return ``predict`` or ``margin`` of encoded rows, in float64."""
         shape = "regression" if self.manifest["classes"] is None else "binary" if self.binary else "multiclass"
-        return np.asarray(_OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64)
+        found = np.asarray(_OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64)
+        return found * self.scale if self.scale != 1.0 else found
+
+    @property
+    def scale(self) -> float:
+        """Return what the library's outputs are multiplied by: the model was trained on a target divided by it."""
+        return float(self.manifest.get("target_scale", 1.0))
 
     @property
     def binary(self) -> bool:
@@ -79,40 +87,80 @@ class Scorer:
 def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding: str) -> Any:
     """Return the features of ``frame``, in order, in a library's form. Raises ScoringError.
 
-    ``codes``: numbers, and positions in the list of categories, float32, NaN where missing or unknown. ``frame``: the
-    same as a frame with categories as int32, -1 where missing or unknown. ``filled``: as codes, numbers filled with the
-    training median, categories with -1. ``one-hot``: float64, numbers filled and standardised, one column per category.
+    ``doubles``: numbers, and positions in the list of categories, float64, NaN where missing or unknown. ``codes``: the
+    same in float32, for libraries that compare float32; numbers that float32 cannot tell apart are centred first.
+    ``frame``: as codes, as a frame with categories as int32, -1 where missing or unknown. ``filled``: as codes, numbers
+    filled with the training median, categories with -1. ``one-hot``: float64, numbers filled and standardised, one
+    column per category.
     """
     absent = [feature["name"] for feature in features if feature["name"] not in frame.columns]
     if absent:
         raise ScoringError(f"the table lacks feature(s) the model was trained on: {', '.join(map(repr, absent))}")
     if encoding == "one-hot":
         return _one_hot(frame, features)
-    matrix = np.empty((len(frame), len(features)), dtype=np.float32)
+    wide = encoding == "doubles"
+    matrix = np.empty((len(frame), len(features)), dtype=np.float64 if wide else np.float32)
     for position, feature in enumerate(features):
-        matrix[:, position] = _column(frame[feature["name"]], feature)
+        column = _column(frame[feature["name"]], feature)
+        matrix[:, position] = column if wide or "center" not in feature else column - feature["center"]
     if encoding == "filled":
         fills = np.array([feature.get("fill", -1.0) for feature in features], dtype=np.float32)
         return np.where(np.isnan(matrix), fills, matrix)
     return _as_frame(matrix, features) if encoding == "frame" else matrix
 
 
+def unseen(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return each category feature's share of values that training did not see, among those that are not missing.
+
+    Features without such values are left out.
+    """
+    shares = {}
+    for feature in features:
+        if feature["kind"] == "category":
+            column = frame[feature["name"]].dropna()
+            strange = int((_codes(column, feature) < 0).sum())
+            if strange:
+                shares[str(feature["name"])] = strange / len(column)
+    return shares
+
+
+def _codes(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
+    """Return the position of each value in the list of categories, -1 where it is missing or unknown."""
+    values = pd.Index(column.astype(object), dtype=object)
+    codes: Matrix = pd.Index(feature["categories"], dtype=object).get_indexer(values)
+    return codes
+
+
 def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
-    """Return one feature as floats, NaN where missing or unknown."""
+    """Return one feature as floats, NaN where missing or unknown. Raises ScoringError for values of another type."""
+    name = feature["name"]
     if feature["kind"] == "category":
-        codes = pd.Index(feature["categories"], dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
-        return np.where(codes < 0, np.nan, codes).astype(np.float32)
+        strange = next((value for value in column.dropna().unique() if not isinstance(value, str)), None)
+        if strange is not None:
+            raise ScoringError(
+                f"feature {name!r} was trained on texts, and the table has {strange}, a {type(strange).__name__}; read the "
+                f"column as text, in data.load with types: {{{name}: string}}"
+            )
+        codes = _codes(column, feature)
+        present = int(column.notna().sum())
+        if present >= MANY and (codes < 0).all():
+            raise ScoringError(
+                f"feature {name!r} has only values that do not occur in the training table: "
+                f"{', '.join(sorted({str(value)[:40] for value in column.dropna().unique()[:3]}))}; training had "
+                f"{', '.join(str(value)[:40] for value in feature['categories'][:3])}"
+            )
+        return np.where(codes < 0, np.nan, codes).astype(np.float64)
     try:
         if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
             numbers: Matrix = column.to_numpy()
+        elif pd.api.types.infer_dtype(column, skipna=True) in ("string", "mixed"):
+            raise TypeError("the table has texts")
         else:
             numbers = column.astype(object).where(column.notna(), np.nan).astype(np.float64).to_numpy()
     except (TypeError, ValueError) as error:
-        raise ScoringError(f"feature {feature['name']!r} must be numeric: {error}") from error
+        raise ScoringError(f"feature {name!r} must be numeric: {error}") from error
     if numbers.dtype.kind == "f" and np.isinf(numbers).any():
-        raise ScoringError(
-            f"feature {feature['name']!r} contains infinite values; replace them by missing or finite values"
-        )
+        raise ScoringError(f"feature {name!r} contains infinite values; replace them by missing or finite values")
     return numbers
 
 

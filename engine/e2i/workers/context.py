@@ -279,6 +279,9 @@ class WorkerContext:
     def progress(self, done: int, total: int, note: str = "") -> None:
         self._emit({"progress": {"done": done, "total": total, "note": note}})
 
+    def warn(self, message: str) -> None:
+        self._telemetry("warning", {"message": message})
+
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)
 

@@ -29,7 +29,7 @@ def test_training_records_the_model_its_parameters_and_metrics(ctx: LocalContext
     assert found.model.task == "classification" and found.model.algorithm == "XGBoost"
     assert found.metrics["train_roc_auc"] > found.metrics["validation_roc_auc"] > 0.7
     assert ctx.metrics == found.metrics
-    assert ctx.params == {"n_estimators": 12, "algorithm": "XGBoost"}
+    assert ctx.params == {"n_estimators": 12, "algorithm": "XGBoost", "positive_class": "1"}
     assert ctx.attachments["model"] == found.model.model_dump(mode="json")
 
 

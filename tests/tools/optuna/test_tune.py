@@ -175,3 +175,17 @@ def test_a_range_that_optuna_would_sample_wrongly_is_refused(wrong: Any) -> None
 
     with pytest.raises(ValidationError):
         TypeAdapter(Dimension).validate_python(wrong)
+
+
+def test_trials_that_tie_and_proposals_without_knowledge_are_named(ctx: LocalContext) -> None:
+    run(ctx, algorithm="Lasso", target="amount", space={"alpha": {"type": "float", "low": 1e6, "high": 1e7}}, trials=12)
+    assert any("all 12 trials have the same value" in warning for warning in ctx.warned)
+    assert any("only 2 of 12 trials were proposed with knowledge of others" in warning for warning in ctx.warned)
+    ctx.warned.clear()
+    run(ctx, trials=6, sampler="random")
+    assert ctx.warned == []
+
+
+def test_default_spaces_do_not_reweigh_the_classes() -> None:
+    for name, known in ALGORITHMS.items():
+        assert not {"class_weight", "scale_pos_weight", "is_unbalance", "auto_class_weights"} & set(known.space), name

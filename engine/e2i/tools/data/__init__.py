@@ -88,7 +88,7 @@ class SplitParams(Params):
             description="`entity`: all rows of one entity are in the same output table. The table is chosen by "
             "a hash of the entity and the seed, so it does not change when rows are added. `time`: validation is "
             "later than train, and test is later than validation. Rows with equal times stay together. `random`: "
-            "rows are shuffled by the seed."
+            "rows are assigned by the seed and their position; rows added at the end move no others."
         ),
     ]
     by: Annotated[
@@ -176,6 +176,7 @@ TOOL = Tool(
             SplitOutputs,
             libraries=("pandas", "numpy"),
             columns=True,
+            version=2,
         ),
         Action(
             "select",

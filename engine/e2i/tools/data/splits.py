@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     Parts = npt.NDArray[np.intp]
 Shares = tuple[float, float, float]
+BLOCK = 100
+"""Rows that are shuffled together by ``by_chance``."""
 
 
 def by_entity(column: pd.Series[Any], shares: Shares, seed: int) -> Parts:
@@ -29,7 +32,7 @@ def by_entity(column: pd.Series[Any], shares: Shares, seed: int) -> Parts:
 
     _require_present(column, "entity")
     codes, entities = pd.factorize(column)
-    text = np.asarray([str(entity) for entity in entities], dtype=object)
+    text = np.asarray([_canonical(entity) for entity in entities], dtype=object)
     hashed = pd.util.hash_array(text, hash_key=f"{seed:016d}", categorize=False)
     return _cut(hashed / float(2**64), shares)[codes]
 
@@ -56,11 +59,16 @@ def by_time(column: pd.Series[Any], shares: Shares) -> Parts:
 
 
 def by_chance(rows: int, shares: Shares, seed: int) -> Parts:
-    """Assign each row by a seeded permutation. Sizes are exact to the row."""
+    """Assign each row by a seeded permutation of its block of rows.
+
+    Sizes are exact for every full block, and near the fractions for the last one. Rows that are added at the end do not
+    move earlier rows to another table.
+    """
     import numpy as np
 
-    order = np.random.default_rng(seed).permutation(rows)
-    return _cut((order + 0.5) / max(rows, 1), shares)
+    blocks = [np.random.default_rng((seed, index)).permutation(BLOCK) for index in range(-(-rows // BLOCK))]
+    order = np.concatenate(blocks)[:rows] if blocks else np.empty(0)
+    return _cut((order + 0.5) / BLOCK, shares)
 
 
 def prove(frames: Mapping[str, pd.DataFrame], by: str, strategy: str) -> None:
@@ -75,6 +83,13 @@ def prove(frames: Mapping[str, pd.DataFrame], by: str, strategy: str) -> None:
         shared = values[one] & values[other]
         if shared:
             raise StepError(f"{len(shared)} values of {by!r} are in both {one} and {other}", code="leakage")
+
+
+def _canonical(entity: Any) -> str:
+    """Return the text of an entity's value, the same for every type that can hold it: 7 and 7.0 are one entity."""
+    if isinstance(entity, bool) or not hasattr(entity, "__float__"):
+        return str(entity)
+    return str(int(entity)) if math.isfinite(float(entity)) and int(entity) == entity else str(entity)
 
 
 def _cut(positions: npt.NDArray[np.float64], shares: Shares) -> Parts:

@@ -38,9 +38,9 @@ TaskName = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float,
-    Field(gt=0, lt=1, description="Probability from which a row is classified as positive, the last of two classes."),
+    float, Field(gt=0, lt=1, description="Probability from which a row is classified as positive, for two classes.")
 ]
+Label = bool | int | float | str
 
 
 class EarlyStop(BaseModel):
@@ -73,6 +73,19 @@ class TrainParams(Params):
     features: Features = None
     exclude: Exclude = ()
     task: TaskName = None
+    positive: Annotated[
+        Label | None,
+        Field(description="The positive class, of two: probabilities are of it. null: the last in order."),
+    ] = None
+    max_categories: Annotated[
+        int,
+        Field(
+            ge=2,
+            le=1_000_000,
+            description="Categories kept for one text feature, the most frequent first; the others count as missing, "
+            "with a warning. A linear model keeps as many as fit into 1 GiB.",
+        ),
+    ] = 10_000
     early_stopping: Annotated[
         EarlyStop | None, Field(description="Early stopping of a boosted model; needs `validation`. null: none.")
     ] = None
@@ -94,7 +107,30 @@ class EvaluateParams(Params):
     model: Annotated[Model, Field(description="The model to evaluate.")]
     table: Annotated[Table, Field(description="Rows with the target that the model was not trained on.")]
     threshold: Threshold = 0.5
+    positive: Annotated[Label | None, Field(description="The positive class, of two; null: that of the model.")] = None
+    interval: Annotated[
+        float | None, Field(gt=0.5, lt=1, description="Level of the bootstrap intervals; null: no intervals.")
+    ] = 0.95
+    group: Annotated[
+        ColumnName | None,
+        Field(
+            description="Column of the entity or the day. Rows of one group are drawn together for the intervals, "
+            "because they are alike; null: rows are drawn one by one."
+        ),
+    ] = None
     plots: Annotated[bool, Field(description="Add curves and the confusion matrix to the report.")] = True
+    seed: Annotated[
+        int | None, Field(ge=0, le=2**31 - 1, description="Seed of the intervals; null: the run's seed.")
+    ] = None
+
+
+class Interval(BaseModel):
+    """Bootstrap interval of a metric."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    low: Annotated[float, Field(description="Lower bound.")]
+    high: Annotated[float, Field(description="Upper bound.")]
 
 
 class EvaluateOutputs(Outputs):
@@ -104,9 +140,22 @@ class EvaluateOutputs(Outputs):
         dict[str, float],
         Field(
             description="Classification: roc_auc, average_precision, log_loss, brier, accuracy, f1, precision, "
-            "recall, prevalence. Regression: rmse, mae, r2, mape. A metric that is not defined for these rows is "
-            "left out."
+            "recall, prevalence. For more than two classes the mean over all classes. Regression: rmse, mae, r2, "
+            "mape. A metric that is not defined for these rows is left out."
         ),
+    ]
+    intervals: Annotated[
+        dict[str, Interval], Field(description="The bootstrap interval of each metric; empty without `interval`.")
+    ]
+    baseline: Annotated[
+        dict[str, float],
+        Field(
+            description="The same metrics of a constant answer: the training shares of the classes, or the training "
+            "mean. A warning names each metric in which the model is worse."
+        ),
+    ]
+    positive: Annotated[
+        str | None, Field(description="The positive class of the metrics; null unless there are two classes.")
     ]
     report: Annotated[Report, Field(description="One HTML page with the metrics and plots.")]
 
@@ -205,7 +254,7 @@ TOOL = Tool(
     name="model",
     summary="Trains, evaluates, applies and chooses models of tables.",
     actions=(
-        Action("train", "Trains one model.", TrainParams, TrainOutputs, libraries=LIBRARIES, columns=True),
+        Action("train", "Trains one model.", TrainParams, TrainOutputs, libraries=LIBRARIES, columns=True, version=2),
         Action(
             "evaluate",
             "Evaluates a model on rows that it was not trained on.",
@@ -213,9 +262,16 @@ TOOL = Tool(
             EvaluateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
+            version=2,
         ),
         Action(
-            "predict", "Applies a model to a table.", PredictParams, PredictOutputs, libraries=LIBRARIES, columns=True
+            "predict",
+            "Applies a model to a table.",
+            PredictParams,
+            PredictOutputs,
+            libraries=LIBRARIES,
+            columns=True,
+            version=2,
         ),
         Action(
             "select",
@@ -224,6 +280,7 @@ TOOL = Tool(
             SelectOutputs,
             libraries=LIBRARIES,
             columns=True,
+            version=2,
         ),
     ),
     distribution="xgboost",

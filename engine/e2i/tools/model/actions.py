@@ -13,20 +13,26 @@ from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.tools.model import (
     EvaluateOutputs,
     EvaluateParams,
+    Interval,
     PredictOutputs,
     PredictParams,
     SelectOutputs,
     SelectParams,
     TrainOutputs,
     TrainParams,
+    evaluation,
+    page,
 )
 from e2i.tools.model.choice import choose
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.fitting import Encoded, Fitted
+    from e2i.estimators.fitting import Encoded, Fitted, Prepared
     from e2i.estimators.scoring import Matrix, Scorer
+
+REWEIGHTING = ("class_weight", "scale_pos_weight", "is_unbalance", "auto_class_weights")
+"""Parameters that train on other shares of the classes than the table has."""
 
 
 def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
@@ -41,8 +47,11 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
         task=params.task,
         features=params.features,
         exclude=params.exclude,
+        positive=params.positive,
+        max_categories=params.max_categories,
         threads=ctx.threads,
     )
+    _warn(prepared, params.params, ctx)
     stop = params.early_stopping
     default: WatchedMetric = "log_loss" if prepared.schema.task == "classification" else "rmse"
     watch = None if stop is None else EarlyStopping(stop.metric or default, stop.rounds)
@@ -55,30 +64,43 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
     for name, value in params.params.items():
         ctx.param(name, "null" if value is None else value)
     ctx.param("algorithm", params.algorithm)
+    if prepared.schema.shape == "binary":
+        ctx.param("positive_class", str((prepared.schema.classes or ())[-1]))
     _record(measured, ctx)
     ctx.attach("model", model)
     return TrainOutputs(model=model, metrics=measured)
 
 
 def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
-    """Evaluate a model on a table and write one HTML page with the plots."""
-    from e2i.estimators import schema
-    from e2i.tools.model import page
-
+    """Evaluate a model on a table, beside a constant answer, and write one HTML page with the plots."""
     scorer = saved.open_model(params.model, ctx)
     frame = ctx.frame(params.table)
-    labels = schema.labels(frame, params.model.target, scorer.manifest["classes"])
-    predicted = saved.predict(scorer, frame)
-    measured = metrics.evaluate(params.model.task, labels, predicted, threshold=params.threshold)
+    rows = evaluation.judge(scorer, frame, params.model, positive=params.positive, threshold=params.threshold)
+    found = evaluation.measure(
+        rows,
+        level=params.interval,
+        groups=None if params.group is None else evaluation.groups(frame, params.group),
+        seed=ctx.seed if params.seed is None else params.seed,
+    )
+    saved.report_unseen(scorer, frame, ctx)
+    for warning in (*evaluation.trained_on(params.model, scorer, frame, ctx), *found.warnings(rows)):
+        ctx.warn(warning)
     title = f"{params.model.algorithm}: {params.model.target}"
     folder = ctx.scratch / "evaluation"
     folder.mkdir()
-    rows = page.Judged(scorer.manifest["classes"], labels, predicted, params.threshold)
-    (folder / "index.html").write_text(page.render(title, measured, rows, plots=params.plots), encoding="utf-8")
+    (folder / "index.html").write_text(page.render(title, found, rows, plots=params.plots), encoding="utf-8")
     report = ctx.keep(folder, Report, media_type="text/html", title=title, entry="index.html")
-    _record(measured, ctx)
+    _record(found.recorded(), ctx)
+    if rows.positive is not None:
+        ctx.param("positive_class", rows.positive)
     ctx.attach("evaluation", report)
-    return EvaluateOutputs(metrics=measured, report=report)
+    return EvaluateOutputs(
+        metrics=found.metrics,
+        intervals={name: Interval(low=low, high=high) for name, (low, high) in found.intervals.items()},
+        baseline=found.baseline,
+        positive=rows.positive,
+        report=report,
+    )
 
 
 def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
@@ -87,6 +109,7 @@ def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
     frame = ctx.frame(params.table)
     kept = frame if params.keep is None else ctx.frame(params.table, params.keep)
     columns = _predictions(scorer, saved.predict(scorer, frame), params.threshold)
+    saved.report_unseen(scorer, frame, ctx)
     taken = sorted(set(columns) & set(kept.columns))
     if taken:
         raise StepError(
@@ -113,6 +136,18 @@ def _judge(model: Any, params: SelectParams, ctx: StepContext) -> dict[str, floa
     frame = ctx.frame(params.table)
     labels = schema.labels(frame, model.target, scorer.manifest["classes"])
     return metrics.evaluate(model.task, labels, saved.predict(scorer, frame))
+
+
+def _warn(prepared: Prepared, params: Mapping[str, Any], ctx: StepContext) -> None:
+    """Warn of what the training table and the parameters do to the figures."""
+    weights = [name for name in REWEIGHTING if params.get(name) not in (None, False, 1, 1.0, "None")]
+    for warning in prepared.warnings:
+        ctx.warn(warning)
+    if weights and prepared.schema.classes is not None:
+        ctx.warn(
+            f"{', '.join(weights)} changes the weights of the classes: the model's probabilities are then not the "
+            "shares that occur, and log_loss and brier are worse"
+        )
 
 
 def _measure(fitted: Fitted, part: str, rows: Encoded) -> dict[str, float]:

@@ -19,7 +19,10 @@ def train(given: Given, files: Files) -> Flow:
 
 
 def evaluate(given: Given, files: Files) -> Flow:
-    return Flow({"metrics": KnownKeys(_metrics(_task(given["model"])))}, columns.uses(given, target=True))
+    names = KnownKeys(_metrics(_task(given["model"])))
+    bounds = KnownKeys(() if given["interval"] is None else names.keys)
+    problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given["group"])]
+    return Flow({"metrics": names, "intervals": bounds, "baseline": names}, problems)
 
 
 def predict(given: Given, files: Files) -> Flow:

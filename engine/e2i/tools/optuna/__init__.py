@@ -77,6 +77,13 @@ class TuneParams(Params):
             "otherwise regression."
         ),
     ] = None
+    positive: Annotated[
+        bool | int | float | str | None,
+        Field(description="The positive class, of two: probabilities are of it. null: the last in order."),
+    ] = None
+    max_categories: Annotated[
+        int, Field(ge=2, le=1_000_000, description="Categories kept for one text feature, as in model.train.")
+    ] = 10_000
     metric: Annotated[
         MetricName | None,
         Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),
@@ -152,6 +159,7 @@ TOOL = Tool(
             libraries=("optuna", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas"),
             columns=True,
             verified=True,
+            version=2,
         ),
     ),
     settings=Settings,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Study
@@ -39,6 +39,8 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         task=params.task,
         features=params.features,
         exclude=params.exclude,
+        positive=params.positive,
+        max_categories=params.max_categories,
         threads=ctx.threads,
     )
     space = params.space or ALGORITHMS[params.algorithm].space
@@ -70,6 +72,8 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
     for trial in trials:
         ctx.child(_child(trial, metric))
     best = _best(trials, plan.direction)
+    for warning in (*prepared.warnings, *_warnings(trials, plan)):
+        ctx.warn(warning)
     ctx.metric(f"best_{metric}", best.value)
     best_params: dict[str, Scalar] = {**params.fixed, **best.params}
     for parameter, value in best_params.items():
@@ -102,6 +106,22 @@ def _best(trials: Sequence[Any], direction: str) -> Any:
         )
     sign = -1.0 if direction == "maximize" else 1.0
     return min(completed, key=lambda trial: sign * trial.value)
+
+
+def _warnings(trials: Sequence[Any], plan: search.Plan) -> Iterator[str]:
+    """Yield what makes the search less than it seems: trials that tie, and proposals that cannot use any result."""
+    values = [trial.value for trial in trials if trial.state.name == "COMPLETE"]
+    if len(values) > 2 and len(set(values)) == 1 and plan.space:
+        yield (
+            f"all {len(values)} trials have the same value, {values[0]:.6g}: the ranges in `space` do not matter for "
+            "this target; set others, or scale the target"
+        )
+    guided = len(trials) - max(search.STARTUP, plan.parallel)
+    if plan.sampler == "tpe" and guided < len(trials) / 2 and len(trials) > 4:
+        yield (
+            f"only {max(guided, 0)} of {len(trials)} trials were proposed with knowledge of others: raise `trials`, or "
+            f"lower `parallel` (now {plan.parallel})"
+        )
 
 
 def _child(trial: Any, metric: str) -> ChildRun:

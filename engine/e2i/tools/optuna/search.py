@@ -21,6 +21,8 @@ from msgspec import Struct
 from e2i.errors import StepError
 from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
 
+STARTUP = 10
+"""Random trials that Optuna's TPE begins with."""
 Objective = Callable[[Any], float]
 """Takes an optuna Trial, returns its value. Raises StepError when the trial fails, optuna.TrialPruned when pruned."""
 

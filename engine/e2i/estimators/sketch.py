@@ -1,0 +1,77 @@
+"""Remember which rows a model was trained on, in a few kilobytes. In: rows. Out: a sketch, and the share of rows known.
+
+The sketch is the smallest hashes of the training rows (a k-minimum-values sketch, Bar-Yossef et al. 2002). Rows of
+another table whose hash is below the sketch's largest are in it exactly when they were trained on. A table is sketched
+only when chance cannot make two of its rows equal: when one feature has mostly different values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2i.estimators.schema import Schema
+    from e2i.estimators.scoring import Matrix
+
+FILE = "rows.npy"
+SIZE = 4_096
+"""Hashes in a sketch: 32 kB."""
+DISTINCT = 0.5
+"""Share of different values in one feature from which equal rows are copies, not chance."""
+FEWEST = 3
+"""Known rows from which a share is reported."""
+
+
+def of(frame: pd.DataFrame, schema: Schema, labels: Matrix) -> Matrix | None:
+    """Return the sketch of a table's features and labels; None when equal rows may be chance."""
+    import numpy as np
+
+    if not any(frame[name].nunique() > DISTINCT * len(frame) for name in schema.names):
+        return None
+    return np.unique(hashes(frame, schema.features, labels))[:SIZE]
+
+
+def hashes(frame: pd.DataFrame, features: Any, labels: Matrix) -> Matrix:
+    """Return one 64-bit hash for each row, from its encoded features and its label."""
+    import numpy as np
+    import pandas as pd
+
+    from e2i.estimators.scoring import encode
+
+    matrix = encode(frame, features, "doubles")
+    values = pd.DataFrame(np.column_stack([matrix, labels]))
+    found: Matrix = pd.util.hash_pandas_object(values, index=False).to_numpy()
+    return found
+
+
+def share(sketch: Matrix | None, found: Matrix) -> float:
+    """Return the share of the hashed rows that the sketch knows, as far as it can tell; 0 for too few."""
+    import numpy as np
+
+    if sketch is None or not len(sketch):
+        return 0.0
+    comparable = found if len(sketch) < SIZE else found[found <= sketch[-1]]
+    known = int(np.isin(comparable, sketch).sum())
+    return known / len(comparable) if known >= FEWEST else 0.0
+
+
+def save(sketch: Matrix | None, folder: Path) -> None:
+    """Write the sketch into a model's folder, if there is one."""
+    import numpy as np
+
+    if sketch is not None:
+        np.save(folder / FILE, sketch, allow_pickle=False)
+
+
+def load(folder: Path) -> Matrix | None:
+    """Return the sketch of a saved model; None when it has none."""
+    import numpy as np
+
+    file = folder / FILE
+    if not file.exists():
+        return None
+    found: Matrix = np.load(file, allow_pickle=False)
+    return found

@@ -1,0 +1,136 @@
+"""Judge a model on a table. In: a model and rows. Out: its metrics, their intervals, and those of a constant answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from e2i.catalog.artifacts import Model
+from e2i.catalog.context import StepContext
+from e2i.errors import StepError
+from e2i.estimators import intervals, metrics, saved, sketch
+from e2i.estimators.algorithms import Task
+from e2i.estimators.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2i.estimators.scoring import Matrix, Scorer
+
+SHARED_ROWS = 0.02
+"""Share of training rows in an evaluation table from which it is reported."""
+BOUNDED = ("log_loss", "brier", "accuracy", "rmse", "mae")
+"""Metrics whose value for a constant answer is a figure to beat."""
+
+
+class Judged(Struct, frozen=True, eq=False):
+    """Rows with their labels and predictions. ``classes`` is None for regression, else the positive one of two last.
+
+    ``constant`` is the constant answer: the training mean, or the training shares of the classes.
+    """
+
+    task: Task
+    classes: Sequence[Any] | None
+    labels: Matrix
+    predicted: Matrix
+    threshold: float
+    constant: Matrix
+
+    @property
+    def positive(self) -> str | None:
+        """Return the positive class of two."""
+        return str(self.classes[1]) if self.classes is not None and len(self.classes) == 2 else None
+
+
+class Measured(Struct, frozen=True):
+    """Metrics of a model, their intervals, and the metrics of the constant answer. ``level``: that of the intervals."""
+
+    metrics: dict[str, float]
+    intervals: dict[str, Interval]
+    baseline: dict[str, float]
+    level: float | None
+
+    def warnings(self, rows: Judged) -> list[str]:
+        """Return a warning for each metric in which the model is worse than the constant answer."""
+        constant = "the training mean" if rows.classes is None else "the training shares of the classes"
+        return [
+            f"{name} {self.metrics[name]:.4g} is worse than {self.baseline[name]:.4g}, which {constant} as the answer "
+            "to every row would reach"
+            for name in intervals.worse(self.metrics, self.baseline)
+        ]
+
+    def recorded(self) -> dict[str, float]:
+        """Return the metrics for trackers: each with its bounds, and the baselines that can be compared."""
+        bounds = {
+            f"{name}_{side}": value
+            for name, interval in self.intervals.items()
+            for side, value in zip(("low", "high"), interval, strict=True)
+        }
+        baselines = {f"baseline_{name}": self.baseline[name] for name in BOUNDED if name in self.baseline}
+        return self.metrics | bounds | baselines
+
+
+def judge(scorer: Scorer, frame: pd.DataFrame, model: Model, *, positive: Any = None, threshold: float = 0.5) -> Judged:
+    """Return the rows with labels and predictions. Raises StepError when the table does not match the model."""
+    import numpy as np
+
+    from e2i.estimators import schema
+
+    classes = scorer.manifest["classes"]
+    labels = schema.labels(frame, model.target, classes)
+    predicted = saved.predict(scorer, frame)
+    constant = np.asarray(scorer.manifest["baseline"])
+    if classes is None:
+        constant = constant[0]
+    if positive is not None:
+        ordered = schema.ordered(tuple(classes) if classes else None, positive, model.target)
+        if list(ordered) != list(classes):
+            classes, labels, predicted, constant = ordered, 1 - labels, 1.0 - predicted, constant[::-1]
+    return Judged(model.task, classes, labels, predicted, threshold, constant)
+
+
+def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: int) -> Measured:
+    """Return the metrics with bootstrap intervals of that level, or without any. ``groups``: as of ``bootstrap``."""
+    about = {"threshold": rows.threshold}
+    found = metrics.evaluate(rows.task, rows.labels, rows.predicted, **about)
+    constant = intervals.baseline(rows.task, rows.labels, rows.constant, **about)
+    bounds: dict[str, Interval] = {}
+    if level is not None and len(rows.labels) > 1:
+        bounds = intervals.bootstrap(
+            rows.task, rows.labels, rows.predicted, level=level, groups=groups, seed=seed, **about
+        )
+    return Measured(found, {name: bounds[name] for name in found if name in bounds}, constant, level)
+
+
+def groups(frame: pd.DataFrame, column: str) -> Matrix:
+    """Return the number of each row's group. Times are grouped by day. Raises StepError when the column is absent."""
+    import pandas as pd
+
+    if column not in frame.columns:
+        raise StepError(
+            f"the table has no column {column!r}",
+            code="unknown-column",
+            hint=f"columns: {', '.join(str(name) for name in frame.columns[:40])}",
+        )
+    values = frame[column]
+    if pd.api.types.is_datetime64_any_dtype(values):
+        values = values.dt.floor("D")
+    codes: Matrix = pd.factorize(values, use_na_sentinel=False)[0]
+    return codes
+
+
+def trained_on(model: Model, scorer: Scorer, frame: pd.DataFrame, ctx: StepContext) -> list[str]:
+    """Return a warning when the model was trained on some of the rows. Two equal rows by chance are not counted."""
+    from e2i.estimators import schema
+
+    known = sketch.load(ctx.open(model))
+    if known is None:
+        return []
+    labels = schema.labels(frame, model.target, scorer.manifest["classes"])
+    share = sketch.share(known, sketch.hashes(frame, scorer.manifest["features"], labels))
+    if share <= SHARED_ROWS:
+        return []
+    ctx.metric("training_rows", share)
+    return [f"{share:.0%} of the rows were in the training table, so the metrics are too good"]

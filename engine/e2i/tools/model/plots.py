@@ -1,0 +1,147 @@
+"""Draw the plots of an evaluation. In: labels and predictions. Out: a PNG.
+
+Rows with equal predictions stay together: a curve never depends on the order of rows.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Matrix
+    from e2i.tools.model.evaluation import Judged
+
+MARGINS = {"left": 0.08, "right": 0.98, "bottom": 0.06, "top": 0.96, "wspace": 0.3, "hspace": 0.25}
+"""Positions of the plots, as fractions. Letting matplotlib compute them takes as long as drawing."""
+BINS = 10
+"""Most points of a calibration curve, of about equal numbers of rows."""
+CURVES = 8
+"""Most classes with a curve of their own: the most frequent ones."""
+Z = 1.96
+"""Standard deviations of a 95 % band."""
+
+
+class Bin(Struct, frozen=True):
+    """One point of a calibration curve: mean prediction, observed share with its 95 % band, and rows."""
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    rows: int
+
+
+def draw(rows: Judged) -> bytes:
+    """Return a PNG: curves and the confusion matrix for classes, the residuals for regression."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if rows.classes is None:
+        figure = Figure(figsize=(10, 4.5))
+        _residuals(figure.subplots(1, 2, gridspec_kw=MARGINS | {"bottom": 0.12, "top": 0.92}), rows)
+    else:
+        figure = Figure(figsize=(10, 9))
+        _classes(figure.subplots(2, 2, gridspec_kw=MARGINS), rows)
+    FigureCanvasAgg(figure)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=90, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def calibration(labels: Matrix, predicted: Matrix) -> list[Bin]:
+    """Return the points of a calibration curve, with Wilson's band. Equal predictions are in one point.
+
+    ``labels`` (n,) are 0 and 1, ``predicted`` (n,) probabilities.
+    """
+    import numpy as np
+
+    order = np.lexsort((labels, predicted))
+    labels, predicted = labels[order], predicted[order]
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
+    number = np.searchsorted(edges, predicted, side="left")
+    found = []
+    for index in np.unique(number):
+        inside = number == index
+        count = int(inside.sum())
+        share = float(labels[inside].mean())
+        middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
+        half = Z / (1 + Z**2 / count) * np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
+        found.append(Bin(float(predicted[inside].mean()), share, float(middle - half), float(middle + half), count))
+    return found
+
+
+def _classes(axes: Any, rows: Judged) -> None:
+    roc, recall, bands, confusion = axes.flat
+    for name, labels, predicted in _curves(rows):
+        _ranking(roc, recall, name, labels, predicted)
+        points = calibration(labels, predicted)
+        heights = [[one.observed - one.low for one in points], [one.high - one.observed for one in points]]
+        predictions, shares = [one.predicted for one in points], [one.observed for one in points]
+        bands.errorbar(predictions, shares, yerr=heights, marker="o", capsize=2, label=name)
+        if rows.positive is not None:
+            for one in points:
+                bands.annotate(f"{one.rows:,}", (one.predicted, one.low), (0, -10), textcoords="offset points", size=7)
+    for plot in (roc, bands):
+        plot.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    roc.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
+    recall.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    bands.set(title="Calibration, 95 % bands, rows", xlabel="predicted probability", ylabel="observed share")
+    if rows.positive is None:
+        roc.legend(fontsize=8)
+    decided = (rows.predicted >= rows.threshold).astype(int) if rows.positive else rows.predicted.argmax(axis=1)
+    _confusion(confusion, rows, decided)
+
+
+def _curves(rows: Judged) -> Iterator[tuple[str, Matrix, Matrix]]:
+    """Yield name, labels of 0 and 1, and predictions of each class with a curve."""
+    import numpy as np
+
+    if rows.positive is not None:
+        yield rows.positive, rows.labels, rows.predicted
+        return
+    counts = np.bincount(rows.labels, minlength=rows.predicted.shape[1])
+    for index in sorted(np.argsort(-counts, kind="stable")[:CURVES]):
+        yield str((rows.classes or ())[index])[:20], (rows.labels == index).astype(np.int32), rows.predicted[:, index]
+
+
+def _ranking(roc: Any, recall: Any, name: str, labels: Matrix, predicted: Matrix) -> None:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    if not 0 < labels.sum() < len(labels):
+        return
+    false_positive, true_positive, _ = roc_curve(labels, predicted)
+    (line,) = roc.plot(false_positive, true_positive, label=name)
+    precisions, recalls, _ = precision_recall_curve(labels, predicted)
+    recall.step(recalls, precisions, where="post", color=line.get_color())
+    recall.axhline(labels.mean(), linestyle=":", color=line.get_color(), alpha=0.6)
+
+
+def _confusion(axes: Any, rows: Judged, decided: Matrix) -> None:
+    import numpy as np
+
+    names = [str(name)[:20] for name in rows.classes or ()]
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, (rows.labels, decided), 1)
+    axes.imshow(counts, cmap="Blues")
+    ticks = range(len(names))
+    axes.set(title="Confusion", xlabel="predicted", ylabel="true")
+    axes.set_xticks(ticks, names, rotation=45 if len(names) > 4 else 0)
+    axes.set_yticks(ticks, names)
+    if len(names) <= 12:
+        for (true, found), count in np.ndenumerate(counts):
+            dark = count > counts.max() / 2
+            axes.text(found, true, f"{count:,}", ha="center", va="center", color="white" if dark else "black")
+
+
+def _residuals(axes: Any, rows: Judged) -> None:
+    scatter, spread = axes
+    residuals = rows.labels - rows.predicted
+    scatter.scatter(rows.predicted, residuals, s=4, alpha=0.4, rasterized=True)
+    scatter.axhline(0, linestyle=":", color="grey")
+    scatter.set(title="Residuals", xlabel="predicted", ylabel="true minus predicted")
+    spread.hist(residuals, bins=40)
+    spread.set(title="Spread of the residuals", xlabel="true minus predicted", ylabel="rows")
