@@ -89,7 +89,9 @@ def test_texts_for_a_numeric_feature_are_refused() -> None:
 def test_a_table_with_only_unseen_categories_is_refused_and_a_single_row_is_not() -> None:
     scorer = fitted("XGBoost").scorer
     rows = table(50, seed=3).assign(kind="never seen")
-    with pytest.raises(scoring.ScoringError, match="has only values that do not occur in the training table: never seen"):
+    with pytest.raises(
+        scoring.ScoringError, match="has only values that do not occur in the training table: never seen"
+    ):
         scorer.predict(rows)
     assert np.isfinite(scorer.predict(rows[:1])).all()
 

@@ -138,8 +138,8 @@ def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
         strange = next((value for value in column.dropna().unique() if not isinstance(value, str)), None)
         if strange is not None:
             raise ScoringError(
-                f"feature {name!r} was trained on texts, and the table has {strange}, a {type(strange).__name__}; read the "
-                f"column as text, in data.load with types: {{{name}: string}}"
+                f"feature {name!r} was trained on texts, and the table has {strange}, a {type(strange).__name__}; read "
+                f"the column as text, in data.load with types: {{{name}: string}}"
             )
         codes = _codes(column, feature)
         present = int(column.notna().sum())

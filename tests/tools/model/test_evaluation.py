@@ -161,3 +161,21 @@ def test_a_calibration_curve_keeps_equal_predictions_together() -> None:
     order = random.permutation(1_000)
     spread = random.random(1_000)
     assert calibration(labels[order], spread[order]) == calibration(labels, spread)
+
+
+def test_a_limit_is_held_against_the_metric_or_against_its_bound(ctx: LocalContext) -> None:
+    model, rows = fit(ctx), table(300, seed=1)
+    value = judge(ctx, model, rows).metrics["roc_auc"]
+    judge(ctx, model, rows, at_least={"roc_auc": value - 0.001})
+    with pytest.raises(StepError, match=r"the lower bound of the 95% interval of roc_auc is 0\.\d+, not at least"):
+        judge(ctx, model, rows, at_least={"roc_auc": value - 0.001, "confidence": 0.95})
+    with pytest.raises(StepError, match=r"roc_auc is .*, not at least 0\.99; log_loss is .*, not at most 0\.01"):
+        judge(ctx, model, rows, at_least={"roc_auc": 0.99}, at_most={"log_loss": 0.01})
+    with pytest.raises(StepError, match="the upper bound of the 60% interval of log_loss"):
+        judge(ctx, model, rows, at_most={"log_loss": 0.01, "confidence": 0.6})
+    one_class = rows[rows["binary"] == 1]
+    with pytest.raises(StepError, match=r"roc_auc is not defined, not at least 0\.1"):
+        judge(ctx, model, one_class, at_least={"roc_auc": 0.1})
+    for wrong in ({"at_least": {"log_loss": 1}}, {"at_most": {"roc_auc": 1}}, {"at_least": {"confidence": 95}}):
+        with pytest.raises(ValueError, match=r"takes|must be between"):
+            EvaluateParams(model=model, table=ctx.table(rows), **wrong)

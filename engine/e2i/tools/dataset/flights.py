@@ -22,6 +22,8 @@ FLIGHTS = [
 ORDER = ("flight", "carrier", "origin", "minute", "hour_utc")
 """Sort keys of flights, the last one first."""
 LATE_MINUTES = 15
+OBSERVED = pd.Timedelta(minutes=51)
+"""Time of the weather observation within its hour."""
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 PLANES = ["type", "manufacturer", "model", "engines", "seats", "engine"]
 
@@ -88,16 +90,24 @@ def read_flights(folder: Path, rows: int, seed: int) -> tuple[pd.DataFrame, int]
 def read_weather(folder: Path) -> pd.DataFrame:
     """Return hourly weather at the three airports: one row per airport and hour (UTC), in that order.
 
+    ``observed_at`` is when the values were known. The file has the full hour, but the routine observation is made at
+    minute 51 (ASOS User's Guide, NOAA 1998, section 4; all three stations report at :51).
+
     In local time, the hour in which summer time ends occurs twice; in UTC no hour does.
     """
     raw = pd.read_csv(folder / "weather.csv", usecols=["origin", "time_hour", *WEATHER])
-    raw["observed_at"] = pd.to_datetime(raw["time_hour"], utc=True)
+    raw["observed_at"] = pd.to_datetime(raw["time_hour"], utc=True) + OBSERVED
     return raw.sort_values(["origin", "observed_at"], ignore_index=True)[["origin", "observed_at", *WEATHER]]
 
 
 def read_planes(folder: Path) -> pd.DataFrame:
-    """Return the planes in the register at the start of 2013. ``age`` is missing where the year of manufacture is."""
+    """Return the planes that were in the register at the start of 2013.
+
+    The file is a later state of the register: planes that were built in 2013 are left out. ``age`` is missing where the
+    year of manufacture is.
+    """
     raw = pd.read_csv(folder / "planes.csv", usecols=["tailnum", "year", *PLANES])
+    raw = raw[~(raw["year"] >= 2013)]
     return pd.DataFrame(
         {
             "tailnum": raw["tailnum"],

@@ -5,13 +5,15 @@ Declarations only; ``actions`` does the work.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Model, Report, Table
 from e2i.estimators.algorithms import AlgorithmName, Task
+from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import WatchedMetric
 
 LIBRARIES = ("xgboost", "lightgbm", "catboost", "scikit-learn", "skops", "numpy", "pandas")
@@ -41,6 +43,8 @@ Threshold = Annotated[
     float, Field(gt=0, lt=1, description="Probability from which a row is classified as positive, for two classes.")
 ]
 Label = bool | int | float | str
+CONFIDENCE = "confidence"
+"""Key of `at_least` and `at_most` that is the level of an interval, not a metric."""
 
 
 class EarlyStop(BaseModel):
@@ -111,6 +115,17 @@ class EvaluateParams(Params):
     interval: Annotated[
         float | None, Field(gt=0.5, lt=1, description="Level of the bootstrap intervals; null: no intervals.")
     ] = 0.95
+    at_least: Annotated[
+        Mapping[str, float],
+        Field(
+            description="Lowest acceptable values, such as {roc_auc: 0.6, confidence: 0.95}. With `confidence`, the "
+            "lower bound of the interval of that level must reach them, otherwise the metric itself. The step fails "
+            "when one is not reached."
+        ),
+    ] = {}
+    at_most: Annotated[
+        Mapping[str, float], Field(description="Highest acceptable values of log_loss, brier, rmse, mae and mape.")
+    ] = {}
     group: Annotated[
         ColumnName | None,
         Field(
@@ -122,6 +137,19 @@ class EvaluateParams(Params):
     seed: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of the intervals; null: the run's seed.")
     ] = None
+
+    @model_validator(mode="after")
+    def _limits_of_metrics(self) -> Self:
+        for name, direction in (("at_least", "maximize"), ("at_most", "minimize")):
+            limits: Mapping[str, float] = getattr(self, name)
+            able = [metric for metric, known in METRICS.items() if known.direction == direction]
+            for metric, value in limits.items():
+                if metric == CONFIDENCE:
+                    if not 0.5 < value < 1:
+                        raise ValueError(f"{name}.{CONFIDENCE} must be between 0.5 and 1, not {value:g}")
+                elif metric not in able:
+                    raise ValueError(f"{name} takes {', '.join(able)} and {CONFIDENCE}, not {metric}")
+        return self
 
 
 class Interval(BaseModel):

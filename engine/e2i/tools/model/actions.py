@@ -76,12 +76,11 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
     scorer = saved.open_model(params.model, ctx)
     frame = ctx.frame(params.table)
     rows = evaluation.judge(scorer, frame, params.model, positive=params.positive, threshold=params.threshold)
-    found = evaluation.measure(
-        rows,
-        level=params.interval,
-        groups=None if params.group is None else evaluation.groups(frame, params.group),
-        seed=ctx.seed if params.seed is None else params.seed,
-    )
+    drawn: dict[str, Any] = {
+        "groups": None if params.group is None else evaluation.groups(frame, params.group),
+        "seed": ctx.seed if params.seed is None else params.seed,
+    }
+    found = evaluation.measure(rows, level=params.interval, **drawn)
     saved.report_unseen(scorer, frame, ctx)
     for warning in (*evaluation.trained_on(params.model, scorer, frame, ctx), *found.warnings(rows)):
         ctx.warn(warning)
@@ -94,6 +93,7 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
     if rows.positive is not None:
         ctx.param("positive_class", rows.positive)
     ctx.attach("evaluation", report)
+    evaluation.require(rows, found, params.at_least, params.at_most, **drawn)
     return EvaluateOutputs(
         metrics=found.metrics,
         intervals={name: Interval(low=low, high=high) for name, (low, high) in found.intervals.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from e2i.errors import StepError
 from e2i.estimators import intervals, metrics, saved, sketch
 from e2i.estimators.algorithms import Task
 from e2i.estimators.intervals import Interval
+from e2i.tools.model import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +103,34 @@ def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: i
             rows.task, rows.labels, rows.predicted, level=level, groups=groups, seed=seed, **about
         )
     return Measured(found, {name: bounds[name] for name in found if name in bounds}, constant, level)
+
+
+def require(
+    rows: Judged, found: Measured, at_least: Mapping[str, float], at_most: Mapping[str, float], **drawn: Any
+) -> None:
+    """Raise StepError for metrics that do not reach their limits, or whose interval does not. ``drawn``: as of
+    ``measure``, for intervals of another level than the measured ones.
+    """
+    missed = []
+    for limits, sign in ((at_least, 1.0), (at_most, -1.0)):
+        level = limits.get(CONFIDENCE)
+        judged = found if level in (None, found.level) else measure(rows, level=level, **drawn)
+        for name, limit in limits.items():
+            if name == CONFIDENCE:
+                continue
+            bounds = judged.intervals.get(name)
+            value = found.metrics.get(name) if level is None else bounds and bounds[0 if sign > 0 else 1]
+            if value is None or sign * value < sign * limit:
+                missed.append(_missed(name, value, limit, level, sign))
+    if missed:
+        raise StepError("; ".join(missed), code="limit-missed", hint="improve the model, or change the limit")
+
+
+def _missed(name: str, value: float | None, limit: float, level: float | None, sign: float) -> str:
+    side = "lower" if sign > 0 else "upper"
+    what = name if level is None else f"the {side} bound of the {level:.0%} interval of {name}"
+    wanted = f"{'at least' if sign > 0 else 'at most'} {limit:g}"
+    return f"{what} is {'not defined' if value is None else f'{value:.4g}'}, not {wanted}"
 
 
 def groups(frame: pd.DataFrame, column: str) -> Matrix:
