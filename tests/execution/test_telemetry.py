@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from e2i.execution.events import ToolDegraded
 from e2i.execution.telemetry import Telemetry
 from e2i.store.runs import RunStore
 from e2i.telemetry.outbox import Outbox
@@ -117,5 +118,5 @@ steps:
 """
     )
     assert record.status == "succeeded"
-    (reported,) = [event.facts for event in project.events if event.name == "tool.degraded"]
-    assert reported["tool"] == "opik" and "has recorded 3 measurements" in reported["problem"]
+    (reported,) = project.happened(ToolDegraded)
+    assert reported.tool == "opik" and "has recorded 3 measurements" in (reported.problem or "")

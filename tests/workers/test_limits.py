@@ -35,8 +35,8 @@ def test_a_step_that_wants_more_than_it_may_ends_alone(project: Project) -> None
     project.write("eat.py", EAT)
     record = project.run(spec("resources: {memory: 150MB},"))
     error = record.steps["eats"].error
-    assert error is not None and error["code"] == "out-of-memory"
-    assert "150MB" in error["message"]
+    assert error is not None and error.code == "out-of-memory"
+    assert "150MB" in error.message
     assert record.steps["other"].status.value == "succeeded"
 
 
@@ -44,7 +44,7 @@ def test_the_settings_say_what_a_step_may_hold_that_says_nothing(project: Projec
     project.write("config/default.yaml", "sinks: []\nresources: {memory: 150MB}\n")
     project.write("eat.py", EAT)
     error = project.run(spec("")).steps["eats"].error
-    assert error is not None and (error["code"], "150MB" in error["message"]) == ("out-of-memory", True)
+    assert error is not None and (error.code, "150MB" in error.message) == ("out-of-memory", True)
 
 
 def test_a_step_that_asks_for_more_than_the_operator_allows_is_refused_before_anything_runs(project: Project) -> None:

@@ -49,7 +49,7 @@ class Decision(Struct, frozen=True):
     reason: Reason
     components: Components
     fingerprint: str | None = None
-    outputs: Mapping[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
     """The result to reuse."""
     params: Any = None
     """The resolved parameters with which to call the action."""
@@ -144,7 +144,7 @@ class Planner(Struct, frozen=True):
 
     def _verdict(
         self, node: StepNode, action: Action, parts: Components, digest: str | None, params: Any, outputs: Outputs
-    ) -> tuple[Verdict, Reason, Mapping[str, Any] | None]:
+    ) -> tuple[Verdict, Reason, dict[str, Any] | None]:
         """Returns the verdict of a step, its reason, and the result to reuse."""
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None

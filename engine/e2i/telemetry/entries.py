@@ -26,16 +26,27 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import Element, Milliseconds
 
 KINDS = ("run.started", "param", "metric", "child", "attachment", "step.finished", "run.finished", "run.abandoned")
 ENDS = ("run.finished", "run.abandoned")
 """Types of entries after which a run sends nothing, unless it is resumed."""
+
+
+class Attempt(Element, frozen=True, kw_only=True):
+    """One finished attempt of a step."""
+
+    started_ms: Milliseconds
+    ended_ms: Milliseconds
+    seconds: Annotated[float, Meta(ge=0)]
+    error: ErrorDocument | None
 
 
 class Entry(Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from msgspec import Struct, field
 
 from e2i.catalog.context import RunInfo
+from e2i.catalog.step_error import ErrorDocument
 
 FULL_AFFINITY = 2
 """The highest value of ``Executor.affinity``."""
@@ -50,19 +51,18 @@ class StepCall(Struct, frozen=True):
     """The outputs of a finished result, reused if the action's effect still exists; otherwise the action runs."""
 
 
-class Failure(Struct, frozen=True):
-    """Why an attempt failed, as data. ``unavailable``: the tool was unavailable, and a retry may succeed."""
+class Failure(ErrorDocument, frozen=True):
+    """Why an attempt failed, and whether another one may succeed."""
 
-    code: str
-    message: str
-    hint: str | None = None
-    details: Any = None
     unavailable: bool = False
+    """The tool was unavailable."""
     lost: bool = False
     """The worker that executed the attempt has exited."""
 
-    def to_json(self) -> dict[str, Any]:
-        return {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
+    @property
+    def document(self) -> ErrorDocument:
+        """Returns the error without the facts that only the engine needs."""
+        return ErrorDocument(self.code, self.message, self.hint, self.details)
 
 
 class Measured(Struct, frozen=True):
