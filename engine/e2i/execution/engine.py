@@ -294,7 +294,7 @@ class Engine:
             fingerprint=execution.decision.fingerprint or "",
             files=fingerprint.files(execution.decision.components),
             timeout=min(timeout, max(0.001, execution.give_up_at - self._clock())),
-            known=None if execution.known is None else dict(execution.known),
+            known=execution.known,
             secrets=tuple(sorted(known)),
             scanned=secrets.held_back(known),
             gone_after=bool(revealed),
@@ -313,8 +313,8 @@ class Engine:
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
             match message:
-                case Measured(step, kind, body):
-                    self._recorder.measure(step, self._executions[step], kind, self._masker.data(body))
+                case Measured(step, body):
+                    self._recorder.measure(step, self._executions[step], self._masker.data(body))
                 case Progressed(step, done, total, note):
                     note = self._masker.text(note)
                     self._recorder.emit(partial(StepProgress, step=step, done=done, total=total, note=note))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct, field
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from e2i import compact
 from e2i.catalog import registry
@@ -40,12 +40,20 @@ from e2i.resilience.processes import process_identity
 from e2i.spec.expansion.nodes import StepNode
 from e2i.store.database import StoreError
 from e2i.store.runs import RunStore
-from e2i.telemetry.entries import Attempt, Entry, target_of
+from e2i.telemetry.bodies import (
+    AbandonedRun,
+    Attempt,
+    FinishedRun,
+    FinishedStep,
+    Measurement,
+    Metric,
+    StartedRun,
+    measurement,
+    recorded,
+)
+from e2i.telemetry.entries import Entry, target_of
 from e2i.telemetry.outbox import Tally
 from e2i.workers.executor import Ended, Failure
-
-Measurement = tuple[str, dict[str, Any]]
-"""The kind and the body of a telemetry entry."""
 
 
 class StepExecution(Struct):
@@ -164,15 +172,17 @@ class RunRecorder:
             self._run_store.start_step(self._request.run, node.id, execution.attempt, now)
         self.emit(partial(StepStarted, step=node.id, attempt=execution.attempt, uses=node.step.uses))
 
-    def measure(self, step: str, execution: StepExecution, kind: str, body: dict[str, Any]) -> None:
+    def measure(self, step: str, execution: StepExecution, body: Measurement) -> None:
         """Records a measurement of a step."""
         if not self._telemetry.admit():
             if self._telemetry.refused == 1:
                 self._report_flood()
             return
-        body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
-        execution.measured.append((kind, body))
-        self._run_store.record(self._telemetry.entries(kind, body))
+        if isinstance(body, Metric):
+            body = replace(body, at_ms=self._now_ms())
+        body = replace(body, step=step)
+        execution.measured.append(body)
+        self._run_store.record(self._telemetry.entries(body))
 
     def end_attempt(self, execution: StepExecution, ended: Ended, failure: Failure | None) -> None:
         """Records the end of an attempt, successful or not, for the record of its step."""
@@ -200,33 +210,32 @@ class RunRecorder:
         result = None
         measured: list[Measurement] = []
         if status is Status.REUSED and fingerprint and self._telemetry.is_wanted:
-            measured = self._run_store.telemetry(fingerprint)
+            measured = [measurement(kind, body) for kind, body in self._run_store.telemetry(fingerprint)]
         if status is Status.SUCCEEDED and execution and decision and fingerprint:
             result = {
                 "fingerprint": fingerprint,
                 "static_key": self._request.planner.static_key(node.id),
                 "uses": node.step.uses,
                 "components": decision.components,
-                "telemetry": execution.measured,
+                "telemetry": list(map(recorded, execution.measured)),
             }
 
         def entries() -> list[Entry]:
-            finished = {
-                "step": node.id,
-                "uses": node.step.uses,
-                "agent": node.agent,
-                "status": status.value,
-                "attempts": plain(attempts),
-                "started_ms": execution.started_ms if execution else now,
-                "ended_ms": now,
-                "needs": list(planned.needs),
-                "inputs": bounded(decision.params) if decision else None,
-                "outputs": bounded(outputs),
-                "error": plain(error),
-                "group": node.group if node.combination is not None else None,
-            }
-            all_entries = [*measured, ("step.finished", finished)]
-            return [entry for kind, body in all_entries for entry in self._telemetry.entries(kind, body)]
+            finished = FinishedStep(
+                step=node.id,
+                uses=node.step.uses,
+                agent=node.agent,
+                status=status.value,
+                attempts=tuple(attempts),
+                started_ms=execution.started_ms if execution else now,
+                ended_ms=now,
+                needs=planned.needs,
+                inputs=bounded(decision.params) if decision else None,
+                outputs=bounded(outputs),
+                error=error,
+                group=node.group if node.combination is not None else None,
+            )
+            return [entry for body in (*measured, finished) for entry in self._telemetry.entries(body)]
 
         facts = {
             "status": status.value,
@@ -254,7 +263,7 @@ class RunRecorder:
             status,
             outputs,
             ended,
-            self._telemetry.due(lambda: self._telemetry.entries("run.finished", {"status": status, "ended_ms": ended})),
+            self._telemetry.due(lambda: self._telemetry.entries(FinishedRun(status=status, ended_ms=ended))),
         )
         self._ended = True
 
@@ -263,9 +272,7 @@ class RunRecorder:
         if self._ended:
             return
         ended, reason = self._now_ms(), f"the engine failed: {type(error).__name__}"
-        entries = self._telemetry.due(
-            lambda: self._telemetry.entries("run.abandoned", {"ended_ms": ended, "reason": reason})
-        )
+        entries = self._telemetry.due(lambda: self._telemetry.entries(AbandonedRun(ended_ms=ended, reason=reason)))
         with contextlib.suppress(StoreError):
             self._run_store.finish_run(self._request.run, "interrupted", {}, ended, entries)
 
@@ -298,20 +305,20 @@ class RunRecorder:
         if tracker in self._request.settings.sinks:
             self._begin_telemetry()
         else:
-            started = {"pipeline": self._request.plan.name, "params": {}, "started_ms": self.started_ms}
+            started = StartedRun(pipeline=self._request.plan.name, params={}, started_ms=self.started_ms)
             self._telemetry.involve(tracker, started)
 
     def _begin_telemetry(self) -> None:
         """Reports the run to the trackers, unless they already know it."""
         plan = self._request.plan
         self._telemetry.begin(
-            {
-                "pipeline": plan.name,
-                "params": dict(plan.params),
-                "spec": plan.digest,
-                "started_ms": self.started_ms,
-                "profile": self._request.settings.profile,
-            }
+            StartedRun(
+                pipeline=plan.name,
+                params=dict(plan.params),
+                spec=plan.digest,
+                started_ms=self.started_ms,
+                profile=self._request.settings.profile,
+            )
         )
 
     def _report_flood(self) -> None:
