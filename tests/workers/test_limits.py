@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2i.errors import BadInput
+from e2i.execution.events import StepFinished, StepStarted
 from e2i.settings import Settings
 from e2i.workers import memory, pool
 from e2i.workers.environment import for_worker
@@ -69,9 +70,9 @@ steps:
 """
     project.write("go.py", "def go():\n    open('go', 'w').close()\n")
     assert project.run(text).status == "succeeded"  # the first step ends once the small one has run beside it
-    order = [(event.name, event.step) for event in project.events if event.step]
-    assert order.index(("step.started", "two")) > order.index(("step.finished", "one"))
-    assert order.index(("step.started", "small")) < order.index(("step.finished", "one"))
+    order = [(type(event), event.step) for event in project.events if event.step]
+    assert order.index((StepStarted, "two")) > order.index((StepFinished, "one"))
+    assert order.index((StepStarted, "small")) < order.index((StepFinished, "one"))
 
 
 def test_a_step_that_asks_for_more_than_there_is_runs_alone(project: Project) -> None:
