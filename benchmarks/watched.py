@@ -63,7 +63,7 @@ def run(command: Sequence[str], folder: Path, code: int = 0) -> Ran:
         errors.seek(0)
         if process.returncode != code:
             raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{errors.read().decode()[-2000:]}")
-    events = [json.loads(line) for line in lines if line.startswith(b'{"schema_version": 1, "event"')]
+    events = [json.loads(line) for line in lines if line.startswith(b'{"event"')]
     return Ran(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, events, samples)
 
 

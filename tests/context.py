@@ -9,7 +9,9 @@ from typing import Any
 from e2i.catalog.context import RunInfo
 from e2i.settings import Settings
 from e2i.store.artifacts import ArtifactStore
+from e2i.telemetry.bodies import Attachment, Child, Measurement, Metric, Param, Warned
 from e2i.workers.context import Worker, WorkerContext
+from e2i.workers.messages import Progress
 from e2i.workers.services import Lifelines
 from e2i.workspace.paths import Roots
 from project import WITHIN
@@ -24,9 +26,9 @@ class LocalContext(WorkerContext):
     def __init__(self, root: Path, *, settings: Settings | None = None, step: str = "step", seed: int = 7) -> None:
         self.metrics: dict[str, float] = {}
         self.params: dict[str, Any] = {}
-        self.children: list[dict[str, Any]] = []
+        self.children: list[Child] = []
         self.attachments: dict[str, dict[str, Any]] = {}
-        self.progressed: list[dict[str, Any]] = []
+        self.progressed: list[Progress] = []
         self.warned: list[str] = []
         self.workspace = root / "workspace"
         self.workspace.mkdir(parents=True, exist_ok=True)
@@ -53,22 +55,20 @@ class LocalContext(WorkerContext):
             emit=self._remember,
         )
 
-    def _remember(self, message: dict[str, Any]) -> None:
-        if "progress" in message:
-            self.progressed.append(message["progress"])
-            return
-        body = message["telemetry"]["body"]
-        match message["telemetry"]["kind"]:
-            case "metric":
-                self.metrics[body["name"]] = body["value"]
-            case "param":
-                self.params[body["name"]] = body["value"]
-            case "child":
-                self.children.append(body)
-            case "warning":
-                self.warned.append(body["message"])
-            case "attachment":
-                self.attachments[body["name"]] = body["artifact"]
+    def _remember(self, message: Measurement | Progress) -> None:
+        match message:
+            case Progress():
+                self.progressed.append(message)
+            case Metric():
+                self.metrics[message.name] = message.value
+            case Param():
+                self.params[message.name] = message.value
+            case Child():
+                self.children.append(message)
+            case Warned():
+                self.warned.append(message.message)
+            case Attachment():
+                self.attachments[message.name] = message.artifact
 
     def close(self) -> None:
         """Ends every service that is not kept, and waits until all have gone."""

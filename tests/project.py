@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from e2i import api
-from e2i.execution.events import Event
+from e2i.execution.events import Event, RunEvent
 from e2i.execution.record import RunRecord
 from e2i.planning.model import Plan
 
+E = TypeVar("E", bound=RunEvent)
 ENGINE = Path(api.__file__).parents[1]
 WITHIN = 60.0
 """Seconds that a test waits for something that takes far less, unless others keep the machine busy."""
@@ -79,6 +80,10 @@ class Project:
         """Runs in this process, with real workers. Its events are in ``events``."""
         self.events.clear()
         return api.run(spec, params, workspace=self.workspace, listen=self.events.append, **options)
+
+    def happened(self, kind: type[E], step: str | None = None) -> list[E]:
+        """The events of that type of the last run; of one step or of all."""
+        return [event for event in self.events if isinstance(event, kind) and step in (None, event.step)]
 
     def statuses(self, spec: api.Spec, params: Mapping[str, Any] | None = None, **options: Any) -> dict[str, str]:
         record = self.run(spec, params, **options)

@@ -5,16 +5,24 @@ In: structs with described fields. Out: plain data for JSON, and JSON Schemas. R
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, overload
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+JsonObject = dict[str, Any]
+"""An object with any keys, as JSON has it: what is written, or was read and is not checked yet."""
+Values = Mapping[str, Any]
+"""Values by name, where only a spec or an action knows the names: parameters, outputs, the scope of an expression."""
+JsonSchema = dict[str, Any]
+"""A JSON Schema, or a part of one."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Version = Annotated[Literal[1], Meta(description="Version of this document type.")]
 Pointer = Annotated[str, Meta(pattern="^(/[^/]*)*$", description="JSON pointer (RFC 6901) into the spec.")]
 Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+Count = Annotated[int, Meta(ge=0)]
 Milliseconds = Annotated[int, Meta(description="Milliseconds since the epoch.")]
 
 
@@ -28,20 +36,29 @@ class JsonDocument(Element, frozen=True, kw_only=True):
     schema_version: Version = 1
 
 
-def plain(document: Any) -> Any:
+@overload
+def plain(document: Struct) -> JsonObject: ...
+@overload
+def plain(document: object) -> Any: ...
+def plain(document: object) -> Any:
     """Returns a struct, or data that holds structs, as dictionaries and lists for JSON."""
     return msgspec.to_builtins(document, str_keys=True)
 
 
-def json_schema(kind: Any, name: str, title: str) -> dict[str, Any]:
-    """Returns the JSON Schema of a struct, or of a union of structs, as ``schemas/NAME.v1.json`` holds it.
+def json_schema(kind: Any, name: str, title: str) -> JsonSchema:
+    """Returns the JSON Schema of a struct, of a tagged union of structs, or of a tuple of structs that have no tag, as
+    ``schemas/NAME.v1.json`` holds it.
 
     It describes what is written: a field with a default is always there, one that may be ``UNSET`` is not.
     """
-    found = msgspec.json.schema(kind)
-    for struct in found.get("$defs", {}).values():
-        properties = struct.get("properties", {})
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    shown, definitions = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    for struct in definitions.values():
+        if (properties := struct.get("properties")) is None:  # an enumeration
+            continue
         always = {name for name, field in properties.items() if field.pop("default", UNSET) is not UNSET}
         required = always.union(struct.get("required", ()))
+        struct.pop("additionalProperties", None)  # of structs that are read strictly; other readers need not be
         struct["required"] = [name for name in properties if name in required]
-    return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
+    found = shown[0] if len(shown) == 1 else {"anyOf": list(shown)}
+    return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "$defs": definitions, "title": title}

@@ -164,7 +164,7 @@ def test_what_only_a_run_knows_is_checked_before_the_step_is_carried_out(workspa
         make={"uses": "dataset.hcp", "with": {"rows": "${{ steps.rows.value }}"}},
     )
     record = api.run(spec, workspace=workspace(budgets={"rows": 99}))
-    errors = {name: step.error["code"] if step.error else None for name, step in record.steps.items()}
+    errors = {name: step.error.code if step.error else None for name, step in record.steps.items()}
     assert errors == {"path": None, "rows": None, "load": "policy-path", "make": "policy-budget"}
     assert record.refused
     assert record.status == "failed"

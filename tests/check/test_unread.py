@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2i import api
+from e2i.execution.events import SpecWarning
 from project import Project
 
 HEAD = "version: 1\nname: x\nsteps:\n  a: {uses: dataset.hcp, with: {rows: 50}}\n"
@@ -43,5 +44,5 @@ def test_a_plan_holds_warnings_and_a_run_reports_them(project: Project) -> None:
     assert [problem.code for problem in plan.warnings] == ["unread-table"]
     assert "warnings" not in plan.to_json()
     record = project.run(HEAD)
-    warned = [event for event in project.events if event.name == "spec.warning"]
-    assert (record.status, [event.facts["problem"]["line"] for event in warned]) == ("succeeded", [4])
+    warned = project.happened(SpecWarning)
+    assert (record.status, [event.problem.line for event in warned]) == ("succeeded", [4])

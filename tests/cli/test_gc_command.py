@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from e2i.execution.events import ArtifactCorrupt
 from project import Project
 
 STEPS = """
@@ -57,7 +58,7 @@ def test_corruption_is_reported_in_a_line_and_rebuilt(project: Project) -> None:
     assert file.read_bytes() == intact
     assert [kept.read_bytes() for kept in (project.store / "quarantine").iterdir()] == [intact[:-1]]
     assert project.statuses(SPEC) == {"make": "reused"}
-    assert [event.name for event in project.events if event.name == "artifact.corrupt"] == []
+    assert project.happened(ArtifactCorrupt) == []
 
 
 def test_corruption_in_the_middle_of_a_run_fails_the_step_and_the_next_run_rebuilds_it(project: Project) -> None:
@@ -65,7 +66,7 @@ def test_corruption_in_the_middle_of_a_run_fails_the_step_and_the_next_run_rebui
     project.write("steps.py", STEPS)
     record = project.run(SPOILING)
     assert record.steps["shape"].error is not None
-    assert record.steps["shape"].error["code"] == "artifact-corrupt"
+    assert record.steps["shape"].error.code == "artifact-corrupt"
     project.write("steps.py", STEPS.replace('file.write(b"more")', "pass"))
     again = project.statuses(SPOILING)
     assert (again["make"], again["shape"]) == ("succeeded", "succeeded")

@@ -5,24 +5,23 @@ import pytest
 
 from e2i.cli.progress import describe
 from e2i.cli.screen import Screen
-from e2i.execution.events import Event
-
-
-def event(name: str, step: str | None = None, /, **facts: object) -> Event:
-    return Event(name, "r", 0, step, facts)
+from e2i.execution.events import RunStarted, RunStopping, StepFinished, StepStarted
+from e2i.execution.state import Status
 
 
 @pytest.mark.parametrize(
     ("trackers", "attempts", "shown"),
-    [(["mlflow", "opik"], 1, "delivering to mlflow, opik"), ([], 1, "ending"), (["mlflow"], 0, "ending")],
+    [(("mlflow", "opik"), 1, "delivering to mlflow, opik"), ((), 1, "ending"), (("mlflow",), 0, "ending")],
 )
-def test_a_delivery_is_shown_only_where_there_is_one(trackers: list[str], attempts: int, shown: str) -> None:
+def test_a_delivery_is_shown_only_where_there_is_one(trackers: tuple[str, ...], attempts: int, shown: str) -> None:
     with Screen() as screen:
-        screen.emit(event("run.started", steps=1, name="p", trackers=trackers, resumed=False, note=""))
+        screen.emit(RunStarted("r", 0.0, steps=1, name="p", trackers=trackers, resumed=False, note=""))
         if attempts:
-            screen.emit(event("step.started", "a", uses="debug.echo", attempt=1))
+            screen.emit(StepStarted("r", 0.0, step="a", uses="debug.echo", attempt=1))
         screen.emit(
-            event("step.finished", "a", status="succeeded", seconds=0.1, attempts=attempts, error=None, note="")
+            StepFinished(
+                "r", 0.0, step="a", status=Status.SUCCEEDED, seconds=0.1, attempts=attempts, error=None, note=""
+            )
         )
         screen._console.begin_capture()
         screen._console.print(screen._table())
@@ -31,10 +30,10 @@ def test_a_delivery_is_shown_only_where_there_is_one(trackers: list[str], attemp
 
 @pytest.mark.parametrize(
     ("running", "shown"),
-    [(["a", "b"], "stopping: waiting for a, b; press Ctrl-C again to stop now"), ([], "stopping: no step is running")],
+    [(("a", "b"), "stopping: waiting for a, b; press Ctrl-C again to stop now"), ((), "stopping: no step is running")],
 )
-def test_a_stop_names_the_running_steps(running: list[str], shown: str) -> None:
-    (line,) = describe(event("run.stopping", running=running))
+def test_a_stop_names_the_running_steps(running: tuple[str, ...], shown: str) -> None:
+    (line,) = describe(RunStopping("r", 0.0, running=running))
     assert shown in line
 
 
@@ -49,5 +48,5 @@ def test_a_stop_names_the_running_steps(running: list[str], shown: str) -> None:
 def test_the_first_line_counts_the_steps_and_names_a_resumed_run(
     steps: int, resumed: bool, note: str, shown: str
 ) -> None:
-    (line,) = describe(event("run.started", steps=steps, name="p", trackers=[], resumed=resumed, note=note))
+    (line,) = describe(RunStarted("r", 0.0, steps=steps, name="p", trackers=(), resumed=resumed, note=note))
     assert click.unstyle(line) == shown

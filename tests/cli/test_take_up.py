@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from e2i import api
+from e2i.execution.events import RunStarted
 from project import LONGEST, Project, lines, until
 
 SPEC = """
@@ -154,4 +155,4 @@ def test_from_python_it_is_the_same(project: Project, die: Callable[..., str]) -
     project.let_go()
     record = project.run(project.root / "s.yaml")
     assert (record.run, record.status) == (run, "succeeded")
-    assert project.events[0].facts["resumed"]
+    assert project.happened(RunStarted)[0].resumed

@@ -11,6 +11,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
+from e2i.execution.events import StepFinished
 from e2i.execution.record import RunRecord
 from effects_case import (
     EXTERNAL,
@@ -67,7 +68,7 @@ def test_effects_that_are_gone_are_made_again_and_their_results_are_the_same(aga
     record = again.run(SPEC)
     assert statuses(record) == dict.fromkeys(EXTERNAL, "succeeded")
     assert record.steps["train"].status.value == record.steps["make"].status.value == "reused"
-    notes = {event.step: event.facts["note"] for event in again.events if event.name == "step.finished"}
+    notes = {event.step: event.note for event in again.happened(StepFinished)}
     assert all(notes[name].startswith("effect-lost: ") for name in EXTERNAL)
     assert_there(again, record)
     assert {step.status.value for step in again.run(SPEC).steps.values()} == {"reused"}

@@ -11,6 +11,7 @@ import pytest
 
 from e2i import api
 from e2i.errors import InvalidSpec, Refused
+from e2i.execution.events import RunFinished, RunStarted, StepFinished, StepRetried, StepStarted
 from e2i.planning.model import Plan, Verdict
 from project import Project, until
 
@@ -37,10 +38,6 @@ def verdicts(plan: Plan) -> dict[str, str]:
     return {step.id: step.verdict.value for step in plan.steps}
 
 
-def named(project: Project, name: str, step: str | None = None) -> list[dict[str, Any]]:
-    return [event.facts for event in project.events if event.name == name and step in (None, event.step)]
-
-
 def test_a_run_gives_the_outputs_of_the_pipeline(project: Project) -> None:
     record = project.run(CHAIN)
     assert record.status == "succeeded"
@@ -52,7 +49,7 @@ def test_a_second_run_repeats_nothing(project: Project) -> None:
     project.run(CHAIN)
     assert set(verdicts(project.plan(CHAIN)).values()) == {"reuse"}
     assert set(project.statuses(CHAIN).values()) == {"reused"}
-    assert not named(project, "step.started")
+    assert not project.happened(StepStarted)
 
 
 def test_comments_order_of_keys_and_descriptions_change_nothing(project: Project) -> None:
@@ -227,7 +224,7 @@ steps:
     record = project.run(spec)
     assert record.status == "failed"
     assert record.steps["open"].error is not None
-    assert record.steps["open"].error["code"] == "bad-condition"
+    assert record.steps["open"].error.code == "bad-condition"
 
 
 def test_a_failure_skips_downstream_steps_and_nothing_else(project: Project) -> None:
@@ -245,8 +242,8 @@ steps:
         "bad": "failed", "below": "skipped", "beside": "succeeded"
     }  # fmt: skip
     assert record.steps["bad"].error is not None
-    assert record.steps["bad"].error["message"] == "out of luck"
-    assert record.steps["bad"].error["code"] == "asked-to-fail"
+    assert record.steps["bad"].error.message == "out of luck"
+    assert record.steps["bad"].error.code == "asked-to-fail"
 
 
 def test_on_error_continue_lets_the_run_succeed_and_what_follows_run(project: Project) -> None:
@@ -285,8 +282,8 @@ steps:
 """
     record = project.run(spec)
     assert record.steps["divide"].error is not None
-    assert record.steps["divide"].error["code"] == "bad-expression"
-    assert "division by zero" in record.steps["divide"].error["message"]
+    assert record.steps["divide"].error.code == "bad-expression"
+    assert "division by zero" in record.steps["divide"].error.message
 
 
 # Outages
@@ -316,11 +313,11 @@ steps:
 """
     record = project.run(spec)
     assert record.steps["out"].attempts == 3
-    retried = named(project, "step.retried", "out")
-    assert [event["attempt"] for event in retried] == [2, 3]
-    assert [event["error"]["message"] for event in retried] == ["nobody answers"] * 2
-    assert 0.018 <= retried[0]["wait"] <= 0.02 and 0.027 <= retried[1]["wait"] <= 0.03
-    assert [event["attempt"] for event in named(project, "step.started", "out")] == [1, 2, 3]
+    retried = project.happened(StepRetried, "out")
+    assert [event.attempt for event in retried] == [2, 3]
+    assert [event.error.message for event in retried] == ["nobody answers"] * 2
+    assert 0.018 <= retried[0].wait <= 0.02 and 0.027 <= retried[1].wait <= 0.03
+    assert [event.attempt for event in project.happened(StepStarted, "out")] == [1, 2, 3]
 
 
 def test_a_users_error_is_never_tried_again(project: Project) -> None:
@@ -331,7 +328,7 @@ steps:
   bad: {uses: debug.fail, retry: {attempts: 5, initial: 1ms}}
 """
     assert project.run(spec).steps["bad"].attempts == 1
-    assert not named(project, "step.retried")
+    assert not project.happened(StepRetried)
 
 
 # Time limits and lost workers
@@ -357,8 +354,8 @@ steps:
         if (project.root / "started").exists():
             break
     assert record.steps["slow"].error is not None
-    assert record.steps["slow"].error["code"] == "timeout"
-    assert f"{seconds} s" in record.steps["slow"].error["message"]
+    assert record.steps["slow"].error.code == "timeout"
+    assert f"{seconds} s" in record.steps["slow"].error.message
     assert until(lambda: not project.processes("sleep"))
 
 
@@ -372,8 +369,8 @@ steps:
 """
     error = project.run(spec).steps["die"].error
     assert error is not None
-    assert error["code"] == "worker-lost"
-    assert "signal 9" in error["message"]
+    assert error.code == "worker-lost"
+    assert "signal 9" in error.message
 
 
 # Surroundings of a step
@@ -434,7 +431,7 @@ steps:
     project.write("use.py", "")
     record = project.run(spec)
     assert record.steps["a"].error is not None
-    assert (record.steps["a"].error["code"], record.steps["a"].error["hint"]) == (
+    assert (record.steps["a"].error.code, record.steps["a"].error.hint) == (
         "secret-unset",
         "set NOT_SET_ANYWHERE",
     )
@@ -545,11 +542,10 @@ def test_an_approved_plan_that_reuses_does_not_cover_running_everything_again(pr
 def test_every_event_names_the_run_and_the_last_one_tells_all(project: Project) -> None:
     record = project.run(CHAIN)
     assert {event.run for event in project.events} == {record.run}
-    assert [event.name for event in (project.events[0], project.events[-1])] == ["run.started", "run.finished"]
-    last = project.events[-1].to_json()
-    assert last["status"] == "succeeded"
-    assert last["outputs"] == {"trials": 20}
-    assert set(last["steps"]["load"]) == {"status", "attempts", "seconds", "error"}
+    first, last = project.events[0], project.events[-1]
+    assert isinstance(first, RunStarted) and isinstance(last, RunFinished)
+    assert (last.status, last.outputs) == ("succeeded", {"trials": 20})
+    assert set(last.to_json()["steps"]["load"]) == {"status", "attempts", "seconds", "error"}
 
 
 def test_a_finished_step_is_committed_before_it_is_published(project: Project) -> None:
@@ -558,7 +554,7 @@ def test_a_finished_step_is_committed_before_it_is_published(project: Project) -
     seen: list[str] = []
 
     def listen(event: Any) -> None:
-        if event.name == "step.finished":
+        if isinstance(event, StepFinished):
             with Reader(project.store, lambda digest: True) as reader:
                 found = reader.run(event.run)
                 assert found is not None

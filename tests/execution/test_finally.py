@@ -9,7 +9,7 @@ import pytest
 
 from e2i import api
 from e2i.execution.engine import Engine
-from e2i.execution.events import Event
+from e2i.execution.events import Event, StepStarted
 from project import Project, lines
 
 HEAD = "version: 1\nname: e\nsteps:\n"
@@ -45,7 +45,7 @@ def test_they_run_after_a_failure_and_know_of_it(project: Project) -> None:
     assert {name: step.status.value for name, step in record.steps.items()} == {
         "work": "failed", "below": "skipped", "tell": "succeeded", "alarm": "succeeded"
     }  # fmt: skip
-    assert [event.step for event in project.events if event.name == "step.started"] == ["work", "tell", "alarm"]
+    assert [event.step for event in project.happened(StepStarted)] == ["work", "tell", "alarm"]
 
 
 def test_a_failure_among_them_fails_the_run(project: Project) -> None:
@@ -77,7 +77,7 @@ finally:
     stopped: list[float] = []
 
     def listen(event: Event) -> None:
-        if event.name == "step.started" and event.step == "slow":
+        if isinstance(event, StepStarted) and event.step == "slow":
             stopped.append(time.monotonic())
             for _ in range(stops):
                 engines[0].stop()

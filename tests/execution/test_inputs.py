@@ -10,6 +10,7 @@ import pytest
 
 from e2i import api
 from e2i.errors import Refused
+from e2i.execution.events import StepStarted
 from e2i.execution.record import RunRecord
 from project import Project
 
@@ -63,7 +64,7 @@ def run_and(project: Project, change: Callable[[], object]) -> RunRecord:
 
     def listen(event: Any) -> None:
         project.events.append(event)
-        if event.name == "step.started" and event.step == "first":
+        if isinstance(event, StepStarted) and event.step == "first":
             change()
             project.let_go()
 
@@ -91,8 +92,8 @@ def test_a_file_that_changed_since_it_was_planned_is_not_used(files: Project, ho
     for step, file in CHANGED.items():
         error = record.steps[step].error
         assert error is not None, step
-        assert error["code"] == "input-changed-during-run", error
-        assert repr(file) in error["message"]
+        assert error.code == "input-changed-during-run", error
+        assert repr(file) in error.message
     for file in OTHER:
         (files.root / file).unlink(missing_ok=True)
         files.write(file, FILES[file])
@@ -132,7 +133,7 @@ def test_a_module_that_is_imported_by_no_statement_is_refused(files: Project) ->
     files.write("dynamic.py", code)
     step = {"uses": "python.call", "with": {"file": "dynamic.py", "function": "f"}}
     record = files.run({"version": 1, "name": "dynamic", "steps": {"a": step}})
-    assert "hidden.py is not part of the plan" in record.steps["a"].error["message"]
+    assert "hidden.py is not part of the plan" in record.steps["a"].error.message
 
 
 @pytest.mark.parametrize("added", ["lib", "alias", "pack/plugins"])
@@ -153,7 +154,7 @@ def test_a_module_in_a_folder_that_code_puts_on_the_path_is_refused(files: Proje
     two = {"uses": "python.call", "with": {"file": "other.py", "function": "f"}, "needs": ["a"]}
     record = files.run({"version": 1, "name": "adds", "steps": {"a": one, "b": two}})
     assert record.steps["a"].error is not None
-    assert "extra.py is not part of the plan" in record.steps["a"].error["message"]
+    assert "extra.py is not part of the plan" in record.steps["a"].error.message
     assert record.steps["b"].outputs.get("value", []) == []
 
 

@@ -182,7 +182,8 @@ def test_a_secret_is_in_no_file_message_or_request(
         messages.append(json.dumps(record.to_json()))
         for name in written:
             way = name.partition("_")[0]
-            code = (record.steps[name].error or {}).get("code")
+            error = record.steps[name].error
+            code = error.code if error else None
             expected = (
                 "secret-in-output" if way in REFUSED else "user-code-failed" if way in ("raise", "long") else None
             )

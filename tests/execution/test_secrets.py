@@ -66,7 +66,7 @@ def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(
     record = api.run(spec, workspace=workspace, listen=lambda event: reported.append(json.dumps(event.to_json())))
     reported.append(json.dumps(record.to_json()))
     assert record.status == "failed"
-    assert {name: (step.error or {})["code"] for name, step in record.steps.items()} == {
+    assert {name: step.error and step.error.code for name, step in record.steps.items()} == {
         "say": "secret-in-output", "fail": "user-code-failed",
     }  # fmt: skip
     assert record.outputs == {"said": None}

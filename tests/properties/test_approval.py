@@ -16,6 +16,7 @@ import pytest
 
 from e2i import api
 from e2i.errors import BadInput, E2IError, Refused
+from e2i.execution.events import StepFinished
 from e2i.planning import document
 from project import Project
 
@@ -194,7 +195,7 @@ def _run(project: Project, approved: dict[str, Any], environ: dict[str, str], du
     begun: list[bool] = []
 
     def listen(event: Any) -> None:
-        if event.name == "step.finished" and event.step == "first" and not begun:
+        if isinstance(event, StepFinished) and event.step == "first" and not begun:
             begun.append(True)
             during()
 
@@ -243,8 +244,8 @@ def test_nothing_runs_that_was_not_approved(project: Project, pairs: int, seed: 
         assert all(gave[name] == expected[name] for name in gave), (kind, named, when, gave)
         failed = [step for step in record.steps.values() if step.status.value == "failed"]
         for step in failed:
-            message = json.dumps(step.error)
-            assert step.error["code"] == "input-changed-during-run" or "not part of the plan" in message, step.error
+            message = step.error.message
+            assert step.error.code == "input-changed-during-run" or "not part of the plan" in message, step.error
         if named[0] is None:
             assert not failed, (kind, failed)
         if when == "before" and named[0] is not None:

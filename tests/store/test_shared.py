@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from e2i.execution.events import RunFinished, ToolDegraded
 from e2i.settings import Shared
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.digests import digest_of
@@ -276,6 +277,6 @@ def test_a_shared_store_that_is_down_fails_no_run_and_is_reported_once(project: 
     project.write("steps.py", STEPS)
     project.write("config/default.yaml", "sinks: []\nshared: {url: 'file:///proc/nowhere', deadline: 1}\n")
     assert project.statuses(SPEC) == {"make": "succeeded", "size": "succeeded"}
-    degraded = [event for event in project.events if event.name == "tool.degraded"]
-    assert [(event.facts["tool"], event.facts["refused"]) for event in degraded] == [("shared store", 2)]
-    assert project.events[-1].name == "run.finished"
+    degraded = project.happened(ToolDegraded)
+    assert [(event.tool, event.refused) for event in degraded] == [("shared store", 2)]
+    assert isinstance(project.events[-1], RunFinished)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from e2i.execution.events import LogCut
 from e2i.store import names
 from e2i.workers import steplog
 from project import Project
@@ -77,9 +78,7 @@ def test_a_long_log_keeps_its_beginning_and_its_end_and_the_step_goes_on(project
     assert text.startswith("the first line\n")
     assert "the last line" in text[-200:]
     assert "the log is longer than 1MB" in text
-    assert [(event.step, event.facts["limit"]) for event in project.events if event.name == "log.cut"] == [
-        ("step", 1_000_000)
-    ]
+    assert [(event.step, event.limit) for event in project.happened(LogCut)] == [("step", 1_000_000)]
 
 
 def test_the_log_of_a_step_with_secrets_is_cut_too(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,21 +127,21 @@ def test_a_step_with_too_many_processes_ends_and_names_its_limit(project: Projec
     record = project.run(spec("fork", "", count=1_500, deep=deep))
     error = record.steps["step"].error
     assert error is not None
-    assert (error["code"], "512" in error["message"], "processes" in error["hint"]) == (
+    assert (error.code, "512" in error.message, "processes" in (error.hint or "")) == (
         "too-many-processes", True, True
     )  # fmt: skip
 
 
 def test_a_step_may_say_how_many_processes_it_needs(project: Project) -> None:
     error = project.run(spec("fork", "processes: 20", count=100)).steps["step"].error
-    assert error is not None and (error["code"], "20" in error["message"]) == ("too-many-processes", True)
+    assert error is not None and (error.code, "20" in error.message) == ("too-many-processes", True)
 
 
 @pytest.mark.parametrize("call", [{"function": "double", "times": 9}, {"function": "bomb", "most": 2_000}], ids=str)
 def test_nothing_is_left_of_a_step_whose_processes_start_more(project: Project, call: dict[str, object]) -> None:
     given = dict(call)
     error = project.run(spec(str(given.pop("function")), "processes: 40", **given)).steps["step"].error
-    assert error is not None and error["code"] == "too-many-processes"
+    assert error is not None and error.code == "too-many-processes"
     assert project.processes() == []
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2i.errors import BadInput
+from e2i.execution.events import StepFinished, StepStarted
 from e2i.settings import Settings
 from e2i.workers import memory, pool
 from e2i.workers.environment import for_worker
@@ -35,8 +36,8 @@ def test_a_step_that_wants_more_than_it_may_ends_alone(project: Project) -> None
     project.write("eat.py", EAT)
     record = project.run(spec("resources: {memory: 150MB},"))
     error = record.steps["eats"].error
-    assert error is not None and error["code"] == "out-of-memory"
-    assert "150MB" in error["message"]
+    assert error is not None and error.code == "out-of-memory"
+    assert "150MB" in error.message
     assert record.steps["other"].status.value == "succeeded"
 
 
@@ -44,7 +45,7 @@ def test_the_settings_say_what_a_step_may_hold_that_says_nothing(project: Projec
     project.write("config/default.yaml", "sinks: []\nresources: {memory: 150MB}\n")
     project.write("eat.py", EAT)
     error = project.run(spec("")).steps["eats"].error
-    assert error is not None and (error["code"], "150MB" in error["message"]) == ("out-of-memory", True)
+    assert error is not None and (error.code, "150MB" in error.message) == ("out-of-memory", True)
 
 
 def test_a_step_that_asks_for_more_than_the_operator_allows_is_refused_before_anything_runs(project: Project) -> None:
@@ -69,9 +70,9 @@ steps:
 """
     project.write("go.py", "def go():\n    open('go', 'w').close()\n")
     assert project.run(text).status == "succeeded"  # the first step ends once the small one has run beside it
-    order = [(event.name, event.step) for event in project.events if event.step]
-    assert order.index(("step.started", "two")) > order.index(("step.finished", "one"))
-    assert order.index(("step.started", "small")) < order.index(("step.finished", "one"))
+    order = [(type(event), event.step) for event in project.events if event.step]
+    assert order.index((StepStarted, "two")) > order.index((StepFinished, "one"))
+    assert order.index((StepStarted, "small")) < order.index((StepFinished, "one"))
 
 
 def test_a_step_that_asks_for_more_than_there_is_runs_alone(project: Project) -> None:

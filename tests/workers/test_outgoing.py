@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from e2i.errors import StepError
+from e2i.telemetry.bodies import Metric, Param
 from e2i.workers import outgoing
+from e2i.workers.messages import Prepared, Report, Telemetry, report
 from e2i.workers.outgoing import BATCH, QUOTA, QUOTA_BYTES, Outgoing
 from project import WITHIN, until
 
@@ -22,13 +22,13 @@ class Engine:
 
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
-        self.lines: list[dict[str, Any]] = []
+        self.reports: list[Report] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
         with self.theirs.makefile("rb") as incoming:
-            self.lines.extend(map(json.loads, incoming))
+            self.reports.extend(map(report, incoming))
 
     def close(self) -> None:
         self.ours.close()
@@ -43,8 +43,8 @@ def engine() -> Iterator[Engine]:
     made.close()
 
 
-def metric(number: int) -> dict[str, Any]:
-    return {"telemetry": ["metric", {"name": "loss", "value": float(number), "index": number}]}
+def metric(number: int) -> Metric:
+    return Metric(step="fit", name="loss", value=float(number), index=number)
 
 
 def test_telemetry_leaves_in_batches_and_before_what_follows_it(
@@ -54,18 +54,19 @@ def test_telemetry_leaves_in_batches_and_before_what_follows_it(
     send = Outgoing(engine.ours)
     for number in range(2 * BATCH + 10):
         send(metric(number))
-    send({"ended": {}})
+    send(Prepared("optuna", 1))
     engine.close()
-    batches, (last,) = engine.lines[:-1], engine.lines[-1:]
-    assert [len(batch["telemetry"]) for batch in batches] == [BATCH, BATCH, 10]
-    assert [body["index"] for batch in batches for _, body in batch["telemetry"]] == list(range(2 * BATCH + 10))
-    assert last == {"ended": {}}
+    *batches, last = engine.reports
+    measured = [batch.measured for batch in batches if isinstance(batch, Telemetry)]
+    assert [len(batch) for batch in measured] == [BATCH, BATCH, 10]
+    assert [body for batch in measured for body in batch] == [metric(number) for number in range(2 * BATCH + 10)]
+    assert last == Prepared("optuna", 1)
 
 
 def test_a_single_entry_does_not_wait_for_others(engine: Engine) -> None:
     send = Outgoing(engine.ours)
     send(metric(1))
-    assert until(lambda: engine.lines)
+    assert until(lambda: engine.reports)
 
 
 def test_ten_million_metrics_are_refused_after_the_quota_and_the_next_step_has_its_own(engine: Engine) -> None:
@@ -82,7 +83,7 @@ def test_a_few_entries_that_are_very_long_are_refused_too(engine: Engine) -> Non
     send = Outgoing(engine.ours)
     with pytest.raises(StepError):
         for _ in range(40):
-            send({"telemetry": ["param", {"name": "p", "value": "x" * (QUOTA_BYTES // 32)}]})
+            send(Param(step="fit", name="p", value="x" * (QUOTA_BYTES // 32)))
 
 
 def test_a_step_waits_while_the_engine_is_behind() -> None:

@@ -144,7 +144,7 @@ class StepContext(Protocol):
         """Reports the progress of the step to the user."""
 
     def warn(self, message: str) -> None:
-        """Records a warning about the step's data or result: shown with the run, its page and its plan's reuse."""
+        """Records a warning about the step's data or result. It is shown in every run that has or reuses the result."""
 
     def key(self, *parts: str) -> str:
         """Returns an idempotency key: equal for every attempt of this step with equal inputs, different otherwise."""

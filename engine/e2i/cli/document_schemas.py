@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from e2i.catalog.schema import pipeline_schema
-from e2i.documents import DIALECT
+from e2i.documents import DIALECT, json_schema
+from e2i.execution.events import Event
 from e2i.planning.model import Verdict, Why
 
 
@@ -121,151 +122,6 @@ class ErrorDocument(Document):
     message: str
 
 
-class StepEnd(Document):
-    """The result of a step."""
-
-    status: Literal["succeeded", "reused", "failed", "skipped", "deferred", "cancelled"]
-    attempts: Annotated[int, Field(ge=0)]
-    seconds: Annotated[float, Field(ge=0, description="Duration of the last attempt.")]
-    error: ErrorDocument | None
-
-
-class Event(Document):
-    """Fields of every line of `e2i run --json`."""
-
-    schema_version: Version
-    event: str
-    run: Annotated[str, Field(description="The run's id.")]
-    step: Annotated[str | None, Field(description="The step of the event, if any.")]
-    at: Annotated[float, Field(description="Seconds since the epoch.")]
-
-
-class RunStarted(Event):
-    event: Literal["run.started"]
-    name: Annotated[str, Field(description="The pipeline's name.")]
-    steps: Annotated[int, Field(ge=0, description="Number of steps.")]
-    trackers: Annotated[list[str], Field(description="Tools that receive the run once a step is executed.")]
-    resumed: Annotated[bool, Field(description="Whether a run that another process began is resumed.")]
-    note: Annotated[str, Field(description="Why that run had not finished; empty with --resume.")]
-
-
-class StepStarted(Event):
-    event: Literal["step.started"]
-    uses: str
-    attempt: Annotated[int, Field(ge=1)]
-
-
-class StepProgress(Event):
-    event: Literal["step.progress"]
-    done: Any
-    total: Any
-    note: Any
-
-
-class StepRetried(Event):
-    event: Literal["step.retried"]
-    attempt: Annotated[int, Field(ge=1, description="Number of the next attempt.")]
-    wait: Annotated[float, Field(ge=0, description="Seconds until the next attempt.")]
-    error: ErrorDocument
-
-
-class StepWaiting(Event):
-    """Another run is executing the same step; its result will be reused."""
-
-    event: Literal["step.waiting"]
-    by: Annotated[str, Field(description="The other run.")]
-    holder: Annotated[str, Field(description="Process of the other run: pid, start and boot, separated by colons.")]
-    since: Annotated[float, Field(description="Start of the other execution, in seconds since the epoch.")]
-
-
-class StepFinished(Event, StepEnd):
-    """Printed only after the result is committed."""
-
-    event: Literal["step.finished"]
-
-
-class SpecWarning(Event):
-    """A warning about the spec, which does not prevent the run."""
-
-    event: Literal["spec.warning"]
-    problem: ProblemDocument
-
-
-class ArtifactCorrupt(Event):
-    """A corrupt artifact was quarantined; the step that produces it runs again."""
-
-    event: Literal["artifact.corrupt"]
-    digest: Digest
-    kept: Annotated[str, Field(description="Path of the quarantined bytes.")]
-
-
-class LogCut(Event):
-    """A step printed more than its log may hold. Beginning and end are kept."""
-
-    event: Literal["log.cut"]
-    limit: Annotated[int, Field(description="Maximum size of the log in bytes.")]
-
-
-class StateCorrupt(Event):
-    """The state of the store was unreadable. It was quarantined, and history starts empty."""
-
-    event: Literal["state.corrupt"]
-    kept: Annotated[str, Field(description="Path of the quarantined file.")]
-
-
-class ToolDegraded(Event):
-    event: Literal["tool.degraded"]
-    tool: str
-    waiting: Annotated[int, Field(ge=0, description="Entries waiting in the outbox.")]
-
-
-class TelemetryWaiting(Event):
-    """The outbox has entries for another tracker than the one in this run's settings."""
-
-    event: Literal["telemetry.waiting"]
-    tool: str
-    waiting: Annotated[int, Field(ge=1, description="Number of entries.")]
-    tracker: Annotated[str, Field(description="Address of that tracker, without credentials.")]
-    profile: Annotated[str | None, Field(description="The profile whose `e2i sync` delivers them, if it is known.")]
-
-
-class RunStopping(Event):
-    event: Literal["run.stopping"]
-    running: Annotated[list[str], Field(description="Steps that are still running.")]
-
-
-class RunFinished(Event):
-    """The last line."""
-
-    event: Literal["run.finished"]
-    status: Literal["succeeded", "failed", "interrupted"]
-    steps: dict[str, StepEnd]
-    outputs: Annotated[dict[str, Any], Field(description="The pipeline's outputs.")]
-    degraded: Annotated[
-        bool,
-        Field(description="A step was deferred, or telemetry waits or was refused."),
-    ]
-
-
-Events = Annotated[
-    RunStarted
-    | StepStarted
-    | StepProgress
-    | StepRetried
-    | StepWaiting
-    | StepFinished
-    | ArtifactCorrupt
-    | SpecWarning
-    | LogCut
-    | StateCorrupt
-    | ToolDegraded
-    | TelemetryWaiting
-    | RunStopping
-    | RunFinished,
-    Field(discriminator="event"),
-]
-
-
 def _schema(kind: Any, name: str, title: str) -> dict[str, Any]:
     found = TypeAdapter(kind).json_schema(by_alias=True, mode="serialization")
     return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
@@ -287,7 +143,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "pipeline": pipeline_schema,
     "problems": lambda: _schema(Problems, "problems", "e2i problems, version 1"),
     "plan": lambda: _schema(PlanDocument, "plan", "e2i plan, version 1"),
-    "events": lambda: _schema(Events, "events", "e2i event, one line of `e2i run --json`, version 1"),
+    "events": lambda: json_schema(Event, "events", "e2i event, one line of `e2i run --json`, version 1"),
     "runs": lambda: _recorded("Runs", "runs", "e2i list of runs, version 1"),
     "run": lambda: _recorded("RunDocument", "run", "e2i run, version 1"),
     "comparison": lambda: _recorded("Comparison", "comparison", "e2i comparison of two runs, version 1"),

@@ -5,17 +5,35 @@ In: events of a run. Out: lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, Self
+from typing import Protocol, Self, assert_never
 
 import click
 
+from e2i.catalog.step_error import ErrorDocument
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
-from e2i.execution.events import Event
+from e2i.execution.events import (
+    ArtifactCorrupt,
+    Event,
+    LogCut,
+    RunFinished,
+    RunStarted,
+    RunStopping,
+    SpecWarning,
+    StateCorrupt,
+    StepFinished,
+    StepProgress,
+    StepRetried,
+    StepStarted,
+    StepWaiting,
+    TelemetryWaiting,
+    ToolDegraded,
+)
 from e2i.spec import sizes
+from e2i.store.history import WaitingElsewhere
 
 SIGNS = {
     "succeeded": ("✓", "green"),
@@ -52,7 +70,7 @@ class JsonLines:
     def resume(self) -> None: ...
 
     def emit(self, event: Event) -> None:
-        print(documents.dumps(event.to_json()), flush=True)
+        print(documents.dumps(event), flush=True)
 
 
 class Lines:
@@ -68,77 +86,85 @@ class Lines:
     def resume(self) -> None: ...
 
     def emit(self, event: Event) -> None:
-        if event.name != "step.progress":
-            for line in describe(event):
-                click.echo(line, err=True)
+        for line in describe(event):
+            click.echo(line, err=True)
 
 
 def describe(event: Event) -> Iterator[str]:
     """Yields the lines that describe an event to a person."""
-    facts = event.facts
-    match event.name:
-        case "run.started":
-            verb = "resuming run" if facts["resumed"] else "run"
-            why = f" ({facts['note']})" if facts["note"] else ""
-            run, count = click.style(event.run, bold=True), counted(facts["steps"], "step")
-            yield f"{verb} {run} of {facts['name']}, {count}{why}"
-        case "step.started":
-            yield f"  ▸ {event.step} ({facts['uses']})"
-        case "step.finished":
-            sign, colour = SIGNS[facts["status"]]
-            took = f"  {facts['seconds']:.1f} s" if facts["attempts"] else ""
-            note = f"  {click.style(safe(facts['note']), dim=True)}" if facts["note"] else ""
-            status = click.style(facts["status"], fg=colour)
-            yield f"  {click.style(sign, fg=colour)} {event.step}  {status}{took}{note}"
-            yield from _error(facts["error"])
-        case "step.waiting":
-            process = facts["holder"].partition(":")[0]
-            yield f"  … {event.step}  waiting for run {facts['by']} (process {process}), which is running the same step"
-        case "step.retried":
-            error = facts["error"]["message"]
-            yield f"  ↻ {event.step}  attempt {facts['attempt']} in {facts['wait']:.1f} s: {safe(error)}"
-        case "spec.warning":
-            problem = facts["problem"]
-            at = f"{problem['file']}:{problem['line']}:{problem['column']}"
-            yield click.style(f"  ! {safe(at)}: {safe(problem['message'])} [{problem['code']}]", fg="yellow")
-        case "artifact.corrupt":
-            name, kept = facts["digest"][:19], safe(facts["kept"])
-            yield click.style(f"  ! corrupt artifact {name}… moved to {kept}; it will be rebuilt", fg="yellow")
-        case "log.cut":
-            yield click.style(f"  ! {event.step}: log truncated, it exceeds {sizes.text(facts['limit'])}", fg="yellow")
-        case "state.corrupt":
-            text = "  ! corrupt store state; history starts empty. The corrupt file is kept as"
-            yield click.style(f"{text} {safe(facts['kept'])}", fg="yellow")
-        case "tool.degraded":
-            waiting = f"{facts['waiting']} waiting in the outbox" if facts["waiting"] else ""
-            refused = f"{facts['refused']} refused" if facts["refused"] else ""
-            counts = ", ".join(filter(None, (waiting, refused)))
-            text = ": ".join(filter(None, (facts["tool"], counts, safe(facts["problem"] or ""))))
-            yield click.style(f"  ! {text}", fg="yellow")
-        case "telemetry.waiting":
-            yield click.style(f"  ! {facts['tool']}: {elsewhere(facts)}", fg="yellow")
-        case "run.stopping":
-            running = ", ".join(facts["running"])
+    match event:
+        case RunStarted():
+            verb = "resuming run" if event.resumed else "run"
+            why = f" ({event.note})" if event.note else ""
+            run, count = click.style(event.run, bold=True), counted(event.steps, "step")
+            yield f"{verb} {run} of {event.name}, {count}{why}"
+        case StepStarted():
+            yield f"  ▸ {event.step} ({event.uses})"
+        case StepFinished():
+            yield from _finished(event)
+        case StepWaiting():
+            process = event.holder.partition(":")[0]
+            yield f"  … {event.step}  waiting for run {event.by} (process {process}), which is running the same step"
+        case StepRetried():
+            yield f"  ↻ {event.step}  attempt {event.attempt} in {event.wait:.1f} s: {safe(event.error.message)}"
+        case RunStopping():
+            running = ", ".join(event.running)
             now = f"waiting for {running}; press Ctrl-C again to stop now" if running else "no step is running"
             yield click.style(f"stopping: {now}", fg="yellow")
+        case SpecWarning() | ArtifactCorrupt() | LogCut() | StateCorrupt() | ToolDegraded() | TelemetryWaiting():
+            yield click.style(f"  ! {_warning(event)}", fg="yellow")
+        case StepProgress() | RunFinished():
+            return  # shown by the live table and by the summary
+        case _:
+            assert_never(event)
 
 
-def elsewhere(facts: Mapping[str, Any]) -> str:
+def elsewhere(waiting: TelemetryWaiting | WaitingElsewhere) -> str:
     """Returns a sentence about entries for a tracker that the settings do not name."""
-    name, profile = facts["tool"], facts["profile"]
     sync = (
-        f"e2i sync --profile {profile}"
-        if profile
-        else f"configure it again under `tools: {name}:` in config/, then e2i sync"
+        f"e2i sync --profile {waiting.profile}"
+        if waiting.profile
+        else f"configure it again under `tools: {waiting.tool}:` in config/, then e2i sync"
     )
-    return f"{counted(facts['waiting'], 'entry')} waiting for {safe(facts['tracker'])}: {sync}"
+    return f"{counted(waiting.waiting, 'entry')} waiting for {safe(waiting.tracker)}: {sync}"
 
 
-def _error(error: dict[str, Any] | None) -> Iterator[str]:
-    if not error:
-        return
-    for index, line in enumerate(safe(error["message"]).splitlines()):
-        code = click.style(f" [{error['code']}]", dim=True) if index == 0 else ""
+def _warning(event: SpecWarning | ArtifactCorrupt | LogCut | StateCorrupt | ToolDegraded | TelemetryWaiting) -> str:
+    """Returns the text of an event about something that did not go well and does not end the run."""
+    match event:
+        case SpecWarning():
+            problem = event.problem
+            at = f"{problem.file}:{problem.line}:{problem.column}"
+            return f"{safe(at)}: {safe(problem.message)} [{problem.code}]"
+        case ArtifactCorrupt():
+            return f"corrupt artifact {event.digest[:19]}… moved to {safe(event.kept)}; it will be rebuilt"
+        case LogCut():
+            return f"{event.step}: log truncated, it exceeds {sizes.text(event.limit)}"
+        case StateCorrupt():
+            return f"corrupt store state; history starts empty. The corrupt file is kept as {safe(event.kept)}"
+        case ToolDegraded():
+            waiting = f"{event.waiting} waiting in the outbox" if event.waiting else ""
+            refused = f"{event.refused} refused" if event.refused else ""
+            counts = ", ".join(filter(None, (waiting, refused)))
+            return ": ".join(filter(None, (event.tool, counts, safe(event.problem or ""))))
+        case TelemetryWaiting():
+            return f"{event.tool}: {elsewhere(event)}"
+        case _:
+            assert_never(event)
+
+
+def _finished(event: StepFinished) -> Iterator[str]:
+    sign, colour = SIGNS[event.status]
+    took = f"  {event.seconds:.1f} s" if event.attempts else ""
+    note = f"  {click.style(safe(event.note), dim=True)}" if event.note else ""
+    yield f"  {click.style(sign, fg=colour)} {event.step}  {click.style(event.status, fg=colour)}{took}{note}"
+    if event.error is not None:
+        yield from _error(event.error)
+
+
+def _error(error: ErrorDocument) -> Iterator[str]:
+    for index, line in enumerate(safe(error.message).splitlines()):
+        code = click.style(f" [{error.code}]", dim=True) if index == 0 else ""
         yield f"      {click.style(line, fg='red')}{code}"
-    if error["hint"]:
-        yield f"      {safe(error['hint'])}"
+    if error.hint:
+        yield f"      {safe(error.hint)}"

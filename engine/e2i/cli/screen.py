@@ -17,7 +17,7 @@ from rich.text import Text
 
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import describe
-from e2i.execution.events import Event
+from e2i.execution.events import Event, RunStarted, RunStopping, StepFinished, StepProgress, StepStarted
 
 
 class Screen:
@@ -32,7 +32,7 @@ class Screen:
         self._done = 0
         self._began = time.monotonic()
         self._stopping = False
-        self._trackers: list[str] = []
+        self._trackers: tuple[str, ...] = ()
         self._is_tracked = False
         """Whether there is something to deliver at the end. Trackers receive a run only once a step is executed."""
         # Last, because creating it draws the table at once.
@@ -52,23 +52,23 @@ class Screen:
         self._console.show_cursor(False)
 
     def emit(self, event: Event) -> None:
-        match event.name:
-            case "run.started":
-                self._steps, self._trackers = event.facts["steps"], event.facts["trackers"]
-            case "step.started":
+        match event:
+            case RunStarted():
+                self._steps, self._trackers = event.steps, event.trackers
+            case StepStarted():
                 self._is_tracked = bool(self._trackers)
-                self._running[event.step or ""] = _Running(time.monotonic(), event.facts["uses"])
-            case "step.progress" if event.step in self._running:
-                running = self._running[event.step]
-                running.done, running.total, running.note = (event.facts[name] for name in ("done", "total", "note"))
-            case "step.finished":
-                self._running.pop(event.step or "", None)
+                self._running[event.step] = _Running(time.monotonic(), event.uses)
+                return
+            case StepProgress():
+                if (running := self._running.get(event.step)) is not None:
+                    running.done, running.total, running.note = event.done, event.total, event.note
+            case StepFinished():
+                self._running.pop(event.step, None)
                 self._done += 1
-            case "run.stopping":
+            case RunStopping():
                 self._stopping = True
-        if event.name not in ("step.started", "step.progress"):
-            for line in describe(event):
-                self._console.print(Text.from_ansi(line))
+        for line in describe(event):
+            self._console.print(Text.from_ansi(line))
 
     def _table(self) -> Group:
         table = Table.grid(padding=(0, 2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from e2i.catalog import registry
 from e2i.store.runs import RunStore
+from e2i.telemetry.bodies import AbandonedRun, recorded
 from e2i.telemetry.entries import Entry, keyed
 
 
@@ -22,13 +23,11 @@ def close(run_store: RunStore) -> None:
     with run_store.together():
         for run, holder, last_ms in run_store.dead_runs():  # read again: inside the transaction nobody can claim one
             process = holder.partition(":")[0]
-            body = {
-                "ended_ms": last_ms,
-                "reason": f"its process {process} has exited; resume with e2i-run --resume {run}",
-            }
+            reason = f"its process {process} has exited; resume with e2i-run --resume {run}"
+            kind, body = recorded(AbandonedRun(ended_ms=last_ms, reason=reason))
             trackers = [(sink, target) for sink in registry.SINKS for target in run_store.reported_to(sink, run)]
             entries = [
-                Entry(keyed(f"{run}//run.abandoned/{holder}", target), sink, run, "run.abandoned", body, target=target)
+                Entry(keyed(f"{run}//{kind}/{holder}", target), sink, run, kind, body, target=target)
                 for sink, target in trackers
             ]
             run_store.finish_run(run, "interrupted", {}, last_ms, entries)

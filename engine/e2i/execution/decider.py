@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from e2i.catalog import registry
 from e2i.catalog.action import Effect
 from e2i.check import provenance
 from e2i.check.policy import amounts
+from e2i.documents import JsonObject
 from e2i.errors import Refused
 from e2i.execution import secrets
 from e2i.execution.record import RunStatus
@@ -56,7 +56,7 @@ class Execute(Struct, frozen=True):
     """The step is to be executed."""
 
     decision: Decision
-    known: Mapping[str, Any] | None = None
+    known: JsonObject | None = None
     """The outputs of a finished result, which are used if the worker finds its effect."""
 
 
@@ -68,7 +68,7 @@ class Decider:
         self._state = state
         self.planner = request.planner
         self._steps: dict[str, PlanStep] = {step.id: step for step in request.plan.steps}
-        self.outputs: dict[str, Mapping[str, Any] | None] = {}
+        self.outputs: dict[str, JsonObject | None] = {}
         """The outputs of each finished step; None without a result."""
         self._blocked: set[str] = set()
         """Steps that were skipped because of a failed upstream step."""
@@ -111,7 +111,7 @@ class Decider:
             return Invalid(Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint))
         return self._permit(planned, node, decision)
 
-    def gave(self, step: str, outputs: Mapping[str, Any] | None) -> None:
+    def gave(self, step: str, outputs: JsonObject | None) -> None:
         """Records the outputs of a step, or that it has none, for its downstream steps."""
         self.outputs[step] = outputs
         predicted = self.planner.predicted.get(step)
@@ -124,7 +124,7 @@ class Decider:
         """Returns whether another run that executes the same work can do it for this one."""
         return decision.fingerprint is not None and decision.verdict is Verdict.RUN and not self.planner.fresh
 
-    def done_elsewhere(self, decision: Decision) -> Mapping[str, Any] | None:
+    def done_elsewhere(self, decision: Decision) -> JsonObject | None:
         """Returns the result that another run produced for the same work since the decision, if any."""
         found = self.planner.history.outputs(decision.fingerprint or "")
         if found is None or not self._is_made_elsewhere(decision):
@@ -139,7 +139,7 @@ class Decider:
         maker = self.planner.history.made_since(decision.fingerprint or "", self._request.planned_ms)
         return maker not in (None, self._request.run)
 
-    def revealed(self, decision: Decision) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def revealed(self, decision: Decision) -> tuple[JsonObject, tuple[str, ...]]:
         """Returns the parameters of the call with secrets filled in, and these secrets. Raises Refused."""
         request = self._request
         params, revealed = secrets.reveal(decision.params, request.settings.secrets, request.environ)
@@ -151,10 +151,10 @@ class Decider:
             facts = {**self.planner.expanded.run, "status": status}
             self.planner = replace(self.planner, expanded=replace(self.planner.expanded, run=facts))
 
-    def run_outputs(self) -> dict[str, Any]:
+    def run_outputs(self) -> JsonObject:
         """Returns the pipeline's outputs, as far as the steps that they read have results."""
         expanded = self.planner.expanded
-        found: dict[str, Any] = {}
+        found = {}
         for name, value in expanded.loaded.spec.outputs.items():
             try:
                 resolved = expanded.resolve(value, None, self.outputs)
@@ -193,7 +193,7 @@ class Decider:
         """Returns whether a worker must ask the step's tool for the effect of a finished result."""
         return self.planner.action(node).verified and not self._looker.can_see(node.step.uses)
 
-    def _missing(self, decision: Decision, outputs: Mapping[str, Any]) -> str | None:
+    def _missing(self, decision: Decision, outputs: JsonObject) -> str | None:
         """Returns what is missing of the effect of a finished result, as far as files show it."""
         uses = decision.components["action"]
         if not _is_verified(uses):

@@ -21,13 +21,14 @@ import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from msgspec.structs import asdict
+from msgspec import Struct, convert
 
 from e2i import startup
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
+from e2i.documents import plain
 from e2i.execution import abandoned
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.settings import Settings
@@ -52,6 +53,18 @@ LOOK = 0.1
 """Seconds between two checks whether the caller still wants to wait."""
 
 
+class Start(Struct, frozen=True, kw_only=True):
+    """The first line to a delivery process."""
+
+    store: str
+    settings: str
+    """The settings as JSON."""
+    engine: str
+    """The identity of the process that started it."""
+    patient: bool
+    """Whether an open circuit is waited for."""
+
+
 class DeliveryProcess:
     """The delivery process as the engine sees it: started with the first telemetry, ended with the run."""
 
@@ -72,14 +85,9 @@ class DeliveryProcess:
             disk.expect(store)
             raise
         assert self._popen.stdin is not None
-        start = {
-            "store": str(store),
-            "settings": settings.model_dump_json(),
-            "engine": process_identity(),
-            "patient": patient,
-        }
+        start = Start(store=str(store), settings=settings.model_dump_json(), engine=process_identity(), patient=patient)
         with contextlib.suppress(BrokenPipeError):  # the process has died; its entries stay in the outbox
-            self._popen.stdin.write(json.dumps(start).encode() + b"\n")
+            self._popen.stdin.write(_line(start) + b"\n")
             self._popen.stdin.flush()
         self._settings = settings
         self._store = store
@@ -101,7 +109,7 @@ class DeliveryProcess:
         while time.monotonic() < ends and not hurried():
             try:
                 output, _ = self._popen.communicate(timeout=LOOK)
-                return {name: Tally(**tally) for name, tally in json.loads(output).items()}
+                return convert(json.loads(output), dict[str, Tally])
             except subprocess.TimeoutExpired:
                 continue
             except json.JSONDecodeError:  # the process was killed
@@ -175,27 +183,28 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # sent to all processes of a service; this one ends with the engine
     channel = own_channel()
-    start: dict[str, Any] | None = json.loads(sys.stdin.readline() or "null")
-    if start is None:
+    first = sys.stdin.readline()
+    if not first:
         return
+    start = convert(json.loads(first), Start)
     guardian.leave_no_core()
     startup.defer_heavy_modules()
     startup.collect_rarely()
     os.nice(COURTESY)
-    settings, store = Settings.model_validate_json(start["settings"]), Path(start["store"])
+    settings, store = Settings.model_validate_json(start.settings), Path(start.store)
     stop = threading.Event()
 
     def wait_for_end() -> None:
         if not sys.stdin.read():
-            _wait_until_gone(start["engine"])
+            _wait_until_gone(start.engine)
             _close_abandoned(store)
         stop.set()
 
     _close_abandoned(store)
     threading.Thread(target=wait_for_end, daemon=True).start()
-    tallies = sync(store, settings, stop, flush=settings.flush, patient=start.get("patient", True))
+    tallies = sync(store, settings, stop, flush=settings.flush, patient=start.patient)
     with contextlib.suppress(BrokenPipeError):  # the engine has died
-        channel.write(json.dumps({name: asdict(tally) for name, tally in tallies.items()}).encode())
+        channel.write(_line(tallies))
         channel.close()
 
 
@@ -204,6 +213,11 @@ def own_channel() -> BinaryIO:
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return channel
+
+
+def _line(message: Start | dict[str, Tally]) -> bytes:
+    """Returns a message as JSON of the standard library: a path or an error may hold bytes that are not text."""
+    return json.dumps(plain(message)).encode()
 
 
 def _wait_until_gone(process: str) -> None:

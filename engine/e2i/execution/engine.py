@@ -7,17 +7,17 @@ knows what a step does.
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import cache, partial
 
 from e2i.catalog.context import RunInfo
 from e2i.catalog.variables import SHARED_CREDENTIALS
 from e2i.execution import secrets
 from e2i.execution.decider import Decider, Execute, Invalid, Reused, Skip
-from e2i.execution.events import Listener
+from e2i.execution.events import Listener, LogCut, RunFinished, RunStopping, StepProgress, StepRetried, StepWaiting
 from e2i.execution.ready_queue import Prefetch, ReadyQueue
 from e2i.execution.record import RunRecord, RunStatus
 from e2i.execution.recorder import RunRecorder, StepExecution
@@ -196,7 +196,7 @@ class Engine:
         free = self._executor.free()
         free_memory, alone = self._executor.free_memory(), self._executor.is_idle()
         too_large: list[str] = []
-        affinity = functools.cache(self._executor.affinity)  # the same until the calls are submitted
+        affinity = cache(self._executor.affinity)  # the same until the calls are submitted
         while self._queue.waiting and len(calls) < free:
             step = self._queue.take(lambda step: affinity(self._steps[step].uses))
             memory = self._memory(step)
@@ -243,7 +243,8 @@ class Engine:
             return True
         if step not in self._elsewhere:
             self._elsewhere.add(step)
-            self._recorder.emit("step.waiting", step, by=claim.run, holder=claim.holder, since=claim.at_ms / 1000)
+            since = claim.at_ms / 1000
+            self._recorder.emit(partial(StepWaiting, step=step, by=claim.run, holder=claim.holder, since=since))
         self._queue.put_off(step, self._clock() + LOOK_AGAIN)
         return False
 
@@ -293,7 +294,7 @@ class Engine:
             fingerprint=execution.decision.fingerprint or "",
             files=fingerprint.files(execution.decision.components),
             timeout=min(timeout, max(0.001, execution.give_up_at - self._clock())),
-            known=None if execution.known is None else dict(execution.known),
+            known=execution.known,
             secrets=tuple(sorted(known)),
             scanned=secrets.held_back(known),
             gone_after=bool(revealed),
@@ -312,10 +313,11 @@ class Engine:
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
             match message:
-                case Measured(step, kind, body):
-                    self._recorder.measure(step, self._executions[step], kind, self._masker.data(body))
+                case Measured(step, body):
+                    self._recorder.measure(step, self._executions[step], self._masker.data(body))
                 case Progressed(step, done, total, note):
-                    self._recorder.emit("step.progress", step, done=done, total=total, note=self._masker.text(note))
+                    note = self._masker.text(note)
+                    self._recorder.emit(partial(StepProgress, step=step, done=done, total=total, note=note))
                 case Ended():
                     self._end(message)
 
@@ -327,7 +329,7 @@ class Engine:
         self._recorder.end_attempt(execution, ended, failure)
         if ended.cut:
             most = node.options.resources.log or self._request.settings.resources.log
-            self._recorder.emit("log.cut", step, limit=sizes.parse(most))
+            self._recorder.emit(partial(LogCut, step=step, limit=sizes.parse(most)))
         if failure is None:
             self._decider.gave(step, self._masker.data(ended.outputs))
             if ended.reused:
@@ -349,9 +351,8 @@ class Engine:
             execution.attempt += 1
             execution.measured.clear()
             self._queue.put_off(step, self._clock() + wait)
-            self._recorder.emit(
-                "step.retried", step, attempt=execution.attempt, wait=round(wait, 3), error=failure.to_json()
-            )
+            retried = partial(StepRetried, step=step, attempt=execution.attempt)
+            self._recorder.emit(partial(retried, wait=round(wait, 3), error=failure.document))
             return None
         status = Status.FAILED
         if failure.code == "cancelled":
@@ -362,8 +363,8 @@ class Engine:
 
     def _starved_before(self, execution: StepExecution) -> bool:
         """Returns whether two attempts ran out of memory. A single one may be caused by other steps on the machine."""
-        errors = [attempt["error"] or {} for attempt in execution.attempts]
-        return len([error for error in errors if error.get("code") == "out-of-memory"]) > 1
+        codes = [attempt.error.code for attempt in execution.attempts if attempt.error is not None]
+        return codes.count("out-of-memory") > 1
 
     # End of steps and of the run
 
@@ -388,7 +389,7 @@ class Engine:
         """Cancels steps that have not started; after a second stop, also ends the running ones."""
         if not self._reported_stopping and not self._state.is_over:
             self._reported_stopping = True
-            self._recorder.emit("run.stopping", running=self._state.open(Status.RUNNING))
+            self._recorder.emit(partial(RunStopping, running=tuple(self._state.open(Status.RUNNING))))
         queued = [*self._queue.steps(), *self._state.open(Status.PENDING)]
         for step in [step for step in dict.fromkeys(queued) if not self._may_start(step)]:
             self._close(step, Status.CANCELLED, None)
@@ -418,10 +419,9 @@ class Engine:
             store=self._request.store,
             telemetry=tallies,
         )
-        document = record.to_json()
+        finished = partial(RunFinished, status=status, steps=record.ends, outputs=outputs, degraded=record.degraded)
         with self._recorder.together():
-            facts = {name: document[name] for name in ("status", "steps", "outputs", "degraded")}
-            self._recorder.emit("run.finished", **facts)
+            self._recorder.emit(finished)
         return record
 
     def _remove_scratch(self) -> None:

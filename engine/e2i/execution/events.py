@@ -1,46 +1,169 @@
-"""Events of a run.
+"""Events of a run: one struct for each, the lines of ``e2i run --json``.
 
-In: facts. Out: ``Event``, printed as a line of JSON or text; ``Listener`` receives it.
+``Event`` is their union, ``Listener`` receives it. ``schemas/events.v1.json`` is generated from these structs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta
 
-SCHEMA_VERSION = 1
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import Count, Digest, JsonDocument, JsonObject, plain
+from e2i.execution.record import Attempts, FinalStatus, RunStatus, Seconds, StepEnd
+from e2i.spec.problems import ProblemDocument
+
+Step = Annotated[str, Meta(description="The step's id.")]
+Tool = Annotated[str, Meta(description="The tool's name.")]
 
 
-class Event(Struct, frozen=True):
-    """Something that happened. ``at_ms`` is in milliseconds since the epoch; ``facts`` depend on ``name``.
+class RunEvent(JsonDocument, frozen=True, tag_field="event"):
+    """Fields of every event."""
 
-    ``run.started`` steps, name, trackers, resumed, note · ``step.started`` attempt · ``step.progress`` done, total,
-    note · ``step.retried`` attempt, wait, error · ``step.waiting`` by, holder, since ·
-    ``step.finished`` status, seconds, attempts, error · ``artifact.corrupt`` digest, kept · ``spec.warning`` problem ·
-    ``state.corrupt`` kept · ``log.cut`` limit · ``tool.degraded`` tool, waiting, refused, problem ·
-    ``telemetry.waiting`` tool, waiting, tracker, profile ·
-    ``run.stopping`` running ·
-    ``run.finished`` status, steps, outputs, degraded.
-    """
+    run: Annotated[str, Meta(description="The run's id.")]
+    at: Annotated[float, Meta(description="Seconds since the epoch.")]
+    step: Annotated[str | None, Meta(description="The step of the event, if any.")] = None
 
-    name: str
-    run: str
-    at_ms: int
-    step: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    def to_json(self) -> JsonObject:
+        """Returns the line as plain data."""
+        return plain(self)
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the line as the events schema defines it."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "event": self.name,
-            "run": self.run,
-            "step": self.step,
-            "at": self.at_ms / 1000,
-            **self.facts,
-        }
 
+class RunStarted(RunEvent, frozen=True, kw_only=True, tag="run.started"):
+    """The first event of the engine."""
+
+    name: Annotated[str, Meta(description="The pipeline's name.")]
+    steps: Annotated[Count, Meta(description="Number of steps.")]
+    trackers: Annotated[tuple[str, ...], Meta(description="Tools that receive the run once a step is executed.")]
+    resumed: Annotated[bool, Meta(description="Whether a run that another process began is resumed.")]
+    note: Annotated[str, Meta(description="Why that run had not finished; empty with --resume.")]
+
+
+class StepStarted(RunEvent, frozen=True, kw_only=True, tag="step.started"):
+    """An attempt of a step begins."""
+
+    step: Step
+    uses: Annotated[str, Meta(description="The action.")]
+    attempt: Annotated[int, Meta(ge=1)]
+
+
+class StepProgress(RunEvent, frozen=True, kw_only=True, tag="step.progress"):
+    """A running step has done a part of its work."""
+
+    step: Step
+    done: Annotated[int, Meta(description="Number of finished units, such as trials.")]
+    total: Annotated[int, Meta(description="Number of all units.")]
+    note: Annotated[str, Meta(description="Description for people.")]
+
+
+class StepRetried(RunEvent, frozen=True, kw_only=True, tag="step.retried"):
+    """An attempt failed, and another one follows."""
+
+    step: Step
+    attempt: Annotated[int, Meta(ge=1, description="Number of the next attempt.")]
+    wait: Annotated[float, Meta(ge=0, description="Seconds until the next attempt.")]
+    error: ErrorDocument
+
+
+class StepWaiting(RunEvent, frozen=True, kw_only=True, tag="step.waiting"):
+    """Another run is executing the same step; its result will be reused."""
+
+    step: Step
+    by: Annotated[str, Meta(description="The other run.")]
+    holder: Annotated[str, Meta(description="Process of the other run: pid, start and boot, separated by colons.")]
+    since: Annotated[float, Meta(description="Start of the other execution, in seconds since the epoch.")]
+
+
+class StepFinished(RunEvent, frozen=True, kw_only=True, tag="step.finished"):
+    """Printed only after the result is committed."""
+
+    step: Step
+    status: FinalStatus
+    attempts: Attempts
+    seconds: Seconds
+    error: ErrorDocument | None
+    note: Annotated[str, Meta(description="Why the step was skipped, or what was missing of an earlier result.")]
+
+
+class SpecWarning(RunEvent, frozen=True, kw_only=True, tag="spec.warning"):
+    """A warning about the spec, which does not prevent the run."""
+
+    problem: ProblemDocument
+
+
+class ArtifactCorrupt(RunEvent, frozen=True, kw_only=True, tag="artifact.corrupt"):
+    """A corrupt artifact was quarantined; the step that produces it runs again."""
+
+    digest: Digest
+    kept: Annotated[str, Meta(description="Path of the quarantined bytes.")]
+
+
+class LogCut(RunEvent, frozen=True, kw_only=True, tag="log.cut"):
+    """A step printed more than its log may hold. Beginning and end are kept."""
+
+    step: Step
+    limit: Annotated[int, Meta(description="Maximum size of the log in bytes.")]
+
+
+class StateCorrupt(RunEvent, frozen=True, kw_only=True, tag="state.corrupt"):
+    """The state of the store was unreadable. It was quarantined, and history starts empty."""
+
+    kept: Annotated[str, Meta(description="Path of the quarantined file.")]
+
+
+class ToolDegraded(RunEvent, frozen=True, kw_only=True, tag="tool.degraded"):
+    """A tool did not receive everything."""
+
+    tool: Tool
+    waiting: Annotated[Count, Meta(description="Entries waiting in the outbox.")] = 0
+    refused: Annotated[Count, Meta(description="Entries that the tool refused, or results that it lacks.")] = 0
+    problem: Annotated[str | None, Meta(description="The reason, if it is known.")]
+
+
+class TelemetryWaiting(RunEvent, frozen=True, kw_only=True, tag="telemetry.waiting"):
+    """The outbox has entries for another tracker than the one in this run's settings."""
+
+    tool: Tool
+    waiting: Annotated[int, Meta(ge=1, description="Number of entries.")]
+    tracker: Annotated[str, Meta(description="Address of that tracker, without credentials.")]
+    profile: Annotated[str | None, Meta(description="The profile whose `e2i sync` delivers them, if it is known.")]
+
+
+class RunStopping(RunEvent, frozen=True, kw_only=True, tag="run.stopping"):
+    """The run was asked to stop."""
+
+    running: Annotated[tuple[str, ...], Meta(description="Steps that are still running.")]
+
+
+class RunFinished(RunEvent, frozen=True, kw_only=True, tag="run.finished"):
+    """The last line."""
+
+    status: RunStatus
+    steps: dict[str, StepEnd]
+    outputs: Annotated[JsonObject, Meta(description="The pipeline's outputs.")]
+    degraded: Annotated[bool, Meta(description="A step was deferred, or telemetry waits or was refused.")]
+
+
+Event = (
+    RunStarted
+    | StepStarted
+    | StepProgress
+    | StepRetried
+    | StepWaiting
+    | StepFinished
+    | SpecWarning
+    | ArtifactCorrupt
+    | LogCut
+    | StateCorrupt
+    | ToolDegraded
+    | TelemetryWaiting
+    | RunStopping
+    | RunFinished
+)
+"""Something that happened during a run."""
 
 Listener = Callable[[Event], None]
+Stamped = Callable[[str, float], Event]
+"""An event that lacks only its run and its time: its class with all other fields, as a ``functools.partial``."""

@@ -7,15 +7,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from e2i.execution.state import Status
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import Count, Element, JsonDocument, JsonObject, plain
+from e2i.execution.state import OPEN, Status
 from e2i.telemetry.outbox import Tally
 
 RunStatus = Literal["succeeded", "failed", "interrupted"]
-SCHEMA_VERSION = 1
+FinalStatus = Annotated[
+    Status, Meta(extra_json_schema={"enum": [status.value for status in Status if status not in OPEN]})
+]
+"""The status of a step that is over."""
+Attempts = Annotated[Count, Meta(description="Number of attempts; 0: it was not executed.")]
+Seconds = Annotated[float, Meta(ge=0, description="Duration of the last attempt.")]
+
+
+class StepEnd(Element, frozen=True, kw_only=True):
+    """The result of a step."""
+
+    status: FinalStatus
+    attempts: Attempts
+    seconds: Seconds
+    error: ErrorDocument | None
+
+
+class RunEnd(JsonDocument, frozen=True, kw_only=True):
+    """The result of a run for programs: ``RunRecord.to_json``."""
+
+    run: str
+    name: str
+    status: RunStatus
+    steps: dict[str, StepEnd]
+    outputs: JsonObject
+    degraded: bool
 
 
 class StepRecord(Struct, frozen=True):
@@ -26,16 +53,12 @@ class StepRecord(Struct, frozen=True):
     status: Status
     attempts: int = 0
     seconds: float = 0.0
-    outputs: Mapping[str, Any] | None = None
-    error: Mapping[str, Any] | None = None
+    outputs: JsonObject | None = None
+    error: ErrorDocument | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "status": self.status.value,
-            "attempts": self.attempts,
-            "seconds": round(self.seconds, 3),
-            "error": dict(self.error) if self.error else None,
-        }
+    @property
+    def end(self) -> StepEnd:
+        return StepEnd(status=self.status, attempts=self.attempts, seconds=round(self.seconds, 3), error=self.error)
 
 
 class RunRecord(Struct, frozen=True):
@@ -47,7 +70,7 @@ class RunRecord(Struct, frozen=True):
     started_ms: int
     ended_ms: int
     steps: Mapping[str, StepRecord]
-    outputs: Mapping[str, Any]
+    outputs: JsonObject
     store: Path
     telemetry: Mapping[str, Tally]
     """Delivered and waiting telemetry for each sink."""
@@ -55,7 +78,7 @@ class RunRecord(Struct, frozen=True):
     @property
     def refused(self) -> bool:
         """Returns whether the policy refused a step."""
-        return any(step.error and str(step.error["code"]).startswith("policy-") for step in self.steps.values())
+        return any(step.error is not None and step.error.code.startswith("policy-") for step in self.steps.values())
 
     @property
     def degraded(self) -> bool:
@@ -67,13 +90,20 @@ class RunRecord(Struct, frozen=True):
     def seconds(self) -> float:
         return max(0, self.ended_ms - self.started_ms) / 1000  # the clock may have been set back
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "run": self.run,
-            "name": self.pipeline,
-            "status": self.status,
-            "steps": {name: step.to_json() for name, step in self.steps.items()},
-            "outputs": dict(self.outputs),
-            "degraded": self.degraded,
-        }
+    @property
+    def ends(self) -> dict[str, StepEnd]:
+        """Returns the results of the steps, in the order of the plan."""
+        return {name: step.end for name, step in self.steps.items()}
+
+    def to_json(self) -> JsonObject:
+        """Returns the ``RunEnd`` as plain data."""
+        return plain(
+            RunEnd(
+                run=self.run,
+                name=self.pipeline,
+                status=self.status,
+                steps=self.ends,
+                outputs=self.outputs,
+                degraded=self.degraded,
+            )
+        )

@@ -9,15 +9,27 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from e2i import compact
 from e2i.catalog import registry
+from e2i.documents import JsonObject, plain
 from e2i.execution import abandoned
-from e2i.execution.events import Event, Listener
+from e2i.execution.events import (
+    Event,
+    Listener,
+    RunStarted,
+    Stamped,
+    StepFinished,
+    StepStarted,
+    TelemetryWaiting,
+    ToolDegraded,
+)
 from e2i.execution.record import RunStatus, StepRecord
 from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
@@ -28,19 +40,27 @@ from e2i.resilience.processes import process_identity
 from e2i.spec.expansion.nodes import StepNode
 from e2i.store.database import StoreError
 from e2i.store.runs import RunStore
+from e2i.telemetry.bodies import (
+    AbandonedRun,
+    Attempt,
+    FinishedRun,
+    FinishedStep,
+    Measurement,
+    Metric,
+    StartedRun,
+    measurement,
+    recorded,
+)
 from e2i.telemetry.entries import Entry, target_of
 from e2i.telemetry.outbox import Tally
 from e2i.workers.executor import Ended, Failure
-
-Measurement = tuple[str, dict[str, Any]]
-"""The kind and the body of a telemetry entry."""
 
 
 class StepExecution(Struct):
     """A step that is running, or waits for its next attempt."""
 
     decision: Decision
-    known: Mapping[str, Any] | None = None
+    known: JsonObject | None = None
     """The outputs of a finished result, until its effect is found missing."""
     attempt: int = 1
     started_ms: int = 0
@@ -48,7 +68,7 @@ class StepExecution(Struct):
     """End of the time for all attempts together, by the engine's clock."""
     measured: list[Measurement] = field(default_factory=list)
     """Telemetry that the latest attempt has recorded so far."""
-    attempts: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
     """The finished attempts."""
 
     @property
@@ -97,9 +117,9 @@ class RunRecorder:
         for event in unpublished:
             self._listen(event)
 
-    def emit(self, name: str, step: str | None = None, /, **facts: Any) -> None:
+    def emit(self, stamped: Stamped) -> None:
         """Queues an event that is published after the commit."""
-        self._unpublished.append(Event(name, self._request.run, self._now_ms(), step, facts))
+        self._unpublished.append(stamped(self._request.run, self._now_ms() / 1000))
 
     def begin(self) -> None:
         """Records the start of the run."""
@@ -124,12 +144,14 @@ class RunRecorder:
             }
         )
         self.emit(
-            "run.started",
-            steps=len(request.plan.steps),
-            name=request.plan.name,
-            trackers=list(request.settings.sinks),
-            resumed=resumed,
-            note=request.resumed_because,
+            partial(
+                RunStarted,
+                steps=len(request.plan.steps),
+                name=request.plan.name,
+                trackers=request.settings.sinks,
+                resumed=resumed,
+                note=request.resumed_because,
+            )
         )
         abandoned.close(self._run_store)
         if self._telemetry.end_waits():
@@ -148,29 +170,25 @@ class RunRecorder:
         self._telemetry.begin_attempt(node.id)
         if not ends_at_once:
             self._run_store.start_step(self._request.run, node.id, execution.attempt, now)
-        self.emit("step.started", node.id, attempt=execution.attempt, uses=node.step.uses)
+        self.emit(partial(StepStarted, step=node.id, attempt=execution.attempt, uses=node.step.uses))
 
-    def measure(self, step: str, execution: StepExecution, kind: str, body: dict[str, Any]) -> None:
+    def measure(self, step: str, execution: StepExecution, body: Measurement) -> None:
         """Records a measurement of a step."""
         if not self._telemetry.admit():
             if self._telemetry.refused == 1:
                 self._report_flood()
             return
-        body = {"step": step, **body, **({"at_ms": self._now_ms()} if kind == "metric" else {})}
-        execution.measured.append((kind, body))
-        self._run_store.record(self._telemetry.entries(kind, body))
+        if isinstance(body, Metric):
+            body = replace(body, at_ms=self._now_ms())
+        body = replace(body, step=step)
+        execution.measured.append(body)
+        self._run_store.record(self._telemetry.entries(body))
 
     def end_attempt(self, execution: StepExecution, ended: Ended, failure: Failure | None) -> None:
         """Records the end of an attempt, successful or not, for the record of its step."""
         now = self._now_ms()
-        execution.attempts.append(
-            {
-                "started_ms": now - round(ended.seconds * 1000),
-                "ended_ms": now,
-                "seconds": ended.seconds,
-                "error": failure.to_json() if failure else None,
-            }
-        )
+        began, error = now - round(ended.seconds * 1000), failure.document if failure else None
+        execution.attempts.append(Attempt(started_ms=began, ended_ms=now, seconds=ended.seconds, error=error))
 
     def close(
         self,
@@ -179,7 +197,7 @@ class RunRecorder:
         status: Status,
         decision: Decision | None,
         execution: StepExecution | None,
-        outputs: Mapping[str, Any] | None,
+        outputs: JsonObject | None,
         failure: Failure | None,
         note: str,
     ) -> None:
@@ -187,38 +205,37 @@ class RunRecorder:
         now = self._now_ms()
         attempts = execution.attempts if execution else []
         count = execution.attempt if execution else 0
-        error = failure.to_json() if failure else None
+        error = failure.document if failure else None
         fingerprint = decision.fingerprint if decision else None
         result = None
         measured: list[Measurement] = []
         if status is Status.REUSED and fingerprint and self._telemetry.is_wanted:
-            measured = self._run_store.telemetry(fingerprint)
+            measured = [measurement(kind, body) for kind, body in self._run_store.telemetry(fingerprint)]
         if status is Status.SUCCEEDED and execution and decision and fingerprint:
             result = {
                 "fingerprint": fingerprint,
                 "static_key": self._request.planner.static_key(node.id),
                 "uses": node.step.uses,
                 "components": decision.components,
-                "telemetry": execution.measured,
+                "telemetry": list(map(recorded, execution.measured)),
             }
 
         def entries() -> list[Entry]:
-            finished = {
-                "step": node.id,
-                "uses": node.step.uses,
-                "agent": node.agent,
-                "status": status.value,
-                "attempts": attempts,
-                "started_ms": execution.started_ms if execution else now,
-                "ended_ms": now,
-                "needs": list(planned.needs),
-                "inputs": bounded(decision.params) if decision else None,
-                "outputs": bounded(outputs),
-                "error": error,
-                "group": node.group if node.combination is not None else None,
-            }
-            all_entries = [*measured, ("step.finished", finished)]
-            return [entry for kind, body in all_entries for entry in self._telemetry.entries(kind, body)]
+            finished = FinishedStep(
+                step=node.id,
+                uses=node.step.uses,
+                agent=node.agent,
+                status=status.value,
+                attempts=tuple(attempts),
+                started_ms=execution.started_ms if execution else now,
+                ended_ms=now,
+                needs=planned.needs,
+                inputs=bounded(decision.params) if decision else None,
+                outputs=bounded(outputs),
+                error=error,
+                group=node.group if node.combination is not None else None,
+            )
+            return [entry for body in (*measured, finished) for entry in self._telemetry.entries(body)]
 
         facts = {
             "status": status.value,
@@ -229,23 +246,16 @@ class RunRecorder:
             "error": error,
             "attempts": count,
             "note": note,
-            "attempt_records": attempts,
+            "attempt_records": plain(attempts),
             "started_ms": execution.started_ms if execution else None,
         }
         self._run_store.finish_step(self._request.run, node.id, facts, result, self._telemetry.due(entries))
-        seconds = attempts[-1]["seconds"] if attempts else 0.0
+        seconds = attempts[-1].seconds if attempts else 0.0
         self.records[node.id] = StepRecord(node.id, node.step.uses, status, count, seconds, outputs, error)
-        self.emit(
-            "step.finished",
-            node.id,
-            status=status.value,
-            seconds=round(seconds, 3),
-            attempts=count,
-            error=error,
-            note=note,
-        )
+        finished = partial(StepFinished, step=node.id, status=status, attempts=count)
+        self.emit(partial(finished, seconds=round(seconds, 3), error=error, note=note))
 
-    def end(self, status: RunStatus, outputs: Mapping[str, Any]) -> None:
+    def end(self, status: RunStatus, outputs: JsonObject) -> None:
         """Records the end of the run."""
         ended = self._now_ms()
         self._run_store.finish_run(
@@ -253,7 +263,7 @@ class RunRecorder:
             status,
             outputs,
             ended,
-            self._telemetry.due(lambda: self._telemetry.entries("run.finished", {"status": status, "ended_ms": ended})),
+            self._telemetry.due(lambda: self._telemetry.entries(FinishedRun(status=status, ended_ms=ended))),
         )
         self._ended = True
 
@@ -262,9 +272,7 @@ class RunRecorder:
         if self._ended:
             return
         ended, reason = self._now_ms(), f"the engine failed: {type(error).__name__}"
-        entries = self._telemetry.due(
-            lambda: self._telemetry.entries("run.abandoned", {"ended_ms": ended, "reason": reason})
-        )
+        entries = self._telemetry.due(lambda: self._telemetry.entries(AbandonedRun(ended_ms=ended, reason=reason)))
         with contextlib.suppress(StoreError):
             self._run_store.finish_run(self._request.run, "interrupted", {}, ended, entries)
 
@@ -279,7 +287,8 @@ class RunRecorder:
                 lost = f"its database was lost; {tally.redelivered} entries of open runs were queued again"
                 problem = f"{lost}; {problem}" if problem else lost
             if tally.left or tally.dead_lettered or tally.redelivered:
-                self.emit("tool.degraded", tool=tool, waiting=tally.left, refused=tally.dead_lettered, problem=problem)
+                counts = partial(ToolDegraded, tool=tool, waiting=tally.left, refused=tally.dead_lettered)
+                self.emit(partial(counts, problem=problem))
         if any(tally.elsewhere for tally in tallies.values()):
             self._report_others()
         return tallies
@@ -288,34 +297,35 @@ class RunRecorder:
         """Reports entries that wait for trackers that these settings do not name."""
         for waiting in self._run_store.waiting_by_tracker():
             if waiting.target != target_of(self._request.settings.tool(waiting.sink)):
-                self.emit("telemetry.waiting", **waiting.seen_from(self._request.settings.profile))
+                found = waiting.seen_from(self._request.settings.profile)
+                self.emit(partial(TelemetryWaiting, **asdict(found)))
 
     def _involve(self, tracker: str) -> None:
         """Registers a tracker that the run is in. A sink receives everything, another tracker only the end."""
         if tracker in self._request.settings.sinks:
             self._begin_telemetry()
         else:
-            started = {"pipeline": self._request.plan.name, "params": {}, "started_ms": self.started_ms}
+            started = StartedRun(pipeline=self._request.plan.name, params={}, started_ms=self.started_ms)
             self._telemetry.involve(tracker, started)
 
     def _begin_telemetry(self) -> None:
         """Reports the run to the trackers, unless they already know it."""
         plan = self._request.plan
         self._telemetry.begin(
-            {
-                "pipeline": plan.name,
-                "params": dict(plan.params),
-                "spec": plan.digest,
-                "started_ms": self.started_ms,
-                "profile": self._request.settings.profile,
-            }
+            StartedRun(
+                pipeline=plan.name,
+                params=dict(plan.params),
+                spec=plan.digest,
+                started_ms=self.started_ms,
+                profile=self._request.settings.profile,
+            )
         )
 
     def _report_flood(self) -> None:
         settings = self._request.settings
         problem = f"the run has recorded {settings.measurements:,} measurements; later ones are dropped"
         for tool in settings.sinks:
-            self.emit("tool.degraded", tool=tool, waiting=0, refused=0, problem=problem)
+            self.emit(partial(ToolDegraded, tool=tool, problem=problem))
 
 
 def _dump(value: Any) -> str:

@@ -8,11 +8,11 @@ The store finds corruption during planning, before the run begins. What could no
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from msgspec.structs import replace
 
-from e2i.execution.events import Event, Listener
+from e2i.execution.events import ArtifactCorrupt, Event, Listener, RunFinished, RunStarted, Stamped
 from e2i.store.artifacts import Corruption
 
 
@@ -28,19 +28,19 @@ class EventRelay:
 
     def emit(self, event: Event) -> None:
         """Passes an event of the engine on, with queued events before or after it."""
-        if event.name == "run.finished":
+        if isinstance(event, RunFinished):
             for ending in self._endings:
                 ending()
         self._listen(event)
-        if event.name == "run.started":
+        if isinstance(event, RunStarted):
             self._run = event.run
             held, self._held = self._held, []
             for early in held:
                 self._listen(replace(early, run=event.run))
 
-    def notice(self, name: str, **facts: Any) -> None:
+    def notice(self, stamped: Stamped) -> None:
         """Publishes an event that does not come from the engine."""
-        event = Event(name, self._run or "", self._now_ms(), None, facts)
+        event = stamped(self._run or "", self._now_ms() / 1000)
         if self._run is None:
             self._held.append(event)
         else:
@@ -48,7 +48,7 @@ class EventRelay:
 
     def corruption(self, corruption: Corruption) -> None:
         """Reports that an artifact is corrupt."""
-        self.notice("artifact.corrupt", digest=corruption.digest, kept=str(corruption.kept))
+        self.notice(partial(ArtifactCorrupt, digest=corruption.digest, kept=str(corruption.kept)))
 
     def before_end(self, ending: Callable[[], None]) -> None:
         """Registers a function that is called right before the run's last event."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from e2i.catalog import registry
 from e2i.execution import provenance
 from e2i.execution.engine import Engine
-from e2i.execution.events import Listener
+from e2i.execution.events import Listener, SpecWarning, StateCorrupt
 from e2i.execution.record import RunRecord
 from e2i.execution.relay import EventRelay
 from e2i.execution.request import RunRequest
@@ -57,7 +58,7 @@ class Session:
             self._run_store = RunStore(store, ArtifactStore(store, self._relay.corruption).has)
             stack.callback(self._run_store.close)
             if self._run_store.quarantined is not None:
-                self._relay.notice("state.corrupt", kept=str(self._run_store.quarantined))
+                self._relay.notice(partial(StateCorrupt, kept=str(self._run_store.quarantined)))
             stack.enter_context(in_use(store))
             self._opened_ms = time.time_ns() // 1_000_000
             self.history: History = self._run_store
@@ -75,7 +76,7 @@ class Session:
     def warn(self, problems: Iterable[Problem]) -> None:
         """Reports warnings about the spec, right after the start of the run."""
         for problem in problems:
-            self._relay.notice("spec.warning", problem=problem.to_json())
+            self._relay.notice(partial(SpecWarning, problem=problem.document))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -11,11 +11,13 @@ import json
 import queue
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from e2i.execution.events import Event
+from e2i.execution.events import Event, StepFinished, ToolDegraded
 from e2i.execution.relay import EventRelay
+from e2i.execution.state import Status
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import stored_digests
@@ -49,7 +51,7 @@ class Sharing:
 
     def emit(self, event: Event) -> None:
         """Passes an event on. A succeeded step has a committed result, which is queued to be pushed."""
-        if event.name == "step.finished" and event.facts["status"] == "succeeded" and event.step is not None:
+        if isinstance(event, StepFinished) and event.status is Status.SUCCEEDED:
             if self._pushing is None:
                 self._pushing = threading.Thread(target=self._push, name="e2i-sharing", daemon=True)
                 self._pushing.start()
@@ -64,9 +66,8 @@ class Sharing:
             self._pushing.join(self._poll_timeout)
         left = self._offered - self._delivered
         if left or self._shared.problem:
-            self._relay.notice(
-                "tool.degraded", tool=NAME, waiting=0, refused=left, problem=self._shared.problem or "too slow"
-            )
+            problem = self._shared.problem or "too slow"
+            self._relay.notice(partial(ToolDegraded, tool=NAME, refused=left, problem=problem))
 
     def _take(self, result: Mapping[str, Any]) -> bool:
         try:

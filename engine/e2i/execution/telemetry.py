@@ -1,6 +1,6 @@
 """Report a run to its trackers.
 
-In: facts. Out: entries of the outbox, and a process that delivers them.
+In: bodies of entries. Out: entries of the outbox, and a process that delivers them.
 
 A run that executes no step reports nothing, so that nothing need be imported for it. With the first executed step the
 trackers receive everything, reused steps included.
@@ -15,10 +15,12 @@ from functools import cache
 from typing import Any
 
 from e2i.catalog import registry
+from e2i.documents import JsonObject
 from e2i.planning.fingerprint import reduced
 from e2i.spec.expansion.nodes import plain
 from e2i.store.runs import RunStore
-from e2i.telemetry.entries import ENDS, Entry, keyed
+from e2i.telemetry.bodies import ENDS, Body, Child, Measurement, StartedRun, recorded
+from e2i.telemetry.entries import Entry, keyed
 from e2i.telemetry.outbox import Tally
 
 BODY_LIMIT = 20_000
@@ -74,23 +76,23 @@ class Telemetry:
         """Returns whether a tracker of the settings has not received the end of some run."""
         return any(target in (None, self._target(sink)) for sink, target in self._run_store.end_waits())
 
-    def begin(self, started: Mapping[str, Any]) -> None:
+    def begin(self, started: StartedRun) -> None:
         """Reports the run and all withheld entries to the trackers once a step is executed. Later calls do nothing."""
         if not self._began and self._sinks:
             self._began = True
-            self._run_store.record(self.entries("run.started", started))
+            self._run_store.record(self.entries(started))
             for entries in self._withheld:
                 self._run_store.record(entries())
             self._withheld.clear()
             self.wake()
 
-    def involve(self, tracker: str, started: Mapping[str, Any]) -> None:
+    def involve(self, tracker: str, started: StartedRun) -> None:
         """Registers a tracker that the run is in, sink or not. One that is no sink receives only start and end of the
         run.
         """
         if tracker not in (*self._sinks, *self._involved):
             self._involved.append(tracker)
-            self._run_store.record(self.entries("run.started", started, (tracker,)))
+            self._run_store.record(self.entries(started, (tracker,)))
             self.wake()
 
     def wake(self) -> None:
@@ -110,15 +112,16 @@ class Telemetry:
         """Starts a new attempt: what the step reports from now on is not a repetition."""
         self._recorded.pop(step, None)
 
-    def entries(self, kind: str, body: Mapping[str, Any], trackers: Sequence[str] = ()) -> list[Entry]:
+    def entries(self, body: Body, trackers: Sequence[str] = ()) -> list[Entry]:
         """Returns one entry for each of the trackers. Without trackers: one for each sink, and of an end for all that
         know the run.
 
         Keys are made of the content without times. So what another attempt repeats after a kill, or a resumed run for a
         reused step, is already in the outbox. Ends differ with each start of the run.
         """
-        step, content = str(body.get("step", "")), dict(body)
-        if kind in ("run.started", "step.finished", *ENDS):
+        kind, content = recorded(body)
+        step = content.get("step", "")
+        if not isinstance(body, Measurement):
             key = f"{self._run}/{step}/{kind}/{self._started_ms}"
             self.begin_attempt(step)
         else:
@@ -126,7 +129,7 @@ class Telemetry:
             digest = _digest(content)
             again = counts[digest] = counts.get(digest, -1) + 1
             key = f"{self._run}/{step}/{kind}/{digest}" + (f"/{again}" if again else "")
-            if kind == "child":
+            if isinstance(body, Child):
                 content["index"] = counts["children"] = counts.get("children", -1) + 1
         sinks = trackers or ((*self._sinks, *self._involved) if kind in ENDS else self._sinks)
         meant = [(sink, self._target(sink)) for sink in sinks]
@@ -154,7 +157,7 @@ def bounded(value: Any) -> Any:
     return shown if len(text) <= BODY_LIMIT else {"truncated": text[:BODY_LIMIT]}
 
 
-def _digest(body: Mapping[str, Any]) -> str:
+def _digest(body: JsonObject) -> str:
     """Returns a digest of an entry without its times."""
     content = {name: value for name, value in body.items() if name not in MOMENTS}
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -23,7 +23,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from e2i.documents import JsonObject
 from e2i.resilience.breaker import Circuit, Contended, State, renew_lock_after_fork
 from e2i.resilience.processes import boot_id, process_alive, process_identity
 
@@ -70,7 +71,7 @@ class Record(Struct, frozen=True):
     circuit: Circuit
 
 
-def file_of(store: Path, tool: str, identity: Mapping[str, Any]) -> Path:
+def file_of(store: Path, tool: str, identity: JsonObject) -> Path:
     """Returns the file of a tool's breaker in a store; ``identity`` names the server, empty for an embedded tool.
 
     The same tool on another server has another breaker.

@@ -6,9 +6,11 @@ In: facts about an error. Out: ``Problem``, sortable by location, serialisable a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
+
+from e2i.documents import Element, JsonObject, Pointer, plain
 
 MOST = 1_000
 """Limit on the problems listed: nobody reads more, and each takes time and memory."""
@@ -26,6 +28,29 @@ class Location(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+class Operation(Element, frozen=True, kw_only=True, rename={"source": "from"}):
+    """One RFC 6902 operation on the spec."""
+
+    op: Literal["add", "remove", "replace", "move"]
+    path: Pointer
+    source: Annotated[Pointer | UnsetType, Meta(description="Source of a move.")] = UNSET
+    value: Annotated[Any, Meta(description="Value of an add or replace.")] = UNSET
+
+
+class ProblemDocument(Element, frozen=True, kw_only=True):
+    """A problem of a spec, with its location."""
+
+    code: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="Problem code, for `e2i explain CODE`.")]
+    severity: Annotated[Severity, Meta(description="A spec with warnings only is valid.")]
+    message: Annotated[str, Meta(description="Description for people.")]
+    file: Annotated[str, Meta(description="Path of the file, as the user typed it.")]
+    line: Annotated[int, Meta(ge=1, description="From 1.")]
+    column: Annotated[int, Meta(ge=1, description="From 1, in characters.")]
+    path: Pointer
+    hint: Annotated[str | None, Meta(description="What to do about it.")]
+    fixes: Annotated[tuple[Operation, ...], Meta(description="Safe fixes; empty when there is none.")]
 
 
 class Problem(Struct, frozen=True):
@@ -56,19 +81,24 @@ class Problem(Struct, frozen=True):
     def sort_key(self) -> tuple[str, int, int, str, str]:
         return (self.location.file, self.location.line, self.location.column, self.code, self.message)
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def document(self) -> ProblemDocument:
         """Returns the PROBLEM document of the contract."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "file": self.location.file,
-            "line": self.location.line,
-            "column": self.location.column,
-            "path": self.path,
-            "hint": self.hint,
-            "fixes": list(self.fixes),
-        }
+        return ProblemDocument(
+            code=self.code,
+            severity=self.severity,
+            message=self.message,
+            file=self.location.file,
+            line=self.location.line,
+            column=self.location.column,
+            path=self.path,
+            hint=self.hint,
+            fixes=convert(self.fixes, tuple[Operation, ...]),
+        )
+
+    def to_json(self) -> JsonObject:
+        """Returns its document as plain data."""
+        return plain(self.document)
 
 
 def pointer(path: tuple[str | int, ...]) -> str:

@@ -10,11 +10,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored
+from e2i.documents import Element
 from e2i.resilience import checksum
 from e2i.resilience.processes import process_alive
 from e2i.store import tables
@@ -52,12 +53,21 @@ class Waiting(Struct, frozen=True):
     entries: int
     profile: str | None = None
 
-    def seen_from(self, profile: str) -> dict[str, Any]:
-        """Returns the facts of the event under the settings of ``profile``, which do not name the tracker. The profile
-        that may name it is another one, or unknown.
+    def seen_from(self, profile: str) -> WaitingElsewhere:
+        """Returns the entries under the settings of ``profile``, which do not name the tracker. The profile that may
+        name it is another one, or unknown.
         """
         named_by = self.profile if self.profile != profile else None
-        return {"tool": self.sink, "waiting": self.entries, "tracker": named(self.target), "profile": named_by}
+        return WaitingElsewhere(tool=self.sink, waiting=self.entries, tracker=named(self.target), profile=named_by)
+
+
+class WaitingElsewhere(Element, frozen=True, kw_only=True):
+    """Entries for another tracker than the one in the settings."""
+
+    tool: str
+    waiting: Annotated[int, Meta(ge=1, description="Number of entries.")]
+    tracker: Annotated[str, Meta(description="Address of the tracker, without credentials.")]
+    profile: Annotated[str | None, Meta(description="The profile whose `e2i sync` delivers them, if it is known.")]
 
 
 class NoHistory:

@@ -20,7 +20,8 @@ from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
 from e2i.resilience.guard import Guard, MissedDeadlineError, in_time, without_accounts
 from e2i.resilience.processes import process_alive, process_identity
-from e2i.telemetry.entries import ENDS, Entry, Sink, keyed
+from e2i.telemetry.bodies import ENDS
+from e2i.telemetry.entries import Entry, Sink, keyed
 from e2i.telemetry.outbox import Outbox, Tally
 
 BATCH = 500

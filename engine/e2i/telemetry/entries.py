@@ -1,23 +1,7 @@
 """Telemetry of a run on its way to a tracker.
 
-In: facts from steps and from the engine. Out: ``Entry``, a row of the outbox as JSON, and ``Sink``, which receives
+In: ``bodies`` from steps and from the engine. Out: ``Entry``, a row of the outbox as JSON, and ``Sink``, which receives
 entries.
-
-Types of entries and their bodies (times are milliseconds since the epoch):
-
-=================  ====================================================================================================
-``run.started``    pipeline, params {name: value}, spec (digest), started_ms, profile
-``param``          step, name, value
-``metric``         step, name, value, index, at_ms
-``child``          step, name, status, started_ms, ended_ms, params, metrics, index (which child of the step, from 0)
-``attachment``     step, name, artifact (the document of a Stored artifact; a Model is logged as a model)
-``step.finished``  step, uses, agent, status, attempts [{started_ms, ended_ms, seconds, error}], started_ms, ended_ms,
-                   needs [ids], inputs, outputs, error, group
-``run.finished``   status (succeeded, failed, interrupted), ended_ms
-``run.abandoned``  ended_ms, reason: the run's process exited; ``run.started`` follows if the run is resumed
-=================  ====================================================================================================
-
-``group`` is the id of the matrix that the step is a combination of, or null.
 """
 
 from __future__ import annotations
@@ -26,16 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
-
-KINDS = ("run.started", "param", "metric", "child", "attachment", "step.finished", "run.finished", "run.abandoned")
-ENDS = ("run.finished", "run.abandoned")
-"""Types of entries after which a run sends nothing, unless it is resumed."""
+from e2i.documents import JsonObject
 
 
 class Entry(Struct, frozen=True):
@@ -49,7 +30,8 @@ class Entry(Struct, frozen=True):
     sink: str
     run: str
     kind: str
-    body: dict[str, Any]
+    body: JsonObject
+    """The ``bodies.Body`` of that kind, as plain data: perhaps of an older version, which wrote other fields."""
     sequence: int = 0
     """Order within the outbox, which assigns it."""
     target: str | None = ""
@@ -71,7 +53,7 @@ def named(target: str) -> str:
     """Returns a tracker's name for display: its address, then whatever else distinguishes it."""
     if not target:
         return "the embedded tracker of the store"
-    identity: dict[str, Any] = json.loads(target)
+    identity: JsonObject = json.loads(target)
     address = next((str(value) for value in identity.values() if "://" in str(value)), "")
     rest = [f"{name} {value}" for name, value in identity.items() if value and value != address]
     return f"{address} ({', '.join(rest)})" if rest else address

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
-from e2i.telemetry.entries import ENDS, Entry
+from e2i.telemetry.bodies import ENDS
+from e2i.telemetry.entries import Entry
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (

@@ -13,6 +13,7 @@ from e2i.catalog import registry
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import read_artifacts
 from e2i.catalog.context import Look, StepContext
+from e2i.documents import JsonObject
 from e2i.errors import BadInput, E2IError, StepError, ToolUnavailable
 from e2i.store import disk
 from e2i.workers.executor import Failure
@@ -24,7 +25,7 @@ DEPTH_LIMIT = 100
 """Maximum nesting depth of lists and mappings in a step's outputs."""
 
 
-def act(uses: str, raw: dict[str, Any], context: StepContext | None) -> dict[str, Any]:
+def act(uses: str, raw: JsonObject, context: StepContext | None) -> JsonObject:
     """Run an action. Raises whatever the action raises, and BadInput for invalid parameters.
 
     ``context`` is None for an action that is declared ``inline``, which does not use it.
@@ -35,7 +36,7 @@ def act(uses: str, raw: dict[str, Any], context: StepContext | None) -> dict[str
     return _plain(result, uses)
 
 
-def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look) -> str | None:
+def missing(uses: str, raw: JsonObject, outputs: JsonObject, look: Look) -> str | None:
     """Return what is missing of the effect of an action's earlier result; None when the effect exists.
 
     An effect that cannot be checked counts as missing: the action is idempotent and runs again. Raises ToolUnavailable.
@@ -54,7 +55,7 @@ def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look)
     return found
 
 
-def _read(uses: str, raw: dict[str, Any]) -> tuple[Action, Params]:
+def _read(uses: str, raw: JsonObject) -> tuple[Action, Params]:
     """Return the action, and its validated parameters. Raises BadInput."""
     found = registry.action(uses)
     if found is None:
@@ -77,11 +78,11 @@ def _result(made: Any) -> Any:
     return asyncio.run(made)
 
 
-def _plain(result: Outputs, uses: str) -> dict[str, Any]:
+def _plain(result: Outputs, uses: str) -> JsonObject:
     """Return the outputs as plain data. Raises StepError when they are too large or too deep to be stored."""
     try:
         text = result.model_dump_json()  # NaN, which JSON does not have, becomes null
-        outputs: dict[str, Any] = json.loads(text) if len(text) <= OUTPUT_LIMIT else {}
+        outputs: JsonObject = json.loads(text) if len(text) <= OUTPUT_LIMIT else {}
     except (RecursionError, ValueError) as error:  # pydantic raises a ValueError for very deep data
         if not isinstance(error, RecursionError) and "recursion" not in str(error) and "depth" not in str(error):
             raise

@@ -15,15 +15,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
+from e2i.documents import JsonObject
 from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk, names
 from e2i.store.artifacts import ArtifactStore
+from e2i.telemetry.bodies import Attachment, Child, Measurement, Metric, Param, Warned
 from e2i.workers import frames, memory, services
+from e2i.workers.messages import Progress
 from e2i.workspace import environment, modules, paths
 from e2i.workspace.paths import Roots
 
@@ -40,7 +45,7 @@ LARGE = 32 << 20
 
 CHUNK = 1 << 20
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[Measurement | Progress], None]
 
 
 class Worker:
@@ -255,32 +260,32 @@ class WorkerContext:
     def metric(self, name: str, value: float, step: int = 0) -> None:
         if not math.isfinite(value):
             raise StepError(f"metric {name!r} is {value}, not a finite number", code="bad-metric")
-        self._telemetry("metric", {"name": name, "value": float(value), "index": step})
+        self._record(Metric(step=self.info.step, name=name, value=float(value), index=int(step)))
 
     def param(self, name: str, value: str | int | float | bool) -> None:
-        self._telemetry("param", {"name": name, "value": value})
+        self._record(Param(step=self.info.step, name=name, value=value))
 
     def child(self, child: ChildRun) -> None:
-        self._telemetry(
-            "child",
-            {
-                "name": child.name,
-                "status": child.status,
-                "started_ms": child.started_ms,
-                "ended_ms": child.ended_ms,
-                "params": dict(child.params),
-                "metrics": dict(child.metrics),
-            },
+        self._record(
+            Child(
+                step=self.info.step,
+                name=child.name,
+                status=child.status,
+                started_ms=child.started_ms,
+                ended_ms=child.ended_ms,
+                params=dict(child.params),
+                metrics=dict(child.metrics),
+            )
         )
 
     def attach(self, name: str, artifact: Stored) -> None:
-        self._telemetry("attachment", {"name": name, "artifact": artifact.model_dump(mode="json")})
+        self._record(Attachment(step=self.info.step, name=name, artifact=artifact.model_dump(mode="json")))
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        self._emit({"progress": {"done": done, "total": total, "note": note}})
+        self._emit(Progress(int(done), int(total), str(note)))
 
     def warn(self, message: str) -> None:
-        self._telemetry("warning", {"message": message})
+        self._record(Warned(step=self.info.step, message=message))
 
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)
@@ -294,7 +299,7 @@ class WorkerContext:
             argv, port=port, ready=ready, env=env, log=log, digest=digest, keep=keep, lifelines=self._worker.lifelines
         )
 
-    def check(self, outputs: dict[str, Any]) -> dict[str, Any]:
+    def check(self, outputs: JsonObject) -> JsonObject:
         """Return the outputs. Raises StepError when data that leaves the step contains one of its secrets."""
         if self._scanner is not None and self._scanner.is_in_data(outputs):
             self._refuse(f'the output "{self._scanner.leaf(outputs)}"')
@@ -309,7 +314,7 @@ class WorkerContext:
         self._leak = self._leak or leaked(where)
         raise self._leak
 
-    def _telemetry(self, kind: str, body: dict[str, Any]) -> None:
-        if self._scanner is not None and self._scanner.is_in_data(body):
-            self._refuse(f"a {kind} that is recorded")
-        self._emit({"telemetry": {"kind": kind, "body": body}})
+    def _record(self, body: Measurement) -> None:
+        if self._scanner is not None and self._scanner.is_in_data({**asdict(body), "step": None}):
+            self._refuse(f"a {type(body).__name__.lower()} that is recorded")
+        self._emit(body)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec import Struct, field
 
 from e2i.catalog.context import RunInfo
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import JsonObject
+from e2i.telemetry.bodies import Measurement
 
 FULL_AFFINITY = 2
 """The highest value of ``Executor.affinity``."""
@@ -21,7 +24,7 @@ class StepCall(Struct, frozen=True):
     """One attempt of one step: the action, its resolved parameters, and the data of its context."""
 
     uses: str
-    params: dict[str, Any]
+    params: JsonObject
     info: RunInfo
     seed: int
     threads: int
@@ -46,31 +49,29 @@ class StepCall(Struct, frozen=True):
     """Maximum number of concurrent processes of the attempt, its own included."""
     cpus: int | None = None
     """Number of cores that the attempt's processes may use."""
-    known: dict[str, Any] | None = None
+    known: JsonObject | None = None
     """The outputs of a finished result, reused if the action's effect still exists; otherwise the action runs."""
 
 
-class Failure(Struct, frozen=True):
-    """Why an attempt failed, as data. ``unavailable``: the tool was unavailable, and a retry may succeed."""
+class Failure(ErrorDocument, frozen=True):
+    """Why an attempt failed, and whether another one may succeed."""
 
-    code: str
-    message: str
-    hint: str | None = None
-    details: Any = None
     unavailable: bool = False
+    """The tool was unavailable."""
     lost: bool = False
     """The worker that executed the attempt has exited."""
 
-    def to_json(self) -> dict[str, Any]:
-        return {"code": self.code, "message": self.message, "hint": self.hint, "details": self.details}
+    @property
+    def document(self) -> ErrorDocument:
+        """Returns the error without the facts that only the engine needs."""
+        return ErrorDocument(self.code, self.message, self.hint, self.details)
 
 
 class Measured(Struct, frozen=True):
-    """A step recorded telemetry: a kind and a body of ``e2i.telemetry.entries``."""
+    """A step recorded telemetry."""
 
     step: str
-    kind: str
-    body: dict[str, Any]
+    body: Measurement
 
 
 class Progressed(Struct, frozen=True):
@@ -87,7 +88,7 @@ class Ended(Struct, frozen=True):
 
     step: str
     seconds: float
-    outputs: dict[str, Any] = field(default_factory=dict)
+    outputs: JsonObject = field(default_factory=dict)
     failure: Failure | None = None
     reused: bool = False
     """True when the outputs are the earlier ones, because their effect exists."""

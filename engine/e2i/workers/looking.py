@@ -5,12 +5,12 @@ No tool is imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.context import C, idempotency_key
+from e2i.documents import JsonObject
 from e2i.settings import Settings
 from e2i.workers import acting
 
@@ -26,9 +26,9 @@ class Looker:
         """Return True when the effect of the action is in the store's files; otherwise a worker must ask its tool."""
         return self._settings.tool(uses.partition(".")[0]).is_embedded
 
-    def missing(self, uses: str, params: Any, outputs: Mapping[str, Any], fingerprint: str) -> str | None:
+    def missing(self, uses: str, params: Any, outputs: JsonObject, fingerprint: str) -> str | None:
         """Return what is missing of an effect that can be checked here; None when it exists."""
-        return acting.missing(uses, params, dict(outputs), _Files(self._store, self._settings, fingerprint))
+        return acting.missing(uses, params, outputs, _Files(self._store, self._settings, fingerprint))
 
 
 class _Files:

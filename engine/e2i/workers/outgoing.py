@@ -6,13 +6,13 @@ work. When the engine falls behind, the socket is full and the step waits.
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
-from typing import Any
 
 from e2i.errors import StepError
+from e2i.telemetry.bodies import Measurement
+from e2i.workers.messages import Report, encode_report
 
 BATCH = 500
 """Number of telemetry entries in one batch."""
@@ -21,8 +21,6 @@ POLL_TIMEOUT = 0.05
 QUOTA = 100_000
 """Maximum number of telemetry entries of one attempt."""
 QUOTA_BYTES = 32 << 20
-
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Outgoing:
@@ -40,11 +38,11 @@ class Outgoing:
         """Start a new attempt and reset its quota."""
         self._count = self._bytes = 0
 
-    def __call__(self, message: dict[str, Any]) -> None:
-        """Send a message and all pending ones; telemetry waits for a batch. Raises StepError above the quota."""
-        if "telemetry" in message:
-            return self._collect(_encode(message["telemetry"]))
-        line = _encode(message).encode() + b"\n"
+    def __call__(self, message: Report | Measurement) -> None:
+        """Send a message and all pending ones; measurements wait for a batch. Raises StepError above the quota."""
+        if isinstance(message, Measurement):
+            return self._collect(encode_report(message))
+        line = encode_report(message).encode() + b"\n"
         with self._lock:
             self._flush()
             self._connection.sendall(line)
@@ -72,7 +70,7 @@ class Outgoing:
 
     def _flush(self) -> None:
         if self._waiting:
-            line = f'{{"telemetry":[{",".join(self._waiting)}]}}\n'
+            line = f'{{"message":"telemetry","measured":[{",".join(self._waiting)}]}}\n'
             self._waiting.clear()
             self._connection.sendall(line.encode())
 

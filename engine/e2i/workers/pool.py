@@ -16,10 +16,11 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 from e2i.workers import exit_reasons, guardian, memory, placement
-from e2i.workers.executor import Ended, Failure, Measured, Message, Progressed, StepCall
+from e2i.workers.executor import Ended, Measured, Message, Progressed, StepCall
+from e2i.workers.messages import Done, Prepare, Prepared, Progress, Ready, Report, Start, Telemetry
 from e2i.workers.process import ABANDON_AFTER, BRIEF, FORCE_AFTER, WorkerProcess
 from e2i.workspace.paths import Roots
 
@@ -41,13 +42,6 @@ class Pool:
         self.size = size
         self._store = store
         self._workspace = roots.workspace
-        self._arguments: dict[str, Any] = {
-            "store": str(store),
-            "workspace": str(roots.workspace),
-            "folders": list(roots.folders),
-            "hidden": roots.hidden,
-            "settings": settings,
-        }
         self._environ = dict(environ)
         self._selector = selectors.DefaultSelector()
         self._processes: list[WorkerProcess] = []
@@ -60,7 +54,14 @@ class Pool:
         self._inherited = (engine, guardians)
         self._dismissed = self._closed = self._abandoned = False
         self._machine = memory.machine()
-        self._arguments["most"] = max(RECYCLED_AT_LEAST, self._machine // (2 * size))
+        self._start_message = Start(
+            store=str(store),
+            workspace=str(roots.workspace),
+            folders=roots.folders,
+            hidden=roots.hidden,
+            settings=settings,
+            most=max(RECYCLED_AT_LEAST, self._machine // (2 * size)),
+        )
         self._kills = memory.kills()
         self._polled = self._watched = time.monotonic()
 
@@ -99,7 +100,7 @@ class Pool:
             process = min(idle, key=lambda other: len(other.tools))
             process.tools.append(tool)
             process.preparing = True
-            process.send({"prepare": tool})
+            process.send(Prepare(tool))
 
     def poll(self, seconds: float) -> list[Message]:
         messages, self._unsaid = self._unsaid, []
@@ -197,7 +198,7 @@ class Pool:
         )
         self._processes.append(process)
         self._selector.register(process.control, selectors.EVENT_READ, process)
-        process.send(self._arguments)
+        process.send(self._start_message)
         return process
 
     def _receive(self, process: WorkerProcess) -> list[Message]:
@@ -206,43 +207,38 @@ class Pool:
             return self._reap(process)
         return [message for line in received for message in self._read(process, line)]
 
-    def _read(self, process: WorkerProcess, message: dict[str, Any]) -> Iterator[Message]:
-        process.pid = message.get("ready", process.pid)
-        process.held = message.get("held", process.held)
-        if "prepared" in message:
-            process.preparing = False
+    def _read(self, process: WorkerProcess, report: Report) -> Iterator[Message]:
         call = process.call
-        if call is None:
-            return
-        for measured in message.get("telemetry", ()):
-            yield Measured(call.info.step, measured["kind"], measured["body"])
-        if "progress" in message:
-            yield Progressed(call.info.step, **message["progress"])
-        if "ended" in message and process.ending is None:  # once its end was decided, it is too late
-            yield self._end(process, call, **message)
+        match report:
+            case Ready(pid, held):
+                process.pid, process.held = pid, held
+            case Prepared():
+                process.preparing, process.held = False, report.held
+            case Telemetry(measured) if call is not None:
+                yield from (Measured(call.info.step, body) for body in measured)
+            case Progress(done, total, note) if call is not None:
+                yield Progressed(call.info.step, done, total, note)
+            case Done():
+                process.held = report.held
+                if call is not None and process.ending is None:  # once its end was decided, it is too late
+                    yield self._end(process, call, report)
+            case Telemetry() | Progress():
+                return  # of a call that was taken back from the worker
+            case _:
+                assert_never(report)
 
-    def _end(
-        self,
-        process: WorkerProcess,
-        call: StepCall,
-        ended: dict[str, Any],
-        seconds: float,
-        *,
-        spent: bool,
-        cut: bool,
-        **_: Any,
-    ) -> Ended:
-        failure = Failure(**ended["failure"]) if ended["failure"] else None
+    def _end(self, process: WorkerProcess, call: StepCall, done: Done) -> Ended:
+        outcome = done.outcome
+        failure = outcome.failure
         if failure is not None and failure.code == "out-of-memory":
             failure = exit_reasons.out_of_memory(call.memory or self._limit(call), process.peak)
-        process.remember(placement.digests_of(ended["outputs"]))
-        cut = cut or process.cut
-        process.end_call(seconds)
-        if spent:
+        process.remember(placement.digests_of(outcome.outputs))
+        cut = done.cut or process.cut
+        process.end_call(done.seconds)
+        if done.spent:
             self._take_back(process)
             process.retire()
-        reused, lost = ended.get("reused", False), ended.get("lost", "")
-        return Ended(call.info.step, seconds, ended["outputs"], failure, reused, lost, cut)
+        return Ended(call.info.step, done.seconds, outcome.outputs, failure, outcome.reused, outcome.lost, cut)
 
     def _watch(self) -> None:
         """End workers above their limit of memory or processes. Calls that take longer get their log from now on."""

@@ -6,7 +6,6 @@ The worker runs under a guardian, so everything that a step starts, in whatever 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import signal
@@ -17,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct, field
 
@@ -25,6 +23,7 @@ from e2i.store import disk
 from e2i.workers import guardian, launch, memory, shared_memory, steplog
 from e2i.workers.claims import Claims
 from e2i.workers.executor import StepCall
+from e2i.workers.messages import Execute, Order, Report, Start, encode, report
 
 FORCE_AFTER = guardian.GRACE + 0.5
 """Seconds after which the engine itself kills processes that the guardian, perhaps stopped, did not."""
@@ -42,13 +41,6 @@ one call takes longer.
 """
 AHEAD = 15
 """Maximum number of prefetched calls of a worker."""
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_CALL = (
-    *("uses", "params", "seed", "threads", "fingerprint", "files", "memory", "known", "log"),
-    *("secrets", "scanned", "gone_after", "environ"),
-)
-_INFO = ("run", "pipeline", "step", "attempt", "agent", "started_ms")
 
 
 class WorkerProcess(Struct, eq=False):
@@ -147,18 +139,13 @@ class WorkerProcess(Struct, eq=False):
 
     def take(self, call: StepCall, cores: tuple[int, ...]) -> None:
         """Send it a call, as a prefetched call if it is busy."""
-        info = {name: getattr(call.info, name) for name in _INFO}
-        message: dict[str, Any] = {
-            "call": {**{name: getattr(call, name) for name in _CALL}, "info": info, "cores": cores}
-        }
-        if self.calls:
-            message["claim"] = self.claims.give()
+        claim = self.claims.give() if self.calls else None
         self.calls.append(call)
         if len(self.calls) == 1:
             self.cores = cores
             self.shared = self._seen.names()
             self._begin(call)
-        self.send(message)
+        self.send(Execute(call, cores, claim))
 
     def end_call(self, seconds: float) -> None:
         """Record the end of its call; the next prefetched call begins."""
@@ -179,11 +166,11 @@ class WorkerProcess(Struct, eq=False):
             self.unsettled = len(self.calls) + 1
         return back
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Start | Order) -> None:
         with contextlib.suppress(OSError):  # a dead worker is noticed when its socket is read
-            self.control.sendall(_encode(message).encode() + b"\n")
+            self.control.sendall(encode(message).encode() + b"\n")
 
-    def receive(self) -> Iterator[dict[str, Any]] | None:
+    def receive(self) -> Iterator[Report] | None:
         """Return the received messages; None when it has exited."""
         try:
             received = self.control.recv(1 << 16)
@@ -197,7 +184,7 @@ class WorkerProcess(Struct, eq=False):
         *lines, rest = received.split(b"\n")
         lines[0] = bytes(self._buffer) + lines[0]
         self._buffer = bytearray(rest)
-        return map(json.loads, lines)
+        return map(report, lines)
 
     def learn(self, tool: str, digests: Iterator[str]) -> None:
         """Record that it is about to use that tool and this data."""

@@ -19,19 +19,20 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, assert_never
 
-from msgspec.structs import asdict
+from msgspec import convert
 
 from e2i import startup
 from e2i.catalog import registry
-from e2i.catalog.context import RunInfo
 from e2i.errors import E2IError
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, steplog, tidying
 from e2i.workers.claims import Taker
 from e2i.workers.context import Worker, WorkerContext
+from e2i.workers.executor import StepCall
 from e2i.workers.masking import Masker
+from e2i.workers.messages import Done, Execute, Outcome, Prepare, Prepared, Ready, Start, order
 from e2i.workers.outgoing import Outgoing
 from e2i.workers.services import Lifelines
 from e2i.workspace.paths import Roots
@@ -56,23 +57,27 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(KILL_ME_FIRST)
     with socket.socket(fileno=control) as connection, connection.makefile("rb") as incoming:
-        start = json.loads(incoming.readline() or b"null")
-        if start is None:
+        first = incoming.readline()
+        if not first:
             return
+        start = convert(json.loads(first), Start)
         worker = Worker(
-            ArtifactStore(Path(start["store"])),
-            lambda: _settings(start["settings"]),
-            Roots(Path(start["workspace"]), tuple(start["folders"]), start["hidden"]),
+            ArtifactStore(Path(start.store)),
+            lambda: _settings(start.settings),
+            Roots(Path(start.workspace), start.folders, start.hidden),
             Lifelines(engine, guardians),
         )
-        runner = CallRunner(worker, Outgoing(connection), most=start["most"])
+        runner = CallRunner(worker, Outgoing(connection), most=start.most)
         taker = Taker(claims)
-        for line in incoming:
-            message = json.loads(line)
-            if "prepare" in message:
-                runner.prepare(message["prepare"])
-            elif "claim" not in message or (not runner.is_spent and taker.take(message["claim"])):
-                runner.execute(message["call"])
+        for message in map(order, incoming):
+            match message:
+                case Prepare(tool):
+                    runner.prepare(tool)
+                case Execute(call, cores, claim):
+                    if claim is None or (not runner.is_spent and taker.take(claim)):
+                        runner.execute(call, cores)
+                case _:
+                    assert_never(message)
 
 
 class CallRunner:
@@ -89,7 +94,7 @@ class CallRunner:
         self._scratch = tidying.Scratch()
         self._baseline = tidying.ProcessBaseline()
         self._memory = tidying.Memory()
-        send({"ready": os.getpid(), "held": self._memory.held()})
+        send(Ready(os.getpid(), self._memory.held()))
 
     def prepare(self, tool: str) -> None:
         """Import the libraries of the tool's actions, so that the next call does not wait for them."""
@@ -98,69 +103,61 @@ class CallRunner:
             for name in declared.imports if declared else ():
                 with contextlib.suppress(ImportError):  # the call itself will report what is missing
                     import_module(name)
-        self._send({"held": self._memory.held(), "prepared": tool})
+        self._send(Prepared(tool, self._memory.held()))
 
-    def execute(self, call: dict[str, Any]) -> None:
-        """Execute one call and send its outputs and its failure as plain data."""
-        began = time.monotonic()
-        info = RunInfo(**call["info"])
-        masker = Masker(call["secrets"])
+    def execute(self, call: StepCall, cores: Sequence[int]) -> None:
+        """Execute one call and send what it came to."""
+        began, info = time.monotonic(), call.info
+        masker = Masker(call.secrets)
         self._send.begin()
         self._baseline.note()
         left, cut = None, False
         try:
-            self._output.begin(info.run, info.step, call["secrets"], call["log"])
-            with tidying.environment(call["environ"]):
-                ended = self._act(call, info, masker)
+            self._output.begin(info.run, info.step, call.secrets, call.log)
+            with tidying.environment(call.environ):
+                outcome = self._act(call, cores, masker)
             left = self._baseline.restore()
             why = f"; it left {left}, so its worker process is replaced" if left else ""
             seconds = time.monotonic() - began
             cut = self._output.end(
-                f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", always=left is not None
+                f"{call.uses} attempt {info.attempt}: {seconds:.3f} s{why}\n", always=left is not None
             )
         except (E2IError, OSError) as error:  # the disk cannot take the log
-            ended = _failed(error, call["uses"], masker)
+            outcome = _failed(error, call.uses, masker)
         held = self._memory.held()
-        starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
+        starved = outcome.failure is not None and outcome.failure.code == "out-of-memory"
         # A step that received a secret may have kept it, and no other step may find it.
-        self.is_spent = left is not None or starved or held > self._most or call["gone_after"]
-        self._send(
-            {
-                "ended": ended,
-                "seconds": time.monotonic() - began,
-                "held": held,
-                "spent": self.is_spent,
-                "cut": cut,
-            }
-        )
+        self.is_spent = left is not None or starved or held > self._most or call.gone_after
+        seconds = time.monotonic() - began
+        self._send(Done(outcome=outcome, seconds=seconds, held=held, spent=self.is_spent, cut=cut))
 
-    def _act(self, call: dict[str, Any], info: RunInfo, masker: Masker) -> dict[str, Any]:
-        """Return outputs and failure. Any exception is printed and ends the step, not the worker."""
+    def _act(self, call: StepCall, cores: Sequence[int], masker: Masker) -> Outcome:
+        """Return outputs or failure. Any exception is printed and ends the step, not the worker."""
         context = None
         try:
             context = WorkerContext(
                 self._worker,
-                info,
-                seed=call["seed"],
-                threads=call["threads"],
-                fingerprint=call["fingerprint"],
-                files=call["files"],
-                scratch=self._scratch.folder(self._worker.store.root, info.run),
+                call.info,
+                seed=call.seed,
+                threads=call.threads,
+                fingerprint=call.fingerprint,
+                files=call.files,
+                scratch=self._scratch.folder(self._worker.store.root, call.info.run),
                 emit=self._send,
-                scanner=_scanner(call["scanned"]),
+                scanner=_scanner(call.scanned),
             )
-            with tidying.limited(call["memory"], call["cores"], self._memory):
+            with tidying.limited(call.memory, cores, self._memory):
                 lost = ""
-                if call["known"] is not None:
-                    lost = acting.missing(call["uses"], call["params"], call["known"], context) or ""
+                if call.known is not None:
+                    lost = acting.missing(call.uses, call.params, call.known, context) or ""
                     if not lost:
-                        return {"outputs": call["known"], "failure": None, "reused": True}
+                        return Outcome(call.known, reused=True)
                     print(f"the effect of an earlier result is missing: {lost}", file=sys.stderr)
-                outputs = acting.act(call["uses"], call["params"], context)
-            return {"outputs": context.check(outputs), "failure": None, "lost": lost}
+                outputs = acting.act(call.uses, call.params, context)
+            return Outcome(context.check(outputs), lost=lost)
         except Exception as error:  # noqa: BLE001 - the outermost boundary
             traceback.print_exc()
-            return _failed(error, call["uses"], masker)
+            return _failed(error, call.uses, masker)
         finally:
             if context is not None:
                 context.release()
@@ -182,8 +179,8 @@ def _scanner(secrets: Sequence[str]) -> Scanner | None:
     return Scanner(secrets)
 
 
-def _failed(error: Exception, uses: str, masker: Masker) -> dict[str, Any]:
-    return {"outputs": {}, "failure": masker.data(asdict(acting.failure(error, uses, masker.text)))}
+def _failed(error: Exception, uses: str, masker: Masker) -> Outcome:
+    return Outcome({}, masker.data(acting.failure(error, uses, masker.text)))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_the_storage_holds_exactly_the_trials_asked_for(ctx: LocalContext) -> No
     assert study.best_params == found.best_params
     assert study.best_value == found.best_value
     assert found.study.trials == found.trials.rows == 5
-    assert [child["name"] for child in ctx.children] == [f"trial-{n:04d}" for n in range(5)]
+    assert [child.name for child in ctx.children] == [f"trial-{n:04d}" for n in range(5)]
     assert ctx.metrics["best_roc_auc"] == found.best_value
 
 
@@ -111,7 +111,7 @@ def test_a_trial_left_running_is_failed_and_the_study_ends_as_one_without_it(ctx
     assert run(ctx, trials=4) == expected
     states = [trial.state.name for trial in stored(ctx, expected.study.name).trials]
     assert states == ["FAIL", *["COMPLETE"] * 4, "FAIL"]
-    assert [child["name"] for child in ctx.children] == [f"trial-{n:04d}" for n in range(4)] * 2
+    assert [child.name for child in ctx.children] == [f"trial-{n:04d}" for n in range(4)] * 2
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))

@@ -15,6 +15,7 @@ delivery nothing is taken from memory: objects that it created are found by thes
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mimetypes
 import shutil
@@ -171,6 +172,9 @@ class MLflowSink:
                 case "run.started":
                     params.update({key_of("params", k, separator="."): _text(v) for k, v in body["params"].items()})
                     tags.update({f"e2i.{k}": str(body[k]) for k in ("pipeline", "profile", "spec") if body.get(k)})
+                case "warning":
+                    name = f"{body['step']}.{hashlib.sha256(body['message'].encode()).hexdigest()[:8]}"
+                    tags[key_of("e2i.warning", name, separator=".")] = body["message"][:5000]
                 case "step.finished":
                     tags[key_of("e2i.step", body["step"], separator=".")] = _ending(body)
                 case "child" if not self._nested:

@@ -33,6 +33,7 @@ class StepFacts(Struct):
     metrics: dict[str, float] = field(default_factory=dict)
     attachments: dict[str, Any] = field(default_factory=dict)
     children: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Traced(Struct, frozen=True):
@@ -80,6 +81,8 @@ def _note(facts: StepFacts, entry: Entry) -> None:
             facts.attachments[body["name"]] = body["artifact"]
         case "child":
             facts.children[body["name"]] = body
+        case "warning":
+            facts.warnings.append(body["message"])
         case kind:
             raise ValueError(f"unknown telemetry type: {kind}")
 
@@ -119,7 +122,12 @@ class _Builder:
         metadata = {
             name: done.get(name) for name in ("uses", "agent", "needs", "attempts", "status", "group") if done.get(name)
         }
-        known = {"params": facts.params, "metrics": facts.metrics, "attachments": facts.attachments}
+        known: dict[str, Any] = {
+            "params": facts.params,
+            "metrics": facts.metrics,
+            "attachments": facts.attachments,
+            "warnings": list(dict.fromkeys(facts.warnings)),
+        }
         self._add(
             own,
             name=step,
