@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from e2i.catalog import registry
-from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, absent, names, settled
+from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, Lineage, absent, names, settled
 from e2i.catalog.files import NO_FILES
 
 TABLE = KnownTable(
-    {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"}, made_from={"y": "z"}
+    {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"}, made_from={"y": Lineage.new("z")}
 )
 MODEL = KnownModel("y", ("x",), "regression")
 REPO = KnownRepo({"v": KnownView({"f": "double", "g": None}, ("id",))})

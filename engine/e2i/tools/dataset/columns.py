@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Columns, Flow, Given, KnownTable
+from e2i.catalog.columns import Columns, Flow, Given, KnownTable, Lineage
 from e2i.catalog.files import Files
 
 TIME = "timestamp[us, tz=UTC]"
@@ -62,7 +62,7 @@ PLANES: Columns = {
 
 
 def hcp(given: Given, files: Files) -> Flow:
-    journeys = KnownTable(JOURNEYS, made_from={"target": "outcome"})
+    journeys = KnownTable(JOURNEYS, made_from={"target": Lineage.new("outcome")})
     return Flow({"journeys": journeys, "history": KnownTable(HISTORY), "truth": KnownTable(TRUTH)})
 
 
