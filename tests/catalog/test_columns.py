@@ -13,7 +13,8 @@ from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, Know
 from e2i.catalog.files import NO_FILES
 
 TABLE = KnownTable(
-    {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"}, made_from={"y": Lineage.new("z")}
+    {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"},
+    made_from={"y": Lineage.new("z")},
 )
 MODEL = KnownModel("y", ("x",), "regression")
 REPO = KnownRepo({"v": KnownView({"f": "double", "g": None}, ("id",))})
@@ -57,6 +58,7 @@ VALID: dict[str, dict[str, Any]] = {
     "mlflow.register": {"model": MODEL},
     "mlflow.promote": {"version": MODEL},
     "mlflow.load": {"name": "m", "missing": None},
+    "sql.query": {"query": "SELECT id, y FROM t WHERE y > $least", "tables": {"t": TABLE}, "params": {"least": 1}},
 }
 
 

@@ -12,7 +12,7 @@ STYLES = {
     "literal": "q: |\n  select a,\n\n    nope from t\n",
     "literal with an indicator": "q: |2-\n   select nope\n",
     "folded": "q: >-\n  select a,\n  nope\n  from t\n\n",
-    "double": "q: \"select 'a\\n', \\\"x\\\", \\u00e9, \\\n    nope\"\n",
+    "double": 'q: "select \'a\\n\', \\"x\\", \\u00e9, \\\n    nope"\n',
     "single": "q: 'select ''a'',\n  nope'\n",
     "plain": "q: select nope from t # nope\n",
     "plain on two lines": "q: select a,\n  nope from t # comment\n",

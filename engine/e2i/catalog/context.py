@@ -6,7 +6,7 @@ In: nothing. Out: the ``StepContext`` protocol, which ``e2i.execution`` implemen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -135,6 +135,9 @@ class StepContext(Protocol):
 
         Of a frame, a named index becomes columns. Raises StepError naming a column that cannot be stored faithfully.
         """
+
+    def batches(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
+        """Stores a table that arrives in record batches and need not fit in memory, and returns the reference."""
 
     def open(self, artifact: Stored) -> Path:
         """Returns the local, read-only file or folder of an artifact."""

@@ -27,6 +27,7 @@ TOOLS: dict[str, str] = {
     "optuna": "e2i.tools.optuna",
     "python": "e2i.tools.python",
     "shap": "e2i.tools.shap",
+    "sql": "e2i.tools.sql",
 }
 """Tool name → the module whose ``TOOL`` declares it."""
 

@@ -96,11 +96,22 @@ def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fi
         return ()
     if len(path) != len(base) + len(found.path):
         return ()
+    if found.at is not None:
+        return _respelled(found, path, document)
     if found.take_out:
         return fixes.removed(path)
     if found.at_key:
         return fixes.renamed(path, found.known, document.value(path[:-1]))
     return fixes.named(path, found.name, found.known) if document.value(path) == found.name else ()
+
+
+def _respelled(found: ColumnProblem, path: Path, document: Document) -> Fixes:
+    """Returns the fix of a name inside a text that is written as it is."""
+    text, offset = found.at or ("", 0)
+    right = suggest.certain(found.name, found.known) if found.name else None
+    if not right or document.value(path) != text or not text.startswith(found.name, offset):
+        return ()
+    return fixes.replaced(path, text[:offset] + right + text[offset + len(found.name) :])
 
 
 def _known(value: Any, path: Path, waiting: Mapping[Path, Types]) -> Any:

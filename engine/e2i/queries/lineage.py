@@ -16,9 +16,7 @@ from e2i.catalog.columns import KnownTable, Lineage
 
 Row = list[Lineage]
 Operator = Mapping[str, Any]
-KEPT = frozenset(
-    {"LOGICAL_ORDER_BY", "LOGICAL_LIMIT", "LOGICAL_TOP_N", "LOGICAL_DISTINCT", "LOGICAL_FILTER"}
-)
+KEPT = frozenset({"LOGICAL_ORDER_BY", "LOGICAL_LIMIT", "LOGICAL_TOP_N", "LOGICAL_DISTINCT", "LOGICAL_FILTER"})
 """Operators whose columns are those of their input."""
 JOINS = frozenset(
     {"LOGICAL_COMPARISON_JOIN", "LOGICAL_ANY_JOIN", "LOGICAL_CROSS_PRODUCT", "LOGICAL_ASOF_JOIN", "LOGICAL_DELIM_JOIN"}

@@ -39,15 +39,18 @@ MOST_COLUMNS: Final = 4_096
 def check(statements: list[Node], tables: Collection[str], columns: Collection[str], query: str) -> Iterator[Finding]:
     """Yields a finding for everything that a query must not contain. ``columns`` are those of all its tables."""
     if len(statements) != 1:
-        yield Finding("query-refused", f"a query is one SELECT, and these are {len(statements)}", hint="use a step each")
+        yield Finding(
+            "query-refused", f"a query is one SELECT, and these are {len(statements)}", hint="use a step each"
+        )
         return
     tree = statements[0]["node"]
     names = {name.lower() for name in tables} | set(_defined(tree))
     known = {name.lower() for name in columns} | set(_aliases(tree))
     if _multiplied(tree) > MOST_COLUMNS:
         yield Finding("query-refused", "the stars of this query multiply its columns without end")
+    in_from = {id(node["function"]) for node in nodes(tree) if node.get("type") == "TABLE_FUNCTION"}
     for node in nodes(tree):
-        if reason := _refused(node, names, tables, known):
+        if id(node) not in in_from and (reason := _refused(node, names, tables, known)):
             code = "bad-query" if reason.startswith("there is no table") else "query-refused"
             name = str(node.get("table_name", "")) if code == "bad-query" else ""
             yield Finding(code, reason, offset(node, query), None, name, tuple(tables) if name else ())
@@ -64,7 +67,7 @@ def _refused(node: Node, names: Collection[str], tables: Collection[str], known:
         return None
     if type_ in NAMED or type_.endswith("_QUERY_NODE"):
         return NAMED.get(type_, "a query only reads its tables")
-    if type_.endswith("_NODE") and type_ not in QUERIES or type_.endswith("_MODIFIER") and type_ not in MODIFIERS:
+    if (type_.endswith("_NODE") and type_ not in QUERIES) or (type_.endswith("_MODIFIER") and type_ not in MODIFIERS):
         return f"{type_} is not possible in a query"
     if "query_location" in node and "alias" in node and type_ not in TABLES:
         return f"{type_} is not possible in a query"
@@ -72,7 +75,7 @@ def _refused(node: Node, names: Collection[str], tables: Collection[str], known:
         case "BASE_TABLE":
             return _refused_table(node, names)
         case "TABLE_FUNCTION":
-            return _refused_rows(node["function"])
+            return _refused_rows(node["function"], known)
         case "PIVOT" if any(pivot.get("subquery") or pivot.get("pivot_enum") for pivot in node.get("pivots", ())):
             return "PIVOT needs its values listed after IN"
         case "JOIN" if node.get("ranking_expression") or node.get("nearest_approx"):
@@ -91,14 +94,14 @@ def _refused_table(node: Node, names: Collection[str]) -> str | None:
     return None
 
 
-def _refused_rows(node: Node) -> str | None:
+def _refused_rows(node: Node, known: Collection[str]) -> str | None:
     """Returns why a function that returns a table is not allowed."""
     name = function_name(node) if node.get("class") == "FUNCTION" else None
     if name not in functions.TABLES:
         return f"the function {name or 'here'} is not possible in FROM; possible: {', '.join(sorted(functions.TABLES))}"
     if name != "unnest" and any(_is_growing(item) for item in nodes(node["arguments"])):
         return f"the limits of {name} are computed while the query is checked: use numbers"
-    return None
+    return None if name in ("range", "generate_series") else _refused_expression(node, "FUNCTION", known)
 
 
 def _refused_expression(node: Node, kind: str, known: Collection[str]) -> str | None:

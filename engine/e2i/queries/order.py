@@ -18,7 +18,7 @@ def check(tree: Node, query: str) -> Iterator[Finding]:
     """Yields a finding for everything whose result depends on the order of rows."""
     for node in nodes(tree):
         if message := _unordered(node):
-            where = node if "query_location" in node else _first(node)
+            where = node if "query_location" in node else _first(_limit(node) or node)
             yield Finding(CODE, message, offset(where, query), "name the order that decides, down to a unique column")
 
 
@@ -52,6 +52,11 @@ def _unordered_window(node: Node) -> str | None:
     if any(str(node.get(end, "")).endswith("_ROWS") for end in ("start", "end")):
         return "a frame of ROWS depends on their order: OVER (… ORDER BY …)"
     return None
+
+
+def _limit(node: Node) -> Node | None:
+    """Returns the number of rows that a query is limited to."""
+    return next((item["limit"] for item in node.get("modifiers") or () if item.get("limit")), None)
 
 
 def _first(node: Node) -> Node:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.catalog.columns import KnownTable, settled
-from e2i.queries import functions, lineage, lock, order, session, syntax, types
+from e2i.queries import comparisons, functions, lineage, lock, order, session, syntax, types
 from e2i.queries.literals import Written, written
 from e2i.queries.syntax import Finding, Node, quoted
 from e2i.spec.suggest import few
@@ -81,12 +81,20 @@ def _bound(
         certain = is_typed or error.code == "unknown-column"
         return Planned((*found, error) if certain else found)
     plan = document["plans"][0]
+    wrong = comparisons.check(plan, text.text, lambda: _casts(connection, text.text))
+    found = (*found, *(text.back(finding) for finding in wrong))
     described = [row[:2] for row in connection.execute(f"DESCRIBE {text.text}").fetchall()]
     names = [name for name, _ in described]
     found = (*found, *_unusable(described, is_typed), *_outside(plan))
     made_from = lineage.of(plan, known, names) or {}
     columns = {name: types.to_arrow(kind) if is_typed else None for name, kind in described}
     return Planned(found, KnownTable(columns, made_from), text.text, _is_parallel(plan))
+
+
+def _casts(connection: Any, text: str) -> frozenset[int]:
+    """Returns the positions of the casts that are written in a query."""
+    statements, _ = syntax.parsed(connection, text)
+    return frozenset(node["query_location"] for node in syntax.nodes(statements) if node.get("class") == "CAST")
 
 
 def _columns(known: Mapping[str, KnownTable]) -> list[str]:
@@ -125,7 +133,11 @@ def _is_parallel(plan: Node) -> bool:
         (plan,) = plan["children"]
     if plan["type"] == "LOGICAL_GET":
         return True
-    exact = plan["type"] == "LOGICAL_AGGREGATE_AND_GROUP_BY" and not plan["groups"] and all(map(_is_exact, plan["expressions"]))
+    exact = (
+        plan["type"] == "LOGICAL_AGGREGATE_AND_GROUP_BY"
+        and not plan["groups"]
+        and all(map(_is_exact, plan["expressions"]))
+    )
     return exact and all(child["type"] in BY_ROW for child in _operators(plan["children"]))
 
 
@@ -141,4 +153,8 @@ def _is_exact(expression: Node) -> bool:
     return name in functions.EXACT or (name == "sum" and kind == "HUGEINT")
 
 
-_CAST = {"INTERVAL": "use epoch(…) for its seconds", "TIME WITH TIME ZONE": "cast it to TIME", "JSON": "cast it to VARCHAR"}
+_CAST = {
+    "INTERVAL": "use epoch(…) for its seconds",
+    "TIME WITH TIME ZONE": "cast it to TIME",
+    "JSON": "cast it to VARCHAR",
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from msgspec import Struct
 from e2i.spec.suggest import few
 
 Node = Mapping[str, Any]
+_QUALIFIED = re.compile(r'"(.+)" does not have a column named "(.+)"')
 MOST_CHARACTERS = 32_768
 """Length of a query. Its check takes time and memory in proportion."""
 
@@ -50,6 +52,11 @@ def error(document: Node, query: str) -> Finding:
     lines = [line.strip() for line in str(document["error_message"]).splitlines()]
     message = lines[0].removesuffix("!").removesuffix(".")
     name = str(document.get("name", ""))
+    if qualified := _QUALIFIED.search(lines[0]):
+        name = qualified[2]
+        found = query.find(name, offset or 0)
+        message = f'the query names a column "{name}" that "{qualified[1]}" does not have'
+        return Finding("unknown-column", message, found if found >= 0 else offset, None, name)
     if document.get("error_subtype") == "COLUMN_NOT_FOUND":
         message = f'the query names a column "{name}" that its tables do not have'
         return Finding("unknown-column", message, offset, None, name, _candidates(document))

@@ -52,6 +52,7 @@ WRITTEN: Final = {
 """DuckDB types that a result has in another form. A sum of integers is a HUGEINT, a number that fits is an int64."""
 _BACK: Final = {name: arrow for arrow, name in SAME.items()}
 _TIMESTAMP = re.compile(r"timestamp\[\w+, tz=.*\]")
+_DICTIONARY = re.compile(r"dictionary<values=(.*), indices=.*>")
 _LIST = re.compile(r"(?:large_)?list<\w+: (.*)>")
 _DECIMAL = re.compile(r"decimal(?:32|64|128)\((\d+), (\d+)\)")
 
@@ -66,6 +67,8 @@ def to_duckdb(arrow: str | None) -> str | None:
         return "TIMESTAMP WITH TIME ZONE"
     if matched := _DECIMAL.fullmatch(arrow):
         return f"DECIMAL({matched[1]},{matched[2]})"
+    if matched := _DICTIONARY.fullmatch(arrow):
+        return to_duckdb(matched[1])
     if matched := _LIST.fullmatch(arrow):
         item = to_duckdb(matched[1])
         return f"{item}[]" if item else None
@@ -91,11 +94,16 @@ NUMBERS: Final = frozenset(
 ) | {"DOUBLE", "UHUGEINT"}
 
 
-def family(arrow: str) -> str:
-    """Returns the family of types that can be compared with each other: number, text, time …"""
-    name = to_duckdb(arrow) or arrow
+def family(arrow: str) -> str | None:
+    """Returns the family of an Arrow type: number, text, time … Values of two families are never equal."""
+    name = to_duckdb(arrow)
+    return None if name is None else family_of(name)
+
+
+def family_of(name: str) -> str:
+    """Returns the family of a DuckDB type."""
     if name in NUMBERS or name.startswith("DECIMAL"):
         return "number"
     if name.startswith(("TIMESTAMP", "DATE")):
         return "time"
-    return {"VARCHAR": "text", "BOOLEAN": "boolean"}.get(name, name.lower())
+    return {"VARCHAR": "text", "BOOLEAN": "boolean", "BLOB": "bytes"}.get(name, name.lower())

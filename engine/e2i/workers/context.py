@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
-from e2i.catalog.artifacts import Service, Stored, Table
+from e2i.catalog.artifacts import Column, Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
 from e2i.errors import StepError
 from e2i.spec import suggest
@@ -237,18 +237,29 @@ class WorkerContext:
     def table(self, rows: pa.Table | pd.DataFrame) -> Table:
         import pyarrow as pa
 
-        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".arrow", delete=False) as file:
-            path = Path(file.name)
+        path = self._new_file()
         if not isinstance(rows, pa.Table):
             rows = frames.to_arrow(rows)
         count = rows.num_rows
         whole = [rows]
         del rows
         columns, digest = tables.write(whole.pop(), path)
+        return self._stored(path, columns, count, digest)
+
+    def batches(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
+        path = self._new_file()
+        columns, count, digest = tables.write_batches(schema, batches, path)
+        return self._stored(path, columns, count, digest)
+
+    def _new_file(self) -> Path:
+        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".arrow", delete=False) as file:
+            return Path(file.name)
+
+    def _stored(self, path: Path, columns: tuple[Column, ...], rows: int, digest: str) -> Table:
         self._written += path.stat().st_size
         if self._scanner is not None and self._scanner.is_in_content(path):
             self._refuse(f"{self._scanner.table(path) or 'a column'} of a table")
-        return Table(digest=self._worker.store.put(path, digest), columns=columns, rows=count)
+        return Table(digest=self._worker.store.put(path, digest), columns=columns, rows=rows)
 
     def open(self, artifact: Stored) -> Path:
         return self._worker.store.path(artifact.digest)

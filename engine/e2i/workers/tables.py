@@ -6,7 +6,7 @@ Bytes are hashed while they are written. Readers map the file, so processes that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,34 @@ def write(table: pa.Table, path: Path) -> tuple[tuple[Column, ...], str]:
         with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=max(rows, 1))
     return tuple(Column(name=field.name, type=str(field.type)) for field in fields), hashing.digest
+
+
+def write_batches(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path
+) -> tuple[tuple[Column, ...], int, str]:
+    """Write a table batch by batch, so that it need not fit in memory; return its columns, rows and digest.
+
+    The batches have the types of the schema, or types that can be cast to them without a loss. Raises StepError. A
+    table of one batch has the bytes that ``write`` gives it.
+    """
+    import pyarrow as pa
+
+    if twice := repeated(schema.names):
+        raise StepError(f"the table has duplicate column names: {few(twice)}", code="duplicate-column")
+    fields = [pa.field(field.name, _storable(field)) for field in schema]
+    stored = pa.schema(fields)
+    rows = 0
+    with path.open("wb", buffering=0) as file:
+        hashing = _Hashing(file)
+        with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, stored) as writer:
+            for batch in batches:
+                columns = [pa.chunked_array([column]) for column in batch.columns]
+                whole = [_combined(column, field) for column, field in zip(columns, fields, strict=True)]
+                writer.write_table(pa.Table.from_arrays(whole, schema=stored), max_chunksize=max(batch.num_rows, 1))
+                rows += batch.num_rows
+            if not rows:
+                writer.write_table(stored.empty_table(), max_chunksize=1)
+    return tuple(Column(name=field.name, type=str(field.type)) for field in fields), rows, hashing.digest
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

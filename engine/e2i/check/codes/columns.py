@@ -50,6 +50,13 @@ SERVE = """steps:
 VALIDATE = """steps:
   data: {uses: dataset.hcp}
   quality: {uses: great_expectations.validate, with: {table: "${{ steps.data.journeys }}", suite: """
+QUERY = """steps:
+  data: {uses: dataset.hcp}
+  rates:
+    uses: sql.query
+    with:
+      tables: {journeys: "${{ steps.data.journeys }}"}
+      query: SELECT """
 
 CODES = (
     Code(
@@ -152,5 +159,32 @@ CODES = (
         "Compare with the model that was packaged.",
         SERVE + "      model: ${{ steps.other.model }}\n",
         SERVE + "      model: ${{ steps.train.model }}\n",
+    ),
+    Code(
+        "bad-query",
+        "A query that cannot be understood",
+        "A query is bound to its tables before the run. A syntax error, an unknown table and types that do not fit are "
+        "found with their position in the query.",
+        "The message names the place. Cast a column that has another type, or compare columns of the same type.",
+        QUERY + "brand, sum(region) AS total FROM journeys GROUP BY brand\n",
+        QUERY + "brand, sum(outcome) AS total FROM journeys GROUP BY brand\n",
+    ),
+    Code(
+        "query-refused",
+        "A query that does more than read its tables",
+        "A query is one SELECT over the tables in `tables`. Files, other statements, the clock, chance and the session "
+        "are out of its reach, so equal tables give equal results.",
+        "Load files with `data.load`, pass times in `params`, sample with `table.sample`.",
+        QUERY + "* FROM read_csv('visits.csv')\n",
+        QUERY + "* FROM journeys\n",
+    ),
+    Code(
+        "query-order",
+        "A result that depends on an order that the query does not name",
+        "Rows have no order of their own. LIMIT, DISTINCT ON, `first`, `list`, `row_number` and frames of ROWS would "
+        "give other results when the data grows.",
+        "Add ORDER BY where the message says, down to columns that identify a row.",
+        QUERY + "hcp_id, outcome FROM journeys LIMIT 10\n",
+        QUERY + "hcp_id, outcome FROM journeys ORDER BY outcome, hcp_id LIMIT 10\n",
     ),
 )

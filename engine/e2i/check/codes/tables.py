@@ -215,4 +215,11 @@ CODES = (
         "Use an algorithm listed in the hint.",
         example="algorithm: LogisticRegression with task: regression",
     ),
+    Code(
+        "query-failed",
+        "A query that fails on its rows",
+        "The query is valid, and a value cannot be computed: a text that is no number, or a sum beyond 64 bits.",
+        "Use TRY_CAST, which returns null where a value cannot be converted, or filter the rows.",
+        example="SELECT CAST(comment AS INTEGER) FROM visits",
+    ),
 )
