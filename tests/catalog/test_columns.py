@@ -16,6 +16,7 @@ TABLE = KnownTable(
     {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"},
     made_from={"y": Lineage.new("z")},
 )
+KEYED = KnownTable({"id": "string", "since": "timestamp[us, tz=UTC]", "v": "double"})
 MODEL = KnownModel("y", ("x",), "regression")
 REPO = KnownRepo({"v": KnownView({"f": "double", "g": None}, ("id",))})
 VIEW = {"table": TABLE, "entity": ["e"], "timestamp": "at", "created": "at", "features": {"x": "float64"}}
@@ -59,6 +60,48 @@ VALID: dict[str, dict[str, Any]] = {
     "mlflow.promote": {"version": MODEL},
     "mlflow.load": {"name": "m", "missing": None},
     "sql.query": {"query": "SELECT id, y FROM t WHERE y > $least", "tables": {"t": TABLE}, "params": {"least": 1}},
+    "table.join": {"left": TABLE, "right": KEYED, "on": ["id"], "how": "left", "expect": "one", "suffix": None},
+    "table.asof": {
+        "left": TABLE,
+        "right": KEYED,
+        "by": {"id": "id"},
+        "left_time": "at",
+        "right_time": "since",
+        "tolerance": "1d",
+        "strict": True,
+        "suffix": None,
+    },
+    "table.stack": {"tables": [TABLE, TABLE], "missing": "fail"},
+    "table.aggregate": {
+        "table": TABLE,
+        "by": ["id"],
+        "columns": {"n": {"fn": "sum", "of": "x", "where": [{"column": "at", "op": "gt", "value": "2024-01-01"}]}},
+    },
+    "table.window": {
+        "table": TABLE,
+        "by": ["id"],
+        "order": ["at"],
+        "columns": {"n": {"fn": "sum", "of": "x", "range": "1d"}},
+        "include_current": False,
+    },
+    "table.pivot": {
+        "table": TABLE,
+        "by": ["id"],
+        "column": "y",
+        "values": [1, 2],
+        "fn": "sum",
+        "of": "x",
+        "prefix": "p",
+    },
+    "table.unpivot": {"table": TABLE, "columns": ["x", "y"], "keep": None, "name": "name", "value": "value"},
+    "table.dedupe": {"table": TABLE, "by": ["id"], "order": ["at"], "keep": "first"},
+    "table.derive": {"table": TABLE, "columns": {"n": "x * 2"}},
+    "table.dates": {"table": TABLE, "column": "at", "parts": ["year"], "cyclic": ["hour"], "holidays": ()},
+    "table.sort": {"table": TABLE, "by": ["id", "x"], "descending": ["x"]},
+    "table.rename": {"table": TABLE, "columns": {"x": "n"}},
+    "table.cast": {"table": TABLE, "columns": {"x": "string"}, "errors": "fail"},
+    "table.fill": {"table": TABLE, "columns": {"x": 1.0}},
+    "table.sample": {"table": TABLE, "by": ["id"], "fraction": 0.5, "seed": 1},
 }
 
 

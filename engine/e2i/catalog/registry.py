@@ -28,6 +28,7 @@ TOOLS: dict[str, str] = {
     "python": "e2i.tools.python",
     "shap": "e2i.tools.shap",
     "sql": "e2i.tools.sql",
+    "table": "e2i.tools.table",
 }
 """Tool name → the module whose ``TOOL`` declares it."""
 

@@ -35,19 +35,22 @@ class Planned(Struct, frozen=True):
     is_parallel: bool = False
 
 
-def planned(query: str, tables: Tables, params: Mapping[str, Any]) -> Planned:
-    """Returns what is known of a query and all that is wrong with it. Raises ImportError without DuckDB."""
+def planned(query: str, tables: Tables, params: Mapping[str, Any], *, is_generated: bool = False) -> Planned:
+    """Returns what is known of a query and all that is wrong with it. Raises ImportError without DuckDB.
+
+    A generated query numbers the rows of its tables, whose order is theirs.
+    """
     import duckdb
 
     try:
         with session.planning() as connection:
-            return _planned(connection, query, tables, params)
+            return _planned(connection, query, tables, params, is_generated)
     except duckdb.InterruptException:
         hint = "split it into several steps"
         return Planned((Finding("query-refused", "the query is too complex to be checked before the run", hint=hint),))
 
 
-def _planned(connection: Any, query: str, tables: Tables, params: Mapping[str, Any]) -> Planned:
+def _planned(connection: Any, query: str, tables: Tables, params: Mapping[str, Any], is_generated: bool) -> Planned:
     statements, findings = syntax.parsed(connection, query)
     if findings:
         return Planned(tuple(findings))
@@ -57,7 +60,7 @@ def _planned(connection: Any, query: str, tables: Tables, params: Mapping[str, A
         return Planned(refused)
     tree = statements[0]["node"]
     text, wrong = written(tree, query, params)
-    found = (*order.check(tree, query), *wrong)
+    found = (*(() if is_generated else order.check(tree, query)), *wrong)
     known = {name.lower(): table for name, table in tables.items() if table is not None}
     if wrong or text is None or len(known) < len(tables) or not settled(params):
         return Planned(found)

@@ -6,7 +6,8 @@ fit in the memory limit is spilled to the step's own temporary folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Table
@@ -26,31 +27,37 @@ BATCH = 262_144
 
 def run(query: str, tables: Mapping[str, Table], params: Mapping[str, Any], memory: str, ctx: StepContext) -> Table:
     """Returns the result of a query. Raises StepError for a query that is refused, wrong or fails on its rows."""
-    try:
-        known = {
-            name: KnownTable({column.name: column.type for column in table.columns}) for name, table in tables.items()
-        }
-        found = planned(query, known, params)
-    except ImportError as error:
-        message = "the package duckdb, which runs queries, is not installed"
-        raise ToolUnavailable("sql", message, code="tool-missing", hint='pip install "e2i[sql]"') from error
+    with installed():
+        found = planned(query, known(tables), params)
     if found.findings:
-        raise _failure(found.findings[0], query)
-    assert found.table is not None, "a query without findings has columns"
-    return _run(found, found.table, tables, memory, ctx)
+        raise failure(found.findings[0], query)
+    return compute(found, tables, memory, ctx)
 
 
-def _run(found: Planned, result: KnownTable, tables: Mapping[str, Table], memory: str, ctx: StepContext) -> Table:
+def known(tables: Mapping[str, Table]) -> dict[str, KnownTable]:
+    """Returns what is known of stored tables."""
+    return {name: KnownTable({column.name: column.type for column in table.columns}) for name, table in tables.items()}
+
+
+def compute(
+    found: Planned,
+    tables: Mapping[str, Table],
+    memory: str,
+    ctx: StepContext,
+    check: Callable[[Any], None] = lambda connection: None,
+) -> Table:
+    """Returns the result of a query without findings. ``check`` looks at the tables before."""
     import duckdb
 
-    spill = ctx.scratch / "spill"
+    assert found.table is not None, "a query without findings has columns"
     threads = max(ctx.threads, 1) if found.is_parallel else 1
     limit = f"{sizes.parse(memory) // 1000}KB"
-    connection = session.opened(memory=limit, threads=threads, spill=spill)
+    connection = session.opened(memory=limit, threads=threads, spill=ctx.scratch / "spill")
     try:
         for name, table in tables.items():
             connection.register(name, ctx.arrow(table))
-        schema = arrow.schema(result.columns)
+        check(connection)
+        schema = arrow.schema(found.table.columns)
         return ctx.batches(schema, _batches(connection.sql(found.text).to_arrow_reader(BATCH), schema))
     except duckdb.OutOfMemoryException as error:
         message = f"the query needs more memory than {memory}: {_first_line(error)}"
@@ -59,6 +66,16 @@ def _run(found: Planned, result: KnownTable, tables: Mapping[str, Table], memory
         raise StepError(f"the query failed: {_first_line(error)}", code="query-failed", hint=_hint(error)) from error
     finally:
         connection.close()
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Raises ToolUnavailable when DuckDB is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        message = "the package duckdb, which runs queries, is not installed"
+        raise ToolUnavailable("sql", message, code="tool-missing", hint='pip install "e2i[sql]"') from error
 
 
 def _batches(reader: Any, schema: Any) -> Iterator[Any]:
@@ -95,7 +112,8 @@ def _typed(batch: Any, schema: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _failure(finding: Finding, query: str) -> StepError:
+def failure(finding: Finding, query: str) -> StepError:
+    """Returns the error of a step whose query has a finding."""
     hint = finding.hint or (suggest.hint(finding.name, finding.known, most=40) if finding.name else None)
     where = ""
     if finding.offset is not None:
