@@ -5,6 +5,7 @@ The settings stop most of what a query could do outside its tables. ``e2i.querie
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Timer
@@ -12,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-from contextlib import contextmanager
 
 PLANNING_SECONDS = 2.0
 """Time limit for one query's check before a run. Most take a millisecond."""
@@ -34,15 +33,6 @@ def opened(*, memory: str, threads: int, spill: Path | None) -> Any:
     connection = duckdb.connect(":memory:", config={**SETTINGS, **place, "memory_limit": memory, "threads": threads})
     connection.execute("SET TimeZone = 'UTC'; SET Calendar = 'gregorian'; SET lock_configuration = true")
     return connection
-
-
-def is_installed() -> bool:
-    """Returns True when DuckDB can be imported."""
-    try:
-        _planner()
-    except ImportError:
-        return False
-    return True
 
 
 @contextmanager
