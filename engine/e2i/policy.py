@@ -109,16 +109,18 @@ AGENT: Mapping[str, Any] = {
 """The stricter rules for specs written by a machine."""
 
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "scope_definer": ("data.*", "dataset.*", "debug.*"),
-    "data_preparer": ("great_expectations.*", "feast.*", "data.*", "dataset.*", "python.*", "debug.*"),
-    "model_selector": ("model.*", "optuna.*", "mlflow.load", "data.*", "python.*", "debug.*"),
-    "model_trainer": ("optuna.*", "model.*", "mlflow.register", "mlflow.load", "data.*", "feast.historical_features",
-                      "python.*", "debug.*"),
-    "feature_analyzer": ("shap.*", "model.predict", "data.*", "feast.historical_features", "python.*", "debug.*"),
+    "scope_definer": ("data.*", "sql.*", "table.*", "dataset.*", "debug.*"),
+    "data_preparer": ("great_expectations.*", "feast.*", "data.*", "sql.*", "table.*", "dataset.*", "python.*",
+                      "debug.*"),
+    "model_selector": ("model.*", "optuna.*", "mlflow.load", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
+    "model_trainer": ("optuna.*", "model.*", "mlflow.register", "mlflow.load", "data.*", "sql.*", "table.*",
+                      "feast.historical_features", "python.*", "debug.*"),
+    "feature_analyzer": ("shap.*", "model.predict", "data.*", "sql.*", "table.*", "feast.historical_features",
+                         "python.*", "debug.*"),
     "model_deployer": ("mlflow.*", "bentoml.*", "feast.materialize", "feast.online_features", "debug.*"),
     "observability_connector": ("opik.*", "debug.*"),
     "prediction_synthesizer": ("bentoml.predict", "model.predict", "model.evaluate", "mlflow.load",
-                               "feast.online_features", "data.*", "python.*", "debug.*"),
+                               "feast.online_features", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
 }  # fmt: skip
 """The platform's Tier 0 agents, each with the actions that its steps may use."""
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from e2i.catalog import registry
-from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, absent, names, settled
+from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, Lineage, absent, names, settled
 from e2i.catalog.files import NO_FILES
 
 TABLE = KnownTable(
-    {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"}, made_from={"y": "z"}
+    {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"},
+    made_from={"y": Lineage.new("z")},
 )
+KEYED = KnownTable({"id": "string", "since": "timestamp[us, tz=UTC]", "v": "double"})
 MODEL = KnownModel("y", ("x",), "regression")
 REPO = KnownRepo({"v": KnownView({"f": "double", "g": None}, ("id",))})
 VIEW = {"table": TABLE, "entity": ["e"], "timestamp": "at", "created": "at", "features": {"x": "float64"}}
@@ -22,7 +24,14 @@ LEARN = {"target": "y", "features": None, "exclude": ["id", "at", "z"], "task": 
 ASK = {"repo": REPO, "features": ["v:f", "v"], "full_feature_names": False}
 
 VALID: dict[str, dict[str, Any]] = {
-    "data.load": {"path": "t.csv", "format": None, "columns": ["a"], "types": {"a": "string"}, "parse_dates": ["b"]},
+    "data.load": {
+        "path": "t.csv",
+        "format": None,
+        "columns": ["a"],
+        "types": {"a": "string"},
+        "parse_dates": ["b"],
+        "known_at": {"a": "arrival"},
+    },
     "data.split": {"table": TABLE, "strategy": "time", "by": "at"},
     "data.select": {
         "table": TABLE,
@@ -57,6 +66,50 @@ VALID: dict[str, dict[str, Any]] = {
     "mlflow.register": {"model": MODEL},
     "mlflow.promote": {"version": MODEL},
     "mlflow.load": {"name": "m", "missing": None},
+    "dataset.nycflights13_tables": {},
+    "sql.query": {"query": "SELECT id, y FROM t WHERE y > $least", "tables": {"t": TABLE}, "params": {"least": 1}},
+    "table.join": {"left": TABLE, "right": KEYED, "on": ["id"], "how": "left", "expect": "one", "suffix": None},
+    "table.asof": {
+        "left": TABLE,
+        "right": KEYED,
+        "by": {"id": "id"},
+        "left_time": "at",
+        "right_time": "since",
+        "tolerance": "1d",
+        "strict": True,
+        "suffix": None,
+    },
+    "table.stack": {"tables": [TABLE, TABLE], "missing": "fail"},
+    "table.aggregate": {
+        "table": TABLE,
+        "by": ["id"],
+        "columns": {"n": {"fn": "sum", "of": "x", "where": [{"column": "at", "op": "gt", "value": "2024-01-01"}]}},
+    },
+    "table.window": {
+        "table": TABLE,
+        "by": ["id"],
+        "order": ["at"],
+        "columns": {"n": {"fn": "sum", "of": "x", "range": "1d"}},
+        "include_current": False,
+    },
+    "table.pivot": {
+        "table": TABLE,
+        "by": ["id"],
+        "column": "y",
+        "values": [1, 2],
+        "fn": "sum",
+        "of": "x",
+        "prefix": "p",
+    },
+    "table.unpivot": {"table": TABLE, "columns": ["x", "y"], "keep": None, "name": "name", "value": "value"},
+    "table.dedupe": {"table": TABLE, "by": ["id"], "order": ["at"], "keep": "first"},
+    "table.derive": {"table": TABLE, "columns": {"n": "x * 2"}},
+    "table.dates": {"table": TABLE, "column": "at", "parts": ["year"], "cyclic": ["hour"], "holidays": ()},
+    "table.sort": {"table": TABLE, "by": ["id", "x"], "descending": ["x"]},
+    "table.rename": {"table": TABLE, "columns": {"x": "n"}},
+    "table.cast": {"table": TABLE, "columns": {"x": "string"}, "errors": "fail"},
+    "table.fill": {"table": TABLE, "columns": {"x": 1.0}},
+    "table.sample": {"table": TABLE, "by": ["id"], "fraction": 0.5, "seed": 1},
 }
 
 

@@ -18,7 +18,7 @@ ENGINE = REPOSITORY / "engine" / "e2i"
 GOLDEN = REPOSITORY / "tests" / "golden" / "bad"
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 HEAD = re.compile(r": (?:error|warning): .* \[([a-z0-9-]+)\]$", re.MULTILINE)
-MAKERS = {"Problem", "problem", "report", "stop", "ColumnProblem", "PathProblem", "Violation"}
+MAKERS = {"Problem", "problem", "report", "stop", "ColumnProblem", "PathProblem", "Violation", "Finding"}
 """Functions and classes that a code is handed to, as their first or second argument."""
 NOT_IN_A_GOLDEN = {
     "policy-host": "takes settings with a service elsewhere; tests/check/test_policy.py has it",

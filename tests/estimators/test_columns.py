@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from e2i.catalog.columns import UNKNOWN, KnownModel, KnownTable
+from e2i.catalog.columns import UNKNOWN, KnownModel, KnownTable, Lineage
 from e2i.errors import StepError
 from e2i.estimators import columns, schema
 
@@ -30,7 +30,7 @@ TABLE = KnownTable(
         "made": "double",
         "y": "double",
     },
-    made_from={"made": "y"},
+    made_from={"made": Lineage.new("y")},
 )
 
 

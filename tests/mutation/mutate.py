@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from mutation.good import Good
-from mutation.kinds import names, shape, tables, text, values, wiring
+from mutation.kinds import names, queries, shape, tables, text, values, wiring
 from mutation.mutant import Mutant, Mutants
 
 SEED = 20261122
@@ -31,6 +31,15 @@ KINDS: dict[str, Callable[[Good, Random], Mutants]] = {
     "typo in an option's word": names.option,
     "typo in a choice": values.choice,
     "typo in a column": tables.column,
+    "typo in a query's column": queries.column,
+    "typo in an expression's column": queries.expression,
+    "typo in a query's table": queries.table,
+    "function that a query must not call": queries.refused_function,
+    "file that a query must not read": queries.refused_file,
+    "key of another type": queries.key_type,
+    "key that no table has": queries.missing_key,
+    "target in its own window": queries.leak_by_aggregate,
+    "prediction before its features": queries.known_later,
     "typo in a view": tables.view,
     "typo in a feature": tables.feature,
     "typo in a suite": tables.suite,

@@ -93,7 +93,7 @@ def test_spans_are_what_was_written() -> None:
 
 def test_a_character_of_a_text_knows_its_place() -> None:
     found = read('a: "x ${{ y }}"\nb: x ${{ y }}\nc: |\n  x ${{ y }}\n')
-    assert [str(found.location_in((key,), 2)) for key in "abc"] == ["s.yaml:1:7", "s.yaml:2:6", "s.yaml:3:4"]
+    assert [str(found.location_in((key,), 2)) for key in "abc"] == ["s.yaml:1:7", "s.yaml:2:6", "s.yaml:4:5"]
 
 
 def test_values_are_found_by_path() -> None:

@@ -36,11 +36,56 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
+class Lineage(Struct, frozen=True):
+    """The columns that a column was made from. A column is identified by the step and output that it first appeared in.
+
+    ``roots`` determine the value, row by row. ``ancestors`` are all columns whose values went into it, also those of
+    other rows, in a sum for example. ``known_at`` are the moments at which these values become known; a column without
+    a moment is always known.
+    """
+
+    roots: frozenset[str] = frozenset()
+    ancestors: frozenset[str] = frozenset()
+    known_at: frozenset[str] = frozenset()
+
+    @classmethod
+    def new(cls, name: str, sources: Iterable[Lineage] = ()) -> Lineage:
+        """Returns the lineage of a column that its sources do not determine: a new one, or one from several rows."""
+        made, own = cls.of(sources), frozenset([f".{name}"])
+        return cls(own, own | made.ancestors, made.known_at)
+
+    @classmethod
+    def of(cls, sources: Iterable[Lineage]) -> Lineage:
+        """Returns the lineage of a column that is computed from columns of the same row."""
+        found = list(sources)
+        if len(found) == 1:
+            return found[0]
+        return cls(
+            frozenset[str]().union(*(source.roots for source in found)),
+            frozenset[str]().union(*(source.ancestors for source in found)),
+            frozenset[str]().union(*(source.known_at for source in found)),
+        )
+
+    def from_origin(self, origin: str) -> Lineage:
+        """Returns the lineage with the names of new columns completed by the step and output that they appeared in."""
+        if not any(name.startswith(".") for name in self.ancestors):
+            return self
+        roots, ancestors = (
+            frozenset(f"{origin}{name}" if name.startswith(".") else name for name in names)
+            for names in (self.roots, self.ancestors)
+        )
+        return Lineage(roots, ancestors, self.known_at)
+
+
 class KnownTable(Struct, frozen=True, dict=True):
-    """A table whose columns are known. ``made_from``: column → the column that it was derived from."""
+    """A table whose columns are known. ``made_from``: column → its lineage, where it is not the column itself.
+
+    ``origin`` is the step and output in which the other columns first appeared.
+    """
 
     columns: Columns
-    made_from: Mapping[str, str] = field(default_factory=dict)
+    made_from: Mapping[str, Lineage] = field(default_factory=dict)
+    origin: str = ""
 
     @cached_property
     def names(self) -> Names:
@@ -50,21 +95,40 @@ class KnownTable(Struct, frozen=True, dict=True):
     def only(self, names: Iterable[str]) -> KnownTable:
         """Returns the table with only these of its columns, in this order."""
         columns = {name: self.columns[name] for name in names if name in self.columns}
-        return KnownTable(columns, self._among(columns))
+        made_from = {name: self.made_from[name] for name in columns if name in self.made_from}
+        return KnownTable(columns, made_from, self.origin)
 
     def without(self, names: Iterable[str]) -> KnownTable:
         """Returns the table without these columns."""
         left_out = set(names)
         return self.only(name for name in self.columns if name not in left_out)
 
-    def gives_away(self, target: str) -> tuple[str, ...]:
-        """Returns the columns that reveal the target: those derived from it, or from which it was derived."""
-        return tuple(
-            name for name in self.columns if self.made_from.get(name) == target or self.made_from.get(target) == name
-        )
+    def plus(self, columns: Columns) -> KnownTable:
+        """Returns the table with new columns."""
+        return KnownTable({**self.columns, **columns}, self.made_from, self.origin)
 
-    def _among(self, columns: Columns) -> Mapping[str, str]:
-        return {made: source for made, source in self.made_from.items() if made in columns and source in columns}
+    def from_origin(self, origin: str) -> KnownTable:
+        """Returns the table with the place where its new columns first appeared, unless that is known."""
+        if self.origin:
+            return self
+        made_from = {name: lineage.from_origin(origin) for name, lineage in self.made_from.items()}
+        return KnownTable(self.columns, made_from, origin)
+
+    def lineage(self, name: str) -> Lineage:
+        """Returns what a column was made from: itself, if nothing else."""
+        return self.made_from.get(name) or Lineage.new(name).from_origin(self.origin)
+
+    def gives_away(self, target: str) -> tuple[str, ...]:
+        """Returns the columns that reveal the target: those made from it, or from all that it is computed from."""
+        roots = self.lineage(target).roots
+        if not roots or target not in self.columns:
+            return ()
+        return tuple(name for name in self.columns if name != target and roots <= self.lineage(name).ancestors)
+
+    def known_later(self, names: Iterable[str], passed: Collection[str]) -> Mapping[str, str]:
+        """Returns the columns that are not known yet when only some moments have passed, each with its moment."""
+        late = {name: self.made_from[name].known_at.difference(passed) for name in names if name in self.made_from}
+        return {name: min(moments) for name, moments in late.items() if moments}
 
 
 class KnownModel(Struct, frozen=True):
@@ -116,6 +180,8 @@ class ColumnProblem(Struct, frozen=True):
     at_key: bool = False
     take_out: bool = False
     leave_out: tuple[str, ...] = ()
+    at: tuple[str, int] | None = None
+    """The text at ``path``, and the offset of the character where the error is."""
 
 
 class Flow(Struct, frozen=True):
@@ -169,6 +235,16 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
                 table.names,
                 at_key=isinstance(value, Mapping),
             )
+
+
+def known_from(columns: Columns, moments: Mapping[str, str]) -> KnownTable:
+    """Returns a new table of which some columns become known at a moment."""
+    made_from = {
+        name: Lineage(own.roots, own.ancestors, frozenset([moment]))
+        for name, moment in moments.items()
+        for own in [Lineage.new(name)]
+    }
+    return KnownTable(columns, made_from)
 
 
 def is_time(kind: str | None) -> bool:

@@ -27,6 +27,8 @@ TOOLS: dict[str, str] = {
     "optuna": "e2i.tools.optuna",
     "python": "e2i.tools.python",
     "shap": "e2i.tools.shap",
+    "sql": "e2i.tools.sql",
+    "table": "e2i.tools.table",
 }
 """Tool name → the module whose ``TOOL`` declares it."""
 

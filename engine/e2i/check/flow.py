@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownTable
 from e2i.catalog.files import Files
 from e2i.check import types
 from e2i.check.types import Type, Types
@@ -45,7 +45,9 @@ def follow(
     given |= {name: _known(item, (name,), waiting) for name, item in value.items()}
     found: Flow = flow(given, files)
     inside = {
-        name: types.with_known(item, found.outputs[str(name)]) if name in found.outputs else item
+        name: types.with_known(item, _placed(found.outputs[str(name)], f"{node.id}.{name}"))
+        if name in found.outputs
+        else item
         for name, item in declared.inside.items()
     }
     for name in found.may_be_null:
@@ -59,7 +61,28 @@ def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document)
         path = _existing((*base, *found.path), base, document)
         hint = found.hint or (suggest.hint(found.name, found.known, most=40) if found.name else None)
         fix = _fix(found, path, base, document)
-        yield document.problem(found.code, path, found.message, hint, key=found.at_key, fixes=fix)
+        message, offset = _pointed(found, path, document)
+        yield document.problem(found.code, path, message, hint, key=found.at_key, offset=offset, fixes=fix)
+
+
+def _pointed(found: ColumnProblem, path: Path, document: Document) -> tuple[str, int | None]:
+    """Returns the message and the offset in the text at ``path``, or the line where the text is not written so.
+
+    Before an expression in the text, the text and what is written are the same.
+    """
+    if found.at is None:
+        return found.message, None
+    text, offset = found.at
+    written = document.value(path)
+    if isinstance(written, str) and written[: offset + 1] == text[: offset + 1]:
+        return found.message, offset
+    line = text.count("\n", 0, offset) + 1
+    return f"{found.message} (line {line} of the text: {text.splitlines()[line - 1].strip()[:60]})", None
+
+
+def _placed(known: Known, origin: str) -> Known:
+    """Returns what is known of an output, with the place where a table's new columns first appeared."""
+    return known.from_origin(origin) if isinstance(known, KnownTable) else known
 
 
 def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fixes:
@@ -73,11 +96,22 @@ def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fi
         return ()
     if len(path) != len(base) + len(found.path):
         return ()
+    if found.at is not None:
+        return _respelled(found, path, document)
     if found.take_out:
         return fixes.removed(path)
     if found.at_key:
         return fixes.renamed(path, found.known, document.value(path[:-1]))
     return fixes.named(path, found.name, found.known) if document.value(path) == found.name else ()
+
+
+def _respelled(found: ColumnProblem, path: Path, document: Document) -> Fixes:
+    """Returns the fix of a name inside a text that is written as it is."""
+    text, offset = found.at or ("", 0)
+    right = suggest.certain(found.name, found.known) if found.name else None
+    if not right or document.value(path) != text or not text.startswith(found.name, offset):
+        return ()
+    return fixes.replaced(path, text[:offset] + right + text[offset + len(found.name) :])
 
 
 def _known(value: Any, path: Path, waiting: Mapping[Path, Types]) -> Any:

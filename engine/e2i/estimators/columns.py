@@ -5,7 +5,7 @@ Predicts what ``schema.learn`` will do, as far as names and types allow. Values 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
@@ -19,13 +19,14 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     rows = given[table]
     named = ("target", "features", "exclude")
     problems = [problem for name in named for problem in absent(rows, (name,), given[name])]
-    problems += _listed(rows, target, features)
+    passed = given.get("predict_after", ())
+    problems += _listed(rows, target, features, passed)
     chosen = _chosen(rows, target, features, exclude)
     sure = not any(
         problem.path[0] == "exclude" for problem in problems
     )  # otherwise the missing name may be one of these
     if features is None and chosen is not None and isinstance(rows, KnownTable) and sure:
-        problems += _unlisted(rows, target, chosen, table)
+        problems += _unlisted(rows, target, chosen, table, passed)
     if chosen is not None and not problems:
         if not chosen:
             problems.append(
@@ -67,11 +68,15 @@ def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, .
     return tuple(dict.fromkeys(name for name in names if name not in left_out))
 
 
-def _listed(rows: Any, target: Any, features: Any) -> Iterator[ColumnProblem]:
-    """Return names in ``features`` that cannot be features, each with a fix that removes it."""
+def _listed(rows: Any, target: Any, features: Any, passed: Any) -> Iterator[ColumnProblem]:
+    """Return names in ``features`` that cannot be features, each with a fix that removes it.
+
+    A feature that is known too late has no such fix: the model may predict later than ``predict_after`` says.
+    """
     if not isinstance(features, list | tuple):
         return
     gives_away = set(rows.gives_away(str(target))) if isinstance(rows, KnownTable) else set()
+    late = _late(rows, (name for name in features if isinstance(name, str)), passed)
     for index, name in enumerate(features):
         if not isinstance(name, str):
             continue
@@ -82,12 +87,18 @@ def _listed(rows: Any, target: Any, features: Any) -> Iterator[ColumnProblem]:
             message = f'the feature "{name}" leaks the target "{target}": one is computed from the other'
         elif isinstance(rows, KnownTable) and is_time(rows.columns.get(name)):
             code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}, and times cannot be features'
+        elif name in late:
+            message = f'the feature "{name}" is known only at "{late[name]}", after the prediction'
+            yield ColumnProblem(("features", index), "late-feature", message, hint=_later(late[name], passed))
+            continue
         if message:
             hint, others = "remove it from `features`", len(features) > 1
             yield ColumnProblem(("features", index), code, message, hint=hint, take_out=others)
 
 
-def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str) -> Iterator[ColumnProblem]:
+def _unlisted(
+    rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str, passed: Any
+) -> Iterator[ColumnProblem]:
     """Return unusable columns that nobody excluded, with a fix that excludes them."""
     given = set(chosen)
     leaks = [name for name in rows.gives_away(str(target)) if name in given]
@@ -98,6 +109,21 @@ def _unlisted(rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str
     if times:
         message = f"times cannot be features: {few(times)}"
         yield ColumnProblem((table,), "bad-feature", message, hint=_excluding(times), leave_out=tuple(times))
+    if late := {name: at for name, at in _late(rows, chosen, passed).items() if name not in {*leaks, *times}}:
+        name, moment = next(iter(late.items()))
+        message = f'the column "{name}" is known only at "{moment}", after the prediction'
+        hint = f"{_excluding(list(late))}; or {_later(moment, passed)}"
+        yield ColumnProblem((table,), "late-feature", message, hint=hint)
+
+
+def _late(rows: Any, names: Iterable[str], passed: Any) -> Mapping[str, str]:
+    """Return the columns that are known too late, each with its moment. Nothing while that is not known."""
+    return rows.known_later(names, passed) if isinstance(rows, KnownTable) and settled(passed) else {}
+
+
+def _later(moment: str, passed: Any) -> str:
+    moments = ", ".join(sorted({*passed, moment}))
+    return f"set `predict_after: [{moments}]` if the model predicts after it"
 
 
 def _excluding(names: list[str]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
-from e2i.spec import scalars
+from e2i.spec import inside, scalars
 from e2i.spec.composer import MAX_PROBLEMS, GiveUpError, Limits, compose
 from e2i.spec.positions import Path, Spot, locate
 from e2i.spec.problems import Fixes, Location, Problem, Severity, pointer
@@ -80,15 +80,18 @@ class Document:
         return Location(self.file, spot.line, spot.column)
 
     def location_in(self, path: Path, offset: int) -> Location:
-        """Returns the location of the character at ``offset`` in the text at ``path``, if that is plain text on one
-        line.
+        """Returns the location of the character at ``offset`` in the text at ``path``, in any style of YAML.
+
+        It is that of the value where the text is not written there, as for data from Python.
         """
-        location, value = self.location(path), self.value(path)
-        written = self.line(location.line)[location.column - 1 :]
-        quote = 1 if written[:1] in ('"', "'") else 0
-        if not isinstance(value, str) or not written[quote:].startswith(value):
-            return location
-        return Location(location.file, location.line, location.column + quote + offset)
+        span, value = self.span(path), self.value(path)
+        if span is None or self.text is None or not isinstance(value, str):
+            return self.location(path)
+        found = inside.offset(self.text[slice(*span)], value, offset)
+        if found is None:
+            return self.location(path)
+        before = self.text[: span[0] + found]
+        return _end(before, self.file)
 
     def span(self, path: Path, *, key: bool = False) -> tuple[int, int] | None:
         """Returns the offsets in ``text`` of the value (or key) at ``path``, or None when it is not in the text.

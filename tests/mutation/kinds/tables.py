@@ -26,6 +26,15 @@ NAMED_BY: dict[str, tuple[tuple[str, ...], ...]] = {
     "feast.historical_features": (("timestamp",), ("keep", "*")),
     "great_expectations.validate": (("suite", "*", "column"),),
     "model.predict": (("keep", "*"),),
+    "table.aggregate": (("by", "*"), ("columns", "*", "of"), ("columns", "*", "where", "*", "column")),
+    "table.asof": (("by", "*"), ("left_time",), ("right_time",)),
+    "table.dates": (("column",),),
+    "table.dedupe": (("by", "*"), ("order", "*")),
+    "table.join": (("on", "*"),),
+    "table.pivot": (("by", "*"), ("column",), ("of",)),
+    "table.sample": (("by", "*"),),
+    "table.unpivot": (("columns", "*"),),
+    "table.window": (("by", "*"), ("order", "*"), ("columns", "*", "of")),
     "model.train": (("target",), ("features", "*"), ("exclude", "*")),
     "optuna.tune": (("target",), ("features", "*"), ("exclude", "*")),
 }  # fmt: skip
@@ -51,6 +60,8 @@ def removed_column(good: Good, rng: Random) -> Mutants:
     """A column that is no longer kept or loaded, but used further down."""
     for pattern in (("steps", "*", "with", "keep", "*"), ("steps", "*", "with", "columns", "*")):
         for site in good.matching(*pattern):
+            if site.key:  # an entry of a mapping
+                continue
             name, own = good.value(site.path), site.path[:2]
             users = [other for other, used in _columns(good) if used == name and other.path[:2] != own]
             below = [user for user in users if str(own[1]) in good.upstream(str(user.path[1]))]

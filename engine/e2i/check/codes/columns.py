@@ -50,6 +50,22 @@ SERVE = """steps:
 VALIDATE = """steps:
   data: {uses: dataset.hcp}
   quality: {uses: great_expectations.validate, with: {table: "${{ steps.data.journeys }}", suite: """
+FLIGHTS = """steps:
+  data: {uses: dataset.nycflights13_tables}
+  late: {uses: table.derive, with: {table: "${{ steps.data.flights }}", columns: {late: arr_delay > 15}}}
+  train:
+    uses: model.train
+    with:
+      table: ${{ steps.late.table }}
+      target: late
+"""
+QUERY = """steps:
+  data: {uses: dataset.hcp}
+  rates:
+    uses: sql.query
+    with:
+      tables: {journeys: "${{ steps.data.journeys }}"}
+      query: SELECT """
 
 CODES = (
     Code(
@@ -87,6 +103,15 @@ CODES = (
         "Remove the column from `features`, or add it to `exclude`. `e2i fix` does this.",
         TRAIN + "      target: target\n      features: [brand, outcome]\n",
         TRAIN + "      target: target\n      features: [brand]\n",
+    ),
+    Code(
+        "late-feature",
+        "A feature that is known only after the prediction",
+        "Its column, or one that it was made from, becomes known at a later moment than the prediction: `known_at` of "
+        "the step that loads the table names the moment. In use the value would be missing.",
+        "Remove the column. If the model predicts after that moment, name the moment in `predict_after`.",
+        FLIGHTS + "      features: [distance, dep_delay]\n",
+        FLIGHTS + "      features: [distance, dep_delay]\n      predict_after: [departure]\n",
     ),
     Code(
         "duplicate-column",
@@ -152,5 +177,32 @@ CODES = (
         "Compare with the model that was packaged.",
         SERVE + "      model: ${{ steps.other.model }}\n",
         SERVE + "      model: ${{ steps.train.model }}\n",
+    ),
+    Code(
+        "bad-query",
+        "A query that cannot be understood",
+        "A query is bound to its tables before the run. A syntax error, an unknown table and types that do not fit are "
+        "found with their position in the query.",
+        "The message names the place. Cast a column that has another type, or compare columns of the same type.",
+        QUERY + "brand, sum(region) AS total FROM journeys GROUP BY brand\n",
+        QUERY + "brand, sum(outcome) AS total FROM journeys GROUP BY brand\n",
+    ),
+    Code(
+        "query-refused",
+        "A query that does more than read its tables",
+        "A query is one SELECT over the tables in `tables`. Files, other statements, the clock, chance and the session "
+        "are out of its reach, so equal tables give equal results.",
+        "Load files with `data.load`, pass times in `params`, sample with `table.sample`.",
+        QUERY + "* FROM read_csv('visits.csv')\n",
+        QUERY + "* FROM journeys\n",
+    ),
+    Code(
+        "query-order",
+        "A result that depends on an order that the query does not name",
+        "Rows have no order of their own. LIMIT, DISTINCT ON, `first`, `list`, `row_number` and frames of ROWS would "
+        "give other results when the data grows.",
+        "Add ORDER BY where the message says, down to columns that identify a row.",
+        QUERY + "hcp_id, outcome FROM journeys LIMIT 10\n",
+        QUERY + "hcp_id, outcome FROM journeys ORDER BY outcome, hcp_id LIMIT 10\n",
     ),
 )

@@ -215,4 +215,19 @@ CODES = (
         "Use an algorithm listed in the hint.",
         example="algorithm: LogisticRegression with task: regression",
     ),
+    Code(
+        "query-failed",
+        "A query that fails on its rows",
+        "The query is valid, and a value cannot be computed: a text that is no number, or a sum beyond 64 bits.",
+        "Use TRY_CAST, which returns null where a value cannot be converted, or filter the rows.",
+        example="SELECT CAST(comment AS INTEGER) FROM visits",
+    ),
+    Code(
+        "repeated-key",
+        "A key that the right table of a join has several times",
+        "`table.join` with `expect: one` and `table.asof` add columns to rows, never rows. A key that is there twice "
+        "would multiply rows without notice.",
+        "Make the keys unique with table.dedupe or table.aggregate, or set `expect: many`.",
+        example="A join of flights with a register that has two rows of the plane N10156.",
+    ),
 )

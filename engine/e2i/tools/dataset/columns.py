@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Columns, Flow, Given, KnownTable
+from e2i.catalog.columns import Columns, Flow, Given, KnownTable, Lineage, known_from
 from e2i.catalog.files import Files
 
 TIME = "timestamp[us, tz=UTC]"
@@ -60,11 +60,51 @@ PLANES: Columns = {
     "engine": "string",
 }
 
+_DAY = dict.fromkeys(("year", "month", "day"), "int64")
+RAW: dict[str, Columns] = {
+    "flights": {
+        **_DAY,
+        **dict.fromkeys(
+            ("dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay"), "int64"
+        ),
+        "carrier": "string",
+        "flight": "int64",
+        **dict.fromkeys(("tailnum", "origin", "dest"), "string"),
+        **dict.fromkeys(("air_time", "distance", "hour", "minute"), "int64"),
+        "time_hour": TIME,
+    },
+    "weather": {"origin": "string", **_DAY, "hour": "int64", **dict.fromkeys(MEASURED, "double"), "time_hour": TIME},
+    "planes": {
+        "tailnum": "string",
+        "year": "int64",
+        **dict.fromkeys(("type", "manufacturer", "model"), "string"),
+        **dict.fromkeys(("engines", "seats", "speed"), "int64"),
+        "engine": "string",
+    },
+    "airlines": {"carrier": "string", "name": "string"},
+    "airports": {
+        **dict.fromkeys(("faa", "name"), "string"),
+        **dict.fromkeys(("lat", "lon"), "double"),
+        **dict.fromkeys(("alt", "tz"), "int64"),
+        **dict.fromkeys(("dst", "tzone"), "string"),
+    },
+}
+MOMENTS = {
+    **dict.fromkeys(("dep_time", "dep_delay"), "departure"),
+    **dict.fromkeys(("arr_time", "arr_delay", "air_time"), "arrival"),
+}
+"""Column of the published flights → the moment at which it becomes known."""
+
 
 def hcp(given: Given, files: Files) -> Flow:
-    journeys = KnownTable(JOURNEYS, made_from={"target": "outcome"})
+    journeys = KnownTable(JOURNEYS, made_from={"target": Lineage.new("outcome")})
     return Flow({"journeys": journeys, "history": KnownTable(HISTORY), "truth": KnownTable(TRUTH)})
 
 
 def nycflights13(given: Given, files: Files) -> Flow:
     return Flow({"flights": KnownTable(FLIGHTS), "weather": KnownTable(WEATHER), "planes": KnownTable(PLANES)})
+
+
+def nycflights13_tables(given: Given, files: Files) -> Flow:
+    tables = {name: KnownTable(columns) for name, columns in RAW.items()}
+    return Flow(tables | {"flights": known_from(RAW["flights"], MOMENTS)})

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from e2i.errors import ToolUnavailable
+from e2i.tools.dataset.columns import RAW, TIME
 
 FLIGHTS = [
     "year", "month", "day", "hour", "minute", "time_hour", "sched_arr_time", "carrier", "flight", "tailnum", "origin",
@@ -25,6 +27,7 @@ LATE_MINUTES = 15
 OBSERVED = pd.Timedelta(minutes=51)
 """Time of the weather observation within its hour."""
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+_ARROW = {"int64": pa.int64(), "double": pa.float64(), "string": pa.string(), TIME: pa.timestamp("us", "UTC")}
 PLANES = ["type", "manufacturer", "model", "engines", "seats", "engine"]
 
 
@@ -116,3 +119,21 @@ def read_planes(folder: Path) -> pd.DataFrame:
             **{name: raw[name] for name in PLANES},
         }
     ).sort_values("tailnum", ignore_index=True)
+
+
+def read_raw(folder: Path, name: str) -> pa.Table:
+    """Return one of the five tables as it is published. Empty cells and ``NA`` are null; ``time_hour`` is UTC."""
+    import zipfile
+
+    from pyarrow import csv
+
+    types = {column: _ARROW[str(kind)] for column, kind in RAW[name].items()}
+    options = csv.ConvertOptions(column_types=types, null_values=["", "NA"], strings_can_be_null=True)
+    if name == "flights":
+        with zipfile.ZipFile(folder / "flights.csv.zip") as packed, packed.open(packed.namelist()[0]) as file:
+            table = csv.read_csv(file, convert_options=options)
+    else:
+        table = csv.read_csv(folder / f"{name}.csv", convert_options=options)
+    assert table.schema.types == list(types.values()), name
+    result: pa.Table = table
+    return result

@@ -66,7 +66,7 @@ def historical_features(given: Given, files: Files) -> Flow:
         problems.append(ColumnProblem(("features",), "duplicate-column", message, hint=_QUALIFY))
     if not asked.complete:
         return Flow({}, problems)
-    joined = KnownTable({**kept.columns, **asked.columns}, kept.made_from)
+    joined = kept.plus(asked.columns)
     return Flow({"table": joined, "coverage": KnownKeys(asked.views)}, problems)
 
 

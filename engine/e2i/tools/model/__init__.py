@@ -32,6 +32,13 @@ Features = Annotated[
 Exclude = Annotated[
     tuple[ColumnName, ...], Field(description="Columns that are never features, such as keys and times.")
 ]
+Moments = Annotated[
+    tuple[ColumnName, ...],
+    Field(
+        description="Moments, as in `known_at` of data.load, that have passed when the model predicts. A column "
+        "that is known only at another moment cannot be a feature."
+    ),
+]
 TaskName = Annotated[
     Task | None,
     Field(
@@ -76,6 +83,7 @@ class TrainParams(Params):
     ]
     features: Features = None
     exclude: Exclude = ()
+    predict_after: Moments = ()
     task: TaskName = None
     positive: Annotated[
         Label | None,

@@ -39,7 +39,7 @@ def predict(given: Given, files: Files) -> Flow:
         )
     if _task(given["model"]) != "regression":
         return Flow({}, problems)
-    return Flow({"table": KnownTable({**kept.columns, "prediction": None}, kept.made_from)}, problems)
+    return Flow({"table": kept.plus({"prediction": None})}, problems)
 
 
 def select(given: Given, files: Files) -> Flow:

@@ -70,6 +70,13 @@ class TuneParams(Params):
         Field(min_length=1, description="Feature columns; null: every column but the target and `exclude`."),
     ] = None
     exclude: Annotated[tuple[ColumnName, ...], Field(description="Columns that are never features.")] = ()
+    predict_after: Annotated[
+        tuple[ColumnName, ...],
+        Field(
+            description="Moments, as in `known_at` of data.load, that have passed when the model predicts. A column "
+            "that is known only at another moment cannot be a feature."
+        ),
+    ] = ()
     task: Annotated[
         Task | None,
         Field(

@@ -1,0 +1,41 @@
+"""Gives the columns of a result the types that they were planned with. In: names of types, arrays. Out: the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def schema(columns: Mapping[str, str | None]) -> Any:
+    """Returns the Arrow schema of columns."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(name, of(kind)) for name, kind in columns.items() if kind is not None])
+
+
+def of(name: str) -> Any:
+    """Returns the Arrow type of a name such as ``list<item: double>``."""
+    import pyarrow as pa
+
+    if name.startswith("list<item: "):
+        return pa.list_(of(name.removeprefix("list<item: ").removesuffix(">")))
+    special = {
+        "date32[day]": pa.date32(),
+        "time64[us]": pa.time64("us"),
+        "timestamp[us]": pa.timestamp("us"),
+        "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
+        "bool": pa.bool_(),
+        "null": pa.null(),
+    }
+    return special.get(name) or pa.type_for_alias(name)
+
+
+def cast(column: Any, kind: Any) -> Any:
+    """Returns a column of a result in its type. Raises ArrowInvalid for an integer that does not fit."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(column.type) and pa.types.is_floating(kind):
+        return column.cast(kind, safe=False)  # the nearest number
+    if pa.types.is_timestamp(column.type):
+        return column.cast(kind, safe=False)  # nanoseconds are cut off
+    return column.cast(kind)

@@ -1,0 +1,130 @@
+"""Runs a query in a step. In: SQL, tables of the store, parameters. Out: a table in the store.
+
+Rows stream from the mapped files of the tables into DuckDB, and from DuckDB into the file of the result. What does not
+fit in the memory limit is spilled to the step's own temporary folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Table
+from e2i.catalog.columns import KnownTable
+from e2i.errors import StepError, ToolUnavailable
+from e2i.queries import arrow, session
+from e2i.queries.planned import Planned, planned
+from e2i.queries.syntax import Finding
+from e2i.spec import sizes, suggest
+
+if TYPE_CHECKING:
+    from e2i.catalog.context import StepContext
+
+BATCH = 262_144
+"""Rows of one record batch of a result: a multiple of DuckDB's vectors of 2,048."""
+
+
+def run(query: str, tables: Mapping[str, Table], params: Mapping[str, Any], memory: str, ctx: StepContext) -> Table:
+    """Returns the result of a query. Raises StepError for a query that is refused, wrong or fails on its rows."""
+    with installed():
+        found = planned(query, known(tables), params)
+    if found.findings:
+        raise failure(found.findings[0], query)
+    return compute(found, tables, memory, ctx)
+
+
+def known(tables: Mapping[str, Table]) -> dict[str, KnownTable]:
+    """Returns what is known of stored tables."""
+    return {name: KnownTable({column.name: column.type for column in table.columns}) for name, table in tables.items()}
+
+
+def compute(
+    found: Planned,
+    tables: Mapping[str, Table],
+    memory: str,
+    ctx: StepContext,
+    check: Callable[[Any], None] = lambda connection: None,
+) -> Table:
+    """Returns the result of a query without findings. ``check`` looks at the tables before."""
+    import duckdb
+
+    assert found.table is not None, "a query without findings has columns"
+    threads = max(ctx.threads, 1) if found.is_parallel else 1
+    limit = f"{sizes.parse(memory) // 1000}KB"
+    connection = session.opened(memory=limit, threads=threads, spill=ctx.scratch / "spill")
+    try:
+        for name, table in tables.items():
+            connection.register(name, ctx.arrow(table))
+        check(connection)
+        schema = arrow.schema(found.table.columns)
+        return ctx.batches(schema, _batches(connection.sql(found.text).to_arrow_reader(BATCH), schema))
+    except duckdb.OutOfMemoryException as error:
+        message = f"the query needs more memory than {memory}: {_first_line(error)}"
+        raise StepError(message, code="out-of-memory", hint="raise `memory`, or aggregate before joining") from error
+    except duckdb.Error as error:
+        raise StepError(f"the query failed: {_first_line(error)}", code="query-failed", hint=_hint(error)) from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Raises ToolUnavailable when DuckDB is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        message = "the package duckdb, which runs queries, is not installed"
+        raise ToolUnavailable("sql", message, code="tool-missing", hint='pip install "e2i[sql]"') from error
+
+
+def _batches(reader: Any, schema: Any) -> Iterator[Any]:
+    """Yields the result in the types that it was planned with, in batches of a fixed number of rows.
+
+    DuckDB's own batches depend on the number of threads.
+    """
+    import pyarrow as pa
+
+    waiting: list[Any] = []
+    for batch in reader:
+        waiting.append(_typed(batch, schema))
+        while sum(item.num_rows for item in waiting) >= BATCH:
+            rows = pa.Table.from_batches(waiting, schema)
+            yield _joined(rows.slice(0, BATCH))
+            waiting = rows.slice(BATCH).to_batches()
+    if any(item.num_rows for item in waiting):
+        yield _joined(pa.Table.from_batches(waiting, schema))
+
+
+def _joined(rows: Any) -> Any:
+    (batch,) = rows.combine_chunks().to_batches(max_chunksize=BATCH)
+    return batch
+
+
+def _typed(batch: Any, schema: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        columns = [arrow.cast(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
+    except pa.ArrowInvalid as error:
+        message = f"a number of the result does not fit in its type: {_first_line(error)}"
+        raise StepError(message, code="query-failed", hint="cast it to DOUBLE") from error
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def failure(finding: Finding, query: str) -> StepError:
+    """Returns the error of a step whose query has a finding."""
+    hint = finding.hint or (suggest.hint(finding.name, finding.known, most=40) if finding.name else None)
+    where = ""
+    if finding.offset is not None:
+        line = query.count("\n", 0, finding.offset) + 1
+        where = f" (line {line} of the query: {query.splitlines()[line - 1].strip()[:60]})"
+    return StepError(f"{finding.message}{where}", code=finding.code, hint=hint)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:300]
+
+
+def _hint(error: Exception) -> str | None:
+    return "use TRY_CAST, which returns null for such values" if "onversion" in type(error).__name__ else None

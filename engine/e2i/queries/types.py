@@ -1,0 +1,109 @@
+"""Maps column types between Arrow and DuckDB. In: a type's name in one of them. Out: its name in the other.
+
+A result has the types that every reader supports: no integers beyond 64 bits, no decimals, no nanoseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SAME: Final = {
+    "bool": "BOOLEAN",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "uint8": "UTINYINT",
+    "uint16": "USMALLINT",
+    "uint32": "UINTEGER",
+    "uint64": "UBIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "date32[day]": "DATE",
+    "time64[us]": "TIME",
+    "timestamp[us]": "TIMESTAMP",
+    "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
+}
+"""Arrow type → DuckDB type, for the types that are equal in both."""
+READ: Final = {
+    "large_string": "VARCHAR",
+    "string_view": "VARCHAR",
+    "large_binary": "BLOB",
+    "halffloat": "FLOAT",
+    "timestamp[s]": "TIMESTAMP_S",
+    "timestamp[ms]": "TIMESTAMP_MS",
+    "timestamp[ns]": "TIMESTAMP_NS",
+    "duration[us]": "INTERVAL",
+    "null": '"NULL"',
+}
+"""Arrow types that DuckDB reads as another type."""
+WRITTEN: Final = {
+    "HUGEINT": "int64",
+    "UHUGEINT": "int64",
+    "TIMESTAMP_S": "timestamp[us]",
+    "TIMESTAMP_MS": "timestamp[us]",
+    "TIMESTAMP_NS": "timestamp[us]",
+    "UUID": "string",
+    '"NULL"': "null",
+}
+"""DuckDB types that a result has in another form. A sum of integers is a HUGEINT, a number that fits is an int64."""
+_BACK: Final = {name: arrow for arrow, name in SAME.items()}
+_TIMESTAMP = re.compile(r"timestamp\[\w+, tz=.*\]")
+_DICTIONARY = re.compile(r"dictionary<values=(.*), indices=.*>")
+_LIST = re.compile(r"(?:large_)?list<\w+: (.*)>")
+_DECIMAL = re.compile(r"decimal(?:32|64|128)\((\d+), (\d+)\)")
+
+
+def to_duckdb(arrow: str | None) -> str | None:
+    """Returns the DuckDB type of an Arrow column; None when it is not known."""
+    if arrow is None:
+        return None
+    if found := SAME.get(arrow) or READ.get(arrow):
+        return found
+    if _TIMESTAMP.fullmatch(arrow):
+        return "TIMESTAMP WITH TIME ZONE"
+    if matched := _DECIMAL.fullmatch(arrow):
+        return f"DECIMAL({matched[1]},{matched[2]})"
+    if matched := _DICTIONARY.fullmatch(arrow):
+        return to_duckdb(matched[1])
+    if matched := _LIST.fullmatch(arrow):
+        item = to_duckdb(matched[1])
+        return f"{item}[]" if item else None
+    return None
+
+
+def to_arrow(name: str) -> str | None:
+    """Returns the Arrow type of a result's column; None for a type that tables do not have."""
+    if found := _BACK.get(name) or WRITTEN.get(name):
+        return found
+    if name.startswith("DECIMAL("):
+        return "double"
+    if name.startswith("ENUM("):
+        return "string"
+    if name.endswith("[]"):
+        item = to_arrow(name.removesuffix("[]"))
+        return f"list<item: {item}>" if item else None
+    return None
+
+
+NUMBERS: Final = frozenset(
+    ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "FLOAT")
+) | {"DOUBLE", "UHUGEINT"}
+
+
+def family(arrow: str) -> str | None:
+    """Returns the family of an Arrow type: number, text, time … Values of two families are never equal."""
+    name = to_duckdb(arrow)
+    return None if name is None else family_of(name)
+
+
+def family_of(name: str) -> str:
+    """Returns the family of a DuckDB type."""
+    if name in NUMBERS or name.startswith("DECIMAL"):
+        return "number"
+    if name.startswith(("TIMESTAMP", "DATE")):
+        return "time"
+    return {"VARCHAR": "text", "BOOLEAN": "boolean", "BLOB": "bytes"}.get(name, name.lower())

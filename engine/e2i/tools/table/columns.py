@@ -1,0 +1,125 @@
+"""Derive the columns of ``table.*`` while planning. In: known parameters. Out: columns, lineage and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, settled
+from e2i.catalog.files import Files
+from e2i.queries import scalars
+from e2i.queries.flow import problem
+from e2i.queries.planned import planned
+from e2i.tools.table import combined, grouped, shaped
+from e2i.tools.table.statement import Built, Generator, Tables
+
+SOURCES = ("table", "left", "right", "tables")
+"""Parameters that are tables."""
+
+
+def join(given: Given, files: Files) -> Flow:
+    return _flow(given, combined.join)
+
+
+def asof(given: Given, files: Files) -> Flow:
+    return _flow(given, combined.asof)
+
+
+def aggregate(given: Given, files: Files) -> Flow:
+    return _flow(given, grouped.aggregate)
+
+
+def window(given: Given, files: Files) -> Flow:
+    return _flow(given, grouped.window)
+
+
+def derive(given: Given, files: Files) -> Flow:
+    """Return the columns, and the errors of the expressions where they are written."""
+    table = given["table"]
+    if not isinstance(table, KnownTable) or not settled(given["columns"]):
+        return Flow()
+    try:
+        wrong = list(_of_expressions(given["columns"], table))
+    except ImportError:
+        return Flow()
+    return Flow({}, wrong) if wrong else _flow(given, shaped.derive)
+
+
+def dates(given: Given, files: Files) -> Flow:
+    return _flow(given, shaped.dates)
+
+
+def stack(given: Given, files: Files) -> Flow:
+    return _flow(given, combined.stack)
+
+
+def unpivot(given: Given, files: Files) -> Flow:
+    return _flow(given, grouped.unpivot)
+
+
+def pivot(given: Given, files: Files) -> Flow:
+    return _flow(given, grouped.pivot)
+
+
+def dedupe(given: Given, files: Files) -> Flow:
+    return _flow(given, grouped.dedupe)
+
+
+def sort(given: Given, files: Files) -> Flow:
+    return _flow(given, shaped.sort)
+
+
+def rename(given: Given, files: Files) -> Flow:
+    return _flow(given, shaped.rename)
+
+
+def cast(given: Given, files: Files) -> Flow:
+    return _flow(given, shaped.cast)
+
+
+def fill(given: Given, files: Files) -> Flow:
+    return _flow(given, shaped.fill)
+
+
+def sample(given: Given, files: Files) -> Flow:
+    return _flow(given, shaped.sample)
+
+
+def sources(given: Given) -> dict[str, Any]:
+    """Returns the tables among the parameters, by their names in the query."""
+    found: dict[str, Any] = {}
+    for name in SOURCES:
+        value = given.get(name)
+        if isinstance(value, list | tuple):
+            found |= {f"table{index}": item for index, item in enumerate(value)}
+        elif value is not None:
+            found[name] = value
+    return found
+
+
+def _flow(given: Given, generate: Generator) -> Flow:
+    """Return the columns of a generated query. Problems of parameters come before those of the query."""
+    found = sources(given)
+    tables: Tables = {name: table for name, table in found.items() if isinstance(table, KnownTable)}
+    others = {name: value for name, value in given.items() if name not in SOURCES}
+    if len(tables) < len(found) or not found or not settled(others):
+        return Flow()
+    built = generate(given, tables)
+    if built.problems:
+        return Flow({}, built.problems)
+    try:
+        return _of_query(built, tables)
+    except ImportError:  # without DuckDB, columns are unknown
+        return Flow()
+
+
+def _of_query(built: Built, tables: Tables) -> Flow:
+    found = planned(built.sql, tables, {}, is_generated=True)
+    problems = [ColumnProblem(built.path, item.code, item.message, hint=item.hint) for item in found.findings]
+    return Flow({"table": found.table} if found.table is not None and not problems else {}, problems)
+
+
+def _of_expressions(expressions: Any, table: KnownTable) -> Iterator[ColumnProblem]:
+    for name, expression in expressions.items():
+        for finding in scalars.check(expression, table):
+            yield problem(finding, expression, ("columns", name))
