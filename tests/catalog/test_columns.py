@@ -172,3 +172,34 @@ def test_what_gives_a_column_away_is_lost_with_the_column() -> None:
 def test_what_is_settled() -> None:
     assert settled({"a": [1, {"b": None}]})
     assert not settled({"a": [1, {"b": UNKNOWN}]})
+
+
+def table(*choices: tuple[str, str], origin: str = "data.table") -> KnownTable:
+    found = KnownTable({"a": "int64"}).from_origin(origin)
+    for key, part in choices:
+        found = found.chosen(key, part).from_origin(f"{key}.{part}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        (table(), table(), True),
+        (table(), table(origin="other.table"), False),
+        (table(("s", "train")), table(("s", "test")), False),
+        (table(("s", "train")), table(("s", "train")), True),
+        (table(("s", "train")), table(), True),
+        (table(("s", "train")), table(("t", "test")), True),
+        (table(("s", "train"), ("f", "")), table(("s", "train")), True),
+        (table(("s", "train"), ("f", "")), table(("s", "test")), False),
+        (table(("f", "")), table(("g", "")), False),
+        (table(("f", "")), table(("s", "test")), False),
+        (table(("f", ""), ("s", "train")), table(("f", ""), ("s", "test")), False),
+        (table(("f", ""), ("s", "train")), table(("f", ""), ("t", "test")), True),
+        (table(("s", "train"), ("u", "train")), table(("s", "test"), ("u", "train")), False),
+        (KnownTable({}), KnownTable({}), False),
+    ],
+)
+def test_rows_overlap_only_when_it_is_certain(one: KnownTable, other: KnownTable, overlap: bool) -> None:
+    assert one.rows.overlap(other.rows) is overlap
+    assert other.rows.overlap(one.rows) is overlap

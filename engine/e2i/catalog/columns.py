@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from e2i.catalog.files import Files
 from e2i.spec.suggest import Names
@@ -77,15 +78,46 @@ class Lineage(Struct, frozen=True):
         return Lineage(roots, ancestors, self.known_at)
 
 
+class Choice(Struct, frozen=True):
+    """One choice of rows: by a split, ``part`` of the parts that ``key`` describes; by a filter, without a part."""
+
+    key: str
+    part: str = ""
+
+
+class Rows(Struct, frozen=True):
+    """The rows of a table: those of ``origin``, the step and output in which they first appeared, after choices."""
+
+    origin: str = ""
+    choices: tuple[Choice, ...] = ()
+
+    def overlap(self, other: Rows) -> bool:
+        """Returns True when both have rows in common for certain: one chooses among the rows of the other, or two
+        different splits were made of the same rows. Two filters may have no row in common.
+        """
+        if not self.origin or self.origin != other.origin:
+            return False
+        common = 0
+        for one, another in zip(self.choices, other.choices, strict=False):
+            if one != another:
+                break
+            common += 1
+        rest, others = self.choices[common:], other.choices[common:]
+        if not rest or not others:
+            return True
+        return all(choice.part for choice in (*rest, *others)) and rest[0].key != others[0].key
+
+
 class KnownTable(Struct, frozen=True, dict=True):
     """A table whose columns are known. ``made_from``: column → its lineage, where it is not the column itself.
 
-    ``origin`` is the step and output in which the other columns first appeared.
+    ``origin`` is the step and output in which the other columns first appeared. ``rows`` says which rows it has.
     """
 
     columns: Columns
     made_from: Mapping[str, Lineage] = field(default_factory=dict)
     origin: str = ""
+    rows: Rows = Rows()
 
     @cached_property
     def names(self) -> Names:
@@ -96,7 +128,11 @@ class KnownTable(Struct, frozen=True, dict=True):
         """Returns the table with only these of its columns, in this order."""
         columns = {name: self.columns[name] for name in names if name in self.columns}
         made_from = {name: self.made_from[name] for name in columns if name in self.made_from}
-        return KnownTable(columns, made_from, self.origin)
+        return KnownTable(columns, made_from, self.origin, self.rows)
+
+    def chosen(self, key: str, part: str = "") -> KnownTable:
+        """Returns the table with only some of its rows. An empty ``key`` stands for the step and output."""
+        return replace(self, rows=Rows(self.rows.origin, (*self.rows.choices, Choice(key, part))))
 
     def without(self, names: Iterable[str]) -> KnownTable:
         """Returns the table without these columns."""
@@ -105,14 +141,16 @@ class KnownTable(Struct, frozen=True, dict=True):
 
     def plus(self, columns: Columns) -> KnownTable:
         """Returns the table with new columns."""
-        return KnownTable({**self.columns, **columns}, self.made_from, self.origin)
+        return replace(self, columns={**self.columns, **columns})
 
     def from_origin(self, origin: str) -> KnownTable:
         """Returns the table with the place where its new columns first appeared, unless that is known."""
+        choices = tuple(choice if choice.key else Choice(origin, choice.part) for choice in self.rows.choices)
+        rows = Rows(self.rows.origin or origin, choices)
         if self.origin:
-            return self
+            return self if rows == self.rows else replace(self, rows=rows)
         made_from = {name: lineage.from_origin(origin) for name, lineage in self.made_from.items()}
-        return KnownTable(self.columns, made_from, origin)
+        return KnownTable(self.columns, made_from, origin, rows)
 
     def lineage(self, name: str) -> Lineage:
         """Returns what a column was made from: itself, if nothing else."""
@@ -137,6 +175,7 @@ class KnownModel(Struct, frozen=True):
     target: str | None = None
     features: tuple[str, ...] | None = None
     task: str | None = None
+    trained_on: Rows = Rows()
 
 
 class KnownView(Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
+from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, Rows, absent, is_time, settled
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.spec.suggest import few
 
@@ -34,7 +34,9 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
             )
         problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
-    return KnownModel(target if isinstance(target, str) else None, chosen, _task(given)), problems
+    trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
+    problems += _trained_on(given[validation], (validation,), trained_on)
+    return KnownModel(target if isinstance(target, str) else None, chosen, _task(given), trained_on), problems
 
 
 def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -> Iterator[ColumnProblem]:
@@ -56,7 +58,17 @@ def uses(given: Given, *, target: bool = False) -> list[ColumnProblem]:
     problems = list(lacking(given["table"], ("table",), model.features or (), "used as features by the model"))
     if target and model.target is not None:
         problems += lacking(given["table"], ("table",), [model.target], "the target of the model")
+    if target:
+        problems += _trained_on(given["table"], ("table",), model.trained_on)
     return problems
+
+
+def _trained_on(table: Any, path: tuple[str, ...], trained_on: Rows) -> Iterator[ColumnProblem]:
+    """Return a problem when rows that a model is judged by are rows that it is trained on."""
+    if isinstance(table, KnownTable) and table.rows.overlap(trained_on):
+        same = table.rows == trained_on
+        message = f"{'the' if same else 'some'} rows of this table are those that the model is trained on"
+        yield ColumnProblem(path, "trained-on", message, hint="use another part of the same data.split")
 
 
 def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, ...] | None:

@@ -67,6 +67,15 @@ QUERY = """steps:
       tables: {journeys: "${{ steps.data.journeys }}"}
       query: SELECT """
 
+TRAINED = """steps:
+  data: {uses: dataset.hcp}
+  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}}
+  train:
+    uses: model.train
+    with: {table: "${{ steps.split.train }}", target: outcome, features: [region]}
+  evaluate:
+    uses: model.evaluate
+    with: {model: "${{ steps.train.model }}", table: "${{ steps.split."""
 CODES = (
     Code(
         "unknown-column",
@@ -204,5 +213,14 @@ CODES = (
         "Add ORDER BY where the message says, down to columns that identify a row.",
         QUERY + "hcp_id, outcome FROM journeys LIMIT 10\n",
         QUERY + "hcp_id, outcome FROM journeys ORDER BY outcome, hcp_id LIMIT 10\n",
+    ),
+    Code(
+        "trained-on",
+        "A model is judged on rows that it was trained on",
+        "The table, or a part of it, was used to fit the model. Its metrics would be those of a memory: a model may be "
+        "perfect there and useless elsewhere. Two different splits of one table share rows, too.",
+        "Split once, train on one part and evaluate on another part of the same `data.split`.",
+        TRAINED + 'train }}"}\n',
+        TRAINED + 'test }}"}\n',
     ),
 )

@@ -52,7 +52,11 @@ def split(given: Given, files: Files) -> Flow:
         kind = table.columns.get(by)
         if kind is not None and not is_time(kind) and kind in ("string", "bool"):
             problems.append(ColumnProblem(("by",), "bad-column", f'"{by}" is a {kind}, not a time', hint=_times(table)))
-    parts = dict.fromkeys(PARTS, table) if isinstance(table, KnownTable) else {}
+    parts: dict[str, KnownTable] = {}
+    if isinstance(table, KnownTable):
+        about = [given[name] for name in ("strategy", "by", "fractions", "seed")]
+        key = f"split {about}" if settled(about) else ""
+        parts = {name: table.chosen(key, name) for name in PARTS}
     return Flow({**parts, "parts": KnownKeys(PARTS)}, problems)
 
 
@@ -66,7 +70,8 @@ def select(given: Given, files: Files) -> Flow:
     if not isinstance(table, KnownTable) or not settled([columns, exclude]):
         return Flow({}, problems)
     kept = (table if columns is None else table.only(columns)).without(exclude)
-    return Flow({"table": kept}, problems)
+    every_row = given["where"] in ((), []) and given["rows"] is None
+    return Flow({"table": kept if every_row else kept.chosen("")}, problems)
 
 
 def _times(table: KnownTable) -> str | None:
