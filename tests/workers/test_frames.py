@@ -1,62 +1,100 @@
+"""Frames made from tables and tables made from frames: nothing changes on the way."""
+
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
 
+from arrow_tables import same, tables
 from e2i.errors import StepError
-from e2i.store.digests import digest_of
 from e2i.workers import frames
+from e2i.workers import tables as files
 
 
-def sample() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "id": pd.Series([1, 2, 3], dtype="int32"),
-            "score": [0.5, np.nan, -1.0],
-            "when": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"]).tz_localize("UTC"),
-            "kind": pd.Categorical(["a", "b", "a"]),
-            "text": ["x", None, "é"],
-        }
+def test_integers_with_a_null_stay_integers() -> None:
+    table = pa.table(
+        {"acct": pa.array([123456789012345678, 123456789012345679, None]), "flag": pa.array([True, None, False])}
     )
+    frame = frames.to_frame(table)
+    assert frame.dtypes.map(str).to_dict() == {"acct": "Int64", "flag": "boolean"}
+    assert frame["acct"].nunique() == 2 and frame["acct"].astype("string").tolist()[0] == "123456789012345678"
+    assert frames.to_arrow(frame) == table
 
 
-def test_a_frame_comes_back_with_its_columns_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "t.arrow"
-    columns, digest = frames.write(sample(), path)
-    assert digest == digest_of(path)
-    assert [(column.name, column.type) for column in columns] == [
-        ("id", "int32"), ("score", "double"), ("when", "timestamp[us, tz=UTC]"), ("kind", "string"), ("text", "string"),
-    ]  # fmt: skip
-    back = frames.read(path)
-    assert list(back.columns) == list(sample().columns)
-    assert back["kind"].tolist() == ["a", "b", "a"]
-    assert back["score"].isna().tolist() == [False, True, False]
-    assert frames.read(path, ["text", "id"]).columns.tolist() == ["text", "id"]
+def test_columns_without_a_null_are_numpy_arrays() -> None:
+    frame = frames.to_frame(pa.table({"n": [1, 2], "x": [0.5, None], "b": [True, False], "t": ["a", None]}))
+    assert frame.dtypes.map(str).to_dict() == {"n": "int64", "x": "float64", "b": "bool", "t": "object"}
 
 
-def test_the_bytes_depend_on_the_content_alone(tmp_path: Path) -> None:
-    one, two = sample(), sample().set_axis([7, 8, 9])
-    frames.write(one, tmp_path / "one")
-    frames.write(pd.concat([two.iloc[:1], two.iloc[1:]]).astype({"kind": "category"}), tmp_path / "two")
-    assert digest_of(tmp_path / "one") == digest_of(tmp_path / "two")
+@given(tables())
+@settings(max_examples=100)
+def test_a_frame_that_is_returned_unchanged_is_the_same_table(table: pa.Table) -> None:
+    assert same(frames.to_arrow(frames.to_frame(table)).cast(table.schema), table)
 
 
-def test_what_a_table_cannot_hold_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="duplicate column names: a") as raised:
-        frames.write(pd.DataFrame([[1, 2]], columns=["a", "a"]), tmp_path / "t")
-    assert raised.value.code == "duplicate-column"
-    with pytest.raises(StepError) as raised:
-        frames.write(pd.DataFrame({"a": [1, "x"]}), tmp_path / "t")
-    assert raised.value.code == "bad-table"
+@pytest.mark.sweep
+@given(tables())
+@settings(max_examples=2_000)
+def test_sweep_a_frame_that_is_returned_unchanged_is_the_same_table(table: pa.Table) -> None:
+    assert same(frames.to_arrow(frames.to_frame(table)).cast(table.schema), table)
 
 
-def test_an_absent_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
-    frames.write(sample(), tmp_path / "t")
-    with pytest.raises(StepError, match=r"no column 'none'; columns: id, score"):
-        frames.read(tmp_path / "t", ["id", "none"])
+def test_a_named_index_becomes_columns() -> None:
+    frame = pd.DataFrame({"k": ["a", "b", "a"], "g": [1, 1, 2], "v": [1, 2, 3]})
+    assert frames.to_arrow(frame.groupby("k").sum()).to_pydict() == {"k": ["a", "b"], "g": [3, 1], "v": [4, 2]}
+    assert frames.to_arrow(frame.groupby(["k", "g"]).sum()).column_names == ["k", "g", "v"]
+    assert frames.to_arrow(frame.set_index("g"))["g"].to_pylist() == [1, 1, 2]
+    assert frames.to_arrow(frame[frame["v"] > 1]).column_names == ["k", "g", "v"]  # positions are no column
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"k": [1], "v": [2]}).groupby("k").agg({"v": ["mean", "max"]}), r"several levels, \('v', 'mean'\)"),
+        (pd.DataFrame({"p": pd.period_range("2024-01", periods=2, freq="M")}), r"column 'p' has the type period\[M\]"),
+        (pd.DataFrame({"p": pd.Categorical(pd.period_range("2024-01", periods=2, freq="M"))}), r"column 'p' has the type period\[M\]"),
+        (pd.DataFrame({"p": pd.cut(pd.Series([1, 2]), 2)}), r"column 'p' has the type interval"),
+        (pd.DataFrame({"z": [1j]}), "column 'z'"),
+        (pd.DataFrame({"fine": [1, 2], "m": [1, "x"]}), "column 'm'"),
+        (pd.DataFrame({"v": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)], names=["a", None])), "a level of the frame's index has no name"),
+        (pd.DataFrame({"v": [1]}, index=pd.Index([1], name="v")), "an index and a column of one name: 'v'"),
+        (pd.DataFrame({None: [1]}), "a column of the frame has no name"),
+    ],
+)  # fmt: skip
+def test_what_would_be_lost_is_refused_with_its_column(frame: pd.DataFrame, message: str) -> None:
+    with pytest.raises(StepError, match=message) as raised:
+        frames.to_arrow(frame)
+    assert raised.value.code in ("bad-table", "duplicate-column") and raised.value.hint
+
+
+def test_times_keep_their_unit_and_zone() -> None:
+    stamps = pd.Series([pd.Timestamp(1, unit="ns", tz="Europe/Berlin"), None])
+    table = frames.to_arrow(pd.DataFrame({"ns": stamps, "s": pd.Series([1, 2]).astype("datetime64[s]")}))
+    assert [str(kind) for kind in table.schema.types] == ["timestamp[ns, tz=Europe/Berlin]", "timestamp[s]"]
+    assert table["ns"].cast(pa.int64()).to_pylist() == [1, None]
+
+
+def test_decimals_and_integers_in_structs_are_exact() -> None:
+    table = pa.table({
+        "price": pa.array([Decimal("0.10"), None, Decimal("5.00")], pa.decimal128(10, 2)),
+        "who": pa.array([{"id": 2**60 + 1}, {"id": None}, None], pa.struct([("id", pa.int64())])),
+    })  # fmt: skip
+    frame = frames.to_frame(table)
+    assert frame["price"].sum() == Decimal("5.10")
+    assert frames.to_arrow(frame).cast(table.schema) == table
+
+
+def test_a_column_that_pandas_cannot_hold_is_named() -> None:
+    with pytest.raises(
+        StepError, match=r"column 'when' of type timestamp\[us, tz=Mars/Base\] cannot be passed to pandas"
+    ):
+        frames.to_frame(pa.table({"when": pa.array([1], pa.timestamp("us", "Mars/Base"))}))
 
 
 def test_the_cache_forgets_what_was_used_longest_ago() -> None:
@@ -70,8 +108,8 @@ def test_the_cache_forgets_what_was_used_longest_ago() -> None:
 
 def test_numbers_are_the_mapped_file_itself(tmp_path: Path) -> None:
     whole = pd.DataFrame({"a": np.arange(5.0), "b": np.arange(5), "t": pd.date_range("2024", periods=5, unit="us")})
-    frames.write(whole, tmp_path / "t")
-    back = frames.read(tmp_path / "t")
+    files.write(frames.to_arrow(whole), tmp_path / "t")
+    back = frames.to_frame(files.read(tmp_path / "t"))
     pd.testing.assert_frame_equal(back, whole)
     for name in whole:
         values = back[name].to_numpy()

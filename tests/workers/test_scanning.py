@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e2i.workers import frames, masking, scanning
+from e2i.workers import frames, masking, scanning, tables
 from e2i.workers.scanning import Scanner
 
 SECRET = 'k9/X+q2"Lm<Zé&7vT'
@@ -115,17 +115,17 @@ def test_a_column_is_searched_whatever_it_is_made_of(
 ) -> None:
     scanner, path = Scanner([SECRET]), tmp_path / "t.arrow"
     texts = [f"ordinary {i}" for i in range(rows)]
-    frames.write(pd.DataFrame({"x": range(rows), "c": make(texts)}), path)
+    tables.write(frames.to_arrow(pd.DataFrame({"x": range(rows), "c": make(texts)})), path)
     assert not scanner.is_in_content(path)
     texts[rows // 2] = f"a {SECRET} b"
-    frames.write(pd.DataFrame({"x": range(rows), "c": make(texts)}), path)
+    tables.write(frames.to_arrow(pd.DataFrame({"x": range(rows), "c": make(texts)})), path)
     assert scanner.is_in_content(path)
     assert scanner.table(path) == 'column "c"'
 
 
 def test_a_column_that_is_called_like_a_secret_is_found_and_not_named(tmp_path: Path) -> None:
     path = tmp_path / "t.arrow"
-    frames.write(pd.DataFrame({"x": [1], SECRET: [2]}), path)
+    tables.write(frames.to_arrow(pd.DataFrame({"x": [1], SECRET: [2]})), path)
     scanner = Scanner([SECRET])
     assert scanner.is_in_content(path) and scanner.table(path) == "the name of column 2"
 

@@ -17,6 +17,7 @@ from e2i.catalog.artifacts import Service, Stored, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from e2i.resilience.guard import Guard
 
@@ -116,11 +117,24 @@ class StepContext(Protocol):
         errors of ``held_file``, and those of the code.
         """
 
-    def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Returns the table's rows. The frame is shared within this worker: never change it in place."""
+    def arrow(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+        """Returns the table's rows as they are stored, mapped from the file: they cost no memory until they are
+        used.
+        """
 
-    def table(self, frame: pd.DataFrame) -> Table:
-        """Stores a frame (its index is dropped, timestamps become microseconds) and returns the reference."""
+    def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Returns the table's rows for a library that works on pandas. The frame is shared within this worker: never
+        change it in place.
+
+        Stored again, unchanged columns are the same. Integers and booleans with nulls have pandas' nullable types;
+        decimals, lists and structs keep their Arrow types (``workers/frames.py``).
+        """
+
+    def table(self, rows: pa.Table | pd.DataFrame) -> Table:
+        """Stores a table and returns the reference. Types are kept, except for the encoding of texts and lists.
+
+        Of a frame, a named index becomes columns. Raises StepError naming a column that cannot be stored faithfully.
+        """
 
     def open(self, artifact: Stored) -> Path:
         """Returns the local, read-only file or folder of an artifact."""

@@ -23,12 +23,13 @@ from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk, names
 from e2i.store.artifacts import ArtifactStore
-from e2i.workers import frames, memory, services
+from e2i.workers import frames, memory, services, tables
 from e2i.workspace import environment, modules, paths
 from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from e2i.resilience.guard import Guard
     from e2i.settings import Settings
@@ -217,32 +218,37 @@ class WorkerContext:
             memory.give_back()
             self._written = 0
 
+    def arrow(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+        return tables.read(self._worker.store.path(table.digest), columns)
+
     def frame(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
         path = self._worker.store.path(table.digest)  # first: a corrupt artifact is not used, in memory or not
         cached = self._worker.frames.get(table.digest)
         if cached is None:
             if columns is not None:
-                return frames.read(path, columns)
-            cached = frames.read(path)
+                return frames.to_frame(tables.read(path, columns))
+            cached = frames.to_frame(tables.read(path))
             self._worker.frames.put(table.digest, cached)
         if columns is None:
             return cached
-        absent = [name for name in columns if name not in cached.columns]
-        if absent:
-            raise StepError(
-                f"the table has no column {', '.join(map(repr, absent))}; columns: {', '.join(table.names)}",
-                code="unknown-column",
-            )
+        tables.require(table.names, columns)
         return cached[list(columns)]
 
-    def table(self, frame: pd.DataFrame) -> Table:
+    def table(self, rows: pa.Table | pd.DataFrame) -> Table:
+        import pyarrow as pa
+
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".arrow", delete=False) as file:
             path = Path(file.name)
-        columns, digest = frames.write(frame, path)
+        if not isinstance(rows, pa.Table):
+            rows = frames.to_arrow(rows)
+        count = rows.num_rows
+        whole = [rows]
+        del rows
+        columns, digest = tables.write(whole.pop(), path)
         self._written += path.stat().st_size
         if self._scanner is not None and self._scanner.is_in_content(path):
             self._refuse(f"{self._scanner.table(path) or 'a column'} of a table")
-        return Table(digest=self._worker.store.put(path, digest), columns=columns, rows=len(frame))
+        return Table(digest=self._worker.store.put(path, digest), columns=columns, rows=count)
 
     def open(self, artifact: Stored) -> Path:
         return self._worker.store.path(artifact.digest)

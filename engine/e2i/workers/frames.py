@@ -1,76 +1,56 @@
-"""Store tables on disk. In: pandas frames, or files. Out: Arrow IPC files and digests, or frames and column types.
+"""Convert tables for libraries that work on pandas. In: Arrow tables, or frames. Out: frames, or Arrow tables.
 
-Reading avoids copies where pandas allows. Bytes are hashed while they are written. Readers map the file, so processes
-that read one table share its memory.
+A frame that is returned unchanged becomes the table that it was made from. Reading avoids copies where pandas allows.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Column
 from e2i.errors import StepError
 
 if TYPE_CHECKING:
-    from io import RawIOBase
-
     import pandas as pd
-    from typing_extensions import Buffer
-
-
-def write(frame: pd.DataFrame, path: Path) -> tuple[tuple[Column, ...], str]:
-    """Write the frame without its index; return its columns and the file's digest. Timestamps become microseconds.
-
-    The file's bytes depend on the content alone, not on library versions or index metadata.
-    """
     import pyarrow as pa
 
-    names = [str(name) for name in frame.columns]
-    if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise StepError(f"the table has duplicate column names: {', '.join(twice)}", code="duplicate-column")
-    try:
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise StepError(
-            f"a table cannot be stored: {error}", code="bad-table", hint="use values of one type in every column"
-        ) from error
-    table = table.rename_columns(names).cast(_portable(table.schema.with_metadata(None)), safe=False).combine_chunks()
-    with path.open("wb", buffering=0) as file:
-        hashing = _Hashing(file)
-        with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-    return tuple(Column(name=field.name, type=str(field.type)) for field in table.schema), hashing.digest
 
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return the rows as a frame. Raises StepError naming a column that pandas cannot hold.
 
-def read(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the file's rows, with only ``columns`` if set. Raises StepError when one does not exist.
-
-    Columns of numbers and timestamps without gaps are the mapped file itself and cannot be written to. Texts, booleans
-    and columns with gaps are copies.
+    Numbers, booleans and times without nulls are NumPy arrays: the mapped file itself, which cannot be written to.
+    Integers and booleans with nulls have pandas' nullable types, floats with nulls have NaN. Texts and dates are Python
+    objects. Dictionaries are categories. Decimals, lists, structs and everything else keep their Arrow type.
     """
-    import pyarrow as pa
+    import pandas as pd
 
-    with pa.memory_map(str(path)) as source:
-        table = pa.ipc.open_file(source).read_all()
-    if columns is not None:
-        absent = [name for name in columns if name not in table.column_names]
-        if absent:
+    columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns[name] = _series(column)
+        except (ValueError, TypeError, OverflowError, KeyError) as error:  # such as an unknown time zone
             raise StepError(
-                f"the table has no column {', '.join(map(repr, absent))}; columns: {', '.join(table.column_names)}",
-                code="unknown-column",
-            )
-        table = table.select(list(columns))
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True)  # consolidating columns would copy them
-    return frame
+                f"column {name!r} of type {column.type} cannot be passed to pandas: {str(error)[:200]}",
+                code="bad-table",
+            ) from error
+    return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows), copy=False)
+
+
+def to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """Return the frame as a table. NaN in a NumPy column of floats is null. A named index becomes columns.
+
+    Raises StepError naming a column that has no faithful Arrow type, or values of several types.
+    """
+    import pyarrow as pa
+
+    frame = _with_index(frame, [_name(name) for name in frame.columns])
+    names = [_name(name) for name in frame.columns]
+    arrays = [_array(frame.iloc[:, index], name) for index, name in enumerate(names)]
+    return pa.Table.from_arrays(arrays, names)
 
 
 class FrameCache:
-    """Cache of the last few frames that this process read or wrote."""
+    """Cache of the last few frames that this process read."""
 
     def __init__(self, limit_bytes: int = 512 << 20) -> None:
         self._limit = limit_bytes
@@ -89,47 +69,107 @@ class FrameCache:
             self._frames.popitem(last=False)
 
 
-class _Hashing:
-    """A file that computes the digest of the written bytes, with the methods that Arrow needs."""
-
-    closed = False
-
-    def __init__(self, file: RawIOBase) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        return f"sha256:{self._hash.hexdigest()}"
-
-    def write(self, content: Buffer) -> int:
-        """Write all of the data."""
-        rest = memoryview(content).cast("B")
-        self._hash.update(rest)
-        size = len(rest)
-        while rest:
-            rest = rest[self._file.write(rest) or 0 :]
-        return size
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None:
-        self.closed = True
+def _series(column: Any) -> Any:
+    """Return a column as a series from which ``_array`` makes the same column again."""
+    dtype = _dtype(column)
+    return column.to_pandas() if dtype is None else column.to_pandas(types_mapper=lambda _: dtype)
 
 
-def _portable(schema: Any) -> Any:
-    """Convert columns to types that all readers support: no nanoseconds, dictionaries or large strings."""
+def _dtype(column: Any) -> Any:
+    """Return the extension type that holds the column exactly; None when pandas' own type does."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    is_filled = column.null_count < len(column)
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        if not column.null_count:
+            return None
+        return pd.BooleanDtype() if pa.types.is_boolean(kind) else _nullable(str(kind))
+    if pa.types.is_floating(kind):
+        if not pc.any(pc.is_nan(column)).as_py():
+            return None
+        return pd.ArrowDtype(kind) if pa.types.is_float16(kind) else _nullable(FLOATS[str(kind)])
+    if pa.types.is_string(kind):
+        return None if is_filled else pd.StringDtype("python")
+    if pa.types.is_dictionary(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        has_categories = column.num_chunks and len(column.chunk(0).dictionary)
+        return None if has_categories else pd.ArrowDtype(kind)
+    is_plain = (
+        pa.types.is_timestamp(kind)
+        or pa.types.is_duration(kind)
+        or pa.types.is_null(kind)
+        or (is_filled and (kind in (pa.date32(), pa.time64("us"), pa.binary())))
+    )
+    return None if is_plain else pd.ArrowDtype(kind)
+
+
+FLOATS = {"float": "float32", "double": "float64"}
+"""Arrow's names of float types, and pandas'."""
+
+
+def _nullable(name: str) -> Any:
+    """Return pandas' nullable type for a NumPy type."""
+    from pandas.api.types import pandas_dtype
+
+    return pandas_dtype(name.capitalize().replace("Uint", "UInt"))
+
+
+def _with_index(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the frame with the levels of a named index as its first columns. An index without a name is dropped."""
+    named = [name for name in frame.index.names if name is not None]
+    if not named:
+        return frame
+    if len(named) < frame.index.nlevels:
+        raise StepError(
+            f"a level of the frame's index has no name, others have: {', '.join(map(repr, named))}",
+            code="bad-table",
+            hint="name each level, or drop the index by frame.reset_index(drop=True)",
+        )
+    clash = [name for name in named if _name(name) in columns]
+    if clash:
+        raise StepError(
+            f"the frame has an index and a column of one name: {clash[0]!r}",
+            code="duplicate-column",
+            hint="rename one of them, or drop the index by frame.reset_index(drop=True)",
+        )
+    return frame.reset_index()
+
+
+def _name(name: Any) -> str:
+    """Return a column's name as text. Raises StepError for the tuples of columns on several levels."""
+    if isinstance(name, tuple) or name is None:
+        what = "no name" if name is None else f"a name on several levels, {name!r}"
+        raise StepError(
+            f"a column of the frame has {what}",
+            code="bad-table",
+            hint="name each column by one text, such as frame.columns = ['_'.join(c) for c in frame.columns]",
+        )
+    return str(name)
+
+
+def _array(column: Any, name: str) -> Any:
+    """Return one column as Arrow. Raises StepError where that would change values."""
+    import pandas as pd
     import pyarrow as pa
 
-    def portable(kind: Any) -> Any:
-        if pa.types.is_timestamp(kind):
-            return pa.timestamp("us", tz=kind.tz)
-        if pa.types.is_duration(kind):
-            return pa.duration("us")
-        if pa.types.is_dictionary(kind):
-            return portable(kind.value_type)
-        if pa.types.is_large_string(kind):
-            return pa.string()
-        return kind
-
-    return pa.schema([pa.field(str(f.name), portable(f.type)) for f in schema])
+    kind = column.dtype
+    inner = kind.categories.dtype if isinstance(kind, pd.CategoricalDtype) else kind
+    try:
+        array = None if isinstance(inner, (pd.PeriodDtype, pd.IntervalDtype)) else pa.Array.from_pandas(column)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise StepError(
+            f"a table cannot be stored: column {name!r}: {reason}",
+            code="bad-table",
+            hint="use values of one type in every column",
+        ) from error
+    if array is None or isinstance(array.type, pa.BaseExtensionType):
+        fix = "timestamps by .dt.to_timestamp()" if isinstance(inner, pd.PeriodDtype) else "numbers, texts or times"
+        raise StepError(
+            f"a table cannot be stored: column {name!r} has the type {inner}",
+            code="bad-table",
+            hint=f"convert it to {fix}",
+        )
+    return array

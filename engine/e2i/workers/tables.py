@@ -1,0 +1,182 @@
+"""Store Arrow tables on disk. In: Arrow tables, or files. Out: Arrow IPC files and digests, or Arrow tables.
+
+Bytes are hashed while they are written. Readers map the file, so processes that read one table share its memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Column
+from e2i.errors import StepError
+from e2i.spec.suggest import few, repeated
+
+if TYPE_CHECKING:
+    from io import RawIOBase
+
+    import pyarrow as pa
+    from typing_extensions import Buffer
+
+
+def write(table: pa.Table, path: Path) -> tuple[tuple[Column, ...], str]:
+    """Write the table as one record batch; return its columns and the file's digest. Raises StepError.
+
+    The file's bytes depend on the content alone, not on chunks, library versions or metadata. Columns are combined one
+    by one: a caller that keeps no reference to the table needs memory for it and for one column.
+    """
+    import pyarrow as pa
+
+    if twice := repeated(table.column_names):
+        raise StepError(f"the table has duplicate column names: {few(twice)}", code="duplicate-column")
+    fields = [pa.field(field.name, _storable(field)) for field in table.schema]
+    columns, rows = table.columns, table.num_rows
+    del table
+    for index, field in enumerate(fields):
+        columns[index] = _combined(columns[index], field)
+    table = pa.Table.from_arrays(columns, schema=pa.schema(fields)) if fields else pa.table({})
+    with path.open("wb", buffering=0) as file:
+        hashing = _Hashing(file)
+        with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=max(rows, 1))
+    return tuple(Column(name=field.name, type=str(field.type)) for field in fields), hashing.digest
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the file's table, mapped into memory, with only ``columns`` if set. Raises StepError for others."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    if columns is None:
+        return table
+    require(table.column_names, columns)
+    return table.select(list(columns))
+
+
+def require(present: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise StepError naming the columns that are not present."""
+    absent = [name for name in columns if name not in present]
+    if absent:
+        raise StepError(
+            f"the table has no column {', '.join(map(repr, absent))}; columns: {', '.join(present)}",
+            code="unknown-column",
+        )
+
+
+def _storable(field: Any) -> Any:
+    """Return the type that a column is stored as: its own, in the encoding that all readers support.
+
+    Raises StepError for types that have no place in a table.
+    """
+    kind = _plain(field.type)
+    if kind is None:
+        raise StepError(
+            f"a table cannot be stored: column {field.name!r} has the Arrow type {field.type}",
+            code="bad-table",
+            hint="convert the column to numbers, texts, times, lists or structs",
+        )
+    return kind
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type without large offsets, views and run lengths; None when it cannot be stored."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return None
+    match kind.id:
+        case pa.lib.Type_LARGE_STRING | pa.lib.Type_STRING_VIEW:
+            return pa.string()
+        case pa.lib.Type_LARGE_BINARY | pa.lib.Type_BINARY_VIEW:
+            return pa.binary()
+        case pa.lib.Type_DATE64:
+            return pa.date32()
+        case pa.lib.Type_DECIMAL32 | pa.lib.Type_DECIMAL64:
+            return pa.decimal128(kind.precision, kind.scale)
+        case pa.lib.Type_TIMESTAMP if kind.tz is not None and kind.tz.upper() == "UTC":
+            return pa.timestamp(kind.unit, "UTC")
+        case pa.lib.Type_RUN_END_ENCODED:
+            return _plain(kind.value_type)
+        case pa.lib.Type_DICTIONARY:
+            value = _plain(kind.value_type)
+            return value and pa.dictionary(pa.int32(), value, kind.ordered)
+        case pa.lib.Type_LIST | pa.lib.Type_LARGE_LIST | pa.lib.Type_LIST_VIEW | pa.lib.Type_LARGE_LIST_VIEW:
+            item = _plain(kind.value_type)
+            return item and pa.list_(kind.value_field.with_type(item))
+        case pa.lib.Type_FIXED_SIZE_LIST:
+            item = _plain(kind.value_type)
+            return item and pa.list_(kind.value_field.with_type(item), kind.list_size)
+        case pa.lib.Type_STRUCT:
+            inner = [(field, _plain(field.type)) for field in kind]
+            return None if any(of is None for _, of in inner) else pa.struct([f.with_type(of) for f, of in inner])
+        case pa.lib.Type_MAP:
+            key, item = _plain(kind.key_type), _plain(kind.item_type)
+            return key and item and pa.map_(key, kind.item_field.with_type(item), kind.keys_sorted)
+        case pa.lib.Type_SPARSE_UNION | pa.lib.Type_DENSE_UNION | pa.lib.Type_INTERVAL_MONTH_DAY_NANO:
+            return None
+    return kind
+
+
+def _combined(column: Any, field: Any) -> Any:
+    """Return the column as one chunk of the field's type, with zeros where it is null. Raises StepError."""
+    import pyarrow as pa
+
+    try:
+        if pa.types.is_dictionary(field.type):
+            column = _encoded(column, field.type)
+        elif column.type != field.type:
+            column = column.cast(field.type)
+        one = column.combine_chunks()
+        if isinstance(one, pa.ChunkedArray) or not one.null_count or pa.types.is_null(field.type):
+            return one
+        return one.take(_positions(len(one)))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise StepError(f"a table cannot be stored: column {field.name!r}: {reason}", code="bad-table") from error
+
+
+def _encoded(column: Any, kind: Any) -> Any:
+    """Return a dictionary column with the indices of ``kind``; each value is in its dictionary once, and no null is."""
+    column = column.unify_dictionaries()
+    values = column.chunk(0).dictionary if column.num_chunks else None
+    if values is not None and (values.null_count or len(values.unique()) < len(values)):
+        column = column.cast(column.type.value_type).dictionary_encode()
+    return column.cast(kind)
+
+
+def _positions(count: int) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.array(np.arange(count, dtype=np.int64))
+
+
+class _Hashing:
+    """A file that computes the digest of the written bytes, with the methods that Arrow needs."""
+
+    closed = False
+
+    def __init__(self, file: RawIOBase) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def write(self, content: Buffer) -> int:
+        """Write all of the data."""
+        rest = memoryview(content).cast("B")
+        self._hash.update(rest)
+        size = len(rest)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
+        return size
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
