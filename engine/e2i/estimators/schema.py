@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 500
 """Categories kept for one column, the most frequent first; the others count as missing."""
 
-ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat"}
-"""numpy's names of types that have other names in Arrow."""
+ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat", "object": "bool", "boolean": "bool"}
+"""pandas' names of types that have other names in Arrow."""
 
 
 class Schema(Struct, frozen=True):
@@ -158,14 +158,10 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
     name = str(column.name)
     if _kind(column) == "category":
         counts = column.value_counts()
+        counts = counts[counts > 0]  # a category that no row has is no category of the model
         kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
         return {"name": name, "kind": "category", "type": "string", "categories": sorted(kept)}
-    kind = str(column.dtype)
-    feature: dict[str, Any] = {
-        "name": name,
-        "kind": "number",
-        "type": ARROW_NAMES.get(kind, "bool" if kind == "object" else kind),
-    }
+    feature: dict[str, Any] = {"name": name, "kind": "number", "type": _type(column)}
     if encoding in ("codes", "frame"):
         return feature
     try:
@@ -179,6 +175,17 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
         filled = np.where(np.isnan(values), fill, values)
         feature |= {"mean": float(filled.mean()), "scale": float(filled.std()) or 1.0}
     return feature
+
+
+def _type(column: pd.Series[Any]) -> str:
+    """Return the Arrow type in which the model takes a feature of numbers.
+
+    Integers that may be missing, and decimals, are floats to a model.
+    """
+    import numpy as np
+
+    kind = str(column.dtype)
+    return ARROW_NAMES.get(kind, kind if isinstance(column.dtype, np.dtype) else "double")
 
 
 def _classes(target: pd.Series[Any], name: str) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2i.catalog import arrow_types
 from e2i.catalog.artifacts import Column
 from e2i.errors import StepError
 from e2i.spec.suggest import few, repeated
@@ -71,52 +72,13 @@ def _storable(field: Any) -> Any:
 
     Raises StepError for types that have no place in a table.
     """
-    kind = _plain(field.type)
+    kind = arrow_types.storable(field.type)
     if kind is None:
         raise StepError(
             f"a table cannot be stored: column {field.name!r} has the Arrow type {field.type}",
             code="bad-table",
             hint="convert the column to numbers, texts, times, lists or structs",
         )
-    return kind
-
-
-def _plain(kind: Any) -> Any:
-    """Return the type without large offsets, views and run lengths; None when it cannot be stored."""
-    import pyarrow as pa
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return None
-    match kind.id:
-        case pa.lib.Type_LARGE_STRING | pa.lib.Type_STRING_VIEW:
-            return pa.string()
-        case pa.lib.Type_LARGE_BINARY | pa.lib.Type_BINARY_VIEW:
-            return pa.binary()
-        case pa.lib.Type_DATE64:
-            return pa.date32()
-        case pa.lib.Type_DECIMAL32 | pa.lib.Type_DECIMAL64:
-            return pa.decimal128(kind.precision, kind.scale)
-        case pa.lib.Type_TIMESTAMP if kind.tz is not None and kind.tz.upper() == "UTC":
-            return pa.timestamp(kind.unit, "UTC")
-        case pa.lib.Type_RUN_END_ENCODED:
-            return _plain(kind.value_type)
-        case pa.lib.Type_DICTIONARY:
-            value = _plain(kind.value_type)
-            return value and pa.dictionary(pa.int32(), value, kind.ordered)
-        case pa.lib.Type_LIST | pa.lib.Type_LARGE_LIST | pa.lib.Type_LIST_VIEW | pa.lib.Type_LARGE_LIST_VIEW:
-            item = _plain(kind.value_type)
-            return item and pa.list_(kind.value_field.with_type(item))
-        case pa.lib.Type_FIXED_SIZE_LIST:
-            item = _plain(kind.value_type)
-            return item and pa.list_(kind.value_field.with_type(item), kind.list_size)
-        case pa.lib.Type_STRUCT:
-            inner = [(field, _plain(field.type)) for field in kind]
-            return None if any(of is None for _, of in inner) else pa.struct([f.with_type(of) for f, of in inner])
-        case pa.lib.Type_MAP:
-            key, item = _plain(kind.key_type), _plain(kind.item_type)
-            return key and item and pa.map_(key, kind.item_field.with_type(item), kind.keys_sorted)
-        case pa.lib.Type_SPARSE_UNION | pa.lib.Type_DENSE_UNION | pa.lib.Type_INTERVAL_MONTH_DAY_NANO:
-            return None
     return kind
 
 

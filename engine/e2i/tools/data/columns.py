@@ -59,7 +59,7 @@ def select(given: Given, files: Files) -> Flow:
     problems = [
         *absent(table, ("columns",), columns),
         *absent(table, ("exclude",), exclude),
-        *filters.absent_columns(table, given["where"]),
+        *filters.problems(table, given["where"]),
     ]
     if not isinstance(table, KnownTable) or not settled([columns, exclude]):
         return Flow({}, problems)
