@@ -19,6 +19,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from e2i.catalog.files import Files
+from e2i.spec.problems import Severity
 from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
@@ -116,6 +117,7 @@ class ColumnProblem(Struct, frozen=True):
     at_key: bool = False
     take_out: bool = False
     leave_out: tuple[str, ...] = ()
+    severity: Severity = "error"
 
 
 class Flow(Struct, frozen=True):

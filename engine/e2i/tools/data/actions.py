@@ -29,18 +29,12 @@ if TYPE_CHECKING:
 def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Read a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
     path = ctx.held_file(params.path)
-    frame = files.read(
-        path,
-        params.path,
-        kind=params.format,
-        columns=params.columns,
-        rows=params.rows,
-        types=params.types,
-        times=params.parse_dates,
-    )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return LoadOutputs(table=ctx.table(frame), source_digest=f"sha256:{digest}")
+    loaded = files.read(path, params)
+    for note in loaded.notes:
+        print(f"{params.path}: {note}")  # in the step's log
+    return LoadOutputs(table=ctx.table(loaded.hand_over()), source_digest=f"sha256:{digest}", notes=loaded.notes)
 
 
 def split(params: SplitParams, ctx: StepContext) -> SplitOutputs:
