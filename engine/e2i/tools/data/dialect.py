@@ -122,6 +122,8 @@ def layout(head: bytes, stated: Stated, shown: str, *, whole: bool) -> Layout:
     data = rows[1:] if header else rows
     names, row_names, trailing, more = _names(rows[0], data, header, stated, shown)
     notes += more
+    if len(names) == 1 and (held := [mark for mark in SEPARATORS if mark in names[0]]):
+        notes.append(f"one column is read, whose name holds a {SEPARATORS[held[0]]}")
     _check_counts(data, len(names), stated, shown, line_of_names=rows[0].line if header else None)
     cells = _cells(data, names, stated.texts)
     decimal, thousands, more = marks.found(cells, stated.decimal, stated.thousands, stated.auto, shown)
@@ -225,7 +227,7 @@ def _separator(
         return usual, quote or None, stated.escape, _parsed(text, start, line, usual, quote, stated, whole, shown)
     separators = [stated.delimiter] if stated.delimiter else list(dict.fromkeys([usual, *SEPARATORS]))
     quotes = [quote] if stated.quote is not None else [quote, "'"]
-    escapes = [stated.escape] if stated.escape or "\\" not in text else [None, "\\"]
+    escapes = [None, "\\"] if stated.escape is None and '\\"' in text else [stated.escape]
     readings: dict[tuple[str, str, str | None], list[Row]] = {}
     for escape in escapes:
         for mark in quotes:
