@@ -59,7 +59,9 @@ def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document)
         path = _existing((*base, *found.path), base, document)
         hint = found.hint or (suggest.hint(found.name, found.known, most=40) if found.name else None)
         fix = _fix(found, path, base, document)
-        yield document.problem(found.code, path, found.message, hint, key=found.at_key, fixes=fix, severity=found.severity)
+        yield document.problem(
+            found.code, path, found.message, hint, key=found.at_key, fixes=fix, severity=found.severity
+        )
 
 
 def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fixes:

@@ -76,7 +76,7 @@ class Decider:
         """The artifacts among the outputs."""
         self._changed: set[str] = set()
         """Steps whose outputs differ from the predicted ones, and their downstream steps."""
-        self._looker = Looker(request.store, request.settings)
+        self._looker = Looker(request.store, request.settings, request.roots)
         self._spent: Counter[str] = Counter()
         """Amounts taken so far from budgets that all steps share."""
 

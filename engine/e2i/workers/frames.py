@@ -19,8 +19,9 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     """Return the rows as a frame. Raises StepError naming a column that pandas cannot hold.
 
     Numbers, booleans and times without nulls are NumPy arrays: the mapped file itself, which cannot be written to.
-    Integers and booleans with nulls have pandas' nullable types; of floats, null and NaN are both NaN, and are told from
-    each other when the frame is stored. Texts and dates are Python objects. Dictionaries are categories. Decimals, lists, structs and everything else keep their Arrow type.
+    Integers and booleans with nulls have pandas' nullable types. Of floats, null and NaN are both NaN, and
+    differ again when the frame is stored. Texts and dates are Python objects, dictionaries are categories. Decimals,
+    lists, structs and everything else keep their Arrow type.
     """
     import pandas as pd
 
@@ -107,7 +108,7 @@ def _dtype(column: Any) -> Any:
 
 
 MARKED = {2: 0x7C00 | 1 << 9 | 0x155, 4: 0x7F800000 | 1 << 22 | 0x155 << 13, 8: 0x7FF << 52 | 1 << 51 | 0x155 << 42}
-"""The bits of a NaN that was NaN in its table, by size in bytes. pandas has no other way to tell it from null.
+"""The bits of a NaN that was NaN in its table, by size in bytes. pandas has no other way to keep it apart from null.
 
 Arithmetic and conversions of floats keep these bits, so what is computed from NaN is NaN again, and not null.
 """

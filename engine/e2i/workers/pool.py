@@ -46,6 +46,7 @@ class Pool:
             "workspace": str(roots.workspace),
             "folders": list(roots.folders),
             "hidden": roots.hidden,
+            "written": list(roots.written),
             "settings": settings,
         }
         self._environ = dict(environ)

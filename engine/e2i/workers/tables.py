@@ -37,6 +37,7 @@ def write(table: pa.Table, path: Path) -> tuple[tuple[Column, ...], str]:
     del table
     for index, field in enumerate(fields):
         columns[index] = _combined(columns[index], field)
+        pa.default_memory_pool().release_unused()
     table = pa.Table.from_arrays(columns, schema=pa.schema(fields)) if fields else pa.table({})
     with path.open("wb", buffering=0) as file:
         hashing = _Hashing(file)

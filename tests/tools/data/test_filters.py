@@ -140,7 +140,9 @@ TYPED = {
         ("flag", "ne", True, [1]), ("none", "eq", 1, []), ("none", "is_null", None, [0, 1, 2, 3]), ("none", "not_in", ["x"], []),
     ],
 )  # fmt: skip
-def test_a_literal_is_compared_in_the_type_of_its_column(column: str, op: str, value: object, expected: list[int]) -> None:
+def test_a_literal_is_compared_in_the_type_of_its_column(
+    column: str, op: str, value: object, expected: list[int]
+) -> None:
     table = pa.table(TYPED)
     assert kept(table, {"column": column, "op": op, "value": value}) == expected
     assert found_before(table, column, op, value) == []
@@ -155,8 +157,14 @@ def test_a_literal_is_compared_in_the_type_of_its_column(column: str, op: str, v
         ("ns", "eq", "soon"), ("sec", "eq", "2024-01-01T00:00:00.5"), ("flag", "eq", "true"), ("lists", "eq", 1), ("parts", "ge", "a"), ("length", "ge", 5),
     ],
 )  # fmt: skip
-def test_a_literal_without_a_form_in_the_type_is_refused_in_the_plan_and_in_the_run(column: str, op: str, value: object) -> None:
-    more = {"lists": pa.array([[1], [], None, [2]]), "parts": pa.array([{"a": 1}] * 4), "length": pa.array([1, 2, 3, 4], pa.duration("s"))}
+def test_a_literal_without_a_form_in_the_type_is_refused_in_the_plan_and_in_the_run(
+    column: str, op: str, value: object
+) -> None:
+    more = {
+        "lists": pa.array([[1], [], None, [2]]),
+        "parts": pa.array([{"a": 1}] * 4),
+        "length": pa.array([1, 2, 3, 4], pa.duration("s")),
+    }
     table = pa.table(TYPED | more)
     with pytest.raises(StepError, match=f"column '{column}' has the type .* cannot be compared with") as raised:
         kept(table, {"column": column, "op": op, "value": value})
@@ -166,7 +174,9 @@ def test_a_literal_without_a_form_in_the_type_is_refused_in_the_plan_and_in_the_
 
 
 def test_any_column_can_be_asked_for_nulls() -> None:
-    table = pa.table({"l": pa.array([[1], None]), "s": pa.array([{"a": 1}, None]), "d": pa.array([1, None], pa.duration("s"))})
+    table = pa.table(
+        {"l": pa.array([[1], None]), "s": pa.array([{"a": 1}, None]), "d": pa.array([1, None], pa.duration("s"))}
+    )
     for name in table.column_names:
         assert kept(table, {"column": name, "op": "is_null"}) == [1]
         assert kept(table, {"column": name, "op": "not_null"}) == [0]
@@ -175,16 +185,24 @@ def test_any_column_can_be_asked_for_nulls() -> None:
 @given(st.data())
 @settings(max_examples=200)
 def test_each_value_of_a_column_is_found_by_its_own_text(data: st.DataObject) -> None:
-    kind = data.draw(st.sampled_from([item for item in arrow_tables.FLAT if not pa.types.is_duration(item) and item != pa.time64("ns")]))
+    kind = data.draw(
+        st.sampled_from(
+            [item for item in arrow_tables.FLAT if not pa.types.is_duration(item) and item != pa.time64("ns")]
+        )
+    )
     column = pa.array(data.draw(st.lists(arrow_tables.values(kind), min_size=1, max_size=5)), kind)
     value = column[0]
     if pa.types.is_timestamp(kind):
         literal: object = str(pa.scalar(value.value, pa.timestamp(kind.unit)))
-    elif pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind) and not pa.types.is_decimal(kind):
+    elif pa.types.is_binary(kind) or (pa.types.is_fixed_size_binary(kind) and not pa.types.is_decimal(kind)):
         assume(value.as_py().isascii())
         literal = value.as_py().decode()
     else:
-        literal = value.as_py() if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) else str(value)
+        literal = (
+            value.as_py()
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+            else str(value)
+        )
     assume(literal == literal)  # NaN is a missing value
     met = kept(pa.table({"c": column}), {"column": "c", "op": "eq", "value": literal})
     assert met == kept(pa.table({"c": column}), {"column": "c", "op": "in", "value": [literal]})

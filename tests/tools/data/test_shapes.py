@@ -137,7 +137,9 @@ def put(ctx: LocalContext, content: str | bytes) -> None:
 
 def planned(ctx: LocalContext, **params: Any) -> Any:
     given = LoadParams.model_validate({"path": "t.csv", **params})
-    return columns.load({name: getattr(given, name) for name in LoadParams.model_fields}, WorkspaceFiles(Roots(ctx.workspace)))
+    return columns.load(
+        {name: getattr(given, name) for name in LoadParams.model_fields}, WorkspaceFiles(Roots(ctx.workspace))
+    )
 
 
 @pytest.mark.parametrize("name", READ)
@@ -172,7 +174,11 @@ def test_a_file_without_one_certain_reading_is_refused_with_the_reason(ctx: Loca
         assert [problem.code for problem in errors] == [raised.value.code]
 
 
-SEEN_BEFORE = [name for name, (content, _, message) in REFUSED.items() if len(content) < 60_000 and "is not a valid" not in message and name != "only a header"]
+SEEN_BEFORE = [
+    name
+    for name, (content, _, message) in REFUSED.items()
+    if len(content) < 60_000 and "is not a valid" not in message and name != "only a header"
+]
 
 
 @pytest.mark.parametrize("name", SEEN_BEFORE)

@@ -215,4 +215,56 @@ CODES = (
         "Use an algorithm listed in the hint.",
         example="algorithm: LogisticRegression with task: regression",
     ),
+    Code(
+        "dialect",
+        "A file that is read in another way than usual",
+        "A CSV file does not say how it is written. What was found out from its first bytes is reported, so that a "
+        "wrong guess is seen: the separator, the quotes, marks of decimals and thousands, a row without a name.",
+        "Nothing, if it is right. Otherwise state `delimiter`, `quote`, `decimal` or `header`.",
+        example="data/customers.csv has semicolons between fields and commas in decimals.",
+    ),
+    Code(
+        "file-exists",
+        "A file that would be overwritten",
+        "data.write keeps a file whose content it did not write. A file with the same content is left as it is.",
+        "Set `mode: replace`, or write to another path.",
+        example="out/scores.csv exists from another run, with other scores.",
+    ),
+    Code(
+        "header-too-long",
+        "A first row without an end",
+        "The names of a text file's columns are read from its first megabyte.",
+        "State `delimiter` and `quote`, or correct the file.",
+        example="A file of two gigabytes in one line.",
+    ),
+    Code(
+        "ragged-row",
+        "A row with more or fewer fields than the header",
+        "Reading on would shift values into other columns, or cut them off.",
+        "Correct the line, state how the file is written, or set `bad_rows: report` to leave such rows out.",
+        example='7,47,354,1 below the header "id,income,y": the income has an unquoted comma.',
+    ),
+    Code(
+        "unclear-dialect",
+        "A file with two plausible readings",
+        "Both readings give a table, and only one of them is meant: a first row that may be names or data, commas that "
+        "may be decimal marks or separate thousands, two possible separators.",
+        "State what the hint names.",
+        example='"1,234" in a column is 1234 in one country and 1.234 in another.',
+    ),
+    Code(
+        "unknown-sheet",
+        "A sheet that the workbook does not have",
+        "`sheet` names a sheet of an Excel file.",
+        "Use a name from the hint.",
+        example="sheet: Sheet1, where the workbook has Data and Notes",
+    ),
+    Code(
+        "unnamed-column",
+        "A column without a name",
+        "A column is referred to by its name. Only the first field of a row, which is then the row's name, and an "
+        "empty field at the end of all rows may have none.",
+        "Name the column in the file.",
+        example='The header "id,,x".',
+    ),
 )

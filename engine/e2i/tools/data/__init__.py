@@ -1,4 +1,4 @@
-"""The data tool: read tables from files, split them, filter them. In: workspace files and tables. Out: tables.
+"""The data tool: read and write files, split tables, filter them. In: workspace files and tables. Out: the same.
 
 Declarations only; ``actions`` does the work.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.catalog.action import Action, Outputs, Params, Tool
-from e2i.catalog.artifacts import Table
-from e2i.catalog.marks import Budget, WorkspacePath
-from e2i.tools.data import encodings
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool
+from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.marks import Budget, Privilege, WorkspacePath, WrittenPath
+from e2i.tools.data import encodings, formats
 from e2i.tools.data.contract import TYPE
 from e2i.tools.data.filters import Filter
 
@@ -40,8 +40,8 @@ class LoadParams(Params):
         Columns | Contract | None,
         Field(
             min_length=1,
-            description="Columns to read, in order; null: all. As a mapping to types (string, integer, number, boolean, "
-            "date, timestamp, decimal(P,S)): a contract that each value must keep.",
+            description="Columns to read, in order; null: all. As a mapping to types (string, integer, number, "
+            "boolean, date, timestamp, decimal(P,S)): a contract that each value must keep.",
         ),
     ] = None
     rows: Annotated[int | None, Budget("rows"), Field(ge=1, description="Read at most this many rows; null: all.")] = (
@@ -68,7 +68,7 @@ class LoadParams(Params):
         str | None, Field(min_length=1, max_length=1, description="Separator of fields. null: see `dialect`.")
     ] = None
     quote: Annotated[
-        str | None, Field(max_length=1, description="Quotes around fields; \"\": none. null: see `dialect`.")
+        str | None, Field(max_length=1, description='Quotes around fields; "": none. null: see `dialect`.')
     ] = None
     escape: Annotated[
         str | None, Field(min_length=1, max_length=1, description="Character before a quote inside quotes; null: none.")
@@ -96,8 +96,8 @@ class LoadParams(Params):
     header: Annotated[
         bool | None,
         Field(
-            description="Whether the first row has the names of columns. null: yes, unless it may as well be data, which "
-            "is refused. Without a header, `columns` names the fields, or they are column_1, column_2 …"
+            description="Whether the first row has the names of columns. null: yes, unless it may as well be data, "
+            "which is refused. Without a header, `columns` names the fields, or they are column_1, column_2 …"
         ),
     ] = None
     skip: Annotated[int, Field(ge=0, le=10_000, description="Lines above the header to leave out.")] = 0
@@ -108,9 +108,7 @@ class LoadParams(Params):
         Literal["fail", "report"],
         Field(description="Rows with more or fewer fields than the header: fail, or leave them out and report them."),
     ] = "fail"
-    sheet: Annotated[
-        str | None, Field(min_length=1, description="Sheet of an Excel file; null: the only one.")
-    ] = None
+    sheet: Annotated[str | None, Field(min_length=1, description="Sheet of an Excel file; null: the only one.")] = None
 
     @model_validator(mode="after")
     def _one_type_a_column(self) -> Self:
@@ -235,9 +233,77 @@ class SelectOutputs(Outputs):
     dropped: Annotated[int, Field(description="Number of rows that were removed.")]
 
 
+class WriteParams(Params):
+    """Parameters of ``data.write``."""
+
+    path: Annotated[
+        WrittenPath, Field(min_length=1, description="File in the workspace to write, relative to its root.")
+    ]
+    table: Annotated[Table | None, Field(description="The table to write; or one of the following.")] = None
+    model: Annotated[Model | None, Field(description="The model to write, as a ZIP archive of its files.")] = None
+    report: Annotated[
+        Report | None, Field(description="The report to write: its file, or a ZIP archive of its files.")
+    ] = None
+    value: Annotated[Any, Field(description="A value to write as JSON, such as metrics.")] = None
+    format: Annotated[
+        Literal["csv", "tsv", "jsonl", "json", "parquet", "feather"] | None,
+        Field(description="Format of a table. null: derived from the suffix. `json` is one list of objects."),
+    ] = None
+    mode: Annotated[
+        Literal["fail", "replace"],
+        Field(
+            description="What to do when the file exists with other content. The same content is never written again."
+        ),
+    ] = "fail"
+    compression: Annotated[
+        Literal["zstd", "snappy", "gzip", "lz4", "none"],
+        Field(description="Compression of a Parquet file; of an Arrow file: zstd, lz4 or none."),
+    ] = "zstd"
+    escape_formulas: Annotated[
+        bool,
+        Privilege("write_formulas", False),
+        Field(
+            description="Put an apostrophe before texts in CSV and TSV files that a spreadsheet would run as formulas: "
+            "those that begin with =, +, -, @, a tab or a carriage return."
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        given = [name for name in ("table", "model", "report", "value") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"takes one of table, model, report and value, not {len(given) or 'none'} of them")
+        return self
+
+    @model_validator(mode="after")
+    def _known_format(self) -> Self:
+        if self.table is not None and self.format is None and formats.written(self.path) is None:
+            raise ValueError(f"the format of {self.path!r} cannot be derived from its suffix; set `format`")
+        if self.format == "feather" and self.compression in ("snappy", "gzip"):
+            raise ValueError(f"an Arrow file cannot be compressed by {self.compression}; use zstd, lz4 or none")
+        return self
+
+
+class FileFacts(BaseModel):
+    """A file that was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    path: Annotated[str, Field(description="Its path, relative to the workspace.")]
+    digest: Annotated[str, Field(description="SHA-256 of its bytes, as `sha256:…`.")]
+    bytes: Annotated[int, Field(description="Its size.")]
+
+
+class WriteOutputs(Outputs):
+    """Outputs of ``data.write``."""
+
+    file: Annotated[FileFacts, Field(description="The file.")]
+    escaped: Annotated[int, Field(description="Number of texts that were escaped.")] = 0
+
+
 TOOL = Tool(
     name="data",
-    summary="Reads tables from workspace files, splits them without leakage, selects rows and columns.",
+    summary="Reads and writes files of the workspace, splits tables without leakage, selects rows and columns.",
     actions=(
         Action(
             "load",
@@ -265,6 +331,15 @@ TOOL = Tool(
             version=2,
             libraries=("numpy", "pyarrow"),
             columns=True,
+        ),
+        Action(
+            "write",
+            "Writes a table, a model, a report or a value to a file of the workspace: whole, or not at all.",
+            WriteParams,
+            WriteOutputs,
+            effect=Effect.EXTERNAL,
+            libraries=("pyarrow",),
+            verified=True,
         ),
     ),
     distribution="pandas",

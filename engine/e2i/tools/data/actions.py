@@ -1,13 +1,15 @@
-"""Run ``data.load``, ``data.split`` and ``data.select``. In: parameters and the step's context. Out: tables."""
+"""Run the actions of ``data``. In: parameters and the step's context. Out: tables, and files of the workspace."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
 from e2i.tools.data import (
     PARTS,
+    FileFacts,
     LoadOutputs,
     LoadParams,
     PartFacts,
@@ -15,9 +17,13 @@ from e2i.tools.data import (
     SelectParams,
     SplitOutputs,
     SplitParams,
+    WriteOutputs,
+    WriteParams,
     files,
     filters,
+    formats,
     splits,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -60,11 +66,13 @@ def split(params: SplitParams, ctx: StepContext) -> SplitOutputs:
                 code="empty-part",
                 hint=f"set a larger fraction for {name}, more rows, or another seed",
             )
-    keys = {name: None if column is None else column.iloc[positions] for name, positions in chosen.items()}
-    if column is not None:
+    keys = {} if column is None else {name: column.iloc[positions] for name, positions in chosen.items()}
+    if keys:
         splits.prove(keys, params.strategy)
     parts = {name: ctx.table(table.take(pa.array(positions))) for name, positions in chosen.items()}
-    return SplitOutputs(**parts, parts={name: _facts(parts[name].rows, keys[name], params.strategy) for name in PARTS})
+    return SplitOutputs(
+        **parts, parts={name: _facts(parts[name].rows, keys.get(name), params.strategy) for name in PARTS}
+    )
 
 
 def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
@@ -87,6 +95,35 @@ def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
         raise StepError("no row or column is left", code="empty-table", hint="relax `where`, `columns` or `exclude`")
     kept = table.num_rows
     return SelectOutputs(table=ctx.table(table), dropped=total - kept)
+
+
+def write(params: WriteParams, ctx: StepContext) -> WriteOutputs:
+    """Write a file, unless it exists with the same content. Raises StepError when it has another and may not change."""
+    made = ctx.scratch / "written"
+    escaped = 0
+    if params.table is not None:
+        table = ctx.arrow(params.table)
+        kind = params.format or formats.written(params.path)
+        assert kind is not None  # the parameters have one
+        escaped = writing.table(table, made, kind, params.compression, escape=params.escape_formulas)
+    elif (stored := params.model or params.report) is not None:
+        writing.artifact(ctx.open(stored), made)
+    else:
+        made.write_text(json.dumps(params.value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    with made.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    size, before = made.stat().st_size, ctx.placed(params.path)
+    if before not in (None, digest) and params.mode == "fail":
+        raise StepError(
+            f"the file {params.path} exists, with other content",
+            code="file-exists",
+            hint="set `mode: replace`, or write to another path",
+        )
+    if before != digest:
+        ctx.place(made, params.path)
+    if escaped:
+        print(f"{params.path}: {escaped} texts that look like formulas were escaped")
+    return WriteOutputs(file=FileFacts(path=params.path, digest=digest, bytes=size), escaped=escaped)
 
 
 def _facts(rows: int, keys: pd.Series[Any] | None, strategy: str) -> PartFacts:

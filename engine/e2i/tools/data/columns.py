@@ -9,6 +9,7 @@ from e2i.catalog.files import Files
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, contract, filters, formats
 
+
 def load(given: Given, files: Files) -> Flow:
     """Return the columns from the file's header, limited to ``columns``, in their declared types."""
     from e2i.tools.data import header  # and the modules that unpack and read files, needed by this action only
@@ -45,7 +46,9 @@ def _promised(given: Given) -> Flow:
     if not isinstance(given["columns"], Mapping):
         return Flow()
     types = formats.declared(given)
-    known = {name: None if types[name] == "timestamp" else contract.arrow_type(types[name]) for name in given["columns"]}
+    known = {
+        name: None if types[name] == "timestamp" else contract.arrow_type(types[name]) for name in given["columns"]
+    }
     return Flow({"table": KnownTable(known)})
 
 

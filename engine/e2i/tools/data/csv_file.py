@@ -133,9 +133,7 @@ def _first_rows(rows: int, batches: Iterator[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches(taken)
 
 
-def _batches(
-    path: Path, asked: Asked, kinds: Mapping[str, str | None], left_out: LeftOut
-) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, asked: Asked, kinds: Mapping[str, str | None], left_out: LeftOut) -> Iterator[pa.RecordBatch]:
     """Yield the rows in batches of about a block."""
     import pyarrow as pa
     import pyarrow.csv as pc

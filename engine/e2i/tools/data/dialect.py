@@ -1,4 +1,4 @@
-"""Find out how a CSV file is written: its separator, quotes, header, decimal mark. In: its first bytes. Out: a ``Layout``.
+"""Find out how a CSV file is written: separator, quotes, header, decimal mark. In: its first bytes. Out: a ``Layout``.
 
 A plan and a run use this one function on the same bytes, so they agree. What is stated is not guessed. What was found
 is noted, and two plausible readings are a refusal. Nothing heavy is imported.
@@ -130,7 +130,8 @@ def layout(head: bytes, stated: Stated, shown: str, *, whole: bool) -> Layout:
     begins = rows[0] if header else None
     return Layout(
         encoding, delimiter, quote, escape, decimal, thousands, stated.comment, names, row_names, trailing,
-        len(text[: begins.end if begins else start].encode()), _line_after(text, begins.end) if begins else line - 1, (*notes, *more),
+        len(text[: begins.end if begins else start].encode()),
+        _line_after(text, begins.end) if begins else line - 1, (*notes, *more),
     )  # fmt: skip
 
 
@@ -281,7 +282,9 @@ def _is_even(rows: Sequence[Row]) -> bool:
 
 def _uses(text: str, quote: str, separator: str) -> bool:
     """Return True when fields begin and end with the quote."""
-    return re.search(rf"(^|{re.escape(separator)}){quote}[^\n]*?{quote}($|{re.escape(separator)})", text, re.M) is not None
+    return (
+        re.search(rf"(^|{re.escape(separator)}){quote}[^\n]*?{quote}($|{re.escape(separator)})", text, re.M) is not None
+    )
 
 
 def _different(
@@ -296,9 +299,7 @@ def _different(
     return kept
 
 
-def _ambiguous(
-    readings: Sequence[tuple[str, str, str | None]], quotes: Sequence[str], shown: str
-) -> UnclearError:
+def _ambiguous(readings: Sequence[tuple[str, str, str | None]], quotes: Sequence[str], shown: str) -> UnclearError:
     separators = {SEPARATORS.get(item[0], item[0]): None for item in readings}
     if len(separators) > 1:
         return UnclearError(

@@ -40,7 +40,8 @@ def _rows(path: Path, sheet: str | None, shown: str) -> list[list[Any]]:
     try:
         import python_calamine as calamine
     except ImportError as error:
-        raise ToolUnavailable("Excel files need python-calamine: install e2i[data]") from error
+        message = "Excel files are read with python-calamine, which is not installed"
+        raise ToolUnavailable("data", message, code="tool-missing", hint='pip install "e2i[data]"') from error
     try:
         book = calamine.CalamineWorkbook.from_path(path.resolve())
         found = book.sheet_names
@@ -82,14 +83,17 @@ def _column(cells: list[Any], name: str, first: int, shown: str, given: Mapping[
         if at_midnight:
             return pa.array(cells, pa.date32())
         midnight = time(0)
-        moments = [cell if cell is None or isinstance(cell, datetime) else datetime.combine(cell, midnight) for cell in cells]
+        moments = [
+            cell if cell is None or isinstance(cell, datetime) else datetime.combine(cell, midnight) for cell in cells
+        ]
         return pa.array(moments, pa.timestamp("us"))
     if len(kinds) == 1 and kinds <= {str, bool, time, timedelta}:
         return pa.array(cells)
     usual = max(kinds, key=lambda kind: sum(type(cell) is kind for cell in cells))
     at, odd = next((at, cell) for at, cell in enumerate(cells) if cell is not None and type(cell) is not usual)
     raise StepError(
-        f"{shown}: column {name!r} has values of several types; row {first + at} has {odd!r}, most are {usual.__name__}",
+        f"{shown}: column {name!r} has values of several types: row {first + at} has {odd!r}, most are "
+        f"{usual.__name__}",
         code="bad-value",
         hint="correct the cell, or list the text in `nulls`",
     )

@@ -28,7 +28,7 @@ class Loaded:
         self.notes = tuple(notes)
 
     def hand_over(self) -> pa.Table:
-        """Return the table without keeping it: whoever stores it can free its memory column by column."""
+        """Return the table without keeping it, so that its memory can be freed column by column while it is stored."""
         table, self._table = self._table, None
         return table
 

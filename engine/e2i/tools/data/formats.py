@@ -37,6 +37,13 @@ def of(path: str) -> str | None:
     return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
 
 
+def written(path: str) -> str | None:
+    """Return the format in which a table is written to a path, by its suffix."""
+    name = path.lower()
+    kind = of(path)
+    return None if kind == "excel" or name.endswith(".gz") else kind or ("json" if name.endswith(".json") else None)
+
+
 def selection(columns: Any) -> Sequence[str] | None:
     """Return the names of the columns to read; None for all."""
     return None if columns is None else list(columns)

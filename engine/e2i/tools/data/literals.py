@@ -1,4 +1,4 @@
-"""Convert the literal of a filter to the type of its column, exactly. In: an Arrow type as text. Out: values, or bounds.
+"""Convert the literal of a filter to the type of its column, exactly. In: an Arrow type as text. Out: a value.
 
 Works without pyarrow, so that a plan refuses what a run would refuse. Numbers and times become a whole number of the
 type's smallest steps: 19.99 is 1999 steps of ``decimal128(10, 2)``.

@@ -47,7 +47,8 @@ def _reading(cells: list[str]) -> str | None:
     if not with_comma:
         return None
     as_decimal = all(
-        DECIMAL_COMMA.fullmatch(cell) or cell.lstrip("+-").isdigit() or THOUSANDS_POINT.fullmatch(cell) for cell in cells
+        DECIMAL_COMMA.fullmatch(cell) or cell.lstrip("+-").isdigit() or THOUSANDS_POINT.fullmatch(cell)
+        for cell in cells
     )
     as_thousands = all(THOUSANDS_COMMA.fullmatch(cell) or PLAIN.fullmatch(cell) for cell in cells)
     if as_decimal and as_thousands:

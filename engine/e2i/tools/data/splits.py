@@ -81,9 +81,7 @@ def prove(keys: Mapping[str, pd.Series[Any]], strategy: str) -> None:
     for one, other in combinations(values, 2):
         shared = values[one] & values[other]
         if shared:
-            raise StepError(
-                f"{len(shared)} values of {keys[one].name!r} are in both {one} and {other}", code="leakage"
-            )
+            raise StepError(f"{len(shared)} values of {keys[one].name!r} are in both {one} and {other}", code="leakage")
 
 
 def _cut(positions: npt.NDArray[np.float64], shares: Shares) -> Parts:

@@ -22,6 +22,7 @@ from e2i.tools.feast.definitions import define, labels
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from e2i.catalog.context import StepContext
 
 
