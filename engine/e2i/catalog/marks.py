@@ -97,6 +97,13 @@ def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, 
             yield path, mark, value
 
 
+def written(model: type[BaseModel], data: Any) -> tuple[str, ...]:
+    """Returns the files that an action with these parameters writes."""
+    return tuple(
+        value for _, mark, value in found(model, data) if isinstance(mark, WrittenFile) and isinstance(value, str)
+    )
+
+
 def reached(model: type[BaseModel], data: Any, stop: type[Any]) -> Iterator[tuple[tuple[str | int, ...], Mark]]:
     """Yields every mark whose value contains, or is, a value of the type ``stop``: the path to that value, and the
     mark.
