@@ -43,7 +43,7 @@ def _rows(path: Path, sheet: str | None, shown: str) -> list[list[Any]]:
         message = "Excel files are read with python-calamine, which is not installed"
         raise ToolUnavailable("data", message, code="tool-missing", hint='pip install "e2i[data]"') from error
     try:
-        book = calamine.CalamineWorkbook.from_path(path.resolve())
+        book = calamine.CalamineWorkbook.from_path(path)
         found = book.sheet_names
         if sheet is None and len(found) > 1:
             raise UnclearError(f"{shown} has the sheets {few(found)}", "state `sheet`", "unclear-dialect")
