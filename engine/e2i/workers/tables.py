@@ -14,6 +14,7 @@ from e2i.catalog import arrow_types
 from e2i.catalog.artifacts import Column
 from e2i.errors import StepError
 from e2i.spec.suggest import few, repeated
+from e2i.workers.pieces import Pieces
 
 if TYPE_CHECKING:
     from io import RawIOBase
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 def write(table: pa.Table, path: Path) -> tuple[tuple[Column, ...], str]:
     """Write the table as one record batch; return its columns and the file's digest. Raises StepError.
 
-    The file's bytes depend on the content alone, not on chunks, library versions or metadata. Columns are combined one
-    by one: a caller that keeps no reference to the table needs memory for it and for one column.
+    The file's bytes depend on the content alone, not on chunks, library versions or metadata. Numbers, times and texts
+    are written from their chunks, so that a large table needs no memory beside its own.
     """
     import pyarrow as pa
 
@@ -35,14 +36,15 @@ def write(table: pa.Table, path: Path) -> tuple[tuple[Column, ...], str]:
     fields = [pa.field(field.name, _storable(field)) for field in table.schema]
     columns, rows = table.columns, table.num_rows
     del table
+    pieces = Pieces()
     for index, field in enumerate(fields):
-        columns[index] = _combined(columns[index], field)
-        pa.default_memory_pool().release_unused()
+        columns[index] = _combined(columns[index], field, pieces)
     table = pa.Table.from_arrays(columns, schema=pa.schema(fields)) if fields else pa.table({})
     with path.open("wb", buffering=0) as file:
-        hashing = _Hashing(file)
+        hashing = _Hashing(file, pieces)
         with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=max(rows, 1))
+    pieces.check()
     return tuple(Column(name=field.name, type=str(field.type)) for field in fields), hashing.digest
 
 
@@ -83,8 +85,8 @@ def _storable(field: Any) -> Any:
     return kind
 
 
-def _combined(column: Any, field: Any) -> Any:
-    """Return the column as one chunk of the field's type, with zeros where it is null. Raises StepError."""
+def _combined(column: Any, field: Any, pieces: Pieces) -> Any:
+    """Return the column as one array of the field's type, with zeros where it is null. Raises StepError."""
     import pyarrow as pa
 
     try:
@@ -92,6 +94,8 @@ def _combined(column: Any, field: Any) -> Any:
             column = _encoded(column, field.type)
         elif column.type != field.type:
             column = column.cast(field.type)
+        if (array := pieces.array(column)) is not None:
+            return array
         one = column.combine_chunks()
         if isinstance(one, pa.ChunkedArray) or not one.null_count or pa.types.is_null(field.type):
             return one
@@ -122,8 +126,9 @@ class _Hashing:
 
     closed = False
 
-    def __init__(self, file: RawIOBase) -> None:
+    def __init__(self, file: RawIOBase, pieces: Pieces) -> None:
         self._file = file
+        self._pieces = pieces
         self._hash = hashlib.sha256()
 
     @property
@@ -131,12 +136,13 @@ class _Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
     def write(self, content: Buffer) -> int:
-        """Write all of the data."""
-        rest = memoryview(content).cast("B")
-        self._hash.update(rest)
-        size = len(rest)
-        while rest:
-            rest = rest[self._file.write(rest) or 0 :]
+        """Write all of the data, or what stands in its place."""
+        size = memoryview(content).nbytes
+        for piece in self._pieces.take(content) or (content,):
+            rest = memoryview(piece).cast("B")
+            self._hash.update(rest)
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
         return size
 
     def flush(self) -> None: ...
