@@ -13,7 +13,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "+02:00", "-07:30"]
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
 UNITS = ["s", "ms", "us", "ns"]
 FLAT = [
-    *INTEGERS, pa.float32(), pa.float64(), pa.bool_(), pa.string(), pa.binary(), pa.binary(3), pa.date32(),
+    *INTEGERS, pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.string(), pa.binary(), pa.binary(3), pa.date32(),
     pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"), pa.decimal128(10, 2), pa.decimal128(38, 0), pa.decimal256(50, 3),
     *(pa.timestamp(unit) for unit in UNITS), *(pa.timestamp(unit, zone) for unit in UNITS for zone in ZONES), *(pa.duration(unit) for unit in UNITS),
 ]  # fmt: skip

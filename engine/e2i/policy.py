@@ -72,6 +72,10 @@ class Rules(_Part):
         tuple[str, ...],
         Field(description="Folders that files may be in: relative to the workspace, or absolute."),
     ] = (".",)
+    write_roots: Annotated[
+        tuple[str, ...],
+        Field(description="Folders that steps may write files to: relative to the workspace, or absolute."),
+    ] = (".",)
     hidden_files: Annotated[
         bool, Field(description="Whether a path may lead through a name that starts with a dot.")
     ] = True
@@ -85,16 +89,21 @@ class Rules(_Part):
     ] = ("*",)
     promote_to_production: Annotated[bool, Field(description="Whether a model may be moved to production.")] = True
     keep_services: Annotated[bool, Field(description="Whether a service may outlive its run.")] = True
+    write_formulas: Annotated[
+        bool, Field(description="Whether a written text may be a formula to a spreadsheet, as in `=HYPERLINK(…)`.")
+    ] = True
     budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
 
 
 AGENT: Mapping[str, Any] = {
+    "write_roots": (),
     "hidden_files": False,
     "hosts": ("localhost", "127.0.0.1", "::1"),
     "run_python": False,
     "secrets": (),
     "promote_to_production": False,
     "keep_services": False,
+    "write_formulas": False,
     "budgets": {
         "bytes": 2**20,
         "values": 50_000,

@@ -49,6 +49,7 @@ def test_every_verified_action_has_a_check_and_can_be_repeated() -> None:
     verified = [name for name in registry.names() if (found := registry.action(name)) and found.verified]
     assert verified == [
         "bentoml.package",
+        "data.write",
         "feast.apply",
         "feast.materialize",
         "mlflow.promote",

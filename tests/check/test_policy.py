@@ -97,10 +97,10 @@ def test_trials_are_counted_over_all_steps_and_defaults_count(workspace: Open) -
     tune = {
         "uses": "optuna.tune",
         "matrix": {"algorithm": ["XGBoost", "LightGBM", "CatBoost"]},
-        "with": {"train": "${{ steps.d.journeys }}", "validation": "${{ steps.d.journeys }}", "target": "target",
+        "with": {"train": "${{ steps.d.journeys }}", "validation": "${{ steps.held.journeys }}", "target": "target",
                  "features": ["brand"], "algorithm": "${{ matrix.algorithm }}"},
     }  # fmt: skip
-    spec = pipeline(d={"uses": "dataset.hcp"}, t=tune)
+    spec = pipeline(d={"uses": "dataset.hcp"}, held={"uses": "dataset.hcp", "with": {"seed": 2}}, t=tune)
     assert codes(spec, workspace(budgets={"trials": 60})) == []
     assert codes(spec, workspace(budgets={"trials": 59})) == [("policy-budget", "/steps/t/with/trials")]
 

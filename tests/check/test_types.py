@@ -120,6 +120,7 @@ def test_every_parameter_and_output_of_every_action_is_of_a_known_kind() -> None
             for field, given in types.of_model(model).inside.items():
                 if types.can_be(given, "any") and all(type_.name == "any" for type_ in given):
                     assert (name, field) in {
+                        ("data.write", "value"),
                         ("debug.echo", "value"),
                         ("debug.sleep", "value"),
                         ("python.call", "value"),

@@ -251,7 +251,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
     assert headings == {
         "author": ["init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"],
         "run": ["run"],
-        "inspect": ["runs", "show", "report", "provenance", "doctor"],
+        "inspect": ["runs", "show", "export", "report", "provenance", "doctor"],
         "operate": ["sync", "gc", "backup", "restore"],
     }
     assert sorted(name for names in headings.values() for name in names) == sorted(main.COMMANDS)

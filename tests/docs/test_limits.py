@@ -13,7 +13,7 @@ from e2i.report import layout
 from e2i.spec import expressions, formula, included, problems, scalars, values
 from e2i.spec.composer import Limits
 from e2i.spec.expansion import expand, matrix
-from e2i.tools.data import header
+from e2i.tools.data import files, header
 
 TEXT = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
 TABLE = dict(re.findall(r"^\| ([^|]+?) \| ([\d,]+) \|$", TEXT.partition("## Limits\n")[2].partition("\n## ")[0], re.M))
@@ -40,7 +40,7 @@ HELD = {
     "values of all steps' `with` together": actions.MOST_VALUES,
     "bytes of the files that a check reads": actions.MOST_BYTES,
     "columns that a check follows": actions.MOST_COLUMNS,
-    "bytes of a table's header line": header.LONGEST,
+    "bytes of a table's header line": files.LONGEST,
     "bytes of the footer of a Parquet or Arrow file": header.FOOTER,
     "elements of a Parquet file's schema": header.MOST_ELEMENTS,
     "characters that one `e2i fix` checks before its last round": fixing.MOST_CHECKED,

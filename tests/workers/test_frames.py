@@ -73,6 +73,17 @@ def test_what_would_be_lost_is_refused_with_its_column(frame: pd.DataFrame, mess
     assert raised.value.code in ("bad-table", "duplicate-column") and raised.value.hint
 
 
+def test_nan_and_null_are_both_missing_in_pandas_and_told_from_each_other_when_stored() -> None:
+    for kind in (pa.float16(), pa.float32(), pa.float64()):
+        table = pa.table({"x": pa.array([1.5, np.nan, None, -2.0], pa.float64()).cast(kind)})
+        frame = frames.to_frame(table)
+        assert isinstance(frame["x"].dtype, np.dtype) and frame["x"].isna().tolist() == [False, True, True, False]
+        assert same(frames.to_arrow(frame), table)
+        computed = frames.to_arrow(pd.DataFrame({"y": -frame["x"].astype("float64") * 2, "z": frame["x"].fillna(0.0)}))
+        assert str(computed["y"].to_pylist()) == "[-3.0, nan, None, 4.0]" and computed["z"].null_count == 0
+    assert frames.to_arrow(pd.DataFrame({"x": [1.0, np.nan]}))["x"].to_pylist() == [1.0, None]
+
+
 def test_times_keep_their_unit_and_zone() -> None:
     stamps = pd.Series([pd.Timestamp(1, unit="ns", tz="Europe/Berlin"), None])
     table = frames.to_arrow(pd.DataFrame({"ns": stamps, "s": pd.Series([1, 2]).astype("datetime64[s]")}))

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+import arrow_tables
 from e2i.errors import StepError
 from e2i.store.digests import digest_of
 from e2i.workers import tables
@@ -62,6 +65,17 @@ def test_the_bytes_depend_on_the_content_alone(tmp_path: Path) -> None:
         "k": pa.chunked_array([pa.array(["a", "b"]).dictionary_encode(), pa.array(["a"]).dictionary_encode()]),
     }).replace_schema_metadata({"made": "by hand"})  # fmt: skip
     assert tables.write(clean, tmp_path / "one")[1] == tables.write(other, tmp_path / "two")[1]
+
+
+@given(arrow_tables.tables(), st.data())
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+def test_the_bytes_do_not_depend_on_chunks(tmp_path: Path, table: pa.Table, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, table.num_rows), max_size=4)))
+    parts = [table.slice(start, end - start) for start, end in zip([0, *cuts], [*cuts, table.num_rows], strict=True)]
+    cut = pa.concat_tables(parts)
+    one, many = tables.write(table, tmp_path / "one"), tables.write(cut, tmp_path / "many")
+    assert one == many
+    assert arrow_tables.same(tables.read(tmp_path / "many"), table)
 
 
 @pytest.mark.parametrize(

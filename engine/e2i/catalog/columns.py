@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from e2i.catalog.files import Files
+from e2i.spec.problems import Severity
 from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
@@ -221,6 +222,7 @@ class ColumnProblem(Struct, frozen=True):
     leave_out: tuple[str, ...] = ()
     at: tuple[str, int] | None = None
     """The text at ``path``, and the offset of the character where the error is."""
+    severity: Severity = "error"
 
 
 class Flow(Struct, frozen=True):

@@ -81,6 +81,9 @@ class Look(Protocol):
     def connect(self, connector: type[C]) -> C:
         """As ``StepContext.connect``."""
 
+    def placed(self, text: str) -> str | None:
+        """As ``StepContext.placed``."""
+
 
 class StepContext(Protocol):
     """Passed to every action. Everything an action reads or writes goes through this object."""
@@ -108,6 +111,15 @@ class StepContext(Protocol):
         when there is no file (``no-such-file``) or its content has changed (``input-changed-during-run``), and Refused
         for a path that may not be read.
         """
+
+    def place(self, content: Path, text: str) -> None:
+        """Copies a finished file to a path of the workspace: whole, or not at all.
+
+        Raises Refused for a path that may not be written, StepError when that fails.
+        """
+
+    def placed(self, text: str) -> str | None:
+        """Returns the SHA-256 of the file at a path that may be written, as ``sha256:…``; None when there is none."""
 
     def run_file(self, text: str) -> Mapping[str, Any]:
         """Returns the names that a Python file of the workspace defines, from the code that the step's fingerprint

@@ -34,6 +34,10 @@ class WorkspaceFile(Struct, frozen=True):
         return self.pattern.replace("{}", text)
 
 
+class WrittenFile(Struct, frozen=True):
+    """The text names a file of the workspace that the action writes. It is no input: its content does not count."""
+
+
 class Code(Struct, frozen=True):
     """The text chooses the code that the action runs, such as the name of a function."""
 
@@ -47,7 +51,7 @@ class Budget(Struct, frozen=True):
 class Privilege(Struct, frozen=True):
     """This value of the parameter needs a permission that a policy may refuse."""
 
-    name: Literal["promote_to_production", "keep_services"]
+    name: Literal["promote_to_production", "keep_services", "write_formulas"]
     value: str | bool
 
 
@@ -55,10 +59,13 @@ class MayBeSecret(Struct, frozen=True):
     """The parameter, with everything inside it, accepts secrets, as far as the policy allows. No other does."""
 
 
-Mark = WorkspaceFile | Code | Budget | Privilege | MayBeSecret
+Mark = WorkspaceFile | WrittenFile | Code | Budget | Privilege | MayBeSecret
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
 """A path relative to the workspace's root. That it stays inside is checked before the run, and when it is opened."""
+
+WrittenPath = Annotated[str, WrittenFile()]
+"""A path relative to the workspace's root that a step writes to."""
 
 
 def chooses_code(mark: Mark) -> bool:
@@ -88,6 +95,13 @@ def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, 
             continue
         for path, value in _values(data, steps, ()):
             yield path, mark, value
+
+
+def written(model: type[BaseModel], data: Any) -> tuple[str, ...]:
+    """Returns the files that an action with these parameters writes."""
+    return tuple(
+        value for _, mark, value in found(model, data) if isinstance(mark, WrittenFile) and isinstance(value, str)
+    )
 
 
 def reached(model: type[BaseModel], data: Any, stop: type[Any]) -> Iterator[tuple[tuple[str | int, ...], Mark]]:

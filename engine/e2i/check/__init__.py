@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from e2i.check import actions, literals, nulls, order, policy, promotions, references, secrecy, skips, unread
+from e2i.check import actions, literals, nulls, order, policy, promotions, references, secrecy, skips, targets, unread
 from e2i.check.context import CheckContext
 from e2i.spec.problems import MOST, Problem
 
@@ -32,6 +32,7 @@ RULES = (
     Rule(references.check, MOST_NAMES),
     Rule(skips.check),
     Rule(promotions.check),
+    Rule(targets.check),
     Rule(nulls.check),
     Rule(secrecy.check),
     Rule(order.check, MOST_NAMES),

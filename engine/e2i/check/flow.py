@@ -62,7 +62,9 @@ def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document)
         hint = found.hint or (suggest.hint(found.name, found.known, most=40) if found.name else None)
         fix = _fix(found, path, base, document)
         message, offset = _pointed(found, path, document)
-        yield document.problem(found.code, path, message, hint, key=found.at_key, offset=offset, fixes=fix)
+        yield document.problem(
+            found.code, path, message, hint, key=found.at_key, offset=offset, fixes=fix, severity=found.severity
+        )
 
 
 def _pointed(found: ColumnProblem, path: Path, document: Document) -> tuple[str, int | None]:

@@ -58,6 +58,32 @@ def check(text: str, rules: Rules, look: Look) -> PathProblem | None:
     return None
 
 
+def check_written(text: str, rules: Rules, look: Look) -> PathProblem | None:
+    """Returns the first problem of a path to a file that is written, or None."""
+    shown = repr(text if len(text) <= 80 else text[:79] + "…")
+    if not text or "\0" in text or "\n" in text or len(text) > LONGEST or "://" in text or text.endswith("/"):
+        return PathProblem(
+            "bad-path", f"{shown} is not the path of a file", "use the path of a file, relative to the workspace"
+        )
+    path = posixpath.normpath(text)
+    if _within(path, NEVER) or not any(_under(path, posixpath.normpath(root)) for root in rules.write_roots):
+        where = f"outside {', '.join(rules.write_roots)}" if rules.write_roots else "where no file may be written"
+        hint = "the operator lists the folders under write_roots: in config/policy.yaml"
+        return PathProblem("policy-path", f"{shown} is {where}", hint)
+    if any(part.startswith(".") and part not in (".", "..") for part in path.split("/")):
+        return PathProblem("policy-path", f"{shown} leads through a hidden name", "write to a file with another name")
+    match look(text):
+        case "outside" | "hidden":
+            return PathProblem(
+                "policy-path", f"{shown} leads through a link to a place where no file may be written", _INSIDE
+            )
+        case "settings":
+            return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", "write to another")
+        case "directory" | "special":
+            return PathProblem("bad-path", f"{shown} is not a regular file", "use the path of a file")
+    return None
+
+
 def _under(path: str, root: str) -> bool:
     """Returns True when a normalised path is in a normalised root, both relative to the workspace or both absolute."""
     if root == ".":

@@ -81,6 +81,10 @@ class Authority(Struct, frozen=True):
                         yield Violation(
                             violation.code, f'"{_dotted(path)}": {violation.message}', ("with", *path), violation.hint
                         )
+                case marks.WrittenFile() if isinstance(value, str):
+                    if violation := paths.check_written(value, self.rules, self.look):
+                        message = f'"{_dotted(path)}": {violation.message}'
+                        yield Violation(violation.code, message, ("with", *path), violation.hint)
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
                 case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):

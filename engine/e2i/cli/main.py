@@ -17,7 +17,7 @@ COMMANDS = {
     "init": "project",
     **dict.fromkeys(("validate", "fix", "plan", "diff"), "specs"),
     **dict.fromkeys(("explain", "catalog", "schema"), "language"),
-    **dict.fromkeys(("run", "runs", "show", "provenance", "report"), "runs"),
+    **dict.fromkeys(("run", "runs", "show", "export", "provenance", "report"), "runs"),
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
 }
 """The module of each command."""
@@ -26,7 +26,7 @@ ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
 HEADINGS = {
     "Author": ("init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"),
     "Run": ("run",),
-    "Inspect": ("runs", "show", "report", "provenance", "doctor"),
+    "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),
     "Operate": ("sync", "gc", "backup", "restore"),
 }
 """The commands under each heading of ``e2i --help``, in the order in which they are listed."""

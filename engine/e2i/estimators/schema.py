@@ -28,8 +28,8 @@ ONE_HOT_BYTES = 1 << 30
 FINE = 1e4
 """Ratio of size to spread from which float32, with 7 digits, cannot tell values apart well."""
 
-ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat"}
-"""numpy's names of types that have other names in Arrow."""
+ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat", "object": "bool", "boolean": "bool"}
+"""pandas' names of types that have other names in Arrow."""
 
 
 class Schema(Struct, frozen=True):
@@ -228,14 +228,10 @@ def _feature(column: pd.Series[Any], encoding: str, most: int) -> dict[str, Any]
     name = str(column.name)
     if _kind(column) == "category":
         counts = column.value_counts()
+        counts = counts[counts > 0]  # a category that no row has is no category of the model
         kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:most]
         return {"name": name, "kind": "category", "type": "string", "categories": sorted(kept)}
-    kind = str(column.dtype)
-    feature: dict[str, Any] = {
-        "name": name,
-        "kind": "number",
-        "type": ARROW_NAMES.get(kind, "bool" if kind == "object" else kind),
-    }
+    feature: dict[str, Any] = {"name": name, "kind": "number", "type": _type(column)}
     if encoding == "doubles":
         return feature
     try:
@@ -254,6 +250,17 @@ def _feature(column: pd.Series[Any], encoding: str, most: int) -> dict[str, Any]
         filled = np.where(np.isnan(values), fill, values)
         feature |= {"mean": float(filled.mean()), "scale": float(filled.std()) or 1.0}
     return feature
+
+
+def _type(column: pd.Series[Any]) -> str:
+    """Return the Arrow type in which the model takes a feature of numbers.
+
+    Integers that may be missing, and decimals, are floats to a model.
+    """
+    import numpy as np
+
+    kind = str(column.dtype)
+    return ARROW_NAMES.get(kind, kind if isinstance(column.dtype, np.dtype) else "double")
 
 
 def _classes(target: pd.Series[Any], name: str) -> tuple[Any, ...]:

@@ -7,12 +7,12 @@ own record of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.catalog import registry
+from e2i.catalog import marks, registry
 from e2i.catalog.action import Effect
 from e2i.check import provenance
 from e2i.check.policy import amounts
@@ -28,6 +28,7 @@ from e2i.spec.expansion.nodes import StepNode, is_settled
 from e2i.spec.values import ExpressionError
 from e2i.workers.executor import Failure
 from e2i.workers.looking import Looker
+from e2i.workspace import environment
 
 BY_OUTPUTS = (Why.WHEN_FALSE, Why.UPSTREAM_SKIPPED)
 """Reasons for skipping a step that depend on upstream outputs."""
@@ -76,7 +77,9 @@ class Decider:
         """The artifacts among the outputs."""
         self._changed: set[str] = set()
         """Steps whose outputs differ from the predicted ones, and their downstream steps."""
-        self._looker = Looker(request.store, request.settings)
+        self._looker = Looker(request.store, request.settings, request.roots)
+        self._writers: dict[str, tuple[str, ...]] = {}
+        """The files that steps write in this run, by step. Readers take their new content, not that of the plan."""
         self._spent: Counter[str] = Counter()
         """Amounts taken so far from budgets that all steps share."""
 
@@ -115,8 +118,10 @@ class Decider:
         """Records the outputs of a step, or that it has none, for its downstream steps."""
         self.outputs[step] = outputs
         predicted = self.planner.predicted.get(step)
-        if predicted is not None and predicted.outputs != outputs:
+        if step in self._writers or (predicted is not None and predicted.outputs != outputs):
             self._changed.add(step)
+        if step in self._writers:
+            self._look_again(self._writers[step])
         if outputs is not None:
             self._made |= provenance.made(self._steps[step].uses, outputs)
 
@@ -187,7 +192,18 @@ class Decider:
             self.revealed(decision)
         except Refused as error:
             return Invalid(Failure(error.code, error.message, error.hint), decision)
+        if written := marks.written(self.planner.action(node).params, decision.params):
+            self._writers[node.id] = written
         return Execute(decision, known)
+
+    def _look_again(self, files: Collection[str]) -> None:
+        """Plans later steps with the present content of files that a step has just written."""
+        facts = self.planner.facts
+        present = environment.of(self._request.roots, self._request.settings).file
+        names = set(files)
+        self.planner = replace(
+            self.planner, facts=replace(facts, file=lambda name: (present if name in names else facts.file)(name))
+        )
 
     def _is_asked(self, node: StepNode) -> bool:
         """Returns whether a worker must ask the step's tool for the effect of a finished result."""

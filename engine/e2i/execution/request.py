@@ -12,6 +12,7 @@ from e2i.check.policy import Authority
 from e2i.planning.build import Planner
 from e2i.planning.model import Plan
 from e2i.settings import Settings
+from e2i.workspace.paths import Roots
 
 
 class RunRequest(Struct, frozen=True):
@@ -28,6 +29,8 @@ class RunRequest(Struct, frozen=True):
     cores: int
     authority: Authority
     """The permissions of the policy, checked again when the parameters are known."""
+    roots: Roots
+    """The folders that paths in specs may lead into."""
     planned_ms: int = 0
     """Start of planning in milliseconds since the epoch. The plan does not know results that other runs finish later.
     """

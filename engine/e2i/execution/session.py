@@ -123,6 +123,7 @@ class Session:
             environ=os.environ,
             cores=self._cores,
             authority=self._workspace.authority,
+            roots=self._workspace.roots,
             planned_ms=self._opened_ms,
             included=included,
             options=recorded,

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from e2i.errors import BadInput, StepError
 from e2i.spec.suggest import hint
+from e2i.tools.data import LoadParams, formats
 from e2i.tools.data.files import read
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ class TableFacts(Struct, frozen=True):
 def examine(path: Path, shown: str, target: str) -> TableFacts:
     """Return the facts of the table in a file. Raises BadInput when the file or the target cannot be used."""
     try:
-        plain = read(path, shown, kind=None, columns=None, rows=ROWS, types={}, times=())
-        texts = dict.fromkeys(_with_leading_zeros(path, plain), "string")
+        plain = _frame(path, shown)
+        texts = dict.fromkeys(_with_leading_zeros(path, shown, plain), "string")
         times = [str(name) for name in plain.columns if name not in texts and _is_time(plain[name])]
-        frame = read(path, shown, kind=None, columns=None, rows=ROWS, types=texts, times=times)
+        frame = _frame(path, shown, types=texts, parse_dates=times)
     except StepError as error:
         raise BadInput(error.message, code=error.code, hint=error.hint) from error
     names = [str(name) for name in frame.columns]
@@ -82,16 +83,22 @@ def examine(path: Path, shown: str, target: str) -> TableFacts:
     return TableFacts(columns, target, _task(frame[target]), _entity(frame, columns), bool(frame[target].notna().all()))
 
 
-def _with_leading_zeros(path: Path, frame: pd.DataFrame) -> Iterator[str]:
-    """Yields whole-number columns of a CSV file that are identifiers such as 00731."""
+def _frame(path: Path, shown: str, **how: Any) -> pd.DataFrame:
+    """Return the first rows, as ``data.load`` reads them."""
+    frame: pd.DataFrame = read(path, LoadParams(path=shown, rows=ROWS, **how)).hand_over().to_pandas()
+    return frame
+
+
+def _with_leading_zeros(path: Path, shown: str, frame: pd.DataFrame) -> Iterator[str]:
+    """Yields whole-number columns of a text file that are identifiers such as 00731."""
     import pandas as pd
 
-    if ".csv" not in path.name.lower():
+    if formats.of(shown) not in ("csv", "tsv"):
         return
-    numbers = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
+    numbers = [str(name) for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
     if numbers:
-        written = pd.read_csv(path, usecols=numbers, nrows=ROWS, dtype=str)
-        yield from (str(name) for name in numbers if written[name].str.match(r"0\d").fillna(False).any())
+        written = _frame(path, shown, columns=dict.fromkeys(numbers, "string"))
+        yield from (name for name in numbers if written[name].str.match(r"0\d").eq(True).any())
 
 
 def _is_time(column: pd.Series[Any]) -> bool:

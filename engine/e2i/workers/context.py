@@ -173,6 +173,14 @@ class WorkerContext:
         name.symlink_to(f"/proc/self/fd/{copy.fileno()}")
         return name
 
+    def place(self, content: Path, text: str) -> None:
+        if self._scanner is not None and self._scanner.is_in_file(content):
+            self._refuse(f"the file {text}")
+        paths.place(self._worker.roots, text, content)
+
+    def placed(self, text: str) -> str | None:
+        return paths.digest(self._worker.roots, text)
+
     def run_file(self, text: str) -> Mapping[str, Any]:
         from e2i.workers import code
 

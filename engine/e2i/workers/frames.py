@@ -19,8 +19,9 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     """Return the rows as a frame. Raises StepError naming a column that pandas cannot hold.
 
     Numbers, booleans and times without nulls are NumPy arrays: the mapped file itself, which cannot be written to.
-    Integers and booleans with nulls have pandas' nullable types, floats with nulls have NaN. Texts and dates are Python
-    objects. Dictionaries are categories. Decimals, lists, structs and everything else keep their Arrow type.
+    Integers and booleans with nulls have pandas' nullable types. Of floats, null and NaN are both NaN, and
+    differ again when the frame is stored. Texts and dates are Python objects, dictionaries are categories. Decimals,
+    lists, structs and everything else keep their Arrow type.
     """
     import pandas as pd
 
@@ -37,7 +38,9 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
-    """Return the frame as a table. NaN in a NumPy column of floats is null. A named index becomes columns.
+    """Return the frame as a table. A named index becomes columns.
+
+    NaN in a NumPy column of floats is null, as everywhere in pandas, unless it comes from a NaN of a table.
 
     Raises StepError naming a column that has no faithful Arrow type, or values of several types.
     """
@@ -71,6 +74,10 @@ class FrameCache:
 
 def _series(column: Any) -> Any:
     """Return a column as a series from which ``_array`` makes the same column again."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(column.type):
+        return _floats(column)
     dtype = _dtype(column)
     return column.to_pandas() if dtype is None else column.to_pandas(types_mapper=lambda _: dtype)
 
@@ -79,7 +86,6 @@ def _dtype(column: Any) -> Any:
     """Return the extension type that holds the column exactly; None when pandas' own type does."""
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     kind = column.type
     is_filled = column.null_count < len(column)
@@ -87,10 +93,6 @@ def _dtype(column: Any) -> Any:
         if not column.null_count:
             return None
         return pd.BooleanDtype() if pa.types.is_boolean(kind) else _nullable(str(kind))
-    if pa.types.is_floating(kind):
-        if not pc.any(pc.is_nan(column)).as_py():
-            return None
-        return pd.ArrowDtype(kind) if pa.types.is_float16(kind) else _nullable(FLOATS[str(kind)])
     if pa.types.is_string(kind):
         return None if is_filled else pd.StringDtype("python")
     if pa.types.is_dictionary(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_integer(kind.value_type)):
@@ -105,8 +107,35 @@ def _dtype(column: Any) -> Any:
     return None if is_plain else pd.ArrowDtype(kind)
 
 
-FLOATS = {"float": "float32", "double": "float64"}
-"""Arrow's names of float types, and pandas'."""
+MARKED = {2: 0x7C00 | 1 << 9 | 0x155, 4: 0x7F800000 | 1 << 22 | 0x155 << 13, 8: 0x7FF << 52 | 1 << 51 | 0x155 << 42}
+"""The bits of a NaN that was NaN in its table, by size in bytes. pandas has no other way to keep it apart from null.
+
+Arithmetic and conversions of floats keep these bits, so what is computed from NaN is NaN again, and not null.
+"""
+
+
+def _floats(column: Any) -> Any:
+    """Return floats as a series: null is NaN, and NaN has the bits of ``MARKED``."""
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.is_nan(column)).as_py():
+        return column.to_pandas()
+    values = column.to_numpy().copy()
+    bits = values.view(f"u{values.itemsize}")
+    bits[pc.is_nan(column).fill_null(False).to_numpy()] = MARKED[values.itemsize]
+    return pd.Series(values)
+
+
+def _marked(column: Any) -> Any:
+    """Return where a NumPy column of floats has a NaN of ``_floats``, with either sign; None when it has none."""
+    values = column.to_numpy()
+    if values.dtype.kind != "f" or values.dtype.itemsize not in MARKED:
+        return None
+    size = values.dtype.itemsize
+    without_sign = values.view(f"u{size}") & ((1 << (8 * size - 1)) - 1)
+    found = without_sign == MARKED[size]
+    return found if found.any() else None
 
 
 def _nullable(name: str) -> Any:
@@ -157,7 +186,7 @@ def _array(column: Any, name: str) -> Any:
     kind = column.dtype
     inner = kind.categories.dtype if isinstance(kind, pd.CategoricalDtype) else kind
     try:
-        array = None if isinstance(inner, (pd.PeriodDtype, pd.IntervalDtype)) else pa.Array.from_pandas(column)
+        array = None if isinstance(inner, (pd.PeriodDtype, pd.IntervalDtype)) else _converted(column)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise StepError(
@@ -173,3 +202,15 @@ def _array(column: Any, name: str) -> Any:
             hint=f"convert it to {fix}",
         )
     return array
+
+
+def _converted(column: Any) -> Any:
+    """Return a column as pyarrow converts it, with NaN where ``_floats`` has put it."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = pa.Array.from_pandas(column)
+    if not isinstance(column.dtype, np.dtype) or (marked := _marked(column)) is None:
+        return array
+    return pc.if_else(pa.array(marked), pa.scalar(float("nan"), pa.float64()).cast(array.type), array)

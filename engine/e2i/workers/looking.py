@@ -13,14 +13,17 @@ from e2i.catalog.context import C, idempotency_key
 from e2i.documents import JsonObject
 from e2i.settings import Settings
 from e2i.workers import acting
+from e2i.workspace import paths
+from e2i.workspace.paths import Roots
 
 
 class Looker:
     """Checks effects of this environment."""
 
-    def __init__(self, store: Path, settings: Settings) -> None:
+    def __init__(self, store: Path, settings: Settings, roots: Roots) -> None:
         self._store = store
         self._settings = settings
+        self._roots = roots
 
     def can_see(self, uses: str) -> bool:
         """Return True when the effect of the action is in the store's files; otherwise a worker must ask its tool."""
@@ -28,14 +31,15 @@ class Looker:
 
     def missing(self, uses: str, params: Any, outputs: JsonObject, fingerprint: str) -> str | None:
         """Return what is missing of an effect that can be checked here; None when it exists."""
-        return acting.missing(uses, params, outputs, _Files(self._store, self._settings, fingerprint))
+        return acting.missing(uses, params, outputs, _Files(self._store, self._settings, self._roots, fingerprint))
 
 
 class _Files:
     """Implements ``e2i.catalog.context.Look`` for files."""
 
-    def __init__(self, store: Path, settings: Settings, fingerprint: str) -> None:
+    def __init__(self, store: Path, settings: Settings, roots: Roots, fingerprint: str) -> None:
         self._store = store
+        self._roots = roots
         self._settings = settings
         self._fingerprint = fingerprint
 
@@ -47,6 +51,9 @@ class _Files:
 
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)
+
+    def placed(self, text: str) -> str | None:
+        return paths.digest(self._roots, text)
 
     def connect(self, connector: type[C]) -> C:
         raise NotImplementedError(f"only workers call {connector.tool}")

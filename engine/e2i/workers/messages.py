@@ -27,6 +27,8 @@ class Start(Struct, frozen=True, kw_only=True):
     folders: tuple[str, ...]
     hidden: bool
     """Whether hidden files may be read."""
+    written: tuple[str, ...]
+    """Folders that may be written to."""
     settings: str
     """The settings as JSON."""
     most: int

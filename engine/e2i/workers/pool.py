@@ -59,6 +59,7 @@ class Pool:
             workspace=str(roots.workspace),
             folders=roots.folders,
             hidden=roots.hidden,
+            written=roots.written,
             settings=settings,
             most=max(RECYCLED_AT_LEAST, self._machine // (2 * size)),
         )

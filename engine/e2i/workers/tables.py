@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2i.catalog import arrow_types
 from e2i.catalog.artifacts import Column
 from e2i.errors import StepError
 from e2i.spec.suggest import few, repeated
+from e2i.workers.pieces import Pieces
 
 if TYPE_CHECKING:
     from io import RawIOBase
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 def write(table: pa.Table, path: Path) -> tuple[tuple[Column, ...], str]:
     """Write the table as one record batch; return its columns and the file's digest. Raises StepError.
 
-    The file's bytes depend on the content alone, not on chunks, library versions or metadata. Columns are combined one
-    by one: a caller that keeps no reference to the table needs memory for it and for one column.
+    The file's bytes depend on the content alone, not on chunks, library versions or metadata. Numbers, times and texts
+    are written from their chunks, so that a large table needs no memory beside its own.
     """
     import pyarrow as pa
 
@@ -34,13 +36,15 @@ def write(table: pa.Table, path: Path) -> tuple[tuple[Column, ...], str]:
     fields = [pa.field(field.name, _storable(field)) for field in table.schema]
     columns, rows = table.columns, table.num_rows
     del table
+    pieces = Pieces()
     for index, field in enumerate(fields):
-        columns[index] = _combined(columns[index], field)
+        columns[index] = _combined(columns[index], field, pieces)
     table = pa.Table.from_arrays(columns, schema=pa.schema(fields)) if fields else pa.table({})
     with path.open("wb", buffering=0) as file:
-        hashing = _Hashing(file)
+        hashing = _Hashing(file, pieces)
         with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=max(rows, 1))
+    pieces.check()
     return tuple(Column(name=field.name, type=str(field.type)) for field in fields), hashing.digest
 
 
@@ -60,15 +64,17 @@ def write_batches(
     stored = pa.schema(fields)
     rows = 0
     with path.open("wb", buffering=0) as file:
-        hashing = _Hashing(file)
+        pieces = Pieces()
+        hashing = _Hashing(file, pieces)
         with pa.PythonFile(hashing, "w") as sink, pa.ipc.new_file(sink, stored) as writer:
             for batch in batches:
                 columns = [pa.chunked_array([column]) for column in batch.columns]
-                whole = [_combined(column, field) for column, field in zip(columns, fields, strict=True)]
+                whole = [_combined(column, field, pieces) for column, field in zip(columns, fields, strict=True)]
                 writer.write_table(pa.Table.from_arrays(whole, schema=stored), max_chunksize=max(batch.num_rows, 1))
                 rows += batch.num_rows
             if not rows:
                 writer.write_table(stored.empty_table(), max_chunksize=1)
+        pieces.check()
     return tuple(Column(name=field.name, type=str(field.type)) for field in fields), rows, hashing.digest
 
 
@@ -99,7 +105,7 @@ def _storable(field: Any) -> Any:
 
     Raises StepError for types that have no place in a table.
     """
-    kind = _plain(field.type)
+    kind = arrow_types.storable(field.type)
     if kind is None:
         raise StepError(
             f"a table cannot be stored: column {field.name!r} has the Arrow type {field.type}",
@@ -109,47 +115,8 @@ def _storable(field: Any) -> Any:
     return kind
 
 
-def _plain(kind: Any) -> Any:
-    """Return the type without large offsets, views and run lengths; None when it cannot be stored."""
-    import pyarrow as pa
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return None
-    match kind.id:
-        case pa.lib.Type_LARGE_STRING | pa.lib.Type_STRING_VIEW:
-            return pa.string()
-        case pa.lib.Type_LARGE_BINARY | pa.lib.Type_BINARY_VIEW:
-            return pa.binary()
-        case pa.lib.Type_DATE64:
-            return pa.date32()
-        case pa.lib.Type_DECIMAL32 | pa.lib.Type_DECIMAL64:
-            return pa.decimal128(kind.precision, kind.scale)
-        case pa.lib.Type_TIMESTAMP if kind.tz is not None and kind.tz.upper() == "UTC":
-            return pa.timestamp(kind.unit, "UTC")
-        case pa.lib.Type_RUN_END_ENCODED:
-            return _plain(kind.value_type)
-        case pa.lib.Type_DICTIONARY:
-            value = _plain(kind.value_type)
-            return value and pa.dictionary(pa.int32(), value, kind.ordered)
-        case pa.lib.Type_LIST | pa.lib.Type_LARGE_LIST | pa.lib.Type_LIST_VIEW | pa.lib.Type_LARGE_LIST_VIEW:
-            item = _plain(kind.value_type)
-            return item and pa.list_(kind.value_field.with_type(item))
-        case pa.lib.Type_FIXED_SIZE_LIST:
-            item = _plain(kind.value_type)
-            return item and pa.list_(kind.value_field.with_type(item), kind.list_size)
-        case pa.lib.Type_STRUCT:
-            inner = [(field, _plain(field.type)) for field in kind]
-            return None if any(of is None for _, of in inner) else pa.struct([f.with_type(of) for f, of in inner])
-        case pa.lib.Type_MAP:
-            key, item = _plain(kind.key_type), _plain(kind.item_type)
-            return key and item and pa.map_(key, kind.item_field.with_type(item), kind.keys_sorted)
-        case pa.lib.Type_SPARSE_UNION | pa.lib.Type_DENSE_UNION | pa.lib.Type_INTERVAL_MONTH_DAY_NANO:
-            return None
-    return kind
-
-
-def _combined(column: Any, field: Any) -> Any:
-    """Return the column as one chunk of the field's type, with zeros where it is null. Raises StepError."""
+def _combined(column: Any, field: Any, pieces: Pieces) -> Any:
+    """Return the column as one array of the field's type, with zeros where it is null. Raises StepError."""
     import pyarrow as pa
 
     try:
@@ -157,6 +124,8 @@ def _combined(column: Any, field: Any) -> Any:
             column = _encoded(column, field.type)
         elif column.type != field.type:
             column = column.cast(field.type)
+        if (array := pieces.array(column)) is not None:
+            return array
         one = column.combine_chunks()
         if isinstance(one, pa.ChunkedArray) or not one.null_count or pa.types.is_null(field.type):
             return one
@@ -187,8 +156,9 @@ class _Hashing:
 
     closed = False
 
-    def __init__(self, file: RawIOBase) -> None:
+    def __init__(self, file: RawIOBase, pieces: Pieces) -> None:
         self._file = file
+        self._pieces = pieces
         self._hash = hashlib.sha256()
 
     @property
@@ -196,12 +166,13 @@ class _Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
     def write(self, content: Buffer) -> int:
-        """Write all of the data."""
-        rest = memoryview(content).cast("B")
-        self._hash.update(rest)
-        size = len(rest)
-        while rest:
-            rest = rest[self._file.write(rest) or 0 :]
+        """Write all of the data, or what stands in its place."""
+        size = memoryview(content).nbytes
+        for piece in self._pieces.take(content) or (content,):
+            rest = memoryview(piece).cast("B")
+            self._hash.update(rest)
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
         return size
 
     def flush(self) -> None: ...

@@ -64,7 +64,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
         worker = Worker(
             ArtifactStore(Path(start.store)),
             lambda: _settings(start.settings),
-            Roots(Path(start.workspace), start.folders, start.hidden),
+            Roots(Path(start.workspace), start.folders, start.hidden, start.written),
             Lifelines(engine, guardians),
         )
         runner = CallRunner(worker, Outgoing(connection), most=start.most)

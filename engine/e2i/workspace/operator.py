@@ -39,6 +39,7 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
         "policy": {
             **rules.model_dump(mode="json"),
             "roots": [_folder(folder, workspace.root) for folder in rules.roots],
+            "write_roots": [_folder(folder, workspace.root) for folder in rules.write_roots],
             "roles": {role: list(workspace.policy.roles[role]) for role in roles},
         },
         "sinks": list(settings.sinks),

@@ -7,13 +7,18 @@ inserted between check and opening is refused, not followed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import os
+import secrets
+import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from e2i.errors import Refused, StepError
@@ -28,6 +33,8 @@ class Roots(Struct, frozen=True):
     folders: tuple[str, ...] = (".",)
     hidden: bool = True
     """Whether a path may lead through a name that starts with a dot, directly or through a link."""
+    written: tuple[str, ...] = (".",)
+    """The folders that files may be written to."""
 
     def find(self, text: str) -> tuple[Path, Path] | None:
         """Returns the folder that the path leads into, and the path, both without links; None when it leads elsewhere.
@@ -119,6 +126,53 @@ def open_file(roots: Roots, text: str) -> int:
         os.close(file)
         raise StepError(f"{text} is not a regular file", code="bad-path", hint="use the path of a file with data")
     return file
+
+
+def place(roots: Roots, text: str, content: Path) -> None:
+    """Copies a finished file to the path: whole, or not at all, also when the machine stops. Folders are made.
+
+    Raises Refused when the path leads elsewhere than to a file that may be written, StepError when that fails.
+    """
+    to = msgspec.structs.replace(roots, folders=roots.written, hidden=False)
+    path = resolve(to, text)
+    root = next(root for folder in to.folders if path.is_relative_to(root := (to.workspace / folder).resolve()))
+    *parents, name = path.relative_to(root).parts or (".",)
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    temporary = f".{name}.{secrets.token_hex(8)}.tmp"
+    try:
+        for parent in parents:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(parent, dir_fd=folder)
+            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        made = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+        try:
+            with os.fdopen(made, "wb") as target, content.open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+                target.flush()
+                os.fsync(target.fileno())
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise Refused(f"the path {text!r} changed while it was written", code="policy-path") from error
+        raise StepError(f"{text} cannot be written: {error.strerror}", code="cannot-write") from error
+    finally:
+        os.close(folder)
+
+
+def digest(roots: Roots, text: str) -> str | None:
+    """Returns the SHA-256 of a file that may be written, as ``sha256:…``; None when there is none."""
+    to = msgspec.structs.replace(roots, folders=roots.written, hidden=False)
+    if look(to, text) == "missing":
+        return None
+    with os.fdopen(open_file(to, text), "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def read(roots: Roots, text: str, most: int) -> bytes:

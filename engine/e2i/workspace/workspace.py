@@ -65,7 +65,7 @@ class Workspace(Struct, frozen=True):
     def roots(self) -> Roots:
         """Returns the folders that paths in specs may lead into."""
         rules = self.policy.rules(self.origin)
-        return Roots(self.root, rules.roots, rules.hidden_files)
+        return Roots(self.root, rules.roots, rules.hidden_files, rules.write_roots)
 
     def name(self, file: str) -> str:
         """Returns the path of a file relative to the workspace, if the file is inside."""

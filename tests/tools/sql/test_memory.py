@@ -42,4 +42,4 @@ def test_too_little_memory_is_an_error_with_its_remedy(project: Project) -> None
     assert record.status == "failed"
     error = record.steps["window"].error
     assert error is not None
-    assert error["code"] == "out-of-memory" and "memory" in error["hint"]
+    assert error.code == "out-of-memory" and "memory" in (error.hint or "")

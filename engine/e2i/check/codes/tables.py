@@ -230,4 +230,80 @@ CODES = (
         "Make the keys unique with table.dedupe or table.aggregate, or set `expect: many`.",
         example="A join of flights with a register that has two rows of the plane N10156.",
     ),
+    Code(
+        "dialect",
+        "A file that is read in another way than usual",
+        "A CSV file does not say how it is written. What was found out from its first bytes is reported, so that a "
+        "wrong guess is seen: the separator, the quotes, marks of decimals and thousands, a row without a name.",
+        "Nothing, if it is right. Otherwise state `delimiter`, `quote`, `decimal` or `header`.",
+        example="data/customers.csv has semicolons between fields and commas in decimals.",
+    ),
+    Code(
+        "file-exists",
+        "A file that would be overwritten",
+        "data.write keeps a file whose content it did not write. A file with the same content is left as it is.",
+        "Set `mode: replace`, or write to another path.",
+        example="out/scores.csv exists from another run, with other scores.",
+    ),
+    Code(
+        "header-too-long",
+        "A first row without an end",
+        "The names of a text file's columns are read from its first megabyte.",
+        "State `delimiter` and `quote`, or correct the file.",
+        example="A file of two gigabytes in one line.",
+    ),
+    Code(
+        "ragged-row",
+        "A row with more or fewer fields than the header",
+        "Reading on would shift values into other columns, or cut them off.",
+        "Correct the line, state how the file is written, or set `bad_rows: report` to leave such rows out.",
+        example='7,47,354,1 below the header "id,income,y": the income has an unquoted comma.',
+    ),
+    Code(
+        "unclear-dialect",
+        "A file with two plausible readings",
+        "Both readings give a table, and only one of them is meant: a first row that may be names or data, commas that "
+        "may be decimal marks or separate thousands, two possible separators.",
+        "State what the hint names.",
+        example='"1,234" in a column is 1234 in one country and 1.234 in another.',
+    ),
+    Code(
+        "unknown-sheet",
+        "A sheet that the workbook does not have",
+        "`sheet` names a sheet of an Excel file.",
+        "Use a name from the hint.",
+        example="sheet: Sheet1, where the workbook has Data and Notes",
+    ),
+    Code(
+        "unnamed-column",
+        "A column without a name",
+        "A column is referred to by its name. Only the first field of a row, which is then the row's name, and an "
+        "empty field at the end of all rows may have none.",
+        "Name the column in the file.",
+        example='The header "id,,x".',
+    ),
+    Code(
+        "bad-validation",
+        "A validation table that cannot judge a round",
+        "Early stopping compares the rounds of a training by a metric on the validation table. With rows of one class "
+        "only, each round is as good as another.",
+        "Check the split; split by time or entity so that every part has rows of every class.",
+        example="A validation table with 40 rows, all with the target 0.",
+    ),
+    Code(
+        "limit-missed",
+        "A metric that does not reach its limit",
+        "`at_least` and `at_most` of model.evaluate are requirements. With `confidence`, the bound of the interval must "
+        "reach them, so that a lucky test table is not enough.",
+        "Improve the model, evaluate on more rows, or change the limit.",
+        example="at_least: {roc_auc: 0.7, confidence: 0.95}, where the interval of roc_auc is 0.68 to 0.75",
+    ),
+    Code(
+        "unseen-values",
+        "A category feature with no value that training has seen",
+        "Values that training did not see count as missing. When all of them are, the table was read or coded in another "
+        "way than the training table, and every prediction would be wrong.",
+        "Compare both tables: 1 and 01, upper and lower case, other names.",
+        example='The feature "code" has the texts "01" and "02", where training had "1" and "2".',
+    ),
 )

@@ -245,4 +245,14 @@ CODES = (
         'steps:\n  a: {uses: debug.echo, with: {value: "${{ run.user }}"}}\n',
         'steps:\n  a: {uses: debug.echo, with: {value: "${{ run.id }}"}}\n',
     ),
+    Code(
+        "written-twice",
+        "A file that two steps write",
+        "The last of them would win, and which one that is depends on the run. A later run would write both again.",
+        "Write each result to a file of its own.",
+        "steps:\n  a: {uses: data.write, with: {path: out/x.json, value: 1}}\n"
+        "  b: {uses: data.write, with: {path: ./out/x.json, value: 2}}\n",
+        "steps:\n  a: {uses: data.write, with: {path: out/x.json, value: 1}}\n"
+        "  b: {uses: data.write, with: {path: out/y.json, value: 2}}\n",
+    ),
 )

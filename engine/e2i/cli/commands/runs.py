@@ -112,6 +112,7 @@ def runs(limit: int, pipeline: str | None, status: str | None, store: Path | Non
 @click.command(cls=flags.Inert)
 @click.argument("run")
 @click.option("--step", metavar="ID", help="Show one step: its inputs, outputs and the end of its log.")
+@click.option("--output", metavar="NAME", help="Show one result: an output of the run, or STEP.OUTPUT.")
 @click.option("--watch", is_flag=True, help="Keep watching until the run ends.")
 @click.option(
     "--format",
@@ -124,16 +125,21 @@ def runs(limit: int, pipeline: str | None, status: str | None, store: Path | Non
 @flags.store
 @flags.json
 @guarded
-def show(run: str, step: str | None, watch: bool, form: str, store: Path | None, as_json: bool) -> Exit:
+def show(
+    run: str, step: str | None, output: str | None, watch: bool, form: str, store: Path | None, as_json: bool
+) -> Exit:
     """Show a run, finished or running: its steps, results and files.
 
     RUN is an id, the beginning of an id, "last", or "last~1" for the one before.
     """
     from e2i import api
-    from e2i.cli import run_view
+    from e2i.cli import options, run_view
     from e2i.records import again, lookup, openlineage, prov
 
     workspace = api.Workspace.open(store=store)
+    if output is not None:
+        options.refuse_beside("--output", {"--step": step, "--watch": watch, "--format": form != "text"})
+        return _show_result(workspace.store, run, output, as_json)
     found = lookup.run(workspace.store, run)
     if watch:
         found = run_view.watch(lambda: lookup.run(workspace.store, found["run"]), _now_ms)
@@ -152,6 +158,45 @@ def show(run: str, step: str | None, watch: bool, form: str, store: Path | None,
             run_view.show_step(found, one, workspace.store, _now_ms())
         case _:
             run_view.show(found, workspace.store, _now_ms())
+    return Exit.DONE
+
+
+def _show_result(store: Path, run: str, output: str, as_json: bool) -> Exit:
+    from e2i.cli import export_command, result_view
+
+    found = export_command.head(store, run, output)
+    if as_json:
+        documents.show({"schema_version": 1, **found})
+    else:
+        result_view.show(found)
+    return Exit.DONE
+
+
+@click.command(cls=flags.Inert)
+@click.argument("run")
+@click.argument("output")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--replace", is_flag=True, help="Replace a file that exists.")
+@click.option("--escape-formulas", "escape", is_flag=True, help="Keep spreadsheets from running texts as formulas.")
+@flags.store
+@flags.json
+@guarded
+def export(run: str, output: str, path: Path, replace: bool, escape: bool, store: Path | None, as_json: bool) -> Exit:
+    """Write a result of a run to a file.
+
+    OUTPUT is an output of the run, STEP.OUTPUT, or a part such as OUTPUT.KEY. A table becomes what the suffix says:
+    .csv, .tsv, .json, .jsonl, .parquet, .feather. A value becomes JSON, a folder of a model or report a ZIP archive.
+    """
+    from e2i import api
+    from e2i.cli import export_command
+
+    found = export_command.export(
+        api.Workspace.open(store=store).store, run, output, path, replace=replace, escape=escape
+    )
+    if as_json:
+        documents.show({"schema_version": 1, **found})
+    else:
+        click.echo(safe(found["path"]) if sys.stdout.isatty() else found["path"])
     return Exit.DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Model
@@ -81,11 +82,16 @@ def _rows(params: PredictParams, ctx: StepContext, features: list[str]) -> pd.Da
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as JSON values: missing values become null."""
+    """Return the rows as JSON values: missing values become null, decimals become floats."""
+
+    def plain(value: Any) -> Any:
+        value = value.item() if hasattr(value, "item") else value
+        return float(value) if isinstance(value, Decimal) else value
+
     present = frame.astype(object).where(frame.notna(), None)
     names = list(present.columns)
     return [
-        {name: value.item() if hasattr(value, "item") else value for name, value in zip(names, row, strict=True)}
+        {name: plain(value) for name, value in zip(names, row, strict=True)}
         for row in present.itertuples(index=False, name=None)
     ]
 

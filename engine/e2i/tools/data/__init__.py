@@ -1,4 +1,4 @@
-"""The data tool: read tables from files, split them, filter them. In: workspace files and tables. Out: tables.
+"""The data tool: read and write files, split tables, filter them. In: workspace files and tables. Out: the same.
 
 Declarations only; ``actions`` does the work.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.catalog.action import Action, Outputs, Params, Tool
-from e2i.catalog.artifacts import Table
-from e2i.catalog.marks import Budget, WorkspacePath
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool
+from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.marks import Budget, Privilege, WorkspacePath, WrittenPath
+from e2i.tools.data import encodings, formats
+from e2i.tools.data.contract import TYPE
 from e2i.tools.data.filters import Filter
 
+DeclaredType = Annotated[str, Field(pattern=TYPE)]
+Contract = Mapping[Annotated[str, Field(min_length=1)], DeclaredType]
 Columns = tuple[Annotated[str, Field(min_length=1)], ...]
 Seed = Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the random choice; null: the run's seed.")]
 PARTS = ("train", "validation", "test")
@@ -26,19 +30,28 @@ class LoadParams(Params):
 
     path: Annotated[WorkspacePath, Field(min_length=1, description="File in the workspace, relative to its root.")]
     format: Annotated[
-        Literal["csv", "parquet", "feather"] | None,
+        Literal["csv", "tsv", "jsonl", "parquet", "feather", "excel"] | None,
         Field(
-            description="File format. null: derived from the suffix (.csv, .csv.gz, .parquet, .pq, .feather, .arrow)."
+            description="File format. null: derived from the suffix (.csv, .tsv, .jsonl, each also with .gz, .parquet, "
+            ".pq, .feather, .arrow, .xlsx, .xls, .ods). `feather` is an Arrow file."
         ),
     ] = None
-    columns: Annotated[Columns | None, Field(min_length=1, description="Columns to read, in order; null: all.")] = None
+    columns: Annotated[
+        Columns | Contract | None,
+        Field(
+            min_length=1,
+            description="Columns to read, in order; null: all. As a mapping to types (string, integer, number, "
+            "boolean, date, timestamp, decimal(P,S)): a contract that each value must keep.",
+        ),
+    ] = None
     rows: Annotated[int | None, Budget("rows"), Field(ge=1, description="Read at most this many rows; null: all.")] = (
         None
     )
     types: Annotated[
-        Mapping[str, Literal["string", "integer", "number", "boolean"]],
+        Mapping[str, DeclaredType],
         Field(
-            description="Types of columns whose type cannot be derived from the file, such as identifiers like 00731."
+            description="Types of columns whose type cannot be derived from the file, such as identifiers like 00731. "
+            "The other columns are read as well."
         ),
     ] = {}
     parse_dates: Annotated[
@@ -51,12 +64,72 @@ class LoadParams(Params):
             "Columns that are not listed are always known. See `predict_after` of model.train."
         ),
     ] = {}
+    dialect: Annotated[
+        Literal["auto", "exact"],
+        Field(
+            description="How a CSV file is written. `auto`: what is not stated below is found out from the first 64 kB "
+            "and reported; two plausible readings are refused. `exact`: what is not stated is as usual."
+        ),
+    ] = "auto"
+    delimiter: Annotated[
+        str | None, Field(min_length=1, max_length=1, description="Separator of fields. null: see `dialect`.")
+    ] = None
+    quote: Annotated[
+        str | None, Field(max_length=1, description='Quotes around fields; "": none. null: see `dialect`.')
+    ] = None
+    escape: Annotated[
+        str | None, Field(min_length=1, max_length=1, description="Character before a quote inside quotes; null: none.")
+    ] = None
+    encoding: Annotated[
+        str, Field(description="Encoding of a text file. UTF-16 is recognised by its byte order mark.")
+    ] = "utf-8"
+    decimal: Annotated[
+        Literal[".", ","] | None, Field(description="Decimal mark of numbers. null: see `dialect`, usually a point.")
+    ] = None
+    thousands: Annotated[
+        Literal[",", ".", " ", "'", "_"] | None, Field(description="Mark between thousands; null: see `dialect`.")
+    ] = None
+    nulls: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Texts that are missing values. Among numbers, booleans and times, NA, NaN, NULL, null, None, "
+            "N/A and the like are missing as well."
+        ),
+    ] = ("",)
+    true_values: Annotated[tuple[str, ...], Field(description="Texts that are true, besides true, True and TRUE.")] = ()
+    false_values: Annotated[
+        tuple[str, ...], Field(description="Texts that are false, besides false, False and FALSE.")
+    ] = ()
+    header: Annotated[
+        bool | None,
+        Field(
+            description="Whether the first row has the names of columns. null: yes, unless it may as well be data, "
+            "which is refused. Without a header, `columns` names the fields, or they are column_1, column_2 …"
+        ),
+    ] = None
+    skip: Annotated[int, Field(ge=0, le=10_000, description="Lines above the header to leave out.")] = 0
+    comment: Annotated[
+        str | None, Field(min_length=1, max_length=1, description="Lines that begin with it are left out; null: none.")
+    ] = None
+    bad_rows: Annotated[
+        Literal["fail", "report"],
+        Field(description="Rows with more or fewer fields than the header: fail, or leave them out and report them."),
+    ] = "fail"
+    sheet: Annotated[str | None, Field(min_length=1, description="Sheet of an Excel file; null: the only one.")] = None
 
     @model_validator(mode="after")
     def _one_type_a_column(self) -> Self:
-        twice = sorted(set(self.types) & set(self.parse_dates))
-        if twice:
-            raise ValueError(f"in both types and parse_dates: {', '.join(twice)}")
+        declared = [*self.types, *self.parse_dates, *(self.columns if isinstance(self.columns, Mapping) else ())]
+        if twice := sorted({name for name in declared if declared.count(name) > 1}):
+            raise ValueError(f"has two types: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if not encodings.is_known(self.encoding):
+            raise ValueError(f"unknown encoding {self.encoding!r}; use a name such as utf-8, latin-1, cp1252 or utf-16")
         return self
 
 
@@ -65,6 +138,9 @@ class LoadOutputs(Outputs):
 
     table: Annotated[Table, Field(description="The rows of the file.")]
     source_digest: Annotated[str, Field(description="SHA-256 of the file's bytes, as `sha256:…`.")]
+    notes: Annotated[
+        tuple[str, ...], Field(description="What was found out about the file, and which rows were left out.")
+    ] = ()
 
 
 class Fractions(BaseModel):
@@ -164,16 +240,85 @@ class SelectOutputs(Outputs):
     dropped: Annotated[int, Field(description="Number of rows that were removed.")]
 
 
+class WriteParams(Params):
+    """Parameters of ``data.write``."""
+
+    path: Annotated[
+        WrittenPath, Field(min_length=1, description="File in the workspace to write, relative to its root.")
+    ]
+    table: Annotated[Table | None, Field(description="The table to write; or one of the following.")] = None
+    model: Annotated[Model | None, Field(description="The model to write, as a ZIP archive of its files.")] = None
+    report: Annotated[
+        Report | None, Field(description="The report to write: its file, or a ZIP archive of its files.")
+    ] = None
+    value: Annotated[Any, Field(description="A value to write as JSON, such as metrics.")] = None
+    format: Annotated[
+        Literal["csv", "tsv", "jsonl", "json", "parquet", "feather"] | None,
+        Field(description="Format of a table. null: derived from the suffix. `json` is one list of objects."),
+    ] = None
+    mode: Annotated[
+        Literal["fail", "replace"],
+        Field(
+            description="What to do when the file exists with other content. The same content is never written again."
+        ),
+    ] = "fail"
+    compression: Annotated[
+        Literal["zstd", "snappy", "gzip", "lz4", "none"],
+        Field(description="Compression of a Parquet file; of an Arrow file: zstd, lz4 or none."),
+    ] = "zstd"
+    escape_formulas: Annotated[
+        bool,
+        Privilege("write_formulas", False),
+        Field(
+            description="Put an apostrophe before texts in CSV and TSV files that a spreadsheet would run as formulas: "
+            "those that begin with =, +, -, @, a tab or a carriage return."
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        given = [name for name in ("table", "model", "report", "value") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"takes one of table, model, report and value, not {len(given) or 'none'} of them")
+        return self
+
+    @model_validator(mode="after")
+    def _known_format(self) -> Self:
+        if self.table is not None and self.format is None and formats.written(self.path) is None:
+            raise ValueError(f"the format of {self.path!r} cannot be derived from its suffix; set `format`")
+        if self.format == "feather" and self.compression in ("snappy", "gzip"):
+            raise ValueError(f"an Arrow file cannot be compressed by {self.compression}; use zstd, lz4 or none")
+        return self
+
+
+class FileFacts(BaseModel):
+    """A file that was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    path: Annotated[str, Field(description="Its path, relative to the workspace.")]
+    digest: Annotated[str, Field(description="SHA-256 of its bytes, as `sha256:…`.")]
+    bytes: Annotated[int, Field(description="Its size.")]
+
+
+class WriteOutputs(Outputs):
+    """Outputs of ``data.write``."""
+
+    file: Annotated[FileFacts, Field(description="The file.")]
+    escaped: Annotated[int, Field(description="Number of texts that were escaped.")] = 0
+
+
 TOOL = Tool(
     name="data",
-    summary="Reads tables from workspace files, splits them without leakage, selects rows and columns.",
+    summary="Reads and writes files of the workspace, splits tables without leakage, selects rows and columns.",
     actions=(
         Action(
             "load",
-            "Reads a CSV, Parquet or Arrow file of the workspace into a table.",
+            "Reads a CSV, TSV, JSON lines, Parquet, Arrow or Excel file of the workspace into a table.",
             LoadParams,
             LoadOutputs,
-            libraries=("pandas", "pyarrow"),
+            version=2,
+            libraries=("pandas", "pyarrow", "python-calamine"),
             columns=True,
         ),
         Action(
@@ -181,17 +326,27 @@ TOOL = Tool(
             "Splits a table into train, validation and test by entity, by time or at random, and checks for leakage.",
             SplitParams,
             SplitOutputs,
-            libraries=("pandas", "numpy"),
-            columns=True,
             version=2,
+            libraries=("pandas", "numpy", "pyarrow"),
+            columns=True,
         ),
         Action(
             "select",
             "Selects rows and columns of a table by structured filters.",
             SelectParams,
             SelectOutputs,
-            libraries=("pandas", "numpy"),
+            version=2,
+            libraries=("numpy", "pyarrow"),
             columns=True,
+        ),
+        Action(
+            "write",
+            "Writes a table, a model, a report or a value to a file of the workspace: whole, or not at all.",
+            WriteParams,
+            WriteOutputs,
+            effect=Effect.EXTERNAL,
+            libraries=("pyarrow",),
+            verified=True,
         ),
     ),
     distribution="pandas",

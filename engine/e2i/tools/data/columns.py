@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, known_from, settled
 from e2i.catalog.files import Files
 from e2i.spec.suggest import few, repeated
-from e2i.tools.data import PARTS, filters
-
-TYPES = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool"}
-"""A type in ``types`` → the column's Arrow type."""
-TIME = "timestamp[us, tz=UTC]"
+from e2i.tools.data import PARTS, contract, filters, formats
 
 
 def load(given: Given, files: Files) -> Flow:
-    """Return the columns from the file's header, limited to ``columns``."""
+    """Return the columns from the file's header, limited to ``columns``, in their declared types."""
     from e2i.tools.data import header  # and the modules that unpack and read files, needed by this action only
+    from e2i.tools.data.dialect import UnclearError
 
-    path, kind = given["path"], given["format"]
-    if not isinstance(path, str) or not (kind is None or isinstance(kind, str)):
+    path = given["path"]
+    if not all(settled(value) for name, value in given.items() if name != "rows") or not isinstance(path, str):
         return Flow()
     try:
-        present = header.read(path, kind, files)
+        present = header.read(given, files)
     except header.NoFileError as error:
         message = f"there is no file {path}"
         return Flow(
             {}, [ColumnProblem(("path",), "no-such-file", message, path, error.near, hint=None if error.near else _PUT)]
         )
+    except UnclearError as error:
+        return Flow({}, [ColumnProblem(("path",), error.code, error.message, hint=error.hint)])
     if present is None:
-        return Flow()
-    if twice := repeated(name for name, _ in present):
+        return _promised(given)
+    if twice := repeated(present.names):
         message = f"{path} has duplicate column names: {few(twice)}"
         return Flow({}, [ColumnProblem(("path",), "duplicate-column", message, hint="rename one of them in the file")])
-    table = KnownTable(dict(present))
-    problems = [
-        problem
-        for name in ("columns", "types", "parse_dates", "known_at")
-        for problem in absent(table, (name,), given[name], path)
-    ]
-    types, times, chosen, known_at = given["types"], given["parse_dates"], given["columns"], given["known_at"]
-    if problems or not settled([types, times, chosen, known_at]):
+    problems = list(_mismatches(KnownTable(present.columns), given))
+    if problems:
         return Flow({}, problems)
-    typed = {name: TYPES.get(kind) for name, kind in types.items()} | dict.fromkeys(times, TIME)
-    return Flow({"table": known_from({**table.columns, **typed}, known_at).only(chosen or table.columns)})
+    types = {name: _type(declared, present.columns[name]) for name, declared in formats.declared(given).items()}
+    chosen = formats.selection(given["columns"]) or [name for name in present.columns if name not in present.hidden]
+    notes = [ColumnProblem(("path",), "dialect", f"{path}: {note}", severity="warning") for note in present.notes]
+    return Flow({"table": known_from({**present.columns, **types}, given["known_at"]).only(chosen)}, notes)
+
+
+def _promised(given: Given) -> Flow:
+    """Return the columns of a contract, for a file whose own are only known in a run."""
+    if not isinstance(given["columns"], Mapping):
+        return Flow()
+    types = formats.declared(given)
+    known = {
+        name: None if types[name] == "timestamp" else contract.arrow_type(types[name]) for name in given["columns"]
+    }
+    return Flow({"table": KnownTable(known)})
+
+
+def _mismatches(table: KnownTable, given: Given) -> Iterator[ColumnProblem]:
+    """Yield a problem for each name that is no column, and each column whose type breaks its contract."""
+    for name in ("columns", "types", "parse_dates", "known_at"):
+        yield from absent(table, (name,), given[name], given["path"])
+    for column, declared in formats.declared(given).items():
+        found = table.columns.get(column)
+        if found is not None and contract.result(declared, found) is None:
+            where = next(name for name in ("columns", "types", "parse_dates") if column in (given[name] or ()))
+            place = (where, column) if where != "parse_dates" else (where, list(given[where]).index(column))
+            message = f"{given['path']}: {contract.message(column, found, declared)}"
+            yield ColumnProblem(place, "bad-column", message, hint="correct the declared type")
+
+
+def _type(declared: str, found: str | None) -> str | None:
+    return contract.arrow_type(declared) if found is None else contract.result(declared, found)
 
 
 def split(given: Given, files: Files) -> Flow:
@@ -54,7 +79,7 @@ def split(given: Given, files: Files) -> Flow:
             problems.append(ColumnProblem(("by",), "bad-column", f'"{by}" is a {kind}, not a time', hint=_times(table)))
     parts: dict[str, KnownTable] = {}
     if isinstance(table, KnownTable):
-        about = [given[name] for name in ("strategy", "by", "fractions", "seed")]
+        about = [given.get(name) for name in ("strategy", "by", "fractions", "seed")]
         key = f"split {about}" if settled(about) else ""
         parts = {name: table.chosen(key, name) for name in PARTS}
     return Flow({**parts, "parts": KnownKeys(PARTS)}, problems)
@@ -65,7 +90,7 @@ def select(given: Given, files: Files) -> Flow:
     problems = [
         *absent(table, ("columns",), columns),
         *absent(table, ("exclude",), exclude),
-        *filters.absent_columns(table, given["where"]),
+        *filters.problems(table, given["where"]),
     ]
     if not isinstance(table, KnownTable) or not settled([columns, exclude]):
         return Flow({}, problems)

@@ -1,107 +1,87 @@
-"""Read data files of other programs. In: a CSV, Parquet or Arrow file. Out: a typed frame."""
+"""Read data files of other programs. In: a file and the parameters of ``data.load``. Out: an Arrow table, and notes."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
 from e2i.spec.suggest import few, hint, repeated
+from e2i.tools.data import contract, dialect, formats, streams
+from e2i.tools.data.dialect import Layout, UnclearError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-SUFFIXES = {
-    ".csv": "csv",
-    ".csv.gz": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".feather": "feather",
-    ".arrow": "feather",
-}
-BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-
-
-def read(
-    path: Path,
-    shown: str,
-    *,
-    kind: str | None,
-    columns: Sequence[str] | None,
-    rows: int | None,
-    types: Mapping[str, str],
-    times: Sequence[str],
-) -> pd.DataFrame:
-    """Return the file's rows. ``shown`` is the file's name in messages.
-
-    Raises StepError when the file does not exist, has an unknown format, cannot be read, has no rows, lacks a column,
-    or has a value that does not match its column's type.
-    """
-    import pandas as pd
     import pyarrow as pa
 
-    if not path.is_file():
-        raise StepError(f"there is no file {shown}", code="no-such-file", hint=_neighbours(path))
-    kind = kind or _kind(path, shown)
-    try:
-        present = _header(path, kind)
-        _require(shown, present, [*(columns or ()), *types, *times])
-        wanted = list(columns or present)
-        typed = [name for name in wanted if name in types or name in times]
-        frame = _body(path, kind, wanted, rows, as_text=typed)
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeError,
-        pa.ArrowException,
-        OSError,
-        EOFError,
-    ) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise StepError(f"{shown} cannot be read as {kind}: {reason[0][:300]}", code="unreadable-file") from error
-    if frame.empty:
-        raise StepError(f"{shown} has no rows", code="empty-table")
-    for name in typed:
-        frame[name] = _typed(frame[name], types.get(name, "time"), shown)
-    return frame
+    from e2i.tools.data import LoadParams
+
+Read = tuple["pa.Table", list[str]]
 
 
-def _kind(path: Path, shown: str) -> str:
-    name = path.name.lower()
-    kind = next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+class Loaded:
+    """The rows of a file, and what was found out about it."""
+
+    def __init__(self, table: pa.Table, notes: Sequence[str]) -> None:
+        self._table: pa.Table | None = table
+        self.notes = tuple(notes)
+
+    def hand_over(self) -> pa.Table:
+        """Return the table without keeping it, so that its memory can be freed column by column while it is stored."""
+        table, self._table = self._table, None
+        return table
+
+
+LONGEST = 1 << 20
+"""Bytes in which the header of a text file must end."""
+
+
+def read(path: Path, params: LoadParams) -> Loaded:
+    """Return the file's rows and what was found out about it.
+
+    Raises StepError when the file has an unknown format, cannot be read, has no rows, lacks a column, has more than one
+    plausible reading, or has a value that does not match its column's type.
+    """
+    import pyarrow as pa
+
+    shown = params.path
+    kind = params.format or formats.of(shown)
     if kind is None:
         raise StepError(
             f"the format of {shown} cannot be derived from its suffix",
             code="unknown-format",
-            hint=f"set `format`, or use one of the suffixes {', '.join(SUFFIXES)}",
+            hint=f"set `format`, or use one of the suffixes {', '.join(formats.SUFFIXES)}",
         )
-    return kind
+    given = {name: getattr(params, name) for name in type(params).model_fields}
+    try:
+        table, notes = _READERS[kind](path, kind, given)
+    except UnclearError as error:
+        raise StepError(error.message, code=error.code, hint=error.hint) from error
+    except (pa.ArrowException, OSError, EOFError, UnicodeError, csv.Error) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise StepError(f"{shown} cannot be read as {kind}: {reason[0][:300]}", code="unreadable-file") from error
+    if not table.num_rows:
+        raise StepError(f"{shown} has no rows", code="empty-table")
+    return Loaded(table, notes)
 
 
-def _neighbours(path: Path) -> str | None:
-    return hint(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else None
+def layout_of(source: Any, given: Mapping[str, Any], kind: str, shown: str) -> Layout:
+    """Return the layout of a text file from its first bytes. Raises UnclearError."""
+    stated = formats.stated(given, kind)
+    head = b""
+    for most in (dialect.HEAD, LONGEST):
+        head += source.read(most - len(head))
+        try:
+            return dialect.layout(head, stated, shown, whole=len(head) < most)
+        except UnclearError as error:
+            if error.code != "header-too-long" or len(head) < most:
+                raise
+    raise UnclearError(f"the header of {shown} does not end within {LONGEST >> 20} MB", "state `delimiter` and `quote`")
 
 
-def _header(path: Path, kind: str) -> list[str]:
-    """Return the names of the columns exactly as written in the file."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    match kind:
-        case "csv":
-            # Read as a row: as a header, pandas would silently rename a second "a" to "a.1".
-            first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-            return [str(name) for name in first.iloc[0]]
-        case "parquet":
-            return list(pq.read_schema(path).names)
-        case _:
-            with pa.memory_map(str(path)) as source:
-                return list(pa.ipc.open_file(source).schema.names)
-
-
-def _require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
+def require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise StepError for duplicate columns, and for columns that are not present."""
     if twice := repeated(present):
         raise StepError(f"{shown} has duplicate column names: {few(twice)}", code="duplicate-column")
     known = set(present)
@@ -114,48 +94,91 @@ def _require(shown: str, present: Sequence[str], wanted: Sequence[str]) -> None:
         )
 
 
-def _body(path: Path, kind: str, columns: list[str], rows: int | None, *, as_text: list[str]) -> pd.DataFrame:
-    """Return the rows. Columns in ``as_text`` are read as text, so that their type is not guessed."""
-    import pandas as pd
-    import pyarrow as pa
+def _text(path: Path, kind: str, given: Mapping[str, Any]) -> Read:
+    from e2i.tools.data import csv_file
+
+    shown, types = given["path"], formats.declared(given)
+    with streams.binary(path) as file:
+        layout = layout_of(file, given, kind, shown)
+    chosen = formats.selection(given["columns"])
+    require(shown, layout.known, [*(chosen or ()), *types])
+    columns = list(chosen or layout.columns)
+    asked = csv_file.Asked(
+        shown,
+        layout,
+        columns,
+        {name: declared for name, declared in types.items() if name in columns},
+        formats.marks(given, layout.decimal, layout.thousands),
+        given["rows"],
+        given["bad_rows"] == "report",
+    )
+    table, notes = csv_file.read(path, asked)
+    return table, [*layout.notes, *notes]
+
+
+def _parquet(path: Path, kind: str, given: Mapping[str, Any]) -> Read:
     import pyarrow.parquet as pq
 
-    match kind:
-        case "csv":
-            frame = pd.read_csv(path, usecols=columns, nrows=rows, dtype=dict.fromkeys(as_text, str), low_memory=False)
-            return frame[columns]
-        case "parquet":
-            table = pq.read_table(path, columns=columns, partitioning=None)
-        case _:
-            with pa.memory_map(str(path)) as source:
-                table = pa.ipc.open_file(source).read_all().select(columns)
-    result: pd.DataFrame = table.slice(0, rows).to_pandas(ignore_metadata=True)
-    return result
+    with pq.ParquetFile(path) as file:
+        columns = _chosen(file.schema_arrow.names, given)
+        if given["rows"] is None:
+            table = file.read(columns=columns)
+        else:
+            table = _first(file.iter_batches(columns=columns), given["rows"], file.schema_arrow)
+    return _typed(table.select(columns), given)
 
 
-def _typed(column: pd.Series[Any], kind: str, shown: str) -> pd.Series[Any]:
-    """Return the column as that type; missing values stay missing. Raises StepError naming the first invalid value."""
-    import pandas as pd
+def _feather(path: Path, kind: str, given: Mapping[str, Any]) -> Read:
+    import pyarrow as pa
 
-    present = column.notna()
-    match kind:
-        case "string":
-            return column.astype("string")
-        case "time":
-            result: pd.Series[Any] = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-        case "boolean":
-            result = column.astype("string").str.lower().map(BOOLEANS).astype("boolean")
-        case "integer":  # through text, not through floats: identifiers have more than 53 bits
-            text = column.astype("string").str.replace(r"\.0*$", "", regex=True)
-            result = text.where(text.str.fullmatch(r"[+-]?[0-9]{1,18}").fillna(False)).astype("Int64")
-        case _:
-            result = pd.to_numeric(column, errors="coerce").astype("float64")
-    unfit = present & result.isna()
-    if unfit.any():
-        first = int(unfit.to_numpy().argmax())
-        raise StepError(
-            f"{shown}: column {column.name!r} is not a valid {kind} in {int(unfit.sum())} rows, "
-            f"first in data row {first + 1}: {str(column.iloc[first])[:80]!r}",
-            code="bad-value",
-        )
-    return result
+    with pa.memory_map(str(path)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    return _typed(table.select(_chosen(table.column_names, given)).slice(0, given["rows"]), given)
+
+
+def _json_lines(path: Path, kind: str, given: Mapping[str, Any]) -> Read:
+    from e2i.tools.data import json_file
+
+    table = json_file.read(path, given["path"], formats.declared(given))
+    return _typed(table.select(_chosen(table.column_names, given)).slice(0, given["rows"]), given)
+
+
+def _excel(path: Path, kind: str, given: Mapping[str, Any]) -> Read:
+    from e2i.tools.data import excel_file
+
+    table = excel_file.read(path, given)
+    return _typed(table.select(_chosen(table.column_names, given)).slice(0, given["rows"]), given)
+
+
+def _first(batches: Any, rows: int, schema: Any) -> pa.Table:
+    """Return the first rows of some batches."""
+    import pyarrow as pa
+
+    taken: list[Any] = []
+    for batch in batches:
+        taken.append(batch.slice(0, rows))
+        rows -= taken[-1].num_rows
+        if not rows:
+            break
+    return pa.Table.from_batches(taken) if taken else schema.empty_table()
+
+
+def _chosen(present: Sequence[str], given: Mapping[str, Any]) -> list[str]:
+    chosen = formats.selection(given["columns"])
+    require(given["path"], present, [*(chosen or ()), *formats.declared(given)])
+    return list(chosen or present)
+
+
+def _typed(table: pa.Table, given: Mapping[str, Any]) -> Read:
+    types = {name: kind for name, kind in formats.declared(given).items() if name in table.column_names}
+    return contract.enforce(table.replace_schema_metadata(None), types, given["path"]), []
+
+
+_READERS = {
+    "csv": _text,
+    "tsv": _text,
+    "jsonl": _json_lines,
+    "parquet": _parquet,
+    "feather": _feather,
+    "excel": _excel,
+}

@@ -1,37 +1,32 @@
-"""Structured row filters. In: ``{column, op, value}`` and a frame. Out: a mask of the rows that meet all filters.
+"""Structured row filters. In: ``{column, op, value}`` and a table. Out: a mask of the rows that meet all filters.
 
 A filter is data, never an expression, so a generated spec cannot inject code.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Context, Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.catalog.columns import ColumnProblem, absent
+from e2i.catalog.columns import ColumnProblem, KnownTable, absent, settled
 from e2i.errors import StepError
 from e2i.spec.suggest import hint
+from e2i.tools.data.literals import NoFormError, Scalar, Steps, convert
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
-Scalar = str | bool | int | float
-ORDERED: dict[str, Callable[[Any, Any], Any]] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
+ORDERED = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
+"""An operation → Arrow's function."""
 
 
 class Filter(BaseModel):
-    """One condition on one column. A missing value meets ``is_null`` and no other condition."""
+    """One condition on one column. A missing value (null or NaN) meets ``is_null`` and no other condition."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -58,27 +53,40 @@ class Filter(BaseModel):
         return self
 
 
-def mask(frame: pd.DataFrame, filters: Sequence[Filter]) -> pd.Series[bool]:
+def mask(table: pa.Table, filters: Sequence[Filter]) -> pa.ChunkedArray:
     """Return True for each row that meets every filter. Raises StepError for an unknown column or a wrong type."""
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    kept = pd.Series(True, index=frame.index)
+    kept = pa.chunked_array([pa.nulls(table.num_rows, pa.bool_()).fill_null(True)])
     for item in filters:
-        require_columns(frame, [item.column])
-        kept &= _meets(frame[item.column], item)
+        require_columns(table.column_names, [item.column])
+        for _, message in _misfits(item.column, str(table[item.column].type), item.op, item.value):
+            raise StepError(message, code="bad-filter")
+        kept = pc.and_(kept, _meets(table[item.column], item))
     return kept
 
 
-def absent_columns(table: Any, where: Any) -> list[ColumnProblem]:
-    """Return problems of filters in the parameter ``where`` that refer to unknown columns. Used while planning."""
-    filters = enumerate(where) if isinstance(where, list | tuple) else ()
-    named = ((index, item.get("column")) for index, item in filters if isinstance(item, Mapping))
-    return [problem for index, column in named for problem in absent(table, ("where", index, "column"), column)]
+def problems(table: Any, where: Any) -> Iterator[ColumnProblem]:
+    """Yield problems of filters in the parameter ``where``, found while planning.
+
+    A filter refers to an unknown column, or compares a column with a value that its type does not have.
+    """
+    if not isinstance(table, KnownTable):
+        return
+    for index, item in enumerate(where) if isinstance(where, list | tuple) else ():
+        if not isinstance(item, Mapping):
+            continue
+        column = item.get("column")
+        yield from absent(table, ("where", index, "column"), column)
+        kind = table.columns.get(column) if isinstance(column, str) else None
+        if kind is not None and settled(item):
+            for place, message in _misfits(column, kind, item.get("op"), item.get("value")):
+                yield ColumnProblem(("where", index, "value", *place), "bad-filter", message)
 
 
-def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise StepError naming every column that the frame lacks, with the nearest match for the first."""
-    present = [str(name) for name in frame.columns]
+def require_columns(present: Sequence[str], names: Sequence[str]) -> None:
+    """Raise StepError naming every column that is not present, with the nearest match for the first."""
     absent = [name for name in names if name not in present]
     if not absent:
         return
@@ -89,63 +97,95 @@ def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
     )
 
 
-def _meets(column: pd.Series[Any], item: Filter) -> Any:
-    import numpy as np
+def _misfits(column: Any, kind: str, op: Any, value: Any) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield what is wrong with each literal that a column of the Arrow type ``kind`` cannot have, with its place."""
+    if value is None or kind == "null":
+        return
+    literals = enumerate(value) if isinstance(value, list | tuple) else ((None, value),)
+    for index, literal in literals:
+        try:
+            found = convert(kind, literal)
+            if isinstance(found, Steps) and op in ("eq", "ne", "in", "not_in"):
+                found.whole()
+        except NoFormError as error:
+            message = f"column {column!r} has the type {kind} and cannot be compared with {literal!r}: {error}"
+            yield (() if index is None else (index,)), message
 
+
+def _meets(column: Any, item: Filter) -> Any:
+    """Return where a column meets one filter. Null and NaN meet none but ``is_null``."""
+    import pyarrow.compute as pc
+
+    missing = pc.is_null(column, nan_is_null=True)
     match item.op:
         case "is_null":
-            return column.isna()
+            return missing
         case "not_null":
-            return column.notna()
+            return pc.invert(missing)
         case "in" | "not_in":
             assert isinstance(item.value, tuple)
-            found = column.isin([_comparable(column, value) for value in item.value])
-            return found if item.op == "in" else ~found & column.notna()
+            kind, column = str(column.type), _decoded(column)
+            found = pc.is_in(column, value_set=_values(column.type, kind, item.value))
+            met = found if item.op == "in" else pc.invert(found)
         case _:
             assert item.value is not None and not isinstance(item.value, tuple)
-            present = column.notna().to_numpy()
-            met = np.zeros(len(column), dtype=bool)
-            # Compare only present values: text and None have no order.
-            met[present] = ORDERED[item.op](column[present], _comparable(column, item.value)).astype(bool)
-            return met
+            met = _compared(_decoded(column), str(column.type), item.op, item.value)
+    return pc.and_not(pc.fill_null(met, False), missing)
 
 
-def _comparable(column: pd.Series[Any], value: Scalar) -> Any:
-    """Return the value in the column's type. Raises StepError when it has another type."""
-    import pandas as pd
+def _decoded(column: Any) -> Any:
+    """Return the column in a type that Arrow compares."""
+    import pyarrow as pa
 
-    try:
-        kind = pd.api.types.infer_dtype(column, skipna=True)
-        if kind.startswith("datetime"):
-            return _moment(column, value)
-        if kind == "date":
-            return date.fromisoformat(_text(value))
-        if kind == "boolean":
-            wanted: type | tuple[type, ...] = bool
-        elif kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-            wanted = (int, float)
-        elif kind == "empty":
-            return value
-        else:
-            kind, wanted = "string", str
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise TypeError
-    except (TypeError, ValueError) as error:
-        raise StepError(
-            f"column {column.name!r} has {kind} values and cannot be compared with {value!r}", code="bad-filter"
-        ) from error
-    return value
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    if pa.types.is_fixed_size_binary(column.type) and not pa.types.is_decimal(column.type):
+        return column.cast(pa.binary())
+    return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column
 
 
-def _moment(column: pd.Series[Any], value: Scalar) -> pd.Timestamp:
-    import pandas as pd
+def _values(decoded: Any, kind: str, literals: Sequence[Scalar]) -> Any:
+    import pyarrow as pa
 
-    moment = pd.Timestamp(_text(value))
-    moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-    return moment if column.dt.tz is not None else moment.tz_localize(None)
+    if kind == "null":
+        return pa.nulls(0)
+    return pa.array([_exact(decoded, convert(kind, value)) for value in literals], decoded)
 
 
-def _text(value: Scalar) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+def _compared(column: Any, kind: str, op: str, literal: Scalar) -> Any:
+    """Return the comparison of each value with the literal. Between two values, or beyond all, it is still exact."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if kind == "null":
+        return pa.nulls(len(column), pa.bool_())
+    value = convert(kind, literal)
+    if isinstance(value, Steps) and op not in ("eq", "ne"):
+        op, steps = _rounded(op, value)
+        if not value.lowest <= steps <= value.highest:
+            met = (steps > value.highest) == (op == "le")
+            return pc.if_else(pc.is_valid(column), met, None)
+        value = Steps(Fraction(steps), value.lowest, value.highest)
+    return pc.call_function(ORDERED[op], [column, pa.scalar(_exact(column.type, value), column.type)])
+
+
+def _rounded(op: str, value: Steps) -> tuple[str, int]:
+    """Return an equal condition with ``le`` or ``ge`` and a whole number of steps."""
+    if op in ("lt", "le"):
+        whole = math.floor(value.position)
+        return "le", whole - (op == "lt" and whole == value.position)
+    whole = math.ceil(value.position)
+    return "ge", whole + (op == "gt" and whole == value.position)
+
+
+def _exact(kind: Any, value: Any) -> Any:
+    """Return a converted literal as pyarrow takes it for the type."""
+    import pyarrow as pa
+
+    if not isinstance(value, Steps):
+        return value
+    if pa.types.is_decimal(kind):
+        return Decimal(value.whole()).scaleb(-kind.scale, Context(prec=kind.precision))
+    if pa.types.is_date64(kind):
+        return value.whole() * 86_400_000
+    return value.whole()

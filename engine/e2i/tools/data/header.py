@@ -1,32 +1,42 @@
-"""Read the columns of a data file without its rows. In: a path, the workspace's files. Out: names and types.
+"""Read the columns of a data file without its rows. In: parameters, the workspace's files. Out: names and types.
 
-A CSV file is read with the standard library alone. For other formats pyarrow is used if it is installed.
+A CSV file is read with the standard library alone, by the function that the run uses. For other formats pyarrow is used
+if it is installed.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
-from e2i.catalog.files import Files, charge
-from e2i.tools.data.files import SUFFIXES
+from msgspec import Struct
 
-CHUNK = 1 << 16
-"""Bytes of a CSV file to read first."""
-LONGEST = 1 << 20
-"""Largest first row of a CSV file that is read here, in bytes."""
+from e2i.catalog import arrow_types
+from e2i.catalog.files import Files, charge
+from e2i.tools.data import files as reading
+from e2i.tools.data import formats
+
 FOOTER = 12 << 20
 """Largest footer of a Parquet or Arrow file that is read here, in bytes. It takes many times that in memory."""
 MOST_ELEMENTS = 100_000
 """Largest number of elements in a Parquet file's schema that is read here."""
-KEPT = {"double": "double", "string": "string", "large_string": "string"}
-"""Arrow types that do not depend on the values. Integer columns, in contrast, become floats when a null is present."""
-Header = list[tuple[str, str | None]]
+
+
+class Header(Struct, frozen=True):
+    """What a file's first or last bytes tell: each column and its Arrow type (None: only known in a run), and notes.
+
+    ``hidden``: columns that are read only when asked for.
+    """
+
+    columns: Mapping[str, str | None]
+    names: Sequence[str]
+    """The names in order; one may occur twice."""
+    hidden: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class NoFileError(Exception):
@@ -37,45 +47,52 @@ class NoFileError(Exception):
         self.near = tuple(near)
 
 
-def read(path: str, kind: str | None, files: Files) -> Header | None:
-    """Return each column and its Arrow type, where known; None when the file cannot be read. Raises NoFileError."""
-    kind = kind or next((kind for suffix, kind in SUFFIXES.items() if path.lower().endswith(suffix)), None)
+def read(given: Mapping[str, Any], files: Files) -> Header | None:
+    """Return the columns; None when they are only known in a run.
+
+    Raises NoFileError, and UnclearError for a text file that the run would refuse.
+    """
+    path = given["path"]
+    kind = given["format"] or formats.of(path)
     try:
         file = files.open(path)
         if file is None:
             folder, slash, _ = path.rpartition("/")
             raise NoFileError([f"{folder}{slash}{name}" for name in files.names(folder or ".")])
         with file:
-            if kind == "csv":
-                return _csv(file, path)
-            return _arrow(file, kind) if kind else None
-    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error):  # also a field longer than csv reads
+            if kind in ("csv", "tsv"):
+                return _text(file, given, kind)
+            return _arrow(file, kind) if kind in ("parquet", "feather") else None
+    except (OSError, EOFError, zlib.error, csv.Error):  # also a field longer than csv reads
         return None
 
 
-def _csv(file: BinaryIO, path: str) -> Header | None:
-    """Return the first non-empty row, without types: types depend on all rows."""
-    if path.lower().endswith((".zip", ".bz2", ".xz", ".zst", ".tar")):
-        return None
+def _text(file: BinaryIO, given: Mapping[str, Any], kind: str) -> Header:
+    """Return the header of a text file, without types: types depend on all rows."""
+    path = given["path"]
     source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
-    data = b""
-    for most in (CHUNK, LONGEST):
-        data += source.read(most - len(data))
-        if (row := _first_row(data, whole=len(data) < most)) is not None:
-            break
-    charge(file, len(data))
-    return None if row is None else [(name, None) for name in row]
+    counted = _Counted(source)
+    layout = reading.layout_of(counted, given, kind, path)
+    charge(file, counted.count)
+    names = layout.known
+    return Header(dict.fromkeys(names), names, layout.names[: layout.row_names], layout.notes)
 
 
-def _first_row(data: bytes, *, whole: bool) -> list[str] | None:
-    """Return the first non-empty row, if it is complete. ``whole``: the data are the entire file."""
-    text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
-    lines = io.StringIO(text, newline="")
-    row = next((row for row in csv.reader(lines) if row), None)
-    return None if not whole and lines.tell() == len(text) else row
+class _Counted:
+    """A file that counts the bytes that are read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.count = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.count += len(data)
+        return data
 
 
 def _arrow(file: BinaryIO, kind: str) -> Header | None:
+    """Return the columns of a typed file, with the types that they are stored as."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -87,7 +104,8 @@ def _arrow(file: BinaryIO, kind: str) -> Header | None:
         schema: Any = pq.read_schema(file) if kind == "parquet" else pa.ipc.open_file(file).schema
     except (pa.ArrowException, ValueError):
         return None
-    return [(field.name, _kept(field.type, pa)) for field in schema]
+    types = {field.name: arrow_types.storable(field.type) for field in schema}
+    return Header({name: kind and str(kind) for name, kind in types.items()}, schema.names)
 
 
 def _is_modest(file: BinaryIO, kind: str) -> bool:
@@ -122,9 +140,3 @@ def _elements(start: bytes) -> int:
         if not byte & 0x80:
             break
     return count
-
-
-def _kept(kind: Any, pa: Any) -> str | None:
-    if pa.types.is_timestamp(kind):
-        return str(pa.timestamp("us", tz=kind.tz))
-    return KEPT.get(str(kind))

@@ -71,18 +71,25 @@ def by_chance(rows: int, shares: Shares, seed: int) -> Parts:
     return _cut((order + 0.5) / BLOCK, shares)
 
 
-def prove(frames: Mapping[str, pd.DataFrame], by: str, strategy: str) -> None:
-    """Check the finished split. Raises StepError when an entity or a time is in two tables."""
+def sample(rows: int, count: int, seed: int) -> Parts:
+    """Return the ascending positions of ``count`` rows chosen at random."""
+    import numpy as np
+
+    return np.sort(np.random.RandomState(seed).choice(rows, size=count, replace=False))
+
+
+def prove(keys: Mapping[str, pd.Series[Any]], strategy: str) -> None:
+    """Check the finished split by the keys of each table. Raises StepError when an entity or a time is in two."""
     if strategy == "time":
-        for (earlier, before), (later, after) in pairwise(frames.items()):
-            if not before[by].max() < after[by].min():
-                raise StepError(f"{later} is not entirely after {earlier} in {by!r}", code="leakage")
+        for (earlier, before), (later, after) in pairwise(keys.items()):
+            if not before.max() < after.min():
+                raise StepError(f"{later} is not entirely after {earlier} in {after.name!r}", code="leakage")
         return
-    values = {name: set(frame[by].unique()) for name, frame in frames.items()}
+    values = {name: set(column.unique()) for name, column in keys.items()}
     for one, other in combinations(values, 2):
         shared = values[one] & values[other]
         if shared:
-            raise StepError(f"{len(shared)} values of {by!r} are in both {one} and {other}", code="leakage")
+            raise StepError(f"{len(shared)} values of {keys[one].name!r} are in both {one} and {other}", code="leakage")
 
 
 def _canonical(entity: Any) -> str:

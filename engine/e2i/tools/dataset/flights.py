@@ -99,7 +99,7 @@ def read_weather(folder: Path) -> pd.DataFrame:
     In local time, the hour in which summer time ends occurs twice; in UTC no hour does.
     """
     raw = pd.read_csv(folder / "weather.csv", usecols=["origin", "time_hour", *WEATHER])
-    raw["observed_at"] = pd.to_datetime(raw["time_hour"], utc=True) + OBSERVED
+    raw["observed_at"] = (pd.to_datetime(raw["time_hour"], utc=True) + OBSERVED).dt.as_unit("us")
     return raw.sort_values(["origin", "observed_at"], ignore_index=True)[["origin", "observed_at", *WEATHER]]
 
 
@@ -114,7 +114,7 @@ def read_planes(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "tailnum": raw["tailnum"],
-            "known_at": pd.Timestamp("2013-01-01", tz="UTC"),
+            "known_at": pd.Timestamp("2013-01-01", tz="UTC").as_unit("us"),
             "age": 2013 - raw["year"],
             **{name: raw[name] for name in PLANES},
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from e2i.catalog.artifacts import Table
 from e2i.errors import StepError
 from e2i.tools.feast import (
     ApplyOutputs,
@@ -23,7 +22,6 @@ from e2i.tools.feast.definitions import define, labels
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
     from e2i.catalog.context import StepContext
 
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 async def apply(params: ApplyParams, ctx: StepContext) -> ApplyOutputs:
     """Register entities and feature views over tables."""
     definition = define(params.project, params.entities, params.views, params.tags)
-    tables = {name: _rows(view.table, ctx) for name, view in params.views.items()}
+    tables = {name: ctx.arrow(view.table) for name, view in params.views.items()}
     repo = await ctx.connect(FeastClient).apply(definition, tables)
     return ApplyOutputs(repo=repo, features=sum(len(features) for features in repo.views.values()))
 
@@ -71,7 +69,7 @@ async def materialize(params: MaterializeParams, ctx: StepContext) -> Materializ
 
 async def online_features(params: OnlineFeaturesParams, ctx: StepContext) -> OnlineFeaturesOutputs:
     """Look features up in the online store."""
-    import pandas as pd
+    import pyarrow as pa
 
     entities = params.entities or _distinct_keys(params, ctx)
     rows = await ctx.connect(FeastClient).get_online_features(
@@ -86,14 +84,7 @@ async def online_features(params: OnlineFeaturesParams, ctx: StepContext) -> Onl
             hint="publish them with feast.materialize, or set missing: null",
             details={"missing": empty[:20]},
         )
-    return OnlineFeaturesOutputs(rows=rows, table=ctx.table(pd.DataFrame(rows)))
-
-
-def _rows(table: Table, ctx: StepContext) -> pa.Table:
-    """Return the table's rows as Arrow, memory-mapped from the store and read on demand."""
-    import pyarrow as pa
-
-    return pa.ipc.open_file(pa.memory_map(str(ctx.open(table)))).read_all()
+    return OnlineFeaturesOutputs(rows=rows, table=ctx.table(pa.Table.from_pylist(rows)))
 
 
 def _distinct_keys(params: OnlineFeaturesParams, ctx: StepContext) -> tuple[dict[str, Value | None], ...]:

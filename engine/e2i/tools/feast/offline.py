@@ -28,6 +28,7 @@ from e2i.tools.feast import sdk
 from e2i.tools.feast.point_in_time import Times, newest_known, newest_of_each_key
 
 ENTITY_TIME = "event_timestamp"
+NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
 MICROSECONDS = pa.timestamp("us", "UTC")
 
 
@@ -50,8 +51,7 @@ class ArrowJob(sdk.RetrievalJob):  # type: ignore[misc]  # Feast is not type-che
         return self._compute()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        frame: pd.DataFrame = self._compute().to_pandas()
-        return frame
+        return exact_frame(self._compute())
 
     @property
     def full_feature_names(self) -> bool:
@@ -119,7 +119,7 @@ class AsofOfflineStore(sdk.OfflineStore):  # type: ignore[misc]  # Feast is not 
             table = read_source(config, data_source, [*join_key_columns, *feature_name_columns, *times])
             table = within(table, timestamp_field, start_date, end_date)
             created = micros(table[created_timestamp_column]) if created_timestamp_column else None
-            keys = table.select(join_key_columns).to_pandas()
+            keys = exact_frame(table.select(join_key_columns))
             newest = newest_of_each_key(keys, micros(table[timestamp_field]), keys=join_key_columns, created=created)
             return table.take(newest)
 
@@ -163,6 +163,15 @@ def within(table: pa.Table, column: str, start: datetime | None, end: datetime |
     return table.filter(pa.array(inside))
 
 
+def exact_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a frame whose integers and booleans with nulls are not floats or objects."""
+    columns = {
+        name: column.to_pandas(types_mapper=NULLABLE.get if column.null_count else None)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
+
+
 def micros(times: pa.Array | pa.ChunkedArray) -> Times:
     """Return timestamps as microseconds since the epoch. A time without a zone is UTC. Null is not allowed."""
     return np.asarray(times.cast(MICROSECONDS, safe=False).cast(pa.int64()).to_numpy(), dtype=np.int64)
@@ -188,7 +197,7 @@ def _as_of(
     positions = newest_known(
         rows,
         times,
-        table.select(keys).to_pandas(),
+        exact_frame(table.select(keys)),
         micros(table[source.timestamp_field]),
         keys=keys,
         created=created,

@@ -12,7 +12,7 @@ import pandas as pd
 from e2i.errors import StepError
 from e2i.tools.feast import Published
 from e2i.tools.feast.definitions import Entity, View, labels
-from e2i.tools.feast.offline import ENTITY_TIME, micros, read_source, within
+from e2i.tools.feast.offline import ENTITY_TIME, exact_frame, micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
 from e2i.tools.feast.versions import Opened
 
@@ -211,7 +211,7 @@ def _moments(times: pd.Series[Any], column: str) -> pd.Series[Any]:
 
 
 def _typed(keys: pd.Series[Any], entity: Entity) -> pd.Series[Any]:
-    """Return join keys in the entity's type, including nulls. pandas makes floats of integers with nulls."""
+    """Return join keys in the entity's type, including nulls."""
     present = keys.dropna()
     if entity.type == "int64":
         fits = pd.api.types.is_numeric_dtype(keys) and bool((present % 1 == 0).all())
@@ -224,7 +224,7 @@ def _typed(keys: pd.Series[Any], entity: Entity) -> pd.Series[Any]:
             hint="set the entity's `type`, or change the column's type when the table is loaded",
         )
     if entity.type == "int64":
-        return keys.astype("float64" if keys.isna().any() else "int64")
+        return keys.astype("Int64" if keys.isna().any() else "int64")
     return keys.astype(object)
 
 
@@ -239,7 +239,7 @@ def _last_moment(opened: Opened, view: View) -> datetime:
 def _count(opened: Opened, view: View, start: datetime, end: datetime) -> Published:
     table = read_source(opened.store.config, source_of(opened, view), [*view.join_keys, view.timestamp])
     table = within(table, view.timestamp, start, end)
-    keys = table.select(list(view.join_keys)).to_pandas()
+    keys = exact_frame(table.select(list(view.join_keys)))
     newest = newest_of_each_key(keys, micros(table[view.timestamp]), keys=view.join_keys)
     return Published(rows=table.num_rows, keys=int(np.size(newest)))
 

@@ -101,6 +101,7 @@ TOOL = Tool(
             "Checks a table against a suite, stores data docs, and fails the step when a critical expectation fails.",
             ValidateParams,
             ValidateOutputs,
+            version=2,
             libraries=("great-expectations", "pandas"),
             columns=True,
             gate=True,

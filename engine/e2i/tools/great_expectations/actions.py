@@ -30,7 +30,7 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
     )
     frame = ctx.frame(params.table)
     if params.where:
-        frame = frame[filters.mask(frame, params.where)]
+        frame = frame[filters.mask(ctx.arrow(params.table), params.where).to_numpy()]
     if frame.empty:
         raise StepError(
             "there are no rows to check",

@@ -12,7 +12,7 @@ from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, Path
 from e2i.catalog.files import Files
 from e2i.errors import BadInput, Refused
 from e2i.spec.suggest import Names, nearest
-from e2i.tools.data.filters import absent_columns
+from e2i.tools.data import filters
 from e2i.tools.great_expectations.suite import FOLDER, Suite, path_of, read
 
 ARGUMENTS = ("column", "column_A", "column_B", "column_list")
@@ -23,7 +23,7 @@ ABOUT_NAMES = ("expect_column_to_exist", "expect_table_columns_to_match_ordered_
 
 def validate(given: Given, files: Files) -> Flow:
     table, name = given["table"], given["suite"]
-    problems = absent_columns(table, given["where"])
+    problems = list(filters.problems(table, given["where"]))
     if isinstance(name, str):
         suite, unusable = _suite(name, files)
         problems += unusable

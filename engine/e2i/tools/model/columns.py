@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.estimators.metrics import METRICS
@@ -20,8 +20,8 @@ def train(given: Given, files: Files) -> Flow:
 
 def evaluate(given: Given, files: Files) -> Flow:
     names = KnownKeys(_metrics(_task(given["model"])))
-    bounds = KnownKeys(() if given["interval"] is None else names.keys)
-    problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given["group"])]
+    bounds = KnownKeys(() if given.get("interval", UNKNOWN) is None else names.keys)
+    problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
     return Flow({"metrics": names, "intervals": bounds, "baseline": names}, problems)
 
 

@@ -47,6 +47,7 @@ TOOL = Tool(
             "Calls a function of a Python file in the workspace with keyword arguments.",
             CallParams,
             CallOutputs,
+            version=2,
             libraries=("pandas", "numpy"),
             idempotent=False,
             privilege="run_python",

@@ -162,13 +162,20 @@ def _dependence(column: pd.Series[Any], values: Matrix, axes: Any) -> None:
     from pandas.api import types
 
     if types.is_numeric_dtype(column.dtype):
-        axes.scatter(column.astype(float), values, s=6, alpha=0.5)
+        axes.scatter(_floats(column), values, s=6, alpha=0.5)
     else:
         common = [str(name) for name in column.value_counts().index[:20]]
         axes.boxplot([values[(column.astype(str) == name).to_numpy()] for name in common], tick_labels=common)
         axes.tick_params(axis="x", rotation=60)
     axes.axhline(0, linestyle=":", color="grey")
     axes.set(xlabel=str(column.name), ylabel="SHAP value")
+
+
+def _floats(column: pd.Series[Any]) -> Matrix:
+    """Return a column of numbers as floats, NaN where it is missing."""
+    import numpy as np
+
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _numbers(frame: pd.DataFrame, features: list[str]) -> Matrix:
@@ -180,7 +187,7 @@ def _numbers(frame: pd.DataFrame, features: list[str]) -> Matrix:
     for name in features:
         column = frame[name]
         if types.is_numeric_dtype(column.dtype):
-            columns.append(column.astype(float).to_numpy())
+            columns.append(_floats(column))
         else:
             codes = column.astype("category").cat.codes.to_numpy()
             columns.append(np.where(codes < 0, np.nan, codes))

@@ -1,0 +1,96 @@
+"""Write one result of a run to a file, whole or not at all. In: a run, an output, a path. Out: the file, its facts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from e2i.catalog.artifacts import ARTIFACTS, Stored, Table
+from e2i.errors import BadInput, StepError
+from e2i.records import lookup, results
+from e2i.store.artifacts import ArtifactStore
+
+MOST_SHOWN = 10
+"""Rows of a table that ``e2i show --output`` prints."""
+
+
+def export(store: Path, run: str, output: str, path: Path, *, replace: bool, escape: bool) -> dict[str, Any]:
+    """Writes the result to the path and returns what was written. Raises BadInput."""
+    found = lookup.run(store, run)
+    value = results.find(found, output)
+    if os.path.lexists(path) and not replace:
+        raise BadInput(f"{path} exists", code="file-exists", hint="choose another path, or replace it with --replace")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".e2i-", dir=path.absolute().parent))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        made = folder / "made"
+        _make(value, ArtifactStore(store), path, made, escape=escape)
+        with made.open("rb") as file:
+            os.fsync(file.fileno())
+        size = made.stat().st_size
+        made.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    except StepError as error:
+        raise BadInput(error.message, code=error.code, hint=error.hint) from error
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / "made").unlink(missing_ok=True)
+            folder.rmdir()
+    return {"run": found["run"], "output": output, "path": str(path), "bytes": size}
+
+
+def head(store: Path, run: str, output: str) -> dict[str, Any]:
+    """Returns a result for display: of a table its columns, its number of rows and the first ones. Raises BadInput."""
+    found = lookup.run(store, run)
+    value = results.find(found, output)
+    document: dict[str, Any] = {"run": found["run"], "output": output, "value": value}
+    artifact = _artifact(value)
+    if isinstance(artifact, Table):
+        rows = _rows(ArtifactStore(store), artifact).slice(0, MOST_SHOWN)
+        document["head"] = [
+            [str(cell) if cell.is_valid else None for cell in row] for row in zip(*rows.columns, strict=True)
+        ]
+    return document
+
+
+def _make(value: Any, store: ArtifactStore, path: Path, made: Path, *, escape: bool) -> None:
+    from e2i.tools.data import formats, writing
+
+    artifact = _artifact(value)
+    if isinstance(artifact, Table):
+        kind = formats.written(path.name)
+        if kind is None:
+            raise BadInput(
+                f"the format of {path} cannot be derived from its suffix",
+                code="unknown-format",
+                hint="use .csv, .tsv, .json, .jsonl, .parquet, .feather or .arrow",
+            )
+        writing.table(_rows(store, artifact), made, kind, "zstd", escape=escape)
+    elif isinstance(artifact, Stored):
+        writing.artifact(store.path(artifact.digest), made)
+    else:
+        made.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _artifact(value: Any) -> Any:
+    """Returns the artifact that a result is, or None."""
+    if isinstance(value, dict) and value.get("type") in ARTIFACTS and "digest" in value:
+        return ARTIFACTS[value["type"]].model_validate(value)
+    return None
+
+
+def _rows(store: ArtifactStore, table: Table) -> Any:
+    from e2i.workers import tables
+
+    return tables.read(store.path(table.digest))
+
+
+def _unwritable(path: Path, error: OSError) -> BadInput:
+    return BadInput(f"cannot write {path}: {error.strerror or error}", code="not-writable", hint="choose another path")

@@ -1,0 +1,44 @@
+"""Find one result in the record of a run: an output of the pipeline or of a step, or a part of it.
+
+In: a run's document, a name. Out: the value, plain data or an artifact's document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from e2i.errors import BadInput
+from e2i.spec import suggest
+
+
+def find(run: Mapping[str, Any], name: str) -> Any:
+    """Returns the result named ``OUTPUT``, ``STEP.OUTPUT`` or a part such as ``OUTPUT.KEY``. Raises BadInput.
+
+    Where an output and a step have one name, the output is meant.
+    """
+    outputs: Mapping[str, Any] = run.get("outputs") or {}
+    steps = {row["step"]: row["outputs"] for row in run["steps"] if row["outputs"] is not None}
+    first, dot, rest = name.partition(".")
+    if name in outputs:
+        return outputs[name]
+    if first in outputs:
+        return _inside(outputs[first], rest, name, run)
+    if first in steps and dot:
+        return _inside(steps[first], rest, name, run)
+    known = [*outputs, *(f"{step}.{output}" for step, found in steps.items() for output in found)]
+    hint = suggest.hint(name, known, most=20) or "the run has no results"
+    raise BadInput(f"run {run['run']} has no output {name!r}", code="unknown-output", hint=hint)
+
+
+def _inside(value: Any, path: str, name: str, run: Mapping[str, Any]) -> Any:
+    """Returns the part of a value at a dotted path; keys may hold dots themselves."""
+    while path:
+        if not isinstance(value, Mapping):
+            raise BadInput(f"run {run['run']} has no output {name!r}", code="unknown-output", hint="leave a part out")
+        key = path if path in value else path.partition(".")[0]
+        if key not in value:
+            hint = suggest.hint(key, list(map(str, value)), most=20)
+            raise BadInput(f"run {run['run']} has no output {name!r}", code="unknown-output", hint=hint)
+        value, path = value[key], path[len(key) + 1 :]
+    return value

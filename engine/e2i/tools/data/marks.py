@@ -1,0 +1,65 @@
+"""Find out which marks numbers are written with: 1.5 or 1,5, and 1,000 or 1.000. In: cells by column. Out: marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
+THOUSANDS_POINT = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?")
+THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+
+
+def found(
+    cells: Mapping[str, list[str]], decimal: str | None, thousands: str | None, auto: bool, shown: str
+) -> tuple[str, str | None, list[str]]:
+    """Return decimal and thousands mark, and notes. What is stated is taken. Raises UnclearError."""
+    from e2i.tools.data.dialect import UnclearError
+
+    if decimal is not None or thousands is not None or not auto:
+        return decimal or ("," if thousands == "." else "."), thousands, []
+    evidence = {name: _reading(values) for name, values in cells.items()}
+    unclear = [name for name, reading in evidence.items() if reading == "either"]
+    readings = {reading for reading in evidence.values() if reading}
+    sure = readings - {"either"}
+    if len(sure) > 1 or (unclear and not sure):
+        column = next(name for name, reading in evidence.items() if reading)
+        raise UnclearError(
+            f'{shown}: the commas in column "{column}" may be decimal marks or separate thousands, '
+            f"such as {_example(cells[column])}",
+            'state `decimal: ","` or `thousands: ","`, or declare the column a string',
+            "unclear-dialect",
+        )
+    if "decimal" in sure:
+        points = any(THOUSANDS_POINT.fullmatch(cell) for name in evidence for cell in cells[name] if evidence[name])
+        whole = any(_all(THOUSANDS_POINT, values) for values in cells.values())
+        mark = "." if points or whole else None
+        return ",", mark, ["decimals have a comma" + (", thousands a point" if mark else "")]
+    if "thousands" in sure:
+        return ".", ",", ["thousands have a comma"]
+    return ".", None, []
+
+
+def _reading(cells: list[str]) -> str | None:
+    """Return what the commas in a column of numbers are: decimal, thousands or either. None: no numbers with commas."""
+    with_comma = [cell for cell in cells if "," in cell]
+    if not with_comma:
+        return None
+    as_decimal = all(
+        DECIMAL_COMMA.fullmatch(cell) or cell.lstrip("+-").isdigit() or THOUSANDS_POINT.fullmatch(cell)
+        for cell in cells
+    )
+    as_thousands = all(THOUSANDS_COMMA.fullmatch(cell) or PLAIN.fullmatch(cell) for cell in cells)
+    if as_decimal and as_thousands:
+        return "either"
+    return "decimal" if as_decimal else "thousands" if as_thousands else None
+
+
+def _all(pattern: re.Pattern[str], cells: Iterable[str]) -> bool:
+    values = list(cells)
+    return bool(values) and all(pattern.fullmatch(cell) for cell in values)
+
+
+def _example(cells: list[str]) -> str:
+    return next(cell for cell in cells if "," in cell)
