@@ -26,6 +26,24 @@ NOT_VALUES = frozenset({"function_data", "bind_info", "type_info", "return_type"
 CONSTANT = Lineage()
 
 
+UNTYPED = "?"
+"""Among the moments of a column: its type is not known, and so are those of all columns made from it."""
+
+
+def untyped(tables: Mapping[str, KnownTable], plan: Operator, names: Iterable[str]) -> frozenset[str]:
+    """Returns the columns of the result whose types are not known; all of them where the plan cannot be followed."""
+    listed = list(names)
+    marked = {
+        name: KnownTable(
+            table.columns,
+            {column: Lineage(known_at=frozenset([UNTYPED])) for column, kind in table.columns.items() if kind is None},
+        )
+        for name, table in tables.items()
+    }
+    found = of(plan, marked, listed)
+    return frozenset(name for name in listed if found is None or UNTYPED in found[name].known_at)
+
+
 class UnfollowedError(Exception):
     """The plan has an operator whose columns are not known here."""
 
@@ -103,7 +121,7 @@ class _Follower:
         return [*child, *(self._window(expression, child) for expression in operator["expressions"])]
 
     def _window(self, expression: Any, child: Row) -> Lineage:
-        return self._new() if _is_of_others(expression) else self._several(expression, child)
+        return self._apart(child) if _is_of_others(expression) else self._several(expression, child)
 
     def _unnested(self, operator: Operator, children: list[Row]) -> Row:
         (child,) = children
@@ -146,12 +164,17 @@ class _Follower:
             condition.get("comparison") in ("COMPARE_GREATERTHAN", "COMPARE_LESSTHAN")
             for condition in operator["conditions"]
         ):
-            right = [self._new() for _ in right]
+            right = [self._apart([lineage]) for lineage in right]
         return [*left, *right]
 
     def _several(self, expression: Any, child: Row) -> Lineage:
         """Returns the lineage of a value that is made of several rows."""
         return self._new(child[index] for index in _references(expression))
+
+    def _apart(self, sources: Iterable[Lineage]) -> Lineage:
+        """Returns the lineage of a value of other rows: a new column, whose type may be unknown."""
+        is_untyped = any(UNTYPED in source.known_at for source in sources)
+        return self._new([Lineage(known_at=frozenset([UNTYPED]))] if is_untyped else [])
 
     def _new(self, sources: Iterable[Lineage] = ()) -> Lineage:
         return Lineage.new(f"#{next(self.fresh)}", sources)
