@@ -329,6 +329,24 @@ class TestLineage:
     def test_a_target_that_is_computed_from_a_column_gives_that_column_away(self) -> None:
         assert self.leaks("SELECT x, t, x > 15 AS late, x * 2 AS double_x, t + 1 AS u FROM t") == ("x", "double_x")
 
+    @pytest.mark.parametrize(
+        ("history", "rows", "leaks"),
+        [
+            ("t < 100", "t >= 100", ()),
+            ("c = 'a'", "c = 'a'", ("r",)),
+            ("true", "x > 0", ("r",)),
+            ("late IS NOT NULL", "true", ("r",)),
+            ("t < 100", "t < 100 AND x > 0", ("r",)),
+            ("t < 100 AND x > 0", "t < 100", ()),
+        ],
+    )
+    def test_a_history_of_other_rows_is_a_legitimate_feature(
+        self, history: str, rows: str, leaks: tuple[str, ...]
+    ) -> None:
+        query = f"""SELECT n.late, n.x, h.r FROM (SELECT * FROM t WHERE {rows}) AS n
+            JOIN (SELECT c, avg(late) AS r FROM t WHERE {history} GROUP BY c HAVING count(*) > 20) AS h USING (c)"""
+        assert self.leaks(query) == leaks
+
     def test_a_column_that_is_only_a_part_of_the_target_does_not(self) -> None:
         assert self.leaks("SELECT x, t, x - t > 15 AS late FROM t") == ()
 

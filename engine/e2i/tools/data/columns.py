@@ -53,7 +53,7 @@ def split(given: Given, files: Files) -> Flow:
         if kind is not None and not is_time(kind) and kind in ("string", "bool"):
             problems.append(ColumnProblem(("by",), "bad-column", f'"{by}" is a {kind}, not a time', hint=_times(table)))
     parts = dict.fromkeys(PARTS, table) if isinstance(table, KnownTable) else {}
-    return Flow({**parts, "parts": KnownKeys(PARTS)}, problems)
+    return Flow({**parts, "parts": KnownKeys(PARTS)}, problems, parts=frozenset(PARTS))
 
 
 def select(given: Given, files: Files) -> Flow:
@@ -66,7 +66,8 @@ def select(given: Given, files: Files) -> Flow:
     if not isinstance(table, KnownTable) or not settled([columns, exclude]):
         return Flow({}, problems)
     kept = (table if columns is None else table.only(columns)).without(exclude)
-    return Flow({"table": kept}, problems)
+    is_part = bool(given["where"]) or given["rows"] is not None
+    return Flow({"table": kept}, problems, parts=frozenset(["table"] if is_part else []))
 
 
 def _times(table: KnownTable) -> str | None:
