@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from e2i.catalog import registry
-from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, Lineage, absent, names, settled
+from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, absent, names, settled
 from e2i.catalog.files import NO_FILES
+from e2i.catalog.lineage import Lineage
 
 TABLE = KnownTable(
     {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"},

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from e2i.catalog.columns import UNKNOWN, KnownModel, KnownTable, Lineage
+from e2i.catalog.columns import UNKNOWN, KnownModel, KnownTable
+from e2i.catalog.lineage import Lineage
 from e2i.errors import StepError
 from e2i.estimators import columns, schema
 

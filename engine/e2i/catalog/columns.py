@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from e2i.catalog.files import Files
+from e2i.catalog.lineage import Choice, Lineage, Rows
 from e2i.spec.problems import Severity
 from e2i.spec.suggest import Names
 
@@ -38,86 +39,17 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-class Lineage(Struct, frozen=True):
-    """The columns that a column was made from. A column is identified by the step and output that it first appeared in.
-
-    ``roots`` determine the value, row by row. ``ancestors`` are all columns whose values went into it, also those of
-    other rows, in a sum for example. ``known_at`` are the moments at which these values become known; a column without
-    a moment is always known.
-    """
-
-    roots: frozenset[str] = frozenset()
-    ancestors: frozenset[str] = frozenset()
-    known_at: frozenset[str] = frozenset()
-
-    @classmethod
-    def new(cls, name: str, sources: Iterable[Lineage] = ()) -> Lineage:
-        """Returns the lineage of a column that its sources do not determine: a new one, or one from several rows."""
-        made, own = cls.of(sources), frozenset([f".{name}"])
-        return cls(own, own | made.ancestors, made.known_at)
-
-    @classmethod
-    def of(cls, sources: Iterable[Lineage]) -> Lineage:
-        """Returns the lineage of a column that is computed from columns of the same row."""
-        found = list(sources)
-        if len(found) == 1:
-            return found[0]
-        return cls(
-            frozenset[str]().union(*(source.roots for source in found)),
-            frozenset[str]().union(*(source.ancestors for source in found)),
-            frozenset[str]().union(*(source.known_at for source in found)),
-        )
-
-    def from_origin(self, origin: str) -> Lineage:
-        """Returns the lineage with the names of new columns completed by the step and output that they appeared in."""
-        if not any(name.startswith(".") for name in self.ancestors):
-            return self
-        roots, ancestors = (
-            frozenset(f"{origin}{name}" if name.startswith(".") else name for name in names)
-            for names in (self.roots, self.ancestors)
-        )
-        return Lineage(roots, ancestors, self.known_at)
-
-
-class Choice(Struct, frozen=True):
-    """One choice of rows: by a split, ``part`` of the parts that ``key`` describes; by a filter, without a part."""
-
-    key: str
-    part: str = ""
-
-
-class Rows(Struct, frozen=True):
-    """The rows of a table: those of ``origin``, the step and output in which they first appeared, after choices."""
-
-    origin: str = ""
-    choices: tuple[Choice, ...] = ()
-
-    def overlap(self, other: Rows) -> bool:
-        """Returns True when both have rows in common for certain: one chooses among the rows of the other, or two
-        different splits were made of the same rows. Two filters may have no row in common.
-        """
-        if not self.origin or self.origin != other.origin:
-            return False
-        common = 0
-        for one, another in zip(self.choices, other.choices, strict=False):
-            if one != another:
-                break
-            common += 1
-        rest, others = self.choices[common:], other.choices[common:]
-        if not rest or not others:
-            return True
-        return all(choice.part for choice in (*rest, *others)) and rest[0].key != others[0].key
-
-
 class KnownTable(Struct, frozen=True, dict=True):
     """A table whose columns are known. ``made_from``: column → its lineage, where it is not the column itself.
 
-    ``origin`` is the step and output in which the other columns first appeared. ``rows`` says which rows it has.
+    ``origin`` is the step and output in which the other columns first appeared. ``rows`` says which rows it has, and
+    ``conditions`` are those that its rows meet.
     """
 
     columns: Columns
     made_from: Mapping[str, Lineage] = field(default_factory=dict)
     origin: str = ""
+    conditions: tuple[str, ...] = ()
     rows: Rows = Rows()
 
     @cached_property
@@ -129,7 +61,7 @@ class KnownTable(Struct, frozen=True, dict=True):
         """Returns the table with only these of its columns, in this order."""
         columns = {name: self.columns[name] for name in names if name in self.columns}
         made_from = {name: self.made_from[name] for name in columns if name in self.made_from}
-        return KnownTable(columns, made_from, self.origin, self.rows)
+        return replace(self, columns=columns, made_from=made_from)
 
     def chosen(self, key: str, part: str = "") -> KnownTable:
         """Returns the table with only some of its rows. An empty ``key`` stands for the step and output."""
@@ -144,6 +76,11 @@ class KnownTable(Struct, frozen=True, dict=True):
         """Returns the table with new columns."""
         return replace(self, columns={**self.columns, **columns})
 
+    def part(self, condition: str) -> KnownTable:
+        """Returns the table with only those of its rows that meet a condition."""
+        made_from = {name: lineage.part(condition) for name, lineage in self.made_from.items()}
+        return replace(self, made_from=made_from, conditions=(*self.conditions, condition))
+
     def from_origin(self, origin: str) -> KnownTable:
         """Returns the table with the place where its new columns first appeared, unless that is known."""
         choices = tuple(choice if choice.key else Choice(origin, choice.part) for choice in self.rows.choices)
@@ -151,18 +88,23 @@ class KnownTable(Struct, frozen=True, dict=True):
         if self.origin:
             return self if rows == self.rows else replace(self, rows=rows)
         made_from = {name: lineage.from_origin(origin) for name, lineage in self.made_from.items()}
-        return KnownTable(self.columns, made_from, origin, rows)
+        return replace(self, made_from=made_from, origin=origin, rows=rows)
 
     def lineage(self, name: str) -> Lineage:
         """Returns what a column was made from: itself, if nothing else."""
-        return self.made_from.get(name) or Lineage.new(name).from_origin(self.origin)
+        if found := self.made_from.get(name):
+            return found
+        own = Lineage.new(name).from_origin(self.origin)
+        for condition in self.conditions:
+            own = own.part(condition)
+        return own
 
     def gives_away(self, target: str) -> tuple[str, ...]:
         """Returns the columns that reveal the target: those made from it, or from all that it is computed from."""
         roots = self.lineage(target).roots
         if not roots or target not in self.columns:
             return ()
-        return tuple(name for name in self.columns if name != target and roots <= self.lineage(name).ancestors)
+        return tuple(name for name in self.columns if name != target and all(map(self.lineage(name).has, roots)))
 
     def known_later(self, names: Iterable[str], passed: Collection[str]) -> Mapping[str, str]:
         """Returns the columns that are not known yet when only some moments have passed, each with its moment."""
@@ -232,6 +174,8 @@ class Flow(Struct, frozen=True):
     problems: Sequence[ColumnProblem] = ()
     may_be_null: frozenset[str] = frozenset()
     """Outputs that are null when the object does not exist, as the spec requests. Their readers must test for null."""
+    parts: frozenset[str] = frozenset()
+    """Outputs that are tables with a part of the rows of their input."""
 
 
 ColumnFlow = Callable[[Given, Files], Flow]

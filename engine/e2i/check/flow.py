@@ -45,9 +45,7 @@ def follow(
     given |= {name: _known(item, (name,), waiting) for name, item in value.items()}
     found: Flow = flow(given, files)
     inside = {
-        name: types.with_known(item, _placed(found.outputs[str(name)], f"{node.id}.{name}"))
-        if name in found.outputs
-        else item
+        name: types.with_known(item, _placed(found, str(name), node.id)) if name in found.outputs else item
         for name, item in declared.inside.items()
     }
     for name in found.may_be_null:
@@ -82,9 +80,12 @@ def _pointed(found: ColumnProblem, path: Path, document: Document) -> tuple[str,
     return f"{found.message} (line {line} of the text: {text.splitlines()[line - 1].strip()[:60]})", None
 
 
-def _placed(known: Known, origin: str) -> Known:
-    """Returns what is known of an output, with the place where a table's new columns first appeared."""
-    return known.from_origin(origin) if isinstance(known, KnownTable) else known
+def _placed(found: Flow, name: str, step: str) -> Known:
+    """Returns what is known of an output, with the place where its new columns and its part of the rows appeared."""
+    known, origin = found.outputs[name], f"{step}.{name}"
+    if not isinstance(known, KnownTable):
+        return known
+    return (known.part(origin) if name in found.parts else known).from_origin(origin)
 
 
 def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fixes:

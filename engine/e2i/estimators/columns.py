@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, Rows, absent, is_time, settled
+from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
+from e2i.catalog.lineage import Rows
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.spec.suggest import few
 

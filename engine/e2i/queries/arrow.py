@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from e2i.queries import nested
+
 
 def schema(columns: Mapping[str, str | None]) -> Any:
     """Returns the Arrow schema of columns."""
@@ -17,8 +19,16 @@ def of(name: str) -> Any:
     """Returns the Arrow type of a name such as ``list<item: double>``."""
     import pyarrow as pa
 
-    if name.startswith("list<item: "):
-        return pa.list_(of(name.removeprefix("list<item: ").removesuffix(">")))
+    if found := nested.of_arrow(name):
+        types = [of(kind) for kind in found.types]
+        match found.kind:
+            case "list":
+                return pa.list_(types[0])
+            case "array":
+                return pa.list_(types[0], int(found.size))
+            case "map":
+                return pa.map_(*types)
+        return pa.struct(list(zip(found.names, types, strict=True)))
     special = {
         "date32[day]": pa.date32(),
         "time64[us]": pa.time64("us"),

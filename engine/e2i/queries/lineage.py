@@ -8,11 +8,14 @@ of earlier rows is a legitimate feature.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
-from e2i.catalog.columns import KnownTable, Lineage
+from e2i.catalog.columns import KnownTable
+from e2i.catalog.lineage import Lineage
 
 Row = list[Lineage]
 Operator = Mapping[str, Any]
@@ -24,6 +27,24 @@ JOINS = frozenset(
 NOT_VALUES = frozenset({"function_data", "bind_info", "type_info", "return_type", "value", "arguments"})
 """Parts of an expression that have no columns of the operator's input."""
 CONSTANT = Lineage()
+
+
+UNTYPED = "?"
+"""Among the moments of a column: its type is not known, and so are those of all columns made from it."""
+
+
+def untyped(tables: Mapping[str, KnownTable], plan: Operator, names: Iterable[str]) -> frozenset[str]:
+    """Returns the columns of the result whose types are not known; all of them where the plan cannot be followed."""
+    listed = list(names)
+    marked = {
+        name: KnownTable(
+            table.columns,
+            {column: Lineage(known_at=frozenset([UNTYPED])) for column, kind in table.columns.items() if kind is None},
+        )
+        for name, table in tables.items()
+    }
+    found = of(plan, marked, listed)
+    return frozenset(name for name in listed if found is None or UNTYPED in found[name].known_at)
 
 
 class UnfollowedError(Exception):
@@ -60,7 +81,10 @@ class _Follower:
             return self.shared[operator["cte_index"]]
         children = [self.row(child) for child in operator.get("children", ())]
         if kind in KEPT:
-            return _picked(children[0], operator.get("projection_map"))
+            row = _picked(children[0], operator.get("projection_map"))
+            for condition in _conditions(operator, children[0]):
+                row = [lineage.part(condition) for lineage in row]
+            return row
         if kind in JOINS:
             return self._joined(operator, *children)
         simple: dict[str, Callable[[Operator, list[Row]], Row]] = {
@@ -103,7 +127,7 @@ class _Follower:
         return [*child, *(self._window(expression, child) for expression in operator["expressions"])]
 
     def _window(self, expression: Any, child: Row) -> Lineage:
-        return self._new() if _is_of_others(expression) else self._several(expression, child)
+        return self._apart(child) if _is_of_others(expression) else self._several(expression, child)
 
     def _unnested(self, operator: Operator, children: list[Row]) -> Row:
         (child,) = children
@@ -146,12 +170,17 @@ class _Follower:
             condition.get("comparison") in ("COMPARE_GREATERTHAN", "COMPARE_LESSTHAN")
             for condition in operator["conditions"]
         ):
-            right = [self._new() for _ in right]
+            right = [self._apart([lineage]) for lineage in right]
         return [*left, *right]
 
     def _several(self, expression: Any, child: Row) -> Lineage:
         """Returns the lineage of a value that is made of several rows."""
         return self._new(child[index] for index in _references(expression))
+
+    def _apart(self, sources: Iterable[Lineage]) -> Lineage:
+        """Returns the lineage of a value of other rows: a new column, whose type may be unknown."""
+        is_untyped = any(UNTYPED in source.known_at for source in sources)
+        return self._new([Lineage(known_at=frozenset([UNTYPED]))] if is_untyped else [])
 
     def _new(self, sources: Iterable[Lineage] = ()) -> Lineage:
         return Lineage.new(f"#{next(self.fresh)}", sources)
@@ -159,6 +188,40 @@ class _Follower:
 
 def _of_row(expression: Any, child: Row) -> Lineage:
     return Lineage.of(child[index] for index in dict.fromkeys(_references(expression)))
+
+
+def _conditions(operator: Operator, child: Row) -> Iterator[str]:
+    """Yields the conditions that an operator keeps rows by. Equal conditions on equal columns have equal names.
+
+    That a value is not null is no condition: it leaves the rows that matter.
+    """
+    if operator["type"] in ("LOGICAL_LIMIT", "LOGICAL_TOP_N"):
+        yield _digest({key: value for key, value in operator.items() if key != "children"}, child)
+    waiting = list(operator.get("expressions") or ()) if operator["type"] == "LOGICAL_FILTER" else []
+    while waiting:
+        expression = waiting.pop()
+        if expression.get("type") == "CONJUNCTION_AND":
+            waiting += expression.get("children") or ()
+        elif expression["type"] not in ("OPERATOR_IS_NOT_NULL", "VALUE_CONSTANT"):
+            yield _digest(expression, child)
+
+
+def _digest(value: Any, child: Row) -> str:
+    text = json.dumps(_canonical(value, child), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any, child: Row) -> Any:
+    """Returns an expression with the lineage of its columns, without the places where it was written."""
+    if isinstance(value, list):
+        return [_canonical(item, child) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("expression_class") == "BOUND_REF":
+        return sorted(child[value["index"]].roots)
+    return {
+        key: _canonical(item, child) for key, item in value.items() if not key.startswith(("query_location", "alias"))
+    }
 
 
 def _picked(row: Row, places: Any) -> Row:

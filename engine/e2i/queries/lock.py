@@ -44,19 +44,21 @@ def check(statements: list[Node], tables: Collection[str], columns: Collection[s
         )
         return
     tree = statements[0]["node"]
-    names = {name.lower() for name in tables} | set(_defined(tree))
+    given = frozenset(name.lower() for name in tables)
     known = {name.lower() for name in columns} | set(_aliases(tree))
     if _multiplied(tree) > MOST_COLUMNS:
         yield Finding("query-refused", "the stars of this query multiply its columns without end")
+    for node in _undefined(tree, given):
+        name = _plain_name(node)
+        message = f'there is no table "{name}" in `tables`'
+        yield Finding("bad-query", message, offset(node, query), None, name, tuple(tables))
     in_from = {id(node["function"]) for node in nodes(tree) if node.get("type") == "TABLE_FUNCTION"}
     for node in nodes(tree):
-        if id(node) not in in_from and (reason := _refused(node, names, tables, known)):
-            code = "bad-query" if reason.startswith("there is no table") else "query-refused"
-            name = str(node.get("table_name", "")) if code == "bad-query" else ""
-            yield Finding(code, reason, offset(node, query), None, name, tuple(tables) if name else ())
+        if id(node) not in in_from and (reason := _refused(node, known)):
+            yield Finding("query-refused", reason, offset(node, query))
 
 
-def _refused(node: Node, names: Collection[str], tables: Collection[str], known: Collection[str]) -> str | None:
+def _refused(node: Node, known: Collection[str]) -> str | None:
     """Returns why a node is not allowed."""
     kind, type_ = node.get("class"), node.get("type")
     if node.get("sample"):
@@ -73,7 +75,7 @@ def _refused(node: Node, names: Collection[str], tables: Collection[str], known:
         return f"{type_} is not possible in a query"
     match type_:
         case "BASE_TABLE":
-            return _refused_table(node, names)
+            return _refused_table(node)
         case "TABLE_FUNCTION":
             return _refused_rows(node["function"], known)
         case "PIVOT" if any(pivot.get("subquery") or pivot.get("pivot_enum") for pivot in node.get("pivots", ())):
@@ -83,14 +85,12 @@ def _refused(node: Node, names: Collection[str], tables: Collection[str], known:
     return None
 
 
-def _refused_table(node: Node, names: Collection[str]) -> str | None:
+def _refused_table(node: Node) -> str | None:
     path = (node.get("qualified_name") or {}).get("path") or [node["table_name"]]
     if len(path) != 1 or node.get("schema_name") or node.get("catalog_name"):
         return f"a query reads the tables that it is given, by their plain names, not {'.'.join(map(str, path))}"
     if node.get("at_clause"):
         return "tables have no versions: AT is not possible in a query"
-    if str(path[0]).lower() not in names:
-        return f'there is no table "{path[0]}" in `tables`'
     return None
 
 
@@ -181,13 +181,32 @@ def _text(node: Node) -> str:
     return str(value).lower()
 
 
-def _defined(tree: Node) -> Iterator[str]:
-    """Yields the names of the common table expressions."""
-    for node in nodes(tree):
-        entries = (node.get("cte_map") or {}).get("map", ())
-        yield from (str(entry["key"]).lower() for entry in entries)
-        if node.get("type") in ("RECURSIVE_CTE_NODE", "CTE_NODE") and node.get("cte_name"):
-            yield str(node["cte_name"]).lower()
+def _undefined(tree: Node, given: frozenset[str]) -> Iterator[Node]:
+    """Yields the tables that are neither given nor defined by WITH where they are named.
+
+    Outside its part of the query, a name of WITH could be one of DuckDB's own tables.
+    """
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, given)]
+    while waiting:
+        item, names = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend((child, names) for child in item)
+        if not isinstance(item, dict):
+            continue
+        if item.get("type") == "BASE_TABLE" and (name := _plain_name(item)) and name.lower() not in names:
+            yield item
+        for entry in (item.get("cte_map") or {}).get("map", ()):
+            waiting.append((entry["value"], names))
+            names = names | {str(entry["key"]).lower()}
+        if item.get("type") in ("RECURSIVE_CTE_NODE", "CTE_NODE") and item.get("cte_name"):
+            names = names | {str(item["cte_name"]).lower()}
+        waiting.extend((child, names) for key, child in item.items() if key != "cte_map")
+
+
+def _plain_name(node: Node) -> str:
+    """Returns the name of a table without a schema. Empty for one with a schema."""
+    path = (node.get("qualified_name") or {}).get("path") or [node["table_name"]]
+    return str(path[0]) if len(path) == 1 else ""
 
 
 def _aliases(tree: Node) -> Iterator[str]:

@@ -6,7 +6,7 @@ The query is bound to empty tables of the known types. No row is read, and DuckD
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -48,6 +48,8 @@ def planned(query: str, tables: Tables, params: Mapping[str, Any], *, is_generat
     except duckdb.InterruptException:
         hint = "split it into several steps"
         return Planned((Finding("query-refused", "the query is too complex to be checked before the run", hint=hint),))
+    except RecursionError:
+        return Planned((syntax.TOO_DEEP,))
 
 
 def _planned(connection: Any, query: str, tables: Tables, params: Mapping[str, Any], is_generated: bool) -> Planned:
@@ -88,9 +90,10 @@ def _bound(
     found = (*found, *(text.back(finding) for finding in wrong))
     described = [row[:2] for row in connection.execute(f"DESCRIBE {text.text}").fetchall()]
     names = [name for name, _ in described]
-    found = (*found, *_unusable(described, is_typed), *_outside(plan))
+    loose = frozenset() if is_typed else lineage.untyped(known, plan, names)
+    found = (*found, *_unusable(described, loose), *_outside(plan, known))
     made_from = lineage.of(plan, known, names) or {}
-    columns = {name: types.to_arrow(kind) if is_typed else None for name, kind in described}
+    columns = {name: None if name in loose else types.to_arrow(kind) for name, kind in described}
     return Planned(found, KnownTable(columns, made_from), text.text, _is_parallel(plan))
 
 
@@ -111,20 +114,25 @@ def _creation(name: str, table: KnownTable) -> str:
     return f"CREATE TABLE {quoted(name)} ({columns})"
 
 
-def _unusable(described: Iterable[tuple[str, str]], is_typed: bool) -> Iterable[Finding]:
+def _unusable(described: Iterable[tuple[str, str]], loose: Collection[str]) -> Iterable[Finding]:
     """Yields findings of columns that a table cannot have."""
     seen: set[str] = set()
     for name, kind in described:
         if name in seen:
             yield Finding("duplicate-column", f'two columns of the result are named "{name}"', hint="use AS")
         seen.add(name)
-        if is_typed and types.to_arrow(kind) is None:
+        if name not in loose and types.to_arrow(kind) is None:
             message = f'the column "{name}" of the result is a {kind}, which a table cannot have'
             yield Finding("bad-query", message, hint=_CAST.get(kind, "cast it to a number, text or time"))
 
 
-def _outside(plan: Node) -> Iterable[Finding]:
-    """Yields findings of functions that came in under the name of a column."""
+def _outside(plan: Node, known: Mapping[str, KnownTable]) -> Iterable[Finding]:
+    """Yields findings of functions and tables that came in under another name. The syntax tree has shown none."""
+    for node in syntax.nodes(plan):
+        if node.get("type") == "LOGICAL_GET" and syntax.bound_name(node) not in functions.TABLES:
+            read = str((node.get("function_data") or {}).get("table", syntax.bound_name(node)))
+            if read.lower() not in known:
+                yield Finding("query-refused", f"the query reads {read}, which is not in `tables`")
     names = {syntax.bound_name(node) for node in syntax.nodes(plan) if node.get("expression_class") == "BOUND_FUNCTION"}
     if outside := sorted(names & functions.OUTSIDE):
         yield Finding("query-refused", f"{few(outside)} depends on the time or the session, not on the tables")

@@ -57,7 +57,7 @@ def compute(
         for name, table in tables.items():
             connection.register(name, ctx.arrow(table))
         check(connection)
-        schema = arrow.schema(found.table.columns)
+        schema = arrow.schema(_typed_columns(found.table))
         return ctx.batches(schema, _batches(connection.sql(found.text).to_arrow_reader(BATCH), schema))
     except duckdb.OutOfMemoryException as error:
         message = f"the query needs more memory than {memory}: {_first_line(error)}"
@@ -94,6 +94,15 @@ def _batches(reader: Any, schema: Any) -> Iterator[Any]:
             waiting = rows.slice(BATCH).to_batches()
     if any(item.num_rows for item in waiting):
         yield _joined(pa.Table.from_batches(waiting, schema))
+
+
+def _typed_columns(table: KnownTable) -> dict[str, str]:
+    """Returns the types of a result. Raises StepError when a table has a type that no query can read."""
+    typed = {name: kind for name, kind in table.columns.items() if kind is not None}
+    if len(typed) < len(table.columns):
+        message = "a table of the query has a column of a type that DuckDB cannot read"
+        raise StepError(message, code="bad-table", hint="leave the column out with data.select")
+    return typed
 
 
 def _joined(rows: Any) -> Any:

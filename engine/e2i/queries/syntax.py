@@ -31,12 +31,18 @@ class Finding(Struct, frozen=True):
     known: Sequence[str] = ()
 
 
+TOO_DEEP = Finding("query-refused", "the query is nested too deep", hint="split it into several steps")
+
+
 def parsed(connection: Any, query: str) -> tuple[list[Node], list[Finding]]:
     """Returns the statements of a query. Only a SELECT has a tree: anything else is an error."""
     if len(query) > MOST_CHARACTERS:
         message = f"the query is longer than {MOST_CHARACTERS:,} characters"
         return [], [Finding("query-refused", message, hint="split it into several steps")]
-    document = json.loads(connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()[0])
+    try:
+        document = json.loads(connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()[0])
+    except RecursionError:
+        return [], [TOO_DEEP]
     if not document["error"]:
         return document["statements"], []
     if document["error_type"] == "not implemented":

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from e2i.queries import nested
+
 SAME: Final = {
     "bool": "BOOLEAN",
     "int8": "TINYINT",
@@ -53,7 +55,6 @@ WRITTEN: Final = {
 _BACK: Final = {name: arrow for arrow, name in SAME.items()}
 _TIMESTAMP = re.compile(r"timestamp\[\w+, tz=.*\]")
 _DICTIONARY = re.compile(r"dictionary<values=(.*), indices=.*>")
-_LIST = re.compile(r"(?:large_)?list<\w+: (.*)>")
 _DECIMAL = re.compile(r"decimal(?:32|64|128)\((\d+), (\d+)\)")
 
 
@@ -61,32 +62,28 @@ def to_duckdb(arrow: str | None) -> str | None:
     """Returns the DuckDB type of an Arrow column; None when it is not known."""
     if arrow is None:
         return None
-    if found := SAME.get(arrow) or READ.get(arrow):
-        return found
+    if simple := SAME.get(arrow) or READ.get(arrow):
+        return simple
     if _TIMESTAMP.fullmatch(arrow):
         return "TIMESTAMP WITH TIME ZONE"
     if matched := _DECIMAL.fullmatch(arrow):
         return f"DECIMAL({matched[1]},{matched[2]})"
     if matched := _DICTIONARY.fullmatch(arrow):
         return to_duckdb(matched[1])
-    if matched := _LIST.fullmatch(arrow):
-        item = to_duckdb(matched[1])
-        return f"{item}[]" if item else None
-    return None
+    found = nested.of_arrow(arrow)
+    return nested.to_duckdb(found, to_duckdb) if found else None
 
 
 def to_arrow(name: str) -> str | None:
     """Returns the Arrow type of a result's column; None for a type that tables do not have."""
-    if found := _BACK.get(name) or WRITTEN.get(name):
-        return found
+    if simple := _BACK.get(name) or WRITTEN.get(name):
+        return simple
     if name.startswith("DECIMAL("):
         return "double"
     if name.startswith("ENUM("):
         return "string"
-    if name.endswith("[]"):
-        item = to_arrow(name.removesuffix("[]"))
-        return f"list<item: {item}>" if item else None
-    return None
+    found = nested.of_duckdb(name)
+    return nested.to_arrow(found, to_arrow) if found else None
 
 
 NUMBERS: Final = frozenset(

@@ -69,6 +69,8 @@ HOSTILE = {
     "SELECT * FROM pg_catalog.pg_class": PLAIN_NAMES,
     "SELECT * FROM sqlite_master": NO_TABLE,
     "SELECT * FROM duckdb_tables": NO_TABLE,
+    "SELECT * FROM sqlite_master AS m, (WITH sqlite_master AS (SELECT 1) SELECT * FROM sqlite_master)": NO_TABLE,
+    "WITH a AS (SELECT * FROM sqlite_master), sqlite_master AS (SELECT 1) SELECT * FROM a": NO_TABLE,
     "SELECT * FROM t AT (VERSION => 1)": "tables have no versions",
     # Functions that return tables.
     "SELECT * FROM read_csv('secrets.csv')": NO_ROWS,
@@ -106,6 +108,7 @@ HOSTILE = {
     "SELECT * FROM t TABLESAMPLE 10%": "TABLESAMPLE",
     "SELECT * FROM t USING SAMPLE 10": "TABLESAMPLE",
     # What is computed while the query is checked.
+    "SELECT " + "abs(" * 900 + "a" + ")" * 900 + " AS x FROM t": "nested too deep",
     "SELECT repeat('a', 2000000000)": GROWING,
     "SELECT * FROM range(length(repeat('a', 2000000000)))": "use numbers",
     "SELECT quantile_cont(a, length(lpad('a', 2000000000, 'x'))) FROM t": GROWING,

@@ -39,6 +39,9 @@ ROWS = pa.table(
         "clock": pa.array([dt.time(1, 2, 3)] * 3, pa.time64("us")),
         "money": pa.array([decimal.Decimal("1.25")] * 3, pa.decimal128(9, 2)),
         "l": pa.array([[1, 2], [], None], pa.list_(pa.int64())),
+        "st": pa.array([{"a": 1, "b c": ["x"]}] * 3, pa.struct([("a", pa.int64()), ("b c", pa.list_(pa.string()))])),
+        "m": pa.array([[("k", 1)]] * 3, pa.map_(pa.string(), pa.int64())),
+        "v": pa.array([[1.0, 2.0]] * 3, pa.list_(pa.float64(), 2)),
         "raw": pa.array([b"1", b"2", None]),
         "empty": pa.array([None, None, None], pa.null()),
     }
@@ -191,9 +194,11 @@ class TestProblems:
     def test_a_column_of_unknown_type_is_still_known_by_name(self) -> None:
         table = KnownTable({"a": None, "b": "int64"})
         assert codes(planned("SELECT aa FROM t", t=table)) == ["unknown-column"]
-        found = planned("SELECT a, b, sum(a) AS s FROM t GROUP BY ALL", t=table)
+        query = "SELECT a, b, sum(a) OVER () AS s, count(*) OVER () AS n, lag(a) OVER (ORDER BY b) AS l FROM t"
+        found = planned(query, t=table)
         assert not found.problems
-        assert dict(found.outputs["table"].columns) == {"a": None, "b": None, "s": None}  # type: ignore[union-attr]
+        known = {"a": None, "b": "int64", "s": None, "n": "int64", "l": None}
+        assert dict(found.outputs["table"].columns) == known  # type: ignore[union-attr]
 
 
 class TestResults:
@@ -323,6 +328,24 @@ class TestLineage:
 
     def test_a_target_that_is_computed_from_a_column_gives_that_column_away(self) -> None:
         assert self.leaks("SELECT x, t, x > 15 AS late, x * 2 AS double_x, t + 1 AS u FROM t") == ("x", "double_x")
+
+    @pytest.mark.parametrize(
+        ("history", "rows", "leaks"),
+        [
+            ("t < 100", "t >= 100", ()),
+            ("c = 'a'", "c = 'a'", ("r",)),
+            ("true", "x > 0", ("r",)),
+            ("late IS NOT NULL", "true", ("r",)),
+            ("t < 100", "t < 100 AND x > 0", ("r",)),
+            ("t < 100 AND x > 0", "t < 100", ()),
+        ],
+    )
+    def test_a_history_of_other_rows_is_a_legitimate_feature(
+        self, history: str, rows: str, leaks: tuple[str, ...]
+    ) -> None:
+        query = f"""SELECT n.late, n.x, h.r FROM (SELECT * FROM t WHERE {rows}) AS n
+            JOIN (SELECT c, avg(late) AS r FROM t WHERE {history} GROUP BY c HAVING count(*) > 20) AS h USING (c)"""
+        assert self.leaks(query) == leaks
 
     def test_a_column_that_is_only_a_part_of_the_target_does_not(self) -> None:
         assert self.leaks("SELECT x, t, x - t > 15 AS late FROM t") == ()

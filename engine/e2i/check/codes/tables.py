@@ -293,16 +293,16 @@ CODES = (
     Code(
         "limit-missed",
         "A metric that does not reach its limit",
-        "`at_least` and `at_most` of model.evaluate are requirements. With `confidence`, the bound of the interval must "
-        "reach them, so that a lucky test table is not enough.",
+        "`at_least` and `at_most` of model.evaluate are requirements. With `confidence`, the bound of the interval "
+        "must reach them, so that a lucky test table is not enough.",
         "Improve the model, evaluate on more rows, or change the limit.",
         example="at_least: {roc_auc: 0.7, confidence: 0.95}, where the interval of roc_auc is 0.68 to 0.75",
     ),
     Code(
         "unseen-values",
         "A category feature with no value that training has seen",
-        "Values that training did not see count as missing. When all of them are, the table was read or coded in another "
-        "way than the training table, and every prediction would be wrong.",
+        "Values that training did not see count as missing. When all of them are, the table was read or coded in "
+        "another way than the training table, and every prediction would be wrong.",
         "Compare both tables: 1 and 01, upper and lower case, other names.",
         example='The feature "code" has the texts "01" and "02", where training had "1" and "2".',
     ),

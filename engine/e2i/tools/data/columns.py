@@ -82,7 +82,7 @@ def split(given: Given, files: Files) -> Flow:
         about = [given.get(name) for name in ("strategy", "by", "fractions", "seed")]
         key = f"split {about}" if settled(about) else ""
         parts = {name: table.chosen(key, name) for name in PARTS}
-    return Flow({**parts, "parts": KnownKeys(PARTS)}, problems)
+    return Flow({**parts, "parts": KnownKeys(PARTS)}, problems, parts=frozenset(PARTS))
 
 
 def select(given: Given, files: Files) -> Flow:
@@ -95,8 +95,9 @@ def select(given: Given, files: Files) -> Flow:
     if not isinstance(table, KnownTable) or not settled([columns, exclude]):
         return Flow({}, problems)
     kept = (table if columns is None else table.only(columns)).without(exclude)
-    every_row = given["where"] in ((), []) and given["rows"] is None
-    return Flow({"table": kept if every_row else kept.chosen("")}, problems)
+    if given["where"] in ((), []) and given["rows"] is None:
+        return Flow({"table": kept}, problems)
+    return Flow({"table": kept.chosen("")}, problems, parts=frozenset(["table"]))
 
 
 def _times(table: KnownTable) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Columns, Flow, Given, KnownTable, Lineage, known_from
+from e2i.catalog.columns import Columns, Flow, Given, KnownTable, known_from
 from e2i.catalog.files import Files
+from e2i.catalog.lineage import Lineage
 
 TIME = "timestamp[us, tz=UTC]"
 KEY = {"hcp_id": "string", "observation_date": TIME}

@@ -1,0 +1,50 @@
+"""A history of other rows is a legitimate feature, and one of the same rows leaks, through any number of steps."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2i import api
+
+SPEC = """version: 1
+name: history
+steps:
+  data: {{uses: dataset.nycflights13}}
+  split:
+    uses: data.split
+    with: {{table: "${{{{ steps.data.flights }}}}", strategy: time, by: scheduled_departure}}
+  some:
+    uses: data.select
+    with: {{table: "${{{{ steps.split.validation }}}}", where: [{{column: distance, op: gt, value: 500}}]}}
+  rates:
+    uses: table.aggregate
+    with: {{table: "${{{{ {history} }}}}", by: [carrier], columns: {{rate: {{fn: mean, of: late}}}}}}
+  joined:
+    uses: table.join
+    with: {{left: "${{{{ {rows} }}}}", right: "${{{{ steps.rates.table }}}}", on: [carrier]}}
+  train:
+    uses: model.train
+    with: {{table: "${{{{ steps.joined.table }}}}", target: late, features: [hour, distance, rate]}}
+outputs:
+  metrics: ${{{{ steps.train.metrics }}}}
+  tables: ["${{{{ steps.split.test }}}}", "${{{{ steps.some.table }}}}"]
+"""
+TRAIN, VALIDATION, ALL = "steps.split.train", "steps.split.validation", "steps.data.flights"
+SOME = "steps.some.table"
+
+
+@pytest.mark.parametrize(
+    ("history", "rows", "leaks"),
+    [
+        (TRAIN, VALIDATION, False),
+        (TRAIN, SOME, False),
+        (TRAIN, TRAIN, True),
+        (ALL, VALIDATION, True),
+        (VALIDATION, SOME, True),
+        (SOME, VALIDATION, False),
+        (SOME, SOME, True),
+    ],
+)
+def test_the_target_of_a_row_in_its_history(history: str, rows: str, leaks: bool) -> None:
+    problems = api.validate(SPEC.format(history=history, rows=rows)).errors
+    assert [problem.code for problem in problems] == (["target-leak"] if leaks else [])
