@@ -112,6 +112,9 @@ class StepContext(Protocol):
         for a path that may not be read.
         """
 
+    def held_files(self, text: str) -> Mapping[str, Path]:
+        """Returns ``held_file`` for each file that a folder or a pattern names, by its path, sorted."""
+
     def place(self, content: Path, text: str) -> None:
         """Copies a finished file to a path of the workspace: whole, or not at all.
 

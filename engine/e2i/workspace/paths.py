@@ -74,6 +74,46 @@ def look(roots: Roots, text: str) -> Found:
     return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "special"
 
 
+MOST_FILES = 10_000
+"""Files that one path may name."""
+
+
+def matching(roots: Roots, text: str) -> tuple[str, ...]:
+    """Returns the sorted paths of the files below a folder, or that match a pattern; the path itself if it is neither.
+
+    Names that start with a dot or an underscore are left out: they are not data. Links to folders are not followed.
+    Raises Refused for a path that leads outside.
+    """
+    start, pattern = _split(text)
+    path = resolve(roots, start)
+    if not path.is_dir():
+        return (text,)
+    found: list[str] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        for name in names:
+            inner = (Path(folder) / name).relative_to(path)
+            if not name.startswith((".", "_")) and (
+                not pattern or (inner.match(pattern) and _depth_fits(inner, pattern))
+            ):
+                if len(found) == MOST_FILES:
+                    raise Refused(f"{text} names more than {MOST_FILES:,} files", code="too-many-files")
+                found.append(f"{start.rstrip('/')}/{inner.as_posix()}" if start not in ("", ".") else inner.as_posix())
+    return tuple(sorted(found)) or (text,)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Returns the folder above the first component with a wildcard, and the pattern from there on; "" if none has."""
+    parts = text.split("/")
+    index = next((index for index, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    return ("/".join(parts[:index]) or ".") if index < len(parts) else text, "/".join(parts[index:])
+
+
+def _depth_fits(path: Path, pattern: str) -> bool:
+    """Returns whether a path is as deep as a pattern: ``*`` stands for one component."""
+    return len(path.parts) == len(pattern.split("/"))
+
+
 def resolve(roots: Roots, text: str) -> Path:
     """Returns the path with links followed. Raises Refused when it leads outside the roots."""
     if not text or "\0" in text or "://" in text:

@@ -267,4 +267,11 @@ CODES = (
         "Name the column in the file.",
         example='The header "id,,x".',
     ),
+    Code(
+        "too-many-files",
+        "A path that names too many files",
+        "A folder or a pattern may name 10,000 files. Each is read, hashed and compared with the plan.",
+        "Name a folder or a pattern with fewer files, or join them.",
+        example="path: . in a workspace with many small files",
+    ),
 )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool
 from e2i.catalog.artifacts import Model, Report, Table
-from e2i.catalog.marks import Budget, Privilege, WorkspacePath, WrittenPath
+from e2i.catalog.marks import Budget, Privilege, WorkspacePaths, WrittenPath
 from e2i.tools.data import encodings, formats
 from e2i.tools.data.contract import TYPE
 from e2i.tools.data.filters import Filter
@@ -28,7 +28,14 @@ PARTS = ("train", "validation", "test")
 class LoadParams(Params):
     """Parameters of ``data.load``."""
 
-    path: Annotated[WorkspacePath, Field(min_length=1, description="File in the workspace, relative to its root.")]
+    path: Annotated[
+        WorkspacePaths,
+        Field(
+            min_length=1,
+            description="File in the workspace, relative to its root. Also a folder or a pattern such as "
+            "data/*.parquet: the files in it, sorted by path, must have the same columns.",
+        ),
+    ]
     format: Annotated[
         Literal["csv", "tsv", "jsonl", "parquet", "feather", "excel"] | None,
         Field(
@@ -108,6 +115,10 @@ class LoadParams(Params):
         Literal["fail", "report"],
         Field(description="Rows with more or fewer fields than the header: fail, or leave them out and report them."),
     ] = "fail"
+    partitions: Annotated[
+        Literal["hive"] | None,
+        Field(description="`hive`: folders named KEY=VALUE give a column each. null: folders have no meaning."),
+    ] = None
     sheet: Annotated[str | None, Field(min_length=1, description="Sheet of an Excel file; null: the only one.")] = None
 
     @model_validator(mode="after")
@@ -130,7 +141,7 @@ class LoadOutputs(Outputs):
     """Outputs of ``data.load``."""
 
     table: Annotated[Table, Field(description="The rows of the file.")]
-    source_digest: Annotated[str, Field(description="SHA-256 of the file's bytes, as `sha256:…`.")]
+    source_digest: Annotated[str, Field(description="SHA-256 of the file's bytes, or of all files, as `sha256:…`.")]
     notes: Annotated[
         tuple[str, ...], Field(description="What was found out about the file, and which rows were left out.")
     ] = ()

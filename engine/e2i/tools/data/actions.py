@@ -22,6 +22,7 @@ from e2i.tools.data import (
     files,
     filters,
     formats,
+    many,
     splits,
     writing,
 )
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
 
 def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Read a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
-    path = ctx.held_file(params.path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    loaded = files.read(path, params)
+    held = ctx.held_files(params.path)
+    digests = {}
+    for name, path in held.items():
+        with path.open("rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = digests.get(params.path) or hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    loaded = files.read(next(iter(held.values())), params) if params.path in held else many.read(held, params)
     for note in loaded.notes:
         print(f"{params.path}: {note}")  # in the step's log
     return LoadOutputs(table=ctx.table(loaded.hand_over()), source_digest=f"sha256:{digest}", notes=loaded.notes)
