@@ -84,7 +84,7 @@ def check_written(text: str, rules: Rules, look: Look) -> PathProblem | None:
             )
         case "settings":
             return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", "write to another")
-        case "directory" | "special":
+        case "special":
             return PathProblem("bad-path", f"{shown} is not a regular file", "use the path of a file")
     return None
 

@@ -179,6 +179,9 @@ class WorkerContext:
     def placed(self, text: str) -> str | None:
         return paths.digest(self._worker.roots, text)
 
+    def placed_content(self, text: str) -> bytes | None:
+        return paths.written(self._worker.roots, text)
+
     def run_file(self, text: str) -> Mapping[str, Any]:
         from e2i.workers import code
 

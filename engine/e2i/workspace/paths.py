@@ -74,6 +74,9 @@ def look(roots: Roots, text: str) -> Found:
     return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "special"
 
 
+MANIFEST = "manifest.json"
+"""A folder that has it consists of the files that it lists: the version that was written last."""
+LARGEST_MANIFEST = 16 << 20
 MOST_FILES = 10_000
 """Files that one path may name."""
 
@@ -88,6 +91,8 @@ def matching(roots: Roots, text: str) -> tuple[str, ...]:
     path = resolve(roots, start)
     if not path.is_dir():
         return (text,)
+    if not pattern and (listed := _listed(roots, start.rstrip("/"), path)):
+        return listed
     found: list[str] = []
     for folder, folders, names in os.walk(path):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
@@ -100,6 +105,25 @@ def matching(roots: Roots, text: str) -> tuple[str, ...]:
                     raise Refused(f"{text} names more than {MOST_FILES:,} files", code="too-many-files")
                 found.append(f"{start.rstrip('/')}/{inner.as_posix()}" if start not in ("", ".") else inner.as_posix())
     return tuple(sorted(found)) or (text,)
+
+
+def _listed(roots: Roots, folder: str, path: Path) -> tuple[str, ...]:
+    """Returns the files that the manifest of ``data.write`` lists; none for a folder without one."""
+    if not (path / MANIFEST).is_file():
+        return ()
+    try:
+        files = msgspec.json.decode(read(roots, f"{folder}/{MANIFEST}", LARGEST_MANIFEST), type=_Manifest).files
+    except msgspec.DecodeError:  # a file of another program
+        return ()
+    return tuple(f"{folder}/{name}" for name in sorted(files))
+
+
+class _Manifest(Struct):
+    """The manifest of a folder, as far as it matters here."""
+
+    schema_version: Literal[1]
+    partition_by: list[str]
+    files: dict[str, msgspec.Raw]
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -204,6 +228,12 @@ def place(roots: Roots, text: str, content: Path) -> None:
         raise StepError(f"{text} cannot be written: {error.strerror}", code="cannot-write") from error
     finally:
         os.close(folder)
+
+
+def written(roots: Roots, text: str) -> bytes | None:
+    """Returns the content of a file that may be written; None when there is none. Raises StepError for a large one."""
+    to = msgspec.structs.replace(roots, folders=roots.written, hidden=False)
+    return None if look(to, text) == "missing" else read(to, text, LARGEST_MANIFEST)
 
 
 def digest(roots: Roots, text: str) -> str | None:

@@ -261,11 +261,19 @@ class WriteParams(Params):
         Field(description="Format of a table. null: derived from the suffix. `json` is one list of objects."),
     ] = None
     mode: Annotated[
-        Literal["fail", "replace"],
+        Literal["fail", "replace", "append_partition"],
         Field(
-            description="What to do when the file exists with other content. The same content is never written again."
+            description="What to do when the file or folder exists with other content. The same content is never "
+            "written again. `append_partition` adds partitions to a folder."
         ),
     ] = "fail"
+    partition_by: Annotated[
+        Columns | None,
+        Field(
+            description="Write a folder of Parquet files, one for each combination of values in these columns; []: one "
+            "file. The folder's manifest.json names the current version of its files."
+        ),
+    ] = None
     compression: Annotated[
         Literal["zstd", "snappy", "gzip", "lz4", "none"],
         Field(description="Compression of a Parquet file; of an Arrow file: zstd, lz4 or none."),
@@ -288,7 +296,12 @@ class WriteParams(Params):
 
     @model_validator(mode="after")
     def _known_format(self) -> Self:
-        if self.table is not None and self.format is None and formats.written(self.path) is None:
+        if self.partition_by is not None:
+            if self.table is None or self.format not in (None, "parquet"):
+                raise ValueError("`partition_by` is for tables in Parquet files")
+        elif self.mode == "append_partition":
+            raise ValueError("`mode: append_partition` needs `partition_by`")
+        elif self.table is not None and self.format is None and formats.written(self.path) is None:
             raise ValueError(f"the format of {self.path!r} cannot be derived from its suffix; set `format`")
         if self.format == "feather" and self.compression in ("snappy", "gzip"):
             raise ValueError(f"an Arrow file cannot be compressed by {self.compression}; use zstd, lz4 or none")

@@ -21,6 +21,7 @@ from e2i.tools.data import (
     WriteParams,
     files,
     filters,
+    folders,
     formats,
     many,
     splits,
@@ -103,6 +104,11 @@ def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
 
 def write(params: WriteParams, ctx: StepContext) -> WriteOutputs:
     """Write a file, unless it exists with the same content. Raises StepError when it has another and may not change."""
+    if params.table is not None and params.partition_by is not None:
+        table = ctx.arrow(params.table)
+        filters.require_columns(table.column_names, params.partition_by)
+        digest, size = folders.write(table, params.path, params.partition_by, params.mode, params.compression, ctx)
+        return WriteOutputs(file=FileFacts(path=params.path, digest=digest, bytes=size))
     made = ctx.scratch / "written"
     escaped = 0
     if params.table is not None:
