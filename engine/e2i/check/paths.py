@@ -56,7 +56,7 @@ def check(text: str, rules: Rules, look: Look, *, many: bool = False) -> PathPro
         case "settings":
             hint = "use another file: specs neither read nor change the settings in config/"
             return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", hint)
-        case "directory" if not many:
+        case "directory" if not many or (path == "." and wildcard is None):
             return PathProblem("bad-path", f"{shown} is a folder, not a file", "use a file in it")
         case "special":
             return PathProblem("bad-path", f"{shown} is not a regular file", "use a file with data in it")

@@ -113,6 +113,15 @@ def test_nothing_that_matches_is_a_problem(ctx: LocalContext) -> None:
     assert problem.code == "no-such-file"
 
 
+def test_a_file_without_a_known_format_is_a_problem_before_the_run(ctx: LocalContext) -> None:
+    (ctx.workspace / "t.dat").write_text("a\n1\n")
+    (problem,) = planned(ctx, "t.dat").problems
+    with pytest.raises(StepError) as raised:
+        load(ctx, "t.dat")
+    assert (problem.code, problem.message, problem.hint) == (raised.value.code, raised.value.message, raised.value.hint)
+    assert load(ctx, "t.dat", format="csv").num_rows == 1
+
+
 SPEC = """
 version: 1
 name: parts
