@@ -84,6 +84,9 @@ class Look(Protocol):
     def placed(self, text: str) -> str | None:
         """As ``StepContext.placed``."""
 
+    def placed_content(self, text: str) -> bytes | None:
+        """As ``StepContext.placed_content``."""
+
 
 class StepContext(Protocol):
     """Passed to every action. Everything an action reads or writes goes through this object."""
@@ -112,6 +115,9 @@ class StepContext(Protocol):
         for a path that may not be read.
         """
 
+    def held_files(self, text: str) -> Mapping[str, Path]:
+        """Returns ``held_file`` for each file that a folder or a pattern names, by its path, sorted."""
+
     def place(self, content: Path, text: str) -> None:
         """Copies a finished file to a path of the workspace: whole, or not at all.
 
@@ -120,6 +126,9 @@ class StepContext(Protocol):
 
     def placed(self, text: str) -> str | None:
         """Returns the SHA-256 of the file at a path that may be written, as ``sha256:…``; None when there is none."""
+
+    def placed_content(self, text: str) -> bytes | None:
+        """Returns the content of a small file at a path that may be written; None when there is none."""
 
     def run_file(self, text: str) -> Mapping[str, Any]:
         """Returns the names that a Python file of the workspace defines, from the code that the step's fingerprint

@@ -16,6 +16,9 @@ class Files(Protocol):
     def names(self, folder: str) -> Sequence[str]:
         """Returns the sorted names of the files in a folder. Empty when there is no such folder."""
 
+    def matching(self, path: str) -> Sequence[str]:
+        """Returns the sorted paths of the files that a folder or a pattern names; the path itself if it is neither."""
+
 
 class _NoFiles:
     """A workspace that cannot be read."""
@@ -25,6 +28,9 @@ class _NoFiles:
 
     def names(self, folder: str) -> Sequence[str]:
         return ()
+
+    def matching(self, path: str) -> Sequence[str]:
+        return (path,)
 
 
 NO_FILES: Final[Files] = _NoFiles()
@@ -45,6 +51,9 @@ class BoundedFiles:
 
     def names(self, folder: str) -> Sequence[str]:
         return self._files.names(folder)
+
+    def matching(self, path: str) -> Sequence[str]:
+        return self._files.matching(path)
 
 
 class _Charged(io.BufferedIOBase):

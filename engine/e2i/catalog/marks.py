@@ -26,6 +26,8 @@ class WorkspaceFile(Struct, frozen=True):
     """
 
     pattern: str = "{}"
+    many: bool = False
+    """True when it may also name a folder, or several files by a pattern such as ``data/*.parquet``."""
     code: bool = False
     """True when it is a Python file that the action runs: the workspace modules that it imports count as well."""
 
@@ -63,6 +65,9 @@ Mark = WorkspaceFile | WrittenFile | Code | Budget | Privilege | MayBeSecret
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
 """A path relative to the workspace's root. That it stays inside is checked before the run, and when it is opened."""
+
+WorkspacePaths = Annotated[str, WorkspaceFile(many=True)]
+"""A path as before, or that of a folder, or a pattern of paths."""
 
 WrittenPath = Annotated[str, WrittenFile()]
 """A path relative to the workspace's root that a step writes to."""

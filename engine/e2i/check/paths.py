@@ -26,9 +26,14 @@ class PathProblem(Struct, frozen=True):
     hint: str
 
 
-def check(text: str, rules: Rules, look: Look) -> PathProblem | None:
-    """Returns the first problem of a path to a file that is read, or None."""
+def check(text: str, rules: Rules, look: Look, *, many: bool = False) -> PathProblem | None:
+    """Returns the first problem of a path to a file that is read, or None. ``many``: or to a folder, or a pattern."""
     shown = repr(text if len(text) <= 80 else text[:79] + "…")
+    wildcard = next((index for index, part in enumerate(text.split("/")) if set(part) & set("*?[")), None)
+    if many and wildcard is not None:
+        if ".." in text.split("/")[wildcard:]:
+            return PathProblem("bad-path", f"{shown} is not a pattern of paths", "use * for a part of a name")
+        text = "/".join(text.split("/")[:wildcard]) or "."
     if not text or "\0" in text or "\n" in text or len(text) > LONGEST:
         return PathProblem("bad-path", f"{shown} is not a path", "use the path of a file, relative to the workspace")
     if "://" in text:
@@ -51,7 +56,7 @@ def check(text: str, rules: Rules, look: Look) -> PathProblem | None:
         case "settings":
             hint = "use another file: specs neither read nor change the settings in config/"
             return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", hint)
-        case "directory":
+        case "directory" if not many or (path == "." and wildcard is None):
             return PathProblem("bad-path", f"{shown} is a folder, not a file", "use a file in it")
         case "special":
             return PathProblem("bad-path", f"{shown} is not a regular file", "use a file with data in it")
@@ -79,7 +84,7 @@ def check_written(text: str, rules: Rules, look: Look) -> PathProblem | None:
             )
         case "settings":
             return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", "write to another")
-        case "directory" | "special":
+        case "special":
             return PathProblem("bad-path", f"{shown} is not a regular file", "use the path of a file")
     return None
 

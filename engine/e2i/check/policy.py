@@ -77,7 +77,7 @@ class Authority(Struct, frozen=True):
         for path, mark, value in _marked(found, params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
-                    if violation := paths.check(mark.path(value), self.rules, self.look):
+                    if violation := paths.check(mark.path(value), self.rules, self.look, many=mark.many):
                         yield Violation(
                             violation.code, f'"{_dotted(path)}": {violation.message}', ("with", *path), violation.hint
                         )

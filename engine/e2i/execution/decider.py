@@ -199,10 +199,18 @@ class Decider:
     def _look_again(self, files: Collection[str]) -> None:
         """Plans later steps with the present content of files that a step has just written."""
         facts = self.planner.facts
-        present = environment.of(self._request.roots, self._request.settings).file
-        names = set(files)
+        present = environment.of(self._request.roots, self._request.settings)
+
+        def is_written(name: str) -> bool:
+            return any(name == file or name.startswith(f"{file}/") for file in files)
+
         self.planner = replace(
-            self.planner, facts=replace(facts, file=lambda name: (present if name in names else facts.file)(name))
+            self.planner,
+            facts=replace(
+                facts,
+                file=lambda name: (present if is_written(name) else facts).file(name),
+                matching=lambda name: (present if is_written(name) else facts).matching(name),
+            ),
         )
 
     def _is_asked(self, node: StepNode) -> bool:

@@ -34,6 +34,8 @@ class Environment(Struct, frozen=True):
     """Major and minor version, such as ``3.11``."""
     modules: Callable[[str], Collection[str]] = lambda name: ()
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
+    matching: Callable[[str], Collection[str]] = lambda name: (name,)
+    """Returns the files that a folder or a pattern names."""
     server: Callable[[str], Mapping[str, Any]] = lambda tool: {}
     """Returns the identity of the server that a tool acts on. Empty when it is embedded."""
 
@@ -146,7 +148,10 @@ def _named(action: Action, params: Any, environment: Environment) -> set[str]:
     for _, mark, text in marks.found(action.params, params) if marks.of(action.params) else ():
         if isinstance(mark, WorkspaceFile) and isinstance(text, str):
             path = mark.path(text)
-            named.update((path, *environment.modules(path)) if mark.code else (path,))
+            if mark.many:
+                named.update(environment.matching(path))
+            else:
+                named.update((path, *environment.modules(path)) if mark.code else (path,))
     return named
 
 

@@ -173,6 +173,9 @@ class WorkerContext:
         name.symlink_to(f"/proc/self/fd/{copy.fileno()}")
         return name
 
+    def held_files(self, text: str) -> Mapping[str, Path]:
+        return {name: self.held_file(name) for name in paths.matching(self._worker.roots, text)}
+
     def place(self, content: Path, text: str) -> None:
         if self._scanner is not None and self._scanner.is_in_file(content):
             self._refuse(f"the file {text}")
@@ -180,6 +183,9 @@ class WorkerContext:
 
     def placed(self, text: str) -> str | None:
         return paths.digest(self._worker.roots, text)
+
+    def placed_content(self, text: str) -> bytes | None:
+        return paths.written(self._worker.roots, text)
 
     def run_file(self, text: str) -> Mapping[str, Any]:
         from e2i.workers import code

@@ -55,5 +55,8 @@ class _Files:
     def placed(self, text: str) -> str | None:
         return paths.digest(self._roots, text)
 
+    def placed_content(self, text: str) -> bytes | None:
+        return paths.written(self._roots, text)
+
     def connect(self, connector: type[C]) -> C:
         raise NotImplementedError(f"only workers call {connector.tool}")

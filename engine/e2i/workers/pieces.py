@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-Bytes = Callable[[], Iterator["Buffer"]]
+Bytes = Callable[[], Iterator[Any]]
 
 
 class Pieces:
@@ -24,10 +21,10 @@ class Pieces:
         self._contents: dict[int, tuple[int, Bytes]] = {}
         self._reserved: list[mmap.mmap] = []
 
-    def take(self, buffer: Any) -> Iterator[Buffer] | None:
+    def take(self, buffer: Any) -> Iterator[Any] | None:
         """Return the content of a reserved buffer, once; None for another buffer."""
-        address = getattr(buffer, "address", None)
-        size, content = self._contents.get(address or 0, (-1, None))
+        address: int = getattr(buffer, "address", 0)
+        size, content = self._contents.get(address, (-1, None))
         if content is None or size != buffer.size:
             return None
         del self._contents[address]
@@ -56,7 +53,7 @@ class Pieces:
 
         width = column.type.bit_width // 8
 
-        def values() -> Iterator[Buffer]:
+        def values() -> Iterator[Any]:
             for chunk in _cleaned(column):
                 yield chunk.buffers()[1].slice(chunk.offset * width, len(chunk) * width)
 
@@ -73,7 +70,7 @@ class Pieces:
         if not 0 < size < 2**31:
             return None
 
-        def offsets() -> Iterator[Buffer]:
+        def offsets() -> Iterator[Any]:
             yield np.zeros(1, np.int32)
             before = 0
             for chunk in _cleaned(column):
@@ -81,7 +78,7 @@ class Pieces:
                 yield found[1:] - found[0] + np.int32(before)
                 before += int(found[-1] - found[0])
 
-        def content() -> Iterator[Buffer]:
+        def content() -> Iterator[Any]:
             for chunk in _cleaned(column):
                 found = _offsets(chunk)
                 if found[-1] > found[0]:

@@ -50,11 +50,20 @@ def of(roots: Roots, settings: Settings) -> Environment:
         return modules.imported(roots.workspace, name, read)
 
     @cache
+    def matching(name: str) -> tuple[str, ...]:
+        try:
+            return paths.matching(roots, name)
+        except (Refused, OSError):  # the step itself reports it
+            return (name,)
+
+    @cache
     def server(tool: str) -> Mapping[str, Any]:
         return settings.tool(tool).identity()
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return Environment(library=installed, file=file, python=python, modules=modules_of, server=server)
+    return Environment(
+        library=installed, file=file, python=python, modules=modules_of, matching=matching, server=server
+    )
 
 
 @cache

@@ -41,6 +41,13 @@ class WorkspaceFiles(Struct, frozen=True):
         except (Refused, OSError):
             return ()
 
+    def matching(self, path: str) -> Sequence[str]:
+        """Returns the paths of the files that a folder or a pattern names; the path itself if it is neither."""
+        try:
+            return paths.matching(self.roots, path)
+        except (Refused, OSError):
+            return (path,)
+
     def own(self, path: str) -> Path | None:
         """Returns the file of a path, links followed, if it is in the workspace itself and so may be written."""
         try:
@@ -64,3 +71,6 @@ class ChangedFiles(Struct, frozen=True):
 
     def names(self, folder: str) -> Sequence[str]:
         return self.files.names(folder)
+
+    def matching(self, path: str) -> Sequence[str]:
+        return self.files.matching(path)

@@ -74,6 +74,70 @@ def look(roots: Roots, text: str) -> Found:
     return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "special"
 
 
+MANIFEST = "manifest.json"
+"""A folder that has it consists of the files that it lists: the version that was written last."""
+LARGEST_MANIFEST = 16 << 20
+MOST_FILES = 10_000
+"""Files that one path may name."""
+
+
+def matching(roots: Roots, text: str) -> tuple[str, ...]:
+    """Returns the sorted paths of the files below a folder, or that match a pattern; the path itself if it is neither.
+
+    Names that start with a dot or an underscore are left out: they are not data. Links to folders are not followed.
+    Raises Refused for a path that leads outside.
+    """
+    start, pattern = _split(text)
+    path = resolve(roots, start)
+    if not path.is_dir():
+        return (text,)
+    if not pattern and (listed := _listed(roots, start.rstrip("/"), path)):
+        return listed
+    found: list[str] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        for name in names:
+            inner = (Path(folder) / name).relative_to(path)
+            if not name.startswith((".", "_")) and (
+                not pattern or (inner.match(pattern) and _depth_fits(inner, pattern))
+            ):
+                if len(found) == MOST_FILES:
+                    raise Refused(f"{text} names more than {MOST_FILES:,} files", code="too-many-files")
+                found.append(f"{start.rstrip('/')}/{inner.as_posix()}" if start not in ("", ".") else inner.as_posix())
+    return tuple(sorted(found)) or (text,)
+
+
+def _listed(roots: Roots, folder: str, path: Path) -> tuple[str, ...]:
+    """Returns the files that the manifest of ``data.write`` lists; none for a folder without one."""
+    if not (path / MANIFEST).is_file():
+        return ()
+    try:
+        files = msgspec.json.decode(read(roots, f"{folder}/{MANIFEST}", LARGEST_MANIFEST), type=_Manifest).files
+    except msgspec.DecodeError:  # a file of another program
+        return ()
+    return tuple(f"{folder}/{name}" for name in sorted(files))
+
+
+class _Manifest(Struct):
+    """The manifest of a folder, as far as it matters here."""
+
+    schema_version: Literal[1]
+    partition_by: list[str]
+    files: dict[str, msgspec.Raw]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Returns the folder above the first component with a wildcard, and the pattern from there on; "" if none has."""
+    parts = text.split("/")
+    index = next((index for index, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    return ("/".join(parts[:index]) or ".") if index < len(parts) else text, "/".join(parts[index:])
+
+
+def _depth_fits(path: Path, pattern: str) -> bool:
+    """Returns whether a path is as deep as a pattern: ``*`` stands for one component."""
+    return len(path.parts) == len(pattern.split("/"))
+
+
 def resolve(roots: Roots, text: str) -> Path:
     """Returns the path with links followed. Raises Refused when it leads outside the roots."""
     if not text or "\0" in text or "://" in text:
@@ -164,6 +228,12 @@ def place(roots: Roots, text: str, content: Path) -> None:
         raise StepError(f"{text} cannot be written: {error.strerror}", code="cannot-write") from error
     finally:
         os.close(folder)
+
+
+def written(roots: Roots, text: str) -> bytes | None:
+    """Returns the content of a file that may be written; None when there is none. Raises StepError for a large one."""
+    to = msgspec.structs.replace(roots, folders=roots.written, hidden=False)
+    return None if look(to, text) == "missing" else read(to, text, LARGEST_MANIFEST)
 
 
 def digest(roots: Roots, text: str) -> str | None:

@@ -46,6 +46,9 @@ class Revision(Struct, frozen=True):
     def open(self, path: str) -> BinaryIO | None:
         return BytesIO(self.read(path)) if self.look(path) == "file" else None
 
+    def matching(self, path: str) -> Sequence[str]:
+        return (path,)
+
     def names(self, folder: str) -> Sequence[str]:
         inside = "" if folder in ("", ".") else f"{folder.rstrip('/')}/"
         found = [name.removeprefix(inside) for mode, name in self._listed(inside or ".") if mode in KINDS]

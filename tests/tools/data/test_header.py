@@ -81,7 +81,7 @@ def test_a_file_that_is_not_there_is_told_from_one_that_cannot_be_looked_at(ctx:
     with pytest.raises(header.NoFileError) as caught:
         read(ctx, "data/journey.csv")
     assert caught.value.near == ("data/journeys.csv",)
-    assert read(ctx, "data") is None
+    assert read(ctx, "data") == [("a", None)]  # all files in it
     assert read(ctx, "../outside.csv") is None
 
 

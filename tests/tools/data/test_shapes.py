@@ -174,6 +174,11 @@ def test_a_file_without_one_certain_reading_is_refused_with_the_reason(ctx: Loca
         assert [problem.code for problem in errors] == [raised.value.code]
 
 
+def test_a_nul_byte_stays_in_its_text(ctx: LocalContext) -> None:
+    put(ctx, b"a,b\nx\0y,1\n")
+    assert ctx.arrow(actions.load(LoadParams(path="t.csv"), ctx).table).to_pydict() == {"a": ["x\0y"], "b": [1]}
+
+
 SEEN_BEFORE = [
     name
     for name, (content, _, message) in REFUSED.items()

@@ -306,4 +306,11 @@ CODES = (
         "Compare both tables: 1 and 01, upper and lower case, other names.",
         example='The feature "code" has the texts "01" and "02", where training had "1" and "2".',
     ),
+    Code(
+        "too-many-files",
+        "A path that names too many files",
+        "A folder or a pattern may name 10,000 files. Each is read, hashed and compared with the plan.",
+        "Name a folder or a pattern with fewer files, or join them.",
+        example="path: . in a workspace with many small files",
+    ),
 )

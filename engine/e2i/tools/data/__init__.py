@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool
 from e2i.catalog.artifacts import Model, Report, Table
-from e2i.catalog.marks import Budget, Privilege, WorkspacePath, WrittenPath
+from e2i.catalog.marks import Budget, Privilege, WorkspacePaths, WrittenPath
 from e2i.tools.data import encodings, formats
 from e2i.tools.data.contract import TYPE
 from e2i.tools.data.filters import Filter
@@ -28,7 +28,14 @@ PARTS = ("train", "validation", "test")
 class LoadParams(Params):
     """Parameters of ``data.load``."""
 
-    path: Annotated[WorkspacePath, Field(min_length=1, description="File in the workspace, relative to its root.")]
+    path: Annotated[
+        WorkspacePaths,
+        Field(
+            min_length=1,
+            description="File in the workspace, relative to its root. Also a folder or a pattern such as "
+            "data/*.parquet: the files in it, sorted by path, must have the same columns.",
+        ),
+    ]
     format: Annotated[
         Literal["csv", "tsv", "jsonl", "parquet", "feather", "excel"] | None,
         Field(
@@ -115,6 +122,10 @@ class LoadParams(Params):
         Literal["fail", "report"],
         Field(description="Rows with more or fewer fields than the header: fail, or leave them out and report them."),
     ] = "fail"
+    partitions: Annotated[
+        Literal["hive"] | None,
+        Field(description="`hive`: folders named KEY=VALUE give a column each. null: folders have no meaning."),
+    ] = None
     sheet: Annotated[str | None, Field(min_length=1, description="Sheet of an Excel file; null: the only one.")] = None
 
     @model_validator(mode="after")
@@ -137,7 +148,7 @@ class LoadOutputs(Outputs):
     """Outputs of ``data.load``."""
 
     table: Annotated[Table, Field(description="The rows of the file.")]
-    source_digest: Annotated[str, Field(description="SHA-256 of the file's bytes, as `sha256:…`.")]
+    source_digest: Annotated[str, Field(description="SHA-256 of the file's bytes, or of all files, as `sha256:…`.")]
     notes: Annotated[
         tuple[str, ...], Field(description="What was found out about the file, and which rows were left out.")
     ] = ()
@@ -257,11 +268,19 @@ class WriteParams(Params):
         Field(description="Format of a table. null: derived from the suffix. `json` is one list of objects."),
     ] = None
     mode: Annotated[
-        Literal["fail", "replace"],
+        Literal["fail", "replace", "append_partition"],
         Field(
-            description="What to do when the file exists with other content. The same content is never written again."
+            description="What to do when the file or folder exists with other content. The same content is never "
+            "written again. `append_partition` adds partitions to a folder."
         ),
     ] = "fail"
+    partition_by: Annotated[
+        Columns | None,
+        Field(
+            description="Write a folder of Parquet files, one for each combination of values in these columns; []: one "
+            "file. The folder's manifest.json names the current version of its files."
+        ),
+    ] = None
     compression: Annotated[
         Literal["zstd", "snappy", "gzip", "lz4", "none"],
         Field(description="Compression of a Parquet file; of an Arrow file: zstd, lz4 or none."),
@@ -284,7 +303,12 @@ class WriteParams(Params):
 
     @model_validator(mode="after")
     def _known_format(self) -> Self:
-        if self.table is not None and self.format is None and formats.written(self.path) is None:
+        if self.partition_by is not None:
+            if self.table is None or self.format not in (None, "parquet"):
+                raise ValueError("`partition_by` is for tables in Parquet files")
+        elif self.mode == "append_partition":
+            raise ValueError("`mode: append_partition` needs `partition_by`")
+        elif self.table is not None and self.format is None and formats.written(self.path) is None:
             raise ValueError(f"the format of {self.path!r} cannot be derived from its suffix; set `format`")
         if self.format == "feather" and self.compression in ("snappy", "gzip"):
             raise ValueError(f"an Arrow file cannot be compressed by {self.compression}; use zstd, lz4 or none")

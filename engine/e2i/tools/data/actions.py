@@ -21,7 +21,9 @@ from e2i.tools.data import (
     WriteParams,
     files,
     filters,
+    folders,
     formats,
+    many,
     splits,
     writing,
 )
@@ -34,10 +36,13 @@ if TYPE_CHECKING:
 
 def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Read a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
-    path = ctx.held_file(params.path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    loaded = files.read(path, params)
+    held = ctx.held_files(params.path)
+    digests = {}
+    for name, path in held.items():
+        with path.open("rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = digests.get(params.path) or hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    loaded = files.read(next(iter(held.values())), params) if params.path in held else many.read(held, params)
     for note in loaded.notes:
         print(f"{params.path}: {note}")  # in the step's log
     return LoadOutputs(table=ctx.table(loaded.hand_over()), source_digest=f"sha256:{digest}", notes=loaded.notes)
@@ -99,6 +104,11 @@ def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:
 
 def write(params: WriteParams, ctx: StepContext) -> WriteOutputs:
     """Write a file, unless it exists with the same content. Raises StepError when it has another and may not change."""
+    if params.table is not None and params.partition_by is not None:
+        table = ctx.arrow(params.table)
+        filters.require_columns(table.column_names, params.partition_by)
+        digest, size = folders.write(table, params.path, params.partition_by, params.mode, params.compression, ctx)
+        return WriteOutputs(file=FileFacts(path=params.path, digest=digest, bytes=size))
     made = ctx.scratch / "written"
     escaped = 0
     if params.table is not None:

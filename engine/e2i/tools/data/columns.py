@@ -27,6 +27,10 @@ def load(given: Given, files: Files) -> Flow:
         )
     except UnclearError as error:
         return Flow({}, [ColumnProblem(("path",), error.code, error.message, hint=error.hint)])
+    if present is None and given["format"] is None and formats.of(first := files.matching(path)[0]) is None:
+        message = f"the format of {first} cannot be derived from its suffix"
+        hint = f"set `format`, or use one of the suffixes {', '.join(formats.SUFFIXES)}"
+        return Flow({}, [ColumnProblem(("path",), "unknown-format", message, hint=hint)])
     if present is None:
         return _promised(given)
     if twice := repeated(present.names):

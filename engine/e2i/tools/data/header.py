@@ -18,7 +18,7 @@ from msgspec import Struct
 from e2i.catalog import arrow_types
 from e2i.catalog.files import Files, charge
 from e2i.tools.data import files as reading
-from e2i.tools.data import formats
+from e2i.tools.data import formats, many, partitions
 
 FOOTER = 12 << 20
 """Largest footer of a Parquet or Arrow file that is read here, in bytes. It takes many times that in memory."""
@@ -48,10 +48,19 @@ class NoFileError(Exception):
 
 
 def read(given: Mapping[str, Any], files: Files) -> Header | None:
-    """Return the columns; None when they are only known in a run.
+    """Return the columns; None when they are only known in a run. Of many files, the first one tells.
 
     Raises NoFileError, and UnclearError for a text file that the run would refuse.
     """
+    names = files.matching(given["path"])
+    found = _read({**given, "path": names[0]}, files)
+    if found is None or given["partitions"] is None or names[0] == given["path"]:
+        return found
+    keys = many.key_types(partitions.read(names), formats.declared(given))
+    return Header({**found.columns, **keys}, [*found.names, *keys], found.hidden, found.notes)
+
+
+def _read(given: Mapping[str, Any], files: Files) -> Header | None:
     path = given["path"]
     kind = given["format"] or formats.of(path)
     try:
