@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog.artifacts import Table
 from e2i.catalog.columns import KnownTable
 from e2i.errors import StepError, ToolUnavailable
-from e2i.queries import arrow, session
+from e2i.queries import arrow, session, types
 from e2i.queries.planned import Planned, planned
-from e2i.queries.syntax import Finding
+from e2i.queries.syntax import Finding, quoted
 from e2i.spec import sizes, suggest
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def compute(
     connection = session.opened(memory=limit, threads=threads, spill=ctx.scratch / "spill")
     try:
         for name, table in tables.items():
-            connection.register(name, ctx.arrow(table))
+            _register(connection, name, table, ctx)
         check(connection)
         schema = arrow.schema(_typed_columns(found.table))
         return ctx.batches(schema, _batches(connection.sql(found.text).to_arrow_reader(BATCH), schema))
@@ -94,6 +94,20 @@ def _batches(reader: Any, schema: Any) -> Iterator[Any]:
             waiting = rows.slice(BATCH).to_batches()
     if any(item.num_rows for item in waiting):
         yield _joined(pa.Table.from_batches(waiting, schema))
+
+
+def _register(connection: Any, name: str, table: Table, ctx: StepContext) -> None:
+    """Makes a table readable under its name, with timestamps in microseconds."""
+    times = [column for column in table.columns if types.is_other_time(column.type)]
+    if not times:
+        connection.register(name, ctx.arrow(table))
+        return
+    stored = f"{name} as stored"  # no query can name it: it is not among its tables
+    connection.register(stored, ctx.arrow(table))
+    changed = ", ".join(
+        f"CAST({quoted(column.name)} AS {types.to_duckdb(column.type)}) AS {quoted(column.name)}" for column in times
+    )
+    connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * REPLACE ({changed}) FROM {quoted(stored)}")
 
 
 def _typed_columns(table: KnownTable) -> dict[str, str]:

@@ -35,9 +35,9 @@ READ: Final = {
     "string_view": "VARCHAR",
     "large_binary": "BLOB",
     "halffloat": "FLOAT",
-    "timestamp[s]": "TIMESTAMP_S",
-    "timestamp[ms]": "TIMESTAMP_MS",
-    "timestamp[ns]": "TIMESTAMP_NS",
+    "timestamp[s]": "TIMESTAMP",
+    "timestamp[ms]": "TIMESTAMP",
+    "timestamp[ns]": "TIMESTAMP",
     "duration[us]": "INTERVAL",
     "null": '"NULL"',
 }
@@ -56,6 +56,11 @@ _BACK: Final = {name: arrow for arrow, name in SAME.items()}
 _TIMESTAMP = re.compile(r"timestamp\[\w+, tz=.*\]")
 _DICTIONARY = re.compile(r"dictionary<values=(.*), indices=.*>")
 _DECIMAL = re.compile(r"decimal(?:32|64|128)\((\d+), (\d+)\)")
+
+
+def is_other_time(arrow: str) -> bool:
+    """Returns True for a timestamp that is not in microseconds. DuckDB compares it with no other timestamp."""
+    return arrow.startswith("timestamp[") and not arrow.startswith("timestamp[us")
 
 
 def to_duckdb(arrow: str | None) -> str | None:

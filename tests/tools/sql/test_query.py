@@ -33,6 +33,7 @@ ROWS = pa.table(
         "b": pa.array([True, False, None]),
         "t": pa.array([TIME, TIME + dt.timedelta(days=1), None], pa.timestamp("us", "UTC")),
         "n": pa.array([TIME.replace(tzinfo=None)] * 3, pa.timestamp("ns")),
+        "tns": pa.array([TIME] * 3, pa.timestamp("ns", "UTC")),
         "ms": pa.array([TIME.replace(tzinfo=None)] * 3, pa.timestamp("ms")),
         "paris": pa.array([TIME] * 3, pa.timestamp("us", "Europe/Paris")),
         "d": pa.array([TIME.date()] * 3, pa.date32()),
@@ -130,7 +131,17 @@ class TestProblems:
     @pytest.mark.parametrize(
         "condition",
         [
-            *("a.i = b.x", "a.i = b.i8", "a.i = b.money", "a.t = b.n", "a.d = b.t", "a.s = b.c", "a.i = b.s::BIGINT"),
+            *(
+                "a.i = b.x",
+                "a.i = b.i8",
+                "a.i = b.money",
+                "a.t = b.n",
+                "a.t = b.tns",
+                "a.paris = b.tns",
+                "a.d = b.t",
+                "a.s = b.c",
+                "a.i = b.s::BIGINT",
+            ),
             *(
                 "a.i = CAST(b.s AS BIGINT)",
                 "a.i = TRY_CAST(b.s AS BIGINT)",
