@@ -28,9 +28,9 @@ def show(record: RunRecord, options: str = "") -> None:
     if record.outputs:
         click.echo("\noutputs")
         for name, value in record.outputs.items():
-            if isinstance(value, dict) and value and all(isinstance(item, (int, float)) for item in value.values()):
+            if lines := list(_lines(value)):
                 click.echo(f"  {click.style(name, bold=True)}")
-                for line in _figures(value):
+                for line in lines:
                     click.echo(f"    {line}")
             else:
                 click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
@@ -53,6 +53,16 @@ def brief(value: Any, width: int = 200) -> str:
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _lines(value: Any) -> Iterator[str]:
+    """Yields a mapping of numbers, or of intervals, one a line; nothing for another value."""
+    if isinstance(value, dict) and value:
+        if all(isinstance(item, (int, float)) for item in value.values()):
+            yield from _figures(value)
+        elif all(isinstance(item, dict) and item.keys() == {"low", "high"} for item in value.values()):
+            width = max(map(len, value))
+            yield from (f"{safe(n).ljust(width)}  {item['low']:.3g} to {item['high']:.3g}" for n, item in value.items())
 
 
 def _figures(value: dict[str, float], most: int = 10) -> Iterator[str]:
