@@ -76,20 +76,23 @@ def calibration(labels: Matrix, predicted: Matrix) -> list[Bin]:
 
 def _classes(axes: Any, rows: Judged) -> None:
     roc, recall, bands, confusion = axes.flat
+    counts: list[int] = []
     for name, labels, predicted in _curves(rows):
         _ranking(roc, recall, name, labels, predicted)
         points = calibration(labels, predicted)
         heights = [[one.observed - one.low for one in points], [one.high - one.observed for one in points]]
         predictions, shares = [one.predicted for one in points], [one.observed for one in points]
         bands.errorbar(predictions, shares, yerr=heights, marker="o", capsize=2, label=name)
-        if rows.positive is not None:
-            for one in points:
-                bands.annotate(f"{one.rows:,}", (one.predicted, one.low), (0, -10), textcoords="offset points", size=7)
+        counts += [one.rows for one in points]
     for plot in (roc, bands):
         plot.plot([0, 1], [0, 1], linestyle=":", color="grey")
     roc.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
     recall.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
-    bands.set(title="Calibration, 95 % bands, rows", xlabel="predicted probability", ylabel="observed share")
+    fewest, most = min(counts), max(counts)
+    each = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    bands.set(
+        title=f"Calibration: {each} rows a point, 95 % bands", xlabel="predicted probability", ylabel="observed share"
+    )
     if rows.positive is None:
         roc.legend(fontsize=8)
     decided = (rows.predicted >= rows.threshold).astype(int) if rows.positive else rows.predicted.argmax(axis=1)
