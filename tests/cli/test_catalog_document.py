@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from e2i.catalog import registry
 from e2i.cli.main import e2i
+from e2i.spec import document
 
 
 def catalog(*arguments: str) -> list[dict[str, Any]]:
@@ -47,7 +48,9 @@ def test_an_action_is_described_in_full(uses: str) -> None:
         assert [name for name, field in schema.get("properties", {}).items() if not described(field, schema)] == []
     for direction in ("params", "outputs"):
         assert action["types"][direction].keys() == action[direction].get("properties", {}).keys()
-    (step,) = yaml.safe_load(action["example"]).values()
+    example, problems = document.read_value(action["example"], "example")  # YAML 1.2, in which `on` is text
+    assert not problems
+    (step,) = example.values()
     assert step["uses"] == uses
     assert set(step.get("with", {})) <= set(action["params"]["properties"])
     assert set(action["params"].get("required", ())) <= set(step.get("with", {}))

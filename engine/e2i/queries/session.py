@@ -5,6 +5,7 @@ The settings stop most of what a query could do outside its tables. ``e2i.querie
 
 from __future__ import annotations
 
+import atexit
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -56,4 +57,5 @@ def planning() -> Iterator[Any]:
 
 @cache
 def _planner() -> Any:
+    atexit.register(_planner.cache_clear)  # otherwise DuckDB reports a leak when the process ends
     return opened(memory="256MB", threads=1, spill=None)
