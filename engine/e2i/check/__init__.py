@@ -42,7 +42,7 @@ RULES = (
 )
 EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "bad-expression": references.CODES,
-    "no-such-file": frozenset({"policy-path", "bad-path"}),
+    **dict.fromkeys(("no-such-file", "unknown-format"), frozenset({"policy-path", "bad-path"})),
 }
 """Problems that are dropped where a problem of one of these codes is reported: it is the same mistake, or a path that
 must not be read.

@@ -88,6 +88,8 @@ def matching(roots: Roots, text: str) -> tuple[str, ...]:
     Raises Refused for a path that leads outside.
     """
     start, pattern = _split(text)
+    if pattern and look(roots, text) == "file":  # its name has a bracket
+        return (text,)
     path = resolve(roots, start)
     if not path.is_dir():
         return (text,)

@@ -106,6 +106,13 @@ def test_a_pattern_does_not_lead_outside(ctx: LocalContext, tmp_path: Path, path
         load(ctx, path)
 
 
+def test_a_name_with_brackets_is_a_name(ctx: LocalContext) -> None:
+    (ctx.workspace / "t[1].csv").write_text("a\n1\n")
+    (ctx.workspace / "t1.csv").write_text("a\n2\n")
+    assert load(ctx, "t[1].csv").to_pydict() == {"a": [1]}
+    assert load(ctx, "t[12].csv").to_pydict() == {"a": [2]}
+
+
 def test_nothing_that_matches_is_a_problem(ctx: LocalContext) -> None:
     with pytest.raises(StepError, match=r"there is no file none/\*\.csv"):
         load(ctx, "none/*.csv")

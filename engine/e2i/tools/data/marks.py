@@ -31,6 +31,14 @@ def found(
             'state `decimal: ","` or `thousands: ","`, or declare the column a string',
             "unclear-dialect",
         )
+    grouped = next((name for name, values in cells.items() if _has_groups(values)), None)
+    if grouped is not None and "decimal" not in sure:
+        raise UnclearError(
+            f'{shown}: the points in column "{grouped}" may separate thousands, or be part of a text, such as '
+            f"{next(cell for cell in cells[grouped] if cell.count('.') > 1)}",
+            'state `thousands: "."`, or declare the column a string',
+            "unclear-dialect",
+        )
     if "decimal" in sure:
         points = any(THOUSANDS_POINT.fullmatch(cell) for name in evidence for cell in cells[name] if evidence[name])
         whole = any(_all(THOUSANDS_POINT, values) for values in cells.values())
@@ -59,6 +67,12 @@ def _reading(cells: list[str]) -> str | None:
 def _all(pattern: re.Pattern[str], cells: Iterable[str]) -> bool:
     values = list(cells)
     return bool(values) and all(pattern.fullmatch(cell) for cell in values)
+
+
+def _has_groups(cells: list[str]) -> bool:
+    """Return True when all cells can be numbers with points between thousands, and one has several."""
+    several = any(cell.count(".") > 1 for cell in cells)
+    return several and all(THOUSANDS_POINT.fullmatch(cell) or cell.lstrip("+-").isdigit() for cell in cells)
 
 
 def _example(cells: list[str]) -> str:
