@@ -25,7 +25,7 @@ from e2i.resilience.checksum import SqlValue, checksum
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
 from e2i.store.assembly import PAUSES, Pause, pauses_of
-from e2i.store.database import FILE, StoreError, guarded, open_for_writing, store_error
+from e2i.store.database import FILE, SQLITE_ERRORS, StoreError, guarded, open_for_writing, store_error
 from e2i.store.history import Results
 from e2i.store.past import Data, RecordedAttempt, RecordedOptions
 from e2i.store.rows import Result, RunRow, StepEnd, Telemetry
@@ -335,7 +335,7 @@ class RunStore(Results):
         try:
             with transaction(self._database):
                 yield
-        except (sqlite3.Error, MemoryError) as error:
+        except SQLITE_ERRORS as error:
             raise store_error(error, self.path) from error
 
     def _is_writing(self) -> bool:
