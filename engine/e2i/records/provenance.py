@@ -30,14 +30,14 @@ class TracedStep(Element, frozen=True, kw_only=True):
     run: Annotated[str, Meta(description="The run that executed the step.")]
     started_ms: Milliseconds | None
     ended_ms: Milliseconds | None
-    fingerprint: Digest | None
+    fingerprint: Annotated[Digest | None, Meta(description="Hash of all that the result depends on, if known.")]
     parameters: Annotated[Data, Meta(description="Resolved; an artifact is {$artifact: DIGEST}.")]
-    libraries: dict[str, str | None]
-    python: str | None
-    seed: int | None
-    files: tuple[File, ...]
-    reads: tuple[OutputName, ...]
-    gave: tuple[OutputName, ...]
+    libraries: Annotated[dict[str, str | None], Meta(description="Versions of the libraries of the action.")]
+    python: Annotated[str | None, Meta(description="Major and minor version of Python, if known.")]
+    seed: Annotated[int | None, Meta(description="The seed, if known.")]
+    files: Annotated[tuple[File, ...], Meta(description="Files of the workspace that the step read.")]
+    reads: Annotated[tuple[OutputName, ...], Meta(description="Outputs of upstream steps that the step read.")]
+    gave: Annotated[tuple[OutputName, ...], Meta(description="The outputs of the step.")]
 
 
 class MakerRun(RunOrigin, frozen=True, kw_only=True):
@@ -55,9 +55,9 @@ class MakerRun(RunOrigin, frozen=True, kw_only=True):
 class ProvenanceDocument(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i provenance TARGET --json`."""
 
-    run: str
-    step: str
-    outputs: tuple[OutputName, ...]
+    run: Annotated[str, Meta(description="The id of the run that was asked about.")]
+    step: Annotated[str, Meta(description="The step that produced the outputs.")]
+    outputs: Annotated[tuple[OutputName, ...], Meta(description="The outputs that were asked about.")]
     steps: Annotated[tuple[TracedStep, ...], Meta(description="In order of execution.")]
     files: Annotated[tuple[File, ...], Meta(description="All files of the workspace that the steps read.")]
     runs: Annotated[

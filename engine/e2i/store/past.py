@@ -15,7 +15,10 @@ from e2i.planning.model import Verdict, Why
 Data = dict[str, Any]
 """Plain JSON data with keys of an action or of a user: parameters, outputs, the inputs of a fingerprint."""
 
-RunStatus = Literal["running", "succeeded", "failed", "interrupted"]
+RunStatus = Annotated[
+    Literal["running", "succeeded", "failed", "interrupted"],
+    Meta(description="interrupted: its process exited, or was stopped; the run can be resumed."),
+]
 StepStatus = Annotated[
     Literal[
         "pending", "running", "succeeded", "reused", "failed", "skipped", "deferred", "cancelled", "interrupted"
@@ -130,34 +133,40 @@ class PlannedStep(Element, frozen=True, kw_only=True):
     )
     verdict: Planned
     reason: RecordedReason
-    fingerprint: Digest | None
-    inputs: Annotated[Data | UnsetType, Meta(description="Of a bound run.")] = UNSET
-    options: Annotated[Data | UnsetType, Meta(description="Of a bound run.")] = UNSET
+    fingerprint: Annotated[Digest | None, Meta(description="Hash of all that the result depends on, if known.")]
+    inputs: Annotated[
+        Data | UnsetType, Meta(description="Action, parameters, digests of files, libraries, seed. Of a bound run.")
+    ] = UNSET
+    options: Annotated[
+        Data | UnsetType, Meta(description="Conditions, retries, time limits and the like. Of a bound run.")
+    ] = UNSET
 
 
 class RecordedPlan(Element, frozen=True, kw_only=True):
     """The plan of a run, as `e2i plan --json` prints it. The last four fields are there for a bound run only."""
 
     schema_version: Version = 1
-    digest: Digest
+    digest: Annotated[Digest, Meta(description="Hash of all that can affect execution.")]
     name: Annotated[str, Meta(description="The pipeline's name.")]
     profile: Annotated[str, Meta(description="The profile of the settings.")]
     params: Annotated[Data, Meta(description="The value of every parameter.")]
     steps: Annotated[tuple[PlannedStep, ...], Meta(description="In topological order.")]
     summary: Annotated[dict[str, int], Meta(description="Number of steps with each verdict.")]
-    outputs: Data | UnsetType = UNSET
-    environment: Data | UnsetType = UNSET
-    undecided: tuple[Data, ...] | UnsetType = UNSET
-    checksum: Digest | UnsetType = UNSET
+    outputs: Annotated[Data | UnsetType, Meta(description="The pipeline's outputs, as far as they are known.")] = UNSET
+    environment: Annotated[Data | UnsetType, Meta(description="Settings that affect a run.")] = UNSET
+    undecided: Annotated[
+        tuple[Data, ...] | UnsetType, Meta(description="Files and code known only during the run.")
+    ] = UNSET
+    checksum: Annotated[Digest | UnsetType, Meta(description="Hash of the document without this field.")] = UNSET
 
 
 class RecordedAttempt(Element, frozen=True, kw_only=True):
     """One attempt of a step."""
 
-    number: Annotated[int, Meta(ge=1)] = field(name="attempt")
+    number: Annotated[int, Meta(ge=1, description="From 1.")] = field(name="attempt")
     started_ms: Milliseconds
     ended_ms: Milliseconds
-    seconds: Annotated[float, Meta(ge=0)]
+    seconds: Annotated[float, Meta(ge=0, description="Duration of the attempt.")]
     error: StepError | None
 
 
@@ -172,12 +181,12 @@ class RecordedStep(Element, frozen=True, kw_only=True):
     reason: RecordedReason
     status: StepStatus
     note: Annotated[str, Meta(description="Why the step was skipped.")] = ""
-    attempts: Annotated[int, Meta(ge=0)] = 0
+    attempts: Annotated[int, Meta(ge=0, description="Number of attempts.")] = 0
     tries: Annotated[tuple[RecordedAttempt, ...], Meta(description="The finished attempts.")] = ()
     started_ms: Milliseconds | None = None
     ended_ms: Milliseconds | None = None
-    fingerprint: Digest | None = None
-    outputs: Data | None = None
+    fingerprint: Annotated[Digest | None, Meta(description="Hash of all that the result depends on, if known.")] = None
+    outputs: Annotated[Data | None, Meta(description="The outputs, once the step has succeeded or was reused.")] = None
     error: StepError | None = None
 
 
