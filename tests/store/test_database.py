@@ -111,6 +111,8 @@ def test_random_corruption_gives_no_wrong_result_and_no_traceback(full: Path, tm
                 for found in reader.corruption():
                     assert found
                 reader.run("r1")
+                reader.results_of("r1")
+                reader.last_failures()
         except StoreError as error:
             assert error.exit_code is Exit.UNAVAILABLE
         for opened in (2, 3):  # what the first one finds corrupt only on the way, the second sets aside
@@ -128,6 +130,15 @@ def test_random_corruption_gives_no_wrong_result_and_no_traceback(full: Path, tm
             finally:
                 run_store.close()
         shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("name", [b"optionz", b"opt\xcens"], ids=["another name", "not UTF-8"])
+def test_a_column_with_a_corrupt_name_is_a_corrupt_store(full: Path, tmp_path: Path, name: bytes) -> None:
+    content = (full / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(content.replace(b"options TEXT", name.ljust(7) + b" TEXT", 1))
+    with Reader(tmp_path, there) as reader, pytest.raises(StoreError) as raised:
+        reader.run("r1")
+    assert raised.value.code == "store-corrupt"
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])

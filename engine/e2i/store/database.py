@@ -25,9 +25,9 @@ from e2i.store import disk, ownership, tables
 FILE = "state.db"
 WAIT = 30.0
 """Seconds to wait for another process's transaction."""
-SqliteError = sqlite3.Error | MemoryError | UnicodeDecodeError
-SQLITE_ERRORS = (sqlite3.Error, MemoryError, UnicodeDecodeError)
-"""What Python's SQLite raises. UnicodeDecodeError: the name of a column in a corrupt schema."""
+SqliteError = sqlite3.Error | MemoryError | UnicodeDecodeError | IndexError
+SQLITE_ERRORS = (sqlite3.Error, MemoryError, UnicodeDecodeError, IndexError)
+"""What Python's SQLite raises; the last two when a corrupt schema has other names of columns."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -288,11 +288,11 @@ class Reader(Results):
         counts = {row[0]: row[1] for row in rows}
         if status != "running" and "running" in counts:
             counts["interrupted"] = counts.pop("running")
-        plan = self._database.execute(
+        planned = self._database.execute(
             "SELECT CASE WHEN json_valid(plan) THEN json_array_length(plan, '$.steps') END FROM runs WHERE run = ?",
             (run,),
         ).fetchone()
-        pending = (plan[0] or 0) - sum(counts.values())
+        pending = (planned[0] or 0 if planned else 0) - sum(counts.values())  # a corrupt index may not find the run
         return {**counts, "pending": pending} if pending > 0 else counts
 
 
