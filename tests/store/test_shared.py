@@ -15,6 +15,7 @@ import pytest
 from e2i.settings import Shared
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.digests import digest_of
+from e2i.store.history import digests_of
 from e2i.store.rows import Result
 from e2i.store.shared import SharedResults, SharedStore
 from project import WITHIN, Project, held_port, until
@@ -58,6 +59,19 @@ def net(tmp_path: Path) -> str:
 
 def digests(result: Result) -> list[str]:
     return [output["digest"] for output in result.outputs.values()]
+
+
+def test_artifacts_in_the_telemetry_of_a_result_are_shared_too(
+    store: ArtifactStore, other: ArtifactStore, tmp_path: Path, net: str
+) -> None:
+    digest = store.put(_written(tmp_path / "page.html", b"a page"))
+    page = {"type": "report", "digest": digest, "media_type": "text/html", "title": "A page"}
+    reported = written.result(fingerprint=FINGERPRINT, telemetry=[("artifact", {"pages": [page]})])
+    assert digests_of(reported) == [digest]
+    assert shared(net).push(reported, store)
+    found = shared(net).result(FINGERPRINT)
+    assert found == reported
+    assert digests_of(found) == [digest] and shared(net).fetch(digest, other)
 
 
 def test_a_result_and_its_artifacts_come_to_another_store(

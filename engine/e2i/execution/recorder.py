@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from msgspec import Struct, convert, field
+from msgspec import Struct, field
 
 from e2i import compact
 from e2i.catalog import registry
@@ -230,10 +230,13 @@ class RunRecorder:
             ended_ms=now,
             fingerprint=fingerprint,
             outputs=outputs,
-            error=convert(error, StepError | None),
+            error=_error(error),
             attempts=count,
             note=note,
-            tries=[convert({**attempt, "attempt": n}, RecordedAttempt) for n, attempt in enumerate(attempts, 1)],
+            tries=[
+                RecordedAttempt(**{**attempt, "number": number, "error": _error(attempt["error"])})
+                for number, attempt in enumerate(attempts, 1)
+            ],
         )
         self._run_store.finish_step(self._request.run, node.id, end, result, self._telemetry.due(entries))
         seconds = attempts[-1]["seconds"] if attempts else 0.0
@@ -319,6 +322,10 @@ class RunRecorder:
         problem = f"the run has recorded {settings.measurements:,} measurements; later ones are dropped"
         for tool in settings.sinks:
             self.emit("tool.degraded", tool=tool, waiting=0, refused=0, problem=problem)
+
+
+def _error(failure: Mapping[str, Any] | None) -> StepError | None:
+    return StepError(**failure) if failure else None
 
 
 def _dump(value: Any) -> str:

@@ -11,13 +11,12 @@ import queue
 import threading
 from pathlib import Path
 
-from e2i.documents import plain
 from e2i.execution.events import Event
 from e2i.execution.relay import EventRelay
 from e2i.store import assembly
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
 from e2i.store.database import FILE, StoreError
-from e2i.store.history import stored_digests
+from e2i.store.history import digests_of
 from e2i.store.reading import open_for_reading
 from e2i.store.rows import Result
 from e2i.store.runs import RunStore
@@ -70,8 +69,7 @@ class Sharing:
 
     def _take(self, result: Result) -> bool:
         try:
-            named = set(stored_digests([result.outputs, plain(result.telemetry)]))
-            if not all(self._shared.fetch(digest, self._artifacts) for digest in sorted(named)):
+            if not all(self._shared.fetch(digest, self._artifacts) for digest in digests_of(result)):
                 return False
         except (MissingArtifact, OSError) as error:  # no digests, or a full disk: as if there were no result
             self._shared.problem = str(error)

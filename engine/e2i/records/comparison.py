@@ -27,19 +27,20 @@ Side = tuple[RecordedRun, Mapping[str, Step]]
 
 def compare(before: PastRun, after: PastRun, spec: SpecDiff | None) -> RunDiff:
     """Returns the differences of two runs. ``spec``: those of the specs, if both are readable."""
-    old, new = (before.run, lineage.of(before)), (after.run, lineage.of(after))
-    same_text = old[0].spec == new[0].spec
-    params = _pairs(old[0].params, new[0].params)
-    files = _pairs(_files(old[1]), _files(new[1]))
-    versions = _pairs(_versions(*old), _versions(*new))
-    environment = _pairs(_environment(old[0]), _environment(new[0]))
-    figures = tuple(_figures(old, new))
-    outputs = _pairs(_plain(old[0].outputs), _plain(new[0].outputs))
-    artifacts = _pairs(_artifacts(old[1]), _artifacts(new[1]))
+    old, new = before.run, after.run
+    old_steps, new_steps = lineage.of(before), lineage.of(after)
+    same_text = old.spec == new.spec
+    params = _pairs(old.params, new.params)
+    files = _pairs(_files(old_steps), _files(new_steps))
+    versions = _pairs(_versions(old, old_steps), _versions(new, new_steps))
+    environment = _pairs(_environment(old), _environment(new))
+    figures = tuple(_figures((old, old_steps), (new, new_steps)))
+    outputs = _pairs(_plain(old.outputs), _plain(new.outputs))
+    artifacts = _pairs(_artifacts(old_steps), _artifacts(new_steps))
     same_spec = same_text or (spec is not None and not spec.differences)
     other_seed = any(pair.name == "seed" for pair in environment)
     return RunDiff(
-        runs=(_head(old[0]), _head(new[0])),
+        runs=(_head(old), _head(new)),
         same_text=same_text,
         same_inputs=same_spec and not (params or files or versions or other_seed),
         same_results=not outputs and not artifacts and all(figure.before == figure.after for figure in figures),
@@ -51,7 +52,7 @@ def compare(before: PastRun, after: PastRun, spec: SpecDiff | None) -> RunDiff:
         figures=figures,
         outputs=outputs,
         artifacts=artifacts,
-        steps=tuple(_steps(old, new)),
+        steps=tuple(_steps((old, old_steps), (new, new_steps))),
     )
 
 

@@ -21,6 +21,7 @@ from e2i.store import assembly, tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
 from e2i.store.past import Data, KeptResult, LastFailure, ListedRun, RecordedRun, StepError
 from e2i.store.reading import is_whole, open_for_reading
+from e2i.store.rows import Result
 from e2i.telemetry import outbox
 from e2i.telemetry.entries import named
 
@@ -294,6 +295,11 @@ class Reader(Results):
         ).fetchone()
         pending = (planned[0] or 0 if planned else 0) - sum(counts.values())  # a corrupt index may not find the run
         return {**counts, "pending": pending} if pending > 0 else counts
+
+
+def digests_of(result: Result) -> list[str]:
+    """Returns the digests of the stored artifacts in the outputs and the telemetry of a result, sorted."""
+    return sorted(set(stored_digests([result.outputs, *(body for _, body in result.telemetry)])))
 
 
 def stored_digests(value: Any) -> Iterator[str]:

@@ -27,7 +27,7 @@ from e2i.resilience.guard import Guard
 from e2i.settings import Shared
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
 from e2i.store.digests import digest_of, files_of, folder_digest
-from e2i.store.history import stored_digests
+from e2i.store.history import digests_of
 from e2i.store.past import Data
 from e2i.store.rows import Result
 
@@ -108,7 +108,7 @@ class SharedStore:
     def push(self, result: Result, store: ArtifactStore) -> bool:
         """Writes a result and its artifacts, the result last. Returns whether all of it is there now."""
         try:
-            for digest in sorted(set(stored_digests([result.outputs, plain(result.telemetry)]))):
+            for digest in digests_of(result):
                 if not self._push_artifact(digest, store.path(digest)):
                     return False
         except (MissingArtifact, OSError) as error:
