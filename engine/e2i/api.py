@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from e2i import regular, route
 from e2i import settings as settings_module
+from e2i.documents import plain
 from e2i.errors import BadInput, Exit, Refused
 from e2i.policy import Origin
 from e2i.spec.problems import Problem
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from e2i.planning.build import History
     from e2i.planning.diff import SpecDiff
     from e2i.planning.model import Plan
-    from e2i.records.comparison import RunDiff
+    from e2i.records.differences import RunDiff
+    from e2i.store.past import RecordedRun
 
 __all__ = [
     "Source", "Spec", "Validation", "Workspace", "compare", "diff", "fix", "plan", "read_source", "recorded", "resume",
@@ -182,7 +184,7 @@ def compare(before: str, after: str, *, workspace: Workspace | None = None) -> R
 
     workspace = workspace or Workspace.open()
     runs = (lookup.run(workspace.store, before), lookup.run(workspace.store, after))
-    sides = [again.as_planned(run, workspace) for run in runs]
+    sides = [again.as_planned(past.run, workspace) for past in runs]
     meaning = spec_diff.compare(sides[0], sides[1]) if sides[0] and sides[1] else None
     return comparison.compare(runs[0], runs[1], meaning)
 
@@ -225,30 +227,29 @@ def resume(
     """
     workspace = workspace or Workspace.open()
     past = recorded(run, workspace)
-    if past["corrupt"]:
+    if past.corrupt:
         raise Refused(
-            f"cannot resume run {run}: its records were altered since they were written: {', '.join(past['corrupt'])}",
+            f"cannot resume run {run}: its records were altered since they were written: {', '.join(past.corrupt)}",
             code="state-altered",
             hint="run its spec again: finished steps do not run again; `e2i doctor` names every corrupt record",
         )
-    options = past["options"] or {}
-    origin = Origin.AGENT if options.get("origin") == Origin.AGENT else workspace.origin
+    origin = Origin.AGENT if past.options.origin == Origin.AGENT else workspace.origin
     settings = workspace.settings
-    if past["profile"] != settings.profile:
-        settings = settings_module.load(workspace.root / "config", past["profile"], os.environ)
+    if past.profile != settings.profile:
+        settings = settings_module.load(workspace.root / "config", past.profile, os.environ)
     asked = RunOptions(
-        past["params"] or {},
-        tuple(options.get("select", ())),
-        bool(options.get("fresh")),
-        past["plan"] if options.get("bound") else None,
+        past.params,
+        past.options.select or (),
+        bool(past.options.fresh),
+        plain(past.plan) if past.options.bound else None,
         run,
     )
     workspace = replace(workspace, settings=settings, origin=origin)
     return route.run(Source.recorded(past), workspace, asked, listen=listen, on_engine=on_engine)
 
 
-def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
-    """Returns everything recorded of a run, as documented by ``store.history.Reader.run``. Raises BadInput."""
+def recorded(run: str, workspace: Workspace) -> RecordedRun:
+    """Returns everything recorded of a run. Raises BadInput."""
     from e2i.store.database import FILE
     from e2i.store.history import Reader
 

@@ -20,6 +20,7 @@ from e2i.cli import run_view
 from e2i.cli.document_schemas import SCHEMAS
 from e2i.cli.main import e2i
 from project import LONGEST, Project, lines, until
+from records.past import past_run
 
 FLOW = """
 version: 1
@@ -245,9 +246,10 @@ def test_watching_ends_with_the_run(project: Project, slow: subprocess.Popen[str
 
 
 def test_a_watched_run_is_looked_at_until_it_is_over() -> None:
-    looks = iter([{"status": "running"}, {"status": "running"}, {"status": "failed"}])
+    running, failed = past_run(status="running", ended_ms=None), past_run(status="failed")
+    looks = iter([running, running, failed])
     waited: list[float] = []
-    assert run_view.watch(lambda: next(looks), lambda: 0, waited.append) == {"status": "failed"}
+    assert run_view.watch(lambda: next(looks), lambda: 0, waited.append) == failed
     assert len(waited) == 2
 
 

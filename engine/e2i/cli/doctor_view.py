@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from e2i import route
 from e2i.api import Workspace
@@ -22,12 +23,14 @@ from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
+from e2i.documents import plain
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience.breaker import Breaker, Circuit, Policy, since_boot
 from e2i.resilience.guard import Guard, without_accounts
 from e2i.resilience.shared_state import peek
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
+from e2i.store.past import LastFailure
 from e2i.workers import environment
 from e2i.workers.context import breaker_file
 from e2i.workers.masking import Masker
@@ -68,7 +71,7 @@ def examine_shared(workspace: Workspace) -> dict[str, Any] | None:
     if settings is None or shared is None:
         return None
     url = credentials.without(settings.url)
-    found = {"url": url, "trust": settings.trust or workspace.origin.value, **shared.state()}
+    found = {"url": url, "trust": settings.trust or workspace.origin.value, **asdict(shared.state())}
     masked: dict[str, Any] = _masker(workspace).data(found)
     return masked
 
@@ -140,7 +143,7 @@ def _examine(tool: Tool, workspace: Workspace, past: _Past) -> dict[str, Any]:
         "services": services,
         "breaker": circuit.state.value,
         "next_attempt": circuit.wait(Policy(), since_boot()),
-        "last_failure": past.failures.get(tool.name),
+        "last_failure": plain(past.failures.get(tool.name)),
         "outbox": past.waiting.get(tool.name, 0),
         "refused": past.refused.get(tool.name, 0),
     }
@@ -187,7 +190,7 @@ class _Past(Struct, frozen=True):
 
     waiting: dict[str, int] = {}
     refused: dict[str, int] = {}
-    failures: dict[str, dict[str, Any]] = {}
+    failures: dict[str, LastFailure] = {}
 
 
 def _past(workspace: Workspace) -> _Past:

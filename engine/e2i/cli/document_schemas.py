@@ -14,6 +14,9 @@ from e2i.catalog.schema import pipeline_schema
 from e2i.documents import DIALECT, json_schema
 from e2i.execution.events import Event
 from e2i.planning.model import Verdict, Why
+from e2i.records.differences import RunDiff
+from e2i.records.provenance import ProvenanceDocument
+from e2i.store.past import RecordedRun, RunList
 
 
 class Document(BaseModel):
@@ -127,12 +130,6 @@ def _schema(kind: Any, name: str, title: str) -> dict[str, Any]:
     return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
 
 
-def _recorded(kind: str, name: str, title: str) -> dict[str, Any]:
-    from e2i.cli import record_schemas  # it imports the types of this module
-
-    return _schema(getattr(record_schemas, kind), name, title)
-
-
 def _of_store(kind: str, name: str, title: str) -> dict[str, Any]:
     from e2i.cli import store_schemas  # it imports them too
 
@@ -144,10 +141,10 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "problems": lambda: _schema(Problems, "problems", "e2i problems, version 1"),
     "plan": lambda: _schema(PlanDocument, "plan", "e2i plan, version 1"),
     "events": lambda: json_schema(Event, "events", "e2i event, one line of `e2i run --json`, version 1"),
-    "runs": lambda: _recorded("Runs", "runs", "e2i list of runs, version 1"),
-    "run": lambda: _recorded("RunDocument", "run", "e2i run, version 1"),
-    "comparison": lambda: _recorded("Comparison", "comparison", "e2i comparison of two runs, version 1"),
-    "provenance": lambda: _recorded("ProvenanceDocument", "provenance", "e2i provenance, version 1"),
+    "runs": lambda: json_schema(RunList, "runs", "e2i list of runs, version 1"),
+    "run": lambda: json_schema(RecordedRun, "run", "e2i run, version 1"),
+    "comparison": lambda: json_schema(RunDiff, "comparison", "e2i comparison of two runs, version 1"),
+    "provenance": lambda: json_schema(ProvenanceDocument, "provenance", "e2i provenance, version 1"),
     "doctor": lambda: _of_store("DoctorDocument", "doctor", "e2i doctor, version 1"),
     "sync": lambda: _of_store("SyncDocument", "sync", "e2i sync, version 1"),
     "gc": lambda: _of_store("CollectionDocument", "gc", "e2i gc, version 1"),

@@ -55,7 +55,7 @@ def rendered(form: str, plan: Plan) -> str:
         case _:
             from e2i.report import plan_page
 
-            return plan_page.svg(plan.to_json()) if form == "svg" else plan_page.html(plan.to_json())
+            return plan_page.svg(plan) if form == "svg" else plan_page.html(plan)
 
 
 def show(plan: Plan, workspace: Workspace) -> None:

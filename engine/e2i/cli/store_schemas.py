@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from e2i.cli.document_schemas import Document, Version
-from e2i.cli.record_schemas import Milliseconds
 
+Milliseconds = Annotated[int, Field(description="Milliseconds since the epoch.")]
 Count = Annotated[int, Field(ge=0)]
 
 

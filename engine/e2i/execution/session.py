@@ -26,6 +26,7 @@ from e2i.execution.request import RunRequest
 from e2i.execution.telemetry import FinishDelivery
 from e2i.planning import binding
 from e2i.store.artifacts import ArtifactStore
+from e2i.store.past import RecordedOptions
 from e2i.store.runs import RunStore
 from e2i.store.unfinished import Unfinished
 from e2i.store.use import in_use
@@ -99,12 +100,12 @@ class Session:
             binding.check(planned, options.bound_to)
         executor = self._executor()
         included = _included_texts(planner.expanded)
-        recorded = {
-            "select": [*options.select],
-            "fresh": options.fresh,
-            "origin": self._workspace.origin,
-            "bound": options.bound_to is not None,
-        }
+        recorded = RecordedOptions(
+            select=tuple(options.select),
+            fresh=options.fresh,
+            origin=self._workspace.origin.value,
+            bound=options.bound_to is not None,
+        )
         unfinished: Unfinished | None = None
         if options.run_id is None and not options.fresh:
             unfinished = self._run_store.resume(

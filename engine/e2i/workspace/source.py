@@ -16,6 +16,7 @@ from e2i import regular
 from e2i.errors import BadInput
 
 if TYPE_CHECKING:
+    from e2i.store.past import RecordedRun
     from e2i.workspace.revision import Revision
     from e2i.workspace.workspace import Workspace
 
@@ -35,10 +36,10 @@ class Source(Struct, frozen=True):
     """The texts of its included specs by name, if it comes from a recorded run."""
 
     @classmethod
-    def recorded(cls, run: Mapping[str, Any]) -> Source:
+    def recorded(cls, run: RecordedRun) -> Source:
         """Returns the spec of a recorded run with its included specs, as recorded."""
-        content = json.loads(run["spec"]) if run["file"] == MAPPING else run["spec"]
-        return cls(content, run["file"], included=run["included"])
+        content = json.loads(run.spec) if run.file == MAPPING else run.spec
+        return cls(content, run.file, included=run.included)
 
     @property
     def text(self) -> str:
