@@ -21,7 +21,7 @@ from e2i.errors import BadInput, Exit, Refused
 from e2i.policy import Origin
 from e2i.spec.problems import Problem
 from e2i.workspace.files import ChangedFiles
-from e2i.workspace.options import ParamValues, RunOptions
+from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_revision, read_source
 from e2i.workspace.workspace import Workspace
 
@@ -74,7 +74,7 @@ class Validation(Struct, frozen=True):
 
 def validate(
     spec: Spec,
-    params: ParamValues | None = None,
+    params: Mapping[str, Any] | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -86,7 +86,7 @@ def validate(
 
 def fix(
     spec: Spec,
-    params: ParamValues | None = None,
+    params: Mapping[str, Any] | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -125,7 +125,7 @@ def fix(
 
 def plan(
     spec: Spec,
-    params: ParamValues | None = None,
+    params: Mapping[str, Any] | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
@@ -155,7 +155,7 @@ def plan(
 def diff(
     before: Spec,
     after: Spec,
-    params: ParamValues | None = None,
+    params: Mapping[str, Any] | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -191,7 +191,7 @@ def compare(before: str, after: str, *, workspace: Workspace | None = None) -> R
 
 def run(
     spec: Spec,
-    params: ParamValues | None = None,
+    params: Mapping[str, Any] | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
@@ -263,7 +263,7 @@ def recorded(run: str, workspace: Workspace) -> RecordedRun:
 
 
 def _problems(
-    source: Source, params: ParamValues | None, workspace: Workspace, files: Files | None = None
+    source: Source, params: Mapping[str, Any] | None, workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
     """Returns all problems of a spec. A parameter without a value is not a problem."""
     return route.examine(source, workspace, params or {}, files=files, require_params=False).problems

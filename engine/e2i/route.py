@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,7 +31,7 @@ from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.load import LoadedSpec
 from e2i.spec.params import parameter_values
 from e2i.spec.problems import MOST, Location, Problem, most
-from e2i.workspace.options import ParamValues, RunOptions
+from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_source
 from e2i.workspace.workspace import Workspace
 
@@ -91,7 +91,7 @@ def load(source: Source, workspace: Workspace, files: Files | None = None) -> Dr
     return replace(draft, loaded=loaded, problems=(*problems, *syntax))
 
 
-def expand(draft: Draft, params: ParamValues, *, require_params: bool = True) -> Draft:
+def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = True) -> Draft:
     """Expands a loaded spec into its actual steps for these values of its parameters.
 
     ``require_params=False`` is for ``validate``: a parameter without a value is not an error of the spec.
@@ -180,7 +180,7 @@ def run(
 def examine(
     source: Source,
     workspace: Workspace,
-    params: ParamValues,
+    params: Mapping[str, Any],
     *,
     files: Files | None = None,
     require_params: bool = True,

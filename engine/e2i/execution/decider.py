@@ -154,7 +154,7 @@ class Decider:
     def run_outputs(self) -> JsonObject:
         """Returns the pipeline's outputs, as far as the steps that they read have results."""
         expanded = self.planner.expanded
-        found: JsonObject = {}
+        found = {}
         for name, value in expanded.loaded.spec.outputs.items():
             try:
                 resolved = expanded.resolve(value, None, self.outputs)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action, Effect
+from e2i.documents import JsonObject
 from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Components, Environment
 from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
@@ -49,7 +50,7 @@ class Decision(Struct, frozen=True):
     reason: Reason
     components: Components
     fingerprint: str | None = None
-    outputs: dict[str, Any] | None = None
+    outputs: JsonObject | None = None
     """The result to reuse."""
     params: Any = None
     """The resolved parameters with which to call the action."""
@@ -144,7 +145,7 @@ class Planner(Struct, frozen=True):
 
     def _verdict(
         self, node: StepNode, action: Action, parts: Components, digest: str | None, params: Any, outputs: Outputs
-    ) -> tuple[Verdict, Reason, dict[str, Any] | None]:
+    ) -> tuple[Verdict, Reason, JsonObject | None]:
         """Returns the verdict of a step, its reason, and the result to reuse."""
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None

@@ -60,7 +60,7 @@ class Waiting(Struct, frozen=True):
         return WaitingElsewhere(tool=self.sink, waiting=self.entries, tracker=named(self.target), profile=named_by)
 
 
-class WaitingElsewhere(Element, frozen=True):
+class WaitingElsewhere(Element, frozen=True, kw_only=True):
     """Entries for another tracker than the one in the settings."""
 
     tool: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import UNSET, UnsetType, convert
+from msgspec import UNSET, Struct, UnsetType, convert
 
 from e2i.catalog.step_error import ErrorDocument
 from e2i.documents import Element, JsonObject, plain
@@ -118,6 +118,12 @@ ENDS = ("run.finished", "run.abandoned")
 """Kinds after which a run sends nothing, unless it is resumed."""
 
 
+class _Stored(Struct):
+    """Holds a measurement: msgspec examines a struct once, and a union in every call of ``convert``."""
+
+    body: Measurement
+
+
 def recorded(body: Body) -> Recorded:
     """Returns the kind and the body as plain data."""
     content = plain(body)
@@ -126,5 +132,4 @@ def recorded(body: Body) -> Recorded:
 
 def measurement(kind: str, content: JsonObject) -> Measurement:
     """Returns a stored measurement as a struct. Raises ValueError when it is none."""
-    found: Measurement = convert({"kind": kind, **content}, Measurement)
-    return found
+    return convert({"body": {"kind": kind, **content}}, _Stored).body

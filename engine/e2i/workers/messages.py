@@ -1,15 +1,17 @@
 """Messages between the engine and a worker process: lines of JSON on the control socket.
 
-JSON is that of the standard library, which keeps NaN, integers of any size and lone surrogates: parameters and outputs
-may have them.
+They are encoded by the standard library, which keeps NaN, integers of any size and lone surrogates: parameters and
+outputs may have them. They are decoded by msgspec, which is faster, and by the standard library where it has to be.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct, convert
+from msgspec import DecodeError, Struct, convert
+from msgspec.json import Decoder
 from msgspec.structs import asdict
 
 from e2i.documents import JsonObject
@@ -106,14 +108,20 @@ Report = Ready | Prepared | Progress | Telemetry | Done
 
 def order(line: bytes) -> Order:
     """Returns the message to a worker on a line."""
-    found: Order = convert(json.loads(line), Order)
-    return found
+    try:
+        return _decode_order(line)
+    except DecodeError:  # NaN or a lone surrogate
+        found: Order = convert(json.loads(line), Order)
+        return found
 
 
 def report(line: bytes) -> Report:
     """Returns the message from a worker on a line."""
-    found: Report = convert(json.loads(line), Report)
-    return found
+    try:
+        return _decode_report(line)
+    except DecodeError:
+        found: Report = convert(json.loads(line), Report)
+        return found
 
 
 def _plain(value: Any) -> JsonObject:
@@ -129,6 +137,8 @@ def _text(value: Any) -> Any:
     return _plain(value) if isinstance(value, Struct) else str(value)
 
 
+_decode_order: Callable[[bytes], Order] = Decoder(Order).decode
+_decode_report: Callable[[bytes], Report] = Decoder(Report).decode
 encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 """Encodes a message to a worker. Raises TypeError for anything but plain data and structs."""
 encode_report = json.JSONEncoder(separators=(",", ":"), default=_text).encode

@@ -7,14 +7,12 @@ from typing import Any
 
 from msgspec import Struct, field
 
-ParamValues = Mapping[str, Any]
-"""Values for the parameters of a spec, by name: only the spec knows their types."""
-
 
 class RunOptions(Struct, frozen=True):
     """Parameters and options of one plan or run."""
 
-    params: ParamValues = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Values for the spec's parameters, by name."""
     select: tuple[str, ...] = ()
     """The selected steps; empty: all. The steps that they need are included."""
     fresh: bool = False
