@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from e2i import regular, route
 from e2i import settings as settings_module
+from e2i.documents import JsonObject, plain
 from e2i.errors import BadInput, Exit, Refused
 from e2i.policy import Origin
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Problem, ProblemsDocument
 from e2i.workspace.files import ChangedFiles
 from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_revision, read_source
@@ -40,8 +41,6 @@ __all__ = [
     "run", "validate",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 1
-
 
 class Validation(Struct, frozen=True):
     """The verdict on a spec, with all of its problems."""
@@ -62,12 +61,8 @@ class Validation(Struct, frozen=True):
         """Refused when only the policy forbids the spec."""
         return Exit.DONE if self.valid else Exit.REFUSED if route.only_policy(self.problems) else Exit.BAD_INPUT
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "valid": self.valid,
-            "problems": [problem.to_json() for problem in self.problems],
-        }
+    def to_json(self) -> JsonObject:
+        return plain(ProblemsDocument.of(self.problems))
 
 
 def validate(

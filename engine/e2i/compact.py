@@ -1,4 +1,4 @@
-"""Writes plain data as JSON on one line, several times as fast as the standard library.
+"""Writes plain data and structs as JSON on one line, several times as fast as the standard library.
 
 For data written for every step: rows of the run store, lines of events. Not for data that is digested: numbers may be
 written in another form than by ``json``, and NaN, which JSON does not have, becomes ``null``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec import to_builtins
 from msgspec.json import Encoder
 from msgspec.json import format as formatted
 
@@ -27,5 +28,5 @@ def dumps(value: Any, *, spaced: bool = False) -> str:
 
 
 _encode = Encoder().encode
-_encode_spaced = json.JSONEncoder(ensure_ascii=False).encode
-_encode_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_spaced = json.JSONEncoder(ensure_ascii=False, default=to_builtins).encode
+_encode_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=to_builtins).encode

@@ -5,11 +5,15 @@ In: structs with described fields. Out: plain data for JSON, and JSON Schemas. R
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, overload
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+JsonObject = dict[str, Any]
+"""An object with any keys, as JSON has it: what is written, or was read and is not checked yet."""
+JsonSchema = dict[str, Any]
+"""A JSON Schema, or a part of one."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Version = Annotated[Literal[1], Meta(description="Version of this document type.")]
@@ -28,12 +32,16 @@ class JsonDocument(Element, frozen=True, kw_only=True):
     schema_version: Version = 1
 
 
-def plain(document: Any) -> Any:
+@overload
+def plain(document: Struct) -> JsonObject: ...
+@overload
+def plain(document: object) -> Any: ...
+def plain(document: object) -> Any:
     """Returns a struct, or data that holds structs, as dictionaries and lists for JSON."""
     return msgspec.to_builtins(document, str_keys=True)
 
 
-def json_schema(kind: Any, name: str, title: str) -> dict[str, Any]:
+def json_schema(kind: Any, name: str, title: str) -> JsonSchema:
     """Returns the JSON Schema of a struct, or of a union of structs, as ``schemas/NAME.v1.json`` holds it.
 
     It describes what is written: a field with a default is always there, one that may be ``UNSET`` is not.

@@ -20,11 +20,11 @@ from e2i.catalog.action import Action
 from e2i.check import paths, provenance, secrecy
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
-from e2i.spec import durations, suggest
+from e2i.spec import durations, fixes, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import StepNode
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -39,7 +39,8 @@ class Violation(Struct, frozen=True):
     message: str
     path: Path
     hint: str | None = None
-    fixes: tuple[dict[str, Any], ...] = ()
+    meant: str | None = None
+    """The value that must have been meant, if that is certain."""
 
 
 class Authority(Struct, frozen=True):
@@ -146,8 +147,8 @@ def _problem(node: StepNode, violation: Violation) -> Problem:
     path: Path = (*node.path, *violation.path)
     if not node.document.has(path) and node.document.has(("defaults", *violation.path)):
         path = ("defaults", *violation.path)
-    fixes = tuple({**fix, "path": pointer(path)} for fix in violation.fixes)
-    return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fixes)
+    fix = fixes.replaced(path, violation.meant) if violation.meant else ()
+    return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fix)
 
 
 def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -204,9 +205,8 @@ def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Violat
 def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Violation]:
     if role not in roles:
         meant = suggest.certain(role, roles)
-        fixes = ({"op": "replace", "value": meant},) if meant else ()
         hint = suggest.hint(role, roles, most=12) or "the operator lists roles in config/policy.yaml"
-        yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, fixes)
+        yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, meant)
     elif not _allows(roles[role], uses):
         able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses))
         hint = f"roles that may: {', '.join(able)}" if able else _ask(f"roles.{role}")

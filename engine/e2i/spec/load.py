@@ -122,7 +122,7 @@ def _meant_key(path: Path, document: Document) -> str | None:
     """Returns the key that an unknown one must have meant, if that is certain."""
     other = _elsewhere(path, document.value(path), document.value(path[:-1]) or ())
     if other is not None:
-        return next((str(fix["path"]).rpartition("/")[2] for fix in other[1]), None)
+        return next((fix.path.rpartition("/")[2] for fix in other[1]), None)
     return suggest.certain(str(path[-1]), _keys_at(path[:-1]))
 
 
@@ -157,13 +157,12 @@ def _shape_problem(detail: Any, document: Document) -> Problem:
         )
     if kind == "missing":
         parent = path[:-1]
-        version = {"op": "add", "path": "/version", "value": 1}
         return document.problem(
             "missing-key",
             parent,
             f'the key "{_alias(last)}" is missing',
             key=bool(parent),
-            fixes=(version,) if path == ("version",) else (),
+            fixes=fixes.added(path, 1) if path == ("version",) else (),
         )
     if path and path[-1] == "[key]":
         path = path[:-1]
