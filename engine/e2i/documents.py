@@ -19,6 +19,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Version = Annotated[Literal[1], Meta(description="Version of this document type.")]
 Pointer = Annotated[str, Meta(pattern="^(/[^/]*)*$", description="JSON pointer (RFC 6901) into the spec.")]
 Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+Count = Annotated[int, Meta(ge=0)]
 Milliseconds = Annotated[int, Meta(description="Milliseconds since the epoch.")]
 
 
@@ -42,14 +43,17 @@ def plain(document: object) -> Any:
 
 
 def json_schema(kind: Any, name: str, title: str) -> JsonSchema:
-    """Returns the JSON Schema of a struct, or of a union of structs, as ``schemas/NAME.v1.json`` holds it.
+    """Returns the JSON Schema of a struct, of a tagged union of structs, or of a tuple of structs that have no tag, as
+    ``schemas/NAME.v1.json`` holds it.
 
     It describes what is written: a field with a default is always there, one that may be ``UNSET`` is not.
     """
-    found = msgspec.json.schema(kind)
-    for struct in found.get("$defs", {}).values():
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    shown, definitions = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    for struct in definitions.values():
         properties = struct.get("properties", {})
         always = {name for name, field in properties.items() if field.pop("default", UNSET) is not UNSET}
         required = always.union(struct.get("required", ()))
         struct["required"] = [name for name in properties if name in required]
-    return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
+    found = shown[0] if len(shown) == 1 else {"anyOf": list(shown)}
+    return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "$defs": definitions, "title": title}

@@ -70,9 +70,9 @@ def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(proje
 def test_what_was_meant_for_an_address_that_the_same_profile_had_before_says_what_to_do() -> None:
     waiting = Waiting("opik", '{"url": "http://former/api"}', 3, profile="staging")
     assert elsewhere(waiting.seen_from("default")).endswith(": e2i sync --profile staging")
-    facts = waiting.seen_from("staging")
-    assert (facts["tracker"], facts["profile"]) == ("http://former/api", None)
-    assert "configure it again under `tools: opik:` in config/, then e2i sync" in elsewhere(facts)
+    entries = waiting.seen_from("staging")
+    assert (entries.tracker, entries.profile) == ("http://former/api", None)
+    assert "configure it again under `tools: opik:` in config/, then e2i sync" in elsewhere(entries)
 
 
 def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:

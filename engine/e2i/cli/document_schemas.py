@@ -1,17 +1,14 @@
-"""Types of the JSON documents that commands print, and their JSON Schemas.
+"""Types of the events that `e2i run --json` prints, for their JSON Schema.
 
 Printed documents are tested against them. A document may have more keys than these: readers ignore unknown ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.catalog.schema import pipeline_schema
-from e2i.documents import DIALECT
 from e2i.planning.model import Verdict, Why
 
 
@@ -47,14 +44,6 @@ class ProblemDocument(Document):
     path: Pointer
     hint: Annotated[str | None, Field(description="What to do about it.")]
     fixes: Annotated[list[Operation], Field(description="Safe fixes; empty when there is none.")]
-
-
-class Problems(Document):
-    """Output of `e2i validate --json`, and of every command with an invalid spec."""
-
-    schema_version: Version
-    valid: Annotated[bool, Field(description="True when no problem is an error.")]
-    problems: Annotated[list[ProblemDocument], Field(description="All problems, sorted by location.")]
 
 
 class ReasonDocument(Document):
@@ -264,39 +253,3 @@ Events = Annotated[
     | RunFinished,
     Field(discriminator="event"),
 ]
-
-
-def _schema(kind: Any, name: str, title: str) -> dict[str, Any]:
-    found = TypeAdapter(kind).json_schema(by_alias=True, mode="serialization")
-    return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "title": title}
-
-
-def _recorded(kind: str, name: str, title: str) -> dict[str, Any]:
-    from e2i.cli import record_schemas  # it imports the types of this module
-
-    return _schema(getattr(record_schemas, kind), name, title)
-
-
-def _of_store(kind: str, name: str, title: str) -> dict[str, Any]:
-    from e2i.cli import store_schemas  # it imports them too
-
-    return _schema(getattr(store_schemas, kind), name, title)
-
-
-SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
-    "pipeline": pipeline_schema,
-    "problems": lambda: _schema(Problems, "problems", "e2i problems, version 1"),
-    "plan": lambda: _schema(PlanDocument, "plan", "e2i plan, version 1"),
-    "events": lambda: _schema(Events, "events", "e2i event, one line of `e2i run --json`, version 1"),
-    "runs": lambda: _recorded("Runs", "runs", "e2i list of runs, version 1"),
-    "run": lambda: _recorded("RunDocument", "run", "e2i run, version 1"),
-    "comparison": lambda: _recorded("Comparison", "comparison", "e2i comparison of two runs, version 1"),
-    "provenance": lambda: _recorded("ProvenanceDocument", "provenance", "e2i provenance, version 1"),
-    "doctor": lambda: _of_store("DoctorDocument", "doctor", "e2i doctor, version 1"),
-    "sync": lambda: _of_store("SyncDocument", "sync", "e2i sync, version 1"),
-    "gc": lambda: _of_store("CollectionDocument", "gc", "e2i gc, version 1"),
-    "backup": lambda: _of_store("BackupDocument", "backup", "e2i backup, version 1"),
-    "init": lambda: _of_store("InitDocument", "init", "e2i init, version 1"),
-    "restore": lambda: _of_store("RestoreDocument", "restore", "e2i restore, version 1"),
-}
-"""The kinds of schema; ``schemas/NAME.v1.json`` holds each."""

@@ -5,17 +5,19 @@ In: events of a run. Out: lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
 import click
+from msgspec import convert
 
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
 from e2i.execution.events import Event
 from e2i.spec import sizes
+from e2i.store.history import WaitingElsewhere
 
 SIGNS = {
     "succeeded": ("✓", "green"),
@@ -116,22 +118,21 @@ def describe(event: Event) -> Iterator[str]:
             text = ": ".join(filter(None, (facts["tool"], counts, safe(facts["problem"] or ""))))
             yield click.style(f"  ! {text}", fg="yellow")
         case "telemetry.waiting":
-            yield click.style(f"  ! {facts['tool']}: {elsewhere(facts)}", fg="yellow")
+            yield click.style(f"  ! {facts['tool']}: {elsewhere(convert(facts, WaitingElsewhere))}", fg="yellow")
         case "run.stopping":
             running = ", ".join(facts["running"])
             now = f"waiting for {running}; press Ctrl-C again to stop now" if running else "no step is running"
             yield click.style(f"stopping: {now}", fg="yellow")
 
 
-def elsewhere(facts: Mapping[str, Any]) -> str:
+def elsewhere(entries: WaitingElsewhere) -> str:
     """Returns a sentence about entries for a tracker that the settings do not name."""
-    name, profile = facts["tool"], facts["profile"]
     sync = (
-        f"e2i sync --profile {profile}"
-        if profile
-        else f"configure it again under `tools: {name}:` in config/, then e2i sync"
+        f"e2i sync --profile {entries.profile}"
+        if entries.profile
+        else f"configure it again under `tools: {entries.tool}:` in config/, then e2i sync"
     )
-    return f"{counted(facts['waiting'], 'entry')} waiting for {safe(facts['tracker'])}: {sync}"
+    return f"{counted(entries.waiting, 'entry')} waiting for {safe(entries.tracker)}: {sync}"
 
 
 def _error(error: dict[str, Any] | None) -> Iterator[str]:

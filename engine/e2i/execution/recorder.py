@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from e2i import compact
 from e2i.catalog import registry
@@ -288,7 +289,7 @@ class RunRecorder:
         """Reports entries that wait for trackers that these settings do not name."""
         for waiting in self._run_store.waiting_by_tracker():
             if waiting.target != target_of(self._request.settings.tool(waiting.sink)):
-                self.emit("telemetry.waiting", **waiting.seen_from(self._request.settings.profile))
+                self.emit("telemetry.waiting", **asdict(waiting.seen_from(self._request.settings.profile)))
 
     def _involve(self, tracker: str) -> None:
         """Registers a tracker that the run is in. A sink receives everything, another tracker only the end."""

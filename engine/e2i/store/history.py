@@ -10,11 +10,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored
+from e2i.documents import Count, Element, Milliseconds
 from e2i.resilience import checksum
 from e2i.resilience.processes import process_alive
 from e2i.store import tables
@@ -52,12 +53,33 @@ class Waiting(Struct, frozen=True):
     entries: int
     profile: str | None = None
 
-    def seen_from(self, profile: str) -> dict[str, Any]:
-        """Returns the facts of the event under the settings of ``profile``, which do not name the tracker. The profile
-        that may name it is another one, or unknown.
+    def seen_from(self, profile: str) -> WaitingElsewhere:
+        """Returns the entries under the settings of ``profile``, which do not name the tracker. The profile that may
+        name it is another one, or unknown.
         """
         named_by = self.profile if self.profile != profile else None
-        return {"tool": self.sink, "waiting": self.entries, "tracker": named(self.target), "profile": named_by}
+        return WaitingElsewhere(tool=self.sink, waiting=self.entries, tracker=named(self.target), profile=named_by)
+
+
+class WaitingElsewhere(Element, frozen=True):
+    """Entries for another tracker than the one in the settings."""
+
+    tool: str
+    waiting: Annotated[int, Meta(ge=1, description="Number of entries.")]
+    tracker: Annotated[str, Meta(description="Address of the tracker, without credentials.")]
+    profile: Annotated[str | None, Meta(description="The profile whose `e2i sync` delivers them, if it is known.")]
+
+
+class LastFailure(Element, frozen=True):
+    """The latest failed attempt of a step with a tool."""
+
+    run: str
+    step: str
+    uses: str
+    ended_ms: Milliseconds
+    code: Annotated[str, Meta(description="What kind of error: `e2i explain CODE`.")]
+    message: str
+    succeeded_since: Annotated[Count, Meta(description="Number of successful attempts with this tool since.")]
 
 
 class NoHistory:
@@ -220,13 +242,11 @@ class Reader(Results):
         return {row[0]: row[1] for row in rows}
 
     @guarded
-    def last_failures(self, most: int = 10_000) -> dict[str, dict[str, Any]]:
-        """Returns for each tool the latest failed attempt among the last ``most``: run, step, uses, ended_ms, code,
-        message, and the number of later successful ones.
-        """
+    def last_failures(self, most: int = 10_000) -> dict[str, LastFailure]:
+        """Returns for each tool the latest failed attempt among the last ``most``."""
         uses = functools.cache(self._uses)
         succeeded: Counter[str] = Counter()
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, LastFailure] = {}
         rows = self._database.execute("SELECT * FROM attempts ORDER BY ended_ms DESC LIMIT ?", (most,)).fetchall()
         for row in filter(checksum.is_intact, rows):
             action = uses(row["run"]).get(row["step"], "")
@@ -235,9 +255,15 @@ class Reader(Results):
                 succeeded[tool] += 1
             elif tool not in found:
                 error = json.loads(row["error"])
-                attempt = {"run": row["run"], "step": row["step"], "uses": action, "ended_ms": row["ended_ms"]}
-                described = {"code": error["code"], "message": error["message"], "succeeded_since": succeeded[tool]}
-                found[tool] = {**attempt, **described}
+                found[tool] = LastFailure(
+                    run=row["run"],
+                    step=row["step"],
+                    uses=action,
+                    ended_ms=row["ended_ms"],
+                    code=error["code"],
+                    message=error["message"],
+                    succeeded_since=succeeded[tool],
+                )
         return found
 
     @guarded

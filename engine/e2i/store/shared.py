@@ -16,8 +16,11 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from e2i.documents import Count, Element
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker, Policy
 from e2i.resilience.guard import Guard
@@ -34,6 +37,17 @@ RENAMING = {"file", "local", "sftp", "ssh", "smb", "hdfs", "webhdfs"}
 """Protocols whose files are visible while they are written. There a file is renamed when it is complete."""
 HEXADECIMAL = re.compile("[0-9a-f]{64}")
 RESULT = ("fingerprint", "static_key", "uses", "components", "outputs", "telemetry", "run", "created_ms")
+
+
+class SharedState(Element, frozen=True):
+    """The store through which results are shared."""
+
+    url: str
+    trust: Annotated[str, Meta(description="The trust domain of runs of a human.")]
+    reachable: bool
+    writable: bool
+    results: Annotated[Count | None, Meta(description="Number of results; None: counting took too long.")]
+    problem: str | None
 
 
 class SharedStore:
@@ -105,15 +119,20 @@ class SharedStore:
         content = _json({**document, "checksum": _checksum(document)})
         return self._put(f"results/{result['fingerprint'].removeprefix('sha256:')}.json", content)
 
-    def state(self) -> dict[str, Any]:
-        """Returns whether the store answers and accepts a file, its number of results, and the latest problem."""
+    def state(self, url: str, trust: str) -> SharedState:
+        """Asks whether the store answers and accepts a file, and counts its results. Writes a file and removes it.
+
+        ``url`` and ``trust`` name the store in the answer.
+        """
         probe = f"probe-{os.urandom(8).hex()}"
         reachable = self._ask(self._answers) is not None
         writable = reachable and self._ask(self._write, probe, b"") is not None
         if writable:
             self._ask(self._remove, probe)
         results = self._ask(self._count) if reachable else None
-        return {"reachable": reachable, "writable": writable, "results": results, "problem": self.problem}
+        return SharedState(
+            url=url, trust=trust, reachable=reachable, writable=writable, results=results, problem=self.problem
+        )
 
     def _push_artifact(self, digest: str, path: Path) -> bool:
         hexadecimal = digest.removeprefix("sha256:")

@@ -56,7 +56,7 @@ def catalog(action: str | None, as_json: bool) -> Exit:
 @guarded
 def schema(kind: str, as_json: bool) -> Exit:
     """Print the JSON Schema of a spec or of a --json document."""
-    from e2i.cli.document_schemas import SCHEMAS
+    from e2i.cli import schemas
 
-    documents.show(SCHEMAS[kind]())
+    documents.show(schemas.schema(kind))
     return Exit.DONE
