@@ -13,12 +13,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from e2i.documents import JsonObject, plain
+from e2i.documents import JsonDocument, JsonObject, plain
 from e2i.spec import document as documents
 from e2i.spec import edit, text_fix
 from e2i.spec.document import Document
 from e2i.spec.operations import Move, Operation
-from e2i.spec.problems import Problem, ProblemDocument, ProblemsDocument
+from e2i.spec.problems import Problem, ProblemDocument
 
 MAX_ROUNDS = 1_000
 MAX_PASSES = 20
@@ -27,10 +27,12 @@ MOST_CHECKED = 400_000
 """Limit on the characters checked in all rounds: a check takes as long as the text. The next ``e2i fix`` resumes."""
 
 
-class FixedDocument(ProblemsDocument, frozen=True, kw_only=True):
-    """The result of fixing a spec; ``problems`` are those that remain."""
+class FixedDocument(JsonDocument, frozen=True, kw_only=True):
+    """The result of fixing a spec."""
 
+    valid: Annotated[bool, Meta(description="True when no remaining problem is an error.")]
     applied: Annotated[list[ProblemDocument], Meta(description="The fixed problems, in this order.")]
+    problems: Annotated[list[ProblemDocument], Meta(description="The remaining problems.")]
     text: Annotated[str, Meta(description="The text of the spec after the fixes.")]
     included: Annotated[dict[str, str], Meta(description="New texts of included specs, by name.")]
 

@@ -32,7 +32,7 @@ from e2i.workers.masking import Masker
 from e2i.workspace.environment import installed
 
 
-class ServiceState(Element, frozen=True):
+class ServiceState(Element, frozen=True, kw_only=True):
     """The answer of one service of a tool to a question that needs valid credentials."""
 
     service: Annotated[str, Meta(description="Name of the service, such as `registry`.")]
@@ -43,7 +43,7 @@ class ServiceState(Element, frozen=True):
     hint: str | None
 
 
-class ToolState(Element, frozen=True):
+class ToolState(Element, frozen=True, kw_only=True):
     """One tool that needs a library."""
 
     tool: str
@@ -63,14 +63,14 @@ class ToolState(Element, frozen=True):
     refused: Annotated[Count, Meta(description="Dead-lettered entries: refused by the tool, or altered.")]
 
 
-class StoreState(Element, frozen=True):
+class StoreState(Element, frozen=True, kw_only=True):
     """State of the store's records, as sentences."""
 
     corruption: list[str]
     quarantined: Annotated[list[str], Meta(description="Found corrupt earlier, and not used since.")]
 
 
-class DoctorDocument(JsonDocument, frozen=True):
+class DoctorDocument(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i doctor --json`."""
 
     tools: list[ToolState]

@@ -20,7 +20,7 @@ from e2i.errors import BadInput, E2IError, Exit, InvalidSpec
 from e2i.spec.problems import ProblemsDocument
 
 
-class ErrorFacts(Element, frozen=True):
+class ErrorFacts(Element, frozen=True, kw_only=True):
     """An error of a command."""
 
     code: Annotated[str, Meta(description="Code, for `e2i explain CODE`.")]
@@ -28,7 +28,7 @@ class ErrorFacts(Element, frozen=True):
     hint: Annotated[str | None, Meta(description="What to do about it.")]
 
 
-class FailedCommand(JsonDocument, frozen=True):
+class FailedCommand(JsonDocument, frozen=True, kw_only=True):
     """Output of a command that failed, with `--json`."""
 
     error: ErrorFacts

@@ -26,7 +26,7 @@ MOST = 20
 """Maximum number of runs that are listed by name."""
 
 
-class PinnedDocument(JsonDocument, frozen=True):
+class PinnedDocument(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i gc --pin RUN --json`, also with `--unpin`."""
 
     pinned: str | None

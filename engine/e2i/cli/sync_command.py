@@ -24,7 +24,7 @@ from e2i.telemetry.outbox import Outbox, Tally
 from e2i.workers.environment import for_delivery
 
 
-class SyncDocument(JsonDocument, frozen=True):
+class SyncDocument(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i sync --json`."""
 
     sinks: dict[str, Tally]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from e2i.documents import Element, JsonDocument, JsonObject, plain
 from e2i.planning.fingerprint import changes
 from e2i.planning.model import Plan, PlanStep, static
 from e2i.spec.models import ParamSpec, PipelineSpec
@@ -33,9 +34,6 @@ class Difference(Struct, frozen=True):
     what: str
     detail: str
 
-    def to_json(self) -> dict[str, Any]:
-        return {"weight": self.weight.name.lower(), "what": self.what, "detail": self.detail}
-
 
 class SpecDiff(Struct, frozen=True):
     """The classified change of a spec."""
@@ -46,12 +44,39 @@ class SpecDiff(Struct, frozen=True):
     def weight(self) -> Weight:
         return max((difference.weight for difference in self.differences), default=Weight.COSMETIC)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": 1,
-            "meaning": self.weight.name.lower(),
-            "differences": [difference.to_json() for difference in self.differences],
-        }
+    @property
+    def document(self) -> SpecDiffDocument:
+        """The change as printed."""
+        found = [
+            DifferenceDocument(weight=_name(one.weight), what=one.what, detail=one.detail) for one in self.differences
+        ]
+        return SpecDiffDocument(meaning=_name(self.weight), differences=found)
+
+    def to_json(self) -> JsonObject:
+        return plain(self.document)
+
+
+WeightName = Literal["cosmetic", "adds", "changes", "breaks"]
+
+
+class DifferenceDocument(Element, frozen=True, kw_only=True):
+    """One difference of two specs."""
+
+    weight: WeightName
+    what: Annotated[str, Meta(description="Its subject, such as `step tune`.")]
+    detail: Annotated[str, Meta(description="Description for people.")]
+
+
+class SpecDiffDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i diff SPEC SPEC --json`."""
+
+    meaning: Annotated[WeightName, Meta(description="Weight of the weightiest difference.")]
+    differences: Annotated[list[DifferenceDocument], Meta(description="The weightiest first.")]
+
+
+def _name(weight: Weight) -> WeightName:
+    names: tuple[WeightName, ...] = ("cosmetic", "adds", "changes", "breaks")
+    return names[weight]
 
 
 def compare(before: tuple[PipelineSpec, Plan], after: tuple[PipelineSpec, Plan]) -> SpecDiff:

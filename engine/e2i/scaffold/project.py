@@ -64,7 +64,7 @@ outputs:
 """The spec of a project without data."""
 
 
-class InitDocument(JsonDocument, frozen=True):
+class InitDocument(JsonDocument, frozen=True, kw_only=True):
     """What `e2i init --json` prints. Paths are relative to the current folder."""
 
     spec: Annotated[str, Meta(description="The spec that was written.")]

@@ -77,7 +77,7 @@ class Problem(Struct, frozen=True):
         return plain(self.document)
 
 
-class ProblemDocument(Element, frozen=True):
+class ProblemDocument(Element, frozen=True, kw_only=True):
     """A problem of a spec, with its location."""
 
     code: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="Problem code, for `e2i explain CODE`.")]
@@ -91,7 +91,7 @@ class ProblemDocument(Element, frozen=True):
     fixes: Annotated[list[Operation], Meta(description="Safe fixes; empty when there is none.")]
 
 
-class ProblemsDocument(JsonDocument, frozen=True):
+class ProblemsDocument(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i validate --json`, and of every command with an invalid spec."""
 
     valid: Annotated[bool, Meta(description="True when no problem is an error.")]

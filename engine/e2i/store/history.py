@@ -61,7 +61,7 @@ class Waiting(Struct, frozen=True):
         return WaitingElsewhere(tool=self.sink, waiting=self.entries, tracker=named(self.target), profile=named_by)
 
 
-class WaitingElsewhere(Element, frozen=True):
+class WaitingElsewhere(Element, frozen=True, kw_only=True):
     """Entries for another tracker than the one in the settings."""
 
     tool: str
@@ -70,7 +70,7 @@ class WaitingElsewhere(Element, frozen=True):
     profile: Annotated[str | None, Meta(description="The profile whose `e2i sync` delivers them, if it is known.")]
 
 
-class LastFailure(Element, frozen=True):
+class LastFailure(Element, frozen=True, kw_only=True):
     """The latest failed attempt of a step with a tool."""
 
     run: str

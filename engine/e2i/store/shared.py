@@ -39,7 +39,7 @@ HEXADECIMAL = re.compile("[0-9a-f]{64}")
 RESULT = ("fingerprint", "static_key", "uses", "components", "outputs", "telemetry", "run", "created_ms")
 
 
-class SharedState(Element, frozen=True):
+class SharedState(Element, frozen=True, kw_only=True):
     """The store through which results are shared."""
 
     url: str
