@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from e2i import regular, route
 from e2i import settings as settings_module
-from e2i.documents import JsonObject, plain
+from e2i.documents import JsonObject, Values, plain
 from e2i.errors import BadInput, Exit, Refused
 from e2i.policy import Origin
 from e2i.spec.problems import Problem, ProblemsDocument
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from e2i.execution.record import RunRecord
     from e2i.planning.build import History
     from e2i.planning.diff import SpecDiff
-    from e2i.planning.model import Plan
+    from e2i.planning.model import Plan, PlanDocument
     from e2i.records.comparison import RunDiff
 
 __all__ = [
@@ -67,7 +67,7 @@ class Validation(Struct, frozen=True):
 
 def validate(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -79,7 +79,7 @@ def validate(
 
 def fix(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -118,7 +118,7 @@ def fix(
 
 def plan(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
@@ -148,7 +148,7 @@ def plan(
 def diff(
     before: Spec,
     after: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -184,12 +184,12 @@ def compare(before: str, after: str, *, workspace: Workspace | None = None) -> R
 
 def run(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
     fresh: bool = False,
-    bound_to: Mapping[str, Any] | None = None,
+    bound_to: PlanDocument | JsonObject | None = None,
     run_id: str | None = None,
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
@@ -202,7 +202,7 @@ def run(
     it from a signal handler). Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    options = RunOptions(params or {}, tuple(select), fresh, bound_to, run_id)
+    options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id)
     return route.run(route.read(spec, workspace), workspace, options, listen=listen, on_engine=on_engine)
 
 
@@ -235,7 +235,7 @@ def resume(
         past["params"] or {},
         tuple(options.get("select", ())),
         bool(options.get("fresh")),
-        past["plan"] if options.get("bound") else None,
+        _approved(past["plan"]) if options.get("bound") else None,
         run,
     )
     workspace = replace(workspace, settings=settings, origin=origin)
@@ -256,8 +256,16 @@ def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
     )
 
 
+def _approved(plan: PlanDocument | JsonObject | None) -> PlanDocument | None:
+    """Returns the document of an approved plan, from data that has its form. Raises BadInput."""
+    from e2i.planning import document
+    from e2i.planning.model import PlanDocument
+
+    return plan if plan is None or isinstance(plan, PlanDocument) else document.read(plan)
+
+
 def _problems(
-    source: Source, params: Mapping[str, Any] | None, workspace: Workspace, files: Files | None = None
+    source: Source, params: Values | None, workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
     """Returns all problems of a spec. A parameter without a value is not a problem."""
     return route.examine(source, workspace, params or {}, files=files, require_params=False).problems

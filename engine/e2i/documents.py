@@ -5,6 +5,7 @@ In: structs with described fields. Out: plain data for JSON, and JSON Schemas. R
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, overload
 
 import msgspec
@@ -12,6 +13,8 @@ from msgspec import UNSET, Meta, Struct
 
 JsonObject = dict[str, Any]
 """An object with any keys, as JSON has it: what is written, or was read and is not checked yet."""
+Values = Mapping[str, Any]
+"""Values by name, where only a spec or an action knows the names: parameters, outputs, the scope of an expression."""
 JsonSchema = dict[str, Any]
 """A JSON Schema, or a part of one."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -51,9 +54,11 @@ def json_schema(kind: Any, name: str, title: str) -> JsonSchema:
     kinds = kind if isinstance(kind, tuple) else (kind,)
     shown, definitions = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     for struct in definitions.values():
-        properties = struct.get("properties", {})
+        if (properties := struct.get("properties")) is None:  # an enumeration
+            continue
         always = {name for name, field in properties.items() if field.pop("default", UNSET) is not UNSET}
         required = always.union(struct.get("required", ()))
+        struct.pop("additionalProperties", None)  # of structs that are read strictly; other readers need not be
         struct["required"] = [name for name in properties if name in required]
     found = shown[0] if len(shown) == 1 else {"anyOf": list(shown)}
     return {"$schema": DIALECT, "$id": f"{name}.v1.json", **found, "$defs": definitions, "title": title}

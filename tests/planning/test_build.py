@@ -9,7 +9,7 @@ import pytest
 from e2i.planning import fingerprint
 from e2i.planning.build import Planner
 from e2i.planning.fingerprint import Environment
-from e2i.planning.model import Plan
+from e2i.planning.model import Components, Plan
 from e2i.spec.expansion.expand import expand
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.load import load
@@ -31,7 +31,7 @@ class Past:
     def __init__(self, results: dict[str, dict[str, Any]] | None = None, static: bool = False) -> None:
         self.results = results or {}
         self.static = static
-        self.before: dict[str, dict[str, Any]] = {}
+        self.before: dict[str, Components] = {}
 
     def outputs(self, fingerprint: str) -> dict[str, Any] | None:
         return self.results.get(fingerprint)
@@ -39,7 +39,7 @@ class Past:
     def any_result(self, static_key: str) -> bool:
         return self.static
 
-    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
+    def last(self, pipeline: str, step: str) -> Components | None:
         return self.before.get(step)
 
 
@@ -79,7 +79,7 @@ def test_a_step_below_one_that_runs_is_deferred_if_it_may_have_been_done() -> No
 def test_a_lost_result_is_called_lost() -> None:
     spec = expanded(SPEC)
     past = Past()
-    past.before["a"] = Planner(spec, past, AROUND).plan().steps[0].components  # type: ignore[assignment]
+    past.before["a"] = Planner(spec, past, AROUND).plan().steps[0].components
     assert reported(Planner(spec, past, AROUND).plan())["a"] == ("run", "result-lost")
 
 
@@ -102,7 +102,7 @@ def test_the_digest_is_of_what_would_be_done_not_of_what_was() -> None:
 def test_a_secret_is_in_the_plan_by_name_only() -> None:
     spec = expanded(SPEC.replace("value: 1", "value: '${{ secrets.T }}'"))
     first = Planner(spec, Past(), AROUND).plan().steps[0]
-    assert first.components["params"] == {"value": {"$secret": "T"}}
+    assert first.components.params == {"value": {"$secret": "T"}}
     assert first.fingerprint == fingerprint.fingerprint(first.components)
 
 

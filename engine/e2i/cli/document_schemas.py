@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.planning.model import Verdict, Why
+from e2i.planning.model import Why
 
 
 class Document(BaseModel):
@@ -51,56 +51,6 @@ class ReasonDocument(Document):
 
     code: Annotated[Why, Field(description="Reason code, for programs.")]
     detail: Annotated[str, Field(description="Description for people: the change, with old and new value.")]
-
-
-class PlanStepDocument(Document):
-    """The planned execution of one step."""
-
-    id: Annotated[str, Field(description="The step's id; a matrix combination is `train[XGBoost]`.")]
-    uses: Annotated[str, Field(description="The action.")]
-    needs: Annotated[list[str], Field(description="The upstream steps.")]
-    verdict: Annotated[Verdict, Field(description="undecided: decided once an upstream step has run.")]
-    reason: ReasonDocument
-    fingerprint: Annotated[Digest | None, Field(description="Hash of all that the result depends on, if known.")]
-    inputs: Annotated[dict[str, Any], Field(description="Action, parameters, digests of files, libraries, seed.")]
-    options: Annotated[dict[str, Any], Field(description="Conditions, retries, time limits and the like.")]
-    final: Annotated[
-        Literal[True] | None,
-        Field(alias="finally", description="True if it runs after all others, else absent."),
-    ] = None
-
-
-class UndecidedDocument(Document):
-    """A parameter known only during the run that decides which file a step reads or which code it runs."""
-
-    step: Annotated[str, Field(description="The step's id.")]
-    parameter: Annotated[str, Field(description="Path to the parameter's value.")]
-    kind: Annotated[Literal["file", "code"], Field(description="A run that is bound to a plan refuses `code`.")]
-    value: Annotated[str, Field(description="The expression.")]
-
-
-class PlanDocument(Document):
-    """Output of `e2i plan --json` and `e2i plan -o`. A run can be bound to it."""
-
-    schema_version: Version
-    digest: Annotated[
-        Digest, Field(description="Hash of all that can affect execution: all but verdicts, reasons and fingerprints.")
-    ]
-    name: Annotated[str, Field(description="The pipeline's name.")]
-    profile: Annotated[str, Field(description="The profile of the settings.")]
-    params: Annotated[dict[str, Any], Field(description="The value of every parameter.")]
-    outputs: Annotated[
-        dict[str, Any],
-        Field(description="The pipeline's outputs; expressions for values still unknown."),
-    ]
-    environment: Annotated[
-        dict[str, Any],
-        Field(description="Settings that affect a run: policy, tools, sinks, names of secrets."),
-    ]
-    undecided: Annotated[list[UndecidedDocument], Field(description="Files and code known only during the run.")]
-    steps: Annotated[list[PlanStepDocument], Field(description="In topological order.")]
-    summary: Annotated[dict[Verdict, int], Field(description="Number of steps with each verdict.")]
-    checksum: Annotated[Digest, Field(description="Hash of this document without this field.")]
 
 
 class ErrorDocument(Document):

@@ -18,20 +18,22 @@ from e2i import api, route, startup
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
+from e2i.documents import Values
 from e2i.errors import BadInput, Exit
 from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
+from e2i.planning.model import PlanDocument
 from e2i.workspace import project
 
 
 def run(
     spec: str,
     workspace: api.Workspace,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     select: Collection[str],
     fresh: bool,
-    bound_to: Mapping[str, Any] | None,
+    bound_to: PlanDocument | None,
     strict: bool,
     as_json: bool,
 ) -> Exit:

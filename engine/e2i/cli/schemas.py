@@ -15,6 +15,7 @@ from e2i.cli.doctor import DoctorDocument
 from e2i.cli.gc_command import PinnedDocument
 from e2i.cli.sync_command import SyncDocument
 from e2i.documents import DIALECT, JsonSchema, json_schema
+from e2i.planning.model import PlanDocument
 from e2i.scaffold.project import InitDocument
 from e2i.spec.problems import ProblemsDocument
 from e2i.store.backup import BackupDocument, RestoreDocument
@@ -22,7 +23,7 @@ from e2i.store.collect import Freed
 
 DOCUMENTS: dict[str, tuple[Any, str]] = {
     "problems": (ProblemsDocument, "e2i problems, version 1"),
-    "plan": (document_schemas.PlanDocument, "e2i plan, version 1"),
+    "plan": (PlanDocument, "e2i plan, version 1"),
     "events": (document_schemas.Events, "e2i event, one line of `e2i run --json`, version 1"),
     "runs": (record_schemas.Runs, "e2i list of runs, version 1"),
     "run": (record_schemas.RunDocument, "e2i run, version 1"),
@@ -36,7 +37,7 @@ DOCUMENTS: dict[str, tuple[Any, str]] = {
     "init": (InitDocument, "e2i init, version 1"),
 }
 """The printed documents with the titles of their schemas."""
-MODELS = ("plan", "events", "runs", "run", "comparison", "provenance")
+MODELS = ("events", "runs", "run", "comparison", "provenance")
 """The documents whose schema comes from a model of pydantic."""
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from e2i.estimators.metrics import METRICS
 from e2i.planning.diff import SpecDiff
-from e2i.planning.fingerprint import difference
+from e2i.planning.fingerprint import difference, recorded
 from e2i.planning.model import Reason
 from e2i.records import lineage
 from e2i.records.lineage import Step
@@ -195,7 +195,8 @@ def _steps(before: Side, after: Side) -> Iterator[StepPair]:
     sides = [_facts(run) for run, _ in (before, after)]
     for name in dict.fromkeys((*sides[0], *sides[1])):
         old, new = before[1].get(name), after[1].get(name)
-        reason = difference(new.components, old.components) if old and new and _are_others(old, new) else None
+        differ = old and new and _are_others(old, new)
+        reason = difference(recorded(new.components), recorded(old.components)) if old and new and differ else None
         yield StepPair(name, sides[0].get(name), sides[1].get(name), reason)
 
 

@@ -112,7 +112,7 @@ def plan(
     if output is not None:
         written = plan_view.form_of_file(output, form)
         if written == "json":
-            options.write_plan(output, planned.to_json())
+            options.write_plan(output, planned.document)
         else:
             options.write_text(output, plan_view.rendered(written, planned) + "\n")
         form = "text" if written == form != "json" else form
