@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -242,7 +242,7 @@ def resume(
     return route.run(Source.recorded(past), workspace, asked, listen=listen, on_engine=on_engine)
 
 
-def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
+def recorded(run: str, workspace: Workspace) -> JsonObject:
     """Returns everything recorded of a run, as documented by ``store.history.Reader.run``. Raises BadInput."""
     from e2i.store.database import FILE
     from e2i.store.history import Reader

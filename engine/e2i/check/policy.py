@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action
 from e2i.check import paths, provenance, secrecy
+from e2i.documents import Values
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, fixes, suggest
@@ -60,7 +61,7 @@ class Authority(Struct, frozen=True):
         return self.policy.rules(self.origin)
 
     def call(
-        self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int], made: Collection[str] = ()
+        self, node: StepNode, params: Values, spent: Mapping[str, int], made: Collection[str] = ()
     ) -> Iterator[Violation]:
         """Yields what is not allowed in a step's parameters, as far as they are known.
 
@@ -88,7 +89,7 @@ class Authority(Struct, frozen=True):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
 
-    def _secrets(self, node: StepNode, action: Action, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def _secrets(self, node: StepNode, action: Action, params: Values) -> Iterator[Violation]:
         for path, name in secrecy.used(node, params):
             where: Path = ("with", *path)
             if not secrecy.is_taken(action, path):
@@ -104,7 +105,7 @@ class Authority(Struct, frozen=True):
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
 
 
-def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
+def amounts(node: StepNode, params: Values) -> dict[str, int]:
     """Returns the step's share of each budget that the steps of a run have in common."""
     found = registry.action(node.step.uses)
     asked: dict[str, int] = {}
@@ -246,7 +247,7 @@ def _matches(host: str, pattern: str) -> bool:
     )
 
 
-def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, marks.Mark, Any]]:
+def _marked(action: Action, params: Values) -> Iterator[tuple[Path, marks.Mark, Any]]:
     """Yields every marked value among the parameters, or its default where it is not set."""
     if not marks.of(action.params):
         return
@@ -254,7 +255,7 @@ def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, m
 
 
 @cache
-def _defaults(model: type[BaseModel]) -> Mapping[str, Any]:
+def _defaults(model: type[BaseModel]) -> Values:
     return {name: item.default for name, item in model.model_fields.items() if not item.is_required()}
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -119,7 +118,7 @@ def _reporter(as_json: bool) -> Reporter:
     return Screen()
 
 
-def _changed(spec: str, past: Mapping[str, Any], workspace: api.Workspace) -> list[str]:
+def _changed(spec: str, past: Values, workspace: api.Workspace) -> list[str]:
     """Returns the files of the spec and its included specs that differ from what the run recorded."""
     source = api.Source.recorded(past)
     found = []

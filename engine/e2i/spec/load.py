@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
+from e2i.documents import Values
 from e2i.spec import document, expressions, fixes, suggest
 from e2i.spec.composer import MAX_PROBLEMS, Limits
 from e2i.spec.document import Document
@@ -73,7 +74,7 @@ class LoadedSpec(Struct, frozen=True):
 
 
 def load(
-    source: str | bytes | Mapping[str, Any], file: str, limits: Limits | None = None
+    source: str | bytes | Values, file: str, limits: Limits | None = None
 ) -> tuple[LoadedSpec | None, list[Problem]]:
     """Loads a spec from YAML text or from a mapping. Returns the spec or at least one problem."""
     if isinstance(source, Mapping):
