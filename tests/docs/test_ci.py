@@ -118,6 +118,11 @@ def test_what_commands_print_fits_the_schemas(tmp_path: Path) -> None:
     assert {"run.started", "step.retried", "step.finished", "run.finished"} <= {event["event"] for event in events}
     for event in events:
         fits("events", event)
+    fits("fix", json.loads(project.cli("fix", "wrong.yaml", "--json").stdout))
+    fits("diff", json.loads(project.cli("diff", "right.yaml", "right.yaml", "--json").stdout))
+    fits("explain", json.loads(project.cli("explain", "--json").stdout))
+    for action in ((), ("debug.echo",)):
+        fits("catalog", json.loads(project.cli("catalog", *action, "--json").stdout))
     fits("plan", json.loads(project.cli("plan", "right.yaml", "--json").stdout))
 
 

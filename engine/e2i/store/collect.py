@@ -60,7 +60,7 @@ class Wish(Struct, frozen=True):
 
 
 class Freed(Struct, kw_only=True, rename={"size": "freed_bytes", "left": "left_bytes"}):
-    """Output of `e2i gc --json`: what was removed. It is filled in during the collection."""
+    """Output of `e2i gc --json`. Filled in during the collection."""
 
     schema_version: Version = 1
     dry_run: Annotated[bool, Meta(description="Whether this was a dry run, which removes nothing.")]

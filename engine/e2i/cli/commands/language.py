@@ -11,7 +11,7 @@ from e2i.errors import Exit
 
 KINDS = (
     *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"),
-    *("doctor", "sync", "gc", "backup", "restore", "init"),
+    *("doctor", "sync", "gc", "backup", "restore", "init", "fix", "diff", "explain", "catalog"),
 )
 """The kinds of schema. Spelled out so that offering them imports no schema."""
 
