@@ -116,7 +116,9 @@ class RunRecorder:
                 "spec": request.text,
                 "profile": request.settings.profile,
                 "params": _dump(request.plan.params),
-                "plan": compact.dumps(request.plan.document if request.options.get("bound") else request.plan.outline),
+                "plan": compact.dumps(
+                    request.plan.to_json() if request.options.get("bound") else request.plan.outline()
+                ),
                 "included": _dump(request.included),
                 "options": _dump(request.options),
                 "provenance": _dump(request.provenance),

@@ -30,7 +30,7 @@ SEED_PARAMETER = "seed"
 class History(Protocol):
     """Results of past runs. It has no method that writes."""
 
-    def outputs(self, fingerprint: str) -> Values | None:
+    def outputs(self, fingerprint: str) -> JsonObject | None:
         """Returns the outputs of a finished step, if the artifacts in them are all in the store."""
 
     def made_since(self, fingerprint: str, at_ms: int) -> str | None:
@@ -50,7 +50,7 @@ class Decision(Struct, frozen=True):
     reason: Reason
     components: Components
     fingerprint: str | None = None
-    outputs: Values | None = None
+    outputs: JsonObject | None = None
     """The result to reuse."""
     params: Any = None
     """The resolved parameters with which to call the action."""
@@ -145,7 +145,7 @@ class Planner(Struct, frozen=True):
 
     def _verdict(
         self, node: StepNode, action: Action, parts: Components, digest: str | None, params: Any, outputs: Outputs
-    ) -> tuple[Verdict, Reason, Values | None]:
+    ) -> tuple[Verdict, Reason, JsonObject | None]:
         """Returns the verdict of a step, its reason, and the result to reuse."""
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None

@@ -269,9 +269,8 @@ class PlanStep(Struct, frozen=True):
     undecided: tuple[Undecided, ...] = ()
     """The files that it reads and the code that it runs, as far as they are only known in a run."""
 
-    @property
     def outline(self) -> StepOutline:
-        """The step as recorded in a run."""
+        """Returns the step as recorded in a run."""
         return StepOutline(
             id=self.id,
             uses=self.uses,
@@ -284,7 +283,7 @@ class PlanStep(Struct, frozen=True):
 
     @property
     def document(self) -> StepDocument:
-        return StepDocument(**asdict(self.outline), inputs=self.components.inputs, options=self.bound)
+        return StepDocument(**asdict(self.outline()), inputs=self.components.inputs, options=self.bound)
 
 
 class Plan(Struct, frozen=True, dict=True):
@@ -342,14 +341,14 @@ class Plan(Struct, frozen=True, dict=True):
             checksum="",
         )
 
-    @property
     def outline(self) -> PlanOutline:
+        """Returns the plan as recorded in an unbound run."""
         return PlanOutline(
             digest=self.digest,
             name=self.name,
             profile=self.profile,
             params=dict(self.params),
-            steps=[step.outline for step in self.steps],
+            steps=[step.outline() for step in self.steps],
             summary=self.summary,
         )
 
