@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from e2i.planning.model import BoundOptions, Components, PlanStep, Reason, Verdict, Why
+from e2i.planning.inputs import BoundOptions, Components
+from e2i.planning.model import PlanStep, Reason, Verdict, Why
 from e2i.spec.models import StepOptions
 
 COMPONENTS = Components(

@@ -9,7 +9,8 @@ import pytest
 from e2i.planning import fingerprint
 from e2i.planning.build import Planner
 from e2i.planning.fingerprint import Environment
-from e2i.planning.model import Components, Plan
+from e2i.planning.inputs import Components
+from e2i.planning.model import Plan
 from e2i.spec.expansion.expand import expand
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.load import load

@@ -11,7 +11,8 @@ from e2i.catalog.action import Action
 from e2i.planning import fingerprint
 from e2i.planning.canonical import canonical, digest
 from e2i.planning.fingerprint import Environment
-from e2i.planning.model import Components, Why
+from e2i.planning.inputs import Components
+from e2i.planning.model import Why
 from e2i.spec.expansion.nodes import Pending
 
 DIGEST = "sha256:" + "a" * 64

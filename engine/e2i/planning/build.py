@@ -17,7 +17,8 @@ from e2i.catalog.action import Action, Effect
 from e2i.documents import JsonObject, Values
 from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Environment
-from e2i.planning.model import BoundOptions, Components, Plan, PlanStep, Reason, Undecided, Verdict, Why
+from e2i.planning.inputs import BoundOptions, Components
+from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
 from e2i.spec.expansion.evaluation import Outputs
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Pending, StepNode, is_settled, shown

@@ -20,7 +20,8 @@ from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import WorkspaceFile
 from e2i.documents import Values
 from e2i.planning.canonical import canonical, digest
-from e2i.planning.model import Components, Reason, Why
+from e2i.planning.inputs import Components
+from e2i.planning.model import Reason, Why
 from e2i.spec.expansion.nodes import SCALAR, plain, shown
 
 

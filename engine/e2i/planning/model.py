@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import asdict, replace
 
 from e2i.documents import Digest, JsonDocument, JsonObject, Values, plain
 from e2i.planning.canonical import digest
+from e2i.planning.inputs import BoundOptions, Components, Inputs, Part
 from e2i.spec.problems import Problem
 
 
@@ -58,10 +59,6 @@ class Why(StrEnum):
     READS_RUN = "reads-run"
 
 
-class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the parts of a plan's document, which is accepted only as it was written."""
-
-
 class Reason(Struct, frozen=True, forbid_unknown_fields=True):
     """The reason for a step's verdict."""
 
@@ -80,41 +77,6 @@ class Undecided(Part, frozen=True, kw_only=True):
     def __str__(self) -> str:
         what = "the code that it runs" if self.kind == "code" else "the file that it reads"
         return f"{self.step}: {what} is only known during the run ({self.parameter}: {self.value})"
-
-
-class Inputs(Part, frozen=True, kw_only=True):
-    """What the result of a step depends on, as far as no upstream step decides it."""
-
-    action: str
-    version: Annotated[int, Meta(description="The version of the action.")]
-    files: Annotated[dict[str, str | None], Meta(description="Digests of files; None: there was no file.")]
-    libraries: Annotated[dict[str, str | None], Meta(description="Versions of the libraries; None: not installed.")]
-    python: Annotated[str, Meta(description="Major and minor version.")]
-    seed: int | bool
-    server: Annotated[JsonObject | UnsetType, Meta(description="The server of the tool; absent if embedded.")] = UNSET
-    params: Annotated[Any, Meta(description="Parameters of the action; expressions for values still unknown.")]
-
-
-class BoundOptions(Part, frozen=True, kw_only=True):
-    """Options that decide how a step is executed, beyond those that can change its result."""
-
-    when: Annotated[list[Any], Meta(description="Conditions of the step and of the steps that include its spec.")]
-    final: Literal[True] | UnsetType = field(default=UNSET, name="finally")
-    agent: str | UnsetType = UNSET
-    matrix: Annotated[
-        list[JsonObject] | UnsetType, Meta(description="Matrix combinations that undecided expressions read.")
-    ] = UNSET
-    given: Annotated[list[JsonObject] | UnsetType, Meta(description="Parameters of included specs that they read.")] = (
-        UNSET
-    )
-    selected: bool
-    fresh: bool
-    retry: Annotated[JsonObject, Meta(description="As in the spec.")]
-    timeout: str | None
-    on_error: str
-    on_unavailable: str
-    cache: bool
-    resources: Annotated[JsonObject, Meta(description="As in the spec.")]
 
 
 class CoveredStep(Part, frozen=True, kw_only=True):
@@ -216,40 +178,6 @@ class PlanDocument(PlanOutline, frozen=True, kw_only=True):
     def content_digest(self) -> str:
         """The checksum that the document must have."""
         return digest({name: value for name, value in asdict(self).items() if name != "checksum"})
-
-
-class Components(Struct, frozen=True, kw_only=True):
-    """Everything that a step's fingerprint covers, as far as it is known."""
-
-    action: str
-    version: int
-    written: Any = field(name="with")
-    """The parameters as far as the spec states them: not covered once they are resolved."""
-    files: dict[str, str | None]
-    """Digests of the files that the spec names. None where there was no file."""
-    libraries: dict[str, str | None]
-    python: str
-    seed: int | bool
-    server: JsonObject | UnsetType = UNSET
-    """The identity of the server that the tool acts on. Absent when it is embedded."""
-    params: Any = UNSET
-    """The resolved parameters, with the digest of every artifact."""
-    found_files: dict[str, str | None] | UnsetType = UNSET
-    """Digests of the files that only upstream steps name."""
-
-    @property
-    def inputs(self) -> Inputs:
-        """Without what only past runs know: digests of inputs are replaced by their references."""
-        return Inputs(
-            action=self.action,
-            version=self.version,
-            files=self.files,
-            libraries=self.libraries,
-            python=self.python,
-            seed=self.seed,
-            server=self.server,
-            params=self.written,
-        )
 
 
 class PlanStep(Struct, frozen=True):

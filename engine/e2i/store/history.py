@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.documents import Count, Element, Milliseconds
 from e2i.planning.fingerprint import recorded
-from e2i.planning.model import Components
+from e2i.planning.inputs import Components
 from e2i.resilience import checksum
 from e2i.resilience.processes import process_alive
 from e2i.store import tables
