@@ -40,8 +40,8 @@ class History(Protocol):
     def any_result(self, static_key: str) -> bool:
         """Returns True when a finished step had the same parameters, whatever its inputs were."""
 
-    def last(self, pipeline: str, step: str) -> Components | None:
-        """Returns the components of the last finished run of this step of this pipeline."""
+    def last(self, pipeline: str, step: str) -> JsonObject | None:
+        """Returns the components of the last finished run of this step of this pipeline, as recorded."""
 
 
 class Decision(Struct, frozen=True):
@@ -176,7 +176,8 @@ class Planner(Struct, frozen=True):
         return None
 
     def _last(self, node: StepNode) -> Components | None:
-        return self.history.last(self.expanded.loaded.spec.name, node.id)
+        found = self.history.last(self.expanded.loaded.spec.name, node.id)
+        return fingerprint.recorded(found) if found is not None else None
 
     def _predicted(self, node: StepNode, upstream: list[PlanStep], outputs: Outputs) -> Decision:
         """Predicts the decision of the run. An expression that fails on a reused result fails its step, not the

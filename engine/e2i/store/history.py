@@ -16,8 +16,6 @@ from msgspec import Meta, Struct
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.documents import Count, Element, Milliseconds
-from e2i.planning.fingerprint import recorded
-from e2i.planning.inputs import Components
 from e2i.resilience import checksum
 from e2i.resilience.processes import process_alive
 from e2i.store import tables
@@ -96,7 +94,7 @@ class NoHistory:
     def any_result(self, static_key: str) -> bool:
         return False
 
-    def last(self, pipeline: str, step: str) -> Components | None:
+    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
         return None
 
 
@@ -132,11 +130,11 @@ class Results:
         return self._database.execute(ANY_RESULT, (static_key,)).fetchone() is not None
 
     @guarded
-    def last(self, pipeline: str, step: str) -> Components | None:
+    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
         """Returns the inputs of the step's latest result, to report what has changed since."""
         latest = self._database.execute(LATEST, (pipeline, step)).fetchone()
         row = self._result(latest[0]) if latest else None
-        return recorded(json.loads(row["components"])) if row else None
+        return json.loads(row["components"]) if row else None
 
     @guarded
     def waiting_by_tracker(self) -> list[Waiting]:
