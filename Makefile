@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
-SCHEMAS := pipeline problems plan events runs run comparison provenance doctor sync gc backup restore init
+SCHEMAS := pipeline problems plan events runs run comparison provenance doctor sync gc backup restore init fix diff explain catalog
 JOBS ?= 2
 # Without compiled modules, the thousands of processes that the tests start would compile them, each for itself.
 unexport PYTHONDONTWRITEBYTECODE

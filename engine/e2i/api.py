@@ -9,17 +9,17 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i import regular, route
 from e2i import settings as settings_module
-from e2i.documents import plain
+from e2i.documents import JsonObject, Values, plain
 from e2i.errors import BadInput, Exit, Refused
 from e2i.policy import Origin
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Problem, ProblemsDocument
 from e2i.workspace.files import ChangedFiles
 from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_revision, read_source
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from e2i.execution.record import RunRecord
     from e2i.planning.build import History
     from e2i.planning.diff import SpecDiff
-    from e2i.planning.model import Plan
+    from e2i.planning.model import Plan, PlanDocument
     from e2i.records.differences import RunDiff
     from e2i.store.past import RecordedRun
 
@@ -41,8 +41,6 @@ __all__ = [
     "Source", "Spec", "Validation", "Workspace", "compare", "diff", "fix", "plan", "read_source", "recorded", "resume",
     "run", "validate",
 ]  # fmt: skip
-
-SCHEMA_VERSION = 1
 
 
 class Validation(Struct, frozen=True):
@@ -64,17 +62,13 @@ class Validation(Struct, frozen=True):
         """Refused when only the policy forbids the spec."""
         return Exit.DONE if self.valid else Exit.REFUSED if route.only_policy(self.problems) else Exit.BAD_INPUT
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "valid": self.valid,
-            "problems": [problem.to_json() for problem in self.problems],
-        }
+    def to_json(self) -> JsonObject:
+        return plain(ProblemsDocument.of(self.problems))
 
 
 def validate(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -86,7 +80,7 @@ def validate(
 
 def fix(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -125,7 +119,7 @@ def fix(
 
 def plan(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
@@ -155,7 +149,7 @@ def plan(
 def diff(
     before: Spec,
     after: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -191,12 +185,12 @@ def compare(before: str, after: str, *, workspace: Workspace | None = None) -> R
 
 def run(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
     fresh: bool = False,
-    bound_to: Mapping[str, Any] | None = None,
+    bound_to: PlanDocument | JsonObject | None = None,
     run_id: str | None = None,
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
@@ -209,7 +203,7 @@ def run(
     it from a signal handler). Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    options = RunOptions(params or {}, tuple(select), fresh, bound_to, run_id)
+    options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id)
     return route.run(route.read(spec, workspace), workspace, options, listen=listen, on_engine=on_engine)
 
 
@@ -241,7 +235,7 @@ def resume(
         past.params,
         past.options.select or (),
         bool(past.options.fresh),
-        plain(past.plan) if past.options.bound else None,
+        _approved(plain(past.plan)) if past.options.bound else None,
         run,
     )
     workspace = replace(workspace, settings=settings, origin=origin)
@@ -262,8 +256,16 @@ def recorded(run: str, workspace: Workspace) -> RecordedRun:
     )
 
 
+def _approved(plan: PlanDocument | JsonObject | None) -> PlanDocument | None:
+    """Returns the document of an approved plan, from data that has its form. Raises BadInput."""
+    from e2i.planning import document
+    from e2i.planning.model import PlanDocument
+
+    return plan if plan is None or isinstance(plan, PlanDocument) else document.read(plan)
+
+
 def _problems(
-    source: Source, params: Mapping[str, Any] | None, workspace: Workspace, files: Files | None = None
+    source: Source, params: Values | None, workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
     """Returns all problems of a spec. A parameter without a value is not a problem."""
     return route.examine(source, workspace, params or {}, files=files, require_params=False).problems

@@ -8,12 +8,13 @@ spec. A step that names its agent is also limited to the actions of that role. W
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from e2i import regular, settings
 from e2i.catalog import registry
+from e2i.documents import Values
 from e2i.errors import BadInput, InvalidSpec, Refused, RefusedSpec
 from e2i.spec import suggest
 from e2i.spec.models import Duration, Identifier
@@ -88,7 +89,7 @@ class Rules(_Part):
     budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
 
 
-AGENT: Mapping[str, Any] = {
+AGENT: Values = {
     "hidden_files": False,
     "hosts": ("localhost", "127.0.0.1", "::1"),
     "run_python": False,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from e2i.check import actions, policy, references
 from e2i.check import check as check_rules
 from e2i.check.context import CheckContext
 from e2i.check.included import IncludedFiles, reader
+from e2i.documents import Values
 from e2i.errors import BadInput, InvalidSpec, RefusedSpec
 from e2i.settings import Settings
 from e2i.spec import included, sizes
@@ -91,7 +92,7 @@ def load(source: Source, workspace: Workspace, files: Files | None = None) -> Dr
     return replace(draft, loaded=loaded, problems=(*problems, *syntax))
 
 
-def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = True) -> Draft:
+def expand(draft: Draft, params: Values, *, require_params: bool = True) -> Draft:
     """Expands a loaded spec into its actual steps for these values of its parameters.
 
     ``require_params=False`` is for ``validate``: a parameter without a value is not an error of the spec.
@@ -180,7 +181,7 @@ def run(
 def examine(
     source: Source,
     workspace: Workspace,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     files: Files | None = None,
     require_params: bool = True,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from e2i import regular
 from e2i.catalog import credentials, registry
 from e2i.catalog.action import ToolSettings
+from e2i.documents import JsonObject, Values
 from e2i.errors import BadInput, InvalidSpec
 from e2i.spec import document, scalars, suggest
 from e2i.spec.models import Duration, Size
@@ -70,7 +71,7 @@ class Shared(BaseModel):
         float, Field(gt=0, le=600, description="Time limit of a call in seconds. A transfer has 1 s per MB more.")
     ] = 5.0
     options: Annotated[
-        Mapping[str, Any], Field(description="Options for opening the file system, such as endpoint_override.")
+        Values, Field(description="Options for opening the file system, such as endpoint_override.")
     ] = {}
 
 
@@ -104,9 +105,7 @@ class Settings(BaseModel):
         Mapping[str, str],
         Field(description="Secrets that specs may use as `secrets.NAME`, each with its environment variable."),
     ] = {}
-    tools: Annotated[
-        Mapping[str, Mapping[str, Any]], Field(description="Each tool's own settings, by the tool's name.")
-    ] = {}
+    tools: Annotated[Mapping[str, Values], Field(description="Each tool's own settings, by the tool's name.")] = {}
 
     def check(self, tools: Iterable[str] | None = None) -> None:
         """Raises BadInput if a tool does not accept its settings. ``tools``: check only these.
@@ -157,7 +156,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting. Settings of a tool
     are checked by ``Settings.check`` and ``Settings.tool``.
     """
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
     for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
         path = folder / f"{name}.yaml"
         if (name == "default" or PROFILE.fullmatch(name)) and regular.is_there(path):
@@ -213,7 +212,7 @@ def weakness(secret: str) -> str | None:
     return None
 
 
-def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def read_file(path: Path, environ: Mapping[str, str]) -> JsonObject:
     """Returns the mapping in a configuration file, with variables filled in. Raises InvalidSpec, BadInput."""
     try:
         text = regular.read(path, regular.CONFIGURATION)
@@ -226,7 +225,7 @@ def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     found, problems = document.read(text, str(path))
     if found is None or problems:
         raise InvalidSpec(problems)
-    data: dict[str, Any] = _substitute(found.data, environ, path)
+    data: JsonObject = _substitute(found.data, environ, path)
     return data
 
 

@@ -16,8 +16,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
-from e2i.cli import run_view
-from e2i.cli.document_schemas import SCHEMAS
+from e2i.cli import run_view, schemas
 from e2i.cli.main import e2i
 from project import LONGEST, Project, lines, until
 from records.past import past_run
@@ -81,7 +80,7 @@ def document(project: Project, kind: str, *arguments: str) -> Any:
     done = reported(project, *arguments, "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
-    jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(found)
+    jsonschema.Draft202012Validator(schemas.schema(kind)).validate(found)
     return found
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from e2i.catalog.files import Files
+from e2i.documents import Values
 from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
@@ -95,7 +96,7 @@ class KnownKeys(Struct, frozen=True):
 
 
 Known = KnownTable | KnownModel | KnownRepo | KnownKeys
-Given = Mapping[str, Any]
+Given = Values
 """A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 
 

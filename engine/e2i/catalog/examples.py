@@ -11,6 +11,7 @@ from importlib import resources
 from msgspec import Struct
 
 from e2i.catalog import registry
+from e2i.documents import JsonObject
 from e2i.spec import document as documents
 from e2i.spec.document import Document
 
@@ -27,7 +28,7 @@ class Example(Struct, frozen=True):
 def of(uses: str) -> Example:
     """Returns the example of an action. Every action has one: its tool's ``example.yaml`` uses all of them."""
     found = _read(uses.partition(".")[0])
-    steps: dict[str, dict[str, object]] = found.data["steps"]
+    steps: dict[str, JsonObject] = found.data["steps"]
     texts = _texts(found)
     step = next(name for name, step in steps.items() if step["uses"] == uses)
     wanted = {step}

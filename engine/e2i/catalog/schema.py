@@ -5,11 +5,9 @@ Editors use it for completion and hover, and agents write specs from it. Any par
 
 from __future__ import annotations
 
-from typing import Any
-
 from e2i.catalog import registry
 from e2i.catalog.action import Action
-from e2i.documents import DIALECT
+from e2i.documents import DIALECT, JsonSchema
 from e2i.spec.models import PART, PipelineSpec
 
 EXPRESSION = {
@@ -19,10 +17,10 @@ EXPRESSION = {
 }
 
 
-def pipeline_schema() -> dict[str, Any]:
+def pipeline_schema() -> JsonSchema:
     """Returns the schema, draft 2020-12. ``with`` is checked against the action in ``uses``."""
     schema = PipelineSpec.model_json_schema(by_alias=True)
-    definitions: dict[str, Any] = schema["$defs"]
+    definitions: JsonSchema = schema["$defs"]
     step = definitions["StepSpec"]
     actions = {name: found for name in registry.names() if (found := registry.action(name))}
     step["properties"]["uses"] = {
@@ -35,14 +33,14 @@ def pipeline_schema() -> dict[str, Any]:
     step["allOf"] = []
     for name, action in actions.items():
         definitions[f"with {name}"] = _with(name, action, definitions)
-        then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with {name}"}}}
+        then: JsonSchema = {"properties": {"with": {"$ref": f"#/$defs/with {name}"}}}
         if any(field.is_required() for field in action.params.model_fields.values()):
             then["required"] = ["with"]
         step["allOf"].append({"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then})
     return {"$schema": DIALECT, "$id": "pipeline.v1.json", **schema, "title": "e2i pipeline, version 1"}
 
 
-def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, Any]:
+def _with(name: str, action: Action, definitions: JsonSchema) -> JsonSchema:
     """Returns the schema of an action's parameters, each of which may be an expression. Definitions move to the top."""
     schema = action.params.model_json_schema(ref_template=f"#/$defs/{name} {{model}}")
     for inner, definition in schema.pop("$defs", {}).items():
@@ -50,7 +48,7 @@ def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, A
     return _open(schema) | {"title": name, "description": action.summary}
 
 
-def _open(schema: dict[str, Any]) -> dict[str, Any]:
+def _open(schema: JsonSchema) -> JsonSchema:
     """Returns the schema with an expression allowed in place of every value."""
     opened = dict(schema)
     for key in ("properties", "patternProperties"):
@@ -65,9 +63,7 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
     return opened
 
 
-def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        key: schema[key] for key in ("description", "default", "title", "examples") if key in schema
-    }
+def _or_expression(schema: JsonSchema) -> JsonSchema:
+    shown: JsonSchema = {key: schema[key] for key in ("description", "default", "title", "examples") if key in schema}
     rest = _open({key: value for key, value in schema.items() if key not in shown})
     return {**shown, "anyOf": [rest, EXPRESSION]} if rest else shown

@@ -6,7 +6,7 @@ A known value is checked by the action's own pydantic model. Of a reference, the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from e2i.catalog.files import BoundedFiles, Files
 from e2i.check import exact, order, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
+from e2i.documents import Values
 from e2i.spec import expressions, fixes, suggest, synonyms
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode
@@ -139,7 +140,7 @@ def _check_with(
     environment: TypeEnvironment,
     node: StepNode,
     action: Action,
-    value: Mapping[str, Any],
+    value: Values,
     files: Files,
 ) -> Iterator[Problem]:
     """Yields problems of the parameters: their names, types and columns."""
@@ -183,7 +184,7 @@ def _check_with(
         yield from flow.problems(columns, base, node.document)
 
 
-def _resolved(expanded: Expanded, node: StepNode) -> tuple[Mapping[str, Any], list[Problem]]:
+def _resolved(expanded: Expanded, node: StepNode) -> tuple[Values, list[Problem]]:
     """Returns the step's parameters, as far as they are known, and the problems of their expressions."""
     known = expanded.known(node)
     if not known.errors:
@@ -280,7 +281,7 @@ def _artifact(given: Types) -> type[Artifact] | None:
 
 def _empty(artifact: type[Artifact]) -> Artifact:
     """Returns a placeholder artifact of that type, for checking types only."""
-    empty: dict[str, Any] = {"columns": (), "rows": 0, "features": (), "views": {}, "join_keys": {}}
+    empty: Values = {"columns": (), "rows": 0, "features": (), "views": {}, "join_keys": {}}
     values = {name: empty.get(name, "") for name in artifact.model_fields if name not in ("type", "digest")}
     return artifact.model_construct(digest=NOTHING, **values)
 

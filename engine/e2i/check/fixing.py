@@ -9,21 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
+from e2i.documents import JsonDocument, JsonObject, plain
 from e2i.spec import document as documents
 from e2i.spec import edit, text_fix
 from e2i.spec.document import Document
-from e2i.spec.problems import Problem
+from e2i.spec.operations import Move, Operation
+from e2i.spec.problems import Problem, ProblemDocument
 
 MAX_ROUNDS = 1_000
 MAX_PASSES = 20
 """Limit on the rounds over all files. It also ends fixes of two files that undo each other."""
 MOST_CHECKED = 400_000
 """Limit on the characters checked in all rounds: a check takes as long as the text. The next ``e2i fix`` resumes."""
-SCHEMA_VERSION = 1
+
+
+class FixedDocument(JsonDocument, frozen=True, kw_only=True):
+    """The result of fixing a spec."""
+
+    valid: Annotated[bool, Meta(description="True when no remaining problem is an error.")]
+    applied: Annotated[list[ProblemDocument], Meta(description="The fixed problems, in this order.")]
+    problems: Annotated[list[ProblemDocument], Meta(description="The remaining problems.")]
+    text: Annotated[str, Meta(description="The text of the spec after the fixes.")]
+    included: Annotated[dict[str, str], Meta(description="New texts of included specs, by name.")]
 
 
 class Fixed(Struct, frozen=True):
@@ -39,15 +50,19 @@ class Fixed(Struct, frozen=True):
     def valid(self) -> bool:
         return all(problem.severity != "error" for problem in self.remaining)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "valid": self.valid,
-            "applied": [problem.to_json() for problem in self.applied],
-            "problems": [problem.to_json() for problem in self.remaining],
-            "text": self.text,
-            "included": dict(sorted(self.included.items())),
-        }
+    @property
+    def document(self) -> FixedDocument:
+        """The result as data."""
+        return FixedDocument(
+            valid=self.valid,
+            applied=[problem.document for problem in self.applied],
+            problems=[problem.document for problem in self.remaining],
+            text=self.text,
+            included=dict(sorted(self.included.items())),
+        )
+
+    def to_json(self) -> JsonObject:
+        return plain(self.document)
 
 
 def fix_all(
@@ -175,7 +190,7 @@ def _applied(document: Document, problems: list[Problem]) -> tuple[str, list[Pro
     return text, first + second
 
 
-def _one_by_one(document: Document, operations: Sequence[edit.Operation]) -> str | None:
+def _one_by_one(document: Document, operations: Sequence[Operation]) -> str | None:
     """Returns the text after operations that each build on the previous ones, or None when one is impossible."""
     changed: str | None = document.text
     found: Document | None = document
@@ -189,7 +204,8 @@ def _one_by_one(document: Document, operations: Sequence[edit.Operation]) -> str
 
 def _touched(problem: Problem) -> set[str]:
     """Returns the locations that a problem's fixes read or write."""
-    return {operation[key] for operation in problem.fixes for key in ("from", "path") if key in operation}
+    sources = {operation.source for operation in problem.fixes if isinstance(operation, Move)}
+    return {operation.path for operation in problem.fixes} | sources
 
 
 def _leading(pointer: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow
 from e2i.catalog.files import Files
 from e2i.check import types
 from e2i.check.types import Type, Types
+from e2i.documents import Values
 from e2i.spec import fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expansion.nodes import StepNode
@@ -27,7 +28,7 @@ Path = tuple[str | int, ...]
 
 
 def follow(
-    node: StepNode, action: Action, value: Mapping[str, Any], waiting: Mapping[Path, Types], files: Files
+    node: StepNode, action: Action, value: Values, waiting: Mapping[Path, Types], files: Files
 ) -> tuple[Type, tuple[ColumnProblem, ...]]:
     """Returns what is known of the step's outputs, and the problems of its columns.
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from e2i.documents import Values
 from e2i.spec.expansion.nodes import Path
 from e2i.spec.expressions import has_expression
 from e2i.spec.load import LoadedSpec
@@ -42,7 +43,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
         yield from _check_file(included_spec, parameter_values(included_spec.spec, included_spec.document, {})[0])
 
 
-def _check_file(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_file(loaded: LoadedSpec, values: Values) -> Iterator[Problem]:
     found: list[tuple[Path, str]] = []
     for name, value in values.items():
         path: Path = ("params", name)

@@ -18,13 +18,14 @@ from pydantic import BaseModel
 from e2i.catalog import marks, registry
 from e2i.catalog.action import Action
 from e2i.check import paths, provenance, secrecy
+from e2i.documents import Values
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
-from e2i.spec import durations, suggest
+from e2i.spec import durations, fixes, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import StepNode
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -39,7 +40,8 @@ class Violation(Struct, frozen=True):
     message: str
     path: Path
     hint: str | None = None
-    fixes: tuple[dict[str, Any], ...] = ()
+    meant: str | None = None
+    """The value that must have been meant, if that is certain."""
 
 
 class Authority(Struct, frozen=True):
@@ -59,7 +61,7 @@ class Authority(Struct, frozen=True):
         return self.policy.rules(self.origin)
 
     def call(
-        self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int], made: Collection[str] = ()
+        self, node: StepNode, params: Values, spent: Mapping[str, int], made: Collection[str] = ()
     ) -> Iterator[Violation]:
         """Yields what is not allowed in a step's parameters, as far as they are known.
 
@@ -87,7 +89,7 @@ class Authority(Struct, frozen=True):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
 
-    def _secrets(self, node: StepNode, action: Action, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def _secrets(self, node: StepNode, action: Action, params: Values) -> Iterator[Violation]:
         for path, name in secrecy.used(node, params):
             where: Path = ("with", *path)
             if not secrecy.is_taken(action, path):
@@ -103,7 +105,7 @@ class Authority(Struct, frozen=True):
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
 
 
-def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
+def amounts(node: StepNode, params: Values) -> dict[str, int]:
     """Returns the step's share of each budget that the steps of a run have in common."""
     found = registry.action(node.step.uses)
     asked: dict[str, int] = {}
@@ -146,8 +148,8 @@ def _problem(node: StepNode, violation: Violation) -> Problem:
     path: Path = (*node.path, *violation.path)
     if not node.document.has(path) and node.document.has(("defaults", *violation.path)):
         path = ("defaults", *violation.path)
-    fixes = tuple({**fix, "path": pointer(path)} for fix in violation.fixes)
-    return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fixes)
+    fix = fixes.replaced(path, violation.meant) if violation.meant else ()
+    return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fix)
 
 
 def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -204,9 +206,8 @@ def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Violat
 def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Violation]:
     if role not in roles:
         meant = suggest.certain(role, roles)
-        fixes = ({"op": "replace", "value": meant},) if meant else ()
         hint = suggest.hint(role, roles, most=12) or "the operator lists roles in config/policy.yaml"
-        yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, fixes)
+        yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, meant)
     elif not _allows(roles[role], uses):
         able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses))
         hint = f"roles that may: {', '.join(able)}" if able else _ask(f"roles.{role}")
@@ -246,7 +247,7 @@ def _matches(host: str, pattern: str) -> bool:
     )
 
 
-def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, marks.Mark, Any]]:
+def _marked(action: Action, params: Values) -> Iterator[tuple[Path, marks.Mark, Any]]:
     """Yields every marked value among the parameters, or its default where it is not set."""
     if not marks.of(action.params):
         return
@@ -254,7 +255,7 @@ def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, m
 
 
 @cache
-def _defaults(model: type[BaseModel]) -> Mapping[str, Any]:
+def _defaults(model: type[BaseModel]) -> Values:
     return {name: item.default for name, item in model.model_fields.items() if not item.is_required()}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from e2i.catalog import registry
 from e2i.catalog.artifacts import ARTIFACTS
+from e2i.documents import Values
 from e2i.spec.expansion.nodes import SCALAR
 
 Path = tuple[str | int, ...]
@@ -23,7 +24,7 @@ def forged(params: Any, genuine: Collection[str]) -> Iterator[Path]:
     return (path for path, artifact in _artifacts(params, ()) if artifact not in genuine)
 
 
-def made(uses: str, outputs: Mapping[str, Any]) -> set[str]:
+def made(uses: str, outputs: Values) -> set[str]:
     """Returns the artifacts that an action produced, as texts to compare, without those it only passes on as any."""
     found = registry.action(uses)
     fields = found.outputs.model_fields if found else {}

@@ -8,6 +8,7 @@ from typing import Any
 from e2i.catalog import registry
 from e2i.check import types
 from e2i.check.types import ANY, MAPPING, STRING, Type, Types
+from e2i.documents import Values
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import At, Expanded
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode
@@ -130,7 +131,7 @@ class TypeEnvironment:
         return self._outputs[node.id]
 
 
-def _combination(combination: Mapping[str, Any] | None) -> Types:
+def _combination(combination: Values | None) -> Types:
     if combination is None:
         return MAPPING
     return (Type("mapping", {name: ANY if isinstance(value, Pending) else types.of_value(value)

@@ -5,24 +5,23 @@ In: the name of a tool or an action. Out: its parameters and outputs, as a docum
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from e2i.catalog import examples, registry
 from e2i.catalog.action import Action, Tool
 from e2i.check import types
 from e2i.cli import catalog_document
+from e2i.cli.catalog_document import BriefCatalog, FullCatalog
 from e2i.errors import BadInput
 from e2i.spec import suggest
 
-SCHEMA_VERSION = 1
 
-
-def document(name: str | None) -> dict[str, Any]:
-    """Returns the whole catalog in brief, or the actions of one tool or one action in full, as JSON."""
-    describe = catalog_document.brief if name is None else catalog_document.full
-    return {"schema_version": SCHEMA_VERSION, "actions": [describe(tool, action) for tool, action in _chosen(name)]}
+def document(name: str | None) -> BriefCatalog | FullCatalog:
+    """Returns the whole catalog in brief, or the actions of one tool or one action in full."""
+    chosen = _chosen(name)
+    if name is None:
+        return BriefCatalog(actions=[catalog_document.brief(tool, action) for tool, action in chosen])
+    return FullCatalog(actions=[catalog_document.full(tool, action) for tool, action in chosen])
 
 
 def show(name: str | None) -> None:

@@ -9,12 +9,29 @@ import errno
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import click
+from msgspec import Meta
 
 from e2i.cli import problems_view
+from e2i.documents import Element, JsonDocument
 from e2i.errors import BadInput, E2IError, Exit, InvalidSpec
+from e2i.spec.problems import ProblemsDocument
+
+
+class ErrorFacts(Element, frozen=True, kw_only=True):
+    """An error of a command."""
+
+    code: Annotated[str, Meta(description="Code, for `e2i explain CODE`.")]
+    message: Annotated[str, Meta(description="Description for people.")]
+    hint: Annotated[str | None, Meta(description="What to do about it.")]
+
+
+class FailedCommand(JsonDocument, frozen=True, kw_only=True):
+    """Output of a command that failed, with `--json`."""
+
+    error: ErrorFacts
 
 
 def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
@@ -43,7 +60,7 @@ class Outcome:
         except InvalidSpec as error:
             self.code = error.exit_code
             if self.as_json:
-                _print_json({"schema_version": 1, "valid": False, "problems": [p.to_json() for p in error.problems]})
+                _print_json(ProblemsDocument.of(error.problems))
             else:
                 problems_view.show(error.problems)
         except E2IError as error:
@@ -67,8 +84,7 @@ class Outcome:
     def _report(self, error: E2IError) -> None:
         self.code = error.exit_code
         if self.as_json:
-            body = {"code": error.code, "message": error.message, "hint": error.hint}
-            _print_json({"schema_version": 1, "error": body})
+            _print_json(FailedCommand(error=ErrorFacts(code=error.code, message=error.message, hint=error.hint)))
         problems_view.show_error(error)
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,9 +17,11 @@ from e2i import api, route, startup
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
+from e2i.documents import Values
 from e2i.errors import BadInput, Exit
 from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
+from e2i.planning.model import PlanDocument
 from e2i.store.past import RecordedRun
 from e2i.workspace import project
 
@@ -28,11 +29,11 @@ from e2i.workspace import project
 def run(
     spec: str,
     workspace: api.Workspace,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     select: Collection[str],
     fresh: bool,
-    bound_to: Mapping[str, Any] | None,
+    bound_to: PlanDocument | None,
     strict: bool,
     as_json: bool,
 ) -> Exit:

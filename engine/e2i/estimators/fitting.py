@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
+from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators import algorithms, schema
 from e2i.estimators.algorithms import ALGORITHMS, Task
@@ -23,7 +24,7 @@ from e2i.estimators.schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Matrix, Scorer
+    from e2i.estimators.scoring import Manifest, Matrix, Scorer
 
 EXAMPLE_ROWS = 5
 
@@ -49,7 +50,7 @@ class Library(Protocol):
         algorithm: str,
         schema: Schema,
         data: Any,
-        params: Mapping[str, Any],
+        params: Values,
         *,
         seed: int,
         threads: int,
@@ -69,7 +70,7 @@ class Prepared(Struct, frozen=True, eq=False):
     train: Encoded
     validation: Encoded | None
     shared: Any
-    example: list[dict[str, Any]]
+    example: list[JsonObject]
 
 
 class Fitted(Struct, frozen=True, eq=False):
@@ -99,9 +100,7 @@ def prepare(
     return Prepared(algorithm, derived, rows, held_out, shared, _example(train, derived))
 
 
-def fit(
-    prepared: Prepared, params: Mapping[str, Any], *, seed: int, threads: int, watch: Watch | None = None
-) -> Fitted:
+def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: Watch | None = None) -> Fitted:
     """Fit one model. ``watch`` needs an algorithm that trains in rounds and a validation table. Raises StepError."""
     from e2i.estimators.scoring import Scorer
 
@@ -146,7 +145,7 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
         )
 
 
-def _manifest(prepared: Prepared, library: Library, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _manifest(prepared: Prepared, library: Library, params: Values, seed: int) -> Manifest:
     from importlib.metadata import version
 
     derived = prepared.schema
@@ -167,7 +166,7 @@ def _manifest(prepared: Prepared, library: Library, params: Mapping[str, Any], s
     }
 
 
-def _example(train: pd.DataFrame, derived: Schema) -> list[dict[str, Any]]:
+def _example(train: pd.DataFrame, derived: Schema) -> list[JsonObject]:
     """Return the first rows as JSON mappings; missing values are null."""
     import pandas as pd
 

@@ -16,7 +16,7 @@ from e2i.estimators.algorithms import ALGORITHMS, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Matrix
+    from e2i.estimators.scoring import Feature, Matrix
 
 MAX_CATEGORIES = 500
 """Categories kept for one column, the most frequent first; the others count as missing."""
@@ -31,7 +31,7 @@ class Schema(Struct, frozen=True):
     target: str
     task: Task
     classes: tuple[Any, ...] | None
-    features: tuple[dict[str, Any], ...]
+    features: tuple[Feature, ...]
     encoding: str
 
     @property
@@ -149,7 +149,7 @@ def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exc
     return names
 
 
-def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
+def _feature(column: pd.Series[Any], encoding: str) -> Feature:
     """Return a feature as the manifest describes it."""
     import numpy as np
 
@@ -161,7 +161,7 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
         kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
         return {"name": name, "kind": "category", "type": "string", "categories": sorted(kept)}
     kind = str(column.dtype)
-    feature: dict[str, Any] = {
+    feature: Feature = {
         "name": name,
         "kind": "number",
         "type": ARROW_NAMES.get(kind, "bool" if kind == "object" else kind),
@@ -177,7 +177,7 @@ def _feature(column: pd.Series[Any], encoding: str) -> dict[str, Any]:
     feature["fill"] = fill
     if encoding == "one-hot":
         filled = np.where(np.isnan(values), fill, values)
-        feature |= {"mean": float(filled.mean()), "scale": float(filled.std()) or 1.0}
+        feature["mean"], feature["scale"] = float(filled.mean()), float(filled.std()) or 1.0
     return feature
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,43 @@ Matrix = np.ndarray[Any, np.dtype[Any]]
 
 TRUSTED = ("sklearn.tree._tree.Tree",)
 """Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
+
+
+class Feature(TypedDict):
+    """A feature of a model. Which entries a number has depends on the encoding."""
+
+    name: str
+    kind: Literal["number", "category"]
+    type: str
+    """The type of the column in Arrow."""
+    categories: NotRequired[list[str]]
+    fill: NotRequired[float]
+    """The training median, which replaces missing numbers."""
+    mean: NotRequired[float]
+    scale: NotRequired[float]
+
+
+class Manifest(TypedDict):
+    """The description of a saved model, as ``manifest.json`` holds it."""
+
+    schema_version: int
+    algorithm: str
+    library: str
+    task: str
+    target: str
+    classes: list[Any] | None
+    encoding: str
+    features: list[Feature]
+    file: str
+    """Name of the library's own file."""
+    requirements: list[str]
+    example: list[dict[str, Any]]
+    """The first rows of the training table."""
+    seed: int
+    params: dict[str, Any]
+    """Parameters of the algorithm."""
+    sha256: NotRequired[str]
+    """Digest of the library's own file, once it is written."""
 
 
 class ScoringError(ValueError):
@@ -45,7 +82,7 @@ def load(folder: str | Path) -> Scorer:
 class Scorer:
     """A loaded model. ``manifest`` describes its training, ``native`` is the library's own object."""
 
-    def __init__(self, manifest: dict[str, Any], native: Any) -> None:
+    def __init__(self, manifest: Manifest, native: Any) -> None:
         self.manifest = manifest
         self.native = native
 
@@ -76,7 +113,7 @@ class Scorer:
         return classes is not None and len(classes) == 2
 
 
-def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding: str) -> Any:
+def encode(frame: pd.DataFrame, features: Sequence[Feature], encoding: str) -> Any:
     """Return the features of ``frame``, in order, in a library's form. Raises ScoringError.
 
     ``codes``: numbers, and positions in the list of categories, float32, NaN where missing or unknown. ``frame``: the
@@ -97,7 +134,7 @@ def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding:
     return _as_frame(matrix, features) if encoding == "frame" else matrix
 
 
-def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
+def _column(column: pd.Series[Any], feature: Feature) -> Matrix:
     """Return one feature as floats, NaN where missing or unknown."""
     if feature["kind"] == "category":
         codes = pd.Index(feature["categories"], dtype=object).get_indexer(pd.Index(column.astype(object), dtype=object))
@@ -116,7 +153,7 @@ def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
     return numbers
 
 
-def _as_frame(matrix: Matrix, features: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _as_frame(matrix: Matrix, features: Sequence[Feature]) -> pd.DataFrame:
     columns = {}
     for position, feature in enumerate(features):
         values = matrix[:, position]
@@ -126,7 +163,7 @@ def _as_frame(matrix: Matrix, features: Sequence[Mapping[str, Any]]) -> pd.DataF
     return pd.DataFrame(columns)
 
 
-def _one_hot(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]]) -> Matrix:
+def _one_hot(frame: pd.DataFrame, features: Sequence[Feature]) -> Matrix:
     blocks = []
     for feature in features:
         values = _column(frame[feature["name"]], feature).astype(np.float64)

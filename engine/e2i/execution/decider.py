@@ -129,7 +129,7 @@ class Decider:
         found = self.planner.history.outputs(decision.fingerprint or "")
         if found is None or not self._is_made_elsewhere(decision):
             return None
-        uses = decision.components["action"]
+        uses = decision.components.action
         if not _is_verified(uses):
             return found
         return found if self._looker.can_see(uses) and not self._missing(decision, found) else None
@@ -195,7 +195,7 @@ class Decider:
 
     def _missing(self, decision: Decision, outputs: JsonObject) -> str | None:
         """Returns what is missing of the effect of a finished result, as far as files show it."""
-        uses = decision.components["action"]
+        uses = decision.components.action
         if not _is_verified(uses):
             return None
         return self._looker.missing(uses, decision.params, outputs, decision.fingerprint or "")

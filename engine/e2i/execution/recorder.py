@@ -35,6 +35,7 @@ from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishDelivery, Telemetry, bounded
 from e2i.planning.build import Decision
+from e2i.planning.canonical import fields
 from e2i.planning.model import PlanStep, Why
 from e2i.resilience.processes import process_identity
 from e2i.spec.expansion.nodes import StepNode
@@ -216,7 +217,7 @@ class RunRecorder:
                 fingerprint=fingerprint,
                 static_key=self._request.planner.static_key(node.id),
                 uses=node.step.uses,
-                components=decision.components,
+                components=fields(decision.components),
                 outputs=dict(outputs or {}),
                 telemetry=tuple(map(recorded, execution.measured)),
                 run=self._request.run,

@@ -15,7 +15,7 @@ from msgspec import UNSET, convert
 from e2i.documents import JsonObject
 from e2i.estimators.metrics import METRICS
 from e2i.planning.diff import SpecDiff
-from e2i.planning.fingerprint import difference
+from e2i.planning.fingerprint import difference, recorded
 from e2i.records import lineage
 from e2i.records.differences import ComparedRun, ComparedStep, Figure, Pair, RunDiff, SpecChanges, StepPair
 from e2i.records.lineage import Step
@@ -124,7 +124,7 @@ def _reason(before: Step | None, after: Step | None) -> RecordedReason | None:
         return None
     if before.row.fingerprint == after.row.fingerprint:
         return None
-    found = difference(after.components, before.components)
+    found = difference(recorded(after.components), recorded(before.components))
     return RecordedReason(code=found.code.value, detail=found.detail)
 
 

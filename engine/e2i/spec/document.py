@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
+from e2i.documents import JsonObject, Values
 from e2i.spec import scalars
 from e2i.spec.composer import MAX_PROBLEMS, GiveUpError, Limits, compose
 from e2i.spec.positions import Path, Spot, locate
@@ -22,7 +23,7 @@ from e2i.spec.problems import Fixes, Location, Problem, Severity, pointer
 class Document:
     """A spec as plain data with the location of each value. Treat ``data`` as read-only: aliases share objects."""
 
-    def __init__(self, data: dict[str, Any], file: str, text: str | None) -> None:
+    def __init__(self, data: JsonObject, file: str, text: str | None) -> None:
         self.data = data
         self.file = file
         self.text = text
@@ -162,7 +163,7 @@ def read_value(text: str, file: str, limits: Limits | None = None) -> tuple[Any,
 
 
 def from_mapping(
-    data: Mapping[str, Any], file: str = "<mapping>", limits: Limits | None = None
+    data: Values, file: str = "<mapping>", limits: Limits | None = None
 ) -> tuple[Document | None, list[Problem]]:
     """Returns the document for a mapping from Python: a copy of it, checked by the same rules as text.
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from e2i.spec import durations, scalars, sizes, suggest
+from e2i.spec.operations import Add, Move, Remove, Replace
 from e2i.spec.problems import Fixes, pointer
 
 Path = tuple[str | int, ...]
@@ -20,7 +21,7 @@ MISSING: Any = object()
 
 def replaced(path: Path, value: Any) -> Fixes:
     """Replaces the value at ``path``."""
-    return ({"op": "replace", "path": pointer(path), "value": value},)
+    return (Replace(path=pointer(path), value=value),)
 
 
 def renamed(path: Path, known: Iterable[str], beside: Collection[str] = ()) -> Fixes:
@@ -36,17 +37,17 @@ def instead(path: Path, value: Any) -> Fixes:
 
 def moved(path: Path, to: Path) -> Fixes:
     """Moves the entry at ``path``."""
-    return ({"op": "move", "from": pointer(path), "path": pointer(to)},)
+    return (Move(source=pointer(path), path=pointer(to)),)
 
 
 def added(path: Path, value: Any) -> Fixes:
     """Adds an entry at ``path``. ``-`` is the end of a list."""
-    return ({"op": "add", "path": pointer(path), "value": value},)
+    return (Add(path=pointer(path), value=value),)
 
 
 def removed(path: Path) -> Fixes:
     """Removes the entry at ``path``."""
-    return ({"op": "remove", "path": pointer(path)},)
+    return (Remove(path=pointer(path)),)
 
 
 def named(path: Path, name: str, known: Iterable[str]) -> Fixes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import operator
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -17,6 +16,7 @@ from jinja2.parser import Parser
 from msgspec import Struct
 from msgspec.structs import replace
 
+from e2i.documents import Values
 from e2i.spec import operators
 from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
 from e2i.spec.references import Reference, root
@@ -36,7 +36,7 @@ class Formula(Struct, frozen=True):
     node: nodes.Expr
     references: tuple[Reference, ...]
 
-    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+    def evaluate(self, scope: Values) -> Any:
         """Returns the value. Raises ExpressionError, also for a result that is too large."""
         budget = Budget()
         value = _Evaluator(scope, budget).value(self.node)
@@ -167,7 +167,7 @@ class _Checker:
 class _Evaluator:
     """One evaluation. The tree's nesting bounds its recursion, the budget its work."""
 
-    def __init__(self, scope: Mapping[str, Any], budget: Budget) -> None:
+    def __init__(self, scope: Values, budget: Budget) -> None:
         self.scope = scope
         self.budget = budget
 

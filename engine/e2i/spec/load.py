@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
+from e2i.documents import Values
 from e2i.spec import document, expressions, fixes, suggest
 from e2i.spec.composer import MAX_PROBLEMS, Limits
 from e2i.spec.document import Document
@@ -73,7 +74,7 @@ class LoadedSpec(Struct, frozen=True):
 
 
 def load(
-    source: str | bytes | Mapping[str, Any], file: str, limits: Limits | None = None
+    source: str | bytes | Values, file: str, limits: Limits | None = None
 ) -> tuple[LoadedSpec | None, list[Problem]]:
     """Loads a spec from YAML text or from a mapping. Returns the spec or at least one problem."""
     if isinstance(source, Mapping):
@@ -122,7 +123,7 @@ def _meant_key(path: Path, document: Document) -> str | None:
     """Returns the key that an unknown one must have meant, if that is certain."""
     other = _elsewhere(path, document.value(path), document.value(path[:-1]) or ())
     if other is not None:
-        return next((str(fix["path"]).rpartition("/")[2] for fix in other[1]), None)
+        return next((fix.path.rpartition("/")[2] for fix in other[1]), None)
     return suggest.certain(str(path[-1]), _keys_at(path[:-1]))
 
 
@@ -157,13 +158,12 @@ def _shape_problem(detail: Any, document: Document) -> Problem:
         )
     if kind == "missing":
         parent = path[:-1]
-        version = {"op": "add", "path": "/version", "value": 1}
         return document.problem(
             "missing-key",
             parent,
             f'the key "{_alias(last)}" is missing',
             key=bool(parent),
-            fixes=(version,) if path == ("version",) else (),
+            fixes=fixes.added(path, 1) if path == ("version",) else (),
         )
     if path and path[-1] == "[key]":
         path = path[:-1]

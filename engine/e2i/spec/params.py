@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from e2i.documents import Values
 from e2i.spec import fixes, patterns, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import ParamSpec, PipelineSpec
@@ -16,9 +17,7 @@ from e2i.spec.scalars import show
 Path = tuple[str | int, ...]
 
 
-def parameter_values(
-    spec: PipelineSpec, document: Document, given: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Problem]]:
+def parameter_values(spec: PipelineSpec, document: Document, given: Values) -> tuple[Values, list[Problem]]:
     """Returns the value of every parameter: the passed one, or else the default, checked against the declaration."""
     values: dict[str, Any] = {}
     problems = list(declaration_problems(spec, document))

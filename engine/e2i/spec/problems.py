@@ -6,17 +6,17 @@ In: facts about an error. Out: ``Problem``, sortable by location, serialisable a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
+from msgspec import Meta, Struct, field
 
-from e2i.documents import Element, JsonObject, Pointer, plain
+from e2i.documents import Element, JsonDocument, JsonObject, Pointer, plain
+from e2i.spec.operations import Operation
 
 MOST = 1_000
 """Limit on the problems listed: nobody reads more, and each takes time and memory."""
 Severity = Literal["error", "warning"]
-Fixes = tuple[dict[str, Any], ...]
-"""RFC 6902 operations."""
+Fixes = tuple[Operation, ...]
 
 
 class Location(Struct, frozen=True):
@@ -28,29 +28,6 @@ class Location(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
-
-
-class Operation(Element, frozen=True, kw_only=True, rename={"source": "from"}):
-    """One RFC 6902 operation on the spec."""
-
-    op: Literal["add", "remove", "replace", "move"]
-    path: Pointer
-    source: Annotated[Pointer | UnsetType, Meta(description="Source of a move.")] = UNSET
-    value: Annotated[Any, Meta(description="Value of an add or replace.")] = UNSET
-
-
-class ProblemDocument(Element, frozen=True, kw_only=True):
-    """A problem of a spec, with its location."""
-
-    code: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="Problem code, for `e2i explain CODE`.")]
-    severity: Annotated[Severity, Meta(description="A spec with warnings only is valid.")]
-    message: Annotated[str, Meta(description="Description for people.")]
-    file: Annotated[str, Meta(description="Path of the file, as the user typed it.")]
-    line: Annotated[int, Meta(ge=1, description="From 1.")]
-    column: Annotated[int, Meta(ge=1, description="From 1, in characters.")]
-    path: Pointer
-    hint: Annotated[str | None, Meta(description="What to do about it.")]
-    fixes: Annotated[tuple[Operation, ...], Meta(description="Safe fixes; empty when there is none.")]
 
 
 class Problem(Struct, frozen=True):
@@ -83,7 +60,7 @@ class Problem(Struct, frozen=True):
 
     @property
     def document(self) -> ProblemDocument:
-        """Returns the PROBLEM document of the contract."""
+        """The problem as printed."""
         return ProblemDocument(
             code=self.code,
             severity=self.severity,
@@ -93,12 +70,37 @@ class Problem(Struct, frozen=True):
             column=self.location.column,
             path=self.path,
             hint=self.hint,
-            fixes=convert(self.fixes, tuple[Operation, ...]),
+            fixes=list(self.fixes),
         )
 
     def to_json(self) -> JsonObject:
-        """Returns its document as plain data."""
         return plain(self.document)
+
+
+class ProblemDocument(Element, frozen=True, kw_only=True):
+    """A problem of a spec, with its location."""
+
+    code: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="Problem code, for `e2i explain CODE`.")]
+    severity: Annotated[Severity, Meta(description="A spec with warnings only is valid.")]
+    message: Annotated[str, Meta(description="Description for people.")]
+    file: Annotated[str, Meta(description="Path of the file, as the user typed it.")]
+    line: Annotated[int, Meta(ge=1, description="From 1.")]
+    column: Annotated[int, Meta(ge=1, description="From 1, in characters.")]
+    path: Pointer
+    hint: Annotated[str | None, Meta(description="What to do about it.")]
+    fixes: Annotated[list[Operation], Meta(description="Safe fixes; empty when there is none.")]
+
+
+class ProblemsDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i validate --json`, and of every command with an invalid spec."""
+
+    valid: Annotated[bool, Meta(description="True when no problem is an error.")]
+    problems: Annotated[list[ProblemDocument], Meta(description="All problems, sorted by location.")]
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> ProblemsDocument:
+        valid = all(problem.severity != "error" for problem in problems)
+        return cls(valid=valid, problems=[problem.document for problem in problems])
 
 
 def pointer(path: tuple[str | int, ...]) -> str:

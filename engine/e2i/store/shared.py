@@ -16,11 +16,11 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, convert
+from msgspec import Meta, convert
 
-from e2i.documents import JsonObject, plain
+from e2i.documents import Count, Element, JsonObject, plain
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker, Policy
 from e2i.resilience.guard import Guard
@@ -39,12 +39,14 @@ RENAMING = {"file", "local", "sftp", "ssh", "smb", "hdfs", "webhdfs"}
 HEXADECIMAL = re.compile("[0-9a-f]{64}")
 
 
-class SharedState(Struct, frozen=True, kw_only=True):
-    """Whether a shared store answers and accepts a file, its number of results, and the latest problem."""
+class SharedState(Element, frozen=True, kw_only=True):
+    """The store through which results are shared."""
 
+    url: str
+    trust: Annotated[str, Meta(description="The trust domain of runs of a human.")]
     reachable: bool
     writable: bool
-    results: int | None
+    results: Annotated[Count | None, Meta(description="Number of results; None: counting took too long.")]
     problem: str | None
 
 
@@ -117,15 +119,20 @@ class SharedStore:
         content = _json({**document, "checksum": _checksum(document)})
         return self._put(f"results/{result.fingerprint.removeprefix('sha256:')}.json", content)
 
-    def state(self) -> SharedState:
-        """Returns whether the store answers and accepts a file, its number of results, and the latest problem."""
+    def state(self, url: str, trust: str) -> SharedState:
+        """Asks whether the store answers and accepts a file, and counts its results. Writes a file and removes it.
+
+        ``url`` and ``trust`` name the store in the answer.
+        """
         probe = f"probe-{os.urandom(8).hex()}"
         reachable = self._ask(self._answers) is not None
         writable = reachable and self._ask(self._write, probe, b"") is not None
         if writable:
             self._ask(self._remove, probe)
         results = self._ask(self._count) if reachable else None
-        return SharedState(reachable=reachable, writable=writable, results=results, problem=self.problem)
+        return SharedState(
+            url=url, trust=trust, reachable=reachable, writable=writable, results=results, problem=self.problem
+        )
 
     def _push_artifact(self, digest: str, path: Path) -> bool:
         hexadecimal = digest.removeprefix("sha256:")

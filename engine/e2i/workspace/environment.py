@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
+from e2i.documents import Values
 from e2i.errors import Refused, StepError
 from e2i.planning.fingerprint import Environment
 from e2i.settings import Settings
@@ -50,7 +49,7 @@ def of(roots: Roots, settings: Settings) -> Environment:
         return modules.imported(roots.workspace, name, read)
 
     @cache
-    def server(tool: str) -> Mapping[str, Any]:
+    def server(tool: str) -> Values:
         return settings.tool(tool).identity()
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from e2i.catalog import credentials, registry
+from e2i.documents import JsonObject
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import Expanded
 from e2i.workspace.workspace import Workspace
@@ -23,7 +24,7 @@ is loaded only when one with such a prefix is set.
 """
 
 
-def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> dict[str, Any]:
+def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> JsonObject:
     """Returns the binding data: origin, policy, sinks, tools and their clients' variables, the ``env`` and ``secrets``
     that the spec names, and limits.
     """
@@ -57,7 +58,7 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
     }
 
 
-def _tool(workspace: Workspace, name: str, *, known: bool) -> dict[str, Any]:
+def _tool(workspace: Workspace, name: str, *, known: bool) -> JsonObject:
     """Returns the settings of a tool. ``known``: its declaration is loaded, so its server can be included."""
     written = _canonical(dict(workspace.settings.tools.get(name, {})), str(workspace.root))
     server = _canonical(dict(workspace.settings.tool(name).identity()), str(workspace.root)) if known else {}

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from e2i import regular
+from e2i.documents import Values
 from e2i.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from e2i.workspace.revision import Revision
     from e2i.workspace.workspace import Workspace
 
-Spec = str | Path | Mapping[str, Any]
+Spec = str | Path | Values
 MAPPING = "<mapping>"
 """The name of a spec that is data from Python."""
 
@@ -28,7 +29,7 @@ MAPPING = "<mapping>"
 class Source(Struct, frozen=True):
     """A spec as text or mapping, and the file name that its problems have."""
 
-    content: str | bytes | Mapping[str, Any]
+    content: str | bytes | Values
     file: str
     revision: Revision | None = None
     """The git revision that the spec and its included specs come from; then ``file`` is ``REV:PATH``."""

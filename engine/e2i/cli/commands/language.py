@@ -11,7 +11,7 @@ from e2i.errors import Exit
 
 KINDS = (
     *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"),
-    *("doctor", "sync", "gc", "backup", "restore", "init"),
+    *("doctor", "sync", "gc", "backup", "restore", "init", "fix", "diff", "explain", "catalog"),
 )
 """The kinds of schema. Spelled out so that offering them imports no schema."""
 
@@ -56,7 +56,7 @@ def catalog(action: str | None, as_json: bool) -> Exit:
 @guarded
 def schema(kind: str, as_json: bool) -> Exit:
     """Print the JSON Schema of a spec or of a --json document."""
-    from e2i.cli.document_schemas import SCHEMAS
+    from e2i.cli import schemas
 
-    documents.show(SCHEMAS[kind]())
+    documents.show(schemas.schema(kind))
     return Exit.DONE

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from e2i.documents import Values
 from e2i.spec import expressions, fixes, params, suggest
 from e2i.spec.expansion import matrix
 from e2i.spec.expansion.evaluation import bounded
@@ -31,7 +32,7 @@ MAX_NODES = 200_000
 
 def expand(
     loaded: LoadedSpec,
-    values: Mapping[str, Any],
+    values: Values,
     env: Mapping[str, str],
     secrets: Collection[str] = (),
     *,
