@@ -5,25 +5,21 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
+from msgspec.structs import replace
+
+from e2i.planning.model import Plan, Reason, Undecided, Why
 from e2i.report import plan_page
+from plans import step
 
 
 def plan(*ids: str, uses: str = "debug.echo") -> Plan:
     """A chain of steps."""
     needs: list[tuple[str, ...]] = [(), *((upstream,) for upstream in ids)]
     steps = [
-        PlanStep(
-            id=name,
-            group=name,
-            uses=uses,
-            needs=upstream,
-            verdict=Verdict.RUN,
+        replace(
+            step(name, uses, upstream),
             reason=Reason(Why.NEVER_RUN, "nothing <b>finished</b>"),
-            fingerprint=None,
-            components={"with": {}},
-            bound={},
-            undecided=(Undecided("a", "file", "code", "<b>finished"),),
+            undecided=(Undecided(step="a", parameter="file", kind="code", value="<b>finished"),),
         )
         for name, upstream in zip(ids, needs, strict=False)
     ]
