@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from e2i import api
-from e2i.catalog import examples, registry
+from e2i.catalog import examples
+from e2i.catalog.registry import BUILT_IN
 
 REPOSITORY = Path(__file__).parents[2]
 TABLE = "hcp_id,observation_date,call_frequency,comment\nHCP000001,2024-01-01,3,none\n"
@@ -24,15 +25,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> api.Workspace:
     return api.Workspace.open(root=root, environ={})
 
 
-@pytest.mark.parametrize("uses", registry.names())
+@pytest.mark.parametrize("uses", BUILT_IN.names())
 def test_the_example_of_an_action_uses_it_and_is_valid(uses: str, workspace: api.Workspace) -> None:
-    example = examples.of(uses)
+    example = examples.of(uses, BUILT_IN)
     assert f"uses: {uses}\n" in example.step
     assert example.spec.endswith(example.step)
     assert [str(problem) for problem in api.validate(example.spec, workspace=workspace).errors] == []
 
 
-@pytest.mark.parametrize("tool", registry.TOOLS)
+@pytest.mark.parametrize("tool", sorted(BUILT_IN))
 def test_a_tools_examples_are_one_valid_spec(tool: str, workspace: api.Workspace) -> None:
     spec = REPOSITORY / "engine" / "e2i" / "tools" / tool / "example.yaml"
     assert [str(problem) for problem in api.validate(spec, workspace=workspace).errors] == []

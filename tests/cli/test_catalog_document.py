@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.cli.main import e2i
 
 
@@ -25,7 +25,7 @@ def catalog(*arguments: str) -> list[dict[str, Any]]:
 
 def test_the_whole_catalog_is_brief() -> None:
     actions = catalog()
-    assert sorted(action["action"] for action in actions) == registry.names()
+    assert sorted(action["action"] for action in actions) == BUILT_IN.names()
     assert all(
         action.keys() == {"action", "summary", "effect", "extra", "required", "params", "outputs"} for action in actions
     )
@@ -38,7 +38,7 @@ def described(field: dict[str, Any], schema: dict[str, Any]) -> bool:
     return bool(field.get("description") or kind.get("description"))
 
 
-@pytest.mark.parametrize("uses", registry.names())
+@pytest.mark.parametrize("uses", BUILT_IN.names())
 def test_an_action_is_described_in_full(uses: str) -> None:
     (action,) = catalog(uses)
     assert action["action"] == uses

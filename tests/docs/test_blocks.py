@@ -29,7 +29,7 @@ import pytest
 import e2i
 from e2i import policy, settings
 from e2i.api import Workspace
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.cli.main import e2i as commands
 from e2i.errors import Exit
 from e2i.planning.model import Verdict, Why
@@ -249,12 +249,12 @@ def test_every_action_has_an_example() -> None:
         for step in data.values()
         if isinstance(step, dict) and "uses" in step
     }
-    assert used == set(registry.names())
+    assert used == set(BUILT_IN.names())
 
 
-@pytest.mark.parametrize("tool", sorted(registry.TOOLS))
+@pytest.mark.parametrize("tool", sorted(BUILT_IN))
 def test_every_setting_of_a_tool_is_described(tool: str) -> None:
-    declared = registry.tool(tool)
+    declared = BUILT_IN.tool(tool)
     assert declared is not None
     section = re.split(r"^## ", (ROOT / "docs/tools.md").read_text("utf-8"), flags=re.M)
     text = next(part for part in section if part.startswith(f"{tool}\n"))

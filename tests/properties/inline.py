@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
+from e2i.catalog.registry import BUILT_IN
 from e2i.errors import E2IError
 from e2i.settings import Settings
 from e2i.store.artifacts import ArtifactStore
@@ -78,11 +78,11 @@ class Inline:
 
 
 def _act(call: StepCall, context: WorkerContext) -> Ended:
-    found = registry.action(call.uses)
+    found = BUILT_IN.action(call.uses)
     assert found is not None
     try:
         params = found.params.model_validate(read_artifacts(call.params))
-        outputs: dict[str, Any] = registry.function(call.uses)(params, context).model_dump(mode="json")
+        outputs: dict[str, Any] = BUILT_IN.function(call.uses)(params, context).model_dump(mode="json")
     except E2IError as error:
         return Ended(call.info.step, 0.0, failure=Failure(error.code, error.message, error.hint))
     finally:

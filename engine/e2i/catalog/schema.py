@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action
+from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import DIALECT
 from e2i.spec.models import PART, PipelineSpec
 
@@ -19,7 +19,7 @@ EXPRESSION = {
 }
 
 
-def pipeline_schema() -> dict[str, Any]:
+def pipeline_schema(registry: Registry = BUILT_IN) -> dict[str, Any]:
     """Returns the schema, draft 2020-12. ``with`` is checked against the action in ``uses``."""
     schema = PipelineSpec.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema["$defs"]

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from e2i.catalog import examples
 from e2i.catalog.action import Action, Tool
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
+from e2i.catalog.registry import Registry
 from e2i.check import types
 
 
@@ -31,10 +32,10 @@ def brief(tool: Tool, action: Action) -> dict[str, Any]:
     }
 
 
-def full(tool: Tool, action: Action) -> dict[str, Any]:
+def full(tool: Tool, action: Action, registry: Registry) -> dict[str, Any]:
     """Returns the full entry of an action: schemas, defaults, types, artifacts, and an example that validates."""
     uses = f"{tool.name}.{action.name}"
-    example = examples.of(uses)
+    example = examples.of(uses, registry)
     return {
         "action": uses,
         "tool": tool.name,

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from e2i.catalog import examples, registry
+from e2i.catalog import examples
 from e2i.catalog.action import Action, Tool
+from e2i.catalog.registry import Registry, tool_name
 from e2i.check import types
 from e2i.cli import catalog_document
 from e2i.errors import BadInput
@@ -19,17 +20,21 @@ from e2i.spec import suggest
 SCHEMA_VERSION = 1
 
 
-def document(name: str | None) -> dict[str, Any]:
+def document(name: str | None, registry: Registry) -> dict[str, Any]:
     """Returns the whole catalog in brief, or the actions of one tool or one action in full, as JSON."""
-    describe = catalog_document.brief if name is None else catalog_document.full
-    return {"schema_version": SCHEMA_VERSION, "actions": [describe(tool, action) for tool, action in _chosen(name)]}
+    chosen = _chosen(name, registry)
+    if name is None:
+        actions = [catalog_document.brief(tool, action) for tool, action in chosen]
+    else:
+        actions = [catalog_document.full(tool, action, registry) for tool, action in chosen]
+    return {"schema_version": SCHEMA_VERSION, "actions": actions}
 
 
-def show(name: str | None) -> None:
+def show(name: str | None, registry: Registry) -> None:
     """Prints the catalog, a tool or an action for people."""
-    chosen = _chosen(name)
+    chosen = _chosen(name, registry)
     if len(chosen) == 1:
-        _show_action(*chosen[0])
+        _show_action(*chosen[0], registry)
         return
     width = max(len(f"{tool.name}.{action.name}") for tool, action in chosen)
     last = ""
@@ -41,9 +46,11 @@ def show(name: str | None) -> None:
     click.echo(f"\n{click.style('e2i catalog ACTION', bold=True)} shows parameters and outputs.")
 
 
-def _chosen(name: str | None) -> list[tuple[Tool, Action]]:
-    tools = [tool for each in sorted(registry.TOOLS) if (tool := registry.tool(each))]
-    everything = [(tool, action) for tool in tools for action in tool.actions]
+def _chosen(name: str | None, registry: Registry) -> list[tuple[Tool, Action]]:
+    """Returns the actions of that name. Raises BadPlugin if it is one of a plug-in that cannot be loaded."""
+    if name is not None and (problem := registry.problem(tool_name(name))):
+        raise problem
+    everything = [(tool, action) for tool in registry.tools() for action in tool.actions]
     if name is None:
         return everything
     chosen = [(tool, action) for tool, action in everything if name in (tool.name, f"{tool.name}.{action.name}")]
@@ -54,7 +61,7 @@ def _chosen(name: str | None) -> list[tuple[Tool, Action]]:
     return chosen
 
 
-def _show_action(tool: Tool, action: Action) -> None:
+def _show_action(tool: Tool, action: Action, registry: Registry) -> None:
     click.echo(
         f"{click.style(f'{tool.name}.{action.name}', bold=True)}  ({action.effect.value}, version {action.version})"
     )
@@ -70,4 +77,4 @@ def _show_action(tool: Tool, action: Action) -> None:
     for name, field in action.outputs.model_fields.items():
         kind = types.describe(types.of(field.annotation))
         click.echo(f"  {click.style(name, bold=True)}: {kind}\n      {field.description or ''}")
-    click.echo(f"example:\n{examples.of(f'{tool.name}.{action.name}').step}", nl=False)
+    click.echo(f"example:\n{examples.of(f'{tool.name}.{action.name}', registry).step}", nl=False)

@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from e2i import route
 from e2i.api import Workspace
-from e2i.catalog import credentials, registry
+from e2i.catalog import credentials
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
-from e2i.errors import E2IError, ToolUnavailable
+from e2i.errors import E2IError, InvalidSpec, ToolUnavailable
 from e2i.resilience.breaker import Breaker, Circuit, Policy, since_boot
 from e2i.resilience.guard import Guard, without_accounts
 from e2i.resilience.shared_state import peek
@@ -38,9 +38,11 @@ def examine(workspace: Workspace) -> list[dict[str, Any]]:
     """Returns one entry for each tool that needs a library. Each service is asked one question with its credentials."""
     workspace.settings.check()
     past = _past(workspace)
-    tools = [tool for name in sorted(registry.TOOLS) if (tool := registry.tool(name)) and tool.distribution]
+    registry = workspace.settings.registry
+    tools = [tool for tool in registry.tools() if tool.distribution]
     with ThreadPoolExecutor(len(tools)) as pool:  # each question has its own deadline; all run at the same time
         found = list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
+    found += [_broken(name, problem) for name in registry.plugins if (problem := registry.problem(name))]
     masked: list[dict[str, Any]] = _masker(workspace).data(found)
     return masked
 
@@ -109,9 +111,9 @@ def show(
 
 def _masker(workspace: Workspace) -> Masker:
     """Returns a masker for the credentials of all tools: an address in a client's message may contain them."""
-    return Masker(
-        {*workspace.settings.credentials(registry.TOOLS), *environment.credentials(os.environ, registry.TOOLS)}
-    )
+    settings = workspace.settings
+    names = [tool.name for tool in settings.registry.tools()]
+    return Masker({*settings.credentials(names), *environment.credentials(os.environ, names, settings.registry)})
 
 
 def _circuit(tool: dict[str, Any]) -> list[str]:
@@ -130,7 +132,7 @@ def _reachable(found: dict[str, Any]) -> str:
 def _examine(tool: Tool, workspace: Workspace, past: _Past) -> dict[str, Any]:
     version = installed(tool.distribution or "")
     settings = workspace.settings.tool(tool.name)
-    services = _services(tool, settings) if version else []
+    services = _services(tool, settings, workspace.settings.registry.module(tool.name)) if version else []
     circuit = peek(breaker_file(workspace.store, settings, tool.name)) or Circuit()
     return {
         "tool": tool.name,
@@ -146,12 +148,29 @@ def _examine(tool: Tool, workspace: Workspace, past: _Past) -> dict[str, Any]:
     }
 
 
-def _services(tool: Tool, settings: ToolSettings) -> list[dict[str, Any]]:
+def _broken(name: str, problem: InvalidSpec) -> dict[str, Any]:
+    """Returns the entry of a listed plug-in that cannot be loaded."""
+    service = {"service": "plug-in", "reachable": False, "answer": None}
+    return {
+        "tool": name,
+        "installed": None,
+        "mode": "embedded",
+        "reachable": False,
+        "services": [{**service, "code": problem.code, "problem": problem.message, "hint": problem.hint}],
+        "breaker": "closed",
+        "next_attempt": None,
+        "last_failure": None,
+        "outbox": 0,
+        "refused": 0,
+    }
+
+
+def _services(tool: Tool, settings: ToolSettings, package: str) -> list[dict[str, Any]]:
     """Returns the answer of each service of a tool; none for an embedded tool."""
     if not settings.identity() and settings.address() is None:
         return []
     try:
-        asking = import_module(f"{registry.TOOLS[tool.name]}.asking")
+        asking = import_module(f"{package}.asking")
     except ModuleNotFoundError:  # the tool has no service
         return []
     questions: list[Question] = asking.questions(settings)

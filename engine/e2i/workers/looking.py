@@ -28,7 +28,13 @@ class Looker:
 
     def missing(self, uses: str, params: Any, outputs: Mapping[str, Any], fingerprint: str) -> str | None:
         """Return what is missing of an effect that can be checked here; None when it exists."""
-        return acting.missing(uses, params, dict(outputs), _Files(self._store, self._settings, fingerprint))
+        return acting.missing(
+            uses,
+            params,
+            dict(outputs),
+            _Files(self._store, self._settings, fingerprint),
+            self._settings.registry,
+        )
 
 
 class _Files:

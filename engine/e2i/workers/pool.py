@@ -18,6 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import astuple
+
+from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.workers import exit_reasons, guardian, memory, placement
 from e2i.workers.executor import Ended, Failure, Measured, Message, Progressed, StepCall
 from e2i.workers.process import ABANDON_AFTER, BRIEF, FORCE_AFTER, WorkerProcess
@@ -37,8 +40,18 @@ RECYCLED_AT_LEAST = 1 << 30
 class Pool:
     """Implements ``e2i.workers.executor.Executor`` with up to ``size`` processes."""
 
-    def __init__(self, size: int, *, store: Path, roots: Roots, settings: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        store: Path,
+        roots: Roots,
+        settings: str,
+        environ: Mapping[str, str],
+        registry: Registry = BUILT_IN,
+    ) -> None:
         self.size = size
+        self._registry = registry
         self._store = store
         self._workspace = roots.workspace
         self._arguments: dict[str, Any] = {
@@ -47,6 +60,7 @@ class Pool:
             "folders": list(roots.folders),
             "hidden": roots.hidden,
             "settings": settings,
+            "plugins": {name: astuple(where) for name, where in registry.plugins.items()},
         }
         self._environ = dict(environ)
         self._selector = selectors.DefaultSelector()
@@ -175,7 +189,7 @@ class Pool:
             process = placement.idle(call, self._processes)
             if process is None and sum(bool(other.calls) for other in self._processes) < self.size:
                 process = self._start()
-            process = process or placement.ahead(call, self._processes, time.monotonic())
+            process = process or placement.ahead(call, self._processes, time.monotonic(), self._registry)
             if process is None:
                 return
             self._waiting.popleft()

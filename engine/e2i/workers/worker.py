@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from e2i import startup
-from e2i.catalog import registry
 from e2i.catalog.context import RunInfo
+from e2i.catalog.registry import Registry
 from e2i.errors import E2IError
+from e2i.spec.problems import Location
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, steplog, tidying
 from e2i.workers.claims import Taker
@@ -64,6 +65,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
             lambda: _settings(start["settings"]),
             Roots(Path(start["workspace"]), tuple(start["folders"]), start["hidden"]),
             Lifelines(engine, guardians),
+            Registry({name: Location(*where) for name, where in start["plugins"].items()}),
         )
         runner = CallRunner(worker, Outgoing(connection), most=start["most"])
         taker = Taker(claims)
@@ -93,9 +95,8 @@ class CallRunner:
 
     def prepare(self, tool: str) -> None:
         """Import the libraries of the tool's actions, so that the next call does not wait for them."""
-        declared = registry.tool(tool)
         with startup.without_collection():
-            for name in declared.imports if declared else ():
+            for name in _imports(tool, self._worker.registry):
                 with contextlib.suppress(ImportError):  # the call itself will report what is missing
                     import_module(name)
         self._send({"held": self._memory.held(), "prepared": tool})
@@ -119,7 +120,7 @@ class CallRunner:
                 f"{call['uses']} attempt {info.attempt}: {seconds:.3f} s{why}\n", always=left is not None
             )
         except (E2IError, OSError) as error:  # the disk cannot take the log
-            ended = _failed(error, call["uses"], masker)
+            ended = _failed(error, call["uses"], masker, self._worker.registry)
         held = self._memory.held()
         starved = ended["failure"] is not None and ended["failure"]["code"] == "out-of-memory"
         # A step that received a secret may have kept it, and no other step may find it.
@@ -136,7 +137,7 @@ class CallRunner:
 
     def _act(self, call: dict[str, Any], info: RunInfo, masker: Masker) -> dict[str, Any]:
         """Return outputs and failure. Any exception is printed and ends the step, not the worker."""
-        context = None
+        context, registry = None, self._worker.registry
         try:
             context = WorkerContext(
                 self._worker,
@@ -152,15 +153,15 @@ class CallRunner:
             with tidying.limited(call["memory"], call["cores"], self._memory):
                 lost = ""
                 if call["known"] is not None:
-                    lost = acting.missing(call["uses"], call["params"], call["known"], context) or ""
+                    lost = acting.missing(call["uses"], call["params"], call["known"], context, registry) or ""
                     if not lost:
                         return {"outputs": call["known"], "failure": None, "reused": True}
                     print(f"the effect of an earlier result is missing: {lost}", file=sys.stderr)
-                outputs = acting.act(call["uses"], call["params"], context)
+                outputs = acting.act(call["uses"], call["params"], context, registry)
             return {"outputs": context.check(outputs), "failure": None, "lost": lost}
         except Exception as error:  # noqa: BLE001 - the outermost boundary
             traceback.print_exc()
-            return _failed(error, call["uses"], masker)
+            return _failed(error, call["uses"], masker, registry)
         finally:
             if context is not None:
                 context.release()
@@ -182,8 +183,15 @@ def _scanner(secrets: Sequence[str]) -> Scanner | None:
     return Scanner(secrets)
 
 
-def _failed(error: Exception, uses: str, masker: Masker) -> dict[str, Any]:
-    return {"outputs": {}, "failure": masker.data(asdict(acting.failure(error, uses, masker.text)))}
+def _imports(tool: str, registry: Registry) -> tuple[str, ...]:
+    """Return the modules to import ahead; none for a broken plug-in, which the call itself reports."""
+    declared = None if registry.problem(tool) else registry.tool(tool)
+    return declared.imports if declared else ()
+
+
+def _failed(error: Exception, uses: str, masker: Masker, registry: Registry) -> dict[str, Any]:
+    failure = acting.failure(error, uses, masker.text, registry=registry)
+    return {"outputs": {}, "failure": masker.data(asdict(failure))}
 
 
 if __name__ == "__main__":
