@@ -231,6 +231,14 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in anchors(file.read_text("utf-8")), f"{page}: {link}"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if any("from: " in block.mark for block in blocks(page))])
+def test_code_that_is_shown_is_that_of_the_file(page: str) -> None:
+    for block in blocks(page):
+        if block.mark.startswith("from: "):
+            file = block.mark.removeprefix("from: ")
+            assert block.text in (ROOT / file).read_text("utf-8"), f"{page}:{block.line}: {file} differs"
+
+
 def anchors(text: str) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", text, flags=re.M)

@@ -29,7 +29,8 @@ class BadPlugin(InvalidSpec):
 
     def __init__(self, code: str, message: str, where: Location, hint: str | None) -> None:
         super().__init__([Problem(code, message, where, "/plugins", hint)])
-        self.message = f"{where}: {message}"
+        self.args = (f"{where}: {message}",)
+        self.message = self.args[0]
         self.code = code
         self.hint = hint
 
@@ -119,7 +120,10 @@ def _wrong(tool: Any, name: str, module: str) -> str | None:
         return f"declares its tool in {module}, which is a module and not a package"
     if not _is(tool.settings, ToolSettings):
         return "has settings that are not a subclass of ToolSettings"
-    return next(filter(None, map(_wrong_action, tool.actions)), None) or _repeated(tool)
+    actions: Any = tool.actions
+    if not isinstance(actions, tuple):
+        return f"declares its actions as {type(actions).__name__}, not a tuple"
+    return next(filter(None, map(_wrong_action, actions)), None) or _repeated(tool)
 
 
 def _wrong_action(action: Any) -> str | None:

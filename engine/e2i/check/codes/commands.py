@@ -59,8 +59,8 @@ CODES = (
     Code(
         "bad-plugin",
         "A plug-in that cannot be used",
-        "A tool that `plugins:` lists cannot be imported, does not declare a tool of that name, or has the name of a tool "
-        "of e2i or of another distribution. Specs that do not use it are not affected.",
+        "A tool that `plugins:` lists cannot be imported, does not declare a tool of that name, or has the name of a "
+        "tool of e2i or of another distribution. Specs that do not use it are not affected.",
         "Update or remove its distribution, or take it out of `plugins:` in config/.",
         example="plugins: [mlflow]",
     ),
