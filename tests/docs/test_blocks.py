@@ -318,5 +318,5 @@ def test_the_glossary_is_alphabetical_and_defines_each_term_once() -> None:
 
 
 def test_the_exit_codes_are_all_described() -> None:
-    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs/operations.md").read_text("utf-8"), flags=re.M)
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs/commands.md").read_text("utf-8"), flags=re.M)
     assert [int(row) for row in rows] == sorted(code.value for code in Exit)

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from e2i.catalog import examples
+from e2i.catalog import examples, forms
 from e2i.catalog.action import Action, Tool
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
 from e2i.catalog.registry import Registry
@@ -27,8 +27,8 @@ def brief(tool: Tool, action: Action) -> dict[str, Any]:
         "effect": action.effect.value,
         "extra": tool.extra,
         "required": [name for name, field in action.params.model_fields.items() if field.is_required()],
-        "params": {name: _kind(field.annotation) for name, field in action.params.model_fields.items()},
-        "outputs": {name: _kind(field.annotation) for name, field in action.outputs.model_fields.items()},
+        "params": {field.name: field.summary for field in forms.params(action)},
+        "outputs": {field.name: field.type for field in forms.outputs(action)},
     }
 
 
@@ -40,6 +40,7 @@ def full(tool: Tool, action: Action, registry: Registry) -> dict[str, Any]:
         "action": uses,
         "tool": tool.name,
         "summary": action.summary,
+        "signature": forms.signature(uses, action),
         "about": _about(action.params),
         "effect": action.effect.value,
         "always": action.always,

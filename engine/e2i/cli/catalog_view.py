@@ -5,14 +5,15 @@ In: the name of a tool or an action. Out: its parameters and outputs, as a docum
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from e2i.catalog import examples
+from e2i.catalog import examples, forms
 from e2i.catalog.action import Action, Tool
+from e2i.catalog.forms import Field
 from e2i.catalog.registry import Registry, tool_name
-from e2i.check import types
 from e2i.cli import catalog_document
 from e2i.errors import BadInput
 from e2i.spec import suggest
@@ -28,6 +29,11 @@ def document(name: str | None, registry: Registry) -> dict[str, Any]:
     else:
         actions = [catalog_document.full(tool, action, registry) for tool, action in chosen]
     return {"schema_version": SCHEMA_VERSION, "actions": actions}
+
+
+def signatures(name: str | None, registry: Registry) -> list[str]:
+    """Returns each action on one line: all that is needed to write a first step."""
+    return [forms.signature(f"{tool.name}.{action.name}", action) for tool, action in _chosen(name, registry)]
 
 
 def show(name: str | None, registry: Registry) -> None:
@@ -68,13 +74,20 @@ def _show_action(tool: Tool, action: Action, registry: Registry) -> None:
     click.echo(f"{action.summary}\n")
     if tool.extra:
         click.echo(f'needs: pip install "e2i[{tool.extra}]"\n')
-    click.echo("with:")
-    for name, field in action.params.model_fields.items():
-        state = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
-        kind = types.describe(types.of(field.annotation))
-        click.echo(f"  {click.style(name, bold=True)}: {kind} ({state})\n      {field.description or ''}")
+    click.echo("with (* is required):")
+    _show_fields(forms.params(action), "  ")
     click.echo("outputs:")
-    for name, field in action.outputs.model_fields.items():
-        kind = types.describe(types.of(field.annotation))
-        click.echo(f"  {click.style(name, bold=True)}: {kind}\n      {field.description or ''}")
-    click.echo(f"example:\n{examples.of(f'{tool.name}.{action.name}', registry).step}", nl=False)
+    _show_fields(forms.outputs(action), "  ")
+    if example := examples.of(f"{tool.name}.{action.name}", registry).step:
+        click.echo(f"example:\n{example}", nl=False)
+
+
+def _show_fields(fields: Sequence[Field], indent: str) -> None:
+    """Prints fields, each with its description and the keys of its nested forms below."""
+    for field in fields:
+        click.echo(f"{indent}{click.style(field.label, bold=True)}: {field.summary}")
+        if field.description:
+            click.echo(f"{indent}    {field.description}")
+        for form in field.forms:
+            click.echo(f"{indent}    {form.name}: {form.description}")
+            _show_fields(form.fields, f"{indent}      ")

@@ -40,15 +40,22 @@ def explain(code: str | None, as_json: bool) -> Exit:
 
 @click.command(cls=flags.Inert)
 @click.argument("action", required=False)
+@click.option("--signatures", is_flag=True, help="Show each action on one line: parameters, types, defaults, outputs.")
 @flags.profile
 @flags.json
 @guarded
-def catalog(action: str | None, profile: str | None, as_json: bool) -> Exit:
+def catalog(action: str | None, signatures: bool, profile: str | None, as_json: bool) -> Exit:
     """List the actions, or show one with its parameters and outputs."""
     from e2i.cli import catalog_view
 
     registry = _registry(profile)
-    if as_json:
+    if signatures:
+        lines = catalog_view.signatures(action, registry)
+        if as_json:
+            documents.show({"schema_version": catalog_view.SCHEMA_VERSION, "signatures": lines})
+        else:
+            click.echo("\n".join(lines))
+    elif as_json:
         documents.show(catalog_view.document(action, registry))
     else:
         catalog_view.show(action, registry)
