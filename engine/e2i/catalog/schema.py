@@ -5,7 +5,10 @@ Editors use it for completion and hover, and agents write specs from it. Any par
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic.json_schema import models_json_schema
 
 from e2i.catalog.action import Action
 from e2i.catalog.registry import BUILT_IN, Registry
@@ -17,6 +20,8 @@ EXPRESSION = {
     "pattern": r"\$\{\{[\s\S]*\}\}",
     "description": "An expression, such as ${{ steps.load.table }}.",
 }
+VALUE = "value."
+"""Prefix of the definitions of nested values: an artifact, a form inside a parameter. Each is defined once."""
 
 
 def pipeline_schema(registry: Registry = BUILT_IN) -> dict[str, Any]:
@@ -33,8 +38,8 @@ def pipeline_schema(registry: Registry = BUILT_IN) -> dict[str, Any]:
         ],
     }
     step["allOf"] = []
+    definitions |= {"expression": EXPRESSION, **_parameters(actions)}
     for name, action in actions.items():
-        definitions[f"with {name}"] = _with(name, action, definitions)
         then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with {name}"}}}
         if any(field.is_required() for field in action.params.model_fields.values()):
             then["required"] = ["with"]
@@ -42,12 +47,18 @@ def pipeline_schema(registry: Registry = BUILT_IN) -> dict[str, Any]:
     return {"$schema": DIALECT, "$id": "pipeline.v1.json", **schema, "title": "e2i pipeline, version 1"}
 
 
-def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Returns the schema of an action's parameters, each of which may be an expression. Definitions move to the top."""
-    schema = action.params.model_json_schema(ref_template=f"#/$defs/{name} {{model}}")
-    for inner, definition in schema.pop("$defs", {}).items():
-        definitions[f"{name} {inner}"] = _open(definition)
-    return _open(schema) | {"title": name, "description": action.summary}
+def _parameters(actions: Mapping[str, Action]) -> dict[str, Any]:
+    """Returns the definitions of each action's parameters, and of the values in them, which actions share."""
+    models = list(dict.fromkeys(action.params for action in actions.values()))
+    found, schema = models_json_schema(
+        [(model, "validation") for model in models], ref_template=f"#/$defs/{VALUE}{{model}}"
+    )
+    inner = {f"{VALUE}{name}": _open(definition) for name, definition in schema.get("$defs", {}).items()}
+    own = {model: inner.pop(found[model, "validation"]["$ref"].removeprefix("#/$defs/")) for model in models}
+    return inner | {
+        f"with {name}": own[action.params] | {"title": name, "description": action.summary}
+        for name, action in actions.items()
+    }
 
 
 def _open(schema: dict[str, Any]) -> dict[str, Any]:
@@ -66,8 +77,6 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        key: schema[key] for key in ("description", "default", "title", "examples") if key in schema
-    }
-    rest = _open({key: value for key, value in schema.items() if key not in shown})
-    return {**shown, "anyOf": [rest, EXPRESSION]} if rest else shown
+    shown: dict[str, Any] = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
+    rest = _open({key: value for key, value in schema.items() if key not in (*shown, "title")})
+    return {**shown, "anyOf": [rest, {"$ref": "#/$defs/expression"}]} if rest else shown
