@@ -101,9 +101,9 @@ def has_its_imports(subject: Subject) -> None:
 
 def has_schemas(subject: Subject) -> None:
     """Parameters and outputs have JSON Schemas, and the tool is in the schema of specs."""
+    definitions = pipeline_schema(subject.registry)["$defs"]
     for uses, action in subject.actions():
         json.dumps([action.params.model_json_schema(), action.outputs.model_json_schema(mode="serialization")])
-        definitions = pipeline_schema(subject.registry)["$defs"]
         assert f"with {uses}" in definitions, f"{uses} is not in the schema of specs"
 
 
