@@ -16,7 +16,7 @@ from e2i.spec.problems import Location
 NUMBER = count()
 WHERE = Location("config/default.yaml", 7, 12)
 HEAD = "from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings\n"
-ECHO = "Action('echo', 'Echoes.', Params, Outputs, libraries=('pandas',))"
+ECHO = "Action('echo', 'Echoes.', Params, Outputs, libraries=('pandas',), inline=True, begins_run=True)"
 
 
 @pytest.fixture
@@ -41,7 +41,8 @@ def test_a_plug_in_is_a_tool_whose_distribution_is_among_the_libraries(tmp_path:
     registry = declare(tmp_path, name, f"TOOL = Tool('NAME', 'Echoes.', ({ECHO},), extra='data')")
     tool = registry.tool(name)
     assert tool is not None and (tool.extra, tool.distribution) == (None, f"{name}-dist")
-    assert tool.actions[0].libraries == ("pandas", f"{name}-dist")
+    (echo,) = tool.actions
+    assert (echo.libraries, echo.inline, echo.begins_run) == (("pandas", f"{name}-dist"), False, False)
     assert f"{name}.echo" in registry.names() and name in registry and name in set(registry)
     assert registry.action(f"{name}.ecko") is None and registry.problem(name) is None
     assert name not in BUILT_IN and BUILT_IN.tool(name) is None

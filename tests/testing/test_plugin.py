@@ -100,7 +100,12 @@ def test_a_listed_plug_in_runs_with_its_version_in_the_fingerprint_and_is_reused
     finally:
         info.write_text(text, "utf-8")
     assert reasons["count"] == {"code": "library-changed", "detail": "e2i-words 1.0.0 → 1.0.1"}
-    assert reasons["notes"]["code"] not in ("library-changed",)
+    assert reasons["notes"]["code"] != "library-changed"
+    e2i.list()  # what it did is still known
+    run = first["run"]
+    for command in (["runs"], ["show", run], ["report", run], ["diff", run, run], ["provenance", f"{run}.count"]):
+        done = e2i(*command)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_plug_in_that_is_not_listed_is_not_there_and_not_imported(e2i: Installation) -> None:

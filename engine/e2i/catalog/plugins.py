@@ -80,15 +80,15 @@ def load(name: str, where: Location) -> Plugin:
         raise _broken(name, f"{distribution}: {point.value} cannot be imported", where, error) from error
     if wrong := _wrong(tool, name, point.module):
         raise BadPlugin("bad-plugin", f'the plug-in "{name}" ({distribution}) {wrong}', where, _REPORT)
-    own = replace(
-        tool,
-        extra=None,
-        distribution=tool.distribution or distribution,
-        actions=tuple(
-            replace(action, libraries=(*dict.fromkeys((*action.libraries, distribution)),)) for action in tool.actions
-        ),
-    )
+    actions = tuple(_own(action, distribution) for action in tool.actions)
+    own = replace(tool, extra=None, distribution=tool.distribution or distribution, actions=actions)
     return Plugin(own, point.module, distribution, where)
+
+
+def _own(action: Action, distribution: str) -> Action:
+    """Returns the action as the engine uses it: never in its own process, and never as the start of a tracker's run."""
+    libraries = tuple(dict.fromkeys((*action.libraries, distribution)))
+    return replace(action, libraries=libraries, inline=False, begins_run=False)
 
 
 _REPORT = "report it to the authors of the plug-in, or take it out of `plugins:`"

@@ -5,6 +5,7 @@ Editors use it for completion and hover, and agents write specs from it. Any par
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,11 +55,14 @@ def _parameters(actions: Mapping[str, Action]) -> dict[str, Any]:
         [(model, "validation") for model in models], ref_template=f"#/$defs/{VALUE}{{model}}"
     )
     inner = {f"{VALUE}{name}": _open(definition) for name, definition in schema.get("$defs", {}).items()}
-    own = {model: inner.pop(found[model, "validation"]["$ref"].removeprefix("#/$defs/")) for model in models}
-    return inner | {
-        f"with {name}": own[action.params] | {"title": name, "description": action.summary}
+    names = {model: found[model, "validation"]["$ref"].removeprefix("#/$defs/") for model in models}
+    own = {
+        f"with {name}": inner[names[action.params]] | {"title": name, "description": action.summary}
         for name, action in actions.items()
     }
+    text = json.dumps([inner, own])
+    unused = {name for name in names.values() if f'"#/$defs/{name}"' not in text}
+    return {name: value for name, value in inner.items() if name not in unused} | own
 
 
 def _open(schema: dict[str, Any]) -> dict[str, Any]:
