@@ -234,6 +234,9 @@ def test_a_defect_of_a_plug_in_is_not_one_of_e2i(e2i: Installation) -> None:
     done = e2i("run", "use.yaml", "--json")  # it has no module of actions
     steps = json.loads(done.stdout.splitlines()[-1])["steps"]
     assert done.returncode == 1 and steps["rank"]["error"]["code"] == "bad-plugin"
+    (e2i.packages / "broken" / "actions.py").write_text("def rank(params, ctx):\n    import nothing_of_this_name\n")
+    error = e2i.json("run", "use.yaml")["steps"]["rank"]["error"]
+    assert (error["code"], error["hint"]) == ("tool-missing", "install the requirements of the plug-in broken")
 
 
 def test_the_example_passes_its_own_tests(e2i: Installation) -> None:

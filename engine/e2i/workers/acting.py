@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import read_artifacts
 from e2i.catalog.context import Look, StepContext
-from e2i.catalog.registry import BUILT_IN, Registry, tool_name
+from e2i.catalog.registry import Registry, tool_name
 from e2i.errors import BadInput, E2IError, StepError, ToolUnavailable
 from e2i.store import disk
 from e2i.workers.executor import Failure
@@ -24,7 +24,7 @@ DEPTH_LIMIT = 100
 """Maximum nesting depth of lists and mappings in a step's outputs."""
 
 
-def act(uses: str, raw: dict[str, Any], context: StepContext | None, registry: Registry = BUILT_IN) -> dict[str, Any]:
+def act(uses: str, raw: dict[str, Any], context: StepContext | None, registry: Registry) -> dict[str, Any]:
     """Run an action. Raises whatever the action raises, and BadInput for invalid parameters.
 
     ``context`` is None for an action that is declared ``inline``, which does not use it.
@@ -35,9 +35,7 @@ def act(uses: str, raw: dict[str, Any], context: StepContext | None, registry: R
     return _plain(result, uses)
 
 
-def missing(
-    uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look, registry: Registry = BUILT_IN
-) -> str | None:
+def missing(uses: str, raw: dict[str, Any], outputs: dict[str, Any], look: Look, registry: Registry) -> str | None:
     """Return what is missing of the effect of an action's earlier result; None when the effect exists.
 
     An effect that cannot be checked counts as missing: the action is idempotent and runs again. Raises ToolUnavailable.
@@ -118,7 +116,7 @@ def _too_large(uses: str, how: str) -> StepError:
     )
 
 
-def failure(error: Exception, uses: str, mask: Callable[[str], str] = str, *, registry: Registry = BUILT_IN) -> Failure:
+def failure(error: Exception, uses: str, registry: Registry, mask: Callable[[str], str] = str) -> Failure:
     """Return an action's exception as data. ``mask`` removes secrets before the text is shortened."""
     if isinstance(error, E2IError):
         details = getattr(error, "details", None)

@@ -190,7 +190,7 @@ def _imports(tool: str, registry: Registry) -> tuple[str, ...]:
 
 
 def _failed(error: Exception, uses: str, masker: Masker, registry: Registry) -> dict[str, Any]:
-    failure = acting.failure(error, uses, masker.text, registry=registry)
+    failure = acting.failure(error, uses, registry, masker.text)
     return {"outputs": {}, "failure": masker.data(asdict(failure))}
 
 

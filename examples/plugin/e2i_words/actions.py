@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def count(params: CountParams, ctx: StepContext) -> CountOutputs:
     """Add the number of words of each text as a column."""
     frame = ctx.frame(params.table)
-    words = _texts(frame, params.column, params.table).str.split().str.len()
-    return CountOutputs(table=ctx.table(frame.assign(**{params.name: words.astype("int64")})))
+    words = [len(text.split()) for text in _texts(frame, params.column, params.table)]
+    return CountOutputs(table=ctx.table(frame.assign(**{params.name: words})))
 
 
 def rank(params: RankParams, ctx: StepContext) -> RankOutputs:
