@@ -223,13 +223,20 @@ def test_two_distributions_of_one_tool_are_refused(e2i: Installation) -> None:
 
 
 def test_a_defect_of_a_plug_in_is_not_one_of_e2i(e2i: Installation) -> None:
-    declaration = (EXAMPLE / "e2i_words" / "__init__.py").read_text("utf-8").replace('name="words"', 'name="broken"')
-    add(e2i, "broken", declaration.replace("e2i_words", "broken"))
+    text = (EXAMPLE / "e2i_words" / "__init__.py").read_text("utf-8")
+    declaration = text.replace('name="words"', 'name="broken"').replace("e2i_words", "broken")
+    add(e2i, "broken", declaration)
     (e2i.packages / "broken" / "columns.py").write_text("def count(given, files):\n    return 1 / 0\n")
     e2i.list("broken")
     e2i.write("use.yaml", SPEC.replace("words.", "broken."))
     done = e2i("validate", "use.yaml")
     assert done.returncode == 2 and "the column flow of broken.count failed (ZeroDivisionError" in done.stderr
+    validator = "    def model_post_init(self, context):\n        raise RuntimeError('of mine')\n"
+    add(e2i, "broken", declaration.replace("\n\nclass RankOutputs", f"{validator}\n\nclass RankOutputs"))
+    (e2i.packages / "broken" / "columns.py").write_text("from e2i_words.columns import count\n")
+    done = e2i("validate", "use.yaml")
+    assert done.returncode == 2 and "the validation of broken.rank failed (RuntimeError: of mine)" in done.stderr
+    add(e2i, "broken", declaration)
     (e2i.packages / "broken" / "columns.py").write_text("from e2i_words.columns import count\n")
     done = e2i("run", "use.yaml", "--json")  # it has no module of actions
     steps = json.loads(done.stdout.splitlines()[-1])["steps"]

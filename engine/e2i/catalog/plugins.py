@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
+from pydantic import ValidationError
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
 from e2i.errors import InvalidSpec
@@ -51,11 +52,15 @@ class Plugin(Struct, frozen=True):
             raise self.broken(f"{module}.{name} cannot be loaded", error) from error
 
     def calling(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
-        """Returns the function with its errors as BadPlugin: they are defects of the plug-in, not of e2i."""
+        """Returns the function with its errors as BadPlugin: they are defects of the plug-in, not of e2i. A
+        ValidationError is an error of the user.
+        """
 
         def call(*arguments: Any) -> Any:
             try:
                 return function(*arguments)
+            except ValidationError:
+                raise
             except Exception as error:
                 raise self.broken(f"{what} failed", error) from error
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from e2i.catalog.action import Action, ActionFunction, EffectCheck, Tool
+from e2i.catalog.action import Action, ActionFunction, EffectCheck, Params, Tool
 from e2i.errors import InvalidSpec
 
 if TYPE_CHECKING:
@@ -94,6 +94,15 @@ class Registry:
     def module(self, tool: str) -> str:
         """Returns the name of the package of a tool, which has ``actions`` and the other modules."""
         return TOOLS[tool] if tool in TOOLS else self._plugin(tool).module
+
+    def validate(self, uses: str, params: Any) -> Params:
+        """Returns the validated parameters of an action. Raises ValidationError; BadPlugin for a plug-in's defect."""
+        tool, action = tool_name(uses), self.action(uses)
+        assert action is not None, uses
+        validate = action.params.model_validate
+        if tool not in TOOLS:
+            validate = self._plugin(tool).calling(validate, f"the validation of {uses}")
+        return validate(params)
 
     def function(self, uses: str) -> ActionFunction:
         """Returns the function of an action. Imports the tool's ``actions`` module."""

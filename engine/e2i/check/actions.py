@@ -165,7 +165,7 @@ def _check_with(
     known = {name: _stand_in(item, (name,), waiting) for name, item in value.items() if name in fields}
     unsure = [path for path, given in waiting.items() if _artifact(given) is None]
     try:
-        action.params.model_validate(known)
+        environment.registry.validate(node.step.uses, known)
     except ValidationError as error:
         unknown = [name for name in value if name not in fields]
         mistyped = {suggest.certain(name, fields) or synonyms.parameter(name, fields, value) for name in unknown}

@@ -60,7 +60,7 @@ def _read(uses: str, raw: dict[str, Any], registry: Registry) -> tuple[Action, P
     if found is None:
         raise BadInput(f"unknown action {uses!r}", code="unknown-action")
     try:
-        return found, found.params.model_validate(read_artifacts(raw))
+        return found, registry.validate(uses, read_artifacts(raw))
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         raise BadInput(
