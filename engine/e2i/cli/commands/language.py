@@ -59,6 +59,7 @@ def catalog(action: str | None, signatures: bool, profile: str | None, as_json: 
         documents.show(catalog_view.document(action, registry))
     else:
         catalog_view.show(action, registry)
+    _report(registry)
     return Exit.DONE
 
 
@@ -76,20 +77,29 @@ def schema(kind: str, profile: str | None, as_json: bool) -> Exit:
     from e2i.catalog.schema import pipeline_schema
     from e2i.cli.document_schemas import SCHEMAS
 
-    documents.show(pipeline_schema(_registry(profile)) if kind == "pipeline" else SCHEMAS[kind]())
+    if kind == "pipeline":
+        registry = _registry(profile)
+        documents.show(pipeline_schema(registry))
+        _report(registry)
+    else:
+        documents.show(SCHEMAS[kind]())
     return Exit.DONE
 
 
 def _registry(profile: str | None) -> Registry:
-    """Returns the tools of this environment. Broken plug-ins are reported, and the others are used."""
+    """Returns the tools of this environment."""
     from e2i import settings
-    from e2i.cli import problems_view
     from e2i.policy import Origin
     from e2i.workspace import project
 
     root = project.root_of(None, Path.cwd(), Origin.HUMAN)
-    registry = settings.load(root / "config", profile, os.environ).registry
+    return settings.load(root / "config", profile, os.environ).registry
+
+
+def _report(registry: Registry) -> None:
+    """Prints the problems of plug-ins that cannot be loaded, and are therefore not listed."""
+    from e2i.cli import problems_view
+
     for name in registry.plugins:
         if problem := registry.problem(name):
             problems_view.show(problem.problems)
-    return registry
