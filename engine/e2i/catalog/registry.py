@@ -69,9 +69,10 @@ class Registry:
 
     def action(self, uses: str) -> Action | None:
         """Returns the action that ``uses`` names, or None."""
+        found = _action(uses)
+        if found is not None or not self.plugins:
+            return found
         tool, _, name = uses.partition(".")
-        if tool in TOOLS:
-            return _action(TOOLS[tool], name)
         return self._plugin(tool).tool.action(name) if tool in self.plugins else None
 
     def tools(self) -> list[Tool]:
@@ -145,8 +146,10 @@ def _declared(module: str) -> Tool:
 
 
 @lru_cache(maxsize=1_000)
-def _action(module: str, name: str) -> Action | None:
-    return _declared(module).action(name)
+def _action(uses: str) -> Action | None:
+    """Returns an action of a tool of e2i, or None."""
+    tool, _, name = uses.partition(".")
+    return _declared(TOOLS[tool]).action(name) if tool in TOOLS else None
 
 
 @lru_cache(maxsize=1_000)
