@@ -118,7 +118,7 @@ def check(draft: Draft) -> Draft:
     authority, found = draft.workspace.authority, list(draft.problems)
     if draft.expanded is None:
         if draft.loaded is not None:
-            found += islice(actions.check_names(draft.loaded), MOST + 1)
+            found += islice(actions.check_names(draft.loaded, authority.registry), MOST + 1)
     elif len(draft.expanded.nodes) > authority.rules.budgets.steps:
         found += islice(policy.sizes(draft.expanded, authority), MOST)
     else:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from e2i.catalog import registry
 from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, absent, names, settled
 from e2i.catalog.files import NO_FILES
+from e2i.catalog.registry import BUILT_IN
 
 TABLE = KnownTable(
     {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"}, made_from={"y": "z"}
@@ -80,12 +80,12 @@ def without(value: Any, path: tuple[Any, ...]) -> Any:
 
 
 def test_every_flow_is_tried_here() -> None:
-    assert {name for name in registry.names() if registry.column_flow(name)} == set(VALID)
+    assert {name for name in BUILT_IN.names() if BUILT_IN.column_flow(name)} == set(VALID)
 
 
 @pytest.mark.parametrize("action", VALID)
 def test_no_fault_is_found_however_little_is_known(action: str) -> None:
-    flow, given = registry.column_flow(action), VALID[action]
+    flow, given = BUILT_IN.column_flow(action), VALID[action]
     assert flow is not None
     whole = flow(given, NO_FILES)
     assert list(whole.problems) == []

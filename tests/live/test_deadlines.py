@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from context import LocalContext
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
@@ -30,7 +30,7 @@ SHORT = 1.0
 
 
 def guard(tool: str, deadline: float = SHORT) -> Guard:
-    declared = registry.tool(tool)
+    declared = BUILT_IN.tool(tool)
     assert declared is not None
     return Guard(tool, Breaker(tool), deadline=deadline, outages=declared.outages, extra=declared.extra)
 

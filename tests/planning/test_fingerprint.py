@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action
+from e2i.catalog.registry import BUILT_IN
 from e2i.planning import fingerprint
 from e2i.planning.canonical import canonical, digest
 from e2i.planning.fingerprint import Environment
@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 
 def echo() -> Action:
-    found = registry.action("debug.echo")
+    found = BUILT_IN.action("debug.echo")
     assert found is not None
     return found
 
@@ -79,7 +79,7 @@ def test_of_an_artifact_only_the_digest_counts() -> None:
 
 
 def test_files_that_an_action_reads_are_inputs() -> None:
-    found = registry.action("python.call")
+    found = BUILT_IN.action("python.call")
     assert found is not None
     params = {"file": "a.py", "function": "f"}
     seen = components("python.call", found, params, params, 0, AROUND)
@@ -88,7 +88,7 @@ def test_files_that_an_action_reads_are_inputs() -> None:
 
 
 def test_a_file_counts_before_and_after_the_other_inputs_are_known() -> None:
-    found = registry.action("python.call")
+    found = BUILT_IN.action("python.call")
     assert found is not None
     raw = {"file": "a.py", "function": "f", "arguments": {"x": Pending("${{ steps.a.value }}", ())}}
     before = components("python.call", found, raw, raw, 0, AROUND)
@@ -99,7 +99,7 @@ def test_a_file_counts_before_and_after_the_other_inputs_are_known() -> None:
 
 
 def test_a_file_that_a_step_names_counts_for_the_result_but_not_for_the_plan() -> None:
-    found = registry.action("data.load")
+    found = BUILT_IN.action("data.load")
     assert found is not None
     raw = {"path": Pending("${{ steps.a.value }}", ())}
     before = components("data.load", found, raw, raw, 0, AROUND)

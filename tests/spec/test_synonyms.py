@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.spec import synonyms
 from e2i.spec.models import PipelineSpec, StepSpec
 
@@ -18,13 +18,13 @@ def test_every_word_leads_to_one_of_ours_and_is_none_itself() -> None:
     assert set(synonyms.STEP_KEYS.values()) <= keys(StepSpec)
     assert keys(PipelineSpec).isdisjoint(synonyms.SPEC_KEYS)
     assert keys(StepSpec).isdisjoint({*synonyms.STEP_KEYS, *synonyms.OTHERWISE})
-    names = set(registry.names())
+    names = set(BUILT_IN.names())
     assert set(synonyms.ACTIONS.values()) <= names
     assert names.isdisjoint(synonyms.ACTIONS)
 
 
 def test_every_parameter_that_has_synonyms_is_one_of_some_action() -> None:
-    known = {name for action in registry.names() for name in registry.action(action).params.model_fields}  # type: ignore[index]
+    known = {name for action in BUILT_IN.names() for name in BUILT_IN.action(action).params.model_fields}  # type: ignore[index]
     assert set(synonyms.PARAMETERS) <= known
 
 
@@ -79,7 +79,7 @@ def test_what_is_ours_is_not_taken_for_another_language(expression: str) -> None
     ],
 )
 def test_a_mistyped_action_is_told_from_one_that_there_is_not(name: str, hint: str) -> None:
-    assert hint in synonyms.action(name, registry.names())
+    assert hint in synonyms.action(name, BUILT_IN.names())
 
 
 @pytest.mark.parametrize(

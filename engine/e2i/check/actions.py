@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
 from e2i.catalog.files import BoundedFiles, Files
+from e2i.catalog.registry import Registry
 from e2i.check import exact, order, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
@@ -43,13 +43,13 @@ MOST_COLUMNS = 1_000_000
 NOTHING = "sha256:" + "0" * 64
 
 
-def check_names(loaded: LoadedSpec) -> Iterator[Problem]:
+def check_names(loaded: LoadedSpec, registry: Registry) -> Iterator[Problem]:
     """Yields problems of ``uses`` alone, in a spec and its included specs."""
     for instance in loaded.files():
-        yield from _check_names(instance)
+        yield from _check_names(instance, registry)
 
 
-def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
+def _check_names(loaded: LoadedSpec, registry: Registry) -> Iterator[Problem]:
     for section, group, step in loaded.spec.every_step():
         if is_included(step.uses):
             continue
@@ -67,8 +67,8 @@ def _check_names(loaded: LoadedSpec) -> Iterator[Problem]:
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Yields problems of ``uses``, ``when``, ``with`` and ``outputs``. Records the output types of each step."""
-    expanded, environment = context.expanded, context.environment
-    yield from check_names(expanded.loaded)
+    expanded, environment, registry = context.expanded, context.environment, context.authority.registry
+    yield from check_names(expanded.loaded, registry)
     files = BoundedFiles(context.files, MOST_BYTES)
     values = 0
     for unit in expanded.units():
@@ -166,7 +166,7 @@ def _check_with(
     known = {name: _stand_in(item, (name,), waiting) for name, item in value.items() if name in fields}
     unsure = [path for path, given in waiting.items() if _artifact(given) is None]
     try:
-        action.params.model_validate(known)
+        environment.registry.validate(node.step.uses, known)
     except ValidationError as error:
         unknown = [name for name in value if name not in fields]
         mistyped = {suggest.certain(name, fields) or synonyms.parameter(name, fields, value) for name in unknown}
@@ -179,7 +179,7 @@ def _check_with(
             return
         from e2i.check import flow  # imported here: a spec without tables does not need it
 
-        outputs, columns = flow.follow(node, action, value, waiting, files)
+        outputs, columns = flow.follow(environment.registry, node, action, value, waiting, files)
         environment.learn(node, outputs)
         yield from flow.problems(columns, base, node.document)
 

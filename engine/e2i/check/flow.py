@@ -11,11 +11,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow
 from e2i.catalog.files import Files
+from e2i.catalog.registry import Registry
 from e2i.check import types
 from e2i.check.types import Type, Types
 from e2i.documents import Values
@@ -28,7 +28,12 @@ Path = tuple[str | int, ...]
 
 
 def follow(
-    node: StepNode, action: Action, value: Values, waiting: Mapping[Path, Types], files: Files
+    registry: Registry,
+    node: StepNode,
+    action: Action,
+    value: Values,
+    waiting: Mapping[Path, Types],
+    files: Files,
 ) -> tuple[Type, tuple[ColumnProblem, ...]]:
     """Returns what is known of the step's outputs, and the problems of its columns.
 

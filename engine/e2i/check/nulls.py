@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from e2i.catalog import registry
 from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
@@ -28,7 +27,11 @@ def check(context: CheckContext) -> Iterator[Problem]:
     for unit in expanded.units():
         for path, reference in unit.references:
             null = _null(environment, unit, reference)
-            if null is None or (null == reference.parts and _takes_null(unit, path)) or _is_asked(unit, null):
+            if (
+                null is None
+                or (null == reference.parts and _takes_null(environment, unit, path))
+                or _is_asked(unit, null)
+            ):
                 continue
             output = ".".join(map(str, null))
             hint = f"skip the step then: when: ${{{{ {output} is not none }}}}"
@@ -48,9 +51,9 @@ def _may_be_null(given: Types) -> bool:
     return types.EXPECTED_NULL in given
 
 
-def _takes_null(unit: StepNode, path: Path) -> bool:
+def _takes_null(environment: TypeEnvironment, unit: StepNode, path: Path) -> bool:
     """Returns True when a parameter accepts null. A condition and a text do."""
-    found = registry.action(unit.step.uses) if path[2] == "with" else None
+    found = environment.registry.action(unit.step.uses) if path[2] == "with" else None
     text = unit.document.value(path)
     if found is None or not isinstance(text, str) or parse(text).whole is None:
         return True

@@ -15,8 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from e2i.catalog import marks, registry
+from e2i.catalog import marks
 from e2i.catalog.action import Action
+from e2i.catalog.registry import BUILT_IN, Registry, tool_name
 from e2i.check import paths, provenance, secrecy
 from e2i.documents import Values
 from e2i.errors import Refused
@@ -55,6 +56,8 @@ class Authority(Struct, frozen=True):
     """Returns the host of a tool's service, or None when the tool is embedded."""
     sinks: Sequence[str] = ()
     """The tools that every run reports to."""
+    registry: Registry = BUILT_IN
+    """The tools that specs can use."""
 
     @property
     def rules(self) -> Rules:
@@ -67,7 +70,7 @@ class Authority(Struct, frozen=True):
 
         ``spent`` is what other steps use of the shared budgets, ``made`` the artifacts that steps produced.
         """
-        found = registry.action(node.step.uses)
+        found = self.registry.action(node.step.uses)
         if found is None:
             return
         for path in provenance.forged(params, made):
@@ -105,13 +108,12 @@ class Authority(Struct, frozen=True):
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
 
 
-def amounts(node: StepNode, params: Values) -> dict[str, int]:
+def amounts(action: Action | None, params: Values) -> dict[str, int]:
     """Returns the step's share of each budget that the steps of a run have in common."""
-    found = registry.action(node.step.uses)
     asked: dict[str, int] = {}
-    if found is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(found.params)):
+    if action is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(action.params)):
         return asked
-    for _, mark, value in _marked(found, params):
+    for _, mark, value in _marked(action, params):
         if isinstance(mark, marks.Budget) and mark.of == "trials" and isinstance(value, int):
             asked[mark.of] = asked.get(mark.of, 0) + value
     return asked
@@ -139,7 +141,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
         params = expanded.known(node).values  # other checks report the rest
         for violation in (*_step(node, authority), *authority.call(node, params, spent)):
             yield _problem(node, violation)
-        if asked := amounts(node, params):
+        if asked := amounts(authority.registry.action(node.step.uses), params):
             spent.update(asked)
 
 
@@ -174,18 +176,19 @@ def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
 def _step(node: StepNode, authority: Authority) -> Iterator[Violation]:
     """Yields what is not allowed about a step, whatever its parameters are."""
     uses, origin, rules, step = node.step.uses, authority.origin, authority.rules, node.options
+    registry = authority.registry
     found = registry.action(uses)
     if found is None:
         return
-    if not _allows(rules.actions, uses) or _allows(rules.refused, uses):
+    if not _allows(rules.actions, uses, registry) or _allows(rules.refused, uses, registry):
         message = f"{uses} is not allowed for specs of origin {origin}"
         yield Violation("policy-tool", message, ("uses",), _ask(f"{origin}.actions"))
     elif found.privilege and not getattr(rules, found.privilege):
         message = f"{uses} is not allowed for specs of origin {origin}"
         yield Violation("policy-privilege", message, ("uses",), _ask(f"{origin}.{found.privilege}"))
     if node.agent is not None:
-        yield from _role(uses, node.agent, authority.policy.roles)
-    if violation := _host(registry.tool_name(uses), authority):
+        yield from _role(uses, node.agent, authority)
+    if violation := _host(tool_name(uses), authority):
         yield violation
     if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
         yield _beyond(authority, "timeout", f"the step sets a time limit of {step.timeout}", ("timeout",))
@@ -203,13 +206,14 @@ def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Violat
     return Violation("policy-budget", message, path, _ask(f"{authority.origin}.budgets.{budget}"))
 
 
-def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Violation]:
+def _role(uses: str, role: str, authority: Authority) -> Iterator[Violation]:
+    roles, registry = authority.policy.roles, authority.registry
     if role not in roles:
         meant = suggest.certain(role, roles)
         hint = suggest.hint(role, roles, most=12) or "the operator lists roles in config/policy.yaml"
         yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, meant)
-    elif not _allows(roles[role], uses):
-        able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses))
+    elif not _allows(roles[role], uses, registry):
+        able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses, registry))
         hint = f"roles that may: {', '.join(able)}" if able else _ask(f"roles.{role}")
         yield Violation("policy-tool", f'the agent role "{role}" may not use {uses}', ("uses",), hint)
 
@@ -225,7 +229,7 @@ def _host(tool: str, authority: Authority) -> Violation | None:
     return Violation("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
 
 
-def _allows(patterns: Sequence[str], uses: str) -> bool:
+def _allows(patterns: Sequence[str], uses: str, registry: Registry) -> bool:
     """Returns True when one of the patterns matches the action. Raises Refused for a pattern without an action."""
     tool = uses.partition(".")[0]
     for pattern in patterns:

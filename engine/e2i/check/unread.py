@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action, Effect
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.check import types
@@ -26,7 +25,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
     used = _used(expanded)
     unread = [node for node in expanded.nodes.values() if node.id not in used]
     for node in {(node.document.file, node.path): node for node in unread}.values():
-        found = registry.action(node.step.uses)
+        found = context.authority.registry.action(node.step.uses)
         if found is not None and _makes_only_tables(found):
             hint = "read it in another step, name it under outputs, or remove the step"
             message = f'nothing reads the table of step "{node.name}"'

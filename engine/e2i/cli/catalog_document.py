@@ -13,9 +13,10 @@ from typing import Annotated, Any, get_args, get_origin
 from msgspec import Meta
 from pydantic import BaseModel
 
-from e2i.catalog import examples
+from e2i.catalog import examples, forms
 from e2i.catalog.action import Action, Effect, Tool
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
+from e2i.catalog.registry import Registry
 from e2i.check import types
 from e2i.documents import Element, JsonDocument, JsonSchema
 
@@ -56,6 +57,7 @@ class FullAction(Element, frozen=True, kw_only=True):
     action: Annotated[str, Meta(description="The name, for `uses`.")]
     tool: str
     summary: str
+    signature: Annotated[str, Meta(description="The call on one line: parameters with their defaults, outputs.")]
     about: Annotated[str, Meta(description="More about it, or empty.")]
     effect: Effect
     always: Annotated[bool, Meta(description="Whether a result is never reused.")]
@@ -79,6 +81,12 @@ class FullCatalog(JsonDocument, frozen=True, kw_only=True):
     actions: list[FullAction]
 
 
+class Signatures(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i catalog --signatures --json`."""
+
+    signatures: Annotated[list[str], Meta(description="Each action on one line.")]
+
+
 def brief(tool: Tool, action: Action) -> BriefAction:
     """Returns the short entry of an action."""
     return BriefAction(
@@ -87,19 +95,20 @@ def brief(tool: Tool, action: Action) -> BriefAction:
         effect=action.effect,
         extra=tool.extra,
         required=[name for name, field in action.params.model_fields.items() if field.is_required()],
-        params=_types(action.params),
-        outputs=_types(action.outputs),
+        params={field.name: field.summary for field in forms.params(action)},
+        outputs={field.name: field.type for field in forms.outputs(action)},
     )
 
 
-def full(tool: Tool, action: Action) -> FullAction:
+def full(tool: Tool, action: Action, registry: Registry) -> FullAction:
     """Returns the full entry of an action: schemas, defaults, types, artifacts, and an example that validates."""
     uses = f"{tool.name}.{action.name}"
-    example = examples.of(uses)
+    example = examples.of(uses, registry)
     return FullAction(
         action=uses,
         tool=tool.name,
         summary=action.summary,
+        signature=forms.signature(uses, action),
         about=_about(action.params),
         effect=action.effect,
         always=action.always,

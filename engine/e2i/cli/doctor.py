@@ -15,11 +15,11 @@ from msgspec import Meta, Struct, convert
 
 from e2i import route
 from e2i.api import Workspace
-from e2i.catalog import credentials, registry
+from e2i.catalog import credentials
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.documents import Count, Element, JsonDocument, plain
-from e2i.errors import E2IError, Exit, ToolUnavailable
+from e2i.errors import E2IError, Exit, InvalidSpec, ToolUnavailable
 from e2i.resilience.breaker import Breaker, Circuit, Policy, State, since_boot
 from e2i.resilience.guard import Guard, without_accounts
 from e2i.resilience.shared_state import peek
@@ -92,18 +92,19 @@ def examine(workspace: Workspace) -> DoctorDocument:
     """Returns the state of everything, with credentials masked: an address in a client's message may contain them."""
     workspace.settings.check()
     found = DoctorDocument(tools=_tools(workspace), state=_state(workspace), shared=_shared(workspace))
-    masker = Masker(
-        {*workspace.settings.credentials(registry.TOOLS), *environment.credentials(os.environ, registry.TOOLS)}
-    )
+    settings = workspace.settings
+    names = [tool.name for tool in settings.registry.tools()]
+    masker = Masker({*settings.credentials(names), *environment.credentials(os.environ, names, settings.registry)})
     return convert(masker.data(plain(found)), DoctorDocument)
 
 
 def _tools(workspace: Workspace) -> list[ToolState]:
     """Examines each tool that needs a library. Each service is asked one question with its credentials."""
-    past = _past(workspace)
-    tools = [tool for name in sorted(registry.TOOLS) if (tool := registry.tool(name)) and tool.distribution]
+    past, registry = _past(workspace), workspace.settings.registry
+    tools = [tool for tool in registry.tools() if tool.distribution]
     with ThreadPoolExecutor(len(tools)) as pool:  # each question has its own deadline; all run at the same time
-        return list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
+        found = list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
+    return [*found, *(_broken(name, problem) for name in registry.plugins if (problem := registry.problem(name)))]
 
 
 def _state(workspace: Workspace) -> StoreState:
@@ -134,7 +135,7 @@ def _shared(workspace: Workspace) -> SharedState | None:
 def _examine(tool: Tool, workspace: Workspace, past: _Past) -> ToolState:
     version = installed(tool.distribution or "")
     settings = workspace.settings.tool(tool.name)
-    services = _services(tool, settings) if version else []
+    services = _services(tool, settings, workspace.settings.registry.module(tool.name)) if version else []
     circuit = peek(breaker_file(workspace.store, settings, tool.name)) or Circuit()
     return ToolState(
         tool=tool.name,
@@ -150,12 +151,36 @@ def _examine(tool: Tool, workspace: Workspace, past: _Past) -> ToolState:
     )
 
 
-def _services(tool: Tool, settings: ToolSettings) -> list[ServiceState]:
+def _broken(name: str, problem: InvalidSpec) -> ToolState:
+    """Returns the state of a listed plug-in that cannot be loaded."""
+    service = ServiceState(
+        service="plug-in",
+        reachable=False,
+        answer=None,
+        code=problem.code,
+        problem=problem.message,
+        hint=problem.hint,
+    )
+    return ToolState(
+        tool=name,
+        installed=None,
+        mode="embedded",
+        reachable=False,
+        services=[service],
+        breaker=State.CLOSED,
+        next_attempt=None,
+        last_failure=None,
+        outbox=0,
+        refused=0,
+    )
+
+
+def _services(tool: Tool, settings: ToolSettings, package: str) -> list[ServiceState]:
     """Returns the answer of each service of a tool; none for an embedded tool."""
     if not settings.identity() and settings.address() is None:
         return []
     try:
-        asking = import_module(f"{registry.TOOLS[tool.name]}.asking")
+        asking = import_module(f"{package}.asking")
     except ModuleNotFoundError:  # the tool has no service
         return []
     questions: list[Question] = asking.questions(settings)

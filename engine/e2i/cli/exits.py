@@ -34,6 +34,24 @@ class FailedCommand(JsonDocument, frozen=True, kw_only=True):
     error: ErrorFacts
 
 
+MEANINGS = {
+    Exit.DONE: "success; for `validate`: valid; for `plan`: planned",
+    Exit.STEP_FAILED: "the run finished and a step failed",
+    Exit.BAD_INPUT: "invalid input: spec, parameter, option, configuration",
+    Exit.REFUSED: "refused: not allowed, the plan no longer matches the approved one, or the policy cannot be read or "
+    "is invalid",
+    Exit.UNAVAILABLE: "something required is missing or unreachable; standard output cannot be written (the run still "
+    "completes, and a failed step still is 1); for `sync`: entries still wait; for `run --strict`: a step was "
+    "deferred, or telemetry waits or was refused (without it: 0, and `degraded: true` in `run.finished`)",
+    Exit.DEFECT: "a defect of e2i: one line, and the file with the full traceback",
+    Exit.HUNG_UP: "interrupted by SIGHUP: the terminal was closed; the run can be resumed",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C (SIGINT); the run can be resumed",
+    Exit.QUIT: "interrupted by SIGQUIT; the run can be resumed",
+    Exit.TERMINATED: "interrupted by SIGTERM; the run can be resumed",
+}
+"""The meaning of each exit code, for the reference of commands."""
+
+
 def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
     """Runs a command and ends the process with its exit code. Errors are printed without a traceback."""
 

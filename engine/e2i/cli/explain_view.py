@@ -43,6 +43,11 @@ def document(code: str | None) -> ExplainDocument:
     return ExplainDocument(codes=[_explained(found) for found in chosen])
 
 
+def groups() -> list[str]:
+    """Returns the names of the groups of codes, in the order in which a spec is processed."""
+    return list(codes.GROUPS)
+
+
 def show(code: str | None) -> None:
     """Prints one code, or the list of all, for people."""
     if code:

@@ -21,7 +21,7 @@ def schema(kind: str) -> JsonSchema:
 
 def _documents() -> dict[str, tuple[Any, str]]:
     """Returns the printed documents by kind, with their titles. Imports most of the program."""
-    from e2i.cli.catalog_document import BriefCatalog, FullCatalog
+    from e2i.cli.catalog_document import BriefCatalog, FullCatalog, Signatures
     from e2i.cli.doctor import DoctorDocument
     from e2i.cli.explain_view import ExplainDocument
     from e2i.cli.fix_command import FixDocument
@@ -55,5 +55,5 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "fix": (FixDocument, "fix"),
         "diff": (SpecDiffDocument, "diff of two specs"),
         "explain": (ExplainDocument, "explain"),
-        "catalog": ((BriefCatalog, FullCatalog), "catalog"),
+        "catalog": ((BriefCatalog, FullCatalog, Signatures), "catalog"),
     }

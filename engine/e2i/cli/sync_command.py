@@ -9,7 +9,7 @@ import click
 from msgspec import Meta
 
 from e2i.api import Workspace
-from e2i.catalog import registry
+from e2i.catalog.registry import SINKS
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import elsewhere
@@ -44,9 +44,9 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
     if (workspace.store / FILE).exists():
         if refused:
             with Outbox(workspace.store / FILE) as outbox:
-                for sink in registry.SINKS:
+                for sink in SINKS:
                     outbox.restore(sink)
-        environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=registry.SINKS)
+        environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=SINKS)
         tallies = DeliveryProcess(workspace.store, workspace.settings, environ, patient=False).finish()
         others = _elsewhere(workspace)
     if as_json:

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from e2i import compact
-from e2i.catalog import registry
+from e2i.catalog.registry import tool_name
 from e2i.documents import JsonObject
 from e2i.execution import abandoned
 from e2i.execution.events import (
@@ -166,8 +166,8 @@ class RunRecorder:
         if execution.attempt == 1:
             execution.started_ms = now
         self._begin_telemetry()
-        if (found := registry.action(node.step.uses)) is not None and found.begins_run:
-            self._involve(registry.tool_name(node.step.uses))
+        if (found := self._request.settings.registry.action(node.step.uses)) is not None and found.begins_run:
+            self._involve(tool_name(node.step.uses))
         self._telemetry.begin_attempt(node.id)
         if not ends_at_once:
             self._run_store.start_step(self._request.run, node.id, execution.attempt, now)

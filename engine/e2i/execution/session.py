@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec.structs import replace
 
-from e2i.catalog import registry
+from e2i.catalog.registry import SINKS
 from e2i.execution import provenance
 from e2i.execution.engine import Engine
 from e2i.execution.events import Listener, SpecWarning, StateCorrupt
@@ -145,7 +145,14 @@ class Session:
             from e2i.workers.pool import Pool
 
             settings = self._settings.model_dump_json()
-            return Pool(size, store=store, roots=self._workspace.roots, settings=settings, environ=environ)
+            return Pool(
+                size,
+                store=store,
+                roots=self._workspace.roots,
+                settings=settings,
+                environ=environ,
+                registry=self._settings.registry,
+            )
 
         executor = OnDemand(size, start_pool)
         self._stack.callback(executor.close)
@@ -156,7 +163,7 @@ class Session:
         from e2i.execution.delivery import DeliveryProcess
 
         store = self._workspace.store
-        environ = for_delivery(os.environ, threads=self._cores, store=store, sinks=registry.SINKS)
+        environ = for_delivery(os.environ, threads=self._cores, store=store, sinks=SINKS)
         process = DeliveryProcess(store, self._settings, environ)
         self._stack.callback(process.kill)
         return process.finish

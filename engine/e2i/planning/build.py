@@ -12,8 +12,9 @@ from typing import Any, Literal, Protocol
 from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
-from e2i.catalog import marks, registry
+from e2i.catalog import marks
 from e2i.catalog.action import Action, Effect
+from e2i.catalog.registry import Registry
 from e2i.documents import JsonObject, Values
 from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Environment
@@ -108,7 +109,7 @@ class Planner(Struct, frozen=True):
                 final=node.final,
                 undecided=tuple(self._undecided(node)),
             )
-        _start_needed_services(steps, self.expanded)
+        _start_needed_services(steps, self.expanded, self.facts.registry)
         params = {name: shown(value) for name, value in self.expanded.params.items()}
         outputs_ = shown(self.expanded.resolve(self.expanded.loaded.spec.outputs, None, {}))
         return Plan(
@@ -194,7 +195,7 @@ class Planner(Struct, frozen=True):
         return skipped or self._conditional(node, upstream, condition, self.decide(node, outputs))
 
     def action(self, node: StepNode) -> Action:
-        found = registry.action(node.step.uses)
+        found = self.facts.registry.action(node.step.uses)
         assert found is not None, f"{node.step.uses} was checked"
         return found
 
@@ -296,7 +297,7 @@ def _shown(value: Any) -> str:
     return found if isinstance(found, str) else str(found["$expression"])
 
 
-def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> None:
+def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded, registry: Registry) -> None:
     """Starts a service only when a step that uses it runs, whether or not the service's own inputs changed."""
     working = (Verdict.RUN, Verdict.ALWAYS, Verdict.UNDECIDED)
     for name, step in steps.items():

@@ -18,6 +18,7 @@ from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import WorkspaceFile
+from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import Values
 from e2i.planning.canonical import canonical, digest
 from e2i.planning.inputs import Components
@@ -38,6 +39,8 @@ class Environment(Struct, frozen=True):
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     server: Callable[[str], Values] = lambda tool: {}
     """Returns the identity of the server that a tool acts on. Empty when it is embedded."""
+    registry: Registry = BUILT_IN
+    """The tools of the environment."""
 
 
 def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environment) -> Components:

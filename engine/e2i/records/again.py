@@ -58,5 +58,6 @@ def as_planned(run: RecordedRun, workspace: Workspace) -> tuple[PipelineSpec, Pl
     expanded = as_recorded(run, workspace)
     if expanded is None:
         return None
-    nothing = Environment(library=lambda name: None, file=lambda name: None, python="")
+    registry = workspace.settings.registry
+    nothing = Environment(library=lambda name: None, file=lambda name: None, python="", registry=registry)
     return expanded.loaded.spec, Planner(expanded, NoHistory(), nothing, profile=run.profile).plan()

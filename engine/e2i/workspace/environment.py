@@ -53,7 +53,7 @@ def of(roots: Roots, settings: Settings) -> Environment:
         return settings.tool(tool).identity()
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return Environment(library=installed, file=file, python=python, modules=modules_of, server=server)
+    return Environment(installed, file, python, modules_of, server, settings.registry)
 
 
 @cache

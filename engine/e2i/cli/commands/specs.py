@@ -19,7 +19,14 @@ from e2i.spec.problems import ProblemsDocument
 @click.argument("specs", nargs=-1, required=True)
 @flags.profile
 @flags.origin
-@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="Format of the problems.",
+)
 @flags.json
 @guarded
 def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
@@ -88,6 +95,7 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
     type=click.Choice(["text", "json", "markdown", "mermaid", "dot", "svg", "html"]),
     default="text",
     show_default=True,
+    help="Format of the plan.",
 )
 @flags.json
 @guarded
