@@ -1,7 +1,7 @@
 """Checks a spec against the catalog. In: an expanded spec. Out: every problem. Nothing is run or imported.
 
 A rule is a function from a ``CheckContext`` to problems. To add one, write a module for it, add the
-explanation of its codes to ``check/codes``, and list it in ``RULES``.
+explanation of its codes to the end of it, and list it in ``RULES``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RULES = (
     Rule(unread.check, of_valid=True),
 )
 EXPLAINED_BY: Mapping[str, frozenset[str]] = {
-    "bad-expression": references.CODES,
+    "bad-expression": references.DANGLING,
     "no-such-file": frozenset({"policy-path", "bad-path"}),
 }
 """Problems that are dropped where a problem of one of these codes is reported: it is the same mistake, or a path that

@@ -26,7 +26,7 @@ from e2i.spec.expressions import Expression, Template
 from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec, expected, wording
 from e2i.spec.models import StepOptions
-from e2i.spec.problems import MOST, Problem
+from e2i.spec.problems import MOST, Code, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError, Secret, size
 
@@ -355,3 +355,57 @@ def _failing(expanded: Expanded, node: StepNode, written: Any) -> Path:
         except ExpressionError:
             return path
     return ()
+
+
+CODES = (
+    Code(
+        "bad-condition",
+        "A condition that is neither true nor false",
+        "`when` decides whether a step runs. Text such as `no` would count as true.",
+        "Write true or false, or compare: ${{ params.rows > 0 }}.",
+        "steps:\n  a: {uses: debug.echo, when: no}\n",
+        "steps:\n  a: {uses: debug.echo, when: false}\n",
+    ),
+    Code(
+        "unknown-action",
+        "An action that does not exist",
+        "`uses` refers to an action in the catalog, as tool.action.",
+        "Use an action listed by `e2i catalog`.",
+        "steps:\n  a: {uses: debug.ecko}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "unknown-action-parameter",
+        "A parameter that the action does not have",
+        "An unknown parameter would otherwise be ignored, and the action would not do what was meant.",
+        "`e2i catalog ACTION` lists the action's parameters.",
+        "steps:\n  a: {uses: debug.echo, with: {valeu: 1}}\n",
+        "steps:\n  a: {uses: debug.echo, with: {value: 1}}\n",
+    ),
+    Code(
+        "missing-action-parameter",
+        "A missing parameter",
+        "The action needs the parameter, and it has no default.",
+        "Add it under `with:`; `e2i catalog ACTION` describes it.",
+        "steps:\n  a: {uses: debug.sleep}\n",
+        "steps:\n  a: {uses: debug.sleep, with: {seconds: 1}}\n",
+    ),
+    Code(
+        "bad-action-parameter",
+        "A value that the action's parameter does not accept",
+        "The value has the wrong type, is out of range, or is not one of the allowed values.",
+        "The message lists the accepted values. `e2i catalog ACTION` shows all of them.",
+        "steps:\n  a: {uses: debug.sleep, with: {seconds: -1}}\n",
+        "steps:\n  a: {uses: debug.sleep, with: {seconds: 1}}\n",
+    ),
+    Code(
+        "wrong-type",
+        "A reference to a value of another type",
+        "Every output and every parameter has a type. The type of the output differs from the type of the parameter.",
+        "Refer to the right output. `e2i catalog ACTION` shows the types.",
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        '  a: {uses: debug.sleep, with: {seconds: "${{ steps.data.journeys }}"}}\n',
+        'steps:\n  data: {uses: dataset.hcp}\n  a: {uses: debug.sleep, with: {seconds: "${{ steps.data.true_ate '
+        '}}"}}\n',
+    ),
+)

@@ -10,7 +10,7 @@ from e2i.spec import fixes, suggest
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.load import LoadedSpec
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -85,3 +85,23 @@ def _from_fixed_start(cycle: list[str]) -> list[str]:
     """
     first = cycle.index(min(cycle))
     return cycle[first:] + cycle[:first]
+
+
+CODES = (
+    Code(
+        "waits-for-finally",
+        "A step that waits for a step under finally",
+        "Steps under `finally` run when all others have ended, so no other step can wait for one.",
+        "Move one of the two steps.",
+        "steps:\n  a: {uses: debug.echo, needs: [end]}\nfinally:\n  end: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  end: {uses: debug.echo}\n",
+    ),
+    Code(
+        "cycle",
+        "Steps that wait for each other",
+        "A step waits for every step that it refers to or `needs`. In a cycle, none could ever start.",
+        "Remove one of the references.",
+        'steps:\n  a: {uses: debug.echo, with: {value: "${{ steps.b.value }}"}}\n  b: {uses: debug.echo, needs: [a]}\n',
+        'steps:\n  a: {uses: debug.echo, with: {value: "${{ steps.b.value }}"}}\n  b: {uses: debug.echo}\n',
+    ),
+)

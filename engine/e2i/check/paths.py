@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from e2i.policy import Rules
+from e2i.spec.problems import Code
 
 Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside", "hidden", "settings"]]
 """Looks up what is at a path. Passed in, because it needs a file system."""
@@ -74,3 +75,22 @@ def _roots(rules: Rules) -> str:
 
 
 _INSIDE = "move the file into the workspace, or have the operator list its folder under roots: in config/policy.yaml"
+
+CODES = (
+    Code(
+        "policy-path",
+        "A path that specs may not read",
+        "Files are read from the workspace or from folders that the operator lists. For a link, its target counts.",
+        "Move the file into the workspace.",
+        "steps:\n  a: {uses: data.load, with: {path: ../secret.csv}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: "data in the workspace"}}\n',
+    ),
+    Code(
+        "bad-path",
+        "A path that is not a file",
+        "A URL, a folder, a device or a pipe cannot be read as a file, whatever the policy.",
+        "Use the path of a regular file, relative to the workspace.",
+        'steps:\n  a: {uses: data.load, with: {path: "https://example.com/data.csv"}}\n',
+        'steps:\n  a: {uses: debug.echo, with: {value: "https://example.com/data.csv"}}\n',
+    ),
+)

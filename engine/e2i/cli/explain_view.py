@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from e2i.check import codes
-from e2i.check.codes.code import Code
 from e2i.errors import BadInput
 from e2i.spec import suggest
+from e2i.spec.problems import Code
 
 SCHEMA_VERSION = 1
 

@@ -97,30 +97,38 @@ def describe(event: Event) -> Iterator[str]:
         case "step.retried":
             error = facts["error"]["message"]
             yield f"  ↻ {event.step}  attempt {facts['attempt']} in {facts['wait']:.1f} s: {safe(error)}"
-        case "spec.warning":
-            problem = facts["problem"]
-            at = f"{problem['file']}:{problem['line']}:{problem['column']}"
-            yield click.style(f"  ! {safe(at)}: {safe(problem['message'])} [{problem['code']}]", fg="yellow")
-        case "artifact.corrupt":
-            name, kept = facts["digest"][:19], safe(facts["kept"])
-            yield click.style(f"  ! corrupt artifact {name}… moved to {kept}; it will be rebuilt", fg="yellow")
-        case "log.cut":
-            yield click.style(f"  ! {event.step}: log truncated, it exceeds {sizes.text(facts['limit'])}", fg="yellow")
-        case "state.corrupt":
-            text = "  ! corrupt store state; history starts empty. The corrupt file is kept as"
-            yield click.style(f"{text} {safe(facts['kept'])}", fg="yellow")
-        case "tool.degraded":
-            waiting = f"{facts['waiting']} waiting in the outbox" if facts["waiting"] else ""
-            refused = f"{facts['refused']} refused" if facts["refused"] else ""
-            counts = ", ".join(filter(None, (waiting, refused)))
-            text = ": ".join(filter(None, (facts["tool"], counts, safe(facts["problem"] or ""))))
-            yield click.style(f"  ! {text}", fg="yellow")
-        case "telemetry.waiting":
-            yield click.style(f"  ! {facts['tool']}: {elsewhere(facts)}", fg="yellow")
         case "run.stopping":
             running = ", ".join(facts["running"])
             now = f"waiting for {running}; press Ctrl-C again to stop now" if running else "no step is running"
             yield click.style(f"stopping: {now}", fg="yellow")
+        case _:
+            if warning := _warning(event):
+                yield click.style(f"  ! {warning}", fg="yellow")
+
+
+def _warning(event: Event) -> str | None:
+    """Returns the text of an event that warns, or None for any other event."""
+    facts = event.facts
+    match event.name:
+        case "spec.warning":
+            problem = facts["problem"]
+            at = f"{problem['file']}:{problem['line']}:{problem['column']}"
+            return f"{safe(at)}: {safe(problem['message'])} [{problem['code']}]"
+        case "artifact.corrupt":
+            name, kept = facts["digest"][:19], safe(facts["kept"])
+            return f"corrupt artifact {name}… moved to {kept}; it will be rebuilt"
+        case "log.cut":
+            return f"{event.step}: log truncated, it exceeds {sizes.text(facts['limit'])}"
+        case "state.corrupt":
+            return f"corrupt store state; history starts empty. The corrupt file is kept as {safe(facts['kept'])}"
+        case "tool.degraded":
+            waiting = f"{facts['waiting']} waiting in the outbox" if facts["waiting"] else ""
+            refused = f"{facts['refused']} refused" if facts["refused"] else ""
+            counts = ", ".join(filter(None, (waiting, refused)))
+            return ": ".join(filter(None, (facts["tool"], counts, safe(facts["problem"] or ""))))
+        case "telemetry.waiting":
+            return f"{facts['tool']}: {elsewhere(facts)}"
+    return None
 
 
 def elsewhere(facts: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from e2i.spec import fixes, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.scalars import shorten
 
 MAX_DEPTH = 16
@@ -110,3 +110,30 @@ class _Gathering:
 def _lacks_start(uses: str) -> bool:
     """Returns True when the path only lacks the ``./`` at its start."""
     return not uses.startswith(("/", ".", "~")) and bool(re.match(PART, f"./{uses}"))
+
+
+CODES = (
+    Code(
+        "bad-include",
+        "A spec that cannot be included",
+        "`uses: ./part.yaml` includes a pipeline from the workspace, by its path relative to this file.",
+        "Use the path of a .yaml file inside the workspace.",
+        "steps:\n  a: {uses: ./part.txt}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "no-such-include",
+        "An included spec that does not exist",
+        "There is no file at this path relative to the including file.",
+        "Correct the path.",
+        "steps:\n  a: {uses: ./nowhere.yaml}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "include-cycle",
+        "A pipeline that includes itself",
+        "Included specs are inserted into the pipeline that includes them. In a cycle this would never end.",
+        "Remove one of the includes.",
+        example="a.yaml has a step with uses: ./b.yaml, and b.yaml one with uses: ./a.yaml",
+    ),
+)

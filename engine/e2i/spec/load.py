@@ -18,7 +18,7 @@ from e2i.spec.composer import MAX_PROBLEMS, Limits
 from e2i.spec.document import Document
 from e2i.spec.expressions import Template
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
-from e2i.spec.problems import Fixes, Problem, most
+from e2i.spec.problems import Code, Fixes, Problem, most
 from e2i.spec.references import Reference
 from e2i.spec.scalars import show
 
@@ -301,3 +301,48 @@ def _keys_at(path: Path) -> list[str]:
 
 def _alias(name: str | int) -> str | int:
     return "with" if name == "with_" else name
+
+
+CODES = (
+    Code(
+        "bad-name",
+        "An invalid name",
+        "Names of steps, parameters and outputs are used in expressions: letters, digits and `_`, at most 64, no digit "
+        "first.",
+        "Use `_` instead of other characters.",
+        "steps:\n  load-data: {uses: debug.echo}\n",
+        "steps:\n  load_data: {uses: debug.echo}\n",
+    ),
+    Code(
+        "bad-value",
+        "A value that this key does not accept",
+        "The value has the wrong type, is out of range, or is not one of the allowed values.",
+        "The message lists the accepted values. `e2i schema` shows all of them.",
+        "steps:\n  a: {uses: debug.echo, on_error: ignore}\n",
+        "steps:\n  a: {uses: debug.echo, on_error: continue}\n",
+    ),
+    Code(
+        "missing-key",
+        "A missing key",
+        "A pipeline needs `version`, `name` and `steps`. A step needs `uses`. A parameter needs `type`.",
+        "Add the key.",
+        "steps:\n  a: {with: {value: 1}}\n",
+        "steps:\n  a: {uses: debug.echo, with: {value: 1}}\n",
+    ),
+    Code(
+        "unknown-key",
+        "An unknown key",
+        "An unknown key would otherwise be ignored, and have no effect.",
+        "Correct the key. Parameters of an action belong under `with:`.",
+        "steps:\n  a: {uses: debug.echo, need: []}\n",
+        "steps:\n  a: {uses: debug.echo, needs: []}\n",
+    ),
+    Code(
+        "duplicate-step",
+        "An id under steps and under finally",
+        "Steps refer to each other by id, so each id must be unique in the file.",
+        "Rename one of the two.",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  a: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  b: {uses: debug.echo}\n",
+    ),
+)

@@ -1,4 +1,4 @@
-"""Problems of a text: the one type that every check returns and every command prints.
+"""Problems of a text: the one type that every check returns and every command prints, and the explanation of a code.
 
 In: facts about an error. Out: ``Problem``, sortable by location, serialisable as JSON.
 """
@@ -71,6 +71,23 @@ class Problem(Struct, frozen=True):
         }
 
 
+class Code(Struct, frozen=True):
+    """One type of problem or error. ``why`` explains what it means, ``fix`` what to do.
+
+    The spec ``bad`` has the problem. ``good`` is the same spec without it. Both are complete except for ``version`` and
+    ``name``, which are left out unless the problem is in them. Where no spec can show the problem, ``example``
+    describes how it arises.
+    """
+
+    code: str
+    title: str
+    why: str
+    fix: str
+    bad: str = ""
+    good: str = ""
+    example: str = ""
+
+
 def pointer(path: tuple[str | int, ...]) -> str:
     """Returns a path of keys as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
@@ -86,3 +103,14 @@ def most(problems: Sequence[Problem]) -> list[Problem]:
     message = f"there are more problems than the {MOST:,} that are listed"
     last = listed[-1]
     return [*listed, Problem("too-many-problems", message, last.location, last.path, "fix these first", "warning")]
+
+
+CODES = (
+    Code(
+        "too-many-problems",
+        "More problems than are listed",
+        "At most 1,000 problems are listed, errors first. Many have one cause, and each takes time and memory.",
+        "Fix the listed problems (`e2i fix` applies the safe fixes), then validate again.",
+        example="a spec of 2,000 steps whose action is misspelt",
+    ),
+)
