@@ -4,8 +4,6 @@ shape.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -20,7 +18,8 @@ from e2i.spec.expressions import Template
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
 from e2i.spec.problems import Code, Fixes, Problem, most
 from e2i.spec.references import Reference
-from e2i.spec.scalars import show
+from e2i.spec.validation import mistakes
+from e2i.spec.wording import expected, wording
 
 Path = tuple[str | int, ...]
 Held = tuple[tuple[Path, Reference], ...]
@@ -98,7 +97,7 @@ def _twice(name: str, document: Document) -> Problem:
 
 def shape_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Yields pydantic's errors about a spec as problems, each with its location."""
-    details = error.errors(include_url=False)
+    details = mistakes(error, document.data)
     # A mistyped key is one mistake: the missing right key is not reported separately.
     mistyped = {
         (*path[:-1], meant)
@@ -171,112 +170,8 @@ def _shape_problem(detail: Any, document: Document) -> Problem:
             f'"{str(path[-1])[:80]}" is not a name: letters, digits and "_", at most 64, not starting with a digit'
         )
         return document.problem("bad-name", path, message, key=True)
-    path = _existing(path, document.data)
     hint, fix = expected(detail, path)
     return document.problem("bad-value", path, wording(detail, path), hint, fixes=fix)
-
-
-def expected(detail: Any, path: Path) -> tuple[str | None, Fixes]:
-    """Returns the hint and the safe fix for the value at ``path``, as far as the intended value is clear."""
-    given, kind = detail["input"], detail["type"]
-    if kind in ("literal_error", "enum"):
-        allowed = detail["ctx"]["expected"]
-        hint = suggest.hint(given, fixes.choices(allowed), most=0) if isinstance(given, str) else None
-        return hint, fixes.instead(path, fixes.choice(given, allowed))
-    if kind == "value_error" and "is not a duration" in detail["msg"]:
-        return None, fixes.instead(path, fixes.duration(given) or fixes.MISSING)
-    if kind == "value_error" and "is not an amount of memory" in detail["msg"]:
-        return None, fixes.instead(path, fixes.size(given) or fixes.MISSING)
-    if kind in _MAPPING_TYPES and isinstance(given, str) and (stuck := _STUCK.fullmatch(given)):
-        found, problems = document.read_value(stuck["value"], "")
-        meant = {stuck["key"]: found}
-        return 'write a space behind the ":"', () if problems else fixes.instead(path, meant)
-    if kind in _NO_TEXT and isinstance(given, str) and (braces := _BRACES.fullmatch(given)):
-        expression = f"${{{{ {braces['inside']} }}}}"
-        return f'write the expression as "{expression}"', fixes.instead(path, expression)
-    if kind in _MAPPING_TYPES and len(path) == 2 and path[0] == "params" and isinstance(given, (str, int, float)):
-        return f"write {{type: {_type_of(given)}, default: {json.dumps(given, ensure_ascii=False)}}}", ()
-    if kind in ("list_type", "tuple_type") and isinstance(given, str) and _NAME.fullmatch(given):
-        return f"write [{given}]", fixes.instead(path, fixes.meant(given, "list"))
-    if kind in _MAPPING_TYPES and path and path[-1] in _SHORT_FORMS:
-        key = _SHORT_FORMS[path[-1]]
-        short = isinstance(given, int) and not isinstance(given, bool)
-        return f"write {{{key}: {given}}}" if short else None, fixes.instead(
-            path, {key: given} if short else fixes.MISSING
-        )
-    return None, fixes.instead(path, fixes.meant(given, _WANTED.get(kind, "")))
-
-
-_MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
-_STUCK = re.compile(r"(?P<key>[A-Za-z_]\w*):(?P<value>[^\s/:].*)", re.DOTALL)
-"""An entry without the space after its colon, which YAML reads as text."""
-_BRACES = re.compile(r"\s*\$?\{\{?\s*(?P<inside>[^{}]+?)\s*\}\}?\s*")
-"""An expression that lacks one of its delimiters."""
-_NAME = re.compile(r"[A-Za-z_][\w./:-]*")
-_SHORT_FORMS = {"retry": "attempts", "resources": "threads"}
-"""Mappings for which a number is often written, with the key that the number is for."""
-_WANTED = {
-    "bool_type": "boolean",
-    "bool_parsing": "boolean",
-    "int_type": "integer",
-    "int_parsing": "integer",
-    "float_type": "number",
-    "float_parsing": "number",
-    "string_type": "string",
-    "list_type": "list",
-    "tuple_type": "list",
-}
-"""Pydantic's error types → the expected type."""
-
-_NO_TEXT = (*_MAPPING_TYPES, *(kind for kind, wanted in _WANTED.items() if wanted != "string"))
-"""Error types of a value that should not be text."""
-
-
-def _type_of(value: str | int | float) -> str:
-    """Returns the type of a parameter with this default."""
-    match value:
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-
-
-def wording(detail: Any, path: Path) -> str:
-    """Returns pydantic's message about the value at ``path`` as a sentence: ``"trials" should be …``."""
-    kind, given = detail["type"], detail["input"]
-    said = detail["msg"]
-    if kind == "value_error":
-        said = f": {said.removeprefix('Value error, ')}"
-    elif kind in _MAPPING_TYPES:
-        said = " should be a mapping"
-    elif kind in ("list_type", "tuple_type"):
-        said = " should be a list"
-    elif kind == "string_pattern_mismatch" and path == ("name",):
-        said = ' should have only letters, digits, "-" and "_", at most 64, and begin with a letter or digit'
-    else:
-        said = _SUBJECT.sub(" should", said) if _SUBJECT.match(said) else f": {said}"
-    if not isinstance(given, (dict, list, tuple)) and f'"{given}"' not in said:
-        said += f", not {'null' if given is None else show(given)}"
-    return f'"{path[-1]}"{said}' if path else said.lstrip(" :")
-
-
-_SUBJECT = re.compile(r"^(Input|String|List|Tuple|Dictionary|Set|Value|Data) should")
-
-
-def _existing(path: Path, data: Any) -> Path:
-    """Returns the path without the elements that pydantic adds for unions and keys."""
-    value: Any = data
-    kept: list[str | int] = []
-    for key in path:
-        in_list = isinstance(value, list) and isinstance(key, int) and key < len(value)
-        if in_list or (isinstance(value, dict) and key in value):
-            value = value[key]
-            kept.append(key)
-    return tuple(kept)
 
 
 def _keys_at(path: Path) -> list[str]:

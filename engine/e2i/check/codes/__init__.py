@@ -5,7 +5,20 @@ commands and runs in this package.
 from __future__ import annotations
 
 from e2i.catalog import columns as catalog_columns
-from e2i.check import actions, literals, nulls, order, paths, policy, promotions, references, secrecy, skips, unread
+from e2i.check import (
+    actions,
+    literals,
+    nulls,
+    order,
+    parameters,
+    paths,
+    policy,
+    promotions,
+    references,
+    secrecy,
+    skips,
+    unread,
+)
 from e2i.check.codes import commands, features, services, tables
 from e2i.estimators import columns as model_columns
 from e2i.spec import composer, document, included, load, params, problems, syntax
@@ -20,7 +33,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
     "Reading a spec": (*document.CODES, *composer.CODES, *syntax.CODES),
     "The shape of a spec": (*load.CODES, *params.CODES, *included.CODES, *expand.CODES, *problems.CODES),
     "Steps and references": (
-        *(*actions.CODES, *references.CODES, *order.CODES, *skips.CODES),
+        *(*actions.CODES, *parameters.CODES, *references.CODES, *order.CODES, *skips.CODES),
         *(*nulls.CODES, *promotions.CODES, *unread.CODES),
     ),
     "Columns of tables": (
