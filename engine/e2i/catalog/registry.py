@@ -5,6 +5,7 @@ In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``. Only t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -48,6 +49,12 @@ def action(uses: str) -> Action | None:
     tool_name, _, name = uses.partition(".")
     declared = tool(tool_name)
     return declared.action(name) if declared else None
+
+
+def parameters(uses: str) -> Collection[str]:
+    """Returns the names of the parameters of an action. Empty when there is no such action."""
+    found = action(uses)
+    return found.params.model_fields if found else ()
 
 
 def tool_name(uses: str) -> str:

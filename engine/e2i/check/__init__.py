@@ -6,7 +6,7 @@ explanation of its codes to the end of it, and list it in ``RULES``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -48,11 +48,11 @@ must not be read.
 """
 
 
-def check(context: CheckContext) -> list[Problem]:
-    """Returns all problems of all rules, in the order of the rules."""
+def check(context: CheckContext, earlier: Collection[Problem] = ()) -> list[Problem]:
+    """Returns all problems of all rules, in the order of the rules. ``earlier`` stages found these."""
     found: list[Problem] = []
     for rule in RULES:
-        if not rule.of_valid or all(problem.severity != "error" for problem in found):
+        if not rule.of_valid or all(problem.severity != "error" for problem in (*earlier, *found)):
             found += islice(rule.find(context), rule.most)
     codes: dict[tuple[str, str], set[str]] = {}
     for problem in found:

@@ -40,7 +40,7 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
             message = f'"{name}" is defined under finally, so it runs after all steps, including "{group}"'
             yield document.problem("waits-for-finally", path, message, "move one of the two steps")
         for index, needed in enumerate(step.needs):
-            if needed not in steps:
+            if needed not in steps and needed not in loaded.unjudged:
                 path = (section, group, "needs", index)
                 yield document.problem(
                     "unknown-step",

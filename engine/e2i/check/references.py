@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from e2i.check import types
@@ -32,16 +32,21 @@ DANGLING = frozenset(
 """Codes of dangling references. Any other problem of the same expression follows from them."""
 
 
-def check_syntax(loaded: LoadedSpec) -> list[Problem]:
-    """Returns problems of expressions that cannot be parsed."""
+def unreadable(loaded: LoadedSpec) -> list[Problem | None]:
+    """Returns the problems of expressions that cannot be parsed. None: it is a problem of a name in it."""
     held: dict[str, Any] = {"outputs": loaded.spec.outputs}
     for section, name, step in loaded.spec.every_step():
         held.setdefault(section, {})[name] = {"with": step.with_, "when": step.when, "matrix": step.matrix}
     return [
-        _unreadable(loaded.document, path, error)
+        None if _names_any(loaded.document.value(path), loaded.unjudged) else _unreadable(loaded.document, path, error)
         for path, error in expressions.walk(held)
         if isinstance(error, ExpressionError)
     ]
+
+
+def _names_any(text: Any, names: Collection[str]) -> bool:
+    """Returns True when the text refers to one of these steps or parameters."""
+    return any(re.search(rf"\b(?:steps|params)\.{re.escape(name)}(?![\w-])", str(text)) for name in names)
 
 
 def _unreadable(document: Document, path: Path, error: ExpressionError) -> Problem:
@@ -89,7 +94,7 @@ class _Use(NamedTuple):
 
     def problems(self) -> Iterator[Problem]:
         """Yields the problem of a dangling reference."""
-        if not self.reference.path:
+        if not self.reference.path or self._is_unjudged():
             return
         match self.reference.root:
             case "params" if self.name not in (known := self.node.instance.loaded.spec.params):
@@ -107,6 +112,11 @@ class _Use(NamedTuple):
                 yield from self._run()
             case "steps":
                 yield from self._step()
+
+    def _is_unjudged(self) -> bool:
+        """Returns True for a reference to a step or parameter that has problems of its own."""
+        loaded = self.node.instance.loaded
+        return self.reference.root in ("steps", "params") and self.name in loaded.unjudged
 
     def _problem(
         self, code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None, parent: str = ""

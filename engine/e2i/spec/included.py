@@ -18,6 +18,7 @@ from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
 from e2i.spec.problems import Code, Problem
 from e2i.spec.scalars import shorten
+from e2i.spec.shape import Parameters
 
 MAX_DEPTH = 16
 """Limit on the nesting of included specs."""
@@ -43,17 +44,22 @@ def is_included(uses: str) -> bool:
 
 
 def gather(
-    loaded: LoadedSpec, file: str, read: ReadIncluded, limits: Limits | None = None
+    loaded: LoadedSpec,
+    file: str,
+    read: ReadIncluded,
+    limits: Limits | None = None,
+    parameters: Parameters = lambda uses: (),
 ) -> tuple[LoadedSpec, list[Problem]]:
     """Returns the spec at ``file`` with its included specs, recursively. Each file is read once."""
     limits = limits or Limits()
-    gathering = _Gathering(read, replace(limits, values=limits.values - loaded.document.size))
+    gathering = _Gathering(read, replace(limits, values=limits.values - loaded.document.size), parameters)
     return gathering.visit(loaded, (posixpath.normpath(file),)), gathering.problems
 
 
 class _Gathering:
-    def __init__(self, read: ReadIncluded, limits: Limits) -> None:
+    def __init__(self, read: ReadIncluded, limits: Limits, parameters: Parameters) -> None:
         self.read = read
+        self.parameters = parameters
         self.limits = limits
         """Values left of the limit, which counts all files together."""
         self.problems: list[Problem] = []
@@ -99,7 +105,7 @@ class _Gathering:
                 near = suggest.certain(error.name, error.known)
                 meant = uses.removesuffix(error.name) + near if near else None
                 return "no-such-include", f"the spec cannot be included: {error}", error.hint, meant
-            found, problems = load(content, file, self.limits)
+            found, problems = load(content, file, self.limits, self.parameters)
             self.problems += problems
             size = found.document.size if found else 0
             self.limits = replace(self.limits, values=max(0, self.limits.values - size))

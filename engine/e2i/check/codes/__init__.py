@@ -21,7 +21,7 @@ from e2i.check import (
 )
 from e2i.check.codes import commands, features, services, tables
 from e2i.estimators import columns as model_columns
-from e2i.spec import composer, document, included, load, params, problems, syntax
+from e2i.spec import composer, document, included, load, params, problems, shape, syntax
 from e2i.spec.expansion import expand
 from e2i.spec.problems import Code
 from e2i.tools.bentoml import columns as bentoml_columns
@@ -31,7 +31,7 @@ from e2i.tools.great_expectations import columns as suite_columns
 
 PROBLEMS: dict[str, tuple[Code, ...]] = {
     "Reading a spec": (*document.CODES, *composer.CODES, *syntax.CODES),
-    "The shape of a spec": (*load.CODES, *params.CODES, *included.CODES, *expand.CODES, *problems.CODES),
+    "The shape of a spec": (*shape.CODES, *load.CODES, *params.CODES, *included.CODES, *expand.CODES, *problems.CODES),
     "Steps and references": (
         *(*actions.CODES, *parameters.CODES, *references.CODES, *order.CODES, *skips.CODES),
         *(*nulls.CODES, *promotions.CODES, *unread.CODES),

@@ -147,7 +147,7 @@ class _Expansion:
     def _give(self, unit: StepNode, inner: SpecInstance) -> None:
         """Passes the step's ``with`` to the spec that it includes, as far as the values are known."""
         spec, given = inner.loaded.spec, unit.step.with_
-        for name in given.keys() - spec.params.keys():
+        for name in given.keys() - spec.params.keys() - inner.loaded.unjudged:
             self._problem(
                 "unknown-parameter",
                 unit,
