@@ -49,27 +49,6 @@ def test_a_key_is_renamed_only_if_its_value_can_stand_under_ours(
 
 
 @pytest.mark.parametrize(
-    ("expression", "hint"),
-    [
-        ("a && b", "and"),
-        ("a || b", "or"),
-        ("a ? 1 : 2", "if condition"),
-        ("!a", "not x"),
-        ("a === 1", "=="),
-        ("a = 1", "=="),
-        ("len(a)", "length"),
-    ],
-)
-def test_signs_of_other_languages_are_translated(expression: str, hint: str) -> None:
-    assert hint in (synonyms.operator(expression) or "")
-
-
-@pytest.mark.parametrize("expression", ["a | default(0) b", "a != 1 b", "a <= 1 b", "'a && b' c", "a >= 2 b"])
-def test_what_is_ours_is_not_taken_for_another_language(expression: str) -> None:
-    assert synonyms.operator(expression) is None
-
-
-@pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("sklearn.train", "use model.train"),

@@ -19,7 +19,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from e2i.catalog.files import Files
-from e2i.spec.problems import Code
+from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
@@ -117,6 +117,9 @@ class ColumnProblem(Struct, frozen=True):
     at_key: bool = False
     take_out: bool = False
     leave_out: tuple[str, ...] = ()
+    meant: str = ""
+    """The name that is certainly meant, although it is written differently."""
+    severity: Severity = "error"
 
 
 class Flow(Struct, frozen=True):

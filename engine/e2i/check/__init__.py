@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from e2i.check import actions, literals, nulls, order, policy, promotions, references, secrecy, skips, unread
+from e2i.check import actions, braces, literals, nulls, order, policy, promotions, references, secrecy, skips, unread
 from e2i.check.context import CheckContext
 from e2i.spec.problems import MOST, Problem
 
@@ -37,11 +37,13 @@ RULES = (
     Rule(order.check, MOST_NAMES),
     Rule(policy.check),
     Rule(literals.check),
+    Rule(braces.check),
     Rule(unread.check, of_valid=True),
 )
 EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "bad-expression": references.DANGLING,
     "no-such-file": frozenset({"policy-path", "bad-path"}),
+    "plain-braces": frozenset({"bad-action-parameter", "bad-expression"}),
 }
 """Problems that are dropped where a problem of one of these codes is reported: it is the same mistake, or a path that
 must not be read.

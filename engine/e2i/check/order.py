@@ -49,6 +49,12 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
                     suggest.hint(needed, steps),
                     fixes=fixes.named(path, needed, steps),
                 )
+        if group in step.needs:
+            if group not in read:
+                waits[group].discard(group)
+            path = (section, group, "needs", step.needs.index(group))
+            fix = fixes.removed(path)
+            yield document.problem("cycle", path, f'step "{group}" waits for itself', "remove this entry", fixes=fix)
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as error:

@@ -20,7 +20,7 @@ from e2i.catalog.action import Action
 from e2i.check import paths, provenance, secrecy
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
-from e2i.spec import durations, suggest
+from e2i.spec import durations, expressions, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import StepNode
@@ -53,6 +53,8 @@ class Authority(Struct, frozen=True):
     """Returns the host of a tool's service, or None when the tool is embedded."""
     sinks: Sequence[str] = ()
     """The tools that every run reports to."""
+    home: str = ""
+    """The folder of the workspace."""
 
     @property
     def rules(self) -> Rules:
@@ -77,10 +79,10 @@ class Authority(Struct, frozen=True):
         for path, mark, value in _marked(found, params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
-                    if violation := paths.check(mark.path(value), self.rules, self.look):
-                        yield Violation(
-                            violation.code, f'"{_dotted(path)}": {violation.message}', ("with", *path), violation.hint
-                        )
+                    if violation := paths.check(mark.path(value), self.rules, self.look, self.home):
+                        message = f'"{_dotted(path)}": {violation.message}'
+                        fix = ({"op": "replace", "value": violation.meant},) if violation.meant else ()
+                        yield Violation(violation.code, message, ("with", *path), violation.hint, fix)
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
                 case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
@@ -146,7 +148,9 @@ def _problem(node: StepNode, violation: Violation) -> Problem:
     path: Path = (*node.path, *violation.path)
     if not node.document.has(path) and node.document.has(("defaults", *violation.path)):
         path = ("defaults", *violation.path)
-    fixes = tuple({**fix, "path": pointer(path)} for fix in violation.fixes)
+    written = node.document.value(path)
+    is_written = isinstance(written, str) and not expressions.has_expression(written)
+    fixes = tuple({**fix, "path": pointer(path)} for fix in violation.fixes if is_written)
     return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fixes)
 
 

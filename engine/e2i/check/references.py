@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
-from e2i.spec import expressions, fixes, suggest
+from e2i.spec import dialects, expressions, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expansion.dataflow import MAX_HOPS
 from e2i.spec.expansion.expanded import RUN_FACTS, Expanded
 from e2i.spec.expansion.nodes import Path, SpecInstance, StepNode
 from e2i.spec.expressions import Template
 from e2i.spec.load import LoadedSpec
+from e2i.spec.models import IDENTIFIER
 from e2i.spec.problems import Code, Fixes, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError, MissingError
@@ -32,6 +33,10 @@ DANGLING = frozenset(
 """Codes of dangling references. Any other problem of the same expression follows from them."""
 
 
+LONGEST_HINT = 120
+"""Longer expressions are not repeated in a hint."""
+
+
 def unreadable(loaded: LoadedSpec) -> list[Problem | None]:
     """Returns the problems of expressions that cannot be parsed. None: it is a problem of a name in it."""
     held: dict[str, Any] = {"outputs": loaded.spec.outputs}
@@ -45,21 +50,33 @@ def unreadable(loaded: LoadedSpec) -> list[Problem | None]:
 
 
 def _names_any(text: Any, names: Collection[str]) -> bool:
-    """Returns True when the text refers to one of these steps or parameters."""
-    return any(re.search(rf"\b(?:steps|params)\.{re.escape(name)}(?![\w-])", str(text)) for name in names)
+    """Returns True when the text refers to one of these steps or parameters by a name that no expression can have."""
+    wrong = [name for name in names if not re.match(IDENTIFIER, name)]
+    return any(re.search(rf"\b(?:steps|params)\.{re.escape(name)}(?![\w-])", str(text)) for name in wrong)
 
 
 def _unreadable(document: Document, path: Path, error: ExpressionError) -> Problem:
     """Returns the problem of an expression that cannot be parsed, with a fix for a mistyped name or a missing brace."""
     fix: Fixes = ()
-    text = document.value(path)
-    if unclosed := _UNCLOSED.fullmatch(text):
+    text, hint = document.value(path), error.hint
+    if (ours := _translated(text)) is not None:
+        hint, fix = f"write {ours}" if len(ours) <= LONGEST_HINT else hint, fixes.replaced(path, ours)
+    elif unclosed := _UNCLOSED.fullmatch(text):
         fix = fixes.replaced(path, f"{unclosed[1]} }}}}")
     elif isinstance(error, MissingError) and (meant := suggest.certain(error.key, error.known)):
         before, behind = text[: error.offset], text[error.offset :]
         if behind.startswith(error.key):
             fix = fixes.replaced(path, before + meant + behind.removeprefix(error.key))
-    return document.problem("bad-expression", path, str(error), error.hint, offset=error.offset, fixes=fix)
+    return document.problem("bad-expression", path, str(error), hint, offset=error.offset, fixes=fix)
+
+
+def _translated(text: str) -> str | None:
+    """Returns the text with its expressions translated from another language, if it can then be read."""
+    ours = dialects.in_template(text)
+    try:
+        return ours if ours != text and expressions.parse(ours).expressions else None
+    except ExpressionError:
+        return None
 
 
 def check(context: CheckContext) -> Iterator[Problem]:

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.parser import Parser
+from jinja2.tests import TESTS as JINJA_TESTS
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -51,10 +53,11 @@ def parse(source: str) -> Formula:
         node = parser.parse_expression()
         if not parser.stream.eos:
             said = f'"{shorten(str(parser.stream.current.value))}" is unexpected here'
-            raise ExpressionError(said, hint=_dialect(source) or _OPERATORS_HINT)
+            raise _foreign(source) or ExpressionError(said, hint=_OPERATORS_HINT)
     except TemplateSyntaxError as error:
         said = (error.message or "").replace("end of template", "end of the expression")
-        raise ExpressionError(f"the expression cannot be read: {shorten(said, 200)}", hint=_dialect(source)) from error
+        unread = ExpressionError(f"the expression cannot be read: {shorten(said, 200)}")
+        raise _foreign(source) or unread from error
     except RecursionError as error:
         raise ExpressionError("the expression is nested too deeply") from error
     checker = _Checker(source)
@@ -62,11 +65,12 @@ def parse(source: str) -> Formula:
     return Formula(source, node, tuple(dict.fromkeys(checker.references)))
 
 
-def _dialect(source: str) -> str | None:
-    """Returns what to write instead of an operator of another expression language."""
-    from e2i.spec import synonyms
+def _foreign(source: str) -> ExpressionError | None:
+    """Returns the error of an operator of another language."""
+    from e2i.spec import dialects
 
-    return synonyms.operator(source)
+    found = dialects.foreign(source)
+    return found and ExpressionError(f'"{found.sign}" is not an operator here', offset=found.offset, hint=found.hint)
 
 
 def reference_of(node: nodes.Node, source: str = "") -> Reference | None:
@@ -138,12 +142,13 @@ class _Checker:
     def call(self, node: nodes.Filter | nodes.Test, what: str, known: list[str]) -> None:
         if node.name not in known:
             found = re.search(rf"(?:\||\bis(?:\s+not)?)\s*({re.escape(node.name)})\b", self.source)
+            is_jinjas = node.name in (JINJA_FILTERS if what == "filter" else JINJA_TESTS)
             raise MissingError(
                 f'unknown {what} "{shorten(node.name)}"',
                 node.name,
-                known,
+                () if is_jinjas else known,  # a name of Jinja's is not mistyped
                 offset=found.start(1) if found else 0,
-                hint=f"the {what}s are {', '.join(known)}",
+                hint=("not all of Jinja is supported; " if is_jinjas else "") + f"the {what}s are {', '.join(known)}",
             )
         if node.dyn_args is not None or node.dyn_kwargs is not None:
             raise ExpressionError('"*" and "**" are not supported in arguments')
@@ -159,9 +164,11 @@ class _Checker:
 
     def refused(self, node: nodes.Node) -> ExpressionError:
         if isinstance(node, nodes.Call):
-            return ExpressionError(
-                "functions and methods cannot be called", hint='filters are used with "|": value | length'
-            )
+            from e2i.spec import dialects
+
+            hint = dialects.function(node.node.name) if isinstance(node.node, nodes.Name) else None
+            usual = 'filters are used with "|": value | length'
+            return ExpressionError("functions and methods cannot be called", hint=hint or usual)
         if isinstance(node, nodes.Slice):
             return ExpressionError("slices are not supported", hint="use one index, or the filters first and last")
         return ExpressionError(f"{type(node).__name__} is not supported in an expression")

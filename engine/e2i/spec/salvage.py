@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from e2i.spec import suggest
 from e2i.spec.models import PipelineSpec, StepSpec
 from e2i.spec.shape import Parameters
-from e2i.spec.synonyms import OTHERWISE, STEP_KEYS
+from e2i.spec.synonyms import CONVERTED, OTHERWISE, STEP_KEYS
 from e2i.spec.validation import Detail, Path
 
 DECISIVE = ("uses", "with", "matrix")
@@ -48,11 +48,8 @@ def salvage(details: Collection[Detail], data: Mapping[str, Any], parameters: Pa
                 elif step is not None:
                     rest[section][name] = {key: value for key, value in step.items() if key != path[0]}
             case ("params", str() as name, *path):
-                declared = rest["params"].pop(name, None)
-                unjudged.add(name)
-                if path != ["[key]"]:
-                    default = isinstance(declared, dict) and "default" in declared
-                    rest["params"][name] = {"type": "any", **({"default": declared["default"]} if default else {})}
+                if _leave_out(rest["params"], name, path, detail):
+                    unjudged.add(name)
             case ("outputs", str() as name, *_):
                 rest["outputs"].pop(name, None)
             case (str() as key, *_):
@@ -66,6 +63,19 @@ def salvage(details: Collection[Detail], data: Mapping[str, Any], parameters: Pa
 _STAND_INS = {"version": 1, "name": "unnamed"}
 
 
+def _leave_out(declared: dict[str, Any], name: str, path: list[Any], detail: Detail) -> bool:
+    """Leaves out what is wrong with the declaration of a parameter. Returns True when nothing is known of its value."""
+    held = declared.pop(name, None)
+    if path == ["[key]"]:
+        return True
+    if isinstance(held, dict) and len(path) == 1 and detail["type"] == "extra_forbidden":
+        declared[name] = {key: value for key, value in held.items() if key != path[0]}
+        return False
+    default = isinstance(held, dict) and "default" in held
+    declared[name] = {"type": "any", **({"default": held["default"]} if default else {})}
+    return True
+
+
 def _is_decisive(detail: Detail, path: Path | list[Any], step: Any, parameters: Parameters) -> bool:
     """Returns True when the step cannot be judged without the wrong value."""
     if not path or path == ["[key]"] or not isinstance(step, dict) or detail["type"] == "missing":
@@ -73,7 +83,7 @@ def _is_decisive(detail: Detail, path: Path | list[Any], step: Any, parameters: 
     key = str(path[0])
     if detail["type"] != "extra_forbidden":
         return key in DECISIVE
-    meant = STEP_KEYS.get(key) or suggest.certain(key, STEP)
+    meant = STEP_KEYS.get(key) or CONVERTED.get(key, ("",))[0] or suggest.certain(key, STEP)
     if meant or key in OTHERWISE:
         return meant in DECISIVE
     uses = step.get("uses")

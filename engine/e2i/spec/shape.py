@@ -74,7 +74,8 @@ def _beside(step: Path, names: list[str], document: Document) -> Problem:
     listed = suggest.few([f'"{name}"' for name in names])
     several = "parameters" if len(names) > 1 else "a parameter"
     message = f"{listed} {'are' if len(names) > 1 else 'is'} {several} of {document.value((*step, 'uses'))}"
-    return document.problem("unknown-key", (*step, names[0]), message, 'write it under "with"', key=True, fixes=fix)
+    hint = f'write {"them" if len(names) > 1 else "it"} under "with"'
+    return document.problem("unknown-key", (*step, names[0]), message, hint, key=True, fixes=fix)
 
 
 def _unknown_key(path: Path, document: Document) -> Problem:

@@ -55,11 +55,15 @@ _NOUNS = {
 
 def wording(detail: Any, path: Path) -> str:
     """Returns the message about the value at ``path`` as a sentence: ``"trials" should be …``."""
-    kind, given = detail["type"], detail["input"]
-    said = _said(detail, path)
-    if not isinstance(given, dict | list | tuple) and f'"{given}"' not in said and kind != "value_error":
+    given, said = detail["input"], _said(detail, path)
+    if not isinstance(given, dict | list | tuple) and f'"{given}"' not in said and not _is_sentence(detail):
         said += f", not {'null' if given is None else show(given)}"
     return f'"{path[-1]}"{said}' if path else said.lstrip(" :")
+
+
+def _is_sentence(detail: Any) -> bool:
+    """Returns True for a message of our own, which names the value if that helps."""
+    return detail["type"] == "value_error" or "meant" in detail.get("ctx", {})
 
 
 def _said(detail: Any, path: Path) -> str:
@@ -69,7 +73,7 @@ def _said(detail: Any, path: Path) -> str:
         return f": {said.removeprefix('Value error, ')}"
     if kind == NO_FORM:
         return f" should be {' or '.join(dict.fromkeys(map(_noun, detail['ctx']['kinds'])))}"
-    if kind in _MAPPING_TYPES or kind in ("list_type", "tuple_type"):
+    if kind in _MAPPING_TYPES or kind in _WANTED:
         return f" should be {_noun(kind)}"
     if kind.startswith("union_tag_"):
         key, tags = detail["ctx"]["discriminator"].strip("'"), detail["ctx"].get("expected_tags")

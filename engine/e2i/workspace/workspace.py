@@ -85,4 +85,4 @@ class Workspace(Struct, frozen=True):
             address = self.settings.tool(tool).address()
             return address[0] if address else None
 
-        return Authority(self.policy, self.origin, partial(look, self.roots), host, self.settings.sinks)
+        return Authority(self.policy, self.origin, partial(look, self.roots), host, self.settings.sinks, str(self.root))

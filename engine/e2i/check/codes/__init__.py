@@ -7,6 +7,7 @@ from __future__ import annotations
 from e2i.catalog import columns as catalog_columns
 from e2i.check import (
     actions,
+    braces,
     literals,
     nulls,
     order,
@@ -21,6 +22,7 @@ from e2i.check import (
 )
 from e2i.check.codes import commands, features, services, tables
 from e2i.estimators import columns as model_columns
+from e2i.estimators import hyperparameters
 from e2i.spec import composer, document, included, load, params, problems, shape, syntax
 from e2i.spec.expansion import expand
 from e2i.spec.problems import Code
@@ -34,10 +36,10 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
     "The shape of a spec": (*shape.CODES, *load.CODES, *params.CODES, *included.CODES, *expand.CODES, *problems.CODES),
     "Steps and references": (
         *(*actions.CODES, *parameters.CODES, *references.CODES, *order.CODES, *skips.CODES),
-        *(*nulls.CODES, *promotions.CODES, *unread.CODES),
+        *(*nulls.CODES, *promotions.CODES, *unread.CODES, *braces.CODES),
     ),
     "Columns of tables": (
-        *(*catalog_columns.CODES, *data_columns.CODES, *model_columns.CODES),
+        *(*catalog_columns.CODES, *data_columns.CODES, *model_columns.CODES, *hyperparameters.CODES),
         *(*suite_columns.CODES, *feast_columns.CODES, *bentoml_columns.CODES),
     ),
     "What is allowed": (*policy.CODES, *paths.CODES, *literals.CODES, *secrecy.CODES),
