@@ -34,10 +34,14 @@ def test_every_parameter_that_has_synonyms_is_one_of_some_action() -> None:
         (("steps", "a", "if"), "${{ params.x }}", ("if",), 1),
         (("steps", "a", "if"), "${{ params.x }}", ("if", "when"), 0),
         (("steps", "a", "depends_on"), ["b"], ("depends_on",), 1),
-        (("steps", "a", "depends_on"), "b", ("depends_on",), 0),
+        (("steps", "a", "depends_on"), "b", ("depends_on",), 2),
         (("steps", "a", "args"), {"x": 1}, ("args",), 1),
         (("steps", "a", "args"), ["x"], ("args",), 0),
-        (("steps", "a", "strategy"), {"matrix": {"x": [1]}}, ("strategy",), 0),
+        (("steps", "a", "strategy"), {"matrix": {"x": [1]}}, ("strategy",), 2),
+        (("steps", "a", "strategy"), {"matrix": {"x": [1]}, "max-parallel": 2}, ("strategy",), 0),
+        (("steps", "a", "retries"), 3, ("retries",), 2),
+        (("steps", "a", "retries"), "three", ("retries",), 0),
+        (("steps", "a", "timeout-minutes"), 5, ("timeout-minutes", "timeout"), 0),
     ],
 )
 def test_a_key_is_renamed_only_if_its_value_can_stand_under_ours(
