@@ -35,6 +35,16 @@ class Operation(Document):
     value: Annotated[Any, Field(description="Value of an add or replace.")] = None
 
 
+class TextEditDocument(Document):
+    """A replacement of a part of the file's text, up to but not including the character at the end."""
+
+    line: Annotated[int, Field(ge=1, description="Start, from 1.")]
+    column: Annotated[int, Field(ge=1, description="Start, from 1, in characters.")]
+    end_line: Annotated[int, Field(ge=1, description="End, from 1.")]
+    end_column: Annotated[int, Field(ge=1, description="End, from 1, in characters.")]
+    text: Annotated[str, Field(description="The new text.")]
+
+
 class ProblemDocument(Document):
     """A problem of a spec, with its location."""
 
@@ -47,6 +57,11 @@ class ProblemDocument(Document):
     path: Pointer
     hint: Annotated[str | None, Field(description="What to do about it.")]
     fixes: Annotated[list[Operation], Field(description="Safe fixes; empty when there is none.")]
+    fixable: Annotated[bool, Field(description="True when `e2i fix` can fix it: by `fixes`, or by `edit`.")]
+    edit: Annotated[
+        TextEditDocument | None,
+        Field(description="Safe fix of a text that cannot be read as YAML and has no paths for `fixes`."),
+    ]
 
 
 class Problems(Document):

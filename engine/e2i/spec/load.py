@@ -93,13 +93,15 @@ def load(
         found, problems = document.from_mapping(source, file, limits)
     else:
         found, problems = document.read(source, file, limits)
-    if found is None or problems:
+    if found is None and not isinstance(source, Mapping):
+        found, problems = _mended(source, file, limits, problems)
+    if found is None:
         return None, problems
     try:
         loaded: LoadedSpec | None = LoadedSpec(PipelineSpec.model_validate(found.data), found)
     except ValidationError as error:
         details = mistakes(error, found.data)
-        problems = list(islice(shape.problems(details, found, parameters), MAX_PROBLEMS + 1))
+        problems += list(islice(shape.problems(details, found, parameters), MAX_PROBLEMS + 1))
         rest = salvage.salvage(details, found.data, parameters)
         loaded = LoadedSpec(rest.spec, found, unjudged=rest.unjudged, is_whole=False) if rest else None
     if loaded is not None and (twice := loaded.spec.finally_.keys() & loaded.spec.steps.keys()):
@@ -107,6 +109,20 @@ def load(
         once = {name: step for name, step in loaded.spec.finally_.items() if name not in twice}
         loaded = replace(loaded, spec=loaded.spec.model_copy(update={"finally_": once}), is_whole=False)
     return loaded, most(problems)
+
+
+def _mended(
+    source: str | bytes, file: str, limits: Limits | None, problems: list[Problem]
+) -> tuple[Document | None, list[Problem]]:
+    """Returns the document of a text after its safe fixes, if these make it readable, and its problems with edits."""
+    from e2i.spec import text_fix  # only needed for a text that cannot be read
+
+    try:
+        text = (source if isinstance(source, str) else source.decode("utf-8")).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None, problems
+    fixed, problems = text_fix.all_at_once(text, file, problems)
+    return (None if fixed is None else document.read(fixed, file, limits)[0]), problems
 
 
 def _twice(name: str, document: Document) -> Problem:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 MOST = 1_000
 """Limit on the problems listed: nobody reads more, and each takes time and memory."""
@@ -28,6 +29,16 @@ class Location(Struct, frozen=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class TextEdit(Struct, frozen=True):
+    """A replacement of the text from a line and column up to another. It mends a text that cannot be read as data."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
 class Problem(Struct, frozen=True):
     """One error: what (``code``, ``message``), where (``location``, pointer ``path``), how to fix it (``hint``,
     ``fixes``).
@@ -42,10 +53,17 @@ class Problem(Struct, frozen=True):
     hint: str | None = None
     severity: Severity = "error"
     fixes: Fixes = field(default=())
+    edit: TextEdit | None = None
+    """The safe fix of a text that cannot be read, which has no paths for ``fixes``."""
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.location}: {self.message} [{self.code}]{hint}"
+
+    @property
+    def fixable(self) -> bool:
+        """True when `e2i fix` can fix it."""
+        return bool(self.fixes) or self.edit is not None
 
     @property
     def is_policy(self) -> bool:
@@ -68,6 +86,8 @@ class Problem(Struct, frozen=True):
             "path": self.path,
             "hint": self.hint,
             "fixes": list(self.fixes),
+            "fixable": self.fixable,
+            "edit": self.edit and asdict(self.edit),
         }
 
 
