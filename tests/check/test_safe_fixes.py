@@ -43,7 +43,7 @@ def workspace() -> api.Workspace:
     return api.Workspace.open(root=BAD, environ={})
 
 
-@pytest.mark.parametrize(("stem", "text"), fixable(), ids=lambda value: value if "\n" not in value else "")
+@pytest.mark.parametrize(("stem", "text"), list(fixable()), ids=lambda value: value if "\n" not in value else "")
 def test_each_safe_fix_lowers_the_number_of_problems(stem: str, text: str, workspace: api.Workspace) -> None:
     before = api.validate(text, workspace=workspace).problems
     found, _ = document.read(text, "spec.yaml")

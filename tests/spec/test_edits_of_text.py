@@ -41,7 +41,9 @@ def test_a_safe_fix_of_a_text_is_an_edit_that_makes_it_readable(body: str, code:
 
 
 def test_problems_behind_a_fixable_text_are_reported_with_it() -> None:
-    found = problems(HEAD + "  a: {uses: debug.echo, with: {value: ${{ params.n }}}}\n  b: {uses: debug.echo, on_error: x}\n")
+    found = problems(
+        HEAD + "  a: {uses: debug.echo, with: {value: ${{ params.n }}}}\n  b: {uses: debug.echo, on_error: x}\n"
+    )
     assert [(problem.code, problem.location.line) for problem in found] == [("yaml-syntax", 4), ("bad-value", 5)]
 
 

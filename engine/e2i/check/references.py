@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from e2i.check import types
@@ -15,7 +15,6 @@ from e2i.spec.expansion.expanded import RUN_FACTS, Expanded
 from e2i.spec.expansion.nodes import Path, SpecInstance, StepNode
 from e2i.spec.expressions import Template
 from e2i.spec.load import LoadedSpec
-from e2i.spec.models import IDENTIFIER
 from e2i.spec.problems import Code, Fixes, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError, MissingError
@@ -42,17 +41,13 @@ def unreadable(loaded: LoadedSpec) -> list[Problem | None]:
     held: dict[str, Any] = {"outputs": loaded.spec.outputs}
     for section, name, step in loaded.spec.every_step():
         held.setdefault(section, {})[name] = {"with": step.with_, "when": step.when, "matrix": step.matrix}
-    return [
-        None if _names_any(loaded.document.value(path), loaded.unjudged) else _unreadable(loaded.document, path, error)
-        for path, error in expressions.walk(held)
-        if isinstance(error, ExpressionError)
-    ]
-
-
-def _names_any(text: Any, names: Collection[str]) -> bool:
-    """Returns True when the text refers to one of these steps or parameters by a name that no expression can have."""
-    wrong = [name for name in names if not re.match(IDENTIFIER, name)]
-    return any(re.search(rf"\b(?:steps|params)\.{re.escape(name)}(?![\w-])", str(text)) for name in wrong)
+    found: list[Problem | None] = []
+    for path, read in expressions.walk(held):
+        if loaded.is_unjudged(path):
+            found.append(None)
+        elif isinstance(read, ExpressionError):
+            found.append(_unreadable(loaded.document, path, read))
+    return found
 
 
 def _unreadable(document: Document, path: Path, error: ExpressionError) -> Problem:
@@ -182,11 +177,12 @@ class _Use(NamedTuple):
         group, (first, *_) = self.name, self.reference.path[1:]
         one = self.expanded.is_one(self.node, group)
         if not one and isinstance(first, str):
+            output = next((key for key in self.reference.path[1:] if key != "outputs"), "NAME")
             yield self._problem(
                 "matrix-as-one",
                 f'"{group}" has a matrix, so steps.{group} is a list with one entry for each combination, not one step',
                 f"pass steps.{group} to an action that accepts the list (model.select),"
-                f" or read one combination: steps.{group}[0].outputs.{first}",
+                f" or read one combination: steps.{group}[0].outputs.{output}",
             )
         elif one and isinstance(first, int):
             written = f"steps.{group}[{first}].outputs"

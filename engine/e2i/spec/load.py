@@ -4,6 +4,7 @@ shape.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -16,13 +17,14 @@ from e2i.spec import document, expressions, salvage, shape
 from e2i.spec.composer import MAX_PROBLEMS, Limits
 from e2i.spec.document import Document
 from e2i.spec.expressions import Template
-from e2i.spec.models import PipelineSpec
+from e2i.spec.models import IDENTIFIER, PipelineSpec
 from e2i.spec.problems import Code, Problem, most
 from e2i.spec.references import Reference
 from e2i.spec.shape import Parameters
 from e2i.spec.validation import mistakes
 
 Path = tuple[str | int, ...]
+_NAMED = re.compile(r"\b(?:steps|params)\.([\w-]+)")
 Held = tuple[tuple[Path, Reference], ...]
 """References, each with the path of the text that contains it."""
 
@@ -66,6 +68,13 @@ class LoadedSpec(Struct, frozen=True):
         """Returns True when the parameters of a step have no expression."""
         self.references(section, name)
         return (section, name) in self._plain
+
+    def is_unjudged(self, path: Path) -> bool:
+        """Returns True when the text at ``path`` names a step or parameter whose name no expression can have."""
+        if not self.unjudged:
+            return False
+        named = _NAMED.findall(str(self.document.value(path)))
+        return any(name in self.unjudged and not re.match(IDENTIFIER, name) for name in named)
 
     def files(self) -> Iterator[LoadedSpec]:
         """Yields this spec and every spec that it includes, directly or not, each once."""

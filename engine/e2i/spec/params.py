@@ -30,6 +30,9 @@ def parameter_values(
         path: Path = ("params", name)
         if name in given:
             value, what = given[name], f'the value passed for parameter "{name}"'
+            if value is None and not declared.required:
+                values[name] = None
+                continue
         elif declared.required:
             message = f'parameter "{name}" has no default and no value was passed'
             problems.append(document.problem("missing-parameter", path, message, f"pass -p {name}=VALUE", key=True))

@@ -18,6 +18,8 @@ from e2i.spec.problems import Code, Fixes, Problem
 from e2i.spec.validation import Detail, Path
 from e2i.spec.wording import expected, wording
 
+MOST_RENAMED = 20
+"""Limit on the names with a safe fix: for each, all texts of the spec are searched."""
 Parameters = Callable[[str], Collection[str]]
 """Returns the names of the parameters of an action. Passed in, because the catalog is not known here."""
 
@@ -30,6 +32,7 @@ def problems(details: Collection[Detail], document: Document, parameters: Parame
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     # A mistyped key is one mistake: the missing right key is not reported separately.
     mistyped = {(*path[:-1], meant) for path in unknown if (meant := _meant_key(path, document))}
+    names = 0
     for detail in details:
         path = detail["loc"]
         match detail["type"]:
@@ -41,7 +44,8 @@ def problems(details: Collection[Detail], document: Document, parameters: Parame
                 if (*path[:-1], _alias(path[-1])) not in mistyped:
                     yield _missing_key(path, document)
             case _ if path and path[-1] == "[key]":
-                yield _bad_name(path[:-1], document)
+                names += 1
+                yield _bad_name(path[:-1], document, rename=names <= MOST_RENAMED)
             case _:
                 hint, fix = expected(detail, path)
                 yield document.problem("bad-value", path, wording(detail, path), hint, fixes=fix)
@@ -92,14 +96,14 @@ def _missing_key(path: Path, document: Document) -> Problem:
     return document.problem("missing-key", parent, message, key=bool(parent), fixes=fix)
 
 
-def _bad_name(path: Path, document: Document) -> Problem:
+def _bad_name(path: Path, document: Document, *, rename: bool) -> Problem:
     """Returns the problem of a name. Where only the characters are wrong, the fix renames it wherever it is used."""
     name = str(path[-1])
     message = f'"{name[:80]}" is not a name: letters, digits and "_", at most 64, not starting with a digit'
     meant, beside = re.sub(r"[\s.-]+", "_", name.strip()), document.value(path[:-1])
     hint: str | None = None
     fix: Fixes = ()
-    if meant != name and re.match(IDENTIFIER, meant) and meant not in beside:
+    if rename and meant != name and re.match(IDENTIFIER, meant) and meant not in beside:
         hint = f'write "{meant}"'
         fix = fixes.moved(path, (*path[:-1], meant))
         if len(path) == 2:

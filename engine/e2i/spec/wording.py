@@ -57,7 +57,7 @@ def wording(detail: Any, path: Path) -> str:
     """Returns the message about the value at ``path`` as a sentence: ``"trials" should be …``."""
     given, said = detail["input"], _said(detail, path)
     if not isinstance(given, dict | list | tuple) and f'"{given}"' not in said and not _is_sentence(detail):
-        said += f", not {'null' if given is None else show(given)}"
+        said += f", not {show(given)}"
     return f'"{path[-1]}"{said}' if path else said.lstrip(" :")
 
 

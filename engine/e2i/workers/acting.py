@@ -14,6 +14,7 @@ from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import read_artifacts
 from e2i.catalog.context import Look, StepContext
 from e2i.errors import BadInput, E2IError, StepError, ToolUnavailable
+from e2i.spec.validation import mistakes
 from e2i.store import disk
 from e2i.workers.executor import Failure
 
@@ -62,7 +63,7 @@ def _read(uses: str, raw: dict[str, Any]) -> tuple[Action, Params]:
     try:
         return found, found.params.model_validate(read_artifacts(raw))
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_input=False)[0]
+        detail = mistakes(error, raw)[0]
         raise BadInput(
             f"{uses}: parameter {'.'.join(map(str, detail['loc']))}: {detail['msg']}", code="bad-action-parameter"
         ) from error
