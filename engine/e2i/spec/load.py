@@ -103,7 +103,7 @@ def load(
     else:
         found, problems = document.read(source, file, limits)
     if found is None and not isinstance(source, Mapping):
-        found, problems = _mended(source, file, limits, problems)
+        found, problems = _fixed(source, file, limits, problems)
     if found is None:
         return None, problems
     try:
@@ -120,7 +120,7 @@ def load(
     return loaded, most(problems)
 
 
-def _mended(
+def _fixed(
     source: str | bytes, file: str, limits: Limits | None, problems: list[Problem]
 ) -> tuple[Document | None, list[Problem]]:
     """Returns the document of a text after its safe fixes, if these make it readable, and its problems with edits."""

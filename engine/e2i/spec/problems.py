@@ -30,7 +30,7 @@ class Location(Struct, frozen=True):
 
 
 class TextEdit(Struct, frozen=True):
-    """A replacement of the text from a line and column up to another. It mends a text that cannot be read as data."""
+    """A replacement of the text from a line and column up to another. It fixes a text that cannot be read as data."""
 
     line: int
     column: int

@@ -32,7 +32,7 @@ def problems(details: Collection[Detail], document: Document, parameters: Parame
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     # A mistyped key is one mistake: the missing right key is not reported separately.
     mistyped = {(*path[:-1], meant) for path in unknown if (meant := _meant_key(path, document))}
-    names = 0
+    renamed = 0
     for detail in details:
         path = detail["loc"]
         match detail["type"]:
@@ -44,8 +44,8 @@ def problems(details: Collection[Detail], document: Document, parameters: Parame
                 if (*path[:-1], _alias(path[-1])) not in mistyped:
                     yield _missing_key(path, document)
             case _ if path and path[-1] == "[key]":
-                names += 1
-                yield _bad_name(path[:-1], document, rename=names <= MOST_RENAMED)
+                renamed += 1
+                yield _bad_name(path[:-1], document, rename=renamed <= MOST_RENAMED)
             case _:
                 hint, fix = expected(detail, path)
                 yield document.problem("bad-value", path, wording(detail, path), hint, fixes=fix)

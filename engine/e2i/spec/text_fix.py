@@ -1,6 +1,6 @@
 """Proposes fixed texts for a text that cannot be read as a spec, for the few mistakes with one likely fix.
 
-In: the text and the problems of reading it. Out: candidates, best first, and the first of them that mends a problem.
+In: the text and the problems of reading it. Out: candidates, best first, and the first of them that fixes a problem.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def all_at_once(text: str, file: str, problems: Sequence[Problem]) -> tuple[str 
     found = list(problems)
     left, fixed = list(problems), text
     for _ in range(MOST_EDITED):
-        changed, mended = first(fixed, file, left)
-        if not mended:
+        changed, done = first(fixed, file, left)
+        if not done:
             break
-        (problem,) = mended
+        (problem,) = done
         edited = replace(problem, edit=_edit(fixed, changed))
         found = [edited if other == problem else other for other in found]
         if problem not in problems:
