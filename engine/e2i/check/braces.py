@@ -5,7 +5,7 @@ In: an expanded spec. Out: warnings, each with its fix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from e2i.spec import dialects, expressions, fixes
@@ -22,40 +22,47 @@ if TYPE_CHECKING:
 def check(context: CheckContext) -> Iterator[Problem]:
     """Yields a warning for each text with such an expression, in a spec and its included specs."""
     for loaded in context.expanded.loaded.files():
-        known: dict[str, Any] = {
-            "params": loaded.spec.params,
-            "steps": {**loaded.spec.steps, **loaded.spec.finally_},
-        }
+        if not _has_others(loaded.document.text):
+            continue
+        names = {"params": loaded.spec.params, "steps": {**loaded.spec.steps, **loaded.spec.finally_}}
         for section, name, step in loaded.spec.every_step():
             for key, value in (("with", step.with_), ("matrix", step.matrix)):
-                yield from _in_value(loaded, (section, name, key), value, {**known, "matrix": step.matrix or {}})
-        yield from _in_value(loaded, ("outputs",), loaded.spec.outputs, known)
+                for path, text in _braced(value, (section, name, key)):
+                    yield from _in_text(loaded, path, text, {**names, "matrix": step.matrix or {}})
+        for path, text in _braced(loaded.spec.outputs, ("outputs",)):
+            yield from _in_text(loaded, path, text, names)
 
 
-def _in_value(loaded: LoadedSpec, path: Path, value: Any, known: dict[str, Any]) -> Iterator[Problem]:
+def _has_others(text: str | None) -> bool:
+    """Returns False when all braces of a file's text that could be others are those of expressions."""
+    return text is None or not text.count("{{") == text.count("${{") == text.count("${")
+
+
+def _braced(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yields each text in a value that has braces, unless these are those of one expression."""
     if isinstance(value, str):
-        if "{" in value and (problem := _in_text(loaded, path, value, known)):
-            yield problem
+        if "{" in value and not (value.startswith("${{") and value.count("{") == 2):
+            yield path, value
     elif isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(item, str | dict | list):
-                yield from _in_value(loaded, (*path, key), item, known)
+                yield from _braced(item, (*path, key))
 
 
-def _in_text(loaded: LoadedSpec, path: Path, text: str, known: dict[str, Any]) -> Problem | None:
-    """Returns the warning if an expression in other braces only names what there is."""
+def _in_text(loaded: LoadedSpec, path: Path, text: str, known: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yields the warning if an expression in other braces only names what there is."""
     found = [match for match in dialects.unmarked(text) if _is_expression(match["inside"], known)]
     if not found:
-        return None
+        return
     meant = text
     for match in sorted(found, key=lambda match: match.start(), reverse=True):
         meant = f"{meant[: match.start()]}${{{{ {match['inside']} }}}}{meant[match.end() :]}"
     message = f'"{found[0][0].strip()}" is plain text: an expression is written "${{{{ {found[0]["inside"]} }}}}"'
     fix = fixes.replaced(path, meant)
-    return loaded.document.problem("plain-braces", path, message, severity="warning", fixes=fix)
+    yield loaded.document.problem("plain-braces", path, message, severity="warning", fixes=fix)
 
 
-def _is_expression(inside: str, known: dict[str, Any]) -> bool:
+def _is_expression(inside: str, known: Mapping[str, Any]) -> bool:
     try:
         references = expressions.parse(f"${{{{ {inside} }}}}").references
     except ExpressionError:
@@ -63,7 +70,7 @@ def _is_expression(inside: str, known: dict[str, Any]) -> bool:
     return bool(references) and all(_is_known(reference, known) for reference in references)
 
 
-def _is_known(reference: Reference, known: dict[str, Any]) -> bool:
+def _is_known(reference: Reference, known: Mapping[str, Any]) -> bool:
     return bool(reference.path) and reference.path[0] in known.get(reference.root, ())
 
 

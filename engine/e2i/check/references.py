@@ -104,108 +104,113 @@ class _Use(NamedTuple):
         """The name after the root."""
         return str(self.reference.path[0])
 
-    def problems(self) -> Iterator[Problem]:
-        """Yields the problem of a dangling reference."""
-        if not self.reference.path or self._is_unjudged():
-            return
+    def problems(self) -> Iterable[Problem]:
+        """Returns the problem of a dangling reference."""
+        if not self.reference.path:
+            return ()
+        name = self.name
         match self.reference.root:
-            case "params" if self.name not in (known := self.node.instance.loaded.spec.params):
-                hint = suggest.hint(self.name, known) or "declare it under params:"
-                yield self._unknown("unknown-parameter", f'the spec has no parameter "{self.name}"', known, hint)
-            case "matrix" if self.name not in (self.node.combination or {}):
-                yield from self._matrix()
-            case "env" if self.name not in (names := self.expanded.env):
-                hint = suggest.hint(self.name, names) or "the operator lists what specs may read under env: in config/"
-                yield self._unknown("unknown-env", f'env has no name "{self.name}"', names, hint)
-            case "secrets" if self.name not in (secrets := self.expanded.secrets):
-                hint = suggest.hint(self.name, secrets) or "the operator lists secrets under secrets: in config/"
-                yield self._problem("unknown-secret", f'there is no secret "{self.name}"', hint)
-            case "run":
-                yield from self._run()
             case "steps":
-                yield from self._step()
+                return self._step()
+            case "params" if name not in (known := self.node.instance.loaded.spec.params):
+                hint = suggest.hint(name, known) or "declare it under params:"
+                return self._unknown("unknown-parameter", f'the spec has no parameter "{name}"', known, hint)
+            case "matrix" if name not in (self.node.combination or {}):
+                return self._matrix()
+            case "env" if name not in (names := self.expanded.env):
+                hint = suggest.hint(name, names) or "the operator lists what specs may read under env: in config/"
+                return self._unknown("unknown-env", f'env has no name "{name}"', names, hint)
+            case "secrets" if name not in (secrets := self.expanded.secrets):
+                hint = suggest.hint(name, secrets) or "the operator lists secrets under secrets: in config/"
+                return self._problem("unknown-secret", f'there is no secret "{name}"', hint)
+            case "run":
+                return self._run()
+        return ()
 
     def _is_unjudged(self) -> bool:
         """Returns True for a reference to a step or parameter that has problems of its own."""
-        loaded = self.node.instance.loaded
-        return self.reference.root in ("steps", "params") and self.name in loaded.unjudged
+        is_any = self.reference.root in ("steps", "params")
+        return is_any and self.name in self.node.instance.loaded.unjudged
 
     def _problem(
         self, code: str, message: str, hint: str | None, wrong: str = "", meant: str | None = None, parent: str = ""
-    ) -> Problem:
+    ) -> Iterable[Problem]:
         """Returns the problem, with its fix if ``wrong`` after ``parent`` certainly means ``meant``."""
         document = self.node.document
         fix = fixes.reworded(self.path, document.value(self.path), f"{parent}." if parent else "", wrong, meant)
-        return document.problem(code, self.path, message, hint, fixes=fix)
+        return (document.problem(code, self.path, message, hint, fixes=fix),)
 
-    def _unknown(self, code: str, message: str, known: Iterable[str], hint: str | None) -> Problem:
-        """Returns the problem of an unknown first name."""
+    def _unknown(self, code: str, message: str, known: Iterable[str], hint: str | None) -> Iterable[Problem]:
+        """Returns the problem of an unknown first name. It is reported elsewhere if what it names is left out."""
+        if self._is_unjudged():
+            return ()
         meant = suggest.certain(self.name, known)
         return self._problem(code, message, hint, self.name, meant, self.reference.root)
 
-    def _matrix(self) -> Iterator[Problem]:
+    def _matrix(self) -> Iterable[Problem]:
         node, name = self.node, self.name
         combinations = node.instance.units[node.name] if isinstance(node, StepNode) else ()
         known = {key: None for unit in combinations for key in unit.combination or {}}
         if name not in known:
             where = "the step's matrix has" if known else "there is"
             message = f'{where} no name "{name}"'
-            yield self._unknown("unknown-matrix-name", message, known, suggest.hint(name, known))
-        elif not self.reference.optional:  # another combination has it
+            return self._unknown("unknown-matrix-name", message, known, suggest.hint(name, known))
+        if not self.reference.optional:  # another combination has it
             assert isinstance(node, StepNode)
             hint = f"only some combinations have it: {self.reference} | default(…)"
-            yield self._problem("unknown-matrix-name", f'the combination {node.id} has no name "{name}"', hint)
+            return self._problem("unknown-matrix-name", f'the combination {node.id} has no name "{name}"', hint)
+        return ()
 
-    def _run(self) -> Iterator[Problem]:
+    def _run(self) -> Iterable[Problem]:
         if self.name not in RUN_FACTS:
             hint = suggest.hint(self.name, RUN_FACTS)
-            yield self._unknown("unknown-run-name", f'run has no "{self.name}"', RUN_FACTS, hint)
-        elif self.name == "status" and not (isinstance(self.node, StepNode) and self.node.final):
+            return self._unknown("unknown-run-name", f'run has no "{self.name}"', RUN_FACTS, hint)
+        if self.name == "status" and not (isinstance(self.node, StepNode) and self.node.final):
             message = "run.status is only known when all steps have ended, so only steps under finally can read it"
-            yield self._problem("waits-for-finally", message, "move the step under finally:")
+            return self._problem("waits-for-finally", message, "move the step under finally:")
+        return ()
 
-    def _step(self) -> Iterator[Problem]:
+    def _step(self) -> Iterable[Problem]:
         units = self.node.instance.units
         if self.name not in units:
             hint = suggest.hint(self.name, units)
-            yield self._unknown("unknown-step", f'there is no step "{self.name}"', units, hint)
-        elif len(self.reference.path) > 1 and units[self.name]:  # without units, its invalid matrix is reported
-            yield from self._output(units[self.name][0].step.uses)
+            return self._unknown("unknown-step", f'there is no step "{self.name}"', units, hint)
+        if len(self.reference.path) > 1 and units[self.name]:  # without units, its invalid matrix is reported
+            return self._output(units[self.name][0].step.uses)
+        return ()
 
-    def _output(self, uses: str) -> Iterator[Problem]:
-        """Yields problems of the path after a step, as far as its outputs are known."""
+    def _output(self, uses: str) -> Iterable[Problem]:
+        """Returns the problem of the path after a step, as far as its outputs are known."""
         group, (first, *_) = self.name, self.reference.path[1:]
         one = self.expanded.is_one(self.node, group)
         if not one and isinstance(first, str):
             output = next((key for key in self.reference.path[1:] if key != "outputs"), "NAME")
-            yield self._problem(
+            return self._problem(
                 "matrix-as-one",
                 f'"{group}" has a matrix, so steps.{group} is a list with one entry for each combination, not one step',
                 f"pass steps.{group} to an action that accepts the list (model.select),"
                 f" or read one combination: steps.{group}[0].outputs.{output}",
             )
-        elif one and isinstance(first, int):
+        if one and isinstance(first, int):
             written = f"steps.{group}[{first}].outputs"
             message = f'"{group}" has no matrix, so steps.{group} is one step, not a list'
-            yield self._problem(
+            return self._problem(
                 "one-as-list", message, f"refer to the output: steps.{group}.NAME", written, f"steps.{group}"
             )
-        else:
-            yield from self._member(uses, one=one)
+        return self._member(uses, one=one)
 
-    def _member(self, uses: str, *, one: bool) -> Iterator[Problem]:
-        """Yields the problem of the first key that does not exist."""
+    def _member(self, uses: str, *, one: bool) -> Iterable[Problem]:
+        """Returns the problem of the first key that does not exist."""
         group, keys = self.name, self.reference.path[1:]
         given = self.environment.of_step(group, self.node)
         if one and keys[0] == "outputs" and len(keys) > 1 and types.inside(given, "outputs") is None:
-            yield self._problem(
+            return self._problem(
                 "unknown-output",
                 "a reference to an output has no .outputs here",
                 f"write steps.{group}.{keys[1]}",
                 f"steps.{group}.outputs",
                 f"steps.{group}",
             )
-            return
         for depth, key in enumerate(keys, start=1):
             inner = types.inside(given, key)
             if inner is not None:
@@ -220,8 +225,9 @@ class _Use(NamedTuple):
             else:
                 message = f'{parent} is {types.describe(given)}, so it has no "{name}"'
             meant = suggest.certain(name, known)
-            yield self._problem("unknown-output", message, suggest.hint(name, known, most=12), name, meant, str(parent))
-            return
+            hint = suggest.hint(name, known, most=12)
+            return self._problem("unknown-output", message, hint, name, meant, str(parent))
+        return ()
 
 
 _UNCLOSED = re.compile(r"(\$\{\{\s*\w+(?:\.\w+)+)\s*\}?\s*")
