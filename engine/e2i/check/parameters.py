@@ -9,7 +9,6 @@ A known value is checked by the action's own pydantic model. Of a reference, the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -48,12 +47,12 @@ def check(
     """Yields problems of the parameters: their names, types and columns. Records the output types of the step."""
     environment.learn(node, types.of_model(action.outputs))
     fields = action.params.model_fields
-    foreign = list(
-        islice((_unknown_parameter(node, name, fields, value) for name in value if name not in fields), MOST + 1)
-    )
-    yield from foreign
-    found, waiting = _typed(environment, node, action, value)
-    found += _validated(environment, node, action, value, waiting)
+    foreign = [name for name in value if name not in fields]
+    for name in foreign[: MOST + 1]:
+        yield _unknown_parameter(node, name, fields, value)
+    takes = (types.of_model(action.params),)
+    found, waiting = _typed(environment, node, action, value, takes)
+    found += _validated(environment, node, action, value, waiting, takes)
     yield from found
     if action.columns and not found and not foreign:  # the action does not see a value under a mistyped name
         if environment.columns > MOST_COLUMNS:
@@ -75,16 +74,16 @@ def formula_problems(
 
 
 def _typed(
-    environment: TypeEnvironment, node: StepNode, action: Action, value: Mapping[str, Any]
+    environment: TypeEnvironment, node: StepNode, action: Action, value: Mapping[str, Any], takes: Types
 ) -> tuple[list[Problem], dict[Path, Types]]:
     """Returns the problems of values that are only known in a run, and the types of these values."""
     waiting: dict[Path, Types] = {}
-    takes = (types.of_model(action.params),)
     found: list[Problem] = []
     for path, pending in () if node.is_plain else _pending(value, ()):
         given, errors = _given(environment, node, pending)
         full_path = (*node.path, "with", *path)
-        found += formula_problems(node, full_path, errors)
+        if errors:
+            found += formula_problems(node, full_path, errors)
         taken = types.at(takes, path)
         if path[0] in action.params.model_fields and not types.accepts(given, taken):
             found.append(_wrong_type(node, full_path, path, given, taken))
@@ -94,7 +93,12 @@ def _typed(
 
 
 def _validated(
-    environment: TypeEnvironment, node: StepNode, action: Action, value: Mapping[str, Any], waiting: dict[Path, Types]
+    environment: TypeEnvironment,
+    node: StepNode,
+    action: Action,
+    value: Mapping[str, Any],
+    waiting: dict[Path, Types],
+    takes: Types,
 ) -> list[Problem]:
     """Returns the problems of the known values."""
     fields, base = action.params.model_fields, (*node.path, "with")
@@ -112,10 +116,10 @@ def _validated(
             if detail["type"] != "missing" or detail["loc"][0] not in mistyped
         ]
     reported = {problem.path for problem in found}
-    takes = (types.of_model(action.params),)
-    return found + [
-        problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in reported
-    ]
+    for problem in exact.problems(node.document, base, known, takes):
+        if problem.path not in reported:
+            found.append(problem)
+    return found
 
 
 def _may_follow(path: Path, kind: str, unsure: Collection[Path]) -> bool:

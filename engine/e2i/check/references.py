@@ -171,12 +171,12 @@ class _Use(NamedTuple):
         return ()
 
     def _step(self) -> Iterable[Problem]:
-        units = self.node.instance.units
-        if self.name not in units:
-            hint = suggest.hint(self.name, units)
-            return self._unknown("unknown-step", f'there is no step "{self.name}"', units, hint)
-        if len(self.reference.path) > 1 and units[self.name]:  # without units, its invalid matrix is reported
-            return self._output(units[self.name][0].step.uses)
+        name, units = self.name, self.node.instance.units
+        found = units.get(name)
+        if found is None:
+            return self._unknown("unknown-step", f'there is no step "{name}"', units, suggest.hint(name, units))
+        if len(self.reference.path) > 1 and found:  # without units, its invalid matrix is reported
+            return self._output(found[0].step.uses)
         return ()
 
     def _output(self, uses: str) -> Iterable[Problem]:
