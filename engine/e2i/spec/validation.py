@@ -22,7 +22,7 @@ _MISMATCH = 100
 
 def mistakes(error: ValidationError, data: Any, is_unsure: Callable[[Path, str], bool] | None = None) -> list[Detail]:
     """Returns the errors. ``is_unsure`` returns True for a path and a type of error that an unknown value may cause."""
-    details: list[Detail] = [dict(detail) for detail in error.errors(include_url=False)]
+    details = [_untagged(dict(detail)) for detail in error.errors(include_url=False)]
     return [detail for _, detail in _read([(detail, 0) for detail in details], data, (), is_unsure or _never)]
 
 
@@ -62,6 +62,23 @@ def _meant(forms: list[list[Weighed]], value: Any, path: Path) -> list[Weighed]:
         if len(set(kinds)) > 1:
             return [(_MISMATCH, {"type": NO_FORM, "loc": path, "input": value, "msg": "", "ctx": {"kinds": kinds}})]
     return best
+
+
+def _untagged(detail: Detail) -> Detail:
+    """Returns the error of a value of several forms, named by a key in it, as an error of that key."""
+    if not detail["type"].startswith("union_tag_"):
+        return detail
+    key = detail["ctx"]["discriminator"].strip("'")
+    if detail["type"] == "union_tag_not_found":
+        return {**detail, "type": "missing", "loc": (*detail["loc"], key)}
+    allowed = detail["ctx"]["expected_tags"]
+    return {
+        "type": "literal_error",
+        "loc": (*detail["loc"], key),
+        "input": detail["input"].get(key) if isinstance(detail["input"], dict) else None,
+        "msg": f"Input should be {' or '.join(allowed.rsplit(', ', 1))}",
+        "ctx": {"expected": allowed},
+    }
 
 
 def _follows(detail: Detail) -> bool:

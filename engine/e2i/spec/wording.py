@@ -75,9 +75,6 @@ def _said(detail: Any, path: Path) -> str:
         return f" should be {' or '.join(dict.fromkeys(map(_noun, detail['ctx']['kinds'])))}"
     if kind in _MAPPING_TYPES or kind in _WANTED:
         return f" should be {_noun(kind)}"
-    if kind.startswith("union_tag_"):
-        key, tags = detail["ctx"]["discriminator"].strip("'"), detail["ctx"].get("expected_tags")
-        return f' needs the key "{key}"' + (f": {tags}" if tags else "")
     if kind == "string_pattern_mismatch" and path == ("name",):
         return ' should have only letters, digits, "-" and "_", at most 64, and begin with a letter or digit'
     if kind == "is_instance_of":

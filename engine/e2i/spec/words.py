@@ -48,6 +48,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "exponential": ("exp",),
     "constant": ("fixed",),
     "continue": ("ignore",),
+    "production": ("prod", "live"),
+    "development": ("dev",),
+    "int": ("integer", "int64", "long"),
+    "float": ("number", "double", "real"),
+    "categorical": ("choice", "choices", "category", "categories"),
     "inner": ("inner_join",),
     "left": ("left_join", "left_outer"),
 }

@@ -96,9 +96,9 @@ class Expectation(BaseModel):
         """Refuse the form of Great Expectations' own files, and name the one of specs as its safe fix."""
         if isinstance(given, str) and given in KINDS and not _needed(given):
             raise PydanticCustomError("other_form", "an expectation is a mapping", {"meant": {"type": given}})
-        if not isinstance(given, dict) or not given.keys() & {"expectation_type", "kwargs"}:
+        if not is_foreign(given):
             return given
-        meant = _flattened(given)
+        meant = flattened(given)
         said = "in a spec, the arguments of an expectation are beside its `type`, not under `kwargs`"
         raise PydanticCustomError("other_form", "{said}", {"said": said, "meant": meant})
 
@@ -140,7 +140,12 @@ class Suite(BaseModel):
     expectations: Annotated[Expectations, Field(description="The expectations, in the order of the report.")]
 
 
-def _flattened(given: dict[str, Any]) -> dict[str, Any] | None:
+def is_foreign(given: Any) -> bool:
+    """Return True for an expectation in the form of Great Expectations' own files."""
+    return isinstance(given, dict) and bool(given.keys() & {"expectation_type", "kwargs"})
+
+
+def flattened(given: dict[str, Any]) -> dict[str, Any] | None:
     """Return an expectation of Great Expectations' own form in ours, or None when it says more than ours can."""
     arguments, name = given.get("kwargs", {}), given.get("expectation_type", given.get("type"))
     if not isinstance(arguments, dict) or not isinstance(name, str) or name not in KINDS:
