@@ -11,7 +11,7 @@ from e2i.catalog import registry
 from e2i.catalog.files import BoundedFiles
 from e2i.check import order, parameters, types
 from e2i.check.type_environment import TypeEnvironment
-from e2i.spec import dialects, expressions, fixes, synonyms
+from e2i.spec import expressions, fixes, synonyms
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, Pending, StepNode
 from e2i.spec.expressions import Template
@@ -107,6 +107,8 @@ def _braced(written: Any) -> str | None:
     """Returns the text as an expression, if it only lacks its braces."""
     if not isinstance(written, str) or expressions.has_expression(written):
         return None
+    from e2i.spec import dialects  # only needed for a condition that is wrong
+
     found = next((found for found in dialects.unmarked(written) if found[0] == written.strip()), None)
     braced = f"${{{{ {dialects.translated(found['inside'] if found else written.strip())} }}}}"
     try:

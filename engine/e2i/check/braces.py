@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from e2i.spec import dialects, expressions, fixes
+from e2i.spec import expressions, fixes
 from e2i.spec.expansion.nodes import Path
 from e2i.spec.load import LoadedSpec
 from e2i.spec.problems import Code, Problem
@@ -51,6 +51,8 @@ def _braced(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 def _in_text(loaded: LoadedSpec, path: Path, text: str, known: Mapping[str, Any]) -> Iterator[Problem]:
     """Yields the warning if an expression in other braces only names what there is."""
+    from e2i.spec import dialects  # only needed for a text with other braces
+
     found = [match for match in dialects.unmarked(text) if _is_expression(match["inside"], known)]
     if not found:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
-from e2i.spec import dialects, expressions, fixes, suggest
+from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expansion.dataflow import MAX_HOPS
 from e2i.spec.expansion.expanded import RUN_FACTS, Expanded
@@ -67,6 +67,8 @@ def _unreadable(document: Document, path: Path, error: ExpressionError) -> Probl
 
 def _translated(text: str) -> str | None:
     """Returns the text with its expressions translated from another language, if it can then be read."""
+    from e2i.spec import dialects  # only needed for an expression that cannot be read
+
     ours = dialects.in_template(text)
     try:
         return ours if ours != text and expressions.parse(ours).expressions else None
@@ -79,7 +81,8 @@ def check(context: CheckContext) -> Iterator[Problem]:
     expanded, environment = context.expanded, context.environment
     for unit in expanded.units():
         for path, reference in unit.references:
-            yield from _Use(expanded, environment, unit, path, reference).problems()
+            if not _is_output(expanded, environment, unit, reference):
+                yield from _Use(expanded, environment, unit, path, reference).problems()
             if len(expanded.instances) > 1 and expanded.behind(unit, reference).too_far:
                 message = f"{reference} passes through more than {MAX_HOPS} included specs"
                 hint = "pass the value directly to the step that needs it"
@@ -88,6 +91,16 @@ def check(context: CheckContext) -> Iterator[Problem]:
         for path, template in expressions.walk(instance.loaded.spec.outputs):
             for reference in template.references if isinstance(template, Template) else ():
                 yield from _Use(expanded, environment, instance, ("outputs", *path), reference).problems()
+
+
+def _is_output(expanded: Expanded, environment: TypeEnvironment, node: StepNode, reference: Reference) -> bool:
+    """Returns True for an existing output of one step, as most references are. It needs no other check."""
+    if reference.root != "steps" or len(reference.path) != 2:
+        return False
+    name, output = reference.path
+    if name not in node.instance.units or not expanded.is_one(node, str(name)):
+        return False
+    return types.inside(environment.of_step(str(name), node), output) is not None
 
 
 class _Use(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -18,7 +19,9 @@ from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
 from e2i.spec.problems import Code, Problem
 from e2i.spec.scalars import shorten
-from e2i.spec.shape import Parameters
+
+if TYPE_CHECKING:
+    from e2i.spec.shape import Parameters
 
 MAX_DEPTH = 16
 """Limit on the nesting of included specs."""

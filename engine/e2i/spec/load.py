@@ -7,21 +7,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from e2i.spec import document, expressions, salvage, shape
+from e2i.spec import document, expressions
 from e2i.spec.composer import MAX_PROBLEMS, Limits
 from e2i.spec.document import Document
 from e2i.spec.expressions import Template
 from e2i.spec.models import IDENTIFIER, PipelineSpec
 from e2i.spec.problems import Code, Problem, most
 from e2i.spec.references import Reference
-from e2i.spec.shape import Parameters
-from e2i.spec.validation import mistakes
+
+if TYPE_CHECKING:
+    from e2i.spec.shape import Parameters
 
 Path = tuple[str | int, ...]
 _NAMED = re.compile(r"\b(?:steps|params)\.([\w-]+)")
@@ -109,6 +110,9 @@ def load(
     try:
         loaded: LoadedSpec | None = LoadedSpec(PipelineSpec.model_validate(found.data), found)
     except ValidationError as error:
+        from e2i.spec import salvage, shape  # only needed for a spec of invalid shape
+        from e2i.spec.validation import mistakes
+
         details = mistakes(error, found.data)
         problems += list(islice(shape.problems(details, found, parameters), MAX_PROBLEMS + 1))
         rest = salvage.salvage(details, found.data, parameters)
