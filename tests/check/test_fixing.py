@@ -39,12 +39,12 @@ def test_a_mended_spec_has_no_problem_with_a_fix_left_and_keeps_its_other_lines(
 
 
 def _lines_kept(before: str, fixed: Fixed) -> bool:
-    """No more lines are gone than problems were mended, plus those that one removal takes with it."""
+    """No more lines are gone than operations were done, plus those that one removal takes with it."""
     old, new = before.splitlines(keepends=True), fixed.text.splitlines(keepends=True)
     gone = sum(
         end - start for tag, start, end, _, _ in difflib.SequenceMatcher(a=old, b=new).get_opcodes() if tag != "equal"
     )
-    return gone <= 3 * len(fixed.applied)
+    return gone <= 3 * sum(len(problem.fixes) or 1 for problem in fixed.applied)
 
 
 TYPES_OF_MISTAKE: dict[str, tuple[str, str]] = {

@@ -55,7 +55,11 @@ def test_units_in_words_are_understood(written: str, meant: str) -> None:
     assert fixes.duration(written) == meant
 
 
-@pytest.mark.parametrize("written", ["30", "soon", 30, None, "10 m 1 h", "1 M"])
+def test_a_plain_number_is_a_duration_in_seconds() -> None:
+    assert fixes.duration(30) == "30s"
+
+
+@pytest.mark.parametrize("written", ["30", "soon", 0, -1, True, 1.5, None, "10 m 1 h", "1 M"])
 def test_a_number_without_a_unit_is_no_duration(written: Any) -> None:
     assert fixes.duration(written) is None
 

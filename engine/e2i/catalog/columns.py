@@ -20,6 +20,7 @@ from msgspec import Struct, field
 
 from e2i.catalog.files import Files
 from e2i.documents import Values
+from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
@@ -117,6 +118,9 @@ class ColumnProblem(Struct, frozen=True):
     at_key: bool = False
     take_out: bool = False
     leave_out: tuple[str, ...] = ()
+    meant: str = ""
+    """The name that is certainly meant, although it is written differently."""
+    severity: Severity = "error"
 
 
 class Flow(Struct, frozen=True):
@@ -175,3 +179,22 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
 def is_time(kind: str | None) -> bool:
     """Returns True when an Arrow type is a point or a length of time, which no model can be trained on."""
     return kind is not None and kind.startswith(("timestamp", "date", "time", "duration"))
+
+
+_TRAIN = """steps:
+  data: {uses: dataset.hcp}
+  train:
+    uses: model.train
+    with:
+      table: ${{ steps.data.journeys }}
+"""
+CODES = (
+    Code(
+        "unknown-column",
+        "A column that the table does not have",
+        "The columns of a table are known before a run, from the header of the file or from the upstream steps.",
+        "Use a column listed in the hint, or keep the column in the upstream steps.",
+        _TRAIN + "      target: taget\n      features: [brand, region]\n",
+        _TRAIN + "      target: target\n      features: [brand, region]\n",
+    ),
+)

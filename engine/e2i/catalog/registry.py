@@ -5,7 +5,7 @@ In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``. Only t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -74,6 +74,11 @@ class Registry:
             return found
         tool, _, name = uses.partition(".")
         return self._plugin(tool).tool.action(name) if tool in self.plugins else None
+
+    def parameters(self, uses: str) -> Collection[str]:
+        """Returns the names of the parameters of an action. Empty when there is no such action, or it is broken."""
+        found = None if self.problem(tool_name(uses)) else self.action(uses)
+        return found.params.model_fields if found else ()
 
     def tools(self) -> list[Tool]:
         """Returns every tool that can be loaded, by name. Imports every declaration: for messages and listings only."""

@@ -146,7 +146,7 @@ def fix_text(
             break
         found, _ = documents.read(text, file)
         here = [problem for problem in problems if problem.location.file == file]
-        changed, fixed = _patched(found, here) if found is not None else _fixed_text(text, file, here)
+        changed, fixed = _patched(found, here) if found is not None else text_fix.first(text, file, here)
         if not fixed or changed in seen:
             break
         seen.add(changed)
@@ -211,15 +211,3 @@ def _touched(problem: Problem) -> set[str]:
 def _leading(pointer: str) -> Iterator[str]:
     """Yields the pointers that lead to a location, itself the last of them."""
     return (pointer[:end] for end, char in enumerate(f"{pointer}/") if char == "/")
-
-
-def _fixed_text(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
-    """Returns the text with the first possible fix: the problem is gone, and no line up to its own has another."""
-    for problem in problems:
-        for changed in text_fix.candidates(text, problem):
-            _, left = documents.read(changed, file)
-            before = {(other.code, other.location.line) for other in problems} - {(problem.code, problem.location.line)}
-            line = problem.location.line
-            if all(other.location.line > line or (other.code, other.location.line) in before for other in left):
-                return changed, [problem]
-    return text, []

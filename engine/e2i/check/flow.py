@@ -65,7 +65,9 @@ def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document)
         path = _existing((*base, *found.path), base, document)
         hint = found.hint or (suggest.hint(found.name, found.known, most=40) if found.name else None)
         fix = _fix(found, path, base, document)
-        yield document.problem(found.code, path, found.message, hint, key=found.at_key, fixes=fix)
+        yield document.problem(
+            found.code, path, found.message, hint, key=found.at_key, severity=found.severity, fixes=fix
+        )
 
 
 def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fixes:
@@ -81,7 +83,10 @@ def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fi
         return ()
     if found.take_out:
         return fixes.removed(path)
-    if found.at_key:
+    if found.meant:
+        beside = document.value(path[:-1])
+        return () if found.meant in beside else fixes.moved(path, (*path[:-1], found.meant))
+    if found.at_key and found.name:
         return fixes.renamed(path, found.known, document.value(path[:-1]))
     return fixes.named(path, found.name, found.known) if document.value(path) == found.name else ()
 

@@ -14,7 +14,7 @@ from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.expressions import parse
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.references import Reference
 
 if TYPE_CHECKING:
@@ -65,3 +65,23 @@ def _is_asked(unit: StepNode, null: tuple[str | int, ...]) -> bool:
     return any(
         path[2] == "when" and reference.parts == null for around in unit.chain for path, reference in around.references
     )
+
+
+CODES = (
+    Code(
+        "maybe-null",
+        "A step that needs a value that may be null",
+        "With `missing: null`, `mlflow.load` returns null for a model that does not exist. A step that needs the model "
+        "must not run then. This is checked before the run.",
+        "Test the value in the step's `when`: ${{ steps.ID.model is not none }}.",
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        "  old: {uses: mlflow.load, with: {name: m, stage: production, missing: null}}\n"
+        "  judge:\n    uses: model.evaluate\n"
+        '    with: {model: "${{ steps.old.model }}", table: "${{ steps.data.journeys }}"}\n',
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        "  old: {uses: mlflow.load, with: {name: m, stage: production, missing: null}}\n"
+        "  judge:\n    uses: model.evaluate\n"
+        '    when: "${{ steps.old.model is not none }}"\n'
+        '    with: {model: "${{ steps.old.model }}", table: "${{ steps.data.journeys }}"}\n',
+    ),
+)

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from e2i.policy import Rules
+from e2i.spec.problems import Code
 
 Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside", "hidden", "settings"]]
 """Looks up what is at a path. Passed in, because it needs a file system."""
@@ -24,37 +25,52 @@ class PathProblem(Struct, frozen=True):
     code: Literal["bad-path", "policy-path"]
     message: str
     hint: str
+    meant: str | None = None
+    """The path to write instead."""
 
 
-def check(text: str, rules: Rules, look: Look) -> PathProblem | None:
-    """Returns the first problem of a path to a file that is read, or None."""
-    shown = repr(text if len(text) <= 80 else text[:79] + "…")
+def check(text: str, rules: Rules, look: Look, home: str = "") -> PathProblem | None:
+    """Returns the first problem of a path to a file that is read, or None. ``home`` is the folder of the workspace."""
+    problem = _check(text, rules, look)
+    if problem is None or not home or not text.startswith("/") or not _within(posixpath.normpath(text), (home,)):
+        return problem
+    relative = posixpath.relpath(posixpath.normpath(text), home)
+    if _check(relative, rules, look):
+        return problem
+    said = f"{_shown(text)} is an absolute path, which no other machine has"
+    return PathProblem("bad-path", said, f'write "{relative}", the path from the workspace', relative)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+def _check(text: str, rules: Rules, look: Look) -> PathProblem | None:
+    name = _shown(text)
     if not text or "\0" in text or "\n" in text or len(text) > LONGEST:
-        return PathProblem("bad-path", f"{shown} is not a path", "use the path of a file, relative to the workspace")
+        return PathProblem("bad-path", f"{name} is not a path", "use the path of a file, relative to the workspace")
     if "://" in text:
-        return PathProblem("bad-path", f"{shown} is a URL, not a path", "files are read from the workspace only")
+        return PathProblem("bad-path", f"{name} is a URL, not a path", "files are read from the workspace only")
     path = posixpath.normpath(text)
     if _within(path, NEVER):
-        return PathProblem("policy-path", f"{shown} is not data: it belongs to the system", _INSIDE)
+        return PathProblem("policy-path", f"{name} is not data: it belongs to the system", _INSIDE)
     if not any(_under(path, posixpath.normpath(root)) for root in rules.roots):
-        return PathProblem("policy-path", f"{shown} leads outside {_roots(rules)}", _INSIDE)
+        return PathProblem("policy-path", f"{name} leads outside {_roots(rules)}", _INSIDE)
     hidden = next((part for part in path.split("/") if part.startswith(".") and part not in (".", "..")), None)
     if hidden and not rules.hidden_files:
-        return PathProblem(
-            "policy-path", f"{shown} leads through {hidden!r}, and hidden names are not allowed", _INSIDE
-        )
+        return PathProblem("policy-path", f"{name} leads through {hidden!r}, and hidden names are not allowed", _INSIDE)
     match look(text):
         case "outside":
-            return PathProblem("policy-path", f"{shown} leads through a link outside {_roots(rules)}", _INSIDE)
+            return PathProblem("policy-path", f"{name} leads through a link outside {_roots(rules)}", _INSIDE)
         case "hidden":
-            return PathProblem("policy-path", f"{shown} leads through a link to a hidden name", _INSIDE)
+            return PathProblem("policy-path", f"{name} leads through a link to a hidden name", _INSIDE)
         case "settings":
             hint = "use another file: specs neither read nor change the settings in config/"
-            return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", hint)
+            return PathProblem("policy-path", f"{name} leads to a file of the operator's settings", hint)
         case "directory":
-            return PathProblem("bad-path", f"{shown} is a folder, not a file", "use a file in it")
+            return PathProblem("bad-path", f"{name} is a folder, not a file", "use a file in it")
         case "special":
-            return PathProblem("bad-path", f"{shown} is not a regular file", "use a file with data in it")
+            return PathProblem("bad-path", f"{name} is not a regular file", "use a file with data in it")
     return None
 
 
@@ -74,3 +90,22 @@ def _roots(rules: Rules) -> str:
 
 
 _INSIDE = "move the file into the workspace, or have the operator list its folder under roots: in config/policy.yaml"
+
+CODES = (
+    Code(
+        "policy-path",
+        "A path that specs may not read",
+        "Files are read from the workspace or from folders that the operator lists. For a link, its target counts.",
+        "Move the file into the workspace.",
+        "steps:\n  a: {uses: data.load, with: {path: ../secret.csv}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: "data in the workspace"}}\n',
+    ),
+    Code(
+        "bad-path",
+        "A path that is not a file",
+        "A URL, a folder, a device or a pipe cannot be read as a file, whatever the policy.",
+        "Use the path of a regular file, relative to the workspace.",
+        'steps:\n  a: {uses: data.load, with: {path: "https://example.com/data.csv"}}\n',
+        'steps:\n  a: {uses: debug.echo, with: {value: "https://example.com/data.csv"}}\n',
+    ),
+)

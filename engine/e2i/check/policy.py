@@ -22,11 +22,11 @@ from e2i.check import paths, provenance, secrecy
 from e2i.documents import Values
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
-from e2i.spec import durations, fixes, suggest
+from e2i.spec import durations, expressions, fixes, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import StepNode
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -58,6 +58,8 @@ class Authority(Struct, frozen=True):
     """The tools that every run reports to."""
     registry: Registry = BUILT_IN
     """The tools that specs can use."""
+    home: str = ""
+    """The folder of the workspace."""
 
     @property
     def rules(self) -> Rules:
@@ -82,10 +84,9 @@ class Authority(Struct, frozen=True):
         for path, mark, value in _marked(found, params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
-                    if violation := paths.check(mark.path(value), self.rules, self.look):
-                        yield Violation(
-                            violation.code, f'"{_dotted(path)}": {violation.message}', ("with", *path), violation.hint
-                        )
+                    if violation := paths.check(mark.path(value), self.rules, self.look, self.home):
+                        message = f'"{_dotted(path)}": {violation.message}'
+                        yield Violation(violation.code, message, ("with", *path), violation.hint, violation.meant)
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
                 case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
@@ -150,7 +151,9 @@ def _problem(node: StepNode, violation: Violation) -> Problem:
     path: Path = (*node.path, *violation.path)
     if not node.document.has(path) and node.document.has(("defaults", *violation.path)):
         path = ("defaults", *violation.path)
-    fix = fixes.replaced(path, violation.meant) if violation.meant else ()
+    written = node.document.value(path)
+    is_written = isinstance(written, str) and not expressions.has_expression(written)
+    fix = fixes.replaced(path, violation.meant) if violation.meant and is_written else ()
     return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fix)
 
 
@@ -273,3 +276,67 @@ def _shown(value: Any) -> str:
 
 def _ask(setting: str) -> str:
     return f"the operator decides: {setting} in config/policy.yaml"
+
+
+CODES = (
+    Code(
+        "policy-tool",
+        "An action that is not allowed",
+        "config/policy.yaml lists which actions may be used, by the author of the spec and by agent role. A step that "
+        "names its agent is limited to the role of that agent in the platform.",
+        "Use an allowed action, assign the step to an agent that may use it, or ask the operator.",
+        "steps:\n  a: {uses: opik.score, agent: model_trainer, with: {name: fit, value: 1}}\n",
+        "steps:\n  a: {uses: opik.score, agent: observability_connector, with: {name: fit, value: 1}}\n",
+    ),
+    Code(
+        "policy-privilege",
+        "An operation that needs a permission",
+        "Three operations are allowed to people and refused to specs written by a machine, unless config/policy.yaml "
+        "allows them: running Python files of the workspace, moving a model to production, and keeping a service after "
+        "its run.",
+        "Leave the operation out and have a person do it, or ask the operator.",
+        example="stage: production in an agent's mlflow.promote",
+    ),
+    Code(
+        "policy-budget",
+        "A budget that is exceeded",
+        "Bytes, steps, matrix combinations, trials, rows, attempts and time limits are limited by the author of the "
+        "spec, so that no spec takes the machine for itself. The trials of all steps are counted together.",
+        "Reduce the amount, or have the operator raise the budget.",
+        "steps:\n  a: {uses: debug.echo, timeout: 60d}\n",
+        "steps:\n  a: {uses: debug.echo, timeout: 1h}\n",
+    ),
+    Code(
+        "policy-host",
+        "A host that specs may not reach",
+        "A run connects to the services of its profile. Specs written by a machine may only use services on this "
+        "machine, unless the operator lists more hosts.",
+        "Use a profile whose services are allowed, or ask the operator.",
+        example="MLFLOW_TRACKING_URI names a server elsewhere, and an agent wrote the spec.",
+    ),
+    Code(
+        "unknown-agent",
+        "An agent role that does not exist",
+        "`agent` declares which of the platform's agents a step acts for. config/policy.yaml lists them.",
+        "Use one of the roles, or leave `agent` out.",
+        "steps:\n  a: {uses: debug.echo, agent: model_trainr}\n",
+        "steps:\n  a: {uses: debug.echo, agent: model_trainer}\n",
+    ),
+    Code(
+        "policy-secret",
+        "A secret that these specs may not use",
+        "config/policy.yaml lists which secrets steps may use, by the author of the spec: all for people, none for "
+        "specs written by a machine.",
+        "Leave it out, have a person run the step, or ask the operator.",
+        example="${{ secrets.WAREHOUSE }} in an agent's python.call, where agent.secrets does not list it",
+    ),
+    Code(
+        "forged-artifact",
+        "An artifact that no step produced",
+        "Tables, models, services and other artifacts are references to the outputs of steps in this run. A literal "
+        "one could refer to a service elsewhere, or to the data of another project.",
+        "Refer to the step that produces it: ${{ steps.ID.NAME }}.",
+        f'steps:\n  a: {{uses: debug.echo, with: {{value: {{type: table, digest: "sha256:{"0" * 64}"}}}}}}\n',
+        'steps:\n  d: {uses: dataset.hcp}\n  a: {uses: debug.echo, with: {value: "${{ steps.d.journeys }}"}}\n',
+    ),
+)

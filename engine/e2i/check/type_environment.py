@@ -125,6 +125,8 @@ class TypeEnvironment:
         """Returns a step's output types: as recorded, or as declared when it has not been checked (in a cycle)."""
         if node.inner is not None:
             declared = node.inner.loaded.spec.outputs
+            if not node.inner.loaded.is_whole:
+                return ANY[0]
             return Type("mapping", {name: self._of_written(written, node.inner) for name, written in declared.items()})
         if node.id not in self._outputs:
             found = self.registry.action(node.step.uses)

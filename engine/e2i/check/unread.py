@@ -13,7 +13,7 @@ from e2i.catalog.artifacts import ARTIFACTS
 from e2i.check import types
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import Expanded
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -51,3 +51,16 @@ def _makes_only_tables(action: Action) -> bool:
     artifacts = {one.name for output in outputs.values() for one in output if one.name in ARTIFACTS}
     is_pure = action.effect is Effect.PURE and action.idempotent and not action.gate
     return is_pure and artifacts == {"table"} and "metrics" not in outputs
+
+
+CODES = (
+    Code(
+        "unread-table",
+        "A table that nothing reads",
+        "The step only produces a table, and neither a step nor an output reads the table. The run would waste this "
+        "time. This is a warning.",
+        "Read the table in another step, name it under `outputs`, or remove the step.",
+        "steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\n",
+        'steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\noutputs:\n  rows: "${{ steps.a.history }}"\n',
+    ),
+)

@@ -12,10 +12,10 @@ from msgspec import Meta
 from msgspec.structs import asdict
 
 from e2i.check import codes
-from e2i.check.codes.code import Code
 from e2i.documents import Element, JsonDocument
 from e2i.errors import BadInput
 from e2i.spec import suggest
+from e2i.spec.problems import Code
 
 
 class ExplainedCode(Element, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ def check(name: str, task: str, params: Values) -> Algorithm:
         near = get_close_matches(unknown[0], algorithm.params, n=1)
         raise StepError(
             f"{name} has no parameter {', '.join(map(repr, unknown))}",
-            code="unknown-parameter",
+            code="unknown-hyperparameter",
             hint=(f"did you mean {near[0]!r}? " if near else "") + f"parameters: {', '.join(sorted(algorithm.params))}",
         )
     return algorithm

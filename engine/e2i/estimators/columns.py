@@ -10,6 +10,7 @@ from typing import Any
 
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.spec.problems import Code
 from e2i.spec.suggest import few
 
 
@@ -110,3 +111,31 @@ def _task(given: Given) -> str | None:
         return task
     known = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
     return known.tasks[0] if known and len(known.tasks) == 1 else None
+
+
+_TRAIN = """steps:
+  data: {uses: dataset.hcp}
+  train:
+    uses: model.train
+    with:
+      table: ${{ steps.data.journeys }}
+"""
+CODES = (
+    Code(
+        "bad-feature",
+        "A column that cannot be a feature",
+        "Models cannot be trained on timestamps, on keys, or without any column.",
+        "Remove it from `features`, or add it to `exclude`. `e2i fix` does this where the fix is safe.",
+        _TRAIN + "      target: target\n      features: [brand, observation_date]\n",
+        _TRAIN + "      target: target\n      features: [brand]\n",
+    ),
+    Code(
+        "target-leak",
+        "A feature that reveals the target",
+        "The target itself, or a column derived from it, is among the features. The model would look perfect in "
+        "training and fail in use.",
+        "Remove the column from `features`, or add it to `exclude`. `e2i fix` does this.",
+        _TRAIN + "      target: target\n      features: [brand, outcome]\n",
+        _TRAIN + "      target: target\n      features: [brand]\n",
+    ),
+)

@@ -16,6 +16,7 @@ from typing import Any, assert_never
 from msgspec import Struct
 
 from e2i.spec import document as documents
+from e2i.spec import unlist
 from e2i.spec.document import Document
 from e2i.spec.operations import Add, Move, Operation, Remove, Replace
 from e2i.spec.positions import Path
@@ -97,6 +98,8 @@ class _Writer:
         old, raw = self.document.value(path), self.text[start:end]
         if start == end:  # an implicit null, right after its colon
             return Edit(start, end, " " + written(value, flow=self.is_flow(path[:-1])))
+        if raw.startswith("-") and (kept := unlist.as_mapping(self.document, path, value)) is not None:
+            return Edit(start, end, kept)
         if isinstance(old, str) and isinstance(value, str) and (kept := _reworded(raw, old, value)) is not None:
             return Edit(start, end, kept)
         return Edit(start, end, written(value, like=raw, flow=self.is_flow(path[:-1])))

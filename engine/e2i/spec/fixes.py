@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from e2i.spec import durations, scalars, sizes, suggest
+from e2i.spec import durations, scalars, sizes, suggest, words
 from e2i.spec.operations import Add, Move, Remove, Replace
 from e2i.spec.problems import Fixes, pointer
 
@@ -91,7 +91,9 @@ def meant(value: Any, kind: str) -> Any:
 
 
 def duration(value: Any) -> str | None:
-    """Returns the duration meant by ``10 min`` or ``1 hour``, or None for a number without its unit."""
+    """Returns the duration meant by ``10 min`` or ``1 hour``, or by a number of seconds. None when it is not clear."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return f"{value}s"
     if not isinstance(value, str):
         return None
     text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0]), "".join(value.split()))
@@ -122,7 +124,8 @@ def choice(value: Any, expected: str) -> Any:
     """Returns the one of pydantic's ``expected`` values (``'a', 'b' or 1``) that ``value`` must have meant, or
     MISSING.
     """
-    if isinstance(value, str) and (name := suggest.certain(value, choices(expected))):
+    names = choices(expected)
+    if isinstance(value, str) and (name := words.choice(value, names) or suggest.certain(value, names)):
         return name
     found = meant(value, "integer")
     return found if found is not MISSING and str(found) in re.split(r", | or ", expected) else MISSING

@@ -1,4 +1,4 @@
-"""Problems of a text: the one type that every check returns and every command prints.
+"""Problems of a text: the one type that every check returns and every command prints, and the explanation of a code.
 
 In: facts about an error. Out: ``Problem``, sortable by location, serialisable as JSON.
 """
@@ -30,6 +30,16 @@ class Location(Struct, frozen=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class TextEdit(Element, frozen=True):
+    """A replacement of a part of the file's text, up to but not including the character at the end."""
+
+    line: Annotated[int, Meta(ge=1, description="Start, from 1.")]
+    column: Annotated[int, Meta(ge=1, description="Start, from 1, in characters.")]
+    end_line: Annotated[int, Meta(ge=1, description="End, from 1.")]
+    end_column: Annotated[int, Meta(ge=1, description="End, from 1, in characters.")]
+    text: Annotated[str, Meta(description="The new text.")]
+
+
 class Problem(Struct, frozen=True):
     """One error: what (``code``, ``message``), where (``location``, pointer ``path``), how to fix it (``hint``,
     ``fixes``).
@@ -44,10 +54,17 @@ class Problem(Struct, frozen=True):
     hint: str | None = None
     severity: Severity = "error"
     fixes: Fixes = field(default=())
+    edit: TextEdit | None = None
+    """The safe fix of a text that cannot be read, which has no paths for ``fixes``."""
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.location}: {self.message} [{self.code}]{hint}"
+
+    @property
+    def fixable(self) -> bool:
+        """True when `e2i fix` can fix it."""
+        return bool(self.fixes) or self.edit is not None
 
     @property
     def is_policy(self) -> bool:
@@ -71,6 +88,8 @@ class Problem(Struct, frozen=True):
             path=self.path,
             hint=self.hint,
             fixes=list(self.fixes),
+            fixable=self.fixable,
+            edit=self.edit,
         )
 
     def to_json(self) -> JsonObject:
@@ -89,6 +108,11 @@ class ProblemDocument(Element, frozen=True, kw_only=True):
     path: Pointer
     hint: Annotated[str | None, Meta(description="What to do about it.")]
     fixes: Annotated[list[Operation], Meta(description="Safe fixes; empty when there is none.")]
+    fixable: Annotated[bool, Meta(description="True when `e2i fix` can fix it: by `fixes`, or by `edit`.")]
+    edit: Annotated[
+        TextEdit | None,
+        Meta(description="Safe fix of a text that cannot be read as YAML and has no paths for `fixes`."),
+    ]
 
 
 class ProblemsDocument(JsonDocument, frozen=True, kw_only=True):
@@ -101,6 +125,23 @@ class ProblemsDocument(JsonDocument, frozen=True, kw_only=True):
     def of(cls, problems: Sequence[Problem]) -> ProblemsDocument:
         valid = all(problem.severity != "error" for problem in problems)
         return cls(valid=valid, problems=[problem.document for problem in problems])
+
+
+class Code(Struct, frozen=True):
+    """One type of problem or error. ``why`` explains what it means, ``fix`` what to do.
+
+    The spec ``bad`` has the problem. ``good`` is the same spec without it. Both are complete except for ``version`` and
+    ``name``, which are left out unless the problem is in them. Where no spec can show the problem, ``example``
+    describes how it arises.
+    """
+
+    code: str
+    title: str
+    why: str
+    fix: str
+    bad: str = ""
+    good: str = ""
+    example: str = ""
 
 
 def pointer(path: tuple[str | int, ...]) -> str:
@@ -118,3 +159,14 @@ def most(problems: Sequence[Problem]) -> list[Problem]:
     message = f"there are more problems than the {MOST:,} that are listed"
     last = listed[-1]
     return [*listed, Problem("too-many-problems", message, last.location, last.path, "fix these first", "warning")]
+
+
+CODES = (
+    Code(
+        "too-many-problems",
+        "More problems than are listed",
+        "At most 1,000 problems are listed, errors first. Many have one cause, and each takes time and memory.",
+        "Fix the listed problems (`e2i fix` applies the safe fixes), then validate again.",
+        example="a spec of 2,000 steps whose action is misspelt",
+    ),
+)

@@ -15,6 +15,7 @@ from e2i.catalog.context import Look, StepContext
 from e2i.catalog.registry import Registry, tool_name
 from e2i.documents import JsonObject
 from e2i.errors import BadInput, E2IError, StepError, ToolUnavailable
+from e2i.spec.validation import mistakes
 from e2i.store import disk
 from e2i.workers.executor import Failure
 
@@ -63,7 +64,7 @@ def _read(uses: str, raw: JsonObject, registry: Registry) -> tuple[Action, Param
     try:
         return found, registry.validate(uses, read_artifacts(raw))
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_input=False)[0]
+        detail = mistakes(error, raw)[0]
         raise BadInput(
             f"{uses}: parameter {'.'.join(map(str, detail['loc']))}: {detail['msg']}", code="bad-action-parameter"
         ) from error

@@ -81,5 +81,7 @@ class Workspace(Struct, frozen=True):
             address = self.settings.tool(tool).address()
             return address[0] if address else None
 
-        settings = self.settings
-        return Authority(self.policy, self.origin, partial(look, self.roots), host, settings.sinks, settings.registry)
+        settings, home = self.settings, str(self.root)
+        return Authority(
+            self.policy, self.origin, partial(look, self.roots), host, settings.sinks, settings.registry, home
+        )

@@ -141,7 +141,12 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     @property
     def is_conditional(self) -> bool:
         """True when its ``when``, or that of an including step, may skip it."""
-        return any(node.step.when is not True for node in self.chain)
+        return any(node.step.when is not True and not _is_plain(node.step.when) for node in self.chain)
+
+
+def _is_plain(when: bool | str) -> bool:
+    """Returns True for a condition that is plain text, which is reported as a problem of its own."""
+    return isinstance(when, str) and not expressions.has_expression(when)
 
 
 def pairing(combination: Values, names: tuple[str, ...]) -> tuple[str, ...]:
