@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
-SCHEMAS := pipeline problems plan events runs run comparison provenance doctor sync gc backup restore init
+SCHEMAS := pipeline problems plan events runs run comparison provenance doctor sync gc backup restore init fix diff explain catalog
+PAGES := actions commands codes
 JOBS ?= 2
 # Without compiled modules, the thousands of processes that the tests start would compile them, each for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint check format schemas golden mutation fuzz chaos sweeps bench clean
+.PHONY: help setup run test test-all lint check format schemas docs golden mutation fuzz chaos sweeps bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,12 +34,13 @@ test: setup ## the default tests, JOBS=2 at a time
 test-all: setup ## the default tests, the slow ones and the sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m ''
 
-lint: setup ## style, types, layers, schema drift
+lint: setup ## style, types, layers, drift of schemas and reference pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	for kind in $(SCHEMAS); do $(BIN)/e2i schema $$kind --json | cmp - schemas/$$kind.v1.json || exit 1; done
+	for page in $(PAGES); do $(BIN)/python -m e2i.cli.reference $$page | cmp - docs/$$page.md || exit 1; done
 
 check: lint test ## what CI runs
 
@@ -48,6 +50,9 @@ format: setup ## puts the code in its format
 
 schemas: setup ## writes schemas/ from the models
 	for kind in $(SCHEMAS); do $(BIN)/e2i schema $$kind --json > schemas/$$kind.v1.json || exit 1; done
+
+docs: setup ## writes the reference pages in docs/ from the catalog, the commands and the codes
+	for page in $(PAGES); do $(BIN)/python -m e2i.cli.reference $$page > docs/$$page.md || exit 1; done
 
 golden: setup ## writes what bad specs are told, and what good ones plan, anew; git shows the difference
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/golden

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from e2i import compact
 
@@ -50,3 +51,26 @@ def test_integers_of_any_size_and_enumerations_are_written() -> None:
 def test_what_is_not_plain_is_refused() -> None:
     with pytest.raises(TypeError):
         compact.dumps({"x": compact})
+
+
+class Named(Struct, frozen=True):
+    name: str
+    value: Any = None
+
+
+@given(DATA)
+def test_what_is_written_is_read_as_the_standard_library_reads_it(value: Any) -> None:
+    text = compact.dumps({"name": "x", "value": value})
+    assert compact.loads(text, Named) == Named("x", json.loads(text)["value"])
+
+
+def test_json_that_only_the_standard_library_reads_is_read() -> None:
+    found = compact.loads('{"name": "\\ud800", "value": [NaN, -Infinity, 1e400]}', Named)
+    assert found.name == "\ud800"
+    assert math.isnan(found.value[0]) and found.value[1:] == [-math.inf, math.inf]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"name": 1}', '{"value": NaN}', '{"name": NaN}'])
+def test_json_of_another_type_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        compact.loads(text, Named)

@@ -126,3 +126,41 @@ def test_the_credentials_of_tools_are_known_whatever_holds_them() -> None:
     }
     assert known.credentials(["mlflow"]) == {"mlflow:postgres@"}  # the word alone may be data
     assert known.credentials(["python"]) == set()
+
+
+def test_plug_ins_are_listed_with_their_location_and_a_profile_replaces_the_list(tmp_path: Path) -> None:
+    (tmp_path / "default.yaml").write_text("sinks: []\nplugins:\n  - words\n  - '${ANOTHER}'\n")
+    (tmp_path / "none.yaml").write_text("plugins: []\n")
+    (tmp_path / "prod.yaml").write_text("plugins: [maps]\n")
+    (tmp_path / "dev.yaml").write_text("workers: 2\n")
+    default = load(tmp_path, None, {"ANOTHER": "charts"})
+    assert {name: str(where) for name, where in default.registry.plugins.items()} == {
+        "words": f"{tmp_path}/default.yaml:3:5",
+        "charts": f"{tmp_path}/default.yaml:4:5",
+    }
+    assert settings.Settings.model_validate_json(default.model_dump_json()).registry.plugins == default.registry.plugins
+    plugins = {name: load(tmp_path, name, {"ANOTHER": "a"}).registry.plugins for name in ("none", "prod", "dev")}
+    assert {name: sorted(found) for name, found in plugins.items()} == {
+        "none": [],
+        "prod": ["maps"],
+        "dev": ["a", "words"],
+    }
+
+
+@pytest.mark.parametrize(
+    "written", ["words", "{words: true}", "[1]", "[[words]]", "[{name: words}]", "['a.b']", "[mlflow]"]
+)
+def test_a_list_of_plug_ins_that_is_none_is_refused_at_its_location(tmp_path: Path, written: str) -> None:
+    (tmp_path / "default.yaml").write_text(f"plugins: {written}\n")
+    with pytest.raises(InvalidSpec) as raised:
+        load(tmp_path, None, {})
+    (problem,) = raised.value.problems
+    assert (problem.location.line, problem.path.split("/")[1]) == (1, "plugins")
+
+
+def test_settings_of_a_tool_that_is_not_listed_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "default.yaml").write_text("tools: {words: {deadline: 3}}\n")
+    with pytest.raises(BadInput, match="there is no tool 'words'"):
+        load(tmp_path, None, {})
+    (tmp_path / "default.yaml").write_text("plugins: [words]\ntools: {words: {deadline: 3}}\n")
+    load(tmp_path, None, {}).check()  # it is not installed, and nothing uses it

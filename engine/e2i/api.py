@@ -9,16 +9,17 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i import regular, route
 from e2i import settings as settings_module
+from e2i.documents import JsonObject, Values, plain
 from e2i.errors import BadInput, Exit, Refused
 from e2i.policy import Origin
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Problem, ProblemsDocument
 from e2i.workspace.files import ChangedFiles
 from e2i.workspace.options import RunOptions
 from e2i.workspace.source import Source, Spec, read_revision, read_source
@@ -32,15 +33,14 @@ if TYPE_CHECKING:
     from e2i.execution.record import RunRecord
     from e2i.planning.build import History
     from e2i.planning.diff import SpecDiff
-    from e2i.planning.model import Plan
-    from e2i.records.comparison import RunDiff
+    from e2i.planning.model import Plan, PlanDocument
+    from e2i.records.differences import RunDiff
+    from e2i.store.past import RecordedRun
 
 __all__ = [
     "Source", "Spec", "Validation", "Workspace", "compare", "diff", "fix", "plan", "read_source", "recorded", "resume",
     "run", "validate",
 ]  # fmt: skip
-
-SCHEMA_VERSION = 1
 
 
 class Validation(Struct, frozen=True):
@@ -62,17 +62,13 @@ class Validation(Struct, frozen=True):
         """Refused when only the policy forbids the spec."""
         return Exit.DONE if self.valid else Exit.REFUSED if route.only_policy(self.problems) else Exit.BAD_INPUT
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "valid": self.valid,
-            "problems": [problem.to_json() for problem in self.problems],
-        }
+    def to_json(self) -> JsonObject:
+        return plain(ProblemsDocument.of(self.problems))
 
 
 def validate(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -84,7 +80,7 @@ def validate(
 
 def fix(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -123,7 +119,7 @@ def fix(
 
 def plan(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
@@ -153,7 +149,7 @@ def plan(
 def diff(
     before: Spec,
     after: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     workspace: Workspace | None = None,
@@ -182,19 +178,19 @@ def compare(before: str, after: str, *, workspace: Workspace | None = None) -> R
 
     workspace = workspace or Workspace.open()
     runs = (lookup.run(workspace.store, before), lookup.run(workspace.store, after))
-    sides = [again.as_planned(run, workspace) for run in runs]
+    sides = [again.as_planned(past.run, workspace) for past in runs]
     meaning = spec_diff.compare(sides[0], sides[1]) if sides[0] and sides[1] else None
     return comparison.compare(runs[0], runs[1], meaning)
 
 
 def run(
     spec: Spec,
-    params: Mapping[str, Any] | None = None,
+    params: Values | None = None,
     *,
     profile: str | None = None,
     select: Collection[str] = (),
     fresh: bool = False,
-    bound_to: Mapping[str, Any] | None = None,
+    bound_to: PlanDocument | JsonObject | None = None,
     run_id: str | None = None,
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
@@ -207,7 +203,7 @@ def run(
     it from a signal handler). Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    options = RunOptions(params or {}, tuple(select), fresh, bound_to, run_id)
+    options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id)
     return route.run(route.read(spec, workspace), workspace, options, listen=listen, on_engine=on_engine)
 
 
@@ -225,30 +221,29 @@ def resume(
     """
     workspace = workspace or Workspace.open()
     past = recorded(run, workspace)
-    if past["corrupt"]:
+    if past.corrupt:
         raise Refused(
-            f"cannot resume run {run}: its records were altered since they were written: {', '.join(past['corrupt'])}",
+            f"cannot resume run {run}: its records were altered since they were written: {', '.join(past.corrupt)}",
             code="state-altered",
             hint="run its spec again: finished steps do not run again; `e2i doctor` names every corrupt record",
         )
-    options = past["options"] or {}
-    origin = Origin.AGENT if options.get("origin") == Origin.AGENT else workspace.origin
+    origin = Origin.AGENT if past.options.origin == Origin.AGENT else workspace.origin
     settings = workspace.settings
-    if past["profile"] != settings.profile:
-        settings = settings_module.load(workspace.root / "config", past["profile"], os.environ)
+    if past.profile != settings.profile:
+        settings = settings_module.load(workspace.root / "config", past.profile, os.environ)
     asked = RunOptions(
-        past["params"] or {},
-        tuple(options.get("select", ())),
-        bool(options.get("fresh")),
-        past["plan"] if options.get("bound") else None,
+        past.params,
+        past.options.select or (),
+        bool(past.options.fresh),
+        _approved(plain(past.plan)) if past.options.bound else None,
         run,
     )
     workspace = replace(workspace, settings=settings, origin=origin)
     return route.run(Source.recorded(past), workspace, asked, listen=listen, on_engine=on_engine)
 
 
-def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
-    """Returns everything recorded of a run, as documented by ``store.history.Reader.run``. Raises BadInput."""
+def recorded(run: str, workspace: Workspace) -> RecordedRun:
+    """Returns everything recorded of a run. Raises BadInput."""
     from e2i.store.database import FILE
     from e2i.store.history import Reader
 
@@ -261,8 +256,16 @@ def recorded(run: str, workspace: Workspace) -> dict[str, Any]:
     )
 
 
+def _approved(plan: PlanDocument | JsonObject | None) -> PlanDocument | None:
+    """Returns the document of an approved plan, from data that has its form. Raises BadInput."""
+    from e2i.planning import document
+    from e2i.planning.model import PlanDocument
+
+    return plan if plan is None or isinstance(plan, PlanDocument) else document.read(plan)
+
+
 def _problems(
-    source: Source, params: Mapping[str, Any] | None, workspace: Workspace, files: Files | None = None
+    source: Source, params: Values | None, workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
     """Returns all problems of a spec. A parameter without a value is not a problem."""
     return route.examine(source, workspace, params or {}, files=files, require_params=False).problems

@@ -1,4 +1,5 @@
-"""Writes plain data and structs as JSON on one line, several times as fast as the standard library.
+"""Writes plain data and structs as JSON on one line, and reads it into types, several times as fast as the
+standard library.
 
 For data written for every step: rows of the run store, lines of events. Not for data that is digested: numbers may be
 written in another form than by ``json``, and NaN, which JSON does not have, becomes ``null``.
@@ -6,12 +7,17 @@ written in another form than by ``json``, and NaN, which JSON does not have, bec
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import to_builtins
-from msgspec.json import Encoder
+from msgspec.json import Decoder, Encoder
 from msgspec.json import format as formatted
+
+T = TypeVar("T")
 
 
 def dumps(value: Any, *, spaced: bool = False) -> str:
@@ -27,6 +33,19 @@ def dumps(value: Any, *, spaced: bool = False) -> str:
         return (_encode_spaced if spaced else _encode_compact)(value)
 
 
+def loads(text: str | bytes, kind: type[T]) -> T:
+    """Returns what ``json.loads`` reads, as a value of that type: a struct, or ``dict[str, Any]``.
+
+    Raises ValueError or TypeError for another text or another type.
+    """
+    try:
+        found: T = _decoder(kind).decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):  # NaN and lone surrogates, which only ``json`` reads
+        return msgspec.convert(json.loads(text), kind)
+    return found
+
+
+_decoder: Callable[[Any], Decoder[Any]] = functools.cache(Decoder)
 _encode = Encoder().encode
 _encode_spaced = json.JSONEncoder(ensure_ascii=False, default=to_builtins).encode
 _encode_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=to_builtins).encode

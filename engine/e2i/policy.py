@@ -8,12 +8,13 @@ spec. A step that names its agent is also limited to the actions of that role. W
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from e2i import regular, settings
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN, Registry
+from e2i.documents import Values
 from e2i.errors import BadInput, InvalidSpec, Refused, RefusedSpec
 from e2i.spec import suggest
 from e2i.spec.models import Duration, Identifier
@@ -29,14 +30,15 @@ class Origin(StrEnum):
     AGENT = "agent"
 
 
-def _known_tool(pattern: str) -> str:
+def _known_tool(pattern: str, info: ValidationInfo) -> str:
+    registry = info.context if isinstance(info.context, Registry) else BUILT_IN
     tool, dot, action = pattern.partition(".")
     if pattern == "*":
         return pattern
     if not dot or not action:
         raise ValueError(f"{pattern!r} is neither tool.action nor tool.* nor *")
-    if tool not in registry.TOOLS:
-        hint = suggest.hint(tool, registry.TOOLS, most=20)
+    if tool not in registry:
+        hint = suggest.hint(tool, registry, most=20)
         raise ValueError(f"there is no tool {tool!r}" + (f"; {hint}" if hint else ""))
     return pattern
 
@@ -95,7 +97,7 @@ class Rules(_Part):
     budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
 
 
-AGENT: Mapping[str, Any] = {
+AGENT: Values = {
     "write_roots": (),
     "hidden_files": False,
     "hosts": ("localhost", "127.0.0.1", "::1"),
@@ -152,10 +154,10 @@ def default() -> Policy:
     return Policy.model_validate({"human": {}, "agent": AGENT, "roles": ROLES})
 
 
-def load(folder: Path, environ: Mapping[str, str]) -> Policy:
+def load(folder: Path, environ: Mapping[str, str], registry: Registry = BUILT_IN) -> Policy:
     """Returns the policy in ``folder/policy.yaml`` over the defaults. A file that cannot be read is an error.
 
-    Raises Refused, RefusedSpec.
+    It may name the tools of ``registry``. Raises Refused, RefusedSpec.
     """
     path = folder / FILE
     try:
@@ -165,7 +167,8 @@ def load(folder: Path, environ: Mapping[str, str]) -> Policy:
     except BadInput as error:
         raise Refused(error.message, code="bad-policy", hint=error.hint) from error
     try:
-        return Policy.model_validate(settings.merge({"human": {}, "agent": AGENT, "roles": ROLES}, data))
+        merged = settings.merge({"human": {}, "agent": AGENT, "roles": ROLES}, data)
+        return Policy.model_validate(merged, context=registry)
     except ValidationError as error:
         raise Refused(f"{path}: {settings.first_error(error)}", code="bad-policy") from error
 

@@ -13,21 +13,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.check import actions, policy, references
 from e2i.check import check as check_rules
+from e2i.check import policy, references
 from e2i.check.context import CheckContext
 from e2i.check.included import IncludedFiles, reader
+from e2i.documents import Values
 from e2i.errors import BadInput, InvalidSpec, RefusedSpec
 from e2i.settings import Settings
 from e2i.spec import included, sizes
 from e2i.spec import load as shapes
 from e2i.spec.expansion.expand import expand as expand_steps
 from e2i.spec.expansion.expanded import Expanded
+from e2i.spec.expansion.unknowns import without_unreadable
 from e2i.spec.load import LoadedSpec
 from e2i.spec.params import parameter_values
 from e2i.spec.problems import MOST, Location, Problem, most
@@ -81,17 +83,21 @@ def load(source: Source, workspace: Workspace, files: Files | None = None) -> Dr
             draft, problems=(Problem(violation.code, violation.message, Location(file, 1, 1), "", violation.hint),)
         )
     limits = policy.limits(authority)
-    loaded, problems = shapes.load(content, file, limits)
+    parameters = authority.registry.parameters
+    loaded, problems = shapes.load(content, file, limits, parameters)
     if loaded is None:
         return replace(draft, problems=tuple(problems))
     own = workspace.name(file.partition(":")[2] if source.revision else file)
     given = _included_of(source) or IncludedFiles(draft.files, authority.look)
-    loaded, problems = included.gather(loaded, own, reader(given, authority, length), limits)
-    syntax = (problem for one in loaded.files() for problem in islice(references.check_syntax(one), MOST))
-    return replace(draft, loaded=loaded, problems=(*problems, *syntax))
+    loaded, wrong = included.gather(loaded, own, reader(given, authority, length), limits, parameters)
+    syntax = [error for one in loaded.files() for error in islice(references.unreadable(one), MOST)]
+    if syntax:
+        loaded = without_unreadable(loaded)
+    reported = (problem for problem in syntax if problem is not None)
+    return replace(draft, loaded=loaded, problems=(*problems, *wrong, *reported))
 
 
-def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = True) -> Draft:
+def expand(draft: Draft, params: Values, *, require_params: bool = True) -> Draft:
     """Expands a loaded spec into its actual steps for these values of its parameters.
 
     ``require_params=False`` is for ``validate``: a parameter without a value is not an error of the spec.
@@ -105,23 +111,18 @@ def expand(draft: Draft, params: Mapping[str, Any], *, require_params: bool = Tr
     for one in included:
         wrong = parameter_values(one.spec, one.document, {})[1]
         wrong_values += [violation for violation in wrong if violation.code != "missing-parameter"]
-    if draft.problems:  # without steps while an expression or included spec cannot be read
-        return replace(draft, problems=(*draft.problems, *wrong_values))
     settings, budgets = draft.workspace.settings, draft.workspace.authority.rules.budgets
     expanded, matrices = expand_steps(draft.loaded, values, settings.env, settings.secrets, most=budgets.steps)
-    return replace(draft, expanded=expanded, problems=(*wrong_values, *matrices))
+    return replace(draft, expanded=expanded, problems=(*draft.problems, *wrong_values, *matrices))
 
 
 def check(draft: Draft) -> Draft:
     """Checks the steps and adds all problems, sorted by location. Raises BadInput for invalid settings."""
     authority, found = draft.workspace.authority, list(draft.problems)
-    if draft.expanded is None:
-        if draft.loaded is not None:
-            found += islice(actions.check_names(draft.loaded), MOST + 1)
-    elif len(draft.expanded.nodes) > authority.rules.budgets.steps:
+    if draft.expanded is not None and len(draft.expanded.nodes) > authority.rules.budgets.steps:
         found += islice(policy.sizes(draft.expanded, authority), MOST)
-    else:
-        found += check_rules(CheckContext.of(draft.expanded, authority, draft.files))
+    elif draft.expanded is not None:
+        found += check_rules(CheckContext.of(draft.expanded, authority, draft.files), draft.problems)
     each = {problem.sort_key: _in_revision(problem, draft.source) for problem in found}  # combinations repeat theirs
     draft = replace(draft, problems=tuple(most(list(each.values()))))
     if draft.is_valid:
@@ -180,7 +181,7 @@ def run(
 def examine(
     source: Source,
     workspace: Workspace,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     files: Files | None = None,
     require_params: bool = True,

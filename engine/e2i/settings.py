@@ -7,16 +7,20 @@ In: files, and the environment variables for ``${NAME}`` and ``${NAME:-default}`
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from e2i import regular
-from e2i.catalog import credentials, registry
+from e2i.catalog import credentials, listed
 from e2i.catalog.action import ToolSettings
+from e2i.catalog.registry import SINKS, Registry
+from e2i.documents import JsonObject, Values
 from e2i.errors import BadInput, InvalidSpec
 from e2i.spec import document, scalars, suggest
+from e2i.spec.document import Document
 from e2i.spec.models import Duration, Size
 
 PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -70,7 +74,7 @@ class Shared(BaseModel):
         float, Field(gt=0, le=600, description="Time limit of a call in seconds. A transfer has 1 s per MB more.")
     ] = 5.0
     options: Annotated[
-        Mapping[str, Any], Field(description="Options for opening the file system, such as endpoint_override.")
+        Values, Field(description="Options for opening the file system, such as endpoint_override.")
     ] = {}
 
 
@@ -104,21 +108,30 @@ class Settings(BaseModel):
         Mapping[str, str],
         Field(description="Secrets that specs may use as `secrets.NAME`, each with its environment variable."),
     ] = {}
-    tools: Annotated[
-        Mapping[str, Mapping[str, Any]], Field(description="Each tool's own settings, by the tool's name.")
-    ] = {}
+    tools: Annotated[Mapping[str, Values], Field(description="Each tool's own settings, by the tool's name.")] = {}
+    plugins: Annotated[
+        listed.Plugins,
+        Field(description="Tools of other installed distributions that specs may use, by name. No other is imported."),
+    ] = ()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The tools that specs can use in this environment."""
+        return listed.registry(self.plugins)
 
     def check(self, tools: Iterable[str] | None = None) -> None:
         """Raises BadInput if a tool does not accept its settings. ``tools``: check only these.
 
         It imports the tools' declarations, so ``load`` leaves this check to callers that know which tools are used.
+        A plug-in that cannot be loaded is checked only if it is one of ``tools``.
         """
         for name in sorted(self.tools.keys() if tools is None else self.tools.keys() & set(tools)):
-            self.tool(name)
+            if tools is not None or self.registry.problem(name) is None:
+                self.tool(name)
         for name in self.sinks if tools is None else ():
-            if name not in registry.SINKS:
+            if name not in SINKS:
                 message = f"sinks (profile {self.profile}): {name!r} does not accept telemetry"
-                raise BadInput(message, code="bad-settings", hint=f"choose from: {', '.join(registry.SINKS)}")
+                raise BadInput(message, code="bad-settings", hint=f"choose from: {', '.join(SINKS)}")
 
     def check_secrets(self, environ: Mapping[str, str]) -> None:
         """Raises BadInput for a secret that ordinary data could contain: every step with such data would fail."""
@@ -138,7 +151,7 @@ class Settings(BaseModel):
 
     def tool(self, name: str) -> ToolSettings:
         """Returns the validated settings of one tool. Raises BadInput with the name of the invalid setting."""
-        declared = registry.tool(name)
+        declared = self.registry.tool(name)
         if declared is None:
             raise BadInput(f"there is no tool named {name!r}", code="unknown-tool")
         try:
@@ -157,11 +170,13 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting. Settings of a tool
     are checked by ``Settings.check`` and ``Settings.tool``.
     """
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
     for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
         path = folder / f"{name}.yaml"
         if (name == "default" or PROFILE.fullmatch(name)) and regular.is_there(path):
-            data = merge(data, read_file(path, environ))
+            found = _read(path)
+            plugins = listed.read(found, lambda value: _substitute(value, environ, path))  # noqa: B023 - called at once
+            data = merge(data, {**_substitute(found.data, environ, path), **plugins})
         elif name != "default":
             known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in ("default", "policy"))
             raise BadInput(
@@ -176,9 +191,9 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     settings.check_secrets(environ)
     for key, named in (("tools", settings.tools), ("sinks", settings.sinks)):
         for name in named:
-            if name not in registry.TOOLS:
+            if name not in settings.registry:
                 message = f"configuration in {folder}: {key}: there is no tool {name!r}"
-                raise BadInput(message, code="bad-settings", hint=suggest.hint(name, registry.TOOLS, most=20))
+                raise BadInput(message, code="bad-settings", hint=suggest.hint(name, settings.registry, most=20))
     return settings
 
 
@@ -213,8 +228,14 @@ def weakness(secret: str) -> str | None:
     return None
 
 
-def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def read_file(path: Path, environ: Mapping[str, str]) -> JsonObject:
     """Returns the mapping in a configuration file, with variables filled in. Raises InvalidSpec, BadInput."""
+    data: JsonObject = _substitute(_read(path).data, environ, path)
+    return data
+
+
+def _read(path: Path) -> Document:
+    """Returns a configuration file as it is written."""
     try:
         text = regular.read(path, regular.CONFIGURATION)
     except OSError as error:
@@ -226,8 +247,7 @@ def read_file(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     found, problems = document.read(text, str(path))
     if found is None or problems:
         raise InvalidSpec(problems)
-    data: dict[str, Any] = _substitute(found.data, environ, path)
-    return data
+    return found
 
 
 def _substitute(value: Any, environ: Mapping[str, str], path: Path) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from e2i.catalog import registry
 from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, absent, names, settled
 from e2i.catalog.files import NO_FILES
 from e2i.catalog.lineage import Lineage
+from e2i.catalog.registry import BUILT_IN
 
 TABLE = KnownTable(
     {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"},
@@ -52,14 +52,20 @@ VALID: dict[str, dict[str, Any]] = {
         "suite": [{"type": "expect_compound_columns_to_be_unique", "column_list": ["x", "id"]}],
         "fail_on": "critical",
     },
-    "model.train": {**LEARN, "table": TABLE, "validation": TABLE},
+    "model.train": {**LEARN, "table": TABLE, "validation": TABLE, "params": {"alpha": 1}},
     "model.evaluate": {"model": MODEL, "table": TABLE},
     "model.predict": {"model": MODEL, "table": TABLE, "keep": ["id"]},
     "model.select": {
         "candidates": [{"matrix": {"a": 1}, "outputs": {"model": MODEL}}, {"model": MODEL}],
         "table": TABLE,
     },
-    "optuna.tune": {**LEARN, "train": TABLE, "validation": TABLE, "space": {"a": {"low": 1}}, "fixed": {"b": 1}},
+    "optuna.tune": {
+        **LEARN,
+        "train": TABLE,
+        "validation": TABLE,
+        "space": {"alpha": {"low": 1}},
+        "fixed": {"fit_intercept": True},
+    },
     "shap.explain": {"model": MODEL, "table": TABLE, "background": None},
     "bentoml.package": {"model": MODEL},
     "bentoml.serve": {"bento": MODEL},
@@ -134,12 +140,12 @@ def without(value: Any, path: tuple[Any, ...]) -> Any:
 
 
 def test_every_flow_is_tried_here() -> None:
-    assert {name for name in registry.names() if registry.column_flow(name)} == set(VALID)
+    assert {name for name in BUILT_IN.names() if BUILT_IN.column_flow(name)} == set(VALID)
 
 
 @pytest.mark.parametrize("action", VALID)
 def test_no_fault_is_found_however_little_is_known(action: str) -> None:
-    flow, given = registry.column_flow(action), VALID[action]
+    flow, given = BUILT_IN.column_flow(action), VALID[action]
     assert flow is not None
     whole = flow(given, NO_FILES)
     assert list(whole.problems) == []

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from e2i.catalog import marks, registry
+from e2i.catalog import marks
 from e2i.catalog.action import Params
 from e2i.catalog.marks import Budget, Privilege, WorkspaceFile, WorkspacePath
+from e2i.catalog.registry import BUILT_IN
 
 
 class Inner(BaseModel):
@@ -44,8 +45,8 @@ def test_a_pattern_says_which_file_a_name_means() -> None:
 def test_the_files_and_amounts_of_the_catalog_are_marked() -> None:
     marked = {
         f"{name}:{'.'.join(map(str, path))}"
-        for name in registry.names()
-        for path, _ in marks.of(registry.action(name).params)  # type: ignore[index]  # it is named
+        for name in BUILT_IN.names()
+        for path, _ in marks.of(BUILT_IN.action(name).params)  # type: ignore[index]  # it is named
     }
     assert marked >= {
         "data.load:path",

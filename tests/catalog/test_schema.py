@@ -76,3 +76,24 @@ def test_each_parameter_is_completed_and_explained() -> None:
     assert tune["default"] == 20
     assert {"const": "optuna.tune", "description": "Searches the hyperparameters of an algorithm. Resumes an "
             "interrupted study."} in SCHEMA["$defs"]["StepSpec"]["properties"]["uses"]["anyOf"]  # fmt: skip
+
+
+def test_each_value_is_defined_once() -> None:
+    definitions = {json.dumps(definition): name for name, definition in SCHEMA["$defs"].items()}
+    assert len(definitions) == len(SCHEMA["$defs"])
+    assert [name for name in SCHEMA["$defs"] if name.endswith("Table")] == ["value.Table"]
+    assert json.dumps(SCHEMA).count("An expression, such as") == 1
+    assert len(json.dumps(SCHEMA)) < 80_000
+
+
+def test_an_artifact_is_still_checked_wherever_it_is() -> None:
+    table = {"type": "table", "digest": f"sha256:{'0' * 64}", "columns": [{"name": "a", "type": "double"}], "rows": 1}
+    for uses, given in (("data.split", {"strategy": "random"}), ("great_expectations.validate", {"suite": "s"})):
+        for value, is_valid in (
+            (table, True),
+            ({**table, "rows": "${{ 1 }}"}, True),
+            ({**table, "rows": "many"}, False),
+            ({**table, "colour": 1}, False),
+        ):
+            step = {"uses": uses, "with": {**given, "table": value}}
+            assert (errors({"version": 1, "name": "x", "steps": {"a": step}}) == []) == is_valid

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from chaos import death, pipelines
+from e2i.store.rows import RunRow, StepEnd
 from e2i.store.runs import RUN, RunStore
 from project import Project
 
@@ -127,16 +129,18 @@ def remember(project: Project, first: str, runs: int) -> None:
     """Adds that many runs with the steps of the first one to the journal."""
     with contextlib.closing(sqlite3.connect(project.store / "state.db")) as database:
         database.row_factory = sqlite3.Row
-        row = dict(database.execute(f"SELECT {', '.join(RUN)} FROM runs WHERE run = ?", (first,)).fetchone())
+        row = database.execute(f"SELECT {', '.join(RUN)} FROM runs WHERE run = ?", (first,)).fetchone()
+        known = RunRow(**dict(row))
         steps = [dict(step) for step in database.execute("SELECT * FROM steps WHERE run = ?", (first,))]
     run_store = RunStore(project.store, lambda digest: True)
     for number in range(runs):
         run = f"past-{number}"
-        started = row["started_ms"] - 60_000 * (number + 1)
+        started = known.started_ms - 60_000 * (number + 1)
         with run_store.together():
-            run_store.start_run({**row, "run": run, "started_ms": started, "status": "running"})
+            run_store.start_run(replace(known, run=run, started_ms=started, status="running"))
             for step in steps:
-                facts = {**step, "pipeline": row["pipeline"], "outputs": json.loads(step["outputs"]), "error": None}
-                run_store.finish_step(run, step["step"], facts, None, ())
+                kept = {name: step[name] for name in ("status", "started_ms", "ended_ms", "fingerprint", "attempts")}
+                end = StepEnd(pipeline=known.pipeline, outputs=json.loads(step["outputs"]), **kept)
+                run_store.finish_step(run, step["step"], end, None, ())
             run_store.finish_run(run, "succeeded", {}, started + 1_000, ())
     run_store.close()

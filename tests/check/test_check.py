@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from e2i import api
+from e2i.spec.operations import Move, Replace
 from e2i.spec.problems import Problem
 from project import Project
 
@@ -23,16 +24,16 @@ def fixed(document: Any, problem: Problem) -> Any:
     """The document with the problem's fixes (RFC 6902) applied."""
     document = copy.deepcopy(document)
     for operation in problem.fixes:
-        *above, last = operation["path"].split("/")[1:]
+        *above, last = operation.path.split("/")[1:]
         parent = document
         for key in above:
             parent = parent[int(key) if isinstance(parent, list) else key]
-        if operation["op"] == "move":
-            source = operation["from"].split("/")[-1]
+        if isinstance(operation, Move):
+            source = operation.source.split("/")[-1]
             parent[last] = parent.pop(source)
         else:
-            assert operation["op"] == "replace"
-            parent[int(last) if isinstance(parent, list) else last] = operation["value"]
+            assert isinstance(operation, Replace)
+            parent[int(last) if isinstance(parent, list) else last] = operation.value
     return document
 
 

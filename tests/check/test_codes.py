@@ -11,7 +11,6 @@ import pytest
 
 from e2i import api
 from e2i.check import codes
-from e2i.check.codes import columns, policy, reading, shape, wiring
 
 REPOSITORY = Path(__file__).parents[2]
 ENGINE = REPOSITORY / "engine" / "e2i"
@@ -107,7 +106,7 @@ def test_every_code_in_a_golden_text_is_described() -> None:
 
 
 def test_every_described_code_has_a_golden_pair() -> None:
-    of_problems = {code.code for stage in (reading, shape, wiring, columns, policy) for code in stage.CODES}
+    of_problems = {code.code for group in codes.PROBLEMS.values() for code in group}
     assert sorted(of_problems - shown() - set(NOT_IN_A_GOLDEN)) == []
 
 

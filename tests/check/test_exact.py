@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from e2i import api
+from e2i.spec.operations import Operation, Replace
 from project import Project
 
 SPEC = """
@@ -22,7 +23,12 @@ steps:
 def found(project: Project, rows: str = "2000", sample: str = "true") -> list[tuple[str, Any]]:
     problems = api.validate(SPEC.format(rows=rows, sample=sample), workspace=project.workspace).errors
     assert all(problem.code == "bad-action-parameter" for problem in problems), problems
-    return [(problem.path, problem.fixes[0]["value"] if problem.fixes else None) for problem in problems]
+    return [(problem.path, next(map(_value, problem.fixes), None)) for problem in problems]
+
+
+def _value(fix: Operation) -> Any:
+    assert isinstance(fix, Replace)
+    return fix.value
 
 
 @pytest.mark.parametrize("rows", ["2000", "2e3", "2000.0", "'${{ params.n * 1000 }}'"])

@@ -14,6 +14,7 @@ from e2i.check.policy import Authority
 from e2i.errors import Exit, InvalidSpec, Refused, RefusedSpec
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
+from e2i.spec.operations import Replace
 
 REPOSITORY = Path(__file__).parents[2]
 Open = Callable[..., api.Workspace]
@@ -69,7 +70,7 @@ def test_an_unknown_role_comes_with_its_fix(workspace: Open) -> None:
         pipeline(a={"uses": "debug.echo", "agent": "model_trainr"}), workspace=workspace()
     ).problems
     assert problem.code == "unknown-agent"
-    assert problem.fixes == ({"op": "replace", "path": "/steps/a/agent", "value": "model_trainer"},)
+    assert problem.fixes == (Replace(path="/steps/a/agent", value="model_trainer"),)
 
 
 def test_privileges_are_those_that_parameters_declare(workspace: Open) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 
 import prediction
 from context import LocalContext
-from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
+from e2i.catalog.registry import BUILT_IN
 from e2i.check import order
 from e2i.workspace.files import WorkspaceFiles
 from e2i.workspace.paths import Roots
@@ -93,10 +93,10 @@ def execute(text: str, ctx: LocalContext) -> None:
     expanded, known = prediction.predict(text, WorkspaceFiles(Roots(ctx.workspace)))
     outputs: dict[str, Any] = {}
     for node in order.along(expanded):
-        found = registry.action(node.step.uses)
+        found = BUILT_IN.action(node.step.uses)
         assert found is not None
         params = found.params.model_validate(read_artifacts(expanded.resolve(node.step.with_, node, outputs)))
-        given = registry.function(node.step.uses)(params, ctx)
+        given = BUILT_IN.function(node.step.uses)(params, ctx)
         given = asyncio.run(given) if inspect.isawaitable(given) else given
         outputs[node.id] = given.model_dump(mode="json")
         assert list(prediction.untrue(known[node.id], outputs[node.id])) == [], node.id

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from e2i import api, policy
-from e2i.catalog import marks, registry
+from e2i.catalog import marks
+from e2i.catalog.registry import BUILT_IN
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
 
@@ -43,8 +44,8 @@ def pipeline(step: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def parameters() -> Iterator[tuple[str, str]]:
-    for uses in registry.names():
-        declared = registry.action(uses)
+    for uses in BUILT_IN.names():
+        declared = BUILT_IN.action(uses)
         assert declared is not None
         yield from ((uses, name) for name in declared.params.model_fields)
 
@@ -52,8 +53,8 @@ def parameters() -> Iterator[tuple[str, str]]:
 def test_the_arguments_of_python_call_are_all_that_is_marked() -> None:
     marked = [
         (uses, path)
-        for uses in registry.names()
-        for path, mark in marks.of(registry.action(uses).params)  # type: ignore[index]  # it is named
+        for uses in BUILT_IN.names()
+        for path, mark in marks.of(BUILT_IN.action(uses).params)  # type: ignore[index]  # it is named
         if isinstance(mark, marks.MayBeSecret)
     ]
     assert marked == [("python.call", ("arguments",))]

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from e2i.catalog import registry
 from e2i.catalog.artifacts import Model, Table
 from e2i.catalog.columns import KnownKeys, KnownTable
+from e2i.catalog.registry import BUILT_IN
 from e2i.check import types
 from e2i.check.types import Types
 from e2i.spec.values import Secret
@@ -113,8 +113,8 @@ def test_what_is_known_of_a_table_goes_with_it() -> None:
 
 
 def test_every_parameter_and_output_of_every_action_is_of_a_known_kind() -> None:
-    for name in registry.names():
-        found = registry.action(name)
+    for name in BUILT_IN.names():
+        found = BUILT_IN.action(name)
         assert found is not None
         for model in (found.params, found.outputs):
             for field, given in types.of_model(model).inside.items():

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.cli.main import e2i
 from e2i.spec import document
 
@@ -26,7 +26,7 @@ def catalog(*arguments: str) -> list[dict[str, Any]]:
 
 def test_the_whole_catalog_is_brief() -> None:
     actions = catalog()
-    assert sorted(action["action"] for action in actions) == registry.names()
+    assert sorted(action["action"] for action in actions) == BUILT_IN.names()
     assert all(
         action.keys() == {"action", "summary", "effect", "extra", "required", "params", "outputs"} for action in actions
     )
@@ -39,7 +39,7 @@ def described(field: dict[str, Any], schema: dict[str, Any]) -> bool:
     return bool(field.get("description") or kind.get("description"))
 
 
-@pytest.mark.parametrize("uses", registry.names())
+@pytest.mark.parametrize("uses", BUILT_IN.names())
 def test_an_action_is_described_in_full(uses: str) -> None:
     (action,) = catalog(uses)
     assert action["action"] == uses
@@ -76,3 +76,28 @@ def test_bounds_defaults_and_choices_are_in_the_schema() -> None:
 def test_people_see_the_example_too() -> None:
     result = CliRunner().invoke(e2i, ["catalog", "optuna.tune"])
     assert "example:\n  tune:\n    uses: optuna.tune\n" in result.stdout
+
+
+def test_the_brief_catalog_has_choices_bounds_and_defaults() -> None:
+    params = {action["action"]: action["params"] for action in catalog()}
+    assert params["data.split"]["strategy"] == "entity|time|random"
+    assert params["optuna.tune"]["trials"] == "integer = 20 (≥ 1 and ≤ 1,000,000)"
+    assert params["data.select"]["where"] == "[{column*, op*, value}]"
+
+
+def test_all_signatures_are_read_in_a_thousand_tokens() -> None:
+    result = CliRunner().invoke(e2i, ["catalog", "--signatures"])
+    lines = result.stdout.splitlines()
+    assert [line.partition("(")[0] for line in lines] == [action["action"] for action in catalog()]
+    assert len(result.stdout) < 5_000
+    (line,) = CliRunner().invoke(e2i, ["catalog", "debug.sleep", "--signatures"]).stdout.splitlines()
+    assert line == "debug.sleep(seconds*: number, value: any) -> value"
+    document = json.loads(CliRunner().invoke(e2i, ["catalog", "--signatures", "--json"]).stdout)
+    assert document == {"schema_version": 1, "signatures": lines}
+
+
+def test_people_see_choices_bounds_defaults_and_nested_forms() -> None:
+    shown = CliRunner().invoke(e2i, ["catalog", "data.split"]).stdout
+    assert "  strategy*: entity|time|random\n" in shown
+    assert "        train: number = 0.6 (> 0 and < 1)\n            Fraction for fitting models.\n" in shown
+    assert "()" not in shown and "None" not in shown

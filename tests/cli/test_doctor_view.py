@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from e2i.catalog.questions import Question
-from e2i.cli.document_schemas import SCHEMAS
+from e2i.cli import schemas
 from e2i.cli.main import e2i
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.outbox import Outbox
@@ -37,7 +37,7 @@ def document(project: Project, kind: str, *arguments: str, code: int = 0) -> Any
     done = reported(project, *arguments, "--json")
     assert done.exit_code == code, done.stderr
     found = json.loads(done.stdout)
-    jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(found)
+    jsonschema.Draft202012Validator(schemas.schema(kind)).validate(found)
     return found
 
 

@@ -41,6 +41,6 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
-    document = Plan("é", (), {}).to_json()
+    document = Plan("é", (), {}).document
     options.write_plan(tmp_path / "plan.json", document)
     assert options.plan_document(tmp_path / "plan.json") == document

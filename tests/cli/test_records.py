@@ -16,10 +16,10 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
-from e2i.cli import run_view
-from e2i.cli.document_schemas import SCHEMAS
+from e2i.cli import run_view, schemas
 from e2i.cli.main import e2i
 from project import LONGEST, Project, lines, until
+from records.past import past_run
 
 FLOW = """
 version: 1
@@ -80,7 +80,7 @@ def document(project: Project, kind: str, *arguments: str) -> Any:
     done = reported(project, *arguments, "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
-    jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(found)
+    jsonschema.Draft202012Validator(schemas.schema(kind)).validate(found)
     return found
 
 
@@ -245,9 +245,10 @@ def test_watching_ends_with_the_run(project: Project, slow: subprocess.Popen[str
 
 
 def test_a_watched_run_is_looked_at_until_it_is_over() -> None:
-    looks = iter([{"status": "running"}, {"status": "running"}, {"status": "failed"}])
+    running, failed = past_run(status="running", ended_ms=None), past_run(status="failed")
+    looks = iter([running, running, failed])
     waited: list[float] = []
-    assert run_view.watch(lambda: next(looks), lambda: 0, waited.append) == {"status": "failed"}
+    assert run_view.watch(lambda: next(looks), lambda: 0, waited.append) == failed
     assert len(waited) == 2
 
 

@@ -17,7 +17,9 @@ import pytest
 from e2i import api
 from e2i.errors import Refused
 from e2i.store.database import FILE
+from e2i.store.past import RecordedOptions
 from project import ENGINE, Project, lines, until
+from store.written import plan_text
 
 PART = "version: 1\nname: part\nparams: {x: {type: integer}}\nsteps: {double: {uses: debug.echo, with: {value: '${{ params.x * 2 }}'}}}\noutputs: {y: '${{ steps.double.value }}'}\n"
 SPEC = """
@@ -74,9 +76,9 @@ def test_a_run_is_resumed_as_it_was_started_without_its_files(project: Project, 
     )
     assert result.stderr == "resuming with profile other\n"
     past = api.recorded(stopped, project.workspace)
-    assert (past["profile"], past["params"], past["corrupt"]) == ("other", {"n": 7}, [])
-    assert past["options"] == {"select": ["+part"], "fresh": False, "origin": "human", "bound": False}
-    assert past["included"] == {"part.yaml": PART}
+    assert (past.profile, past.params, past.corrupt) == ("other", {"n": 7}, ())
+    assert past.options == RecordedOptions(select=("+part",), fresh=False, origin="human", bound=False)
+    assert past.included == {"part.yaml": PART}
 
 
 def test_a_spec_that_has_changed_is_reported_in_one_line(project: Project, stopped: str) -> None:
@@ -113,7 +115,7 @@ def test_a_run_of_an_agent_stays_one(project: Project) -> None:
     started = project.cli("run", "s.yaml", "--origin", "agent", "--json")
     run = lines(started.stdout)[0]["run"]
     assert project.cli("run", "--resume", "last").returncode == 0
-    assert api.recorded(run, project.workspace)["options"]["origin"] == "agent"
+    assert api.recorded(run, project.workspace).options.origin == "agent"
 
 
 @pytest.mark.parametrize("given", [["-p", "n=1"], ["--select", "first"], ["--fresh"], ["--dry-run"]])
@@ -146,7 +148,7 @@ def test_a_running_run_is_refused_with_its_holder(project: Project) -> None:
     project.write("s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.sleep, with: {seconds: 600}}}\n")
     with project.start("run", "s.yaml", "--json") as process:
         run = next(events(process))["run"]
-        assert until(lambda: "running" in {step["status"] for step in api.recorded(run, project.workspace)["steps"]})
+        assert until(lambda: "running" in {step.status for step in api.recorded(run, project.workspace).steps})
         refused = project.cli("run", "--resume", run)
         assert refused.returncode == 3
         assert f"process {process.pid} on {os.uname().nodename} since 20" in refused.stderr
@@ -170,15 +172,15 @@ def test_a_killed_holder_is_taken_over_at_once(project: Project) -> None:
 
 def test_resuming_from_python_is_refused_while_another_process_is_at_it(project: Project) -> None:
     code = (
-        "import sys; from pathlib import Path; from e2i import api; from e2i.store.runs import RunStore;"
+        "import sys; from pathlib import Path; from e2i import api; from e2i.store.rows import RunRow; from e2i.store.runs import RunStore;"
         "from e2i.resilience.processes import process_identity;"
         "store = RunStore(Path(sys.argv[1]), lambda digest: True);"
-        "store.start_run(dict(run='r1', pipeline='p', status='running', started_ms=1, holder=process_identity(),"
+        "store.start_run(RunRow(run='r1', pipeline='p', status='running', started_ms=1, holder=process_identity(),"
         " file='x', spec='version: 1\\nname: p\\nsteps: {a: {uses: debug.echo}}\\n', profile='default', params='{}',"
-        " plan='{\"steps\": []}')); print('ready', flush=True); sys.stdin.read()"
+        " plan=sys.argv[2])); print('ready', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(project.store)],
+        [sys.executable, "-c", code, str(project.store), plan_text()],
         cwd=project.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ENGINE)},
     ) as other:  # fmt: skip
         assert other.stdout is not None and other.stdout.readline() == b"ready\n"

@@ -8,6 +8,7 @@ import pytest
 
 from e2i import api
 from e2i.cli import sarif_view
+from e2i.documents import plain
 
 ESSENTIAL: dict[str, Any] = {
     "$defs": {
@@ -108,7 +109,7 @@ def workspace() -> api.Workspace:
 
 
 def log(spec: Path, workspace: api.Workspace) -> dict[str, Any]:
-    return sarif_view.document(api.validate(spec, workspace=workspace).problems)
+    return plain(sarif_view.document(api.validate(spec, workspace=workspace).problems))
 
 
 @pytest.mark.parametrize("spec", BAD[::5], ids=lambda path: path.stem)
@@ -138,6 +139,6 @@ def test_a_fix_is_a_replacement_of_text(tmp_path: Path, workspace: api.Workspace
 
 
 def test_a_valid_spec_gives_a_log_without_results() -> None:
-    (run,) = sarif_view.document([])["runs"]
+    (run,) = plain(sarif_view.document([]))["runs"]
     assert run["results"] == []
     assert run["tool"]["driver"]["rules"] == []

@@ -118,7 +118,7 @@ def test_a_spec_with_the_same_meaning_in_other_words_is_resumed_and_another_one_
     project.write("s.yaml", f"# in other words\n{text}")
     first, last = again(project)
     assert (first["run"], statuses(last)["first"]) == (run, "reused")
-    assert api.recorded(run, project.workspace)["spec"].startswith("# in other words")
+    assert api.recorded(run, project.workspace).spec.startswith("# in other words")
 
 
 def test_of_two_that_start_at_once_one_resumes_and_the_other_begins_its_own(

@@ -29,7 +29,7 @@ import pytest
 import e2i
 from e2i import policy, settings
 from e2i.api import Workspace
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.cli.main import e2i as commands
 from e2i.errors import Exit
 from e2i.planning.model import Verdict, Why
@@ -231,6 +231,14 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in anchors(file.read_text("utf-8")), f"{page}: {link}"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if any("from: " in block.mark for block in blocks(page))])
+def test_code_that_is_shown_is_that_of_the_file(page: str) -> None:
+    for block in blocks(page):
+        if block.mark.startswith("from: "):
+            file = block.mark.removeprefix("from: ")
+            assert block.text in (ROOT / file).read_text("utf-8"), f"{page}:{block.line}: {file} differs"
+
+
 def anchors(text: str) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", text, flags=re.M)
@@ -249,12 +257,12 @@ def test_every_action_has_an_example() -> None:
         for step in data.values()
         if isinstance(step, dict) and "uses" in step
     }
-    assert used == set(registry.names())
+    assert used == set(BUILT_IN.names())
 
 
-@pytest.mark.parametrize("tool", sorted(registry.TOOLS))
+@pytest.mark.parametrize("tool", sorted(BUILT_IN))
 def test_every_setting_of_a_tool_is_described(tool: str) -> None:
-    declared = registry.tool(tool)
+    declared = BUILT_IN.tool(tool)
     assert declared is not None
     section = re.split(r"^## ", (ROOT / "docs/tools.md").read_text("utf-8"), flags=re.M)
     text = next(part for part in section if part.startswith(f"{tool}\n"))
@@ -310,5 +318,5 @@ def test_the_glossary_is_alphabetical_and_defines_each_term_once() -> None:
 
 
 def test_the_exit_codes_are_all_described() -> None:
-    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs/operations.md").read_text("utf-8"), flags=re.M)
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs/commands.md").read_text("utf-8"), flags=re.M)
     assert [int(row) for row in rows] == sorted(code.value for code in Exit)

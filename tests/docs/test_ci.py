@@ -15,7 +15,8 @@ import jsonschema
 import pytest
 import yaml
 
-from e2i.cli.document_schemas import SCHEMAS
+from e2i.cli import schemas
+from e2i.cli.commands.language import KINDS
 from project import ENGINE, Project, lines
 
 ROOT = Path(__file__).parents[2]
@@ -87,16 +88,16 @@ def test_the_hook_checks_the_specs_of_a_commit(repository: Path) -> None:
     assert 'did you mean "debug.echo"?' in done.stderr
 
 
-@pytest.mark.parametrize("kind", SCHEMAS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_schemas_are_those_of_this_version(kind: str) -> None:
-    schema = SCHEMAS[kind]()
+    schema = schemas.schema(kind)
     jsonschema.Draft202012Validator.check_schema(schema)
     written = json.loads((ROOT / "schemas" / f"{kind}.v1.json").read_text("utf-8"))
     assert written == schema, "make schemas"
 
 
 def fits(kind: str, document: Any) -> None:
-    jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(document)
+    jsonschema.Draft202012Validator(schemas.schema(kind)).validate(document)
 
 
 def test_what_commands_print_fits_the_schemas(tmp_path: Path) -> None:
@@ -117,6 +118,11 @@ def test_what_commands_print_fits_the_schemas(tmp_path: Path) -> None:
     assert {"run.started", "step.retried", "step.finished", "run.finished"} <= {event["event"] for event in events}
     for event in events:
         fits("events", event)
+    fits("fix", json.loads(project.cli("fix", "wrong.yaml", "--json").stdout))
+    fits("diff", json.loads(project.cli("diff", "right.yaml", "right.yaml", "--json").stdout))
+    fits("explain", json.loads(project.cli("explain", "--json").stdout))
+    for action in ((), ("debug.echo",)):
+        fits("catalog", json.loads(project.cli("catalog", *action, "--json").stdout))
     fits("plan", json.loads(project.cli("plan", "right.yaml", "--json").stdout))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from e2i.check import actions, fixing
+from e2i.check import actions, fixing, parameters
 from e2i.policy import Budgets
 from e2i.report import layout
 from e2i.spec import expressions, formula, included, problems, scalars, values
@@ -39,7 +39,7 @@ HELD = {
     "work of an expression": values.MAX_WORK,
     "values of all steps' `with` together": actions.MOST_VALUES,
     "bytes of the files that a check reads": actions.MOST_BYTES,
-    "columns that a check follows": actions.MOST_COLUMNS,
+    "columns that a check follows": parameters.MOST_COLUMNS,
     "bytes of a table's header line": files.LONGEST,
     "bytes of the footer of a Parquet or Arrow file": header.FOOTER,
     "elements of a Parquet file's schema": header.MOST_ELEMENTS,

@@ -21,6 +21,7 @@ from e2i.store.runs import RunStore
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.outbox import Outbox
 from project import Project, until
+from store.written import run_row
 
 DEAD = "4000000:100:00000000-0000-0000-0000-000000000000"
 LONG = 120.0
@@ -50,8 +51,7 @@ def run_store(tmp_path: Path) -> Any:
 
 
 def begin(run_store: RunStore, run: str, holder: str, *sinks: str) -> None:
-    facts = {"pipeline": "p", "status": "running", "started_ms": 1000, "file": "f", "spec": "s", "profile": "default"}
-    run_store.start_run({"run": run, "holder": holder, "params": "{}", "plan": "{}", **facts})
+    run_store.start_run(run_row(run, holder=holder, started_ms=1000))
     run_store.start_step(run, "a", 1, 2000)
     run_store.record(Entry(f"{run}//run.started/1000", sink, run, "run.started", {}) for sink in sinks)
 

@@ -558,7 +558,7 @@ def test_a_finished_step_is_committed_before_it_is_published(project: Project) -
             with Reader(project.store, lambda digest: True) as reader:
                 found = reader.run(event.run)
                 assert found is not None
-                seen.extend(step["status"] for step in found["steps"] if step["step"] == event.step)
+                seen.extend(step.status for step in found.steps if step.id == event.step)
 
     api.run(CHAIN, workspace=project.workspace, listen=listen)
     assert seen == ["succeeded"] * 3

@@ -9,7 +9,7 @@ import msgspec
 
 from e2i.catalog.step_error import ErrorDocument
 from e2i.cli import documents
-from e2i.cli.document_schemas import SCHEMAS
+from e2i.cli.schemas import schema
 from e2i.execution.events import Event, RunFinished, StepFinished
 from e2i.execution.record import StepEnd
 from e2i.execution.state import Status
@@ -50,7 +50,7 @@ def test_data_that_fast_json_cannot_write_does_not_stop_an_event() -> None:
 
 
 def test_the_schema_describes_every_event_and_only_final_statuses() -> None:
-    schema = SCHEMAS["events"]()
-    assert {one["$ref"] for one in schema["anyOf"]} == {f"#/$defs/{kind.__name__}" for kind in get_args(Event)}
-    status = schema["$defs"]["StepFinished"]["properties"]["status"]["enum"]
+    found = schema("events")
+    assert {one["$ref"] for one in found["anyOf"]} == {f"#/$defs/{kind.__name__}" for kind in get_args(Event)}
+    status = found["$defs"]["StepFinished"]["properties"]["status"]["enum"]
     assert set(status) == {"succeeded", "reused", "failed", "skipped", "deferred", "cancelled"}

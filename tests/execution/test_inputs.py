@@ -115,7 +115,7 @@ def test_a_module_that_the_step_imports_is_part_of_its_fingerprint(files: Projec
     step = {"uses": "python.call", "with": {"file": "code.py", "function": "f"}}
     one = {"version": 1, "name": "modules", "steps": {"a": step}}
     before = files.plan(one)
-    assert sorted(before.steps[0].components["files"]) == sorted(
+    assert sorted(before.steps[0].components.files) == sorted(
         ["code.py", "pack/__init__.py", "pack/helper.py", "pack/deep.py"]
     )
     approved = before.to_json()

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from e2i.resilience.checksum import checksum
-from e2i.resilience.processes import process_identity
 from e2i.store.history import Reader
 from e2i.store.runs import PUT_STEP, RunStore
+from store.written import plan_text, run_row
 
 STEPS = [f"step{number}" for number in range(100)]
-PLAN = json.dumps({"steps": [{"id": step, "uses": "debug.echo", "reason": "x" * 300} for step in STEPS]})
+PLAN = plan_text(*STEPS, detail="x" * 300)
 
 
 def there(digest: str) -> bool:
@@ -25,14 +25,10 @@ def there(digest: str) -> bool:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("long")
     run_store = RunStore(root, there)
-    run = {
-        "pipeline": "p", "status": "running", "holder": process_identity(), "file": "p.yaml", "spec": "x" * 5_000,
-        "profile": "default", "params": "{}", "plan": PLAN,
-    }  # fmt: skip
     outputs = json.dumps({"value": "y" * 100})
     with run_store.together():
         for number in range(1000):
-            run_store.start_run({**run, "run": f"r{number:04}", "started_ms": number})
+            run_store.start_run(run_row(f"r{number:04}", started_ms=number, spec="x" * 5_000, plan=PLAN))
             rows = [
                 (f"r{number:04}", step, "succeeded", 1, 1, 2, f"f{number}{step}", outputs, None, "") for step in STEPS
             ]
@@ -57,16 +53,11 @@ def test_listing_showing_and_resuming_take_less_than_a_second(store: Path) -> No
 
     def shown() -> None:
         with Reader(store, there) as reader:
-            assert len((reader.run("r0500") or {})["steps"]) == 100
+            assert (run := reader.run("r0500")) is not None and len(run.steps) == 100
 
     def resumed() -> None:
         run_store = RunStore(store, there)
-        run_store.start_run(
-            {
-                "run": "r0500", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(),
-                "file": "p.yaml", "spec": "x", "profile": "default", "params": "{}", "plan": PLAN,
-            }
-        )  # fmt: skip
+        run_store.start_run(run_row("r0500", plan=PLAN))
         run_store.dead_runs()
         run_store.finish_run("r0500", "succeeded", {}, 2, [])
         run_store.close()

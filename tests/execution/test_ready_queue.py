@@ -6,13 +6,13 @@ import math
 
 from e2i.execution.ready_queue import PREFETCH, Prefetch, ReadyQueue
 from e2i.execution.state import RunState, Status
-from e2i.planning.model import PlanStep, Reason, Verdict, Why
+from e2i.planning.model import PlanStep, Verdict
 from e2i.workers.executor import FULL_AFFINITY
+from plans import step as planned
 
 
 def steps(*uses: str, verdict: Verdict = Verdict.RUN) -> list[PlanStep]:
-    reason = Reason(Why.NEVER_RUN)
-    return [PlanStep(f"s{i}", f"s{i}", use, (), verdict, reason, None, {}, {}) for i, use in enumerate(uses)]
+    return [planned(f"s{i}", use, verdict=verdict) for i, use in enumerate(uses)]
 
 
 def is_inline(step: str) -> bool:
@@ -20,13 +20,9 @@ def is_inline(step: str) -> bool:
 
 
 def test_steps_with_a_longer_critical_path_go_first() -> None:
-    reason = Reason(Why.NEVER_RUN)
     needs = {"explain": (), "package": (), "serve": ("package",), "smoke": ("serve",), "old": ("explain",)}
     verdicts = {"old": Verdict.REUSE}
-    plan = [
-        PlanStep(step, step, "a.b", upstream, verdicts.get(step, Verdict.RUN), reason, None, {}, {})
-        for step, upstream in needs.items()
-    ]
+    plan = [planned(step, "a.b", upstream, verdicts.get(step, Verdict.RUN)) for step, upstream in needs.items()]
     queue = ReadyQueue(plan, is_inline)
     for step in ("smoke", "explain", "serve", "package"):
         queue.add(step)
@@ -42,11 +38,8 @@ def test_of_equals_a_worker_gets_the_one_that_it_is_most_ready_for() -> None:
 
 
 def test_who_has_a_longer_way_to_go_is_taken_first_however_ready_a_worker_is_for_another() -> None:
-    reason = Reason(Why.NEVER_RUN)
     needs = {"explain": (), "package": (), "serve": ("package",)}
-    plan = [
-        PlanStep(step, step, "a.b", upstream, Verdict.RUN, reason, None, {}, {}) for step, upstream in needs.items()
-    ]
+    plan = [planned(step, "a.b", upstream) for step, upstream in needs.items()]
     queue = ReadyQueue(plan, is_inline)
     queue.add("explain")
     queue.add("package")
@@ -98,8 +91,7 @@ def test_tools_of_steps_that_are_reused_are_not_foreseen() -> None:
 
 def test_certain_is_what_the_plan_runs_and_waits_for_nothing() -> None:
     first, second = steps("a.b", "e.echo")
-    reason = Reason(Why.NEVER_RUN)
-    downstream = PlanStep("s2", "s2", "c.d", ("s0",), Verdict.RUN, reason, None, {}, {})
-    perhaps = PlanStep("s4", "s4", "f.g", (), Verdict.UNDECIDED, reason, None, {}, {})
-    done = PlanStep("s5", "s5", "h.i", (), Verdict.REUSE, reason, None, {}, {})
+    downstream = planned("s2", "c.d", ("s0",))
+    perhaps = planned("s4", "f.g", verdict=Verdict.UNDECIDED)
+    done = planned("s5", "h.i", verdict=Verdict.REUSE)
     assert Prefetch([first, second, downstream, perhaps, done], is_inline).certain() == ["a.b"]

@@ -53,5 +53,6 @@ def test_a_clock_that_is_set_in_a_run_changes_no_duration_and_no_timeout(
     with history.Reader(project.store, lambda _: True) as reader:
         run = reader.run(record.run)
     assert run is not None
-    for item in (run, *run["steps"]):
-        assert 0 <= item["ended_ms"] - item["started_ms"] <= took * 1000 + 100
+    for item in (run, *run.steps):
+        assert item.ended_ms is not None and item.started_ms is not None
+        assert 0 <= item.ended_ms - item.started_ms <= took * 1000 + 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from context import LocalContext
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
@@ -31,7 +30,7 @@ SHORT = 1.0
 
 
 def guard(tool: str, deadline: float = SHORT) -> Guard:
-    declared = registry.tool(tool)
+    declared = BUILT_IN.tool(tool)
     assert declared is not None
     return Guard(tool, Breaker(tool), deadline=deadline, outages=declared.outages, extra=declared.extra)
 
@@ -223,19 +222,19 @@ tools:
 
 
 def test_doctor_ends_within_the_longest_deadline(tmp_path: Path) -> None:
-    from e2i.cli import doctor_view
+    from e2i.cli.doctor import examine
 
     def check(kind: str) -> None:
         project = Project(tmp_path / kind)
         with unwell(kind, "http") as http, unwell(kind, "postgresql") as postgresql, unwell(kind, "redis") as redis:
             project.write("config/default.yaml", CONFIGURATION.format(http=http, postgresql=postgresql, redis=redis))
             with in_time(2 * 5.0):  # Feast has two services
-                found = doctor_view.examine(project.workspace)
-        services = {f"{tool['tool']} {one['service']}": one for tool in found for one in tool["services"]}
+                found = examine(project.workspace)
+        services = {f"{tool.tool} {one.service}": one for tool in found.tools for one in tool.services}
         assert sorted(services) == [
             "feast online store", "feast registry", "mlflow tracking", "opik api", "optuna storage"
         ]  # fmt: skip
-        assert not any(one["reachable"] for one in services.values()), json.dumps(services, indent=1)
-        assert "tool-auth" not in {one["code"] for one in services.values()}
+        assert not any(one.reachable for one in services.values()), services
+        assert "tool-auth" not in {one.code for one in services.values()}
 
     each_kind(check)

@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path as File
 from typing import Any
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action
+from e2i.catalog.registry import BUILT_IN
 from e2i.spec import document
 from mutation.sites import Path, Site, sites
 
@@ -98,7 +98,7 @@ class Good:
 
     def action(self, step: str) -> Action | None:
         """The action of a step; None for a part."""
-        found = registry.action(self.uses(step))
+        found = BUILT_IN.action(self.uses(step))
         return found if found else None
 
     def below(self, *path: str | int) -> Iterator[Site]:

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from e2i.planning import diagram
-from e2i.planning.model import Plan, PlanStep, Reason, Verdict, Why
+from e2i.planning.model import Plan
+from plans import step
 
 EVIL = 'a"]; click x "javascript:alert(1)" <b> \\n'
 
 
 def plan(*names: str) -> Plan:
-    steps = tuple(
-        PlanStep(name, name, "debug.echo", names[:index], Verdict.RUN, Reason(Why.NEVER_RUN), None, {"with": {}}, {})
-        for index, name in enumerate(names)
-    )
-    return Plan("p", steps, {})
+    return Plan("p", tuple(step(name, "debug.echo", names[:index]) for index, name in enumerate(names)), {})
 
 
 def test_every_step_is_a_box_and_every_need_an_edge() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from e2i.catalog.registry import Registry
 from e2i.workers import inline
 from e2i.workers.executor import Ended, StepCall
 from project import Project
@@ -24,9 +25,9 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setattr("e2i.workers.pool.Pool", Inline)
     monkeypatch.setattr("e2i.execution.session.OnDemand", lambda size, open_executor: open_executor())
 
-    def execute(call: StepCall) -> Ended:
+    def execute(call: StepCall, registry: Registry) -> Ended:
         Inline.carried_out.append(call.info.step)
-        return executed_here(call)
+        return executed_here(call, registry)
 
     executed_here = inline.execute
     monkeypatch.setattr("e2i.workers.inline.execute", execute)

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
+from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.errors import E2IError
 from e2i.settings import Settings
 from e2i.store.artifacts import ArtifactStore
@@ -27,9 +27,18 @@ class Inline:
 
     carried_out: list[str]
 
-    def __init__(self, size: int, *, store: Path, roots: Roots, settings: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        store: Path,
+        roots: Roots,
+        settings: str,
+        environ: Mapping[str, str],
+        registry: Registry = BUILT_IN,
+    ) -> None:
         read = partial(Settings.model_validate_json, settings)
-        self._worker = Worker(ArtifactStore(store), read, roots, Lifelines(0, 0))
+        self._worker = Worker(ArtifactStore(store), read, roots, Lifelines(0, 0), registry)
         self._messages: list[Message] = []
         type(self).carried_out = []
 
@@ -78,11 +87,11 @@ class Inline:
 
 
 def _act(call: StepCall, context: WorkerContext) -> Ended:
-    found = registry.action(call.uses)
+    found = BUILT_IN.action(call.uses)
     assert found is not None
     try:
         params = found.params.model_validate(read_artifacts(call.params))
-        outputs: dict[str, Any] = registry.function(call.uses)(params, context).model_dump(mode="json")
+        outputs: dict[str, Any] = BUILT_IN.function(call.uses)(params, context).model_dump(mode="json")
     except E2IError as error:
         return Ended(call.info.step, 0.0, failure=Failure(error.code, error.message, error.hint))
     finally:

@@ -400,7 +400,7 @@ def test_an_edited_document_is_never_accepted(project: Project) -> None:
             else:
                 around[path[-1]] = not value if isinstance(value, bool) else [value]
             with pytest.raises((Refused, BadInput)) as refused:
-                document.covered(edited)
+                document.check(document.read(edited))
             assert refused.value.code in ("plan-altered", "bad-plan"), (path, how)
 
 

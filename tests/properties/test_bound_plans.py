@@ -13,6 +13,8 @@ import pytest
 from e2i import api
 from e2i.errors import InvalidSpec, Refused
 from e2i.planning import binding
+from e2i.planning.document import parse
+from e2i.planning.model import Plan, PlanDocument
 from mutation.good import Good, plain, specs
 from project import Project
 from properties.altering import altered
@@ -32,9 +34,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[api.Workspace, li
     return api.Workspace.open(root=root, environ={}), good
 
 
-def document(planned: Any) -> dict[str, Any]:
+def document(planned: Plan) -> PlanDocument:
     """The plan as ``e2i plan -o`` writes it and ``--plan`` reads it."""
-    return json.loads(json.dumps(planned.to_json()))  # type: ignore[no-any-return]
+    return parse(json.dumps(planned.to_json()).encode())
 
 
 def written(workspace: api.Workspace, good: Good, text: str) -> Path:

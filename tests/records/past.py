@@ -1,9 +1,25 @@
-"""Documents of runs for tests: a table is loaded from a file, split, and a model is trained and judged."""
+"""A past run for tests: a table is loaded from a file, split, and a model is trained and judged."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from e2i.records.past import PastRun
+from e2i.store.past import (
+    GitState,
+    KeptResult,
+    PlannedStep,
+    RecordedOptions,
+    RecordedPlan,
+    RecordedReason,
+    RecordedRun,
+    RecordedStep,
+    RunOrigin,
+)
+
+RUN = "20261122-000000-abcdef"
 SPEC = "version: 1\nname: demo\nparams: {rows: {type: integer, default: 9}}\nsteps: {}\n"
 START = 1_795_392_000_000
 
@@ -22,15 +38,22 @@ def model(letter: str) -> dict[str, Any]:
     return {"type": "model", "digest": digest(letter), **facts}
 
 
-def planned(step: str, uses: str, *needs: str) -> dict[str, Any]:
-    reason = {"code": "never-run", "detail": "new"}
-    return {"id": step, "uses": uses, "needs": list(needs), "verdict": "run", "reason": reason, "fingerprint": None}
-
-
-def row(step: str, uses: str, at: int, outputs: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
-    times = {"started_ms": START + 1000 * at, "ended_ms": START + 1000 * at + 500}
-    facts = {"status": "succeeded", "attempts": 1, "tries": [], "note": "", "error": None, "fingerprint": f"f-{step}"}
-    return {"step": step, "uses": uses, "outputs": outputs, **times, **facts, **more}
+def recorded(step: str, uses: str, at: int, outputs: dict[str, Any], *needs: str) -> RecordedStep:
+    """The row of a succeeded step. ``at``: seconds after the start of the run."""
+    return RecordedStep(
+        run=RUN,
+        id=step,
+        uses=uses,
+        needs=needs,
+        verdict="run",
+        reason=RecordedReason(code="never-run", detail="new"),
+        status="succeeded",
+        attempts=1,
+        started_ms=START + 1000 * at,
+        ended_ms=START + 1000 * at + 500,
+        fingerprint=f"f-{step}",
+        outputs=outputs,
+    )
 
 
 def components(uses: str, given: dict[str, Any], resolved: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -38,7 +61,7 @@ def components(uses: str, given: dict[str, Any], resolved: dict[str, Any], **mor
     return {**facts, "with": given, "params": resolved, **more}
 
 
-def run_document(run: str = "20261122-000000-abcdef", **more: Any) -> dict[str, Any]:
+def past_run(run: str = RUN, **more: Any) -> PastRun:
     """The run, with anything in it replaced."""
     parts = {
         "f-load": components("data.load", {"path": "data/x.csv"}, {"path": "data/x.csv"}, files={"data/x.csv": digest("a")}),
@@ -59,50 +82,83 @@ def run_document(run: str = "20261122-000000-abcdef", **more: Any) -> dict[str, 
             {"model": {"$artifact": digest("e")}, "table": {"$artifact": digest("d")}, "share": 0.2},
         ),
     }  # fmt: skip
-    git = {"commit": "1" * 40, "branch": "main", "dirty": True, "changed": ["specs/demo.yaml"], "changed_files": 1}
-    found: dict[str, Any] = {
-        "run": run,
-        "pipeline": "demo",
-        "status": "succeeded",
-        "started_ms": START,
-        "ended_ms": START + 6_000,
-        "paused_ms": 0,
-        "resumed_ms": None,
-        "file": "specs/demo.yaml",
-        "spec": SPEC,
-        "profile": "default",
-        "params": {"rows": 9},
-        "plan": {
-            "digest": digest("9"),
-            "steps": [
-                planned("load", "data.load"),
-                planned("split", "data.split", "load"),
-                planned("train", "model.train", "split"),
-                planned("judge", "model.evaluate", "split", "train"),
-            ],
-        },
-        "outputs": {"auc": 0.7},
-        "provenance": {
-            "e2i": "0.1.0",
-            "python": "3.11.7",
-            "host": "here",
-            "system": "Linux",
-            "libraries": {"xgboost": "3.2.0"},
-            "seed": 7,
-            "spec": digest("8"),
-            "git": {**git, "remote": "https://example.com/team/repo.git", "path": "specs/demo.yaml"},
-        },
-        "steps": [
-            row("load", "data.load", 0, {"table": table("b")}),
-            row("split", "data.split", 1, {"train": table("c"), "test": table("d"), "parts": {"test": 0.2}}),
-            row("train", "model.train", 2, {"model": model("e")}),
-            row("judge", "model.evaluate", 3, {"metrics": {"roc_auc": 0.7, "log_loss": 0.5}}),
-        ],
-        "results": {mark: {"run": run, "components": part} for mark, part in parts.items()},
-    }
-    return {**found, **more}
+    git = GitState(
+        commit="1" * 40,
+        branch="main",
+        dirty=True,
+        changed=("specs/demo.yaml",),
+        changed_files=1,
+        remote="https://example.com/team/repo.git",
+        path="specs/demo.yaml",
+    )
+    origin = RunOrigin(
+        e2i="0.1.0",
+        python="3.11.7",
+        host="here",
+        system="Linux",
+        libraries={"xgboost": "3.2.0"},
+        seed=7,
+        spec=digest("8"),
+        git=git,
+    )
+    steps = (
+        recorded("load", "data.load", 0, {"table": table("b")}),
+        recorded("split", "data.split", 1, {"train": table("c"), "test": table("d"), "parts": {"test": 0.2}}, "load"),
+        recorded("train", "model.train", 2, {"model": model("e")}, "split"),
+        recorded("judge", "model.evaluate", 3, {"metrics": {"roc_auc": 0.7, "log_loss": 0.5}}, "split", "train"),
+    )
+    found = RecordedRun(
+        id=run,
+        pipeline="demo",
+        status="succeeded",
+        started_ms=START,
+        ended_ms=START + 6_000,
+        paused_ms=0,
+        resumed_ms=None,
+        file="specs/demo.yaml",
+        spec=SPEC,
+        profile="default",
+        params={"rows": 9},
+        plan=plan_of(steps),
+        outputs={"auc": 0.7},
+        host="here",
+        included={},
+        options=RecordedOptions(),
+        provenance=origin,
+        steps=tuple(replace(step, run=run) for step in steps),
+    )
+    results = {mark: KeptResult(run=run, components=part) for mark, part in parts.items()}
+    return PastRun(replace(found, **more), results)
 
 
-def altered(run: dict[str, Any], step: str, **more: Any) -> dict[str, Any]:
+def plan_of(steps: tuple[RecordedStep, ...]) -> RecordedPlan:
+    planned = tuple(
+        PlannedStep(
+            id=step.id, uses=step.uses, needs=step.needs, verdict=step.verdict, reason=step.reason, fingerprint=None
+        )
+        for step in steps
+    )
+    return RecordedPlan(
+        digest=digest("9"), name="demo", profile="default", params={}, steps=planned, summary={"run": len(steps)}
+    )
+
+
+def step_of(past: PastRun, step: str) -> RecordedStep:
+    return next(one for one in past.run.steps if one.id == step)
+
+
+def with_steps(past: PastRun, *steps: RecordedStep) -> PastRun:
+    """The run with these steps."""
+    return replace(past, run=replace(past.run, plan=plan_of(steps), steps=steps))
+
+
+def altered(past: PastRun, step: str, **more: Any) -> PastRun:
     """The run with something in one of its steps replaced."""
-    return {**run, "steps": [{**one, **(more if one["step"] == step else {})} for one in run["steps"]]}
+    return with_steps(past, *(replace(one, **more) if one.id == step else one for one in past.run.steps))
+
+
+def with_result(past: PastRun, mark: str, run: str | None = None, **more: Any) -> PastRun:
+    """The run with a kept result like that of the step, or of that fingerprint: of another run, from other inputs."""
+    known = past.results.get(mark) or next(iter(past.results.values()))
+    result = KeptResult(run=run or known.run, components={**known.components, **more})
+    return replace(past, results={**past.results, mark: result})

@@ -8,8 +8,11 @@ from uuid import UUID
 import jsonschema
 import pytest
 
+from e2i.catalog.step_error import ErrorDocument
 from e2i.records import openlineage
-from records.past import altered, digest, run_document
+from e2i.records.past import PastRun
+from e2i.store.past import RunOrigin
+from records.past import altered, digest, past_run
 
 URI = {"type": "string", "pattern": "^[a-z]+:.+"}
 TEXT = {"type": "string", "minLength": 1}
@@ -75,29 +78,29 @@ EVENT = thing(
         "outputs": {"type": "array", "items": DATASET},
     }
 )
-FAILED = {"code": "step-failed", "message": "the data is not there", "hint": None}
+FAILED = ErrorDocument(code="step-failed", message="the data is not there")
 
 
-def reported(run: dict[str, Any]) -> list[tuple[str, str]]:
+def reported(run: PastRun) -> list[tuple[str, str]]:
     return [(event["eventType"], event["job"]["name"]) for event in openlineage.events(run)]
 
 
 @pytest.mark.parametrize(
     "run",
     [
-        run_document(),
-        altered(run_document(status="failed"), "judge", status="failed", error=FAILED, outputs=None),
-        run_document(provenance={}, outputs=None, status="running", ended_ms=None),
+        past_run(),
+        altered(past_run(status="failed"), "judge", status="failed", error=FAILED, outputs=None),
+        past_run(provenance=RunOrigin(), outputs=None, status="running", ended_ms=None),
     ],
     ids=["succeeded", "failed", "running, without provenance"],
 )
-def test_every_event_is_as_the_specification_asks(run: dict[str, Any]) -> None:
+def test_every_event_is_as_the_specification_asks(run: PastRun) -> None:
     for event in openlineage.events(run):
         jsonschema.Draft202012Validator(EVENT).validate(event)
 
 
 def test_the_run_and_each_step_start_and_end_once_in_the_order_of_time() -> None:
-    assert reported(run_document()) == [
+    assert reported(past_run()) == [
         ("START", "demo"),
         *((kind, f"demo.{step}") for step in ("load", "split", "train", "judge") for kind in ("START", "COMPLETE")),
         ("COMPLETE", "demo"),
@@ -105,7 +108,7 @@ def test_the_run_and_each_step_start_and_end_once_in_the_order_of_time() -> None
 
 
 def test_a_failure_is_reported_with_its_message_and_what_was_left_out_is_not_reported() -> None:
-    run = altered(run_document(status="failed"), "train", status="failed", error=FAILED, outputs=None)
+    run = altered(past_run(status="failed"), "train", status="failed", error=FAILED, outputs=None)
     run = altered(run, "judge", status="skipped", attempts=0, outputs=None)
     assert reported(run)[-2:] == [("FAIL", "demo.train"), ("FAIL", "demo")]
     step, whole = openlineage.events(run)[-2:]
@@ -114,13 +117,13 @@ def test_a_failure_is_reported_with_its_message_and_what_was_left_out_is_not_rep
 
 
 def test_what_still_runs_has_a_start_and_no_end() -> None:
-    run = altered(run_document(status="running", ended_ms=None), "judge", status="running", ended_ms=None, outputs=None)
+    run = altered(past_run(status="running", ended_ms=None), "judge", status="running", ended_ms=None, outputs=None)
     assert reported(run)[-1] == ("START", "demo.judge")
     assert ("COMPLETE", "demo") not in reported(run)
 
 
 def test_datasets_carry_columns_and_digests_and_lead_from_step_to_step() -> None:
-    events = {(event["eventType"], event["job"]["name"]): event for event in openlineage.events(run_document())}
+    events = {(event["eventType"], event["job"]["name"]): event for event in openlineage.events(past_run())}
     (train,) = events["COMPLETE", "demo.train"]["inputs"]
     assert (train["namespace"], train["name"]) == ("e2i", "demo.split.train")
     assert train["facets"]["version"]["datasetVersion"] == digest("c")
@@ -132,7 +135,7 @@ def test_datasets_carry_columns_and_digests_and_lead_from_step_to_step() -> None
 
 
 def test_the_spec_is_reported_with_the_commit_it_lies_in() -> None:
-    location = openlineage.events(run_document())[0]["job"]["facets"]["sourceCodeLocation"]
+    location = openlineage.events(past_run())[0]["job"]["facets"]["sourceCodeLocation"]
     assert {name: value for name, value in location.items() if not name.startswith("_")} == {
         "type": "git",
         "url": "https://example.com/team/repo.git",
@@ -144,9 +147,9 @@ def test_the_spec_is_reported_with_the_commit_it_lies_in() -> None:
 
 
 def test_equal_runs_give_equal_events_and_ids_that_refer_to_each_other() -> None:
-    assert openlineage.events(run_document()) == openlineage.events(run_document())
-    events = openlineage.events(run_document())
+    assert openlineage.events(past_run()) == openlineage.events(past_run())
+    events = openlineage.events(past_run())
     whole, step = events[0]["run"]["runId"], events[1]["run"]
     assert step["facets"]["parent"]["run"]["runId"] == whole != step["runId"]
     assert UUID(whole).version == UUID(step["runId"]).version == 5
-    assert {event["run"]["runId"] for event in openlineage.events(run_document("other"))}.isdisjoint({whole})
+    assert {event["run"]["runId"] for event in openlineage.events(past_run("other"))}.isdisjoint({whole})

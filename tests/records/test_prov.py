@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from e2i.records import prov
-from records.past import altered, digest, run_document, table
+from e2i.records.past import PastRun
+from records.past import altered, digest, past_run, step_of, table, with_result, with_steps
 
 KINDS = {"prov:Entity", "prov:Activity", "prov:Agent", "prov:SoftwareAgent", "prov:Plan"}
 
 
-def nodes(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def nodes(run: PastRun) -> dict[str, dict[str, Any]]:
     found = prov.document(run)["@graph"]
     assert len({node["@id"] for node in found}) == len(found), "every thing has one node"
     return {node["@id"]: node for node in found}
@@ -25,7 +26,7 @@ def step_id(step: str, run: str = "20261122-000000-abcdef") -> str:
 
 
 def test_every_relation_leads_to_a_node_of_the_right_kind() -> None:
-    found = nodes(run_document())
+    found = nodes(past_run())
     ranges = {
         "prov:used": "prov:Entity",
         "prov:wasDerivedFrom": "prov:Entity",
@@ -41,7 +42,7 @@ def test_every_relation_leads_to_a_node_of_the_right_kind() -> None:
 
 
 def test_every_term_is_one_of_the_context() -> None:
-    document = prov.document(run_document())
+    document = prov.document(past_run())
     prefixes = {term for term, meaning in document["@context"].items() if isinstance(meaning, str)}
     for node in document["@graph"]:
         for term in node:
@@ -49,7 +50,7 @@ def test_every_term_is_one_of_the_context() -> None:
 
 
 def test_a_chain_of_derivations_leads_back_to_the_file() -> None:
-    found = nodes(run_document())
+    found = nodes(past_run())
     seen, ahead = set(), [f"urn:e2i:{digest('e')}"]
     while ahead:
         name = ahead.pop()
@@ -60,21 +61,21 @@ def test_a_chain_of_derivations_leads_back_to_the_file() -> None:
 
 
 def test_the_same_content_is_one_entity_of_two_activities() -> None:
-    run = altered(run_document(), "split", outputs={"train": table("c"), "test": table("b")})
+    run = altered(past_run(), "split", outputs={"train": table("c"), "test": table("b")})
     entity = nodes(run)[f"urn:e2i:{digest('b')}"]
     assert entity["prov:wasGeneratedBy"] == [step_id("load"), step_id("split")]
 
 
 def test_a_reused_step_is_the_activity_of_the_run_that_executed_it() -> None:
-    run = altered(run_document(), "load", status="reused", attempts=0)
-    run["results"]["f-load"]["run"] = "before"
-    node = nodes({**run, "steps": run["steps"][:1], "plan": run["plan"]}).get(step_id("load", "before"))
+    run = altered(past_run(), "load", status="reused", attempts=0)
+    run = with_result(run, "f-load", run="before")
+    node = nodes(with_steps(run, step_of(run, "load"))).get(step_id("load", "before"))
     assert node is not None
     assert "prov:startedAtTime" not in node and "prov:wasAssociatedWith" not in node
 
 
 def test_plan_commit_and_agent_are_reported() -> None:
-    found = nodes(run_document())
+    found = nodes(past_run())
     run = found["urn:e2i:run:20261122-000000-abcdef"]
     association = run["prov:qualifiedAssociation"]
     plan = found[association["prov:hadPlan"]]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from e2i.report import measures, steps
-from report.run_document import planned, recorded, run_document
+from report.past import past_run, planned, recorded
 
 
 def of(outputs: dict[str, dict[str, object]]) -> tuple[steps.Step, ...]:
-    run = run_document(
+    run = past_run(
         [planned(name) for name in outputs], [recorded(name, outputs=given) for name, given in outputs.items()]
     )
     return steps.of(run, None)

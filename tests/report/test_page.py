@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from e2i.catalog.artifacts import Stored
+from e2i.catalog.step_error import ErrorDocument
+from e2i.records.past import PastRun
 from e2i.report import page as report_page
 from e2i.store.artifacts import MissingArtifact
+from e2i.store.past import GitState, RecordedAttempt, RunOrigin
 from report.looked_at import LookedAt
-from report.run_document import DIGEST, planned, png, recorded, report_artifact, run_document
+from report.past import DIGEST, past_run, planned, png, recorded, report_artifact
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -37,12 +40,12 @@ def nothing(artifact: Stored) -> Path:
 
 
 def page_of(**more: Any) -> LookedAt:
-    return LookedAt(report_page.build(run_document(**more), nothing))
+    return LookedAt(report_page.build(past_run(**more), nothing))
 
 
-def everywhere(text: str) -> dict[str, Any]:
+def everywhere(text: str) -> PastRun:
     """A run with that text wherever a text can be."""
-    error = {"code": text, "message": text, "hint": text, "details": {text: [text, {text: text}]}}
+    error = ErrorDocument(code=text, message=text, hint=text, details={text: [text, {text: text}]})
     outputs = {
         "metrics": {text: 0.5, "other": 1},
         "importance": {text: 0.5},
@@ -54,27 +57,16 @@ def everywhere(text: str) -> dict[str, Any]:
         "table": {"type": "table", "digest": DIGEST, "columns": [{"name": text, "type": text}], "rows": 1},
         text: text,
     }
-    tried = {"started_ms": 0, "seconds": 1, "error": error}
-    steps = [planned(text, detail=text), planned("below", text)]
-    return run_document(
-        [{**step, "uses": text} for step in steps],
+    tried = RecordedAttempt(number=1, started_ms=0, ended_ms=1000, seconds=1, error=error)
+    git = GitState(commit=text, branch=text, remote=text, path=text, changed=(text,), changed_files=9)
+    names: Any = dict.fromkeys(("e2i", "python", "system", "host", "seed", "spec"), text)
+    return past_run(
+        [planned(text, detail=text, uses=text), planned("below", text, uses=text)],
         [
-            recorded(text, "failed", uses=text, error=error, outputs=outputs, tries=[tried, tried]),
+            recorded(text, "failed", error=error, outputs=outputs, tries=(tried, tried)),
             recorded("below", "skipped", seconds=None, note=text),
         ],
-        provenance={
-            **dict.fromkeys(("e2i", "python", "system", "host", "seed", "spec"), text),
-            "cores": 2,
-            "libraries": {text: text},
-            "git": {
-                "commit": text,
-                "branch": text,
-                "remote": text,
-                "path": text,
-                "changed": [text],
-                "changed_files": 9,
-            },
-        },
+        provenance=RunOrigin(**names, cores=2, libraries={text: text}, git=git),
         pipeline=text,
         file=text,
         profile=text,
@@ -128,7 +120,7 @@ def test_the_policy_allows_this_style_sheet_and_pictures_inside_the_page_only() 
 
 
 def test_the_page_names_no_remote_address() -> None:
-    page = report_page.build(run_document(), nothing)
+    page = report_page.build(past_run(), nothing)
     assert "http:" not in page
     assert "https:" not in page
     assert LookedAt(page).fetched == []
@@ -145,12 +137,9 @@ def test_every_step_of_the_plan_is_there_reached_or_not() -> None:
 
 
 def test_a_failed_run_shows_its_failures_and_how_to_resume() -> None:
-    error = {
-        "code": "gate",
-        "message": "roc_auc 0.61\nis too low",
-        "hint": "look at the data",
-        "details": {"rows": 4120},
-    }
+    error = ErrorDocument(
+        code="gate", message="roc_auc 0.61\nis too low", hint="look at the data", details={"rows": 4120}
+    )
     steps = [
         recorded("first", "failed", error=error),
         recorded("train[1]", "skipped", seconds=None, note="first returned no result"),
@@ -198,7 +187,7 @@ def test_pictures_of_reports_are_inside_the_page(tmp_path: Path) -> None:
     )
     (tmp_path / "bar.png").write_bytes(png())
     steps = [recorded("first", outputs={"report": report_artifact()})]
-    page = LookedAt(report_page.build(run_document(steps=steps), lambda artifact: tmp_path, tmp_path.parent))
+    page = LookedAt(report_page.build(past_run(steps=steps), lambda artifact: tmp_path, tmp_path.parent))
     assert page.values("src", "img") == ["data:image/png;base64," + base64.b64encode(png()).decode()]
     assert page.values("alt", "img") == ["The bars"]
     assert f"{tmp_path.name}/index.html" in page.values("href", "a")
@@ -206,7 +195,7 @@ def test_pictures_of_reports_are_inside_the_page(tmp_path: Path) -> None:
 
 
 def test_equal_runs_give_equal_pages() -> None:
-    assert report_page.build(run_document(), nothing) == report_page.build(run_document(), nothing)
+    assert report_page.build(past_run(), nothing) == report_page.build(past_run(), nothing)
 
 
 def test_large_runs_give_pages_of_bounded_size() -> None:
@@ -214,7 +203,7 @@ def test_large_runs_give_pages_of_bounded_size() -> None:
     plan = [planned("first"), *(planned(cell, "first") for cell in cells), planned("last", *cells)]
     steps = [recorded("first", outputs={"value": "x" * 1_000_000, "list": list(range(100_000))})]
     steps += [recorded(cell, at=1) for cell in cells]
-    assert len(report_page.build(run_document(plan, steps), nothing)) < 2_500_000
+    assert len(report_page.build(past_run(plan, steps), nothing)) < 2_500_000
 
 
 def test_the_template_and_the_style_sheet_are_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +222,7 @@ def test_the_template_and_the_style_sheet_are_shipped(tmp_path: Path, monkeypatc
 
 def test_the_time_in_which_a_run_was_interrupted_is_none_of_its_duration() -> None:
     duration = re.compile("<dt>Duration</dt><dd>[^<]*")
-    whole, paused = run_document(), run_document()
-    paused |= {"ended_ms": paused["ended_ms"] + 36_000_000, "paused_ms": 36_000_000}
+    whole = past_run()
+    paused = past_run(ended_ms=(whole.run.ended_ms or 0) + 36_000_000, paused_ms=36_000_000)
     (expected,) = duration.findall(report_page.build(whole, nothing))
     assert duration.findall(report_page.build(paused, nothing)) == [expected]

@@ -10,11 +10,11 @@ import pytest
 
 from e2i.report import pictures, steps
 from e2i.store.artifacts import ArtifactStore
-from report.run_document import png, recorded, report_artifact, run_document
+from report.past import past_run, png, recorded, report_artifact
 
 
 def look(root: Path, folder: Path | None = None, **artifact: Any) -> pictures.Look:
-    run = run_document(steps=[recorded("first", outputs={"report": report_artifact(**artifact)})])
+    run = past_run(steps=[recorded("first", outputs={"report": report_artifact(**artifact)})])
     (found,) = pictures.gallery(steps.of(run, None), lambda given: root, folder)
     return found
 
@@ -82,7 +82,7 @@ def test_links_are_relative_to_the_page_and_quoted(tmp_path: Path) -> None:
 
 
 def test_a_report_that_is_not_in_the_store_any_more_is_reported(tmp_path: Path) -> None:
-    run = run_document(steps=[recorded("first", outputs={"report": report_artifact()})])
+    run = past_run(steps=[recorded("first", outputs={"report": report_artifact()})])
     (found,) = pictures.gallery(steps.of(run, None), lambda given: ArtifactStore(tmp_path).path(given.digest), None)
     assert "is not in the store" in found.missing
     assert look(tmp_path / "missing").pictures == ()

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from xml.etree import ElementTree
 
+from msgspec.structs import replace
+
+from e2i.planning.model import Plan, Reason, Undecided, Why
 from e2i.report import plan_page
+from plans import step
 
 
-def plan(*ids: str, uses: str = "debug.echo") -> dict[str, Any]:
-    """A chain of steps as ``Plan.to_json`` documents it."""
-    reason = {"code": "never-run", "detail": "nothing <b>finished</b>"}
-    needs = [[], *([upstream] for upstream in ids)]
+def plan(*ids: str, uses: str = "debug.echo") -> Plan:
+    """A chain of steps."""
+    needs: list[tuple[str, ...]] = [(), *((upstream,) for upstream in ids)]
     steps = [
-        {"id": name, "uses": uses, "needs": upstream, "verdict": "run", "reason": reason, "fingerprint": None}
+        replace(
+            step(name, uses, upstream),
+            reason=Reason(Why.NEVER_RUN, "nothing <b>finished</b>"),
+            undecided=(Undecided(step="a", parameter="file", kind="code", value="<b>finished"),),
+        )
         for name, upstream in zip(ids, needs, strict=False)
     ]
-    return {
-        "name": "demo",
-        "digest": "sha256:0",
-        "params": {},
-        "undecided": [{"step": "a", "parameter": "file", "kind": "code", "value": "<b>finished"}],
-        "steps": steps,
-        "summary": {"run": len(ids), "reuse": 0},
-    }
+    return Plan("demo", tuple(steps), {})
 
 
 def test_the_picture_is_well_formed_and_has_every_step_and_arrow() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from e2i.cli.options import parameters
 from e2i.report import reproduce
-from report.run_document import SPEC, run_document
+from report.past import SPEC, past_run
 
 VALUES = (
     st.none()
@@ -23,24 +23,24 @@ VALUES = (
 
 @given(st.dictionaries(st.sampled_from(["a", "b"]), VALUES | st.lists(VALUES, max_size=3)))
 def test_parameters_are_read_back_as_they_were(params: dict[str, Any]) -> None:
-    command = reproduce.commands(run_document(params=params), finished=True)[0][1]
+    command = reproduce.commands(past_run(params=params).run, finished=True)[0][1]
     assert parameters(shlex.split(command)[3::2]) == params
 
 
 @pytest.mark.parametrize("text", ["no", "1e3", "null", "a: b", "", "# x", "[1", "2026-11-22", "it's"])
 def test_texts_that_look_like_something_else_stay_texts(text: str) -> None:
-    command = reproduce.commands(run_document(params={"a": text}), finished=True)[0][1]
+    command = reproduce.commands(past_run(params={"a": text}).run, finished=True)[0][1]
     assert parameters(shlex.split(command)[3:]) == {"a": text}
 
 
 def test_a_run_that_did_not_finish_can_be_resumed() -> None:
-    commands = dict(reproduce.commands(run_document(profile="dev"), finished=False))
+    commands = dict(reproduce.commands(past_run(profile="dev").run, finished=False))
     assert commands["resume this run"] == "e2i-run specs/demo.yaml --resume 20261122-000000-abcdef"
     assert "--profile dev" in commands["run it again; finished steps are reused"]
 
 
 def test_a_spec_that_was_no_file_is_to_be_saved_first() -> None:
-    purpose, command = reproduce.commands(run_document(file="<text>"), finished=True)[0]
+    purpose, command = reproduce.commands(past_run(file="<text>").run, finished=True)[0]
     assert "saved as demo.yaml" in purpose
     assert command.startswith("e2i-run demo.yaml")
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from e2i.report import steps, timeline
-from report.run_document import START, planned, recorded, run_document
+from report.past import START, past_run, planned, recorded
 
 
 def chart(**more: Any) -> timeline.Timeline:
-    run = run_document(**more)
-    found = timeline.build(steps.of(run, None), run["started_ms"], run["ended_ms"])
+    past = past_run(**more)
+    found = timeline.build(steps.of(past, None), past.run.started_ms, past.run.ended_ms)
     assert found is not None
     return found
 
@@ -68,4 +68,4 @@ def test_the_axis_has_a_few_round_labels(seconds: float) -> None:
 
 
 def test_a_run_in_which_nothing_happened_has_no_chart() -> None:
-    assert timeline.build(steps.of(run_document(steps=[]), None), START, None) is None
+    assert timeline.build(steps.of(past_run(steps=[]), None), START, None) is None

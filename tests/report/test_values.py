@@ -6,7 +6,7 @@ import pytest
 
 from e2i.report import values
 from e2i.report.values import Card, Grid, Pairs, Raw, Text
-from report.run_document import DIGEST
+from report.past import DIGEST
 
 
 @pytest.mark.parametrize(

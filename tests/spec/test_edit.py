@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from e2i.spec import document, edit
 from e2i.spec.document import Document
+from e2i.spec.operations import Add, Move, Operation, Remove, Replace
 from e2i.spec.writing import written
 
 TEXT = """\
@@ -42,12 +43,12 @@ def read(text: str) -> Document:
     return found
 
 
-def replace(path: str, value: Any) -> dict[str, Any]:
-    return {"op": "replace", "path": path, "value": value}
+def replace(path: str, value: Any) -> Operation:
+    return Replace(path=path, value=value)
 
 
-def move(source: str, path: str) -> dict[str, Any]:
-    return {"op": "move", "from": source, "path": path}
+def move(source: str, path: str) -> Operation:
+    return Move(source=source, path=path)
 
 
 CHANGES = {
@@ -79,58 +80,58 @@ CHANGES = {
     ),
     "a quoted key is renamed in its quotes": (move("/steps/é/quoted", "/steps/é/x y"), '"quoted": yes', '"x y": yes'),
     "an entry of braces is removed": (
-        {"op": "remove", "path": "/steps/a/wiht/value"},
+        Remove(path="/steps/a/wiht/value"),
         '{value: "${{ params.x }}", other: [1,2]}',
         "{other: [1,2]}",
     ),
     "the last entry of braces is removed": (
-        {"op": "remove", "path": "/steps/a/wiht/other"},
+        Remove(path="/steps/a/wiht/other"),
         '{value: "${{ params.x }}", other: [1,2]}',
         '{value: "${{ params.x }}"}',
     ),
-    "an item of brackets is removed": ({"op": "remove", "path": "/steps/a/wiht/other/0"}, "[1,2]", "[2]"),
-    "an item is removed with its line": ({"op": "remove", "path": "/steps/b/needs/1"}, "      - q  # why\n", ""),
+    "an item of brackets is removed": (Remove(path="/steps/a/wiht/other/0"), "[1,2]", "[2]"),
+    "an item is removed with its line": (Remove(path="/steps/b/needs/1"), "      - q  # why\n", ""),
     "an entry is removed with its lines": (
-        {"op": "remove", "path": "/steps/b/needs"},
+        Remove(path="/steps/b/needs"),
         "    needs:\n      - a\n      - q  # why\n",
         "",
     ),
     "the first entry of a list's item is removed": (
-        {"op": "remove", "path": "/steps/l/0/k"},
+        Remove(path="/steps/l/0/k"),
         "    - k: 1\n      m: 2\n",
         "    - m: 2\n",
     ),
     "the only entry leaves empty braces": (
-        {"op": "remove", "path": "/steps/é/quoted"},
+        Remove(path="/steps/é/quoted"),
         '{"quoted": yes}',
         "{}",
     ),
     "a new entry at the top comes first": (
-        {"op": "add", "path": "/version", "value": 1},
+        Add(path="/version", value=1),
         "name: x",
         "version: 1\nname: x",
     ),
     "a new entry comes last": (
-        {"op": "add", "path": "/steps/a/cache", "value": False},
+        Add(path="/steps/a/cache", value=False),
         "    retry: 3 # times\n",
         "    retry: 3 # times\n    cache: false\n",
     ),
     "a new entry in braces": (
-        {"op": "add", "path": "/steps/a/wiht/n", "value": None},
+        Add(path="/steps/a/wiht/n", value=None),
         "other: [1,2]}",
         "other: [1,2], n: null}",
     ),
     "a new entry in a list's item": (
-        {"op": "add", "path": "/steps/l/0/n", "value": [1, "a: b"]},
+        Add(path="/steps/l/0/n", value=[1, "a: b"]),
         "      m: 2\n",
         '      m: 2\n      n: [1, "a: b"]\n',
     ),
     "an item is added to a list": (
-        {"op": "add", "path": "/steps/b/needs/-", "value": "c d"},
+        Add(path="/steps/b/needs/-", value="c d"),
         "      - q  # why\n",
         "      - q  # why\n      - c d\n",
     ),
-    "an item is added in brackets": ({"op": "add", "path": "/steps/a/wiht/other/-", "value": 3}, "[1,2]", "[1,2, 3]"),
+    "an item is added in brackets": (Add(path="/steps/a/wiht/other/-", value=3), "[1,2]", "[1,2, 3]"),
     "an entry moves to another mapping": (
         move("/steps/b/cache", "/steps/b/with/cache"),
         "        more\n    needs:\n      - a\n      - q  # why\n    cache:\n",
@@ -141,7 +142,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["unix", "windows"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_an_operation_changes_only_what_it_names(change: tuple[dict[str, Any], str, str], line_end: str) -> None:
+def test_an_operation_changes_only_what_it_names(change: tuple[Operation, str, str], line_end: str) -> None:
     operation, before, after = change
     assert TEXT.count(before) == 1
     text, before, after = (instance.replace("\n", line_end) for instance in (TEXT, before, after))
@@ -158,21 +159,20 @@ def test_operations_in_different_places_are_made_at_once() -> None:
     [
         [replace("/steps/nowhere", 1)],
         [replace("", {})],
-        [{"op": "remove", "path": "/steps/b/needs/7"}],
-        [{"op": "add", "path": "/steps/b/needs/0", "value": "x"}],
-        [{"op": "add", "path": "/steps/b/uses/x", "value": "x"}],
-        [{"op": "copy", "from": "/name", "path": "/steps/name"}],
+        [Remove(path="/steps/b/needs/7")],
+        [Add(path="/steps/b/needs/0", value="x")],
+        [Add(path="/steps/b/uses/x", value="x")],
         [move("/steps/a/wiht", "/steps/a/uses")],
         [replace("/steps/a", {}), replace("/steps/a/uses", "x")],
     ],
     ids=str,
 )
-def test_what_cannot_be_carried_out_to_the_letter_is_not(operations: list[dict[str, Any]]) -> None:
+def test_what_cannot_be_carried_out_to_the_letter_is_not(operations: list[Operation]) -> None:
     assert edit.patch(read(TEXT), operations) is None
 
 
 def test_items_are_added_in_the_order_given() -> None:
-    add = [{"op": "add", "path": "/x/-", "value": name} for name in ("z", "y")]
+    add = [Add(path="/x/-", value=name) for name in ("z", "y")]
     assert edit.patch(read("x: [a]\n"), add) == "x: [a, z, y]\n"
     assert edit.patch(read("x:\n- a"), add[:1]) == "x:\n- a\n- z"
 
@@ -214,9 +214,8 @@ def test_any_operation_on_any_document_is_exact_or_refused(data: dict[str, Any],
     text = draw.draw(st.sampled_from([block(data).lstrip("\n") + "\n", written(data)]))
     paths = [path for path in every(data, "") if path]
     path = draw.draw(st.sampled_from(paths))
-    kind = draw.draw(st.sampled_from(["replace", "remove"]))
     value = draw.draw(st.sampled_from([1, "new", "a: b", None, {"k": [1]}]))
-    operation = {"op": kind, "path": path} | ({"value": value} if kind == "replace" else {})
+    operation = draw.draw(st.sampled_from([Replace(path=path, value=value), Remove(path=path)]))
     changed = edit.patch(read(text), [operation])
     if changed is None:
         return

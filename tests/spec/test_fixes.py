@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from e2i.spec import fixes
+from e2i.spec.operations import Replace
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,11 @@ def test_units_in_words_are_understood(written: str, meant: str) -> None:
     assert fixes.duration(written) == meant
 
 
-@pytest.mark.parametrize("written", ["30", "soon", 30, None, "10 m 1 h", "1 M"])
+def test_a_plain_number_is_a_duration_in_seconds() -> None:
+    assert fixes.duration(30) == "30s"
+
+
+@pytest.mark.parametrize("written", ["30", "soon", 0, -1, True, 1.5, None, "10 m 1 h", "1 M"])
 def test_a_number_without_a_unit_is_no_duration(written: Any) -> None:
     assert fixes.duration(written) is None
 
@@ -62,21 +67,17 @@ def test_a_number_without_a_unit_is_no_duration(written: Any) -> None:
 def test_a_name_is_mended_everywhere_in_an_expression_but_nowhere_else() -> None:
     text = "${{ steps.lod.lod ~ steps.lod.x ~ 'steps.lods' }} lod"
     (fix,) = fixes.reworded(("with", "a/b"), text, "steps.", "lod", "load")
-    assert fix == {
-        "op": "replace",
-        "path": "/with/a~1b",
-        "value": "${{ steps.load.lod ~ steps.load.x ~ 'steps.lods' }} lod",
-    }
+    assert fix == Replace(path="/with/a~1b", value="${{ steps.load.lod ~ steps.load.x ~ 'steps.lods' }} lod")
 
 
 def test_a_name_in_brackets_is_mended_when_it_stands_there_once() -> None:
     (fix,) = fixes.reworded(("x",), "${{ params['trails'] }}", "params.", "trails", "trials")
-    assert fix["value"] == "${{ params['trials'] }}"
+    assert isinstance(fix, Replace) and fix.value == "${{ params['trials'] }}"
     assert fixes.reworded(("x",), "${{ params['a'] ~ 'a' }}", "params.", "a", "b") == ()
 
 
 def test_a_key_is_not_renamed_to_one_that_is_there() -> None:
-    assert fixes.renamed(("steps", "a", "need"), ["needs", "when"])[0]["path"] == "/steps/a/needs"
+    assert fixes.renamed(("steps", "a", "need"), ["needs", "when"])[0].path == "/steps/a/needs"
     assert fixes.renamed(("steps", "a", "need"), ["needs", "when"], {"needs": []}) == ()
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from e2i.spec.included import MAX_DEPTH, NoIncludedSpecError, ReadIncluded, gather
 from e2i.spec.load import LoadedSpec, load
+from e2i.spec.operations import Replace
 from e2i.spec.problems import Problem
 
 PART = "version: 1\nname: part\nsteps:\n  a: {uses: debug.echo}\n"
@@ -92,7 +93,7 @@ def test_what_does_not_name_a_part_is_refused_unread(uses: str) -> None:
 
 def test_a_path_that_lacks_its_start_is_mended() -> None:
     _, problems = gathered({"m.yaml": including("parts/a.yaml")}, "m.yaml")
-    assert problems[0].fixes == ({"op": "replace", "path": "/steps/s0/uses", "value": "./parts/a.yaml"},)
+    assert problems[0].fixes == (Replace(path="/steps/s0/uses", value="./parts/a.yaml"),)
 
 
 def test_problems_of_a_part_stand_in_its_file_once() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from e2i.spec.load import LoadedSpec, load
+from e2i.spec.operations import Move
 
 HEAD = "version: 1\nname: n\n"
 
@@ -21,11 +22,11 @@ def test_a_spec_is_validated_in_shape_only() -> None:
 
 def test_all_problems_of_shape_come_at_once_in_the_order_of_the_file() -> None:
     found, problems = load("version: 3\nnmae: n\nsteps:\n  a: {uses: x.y, tiemout: 3s, on_error: maybe}\n", "s.yaml")
-    assert found is None
+    assert found is not None and not found.is_whole
     assert [(problem.code, problem.location.line) for problem in problems] == [
         ("bad-value", 1), ("unknown-key", 2), ("unknown-key", 4), ("bad-value", 4),
     ]  # fmt: skip
-    assert problems[1].fixes == ({"op": "move", "from": "/nmae", "path": "/name"},)
+    assert problems[1].fixes == (Move(source="/nmae", path="/name"),)
 
 
 def test_a_mistyped_key_is_not_missing_as_well() -> None:

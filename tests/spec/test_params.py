@@ -17,7 +17,7 @@ STEPS = "steps: {a: {uses: debug.echo}}\n"
     [
         ({"type": "integer"}, 3, None),
         ({"type": "integer"}, 3.5, "must be an integer, not 3.5"),
-        ({"type": "integer"}, True, "must be an integer, not True"),
+        ({"type": "integer"}, True, "must be an integer, not true"),
         ({"type": "number"}, 3, None),
         ({"type": "boolean"}, "no", "must be a boolean, not 'no'"),
         ({"type": "list", "max": 1}, [1, 2], "must be at most 1, not [1, 2]"),

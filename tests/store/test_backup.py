@@ -82,7 +82,7 @@ def test_a_running_run_is_backed_up_and_resumed_from_the_copy(project: Project, 
         if not (project.store / FILE).exists():
             return False
         with Reader(project.store, lambda digest: True) as reader:
-            return any(run["steps"].get("succeeded") == 1 for run in reader.runs())
+            return any(run.steps.get("succeeded") == 1 for run in reader.runs())
 
     with project.start("run", "s.yaml") as process:
         assert until(is_made)
@@ -97,10 +97,10 @@ def test_a_running_run_is_backed_up_and_resumed_from_the_copy(project: Project, 
     assert process.returncode == 0
     with Reader(tmp_path / "new", lambda digest: True) as reader:
         (run,) = reader.runs()
-    assert run["status"] == "interrupted", "whoever carries it out writes to the other store"
+    assert run.status == "interrupted", "whoever carries it out writes to the other store"
     resumed = project.cli("run", "s.yaml", "--store", str(tmp_path / "new"), "--json")
     last = json.loads(resumed.stdout.splitlines()[-1])
-    assert (resumed.returncode, last["run"], last["steps"]["make"]["status"]) == (0, run["run"], "reused")
+    assert (resumed.returncode, last["run"], last["steps"]["make"]["status"]) == (0, run.id, "reused")
 
 
 def test_what_is_restored_is_reused_and_for_its_owner_alone(ran: Project, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from e2i.errors import BadInput, Refused
 from e2i.resilience.processes import process_identity
@@ -22,6 +23,7 @@ from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
 from e2i.store.runs import RunStore
 from e2i.store.use import in_use
+from store.written import result, run_row, step_end
 
 NOW = time.time_ns() // 1_000_000
 
@@ -40,16 +42,13 @@ class Past:
         source.write_text((made or name).ljust(size))
         digest = self.store.put(source)
         at = NOW - round(days_ago * DAY_MS)
-        row = {"run": name, "pipeline": "p", "status": "running", "started_ms": at, "holder": process_identity()}
         run_store = RunStore(self.root, self.store.has)
-        texts = {"file": "f", "spec": "s", "profile": "default", "params": "{}", "plan": '{"steps": []}'}
-        run_store.start_run({**row, **texts})
+        run_store.start_run(run_row(name, started_ms=at))
         outputs = {"table": {"type": "table", "digest": digest, "columns": [], "rows": 1}}
-        facts = {"status": "succeeded", "pipeline": "p", "ended_ms": at, "fingerprint": f"mark of {made or name}"}
-        result = {"fingerprint": f"mark of {made or name}", "static_key": "k", "uses": "u", "components": {}}
+        mark = f"mark of {made or name}"
         run_store.start_step(name, "make", 1, at)
-        facts |= {"outputs": outputs, "error": None, "attempts": 1}
-        run_store.finish_step(name, "make", facts, {**result, "telemetry": []}, [])
+        end = step_end(ended_ms=at, fingerprint=mark, outputs=outputs)
+        run_store.finish_step(name, "make", end, result(fingerprint=mark, outputs=outputs, run=name), [])
         (self.root / "runs" / name / "logs").mkdir(parents=True)
         if open_:
             self.opened = run_store
@@ -60,7 +59,7 @@ class Past:
 
     def runs(self) -> list[str]:
         with Reader(self.root, self.store.is_intact) as reader:
-            return sorted(run["run"] for run in reader.runs())
+            return sorted(run.id for run in reader.runs())
 
     def reusable(self, name: str) -> bool:
         with Reader(self.root, self.store.is_intact) as reader:
@@ -105,7 +104,7 @@ def test_dry_run_says_the_same_and_removes_nothing(past: Past) -> None:
         before,
         sorted([*before, "runs.lock"]),
     )
-    assert forecast.to_json() == past.collect(30).to_json()
+    assert replace(forecast, dry_run=False) == past.collect(30)
 
 
 def test_the_latest_runs_that_fit_are_kept(past: Past) -> None:
@@ -164,7 +163,7 @@ def test_leftovers_of_dead_processes_go(past: Past) -> None:
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    assert collect(tmp_path / "none", Wish(0), NOW).to_json()["runs"] == []
+    assert collect(tmp_path / "none", Wish(0), NOW).runs == []
     assert not (tmp_path / "none").exists()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import sqlite3
@@ -10,20 +9,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from e2i.errors import Exit
-from e2i.resilience.processes import process_identity
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
+from e2i.store.past import RecordedAttempt
 from e2i.store.runs import RunStore
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.outbox import Outbox
+from store.written import plan_text, result, run_row, step_end
 
-PLAN = json.dumps({"steps": [{"id": f"s{number}", "uses": "debug.echo"} for number in range(40)]})
-RUN = {
-    "run": "r1", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(), "file": "p.yaml",
-    "spec": "x", "profile": "default", "params": "{}", "plan": PLAN,
-}  # fmt: skip
+RUN = run_row(plan=plan_text(*(f"s{number}" for number in range(40))))
 
 
 def there(digest: str) -> bool:
@@ -35,18 +32,19 @@ def fill(root: Path) -> None:
     run_store = RunStore(root, there)
     run_store.start_run(RUN)
     for number in range(40):
-        facts = {
-            "status": "succeeded", "pipeline": "p", "ended_ms": 3, "fingerprint": f"f{number}", "attempts": 1,
-            "outputs": {"value": number, "text": "x" * 50}, "error": None,
-            "attempt_records": [{"started_ms": 2, "ended_ms": 3, "seconds": 0.001, "error": None}],
-        }  # fmt: skip
-        result = {
-            "fingerprint": f"f{number}", "static_key": f"k{number}", "uses": "debug.echo", "components": {"n": number},
-            "telemetry": [["metric", {"value": number}]],
-        }  # fmt: skip
+        outputs = {"value": number, "text": "x" * 50}
+        attempt = RecordedAttempt(number=1, started_ms=2, ended_ms=3, seconds=0.001, error=None)
+        made = result(
+            fingerprint=f"f{number}",
+            static_key=f"k{number}",
+            components={"n": number},
+            outputs=outputs,
+            telemetry=[("metric", {"value": number})],
+        )
         run_store.start_step("r1", f"s{number}", 1, 2)
         entries = [Entry(f"r1/s{number}/metric", "opik", "r1", "metric", {"value": number})]
-        run_store.finish_step("r1", f"s{number}", facts, result, entries)
+        end = step_end(fingerprint=f"f{number}", outputs=outputs, tries=(attempt,))
+        run_store.finish_step("r1", f"s{number}", end, made, entries)
     run_store.close()
 
 
@@ -85,7 +83,7 @@ def test_a_file_that_is_no_database_is_quarantined_by_a_run_and_reported_to_a_re
     run_store.start_run(RUN)
     run_store.close()
     with Reader(tmp_path, there) as reader:
-        assert [run["run"] for run in reader.runs()] == ["r1"]
+        assert [run.id for run in reader.runs()] == ["r1"]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -113,6 +111,8 @@ def test_random_corruption_gives_no_wrong_result_and_no_traceback(full: Path, tm
                 for found in reader.corruption():
                     assert found
                 reader.run("r1")
+                reader.results_of("r1")
+                reader.last_failures()
         except StoreError as error:
             assert error.exit_code is Exit.UNAVAILABLE
         for opened in (2, 3):  # what the first one finds corrupt only on the way, the second sets aside
@@ -123,13 +123,22 @@ def test_random_corruption_gives_no_wrong_result_and_no_traceback(full: Path, tm
                 break
             try:
                 everything_read(run_store)
-                run_store.start_run({**RUN, "run": f"r{opened}"})
+                run_store.start_run(replace(RUN, run=f"r{opened}"))
                 run_store.finish_run(f"r{opened}", "succeeded", {}, 9, [])
             except StoreError as error:
                 assert error.code == "store-corrupt"
             finally:
                 run_store.close()
         shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("name", [b"optionz", b"opt\xcens"], ids=["another name", "not UTF-8"])
+def test_a_column_with_a_corrupt_name_is_a_corrupt_store(full: Path, tmp_path: Path, name: bytes) -> None:
+    content = (full / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(content.replace(b"options TEXT", name.ljust(7) + b" TEXT", 1))
+    with Reader(tmp_path, there) as reader, pytest.raises(StoreError) as raised:
+        reader.run("r1")
+    assert raised.value.code == "store-corrupt"
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
@@ -139,7 +148,7 @@ def test_a_corrupt_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path,
     alive.mkdir()
     fill(alive)
     run_store = RunStore(alive, there)  # its log is what a kill would leave
-    run_store.start_run({**RUN, "run": "r2"})
+    run_store.start_run(replace(RUN, run="r2"))
     for number in range(60):
         root = tmp_path / str(number)
         root.mkdir()
@@ -155,7 +164,7 @@ def test_a_corrupt_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path,
         try:
             other = RunStore(root, there)
             everything_read(other)
-            other.start_run({**RUN, "run": "r3"})
+            other.start_run(replace(RUN, run="r3"))
             other.close()
         except StoreError as error:
             assert error.code == "store-corrupt"
@@ -185,7 +194,7 @@ def test_what_a_writer_came_across_is_read_again(full: Path, tmp_path: Path) -> 
 
     def write(run: str) -> None:
         run_store = RunStore(tmp_path, there)
-        run_store.start_run({**RUN, "run": run, "spec": run * 5_000})
+        run_store.start_run(replace(RUN, run=run, spec=run * 5_000))
         run_store.finish_run(run, "succeeded", {}, 9, [])
         run_store.close()
 
@@ -195,11 +204,12 @@ def test_what_a_writer_came_across_is_read_again(full: Path, tmp_path: Path) -> 
             write("r1")
 
     with Reader(tmp_path, there) as reader:
-        assert [run["run"] for run in reader.runs()] == ["r1"]
+        assert [run.id for run in reader.runs()] == ["r1"]
         write("r2")
-        assert sorted(run["run"] for run in reader.runs()) == ["r1", "r2"]
+        assert sorted(run.id for run in reader.runs()) == ["r1", "r2"]
         reader._database.set_trace_callback(disturb)
-        assert (reader.run("r1") or {})["status"] == "succeeded", "not what was there when it began to read"
+        assert (run := reader.run("r1")) is not None
+        assert run.status == "succeeded", "not what was there when it began to read"
 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
@@ -232,7 +242,8 @@ def test_an_altered_step_attempt_or_entry_is_named(full: Path, tmp_path: Path) -
         database.execute("UPDATE attempts SET seconds = 9.0 WHERE step = 's4'")
         database.execute("UPDATE outbox SET body = '{\"value\":99}' WHERE key = 'r1/s5/metric'")
     with Reader(tmp_path, there) as reader:
-        assert (reader.run("r1") or {})["corrupt"] == ["run r1", "step s3", "attempt 1 of step s4"]
+        assert (run := reader.run("r1")) is not None
+        assert run.corrupt == ("run r1", "step s3", "attempt 1 of step s4")
         assert reader.corruption() == [
             "the run r1 was altered",
             "the step r1.s3 was altered",

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from e2i.catalog.step_error import ErrorDocument
 from e2i.cli.runs_view import took
+from e2i.documents import plain
 from e2i.errors import Exit, Refused
 from e2i.resilience.processes import process_identity
 from e2i.store.database import StoreError
 from e2i.store.history import Reader, stored_digests
+from e2i.store.past import RecordedAttempt, RecordedOptions
 from e2i.store.runs import Claim, RunStore
 from e2i.telemetry.entries import Entry
+from store.written import PLAN, plan_text, result, run_row, step_end
 
 DIGEST = "sha256:" + "0" * 64
-RUN = {
-    "run": "r1", "pipeline": "p", "status": "running", "started_ms": 1, "holder": process_identity(),
-    "file": "p.yaml", "spec": "x",
-    "profile": "default",
-    "params": "{}", "plan": '{"steps": [{"id": "b", "uses": "x.y"}, {"id": "a", "uses": "x.y"}]}',
-}  # fmt: skip
+RUN = run_row(plan=plan_text("b", "a", uses="x.y"))
 
 
 @pytest.fixture
@@ -33,13 +33,9 @@ def run_store(tmp_path: Path) -> RunStore:
 
 
 def finish(run_store: RunStore, outputs: dict[str, Any], step: str = "a", status: str = "succeeded") -> None:
-    facts = {
-        "status": status, "pipeline": "p", "ended_ms": 3, "fingerprint": "f1", "outputs": outputs, "error": None,
-        "attempts": 1,
-    }  # fmt: skip
-    result = {"fingerprint": "f1", "static_key": "s1", "uses": "debug.echo", "components": {"with": 1}, "telemetry": []}
-    entry = Entry("k1", "opik", "r1", "step.finished", {})
-    run_store.finish_step("r1", step, facts, result if status == "succeeded" else None, [entry])
+    end = step_end(status=status, fingerprint="f1", outputs=outputs)
+    made = result(components={"with": 1}, outputs=outputs) if status == "succeeded" else None
+    run_store.finish_step("r1", step, end, made, [Entry("k1", "opik", "r1", "step.finished", {})])
 
 
 def test_a_finished_step_can_be_found_again(run_store: RunStore, tmp_path: Path) -> None:
@@ -58,9 +54,9 @@ def test_a_finished_step_can_be_found_again(run_store: RunStore, tmp_path: Path)
         )
         found = reader.run("r1")
         assert found is not None
-        assert [step["step"] for step in found["steps"]] == ["b", "a"]
+        assert [step.id for step in found.steps] == ["b", "a"]
         assert reader.run("r2") is None
-        assert [run["run"] for run in reader.runs()] == ["r1"]
+        assert [run.id for run in reader.runs()] == ["r1"]
 
 
 def test_a_result_whose_artifacts_are_gone_is_none(run_store: RunStore) -> None:
@@ -90,10 +86,10 @@ def test_what_fails_midway_leaves_no_trace(run_store: RunStore) -> None:
 def test_a_resumed_run_keeps_when_it_was_started_first(run_store: RunStore, tmp_path: Path) -> None:
     run_store.start_run(RUN)
     run_store.finish_run("r1", "interrupted", {}, 9, [])
-    run_store.start_run({**RUN, "started_ms": 100})
+    run_store.start_run(replace(RUN, started_ms=100))
     with Reader(tmp_path, lambda digest: True) as reader:
         (run,) = reader.runs()
-        assert (run["started_ms"], run["status"], run["ended_ms"]) == (1, "running", None)
+        assert (run.started_ms, run.status, run.ended_ms) == (1, "running", None)
 
 
 def test_the_time_between_an_interruption_and_the_resumption_is_none_of_the_run(
@@ -101,43 +97,46 @@ def test_the_time_between_an_interruption_and_the_resumption_is_none_of_the_run(
 ) -> None:
     """Interrupted, resumed, killed at once (it was seen last when it was resumed), resumed and finished."""
     night = 36_000_000
-    gone = {**RUN, "holder": "4194304:1:gone"}
-    run_store.start_run({**RUN, "provenance": '{"host": "h"}'})
+    gone = replace(RUN, holder="4194304:1:gone")
+    run_store.start_run(replace(RUN, provenance='{"host": "h"}'))
     run_store.finish_run("r1", "interrupted", {}, 11, [])
-    run_store.start_run({**gone, "started_ms": night})
-    assert run_store.dead_runs() == [("r1", gone["holder"], night)]
-    run_store.start_run({**RUN, "started_ms": 2 * night, "provenance": '{"host": "h"}'})
+    run_store.start_run(replace(gone, started_ms=night))
+    assert run_store.dead_runs() == [("r1", gone.holder, night)]
+    run_store.start_run(replace(RUN, started_ms=2 * night, provenance='{"host": "h"}'))
     run_store.finish_run("r1", "succeeded", {}, 2 * night + 5, [])
     with Reader(tmp_path, lambda digest: True) as reader:
         (listed,) = reader.runs()
-        run = reader.run("r1") or {}
+        run = reader.run("r1")
         assert reader.corruption() == []
+    assert run is not None
     for found in (listed, run):
-        assert found["ended_ms"] - found["started_ms"] - found["paused_ms"] == 10 + 0 + 5
-        assert found["resumed_ms"] == 2 * night
+        assert found.ended_ms is not None
+        assert found.ended_ms - found.started_ms - found.paused_ms == 10 + 0 + 5
+        assert found.resumed_ms == 2 * night
         assert took(found, 0) == "0.0 s"
-    assert run["provenance"] == {"host": "h"}
+    assert plain(run.provenance) == {"host": "h"}
 
 
 def test_a_run_that_is_taken_up_was_paused_once(run_store: RunStore, tmp_path: Path) -> None:
     began = time.time_ns() // 1_000_000 - 3_600_000
     texts = {"file": "p.yaml", "spec": "x"}
-    run_store.start_run({**RUN, "started_ms": began, "plan": '{"digest": "d", "steps": []}'})
+    run_store.start_run(replace(RUN, started_ms=began, plan=plan_text()))
     run_store.finish_run("r1", "interrupted", {}, began + 10, [])
-    assert run_store.resume("p", "d", {}, included={}, **texts) is not None
+    assert run_store.resume("p", PLAN, RecordedOptions(), included={}, **texts) is not None
     now = time.time_ns() // 1_000_000
-    run_store.start_run({**RUN, "started_ms": now, "plan": '{"digest": "d", "steps": []}'})
+    run_store.start_run(replace(RUN, started_ms=now, plan=plan_text()))
     run_store.finish_run("r1", "succeeded", {}, now + 20, [])
     with Reader(tmp_path, lambda digest: True) as reader:
         (run,) = reader.runs()
-    assert 30 <= run["ended_ms"] - run["started_ms"] - run["paused_ms"] < 60_000
+    assert run.ended_ms is not None
+    assert 30 <= run.ended_ms - run.started_ms - run.paused_ms < 60_000
 
 
 def test_a_run_whose_process_has_gone_is_reported_as_interrupted(run_store: RunStore, tmp_path: Path) -> None:
-    run_store.start_run({**RUN, "holder": "4194304:1:gone"})
+    run_store.start_run(replace(RUN, holder="4194304:1:gone"))
     with Reader(tmp_path, lambda digest: True) as reader:
-        assert [run["status"] for run in reader.runs()] == ["interrupted"]
-        assert (reader.run("r1") or {})["status"] == "interrupted"
+        assert [run.status for run in reader.runs()] == ["interrupted"]
+        assert (run := reader.run("r1")) is not None and run.status == "interrupted"
 
 
 def test_a_full_disk_is_a_store_error(run_store: RunStore) -> None:
@@ -171,11 +170,11 @@ def test_a_run_is_taken_over_from_a_process_that_is_gone_and_from_no_other(run_s
         living = process_identity(other.pid)
         refused = 0
         for number in range(1000):
-            run = {**RUN, "run": f"r{number}", "holder": living if number % 2 else forged(number // 2)}
+            run = replace(RUN, run=f"r{number}", holder=living if number % 2 else forged(number // 2))
             with run_store.together():
                 run_store.start_run(run)
                 try:
-                    run_store.start_run({**run, "holder": process_identity()})
+                    run_store.start_run(replace(run, holder=process_identity()))
                 except Refused as error:
                     assert (error.code, error.exit_code) == ("run-held", Exit.REFUSED)
                     assert f"process {other.pid} on {os.uname().nodename} since 1970-01-01" in error.message
@@ -186,36 +185,37 @@ def test_a_run_is_taken_over_from_a_process_that_is_gone_and_from_no_other(run_s
 
 def test_a_run_that_is_over_is_held_by_nobody(run_store: RunStore) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        run_store.start_run({**RUN, "holder": process_identity(other.pid)})
+        run_store.start_run(replace(RUN, holder=process_identity(other.pid)))
         run_store.finish_run("r1", "failed", {}, 9, [])
         run_store.start_run(RUN)
         other.communicate(b"\n")
 
 
 def test_a_refused_run_stays_as_it_is(run_store: RunStore, tmp_path: Path) -> None:
-    run_store.start_run({**RUN, "holder": "1:2:3"})
+    run_store.start_run(replace(RUN, holder="1:2:3"))
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        run_store.start_run({**RUN, "holder": process_identity(other.pid)})
+        run_store.start_run(replace(RUN, holder=process_identity(other.pid)))
         with pytest.raises(Refused):
-            run_store.start_run({**RUN, "plan": '{"steps": []}'})
+            run_store.start_run(replace(RUN, plan=plan_text()))
         with Reader(tmp_path, lambda digest: True) as reader:
-            found = reader.run("r1") or {}
-            assert len(found["steps"]) == 2 and found["corrupt"] == []
+            found = reader.run("r1")
+            assert found is not None and len(found.steps) == 2 and found.corrupt == ()
         other.communicate(b"\n")
 
 
 def test_a_resumed_run_keeps_what_it_was_started_with_and_what_is_finished(run_store: RunStore, tmp_path: Path) -> None:
-    run_store.start_run({**RUN, "included": '{"a": "b"}', "options": '{"fresh": true}'})
+    run_store.start_run(replace(RUN, included='{"a": "b"}', options='{"fresh": true}'))
     run_store.start_step("r1", "a", 1, 2)
     finish(run_store, {"value": 1})
     run_store.start_step("r1", "b", 1, 2)
     run_store.finish_run("r1", "interrupted", {}, 9, [])
-    run_store.start_run({**RUN, "spec": "other", "included": "{}", "options": "{}"})
+    run_store.start_run(replace(RUN, spec="other", included="{}", options="{}"))
     with Reader(tmp_path, lambda digest: True) as reader:
-        found = reader.run("r1") or {}
-    assert (found["spec"], found["included"], found["options"]) == ("x", {"a": "b"}, {"fresh": True})
-    assert {step["step"]: step["status"] for step in found["steps"]} == {"a": "succeeded", "b": "pending"}
-    assert found["corrupt"] == []
+        found = reader.run("r1")
+    assert found is not None
+    assert (found.spec, found.included, plain(found.options)) == ("x", {"a": "b"}, {"fresh": True})
+    assert {step.id: step.status for step in found.steps} == {"a": "succeeded", "b": "pending"}
+    assert found.corrupt == ()
 
 
 def test_a_run_store_that_is_closed_before_the_end_leaves_an_interrupted_run_without_claims(tmp_path: Path) -> None:
@@ -224,11 +224,11 @@ def test_a_run_store_that_is_closed_before_the_end_leaves_an_interrupted_run_wit
     assert first.claim("f1", "r1", "a", 5) is None
     first.close()
     second = RunStore(tmp_path, lambda digest: True)
-    second.start_run({**RUN, "run": "r2"})
+    second.start_run(replace(RUN, run="r2"))
     assert second.claim("f1", "r2", "a", 5) is None
     second.close()
     with Reader(tmp_path, lambda digest: True) as reader:
-        assert {run["run"]: run["status"] for run in reader.runs()} == {"r1": "interrupted", "r2": "interrupted"}
+        assert {run.id: run.status for run in reader.runs()} == {"r1": "interrupted", "r2": "interrupted"}
 
 
 # Claims
@@ -237,7 +237,7 @@ def test_a_run_store_that_is_closed_before_the_end_leaves_an_interrupted_run_wit
 def test_the_work_of_a_fingerprint_belongs_to_one_step_until_it_is_over(run_store: RunStore, tmp_path: Path) -> None:
     other = RunStore(tmp_path, lambda digest: True)
     run_store.start_run(RUN)
-    other.start_run({**RUN, "run": "r2"})
+    other.start_run(replace(RUN, run="r2"))
     assert run_store.claim("f1", "r1", "a", 5) is None
     assert run_store.claim("f1", "r1", "a", 6) is None, "its own"
     assert run_store.claim("f1", "r1", "b", 7) == Claim("r1", "a", process_identity(), 6)
@@ -276,27 +276,25 @@ def test_what_is_written_together_is_durable_together_or_not_at_all(run_store: R
         with Reader(tmp_path, lambda digest: True) as reader:
             assert reader.runs() == []
     with Reader(tmp_path, lambda digest: True) as reader:
-        assert [run["run"] for run in reader.runs()] == ["r1"]
+        assert [run.id for run in reader.runs()] == ["r1"]
 
 
 def test_attempts_and_the_note_of_a_step_are_kept(run_store: RunStore, tmp_path: Path) -> None:
     run_store.start_run(RUN)
-    failed = {"code": "x", "message": "y"}
-    records = [
-        {"started_ms": 2, "ended_ms": 3, "seconds": 0.5, "error": failed},
-        {"started_ms": 5, "ended_ms": 7, "seconds": 1.5, "error": None},
-    ]
-    facts = {
-        "status": "succeeded", "pipeline": "p", "ended_ms": 7, "fingerprint": None, "outputs": {}, "error": None,
-        "attempts": 2, "note": "at last", "attempt_records": records,
-    }  # fmt: skip
+    failed = ErrorDocument(code="x", message="y", details={"z": [1]})
+    tries = (
+        RecordedAttempt(number=1, started_ms=2, ended_ms=3, seconds=0.5, error=failed),
+        RecordedAttempt(number=2, started_ms=5, ended_ms=7, seconds=1.5, error=None),
+    )
     run_store.start_step("r1", "a", 1, 2)
     run_store.start_step("r1", "a", 2, 5)
-    run_store.finish_step("r1", "a", facts, None, [])
+    run_store.finish_step("r1", "a", step_end(ended_ms=7, attempts=2, note="at last", tries=tries), None, [])
     with Reader(tmp_path, lambda digest: True) as reader:
-        step = next(step for step in (reader.run("r1") or {})["steps"] if step["step"] == "a")
-    assert (step["started_ms"], step["ended_ms"], step["note"], step["uses"]) == (2, 7, "at last", "x.y")
-    assert step["tries"] == [{"attempt": number, **record} for number, record in enumerate(records, 1)]
+        found = reader.run("r1")
+    assert found is not None
+    step = next(step for step in found.steps if step.id == "a")
+    assert (step.started_ms, step.ended_ms, step.note, step.uses) == (2, 7, "at last", "x.y")
+    assert step.tries == tries
 
 
 # A store that is moved away

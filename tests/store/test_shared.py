@@ -16,8 +16,11 @@ from e2i.execution.events import RunFinished, ToolDegraded
 from e2i.settings import Shared
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.digests import digest_of
+from e2i.store.history import digests_of
+from e2i.store.rows import Result
 from e2i.store.shared import SharedResults, SharedStore
 from project import WITHIN, Project, held_port, until
+from store import written
 
 FINGERPRINT = "sha256:" + "f" * 64
 
@@ -26,7 +29,7 @@ def shared(url: str, origin: str = "human", **settings: Any) -> SharedStore:
     return SharedStore(Shared(url=url, **{"deadline": WITHIN, **settings}), origin)
 
 
-def finished(store: ArtifactStore, folder: Path) -> dict[str, Any]:
+def finished(store: ArtifactStore, folder: Path) -> Result:
     """A result with a file and a folder in the store."""
     (folder / "model" / "a").mkdir(parents=True)
     (folder / "model" / "a" / "weights").write_text("1 2 3")
@@ -36,8 +39,7 @@ def finished(store: ArtifactStore, folder: Path) -> dict[str, Any]:
         "model": {"type": "model", "digest": store.put(folder / "model")},
         "table": {"type": "table", "digest": store.put(folder / "table")},
     }
-    parts = {"static_key": "k", "uses": "u", "components": {}, "telemetry": [["metric", {"name": "m", "value": 1.5}]]}
-    return {"fingerprint": FINGERPRINT, "outputs": outputs, "run": "run-1", "created_ms": 1, **parts}
+    return written.result(fingerprint=FINGERPRINT, outputs=outputs, telemetry=[("metric", {"name": "m", "value": 1.5})])
 
 
 @pytest.fixture
@@ -56,8 +58,21 @@ def net(tmp_path: Path) -> str:
     return f"file://{tmp_path}/net"
 
 
-def digests(result: dict[str, Any]) -> list[str]:
-    return [output["digest"] for output in result["outputs"].values()]
+def digests(result: Result) -> list[str]:
+    return [output["digest"] for output in result.outputs.values()]
+
+
+def test_artifacts_in_the_telemetry_of_a_result_are_shared_too(
+    store: ArtifactStore, other: ArtifactStore, tmp_path: Path, net: str
+) -> None:
+    digest = store.put(_written(tmp_path / "page.html", b"a page"))
+    page = {"type": "report", "digest": digest, "media_type": "text/html", "title": "A page"}
+    reported = written.result(fingerprint=FINGERPRINT, telemetry=[("artifact", {"pages": [page]})])
+    assert digests_of(reported) == [digest]
+    assert shared(net).push(reported, store)
+    found = shared(net).result(FINGERPRINT)
+    assert found == reported
+    assert digests_of(found) == [digest] and shared(net).fetch(digest, other)
 
 
 def test_a_result_and_its_artifacts_come_to_another_store(
@@ -99,7 +114,7 @@ def test_corruption_there_is_a_miss_and_is_repaired_by_the_next_push(
         file.write_bytes(how(file.read_bytes()))
     remote = shared(net)
     found = remote.result(FINGERPRINT)
-    fetched = [remote.fetch(digest, other) for digest in digests(found or {"outputs": {}})]
+    fetched = [remote.fetch(digest, other) for digest in (digests(found) if found else [])]
     assert found is None or not all(fetched)
     assert "corrupt" in str(remote.problem)
     assert shared(net).push(result, store)

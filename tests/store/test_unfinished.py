@@ -13,15 +13,18 @@ from typing import Any
 
 import pytest
 
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import plain
 from e2i.resilience.processes import process_identity
 from e2i.store.database import FILE
 from e2i.store.history import Reader
+from e2i.store.past import RecordedOptions
 from e2i.store.runs import RunStore
 from e2i.store.unfinished import MOST, Unfinished
+from store.written import PLAN, run_row, step_end
 
 GONE = "4000000:100:00000000-0000-0000-0000-000000000000"
-OPTIONS = {"select": ["a"], "fresh": False}
-PLAN = "sha256:ab"
+OPTIONS = RecordedOptions(select=("a",), fresh=False)
 
 
 @pytest.fixture
@@ -31,19 +34,13 @@ def run_store(tmp_path: Path) -> Iterator[RunStore]:
 
 
 def begin(run_store: RunStore, run: str, **facts: Any) -> None:
-    defaults = {
-        "pipeline": "p", "status": "running", "started_ms": 1, "holder": GONE, "file": "p.yaml", "spec": "x",
-        "profile": "default", "params": "{}", "plan": json.dumps({"digest": PLAN, "steps": []}),
-        "options": json.dumps(OPTIONS),
-    }  # fmt: skip
-    run_store.start_run({**defaults, "run": run, **facts})
+    run_store.start_run(run_row(run, **{"holder": GONE, "options": json.dumps(plain(OPTIONS)), **facts}))
     run_store._open.discard(run)  # it is another process's
 
 
 def fail(run_store: RunStore, run: str, step: str, code: str) -> None:
-    facts = {"status": "failed", "pipeline": "p", "ended_ms": 3, "fingerprint": None, "outputs": None,
-             "error": {"code": code, "message": "m"}, "attempts": 1}  # fmt: skip
-    run_store.finish_step(run, step, facts, None, [])
+    end = step_end(status="failed", outputs=None, error=ErrorDocument(code=code, message="m"))
+    run_store.finish_step(run, step, end, None, [])
 
 
 def taken(run_store: RunStore, plan: str = PLAN, options: Any = OPTIONS, pipeline: str = "p") -> Unfinished | None:
@@ -57,7 +54,7 @@ def test_a_run_whose_process_is_gone_is_taken_up_by_one(run_store: RunStore, tmp
         assert found is not None
         assert (found.run, found.why) == ("r1", "its process 4000000 has exited")
         assert taken(other) is None
-    assert run_store.start_run({**_row(run_store, "r1"), "holder": process_identity()})
+    assert run_store.start_run(run_row("r1"))
 
 
 def test_an_interrupted_run_is_resumed_whatever_process_held_it(run_store: RunStore) -> None:
@@ -94,7 +91,7 @@ def test_a_run_that_a_living_process_carries_out_is_left_to_it(run_store: RunSto
 
 
 @pytest.mark.parametrize(
-    "asked", [{"plan": "sha256:cd"}, {"options": {**OPTIONS, "select": []}}, {"pipeline": "other"}]
+    "asked", [{"plan": "sha256:cd"}, {"options": RecordedOptions(select=(), fresh=False)}, {"pipeline": "other"}]
 )
 def test_a_run_that_was_to_do_something_else_is_not_taken(run_store: RunStore, asked: dict[str, Any]) -> None:
     begin(run_store, "r1")
@@ -123,9 +120,10 @@ def test_it_has_the_spec_as_it_is_written_now(run_store: RunStore, tmp_path: Pat
     begin(run_store, "r1", ended_ms=5)
     run_store.resume("p", PLAN, OPTIONS, file="./p.yaml", spec="x # later", included={"part.yaml": "y"})
     with Reader(tmp_path, lambda digest: True) as reader:
-        found = reader.run("r1") or {}
-    assert [found[name] for name in ("file", "spec", "included")] == ["./p.yaml", "x # later", {"part.yaml": "y"}]
-    assert (found["status"], found["started_ms"], found["ended_ms"], found["corrupt"]) == ("running", 1, None, [])
+        found = reader.run("r1")
+    assert found is not None
+    assert (found.file, found.spec, found.included) == ("./p.yaml", "x # later", {"part.yaml": "y"})
+    assert (found.status, found.started_ms, found.ended_ms, found.corrupt) == ("running", 1, None, ())
 
 
 def test_a_claimed_run_that_was_not_executed_is_interrupted_again(tmp_path: Path) -> None:
@@ -135,7 +133,3 @@ def test_a_claimed_run_that_was_not_executed_is_interrupted_again(tmp_path: Path
     with closing(RunStore(tmp_path, lambda digest: True)) as run_store:
         found = taken(run_store)
         assert found is not None and found.why.startswith("it was interrupted at ")
-
-
-def _row(run_store: RunStore, run: str) -> dict[str, Any]:
-    return dict(run_store._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone())

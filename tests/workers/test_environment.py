@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.workers.environment import QUIET, credentials, for_delivery, for_tool, for_worker
 from project import Project
 
@@ -57,7 +57,7 @@ def test_the_switches_have_the_words_that_the_tools_read() -> None:
 def test_nothing_that_chooses_code_is_inherited_or_read_by_a_client() -> None:
     engine = dict.fromkeys(CODE_CHANGING, "planted")
     assert "planted" not in for_worker(engine, threads=1, store=Path("/store")).values()
-    assert "planted" not in for_delivery(engine, threads=1, store=Path("/store"), sinks=registry.TOOLS).values()
+    assert "planted" not in for_delivery(engine, threads=1, store=Path("/store"), sinks=BUILT_IN).values()
 
 
 def test_each_tool_gets_what_its_own_client_reads_and_delivery_what_the_sinks_read() -> None:
@@ -66,7 +66,7 @@ def test_each_tool_gets_what_its_own_client_reads_and_delivery_what_the_sinks_re
     assert for_tool(values, "opik") == {"OPIK_API_KEY": "opik", "OPIK_WORKSPACE": "w"}
     assert for_tool(values, "optuna") == for_tool(values, "feast") == {"PGPASSWORD": "pg"}
     assert for_tool(values, "mlflow") == {"PGPASSWORD": "pg", "AWS_SECRET_ACCESS_KEY": "aws"}
-    for name in registry.TOOLS.keys() - {"opik", "optuna", "feast", "mlflow"}:
+    for name in set(BUILT_IN) - {"opik", "optuna", "feast", "mlflow"}:
         assert for_tool(values, name) == {}, name
     delivers = for_delivery(values, threads=1, store=Path("/store"), sinks=("opik",))
     assert delivers["OPIK_API_KEY"] == "opik" and "AWS_SECRET_ACCESS_KEY" not in delivers and "MY_TOKEN" not in delivers
@@ -75,8 +75,8 @@ def test_each_tool_gets_what_its_own_client_reads_and_delivery_what_the_sinks_re
 
 def test_the_docs_list_every_variable_of_every_tool() -> None:
     shown = (Path(__file__).parents[2] / "docs" / "tools.md").read_text("utf-8")
-    for name in registry.TOOLS:
-        declared = registry.tool(name)
+    for name in BUILT_IN:
+        declared = BUILT_IN.tool(name)
         assert declared is not None
         missing = [each for each in (*declared.variables, *declared.credentials) if f"`{each}`" not in shown]
         assert missing == [], name

@@ -5,13 +5,15 @@ In: models and names. Out: ``Tool`` and ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
+
+from e2i.documents import Values
 
 
 class Params(BaseModel):
@@ -43,7 +45,7 @@ class ToolSettings(BaseModel):
         """True when the tool's effects can be checked in the store's files, without the tool."""
         return not self.identity()
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Values:
         """Identifies the server that the tool acts on: addresses, databases and prefixes, without credentials.
 
         Empty when the tool is embedded: its state is then part of the store. Equal on every machine that reaches the

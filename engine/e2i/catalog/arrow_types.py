@@ -25,6 +25,16 @@ def storable(kind: Any) -> Any:
             return pa.decimal128(kind.precision, kind.scale)
         case pa.lib.Type_TIMESTAMP if kind.tz is not None and kind.tz.upper() == "UTC":
             return pa.timestamp(kind.unit, "UTC")
+        case pa.lib.Type_SPARSE_UNION | pa.lib.Type_DENSE_UNION | pa.lib.Type_INTERVAL_MONTH_DAY_NANO:
+            return None
+    return _nested(kind)
+
+
+def _nested(kind: Any) -> Any:
+    """Returns the type with storable types inside; None when one of them is not."""
+    import pyarrow as pa
+
+    match kind.id:
         case pa.lib.Type_RUN_END_ENCODED:
             return storable(kind.value_type)
         case pa.lib.Type_DICTIONARY:
@@ -42,6 +52,4 @@ def storable(kind: Any) -> Any:
         case pa.lib.Type_MAP:
             key, item = storable(kind.key_type), storable(kind.item_type)
             return key and item and pa.map_(key, kind.item_field.with_type(item), kind.keys_sorted)
-        case pa.lib.Type_SPARSE_UNION | pa.lib.Type_DENSE_UNION | pa.lib.Type_INTERVAL_MONTH_DAY_NANO:
-            return None
     return kind

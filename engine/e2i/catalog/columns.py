@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from e2i.catalog.files import Files
 from e2i.catalog.lineage import Choice, Lineage, Rows
-from e2i.spec.problems import Severity
+from e2i.documents import Values
+from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import Names
 
 Path = tuple[str | int, ...]
@@ -141,7 +142,7 @@ class KnownKeys(Struct, frozen=True):
 
 
 Known = KnownTable | KnownModel | KnownRepo | KnownKeys
-Given = Mapping[str, Any]
+Given = Values
 """A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 
 
@@ -164,6 +165,8 @@ class ColumnProblem(Struct, frozen=True):
     leave_out: tuple[str, ...] = ()
     at: tuple[str, int] | None = None
     """The text at ``path``, and the offset of the character where the error is."""
+    meant: str = ""
+    """The name that is certainly meant, although it is written differently."""
     severity: Severity = "error"
 
 
@@ -235,3 +238,22 @@ def known_from(columns: Columns, moments: Mapping[str, str]) -> KnownTable:
 def is_time(kind: str | None) -> bool:
     """Returns True when an Arrow type is a point or a length of time, which no model can be trained on."""
     return kind is not None and kind.startswith(("timestamp", "date", "time", "duration"))
+
+
+_TRAIN = """steps:
+  data: {uses: dataset.hcp}
+  train:
+    uses: model.train
+    with:
+      table: ${{ steps.data.journeys }}
+"""
+CODES = (
+    Code(
+        "unknown-column",
+        "A column that the table does not have",
+        "The columns of a table are known before a run, from the header of the file or from the upstream steps.",
+        "Use a column listed in the hint, or keep the column in the upstream steps.",
+        _TRAIN + "      target: taget\n      features: [brand, region]\n",
+        _TRAIN + "      target: target\n      features: [brand, region]\n",
+    ),
+)

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Service, Stored, Table
+from e2i.documents import Values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +131,7 @@ class StepContext(Protocol):
     def placed_content(self, text: str) -> bytes | None:
         """Returns the content of a small file at a path that may be written; None when there is none."""
 
-    def run_file(self, text: str) -> Mapping[str, Any]:
+    def run_file(self, text: str) -> Values:
         """Returns the names that a Python file of the workspace defines, from the code that the step's fingerprint
         covers.
 

@@ -10,7 +10,8 @@ from importlib import resources
 
 from msgspec import Struct
 
-from e2i.catalog import registry
+from e2i.catalog.registry import Registry
+from e2i.documents import JsonObject
 from e2i.spec import document as documents
 from e2i.spec.document import Document
 
@@ -24,12 +25,14 @@ class Example(Struct, frozen=True):
     spec: str
 
 
-def of(uses: str) -> Example:
-    """Returns the example of an action. Every action has one: its tool's ``example.yaml`` uses all of them."""
-    found = _read(uses.partition(".")[0])
-    steps: dict[str, dict[str, object]] = found.data["steps"]
+def of(uses: str, registry: Registry) -> Example:
+    """Returns the example of an action, from its tool's ``example.yaml``. Empty for a plug-in that has none."""
+    found = _read(registry.module(uses.partition(".")[0]))
+    steps: dict[str, JsonObject] = found.data["steps"] if found else {}
+    step = next((name for name, step in steps.items() if step["uses"] == uses), None)
+    if found is None or step is None:
+        return Example("", "")
     texts = _texts(found)
-    step = next(name for name, step in steps.items() if step["uses"] == uses)
     wanted = {step}
     for name in reversed(texts):  # a step comes after those that it refers to
         if name in wanted:
@@ -39,12 +42,9 @@ def of(uses: str) -> Example:
     return Example(texts[step], HEAD + "".join(text for name, text in texts.items() if name in wanted))
 
 
-def _read(tool: str) -> Document:
-    module = registry.TOOLS[tool]
-    text = resources.files(module).joinpath("example.yaml").read_text("utf-8")
-    found, problems = documents.read(text, f"{module}/example.yaml")
-    assert found is not None, problems
-    return found
+def _read(module: str) -> Document | None:
+    file = resources.files(module).joinpath("example.yaml")
+    return documents.read(file.read_bytes(), f"{module}/example.yaml")[0] if file.is_file() else None
 
 
 def _texts(found: Document) -> dict[str, str]:

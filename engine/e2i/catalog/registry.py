@@ -1,20 +1,24 @@
-"""The single mapping from tool names to the modules that declare them.
+"""The ``Registry``: the tools that specs can use, from their names to the modules that declare them.
 
 In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``. Only the module of that tool is imported.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from e2i.catalog.action import Action, ActionFunction, EffectCheck, Tool
+from e2i.catalog.action import Action, ActionFunction, EffectCheck, Params, Tool
+from e2i.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from e2i.catalog.columns import ColumnFlow
+    from e2i.catalog.plugins import Plugin
+    from e2i.spec.problems import Location
 
-TOOLS: dict[str, str] = {
+TOOLS: Final[Mapping[str, str]] = {
     "bentoml": "e2i.tools.bentoml",
     "data": "e2i.tools.data",
     "dataset": "e2i.tools.dataset",
@@ -30,26 +34,10 @@ TOOLS: dict[str, str] = {
     "sql": "e2i.tools.sql",
     "table": "e2i.tools.table",
 }
-"""Tool name → the module whose ``TOOL`` declares it."""
+"""The name of each tool of e2i → the module whose ``TOOL`` declares it."""
 
 SINKS = ("mlflow", "opik")
 """The tools that receive telemetry from the outbox: each has ``open_sink`` in its module ``sink``."""
-
-
-def tool(name: str) -> Tool | None:
-    """Returns the tool of that name, or None."""
-    module = TOOLS.get(name)
-    if module is None:
-        return None
-    return _declared(module)
-
-
-@lru_cache(maxsize=1_000)
-def action(uses: str) -> Action | None:
-    """Returns the action that ``uses`` names, or None."""
-    tool_name, _, name = uses.partition(".")
-    declared = tool(tool_name)
-    return declared.action(name) if declared else None
 
 
 def tool_name(uses: str) -> str:
@@ -57,39 +45,120 @@ def tool_name(uses: str) -> str:
     return uses.partition(".")[0]
 
 
-@cache
+class Registry:
+    """The tools of one environment: those of e2i, and the plug-ins that its settings list. Never changes.
+
+    A plug-in is looked for and imported when its name is first asked for, so one that is broken breaks only specs that
+    use it. A method that needs a broken one raises BadPlugin, which has the location of the setting.
+    """
+
+    def __init__(self, plugins: Mapping[str, Location] | None = None) -> None:
+        """``plugins``: the name of each listed plug-in → the location of its setting, for messages."""
+        self.plugins: Final[Mapping[str, Location]] = dict(plugins or {})
+
+    def __contains__(self, tool: object) -> bool:
+        return tool in TOOLS or tool in self.plugins
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields the name of every tool, sorted, without importing any."""
+        return iter(sorted({*TOOLS, *self.plugins}))
+
+    def tool(self, name: str) -> Tool | None:
+        """Returns the tool of that name, or None."""
+        if name in TOOLS:
+            return _declared(TOOLS[name])
+        return self._plugin(name).tool if name in self.plugins else None
+
+    def action(self, uses: str) -> Action | None:
+        """Returns the action that ``uses`` names, or None."""
+        found = _action(uses)
+        if found is not None or not self.plugins:
+            return found
+        tool, _, name = uses.partition(".")
+        return self._plugin(tool).tool.action(name) if tool in self.plugins else None
+
+    def parameters(self, uses: str) -> Collection[str]:
+        """Returns the names of the parameters of an action. Empty when there is no such action, or it is broken."""
+        found = None if self.problem(tool_name(uses)) else self.action(uses)
+        return found.params.model_fields if found else ()
+
+    def tools(self) -> list[Tool]:
+        """Returns every tool that can be loaded, by name. Imports every declaration: for messages and listings only."""
+        return [tool for name in self if not self.problem(name) and (tool := self.tool(name))]
+
+    def names(self) -> list[str]:
+        """Returns every ``tool.action`` that can be loaded, sorted. For messages and listings only."""
+        return sorted(f"{tool.name}.{action.name}" for tool in self.tools() for action in tool.actions)
+
+    def problem(self, name: str) -> InvalidSpec | None:
+        """Returns the error of a plug-in that cannot be loaded, or None."""
+        try:
+            if name in self.plugins:
+                self._plugin(name)
+        except InvalidSpec as error:
+            return error
+        return None
+
+    def module(self, tool: str) -> str:
+        """Returns the name of the package of a tool, which has ``actions`` and the other modules."""
+        return TOOLS[tool] if tool in TOOLS else self._plugin(tool).module
+
+    def validate(self, uses: str, params: Any) -> Params:
+        """Returns the validated parameters of an action. Raises ValidationError; BadPlugin for a plug-in's defect."""
+        tool, action = tool_name(uses), self.action(uses)
+        assert action is not None, uses
+        validate = action.params.model_validate
+        if tool not in TOOLS:
+            validate = self._plugin(tool).calling(validate, f"the validation of {uses}")
+        return validate(params)
+
+    def function(self, uses: str) -> ActionFunction:
+        """Returns the function of an action. Imports the tool's ``actions`` module."""
+        implementation: ActionFunction = self._part("actions", uses)
+        return implementation
+
+    def effect_check(self, uses: str) -> EffectCheck:
+        """Returns the check for the effect of a ``verified`` action. Imports the tool's light ``effects`` module."""
+        check: EffectCheck = self._part("effects", uses)
+        return check
+
+    def column_flow(self, uses: str) -> ColumnFlow | None:
+        """Returns the column flow of an action, if it has one. Imports the tool's light ``columns`` module."""
+        found, tool = self.action(uses), tool_name(uses)
+        if found is None or not found.columns:
+            return None
+        flow: ColumnFlow = self._part("columns", uses)
+        return flow if tool in TOOLS else self._plugin(tool).calling(flow, f"the column flow of {uses}")
+
+    def _part(self, module: str, uses: str) -> Any:
+        """Returns the function for an action in one of the modules of its tool."""
+        tool, _, name = uses.partition(".")
+        return _attribute(TOOLS[tool], module, name) if tool in TOOLS else self._plugin(tool).part(module, name)
+
+    def _plugin(self, name: str) -> Plugin:
+        from e2i.catalog import plugins  # with the modules about installed distributions, which most specs do not need
+
+        return plugins.load(name, self.plugins[name])
+
+
+BUILT_IN: Final = Registry()
+"""The tools of e2i alone."""
+
+
+@lru_cache(maxsize=100)
 def _declared(module: str) -> Tool:
     declared = import_module(module).TOOL
     assert isinstance(declared, Tool), module
     return declared
 
 
-def names() -> list[str]:
-    """Returns every ``tool.action``, sorted. Imports every declaration: for messages and listings only."""
-    declared = (tool(name) for name in sorted(TOOLS))
-    return sorted(f"{item.name}.{one.name}" for item in declared if item for one in item.actions)
-
-
-@cache
-def function(uses: str) -> ActionFunction:
-    """Returns the function of an action. Imports the tool's ``actions`` module."""
+@lru_cache(maxsize=1_000)
+def _action(uses: str) -> Action | None:
+    """Returns an action of a tool of e2i, or None."""
     tool, _, name = uses.partition(".")
-    implementation: ActionFunction = getattr(import_module(f"{TOOLS[tool]}.actions"), name)
-    return implementation
+    return _declared(TOOLS[tool]).action(name) if tool in TOOLS else None
 
 
-@cache
-def effect_check(uses: str) -> EffectCheck:
-    """Returns the check for the effect of a ``verified`` action. Imports the tool's light ``effects`` module."""
-    tool, _, name = uses.partition(".")
-    check: EffectCheck = getattr(import_module(f"{TOOLS[tool]}.effects"), name)
-    return check
-
-
-def column_flow(uses: str) -> ColumnFlow | None:
-    """Returns the column flow of an action, if it has one. Imports the tool's light ``columns`` module."""
-    found = action(uses)
-    if found is None or not found.columns:
-        return None
-    flow: ColumnFlow = getattr(import_module(f"{TOOLS[tool_name(uses)]}.columns"), found.name)
-    return flow
+@lru_cache(maxsize=1_000)
+def _attribute(package: str, module: str, name: str) -> Any:
+    return getattr(import_module(f"{package}.{module}"), name)

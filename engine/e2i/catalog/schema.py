@@ -5,11 +5,14 @@ Editors use it for completion and hover, and agents write specs from it. Any par
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping
 
-from e2i.catalog import registry
+from pydantic.json_schema import models_json_schema
+
 from e2i.catalog.action import Action
-from e2i.documents import DIALECT
+from e2i.catalog.registry import BUILT_IN, Registry
+from e2i.documents import DIALECT, JsonSchema
 from e2i.spec.models import PART, PipelineSpec
 
 EXPRESSION = {
@@ -17,12 +20,14 @@ EXPRESSION = {
     "pattern": r"\$\{\{[\s\S]*\}\}",
     "description": "An expression, such as ${{ steps.load.table }}.",
 }
+VALUE = "value."
+"""Prefix of the definitions of nested values: an artifact, a form inside a parameter. Each is defined once."""
 
 
-def pipeline_schema() -> dict[str, Any]:
+def pipeline_schema(registry: Registry = BUILT_IN) -> JsonSchema:
     """Returns the schema, draft 2020-12. ``with`` is checked against the action in ``uses``."""
     schema = PipelineSpec.model_json_schema(by_alias=True)
-    definitions: dict[str, Any] = schema["$defs"]
+    definitions: JsonSchema = schema["$defs"]
     step = definitions["StepSpec"]
     actions = {name: found for name in registry.names() if (found := registry.action(name))}
     step["properties"]["uses"] = {
@@ -33,24 +38,33 @@ def pipeline_schema() -> dict[str, Any]:
         ],
     }
     step["allOf"] = []
+    definitions |= {"expression": EXPRESSION, **_parameters(actions)}
     for name, action in actions.items():
-        definitions[f"with {name}"] = _with(name, action, definitions)
-        then: dict[str, Any] = {"properties": {"with": {"$ref": f"#/$defs/with {name}"}}}
+        then: JsonSchema = {"properties": {"with": {"$ref": f"#/$defs/with {name}"}}}
         if any(field.is_required() for field in action.params.model_fields.values()):
             then["required"] = ["with"]
         step["allOf"].append({"if": {"properties": {"uses": {"const": name}}, "required": ["uses"]}, "then": then})
     return {"$schema": DIALECT, "$id": "pipeline.v1.json", **schema, "title": "e2i pipeline, version 1"}
 
 
-def _with(name: str, action: Action, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Returns the schema of an action's parameters, each of which may be an expression. Definitions move to the top."""
-    schema = action.params.model_json_schema(ref_template=f"#/$defs/{name} {{model}}")
-    for inner, definition in schema.pop("$defs", {}).items():
-        definitions[f"{name} {inner}"] = _open(definition)
-    return _open(schema) | {"title": name, "description": action.summary}
+def _parameters(actions: Mapping[str, Action]) -> JsonSchema:
+    """Returns the definitions of each action's parameters, and of the values in them, which actions share."""
+    models = list(dict.fromkeys(action.params for action in actions.values()))
+    found, schema = models_json_schema(
+        [(model, "validation") for model in models], ref_template=f"#/$defs/{VALUE}{{model}}"
+    )
+    inner = {f"{VALUE}{name}": _open(definition) for name, definition in schema.get("$defs", {}).items()}
+    names = {model: found[model, "validation"]["$ref"].removeprefix("#/$defs/") for model in models}
+    own = {
+        f"with {name}": inner[names[action.params]] | {"title": name, "description": action.summary}
+        for name, action in actions.items()
+    }
+    text = json.dumps([inner, own])
+    unused = {name for name in names.values() if f'"#/$defs/{name}"' not in text}
+    return {name: value for name, value in inner.items() if name not in unused} | own
 
 
-def _open(schema: dict[str, Any]) -> dict[str, Any]:
+def _open(schema: JsonSchema) -> JsonSchema:
     """Returns the schema with an expression allowed in place of every value."""
     opened = dict(schema)
     for key in ("properties", "patternProperties"):
@@ -65,9 +79,7 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
     return opened
 
 
-def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        key: schema[key] for key in ("description", "default", "title", "examples") if key in schema
-    }
-    rest = _open({key: value for key, value in schema.items() if key not in shown})
-    return {**shown, "anyOf": [rest, EXPRESSION]} if rest else shown
+def _or_expression(schema: JsonSchema) -> JsonSchema:
+    shown: JsonSchema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
+    rest = _open({key: value for key, value in schema.items() if key not in (*shown, "title")})
+    return {**shown, "anyOf": [rest, {"$ref": "#/$defs/expression"}]} if rest else shown

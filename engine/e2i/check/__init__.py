@@ -1,16 +1,29 @@
 """Checks a spec against the catalog. In: an expanded spec. Out: every problem. Nothing is run or imported.
 
 A rule is a function from a ``CheckContext`` to problems. To add one, write a module for it, add the
-explanation of its codes to ``check/codes``, and list it in ``RULES``.
+explanation of its codes to the end of it, and list it in ``RULES``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from e2i.check import actions, literals, nulls, order, policy, promotions, references, secrecy, skips, targets, unread
+from e2i.check import (
+    actions,
+    braces,
+    literals,
+    nulls,
+    order,
+    policy,
+    promotions,
+    references,
+    secrecy,
+    skips,
+    targets,
+    unread,
+)
 from e2i.check.context import CheckContext
 from e2i.spec.problems import MOST, Problem
 
@@ -38,22 +51,24 @@ RULES = (
     Rule(order.check, MOST_NAMES),
     Rule(policy.check),
     Rule(literals.check),
+    Rule(braces.check),
     Rule(unread.check, of_valid=True),
 )
 EXPLAINED_BY: Mapping[str, frozenset[str]] = {
-    "bad-expression": references.CODES,
+    "bad-expression": references.DANGLING,
     **dict.fromkeys(("no-such-file", "unknown-format"), frozenset({"policy-path", "bad-path"})),
+    "plain-braces": frozenset({"bad-action-parameter", "bad-expression"}),
 }
 """Problems that are dropped where a problem of one of these codes is reported: it is the same mistake, or a path that
 must not be read.
 """
 
 
-def check(context: CheckContext) -> list[Problem]:
-    """Returns all problems of all rules, in the order of the rules."""
+def check(context: CheckContext, earlier: Collection[Problem] = ()) -> list[Problem]:
+    """Returns all problems of all rules, in the order of the rules. ``earlier`` stages found these."""
     found: list[Problem] = []
     for rule in RULES:
-        if not rule.of_valid or all(problem.severity != "error" for problem in found):
+        if not rule.of_valid or all(problem.severity != "error" for problem in (*earlier, *found)):
             found += islice(rule.find(context), rule.most)
     codes: dict[tuple[str, str], set[str]] = {}
     for problem in found:

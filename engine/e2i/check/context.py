@@ -24,4 +24,4 @@ class CheckContext(Struct, frozen=True):
     @classmethod
     def of(cls, expanded: Expanded, authority: Authority, files: Files = NO_FILES) -> CheckContext:
         """Returns the context for a new check."""
-        return cls(expanded, authority, TypeEnvironment(expanded), files)
+        return cls(expanded, authority, TypeEnvironment(expanded, authority.registry), files)

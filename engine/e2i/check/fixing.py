@@ -9,21 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
+from e2i.documents import JsonDocument, JsonObject, plain
 from e2i.spec import document as documents
 from e2i.spec import edit, text_fix
 from e2i.spec.document import Document
-from e2i.spec.problems import Problem
+from e2i.spec.operations import Move, Operation
+from e2i.spec.problems import Problem, ProblemDocument
 
 MAX_ROUNDS = 1_000
 MAX_PASSES = 20
 """Limit on the rounds over all files. It also ends fixes of two files that undo each other."""
 MOST_CHECKED = 400_000
 """Limit on the characters checked in all rounds: a check takes as long as the text. The next ``e2i fix`` resumes."""
-SCHEMA_VERSION = 1
+
+
+class FixedDocument(JsonDocument, frozen=True, kw_only=True):
+    """The result of fixing a spec."""
+
+    valid: Annotated[bool, Meta(description="True when no remaining problem is an error.")]
+    applied: Annotated[list[ProblemDocument], Meta(description="The fixed problems, in this order.")]
+    problems: Annotated[list[ProblemDocument], Meta(description="The remaining problems.")]
+    text: Annotated[str, Meta(description="The text of the spec after the fixes.")]
+    included: Annotated[dict[str, str], Meta(description="New texts of included specs, by name.")]
 
 
 class Fixed(Struct, frozen=True):
@@ -39,15 +50,19 @@ class Fixed(Struct, frozen=True):
     def valid(self) -> bool:
         return all(problem.severity != "error" for problem in self.remaining)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "valid": self.valid,
-            "applied": [problem.to_json() for problem in self.applied],
-            "problems": [problem.to_json() for problem in self.remaining],
-            "text": self.text,
-            "included": dict(sorted(self.included.items())),
-        }
+    @property
+    def document(self) -> FixedDocument:
+        """The result as data."""
+        return FixedDocument(
+            valid=self.valid,
+            applied=[problem.document for problem in self.applied],
+            problems=[problem.document for problem in self.remaining],
+            text=self.text,
+            included=dict(sorted(self.included.items())),
+        )
+
+    def to_json(self) -> JsonObject:
+        return plain(self.document)
 
 
 def fix_all(
@@ -131,7 +146,7 @@ def fix_text(
             break
         found, _ = documents.read(text, file)
         here = [problem for problem in problems if problem.location.file == file]
-        changed, fixed = _patched(found, here) if found is not None else _fixed_text(text, file, here)
+        changed, fixed = _patched(found, here) if found is not None else text_fix.first(text, file, here)
         if not fixed or changed in seen:
             break
         seen.add(changed)
@@ -175,7 +190,7 @@ def _applied(document: Document, problems: list[Problem]) -> tuple[str, list[Pro
     return text, first + second
 
 
-def _one_by_one(document: Document, operations: Sequence[edit.Operation]) -> str | None:
+def _one_by_one(document: Document, operations: Sequence[Operation]) -> str | None:
     """Returns the text after operations that each build on the previous ones, or None when one is impossible."""
     changed: str | None = document.text
     found: Document | None = document
@@ -189,21 +204,10 @@ def _one_by_one(document: Document, operations: Sequence[edit.Operation]) -> str
 
 def _touched(problem: Problem) -> set[str]:
     """Returns the locations that a problem's fixes read or write."""
-    return {operation[key] for operation in problem.fixes for key in ("from", "path") if key in operation}
+    sources = {operation.source for operation in problem.fixes if isinstance(operation, Move)}
+    return {operation.path for operation in problem.fixes} | sources
 
 
 def _leading(pointer: str) -> Iterator[str]:
     """Yields the pointers that lead to a location, itself the last of them."""
     return (pointer[:end] for end, char in enumerate(f"{pointer}/") if char == "/")
-
-
-def _fixed_text(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
-    """Returns the text with the first possible fix: the problem is gone, and no line up to its own has another."""
-    for problem in problems:
-        for changed in text_fix.candidates(text, problem):
-            _, left = documents.read(changed, file)
-            before = {(other.code, other.location.line) for other in problems} - {(problem.code, problem.location.line)}
-            line = problem.location.line
-            if all(other.location.line > line or (other.code, other.location.line) in before for other in left):
-                return changed, [problem]
-    return text, []

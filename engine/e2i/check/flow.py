@@ -11,13 +11,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownTable
 from e2i.catalog.files import Files
+from e2i.catalog.registry import Registry
 from e2i.check import types
 from e2i.check.types import Type, Types
+from e2i.documents import Values
 from e2i.spec import fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expansion.nodes import StepNode
@@ -27,7 +28,12 @@ Path = tuple[str | int, ...]
 
 
 def follow(
-    node: StepNode, action: Action, value: Mapping[str, Any], waiting: Mapping[Path, Types], files: Files
+    registry: Registry,
+    node: StepNode,
+    action: Action,
+    value: Values,
+    waiting: Mapping[Path, Types],
+    files: Files,
 ) -> tuple[Type, tuple[ColumnProblem, ...]]:
     """Returns what is known of the step's outputs, and the problems of its columns.
 
@@ -103,7 +109,10 @@ def _fix(found: ColumnProblem, path: Path, base: Path, document: Document) -> Fi
         return _respelled(found, path, document)
     if found.take_out:
         return fixes.removed(path)
-    if found.at_key:
+    if found.meant:
+        beside = document.value(path[:-1])
+        return () if found.meant in beside else fixes.moved(path, (*path[:-1], found.meant))
+    if found.at_key and found.name:
         return fixes.renamed(path, found.known, document.value(path[:-1]))
     return fixes.named(path, found.name, found.known) if document.value(path) == found.name else ()
 

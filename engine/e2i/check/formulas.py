@@ -36,20 +36,12 @@ class _Inference:
                 return types.of_value(node.value)
             case nodes.Name() | nodes.Getattr() | nodes.Getitem():
                 return self.looked_up(node)
-            case nodes.List() | nodes.Tuple():
-                return (Type("list", dict(enumerate(map(self.types, node.items)))),)
-            case nodes.Dict():
-                return (Type("mapping", {str(pair.key.as_const()): self.types(pair.value) for pair in node.items}),)
-            case nodes.And() | nodes.Or():
-                return types.union((self.types(node.left), self.types(node.right)))
-            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
-                self.types(node.test)
-                return types.union((self.types(node.expr1), self.types(otherwise)))
-            case nodes.Not() | nodes.Test():
-                self.types(node.node)
-                return BOOLEAN
             case nodes.Compare():
                 return self.compared(node)
+            case nodes.List() | nodes.Tuple() | nodes.Dict():
+                return self.collected(node)
+            case nodes.And() | nodes.Or() | nodes.Not() | nodes.Test() | nodes.CondExpr():
+                return self.chosen(node)
             case nodes.Neg() | nodes.Pos():
                 return self.arithmetic(node.operator, self.types(node.node), INTEGER)
             case nodes.Concat():
@@ -60,6 +52,23 @@ class _Inference:
                 return self.computed(node, self.types(node.left), self.types(node.right))
             case nodes.Filter(node=nodes.Expr() as operand):
                 return self.filtered(node, self.types(operand))
+        return ANY
+
+    def collected(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> Types:
+        if isinstance(node, nodes.Dict):
+            return (Type("mapping", {str(pair.key.as_const()): self.types(pair.value) for pair in node.items}),)
+        return (Type("list", dict(enumerate(map(self.types, node.items)))),)
+
+    def chosen(self, node: nodes.And | nodes.Or | nodes.Not | nodes.Test | nodes.CondExpr) -> Types:
+        match node:
+            case nodes.And() | nodes.Or():
+                return types.union((self.types(node.left), self.types(node.right)))
+            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
+                self.types(node.test)
+                return types.union((self.types(node.expr1), self.types(otherwise)))
+            case nodes.Not() | nodes.Test():
+                self.types(node.node)
+                return BOOLEAN
         return ANY
 
     def looked_up(self, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Types:

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from e2i.documents import Values
 from e2i.spec.expansion.nodes import Path
 from e2i.spec.expressions import has_expression
 from e2i.spec.load import LoadedSpec
 from e2i.spec.params import parameter_values
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -42,7 +43,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
         yield from _check_file(included_spec, parameter_values(included_spec.spec, included_spec.document, {})[0])
 
 
-def _check_file(loaded: LoadedSpec, values: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_file(loaded: LoadedSpec, values: Values) -> Iterator[Problem]:
     found: list[tuple[Path, str]] = []
     for name, value in values.items():
         path: Path = ("params", name)
@@ -70,3 +71,16 @@ def _written(key: str, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _written(key, item, (*path, index))
+
+
+CODES = (
+    Code(
+        "secret-literal",
+        "A secret that is written out",
+        "A spec is committed, planned, logged and reported. A value that is called a password, a token or a key, or "
+        "looks like one, may only be a reference.",
+        "Have the operator list it under `secrets:` in config/, and write ${{ secrets.NAME }}.",
+        "steps:\n  a: {uses: debug.echo, with: {value: {password: hunter2}}}\n",
+        "steps:\n  a: {uses: debug.echo, with: {value: {user: hunter}}}\n",
+    ),
+)

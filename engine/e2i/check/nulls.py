@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from e2i.catalog import registry
 from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.expressions import parse
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.references import Reference
 
 if TYPE_CHECKING:
@@ -28,7 +27,11 @@ def check(context: CheckContext) -> Iterator[Problem]:
     for unit in expanded.units():
         for path, reference in unit.references:
             null = _null(environment, unit, reference)
-            if null is None or (null == reference.parts and _takes_null(unit, path)) or _is_asked(unit, null):
+            if (
+                null is None
+                or (null == reference.parts and _takes_null(environment, unit, path))
+                or _is_asked(unit, null)
+            ):
                 continue
             output = ".".join(map(str, null))
             hint = f"skip the step then: when: ${{{{ {output} is not none }}}}"
@@ -48,9 +51,9 @@ def _may_be_null(given: Types) -> bool:
     return types.EXPECTED_NULL in given
 
 
-def _takes_null(unit: StepNode, path: Path) -> bool:
+def _takes_null(environment: TypeEnvironment, unit: StepNode, path: Path) -> bool:
     """Returns True when a parameter accepts null. A condition and a text do."""
-    found = registry.action(unit.step.uses) if path[2] == "with" else None
+    found = environment.registry.action(unit.step.uses) if path[2] == "with" else None
     text = unit.document.value(path)
     if found is None or not isinstance(text, str) or parse(text).whole is None:
         return True
@@ -62,3 +65,23 @@ def _is_asked(unit: StepNode, null: tuple[str | int, ...]) -> bool:
     return any(
         path[2] == "when" and reference.parts == null for around in unit.chain for path, reference in around.references
     )
+
+
+CODES = (
+    Code(
+        "maybe-null",
+        "A step that needs a value that may be null",
+        "With `missing: null`, `mlflow.load` returns null for a model that does not exist. A step that needs the model "
+        "must not run then. This is checked before the run.",
+        "Test the value in the step's `when`: ${{ steps.ID.model is not none }}.",
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        "  old: {uses: mlflow.load, with: {name: m, stage: production, missing: null}}\n"
+        "  judge:\n    uses: model.evaluate\n"
+        '    with: {model: "${{ steps.old.model }}", table: "${{ steps.data.journeys }}"}\n',
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        "  old: {uses: mlflow.load, with: {name: m, stage: production, missing: null}}\n"
+        "  judge:\n    uses: model.evaluate\n"
+        '    when: "${{ steps.old.model is not none }}"\n'
+        '    with: {model: "${{ steps.old.model }}", table: "${{ steps.data.journeys }}"}\n',
+    ),
+)

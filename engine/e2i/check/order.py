@@ -10,7 +10,7 @@ from e2i.spec import fixes, suggest
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.load import LoadedSpec
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -40,7 +40,7 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
             message = f'"{name}" is defined under finally, so it runs after all steps, including "{group}"'
             yield document.problem("waits-for-finally", path, message, "move one of the two steps")
         for index, needed in enumerate(step.needs):
-            if needed not in steps:
+            if needed not in steps and needed not in loaded.unjudged:
                 path = (section, group, "needs", index)
                 yield document.problem(
                     "unknown-step",
@@ -49,6 +49,12 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
                     suggest.hint(needed, steps),
                     fixes=fixes.named(path, needed, steps),
                 )
+        if group in step.needs:
+            if group not in read:
+                waits[group].discard(group)
+            path = (section, group, "needs", step.needs.index(group))
+            fix = fixes.removed(path)
+            yield document.problem("cycle", path, f'step "{group}" waits for itself', "remove this entry", fixes=fix)
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as error:
@@ -85,3 +91,23 @@ def _from_fixed_start(cycle: list[str]) -> list[str]:
     """
     first = cycle.index(min(cycle))
     return cycle[first:] + cycle[:first]
+
+
+CODES = (
+    Code(
+        "waits-for-finally",
+        "A step that waits for a step under finally",
+        "Steps under `finally` run when all others have ended, so no other step can wait for one.",
+        "Move one of the two steps.",
+        "steps:\n  a: {uses: debug.echo, needs: [end]}\nfinally:\n  end: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  end: {uses: debug.echo}\n",
+    ),
+    Code(
+        "cycle",
+        "Steps that wait for each other",
+        "A step waits for every step that it refers to or `needs`. In a cycle, none could ever start.",
+        "Remove one of the references.",
+        'steps:\n  a: {uses: debug.echo, with: {value: "${{ steps.b.value }}"}}\n  b: {uses: debug.echo, needs: [a]}\n',
+        'steps:\n  a: {uses: debug.echo, with: {value: "${{ steps.b.value }}"}}\n  b: {uses: debug.echo}\n',
+    ),
+)

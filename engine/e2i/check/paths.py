@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from e2i.policy import Rules
+from e2i.spec.problems import Code
 
 Look = Callable[[str], Literal["file", "directory", "special", "missing", "outside", "hidden", "settings"]]
 """Looks up what is at a path. Passed in, because it needs a file system."""
@@ -24,43 +25,69 @@ class PathProblem(Struct, frozen=True):
     code: Literal["bad-path", "policy-path"]
     message: str
     hint: str
+    meant: str | None = None
+    """The path to write instead."""
 
 
-def check(text: str, rules: Rules, look: Look, *, many: bool = False) -> PathProblem | None:
-    """Returns the first problem of a path to a file that is read, or None. ``many``: or to a folder, or a pattern."""
-    shown = repr(text if len(text) <= 80 else text[:79] + "…")
-    wildcard = next((index for index, part in enumerate(text.split("/")) if set(part) & set("*?[")), None)
-    if many and wildcard is not None:
-        if ".." in text.split("/")[wildcard:]:
-            return PathProblem("bad-path", f"{shown} is not a pattern of paths", "use * for a part of a name")
-        text = "/".join(text.split("/")[:wildcard]) or "."
+def check(text: str, rules: Rules, look: Look, home: str = "", *, many: bool = False) -> PathProblem | None:
+    """Returns the first problem of a path to a file that is read, or None. ``home`` is the folder of the workspace.
+
+    ``many``: the path may also be that of a folder, or a pattern.
+    """
+    problem = _check(text, rules, look, many)
+    if problem is None or not home or not text.startswith("/") or not _within(posixpath.normpath(text), (home,)):
+        return problem
+    relative = posixpath.relpath(posixpath.normpath(text), home)
+    if _check(relative, rules, look, many):
+        return problem
+    said = f"{_shown(text)} is an absolute path, which no other machine has"
+    return PathProblem("bad-path", said, f'write "{relative}", the path from the workspace', relative)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+def _check(text: str, rules: Rules, look: Look, many: bool) -> PathProblem | None:
+    name = _shown(text)
+    folder, pattern = _parted(text) if many else (text, "")
+    if ".." in pattern.split("/"):
+        return PathProblem("bad-path", f"{name} is not a pattern of paths", "use * for a part of a name")
+    text = folder
     if not text or "\0" in text or "\n" in text or len(text) > LONGEST:
-        return PathProblem("bad-path", f"{shown} is not a path", "use the path of a file, relative to the workspace")
+        return PathProblem("bad-path", f"{name} is not a path", "use the path of a file, relative to the workspace")
     if "://" in text:
-        return PathProblem("bad-path", f"{shown} is a URL, not a path", "files are read from the workspace only")
+        return PathProblem("bad-path", f"{name} is a URL, not a path", "files are read from the workspace only")
     path = posixpath.normpath(text)
     if _within(path, NEVER):
-        return PathProblem("policy-path", f"{shown} is not data: it belongs to the system", _INSIDE)
+        return PathProblem("policy-path", f"{name} is not data: it belongs to the system", _INSIDE)
     if not any(_under(path, posixpath.normpath(root)) for root in rules.roots):
-        return PathProblem("policy-path", f"{shown} leads outside {_roots(rules)}", _INSIDE)
+        return PathProblem("policy-path", f"{name} leads outside {_roots(rules)}", _INSIDE)
     hidden = next((part for part in path.split("/") if part.startswith(".") and part not in (".", "..")), None)
     if hidden and not rules.hidden_files:
-        return PathProblem(
-            "policy-path", f"{shown} leads through {hidden!r}, and hidden names are not allowed", _INSIDE
-        )
+        return PathProblem("policy-path", f"{name} leads through {hidden!r}, and hidden names are not allowed", _INSIDE)
     match look(text):
         case "outside":
-            return PathProblem("policy-path", f"{shown} leads through a link outside {_roots(rules)}", _INSIDE)
+            return PathProblem("policy-path", f"{name} leads through a link outside {_roots(rules)}", _INSIDE)
         case "hidden":
-            return PathProblem("policy-path", f"{shown} leads through a link to a hidden name", _INSIDE)
+            return PathProblem("policy-path", f"{name} leads through a link to a hidden name", _INSIDE)
         case "settings":
             hint = "use another file: specs neither read nor change the settings in config/"
-            return PathProblem("policy-path", f"{shown} leads to a file of the operator's settings", hint)
-        case "directory" if not many or (path == "." and wildcard is None):
-            return PathProblem("bad-path", f"{shown} is a folder, not a file", "use a file in it")
+            return PathProblem("policy-path", f"{name} leads to a file of the operator's settings", hint)
+        case "directory" if not many or (path == "." and not pattern):
+            return PathProblem("bad-path", f"{name} is a folder, not a file", "use a file in it")
         case "special":
-            return PathProblem("bad-path", f"{shown} is not a regular file", "use a file with data in it")
+            return PathProblem("bad-path", f"{name} is not a regular file", "use a file with data in it")
     return None
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Returns the folder before the first part with a wildcard, and the rest: nothing for a plain path."""
+    parts = text.split("/")
+    first = next((index for index, part in enumerate(parts) if set(part) & set("*?[")), None)
+    if first is None:
+        return text, ""
+    return "/".join(parts[:first]) or ".", "/".join(parts[first:])
 
 
 def check_written(text: str, rules: Rules, look: Look) -> PathProblem | None:
@@ -105,3 +132,22 @@ def _roots(rules: Rules) -> str:
 
 
 _INSIDE = "move the file into the workspace, or have the operator list its folder under roots: in config/policy.yaml"
+
+CODES = (
+    Code(
+        "policy-path",
+        "A path that specs may not read",
+        "Files are read from the workspace or from folders that the operator lists. For a link, its target counts.",
+        "Move the file into the workspace.",
+        "steps:\n  a: {uses: data.load, with: {path: ../secret.csv}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: "data in the workspace"}}\n',
+    ),
+    Code(
+        "bad-path",
+        "A path that is not a file",
+        "A URL, a folder, a device or a pipe cannot be read as a file, whatever the policy.",
+        "Use the path of a regular file, relative to the workspace.",
+        'steps:\n  a: {uses: data.load, with: {path: "https://example.com/data.csv"}}\n',
+        'steps:\n  a: {uses: debug.echo, with: {value: "https://example.com/data.csv"}}\n',
+    ),
+)

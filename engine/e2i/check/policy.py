@@ -15,16 +15,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from e2i.catalog import marks, registry
+from e2i.catalog import marks
 from e2i.catalog.action import Action
+from e2i.catalog.registry import BUILT_IN, Registry, tool_name
 from e2i.check import paths, provenance, secrecy
+from e2i.documents import Values
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
-from e2i.spec import durations, suggest
+from e2i.spec import durations, expressions, fixes, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import StepNode
-from e2i.spec.problems import Problem, pointer
+from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -39,7 +41,8 @@ class Violation(Struct, frozen=True):
     message: str
     path: Path
     hint: str | None = None
-    fixes: tuple[dict[str, Any], ...] = ()
+    meant: str | None = None
+    """The value that must have been meant, if that is certain."""
 
 
 class Authority(Struct, frozen=True):
@@ -53,19 +56,23 @@ class Authority(Struct, frozen=True):
     """Returns the host of a tool's service, or None when the tool is embedded."""
     sinks: Sequence[str] = ()
     """The tools that every run reports to."""
+    registry: Registry = BUILT_IN
+    """The tools that specs can use."""
+    home: str = ""
+    """The folder of the workspace."""
 
     @property
     def rules(self) -> Rules:
         return self.policy.rules(self.origin)
 
     def call(
-        self, node: StepNode, params: Mapping[str, Any], spent: Mapping[str, int], made: Collection[str] = ()
+        self, node: StepNode, params: Values, spent: Mapping[str, int], made: Collection[str] = ()
     ) -> Iterator[Violation]:
         """Yields what is not allowed in a step's parameters, as far as they are known.
 
         ``spent`` is what other steps use of the shared budgets, ``made`` the artifacts that steps produced.
         """
-        found = registry.action(node.step.uses)
+        found = self.registry.action(node.step.uses)
         if found is None:
             return
         for path in provenance.forged(params, made):
@@ -77,10 +84,9 @@ class Authority(Struct, frozen=True):
         for path, mark, value in _marked(found, params):
             match mark:
                 case marks.WorkspaceFile() if isinstance(value, str):
-                    if violation := paths.check(mark.path(value), self.rules, self.look, many=mark.many):
-                        yield Violation(
-                            violation.code, f'"{_dotted(path)}": {violation.message}', ("with", *path), violation.hint
-                        )
+                    if violation := paths.check(mark.path(value), self.rules, self.look, self.home, many=mark.many):
+                        message = f'"{_dotted(path)}": {violation.message}'
+                        yield Violation(violation.code, message, ("with", *path), violation.hint, violation.meant)
                 case marks.WrittenFile() if isinstance(value, str):
                     if violation := paths.check_written(value, self.rules, self.look):
                         message = f'"{_dotted(path)}": {violation.message}'
@@ -91,7 +97,7 @@ class Authority(Struct, frozen=True):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
 
-    def _secrets(self, node: StepNode, action: Action, params: Mapping[str, Any]) -> Iterator[Violation]:
+    def _secrets(self, node: StepNode, action: Action, params: Values) -> Iterator[Violation]:
         for path, name in secrecy.used(node, params):
             where: Path = ("with", *path)
             if not secrecy.is_taken(action, path):
@@ -107,13 +113,12 @@ class Authority(Struct, frozen=True):
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
 
 
-def amounts(node: StepNode, params: Mapping[str, Any]) -> dict[str, int]:
+def amounts(action: Action | None, params: Values) -> dict[str, int]:
     """Returns the step's share of each budget that the steps of a run have in common."""
-    found = registry.action(node.step.uses)
     asked: dict[str, int] = {}
-    if found is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(found.params)):
+    if action is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(action.params)):
         return asked
-    for _, mark, value in _marked(found, params):
+    for _, mark, value in _marked(action, params):
         if isinstance(mark, marks.Budget) and mark.of == "trials" and isinstance(value, int):
             asked[mark.of] = asked.get(mark.of, 0) + value
     return asked
@@ -141,7 +146,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
         params = expanded.known(node).values  # other checks report the rest
         for violation in (*_step(node, authority), *authority.call(node, params, spent)):
             yield _problem(node, violation)
-        if asked := amounts(node, params):
+        if asked := amounts(authority.registry.action(node.step.uses), params):
             spent.update(asked)
 
 
@@ -150,8 +155,10 @@ def _problem(node: StepNode, violation: Violation) -> Problem:
     path: Path = (*node.path, *violation.path)
     if not node.document.has(path) and node.document.has(("defaults", *violation.path)):
         path = ("defaults", *violation.path)
-    fixes = tuple({**fix, "path": pointer(path)} for fix in violation.fixes)
-    return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fixes)
+    written = node.document.value(path)
+    is_written = isinstance(written, str) and not expressions.has_expression(written)
+    fix = fixes.replaced(path, violation.meant) if violation.meant and is_written else ()
+    return node.document.problem(violation.code, path, violation.message, violation.hint, fixes=fix)
 
 
 def sizes(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
@@ -176,18 +183,19 @@ def _sinks(expanded: Expanded, authority: Authority) -> Iterator[Problem]:
 def _step(node: StepNode, authority: Authority) -> Iterator[Violation]:
     """Yields what is not allowed about a step, whatever its parameters are."""
     uses, origin, rules, step = node.step.uses, authority.origin, authority.rules, node.options
+    registry = authority.registry
     found = registry.action(uses)
     if found is None:
         return
-    if not _allows(rules.actions, uses) or _allows(rules.refused, uses):
+    if not _allows(rules.actions, uses, registry) or _allows(rules.refused, uses, registry):
         message = f"{uses} is not allowed for specs of origin {origin}"
         yield Violation("policy-tool", message, ("uses",), _ask(f"{origin}.actions"))
     elif found.privilege and not getattr(rules, found.privilege):
         message = f"{uses} is not allowed for specs of origin {origin}"
         yield Violation("policy-privilege", message, ("uses",), _ask(f"{origin}.{found.privilege}"))
     if node.agent is not None:
-        yield from _role(uses, node.agent, authority.policy.roles)
-    if violation := _host(registry.tool_name(uses), authority):
+        yield from _role(uses, node.agent, authority)
+    if violation := _host(tool_name(uses), authority):
         yield violation
     if step.timeout and durations.parse(step.timeout) > durations.parse(rules.budgets.timeout):
         yield _beyond(authority, "timeout", f"the step sets a time limit of {step.timeout}", ("timeout",))
@@ -205,14 +213,14 @@ def _beyond(authority: Authority, budget: str, asked: str, path: Path) -> Violat
     return Violation("policy-budget", message, path, _ask(f"{authority.origin}.budgets.{budget}"))
 
 
-def _role(uses: str, role: str, roles: Mapping[str, Sequence[str]]) -> Iterator[Violation]:
+def _role(uses: str, role: str, authority: Authority) -> Iterator[Violation]:
+    roles, registry = authority.policy.roles, authority.registry
     if role not in roles:
         meant = suggest.certain(role, roles)
-        fixes = ({"op": "replace", "value": meant},) if meant else ()
         hint = suggest.hint(role, roles, most=12) or "the operator lists roles in config/policy.yaml"
-        yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, fixes)
-    elif not _allows(roles[role], uses):
-        able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses))
+        yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, meant)
+    elif not _allows(roles[role], uses, registry):
+        able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses, registry))
         hint = f"roles that may: {', '.join(able)}" if able else _ask(f"roles.{role}")
         yield Violation("policy-tool", f'the agent role "{role}" may not use {uses}', ("uses",), hint)
 
@@ -228,7 +236,7 @@ def _host(tool: str, authority: Authority) -> Violation | None:
     return Violation("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
 
 
-def _allows(patterns: Sequence[str], uses: str) -> bool:
+def _allows(patterns: Sequence[str], uses: str, registry: Registry) -> bool:
     """Returns True when one of the patterns matches the action. Raises Refused for a pattern without an action."""
     tool = uses.partition(".")[0]
     for pattern in patterns:
@@ -250,7 +258,7 @@ def _matches(host: str, pattern: str) -> bool:
     )
 
 
-def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, marks.Mark, Any]]:
+def _marked(action: Action, params: Values) -> Iterator[tuple[Path, marks.Mark, Any]]:
     """Yields every marked value among the parameters, or its default where it is not set."""
     if not marks.of(action.params):
         return
@@ -258,7 +266,7 @@ def _marked(action: Action, params: Mapping[str, Any]) -> Iterator[tuple[Path, m
 
 
 @cache
-def _defaults(model: type[BaseModel]) -> Mapping[str, Any]:
+def _defaults(model: type[BaseModel]) -> Values:
     return {name: item.default for name, item in model.model_fields.items() if not item.is_required()}
 
 
@@ -272,3 +280,67 @@ def _shown(value: Any) -> str:
 
 def _ask(setting: str) -> str:
     return f"the operator decides: {setting} in config/policy.yaml"
+
+
+CODES = (
+    Code(
+        "policy-tool",
+        "An action that is not allowed",
+        "config/policy.yaml lists which actions may be used, by the author of the spec and by agent role. A step that "
+        "names its agent is limited to the role of that agent in the platform.",
+        "Use an allowed action, assign the step to an agent that may use it, or ask the operator.",
+        "steps:\n  a: {uses: opik.score, agent: model_trainer, with: {name: fit, value: 1}}\n",
+        "steps:\n  a: {uses: opik.score, agent: observability_connector, with: {name: fit, value: 1}}\n",
+    ),
+    Code(
+        "policy-privilege",
+        "An operation that needs a permission",
+        "Three operations are allowed to people and refused to specs written by a machine, unless config/policy.yaml "
+        "allows them: running Python files of the workspace, moving a model to production, and keeping a service after "
+        "its run.",
+        "Leave the operation out and have a person do it, or ask the operator.",
+        example="stage: production in an agent's mlflow.promote",
+    ),
+    Code(
+        "policy-budget",
+        "A budget that is exceeded",
+        "Bytes, steps, matrix combinations, trials, rows, attempts and time limits are limited by the author of the "
+        "spec, so that no spec takes the machine for itself. The trials of all steps are counted together.",
+        "Reduce the amount, or have the operator raise the budget.",
+        "steps:\n  a: {uses: debug.echo, timeout: 60d}\n",
+        "steps:\n  a: {uses: debug.echo, timeout: 1h}\n",
+    ),
+    Code(
+        "policy-host",
+        "A host that specs may not reach",
+        "A run connects to the services of its profile. Specs written by a machine may only use services on this "
+        "machine, unless the operator lists more hosts.",
+        "Use a profile whose services are allowed, or ask the operator.",
+        example="MLFLOW_TRACKING_URI names a server elsewhere, and an agent wrote the spec.",
+    ),
+    Code(
+        "unknown-agent",
+        "An agent role that does not exist",
+        "`agent` declares which of the platform's agents a step acts for. config/policy.yaml lists them.",
+        "Use one of the roles, or leave `agent` out.",
+        "steps:\n  a: {uses: debug.echo, agent: model_trainr}\n",
+        "steps:\n  a: {uses: debug.echo, agent: model_trainer}\n",
+    ),
+    Code(
+        "policy-secret",
+        "A secret that these specs may not use",
+        "config/policy.yaml lists which secrets steps may use, by the author of the spec: all for people, none for "
+        "specs written by a machine.",
+        "Leave it out, have a person run the step, or ask the operator.",
+        example="${{ secrets.WAREHOUSE }} in an agent's python.call, where agent.secrets does not list it",
+    ),
+    Code(
+        "forged-artifact",
+        "An artifact that no step produced",
+        "Tables, models, services and other artifacts are references to the outputs of steps in this run. A literal "
+        "one could refer to a service elsewhere, or to the data of another project.",
+        "Refer to the step that produces it: ${{ steps.ID.NAME }}.",
+        f'steps:\n  a: {{uses: debug.echo, with: {{value: {{type: table, digest: "sha256:{"0" * 64}"}}}}}}\n',
+        'steps:\n  d: {uses: dataset.hcp}\n  a: {uses: debug.echo, with: {value: "${{ steps.d.journeys }}"}}\n',
+    ),
+)

@@ -14,7 +14,7 @@ from e2i.check.skips import falls_back_to_false
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, SpecInstance, StepNode
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError
 
@@ -170,3 +170,53 @@ class _Failures:
 
 def _may_fail(node: StepNode) -> bool:
     return node.options.on_error != "fail" or node.options.on_unavailable != "fail"
+
+
+CODES = (
+    Code(
+        "other-champion",
+        "A champion of another model",
+        "A promotion is decided by a champion that is loaded under another name than the version is registered under. "
+        "With `missing: null` a mistyped name counts as no champion, and any model would be promoted.",
+        "Use the name of the registered model, or compare with `if_better` of mlflow.promote, which knows the name.",
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: model}}\n'
+        "  old: {uses: mlflow.load, with: {name: modle, stage: production, missing: null}}\n"
+        "  promote:\n    uses: mlflow.promote\n"
+        '    when: "${{ steps.old.model is none }}"\n'
+        '    with: {version: "${{ steps.new.version }}", stage: production}\n',
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: model}}\n'
+        "  old: {uses: mlflow.load, with: {name: model, stage: production, missing: null}}\n"
+        "  promote:\n    uses: mlflow.promote\n"
+        '    when: "${{ steps.old.model is none }}"\n'
+        '    with: {version: "${{ steps.new.version }}", stage: production}\n',
+    ),
+    Code(
+        "promotion-by-default",
+        "A promotion that depends on a default value",
+        "A `default(…)` replaces the result of a step that may fail, and the condition of a promotion uses it. A "
+        "mistyped name or an outage then makes any model better than the champion.",
+        "Compare with `if_better: {metric, table, by}` of mlflow.promote, which reads the champion itself.",
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
+        "  old: {uses: mlflow.load, on_error: continue, with: {name: m, stage: production}}\n"
+        "  promote:\n    uses: mlflow.promote\n"
+        '    when: "${{ steps.new.version.version > steps.old.version.version | default(0) }}"\n'
+        '    with: {version: "${{ steps.new.version }}", stage: production}\n',
+        "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        "  train:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
+        "  promote:\n    uses: mlflow.promote\n"
+        "    with:\n"
+        '      version: "${{ steps.new.version }}"\n      stage: production\n'
+        '      if_better: {metric: roc_auc, table: "${{ steps.data.journeys }}"}\n',
+    ),
+)

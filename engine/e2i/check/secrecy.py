@@ -16,7 +16,7 @@ from e2i.catalog.action import Action
 from e2i.spec import expressions
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Template
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import Secret
 
@@ -104,3 +104,18 @@ def _names(value: Any) -> set[str]:
         return {value.name}
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return set().union(*map(_names, items))
+
+
+CODES = (
+    Code(
+        "secret-not-allowed",
+        "A secret that is not allowed here",
+        "The inputs of a step can end up in tables, reports, traces and registries, and a value that is compared with "
+        "data can be guessed from the result. A secret may therefore only be passed to parameters marked for secrets: "
+        "the arguments of python.call. No output is marked.",
+        "Refer to the secret where it is needed: in an argument of a python.call step. Credentials of tools belong in "
+        "config/.",
+        'steps:\n  a: {uses: debug.echo, with: {value: "${{ secrets.TOKEN }}"}}\n',
+        'steps:\n  a: {uses: debug.echo, with: {value: "the operator knows the token"}}\n',
+    ),
+)

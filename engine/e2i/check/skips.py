@@ -21,7 +21,7 @@ from e2i.spec import expressions
 from e2i.spec.expansion import matrix
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, StepNode
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.references import Reference
 
 if TYPE_CHECKING:
@@ -147,3 +147,20 @@ def _is_false(node: nodes.Filter) -> bool:
     from jinja2 import nodes
 
     return bool(node.args) and isinstance(node.args[0], nodes.Const) and not node.args[0].value
+
+
+CODES = (
+    Code(
+        "maybe-skipped",
+        "A step that reads a step that may be skipped",
+        "A step with a `when` may have no result. A step that reads it must define the value for that case. This is "
+        "checked before the run.",
+        "Write `| default(…)` or `is defined`, or use the same `when` for this step.",
+        "params:\n  all: {type: boolean, default: false}\n"
+        'steps:\n  a: {uses: debug.echo, when: "${{ params.all }}", with: {value: 1}}\n'
+        '  b: {uses: debug.echo, with: {value: "${{ steps.a.value }}"}}\n',
+        "params:\n  all: {type: boolean, default: false}\n"
+        'steps:\n  a: {uses: debug.echo, when: "${{ params.all }}", with: {value: 1}}\n'
+        '  b: {uses: debug.echo, with: {value: "${{ steps.a.value | default(0) }}"}}\n',
+    ),
+)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.check import types
 from e2i.check.types import ANY, MAPPING, STRING, Type, Types
+from e2i.documents import Values
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import At, Expanded
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode
@@ -18,8 +19,9 @@ from e2i.spec.references import Reference
 class TypeEnvironment:
     """The known output types of each step. Steps are added in dependency order."""
 
-    def __init__(self, expanded: Expanded) -> None:
+    def __init__(self, expanded: Expanded, registry: Registry = BUILT_IN) -> None:
         self._expanded = expanded
+        self.registry = registry
         self.columns = 0
         """Number of known columns, of all tables together."""
         self._outputs: dict[str, Type] = {}
@@ -123,14 +125,16 @@ class TypeEnvironment:
         """Returns a step's output types: as recorded, or as declared when it has not been checked (in a cycle)."""
         if node.inner is not None:
             declared = node.inner.loaded.spec.outputs
+            if not node.inner.loaded.is_whole:
+                return ANY[0]
             return Type("mapping", {name: self._of_written(written, node.inner) for name, written in declared.items()})
         if node.id not in self._outputs:
-            found = registry.action(node.step.uses)
+            found = self.registry.action(node.step.uses)
             return types.of_model(found.outputs) if found else ANY[0]
         return self._outputs[node.id]
 
 
-def _combination(combination: Mapping[str, Any] | None) -> Types:
+def _combination(combination: Values | None) -> Types:
     if combination is None:
         return MAPPING
     return (Type("mapping", {name: ANY if isinstance(value, Pending) else types.of_value(value)

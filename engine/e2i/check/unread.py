@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action, Effect
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.check import types
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import Expanded
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -26,7 +25,7 @@ def check(context: CheckContext) -> Iterator[Problem]:
     used = _used(expanded)
     unread = [node for node in expanded.nodes.values() if node.id not in used]
     for node in {(node.document.file, node.path): node for node in unread}.values():
-        found = registry.action(node.step.uses)
+        found = context.authority.registry.action(node.step.uses)
         if found is not None and _makes_only_tables(found):
             hint = "read it in another step, name it under outputs, or remove the step"
             message = f'nothing reads the table of step "{node.name}"'
@@ -52,3 +51,16 @@ def _makes_only_tables(action: Action) -> bool:
     artifacts = {one.name for output in outputs.values() for one in output if one.name in ARTIFACTS}
     is_pure = action.effect is Effect.PURE and action.idempotent and not action.gate
     return is_pure and artifacts == {"table"} and "metrics" not in outputs
+
+
+CODES = (
+    Code(
+        "unread-table",
+        "A table that nothing reads",
+        "The step only produces a table, and neither a step nor an output reads the table. The run would waste this "
+        "time. This is a warning.",
+        "Read the table in another step, name it under `outputs`, or remove the step.",
+        "steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\n",
+        'steps:\n  a: {uses: dataset.hcp, with: {rows: 100}}\noutputs:\n  rows: "${{ steps.a.history }}"\n',
+    ),
+)

@@ -23,7 +23,7 @@ def back_up(store: Path, folder: Path, *, as_json: bool) -> Exit:
     """Copies the store. Returns exit code 4 when a corrupt artifact was left out."""
     copied = backups.back_up(store, folder, time.time_ns() // 1_000_000)
     if as_json:
-        documents.show({"schema_version": 1, "backup": str(folder.absolute()), **copied.to_json()})
+        documents.show(copied)
     else:
         click.echo(f"backed up to {safe(str(folder))}: {_text(copied)}")
         for digest in copied.corrupt:
@@ -35,7 +35,7 @@ def restore(folder: Path, store: Path, *, as_json: bool) -> Exit:
     """Creates a store from a backup."""
     copied = backups.restore(folder, store)
     if as_json:
-        documents.show({"schema_version": 1, "store": str(store), **copied.to_json()})
+        documents.show(copied)
     else:
         click.echo(f"restored to {safe(str(store))}: {_text(copied)}, every file verified")
     return Exit.DONE

@@ -8,69 +8,135 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
+from msgspec import Meta
 from pydantic import BaseModel
 
-from e2i.catalog import examples
-from e2i.catalog.action import Action, Tool
+from e2i.catalog import examples, forms
+from e2i.catalog.action import Action, Effect, Tool
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
+from e2i.catalog.registry import Registry
 from e2i.check import types
+from e2i.documents import Element, JsonDocument, JsonSchema
+
+Types = dict[str, str]
+"""The type of each parameter or output, in the words of the checks."""
+Places = dict[str, list[str]]
+"""Each type of artifact with its paths: ``table`` → ``views.*.table``."""
 
 
-def brief(tool: Tool, action: Action) -> dict[str, Any]:
-    """Returns the short entry of an action: enough to choose an action by."""
-    return {
-        "action": f"{tool.name}.{action.name}",
-        "summary": action.summary,
-        "effect": action.effect.value,
-        "extra": tool.extra,
-        "required": [name for name, field in action.params.model_fields.items() if field.is_required()],
-        "params": {name: _kind(field.annotation) for name, field in action.params.model_fields.items()},
-        "outputs": {name: _kind(field.annotation) for name, field in action.outputs.model_fields.items()},
-    }
+class BriefAction(Element, frozen=True, kw_only=True):
+    """An action, as briefly as one can choose by."""
+
+    action: Annotated[str, Meta(description="The name, for `uses`.")]
+    summary: str
+    effect: Effect
+    extra: Annotated[str | None, Meta(description="The extra of the package e2i that its tool needs.")]
+    required: Annotated[list[str], Meta(description="Parameters without a default.")]
+    params: Types
+    outputs: Types
 
 
-def full(tool: Tool, action: Action) -> dict[str, Any]:
+class BriefCatalog(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i catalog --json`."""
+
+    actions: list[BriefAction]
+
+
+class ActionTypes(Element, frozen=True, kw_only=True):
+    """Types of an action, in the words of the checks."""
+
+    params: Types
+    outputs: Types
+
+
+class FullAction(Element, frozen=True, kw_only=True):
+    """An action with all that is needed to write a step."""
+
+    action: Annotated[str, Meta(description="The name, for `uses`.")]
+    tool: str
+    summary: str
+    signature: Annotated[str, Meta(description="The call on one line: parameters with their defaults, outputs.")]
+    about: Annotated[str, Meta(description="More about it, or empty.")]
+    effect: Effect
+    always: Annotated[bool, Meta(description="Whether a result is never reused.")]
+    idempotent: Annotated[bool, Meta(description="Whether it may be retried after an outage.")]
+    version: Annotated[int, Meta(description="Results of other versions are not reused.")]
+    libraries: Annotated[list[str], Meta(description="Libraries that can change its result.")]
+    extra: Annotated[str | None, Meta(description="The extra of the package e2i that its tool needs.")]
+    params: Annotated[JsonSchema, Meta(description="JSON Schema of its parameters.")]
+    outputs: Annotated[JsonSchema, Meta(description="JSON Schema of its outputs.")]
+    types: ActionTypes
+    takes: Annotated[Places, Meta(description="Artifacts among its parameters.")]
+    gives: Annotated[Places, Meta(description="Artifacts among its outputs.")]
+    columns: Annotated[str, Meta(description="When the columns of its tables are known.")]
+    example: Annotated[str, Meta(description="A step.")]
+    example_spec: Annotated[str, Meta(description="A spec that contains the step.")]
+
+
+class FullCatalog(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i catalog ACTION --json`."""
+
+    actions: list[FullAction]
+
+
+class Signatures(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i catalog --signatures --json`."""
+
+    signatures: Annotated[list[str], Meta(description="Each action on one line.")]
+
+
+def brief(tool: Tool, action: Action) -> BriefAction:
+    """Returns the short entry of an action."""
+    return BriefAction(
+        action=f"{tool.name}.{action.name}",
+        summary=action.summary,
+        effect=action.effect,
+        extra=tool.extra,
+        required=[name for name, field in action.params.model_fields.items() if field.is_required()],
+        params={field.name: field.summary for field in forms.params(action)},
+        outputs={field.name: field.type for field in forms.outputs(action)},
+    )
+
+
+def full(tool: Tool, action: Action, registry: Registry) -> FullAction:
     """Returns the full entry of an action: schemas, defaults, types, artifacts, and an example that validates."""
     uses = f"{tool.name}.{action.name}"
-    example = examples.of(uses)
-    return {
-        "action": uses,
-        "tool": tool.name,
-        "summary": action.summary,
-        "about": _about(action.params),
-        "effect": action.effect.value,
-        "always": action.always,
-        "idempotent": action.idempotent,
-        "version": action.version,
-        "libraries": list(action.libraries),
-        "extra": tool.extra,
-        "params": action.params.model_json_schema(),
-        "outputs": action.outputs.model_json_schema(mode="serialization"),
-        "types": {
-            "params": {name: _kind(field.annotation) for name, field in action.params.model_fields.items()},
-            "outputs": {name: _kind(field.annotation) for name, field in action.outputs.model_fields.items()},
-        },
-        "takes": _artifacts(action.params),
-        "gives": _artifacts(action.outputs),
-        "columns": "checked before a run, as far as they are known" if action.columns else "not known before a run",
-        "example": textwrap.dedent(example.step),
-        "example_spec": example.spec,
-    }
+    example = examples.of(uses, registry)
+    return FullAction(
+        action=uses,
+        tool=tool.name,
+        summary=action.summary,
+        signature=forms.signature(uses, action),
+        about=_about(action.params),
+        effect=action.effect,
+        always=action.always,
+        idempotent=action.idempotent,
+        version=action.version,
+        libraries=list(action.libraries),
+        extra=tool.extra,
+        params=action.params.model_json_schema(),
+        outputs=action.outputs.model_json_schema(mode="serialization"),
+        types=ActionTypes(params=_types(action.params), outputs=_types(action.outputs)),
+        takes=_artifacts(action.params),
+        gives=_artifacts(action.outputs),
+        columns="checked before a run, as far as they are known" if action.columns else "not known before a run",
+        example=textwrap.dedent(example.step),
+        example_spec=example.spec,
+    )
 
 
-def _kind(annotation: Any) -> str:
-    return types.describe(types.of(annotation))
+def _types(model: type[BaseModel]) -> Types:
+    return {name: types.describe(types.of(field.annotation)) for name, field in model.model_fields.items()}
 
 
 def _about(model: type[BaseModel]) -> str:
     return inspect.cleandoc(model.__doc__ or "") if model.__doc__ != BaseModel.__doc__ else ""
 
 
-def _artifacts(model: type[BaseModel]) -> dict[str, list[str]]:
-    """Returns each type of artifact with its paths in the model: ``table`` → ``views.*.table``."""
-    found: dict[str, list[str]] = {}
+def _artifacts(model: type[BaseModel]) -> Places:
+    found: Places = {}
     for name, field in model.model_fields.items():
         for kind, field_path in _within(field.annotation, name):
             if field_path not in found.setdefault(kind, []):

@@ -5,31 +5,40 @@ In: the name of a tool or an action. Out: its parameters and outputs, as a docum
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
-from e2i.catalog import examples, registry
+from e2i.catalog import examples, forms
 from e2i.catalog.action import Action, Tool
-from e2i.check import types
+from e2i.catalog.forms import Field
+from e2i.catalog.registry import Registry, tool_name
 from e2i.cli import catalog_document
+from e2i.cli.catalog_document import BriefCatalog, FullCatalog, Signatures
 from e2i.errors import BadInput
 from e2i.spec import suggest
 
-SCHEMA_VERSION = 1
+
+def document(name: str | None, registry: Registry) -> BriefCatalog | FullCatalog:
+    """Returns the whole catalog in brief, or the actions of one tool or one action in full."""
+    chosen = _chosen(name, registry)
+    if name is None:
+        return BriefCatalog(actions=[catalog_document.brief(tool, action) for tool, action in chosen])
+    return FullCatalog(actions=[catalog_document.full(tool, action, registry) for tool, action in chosen])
 
 
-def document(name: str | None) -> dict[str, Any]:
-    """Returns the whole catalog in brief, or the actions of one tool or one action in full, as JSON."""
-    describe = catalog_document.brief if name is None else catalog_document.full
-    return {"schema_version": SCHEMA_VERSION, "actions": [describe(tool, action) for tool, action in _chosen(name)]}
+def signatures(name: str | None, registry: Registry) -> Signatures:
+    """Returns each action on one line: all that is needed to write a first step."""
+    return Signatures(
+        signatures=[forms.signature(f"{tool.name}.{action.name}", action) for tool, action in _chosen(name, registry)]
+    )
 
 
-def show(name: str | None) -> None:
+def show(name: str | None, registry: Registry) -> None:
     """Prints the catalog, a tool or an action for people."""
-    chosen = _chosen(name)
+    chosen = _chosen(name, registry)
     if len(chosen) == 1:
-        _show_action(*chosen[0])
+        _show_action(*chosen[0], registry)
         return
     width = max(len(f"{tool.name}.{action.name}") for tool, action in chosen)
     last = ""
@@ -41,9 +50,11 @@ def show(name: str | None) -> None:
     click.echo(f"\n{click.style('e2i catalog ACTION', bold=True)} shows parameters and outputs.")
 
 
-def _chosen(name: str | None) -> list[tuple[Tool, Action]]:
-    tools = [tool for each in sorted(registry.TOOLS) if (tool := registry.tool(each))]
-    everything = [(tool, action) for tool in tools for action in tool.actions]
+def _chosen(name: str | None, registry: Registry) -> list[tuple[Tool, Action]]:
+    """Returns the actions of that name. Raises BadPlugin if it is one of a plug-in that cannot be loaded."""
+    if name is not None and (problem := registry.problem(tool_name(name))):
+        raise problem
+    everything = [(tool, action) for tool in registry.tools() for action in tool.actions]
     if name is None:
         return everything
     chosen = [(tool, action) for tool, action in everything if name in (tool.name, f"{tool.name}.{action.name}")]
@@ -54,20 +65,27 @@ def _chosen(name: str | None) -> list[tuple[Tool, Action]]:
     return chosen
 
 
-def _show_action(tool: Tool, action: Action) -> None:
+def _show_action(tool: Tool, action: Action, registry: Registry) -> None:
     click.echo(
         f"{click.style(f'{tool.name}.{action.name}', bold=True)}  ({action.effect.value}, version {action.version})"
     )
     click.echo(f"{action.summary}\n")
     if tool.extra:
         click.echo(f'needs: pip install "e2i[{tool.extra}]"\n')
-    click.echo("with:")
-    for name, field in action.params.model_fields.items():
-        state = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
-        kind = types.describe(types.of(field.annotation))
-        click.echo(f"  {click.style(name, bold=True)}: {kind} ({state})\n      {field.description or ''}")
+    click.echo("with (* is required):")
+    _show_fields(forms.params(action), "  ")
     click.echo("outputs:")
-    for name, field in action.outputs.model_fields.items():
-        kind = types.describe(types.of(field.annotation))
-        click.echo(f"  {click.style(name, bold=True)}: {kind}\n      {field.description or ''}")
-    click.echo(f"example:\n{examples.of(f'{tool.name}.{action.name}').step}", nl=False)
+    _show_fields(forms.outputs(action), "  ")
+    if example := examples.of(f"{tool.name}.{action.name}", registry).step:
+        click.echo(f"example:\n{example}", nl=False)
+
+
+def _show_fields(fields: Sequence[Field], indent: str) -> None:
+    """Prints fields, each with its description and the keys of its nested forms below."""
+    for field in fields:
+        click.echo(f"{indent}{click.style(field.label, bold=True)}: {field.summary}")
+        if field.description:
+            click.echo(f"{indent}    {field.description}")
+        for form in field.forms:
+            click.echo(f"{indent}    {form.name}: {form.description}")
+            _show_fields(form.fields, f"{indent}      ")

@@ -14,7 +14,8 @@ from e2i.cli import diff_view
 from e2i.cli.problems_view import safe
 from e2i.cli.runs_view import COLOURS, moment, sign_of, took
 from e2i.cli.summary_view import brief
-from e2i.records.comparison import Figure, Pair, RunDiff, StepPair
+from e2i.planning.diff import Weight
+from e2i.records.differences import ComparedStep, Figure, Pair, RunDiff, StepPair
 
 MOST = 30
 """Maximum number of lines shown in a section."""
@@ -23,9 +24,9 @@ MOST = 30
 def show(found: RunDiff, now_ms: int) -> None:
     """Prints the differences. A section without differences is printed as such."""
     for name, run in zip("AB", found.runs, strict=True):
-        status = click.style(run["status"], fg=COLOURS.get(run["status"]))
-        head = f"{click.style(name, bold=True)}  {run['run']}  {safe(run['pipeline'])}  {status}"
-        click.echo(f"{head}  {took(run, now_ms)}  {moment(run['started_ms'])}")
+        status = click.style(run.status, fg=COLOURS.get(run.status))
+        head = f"{click.style(name, bold=True)}  {run.id}  {safe(run.pipeline)}  {status}"
+        click.echo(f"{head}  {took(run, now_ms)}  {moment(run.started_ms)}")
     _section("inputs", list(_inputs(found)), "the same: spec, parameters, files, versions, seed")
     _section("steps", list(_steps(found)), "the same: every step had the same inputs and the same status")
     _section("figures", list(_figures(found.figures)), "no step returned a number")
@@ -48,7 +49,7 @@ def _inputs(found: RunDiff) -> Iterator[str]:
         yield f"spec: {described}; one of the specs is not valid here, so their meaning cannot be compared"
     elif not found.same_text:  # with the same text, only parameters make steps differ
         for difference in found.spec.differences:
-            sign, colour, _ = diff_view.SIGNS[difference.weight]
+            sign, colour, _ = diff_view.SIGNS[Weight[difference.weight.upper()]]
             what = click.style(difference.what, bold=True)
             yield f"{click.style(sign, fg=colour, bold=True)} {what}: {safe(difference.detail)}"
     for kind, pairs in (
@@ -79,21 +80,21 @@ def _steps(found: RunDiff) -> Iterator[str]:
     width = max((len(pair.id) for pair in shown), default=0)
     for pair in shown:
         sides = [_side(step) for step in (pair.before, pair.after)]
-        reason = f"  {pair.reason.code.value}: {safe(pair.reason.detail)}" if pair.reason else ""
+        reason = f"  {pair.reason.code}: {safe(pair.reason.detail)}" if pair.reason else ""
         name = click.style(safe(pair.id).ljust(width), bold=True)
         yield f"{name}  {sides[0]} → {sides[1]}{click.style(reason, dim=True)}"
 
 
 def _seconds(pair: StepPair) -> float:
-    return max((step["seconds"] or 0.0 for step in (pair.before, pair.after) if step), default=0.0)
+    return max((step.seconds or 0.0 for step in (pair.before, pair.after) if step), default=0.0)
 
 
-def _side(step: Any) -> str:
+def _side(step: ComparedStep | None) -> str:
     if step is None:
         return click.style("(none)", dim=True)
-    sign, colour = sign_of(step["status"])
-    seconds = f" {step['seconds']:.1f} s" if step["seconds"] is not None else ""
-    return click.style(f"{sign} {step['status']}", fg=colour) + seconds
+    sign, colour = sign_of(step.status)
+    seconds = f" {step.seconds:.1f} s" if step.seconds is not None else ""
+    return click.style(f"{sign} {step.status}", fg=colour) + seconds
 
 
 def _figures(figures: Sequence[Figure]) -> Iterator[str]:

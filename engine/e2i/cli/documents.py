@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from e2i import compact
+from e2i.documents import plain
 
 
 def show(document: Any) -> None:
@@ -26,7 +27,7 @@ def dumps(document: Any, indent: int | None = None) -> str:
     if indent is None:
         text = compact.dumps(document, spaced=True)
     else:
-        text = json.dumps(document, indent=indent, ensure_ascii=False)
+        text = json.dumps(document, indent=indent, ensure_ascii=False, default=plain)
     return _STEERING.sub(_escaped, text)
 
 

@@ -9,12 +9,47 @@ import errno
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import click
+from msgspec import Meta
 
 from e2i.cli import problems_view
+from e2i.documents import Element, JsonDocument
 from e2i.errors import BadInput, E2IError, Exit, InvalidSpec
+from e2i.spec.problems import ProblemsDocument
+
+
+class ErrorFacts(Element, frozen=True, kw_only=True):
+    """An error of a command."""
+
+    code: Annotated[str, Meta(description="Code, for `e2i explain CODE`.")]
+    message: Annotated[str, Meta(description="Description for people.")]
+    hint: Annotated[str | None, Meta(description="What to do about it.")]
+
+
+class FailedCommand(JsonDocument, frozen=True, kw_only=True):
+    """Output of a command that failed, with `--json`."""
+
+    error: ErrorFacts
+
+
+MEANINGS = {
+    Exit.DONE: "success; for `validate`: valid; for `plan`: planned",
+    Exit.STEP_FAILED: "the run finished and a step failed",
+    Exit.BAD_INPUT: "invalid input: spec, parameter, option, configuration",
+    Exit.REFUSED: "refused: not allowed, the plan no longer matches the approved one, or the policy cannot be read or "
+    "is invalid",
+    Exit.UNAVAILABLE: "something required is missing or unreachable; standard output cannot be written (the run still "
+    "completes, and a failed step still is 1); for `sync`: entries still wait; for `run --strict`: a step was "
+    "deferred, or telemetry waits or was refused (without it: 0, and `degraded: true` in `run.finished`)",
+    Exit.DEFECT: "a defect of e2i: one line, and the file with the full traceback",
+    Exit.HUNG_UP: "interrupted by SIGHUP: the terminal was closed; the run can be resumed",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C (SIGINT); the run can be resumed",
+    Exit.QUIT: "interrupted by SIGQUIT; the run can be resumed",
+    Exit.TERMINATED: "interrupted by SIGTERM; the run can be resumed",
+}
+"""The meaning of each exit code, for the reference of commands."""
 
 
 def guarded(command: Callable[..., Exit]) -> Callable[..., NoReturn]:
@@ -43,7 +78,7 @@ class Outcome:
         except InvalidSpec as error:
             self.code = error.exit_code
             if self.as_json:
-                _print_json({"schema_version": 1, "valid": False, "problems": [p.to_json() for p in error.problems]})
+                _print_json(ProblemsDocument.of(error.problems))
             else:
                 problems_view.show(error.problems)
         except E2IError as error:
@@ -67,8 +102,7 @@ class Outcome:
     def _report(self, error: E2IError) -> None:
         self.code = error.exit_code
         if self.as_json:
-            body = {"code": error.code, "message": error.message, "hint": error.hint}
-            _print_json({"schema_version": 1, "error": body})
+            _print_json(FailedCommand(error=ErrorFacts(code=error.code, message=error.message, hint=error.hint)))
         problems_view.show_error(error)
 
 

@@ -5,22 +5,47 @@ In: a code. Out: its meaning, as a document or as text for people.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 import click
+from msgspec import Meta
+from msgspec.structs import asdict
 
 from e2i.check import codes
-from e2i.check.codes.code import Code
+from e2i.documents import Element, JsonDocument
 from e2i.errors import BadInput
 from e2i.spec import suggest
+from e2i.spec.problems import Code
 
-SCHEMA_VERSION = 1
+
+class ExplainedCode(Element, frozen=True, kw_only=True):
+    """A code with its meaning."""
+
+    code: str
+    group: Annotated[str, Meta(description="The stage at which it arises.")]
+    title: str
+    why: Annotated[str, Meta(description="What it means.")]
+    fix: Annotated[str, Meta(description="What to do.")]
+    bad: Annotated[str, Meta(description="A spec with the problem, without `version` and `name`; or empty.")]
+    good: Annotated[str, Meta(description="The same spec without it.")]
+    example: Annotated[str, Meta(description="How it arises, where no spec can show it.")]
 
 
-def document(code: str | None) -> dict[str, Any]:
-    """Returns one code, or all of them, as JSON."""
+class ExplainDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i explain [CODE] --json`."""
+
+    codes: list[ExplainedCode]
+
+
+def document(code: str | None) -> ExplainDocument:
+    """Returns one code, or all of them."""
     chosen = [_chosen(code)] if code else [found for _, found in sorted(codes.CODES.items())]
-    return {"schema_version": SCHEMA_VERSION, "codes": [_document(found) for found in chosen]}
+    return ExplainDocument(codes=[_explained(found) for found in chosen])
+
+
+def groups() -> list[str]:
+    """Returns the names of the groups of codes, in the order in which a spec is processed."""
+    return list(codes.GROUPS)
 
 
 def show(code: str | None) -> None:
@@ -45,10 +70,8 @@ def _chosen(code: str) -> Code:
     return found
 
 
-def _document(found: Code) -> dict[str, Any]:
-    group = next(title for title, group in codes.GROUPS.items() if found in group)
-    return {"code": found.code, "group": group, "title": found.title, "why": found.why, "fix": found.fix,
-            "bad": found.bad, "good": found.good, "example": found.example}  # fmt: skip
+def _explained(found: Code) -> ExplainedCode:
+    return ExplainedCode(group=next(title for title, group in codes.GROUPS.items() if found in group), **asdict(found))
 
 
 def _show(found: Code) -> None:

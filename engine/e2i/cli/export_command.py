@@ -21,7 +21,7 @@ MOST_SHOWN = 10
 def export(store: Path, run: str, output: str, path: Path, *, replace: bool, escape: bool) -> dict[str, Any]:
     """Writes the result to the path and returns what was written. Raises BadInput."""
     found = lookup.run(store, run)
-    value = results.find(found, output)
+    value = results.find(found.run, output)
     if os.path.lexists(path) and not replace:
         raise BadInput(f"{path} exists", code="file-exists", hint="choose another path, or replace it with --replace")
     try:
@@ -43,14 +43,14 @@ def export(store: Path, run: str, output: str, path: Path, *, replace: bool, esc
         with contextlib.suppress(OSError):
             (folder / "made").unlink(missing_ok=True)
             folder.rmdir()
-    return {"run": found["run"], "output": output, "path": str(path), "bytes": size}
+    return {"run": found.run.id, "output": output, "path": str(path), "bytes": size}
 
 
 def head(store: Path, run: str, output: str) -> dict[str, Any]:
     """Returns a result for display: of a table its columns, its number of rows and the first ones. Raises BadInput."""
     found = lookup.run(store, run)
-    value = results.find(found, output)
-    document: dict[str, Any] = {"run": found["run"], "output": output, "value": value}
+    value = results.find(found.run, output)
+    document: dict[str, Any] = {"run": found.run.id, "output": output, "value": value}
     artifact = _artifact(value)
     if isinstance(artifact, Table):
         rows = _rows(ArtifactStore(store), artifact).slice(0, MOST_SHOWN)

@@ -9,21 +9,28 @@ import difflib
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
 import click
+from msgspec import Meta
+from msgspec.structs import asdict
 
 from e2i import api, regular
+from e2i.check.fixing import Fixed, FixedDocument
 from e2i.cli import problems_view
 from e2i.errors import BadInput, Exit
-
-if TYPE_CHECKING:
-    from e2i.check.fixing import Fixed
 
 BOM = b"\xef\xbb\xbf"
 
 
-def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> tuple[Exit, dict[str, Any]]:
+class FixDocument(FixedDocument, frozen=True, kw_only=True):
+    """Output of `e2i fix SPEC --json`."""
+
+    written: Annotated[bool, Meta(description="Whether files were changed.")]
+    diff: Annotated[str, Meta(description="The changes of all files, as a unified diff.")]
+
+
+def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> tuple[Exit, FixDocument]:
     """Fixes the spec, writes the files if asked to, and prints what was done. Also returns the ``--json`` document."""
     fixed = api.fix(spec, workspace=workspace)
     changed = [(spec, Path(spec), fixed.text)] if fixed.applied else []
@@ -36,7 +43,7 @@ def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> t
     diff = "".join(diffs)
     if not as_json:
         _show(spec, fixed, diff, written=write)
-    document = {**fixed.to_json(), "written": write and bool(fixed.applied), "diff": diff}
+    document = FixDocument(**asdict(fixed.document), written=write and bool(fixed.applied), diff=diff)
     return api.Validation(fixed.remaining).exit_code, document
 
 

@@ -13,6 +13,7 @@ import click
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
+from e2i.documents import JsonDocument
 from e2i.errors import BadInput, Exit
 from e2i.records import lookup
 from e2i.spec import sizes
@@ -23,6 +24,13 @@ KEEP_DAYS = 30
 """Days that are kept by default."""
 MOST = 20
 """Maximum number of runs that are listed by name."""
+
+
+class PinnedDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i gc --pin RUN --json`, also with `--unpin`."""
+
+    pinned: str | None
+    unpinned: str | None
 
 
 def wish(keep_days: float | None, max_size: str | None) -> Wish:
@@ -40,9 +48,9 @@ def collect(store: Path, wanted: Wish, *, dry_run: bool, as_json: bool) -> Exit:
     """Removes what is not wanted and prints a summary."""
     freed = collecting.collect(store, wanted, _now_ms(), dry_run=dry_run)
     if as_json:
-        documents.show({"schema_version": 1, "dry_run": dry_run, **freed.to_json()})
+        documents.show(freed)
     else:
-        _show(freed, dry_run)
+        _show(freed)
     return Exit.DONE
 
 
@@ -54,7 +62,7 @@ def pin(store: Path, kept: str | None, released: str | None, *, as_json: bool) -
     if released:
         collecting.unpin(store, released)
     if as_json:
-        documents.show({"schema_version": 1, "pinned": kept, "unpinned": released})
+        documents.show(PinnedDocument(pinned=kept, unpinned=released))
     else:
         for name, state in ((kept, "is pinned"), (released, "is no longer pinned")):
             if name:
@@ -62,14 +70,14 @@ def pin(store: Path, kept: str | None, released: str | None, *, as_json: bool) -
     return Exit.DONE
 
 
-def _show(freed: Freed, dry_run: bool) -> None:
+def _show(freed: Freed) -> None:
     rows = (
         ("runs", len(freed.runs)),
         ("results", freed.results),
         ("artifacts", freed.objects),
         ("folders", freed.folders),
     )
-    click.echo("would be removed" if dry_run else "removed")
+    click.echo("would be removed" if freed.dry_run else "removed")
     for name, count in rows:
         click.echo(f"  {name:<10} {count:>8,}")
     click.echo(f"  {'size':<10} {sizes.text(freed.size):>8}")
@@ -78,7 +86,7 @@ def _show(freed: Freed, dry_run: bool) -> None:
     if len(freed.runs) > MOST:
         click.echo(click.style(f"  … and {len(freed.runs) - MOST} more", dim=True))
     postponed = f"; {counted(freed.postponed, 'artifact')} kept until the current runs end" if freed.postponed else ""
-    click.echo(f"{sizes.text(freed.left)} of artifacts {'would be kept' if dry_run else 'kept'}{postponed}")
+    click.echo(f"{sizes.text(freed.left)} of artifacts {'would be kept' if freed.dry_run else 'kept'}{postponed}")
 
 
 def _now_ms() -> int:

@@ -16,7 +16,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 def init(folder: Path, table: Path | None, target: str | None, name: str | None, *, as_json: bool) -> Exit:
     """Write the project into ``folder``. Raises BadInput before anything is written."""
-    from e2i.cli.document_schemas import SCHEMAS
+    from e2i.catalog.schema import pipeline_schema
     from e2i.scaffold import project
 
     if (table is None) != (target is None):
@@ -32,24 +32,15 @@ def init(folder: Path, table: Path | None, target: str | None, name: str | None,
         path = _inside(folder, table)
         name = name or _name_of(table)
         text = _spec(folder, path, target, name)
-    made = project.write(folder, text, name, documents.dumps(SCHEMAS["pipeline"](), indent=1) + "\n")
-    run = f"e2i-run {made.spec}"
+    made = project.write(folder, text, name, documents.dumps(pipeline_schema(), indent=1) + "\n")
     if as_json:
-        documents.show(
-            {
-                "schema_version": 1,
-                "spec": made.spec,
-                "written": list(made.written),
-                "kept": list(made.kept),
-                "next": run,
-            }
-        )
+        documents.show(made)
     else:
         for file in made.written:
             click.echo(f"{click.style('wrote', fg='green')}  {safe(file)}")
         for file in made.kept:
             click.echo(f"{click.style('kept', dim=True)}   {safe(file)}, which exists already")
-        click.echo(f"\nnext: {run}")
+        click.echo(f"\nnext: {made.next}")
     return Exit.DONE
 
 

@@ -6,18 +6,22 @@ In: option values as typed. Out: data, or an error that names the option.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from e2i import regular
+from e2i.documents import JsonObject, Values, plain
 from e2i.errors import BadInput
 from e2i.spec import document
 
+if TYPE_CHECKING:
+    from e2i.planning.model import PlanDocument
 
-def parameters(given: Iterable[str]) -> dict[str, Any]:
+
+def parameters(given: Iterable[str]) -> Values:
     """Returns ``NAME=VALUE`` texts as a mapping. Values are read as YAML. Raises BadInput."""
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
@@ -47,7 +51,7 @@ def names_run(before: str, after: str) -> bool:
     return not specs[0]
 
 
-def refuse_beside(option: str, others: Mapping[str, object]) -> None:
+def refuse_beside(option: str, others: Values) -> None:
     """Raises BadInput when one of the other options is set: the resumed run has its own values for them."""
     if given := [name for name, value in others.items() if value]:
         raise BadInput(
@@ -57,9 +61,9 @@ def refuse_beside(option: str, others: Mapping[str, object]) -> None:
         )
 
 
-def write_plan(path: Path, document: Mapping[str, Any]) -> None:
+def write_plan(path: Path, document: PlanDocument) -> None:
     """Writes a plan as ``plan_document`` reads it. Raises BadInput when the file cannot be written."""
-    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(plain(document), indent=1, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,7 +74,7 @@ def write_text(path: Path, text: str) -> None:
         raise BadInput(f"cannot write the plan {path}: {error.strerror}", code="bad-option") from error
 
 
-def plan_document(path: Path) -> dict[str, Any]:
+def plan_document(path: Path) -> PlanDocument:
     """Returns the plan that ``e2i plan -o`` wrote. Raises BadInput when the file is not a plan."""
     from e2i.planning import document
 

@@ -29,7 +29,7 @@ def show_as(form: str, plan: Plan, workspace: Workspace) -> None:
     """Prints the plan on standard output in the given format."""
     match form:
         case "json":
-            documents.show(plan.to_json())
+            documents.show(plan.document)
         case "text":
             show(plan, workspace)
         case _:
@@ -55,12 +55,12 @@ def rendered(form: str, plan: Plan) -> str:
         case _:
             from e2i.report import plan_page
 
-            return plan_page.svg(plan.to_json()) if form == "svg" else plan_page.html(plan.to_json())
+            return plan_page.svg(plan) if form == "svg" else plan_page.html(plan)
 
 
 def show(plan: Plan, workspace: Workspace) -> None:
     """Prints the plan on standard output."""
-    used = [verdict for verdict in SIGNS if plan.summary[verdict.value]]
+    used = [verdict for verdict in SIGNS if plan.summary[verdict]]
     click.echo(f"Plan of {click.style(plan.name, bold=True)}, {counted(len(plan.steps), 'step')}\n")
     for verdict in used:
         sign, colour, meaning = SIGNS[verdict]
@@ -74,7 +74,7 @@ def show(plan: Plan, workspace: Workspace) -> None:
         click.echo(f"\n  params: {safe(shown)}")
     for item in plan.undecided:
         click.echo(f"\n  {click.style('undecided', fg='yellow')}: {safe(str(item))}")
-    counts = ", ".join(f"{plan.summary[verdict.value]} {verdict.value}" for verdict in used)
+    counts = ", ".join(f"{plan.summary[verdict]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
     label = f"compared with the store {workspace.store} (profile {workspace.settings.profile})"
     click.echo(click.style(safe(label), dim=True))

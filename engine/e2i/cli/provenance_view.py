@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import click
 
@@ -14,6 +13,7 @@ from e2i.cli.summary_view import brief
 from e2i.records import lineage
 from e2i.records.lineage import Output, Step
 from e2i.records.provenance import Provenance
+from e2i.store.past import RecordedRun
 
 
 def show(found: Provenance) -> None:
@@ -30,7 +30,7 @@ def show(found: Provenance) -> None:
 
 
 def _tree(step: Step, steps: Mapping[str, Step], seen: set[str], indent: str) -> Iterator[str]:
-    version = f" v{step.components['version']}" if step.components else ""
+    version = f" v{step.version}" if step.components else ""
     head = f"{indent}{click.style('by', dim=True)} {click.style(safe(step.id), bold=True)} ({step.uses}{version})"
     if step.id in seen:
         yield f"{head}, see above"
@@ -41,17 +41,17 @@ def _tree(step: Step, steps: Mapping[str, Step], seen: set[str], indent: str) ->
     if not step.components:
         yield f"{nested}its result was removed: its inputs are not known"
     names = {output.digest: output.address for output in step.reads if output.digest}
-    for name, value in lineage.addressed(dict(step.parameters), names).items():
+    for name, value in lineage.addressed(step.parameters, names).items():
         yield f"{nested}{click.style('with', dim=True)} {safe(name)}: {safe(brief(value, 100))}"
-    if libraries := step.components.get("libraries"):
-        text = ", ".join(f"{name} {version}" for name, version in libraries.items())
-        yield f"{nested}{click.style('using', dim=True)} {safe(text)}, seed {step.components.get('seed')}"
+    if step.libraries:
+        text = ", ".join(f"{name} {version}" for name, version in step.libraries.items())
+        yield f"{nested}{click.style('using', dim=True)} {safe(text)}, seed {step.seed}"
     for file in step.files:
         yield f"{nested}{click.style('from', dim=True)} file {safe(file.path)}  {file.digest or 'missing'}"
     read: dict[str, list[Output]] = {}
     for output in step.reads:
         read.setdefault(output.step, []).append(output)
-    for name in step.needs:
+    for name in step.row.needs:
         for output in read.get(name, ()):
             text = f"{output.type} {(output.digest or '')[7:19]}" if output.digest else brief(output.value, 60)
             yield f"{nested}{click.style('from', dim=True)} {safe(output.address)}: {safe(text)}"
@@ -62,18 +62,17 @@ def _tree(step: Step, steps: Mapping[str, Step], seen: set[str], indent: str) ->
         yield from _tree(steps[name], steps, seen, nested + "   ")
 
 
-def _run(name: str, run: Mapping[str, Any] | None) -> Iterator[str]:
+def _run(name: str, run: RecordedRun | None) -> Iterator[str]:
     if run is None:
         yield f"run {name}: no longer in the store"
         return
-    provenance = run["provenance"] or {}
     called = click.style(name, bold=True)
-    yield f"run {called} of {safe(run['pipeline'])} ({safe(run['file'])}), {moment(run['started_ms'])}"
-    if run["params"]:
-        yield "   params: " + safe(", ".join(f"{name}={value}" for name, value in run["params"].items()))
-    if origin := origin_of(provenance):
+    yield f"run {called} of {safe(run.pipeline)} ({safe(run.file)}), {moment(run.started_ms)}"
+    if run.params:
+        yield "   params: " + safe(", ".join(f"{name}={value}" for name, value in run.params.items()))
+    if origin := origin_of(run.provenance):
         yield f"   {safe(origin)}"
-    if changed := (provenance.get("git") or {}).get("changed"):
+    if changed := run.provenance.repository.changed:
         yield f"   changed since the commit: {safe(', '.join(changed))}"
-    if digest := provenance.get("spec"):
+    if digest := run.provenance.spec:
         yield f"   spec {digest}"

@@ -20,12 +20,12 @@ PAGE = "report.html"
 def write(store: Path, run: str, output: Path | None) -> Path:
     """Writes the page to ``output``, or else into the run's folder. Raises BadInput."""
     found = lookup.run(store, run)
-    target = (output or store / "runs" / found["run"] / PAGE).absolute()
+    target = (output or store / "runs" / found.run.id / PAGE).absolute()
     artifacts = ArtifactStore(store)
     page = build(found, lambda artifact: artifacts.path(artifact.digest), target.parent)
     try:
         if output is None:
-            disk.folder(store, "runs", found["run"])
+            disk.folder(store, "runs", found.run.id)
         regular.write(target, page.encode())
     except OSError as error:
         raise BadInput(

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,20 +17,23 @@ from e2i import api, route, startup
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
+from e2i.documents import Values
 from e2i.errors import BadInput, Exit
 from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
+from e2i.planning.model import PlanDocument
+from e2i.store.past import RecordedRun
 from e2i.workspace import project
 
 
 def run(
     spec: str,
     workspace: api.Workspace,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     select: Collection[str],
     fresh: bool,
-    bound_to: Mapping[str, Any] | None,
+    bound_to: PlanDocument | None,
     strict: bool,
     as_json: bool,
 ) -> Exit:
@@ -61,8 +63,8 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool
     past = api.recorded(run, workspace)
     if spec is not None and (changed := _changed(spec, past, workspace)):
         click.echo(f"resuming run {run} with its recorded spec; changed since: {', '.join(changed)}", err=True)
-    if past["profile"] != workspace.settings.profile:
-        click.echo(f"resuming with profile {past['profile']}", err=True)
+    if past.profile != workspace.settings.profile:
+        click.echo(f"resuming with profile {past.profile}", err=True)
     with _reporter(as_json) as reporter:
         signals = Signals(reporter)
         record = api.resume(run, listen=reporter.emit, on_engine=partial(_begin, signals), workspace=workspace)
@@ -117,7 +119,7 @@ def _reporter(as_json: bool) -> Reporter:
     return Screen()
 
 
-def _changed(spec: str, past: Mapping[str, Any], workspace: api.Workspace) -> list[str]:
+def _changed(spec: str, past: RecordedRun, workspace: api.Workspace) -> list[str]:
     """Returns the files of the spec and its included specs that differ from what the run recorded."""
     source = api.Source.recorded(past)
     found = []

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import click
 
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import SIGNS
 from e2i.report.values import duration
+from e2i.store.past import ListedRun, RecordedStep, RunHead
 
 COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow", "running": "cyan"}
 OPEN_SIGNS = {"running": ("▸", "cyan"), "pending": ("·", "bright_black"), "interrupted": ("×", "yellow")}
 
 
-def show(found: Sequence[Mapping[str, Any]], now_ms: int) -> None:
+def show(found: Sequence[ListedRun], now_ms: int) -> None:
     """Prints a line for each run, with the number of its steps in each status."""
     if not found:
         click.echo("no runs")
         return
-    width = max(len(run["pipeline"]) for run in found)
-    longest = max(len(run["run"]) for run in found)
+    width = max(len(run.pipeline) for run in found)
+    longest = max(len(run.id) for run in found)
     for run in found:
-        status = click.style(f"{run['status']:<11}", fg=COLOURS.get(run["status"]))
+        status = click.style(f"{run.status:<11}", fg=COLOURS.get(run.status))
         click.echo(
-            f"{safe(run['run']):<{longest}}  {status}  {moment(run['started_ms'])}  {took(run, now_ms):>9}  "
-            f"{safe(run['pipeline']):<{width}}  {counts(run['steps'])}".rstrip()
+            f"{safe(run.id):<{longest}}  {status}  {moment(run.started_ms)}  {took(run, now_ms):>9}  "
+            f"{safe(run.pipeline):<{width}}  {counts(run.steps)}".rstrip()
         )
 
 
@@ -45,14 +45,15 @@ def sign_of(status: str) -> tuple[str, str]:
     return {**OPEN_SIGNS, **SIGNS}.get(status, ("?", "yellow"))
 
 
-def took(item: Mapping[str, Any], now_ms: int) -> str:
+def took(item: RunHead | RecordedStep, now_ms: int) -> str:
     """Returns the duration of a run or a step, until now when it is running, without the pauses of a run. Empty when it
     never started.
     """
-    started, ended = item["started_ms"], item["ended_ms"]
-    if started is None or (ended is None and item["status"] != "running"):
+    if item.started_ms is None or (item.ended_ms is None and item.status != "running"):
         return ""
-    seconds = max(0, (now_ms if ended is None else ended) - started - item.get("paused_ms", 0)) / 1000
+    ended = now_ms if item.ended_ms is None else item.ended_ms
+    paused = item.paused_ms if isinstance(item, RunHead) else 0
+    seconds = max(0, ended - item.started_ms - paused) / 1000
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 

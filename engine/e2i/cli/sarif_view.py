@@ -1,6 +1,6 @@
 """Write problems as a SARIF 2.1.0 log for code scanning and review tools.
 
-Fixes are included as replacements of text. https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+Fixes are included as replacements of text.
 """
 
 from __future__ import annotations
@@ -10,70 +10,61 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
+
+from msgspec import UNSET, UnsetType
 
 from e2i import __version__, regular
 from e2i.check import codes
+from e2i.cli import sarif
+from e2i.cli.sarif import Message
 from e2i.spec import document as documents
 from e2i.spec import edit
 from e2i.spec.document import Document
-from e2i.spec.problems import Location, Problem
+from e2i.spec.problems import Problem
 
-SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MOST_READ = 1_000_000
 """Maximum number of characters that are read back to try fixes. The log leaves out fixes beyond it."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
-def document(problems: Sequence[Problem]) -> dict[str, Any]:
+def document(problems: Sequence[Problem]) -> sarif.Log:
     """Returns the log: one run, a rule for each code, a result for each problem."""
-    rules = sorted({problem.code for problem in problems})
+    names = sorted({problem.code for problem in problems})
     fixable = _fixable(problems)
-    driver = {
-        "name": "e2i",
-        "semanticVersion": __version__,
-        "rules": [_rule(code) for code in rules],
-    }
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, rules.index(problem.code), fixable) for problem in problems],
-    }
-    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    driver = sarif.Driver(name="e2i", semantic_version=__version__, rules=[_rule(code) for code in names])
+    results = [_result(problem, names.index(problem.code), id(problem) in fixable) for problem in problems]
+    run = sarif.Run(tool=sarif.Tool(driver=driver), column_kind="unicodeCodePoints", results=results)
+    return sarif.Log(runs=[run])
 
 
-def _rule(code: str) -> dict[str, Any]:
+def _rule(code: str) -> sarif.Rule:
     known = codes.find(code)
-    rule: dict[str, Any] = {"id": code, "shortDescription": {"text": known.title if known else code}}
-    if known:
-        rule["fullDescription"] = {"text": known.why}
-        rule["help"] = {"text": f"{known.why}\n\nWhat to do: {known.fix}"}
-    return rule
+    if known is None:
+        return sarif.Rule(id=code, short_description=Message(text=code))
+    return sarif.Rule(
+        id=code,
+        short_description=Message(text=known.title),
+        full_description=Message(text=known.why),
+        help=Message(text=f"{known.why}\n\nWhat to do: {known.fix}"),
+    )
 
 
-def _result(problem: Problem, rule: int, fixable: set[int]) -> dict[str, Any]:
-    text = problem.message + (f" ({problem.hint})" if problem.hint else "")
-    result: dict[str, Any] = {
-        "ruleId": problem.code,
-        "ruleIndex": rule,
-        "level": problem.severity,
-        "message": {"text": text},
-        "locations": [{"physicalLocation": _location(problem.location)}],
-    }
-    if id(problem) in fixable:
-        change = {"artifactLocation": _file(problem.location), "replacements": _replacements(problem)}
-        result["fixes"] = [{"description": {"text": problem.hint or "apply the fix"}, "artifactChanges": [change]}]
-    return result
-
-
-def _location(location: Location) -> dict[str, Any]:
-    region = {"startLine": location.line, "startColumn": location.column}
-    return {"artifactLocation": _file(location), "region": region}
-
-
-def _file(location: Location) -> dict[str, str]:
-    return {"uri": quote(Path(location.file).as_posix())}
+def _result(problem: Problem, rule: int, fixable: bool) -> sarif.Result:
+    file = sarif.ArtifactLocation(uri=quote(Path(problem.location.file).as_posix()))
+    region = sarif.Region(start_line=problem.location.line, start_column=problem.location.column)
+    fixes: list[sarif.Fix] | UnsetType = UNSET
+    if fixable:
+        change = sarif.ArtifactChange(artifact_location=file, replacements=_replacements(problem))
+        fixes = [sarif.Fix(description=Message(text=problem.hint or "apply the fix"), artifact_changes=[change])]
+    return sarif.Result(
+        rule_id=problem.code,
+        rule_index=rule,
+        level=problem.severity,
+        message=Message(text=problem.message + (f" ({problem.hint})" if problem.hint else "")),
+        locations=[sarif.Location(physical_location=sarif.PhysicalLocation(artifact_location=file, region=region))],
+        fixes=fixes,
+    )
 
 
 def _fixable(problems: Sequence[Problem]) -> set[int]:
@@ -104,17 +95,17 @@ def _tried(document: Document | None, problems: Sequence[Problem]) -> Iterator[P
             waiting += [some[middle:], some[:middle]]
 
 
-def _replacements(problem: Problem) -> list[dict[str, Any]]:
+def _replacements(problem: Problem) -> list[sarif.Replacement]:
     """Returns the problem's fixes as changes of the file's text."""
     found = _read(problem.location.file)
     assert found is not None and found.text is not None, "the fixes were tried before"
     return [_replacement(_starts(problem.location.file), change) for change in edit.edits(found, problem.fixes)]
 
 
-def _replacement(starts: Sequence[int], change: edit.Edit) -> dict[str, Any]:
+def _replacement(starts: Sequence[int], change: edit.Edit) -> sarif.Replacement:
     (line, column), (end_line, end_column) = (_line_and_column(starts, offset) for offset in (change.start, change.end))
-    deleted = {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
-    return {"deletedRegion": deleted, "insertedContent": {"text": change.text}}
+    deleted = sarif.Region(start_line=line, start_column=column, end_line=end_line, end_column=end_column)
+    return sarif.Replacement(deleted_region=deleted, inserted_content=Message(text=change.text))
 
 
 def _line_and_column(starts: Sequence[int], offset: int) -> tuple[int, int]:

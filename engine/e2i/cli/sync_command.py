@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
 import click
-from msgspec.structs import asdict
+from msgspec import Meta
 
 from e2i.api import Workspace
-from e2i.catalog import registry
+from e2i.catalog.registry import SINKS
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import elsewhere
-from e2i.documents import plain
+from e2i.documents import JsonDocument
 from e2i.errors import Exit
 from e2i.execution.delivery import DeliveryProcess
 from e2i.store import ownership
@@ -21,6 +22,13 @@ from e2i.store.history import Reader, WaitingElsewhere
 from e2i.telemetry.entries import target_of
 from e2i.telemetry.outbox import Outbox, Tally
 from e2i.workers.environment import for_delivery
+
+
+class SyncDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i sync --json`."""
+
+    sinks: dict[str, Tally]
+    elsewhere: Annotated[list[WaitingElsewhere], Meta(description="Entries that wait for trackers of other profiles.")]
 
 
 def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
@@ -36,14 +44,13 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
     if (workspace.store / FILE).exists():
         if refused:
             with Outbox(workspace.store / FILE) as outbox:
-                for sink in registry.SINKS:
+                for sink in SINKS:
                     outbox.restore(sink)
-        environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=registry.SINKS)
+        environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=SINKS)
         tallies = DeliveryProcess(workspace.store, workspace.settings, environ, patient=False).finish()
         others = _elsewhere(workspace)
     if as_json:
-        sinks = {name: asdict(tally) for name, tally in tallies.items()}
-        click.echo(documents.dumps({"schema_version": 1, "sinks": sinks, "elsewhere": plain(others)}))
+        click.echo(documents.dumps(SyncDocument(sinks=tallies, elsewhere=others)))
     else:
         _show(tallies, others)
     return Exit.UNAVAILABLE if others or any(tally.left for tally in tallies.values()) else Exit.DONE
@@ -64,7 +71,7 @@ def _show(tallies: dict[str, Tally], others: list[WaitingElsewhere]) -> None:
     for name, tally in sorted(tallies.items()):
         problem = f": {safe(tally.problem)}" if tally.problem else ""
         click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.dead_lettered} refused{problem}")
-    for waiting in others:
-        click.echo(f"{waiting.tool}: {elsewhere(waiting)}")
+    for entries in others:
+        click.echo(f"{entries.tool}: {elsewhere(entries)}")
     if not tallies and not others:
         click.echo("nothing to deliver")

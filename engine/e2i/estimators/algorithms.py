@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from msgspec import Struct
 
+from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators.space import Dimension, FloatRange, IntRange
 
@@ -43,7 +44,7 @@ class Algorithm(Struct, frozen=True):
         return cast("Library", import_module(self.module))
 
 
-def check(name: str, task: str, params: Mapping[str, Any]) -> Algorithm:
+def check(name: str, task: str, params: Values) -> Algorithm:
     """Return the algorithm of that name. Raises StepError when it does not support the task or a parameter."""
     algorithm = ALGORITHMS[name]
     if task not in algorithm.tasks:
@@ -54,7 +55,7 @@ def check(name: str, task: str, params: Mapping[str, Any]) -> Algorithm:
         near = get_close_matches(unknown[0], algorithm.params, n=1)
         raise StepError(
             f"{name} has no parameter {', '.join(map(repr, unknown))}",
-            code="unknown-parameter",
+            code="unknown-hyperparameter",
             hint=(f"did you mean {near[0]!r}? " if near else "") + f"parameters: {', '.join(sorted(algorithm.params))}",
         )
     return algorithm

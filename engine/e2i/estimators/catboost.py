@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators.fitting import Encoded
 from e2i.estimators.rounds import Watch
@@ -44,7 +44,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Pools,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     seed: int,
     threads: int,

@@ -11,6 +11,7 @@ from typing import Any
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.catalog.lineage import Rows
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.spec.problems import Code
 from e2i.spec.suggest import few
 
 
@@ -149,3 +150,67 @@ def _task(given: Given) -> str | None:
         return task
     known = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
     return known.tasks[0] if known and len(known.tasks) == 1 else None
+
+
+_TRAIN = """steps:
+  data: {uses: dataset.hcp}
+  train:
+    uses: model.train
+    with:
+      table: ${{ steps.data.journeys }}
+"""
+_FLIGHTS = """steps:
+  data: {uses: dataset.nycflights13_tables}
+  late: {uses: table.derive, with: {table: "${{ steps.data.flights }}", columns: {late: arr_delay > 15}}}
+  train:
+    uses: model.train
+    with:
+      table: ${{ steps.late.table }}
+      target: late
+"""
+_TRAINED = """steps:
+  data: {uses: dataset.hcp}
+  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}}
+  train:
+    uses: model.train
+    with: {table: "${{ steps.split.train }}", target: outcome, features: [region]}
+  evaluate:
+    uses: model.evaluate
+    with: {model: "${{ steps.train.model }}", table: "${{ steps.split."""
+CODES = (
+    Code(
+        "bad-feature",
+        "A column that cannot be a feature",
+        "Models cannot be trained on timestamps, on keys, or without any column.",
+        "Remove it from `features`, or add it to `exclude`. `e2i fix` does this where the fix is safe.",
+        _TRAIN + "      target: target\n      features: [brand, observation_date]\n",
+        _TRAIN + "      target: target\n      features: [brand]\n",
+    ),
+    Code(
+        "target-leak",
+        "A feature that reveals the target",
+        "The target itself, or a column derived from it, is among the features. The model would look perfect in "
+        "training and fail in use.",
+        "Remove the column from `features`, or add it to `exclude`. `e2i fix` does this.",
+        _TRAIN + "      target: target\n      features: [brand, outcome]\n",
+        _TRAIN + "      target: target\n      features: [brand]\n",
+    ),
+    Code(
+        "late-feature",
+        "A feature that is known only after the prediction",
+        "Its column, or one that it was made from, becomes known at a later moment than the prediction: `known_at` of "
+        "the step that loads the table names the moment. In use the value would be missing.",
+        "Remove the column. If the model predicts after that moment, name the moment in `predict_after`.",
+        _FLIGHTS + "      features: [distance, dep_delay]\n",
+        _FLIGHTS + "      features: [distance, dep_delay]\n      predict_after: [departure]\n",
+    ),
+    Code(
+        "trained-on",
+        "A model is judged on rows that it was trained on",
+        "The table, or a part of it, was used to fit the model. Its metrics would be those of a memory: a model may be "
+        "perfect there and useless elsewhere. Two different splits of one table share rows, too.",
+        "Split once, train on one part and evaluate on another part of the same `data.split`.",
+        _TRAINED + 'train }}"}\n',
+        _TRAINED + 'test }}"}\n',
+    ),
+)

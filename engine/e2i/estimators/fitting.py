@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
+from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators import algorithms, leaks, schema, sketch
 from e2i.estimators.algorithms import ALGORITHMS, Task
@@ -24,7 +25,7 @@ from e2i.estimators.schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Matrix, Scorer
+    from e2i.estimators.scoring import Manifest, Matrix, Scorer
 
 EXAMPLE_ROWS = 5
 SMALL = 2.0**-6
@@ -56,7 +57,7 @@ class Library(Protocol):
         algorithm: str,
         schema: Schema,
         data: Any,
-        params: Mapping[str, Any],
+        params: Values,
         *,
         seed: int,
         threads: int,
@@ -76,7 +77,7 @@ class Prepared(Struct, frozen=True, eq=False):
     train: Encoded
     validation: Encoded | None
     shared: Any
-    example: list[dict[str, Any]]
+    example: list[JsonObject]
     target_scale: float = 1.0
     """The library is trained on the target divided by this, and its outputs are multiplied by it."""
     baseline: tuple[float, ...] = ()
@@ -140,9 +141,7 @@ def prepare(
     )
 
 
-def fit(
-    prepared: Prepared, params: Mapping[str, Any], *, seed: int, threads: int, watch: Watch | None = None
-) -> Fitted:
+def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: Watch | None = None) -> Fitted:
     """Fit one model. ``watch`` needs an algorithm that trains in rounds and a validation table. Raises StepError."""
     from e2i.estimators.scoring import Scorer
 
@@ -212,7 +211,7 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
         )
 
 
-def _manifest(prepared: Prepared, library: Library, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _manifest(prepared: Prepared, library: Library, params: Values, seed: int) -> Manifest:
     from importlib.metadata import version
 
     derived = prepared.schema
@@ -235,7 +234,7 @@ def _manifest(prepared: Prepared, library: Library, params: Mapping[str, Any], s
     }
 
 
-def _example(train: pd.DataFrame, derived: Schema) -> list[dict[str, Any]]:
+def _example(train: pd.DataFrame, derived: Schema) -> list[JsonObject]:
     """Return the first rows as JSON mappings; missing values are null."""
     import pandas as pd
 

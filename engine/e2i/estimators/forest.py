@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import skops
 from e2i.estimators.fitting import Encoded
@@ -25,7 +25,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Encoded,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     seed: int,
     threads: int,

@@ -8,7 +8,7 @@ the second one too good.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e2i.estimators import sketch
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.schema import Schema
-    from e2i.estimators.scoring import Matrix
+    from e2i.estimators.scoring import Feature, Matrix
 
 SUSPECT_AUC = 0.99
 SUSPECT_RANK = 0.995
@@ -60,7 +60,7 @@ def suspects(train: pd.DataFrame, schema: Schema, labels: Matrix) -> list[tuple[
     return found
 
 
-def _orders(frame: pd.DataFrame, feature: dict[str, Any], target: Matrix, schema: Schema) -> list[Matrix]:
+def _orders(frame: pd.DataFrame, feature: Feature, target: Matrix, schema: Schema) -> list[Matrix]:
     """Return the orders that a feature may give the rows: by its value, and by whether it is missing."""
     import numpy as np
 

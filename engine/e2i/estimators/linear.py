@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import skops
 from e2i.estimators.fitting import Encoded
@@ -16,7 +16,7 @@ from e2i.estimators.schema import Schema
 LIBRARY = "sklearn"
 FILE = "model.skops"
 
-_DEFAULTS: dict[str, dict[str, Any]] = {"LogisticRegression": {"max_iter": 1000}, "Ridge": {}, "Lasso": {}}
+_DEFAULTS: dict[str, Values] = {"LogisticRegression": {"max_iter": 1000}, "Ridge": {}, "Lasso": {}}
 
 
 def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Encoded:
@@ -28,7 +28,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Encoded,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     seed: int,
     threads: int,

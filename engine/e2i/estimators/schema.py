@@ -16,7 +16,7 @@ from e2i.estimators.algorithms import ALGORITHMS, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Matrix
+    from e2i.estimators.scoring import Feature, Matrix
 
 MAX_CATEGORIES = 10_000
 """Categories kept for one column by default, the most frequent first; the others count as missing."""
@@ -38,7 +38,7 @@ class Schema(Struct, frozen=True):
     target: str
     task: Task
     classes: tuple[Any, ...] | None
-    features: tuple[dict[str, Any], ...]
+    features: tuple[Feature, ...]
     encoding: str
     warnings: tuple[str, ...] = ()
     """What the user should know of the table: categories that were dropped, features that look wrong."""
@@ -194,7 +194,7 @@ def ordered(classes: tuple[Any, ...] | None, positive: Any, target: str) -> tupl
     return (*(label for label in classes if label != positive), *(label for label in classes if label == positive))
 
 
-def _dropped(frame: pd.DataFrame, described: Sequence[dict[str, Any]]) -> list[str]:
+def _dropped(frame: pd.DataFrame, described: Sequence[Feature]) -> list[str]:
     """Return a warning for each feature with more categories than are kept."""
     warnings = []
     for feature in described:
@@ -219,7 +219,7 @@ def _identifiers(frame: pd.DataFrame, features: Sequence[str] | None) -> list[st
     ]
 
 
-def _feature(column: pd.Series[Any], encoding: str, most: int) -> dict[str, Any]:
+def _feature(column: pd.Series[Any], encoding: str, most: int) -> Feature:
     """Return a feature as the manifest describes it."""
     import numpy as np
 
@@ -231,7 +231,7 @@ def _feature(column: pd.Series[Any], encoding: str, most: int) -> dict[str, Any]
         counts = counts[counts > 0]  # a category that no row has is no category of the model
         kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:most]
         return {"name": name, "kind": "category", "type": "string", "categories": sorted(kept)}
-    feature: dict[str, Any] = {"name": name, "kind": "number", "type": _type(column)}
+    feature: Feature = {"name": name, "kind": "number", "type": _type(column)}
     if encoding == "doubles":
         return feature
     try:
@@ -248,7 +248,7 @@ def _feature(column: pd.Series[Any], encoding: str, most: int) -> dict[str, Any]
     feature["fill"] = fill
     if encoding == "one-hot":
         filled = np.where(np.isnan(values), fill, values)
-        feature |= {"mean": float(filled.mean()), "scale": float(filled.std()) or 1.0}
+        feature["mean"], feature["scale"] = float(filled.mean()), float(filled.std()) or 1.0
     return feature
 
 

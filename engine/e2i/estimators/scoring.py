@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,49 @@ MANY = 10
 """Rows from which a category of which no value was seen in training is refused: the data differ, not a row."""
 TRUSTED = ("sklearn.tree._tree.Tree",)
 """Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
+
+
+class Feature(TypedDict):
+    """A feature of a model. Which entries a number has depends on the encoding."""
+
+    name: str
+    kind: Literal["number", "category"]
+    type: str
+    """The type of the column in Arrow."""
+    categories: NotRequired[list[str]]
+    fill: NotRequired[float]
+    """The training median, which replaces missing numbers."""
+    center: NotRequired[float]
+    """What is subtracted before numbers become float32, which cannot tell them apart otherwise."""
+    mean: NotRequired[float]
+    scale: NotRequired[float]
+
+
+class Manifest(TypedDict):
+    """The description of a saved model, as ``manifest.json`` holds it."""
+
+    schema_version: int
+    algorithm: str
+    library: str
+    task: str
+    target: str
+    classes: list[Any] | None
+    encoding: str
+    features: list[Feature]
+    file: str
+    """Name of the library's own file."""
+    requirements: list[str]
+    example: list[dict[str, Any]]
+    """The first rows of the training table."""
+    seed: int
+    params: dict[str, Any]
+    """Parameters of the algorithm."""
+    target_scale: float
+    """The library was trained on the target divided by this."""
+    baseline: list[float]
+    """The mean of the training target, or the shares of its classes."""
+    sha256: NotRequired[str]
+    """Digest of the library's own file, once it is written."""
 
 
 class ScoringError(ValueError):
@@ -47,7 +90,7 @@ def load(folder: str | Path) -> Scorer:
 class Scorer:
     """A loaded model. ``manifest`` describes its training, ``native`` is the library's own object."""
 
-    def __init__(self, manifest: dict[str, Any], native: Any) -> None:
+    def __init__(self, manifest: Manifest, native: Any) -> None:
         self.manifest = manifest
         self.native = native
 
@@ -76,7 +119,7 @@ class Scorer:
     @property
     def scale(self) -> float:
         """Return what the library's outputs are multiplied by: the model was trained on a target divided by it."""
-        return float(self.manifest.get("target_scale", 1.0))
+        return self.manifest["target_scale"]
 
     @property
     def binary(self) -> bool:
@@ -84,7 +127,7 @@ class Scorer:
         return classes is not None and len(classes) == 2
 
 
-def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding: str) -> Any:
+def encode(frame: pd.DataFrame, features: Sequence[Feature], encoding: str) -> Any:
     """Return the features of ``frame``, in order, in a library's form. Raises ScoringError.
 
     ``doubles``: numbers, and positions in the list of categories, float64, NaN where missing or unknown. ``codes``: the
@@ -109,7 +152,7 @@ def encode(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]], encoding:
     return _as_frame(matrix, features) if encoding == "frame" else matrix
 
 
-def unseen(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def unseen(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, float]:
     """Return each category feature's share of values that training did not see, among those that are not missing.
 
     Features without such values are left out.
@@ -124,14 +167,14 @@ def unseen(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]]) -> dict[s
     return shares
 
 
-def _codes(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
+def _codes(column: pd.Series[Any], feature: Feature) -> Matrix:
     """Return the position of each value in the list of categories, -1 where it is missing or unknown."""
     values = pd.Index(column.astype(object), dtype=object)
     codes: Matrix = pd.Index(feature["categories"], dtype=object).get_indexer(values)
     return codes
 
 
-def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
+def _column(column: pd.Series[Any], feature: Feature) -> Matrix:
     """Return one feature as floats, NaN where missing or unknown. Raises ScoringError for values of another type."""
     name = feature["name"]
     if feature["kind"] == "category":
@@ -164,7 +207,7 @@ def _column(column: pd.Series[Any], feature: Mapping[str, Any]) -> Matrix:
     return numbers
 
 
-def _as_frame(matrix: Matrix, features: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _as_frame(matrix: Matrix, features: Sequence[Feature]) -> pd.DataFrame:
     columns = {}
     for position, feature in enumerate(features):
         values = matrix[:, position]
@@ -174,7 +217,7 @@ def _as_frame(matrix: Matrix, features: Sequence[Mapping[str, Any]]) -> pd.DataF
     return pd.DataFrame(columns)
 
 
-def _one_hot(frame: pd.DataFrame, features: Sequence[Mapping[str, Any]]) -> Matrix:
+def _one_hot(frame: pd.DataFrame, features: Sequence[Feature]) -> Matrix:
     blocks = []
     for feature in features:
         values = _column(frame[feature["name"]], feature).astype(np.float64)

@@ -5,12 +5,12 @@ Trained natively on a QuantileDMatrix: equal to ``XGBClassifier(tree_method="his
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators.fitting import Encoded
 from e2i.estimators.rounds import Watch
@@ -47,7 +47,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Matrices,
-    params: Mapping[str, Any],
+    params: Values,
     *,
     seed: int,
     threads: int,

@@ -6,7 +6,7 @@ outlives it, or else the next one of the store does.
 
 from __future__ import annotations
 
-from e2i.catalog import registry
+from e2i.catalog.registry import SINKS
 from e2i.store.runs import RunStore
 from e2i.telemetry.bodies import AbandonedRun, recorded
 from e2i.telemetry.entries import Entry, keyed
@@ -25,7 +25,7 @@ def close(run_store: RunStore) -> None:
             process = holder.partition(":")[0]
             reason = f"its process {process} has exited; resume with e2i-run --resume {run}"
             kind, body = recorded(AbandonedRun(ended_ms=last_ms, reason=reason))
-            trackers = [(sink, target) for sink in registry.SINKS for target in run_store.reported_to(sink, run)]
+            trackers = [(sink, target) for sink in SINKS for target in run_store.reported_to(sink, run)]
             entries = [
                 Entry(keyed(f"{run}//{kind}/{holder}", target), sink, run, kind, body, target=target)
                 for sink, target in trackers

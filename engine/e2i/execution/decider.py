@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.catalog import marks, registry
+from e2i.catalog import marks
 from e2i.catalog.action import Effect
 from e2i.check import provenance
 from e2i.check.policy import amounts
@@ -123,7 +123,7 @@ class Decider:
         if step in self._writers:
             self._look_again(self._writers[step])
         if outputs is not None:
-            self._made |= provenance.made(self._steps[step].uses, outputs)
+            self._made |= provenance.made(self.planner.facts.registry.action(self._steps[step].uses), outputs)
 
     def may_share(self, decision: Decision) -> bool:
         """Returns whether another run that executes the same work can do it for this one."""
@@ -134,8 +134,8 @@ class Decider:
         found = self.planner.history.outputs(decision.fingerprint or "")
         if found is None or not self._is_made_elsewhere(decision):
             return None
-        uses = decision.components["action"]
-        if not _is_verified(uses):
+        uses = decision.components.action
+        if not self._is_verified(uses):
             return found
         return found if self._looker.can_see(uses) and not self._missing(decision, found) else None
 
@@ -176,7 +176,7 @@ class Decider:
             )
         if violation := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
             return Invalid(Failure(violation.code, violation.message, violation.hint), decision)
-        if asked := amounts(node, decision.params):
+        if asked := amounts(self.planner.action(node), decision.params):
             self._spent.update(asked)
         known = None
         if self._is_reusable(planned, node, decision):
@@ -219,10 +219,14 @@ class Decider:
 
     def _missing(self, decision: Decision, outputs: JsonObject) -> str | None:
         """Returns what is missing of the effect of a finished result, as far as files show it."""
-        uses = decision.components["action"]
-        if not _is_verified(uses):
+        uses = decision.components.action
+        if not self._is_verified(uses):
             return None
         return self._looker.missing(uses, decision.params, outputs, decision.fingerprint or "")
+
+    def _is_verified(self, uses: str) -> bool:
+        found = self.planner.facts.registry.action(uses)
+        return found is not None and found.verified
 
     def _is_reusable(self, planned: PlanStep, node: StepNode, decision: Decision) -> bool:
         if decision.verdict is not Verdict.REUSE:
@@ -253,8 +257,3 @@ class Decider:
         node = self.nodes[step]
         failed = self._state.status[step] is not Status.SKIPPED and node.options.on_error == "fail"
         return failed or step in self._blocked
-
-
-def _is_verified(uses: str) -> bool:
-    found = registry.action(uses)
-    return found is not None and found.verified

@@ -26,8 +26,8 @@ from typing import BinaryIO
 from msgspec import Struct, convert
 
 from e2i import startup
-from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
+from e2i.catalog.registry import SINKS, TOOLS
 from e2i.documents import plain
 from e2i.execution import abandoned
 from e2i.resilience.processes import process_alive, process_identity
@@ -142,16 +142,16 @@ def sync(
     only if it had entries. Without ``patient``, a tracker is tried although its circuit is open.
     """
     artifacts = ArtifactStore(store)
-    guards = [guard_of(name, settings, store, patient=patient) for name in registry.SINKS]
+    guards = [guard_of(name, settings, store, patient=patient) for name in SINKS]
     tallies = deliver(
         lambda: Outbox(store / FILE, wait=WAIT),
         sink_opener(artifacts, settings),
         guards,
         stop,
         flush=flush,
-        trackers={name: tracker_of(settings.tool(name), name) for name in registry.SINKS},
+        trackers={name: tracker_of(settings.tool(name), name) for name in SINKS},
     )
-    masker = Masker({*settings.credentials(registry.SINKS), *credentials(os.environ, registry.SINKS)})
+    masker = Masker({*settings.credentials(SINKS), *credentials(os.environ, SINKS, settings.registry)})
     return {name: masker.data(tally) for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
 
 
@@ -162,7 +162,7 @@ def tracker_of(settings: ToolSettings, name: str) -> Tracker:
         return Tracker(target_of(settings))
 
     def check() -> None:
-        import_module(f"{registry.TOOLS[name]}.checking").check(settings)
+        import_module(f"{TOOLS[name]}.checking").check(settings)
 
     return Tracker(target_of(settings), address, check)
 
@@ -172,7 +172,7 @@ def sink_opener(artifacts: ArtifactStore, settings: Settings) -> Callable[[str],
 
     def open_sink(name: str) -> Sink:
         home = disk.folder(artifacts.root, name)
-        module = import_module(f"{registry.TOOLS[name]}.sink")
+        module = import_module(f"{TOOLS[name]}.sink")
         sink: Sink = module.open_sink(settings.tool(name), home, lambda artifact: artifacts.path(artifact.digest))
         return sink
 

@@ -89,6 +89,7 @@ class Engine:
         self._recorder = RunRecorder(request, run_store, start_delivery, listen, now_ms)
         self._ready: deque[str] = deque()
         """Steps without open dependencies, in order, that are not decided yet."""
+        self._registry = request.settings.registry
         self._executions: dict[str, StepExecution] = {}
         """Steps to execute, until they are over."""
         self._queue = ReadyQueue(request.plan.steps, self._is_inline)
@@ -103,7 +104,7 @@ class Engine:
         self._masker = Masker(
             {
                 *secrets.values(request.settings.secrets, request.environ),
-                *credentials(request.environ, tools),
+                *credentials(request.environ, tools, self._registry),
                 *request.settings.credentials(tools),
                 *shared,
             }
@@ -226,7 +227,7 @@ class Engine:
         while self._queue.here and self._clock() < slice_over and self._stopping < 2:
             step = self._queue.here.popleft()
             if not (self._others_write and self._is_done_elsewhere(step)):
-                self._end(inline.execute(self._start(step, ends_at_once=True)))
+                self._end(inline.execute(self._start(step, ends_at_once=True), self._registry))
 
     def _is_ours(self, step: str) -> bool:
         """Returns whether this run executes the step. False when another run has finished the same work, whose result
@@ -273,7 +274,11 @@ class Engine:
         resources = node.options.resources
         params, revealed = self._decider.revealed(execution.decision)
         tool = node.step.uses.partition(".")[0]
-        known = {*revealed, *credentials(self._request.environ, (tool,)), *settings.credentials((tool,))}
+        known = {
+            *revealed,
+            *credentials(self._request.environ, (tool,), self._registry),
+            *settings.credentials((tool,)),
+        }
         return StepCall(
             uses=node.step.uses,
             params=params,
@@ -298,7 +303,7 @@ class Engine:
             secrets=tuple(sorted(known)),
             scanned=secrets.held_back(known),
             gone_after=bool(revealed),
-            environ=for_tool(self._request.environ, tool),
+            environ=for_tool(self._request.environ, tool, self._registry),
         )
 
     def _threads(self) -> int:

@@ -21,7 +21,7 @@ def of(plan: Plan, seed: int, text: str, git: Mapping[str, Any] | None) -> dict[
     libraries = {
         name: version
         for step in plan.steps
-        for name, version in step.components["libraries"].items()
+        for name, version in step.components.libraries.items()
         if version is not None
     }
     system = os.uname()

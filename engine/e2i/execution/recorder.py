@@ -17,8 +17,8 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from e2i import compact
-from e2i.catalog import registry
-from e2i.documents import JsonObject, plain
+from e2i.catalog.registry import tool_name
+from e2i.documents import JsonObject
 from e2i.execution import abandoned
 from e2i.execution.events import (
     Event,
@@ -35,10 +35,13 @@ from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishDelivery, Telemetry, bounded
 from e2i.planning.build import Decision
+from e2i.planning.canonical import fields
 from e2i.planning.model import PlanStep, Why
 from e2i.resilience.processes import process_identity
 from e2i.spec.expansion.nodes import StepNode
 from e2i.store.database import StoreError
+from e2i.store.past import RecordedAttempt
+from e2i.store.rows import Result, RunRow, StepEnd
 from e2i.store.runs import RunStore
 from e2i.telemetry.bodies import (
     AbandonedRun,
@@ -125,23 +128,21 @@ class RunRecorder:
         """Records the start of the run."""
         request = self._request
         resumed = self._run_store.start_run(
-            {
-                "run": request.run,
-                "pipeline": request.plan.name,
-                "status": "running",
-                "started_ms": self.started_ms,
-                "holder": process_identity(),
-                "file": request.file,
-                "spec": request.text,
-                "profile": request.settings.profile,
-                "params": _dump(request.plan.params),
-                "plan": compact.dumps(
-                    request.plan.to_json() if request.options.get("bound") else request.plan.outline()
-                ),
-                "included": _dump(request.included),
-                "options": _dump(request.options),
-                "provenance": _dump(request.provenance),
-            }
+            RunRow(
+                run=request.run,
+                pipeline=request.plan.name,
+                status="running",
+                started_ms=self.started_ms,
+                holder=process_identity(),
+                file=request.file,
+                spec=request.text,
+                profile=request.settings.profile,
+                params=_dump(request.plan.params),
+                plan=compact.dumps(request.plan.to_json() if request.options.bound else request.plan.outline()),
+                included=_dump(request.included),
+                options=compact.dumps(request.options),
+                provenance=_dump(request.provenance),
+            )
         )
         self.emit(
             partial(
@@ -165,8 +166,8 @@ class RunRecorder:
         if execution.attempt == 1:
             execution.started_ms = now
         self._begin_telemetry()
-        if (found := registry.action(node.step.uses)) is not None and found.begins_run:
-            self._involve(registry.tool_name(node.step.uses))
+        if (found := self._request.settings.registry.action(node.step.uses)) is not None and found.begins_run:
+            self._involve(tool_name(node.step.uses))
         self._telemetry.begin_attempt(node.id)
         if not ends_at_once:
             self._run_store.start_step(self._request.run, node.id, execution.attempt, now)
@@ -212,13 +213,16 @@ class RunRecorder:
         if status is Status.REUSED and fingerprint and self._telemetry.is_wanted:
             measured = [measurement(kind, body) for kind, body in self._run_store.telemetry(fingerprint)]
         if status is Status.SUCCEEDED and execution and decision and fingerprint:
-            result = {
-                "fingerprint": fingerprint,
-                "static_key": self._request.planner.static_key(node.id),
-                "uses": node.step.uses,
-                "components": decision.components,
-                "telemetry": list(map(recorded, execution.measured)),
-            }
+            result = Result(
+                fingerprint=fingerprint,
+                static_key=self._request.planner.static_key(node.id),
+                uses=node.step.uses,
+                components=fields(decision.components),
+                outputs=dict(outputs or {}),
+                telemetry=tuple(map(recorded, execution.measured)),
+                run=self._request.run,
+                created_ms=now,
+            )
 
         def entries() -> list[Entry]:
             finished = FinishedStep(
@@ -237,19 +241,28 @@ class RunRecorder:
             )
             return [entry for body in (*measured, finished) for entry in self._telemetry.entries(body)]
 
-        facts = {
-            "status": status.value,
-            "pipeline": self._request.plan.name,
-            "ended_ms": now,
-            "fingerprint": fingerprint,
-            "outputs": outputs,
-            "error": error,
-            "attempts": count,
-            "note": note,
-            "attempt_records": plain(attempts),
-            "started_ms": execution.started_ms if execution else None,
-        }
-        self._run_store.finish_step(self._request.run, node.id, facts, result, self._telemetry.due(entries))
+        end = StepEnd(
+            pipeline=self._request.plan.name,
+            status=status.value,
+            started_ms=execution.started_ms if execution else None,
+            ended_ms=now,
+            fingerprint=fingerprint,
+            outputs=outputs,
+            error=error,
+            attempts=count,
+            note=note,
+            tries=[
+                RecordedAttempt(
+                    number=number,
+                    started_ms=attempt.started_ms,
+                    ended_ms=attempt.ended_ms,
+                    seconds=attempt.seconds,
+                    error=attempt.error,
+                )
+                for number, attempt in enumerate(attempts, 1)
+            ],
+        )
+        self._run_store.finish_step(self._request.run, node.id, end, result, self._telemetry.due(entries))
         seconds = attempts[-1].seconds if attempts else 0.0
         self.records[node.id] = StepRecord(node.id, node.step.uses, status, count, seconds, outputs, error)
         finished = partial(StepFinished, step=node.id, status=status, attempts=count)
@@ -261,7 +274,7 @@ class RunRecorder:
         self._run_store.finish_run(
             self._request.run,
             status,
-            outputs,
+            dict(outputs),
             ended,
             self._telemetry.due(lambda: self._telemetry.entries(FinishedRun(status=status, ended_ms=ended))),
         )

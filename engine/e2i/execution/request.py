@@ -12,6 +12,7 @@ from e2i.check.policy import Authority
 from e2i.planning.build import Planner
 from e2i.planning.model import Plan
 from e2i.settings import Settings
+from e2i.store.past import RecordedOptions
 from e2i.workspace.paths import Roots
 
 
@@ -36,7 +37,7 @@ class RunRequest(Struct, frozen=True):
     """
     included: Mapping[str, str] = field(default_factory=dict)
     """The texts of the included specs, by name."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: RecordedOptions = RecordedOptions()
     """Other options of the run: select, fresh, origin, bound. A resumed run keeps them."""
     resumed_because: str = ""
     """Why the resumed run had not finished, if the same command resumes it."""

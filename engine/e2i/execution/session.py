@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec.structs import replace
 
-from e2i.catalog import registry
+from e2i.catalog.registry import SINKS
 from e2i.execution import provenance
 from e2i.execution.engine import Engine
 from e2i.execution.events import Listener, SpecWarning, StateCorrupt
@@ -26,6 +26,7 @@ from e2i.execution.request import RunRequest
 from e2i.execution.telemetry import FinishDelivery
 from e2i.planning import binding
 from e2i.store.artifacts import ArtifactStore
+from e2i.store.past import RecordedOptions
 from e2i.store.runs import RunStore
 from e2i.store.unfinished import Unfinished
 from e2i.store.use import in_use
@@ -99,12 +100,12 @@ class Session:
             binding.check(planned, options.bound_to)
         executor = self._executor()
         included = _included_texts(planner.expanded)
-        recorded = {
-            "select": [*options.select],
-            "fresh": options.fresh,
-            "origin": self._workspace.origin,
-            "bound": options.bound_to is not None,
-        }
+        recorded = RecordedOptions(
+            select=tuple(options.select),
+            fresh=options.fresh,
+            origin=self._workspace.origin.value,
+            bound=options.bound_to is not None,
+        )
         unfinished: Unfinished | None = None
         if options.run_id is None and not options.fresh:
             unfinished = self._run_store.resume(
@@ -145,7 +146,14 @@ class Session:
             from e2i.workers.pool import Pool
 
             settings = self._settings.model_dump_json()
-            return Pool(size, store=store, roots=self._workspace.roots, settings=settings, environ=environ)
+            return Pool(
+                size,
+                store=store,
+                roots=self._workspace.roots,
+                settings=settings,
+                environ=environ,
+                registry=self._settings.registry,
+            )
 
         executor = OnDemand(size, start_pool)
         self._stack.callback(executor.close)
@@ -156,7 +164,7 @@ class Session:
         from e2i.execution.delivery import DeliveryProcess
 
         store = self._workspace.store
-        environ = for_delivery(os.environ, threads=self._cores, store=store, sinks=registry.SINKS)
+        environ = for_delivery(os.environ, threads=self._cores, store=store, sinks=SINKS)
         process = DeliveryProcess(store, self._settings, environ)
         self._stack.callback(process.kill)
         return process.finish

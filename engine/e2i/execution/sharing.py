@@ -7,21 +7,20 @@ shared.
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import threading
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from e2i.execution.events import Event, StepFinished, ToolDegraded
 from e2i.execution.relay import EventRelay
 from e2i.execution.state import Status
+from e2i.store import assembly
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
 from e2i.store.database import FILE, StoreError
-from e2i.store.history import stored_digests
+from e2i.store.history import digests_of
 from e2i.store.reading import open_for_reading
+from e2i.store.rows import Result
 from e2i.store.runs import RunStore
 from e2i.store.shared import NAME, SharedResults, SharedStore
 
@@ -69,10 +68,9 @@ class Sharing:
             problem = self._shared.problem or "too slow"
             self._relay.notice(partial(ToolDegraded, tool=NAME, refused=left, problem=problem))
 
-    def _take(self, result: Mapping[str, Any]) -> bool:
+    def _take(self, result: Result) -> bool:
         try:
-            named = set(stored_digests([result["outputs"], result["telemetry"]]))
-            if not all(self._shared.fetch(digest, self._artifacts) for digest in sorted(named)):
+            if not all(self._shared.fetch(digest, self._artifacts) for digest in digests_of(result)):
                 return False
         except (MissingArtifact, OSError) as error:  # no digests, or a full disk: as if there were no result
             self._shared.problem = str(error)
@@ -86,7 +84,7 @@ class Sharing:
             if result is None or self._shared.push(result, self._artifacts):
                 self._delivered += 1
 
-    def _result(self, run: str, step: str) -> dict[str, Any] | None:
+    def _result(self, run: str, step: str) -> Result | None:
         """Returns the reusable result of a step; None when it left none."""
         try:
             with contextlib.closing(open_for_reading(self._root / FILE)) as database:
@@ -94,7 +92,4 @@ class Sharing:
         except StoreError as error:
             self._shared.problem = error.message
             return None
-        if row is None:
-            return None
-        found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row yields its values
-        return found | {name: json.loads(found[name]) for name in ("components", "outputs", "telemetry")}
+        return assembly.result(row) if row is not None else None

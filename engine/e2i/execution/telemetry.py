@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from e2i.catalog import registry
+from e2i.catalog.registry import SINKS
 from e2i.documents import JsonObject
 from e2i.planning.fingerprint import reduced
 from e2i.spec.expansion.nodes import plain
@@ -70,7 +70,7 @@ class Telemetry:
 
     def known_to(self) -> list[str]:
         """Returns the trackers that know the run from before: it is resumed, and they must receive its new end."""
-        return [sink for sink in registry.SINKS if self._run_store.reported_to(sink, self._run)]
+        return [sink for sink in SINKS if self._run_store.reported_to(sink, self._run)]
 
     def end_waits(self) -> bool:
         """Returns whether a tracker of the settings has not received the end of some run."""

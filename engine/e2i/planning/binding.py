@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from msgspec import convert
+
+from e2i.documents import plain
 from e2i.errors import Refused
 from e2i.planning import document
+from e2i.planning.canonical import canonical, fields
 from e2i.planning.fingerprint import changes
-from e2i.planning.model import Plan, canonical
+from e2i.planning.model import Covered, CoveredStep, Plan, PlanDocument
 
 MOST = 5
 """Limit on the differences in the message."""
 
 
-def check(now: Plan, approved: Mapping[str, Any]) -> None:
+def check(now: Plan, approved: PlanDocument) -> None:
     """Raises Refused when the plan differs from the approved one, with the first differences, and for code that no plan
-    can name. Raises BadInput for a document that is not a plan.
+    can name, or when the approved one was altered.
     """
-    before = document.covered(approved)
-    if now.digest != approved["digest"]:
-        found = list(_differences(before, json.loads(json.dumps(now.covered))))
+    document.check(approved)
+    if now.digest != approved.digest:
+        found = list(_differences(approved.covered, _as_read(now.covered)))
         raise Refused(
             f"the plan no longer matches the approved one: {'; '.join(found[:MOST])}",
             code="plan-changed",
@@ -35,30 +38,37 @@ def check(now: Plan, approved: Mapping[str, Any]) -> None:
         )
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("name", "profile"):
-        if before[key] != after[key]:
-            yield f"the {key} differs ({before[key]} → {after[key]})"
-    for key, what in (("params", "parameters"), ("outputs", "outputs")):
-        if differing := changes(before[key], after[key]):
-            yield f"the {what} differ ({', '.join(differing)})"
-    yield from (f"{change} (set by the operator)" for change in changes(before["environment"], after["environment"]))
-    old, new = before["steps"], after["steps"]
+def _as_read(covered: Covered) -> Covered:
+    """Returns the same as it would be read from a document, so that both sides have values of the same types."""
+    return convert(json.loads(json.dumps(plain(covered))), Covered)
+
+
+def _differences(before: Covered, after: Covered) -> Iterator[str]:
+    if before.name != after.name:
+        yield f"the name differs ({before.name} → {after.name})"
+    if before.profile != after.profile:
+        yield f"the profile differs ({before.profile} → {after.profile})"
+    if params := changes(before.params, after.params):
+        yield f"the parameters differ ({', '.join(params)})"
+    if outputs := changes(before.outputs, after.outputs):
+        yield f"the outputs differ ({', '.join(outputs)})"
+    yield from (f"{change} (set by the operator)" for change in changes(before.environment, after.environment))
+    old, new = before.steps, after.steps
     for step in sorted(old.keys() | new.keys()):
         if canonical(old.get(step)) != canonical(new.get(step)):
             if step not in old or step not in new:
                 yield f"{step} {'is new' if step not in old else 'is gone'}"
             else:  # the difference of the parameters is enough
-                said = changes(before["params"], after["params"])
-                yield f"{step} differs{'' if said else _how(old[step], new[step])}"
-    if before["undecided"] != after["undecided"]:
+                yield f"{step} differs{'' if params else _how(old[step], new[step])}"
+    if before.undecided != after.undecided:
         yield "what is undecided until the run differs"
 
 
-def _how(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+def _how(before: CoveredStep, after: CoveredStep) -> str:
+    old, new = fields(before), fields(after)
     parts = [
-        *changes(before["inputs"], after["inputs"], show=False),
-        *changes(before["options"], after["options"], show=False),
-        *(key for key in ("uses", "needs", "finally") if before.get(key) != after.get(key)),
+        *changes(fields(before.inputs), fields(after.inputs), show=False),
+        *changes(fields(before.options), fields(after.options), show=False),
+        *(key for key in ("uses", "needs", "finally") if old.get(key) != new.get(key)),
     ]
     return f" ({', '.join(parts[:MOST])}{' …' if len(parts) > MOST else ''})"

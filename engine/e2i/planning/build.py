@@ -6,17 +6,19 @@ is used twice: here for every step that can be decided before the run, and by th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
-from e2i.catalog import marks, registry
+from e2i.catalog import marks
 from e2i.catalog.action import Action, Effect
-from e2i.documents import JsonObject
+from e2i.catalog.registry import Registry
+from e2i.documents import JsonObject, Values
 from e2i.planning import fingerprint, graph
-from e2i.planning.fingerprint import Components, Environment
+from e2i.planning.fingerprint import Environment
+from e2i.planning.inputs import BoundOptions, Components
 from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
 from e2i.spec.expansion.evaluation import Outputs
 from e2i.spec.expansion.expanded import Expanded
@@ -30,7 +32,7 @@ SEED_PARAMETER = "seed"
 class History(Protocol):
     """Results of past runs. It has no method that writes."""
 
-    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
+    def outputs(self, fingerprint: str) -> JsonObject | None:
         """Returns the outputs of a finished step, if the artifacts in them are all in the store."""
 
     def made_since(self, fingerprint: str, at_ms: int) -> str | None:
@@ -39,8 +41,8 @@ class History(Protocol):
     def any_result(self, static_key: str) -> bool:
         """Returns True when a finished step had the same parameters, whatever its inputs were."""
 
-    def last(self, pipeline: str, step: str) -> Components | None:
-        """Returns the components of the last finished run of this step of this pipeline."""
+    def last(self, pipeline: str, step: str) -> JsonObject | None:
+        """Returns the components of the last finished run of this step of this pipeline, as recorded."""
 
 
 class Decision(Struct, frozen=True):
@@ -67,7 +69,7 @@ class Planner(Struct, frozen=True):
     """Ids of the selected nodes. None: all."""
     profile: str = "default"
     """The environment whose settings the run will use."""
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    environment: Values = field(default_factory=dict)
     """The operator's settings that affect what the run does and where its outputs go."""
     predicted: dict[str, Decision] = field(default_factory=dict)
     """Decisions of ``plan`` that a run need not repeat: those to reuse a result."""
@@ -84,7 +86,7 @@ class Planner(Struct, frozen=True):
     def plan(self) -> Plan:
         """Returns every step, in order, with its verdict."""
         steps: dict[str, PlanStep] = {}
-        outputs: dict[str, Mapping[str, Any] | None] = {}
+        outputs: dict[str, Values | None] = {}
         for name in graph.order(graph.waits(self.expanded)):
             node = self.expanded.nodes[name]
             needed_ids = self.expanded.upstream(node)
@@ -107,7 +109,7 @@ class Planner(Struct, frozen=True):
                 final=node.final,
                 undecided=tuple(self._undecided(node)),
             )
-        _start_needed_services(steps, self.expanded)
+        _start_needed_services(steps, self.expanded, self.facts.registry)
         params = {name: shown(value) for name, value in self.expanded.params.items()}
         outputs_ = shown(self.expanded.resolve(self.expanded.loaded.spec.outputs, None, {}))
         return Plan(
@@ -175,7 +177,8 @@ class Planner(Struct, frozen=True):
         return None
 
     def _last(self, node: StepNode) -> Components | None:
-        return self.history.last(self.expanded.loaded.spec.name, node.id)
+        found = self.history.last(self.expanded.loaded.spec.name, node.id)
+        return fingerprint.recorded(found) if found is not None else None
 
     def _predicted(self, node: StepNode, upstream: list[PlanStep], outputs: Outputs) -> Decision:
         """Predicts the decision of the run. An expression that fails on a reused result fails its step, not the
@@ -192,7 +195,7 @@ class Planner(Struct, frozen=True):
         return skipped or self._conditional(node, upstream, condition, self.decide(node, outputs))
 
     def action(self, node: StepNode) -> Action:
-        found = registry.action(node.step.uses)
+        found = self.facts.registry.action(node.step.uses)
         assert found is not None, f"{node.step.uses} was checked"
         return found
 
@@ -243,28 +246,30 @@ class Planner(Struct, frozen=True):
                 return set().union(*(self._waits(node, item, outputs) for item in params))
         return set()
 
-    def _bound(self, node: StepNode) -> dict[str, Any]:
+    def _bound(self, node: StepNode) -> BoundOptions:
         """Returns the options that decide how a step is executed, beyond those that can change its result."""
         conditions = [self.expanded.resolve(unit.step.when, unit, {}) for unit in node.chain]
-        return {
-            "when": [shown(condition) for condition in conditions],
-            **({"finally": True} if node.final else {}),
-            **({"agent": node.agent} if node.agent else {}),
-            **self._scope(node, conditions),
-            "selected": self.selected is None or node.id in self.selected,
-            "fresh": self.fresh,
+        combinations, given = self._scope(node, conditions)
+        return BoundOptions(
+            when=[shown(condition) for condition in conditions],
+            final=True if node.final else UNSET,
+            agent=node.agent or UNSET,
+            matrix=combinations or UNSET,
+            given=given or UNSET,
+            selected=self.selected is None or node.id in self.selected,
+            fresh=self.fresh,
             **node.options.as_json,
-        }
+        )
 
-    def _scope(self, node: StepNode, conditions: list[Any]) -> dict[str, Any]:
-        """Returns the values that a step's undecided expressions read: its combination, its included specs'
-        parameters.
+    def _scope(self, node: StepNode, conditions: list[Any]) -> tuple[list[JsonObject], list[JsonObject]]:
+        """Returns the values that a step's undecided expressions read: its combinations, and the parameters of its
+        included specs.
         """
         if (node.is_plain or is_settled(self._known_params(node))) and is_settled(conditions):
-            return {}
+            return [], []
         combinations = [shown(dict(unit.combination)) for unit in node.chain if unit.combination]
         given = [shown(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
-        return {**({"matrix": combinations} if combinations else {}), **({"given": given} if given else {})}
+        return combinations, given
 
     def _undecided(self, node: StepNode) -> Iterator[Undecided]:
         """Yields the parameters that choose a file or code, as far as they are only known in a run."""
@@ -278,7 +283,7 @@ class Planner(Struct, frozen=True):
             if isinstance(mark, marks.WorkspaceFile | marks.Code):
                 value = _at(known, path)
                 kind: Literal["file", "code"] = "code" if marks.chooses_code(mark) else "file"
-                yield Undecided(node.id, ".".join(map(str, path)), kind, _shown(value))
+                yield Undecided(step=node.id, parameter=".".join(map(str, path)), kind=kind, value=_shown(value))
 
 
 def _at(value: Any, path: tuple[str | int, ...]) -> Any:
@@ -292,7 +297,7 @@ def _shown(value: Any) -> str:
     return found if isinstance(found, str) else str(found["$expression"])
 
 
-def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> None:
+def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded, registry: Registry) -> None:
     """Starts a service only when a step that uses it runs, whether or not the service's own inputs changed."""
     working = (Verdict.RUN, Verdict.ALWAYS, Verdict.UNDECIDED)
     for name, step in steps.items():
@@ -309,7 +314,7 @@ def _start_needed_services(steps: dict[str, PlanStep], expanded: Expanded) -> No
 
 def _unsettled_difference(parts: Components, last: Components | None) -> Reason:
     """Returns why a step with unknown inputs must run: no step with these parameters has finished."""
-    reason = fingerprint.difference({**parts, "params": last["params"]} if last else parts, last)
+    reason = fingerprint.difference(replace(parts, params=last.params) if last else parts, last)
     if reason.code is Why.RESULT_LOST:
         return Reason(Why.INPUT_CHANGED, "the upstream steps have new outputs")
     return reason

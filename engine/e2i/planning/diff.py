@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from e2i.documents import Element, JsonDocument, JsonObject, Values, plain
+from e2i.planning.canonical import fields
 from e2i.planning.fingerprint import changes
-from e2i.planning.model import Plan, PlanStep, static
+from e2i.planning.model import Plan, PlanStep
 from e2i.spec.models import ParamSpec, PipelineSpec
 
 
@@ -33,9 +35,6 @@ class Difference(Struct, frozen=True):
     what: str
     detail: str
 
-    def to_json(self) -> dict[str, Any]:
-        return {"weight": self.weight.name.lower(), "what": self.what, "detail": self.detail}
-
 
 class SpecDiff(Struct, frozen=True):
     """The classified change of a spec."""
@@ -46,12 +45,39 @@ class SpecDiff(Struct, frozen=True):
     def weight(self) -> Weight:
         return max((difference.weight for difference in self.differences), default=Weight.COSMETIC)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": 1,
-            "meaning": self.weight.name.lower(),
-            "differences": [difference.to_json() for difference in self.differences],
-        }
+    @property
+    def document(self) -> SpecDiffDocument:
+        """The change as printed."""
+        found = [
+            DifferenceDocument(weight=_name(one.weight), what=one.what, detail=one.detail) for one in self.differences
+        ]
+        return SpecDiffDocument(meaning=_name(self.weight), differences=found)
+
+    def to_json(self) -> JsonObject:
+        return plain(self.document)
+
+
+WeightName = Literal["cosmetic", "adds", "changes", "breaks"]
+
+
+class DifferenceDocument(Element, frozen=True, kw_only=True):
+    """One difference of two specs."""
+
+    weight: WeightName
+    what: Annotated[str, Meta(description="Its subject, such as `step tune`.")]
+    detail: Annotated[str, Meta(description="Description for people.")]
+
+
+class SpecDiffDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i diff SPEC SPEC --json`."""
+
+    meaning: Annotated[WeightName, Meta(description="Weight of the weightiest difference.")]
+    differences: Annotated[list[DifferenceDocument], Meta(description="The weightiest first.")]
+
+
+def _name(weight: Weight) -> WeightName:
+    names: tuple[WeightName, ...] = ("cosmetic", "adds", "changes", "breaks")
+    return names[weight]
 
 
 def compare(before: tuple[PipelineSpec, Plan], after: tuple[PipelineSpec, Plan]) -> SpecDiff:
@@ -105,7 +131,7 @@ def _param(what: str, old: ParamSpec, new: ParamSpec) -> Iterator[Difference]:
         yield Difference(weight, what, f"pattern {old.pattern!r} → {new.pattern!r}")
 
 
-def _outputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+def _outputs(before: Values, after: Values) -> Iterator[Difference]:
     for name in sorted(before.keys() | after.keys()):
         what = f"output {name}"
         if name not in after:
@@ -132,13 +158,14 @@ def _step(old: PlanStep, new: PlanStep) -> Iterator[str]:
     if old.uses != new.uses:
         yield f"{old.uses} → {new.uses}"
         return
-    yield from changes(_without_uses(static(old.components)), _without_uses(static(new.components)))
+    yield from changes(_named_inputs(old), _named_inputs(new))
     if old.needs != new.needs:
         yield f"comes after {', '.join(old.needs) or 'nothing'} → {', '.join(new.needs) or 'nothing'}"
-    yield from changes(dict(old.bound), dict(new.bound))
+    yield from changes(fields(old.bound), fields(new.bound))
 
 
-def _without_uses(components: dict[str, Any]) -> dict[str, Any]:
-    """Returns the components by the names that the user knows, each parameter separately."""
-    rest = {name: value for name, value in components.items() if name not in ("action", "params", "with")}
-    return {**rest, **components["params"]}
+def _named_inputs(step: PlanStep) -> JsonObject:
+    """Returns the inputs of a step by the names that the user knows, each parameter separately."""
+    inputs = step.components.inputs
+    rest = {name: value for name, value in fields(inputs).items() if name not in ("action", "params")}
+    return {**rest, **inputs.params}

@@ -11,16 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, convert
+from msgspec.structs import replace
 
 from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import WorkspaceFile
-from e2i.planning.model import Reason, Why, canonical, digest
+from e2i.catalog.registry import BUILT_IN, Registry
+from e2i.documents import Values
+from e2i.planning.canonical import canonical, digest
+from e2i.planning.inputs import Components
+from e2i.planning.model import Reason, Why
 from e2i.spec.expansion.nodes import SCALAR, plain, shown
-
-Components = dict[str, Any]
 
 
 class Environment(Struct, frozen=True):
@@ -36,52 +39,59 @@ class Environment(Struct, frozen=True):
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     matching: Callable[[str], Collection[str]] = lambda name: (name,)
     """Returns the files that a folder or a pattern names."""
-    server: Callable[[str], Mapping[str, Any]] = lambda tool: {}
+    server: Callable[[str], Values] = lambda tool: {}
     """Returns the identity of the server that a tool acts on. Empty when it is embedded."""
+    registry: Registry = BUILT_IN
+    """The tools of the environment."""
 
 
 def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environment) -> Components:
     """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go."""
     server = dict(environment.server(uses.partition(".")[0]))
-    return {
-        "action": uses,
-        "version": action.version,
-        "with": shown(raw),
-        "files": {name: environment.file(name) for name in sorted(_named(action, raw, environment))},
-        "libraries": {name: environment.library(name) for name in sorted(action.libraries)},
-        "python": environment.python,
-        "seed": seed,
-        **({"server": server} if server else {}),
-    }
+    return Components(
+        action=uses,
+        version=action.version,
+        written=shown(raw),
+        files={name: environment.file(name) for name in sorted(_named(action, raw, environment))},
+        libraries={name: environment.library(name) for name in sorted(action.libraries)},
+        python=environment.python,
+        seed=seed,
+        server=server or UNSET,
+    )
 
 
 def settled(known: Components, params: Any) -> Components:
     """Returns the ``components`` of a step whose parameters and files are all known before the run."""
-    return {**known, "params": reduced(plain(params))}
+    return replace(known, params=reduced(plain(params)))
 
 
 def components(known: Components, action: Action, params: Any, environment: Environment) -> Components:
     """Returns all components: those that are ``fixed``, ``params`` as far as all inputs are known, and the digests of
     the files that only upstream steps name.
     """
-    later = _named(action, params, environment) - known["files"].keys()
-    found = {"found_files": {name: environment.file(name) for name in sorted(later)}} if later else {}
-    return {**settled(known, params), **found}
+    later = _named(action, params, environment) - known.files.keys()
+    found = {name: environment.file(name) for name in sorted(later)}
+    return replace(settled(known, params), found_files=found or UNSET)
 
 
-def fingerprint(parts: Mapping[str, Any]) -> str:
+def recorded(data: Values) -> Components:
+    """Returns the components that a past run recorded."""
+    return convert(dict(data), Components)
+
+
+def fingerprint(parts: Components) -> str:
     """Returns the digest under which the result of a step is stored."""
-    return digest({key: value for key, value in parts.items() if key != "with"})
+    return digest(replace(parts, written=UNSET))
 
 
-def files(parts: Mapping[str, Any]) -> dict[str, str | None]:
+def files(parts: Components) -> dict[str, str | None]:
     """Returns the digest of every file that the step reads. None where there was no file."""
-    return {**parts["files"], **parts.get("found_files", {})}
+    return {**parts.files, **(parts.found_files or {})}
 
 
-def static_key(parts: Mapping[str, Any]) -> str:
+def static_key(parts: Components) -> str:
     """Returns the digest of what is known before the run: equal for runs that differ only in their inputs."""
-    return digest({key: value for key, value in parts.items() if key not in ("params", "found_files")})
+    return digest(replace(parts, params=UNSET, found_files=UNSET))
 
 
 def reduced(value: Any) -> Any:
@@ -97,27 +107,24 @@ def reduced(value: Any) -> Any:
     return value
 
 
-def difference(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> Reason:
+def difference(now: Components, before: Components | None) -> Reason:
     """Returns the first reason, in order of interest, why a step differs from its last finished run."""
     if before is None:
         return Reason(Why.NEVER_RUN, "no finished result of this step is in the store")
-    if (now["action"], now["version"]) != (before["action"], before["version"]):
-        return Reason(
-            Why.ACTION_CHANGED, f"{before['action']} v{before['version']} → {now['action']} v{now['version']}"
-        )
-    if found := changes(before["with"], now["with"]):
+    if (now.action, now.version) != (before.action, before.version):
+        return Reason(Why.ACTION_CHANGED, f"{before.action} v{before.version} → {now.action} v{now.version}")
+    if found := changes(before.written, now.written):
         return Reason(Why.PARAMETER_CHANGED, "; ".join(found[:3]) + (" …" if len(found) > 3 else ""))
-    if found := [path for key in _FILES for path in changes(before.get(key, {}), now.get(key, {}), show=False)]:
+    found = changes(before.files, now.files, show=False)
+    if found := found + changes(before.found_files or {}, now.found_files or {}, show=False):
         return Reason(Why.FILE_CHANGED, ", ".join(found))
-    if found := changes(
-        before["libraries"] | {"python": before["python"]}, now["libraries"] | {"python": now["python"]}
-    ):
+    if found := changes(before.libraries | {"python": before.python}, now.libraries | {"python": now.python}):
         return Reason(Why.LIBRARY_CHANGED, "; ".join(found))
-    if now["seed"] != before["seed"]:
-        return Reason(Why.SEED_CHANGED, f"{before['seed']} → {now['seed']}")
+    if now.seed != before.seed:
+        return Reason(Why.SEED_CHANGED, f"{before.seed} → {now.seed}")
     if (servers := [_server(parts) for parts in (before, now)]) and servers[0] != servers[1]:
-        return Reason(Why.SERVER_CHANGED, f"{now['action'].partition('.')[0]}: {servers[0]} → {servers[1]}")
-    if found := changes(before["params"], now["params"], show=False):
+        return Reason(Why.SERVER_CHANGED, f"{now.action.partition('.')[0]}: {servers[0]} → {servers[1]}")
+    if found := changes(before.params, now.params, show=False):
         return Reason(Why.INPUT_CHANGED, ", ".join(found))
     return Reason(Why.RESULT_LOST, "it ran before, but its result is no longer in the store")
 
@@ -155,12 +162,9 @@ def _named(action: Action, params: Any, environment: Environment) -> set[str]:
     return named
 
 
-_FILES = ("files", "found_files")
-
-
-def _server(parts: Mapping[str, Any]) -> str:
+def _server(parts: Components) -> str:
     """Returns the server of a step's tool, for display."""
-    found = _leaves(parts.get("server", {}))
+    found = _leaves(parts.server or {})
     return ", ".join(map(str, found)) or "embedded"
 
 

@@ -5,22 +5,19 @@ In: the decisions of ``build``. Out: documents of the contract, and the plan's o
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field, msgpack
-from msgspec.json import Encoder
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import asdict, replace
 
+from e2i.documents import Digest, JsonDocument, JsonObject, Values, plain
+from e2i.planning.canonical import digest
+from e2i.planning.inputs import BoundOptions, Components, Inputs, Part
 from e2i.spec.problems import Problem
-
-SCHEMA_VERSION = 1
 
 
 class Verdict(StrEnum):
@@ -62,28 +59,125 @@ class Why(StrEnum):
     READS_RUN = "reads-run"
 
 
-class Reason(Struct, frozen=True):
-    """The reason for a step's verdict: a code for programs, a detail for people."""
+class Reason(Struct, frozen=True, forbid_unknown_fields=True):
+    """The reason for a step's verdict."""
 
-    code: Why
-    detail: str = ""
+    code: Annotated[Why, Meta(description="Reason code, for programs.")]
+    detail: Annotated[str, Meta(description="Description for people: the change, with old and new value.")]
 
 
-class Undecided(Struct, frozen=True):
-    """A parameter that is only known in a run and decides which file a step reads or which code it runs."""
+class Undecided(Part, frozen=True, kw_only=True):
+    """A parameter known only during the run that decides which file a step reads or which code it runs."""
 
-    step: str
-    parameter: str
-    kind: Literal["file", "code"]
-    value: str
-    """The expression as written in the spec."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {"step": self.step, "parameter": self.parameter, "kind": self.kind, "value": self.value}
+    step: Annotated[str, Meta(description="The step's id.")]
+    parameter: Annotated[str, Meta(description="Path to the parameter's value.")]
+    kind: Annotated[Literal["file", "code"], Meta(description="A run that is bound to a plan refuses `code`.")]
+    value: Annotated[str, Meta(description="The expression, as written in the spec.")]
 
     def __str__(self) -> str:
         what = "the code that it runs" if self.kind == "code" else "the file that it reads"
         return f"{self.step}: {what} is only known during the run ({self.parameter}: {self.value})"
+
+
+class CoveredStep(Part, frozen=True, kw_only=True):
+    """All that can affect a step's execution, as far as it is known before the run."""
+
+    id: str
+    uses: str
+    needs: list[str]
+    final: Literal[True] | UnsetType = field(default=UNSET, name="finally")
+    inputs: Inputs
+    options: BoundOptions
+
+
+class StepOutline(Part, frozen=True, kw_only=True):
+    """The planned execution of one step."""
+
+    id: Annotated[str, Meta(description="The step's id; a matrix combination is `train[XGBoost]`.")]
+    uses: Annotated[str, Meta(description="The action.")]
+    needs: Annotated[list[str], Meta(description="The upstream steps.")]
+    final: Annotated[Literal[True] | UnsetType, Meta(description="True if it runs after all others, else absent.")] = (
+        field(default=UNSET, name="finally")
+    )
+    verdict: Annotated[Verdict, Meta(description="undecided: decided once an upstream step has run.")]
+    reason: Reason
+    fingerprint: Annotated[Digest | None, Meta(description="Hash of all that the result depends on, if known.")]
+
+
+class StepDocument(StepOutline, frozen=True, kw_only=True):
+    """The planned execution of one step, with all that the plan's digest covers."""
+
+    inputs: Annotated[Inputs, Meta(description="Action, parameters, digests of files, libraries, seed.")]
+    options: Annotated[BoundOptions, Meta(description="Conditions, retries, time limits and the like.")]
+
+    @property
+    def covered(self) -> CoveredStep:
+        return CoveredStep(
+            id=self.id,
+            uses=self.uses,
+            needs=self.needs,
+            final=self.final,
+            inputs=self.inputs,
+            options=self.options,
+        )
+
+
+class Covered(Part, frozen=True, kw_only=True):
+    """What the digest of a plan covers: all that can affect execution.
+
+    Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
+    """
+
+    name: str
+    profile: str
+    params: JsonObject
+    outputs: JsonObject
+    environment: JsonObject
+    undecided: list[Undecided]
+    steps: dict[str, CoveredStep]
+
+
+class PlanOutline(JsonDocument, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The plan as recorded in an unbound run, without what the record contains elsewhere."""
+
+    digest: Annotated[
+        Digest, Meta(description="Hash of all that can affect execution: all but verdicts, reasons and fingerprints.")
+    ]
+    name: Annotated[str, Meta(description="The pipeline's name.")]
+    profile: Annotated[str, Meta(description="The profile of the settings.")]
+    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
+    steps: Annotated[Sequence[StepOutline], Meta(description="In topological order.")]
+    summary: Annotated[dict[Verdict, int], Meta(description="Number of steps with each verdict.")]
+
+
+class PlanDocument(PlanOutline, frozen=True, kw_only=True):
+    """Output of `e2i plan --json` and `e2i plan -o`. A run can be bound to it."""
+
+    steps: Annotated[Sequence[StepDocument], Meta(description="In topological order.")]
+    outputs: Annotated[JsonObject, Meta(description="The pipeline's outputs; expressions for values still unknown.")]
+    environment: Annotated[
+        JsonObject, Meta(description="Settings that affect a run: policy, tools, sinks, names of secrets.")
+    ]
+    undecided: Annotated[list[Undecided], Meta(description="Files and code known only during the run.")]
+    checksum: Annotated[Digest, Meta(description="Hash of this document without this field.")]
+
+    @property
+    def covered(self) -> Covered:
+        """What the digest covers. All of it is in the document, so that the digest can be recomputed."""
+        return Covered(
+            name=self.name,
+            profile=self.profile,
+            params=self.params,
+            outputs=self.outputs,
+            environment=self.environment,
+            undecided=self.undecided,
+            steps={step.id: step.covered for step in self.steps},
+        )
+
+    @property
+    def content_digest(self) -> str:
+        """The checksum that the document must have."""
+        return digest({name: value for name, value in asdict(self).items() if name != "checksum"})
 
 
 class PlanStep(Struct, frozen=True):
@@ -96,40 +190,28 @@ class PlanStep(Struct, frozen=True):
     verdict: Verdict
     reason: Reason
     fingerprint: str | None
-    components: Mapping[str, Any]
-    bound: Mapping[str, Any]
-    """Options that also decide how the step is executed: condition, retries, time limits."""
+    components: Components
+    bound: BoundOptions
     final: bool = False
     """True when it runs after all others, whatever their status."""
     undecided: tuple[Undecided, ...] = ()
     """The files that it reads and the code that it runs, as far as they are only known in a run."""
 
-    @property
-    def covered(self) -> dict[str, Any]:
-        """Returns everything that can affect the step's execution, as far as it is known before the run."""
-        return {
-            "id": self.id,
-            "uses": self.uses,
-            "needs": list(self.needs),
-            **({"finally": True} if self.final else {}),
-            "inputs": static(self.components),
-            "options": dict(self.bound),
-        }
-
-    def outline(self) -> dict[str, Any]:
+    def outline(self) -> StepOutline:
         """Returns the step as recorded in a run."""
-        return {
-            "id": self.id,
-            "uses": self.uses,
-            "needs": list(self.needs),
-            **({"finally": True} if self.final else {}),
-            "verdict": self.verdict.value,
-            "reason": {"code": self.reason.code.value, "detail": self.reason.detail},
-            "fingerprint": self.fingerprint,
-        }
+        return StepOutline(
+            id=self.id,
+            uses=self.uses,
+            needs=list(self.needs),
+            final=True if self.final else UNSET,
+            verdict=self.verdict,
+            reason=self.reason,
+            fingerprint=self.fingerprint,
+        )
 
-    def to_json(self) -> dict[str, Any]:
-        return {**self.outline(), "inputs": static(self.components), "options": dict(self.bound)}
+    @property
+    def document(self) -> StepDocument:
+        return StepDocument(**asdict(self.outline()), inputs=self.components.inputs, options=self.bound)
 
 
 class Plan(Struct, frozen=True, dict=True):
@@ -137,36 +219,22 @@ class Plan(Struct, frozen=True, dict=True):
 
     name: str
     steps: tuple[PlanStep, ...]
-    params: Mapping[str, Any]
+    params: Values
     profile: str = "default"
-    outputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Values = field(default_factory=dict)
     """The outputs of a run, with expressions where they are only known in the run."""
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    environment: Values = field(default_factory=dict)
     """The operator's settings that affect what the run does and where its outputs go."""
     warnings: tuple[Problem, ...] = ()
     """Problems of the spec that do not prevent a run. They are not part of the plan's document."""
 
     @cached_property
     def digest(self) -> str:
-        """Covers all that can affect execution: actions, parameters, files, libraries, order, conditions, options,
-        profile, the outputs of the run, and the operator's settings.
-
-        Not covered: verdicts (they change as work gets done), descriptions, comments, the order of keys.
-        """
         return digest(self.covered)
 
     @property
-    def covered(self) -> dict[str, Any]:
-        """Returns what the digest covers. All of it is in the plan's document, so that the digest can be recomputed."""
-        return {
-            "name": self.name,
-            "profile": self.profile,
-            "params": dict(self.params),
-            "outputs": dict(self.outputs),
-            "environment": dict(self.environment),
-            "undecided": [item.to_json() for item in self.undecided],
-            "steps": {step.id: step.covered for step in self.steps},
-        }
+    def covered(self) -> Covered:
+        return self._content.covered
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:
@@ -174,77 +242,43 @@ class Plan(Struct, frozen=True, dict=True):
         return tuple(item for step in self.steps for item in step.undecided)
 
     @property
-    def summary(self) -> dict[str, int]:
+    def summary(self) -> dict[Verdict, int]:
         """Returns the number of steps with each verdict, including zeros."""
         counts = Counter(step.verdict for step in self.steps)
-        return {verdict.value: counts[verdict] for verdict in Verdict}
+        return {verdict: counts[verdict] for verdict in Verdict}
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the document that a run can be bound to: complete, with a checksum over all of it."""
-        document = {
-            **self.outline(),
-            "outputs": dict(self.outputs),
-            "environment": dict(self.environment),
-            "undecided": [item.to_json() for item in self.undecided],
-            "steps": [step.to_json() for step in self.steps],
-        }
-        return {**document, "checksum": digest(document)}
+    @property
+    def document(self) -> PlanDocument:
+        """The document that a run can be bound to: complete, with a checksum over all of it."""
+        document = replace(self._content, digest=self.digest)
+        return replace(document, checksum=document.content_digest)
 
-    def outline(self) -> dict[str, Any]:
-        """Returns the plan as recorded in an unbound run, without what the record contains elsewhere."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "digest": self.digest,
-            "name": self.name,
-            "profile": self.profile,
-            "params": dict(self.params),
-            "steps": [step.outline() for step in self.steps],
-            "summary": self.summary,
-        }
+    @cached_property
+    def _content(self) -> PlanDocument:
+        """The document without digest and checksum."""
+        return PlanDocument(
+            digest="",
+            name=self.name,
+            profile=self.profile,
+            params=dict(self.params),
+            steps=[step.document for step in self.steps],
+            summary=self.summary,
+            outputs=dict(self.outputs),
+            environment=dict(self.environment),
+            undecided=list(self.undecided),
+            checksum="",
+        )
 
+    def outline(self) -> PlanOutline:
+        """Returns the plan as recorded in an unbound run."""
+        return PlanOutline(
+            digest=self.digest,
+            name=self.name,
+            profile=self.profile,
+            params=dict(self.params),
+            steps=[step.outline() for step in self.steps],
+            summary=self.summary,
+        )
 
-def static(components: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the components without what only past runs know: digests of inputs are replaced by their references."""
-    kept = {key: value for key, value in components.items() if key not in ("params", "with", "found_files")}
-    return {**kept, "params": components["with"]}
-
-
-def canonical(value: Any) -> bytes:
-    """Returns one text for equal data: sorted keys, no spaces."""
-    try:
-        text = _encode(value)
-        # NaN and infinities, which JSON does not have, would be written as null.
-        if b"null" not in text or not _NOT_FINITE.search(_pack(value)) or _is_finite(value):
-            return text
-    except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, very large integers, odd keys
-        pass
-    return _encode_slowly(value).encode()
-
-
-def digest(value: Any) -> str:
-    """Returns ``sha256:…`` of the canonical text."""
-    return f"sha256:{hashlib.sha256(canonical(value)).hexdigest()}"
-
-
-def _is_finite(value: Any) -> bool:
-    """Returns True when no number is NaN or infinite."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(map(_is_finite, value.values()))
-    return not isinstance(value, list | tuple | set | frozenset) or all(map(_is_finite, value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (tuple, set, frozenset)):
-        return sorted(value) if isinstance(value, (set, frozenset)) else list(value)
-    raise TypeError(f"{type(value).__name__} is not plain data")
-
-
-_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
-"""A number in MessagePack that may be NaN or infinite: one search instead of a loop over a million values."""
-_pack = msgpack.Encoder(enc_hook=_plain).encode
-_encode = Encoder(enc_hook=_plain, order="deterministic").encode
-_encode_slowly = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode
+    def to_json(self) -> JsonObject:
+        return plain(self.document)

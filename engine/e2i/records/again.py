@@ -5,11 +5,12 @@ In: the record of a run. Out: its steps, its plan or a step's parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e2i import route
+from e2i.documents import JsonObject
 from e2i.errors import BadInput
+from e2i.store.past import RecordedRun
 from e2i.workspace.source import Source
 from e2i.workspace.workspace import Workspace
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from e2i.spec.models import PipelineSpec
 
 
-def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, Any] | None:
+def given(run: RecordedRun, step: str, workspace: Workspace) -> JsonObject | None:
     """Returns the parameters of a step of a recorded run, resolved again from its spec; None when that is no longer
     possible.
 
@@ -32,7 +33,7 @@ def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, 
     node = expanded.nodes.get(step) if expanded else None
     if expanded is None or node is None:
         return None
-    outputs = {row["step"]: row["outputs"] for row in run["steps"] if row["outputs"] is not None}
+    outputs = {row.id: row.outputs for row in run.steps if row.outputs is not None}
     try:
         found = plain(expanded.resolve(node.step.with_, node, outputs))
     except ExpressionError:
@@ -40,15 +41,15 @@ def given(run: Mapping[str, Any], step: str, workspace: Workspace) -> dict[str, 
     return found if isinstance(found, dict) else None
 
 
-def as_recorded(run: Mapping[str, Any], workspace: Workspace) -> Expanded | None:
+def as_recorded(run: RecordedRun, workspace: Workspace) -> Expanded | None:
     """Returns the spec of a recorded run with its parameters; None when the spec is not valid here."""
     try:
-        return route.valid(route.examine(Source.recorded(run), workspace, run["params"] or {}))
+        return route.valid(route.examine(Source.recorded(run), workspace, run.params))
     except (BadInput, ValueError):
         return None
 
 
-def as_planned(run: Mapping[str, Any], workspace: Workspace) -> tuple[PipelineSpec, Plan] | None:
+def as_planned(run: RecordedRun, workspace: Workspace) -> tuple[PipelineSpec, Plan] | None:
     """Returns the spec of a recorded run and its plan without files and libraries, to compare what specs mean."""
     from e2i.planning.build import Planner
     from e2i.planning.fingerprint import Environment
@@ -57,5 +58,6 @@ def as_planned(run: Mapping[str, Any], workspace: Workspace) -> tuple[PipelineSp
     expanded = as_recorded(run, workspace)
     if expanded is None:
         return None
-    nothing = Environment(library=lambda name: None, file=lambda name: None, python="")
-    return expanded.loaded.spec, Planner(expanded, NoHistory(), nothing, profile=run["profile"]).plan()
+    registry = workspace.settings.registry
+    nothing = Environment(library=lambda name: None, file=lambda name: None, python="", registry=registry)
+    return expanded.loaded.spec, Planner(expanded, NoHistory(), nothing, profile=run.profile).plan()

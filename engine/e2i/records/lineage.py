@@ -1,6 +1,6 @@
 """Find what each step of a run read and output: files, artifacts, values.
 
-In: the document of a run. Out: its steps. Pure. A reused step has this run's inputs, whose digests are those of its
+In: a past run. Out: its steps. Pure. A reused step has this run's inputs, whose digests are those of its
 execution.
 """
 
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from e2i.catalog.artifacts import ARTIFACTS
+from e2i.documents import Digest, Element, JsonObject
+from e2i.records.past import PastRun
 from e2i.spec.load import load
+from e2i.store.past import KeptResult, RecordedStep
 
 GOOD = ("succeeded", "reused")
 _STEP = re.compile(r"\bsteps\.([A-Za-z_][\w-]*)\.([A-Za-z_]\w*)")
@@ -21,8 +24,24 @@ _STEP = re.compile(r"\bsteps\.([A-Za-z_][\w-]*)\.([A-Za-z_]\w*)")
 _COMBINATION = re.compile(r"\[[^\]]*\](#\d+)?$")
 
 
+class OutputName(Element, frozen=True, kw_only=True):
+    """An output of a step."""
+
+    step: Annotated[str, Meta(description="The step's id.")]
+    output: Annotated[str, Meta(description="Its name; that of an artifact in a mapping or list contains dots.")]
+    type: Annotated[str, Meta(description="The type of an artifact, or `value`.")]
+    digest: Annotated[Digest | None, Meta(description="Of an artifact. None: a plain value.")]
+
+
+class File(Element, frozen=True):
+    """A file of the workspace that a step read."""
+
+    path: Annotated[str, Meta(description="Its path in the workspace.")]
+    digest: Annotated[Digest | None, Meta(description="None: it did not exist.")]
+
+
 class Output(Struct, frozen=True):
-    """An output of a step. ``digest`` is None for a plain value."""
+    """An output of a step with its value. ``digest`` is None for a plain value."""
 
     step: str
     name: str
@@ -38,20 +57,17 @@ class Output(Struct, frozen=True):
         """Returns the address, such as ``train.model``."""
         return f"{self.step}.{self.name}"
 
-
-class File(Struct, frozen=True):
-    """A file of the workspace that a step read. ``digest`` is None for a missing file."""
-
-    path: str
-    digest: str | None
+    @property
+    def named(self) -> OutputName:
+        """Returns the output without its value, for documents."""
+        return OutputName(step=self.step, output=self.name, type=self.type, digest=self.digest)
 
 
 class Step(Struct, frozen=True):
     """One step of a run, from its row in the run store and its kept result."""
 
-    row: Mapping[str, Any]
-    needs: tuple[str, ...]
-    components: Mapping[str, Any]
+    row: RecordedStep
+    components: JsonObject
     """The inputs of its fingerprint; empty for a step without a kept result."""
     made_in: str
     """The run that executed the step."""
@@ -62,29 +78,44 @@ class Step(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        return str(self.row["step"])
+        return self.row.id
 
     @property
     def uses(self) -> str:
-        return str(self.row["uses"])
+        return self.row.uses
 
     @property
-    def parameters(self) -> Mapping[str, Any]:
+    def parameters(self) -> JsonObject:
         """Returns the parameters with all values filled in; an artifact is ``{"$artifact": DIGEST}``."""
         found = self.components.get("params")
-        return found if isinstance(found, Mapping) else {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def version(self) -> int | None:
+        """Returns the version of the action."""
+        return self.components.get("version")
+
+    @property
+    def libraries(self) -> dict[str, str | None]:
+        return self.components.get("libraries") or {}
+
+    @property
+    def python(self) -> str | None:
+        return self.components.get("python")
+
+    @property
+    def seed(self) -> int | None:
+        return self.components.get("seed")
 
 
-def of(run: Mapping[str, Any]) -> dict[str, Step]:
-    """Returns every step that was reached, by its id, in the order of the plan."""
-    rows = {row["step"]: row for row in run["steps"]}
-    loaded, _ = load(run["spec"], run["file"])
+def of(past: PastRun) -> dict[str, Step]:
+    """Returns every step of a run by its id, in the order of the plan."""
+    loaded, _ = load(past.run.spec, past.run.file)
     written = {name: str(step.with_) for _, name, step in loaded.spec.every_step()} if loaded else {}
     found: dict[str, Step] = {}
-    for planned in run["plan"]["steps"]:
-        row = rows.get(planned["id"])
-        if row is not None:
-            found[planned["id"]] = _step(run, row, tuple(planned["needs"]), found, written.get(_group(row["step"])))
+    for row in past.run.steps:
+        result = past.results.get(row.fingerprint or "")
+        found[row.id] = _step(row, result, found, written.get(_group(row.id)))
     return found
 
 
@@ -96,11 +127,11 @@ def behind(steps: Mapping[str, Step], step: str) -> list[Step]:
         name = ahead.pop()
         if name not in wanted and name in steps:
             wanted.add(name)
-            ahead.extend(steps[name].needs)
+            ahead.extend(steps[name].row.needs)
     return [found for name, found in steps.items() if name in wanted]
 
 
-def outputs(step: str, values: Mapping[str, Any] | None) -> tuple[Output, ...]:
+def outputs(step: str, values: JsonObject | None) -> tuple[Output, ...]:
     """Returns the outputs of a step; artifacts within mappings and lists are separate outputs."""
     return tuple(found for name, value in (values or {}).items() for found in _named(step, name, value))
 
@@ -135,7 +166,7 @@ def _named(step: str, name: str, value: Any) -> Iterator[Output]:
         yield Output(step, name, value, None)
 
 
-def _artifacts(path: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _artifacts(path: str, value: Any) -> Iterator[tuple[str, JsonObject]]:
     if is_artifact(value):
         yield path, value
     elif isinstance(value, Mapping):
@@ -146,29 +177,21 @@ def _artifacts(path: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]
             yield from _artifacts(f"{path}.{index}", item)
 
 
-def _step(
-    run: Mapping[str, Any],
-    row: Mapping[str, Any],
-    needs: tuple[str, ...],
-    upstream: Mapping[str, Step],
-    written: str | None,
-) -> Step:
+def _step(row: RecordedStep, result: KeptResult | None, upstream: Mapping[str, Step], written: str | None) -> Step:
     """``written``: the parameters in the spec. The kept result may come from an equal step with other expressions."""
-    result = run["results"].get(row["fingerprint"]) or {}
-    components = result.get("components") or {}
+    components = result.components if result else {}
     files = {**components.get("files", {}), **components.get("found_files", {})}
     return Step(
         row=row,
-        needs=needs,
         components=components,
-        made_in=result.get("run") or run["run"],
-        reads=tuple(_reads(components, written, [upstream[name] for name in needs if name in upstream])),
+        made_in=result.run if result else row.run,
+        reads=tuple(_reads(components, written, [upstream[name] for name in row.needs if name in upstream])),
         files=tuple(File(path, digest) for path, digest in sorted(files.items())),
-        outputs=outputs(row["step"], row["outputs"]),
+        outputs=outputs(row.id, row.outputs),
     )
 
 
-def _reads(components: Mapping[str, Any], written: str | None, upstream: Sequence[Step]) -> Iterator[Output]:
+def _reads(components: JsonObject, written: str | None, upstream: Sequence[Step]) -> Iterator[Output]:
     """Yields the upstream outputs that a step read: artifacts in its parameters, and values in its expressions."""
     digests = set(_digests(components.get("params")))
     named = set(_STEP.findall(str(components.get("with", "")) if written is None else written))

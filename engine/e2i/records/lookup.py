@@ -7,23 +7,41 @@ a prefix of the id, ``last`` or ``last~1``; an artifact by its digest or a prefi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from msgspec import Meta
+from msgspec.structs import asdict
+
+from e2i.documents import JsonObject, Version
 from e2i.errors import BadInput
 from e2i.records import lineage, provenance
+from e2i.records.lineage import File, OutputName
+from e2i.records.past import PastRun
 from e2i.records.provenance import Provenance
 from e2i.spec import suggest
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.database import FILE
 from e2i.store.history import Reader
+from e2i.store.past import ListedRun, RecordedStep
 
 _DIGEST = re.compile(r"(sha256:)?(?P<hex>[0-9a-f]{6,64})")
 
 
-def runs(store: Path, limit: int, pipeline: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
+class StepDocument(RecordedStep, frozen=True, kw_only=True):
+    """Output of `e2i show RUN --step ID --json`: a step with its parameters and what it read."""
+
+    schema_version: Version = 1
+    parameters: Annotated[JsonObject | None, Meta(description="Resolved; None: not known.")]
+    files: Annotated[tuple[File, ...], Meta(description="Files of the workspace that the step read.")]
+    reads: Annotated[tuple[OutputName, ...], Meta(description="Outputs of upstream steps that the step read.")]
+    libraries: Annotated[dict[str, str | None], Meta(description="Versions of the libraries of the action.")]
+    made_in: Annotated[str | None, Meta(description="The run that executed the step; None: its result is not kept.")]
+
+
+def runs(store: Path, limit: int, pipeline: str | None = None, status: str | None = None) -> list[ListedRun]:
     """Returns the latest runs, newest first; none when there is no store yet."""
     if not (store / FILE).exists():
         return []
@@ -31,8 +49,8 @@ def runs(store: Path, limit: int, pipeline: str | None = None, status: str | Non
         return reader.runs(limit, pipeline, status)
 
 
-def run(store: Path, name: str) -> dict[str, Any]:
-    """Returns everything recorded of one run, with the kept results of its steps under ``results``. Raises BadInput."""
+def run(store: Path, name: str) -> PastRun:
+    """Returns everything recorded of one run, with the kept results of its steps. Raises BadInput."""
     with _reader(store) as reader:
         return _run(reader, _only(reader, store, name))
 
@@ -43,28 +61,21 @@ def id_of(store: Path, name: str) -> str:
         return _only(reader, store, name)
 
 
-def public_document(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the document of a run for users, without the kept results, which are for other documents."""
-    return {name: value for name, value in run.items() if name != "results"}
-
-
-def step(run: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Returns a step of a run's document, with its parameters and what it read. Raises BadInput when there is none."""
-    rows = {row["step"]: row for row in run["steps"]}
-    if name not in rows:
-        hint = suggest.hint(name, rows)
-        raise BadInput(f"run {run['run']} has no step {name!r}", code="unknown-step", hint=hint)
-    found = lineage.of(run)[name]
-    return {
-        **rows[name],
-        "parameters": dict(found.parameters) if found.components else None,
-        "files": [{"path": file.path, "digest": file.digest} for file in found.files],
-        "reads": [
-            {"step": read.step, "output": read.name, "type": read.type, "digest": read.digest} for read in found.reads
-        ],
-        "libraries": dict(found.components.get("libraries") or {}),
-        "made_in": found.made_in if found.components else None,
-    }
+def step(past: PastRun, name: str) -> StepDocument:
+    """Returns a step of a run, with its parameters and what it read. Raises BadInput when there is none."""
+    steps = {step.id: step for step in past.run.steps}
+    if name not in steps:
+        hint = suggest.hint(name, steps)
+        raise BadInput(f"run {past.run.id} has no step {name!r}", code="unknown-step", hint=hint)
+    found = lineage.of(past)[name]
+    return StepDocument(
+        **asdict(steps[name]),
+        parameters=found.parameters if found.components else None,
+        files=found.files,
+        reads=tuple(read.named for read in found.reads),
+        libraries=found.libraries,
+        made_in=found.made_in if found.components else None,
+    )
 
 
 def origin(store: Path, target: str) -> Provenance:
@@ -82,7 +93,7 @@ def origin(store: Path, target: str) -> Provenance:
                     hint=f"write {name}.STEP or {name}.STEP.OUTPUT; `e2i show {name}` lists them",
                 )
             step, names = provenance.point(found, rest)
-        ids = {result["run"] for result in found["results"].values()} - {found["run"]}
+        ids = {result.run for result in found.results.values()} - {found.run.id}
         makers = {name: maker for name in sorted(ids) if (maker := reader.run(name)) is not None}
         return provenance.trace(found, step, names, makers)
 
@@ -115,27 +126,22 @@ def _unknown(name: str, store: Path) -> BadInput:
     return BadInput(f"no run {name!r} in the store {store}", code="unknown-run", hint="`e2i runs` lists them")
 
 
-def _run(reader: Reader, name: str) -> dict[str, Any]:
+def _run(reader: Reader, name: str) -> PastRun:
     found = reader.run(name)
     if found is None:  # a collection has just removed it
         raise _unknown(name, reader.path.parent)
-    over = found["status"] != "running"
-    for step, planned in zip(found["steps"], found["plan"]["steps"], strict=True):
-        step |= {name: planned[name] for name in ("needs", "verdict", "reason")}
-        if over and step["status"] == "running":
-            step["status"] = "interrupted"  # its process has exited
-    return {**found, "provenance": found["provenance"] or {}, "results": reader.results_of(name)}
+    return PastRun(found, reader.results_of(name))
 
 
-def _producer(reader: Reader, digest: str, store: Path) -> tuple[dict[str, Any], str, tuple[str, ...]]:
+def _producer(reader: Reader, digest: str, store: Path) -> tuple[PastRun, str, tuple[str, ...]]:
     """Returns the latest run and step that produced the artifact. Raises BadInput for no match or several."""
-    matches: dict[str, tuple[dict[str, Any], str, str]] = {}
+    matches: dict[str, tuple[PastRun, str, str]] = {}
     for name, step in reader.giving(digest):
-        run = _run(reader, name)
-        outputs = provenance.outputs_of(run, step)
+        past = _run(reader, name)
+        outputs = provenance.outputs_of(past.run, step)
         for output in outputs:
             if (output.digest or "").startswith(digest):
-                matches.setdefault(output.digest or "", (run, step, output.name))
+                matches.setdefault(output.digest or "", (past, step, output.name))
         if len(digest) == 71 and matches:
             break
     if len(matches) == 1:

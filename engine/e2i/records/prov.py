@@ -1,6 +1,6 @@
 """Export a run's provenance in W3C PROV-O, as a JSON-LD document.
 
-In: the document of a run. Out: the JSON-LD document. https://www.w3.org/TR/prov-o/. The document contains its context,
+In: a past run. Out: the JSON-LD document. https://www.w3.org/TR/prov-o/. The document contains its context,
 so that no reader need fetch one. Ids are ``urn:e2i:`` names. An artifact's is its digest, so that two runs with the
 same artifact share one entity.
 """
@@ -13,11 +13,17 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import UNSET
+
 from e2i import __version__
 from e2i.records import lineage
 from e2i.records.lineage import File, Output, Step
+from e2i.records.past import PastRun
+from e2i.store.past import RecordedRun, RecordedStep
 
-CONTEXT: Mapping[str, Any] = {
+Node = dict[str, Any]
+"""A node of the graph, with the keys of PROV-O and of e2i's own terms."""
+CONTEXT: Node = {
     "prov": "http://www.w3.org/ns/prov#",
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
@@ -33,26 +39,23 @@ CONTEXT: Mapping[str, Any] = {
     **{f"prov:{name}": {"@type": "xsd:dateTime"} for name in ("startedAtTime", "endedAtTime")},
 }  # fmt: skip
 
-Node = dict[str, Any]
-Run = Mapping[str, Any]
 
-
-def document(run: Run) -> dict[str, Any]:
+def document(past: PastRun) -> Node:
     """Returns the graph: run and steps as activities, files and outputs as entities, e2i as the agent."""
-    steps = lineage.of(run)
+    run, steps = past.run, lineage.of(past)
     nodes: dict[str, Node] = {}
     for node in (_agent(run), _plan(run), _run(run), *_of_steps(run, steps)):
         known = nodes.setdefault(node["@id"], node)
         if known is not node:  # two steps with the same output: one entity
             for name in ("prov:wasGeneratedBy", "prov:wasDerivedFrom"):
                 known[name] = list(dict.fromkeys((*known.get(name, ()), *node.get(name, ()))))
-    graph = [{name: value for name, value in node.items() if value not in (None, [])} for node in nodes.values()]
+    graph = [{name: value for name, value in node.items() if value not in (None, UNSET, [])} for node in nodes.values()]
     return {"@context": dict(CONTEXT), "@graph": graph}
 
 
-def _of_steps(run: Run, steps: Mapping[str, Step]) -> Iterator[Node]:
+def _of_steps(run: RecordedRun, steps: Mapping[str, Step]) -> Iterator[Node]:
     for step in steps.values():
-        if step.row["attempts"] or step.row["status"] == "reused":
+        if step.row.attempts or step.row.status == "reused":
             sources = [_file_id(file) for file in step.files]
             sources += [_entity_id(read, steps[read.step]) for read in step.reads]
             yield from map(_file, step.files)
@@ -60,10 +63,9 @@ def _of_steps(run: Run, steps: Mapping[str, Step]) -> Iterator[Node]:
             yield from ({**_output(step, output), "prov:wasDerivedFrom": sources} for output in step.outputs)
 
 
-def _agent(run: Run) -> Node:
+def _agent(run: RecordedRun) -> Node:
     """Returns the program as an agent. Its machine and libraries are texts of the run, since they are not resources."""
-    provenance = run.get("provenance") or {}
-    version = provenance.get("e2i") or __version__
+    version = run.provenance.e2i or __version__
     return {
         "@id": f"urn:e2i:agent:{version}",
         "@type": ["prov:Agent", "prov:SoftwareAgent"],
@@ -71,42 +73,41 @@ def _agent(run: Run) -> Node:
     }
 
 
-def _plan(run: Run) -> Node:
-    provenance = run.get("provenance") or {}
-    git = provenance.get("git") or {}
+def _plan(run: RecordedRun) -> Node:
+    git = run.provenance.repository
     return {
-        "@id": f"urn:e2i:plan:{run['plan']['digest']}",
+        "@id": f"urn:e2i:plan:{run.plan.digest}",
         "@type": ["prov:Entity", "prov:Plan"],
-        "label": run["pipeline"],
-        "prov:value": run["spec"],
-        "e2i:digest": provenance.get("spec"),
-        "e2i:repository": git.get("remote"),
-        "e2i:commit": git.get("commit"),
-        "e2i:dirty": git.get("dirty"),
-        "e2i:path": git.get("path"),
+        "label": run.pipeline,
+        "prov:value": run.spec,
+        "e2i:digest": run.provenance.spec,
+        "e2i:repository": git.remote,
+        "e2i:commit": git.commit,
+        "e2i:dirty": git.dirty,
+        "e2i:path": git.path,
     }
 
 
-def _run(run: Run) -> Node:
-    provenance = run.get("provenance") or {}
+def _run(run: RecordedRun) -> Node:
+    origin = run.provenance
     return {
-        "@id": _run_id(run["run"]),
+        "@id": _run_id(run.id),
         "@type": "prov:Activity",
-        "label": f"run {run['run']} of {run['pipeline']}",
+        "label": f"run {run.id} of {run.pipeline}",
         **_times(run),
         **_associated(run),
-        "e2i:status": run["status"],
-        "e2i:parameters": _json(run["params"] or {}),
-        "e2i:seed": provenance.get("seed"),
-        "e2i:python": provenance.get("python"),
-        "e2i:libraries": _json(provenance.get("libraries") or {}),
-        "e2i:host": provenance.get("host"),
+        "e2i:status": run.status,
+        "e2i:parameters": _json(run.params),
+        "e2i:seed": origin.seed,
+        "e2i:python": origin.python,
+        "e2i:libraries": _json(origin.libraries or {}),
+        "e2i:host": origin.host,
     }
 
 
-def _step(run: Run, step: Step) -> Node:
+def _step(run: RecordedRun, step: Step) -> Node:
     """Returns the activity of the step's execution, in this run or in the one whose result it reused."""
-    own = {**_times(step.row), **_associated(run)} if step.made_in == run["run"] else {}
+    own = {**_times(step.row), **_associated(run)} if step.made_in == run.id else {}
     return {
         "@id": _step_id(step),
         "@type": "prov:Activity",
@@ -114,14 +115,14 @@ def _step(run: Run, step: Step) -> Node:
         **own,
         "prov:wasInformedBy": [_run_id(step.made_in)],
         "e2i:action": step.uses,
-        "e2i:status": "succeeded" if step.row["status"] == "reused" else step.row["status"],
+        "e2i:status": "succeeded" if step.row.status == "reused" else step.row.status,
         "e2i:parameters": _json(step.parameters),
-        "e2i:fingerprint": step.row["fingerprint"],
-        "e2i:error": (step.row["error"] or {}).get("message"),
+        "e2i:fingerprint": step.row.fingerprint,
+        "e2i:error": step.row.error.message if step.row.error else None,
     }
 
 
-def _associated(run: Run) -> Node:
+def _associated(run: RecordedRun) -> Node:
     agent, plan = _agent(run)["@id"], _plan(run)["@id"]
     association = {"@type": "prov:Association", "prov:agent": agent, "prov:hadPlan": plan}
     return {"prov:wasAssociatedWith": [agent], "prov:qualifiedAssociation": association}
@@ -161,8 +162,8 @@ def _file_id(file: File) -> str:
     return f"urn:e2i:file:{quote(file.path)}:{file.digest or 'missing'}"
 
 
-def _times(row: Mapping[str, Any]) -> Node:
-    moments = {"prov:startedAtTime": row["started_ms"], "prov:endedAtTime": row["ended_ms"]}
+def _times(row: RecordedRun | RecordedStep) -> Node:
+    moments = {"prov:startedAtTime": row.started_ms, "prov:endedAtTime": row.ended_ms}
     return {
         name: datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds")
         for name, moment in moments.items()

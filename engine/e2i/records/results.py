@@ -10,15 +10,16 @@ from typing import Any
 
 from e2i.errors import BadInput
 from e2i.spec import suggest
+from e2i.store.past import RecordedRun
 
 
-def find(run: Mapping[str, Any], name: str) -> Any:
+def find(run: RecordedRun, name: str) -> Any:
     """Returns the result named ``OUTPUT``, ``STEP.OUTPUT`` or a part such as ``OUTPUT.KEY``. Raises BadInput.
 
     Where an output and a step have one name, the output is meant.
     """
-    outputs: Mapping[str, Any] = run.get("outputs") or {}
-    steps = {row["step"]: row["outputs"] for row in run["steps"] if row["outputs"] is not None}
+    outputs = run.outputs or {}
+    steps = {step.id: step.outputs for step in run.steps if step.outputs is not None}
     first, dot, rest = name.partition(".")
     if name in outputs:
         return outputs[name]
@@ -28,17 +29,17 @@ def find(run: Mapping[str, Any], name: str) -> Any:
         return _inside(steps[first], rest, name, run)
     known = [*outputs, *(f"{step}.{output}" for step, found in steps.items() for output in found)]
     hint = suggest.hint(name, known, most=20) or "the run has no results"
-    raise BadInput(f"run {run['run']} has no output {name!r}", code="unknown-output", hint=hint)
+    raise BadInput(f"run {run.id} has no output {name!r}", code="unknown-output", hint=hint)
 
 
-def _inside(value: Any, path: str, name: str, run: Mapping[str, Any]) -> Any:
+def _inside(value: Any, path: str, name: str, run: RecordedRun) -> Any:
     """Returns the part of a value at a dotted path; keys may hold dots themselves."""
     while path:
         if not isinstance(value, Mapping):
-            raise BadInput(f"run {run['run']} has no output {name!r}", code="unknown-output", hint="leave a part out")
+            raise BadInput(f"run {run.id} has no output {name!r}", code="unknown-output", hint="leave a part out")
         key = path if path in value else path.partition(".")[0]
         if key not in value:
             hint = suggest.hint(key, list(map(str, value)), most=20)
-            raise BadInput(f"run {run['run']} has no output {name!r}", code="unknown-output", hint=hint)
+            raise BadInput(f"run {run.id} has no output {name!r}", code="unknown-output", hint=hint)
         value, path = value[key], path[len(key) + 1 :]
     return value

@@ -1,19 +1,19 @@
 """Prepare the origin of a run: commit, versions, machine, reused runs.
 
-In: the document of a run. Out: its origin. Pure, except that it checks whether other runs have a page.
+In: a past run. Out: its origin. Pure, except that it checks whether other runs have a page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from e2i.report import links
 from e2i.report.steps import Step
 from e2i.report.values import short
+from e2i.store.past import RecordedRun, RunOrigin
 
 PAGE = "report.html"
 """Name of a run's page in its folder."""
@@ -38,34 +38,32 @@ class Origin(Struct, frozen=True):
     makers: tuple[Maker, ...]
 
 
-def of(run: Mapping[str, Any], steps: Sequence[Step], folder: Path | None) -> Origin:
+def of(run: RecordedRun, steps: Sequence[Step], folder: Path | None) -> Origin:
     """Returns the origin for the page. ``folder``: where the page will be, ``runs/RUN`` or elsewhere."""
-    provenance = run["provenance"] or {}
-    git = provenance.get("git") or {}
-    changed = tuple(git.get("changed") or ())
+    git = run.provenance.repository
+    changed = git.changed or ()
     return Origin(
-        facts=tuple((name, text) for name, text in _facts(provenance, git) if text),
+        facts=tuple((name, text) for name, text in _facts(run.provenance) if text),
         changed=changed,
-        more=max(git.get("changed_files", 0) - len(changed), 0),
-        repository=git.get("remote") or "",
-        libraries=tuple((provenance.get("libraries") or {}).items()),
-        makers=tuple(_makers(run["run"], steps, folder)),
+        more=max((git.changed_files or 0) - len(changed), 0),
+        repository=git.remote or "",
+        libraries=tuple((run.provenance.libraries or {}).items()),
+        makers=tuple(_makers(run.id, steps, folder)),
     )
 
 
-def _facts(provenance: Mapping[str, Any], git: Mapping[str, Any]) -> list[tuple[str, str]]:
-    commit = git.get("commit") or ""
-    branch = f" of {git['branch']}" if git.get("branch") else ""
-    seed, cores = provenance.get("seed"), provenance.get("cores")
+def _facts(origin: RunOrigin) -> list[tuple[str, str]]:
+    git = origin.repository
+    branch = f" of {git.branch}" if git.branch else ""
     return [
-        ("commit", f"{commit[:12]}{branch}" if commit else git.get("problem", "")),
-        ("path of the spec", git.get("path") or ""),
-        ("digest of the spec", short(provenance.get("spec") or "")),
-        ("e2i", provenance.get("e2i", "")),
-        ("Python", provenance.get("python", "")),
-        ("seed", "" if seed is None else str(seed)),
-        ("machine", provenance.get("host", "")),
-        ("system", f"{provenance.get('system', '')}, {cores} cores" if cores else ""),
+        ("commit", f"{git.commit[:12]}{branch}" if git.commit else git.problem or ""),
+        ("path of the spec", git.path or ""),
+        ("digest of the spec", short(origin.spec or "")),
+        ("e2i", origin.e2i or ""),
+        ("Python", origin.python or ""),
+        ("seed", "" if origin.seed is UNSET else str(origin.seed)),
+        ("machine", origin.host or ""),
+        ("system", f"{origin.system or ''}, {origin.cores} cores" if origin.cores else ""),
     ]
 
 

@@ -1,6 +1,6 @@
 """Render a run as one HTML page that loads nothing and runs no script.
 
-In: the document of a run and its artifacts. Out: the page. Jinja escapes everything recorded, and a content policy in
+In: a past run and its artifacts. Out: the page. Jinja escapes everything recorded, and a content policy in
 the page forbids requests, scripts and foreign styles.
 """
 
@@ -10,7 +10,6 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from e2i import __version__
+from e2i.records.past import PastRun
 from e2i.report import graph, links, measures, origin, pictures, reproduce, steps, timeline, values
 from e2i.report.pictures import OpenArtifact
+from e2i.spec.models import PipelineSpec
 from e2i.store import names
+from e2i.store.past import RecordedRun
 
 DECEPTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -40,15 +42,15 @@ SIGNS = {
 }
 
 
-def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | None = None) -> str:
-    """Returns the page for a run, from the document of ``records.lookup.run``. Equal input produces equal text.
+def build(past: PastRun, open_artifact: OpenArtifact, folder: Path | None = None) -> str:
+    """Returns the page for a run, as ``records.lookup.run`` returns it. Equal input produces equal text.
 
     ``open_artifact`` returns the file or folder of a stored artifact, or raises E2IError. ``folder`` is where the page
     will be written: links to pages of the store are relative to it. Without it there are no links.
     """
-    spec = steps.read_spec(run)
-    found = steps.of(run, spec)
-    chart = timeline.build(found, run["started_ms"], run["ended_ms"])
+    run, spec = past.run, steps.read_spec(past.run)
+    found = steps.of(past, spec)
+    chart = timeline.build(found, run.started_ms, run.ended_ms)
     style, policy = _style()
     return (
         environment()
@@ -64,7 +66,7 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
             seconds=_seconds(run),
             work=sum(step.seconds or 0.0 for step in found),
             params=_params(run, spec),
-            outputs=[(name, values.show(value)) for name, value in (run["outputs"] or {}).items()],
+            outputs=[(name, values.show(value)) for name, value in (run.outputs or {}).items()],
             failures=[(step, _details(step), _log(step, folder)) for step in found if step.error],
             chart=chart,
             chained={step.id for step in chart.chain.steps} if chart and chart.chain else set(),
@@ -72,9 +74,9 @@ def build(run: Mapping[str, Any], open_artifact: OpenArtifact, folder: Path | No
             metrics=measures.metrics(found),
             importances=measures.importances(found),
             gallery=pictures.gallery(found, open_artifact, folder),
-            commands=reproduce.commands(run, finished=run["status"] == "succeeded"),
+            commands=reproduce.commands(run, finished=run.status == "succeeded"),
             origin=origin.of(run, found, folder),
-            spec_pieces=list(reproduce.pieces(run["spec"])),
+            spec_pieces=list(reproduce.pieces(run.spec)),
         )
     )
 
@@ -125,7 +127,7 @@ def _counts(found: tuple[steps.Step, ...]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
-def _params(run: Mapping[str, Any], spec: Any) -> list[tuple[str, values.Shown, str, bool]]:
+def _params(run: RecordedRun, spec: PipelineSpec | None) -> list[tuple[str, values.Shown, str, bool]]:
     """Returns name, value, description, and whether the value differs from the spec's default."""
     declared = spec.params if spec else {}
     return [
@@ -135,12 +137,12 @@ def _params(run: Mapping[str, Any], spec: Any) -> list[tuple[str, values.Shown, 
             declared[name].description if name in declared else "",
             name in declared and not declared[name].required and declared[name].default != value,
         )
-        for name, value in (run["params"] or {}).items()
+        for name, value in run.params.items()
     ]
 
 
 def _details(step: steps.Step) -> values.Shown | None:
-    details = (step.error or {}).get("details")
+    details = step.error.details if step.error else None
     return None if details in (None, {}, []) else values.show(details)
 
 
@@ -149,11 +151,11 @@ def _log(step: steps.Step, folder: Path | None) -> str:
     return links.to_file(folder / "logs" / f"{names.of_step(step.id)}.log", folder) if folder else ""
 
 
-def _seconds(run: Mapping[str, Any]) -> float | None:
+def _seconds(run: RecordedRun) -> float | None:
     """Returns the duration of the run without its pauses; None while it is running."""
-    if not run["ended_ms"]:
+    if not run.ended_ms:
         return None
-    return max(0, int(run["ended_ms"] - run["started_ms"] - run["paused_ms"])) / 1000
+    return max(0, int(run.ended_ms - run.started_ms - run.paused_ms)) / 1000
 
 
 def _moment(milliseconds: int | None) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from msgspec import Struct
 
 from e2i.errors import BadInput
+from e2i.planning.model import Plan, PlanStep
 from e2i.report import layout
 from e2i.report.page import environment
 
@@ -29,22 +27,22 @@ class Box(Struct, frozen=True):
     tooltip: str
 
 
-def svg(plan: Mapping[str, Any]) -> str:
+def svg(plan: Plan) -> str:
     """Returns a self-contained picture: a box for each step, coloured by verdict, for light and dark backgrounds."""
-    steps = plan["steps"]
+    steps = plan.steps
     if len(steps) > layout.MOST_DRAWN:
         message = f"the plan has {len(steps):,} steps; at most {layout.MOST_DRAWN:,} are drawn"
         raise BadInput(message, code="bad-option", hint="use --format dot or mermaid, or --select some of the steps")
-    longest = max((max(len(step["id"]) + 4, 0.85 * len(step["uses"])) for step in steps), default=0)
+    longest = max((max(len(step.id) + 4, 0.85 * len(step.uses)) for step in steps), default=0)
     width = min(max(longest * LETTER + 34, NARROWEST), WIDEST)
-    drawing = layout.draw({step["id"]: step["needs"] for step in steps}, width, ROOM)
+    drawing = layout.draw({step.id: step.needs for step in steps}, width, ROOM)
     letters = int((width - 40) / LETTER)
     boxes = [
         Box(
-            *drawing.positions[step["id"]],
-            title=_cut(step["id"], letters),
-            uses=_cut(step["uses"], int(letters * 1.15)),
-            verdict=step["verdict"],
+            *drawing.positions[step.id],
+            title=_cut(step.id, letters),
+            uses=_cut(step.uses, int(letters * 1.15)),
+            verdict=step.verdict,
             tooltip=_tooltip(step),
         )
         for step in steps
@@ -56,18 +54,18 @@ def svg(plan: Mapping[str, Any]) -> str:
     )
 
 
-def html(plan: Mapping[str, Any]) -> str:
+def html(plan: Plan) -> str:
     """Returns a page with the picture, the verdict and reason of every step, and the digest."""
     return (
         environment()
         .get_template("plan.html.j2")
-        .render(plan=plan, picture=svg(plan) if len(plan["steps"]) <= layout.MOST_DRAWN else "", signs=SIGNS)
+        .render(plan=plan, picture=svg(plan) if len(plan.steps) <= layout.MOST_DRAWN else "", signs=SIGNS)
     )
 
 
-def _tooltip(step: Mapping[str, Any]) -> str:
-    reason = f"{step['reason']['code']} {step['reason']['detail']}"
-    return f"{step['id']} ({step['uses']}): {step['verdict']}, {reason}"
+def _tooltip(step: PlanStep) -> str:
+    reason = f"{step.reason.code} {step.reason.detail}"
+    return f"{step.id} ({step.uses}): {step.verdict}, {reason}"
 
 
 def _cut(text: str, letters: int) -> str:

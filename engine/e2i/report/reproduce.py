@@ -1,6 +1,6 @@
 """Prepare the commands that repeat a run, and its spec in coloured pieces.
 
-In: the document of a run. Out: commands and pieces.
+In: a recorded run. Out: commands and pieces.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from e2i.spec import document
+from e2i.store.past import RecordedRun
 
 PIECES = re.compile(
     r"(?P<expression>\$\{\{[^\n}]{0,2000}\}\})"
@@ -23,22 +24,22 @@ LONGEST = 400_000
 """Maximum number of shown characters of a spec."""
 
 
-def commands(run: Mapping[str, Any], *, finished: bool) -> tuple[tuple[str, str], ...]:
+def commands(run: RecordedRun, *, finished: bool) -> tuple[tuple[str, str], ...]:
     """Returns the commands, each with its purpose."""
-    file = run["file"] if not run["file"].startswith("<") else f"{run['pipeline']}.yaml"
+    file = run.file if not run.file.startswith("<") else f"{run.pipeline}.yaml"
     words = ["e2i-run", file]
-    for name, value in sorted((run["params"] or {}).items()):
+    for name, value in sorted(run.params.items()):
         words += ["-p", f"{name}={_argument(value)}"]
-    if run["profile"] != "default":
-        words += ["--profile", run["profile"]]
+    if run.profile != "default":
+        words += ["--profile", run.profile]
     again = shlex.join(words)
-    kept = "" if file == run["file"] else f" (the spec below, saved as {file})"
+    kept = "" if file == run.file else f" (the spec below, saved as {file})"
     found = [(f"run it again; finished steps are reused{kept}", again)]
     if finished:
         found.append(("run every step again", f"{again} --fresh"))
     else:
-        found.append(("resume this run", shlex.join(["e2i-run", file, "--resume", run["run"]])))
-    found.append(("show this run in the terminal", shlex.join(["e2i", "show", run["run"]])))
+        found.append(("resume this run", shlex.join(["e2i-run", file, "--resume", run.id])))
+    found.append(("show this run in the terminal", shlex.join(["e2i", "show", run.id])))
     return tuple(found)
 
 

@@ -1,18 +1,20 @@
 """Collect the steps of a run with what the plan, the run store and the spec record of each.
 
-In: the document of a run. Out: its steps. Pure: no clock, no files.
+In: a past run. Out: its steps. Pure: no clock, no files.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import JsonObject
+from e2i.records.past import PastRun
 from e2i.spec.load import load
 from e2i.spec.models import PipelineSpec
+from e2i.store.past import RecordedAttempt, RecordedRun, RecordedStep
 
 ATTENTION = ("failed", "running", "deferred", "cancelled", "pending", "skipped", "succeeded", "reused")
 """Every status, the most important one first."""
@@ -51,8 +53,8 @@ class Step(Struct, frozen=True):
     started_ms: int | None
     ended_ms: int | None
     fingerprint: str | None
-    outputs: Mapping[str, Any]
-    error: Mapping[str, Any] | None
+    outputs: JsonObject
+    error: ErrorDocument | None
     agent: str | None
     description: str
 
@@ -64,56 +66,49 @@ class Step(Struct, frozen=True):
         return (self.ended_ms - self.started_ms) / 1000
 
 
-def read_spec(run: Mapping[str, Any]) -> PipelineSpec | None:
+def read_spec(run: RecordedRun) -> PipelineSpec | None:
     """Returns the spec of the run; None when this version of e2i cannot read it."""
-    loaded, _ = load(run["spec"], run["file"])
+    loaded, _ = load(run.spec, run.file)
     return loaded.spec if loaded else None
 
 
-def of(run: Mapping[str, Any], spec: PipelineSpec | None) -> tuple[Step, ...]:
+def of(past: PastRun, spec: PipelineSpec | None) -> tuple[Step, ...]:
     """Returns every step of the run's plan, in order, whether it was reached or not."""
-    recorded = {step["step"]: step for step in run["steps"]}
-    makers = {fingerprint: result["run"] for fingerprint, result in run["results"].items()}
-    found = []
-    for index, planned in enumerate(run["plan"]["steps"], start=1):
-        row = recorded.get(planned["id"], {})
-        found.append(_step(planned, row, spec, f"step-{index}", makers.get(row.get("fingerprint"))))
-    return tuple(found)
+    makers = {fingerprint: result.run for fingerprint, result in past.results.items()}
+    planned = {step.id: step.fingerprint for step in past.run.plan.steps}
+    return tuple(
+        _step(row, planned.get(row.id), spec, f"step-{index}", makers.get(row.fingerprint or ""))
+        for index, row in enumerate(past.run.steps, start=1)
+    )
 
 
-def _step(
-    planned: Mapping[str, Any],
-    found: Mapping[str, Any],
-    spec: PipelineSpec | None,
-    anchor: str,
-    made_in: str | None,
-) -> Step:
-    group = _COMBINATION.sub("", planned["id"])
+def _step(row: RecordedStep, planned: str | None, spec: PipelineSpec | None, anchor: str, made_in: str | None) -> Step:
+    """``planned``: the fingerprint in the plan."""
+    group = _COMBINATION.sub("", row.id)
     written = spec.steps.get(group) if spec else None
-    status = found.get("status", "pending")
     return Step(
-        id=planned["id"],
+        id=row.id,
         group=group,
         anchor=anchor,
-        uses=planned["uses"],
-        needs=tuple(planned["needs"]),
-        verdict=planned["verdict"],
-        reason=planned["reason"]["detail"] or planned["reason"]["code"].replace("-", " "),
-        status=status,
-        note=found.get("note", ""),
-        attempts=found.get("attempts", 0),
-        tries=tuple(_attempt(attempt) for attempt in found.get("tries", ())),
+        uses=row.uses,
+        needs=row.needs,
+        verdict=row.verdict,
+        reason=row.reason.detail or row.reason.code.replace("-", " "),
+        status=row.status,
+        note=row.note,
+        attempts=row.attempts,
+        tries=tuple(map(_attempt, row.tries)),
         made_in=made_in,
-        started_ms=found.get("started_ms"),
-        ended_ms=found.get("ended_ms"),
-        fingerprint=found.get("fingerprint") or planned["fingerprint"],
-        outputs=found.get("outputs") or {},
-        error=found.get("error"),
+        started_ms=row.started_ms,
+        ended_ms=row.ended_ms,
+        fingerprint=row.fingerprint or planned,
+        outputs=row.outputs or {},
+        error=row.error,
         agent=written.agent if written else None,
         description=written.description.strip() if written else "",
     )
 
 
-def _attempt(found: Mapping[str, Any]) -> Attempt:
-    error = found["error"] or {}
-    return Attempt(found["started_ms"], found["seconds"], error.get("message", ""), error.get("code", ""))
+def _attempt(found: RecordedAttempt) -> Attempt:
+    error = found.error
+    return Attempt(found.started_ms, found.seconds, error.message if error else "", error.code if error else "")

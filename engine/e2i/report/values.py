@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -26,6 +26,7 @@ from e2i.catalog.artifacts import (
     Table,
     read_artifacts,
 )
+from e2i.documents import JsonObject
 from e2i.report import links
 
 LONGEST = 4_000
@@ -128,7 +129,7 @@ def artifacts(value: Any) -> Iterator[Artifact]:
             yield from artifacts(item)
 
 
-def as_artifact(value: Mapping[str, Any]) -> Artifact | None:
+def as_artifact(value: JsonObject) -> Artifact | None:
     """Returns the artifact that a mapping describes; None for other mappings or those of another version of e2i."""
     if value.get("type") not in ARTIFACTS or "digest" not in value:
         return None
@@ -217,7 +218,7 @@ def _card(artifact: Artifact) -> Card:
     return Card(artifact.type.replace("_", " "), title, short(artifact.digest), tuple(facts), columns, url)
 
 
-def _grid(rows: list[dict[str, Any]]) -> Shown:
+def _grid(rows: list[JsonObject]) -> Shown:
     headers = list(dict.fromkeys(str(name) for row in rows for name in row))
     empty = {name for name in headers if all(row.get(name) in (None, "", []) for row in rows)}
     shown = tuple(name for name in headers if name not in empty)[:WIDEST]
@@ -243,5 +244,5 @@ def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _is_flat(value: Mapping[str, Any]) -> bool:
+def _is_flat(value: JsonObject) -> bool:
     return all(_is_scalar(item) for item in value.values())

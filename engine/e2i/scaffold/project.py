@@ -9,10 +9,12 @@ import os
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta
 
 from e2i import regular
+from e2i.documents import JsonDocument
 from e2i.errors import BadInput
 
 TEMPLATES = ("default.yaml", "policy.yaml", "expectations/e2i_classification_suite.yaml",
@@ -62,16 +64,16 @@ outputs:
 """The spec of a project without data."""
 
 
-class Written(Struct, frozen=True):
-    """What became of the project's files, as paths relative to its folder."""
+class InitDocument(JsonDocument, frozen=True, kw_only=True):
+    """What `e2i init --json` prints. Paths are relative to the current folder."""
 
-    spec: str
-    written: tuple[str, ...]
-    kept: tuple[str, ...]
-    """Files that existed already and were left as they are."""
+    spec: Annotated[str, Meta(description="The spec that was written.")]
+    written: list[str]
+    kept: Annotated[list[str], Meta(description="Files that existed already and were left as they are.")]
+    next: Annotated[str, Meta(description="The command that runs the spec.")]
 
 
-def write(folder: Path, spec: str, name: str, schema: str) -> Written:
+def write(folder: Path, spec: str, name: str, schema: str) -> InitDocument:
     """Write the project around the spec ``specs/NAME.yaml``. ``schema`` is the JSON Schema of specs, for editors.
 
     Raises BadInput when the spec exists already, or a file cannot be written.
@@ -91,7 +93,7 @@ def write(folder: Path, spec: str, name: str, schema: str) -> Written:
         except OSError as error:
             raise BadInput(f"{relative} cannot be written: {error.strerror}", code="cannot-write") from error
         written.append(relative)
-    return Written(path, tuple(written), tuple(kept))
+    return InitDocument(spec=path, written=written, kept=kept, next=f"e2i-run {path}")
 
 
 def _others(schema: str) -> Iterator[tuple[str, str]]:

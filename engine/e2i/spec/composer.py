@@ -25,7 +25,7 @@ from yaml.events import (
 
 from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
-from e2i.spec.problems import MOST, Location, Problem, pointer
+from e2i.spec.problems import MOST, Code, Location, Problem, pointer
 
 NOT_FINITE = "leave a bound out where there is none: plans, records and JSON have no such number"
 MAX_PARAMS = 1_000
@@ -310,3 +310,85 @@ class _Composer:
             elif key is not None:
                 steps.append(key)
         return tuple(steps)
+
+
+CODES = (
+    Code(
+        "alias",
+        "An invalid alias",
+        "`*name` repeats the value marked with `&name` earlier in the file. The anchor must exist and must not contain "
+        "the alias. All aliases expanded must stay within limits, because a few lines can otherwise expand to "
+        "gigabytes.",
+        "Add `&name` to the value before the alias. Quote text that starts with `*`.",
+        "steps:\n  a: {uses: debug.echo, with: {value: *text}}\n",
+        "steps:\n  a: {uses: debug.echo, with: {value: &text hello}}\n  b: {uses: debug.echo, with: {value: *text}}\n",
+    ),
+    Code(
+        "duplicate-key",
+        "A key that occurs twice in one mapping",
+        "YAML parsers disagree about which of the two counts, so neither is used.",
+        "Remove or rename one of them. `e2i fix` removes an exact repetition.",
+        "steps:\n  a: {uses: debug.echo}\n  a: {uses: debug.sleep, with: {seconds: 1}}\n",
+        "steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.sleep, with: {seconds: 1}}\n",
+    ),
+    Code(
+        "key-type",
+        "A key that is not text",
+        "Keys are names. `1:`, `true:` and `null:` are a number, a boolean and null. `{{ … }}` is a mapping used as a "
+        "key.",
+        'Quote the key, or write an expression as "${{ … }}".',
+        "steps:\n  a: {uses: debug.echo, with: {value: {1: one}}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: {"1": one}}}\n',
+    ),
+    Code(
+        "merge-key",
+        "A merge key",
+        "`<<` is not part of YAML 1.2, and merges can hide the actual parameters of a step.",
+        "Write the keys out, or put keys shared by all steps under `defaults:`.",
+        "steps:\n  a: &base {uses: debug.echo}\n  b: {<<: *base}\n",
+        "steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.echo}\n",
+    ),
+    Code(
+        "multiple-documents",
+        "More than one document in a file",
+        "`---` starts another document. A file contains one pipeline.",
+        "Remove the `---`, or move the second pipeline to a file of its own.",
+        "steps:\n  a: {uses: debug.echo}\n---\nversion: 1\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "number",
+        "A number that cannot be held",
+        "Integers have 64 bits, other numbers double precision. A larger number would be changed silently.",
+        "Quote it if it is a text, such as an identifier.",
+        "steps:\n  a: {uses: debug.echo, with: {value: 99999999999999999999}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: "99999999999999999999"}}\n',
+    ),
+    Code(
+        "tag",
+        "A tag",
+        "`!name` asks a YAML reader to build an object. A spec is plain data.",
+        "Remove the tag. Quote text that starts with `!`.",
+        "steps:\n  a: {uses: debug.echo, with: {value: !env HOME}}\n",
+        'steps:\n  a: {uses: debug.echo, with: {value: "!env HOME"}}\n',
+    ),
+    Code(
+        "unclosed-expression",
+        'An expression without its "}}"',
+        "The text holds `${{` and no `}}`. Often a ` #` in the expression has begun a comment.",
+        'Close the expression, and put it in quotes: "${{ … }}".',
+        "params:\n  n: {type: integer, default: 1}\n"
+        "steps:\n  a: {uses: debug.echo, with: {value: '${{ params.n'}, when: \"${{ params.n > 0 }}\"}\n"
+        "  b:\n    uses: debug.echo\n    with:\n      value: ${{ params.n\n",
+        "params:\n  n: {type: integer, default: 1}\n"
+        "steps:\n  b:\n    uses: debug.echo\n    with:\n      value: ${{ params.n }}\n",
+    ),
+    Code(
+        "yaml-version",
+        "A %YAML line for another version",
+        "Specs are YAML 1.2, in which `no` is a text and `0o17` a number.",
+        "Remove the %YAML line.",
+        "%YAML 1.1\n---\nversion: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+        "version: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+)

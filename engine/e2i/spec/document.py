@@ -13,16 +13,17 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
+from e2i.documents import JsonObject, Values
 from e2i.spec import inside, scalars
 from e2i.spec.composer import MAX_PROBLEMS, GiveUpError, Limits, compose
 from e2i.spec.positions import Path, Spot, locate
-from e2i.spec.problems import Fixes, Location, Problem, Severity, pointer
+from e2i.spec.problems import Code, Fixes, Location, Problem, Severity, pointer
 
 
 class Document:
     """A spec as plain data with the location of each value. Treat ``data`` as read-only: aliases share objects."""
 
-    def __init__(self, data: dict[str, Any], file: str, text: str | None) -> None:
+    def __init__(self, data: JsonObject, file: str, text: str | None) -> None:
         self.data = data
         self.file = file
         self.text = text
@@ -165,7 +166,7 @@ def read_value(text: str, file: str, limits: Limits | None = None) -> tuple[Any,
 
 
 def from_mapping(
-    data: Mapping[str, Any], file: str = "<mapping>", limits: Limits | None = None
+    data: Values, file: str = "<mapping>", limits: Limits | None = None
 ) -> tuple[Document | None, list[Problem]]:
     """Returns the document for a mapping from Python: a copy of it, checked by the same rules as text.
 
@@ -263,3 +264,61 @@ class _Copier:
         self.problems.append(Problem(code, message, Location(self.file, 1, 1), pointer(path)))
         if len(self.problems) >= MAX_PROBLEMS:
             raise GiveUpError
+
+
+CODES = (
+    Code(
+        "bad-character",
+        "A character that is not allowed in text",
+        "Control characters, byte order marks inside the text and characters that reorder text on a screen can make a "
+        "spec look different from what it is.",
+        "Remove the character named in the message.",
+        'description: "one\\u202etwo"\nsteps:\n  a: {uses: debug.echo}\n',
+        'description: "one two"\nsteps:\n  a: {uses: debug.echo}\n',
+    ),
+    Code(
+        "empty",
+        "An empty file",
+        "The text contains no document: it is empty, or has only comments.",
+        "Start with `version: 1`. `e2i schema` shows the format.",
+        "# to be written\n",
+        "version: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "not-a-mapping",
+        "A spec that is a list or a single value",
+        "The top level of a spec maps `version`, `name`, `steps` and so on to their values.",
+        "Start with `version: 1`.",
+        "- version: 1\n- name: example\n",
+        "version: 1\nname: example\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "not-plain",
+        "A value from Python that is not plain data",
+        "A spec passed as a mapping may contain text, numbers, true, false, null, lists and mappings, like YAML.",
+        "Use text, a number, a list or a mapping instead of the object.",
+        example='e2i.validate({"version": 1, "name": datetime.now()})',
+    ),
+    Code(
+        "not-utf8",
+        "A file that is not UTF-8",
+        "Specs are read as UTF-8 and nothing else, so that they read the same everywhere.",
+        "Save the file as UTF-8.",
+        example="A file that an old editor saved in Latin-1: the é of café is one byte.",
+    ),
+    Code(
+        "too-deep",
+        "Nesting that is too deep",
+        "Mappings and lists may be nested 64 levels deep, aliases followed.",
+        "Flatten the data, or read it from a file.",
+        f"steps:\n  a: {{uses: debug.echo, with: {{value: {'[' * 64}1{']' * 64}}}}}\n",
+        "steps:\n  a: {uses: debug.echo, with: {value: [[1]]}}\n",
+    ),
+    Code(
+        "too-large",
+        "A spec that is too large",
+        "A text of more than 8 MiB or 250,000 values, or what policy allows, is not read.",
+        "Move the data to a file, and refer to it in the spec.",
+        example="A table was pasted into a spec.",
+    ),
+)

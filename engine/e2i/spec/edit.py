@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, assert_never
 
 from msgspec import Struct
 
 from e2i.spec import document as documents
+from e2i.spec import unlist
 from e2i.spec.document import Document
+from e2i.spec.operations import Add, Move, Operation, Remove, Replace
 from e2i.spec.positions import Path
 from e2i.spec.scalars import ScalarError
 from e2i.spec.writing import written
-
-Operation = Mapping[str, Any]
 
 
 class Edit(Struct, frozen=True):
@@ -76,28 +76,30 @@ class _Writer:
         self.text = text
 
     def edits(self, operation: Operation) -> list[Edit]:
-        path = _path(self.document, operation["path"])
+        path = _path(self.document, operation.path)
         if not path:
             raise CannotEditError("the whole document cannot be replaced")
-        match operation["op"]:
-            case "replace":
-                return [self.replace(path, operation["value"])]
-            case "remove":
+        match operation:
+            case Replace():
+                return [self.replace(path, operation.value)]
+            case Remove():
                 return [self.remove(path)]
-            case "add":
-                return [self.add(path, operation["value"])]
-            case "move":
-                source = _path(self.document, operation["from"])
+            case Add():
+                return [self.add(path, operation.value)]
+            case Move():
+                source = _path(self.document, operation.source)
                 if source[:-1] == path[:-1]:
                     return [self.rename(source, str(path[-1]))]
                 return [self.remove(source), self.add(path, self.document.value(source))]
-        raise CannotEditError(f"the operation {operation['op']!r} is unknown")
+        assert_never(operation)
 
     def replace(self, path: Path, value: Any) -> Edit:
         start, end = self.extent(path)
         old, raw = self.document.value(path), self.text[start:end]
         if start == end:  # an implicit null, right after its colon
             return Edit(start, end, " " + written(value, flow=self.is_flow(path[:-1])))
+        if raw.startswith("-") and (kept := unlist.as_mapping(self.document, path, value)) is not None:
+            return Edit(start, end, kept)
         if isinstance(old, str) and isinstance(value, str) and (kept := _reworded(raw, old, value)) is not None:
             return Edit(start, end, kept)
         return Edit(start, end, written(value, like=raw, flow=self.is_flow(path[:-1])))
@@ -239,17 +241,22 @@ def _patched(document: Document, operations: Iterable[Operation]) -> Any:
     """Returns the document's data after the operations. Values shared by aliases stay shared, as in the text."""
     data = copy.deepcopy(document.data)
     for operation in operations:
-        value = operation.get("value")
-        if operation["op"] == "move":
-            value = _take(data, _path(document, operation["from"]))
-        path = _path(document, operation["path"])
-        if operation["op"] == "remove":
-            _take(data, path)
-        elif path[-1] == "-":
-            _parent(data, path).append(copy.deepcopy(value))
-        else:
-            _parent(data, path)[path[-1]] = copy.deepcopy(value)
+        path = _path(document, operation.path)
+        match operation:
+            case Remove():
+                _take(data, path)
+            case Move():
+                _put(data, path, _take(data, _path(document, operation.source)))
+            case Add() | Replace():
+                _put(data, path, copy.deepcopy(operation.value))
     return data
+
+
+def _put(data: Any, path: Path, value: Any) -> None:
+    if path[-1] == "-":
+        _parent(data, path).append(value)
+    else:
+        _parent(data, path)[path[-1]] = value
 
 
 def _parent(data: Any, path: Path) -> Any:

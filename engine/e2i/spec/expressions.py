@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from e2i.documents import Values
 from e2i.spec.references import Reference, root
 from e2i.spec.values import Budget, ExpressionError, as_text
 
@@ -41,7 +42,7 @@ class Expression(Struct, frozen=True):
     def references(self) -> tuple[Reference, ...]:
         return (self.body,) if isinstance(self.body, Reference) else self.body.references
 
-    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+    def evaluate(self, scope: Values) -> Any:
         try:
             return self.body.look_up(scope) if isinstance(self.body, Reference) else self.body.evaluate(scope)
         except ExpressionError as error:
@@ -111,7 +112,7 @@ def normal(text: str) -> str:
     )
 
 
-def evaluate(template: Template, scope: Mapping[str, Any]) -> Any:
+def evaluate(template: Template, scope: Values) -> Any:
     """Returns the template's value: of any type when it is one expression, else text. Raises ExpressionError.
 
     ``scope`` contains the values under each root, as plain data; a root that it lacks cannot be used.
@@ -139,7 +140,7 @@ def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Template | Express
                 yield from walk(item, (*path, key))
 
 
-def render(value: Any, scope: Mapping[str, Any]) -> Any:
+def render(value: Any, scope: Values) -> Any:
     """Returns nested data with every text evaluated. Keys stay as they are. Raises ExpressionError."""
     if isinstance(value, str):
         return evaluate(parse(value), scope) if has_expression(value) else value
@@ -239,7 +240,7 @@ def _words(expression: Expression) -> str:
     return _SPACES.sub(lambda found: found["quoted"] or " ", expression.body.source)
 
 
-def _text(part: Expression, scope: Mapping[str, Any], budget: Budget) -> str:
+def _text(part: Expression, scope: Values, budget: Budget) -> str:
     value = part.evaluate(scope)
     try:
         return as_text(value, budget)

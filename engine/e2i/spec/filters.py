@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from e2i.documents import Values
 from e2i.spec import operators
 from e2i.spec.scalars import shorten
 from e2i.spec.values import Budget, ExpressionError, as_json, as_text, integer, kind
@@ -238,7 +239,7 @@ def _filled(name: str, value: Any, budget: Budget) -> list[Any] | tuple[Any, ...
     return items
 
 
-def _mapping(name: str, value: Any, budget: Budget) -> Mapping[str, Any]:
+def _mapping(name: str, value: Any, budget: Budget) -> Values:
     if not isinstance(value, Mapping):
         raise _wrong(name, value)
     budget.items(len(value))

@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from e2i.spec import durations, scalars, sizes, suggest
+from e2i.spec import durations, scalars, sizes, suggest, words
+from e2i.spec.operations import Add, Move, Remove, Replace
 from e2i.spec.problems import Fixes, pointer
 
 Path = tuple[str | int, ...]
@@ -20,7 +21,7 @@ MISSING: Any = object()
 
 def replaced(path: Path, value: Any) -> Fixes:
     """Replaces the value at ``path``."""
-    return ({"op": "replace", "path": pointer(path), "value": value},)
+    return (Replace(path=pointer(path), value=value),)
 
 
 def renamed(path: Path, known: Iterable[str], beside: Collection[str] = ()) -> Fixes:
@@ -36,17 +37,17 @@ def instead(path: Path, value: Any) -> Fixes:
 
 def moved(path: Path, to: Path) -> Fixes:
     """Moves the entry at ``path``."""
-    return ({"op": "move", "from": pointer(path), "path": pointer(to)},)
+    return (Move(source=pointer(path), path=pointer(to)),)
 
 
 def added(path: Path, value: Any) -> Fixes:
     """Adds an entry at ``path``. ``-`` is the end of a list."""
-    return ({"op": "add", "path": pointer(path), "value": value},)
+    return (Add(path=pointer(path), value=value),)
 
 
 def removed(path: Path) -> Fixes:
     """Removes the entry at ``path``."""
-    return ({"op": "remove", "path": pointer(path)},)
+    return (Remove(path=pointer(path)),)
 
 
 def named(path: Path, name: str, known: Iterable[str]) -> Fixes:
@@ -90,7 +91,9 @@ def meant(value: Any, kind: str) -> Any:
 
 
 def duration(value: Any) -> str | None:
-    """Returns the duration meant by ``10 min`` or ``1 hour``, or None for a number without its unit."""
+    """Returns the duration meant by ``10 min`` or ``1 hour``, or by a number of seconds. None when it is not clear."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return f"{value}s"
     if not isinstance(value, str):
         return None
     text = _UNIT_WORD.sub(lambda word: _UNITS.get(word[0].casefold(), word[0]), "".join(value.split()))
@@ -121,7 +124,8 @@ def choice(value: Any, expected: str) -> Any:
     """Returns the one of pydantic's ``expected`` values (``'a', 'b' or 1``) that ``value`` must have meant, or
     MISSING.
     """
-    if isinstance(value, str) and (name := suggest.certain(value, choices(expected))):
+    names = choices(expected)
+    if isinstance(value, str) and (name := words.choice(value, names) or suggest.certain(value, names)):
         return name
     found = meant(value, "integer")
     return found if found is not MISSING and str(found) in re.split(r", | or ", expected) else MISSING

@@ -9,14 +9,16 @@ from __future__ import annotations
 import inspect
 import operator
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.parser import Parser
+from jinja2.tests import TESTS as JINJA_TESTS
 from msgspec import Struct
 from msgspec.structs import replace
 
+from e2i.documents import Values
 from e2i.spec import operators
 from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
 from e2i.spec.references import Reference, root
@@ -36,7 +38,7 @@ class Formula(Struct, frozen=True):
     node: nodes.Expr
     references: tuple[Reference, ...]
 
-    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+    def evaluate(self, scope: Values) -> Any:
         """Returns the value. Raises ExpressionError, also for a result that is too large."""
         budget = Budget()
         value = _Evaluator(scope, budget).value(self.node)
@@ -51,10 +53,11 @@ def parse(source: str) -> Formula:
         node = parser.parse_expression()
         if not parser.stream.eos:
             said = f'"{shorten(str(parser.stream.current.value))}" is unexpected here'
-            raise ExpressionError(said, hint=_dialect(source) or _OPERATORS_HINT)
+            raise _foreign(source) or ExpressionError(said, hint=_OPERATORS_HINT)
     except TemplateSyntaxError as error:
         said = (error.message or "").replace("end of template", "end of the expression")
-        raise ExpressionError(f"the expression cannot be read: {shorten(said, 200)}", hint=_dialect(source)) from error
+        unread = ExpressionError(f"the expression cannot be read: {shorten(said, 200)}")
+        raise _foreign(source) or unread from error
     except RecursionError as error:
         raise ExpressionError("the expression is nested too deeply") from error
     checker = _Checker(source)
@@ -62,11 +65,12 @@ def parse(source: str) -> Formula:
     return Formula(source, node, tuple(dict.fromkeys(checker.references)))
 
 
-def _dialect(source: str) -> str | None:
-    """Returns what to write instead of an operator of another expression language."""
-    from e2i.spec import synonyms
+def _foreign(source: str) -> ExpressionError | None:
+    """Returns the error of an operator of another language."""
+    from e2i.spec import dialects
 
-    return synonyms.operator(source)
+    found = dialects.foreign(source)
+    return found and ExpressionError(f'"{found.sign}" is not an operator here', offset=found.offset, hint=found.hint)
 
 
 def reference_of(node: nodes.Node, source: str = "") -> Reference | None:
@@ -98,31 +102,34 @@ class _Checker:
             raise ExpressionError(f"the expression has more than {MAX_NODES} nodes", hint="compute it in a step")
         if depth > MAX_NESTING:
             raise ExpressionError(f"the expression is nested more than {MAX_NESTING} levels deep")
+        if isinstance(node, nodes.Const):
+            self.constant(node.value)
+            return
+        if isinstance(node, nodes.Name | nodes.Getattr | nodes.Getitem) and (found := reference_of(node, self.source)):
+            found.check(alone=False)
+            self.references.append(replace(found, optional=may_be_missing))
+            return
+        self.form(node)
+        if type(node) not in _ALLOWED:
+            raise self.refused(node)
+        asks = isinstance(node, nodes.Filter | nodes.Test) and node.name in ASK_WHETHER_THERE
+        for index, child in enumerate(node.iter_child_nodes()):
+            self.check(child, depth + 1, may_be_missing=asks and index == 0)
+
+    def form(self, node: nodes.Node) -> None:
+        """Checks a node without its children."""
         match node:
-            case nodes.Const():
-                self.constant(node.value)
-                return
-            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
-                reference = reference_of(node, self.source)
-                if reference is not None:
-                    reference.check(alone=False)
-                    self.references.append(replace(reference, optional=may_be_missing))
-                    return
             case nodes.Dict():
-                for pair in node.items:
-                    if not (isinstance(pair.key, nodes.Const) and isinstance(pair.key.value, str)):
-                        raise ExpressionError("the keys of a mapping must be quoted text")
+                if not all(
+                    isinstance(pair.key, nodes.Const) and isinstance(pair.key.value, str) for pair in node.items
+                ):
+                    raise ExpressionError("the keys of a mapping must be quoted text")
             case nodes.Filter():
                 self.call(node, "filter", list(FILTERS))
             case nodes.Test():
                 self.call(node, "test", list(TESTS))
             case nodes.CondExpr(expr2=None):
                 raise ExpressionError('"if" needs an "else" in an expression')
-        if type(node) not in _ALLOWED:
-            raise self.refused(node)
-        asks = isinstance(node, nodes.Filter | nodes.Test) and node.name in ASK_WHETHER_THERE
-        for index, child in enumerate(node.iter_child_nodes()):
-            self.check(child, depth + 1, may_be_missing=asks and index == 0)
 
     def constant(self, value: Any) -> None:
         if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
@@ -135,12 +142,13 @@ class _Checker:
     def call(self, node: nodes.Filter | nodes.Test, what: str, known: list[str]) -> None:
         if node.name not in known:
             found = re.search(rf"(?:\||\bis(?:\s+not)?)\s*({re.escape(node.name)})\b", self.source)
+            is_jinjas = node.name in (JINJA_FILTERS if what == "filter" else JINJA_TESTS)
             raise MissingError(
                 f'unknown {what} "{shorten(node.name)}"',
                 node.name,
-                known,
+                () if is_jinjas else known,  # a name of Jinja's is not mistyped
                 offset=found.start(1) if found else 0,
-                hint=f"the {what}s are {', '.join(known)}",
+                hint=("not all of Jinja is supported; " if is_jinjas else "") + f"the {what}s are {', '.join(known)}",
             )
         if node.dyn_args is not None or node.dyn_kwargs is not None:
             raise ExpressionError('"*" and "**" are not supported in arguments')
@@ -156,9 +164,11 @@ class _Checker:
 
     def refused(self, node: nodes.Node) -> ExpressionError:
         if isinstance(node, nodes.Call):
-            return ExpressionError(
-                "functions and methods cannot be called", hint='filters are used with "|": value | length'
-            )
+            from e2i.spec import dialects
+
+            hint = dialects.function(node.node.name) if isinstance(node.node, nodes.Name) else None
+            usual = 'filters are used with "|": value | length'
+            return ExpressionError("functions and methods cannot be called", hint=hint or usual)
         if isinstance(node, nodes.Slice):
             return ExpressionError("slices are not supported", hint="use one index, or the filters first and last")
         return ExpressionError(f"{type(node).__name__} is not supported in an expression")
@@ -167,7 +177,7 @@ class _Checker:
 class _Evaluator:
     """One evaluation. The tree's nesting bounds its recursion, the budget its work."""
 
-    def __init__(self, scope: Mapping[str, Any], budget: Budget) -> None:
+    def __init__(self, scope: Values, budget: Budget) -> None:
         self.scope = scope
         self.budget = budget
 
@@ -178,24 +188,37 @@ class _Evaluator:
                 return node.value
             case nodes.Name() | nodes.Getattr() | nodes.Getitem():
                 return self.looked_up(node)
-            case nodes.List() | nodes.Tuple():
-                return [self.value(item) for item in node.items]
-            case nodes.Dict():
-                return {
-                    pair.key.value: self.value(pair.value) for pair in node.items if isinstance(pair.key, nodes.Const)
-                }
-            case nodes.And():
-                left = self.value(node.left)
-                return self.value(node.right) if operators.truth(left) else left
-            case nodes.Or():
-                left = self.value(node.left)
-                return left if operators.truth(left) else self.value(node.right)
-            case nodes.Not():
-                return not operators.truth(self.value(node.node))
-            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
-                return self.value(node.expr1 if operators.truth(self.value(node.test)) else otherwise)
             case nodes.Compare():
                 return self.compared(node)
+            case nodes.List() | nodes.Tuple() | nodes.Dict():
+                return self.collected(node)
+            case nodes.And() | nodes.Or() | nodes.Not() | nodes.CondExpr():
+                return self.chosen(node)
+            case nodes.Filter() | nodes.Test():
+                return self.applied(node)
+            case nodes.UnaryExpr() | nodes.BinExpr() | nodes.Concat():
+                return self.computed(node)
+        raise _not_allowed(node)
+
+    def collected(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> list[Any] | dict[str, Any]:
+        if isinstance(node, nodes.Dict):
+            return {pair.key.value: self.value(pair.value) for pair in node.items if isinstance(pair.key, nodes.Const)}
+        return [self.value(item) for item in node.items]
+
+    def chosen(self, node: nodes.And | nodes.Or | nodes.Not | nodes.CondExpr) -> Any:
+        """Returns the operand that decides. The others are not evaluated."""
+        match node:
+            case nodes.Not():
+                return not operators.truth(self.value(node.node))
+            case nodes.And() | nodes.Or():
+                left = self.value(node.left)
+                return self.value(node.right) if operators.truth(left) == isinstance(node, nodes.And) else left
+            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
+                return self.value(node.expr1 if operators.truth(self.value(node.test)) else otherwise)
+        raise _not_allowed(node)
+
+    def computed(self, node: nodes.UnaryExpr | nodes.BinExpr | nodes.Concat) -> Any:
+        match node:
             case nodes.Neg():
                 return operators.negative(self.value(node.node))
             case nodes.Pos():
@@ -204,15 +227,16 @@ class _Evaluator:
                 return operators.concatenate([self.value(part) for part in node.nodes], self.budget)
             case nodes.BinExpr() if type(node) in _BINARY:
                 return _BINARY[type(node)](self.value(node.left), self.value(node.right), self.budget)
-            case nodes.Filter(node=nodes.Expr() as operand):
-                value = self.perhaps(operand) if node.name in ASK_WHETHER_THERE else self.value(operand)
-                named = {str(keyword.key): self.value(keyword.value) for keyword in node.kwargs}
-                return FILTERS[node.name](self.budget, value, *map(self.value, node.args), **named)
-            case nodes.Test():
-                return TESTS[node.name](
-                    self.perhaps(node.node) if node.name in ASK_WHETHER_THERE else self.value(node.node)
-                )
-        raise AssertionError(f"{type(node).__name__} passed the check")
+        raise _not_allowed(node)
+
+    def applied(self, node: nodes.Filter | nodes.Test) -> Any:
+        """Returns the result of a filter or a test. Some of them accept a value that does not exist."""
+        assert node.node is not None, "a filter block passed the check"
+        value = self.perhaps(node.node) if node.name in ASK_WHETHER_THERE else self.value(node.node)
+        if isinstance(node, nodes.Test):
+            return TESTS[node.name](value)
+        named = {str(keyword.key): self.value(keyword.value) for keyword in node.kwargs}
+        return FILTERS[node.name](self.budget, value, *map(self.value, node.args), **named)
 
     def perhaps(self, node: nodes.Node) -> Any:
         try:
@@ -243,6 +267,10 @@ class _Evaluator:
                 return False
             left = right
         return True
+
+
+def _not_allowed(node: nodes.Node) -> AssertionError:
+    return AssertionError(f"{type(node).__name__} passed the check")
 
 
 _OPERATORS_HINT = "an expression is one value: names, text in quotes, numbers, operators and filters"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -16,8 +17,11 @@ from e2i.spec import fixes, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.load import LoadedSpec, load
 from e2i.spec.models import PART
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.scalars import shorten
+
+if TYPE_CHECKING:
+    from e2i.spec.shape import Parameters
 
 MAX_DEPTH = 16
 """Limit on the nesting of included specs."""
@@ -43,17 +47,22 @@ def is_included(uses: str) -> bool:
 
 
 def gather(
-    loaded: LoadedSpec, file: str, read: ReadIncluded, limits: Limits | None = None
+    loaded: LoadedSpec,
+    file: str,
+    read: ReadIncluded,
+    limits: Limits | None = None,
+    parameters: Parameters = lambda uses: (),
 ) -> tuple[LoadedSpec, list[Problem]]:
     """Returns the spec at ``file`` with its included specs, recursively. Each file is read once."""
     limits = limits or Limits()
-    gathering = _Gathering(read, replace(limits, values=limits.values - loaded.document.size))
+    gathering = _Gathering(read, replace(limits, values=limits.values - loaded.document.size), parameters)
     return gathering.visit(loaded, (posixpath.normpath(file),)), gathering.problems
 
 
 class _Gathering:
-    def __init__(self, read: ReadIncluded, limits: Limits) -> None:
+    def __init__(self, read: ReadIncluded, limits: Limits, parameters: Parameters) -> None:
         self.read = read
+        self.parameters = parameters
         self.limits = limits
         """Values left of the limit, which counts all files together."""
         self.problems: list[Problem] = []
@@ -99,7 +108,7 @@ class _Gathering:
                 near = suggest.certain(error.name, error.known)
                 meant = uses.removesuffix(error.name) + near if near else None
                 return "no-such-include", f"the spec cannot be included: {error}", error.hint, meant
-            found, problems = load(content, file, self.limits)
+            found, problems = load(content, file, self.limits, self.parameters)
             self.problems += problems
             size = found.document.size if found else 0
             self.limits = replace(self.limits, values=max(0, self.limits.values - size))
@@ -110,3 +119,30 @@ class _Gathering:
 def _lacks_start(uses: str) -> bool:
     """Returns True when the path only lacks the ``./`` at its start."""
     return not uses.startswith(("/", ".", "~")) and bool(re.match(PART, f"./{uses}"))
+
+
+CODES = (
+    Code(
+        "bad-include",
+        "A spec that cannot be included",
+        "`uses: ./part.yaml` includes a pipeline from the workspace, by its path relative to this file.",
+        "Use the path of a .yaml file inside the workspace.",
+        "steps:\n  a: {uses: ./part.txt}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "no-such-include",
+        "An included spec that does not exist",
+        "There is no file at this path relative to the including file.",
+        "Correct the path.",
+        "steps:\n  a: {uses: ./nowhere.yaml}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "include-cycle",
+        "A pipeline that includes itself",
+        "Included specs are inserted into the pipeline that includes them. In a cycle this would never end.",
+        "Remove one of the includes.",
+        example="a.yaml has a step with uses: ./b.yaml, and b.yaml one with uses: ./a.yaml",
+    ),
+)

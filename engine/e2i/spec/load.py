@@ -1,28 +1,32 @@
-"""Loads a spec. In: its text. Out: the validated ``PipelineSpec`` and its ``Document``, or all problems of its
+"""Loads a spec. In: its text. Out: the validated ``PipelineSpec`` and its ``Document``, and all problems of its
 shape.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
-from pydantic import BaseModel, ValidationError
+from msgspec.structs import replace
+from pydantic import ValidationError
 
-from e2i.spec import document, expressions, fixes, suggest
+from e2i.documents import Values
+from e2i.spec import document, expressions
 from e2i.spec.composer import MAX_PROBLEMS, Limits
 from e2i.spec.document import Document
 from e2i.spec.expressions import Template
-from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepOptions, StepSpec
-from e2i.spec.problems import Fixes, Problem, most
+from e2i.spec.models import IDENTIFIER, PipelineSpec
+from e2i.spec.problems import Code, Problem, most
 from e2i.spec.references import Reference
-from e2i.spec.scalars import show
+
+if TYPE_CHECKING:
+    from e2i.spec.shape import Parameters
 
 Path = tuple[str | int, ...]
+_NAMED = re.compile(r"\b(?:steps|params)\.([\w-]+)")
 Held = tuple[tuple[Path, Reference], ...]
 """References, each with the path of the text that contains it."""
 
@@ -34,6 +38,13 @@ class LoadedSpec(Struct, frozen=True):
     document: Document
     included: Mapping[str, LoadedSpec | None] = field(default_factory=dict)
     """The included specs of its steps, by ``uses``. None for one that could not be loaded."""
+    unjudged: frozenset[str] = frozenset()
+    """Names of steps and parameters that are left out, because their own problems are reported. A reference to one of
+    them is no problem."""
+    unknown: frozenset[tuple[str, str]] = frozenset()
+    """Steps, by section and name, with a parameter that cannot be read and is replaced by one that is not known."""
+    is_whole: bool = True
+    """False when something is left out."""
 
     _references: dict[tuple[str, str], Held] = field(default_factory=dict)
     """References found so far, by section and name of the step."""
@@ -45,7 +56,7 @@ class LoadedSpec(Struct, frozen=True):
         if (section, name) not in self._references:
             step = (self.spec.steps if section == "steps" else self.spec.finally_)[name]
             found = list(expressions.walk({"with": step.with_, "when": step.when}))
-            if all(inside[0] != "with" for inside, _ in found):
+            if (section, name) not in self.unknown and all(inside[0] != "with" for inside, _ in found):
                 self._plain.add((section, name))
             self._references[section, name] = tuple(
                 ((section, name, *inside), reference)
@@ -60,6 +71,13 @@ class LoadedSpec(Struct, frozen=True):
         self.references(section, name)
         return (section, name) in self._plain
 
+    def is_unjudged(self, path: Path) -> bool:
+        """Returns True when the text at ``path`` names a step or parameter whose name no expression can have."""
+        if not self.unjudged:
+            return False
+        named = _NAMED.findall(str(self.document.value(path)))
+        return any(name in self.unjudged and not re.match(IDENTIFIER, name) for name in named)
+
     def files(self) -> Iterator[LoadedSpec]:
         """Yields this spec and every spec that it includes, directly or not, each once."""
         seen: dict[str, LoadedSpec] = {}
@@ -73,21 +91,52 @@ class LoadedSpec(Struct, frozen=True):
 
 
 def load(
-    source: str | bytes | Mapping[str, Any], file: str, limits: Limits | None = None
+    source: str | bytes | Values,
+    file: str,
+    limits: Limits | None = None,
+    parameters: Parameters = lambda uses: (),
 ) -> tuple[LoadedSpec | None, list[Problem]]:
-    """Loads a spec from YAML text or from a mapping. Returns the spec or at least one problem."""
+    """Loads a spec from YAML text or from a mapping. Returns it as far as its shape is valid, and all problems.
+
+    ``parameters`` returns the parameters of an action, to recognise those in a wrong position.
+    """
     if isinstance(source, Mapping):
         found, problems = document.from_mapping(source, file, limits)
     else:
         found, problems = document.read(source, file, limits)
-    if found is None or problems:
+    if found is None and not isinstance(source, Mapping):
+        found, problems = _fixed(source, file, limits, problems)
+    if found is None:
         return None, problems
     try:
-        spec = PipelineSpec.model_validate(found.data)
+        loaded: LoadedSpec | None = LoadedSpec(PipelineSpec.model_validate(found.data), found)
     except ValidationError as error:
-        return None, most(list(islice(shape_problems(error, found), MAX_PROBLEMS + 1)))
-    twice = [_twice(name, found) for name in spec.finally_ if name in spec.steps]
-    return (None, twice) if twice else (LoadedSpec(spec, found), [])
+        from e2i.spec import salvage, shape  # only needed for a spec of invalid shape
+        from e2i.spec.validation import mistakes
+
+        details = mistakes(error, found.data)
+        problems += list(islice(shape.problems(details, found, parameters), MAX_PROBLEMS + 1))
+        rest = salvage.salvage(details, found.data, parameters)
+        loaded = LoadedSpec(rest.spec, found, unjudged=rest.unjudged, is_whole=False) if rest else None
+    if loaded is not None and (twice := loaded.spec.finally_.keys() & loaded.spec.steps.keys()):
+        problems += [_twice(name, found) for name in loaded.spec.finally_ if name in twice]
+        once = {name: step for name, step in loaded.spec.finally_.items() if name not in twice}
+        loaded = replace(loaded, spec=loaded.spec.model_copy(update={"finally_": once}), is_whole=False)
+    return loaded, most(problems)
+
+
+def _fixed(
+    source: str | bytes, file: str, limits: Limits | None, problems: list[Problem]
+) -> tuple[Document | None, list[Problem]]:
+    """Returns the document of a text after its safe fixes, if these make it readable, and its problems with edits."""
+    from e2i.spec import text_fix  # only needed for a text that cannot be read
+
+    try:
+        text = (source if isinstance(source, str) else source.decode("utf-8")).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None, problems
+    fixed, problems = text_fix.all_at_once(text, file, problems)
+    return (None if fixed is None else document.read(fixed, file, limits)[0]), problems
 
 
 def _twice(name: str, document: Document) -> Problem:
@@ -96,208 +145,13 @@ def _twice(name: str, document: Document) -> Problem:
     return document.problem("duplicate-step", path, message, "rename one of the two", key=True)
 
 
-def shape_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
-    """Yields pydantic's errors about a spec as problems, each with its location."""
-    details = error.errors(include_url=False)
-    # A mistyped key is one mistake: the missing right key is not reported separately.
-    mistyped = {
-        (*path[:-1], meant)
-        for path in (detail["loc"] for detail in details if detail["type"] == "extra_forbidden")
-        if (meant := _meant_key(path, document))
-    }
-    missing = [
-        detail
-        for detail in details
-        if detail["type"] == "missing" and (*detail["loc"][:-1], _alias(detail["loc"][-1])) in mistyped
-    ]
-    known_missing = {detail["loc"] for detail in missing}
-    return (
-        _shape_problem(detail, document)
-        for detail in details
-        if detail["type"] != "missing" or detail["loc"] not in known_missing
-    )
-
-
-def _meant_key(path: Path, document: Document) -> str | None:
-    """Returns the key that an unknown one must have meant, if that is certain."""
-    other = _elsewhere(path, document.value(path), document.value(path[:-1]) or ())
-    if other is not None:
-        return next((str(fix["path"]).rpartition("/")[2] for fix in other[1]), None)
-    return suggest.certain(str(path[-1]), _keys_at(path[:-1]))
-
-
-def _elsewhere(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
-    """Returns the hint and the fix for a key that other tools use in this position."""
-    from e2i.spec import synonyms
-
-    match path[:-1]:
-        case ():
-            return synonyms.spec_key(path, value, beside)
-        case ("steps" | "finally", _):
-            return synonyms.step_key(path, value, beside)
-    return None
-
-
-def _shape_problem(detail: Any, document: Document) -> Problem:
-    kind, path = detail["type"], tuple(detail["loc"])
-    last = path[-1] if path else ""
-    if kind == "extra_forbidden":
-        known = _keys_at(path[:-1])
-        beside = document.value(path[:-1]) or ()
-        if (other := _elsewhere(path, document.value(path), beside)) is not None:
-            said, renamed = other
-            return document.problem("unknown-key", path, f'unknown key "{last}"', said, key=True, fixes=renamed)
-        return document.problem(
-            "unknown-key",
-            path,
-            f'unknown key "{last}"',
-            suggest.hint(str(last), known, most=20),
-            key=True,
-            fixes=fixes.renamed(path, known, beside),
-        )
-    if kind == "missing":
-        parent = path[:-1]
-        version = {"op": "add", "path": "/version", "value": 1}
-        return document.problem(
-            "missing-key",
-            parent,
-            f'the key "{_alias(last)}" is missing',
-            key=bool(parent),
-            fixes=(version,) if path == ("version",) else (),
-        )
-    if path and path[-1] == "[key]":
-        path = path[:-1]
-        message = (
-            f'"{str(path[-1])[:80]}" is not a name: letters, digits and "_", at most 64, not starting with a digit'
-        )
-        return document.problem("bad-name", path, message, key=True)
-    path = _existing(path, document.data)
-    hint, fix = expected(detail, path)
-    return document.problem("bad-value", path, wording(detail, path), hint, fixes=fix)
-
-
-def expected(detail: Any, path: Path) -> tuple[str | None, Fixes]:
-    """Returns the hint and the safe fix for the value at ``path``, as far as the intended value is clear."""
-    given, kind = detail["input"], detail["type"]
-    if kind in ("literal_error", "enum"):
-        allowed = detail["ctx"]["expected"]
-        hint = suggest.hint(given, fixes.choices(allowed), most=0) if isinstance(given, str) else None
-        return hint, fixes.instead(path, fixes.choice(given, allowed))
-    if kind == "value_error" and "is not a duration" in detail["msg"]:
-        return None, fixes.instead(path, fixes.duration(given) or fixes.MISSING)
-    if kind == "value_error" and "is not an amount of memory" in detail["msg"]:
-        return None, fixes.instead(path, fixes.size(given) or fixes.MISSING)
-    if kind in _MAPPING_TYPES and isinstance(given, str) and (stuck := _STUCK.fullmatch(given)):
-        found, problems = document.read_value(stuck["value"], "")
-        meant = {stuck["key"]: found}
-        return 'write a space behind the ":"', () if problems else fixes.instead(path, meant)
-    if kind in _NO_TEXT and isinstance(given, str) and (braces := _BRACES.fullmatch(given)):
-        expression = f"${{{{ {braces['inside']} }}}}"
-        return f'write the expression as "{expression}"', fixes.instead(path, expression)
-    if kind in _MAPPING_TYPES and len(path) == 2 and path[0] == "params" and isinstance(given, (str, int, float)):
-        return f"write {{type: {_type_of(given)}, default: {json.dumps(given, ensure_ascii=False)}}}", ()
-    if kind in ("list_type", "tuple_type") and isinstance(given, str) and _NAME.fullmatch(given):
-        return f"write [{given}]", fixes.instead(path, fixes.meant(given, "list"))
-    if kind in _MAPPING_TYPES and path and path[-1] in _SHORT_FORMS:
-        key = _SHORT_FORMS[path[-1]]
-        short = isinstance(given, int) and not isinstance(given, bool)
-        return f"write {{{key}: {given}}}" if short else None, fixes.instead(
-            path, {key: given} if short else fixes.MISSING
-        )
-    return None, fixes.instead(path, fixes.meant(given, _WANTED.get(kind, "")))
-
-
-_MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
-_STUCK = re.compile(r"(?P<key>[A-Za-z_]\w*):(?P<value>[^\s/:].*)", re.DOTALL)
-"""An entry without the space after its colon, which YAML reads as text."""
-_BRACES = re.compile(r"\s*\$?\{\{?\s*(?P<inside>[^{}]+?)\s*\}\}?\s*")
-"""An expression that lacks one of its delimiters."""
-_NAME = re.compile(r"[A-Za-z_][\w./:-]*")
-_SHORT_FORMS = {"retry": "attempts", "resources": "threads"}
-"""Mappings for which a number is often written, with the key that the number is for."""
-_WANTED = {
-    "bool_type": "boolean",
-    "bool_parsing": "boolean",
-    "int_type": "integer",
-    "int_parsing": "integer",
-    "float_type": "number",
-    "float_parsing": "number",
-    "string_type": "string",
-    "list_type": "list",
-    "tuple_type": "list",
-}
-"""Pydantic's error types → the expected type."""
-
-_NO_TEXT = (*_MAPPING_TYPES, *(kind for kind, wanted in _WANTED.items() if wanted != "string"))
-"""Error types of a value that should not be text."""
-
-
-def _type_of(value: str | int | float) -> str:
-    """Returns the type of a parameter with this default."""
-    match value:
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-
-
-def wording(detail: Any, path: Path) -> str:
-    """Returns pydantic's message about the value at ``path`` as a sentence: ``"trials" should be …``."""
-    kind, given = detail["type"], detail["input"]
-    said = detail["msg"]
-    if kind == "value_error":
-        said = f": {said.removeprefix('Value error, ')}"
-    elif kind in _MAPPING_TYPES:
-        said = " should be a mapping"
-    elif kind in ("list_type", "tuple_type"):
-        said = " should be a list"
-    elif kind == "string_pattern_mismatch" and path == ("name",):
-        said = ' should have only letters, digits, "-" and "_", at most 64, and begin with a letter or digit'
-    else:
-        said = _SUBJECT.sub(" should", said) if _SUBJECT.match(said) else f": {said}"
-    if not isinstance(given, (dict, list, tuple)) and f'"{given}"' not in said:
-        said += f", not {'null' if given is None else show(given)}"
-    return f'"{path[-1]}"{said}' if path else said.lstrip(" :")
-
-
-_SUBJECT = re.compile(r"^(Input|String|List|Tuple|Dictionary|Set|Value|Data) should")
-
-
-def _existing(path: Path, data: Any) -> Path:
-    """Returns the path without the elements that pydantic adds for unions and keys."""
-    value: Any = data
-    kept: list[str | int] = []
-    for key in path:
-        in_list = isinstance(value, list) and isinstance(key, int) and key < len(value)
-        if in_list or (isinstance(value, dict) and key in value):
-            value = value[key]
-            kept.append(key)
-    return tuple(kept)
-
-
-def _keys_at(path: Path) -> list[str]:
-    """Returns the keys allowed in a mapping at this path of a spec."""
-    match path:
-        case ():
-            model: type[BaseModel] = PipelineSpec
-        case ("params", _):
-            model = ParamSpec
-        case ("defaults",):
-            model = StepOptions
-        case ("steps" | "finally", _):
-            model = StepSpec
-        case (*_, "retry"):
-            model = RetrySpec
-        case (*_, "resources"):
-            model = ResourcesSpec
-        case _:
-            return []
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _alias(name: str | int) -> str | int:
-    return "with" if name == "with_" else name
+CODES = (
+    Code(
+        "duplicate-step",
+        "An id under steps and under finally",
+        "Steps refer to each other by id, so each id must be unique in the file.",
+        "Rename one of the two.",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  a: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\nfinally:\n  b: {uses: debug.echo}\n",
+    ),
+)

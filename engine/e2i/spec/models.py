@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from e2i.documents import JsonObject
 from e2i.spec import durations, patterns, sizes
 from e2i.spec.composer import MAX_PARAMS
 
@@ -152,7 +153,7 @@ class StepOptions(Shape):
     resources: Annotated[ResourcesSpec, Field(description="Resources for the step.")] = ResourcesSpec()
 
     @cached_property
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Returns all options as plain data. Cached, because most steps of a spec share theirs."""
         return self.model_dump(mode="json", include=set(StepOptions.model_fields))
 

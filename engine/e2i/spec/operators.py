@@ -120,7 +120,8 @@ def look_up(container: Any, key: Any, chain: tuple[str | int, ...] = ()) -> Any:
         raise MissingError(f"{written(chain)} has {len(container)} items, so no [{key}]")
     if isinstance(key, str) and not isinstance(container, list | tuple):
         raise MissingError(f'{written(chain)} is {kind(container)}, so it has no "{shorten(key)}"')
-    raise ExpressionError(f"{written(chain)} is {kind(container)} and cannot be indexed by {kind(key)}")
+    hint = f"write {written(chain)} | length" if key in ("length", "size", "count") else None
+    raise ExpressionError(f"{written(chain)} is {kind(container)} and cannot be indexed by {kind(key)}", hint=hint)
 
 
 def truth(value: Any) -> bool:

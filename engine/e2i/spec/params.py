@@ -7,18 +7,17 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from e2i.documents import Values
 from e2i.spec import fixes, patterns, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import ParamSpec, PipelineSpec
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Code, Problem
 from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
 
 
-def parameter_values(
-    spec: PipelineSpec, document: Document, given: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Problem]]:
+def parameter_values(spec: PipelineSpec, document: Document, given: Values) -> tuple[Values, list[Problem]]:
     """Returns the value of every parameter: the passed one, or else the default, checked against the declaration."""
     values: dict[str, Any] = {}
     problems = list(declaration_problems(spec, document))
@@ -30,6 +29,9 @@ def parameter_values(
         path: Path = ("params", name)
         if name in given:
             value, what = given[name], f'the value passed for parameter "{name}"'
+            if value is None and not declared.required:
+                values[name] = None
+                continue
         elif declared.required:
             message = f'parameter "{name}" has no default and no value was passed'
             problems.append(document.problem("missing-parameter", path, message, f"pass -p {name}=VALUE", key=True))
@@ -173,3 +175,24 @@ def _article(kind: str) -> str:
 
 def _number(limit: float | str) -> str:
     return limit if isinstance(limit, str) else f"{limit:g}"
+
+
+CODES = (
+    Code(
+        "bad-parameter",
+        "A parameter value that its declaration does not allow",
+        "The value or the default does not have the declared type, is not one of the choices, or is out of range. "
+        "Defaults are checked even when another value is passed.",
+        "Use an allowed value, or change the declaration.",
+        'params:\n  trials: {type: integer, default: "20"}\nsteps:\n  a: {uses: debug.echo}\n',
+        "params:\n  trials: {type: integer, default: 20}\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "missing-parameter",
+        "A parameter without a value",
+        "A parameter without a default is required to run a spec. It is not required to validate one.",
+        "Pass it with `-p NAME=VALUE`, or declare a default.",
+        "params:\n  trials: {type: integer}\nsteps:\n  a: {uses: debug.echo}\n",
+        "params:\n  trials: {type: integer, default: 20}\nsteps:\n  a: {uses: debug.echo}\n",
+    ),
+)

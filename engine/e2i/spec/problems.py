@@ -1,4 +1,4 @@
-"""Problems of a text: the one type that every check returns and every command prints.
+"""Problems of a text: the one type that every check returns and every command prints, and the explanation of a code.
 
 In: facts about an error. Out: ``Problem``, sortable by location, serialisable as JSON.
 """
@@ -6,17 +6,17 @@ In: facts about an error. Out: ``Problem``, sortable by location, serialisable a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
+from msgspec import Meta, Struct, field
 
-from e2i.documents import Element, JsonObject, Pointer, plain
+from e2i.documents import Element, JsonDocument, JsonObject, Pointer, plain
+from e2i.spec.operations import Operation
 
 MOST = 1_000
 """Limit on the problems listed: nobody reads more, and each takes time and memory."""
 Severity = Literal["error", "warning"]
-Fixes = tuple[dict[str, Any], ...]
-"""RFC 6902 operations."""
+Fixes = tuple[Operation, ...]
 
 
 class Location(Struct, frozen=True):
@@ -30,27 +30,14 @@ class Location(Struct, frozen=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-class Operation(Element, frozen=True, kw_only=True, rename={"source": "from"}):
-    """One RFC 6902 operation on the spec."""
+class TextEdit(Element, frozen=True):
+    """A replacement of a part of the file's text, up to but not including the character at the end."""
 
-    op: Literal["add", "remove", "replace", "move"]
-    path: Pointer
-    source: Annotated[Pointer | UnsetType, Meta(description="Source of a move.")] = UNSET
-    value: Annotated[Any, Meta(description="Value of an add or replace.")] = UNSET
-
-
-class ProblemDocument(Element, frozen=True, kw_only=True):
-    """A problem of a spec, with its location."""
-
-    code: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="Problem code, for `e2i explain CODE`.")]
-    severity: Annotated[Severity, Meta(description="A spec with warnings only is valid.")]
-    message: Annotated[str, Meta(description="Description for people.")]
-    file: Annotated[str, Meta(description="Path of the file, as the user typed it.")]
-    line: Annotated[int, Meta(ge=1, description="From 1.")]
-    column: Annotated[int, Meta(ge=1, description="From 1, in characters.")]
-    path: Pointer
-    hint: Annotated[str | None, Meta(description="What to do about it.")]
-    fixes: Annotated[tuple[Operation, ...], Meta(description="Safe fixes; empty when there is none.")]
+    line: Annotated[int, Meta(ge=1, description="Start, from 1.")]
+    column: Annotated[int, Meta(ge=1, description="Start, from 1, in characters.")]
+    end_line: Annotated[int, Meta(ge=1, description="End, from 1.")]
+    end_column: Annotated[int, Meta(ge=1, description="End, from 1, in characters.")]
+    text: Annotated[str, Meta(description="The new text.")]
 
 
 class Problem(Struct, frozen=True):
@@ -67,10 +54,17 @@ class Problem(Struct, frozen=True):
     hint: str | None = None
     severity: Severity = "error"
     fixes: Fixes = field(default=())
+    edit: TextEdit | None = None
+    """The safe fix of a text that cannot be read, which has no paths for ``fixes``."""
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.location}: {self.message} [{self.code}]{hint}"
+
+    @property
+    def fixable(self) -> bool:
+        """True when `e2i fix` can fix it."""
+        return bool(self.fixes) or self.edit is not None
 
     @property
     def is_policy(self) -> bool:
@@ -83,7 +77,7 @@ class Problem(Struct, frozen=True):
 
     @property
     def document(self) -> ProblemDocument:
-        """Returns the PROBLEM document of the contract."""
+        """The problem as printed."""
         return ProblemDocument(
             code=self.code,
             severity=self.severity,
@@ -93,12 +87,61 @@ class Problem(Struct, frozen=True):
             column=self.location.column,
             path=self.path,
             hint=self.hint,
-            fixes=convert(self.fixes, tuple[Operation, ...]),
+            fixes=list(self.fixes),
+            fixable=self.fixable,
+            edit=self.edit,
         )
 
     def to_json(self) -> JsonObject:
-        """Returns its document as plain data."""
         return plain(self.document)
+
+
+class ProblemDocument(Element, frozen=True, kw_only=True):
+    """A problem of a spec, with its location."""
+
+    code: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="Problem code, for `e2i explain CODE`.")]
+    severity: Annotated[Severity, Meta(description="A spec with warnings only is valid.")]
+    message: Annotated[str, Meta(description="Description for people.")]
+    file: Annotated[str, Meta(description="Path of the file, as the user typed it.")]
+    line: Annotated[int, Meta(ge=1, description="From 1.")]
+    column: Annotated[int, Meta(ge=1, description="From 1, in characters.")]
+    path: Pointer
+    hint: Annotated[str | None, Meta(description="What to do about it.")]
+    fixes: Annotated[list[Operation], Meta(description="Safe fixes; empty when there is none.")]
+    fixable: Annotated[bool, Meta(description="True when `e2i fix` can fix it: by `fixes`, or by `edit`.")]
+    edit: Annotated[
+        TextEdit | None,
+        Meta(description="Safe fix of a text that cannot be read as YAML and has no paths for `fixes`."),
+    ]
+
+
+class ProblemsDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i validate --json`, and of every command with an invalid spec."""
+
+    valid: Annotated[bool, Meta(description="True when no problem is an error.")]
+    problems: Annotated[list[ProblemDocument], Meta(description="All problems, sorted by location.")]
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> ProblemsDocument:
+        valid = all(problem.severity != "error" for problem in problems)
+        return cls(valid=valid, problems=[problem.document for problem in problems])
+
+
+class Code(Struct, frozen=True):
+    """One type of problem or error. ``why`` explains what it means, ``fix`` what to do.
+
+    The spec ``bad`` has the problem. ``good`` is the same spec without it. Both are complete except for ``version`` and
+    ``name``, which are left out unless the problem is in them. Where no spec can show the problem, ``example``
+    describes how it arises.
+    """
+
+    code: str
+    title: str
+    why: str
+    fix: str
+    bad: str = ""
+    good: str = ""
+    example: str = ""
 
 
 def pointer(path: tuple[str | int, ...]) -> str:
@@ -116,3 +159,14 @@ def most(problems: Sequence[Problem]) -> list[Problem]:
     message = f"there are more problems than the {MOST:,} that are listed"
     last = listed[-1]
     return [*listed, Problem("too-many-problems", message, last.location, last.path, "fix these first", "warning")]
+
+
+CODES = (
+    Code(
+        "too-many-problems",
+        "More problems than are listed",
+        "At most 1,000 problems are listed, errors first. Many have one cause, and each takes time and memory.",
+        "Fix the listed problems (`e2i fix` applies the safe fixes), then validate again.",
+        example="a spec of 2,000 steps whose action is misspelt",
+    ),
+)

@@ -6,11 +6,11 @@ In: the keys of a name, and later the scope. Out: ``Reference``, and its value.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from e2i.documents import Values
 from e2i.spec import operators
 from e2i.spec.scalars import shorten
 from e2i.spec.values import ExpressionError, MissingError, Secret, written
@@ -48,7 +48,7 @@ class Reference(Struct, frozen=True):
                 hint='write only "${{ secrets.NAME }}"',
             )
 
-    def look_up(self, scope: Mapping[str, Any]) -> Any:
+    def look_up(self, scope: Values) -> Any:
         """Returns the value. Only keys of mappings and indices of lists are followed, never attributes of objects.
 
         A secret is returned as a ``Secret``, whatever the scope contains. Raises MissingError with the missing name.

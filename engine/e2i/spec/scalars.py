@@ -77,8 +77,11 @@ def shorten(text: str, length: int = 40) -> str:
 
 
 def show(value: object) -> str:
-    """Returns a value as shown in messages."""
-    return shorten(repr(value), 60)
+    """Returns a value as shown in messages: null, true and false as YAML writes them."""
+    return _NAMED.get(value, "null") if value is None or isinstance(value, bool) else shorten(repr(value), 60)
+
+
+_NAMED: dict[object, str] = {True: "true", False: "false"}
 
 
 _WORDS: dict[str, Scalar] = {

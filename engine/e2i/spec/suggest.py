@@ -14,6 +14,8 @@ _LONGEST = 200
 """Longer names are not typing errors. Comparing them would only cost time."""
 _SHORTEST_PART = 3
 """Shorter substrings of names are not significant."""
+_SHORTEST_CERTAIN = 4
+"""In a shorter name, a wrong letter may make another word."""
 _MANY = 100
 """With more candidates, only those whose start or end is most similar to the name are compared with it."""
 
@@ -52,14 +54,21 @@ def nearest(name: str, candidates: Iterable[str], n: int = 1) -> tuple[str, ...]
 def certain(name: str, candidates: Iterable[str]) -> str | None:
     """Returns the candidate that ``name`` must have meant. For fixes, not for hints.
 
-    It is the nearest, at most two errors away, and no other is as near. At two errors, no other may be three away.
+    It is the nearest, at most two errors away, and no other is as near. At two errors, no other may be three away. In a
+    short name, a replaced letter makes another word as often as a mistyped one: ``map`` is not ``max``.
     """
     match _ranked(name, candidates, 2):
-        case [(best, only)] if best <= 2:
+        case [(best, only)] if best <= 2 and not _is_other_word(name, only):
             return only
         case [(best, only), (second, _)] if best < second and (best <= 1 or (best == 2 and second > 3)):
-            return only
+            return None if _is_other_word(name, only) else only
     return None
+
+
+def _is_other_word(name: str, other: str) -> bool:
+    """Returns True when a short name has other letters than a name of the same length."""
+    same_length = len(name) == len(other) < _SHORTEST_CERTAIN
+    return same_length and sorted(name.casefold()) != sorted(other.casefold())
 
 
 def _ranked(name: str, candidates: Iterable[str], n: int) -> list[tuple[int, str]]:
@@ -110,6 +119,24 @@ def _held(name: str, candidates: Iterable[str]) -> str | None:
         if folded in (other := candidate.casefold()) or (len(other) >= _SHORTEST_PART and folded.startswith(other))
     ]
     return found[0] if len(found) == 1 else None
+
+
+def contains_words(name: str, candidates: Iterable[str]) -> str | None:
+    """Returns the only candidate with all words of a name of several words, in this order, and more words.
+
+    >>> contains_words("expect_not_null", ["expect_values_to_not_be_null", "expect_unique"])
+    'expect_values_to_not_be_null'
+    """
+    words = name.casefold().split("_")
+    if len(words) < 3:
+        return None
+    found = [candidate for candidate in candidates if _is_within(words, candidate.casefold().split("_"))]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_within(words: list[str], all_words: list[str]) -> bool:
+    rest = iter(all_words)
+    return all(word in rest for word in words)
 
 
 def repeated(names: Iterable[str]) -> list[str]:

@@ -5,8 +5,9 @@ In: a word that a spec does not have. Out: our word with a hint, and a fix where
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from e2i.spec import fixes, suggest
@@ -33,8 +34,24 @@ STEP_KEYS = {
     **dict.fromkeys(("labels", "label", "tag"), "tags"),
 }
 """Keys whose value has the same shape under our key, so that only the key changes."""
+CONVERTED: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(
+        ("allow_failure", "ignore_errors", "continue_on_error", "continue-on-error"),
+        ("on_error", lambda value: {True: "continue", False: "fail"}[value]),
+    ),
+    **dict.fromkeys(("timeout-minutes", "timeout_minutes"), ("timeout", lambda value: f"{_positive(value)}m")),
+    **dict.fromkeys(("timeout_seconds", "timeout-seconds"), ("timeout", lambda value: f"{_positive(value)}s")),
+    **dict.fromkeys(
+        ("retries", "max_retries", "retry_count", "max-retries"),
+        ("retry", lambda value: {"attempts": _positive(value) + 1}),
+    ),
+    **dict.fromkeys(("depends_on", "depends-on", "dependencies", "requires", "upstream", "after", "dependsOn"),
+                    ("needs", lambda value: [_text(value)])),
+    "strategy": ("matrix", lambda value: _only(value, "matrix")),
+}  # fmt: skip
+"""Keys whose value has another shape under our key, and the function that converts it. It raises for other values."""
 OTHERWISE = {
-    "name": "the id of a step is its key under steps:",
+    "name": "a step has no name: its id is its key under steps:, and description: is for people",
     "id": "the id of a step is its key under steps:",
     **dict.fromkeys(
         ("run", "script", "command", "shell", "bash", "cmd"),
@@ -45,9 +62,18 @@ OTHERWISE = {
     ),
     "env": "specs read ${{ env.NAME }}; the operator lists the names under env: in config/",
     "secrets": "specs refer to ${{ secrets.NAME }}; the operator lists the names under secrets: in config/",
-    **dict.fromkeys(("allow_failure", "ignore_errors", "continue_on_error", "continue-on-error"), "on_error: continue"),
-    **dict.fromkeys(("timeout-minutes", "timeout_minutes", "timeout_seconds"), "timeout takes a unit: 90s, 5m, 2h"),
-    **dict.fromkeys(("retries", "max_retries", "retry_count"), "retry: {attempts: …} counts all attempts"),
+    **dict.fromkeys(
+        ("allow_failure", "ignore_errors", "continue_on_error", "continue-on-error"),
+        "on_error: continue lets a run go on after a failure",
+    ),
+    **dict.fromkeys(
+        ("timeout-minutes", "timeout_minutes", "timeout_seconds", "timeout-seconds"),
+        "timeout takes a unit: 90s, 5m, 2h",
+    ),
+    **dict.fromkeys(
+        ("retries", "max_retries", "retry_count", "max-retries"), "retry: {attempts: …} counts the first attempt too"
+    ),
+    **dict.fromkeys(("with_sequence", "batch_size", "batch"), "a matrix runs a step once for each value"),
     "outputs": "outputs of an action need no declaration: use steps.ID.NAME; `e2i catalog ACTION` lists the names",
     "version": "the version of the language is a top-level key of the spec",
 }
@@ -113,20 +139,6 @@ PARAMETERS = {
     "fractions": ("sizes", "ratios", "proportions"),
 }
 """Names of parameters in other tools, by our name."""
-OPERATORS = (
-    (re.compile(r"&&"), "write `and`"),
-    (re.compile(r"\|\|"), "write `or`"),
-    (re.compile(r"!(?![=])"), "write `not x`"),
-    (re.compile(r"\?[^?]*:"), "write `a if condition else b`"),
-    (re.compile(r"\b(?:len|size|count)\("), "functions are not supported, use a filter: `steps.x.names | length`"),
-    (
-        re.compile(r"(?<!\|)(?<!\| )\b\w+\("),
-        "functions are not supported, use a filter after the value: `x | round(2)`",
-    ),
-    (re.compile(r"==="), "write `==`"),
-    (re.compile(r"(?<![=!<>])=(?!=)"), "write `==`"),
-)
-"""Operators and words of other expression languages."""
 
 
 def step_key(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
@@ -142,12 +154,48 @@ def spec_key(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixe
 def _key(path: Path, value: Any, beside: Collection[str], known: dict[str, str]) -> tuple[str, Fixes] | None:
     word = str(path[-1])
     ours = known.get(word)
+    if word in CONVERTED and known is STEP_KEYS and not (ours and _has_shape(ours, value)):
+        return _converted(path, value, beside)
     if ours is not None:
         same = ours not in beside and _has_shape(ours, value)
         return f'e2i calls it "{ours}"', fixes.moved(path, (*path[:-1], ours)) if same else ()
     if word in OTHERWISE:
         return OTHERWISE[word], ()
     return None
+
+
+def _converted(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes]:
+    """Returns the hint and the fix for a key whose value must be converted."""
+    word = str(path[-1])
+    ours, convert = CONVERTED[word]
+    hint = OTHERWISE.get(word, f'e2i calls it "{ours}"')
+    try:
+        meant = convert(value)
+    except (KeyError, TypeError, ValueError):
+        return hint, ()
+    to = (*path[:-1], ours)
+    said = f"{hint}; write {ours}: {json.dumps(meant, ensure_ascii=False)}"
+    return said, () if ours in beside else fixes.moved(path, to) + fixes.replaced(to, meant)
+
+
+def _positive(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _only(value: Any, key: str) -> Any:
+    """Returns the value of the only key of a mapping."""
+    (found,) = value.items()
+    if found[0] != key or not _has_shape(key, found[1]):
+        raise ValueError
+    return found[1]
 
 
 def _has_shape(key: str, value: Any) -> bool:
@@ -179,10 +227,3 @@ def parameter(word: str, fields: Collection[str], given: Collection[str]) -> str
     """Returns the unset parameter of an action that other tools call by this word. None when several may be meant."""
     found = [ours for ours, words in PARAMETERS.items() if word in words and ours in fields and ours not in given]
     return found[0] if len(found) == 1 else None
-
-
-def operator(expression: str) -> str | None:
-    """Returns what to write instead of the first operator of another language outside quotes."""
-    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "''", expression)
-    found = [(match.start(), hint) for sign, hint in OPERATORS if (match := sign.search(bare))]
-    return min(found, key=lambda one: one[0])[1] if found else None

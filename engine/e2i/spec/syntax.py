@@ -9,7 +9,7 @@ import yaml
 from msgspec import Struct
 
 from e2i.spec import error_source as source
-from e2i.spec.problems import Location, Problem
+from e2i.spec.problems import Code, Location, Problem
 from e2i.spec.scalars import LONGEST_KEY
 
 QUOTE_EXPRESSION = 'quote an expression that contains ": ", " #" or braces, or is inside { } or [ ]: "${{ … }}"'
@@ -159,4 +159,27 @@ _MISTAKES = (
         context="block scalar",
     ),
     _Mistake("node content", "a value is missing here"),
+)
+
+CODES = (
+    Code(
+        "tab",
+        "A tab that indents",
+        "YAML indents with spaces only: how wide a tab is depends on who looks.",
+        "Use spaces. `e2i fix` does this where only tabs indent.",
+        "steps:\n\ta: {uses: debug.echo}\n",
+        "steps:\n  a: {uses: debug.echo}\n",
+    ),
+    Code(
+        "yaml-syntax",
+        "Text that is not YAML",
+        "The text cannot be parsed at this location. Most often a value contains `: `, ` #` or braces and needs "
+        "quotes, or "
+        "a line is not indented like those it belongs with.",
+        'Quote the value, or align the line. Inside { } and [ ] an expression needs quotes: "${{ … }}"; `e2i fix` adds '
+        "them.",
+        "params:\n  n: {type: integer, default: 1}\nsteps:\n  a: {uses: debug.echo, with: {value: ${{ params.n }}}}\n",
+        'params:\n  n: {type: integer, default: 1}\nsteps:\n  a: {uses: debug.echo, with: {value: "${{ params.n '
+        '}}"}}\n',
+    ),
 )

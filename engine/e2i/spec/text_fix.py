@@ -1,23 +1,89 @@
 """Proposes fixed texts for a text that cannot be read as a spec, for the few mistakes with one likely fix.
 
-In: the text and one ``Problem`` of reading it. Out: candidates, best first. The caller checks that a candidate reads.
+In: the text and the problems of reading it. Out: candidates, best first, and the first of them that fixes a problem.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
 from msgspec import Struct, field
+from msgspec.structs import replace
 from yaml.events import AliasEvent, CollectionEndEvent, MappingStartEvent, NodeEvent, ScalarEvent, SequenceStartEvent
 
+from e2i.spec import document
 from e2i.spec.error_source import STUCK
 from e2i.spec.positions import PARSER
-from e2i.spec.problems import Problem
+from e2i.spec.problems import Problem, TextEdit
 from e2i.spec.references import ROOTS
 from e2i.spec.writing import quoted
+
+MOST_EDITED = 20
+"""Limit on the problems of one text for which a fix is searched: each candidate is read."""
+LONGEST = 200_000
+"""Limit on the characters of such a text."""
+
+
+def first(text: str, file: str, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
+    """Returns the text with the first possible fix, and its problem: it is gone, and no line up to its own has another.
+
+    Without such a fix, returns the text and no problem.
+    """
+    for problem in problems:
+        for changed in candidates(text, problem):
+            _, left = document.read(changed, file)
+            before = {(other.code, other.location.line) for other in problems} - {(problem.code, problem.location.line)}
+            line = problem.location.line
+            if all(other.location.line > line or (other.code, other.location.line) in before for other in left):
+                return changed, [problem]
+    return text, []
+
+
+def all_at_once(text: str, file: str, problems: Sequence[Problem]) -> tuple[str | None, list[Problem]]:
+    """Returns the text after every possible fix, if it can then be read, and the problems with their edits.
+
+    In the fixed text, later problems are on the same lines. If a fix would change that, it is not returned.
+    """
+    if len(text) > LONGEST:
+        return None, list(problems)
+    found = list(problems)
+    left, fixed = list(problems), text
+    for _ in range(MOST_EDITED):
+        changed, done = first(fixed, file, left)
+        if not done:
+            break
+        (problem,) = done
+        edited = replace(problem, edit=_edit(fixed, changed))
+        found = [edited if other == problem else other for other in found]
+        if problem not in problems:
+            found.append(edited)
+        fixed = changed
+        data, left = document.read(fixed, file)
+        if data is not None:
+            return fixed if fixed.count("\n") == text.count("\n") else None, found
+    return None, found
+
+
+def _edit(before: str, after: str) -> TextEdit:
+    """Returns the one replacement that turns a text into another."""
+    start = 0
+    most = min(len(before), len(after))
+    while start < most and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < most - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    stop = len(before) - end
+    return TextEdit(*_position(before, start), *_position(before, stop), after[start : len(after) - end])
+
+
+def _position(text: str, offset: int) -> tuple[int, int]:
+    """Returns the line and column of an offset."""
+    lines = _BREAK.split(text[:offset])
+    return len(lines), len(lines[-1]) + 1
 
 
 def candidates(text: str, problem: Problem) -> Iterator[str]:
@@ -52,7 +118,7 @@ def _with_quotes(line: str) -> Iterator[str]:
     """Yields the line with quotes around each value with an expression: inside braces or brackets, or to its end."""
     if unclosed := _UNCLOSED.search(line):
         yield line[: unclosed.end("reference")] + " }}" + line[unclosed.end() :]
-    if "}}" not in line:
+    if "${{" not in line or "}}" not in line:
         return
     yield _quoted_in_flow(line)
     if value := _BLOCK_VALUE.match(line):

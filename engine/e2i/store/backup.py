@@ -20,10 +20,11 @@ import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from e2i.documents import Count, Version
 from e2i.errors import BadInput
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
@@ -44,28 +45,33 @@ read from it.
 SQLITE = b"SQLite format 3\0"
 
 
-class Copied(Struct):
-    """Counts of what was copied. ``corrupt``: artifacts that did not have their digest and were left out."""
+class Copied(Struct, kw_only=True, rename={"size": "bytes"}):
+    """Counts of what was copied. They are filled in during the copy."""
 
-    files: int = 0
-    databases: int = 0
-    objects: int = 0
-    size: int = 0
-    linked: int = 0
-    corrupt: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "files": self.files,
-            "databases": self.databases,
-            "objects": self.objects,
-            "bytes": self.size,
-            "linked": self.linked,
-            "corrupt": list(self.corrupt),
-        }
+    schema_version: Version = 1
+    files: Count = 0
+    databases: Annotated[
+        Count, Meta(description="SQLite databases among these files, each copied as of one moment.")
+    ] = 0
+    objects: Annotated[Count, Meta(description="Artifacts; each may have many files.")] = 0
+    size: Count = 0
+    linked: Annotated[Count, Meta(description="Files that are hard links to those of the store.")] = 0
+    corrupt: Annotated[tuple[str, ...], Meta(description="Artifacts left out because their digest did not match.")] = ()
 
 
-def back_up(store: Path, target: Path, now_ms: int) -> Copied:
+class BackupDocument(Copied, kw_only=True):
+    """Output of `e2i backup DIR --json`."""
+
+    backup: Annotated[str, Meta(description="The new backup folder.")]
+
+
+class RestoreDocument(Copied, kw_only=True):
+    """Output of `e2i restore DIR --json`."""
+
+    store: Annotated[str, Meta(description="The new store.")]
+
+
+def back_up(store: Path, target: Path, now_ms: int) -> BackupDocument:
     """Copies the store to the new folder ``target``. Raises BadInput, Refused and StoreError."""
     ownership.check(store)
     if not (store / FILE).exists():
@@ -76,7 +82,7 @@ def back_up(store: Path, target: Path, now_ms: int) -> Copied:
             f"the backup {target} would be inside the store", code="bad-option", hint="choose another folder"
         )
     with _made(target, "backup") as staged:
-        copied = Copied()
+        copied = BackupDocument(backup=str(target))
         listed: dict[str, str] = {}
         with exclusive(store / "collect.lock"):
             _copy_database(store / FILE, staged / FILE)
@@ -90,10 +96,10 @@ def back_up(store: Path, target: Path, now_ms: int) -> Copied:
     return copied
 
 
-def restore(source: Path, store: Path) -> Copied:
+def restore(source: Path, store: Path) -> RestoreDocument:
     """Creates a store from a backup. Raises BadInput where a store exists, StoreError for a corrupt backup."""
     listed = _listed(source)
-    copied = Copied()
+    copied = RestoreDocument(store=str(store))
     with _made(store, "store") as staged:
         for name, digest in sorted(listed.items()):
             _check_name(name)

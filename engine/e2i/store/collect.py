@@ -18,10 +18,12 @@ import sqlite3
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
+from e2i.documents import Count, Version
 from e2i.errors import BadInput
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
@@ -57,41 +59,30 @@ class Wish(Struct, frozen=True):
     most: int | None = None
 
 
-class Freed(Struct):
-    """What was removed, or would be. Sizes are bytes."""
+class Freed(Struct, kw_only=True, rename={"size": "freed_bytes", "left": "left_bytes"}):
+    """Output of `e2i gc --json`. Filled in during the collection."""
 
-    runs: list[str] = field(default_factory=list)
-    results: int = 0
-    objects: int = 0
-    folders: int = 0
-    """Folders of runs, scratch folders, unfinished and corrupt artifacts."""
-    size: int = 0
-    left: int = 0
-    """Size of the kept artifacts."""
-    postponed: int = 0
-    """Artifacts that no run needs but that current runs may have planned on. A later collection removes them."""
+    schema_version: Version = 1
+    dry_run: Annotated[bool, Meta(description="Whether this was a dry run, which removes nothing.")]
+    runs: Annotated[list[str], Meta(description="The removed runs.")] = field(default_factory=list)
+    results: Count = 0
+    objects: Annotated[Count, Meta(description="Artifacts.")] = 0
+    folders: Annotated[Count, Meta(description="Folders of runs, scratch files, unfinished and corrupt artifacts.")] = 0
+    size: Annotated[Count, Meta(description="Size of what was removed.")] = 0
+    left: Annotated[Count, Meta(description="Size of the kept artifacts.")] = 0
+    postponed: Annotated[Count, Meta(description="Artifacts kept for running runs; a later `gc` removes them.")] = 0
 
     def __add__(self, other: Freed) -> Freed:
         return Freed(
-            self.runs + other.runs,
-            self.results + other.results,
-            self.objects + other.objects,
-            self.folders + other.folders,
-            self.size + other.size,
-            self.left + other.left,
-            self.postponed + other.postponed,
+            dry_run=self.dry_run,
+            runs=self.runs + other.runs,
+            results=self.results + other.results,
+            objects=self.objects + other.objects,
+            folders=self.folders + other.folders,
+            size=self.size + other.size,
+            left=self.left + other.left,
+            postponed=self.postponed + other.postponed,
         )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "runs": self.runs,
-            "results": self.results,
-            "objects": self.objects,
-            "folders": self.folders,
-            "freed_bytes": self.size,
-            "left_bytes": self.left,
-            "postponed": self.postponed,
-        }
 
 
 def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Freed:
@@ -101,7 +92,7 @@ def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Fr
     path = root / FILE
     ownership.check(root)
     if not path.exists():
-        return Freed()
+        return Freed(dry_run=dry_run)
     try:
         if dry_run:
             with use.alone(root) as alone:
@@ -117,7 +108,7 @@ def collect(root: Path, wish: Wish, now_ms: int, *, dry_run: bool = False) -> Fr
 
 def _clear(root: Path) -> Freed:
     """Removes scratch folders and unfinished puts of a store without current runs. Needs no disk space."""
-    freed = Freed()
+    freed = Freed(dry_run=False)
     for name in removal.names(root, "tmp"):
         freed += _removed(root, "tmp", name)
     for name in removal.names(root, "objects"):
@@ -128,8 +119,8 @@ def _clear(root: Path) -> Freed:
 
 def _removed(root: Path, *names: str) -> Freed:
     if not os.path.lexists(root.joinpath(*names)):
-        return Freed()
-    freed = Freed(folders=1, size=_size(root.joinpath(*names)))
+        return Freed(dry_run=False)
+    freed = Freed(dry_run=False, folders=1, size=_size(root.joinpath(*names)))
     removal.remove(root, *names)
     return freed
 
@@ -156,7 +147,7 @@ def _collect_on_full_disk(root: Path, wish: Wish, now_ms: int, *, alone: bool) -
     if not freed.size:
         raise full
     forgotten = _collect(root, wish, now_ms, alone=alone, write=True)
-    return Freed(objects=freed.objects, folders=freed.folders, size=freed.size) + forgotten
+    return replace(freed, runs=[], results=0, left=0, postponed=0) + forgotten
 
 
 def _collect(root: Path, wish: Wish, now_ms: int, *, alone: bool, write: bool) -> Freed:
@@ -188,7 +179,7 @@ class _Collection:
     def __init__(
         self, root: Path, database: sqlite3.Connection, wish: Wish, now_ms: int, *, alone: bool, dry_run: bool
     ) -> None:
-        self.freed = Freed()
+        self.freed = Freed(dry_run=dry_run)
         self._root = root
         self._database = database
         self._wish = wish

@@ -25,6 +25,9 @@ from e2i.store import disk, ownership, tables
 FILE = "state.db"
 WAIT = 30.0
 """Seconds to wait for another process's transaction."""
+SqliteError = sqlite3.Error | MemoryError | UnicodeDecodeError | IndexError
+SQLITE_ERRORS = (sqlite3.Error, MemoryError, UnicodeDecodeError, IndexError)
+"""What Python's SQLite raises; the last two when a corrupt schema has other names of columns."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,7 +63,7 @@ def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P
         while True:
             try:
                 found = method(self, *args, **kwargs)
-            except (sqlite3.Error, MemoryError, StoreError) as error:
+            except (*SQLITE_ERRORS, StoreError) as error:
                 if self.has_reopened():
                     continue
                 raise error if isinstance(error, StoreError) else store_error(error, self.path) from error
@@ -70,7 +73,7 @@ def guarded(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P
     return wrapper
 
 
-def store_error(error: sqlite3.Error | MemoryError | OSError, path: Path) -> StoreError:
+def store_error(error: SqliteError | OSError, path: Path) -> StoreError:
     """Returns the error as a StoreError: what happened, to which file, and what to do."""
     kind = getattr(error, "sqlite_errorname", None) or ""
     if isinstance(error, OSError) and (trouble := disk.trouble(error, path)) and trouble.code != "not-writable":
@@ -181,7 +184,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             _create(database)
         _check(database, thoroughly=suspicion.exists() or (was_left and not _somebody_writes(database)))
         suspicion.unlink(missing_ok=True)
-    except (sqlite3.Error, MemoryError, StoreError) as error:
+    except (*SQLITE_ERRORS, StoreError) as error:
         if database is not None:
             database.close()
         raise error if isinstance(error, StoreError) else store_error(error, path) from error

@@ -8,19 +8,22 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from msgspec import Meta, Struct
 
+from e2i import compact
 from e2i.catalog.artifacts import ARTIFACTS, Stored
-from e2i.documents import Element
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import Element, JsonObject
 from e2i.resilience import checksum
-from e2i.resilience.processes import process_alive
-from e2i.store import tables
+from e2i.store import assembly, tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
+from e2i.store.past import KeptResult, LastFailure, ListedRun, RecordedRun
 from e2i.store.reading import is_whole, open_for_reading
+from e2i.store.rows import Result
 from e2i.telemetry import outbox
 from e2i.telemetry.entries import named
 
@@ -39,10 +42,6 @@ WAITING_BY_TRACKER = (
     f" WHERE {outbox.WAITING} AND target IS NOT NULL GROUP BY outbox.sink, outbox.target"
     " ORDER BY outbox.sink, outbox.target"
 )
-
-
-PAUSES = "pauses"
-"""Key in a recorded run's provenance for the times between interruption and resumption."""
 
 
 class Waiting(Struct, frozen=True):
@@ -73,7 +72,7 @@ class WaitingElsewhere(Element, frozen=True, kw_only=True):
 class NoHistory:
     """The history of a store that does not exist yet."""
 
-    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
+    def outputs(self, fingerprint: str) -> JsonObject | None:
         return None
 
     def made_since(self, fingerprint: str, at_ms: int) -> str | None:
@@ -82,7 +81,7 @@ class NoHistory:
     def any_result(self, static_key: str) -> bool:
         return False
 
-    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
+    def last(self, pipeline: str, step: str) -> JsonObject | None:
         return None
 
 
@@ -96,12 +95,12 @@ class Results:
         self._is_there = is_there
 
     @guarded
-    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
+    def outputs(self, fingerprint: str) -> JsonObject | None:
         """Returns the outputs for a fingerprint, if the result and its artifacts are in the store."""
         row = self._result(fingerprint)
         if row is None:
             return None
-        outputs: dict[str, Any] = json.loads(row["outputs"])
+        outputs: JsonObject = json.loads(row["outputs"])
         there = [
             self._is_there(digest) for digest in stored_digests(outputs)
         ]  # all, so that each corrupt one is reported
@@ -118,7 +117,7 @@ class Results:
         return self._database.execute(ANY_RESULT, (static_key,)).fetchone() is not None
 
     @guarded
-    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
+    def last(self, pipeline: str, step: str) -> JsonObject | None:
         """Returns the inputs of the step's latest result, to report what has changed since."""
         latest = self._database.execute(LATEST, (pipeline, step)).fetchone()
         row = self._result(latest[0]) if latest else None
@@ -166,7 +165,7 @@ class Reader(Results):
         return True
 
     @guarded
-    def runs(self, limit: int = 50, pipeline: str | None = None, status: str | None = None) -> list[dict[str, Any]]:
+    def runs(self, limit: int = 50, pipeline: str | None = None, status: str | None = None) -> list[ListedRun]:
         """Returns the latest runs, newest first. ``steps`` counts the steps in each status, pending ones included."""
         rows = self._database.execute(
             "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, host, holder, provenance FROM runs"
@@ -175,12 +174,9 @@ class Reader(Results):
             " ORDER BY started_ms DESC, rowid DESC",
             (pipeline, status),
         )
-        described = (_documented(dict(row)) for row in rows)
-        found = list(itertools.islice((run for run in described if status in (None, run["status"])), limit))
-        for run in found:
-            pauses = pauses_of({"provenance": run.pop("provenance")})
-            run |= {**_paused(pauses), "steps": self._counts(run)}
-        return found
+        described = ((row, assembly.status_of(row)) for row in rows)
+        found = itertools.islice(((row, now) for row, now in described if status in (None, now)), limit)
+        return [assembly.listed(row, now, self._counts(row["run"], now)) for row, now in list(found)]
 
     @guarded
     def named(self, text: str, most: int = 10) -> list[str]:
@@ -198,13 +194,13 @@ class Reader(Results):
         return sorted((row[0] for row in rows), reverse=True)
 
     @guarded
-    def results_of(self, run: str) -> dict[str, dict[str, Any]]:
-        """Returns the kept results of a run's steps by fingerprint, with ``components`` and the ``run`` of each."""
+    def results_of(self, run: str) -> dict[str, KeptResult]:
+        """Returns the kept results of a run's steps by fingerprint."""
         rows = self._database.execute(
             "SELECT DISTINCT results.* FROM steps JOIN results USING (fingerprint) WHERE steps.run = ?", (run,)
         )
         return {
-            row["fingerprint"]: {"run": row["run"], "components": json.loads(row["components"])}
+            row["fingerprint"]: KeptResult(run=row["run"], components=compact.loads(row["components"], JsonObject))
             for row in rows
             if checksum.is_intact(row)
         }
@@ -230,13 +226,11 @@ class Reader(Results):
         return {row[0]: row[1] for row in rows}
 
     @guarded
-    def last_failures(self, most: int = 10_000) -> dict[str, dict[str, Any]]:
-        """Returns for each tool the latest failed attempt among the last ``most``: run, step, uses, ended_ms, code,
-        message, and the number of later successful ones.
-        """
+    def last_failures(self, most: int = 10_000) -> dict[str, LastFailure]:
+        """Returns the latest failed attempt of each tool, among the last ``most`` attempts."""
         uses = functools.cache(self._uses)
         succeeded: Counter[str] = Counter()
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, LastFailure] = {}
         rows = self._database.execute("SELECT * FROM attempts ORDER BY ended_ms DESC LIMIT ?", (most,)).fetchall()
         for row in filter(checksum.is_intact, rows):
             action = uses(row["run"]).get(row["step"], "")
@@ -244,45 +238,37 @@ class Reader(Results):
             if row["error"] is None:
                 succeeded[tool] += 1
             elif tool not in found:
-                error = json.loads(row["error"])
-                attempt = {"run": row["run"], "step": row["step"], "uses": action, "ended_ms": row["ended_ms"]}
-                described = {"code": error["code"], "message": error["message"], "succeeded_since": succeeded[tool]}
-                found[tool] = {**attempt, **described}
+                error = compact.loads(row["error"], ErrorDocument)
+                found[tool] = LastFailure(
+                    run=row["run"],
+                    step=row["step"],
+                    uses=action,
+                    ended_ms=row["ended_ms"],
+                    code=error.code,
+                    message=error.message,
+                    succeeded_since=succeeded[tool],
+                )
         return found
 
     @guarded
-    def run(self, run: str) -> dict[str, Any] | None:
-        """Returns everything recorded of a run.
+    def run(self, run: str) -> RecordedRun | None:
+        """Returns everything recorded of a run; rows that were altered are named in ``corrupt``.
 
-        ``steps`` has its steps in the order of the plan, each with its action under ``uses`` and its attempts under
-        ``tries``; a step that has not started is pending. ``corrupt`` names the rows that were altered. Raises
-        StoreError when the run cannot be read.
+        Raises StoreError when the run cannot be read.
         """
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
         if row is None:
             return None
-        rows = self._database.execute("SELECT * FROM steps WHERE run = ?", (run,)).fetchall()
-        corrupt = [] if checksum.is_intact(row) else [f"run {run}"]
-        corrupt += [f"step {step['step']}" for step in rows if not checksum.is_intact(step)]
-        tries = self._database.execute("SELECT * FROM attempts WHERE run = ?", (run,)).fetchall()
-        corrupt += [f"attempt {one['attempt']} of step {one['step']}" for one in tries if not checksum.is_intact(one)]
+        steps = self._database.execute("SELECT * FROM steps WHERE run = ?", (run,)).fetchall()
+        attempts = self._database.execute("SELECT * FROM attempts WHERE run = ?", (run,)).fetchall()
         try:
-            found = _documented(_parsed(row, ("params", "plan", "outputs", "included", "options", "provenance")))
-            found |= _paused((found["provenance"] or {}).pop(PAUSES, []))
-            attempts = _by_step(tries)
-            steps = {step["step"]: {**_parsed(step, ("outputs", "error"))} for step in rows}
-            found["steps"] = [
-                {**(steps.get(step["id"]) or _pending(run, step["id"])), "uses": step["uses"],
-                 "tries": attempts.get(step["id"], [])}
-                for step in found["plan"]["steps"]
-            ]  # fmt: skip
-        except (ValueError, TypeError, KeyError) as error:
+            return assembly.recorded(row, steps, attempts)
+        except (ValueError, TypeError) as error:
             raise StoreError(
                 f"the records of run {run} are corrupt: {error} ({self.path})",
                 code="state-altered",
                 hint="run the spec again: finished steps are not run again; `e2i doctor` lists every corrupt record",
             ) from error
-        return {**found, "corrupt": corrupt}
 
     @guarded
     def corruption(self) -> list[str]:
@@ -304,23 +290,27 @@ class Reader(Results):
     def _uses(self, run: str) -> dict[str, str]:
         """Returns the action of each step of a run, if its plan can be read."""
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
-        if row is None or not checksum.is_intact(row):
-            return {}
-        return {step["id"]: step["uses"] for step in json.loads(row["plan"])["steps"]}
+        return assembly.actions(row) if row is not None and checksum.is_intact(row) else {}
 
-    def _counts(self, run: Mapping[str, Any]) -> dict[str, int]:
+    def _counts(self, run: str, status: str) -> dict[str, int]:
+        """Returns the number of steps in each status, for a run in that status."""
         rows = self._database.execute(
-            "SELECT status, count(*) FROM steps WHERE run = ? GROUP BY status ORDER BY status", (run["run"],)
+            "SELECT status, count(*) FROM steps WHERE run = ? GROUP BY status ORDER BY status", (run,)
         )
         counts = {row[0]: row[1] for row in rows}
-        if run["status"] != "running" and "running" in counts:
+        if status != "running" and "running" in counts:
             counts["interrupted"] = counts.pop("running")
-        plan = self._database.execute(
+        planned = self._database.execute(
             "SELECT CASE WHEN json_valid(plan) THEN json_array_length(plan, '$.steps') END FROM runs WHERE run = ?",
-            (run["run"],),
+            (run,),
         ).fetchone()
-        pending = (plan[0] or 0) - sum(counts.values())
+        pending = (planned[0] or 0 if planned else 0) - sum(counts.values())  # a corrupt index may not find the run
         return {**counts, "pending": pending} if pending > 0 else counts
+
+
+def digests_of(result: Result) -> list[str]:
+    """Returns the digests of the stored artifacts in the outputs and the telemetry of a result, sorted."""
+    return sorted(set(stored_digests([result.outputs, *(body for _, body in result.telemetry)])))
 
 
 def stored_digests(value: Any) -> Iterator[str]:
@@ -334,51 +324,3 @@ def stored_digests(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from stored_digests(item)
-
-
-def pauses_of(row: Mapping[str, Any]) -> list[list[int]]:
-    """Returns the pauses of a run between its start and its end, as [from, until] in ms; none for a corrupt row."""
-    try:
-        pauses = json.loads(row["provenance"]).get(PAUSES, [])
-        return [[int(start), int(until)] for start, until in pauses]
-    except (ValueError, TypeError, AttributeError):
-        return []
-
-
-def _paused(pauses: Sequence[Sequence[int]]) -> dict[str, int | None]:
-    """Returns the total duration of the pauses, and when the run was last resumed."""
-    return {
-        "paused_ms": sum(until - start for start, until in pauses),
-        "resumed_ms": pauses[-1][1] if pauses else None,
-    }
-
-
-def _documented(found: dict[str, Any]) -> dict[str, Any]:
-    """Returns a run for documents: a running run whose process has exited is interrupted."""
-    holder = str(found.pop("holder"))
-    if found["status"] == "running" and not process_alive(holder):
-        found["status"] = "interrupted"
-    return found
-
-
-def _parsed(row: sqlite3.Row, documents: Sequence[str]) -> dict[str, Any]:
-    """Returns a row with its JSON parsed, and without its checksum."""
-    found = {key: row[key] for key in row.keys() if key != "checksum"}  # noqa: SIM118 - iterating a row yields its values
-    for name in documents:
-        found[name] = json.loads(found[name]) if found[name] else None
-    return found
-
-
-def _by_step(rows: Iterable[sqlite3.Row]) -> dict[str, list[dict[str, Any]]]:
-    """Returns the attempts by step."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        attempt = _parsed(row, ("error",))
-        del attempt["run"]
-        found.setdefault(attempt.pop("step"), []).append(attempt)
-    return found
-
-
-def _pending(run: str, step: str) -> dict[str, Any]:
-    unknown = dict.fromkeys(("started_ms", "ended_ms", "fingerprint", "outputs", "error"))
-    return {"run": run, "step": step, "status": "pending", "attempts": 0, **unknown, "note": ""}

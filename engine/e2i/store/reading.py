@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from e2i.store import ownership, tables
-from e2i.store.database import StoreError, beside, connect, known_version, store_error
+from e2i.store.database import SQLITE_ERRORS, StoreError, beside, connect, known_version, store_error
 
 TICK = 10_000_000
 """Largest step of a file system's clock in nanoseconds."""
@@ -30,7 +30,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         try:
             database = _look(path)
             opened = _with_tables(database, path)
-        except (OSError, sqlite3.Error, MemoryError, StoreError) as error:
+        except (OSError, *SQLITE_ERRORS, StoreError) as error:
             if database is None or is_whole(database):
                 raise error if isinstance(error, StoreError) else store_error(error, path) from error
         else:

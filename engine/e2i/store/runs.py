@@ -11,28 +11,31 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from e2i import compact
+from e2i.documents import JsonObject, plain
 from e2i.errors import Refused
 from e2i.resilience import processes
 from e2i.resilience.checksum import SqlValue, checksum
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
-from e2i.store.database import FILE, StoreError, guarded, open_for_writing, store_error
-from e2i.store.history import PAUSES, Results, pauses_of
+from e2i.store.assembly import PAUSES, Pause, pauses_of
+from e2i.store.database import FILE, SQLITE_ERRORS, StoreError, guarded, open_for_writing, store_error
+from e2i.store.history import Results
+from e2i.store.past import RecordedAttempt, RecordedOptions
+from e2i.store.rows import Result, RunRow, StepEnd, Telemetry
 from e2i.store.unfinished import Unfinished
 from e2i.telemetry import outbox
 from e2i.telemetry.entries import Entry
 
-RUN = (
-    "run", "pipeline", "status", "started_ms", "ended_ms", "holder", "file", "spec", "profile", "params", "plan",
-    "outputs", "host", "included", "options", "provenance",
-)  # fmt: skip
+RUN = RunRow.__struct_fields__
+KEPT = ("pipeline", "started_ms", "file", "spec", "profile", "params", "included", "options")
+"""The columns that a resumed run keeps."""
 PUT_RUN = f"INSERT OR REPLACE INTO runs ({', '.join(RUN)}, checksum) VALUES ({', '.join('?' * (len(RUN) + 1))})"
 PUT_STEP = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -93,13 +96,13 @@ class RunStore(Results):
             self._database.close()
 
     @guarded
-    def telemetry(self, fingerprint: str) -> list[tuple[str, dict[str, Any]]]:
-        """Returns the telemetry of a finished step, as (kind, body)."""
+    def telemetry(self, fingerprint: str) -> list[Telemetry]:
+        """Returns the telemetry of a finished step."""
         row = self._result(fingerprint)
-        return [(kind, body) for kind, body in json.loads(row["telemetry"])] if row else []
+        return compact.loads(row["telemetry"], list[Telemetry]) if row else []
 
     def resume(
-        self, pipeline: str, plan: str, options: Mapping[str, Any], *, file: str, spec: str, included: Mapping[str, str]
+        self, pipeline: str, plan: str, options: RecordedOptions, *, file: str, spec: str, included: Mapping[str, str]
     ) -> Unfinished | None:
         """Claims the run that ``unfinished.find`` finds for this process. Of several claimants, one succeeds.
 
@@ -109,37 +112,46 @@ class RunStore(Results):
             return None
         with self._transaction():
             found = self._unfinished(pipeline, plan, options)  # read again: inside the transaction nobody can claim it
-            if found is not None:
-                before = self._run(found.run) or {}
-                ours = {"status": "running", "holder": self._holder, "ended_ms": None, "outputs": None}
-                texts = {"file": file, "spec": spec, "included": compact.dumps(dict(included))}
+            if found is not None and (before := self._run(found.run)) is not None:
                 pauses = self._pauses(before, time.time_ns() // 1_000_000)
-                self._put_run({**before, **ours, **texts, "provenance": _with_pauses(before["provenance"], pauses)})
+                claimed = replace(
+                    before,
+                    status="running",
+                    holder=self._holder,
+                    ended_ms=None,
+                    outputs=None,
+                    file=file,
+                    spec=spec,
+                    included=compact.dumps(dict(included)),
+                    provenance=_with_pauses(before.provenance, pauses),
+                )
+                self._put_run(claimed)
                 self._open.add(found.run)
         return found
 
-    def start_run(self, run: Mapping[str, Any]) -> bool:
-        """Records the start of a run, with the keys of ``RUN``. Returns whether it is resumed.
+    def start_run(self, run: RunRow) -> bool:
+        """Records the start of a run. Returns whether it is resumed.
 
         A resumed run keeps its original options and its finished steps. Raises Refused when another live process
         executes the run.
         """
+        row = replace(run, host=run.host or os.uname().nodename)
         with self._transaction():
-            before = self._run(run["run"])
-            row = {**dict.fromkeys(("ended_ms", "outputs")), "included": "{}", "options": "{}", "provenance": "{}",
-                   "host": os.uname().nodename, **run}  # fmt: skip
+            before = self._run(run.run)
             if before is not None:
                 self._refuse_held(before)
-                kept = ("pipeline", "started_ms", "file", "spec", "profile", "params", "included", "options")
-                row |= {name: before[name] for name in kept}
-                is_claimed = before["status"] == "running" and before["holder"] == self._holder
-                pauses = pauses_of(before) if is_claimed else self._pauses(before, run["started_ms"])
-                row["provenance"] = _with_pauses(row["provenance"], pauses)
+                is_claimed = before.status == "running" and before.holder == self._holder
+                pauses = pauses_of(before.provenance).pauses if is_claimed else self._pauses(before, run.started_ms)
+                row = replace(
+                    row,
+                    **{name: getattr(before, name) for name in KEPT},
+                    provenance=_with_pauses(run.provenance, pauses),
+                )
                 self._database.execute(
-                    "DELETE FROM steps WHERE run = ? AND status NOT IN ('succeeded', 'reused')", (run["run"],)
+                    "DELETE FROM steps WHERE run = ? AND status NOT IN ('succeeded', 'reused')", (run.run,)
                 )
             self._put_run(row)
-            self._open.add(run["run"])
+            self._open.add(run.run)
         return before is not None
 
     def start_step(self, run: str, step: str, attempt: int, at_ms: int) -> None:
@@ -148,61 +160,41 @@ class RunStore(Results):
         with self._transaction():
             self._put_step(run, step, "running", attempt, started, None, None, None, None, "")
 
-    def finish_step(
-        self,
-        run: str,
-        step: str,
-        facts: Mapping[str, Any],
-        result: Mapping[str, Any] | None,
-        entries: Iterable[Entry],
-    ) -> None:
+    def finish_step(self, run: str, step: str, end: StepEnd, result: Result | None, entries: Iterable[Entry]) -> None:
         """Records the end of a step and releases its claim. Row, attempts, reusable result and telemetry are committed
         together.
-
-        ``facts``: status, pipeline, ended_ms, fingerprint, outputs, error, attempts; optionally note and
-        attempt_records (started_ms, ended_ms, seconds, error of each).
         """
-        status, ended, fingerprint = facts["status"], facts["ended_ms"], facts["fingerprint"]
-        outputs = compact.dumps(facts["outputs"])
-        error = compact.dumps(facts["error"]) if facts["error"] else None
-        started = self._started.get((run, step), facts.get("started_ms"))
+        outputs = compact.dumps(end.outputs)
+        error = compact.dumps(plain(end.error)) if end.error else None
+        started = self._started.get((run, step), end.started_ms)
         with self._transaction():
             self._put_step(
-                *(run, step, status, facts["attempts"], started, ended, fingerprint, outputs, error),
-                facts.get("note") or "",
+                *(run, step, end.status, end.attempts, started, end.ended_ms, end.fingerprint, outputs, error, end.note)
             )
-            for number, attempt in enumerate(facts.get("attempt_records", ()), 1):
-                failed = compact.dumps(attempt["error"]) if attempt["error"] else None
-                row = (run, step, attempt["started_ms"], number, attempt["ended_ms"], attempt["seconds"], failed)
-                self._database.execute(PUT_ATTEMPT, (*row, checksum(row)))
+            for attempt in end.tries:
+                self._put_attempt(run, step, attempt)
             if result is not None:
-                included = (compact.dumps(result["components"]), outputs, compact.dumps(result["telemetry"]))
-                values = (result["fingerprint"], result["static_key"], result["uses"], *included, run, ended)
-                self._database.execute(PUT_RESULT, (*values, checksum(values)))
-            if fingerprint and status in GOOD:
-                self._database.execute(PUT_LATEST, (facts["pipeline"], step, fingerprint))
-            if fingerprint in self._claimed:
-                self._database.execute(RELEASE, (fingerprint, run))
+                self._put_result(result, outputs)
+            if end.fingerprint and end.status in GOOD:
+                self._database.execute(PUT_LATEST, (end.pipeline, step, end.fingerprint))
+            if end.fingerprint in self._claimed:
+                self._database.execute(RELEASE, (end.fingerprint, run))
             self._put_entries(entries)
         self._started.pop((run, step), None)
-        self._claimed.discard(fingerprint)
+        if end.fingerprint:
+            self._claimed.discard(end.fingerprint)
 
-    def adopt(self, result: Mapping[str, Any]) -> None:
+    def adopt(self, result: Result) -> None:
         """Adds a result that was finished elsewhere and whose artifacts are in this store, for reuse."""
-        included = map(compact.dumps, (result["components"], result["outputs"], result["telemetry"]))
-        made = (result["run"], result["created_ms"])
-        values = (result["fingerprint"], result["static_key"], result["uses"], *included, *made)
         with self._transaction():
-            self._database.execute(PUT_RESULT, (*values, checksum(values)))
+            self._put_result(result, compact.dumps(result.outputs))
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Commits telemetry."""
         with self._transaction():
             self._put_entries(entries)
 
-    def finish_run(
-        self, run: str, status: str, outputs: Mapping[str, Any], ended_ms: int, entries: Iterable[Entry]
-    ) -> None:
+    def finish_run(self, run: str, status: str, outputs: JsonObject, ended_ms: int, entries: Iterable[Entry]) -> None:
         """Records the end of a run and releases its claims."""
         with self._transaction():
             self._end_run(run, status, compact.dumps(outputs), ended_ms)
@@ -260,49 +252,60 @@ class RunStore(Results):
             yield
 
     @guarded
-    def _unfinished(self, pipeline: str, plan: str, options: Mapping[str, Any]) -> Unfinished | None:
+    def _unfinished(self, pipeline: str, plan: str, options: RecordedOptions) -> Unfinished | None:
         return unfinished.find(self._database, pipeline, plan, options)
 
-    def _run(self, run: str) -> dict[str, Any] | None:
-        row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
-        return dict(row) if row is not None else None
+    def _run(self, run: str) -> RunRow | None:
+        row = self._database.execute(f"SELECT {', '.join(RUN)} FROM runs WHERE run = ?", (run,)).fetchone()
+        return RunRow(**dict(zip(RUN, row, strict=True))) if row is not None else None
 
-    def _pauses(self, row: Mapping[str, Any], until_ms: int) -> list[list[int]]:
+    def _pauses(self, row: RunRow, until_ms: int) -> Sequence[Pause]:
         """Returns the pauses of a run that is resumed at ``until_ms``, including the last one."""
-        seen = self._database.execute(f"SELECT {SEEN} FROM runs WHERE run = ?", (row["run"],)).fetchone()[0]
-        return [*pauses_of(row), [row["ended_ms"] or seen, until_ms]]
+        seen = self._database.execute(f"SELECT {SEEN} FROM runs WHERE run = ?", (row.run,)).fetchone()[0]
+        return [*pauses_of(row.provenance).pauses, (row.ended_ms or seen, until_ms)]
 
-    def _refuse_held(self, row: Mapping[str, Any]) -> None:
+    def _refuse_held(self, row: RunRow) -> None:
         """Raises Refused when another live process executes the run."""
-        holder = row["holder"]
-        if row["status"] != "running" or holder == self._holder or not processes.process_alive(holder):
+        if row.status != "running" or row.holder == self._holder or not processes.process_alive(row.holder):
             return
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started_ms"] / 1000))
-        pid, host = holder.partition(":")[0], row["host"] or "this machine"
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.started_ms / 1000))
+        pid, host = row.holder.partition(":")[0], row.host or "this machine"
         raise Refused(
-            f"run {row['run']} is being executed by process {pid} on {host} since {since}",
+            f"run {row.run} is being executed by process {pid} on {host} since {since}",
             code="run-held",
-            hint=f"wait for the run (`e2i show {row['run']} --watch`), or stop that process",
+            hint=f"wait for the run (`e2i show {row.run} --watch`), or stop that process",
         )
 
     def _holds(self, claim: Claim) -> bool:
         row = self._database.execute("SELECT status FROM runs WHERE run = ?", (claim.run,)).fetchone()
         return (row is None or row[0] == "running") and processes.process_alive(claim.holder)
 
-    def _put_run(self, row: Mapping[str, Any]) -> None:
-        values = [row[name] for name in RUN]
+    def _put_run(self, row: RunRow) -> None:
+        values = astuple(row)
         self._database.execute(PUT_RUN, (*values, checksum(values)))
 
     def _end_run(self, run: str, status: str, outputs: str | None, ended_ms: int) -> None:
         with self._transaction():
             row = self._run(run)
             if row is not None:
-                self._put_run({**row, "status": status, "outputs": outputs, "ended_ms": ended_ms})
+                self._put_run(replace(row, status=status, outputs=outputs, ended_ms=ended_ms))
             self._database.execute("DELETE FROM claims WHERE run = ?", (run,))
         self._open.discard(run)
 
     def _put_step(self, *values: SqlValue) -> None:
         self._database.execute(PUT_STEP, (*values, checksum(values)))
+
+    def _put_attempt(self, run: str, step: str, attempt: RecordedAttempt) -> None:
+        error = compact.dumps(plain(attempt.error)) if attempt.error else None
+        row = (run, step, attempt.started_ms, attempt.number, attempt.ended_ms, attempt.seconds, error)
+        self._database.execute(PUT_ATTEMPT, (*row, checksum(row)))
+
+    def _put_result(self, result: Result, outputs: str) -> None:
+        """``outputs``: those of the result as JSON."""
+        components, telemetry = compact.dumps(result.components), compact.dumps(result.telemetry)
+        inputs = (result.fingerprint, result.static_key, result.uses, components)
+        values = (*inputs, outputs, telemetry, result.run, result.created_ms)
+        self._database.execute(PUT_RESULT, (*values, checksum(values)))
 
     def _put_entries(self, entries: Iterable[Entry]) -> None:
         if found := list(entries):
@@ -332,14 +335,14 @@ class RunStore(Results):
         try:
             with transaction(self._database):
                 yield
-        except (sqlite3.Error, MemoryError) as error:
+        except SQLITE_ERRORS as error:
             raise store_error(error, self.path) from error
 
     def _is_writing(self) -> bool:
         return self._database.in_transaction
 
 
-def _with_pauses(provenance: str, pauses: list[list[int]]) -> str:
+def _with_pauses(provenance: str, pauses: Sequence[Pause]) -> str:
     return compact.dumps({**json.loads(provenance), PAUSES: pauses})
 
 

@@ -14,17 +14,21 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta, convert
+
+from e2i.documents import Count, Element, JsonObject, plain
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker, Policy
 from e2i.resilience.guard import Guard
 from e2i.settings import Shared
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
 from e2i.store.digests import digest_of, files_of, folder_digest
-from e2i.store.history import stored_digests
+from e2i.store.history import digests_of
+from e2i.store.rows import Result
 
 NAME = "shared store"
 FORMAT = 1
@@ -33,7 +37,17 @@ RATE = 1_000_000
 RENAMING = {"file", "local", "sftp", "ssh", "smb", "hdfs", "webhdfs"}
 """Protocols whose files are visible while they are written. There a file is renamed when it is complete."""
 HEXADECIMAL = re.compile("[0-9a-f]{64}")
-RESULT = ("fingerprint", "static_key", "uses", "components", "outputs", "telemetry", "run", "created_ms")
+
+
+class SharedState(Element, frozen=True, kw_only=True):
+    """The store through which results are shared."""
+
+    url: str
+    trust: Annotated[str, Meta(description="The trust domain of runs of a human.")]
+    reachable: bool
+    writable: bool
+    results: Annotated[Count | None, Meta(description="Number of results; None: counting took too long.")]
+    problem: str | None
 
 
 class SharedStore:
@@ -53,7 +67,7 @@ class SharedStore:
         self.problem: str | None = None
         """The latest problem."""
 
-    def result(self, fingerprint: str) -> dict[str, Any] | None:
+    def result(self, fingerprint: str) -> Result | None:
         """Returns the result of that fingerprint; None when there is none, or when the store does not answer."""
         path = f"results/{fingerprint.removeprefix('sha256:')}.json"
         content = self._ask(self._read, path)
@@ -63,7 +77,7 @@ class SharedStore:
             document = json.loads(content)
             checksum = document.pop("checksum")
             if checksum == _checksum(document) and document["fingerprint"] == fingerprint:
-                return {name: document[name] for name in RESULT}
+                return convert(document, Result)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         self._discard(path)
@@ -92,28 +106,33 @@ class SharedStore:
                 into.put(target, digest)
         return complete
 
-    def push(self, result: Mapping[str, Any], store: ArtifactStore) -> bool:
+    def push(self, result: Result, store: ArtifactStore) -> bool:
         """Writes a result and its artifacts, the result last. Returns whether all of it is there now."""
         try:
-            for digest in sorted(set(stored_digests([result["outputs"], result["telemetry"]]))):
+            for digest in digests_of(result):
                 if not self._push_artifact(digest, store.path(digest)):
                     return False
         except (MissingArtifact, OSError) as error:
             self.problem = str(error)
             return False
-        document = {name: result[name] for name in RESULT}
+        document = plain(result)
         content = _json({**document, "checksum": _checksum(document)})
-        return self._put(f"results/{result['fingerprint'].removeprefix('sha256:')}.json", content)
+        return self._put(f"results/{result.fingerprint.removeprefix('sha256:')}.json", content)
 
-    def state(self) -> dict[str, Any]:
-        """Returns whether the store answers and accepts a file, its number of results, and the latest problem."""
+    def state(self, url: str, trust: str) -> SharedState:
+        """Asks whether the store answers and accepts a file, and counts its results. Writes a file and removes it.
+
+        ``url`` and ``trust`` name the store in the answer.
+        """
         probe = f"probe-{os.urandom(8).hex()}"
         reachable = self._ask(self._answers) is not None
         writable = reachable and self._ask(self._write, probe, b"") is not None
         if writable:
             self._ask(self._remove, probe)
         results = self._ask(self._count) if reachable else None
-        return {"reachable": reachable, "writable": writable, "results": results, "problem": self.problem}
+        return SharedState(
+            url=url, trust=trust, reachable=reachable, writable=writable, results=results, problem=self.problem
+        )
 
     def _push_artifact(self, digest: str, path: Path) -> bool:
         hexadecimal = digest.removeprefix("sha256:")
@@ -230,21 +249,20 @@ class SharedStore:
 class SharedResults:
     """The history of a store, backed by a shared one. Implements ``e2i.planning.build.History``."""
 
-    def __init__(self, local: Any, shared: SharedStore, take: Callable[[Mapping[str, Any]], bool]) -> None:
+    def __init__(self, local: Any, shared: SharedStore, take: Callable[[Result], bool]) -> None:
         """``take`` is called with a shared result before it is used, and returns whether it is accepted."""
         self._local = local
         self._shared = shared
         self._take = take
         self._absent: set[str] = set()
 
-    def outputs(self, fingerprint: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._local.outputs(fingerprint)
+    def outputs(self, fingerprint: str) -> JsonObject | None:
+        found: JsonObject | None = self._local.outputs(fingerprint)
         if found is not None or fingerprint in self._absent:
             return found
         result = self._shared.result(fingerprint)
         if result is not None and self._take(result):
-            outputs: dict[str, Any] = result["outputs"]
-            return outputs
+            return result.outputs
         self._absent.add(fingerprint)
         return None
 
@@ -253,7 +271,7 @@ class SharedResults:
         return getattr(self._local, name)
 
 
-def _open(url: str, options: dict[str, Any]) -> tuple[Any, str]:
+def _open(url: str, options: JsonObject) -> tuple[Any, str]:
     """Returns the file system of a URL, and the path in it. S3 is accessed through Arrow, which every table needs
     anyway.
     """
@@ -292,5 +310,5 @@ def _json(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _checksum(document: Mapping[str, Any]) -> str:
+def _checksum(document: JsonObject) -> str:
     return hashlib.sha256(_json(document)).hexdigest()

@@ -6,16 +6,15 @@ dies, when it is interrupted, or when only steps whose worker died have failed.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 
+from e2i import compact
 from e2i.resilience.checksum import is_intact
 from e2i.resilience.processes import process_alive
+from e2i.store.past import RecordedOptions
 
 LOST = "worker-lost"
 """The error code of a step whose worker died."""
@@ -28,7 +27,10 @@ CANDIDATES = (
     " WHERE CASE WHEN json_valid(plan) THEN json_extract(plan, '$.digest') END = ?"
 )
 ROWS = ("SELECT * FROM runs WHERE run = ?", "SELECT * FROM steps WHERE run = ?")
-FAILURES = "SELECT error FROM steps WHERE run = ? AND status = 'failed'"
+FAILURES = (
+    "SELECT CASE WHEN json_valid(error) THEN json_extract(error, '$.code') END FROM steps"
+    " WHERE run = ? AND status = 'failed'"
+)
 
 
 class Unfinished(Struct, frozen=True):
@@ -38,14 +40,14 @@ class Unfinished(Struct, frozen=True):
     why: str
 
 
-def find(database: sqlite3.Connection, pipeline: str, plan: str, options: Mapping[str, Any]) -> Unfinished | None:
+def find(database: sqlite3.Connection, pipeline: str, plan: str, options: RecordedOptions) -> Unfinished | None:
     """Returns the latest unfinished run with that plan digest and the same options, which no living process executes.
 
     A run whose records were altered is not resumed.
     """
     for run, status, holder, ended_ms, recorded in database.execute(CANDIDATES, (pipeline, MOST, plan)).fetchall():
         why = _why(database, run, status, holder, ended_ms)
-        if why is not None and _is_intact(database, run) and json.loads(recorded) == options:
+        if why is not None and _is_intact(database, run) and compact.loads(recorded, RecordedOptions) == options:
             return Unfinished(run, why)
     return None
 
@@ -57,8 +59,8 @@ def _why(database: sqlite3.Connection, run: str, status: str, holder: str, ended
     if status == "interrupted":
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((ended_ms or 0) / 1000))
         return f"it was interrupted at {at}"
-    errors = [json.loads(error or "{}") for (error,) in database.execute(FAILURES, (run,))]
-    return "a worker died" if errors and all(error.get("code") == LOST for error in errors) else None
+    codes = {code for (code,) in database.execute(FAILURES, (run,))}
+    return "a worker died" if codes == {LOST} else None
 
 
 def _is_intact(database: sqlite3.Connection, run: str) -> bool:

@@ -12,10 +12,11 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from e2i.documents import Count
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
 from e2i.telemetry.bodies import ENDS
@@ -76,18 +77,15 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Tally(Struct, frozen=True):
-    """Results of one sink's entries: counts, and why some are waiting, if the reason is known."""
+    """Delivery of the entries for one tracker."""
 
-    delivered: int = 0
-    dead_lettered: int = 0
-    left: int = 0
-    problem: str | None = None
-    elsewhere: int = 0
-    """Entries that wait for another tracker of this tool than the configured one."""
-    redelivered: int = 0
-    """Entries that the sink had accepted and then lost with its database; they were queued again."""
-    altered: int = 0
-    """Dead-lettered entries that had been changed since they were written."""
+    delivered: Count = 0
+    dead_lettered: Annotated[Count, Meta(description="Refused permanently, or altered on disk.")] = 0
+    left: Annotated[Count, Meta(description="Entries that still wait.")] = 0
+    problem: Annotated[str | None, Meta(description="Why some wait, if the reason is known.")] = None
+    elsewhere: Annotated[Count, Meta(description="Entries that wait for another tracker of this tool.")] = 0
+    redelivered: Annotated[Count, Meta(description="Entries delivered again because the tracker had lost them.")] = 0
+    altered: Annotated[Count, Meta(description="Dead-lettered entries that were altered on disk.")] = 0
 
 
 class Outbox:

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from e2i.catalog import registry
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import read_artifacts
 from e2i.catalog.context import Look, StepContext
+from e2i.catalog.registry import Registry, tool_name
 from e2i.documents import JsonObject
 from e2i.errors import BadInput, E2IError, StepError, ToolUnavailable
+from e2i.spec.validation import mistakes
 from e2i.store import disk
 from e2i.workers.executor import Failure
 
@@ -25,24 +26,24 @@ DEPTH_LIMIT = 100
 """Maximum nesting depth of lists and mappings in a step's outputs."""
 
 
-def act(uses: str, raw: JsonObject, context: StepContext | None) -> JsonObject:
+def act(uses: str, raw: JsonObject, context: StepContext | None, registry: Registry) -> JsonObject:
     """Run an action. Raises whatever the action raises, and BadInput for invalid parameters.
 
     ``context`` is None for an action that is declared ``inline``, which does not use it.
     """
-    action, params = _read(uses, raw)
+    action, params = _read(uses, raw, registry)
     result = _result(registry.function(uses)(params, context))
     assert isinstance(result, action.outputs), f"{uses} must return {action.outputs.__name__}"
     return _plain(result, uses)
 
 
-def missing(uses: str, raw: JsonObject, outputs: JsonObject, look: Look) -> str | None:
+def missing(uses: str, raw: JsonObject, outputs: JsonObject, look: Look, registry: Registry) -> str | None:
     """Return what is missing of the effect of an action's earlier result; None when the effect exists.
 
     An effect that cannot be checked counts as missing: the action is idempotent and runs again. Raises ToolUnavailable.
     """
     try:
-        action, params = _read(uses, raw)
+        action, params = _read(uses, raw, registry)
         found: str | None = _result(
             registry.effect_check(uses)(params, action.outputs.model_validate(read_artifacts(outputs)), look)
         )
@@ -55,15 +56,15 @@ def missing(uses: str, raw: JsonObject, outputs: JsonObject, look: Look) -> str 
     return found
 
 
-def _read(uses: str, raw: JsonObject) -> tuple[Action, Params]:
+def _read(uses: str, raw: JsonObject, registry: Registry) -> tuple[Action, Params]:
     """Return the action, and its validated parameters. Raises BadInput."""
     found = registry.action(uses)
     if found is None:
         raise BadInput(f"unknown action {uses!r}", code="unknown-action")
     try:
-        return found, found.params.model_validate(read_artifacts(raw))
+        return found, registry.validate(uses, read_artifacts(raw))
     except ValidationError as error:
-        detail = error.errors(include_url=False, include_input=False)[0]
+        detail = mistakes(error, raw)[0]
         raise BadInput(
             f"{uses}: parameter {'.'.join(map(str, detail['loc']))}: {detail['msg']}", code="bad-action-parameter"
         ) from error
@@ -117,16 +118,14 @@ def _too_large(uses: str, how: str) -> StepError:
     )
 
 
-def failure(error: Exception, uses: str, mask: Callable[[str], str] = str) -> Failure:
+def failure(error: Exception, uses: str, registry: Registry, mask: Callable[[str], str] = str) -> Failure:
     """Return an action's exception as data. ``mask`` removes secrets before the text is shortened."""
     if isinstance(error, E2IError):
         details = getattr(error, "details", None)
         unavailable = isinstance(error, ToolUnavailable) and error.is_outage
         return Failure(error.code, mask(error.message)[:MESSAGE_LIMIT], error.hint, details, unavailable)
     if isinstance(error, ModuleNotFoundError):
-        declared = registry.tool(uses.partition(".")[0])
-        extra = declared.extra if declared and declared.extra else "all"
-        return Failure("tool-missing", f"{uses}: {error}", f'pip install "e2i[{extra}]"')
+        return Failure("tool-missing", f"{uses}: {error}", _installing(tool_name(uses), registry))
     if isinstance(error, MemoryError):
         return Failure("out-of-memory", f"{uses} ran out of memory", "reduce the step's data or raise its memory")
     import tempfile  # the engine's process must not wait for an inline action
@@ -135,3 +134,11 @@ def failure(error: Exception, uses: str, mask: Callable[[str], str] = str) -> Fa
         return Failure(trouble.code, trouble.message, trouble.hint)
     text = f"{type(error).__name__}: {error}".strip()
     return Failure("action-failed", mask(text)[:MESSAGE_LIMIT], "see the step's log for the whole trace")
+
+
+def _installing(name: str, registry: Registry) -> str:
+    """Return how to install the libraries of a tool."""
+    tool = registry.tool(name)
+    if name in registry.plugins:
+        return f"install the requirements of the plug-in {tool.distribution if tool else name}"
+    return f'pip install "e2i[{tool.extra if tool and tool.extra else "all"}]"'

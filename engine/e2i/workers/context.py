@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
-from e2i.catalog import registry
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Column, Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
+from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import JsonObject
 from e2i.errors import StepError
 from e2i.spec import suggest
@@ -53,9 +53,15 @@ class Worker:
     """State that outlives a step in one process: open connectors, and recently used frames."""
 
     def __init__(
-        self, store: ArtifactStore, settings: Callable[[], Settings], roots: Roots, lifelines: services.Lifelines
+        self,
+        store: ArtifactStore,
+        settings: Callable[[], Settings],
+        roots: Roots,
+        lifelines: services.Lifelines,
+        registry: Registry = BUILT_IN,
     ) -> None:
         self.store = store
+        self.registry = registry
         self._read_settings = settings
         self.roots = roots
         self.lifelines = lifelines
@@ -93,7 +99,7 @@ def guard_of(tool: str, settings: Settings, store: Path, *, patient: bool = True
     from e2i.resilience.guard import Guard  # with asyncio, which most steps do not need
     from e2i.resilience.shared_state import SharedState
 
-    declared = registry.tool(tool)
+    declared = settings.registry.tool(tool)
     assert declared is not None, tool
     configured = settings.tool(tool)
     return Guard(

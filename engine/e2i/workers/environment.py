@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN, Registry
 
 QUIET: dict[str, str] = {
     # Telemetry. MLflow and BentoML read the word "true"; "1" does not stop them.
@@ -66,14 +66,14 @@ def for_delivery(environ: Mapping[str, str], *, threads: int, store: Path, sinks
     return found
 
 
-def for_tool(environ: Mapping[str, str], name: str) -> dict[str, str]:
+def for_tool(environ: Mapping[str, str], name: str, registry: Registry = BUILT_IN) -> dict[str, str]:
     """Return the variables that the tool's client reads, as far as they are set."""
     declared = registry.tool(name)
     names = (*declared.variables, *declared.credentials) if declared else ()
     return {name: environ[name] for name in names if environ.get(name)}
 
 
-def credentials(environ: Mapping[str, str], tools: Iterable[str]) -> set[str]:
+def credentials(environ: Mapping[str, str], tools: Iterable[str], registry: Registry = BUILT_IN) -> set[str]:
     """Return the values of the credentials among the variables of these tools."""
     declared = filter(None, map(registry.tool, tools))
     return {environ[name] for tool in declared for name in tool.credentials if environ.get(name)}

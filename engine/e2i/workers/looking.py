@@ -31,7 +31,8 @@ class Looker:
 
     def missing(self, uses: str, params: Any, outputs: JsonObject, fingerprint: str) -> str | None:
         """Return what is missing of an effect that can be checked here; None when it exists."""
-        return acting.missing(uses, params, outputs, _Files(self._store, self._settings, self._roots, fingerprint))
+        files = _Files(self._store, self._settings, self._roots, fingerprint)
+        return acting.missing(uses, params, outputs, files, self._settings.registry)
 
 
 class _Files:

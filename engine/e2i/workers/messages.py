@@ -7,7 +7,7 @@ outputs may have them. They are decoded by msgspec, which is faster, and by the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import DecodeError, Struct, convert
@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 from msgspec.structs import asdict
 
 from e2i.documents import JsonObject
+from e2i.spec.problems import Location
 from e2i.telemetry.bodies import Measurement
 from e2i.workers.executor import Failure, StepCall
 
@@ -31,6 +32,8 @@ class Start(Struct, frozen=True, kw_only=True):
     """Folders that may be written to."""
     settings: str
     """The settings as JSON."""
+    plugins: Mapping[str, Location]
+    """The listed plug-ins, with the locations of their settings."""
     most: int
     """Memory that the worker may use between two calls, in bytes."""
 

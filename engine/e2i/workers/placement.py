@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from e2i.catalog import registry
 from e2i.catalog.action import Effect
+from e2i.catalog.registry import Registry
 from e2i.workers.executor import FULL_AFFINITY, StepCall
 from e2i.workers.process import WorkerProcess
 
@@ -25,7 +25,7 @@ def idle(call: StepCall, processes: Sequence[WorkerProcess]) -> WorkerProcess | 
     return max([process for process in there if tool in process.tools] or there, key=fitness, default=None)
 
 
-def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float) -> WorkerProcess | None:
+def ahead(call: StepCall, processes: Sequence[WorkerProcess], now: float, registry: Registry) -> WorkerProcess | None:
     """Return the worker that can prefetch the call.
 
     A call with its own limits waits for a worker without other calls. A call with effects does not begin before the

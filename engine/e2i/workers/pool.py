@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
+from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.workers import exit_reasons, guardian, memory, placement
 from e2i.workers.executor import Ended, Measured, Message, Progressed, StepCall
 from e2i.workers.messages import Done, Prepare, Prepared, Progress, Ready, Report, Start, Telemetry
@@ -38,8 +39,18 @@ RECYCLED_AT_LEAST = 1 << 30
 class Pool:
     """Implements ``e2i.workers.executor.Executor`` with up to ``size`` processes."""
 
-    def __init__(self, size: int, *, store: Path, roots: Roots, settings: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        store: Path,
+        roots: Roots,
+        settings: str,
+        environ: Mapping[str, str],
+        registry: Registry = BUILT_IN,
+    ) -> None:
         self.size = size
+        self._registry = registry
         self._store = store
         self._workspace = roots.workspace
         self._environ = dict(environ)
@@ -61,6 +72,7 @@ class Pool:
             hidden=roots.hidden,
             written=roots.written,
             settings=settings,
+            plugins=registry.plugins,
             most=max(RECYCLED_AT_LEAST, self._machine // (2 * size)),
         )
         self._kills = memory.kills()
@@ -177,7 +189,7 @@ class Pool:
             process = placement.idle(call, self._processes)
             if process is None and sum(bool(other.calls) for other in self._processes) < self.size:
                 process = self._start()
-            process = process or placement.ahead(call, self._processes, time.monotonic())
+            process = process or placement.ahead(call, self._processes, time.monotonic(), self._registry)
             if process is None:
                 return
             self._waiting.popleft()

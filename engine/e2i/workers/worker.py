@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, assert_never
 from msgspec import convert
 
 from e2i import startup
-from e2i.catalog import registry
+from e2i.catalog.registry import Registry
 from e2i.errors import E2IError
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, steplog, tidying
@@ -66,6 +66,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
             lambda: _settings(start.settings),
             Roots(Path(start.workspace), start.folders, start.hidden, start.written),
             Lifelines(engine, guardians),
+            Registry(start.plugins),
         )
         runner = CallRunner(worker, Outgoing(connection), most=start.most)
         taker = Taker(claims)
@@ -98,9 +99,8 @@ class CallRunner:
 
     def prepare(self, tool: str) -> None:
         """Import the libraries of the tool's actions, so that the next call does not wait for them."""
-        declared = registry.tool(tool)
         with startup.without_collection():
-            for name in declared.imports if declared else ():
+            for name in _imports(tool, self._worker.registry):
                 with contextlib.suppress(ImportError):  # the call itself will report what is missing
                     import_module(name)
         self._send(Prepared(tool, self._memory.held()))
@@ -123,7 +123,7 @@ class CallRunner:
                 f"{call.uses} attempt {info.attempt}: {seconds:.3f} s{why}\n", always=left is not None
             )
         except (E2IError, OSError) as error:  # the disk cannot take the log
-            outcome = _failed(error, call.uses, masker)
+            outcome = _failed(error, call.uses, masker, self._worker.registry)
         held = self._memory.held()
         starved = outcome.failure is not None and outcome.failure.code == "out-of-memory"
         # A step that received a secret may have kept it, and no other step may find it.
@@ -133,7 +133,7 @@ class CallRunner:
 
     def _act(self, call: StepCall, cores: Sequence[int], masker: Masker) -> Outcome:
         """Return outputs or failure. Any exception is printed and ends the step, not the worker."""
-        context = None
+        context, registry = None, self._worker.registry
         try:
             context = WorkerContext(
                 self._worker,
@@ -149,15 +149,15 @@ class CallRunner:
             with tidying.limited(call.memory, cores, self._memory):
                 lost = ""
                 if call.known is not None:
-                    lost = acting.missing(call.uses, call.params, call.known, context) or ""
+                    lost = acting.missing(call.uses, call.params, call.known, context, registry) or ""
                     if not lost:
                         return Outcome(call.known, reused=True)
                     print(f"the effect of an earlier result is missing: {lost}", file=sys.stderr)
-                outputs = acting.act(call.uses, call.params, context)
+                outputs = acting.act(call.uses, call.params, context, registry)
             return Outcome(context.check(outputs), lost=lost)
         except Exception as error:  # noqa: BLE001 - the outermost boundary
             traceback.print_exc()
-            return _failed(error, call.uses, masker)
+            return _failed(error, call.uses, masker, registry)
         finally:
             if context is not None:
                 context.release()
@@ -179,8 +179,14 @@ def _scanner(secrets: Sequence[str]) -> Scanner | None:
     return Scanner(secrets)
 
 
-def _failed(error: Exception, uses: str, masker: Masker) -> Outcome:
-    return Outcome({}, masker.data(acting.failure(error, uses, masker.text)))
+def _imports(tool: str, registry: Registry) -> tuple[str, ...]:
+    """Return the modules to import ahead; none for a broken plug-in, which the call itself reports."""
+    declared = None if registry.problem(tool) else registry.tool(tool)
+    return declared.imports if declared else ()
+
+
+def _failed(error: Exception, uses: str, masker: Masker, registry: Registry) -> Outcome:
+    return Outcome({}, masker.data(acting.failure(error, uses, registry, masker.text)))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
+from e2i.documents import Values
 from e2i.errors import Refused, StepError
 from e2i.planning.fingerprint import Environment
 from e2i.settings import Settings
@@ -57,12 +56,18 @@ def of(roots: Roots, settings: Settings) -> Environment:
             return (name,)
 
     @cache
-    def server(tool: str) -> Mapping[str, Any]:
+    def server(tool: str) -> Values:
         return settings.tool(tool).identity()
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Environment(
-        library=installed, file=file, python=python, modules=modules_of, matching=matching, server=server
+        library=installed,
+        file=file,
+        python=python,
+        modules=modules_of,
+        matching=matching,
+        server=server,
+        registry=settings.registry,
     )
 
 

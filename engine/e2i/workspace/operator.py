@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from e2i.catalog import credentials, registry
+from e2i.catalog import credentials
+from e2i.catalog.registry import Registry
+from e2i.documents import JsonObject
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import Expanded
 from e2i.workspace.workspace import Workspace
@@ -23,7 +25,7 @@ is loaded only when one with such a prefix is set.
 """
 
 
-def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> dict[str, Any]:
+def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> JsonObject:
     """Returns the binding data: origin, policy, sinks, tools and their clients' variables, the ``env`` and ``secrets``
     that the spec names, and limits.
     """
@@ -48,7 +50,7 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
             for name in sorted({*used, *settings.sinks})
             if name in used or name in settings.tools
         },
-        "variables": _variables(used, settings.sinks, environ, root),
+        "variables": _variables(settings.registry, used, settings.sinks, environ, root),
         "env": _named(settings.env, "env", read),
         "secrets": _named(settings.secrets, "secrets", read),
         "shared": shared and _canonical(shared.model_dump(mode="json", exclude={"deadline"}), root),
@@ -58,14 +60,16 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
     }
 
 
-def _tool(workspace: Workspace, name: str, *, known: bool) -> dict[str, Any]:
+def _tool(workspace: Workspace, name: str, *, known: bool) -> JsonObject:
     """Returns the settings of a tool. ``known``: its declaration is loaded, so its server can be included."""
     written = _canonical(dict(workspace.settings.tools.get(name, {})), str(workspace.root))
     server = _canonical(dict(workspace.settings.tool(name).identity()), str(workspace.root)) if known else {}
     return {**written, **({"server": server} if server else {})}
 
 
-def _variables(used: Collection[str], sinks: Collection[str], environ: Mapping[str, str], root: str) -> dict[str, str]:
+def _variables(
+    registry: Registry, used: Collection[str], sinks: Collection[str], environ: Mapping[str, str], root: str
+) -> dict[str, str]:
     """Returns the variables that choose server and account of the tools' clients, without credentials."""
     asked = {*used, *(sinks if any(name.startswith(CLIENTS) for name in environ) else ())}
     declared = filter(None, map(registry.tool, asked))

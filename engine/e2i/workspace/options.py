@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+
+from e2i.documents import Values
+
+if TYPE_CHECKING:
+    from e2i.planning.model import PlanDocument
 
 
 class RunOptions(Struct, frozen=True):
     """Parameters and options of one plan or run."""
 
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Values = field(default_factory=dict)
     """Values for the spec's parameters, by name."""
     select: tuple[str, ...] = ()
     """The selected steps; empty: all. The steps that they need are included."""
     fresh: bool = False
     """Run every step again."""
-    bound_to: Mapping[str, Any] | None = None
+    bound_to: PlanDocument | None = None
     """The document of the approved plan; any other plan is refused."""
     run_id: str | None = None
     """The run to resume; None: the latest unfinished run of the same plan, else a new run."""

@@ -12,9 +12,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
+from e2i.documents import JsonObject
 from e2i.workspace.git import Asking, Repository
 
 DEADLINE = 5.0
@@ -54,7 +55,7 @@ class Question:
     ) -> None:
         self._stack.close()
 
-    def answer(self, file: str = "") -> dict[str, Any] | None:
+    def answer(self, file: str = "") -> JsonObject | None:
         """Returns ``commit``, ``branch``, ``remote``, ``dirty``, the first ``changed`` files and their number, and
         ``path``: the path of ``file`` in the repository. Returns None without git or a repository.
 
@@ -68,7 +69,7 @@ class Question:
                 return None
             return self._answer(self._git, self._repository, file)
 
-    def _answer(self, git: Asking, repository: Repository, file: str) -> dict[str, Any]:
+    def _answer(self, git: Asking, repository: Repository, file: str) -> JsonObject:
         if (read := git.read()) is None:
             return {"problem": f"git did not answer within {DEADLINE:g} s"}
         text = read.decode("utf-8", "replace")
@@ -96,7 +97,7 @@ class Question:
         return len(values) == len(names) and all(value not in ("unspecified", "unset") for value in values)
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse(text: str) -> JsonObject:
     """Returns the output of ``git status --porcelain=v2 --branch -z`` as data."""
     headers = dict(line[2:].partition(" ")[::2] for line in text.split("\0") if line.startswith("# "))
     changed = [name for _, name in _changes(text)]

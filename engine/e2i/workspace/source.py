@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from e2i import regular
+from e2i.documents import Values
 from e2i.errors import BadInput
 
 if TYPE_CHECKING:
+    from e2i.store.past import RecordedRun
     from e2i.workspace.revision import Revision
     from e2i.workspace.workspace import Workspace
 
-Spec = str | Path | Mapping[str, Any]
+Spec = str | Path | Values
 MAPPING = "<mapping>"
 """The name of a spec that is data from Python."""
 
@@ -27,7 +29,7 @@ MAPPING = "<mapping>"
 class Source(Struct, frozen=True):
     """A spec as text or mapping, and the file name that its problems have."""
 
-    content: str | bytes | Mapping[str, Any]
+    content: str | bytes | Values
     file: str
     revision: Revision | None = None
     """The git revision that the spec and its included specs come from; then ``file`` is ``REV:PATH``."""
@@ -35,10 +37,10 @@ class Source(Struct, frozen=True):
     """The texts of its included specs by name, if it comes from a recorded run."""
 
     @classmethod
-    def recorded(cls, run: Mapping[str, Any]) -> Source:
+    def recorded(cls, run: RecordedRun) -> Source:
         """Returns the spec of a recorded run with its included specs, as recorded."""
-        content = json.loads(run["spec"]) if run["file"] == MAPPING else run["spec"]
-        return cls(content, run["file"], included=run["included"])
+        content = json.loads(run.spec) if run.file == MAPPING else run.spec
+        return cls(content, run.file, included=run.included)
 
     @property
     def text(self) -> str:

@@ -53,13 +53,9 @@ class Workspace(Struct, frozen=True):
         who = policy_module.origin(origin, environ)
         root = (root or project.root_of(spec, Path.cwd(), who)).resolve()
         store_path = store or Path(environ.get("E2I_STORE") or root / ".e2i")
-        return cls(
-            root,
-            store_path.resolve(),
-            settings_module.load(root / "config", profile, environ),
-            policy_module.load(root / "config", environ),
-            who,
-        )
+        settings = settings_module.load(root / "config", profile, environ)
+        policy = policy_module.load(root / "config", environ, settings.registry)
+        return cls(root, store_path.resolve(), settings, policy, who)
 
     @property
     def roots(self) -> Roots:
@@ -85,4 +81,7 @@ class Workspace(Struct, frozen=True):
             address = self.settings.tool(tool).address()
             return address[0] if address else None
 
-        return Authority(self.policy, self.origin, partial(look, self.roots), host, self.settings.sinks)
+        settings, home = self.settings, str(self.root)
+        return Authority(
+            self.policy, self.origin, partial(look, self.roots), host, settings.sinks, settings.registry, home
+        )

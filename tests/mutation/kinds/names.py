@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from e2i.catalog import registry
+from e2i.catalog.registry import BUILT_IN
 from e2i.spec.models import ParamSpec, PipelineSpec, RetrySpec, StepOptions, StepSpec
 from mutation.good import Good
 from mutation.mutant import Edit, Mutants, Span, mutant
@@ -28,7 +28,7 @@ def action(good: Good, rng: Random) -> Mutants:
         if good.action(name):
             site = good.sites[(*path, "uses")]
             yield from _slipped(
-                good, rng, good.uses(name), site.start, registry.names(), [(site.start,) * 2], "unknown-action"
+                good, rng, good.uses(name), site.start, BUILT_IN.names(), [(site.start,) * 2], "unknown-action"
             )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from context import LocalContext
-from e2i.catalog import registry
 from e2i.catalog.artifacts import read_artifacts
+from e2i.catalog.registry import BUILT_IN
 from e2i.errors import StepError
 from e2i.estimators import saved
 from e2i.tools.model import EvaluateParams, PredictParams, SelectParams, TrainOutputs, TrainParams
@@ -148,7 +148,7 @@ def test_declarations_are_light(name: str) -> None:
     heavy = "{'numpy', 'pandas', 'sklearn', 'xgboost', 'optuna', 'shap', 'matplotlib'}"
     script = f"import sys, e2i.tools.{name}; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, env={"PYTHONPATH": ":".join(sys.path)})
-    declared = registry.tool(name)
+    declared = BUILT_IN.tool(name)
     assert declared is not None
     for action in declared.actions:
         for model in (action.params, action.outputs):

@@ -1,22 +1,61 @@
-"""Descriptions of all problem and error codes. Each stage has a module of its own."""
+"""Collects the explanations of all codes. Codes of problems are explained beside the rules that report them, codes of
+commands and runs in this package.
+"""
 
 from __future__ import annotations
 
-from e2i.check.codes import columns, commands, features, policy, reading, services, shape, tables, wiring
-from e2i.check.codes.code import Code
+from e2i.catalog import columns as catalog_columns
+from e2i.check import (
+    actions,
+    braces,
+    literals,
+    nulls,
+    order,
+    parameters,
+    paths,
+    policy,
+    promotions,
+    references,
+    secrecy,
+    skips,
+    targets,
+    unread,
+)
+from e2i.check.codes import commands, features, services, tables
+from e2i.estimators import columns as model_columns
+from e2i.estimators import hyperparameters
+from e2i.queries import flow as query_flow
+from e2i.spec import composer, document, included, load, params, problems, shape, syntax
+from e2i.spec.expansion import expand
+from e2i.spec.problems import Code
+from e2i.tools.bentoml import columns as bentoml_columns
+from e2i.tools.data import columns as data_columns
+from e2i.tools.feast import columns as feast_columns
+from e2i.tools.great_expectations import columns as suite_columns
+
+PROBLEMS: dict[str, tuple[Code, ...]] = {
+    "Reading a spec": (*document.CODES, *composer.CODES, *syntax.CODES),
+    "The shape of a spec": (*shape.CODES, *load.CODES, *params.CODES, *included.CODES, *expand.CODES, *problems.CODES),
+    "Steps and references": (
+        *(*actions.CODES, *parameters.CODES, *references.CODES, *order.CODES, *skips.CODES),
+        *(*nulls.CODES, *promotions.CODES, *unread.CODES, *braces.CODES, *targets.CODES),
+    ),
+    "Columns of tables": (
+        *(*catalog_columns.CODES, *data_columns.CODES, *model_columns.CODES, *hyperparameters.CODES),
+        *(*suite_columns.CODES, *feast_columns.CODES, *bentoml_columns.CODES, *query_flow.CODES),
+    ),
+    "What is allowed": (*policy.CODES, *paths.CODES, *literals.CODES, *secrecy.CODES),
+}
+"""Codes of the problems of a spec, in the order in which a spec is processed."""
 
 GROUPS: dict[str, tuple[Code, ...]] = {
-    "Reading a spec": reading.CODES,
-    "The shape of a spec": shape.CODES,
-    "Steps and references": wiring.CODES,
-    "Columns of tables": columns.CODES,
-    "What is allowed": policy.CODES,
+    **PROBLEMS,
     "Commands and runs": commands.CODES,
     "While a step runs: tables, models, Python": tables.CODES,
     "While a step runs: feature stores": features.CODES,
     "While a step runs: trackers, studies, registries, services": services.CODES,
 }
-"""In the order in which a spec is processed, from its text to its run."""
+"""All codes, from a spec's text to its run."""
 
 CODES: dict[str, Code] = {code.code: code for group in GROUPS.values() for code in group}
 

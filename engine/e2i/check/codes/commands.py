@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.check.codes.code import Code
+from e2i.spec.problems import Code
 
 CODES = (
     Code(
@@ -57,6 +57,14 @@ CODES = (
         example="e2i-run SPEC --plan SPEC",
     ),
     Code(
+        "bad-plugin",
+        "A plug-in that cannot be used",
+        "A tool that `plugins:` lists cannot be imported, does not declare a tool of that name, or has the name of a "
+        "tool of e2i or of another distribution. Specs that do not use it are not affected.",
+        "Update or remove its distribution, or take it out of `plugins:` in config/.",
+        example="plugins: [mlflow]",
+    ),
+    Code(
         "bad-policy",
         "An invalid policy",
         "config/policy.yaml has an unknown key or value. Nothing runs under an invalid policy.",
@@ -76,6 +84,13 @@ CODES = (
         "A column has values of several types, or of a type that Arrow does not support.",
         "Convert each column to one type.",
         example="A Python function returns a DataFrame with a column of sets.",
+    ),
+    Code(
+        "plugin-missing",
+        "A plug-in that is not installed",
+        "`plugins:` lists a tool that no installed distribution provides under the entry points `e2i.tools`.",
+        "Install its distribution into the environment of e2i, or take it out of `plugins:` in config/.",
+        example="plugins: [words], and the distribution was installed into another environment.",
     ),
     Code(
         "spec-exists",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.check.codes.code import Code
+from e2i.spec.problems import Code
 
 CODES = (
     Code(

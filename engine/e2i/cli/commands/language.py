@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from e2i.cli import documents
@@ -9,9 +13,12 @@ from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import Exit
 
+if TYPE_CHECKING:
+    from e2i.catalog.registry import Registry
+
 KINDS = (
     *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"),
-    *("doctor", "sync", "gc", "backup", "restore", "init"),
+    *("doctor", "sync", "gc", "backup", "restore", "init", "fix", "diff", "explain", "catalog"),
 )
 """The kinds of schema. Spelled out so that offering them imports no schema."""
 
@@ -33,16 +40,26 @@ def explain(code: str | None, as_json: bool) -> Exit:
 
 @click.command(cls=flags.Inert)
 @click.argument("action", required=False)
+@click.option("--signatures", is_flag=True, help="Show each action on one line: parameters, types, defaults, outputs.")
+@flags.profile
 @flags.json
 @guarded
-def catalog(action: str | None, as_json: bool) -> Exit:
+def catalog(action: str | None, signatures: bool, profile: str | None, as_json: bool) -> Exit:
     """List the actions, or show one with its parameters and outputs."""
     from e2i.cli import catalog_view
 
-    if as_json:
-        documents.show(catalog_view.document(action))
+    registry = _registry(profile)
+    if signatures:
+        found = catalog_view.signatures(action, registry)
+        if as_json:
+            documents.show(found)
+        else:
+            click.echo("\n".join(found.signatures))
+    elif as_json:
+        documents.show(catalog_view.document(action, registry))
     else:
-        catalog_view.show(action)
+        catalog_view.show(action, registry)
+    _report(registry)
     return Exit.DONE
 
 
@@ -52,11 +69,37 @@ def catalog(action: str | None, as_json: bool) -> Exit:
     type=click.Choice(KINDS),
     default="pipeline",
 )
+@flags.profile
 @flags.json
 @guarded
-def schema(kind: str, as_json: bool) -> Exit:
+def schema(kind: str, profile: str | None, as_json: bool) -> Exit:
     """Print the JSON Schema of a spec or of a --json document."""
-    from e2i.cli.document_schemas import SCHEMAS
+    from e2i.catalog.schema import pipeline_schema
+    from e2i.cli import schemas
 
-    documents.show(SCHEMAS[kind]())
+    if kind == "pipeline":
+        registry = _registry(profile)
+        documents.show(pipeline_schema(registry))
+        _report(registry)
+    else:
+        documents.show(schemas.schema(kind))
     return Exit.DONE
+
+
+def _registry(profile: str | None) -> Registry:
+    """Returns the tools of this environment."""
+    from e2i import settings
+    from e2i.policy import Origin
+    from e2i.workspace import project
+
+    root = project.root_of(None, Path.cwd(), Origin.HUMAN)
+    return settings.load(root / "config", profile, os.environ).registry
+
+
+def _report(registry: Registry) -> None:
+    """Prints the problems of plug-ins that cannot be loaded, and are therefore not listed."""
+    from e2i.cli import problems_view
+
+    for name in registry.plugins:
+        if problem := registry.problem(name):
+            problems_view.show(problem.problems)

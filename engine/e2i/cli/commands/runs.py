@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from e2i.cli import documents
 from e2i.cli.commands import flags
@@ -99,11 +100,13 @@ def runs(limit: int, pipeline: str | None, status: str | None, store: Path | Non
     """List past runs, newest first. Shows the number of steps in each status."""
     from e2i import api
     from e2i.cli import runs_view
+    from e2i.documents import plain
     from e2i.records import lookup
+    from e2i.store.past import RunList
 
     found = lookup.runs(api.Workspace.open(store=store).store, limit, pipeline, status)
     if as_json:
-        documents.show({"schema_version": 1, "runs": found})
+        documents.show(plain(RunList(runs=tuple(found))))
     else:
         runs_view.show(found, _now_ms())
     return Exit.DONE
@@ -134,6 +137,7 @@ def show(
     """
     from e2i import api
     from e2i.cli import options, run_view
+    from e2i.documents import plain
     from e2i.records import again, lookup, openlineage, prov
 
     workspace = api.Workspace.open(store=store)
@@ -142,22 +146,22 @@ def show(
         return _show_result(workspace.store, run, output, as_json)
     found = lookup.run(workspace.store, run)
     if watch:
-        found = run_view.watch(lambda: lookup.run(workspace.store, found["run"]), _now_ms)
+        found = run_view.watch(lambda: lookup.run(workspace.store, found.run.id), _now_ms)
     one = lookup.step(found, step) if step is not None else None
-    if one is not None and one["parameters"] is None:
-        one["parameters"] = again.given(found, one["step"], workspace)
+    if one is not None and one.parameters is None:
+        one = replace(one, parameters=again.given(found.run, one.id, workspace))
     match "json" if as_json else form:
         case "json":
-            documents.show({"schema_version": 1, **(lookup.public_document(found) if one is None else one)})
+            documents.show(plain(found.run if one is None else one))
         case "openlineage":
             for event in openlineage.events(found):
                 click.echo(documents.dumps(event))
         case "jsonld":
             documents.show(prov.document(found))
         case _ if one is not None:
-            run_view.show_step(found, one, workspace.store, _now_ms())
+            run_view.show_step(found.run, one, workspace.store, _now_ms())
         case _:
-            run_view.show(found, workspace.store, _now_ms())
+            run_view.show(found.run, workspace.store, _now_ms())
     return Exit.DONE
 
 
@@ -212,11 +216,12 @@ def provenance(target: str, store: Path | None, as_json: bool) -> Exit:
     """
     from e2i import api
     from e2i.cli import provenance_view
+    from e2i.documents import plain
     from e2i.records import lookup
 
     found = lookup.origin(api.Workspace.open(store=store).store, target)
     if as_json:
-        documents.show(found.to_json())
+        documents.show(plain(found.document))
     else:
         provenance_view.show(found)
     return Exit.DONE

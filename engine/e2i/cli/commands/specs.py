@@ -12,13 +12,21 @@ from e2i.cli import documents, problems_view
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import BadInput, Exit
+from e2i.spec.problems import ProblemsDocument
 
 
 @click.command(cls=flags.Inert)
 @click.argument("specs", nargs=-1, required=True)
 @flags.profile
 @flags.origin
-@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="Format of the problems.",
+)
 @flags.json
 @guarded
 def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
@@ -33,13 +41,12 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
     }
     found = {spec: api.validate(spec, workspace=chosen[roots[spec]]) for spec in specs}
     problems = [problem for result in found.values() for problem in result.problems]
-    valid = all(result.valid for result in found.values())
     if form == "sarif":
         from e2i.cli import sarif_view
 
         documents.show(sarif_view.document(problems))
     elif as_json or form == "json":
-        documents.show({"schema_version": 1, "valid": valid, "problems": [problem.to_json() for problem in problems]})
+        documents.show(ProblemsDocument.of(problems))
     else:
         problems_view.show(problems)
         for spec, result in found.items():
@@ -88,6 +95,7 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
     type=click.Choice(["text", "json", "markdown", "mermaid", "dot", "svg", "html"]),
     default="text",
     show_default=True,
+    help="Format of the plan.",
 )
 @flags.json
 @guarded
@@ -112,7 +120,7 @@ def plan(
     if output is not None:
         written = plan_view.form_of_file(output, form)
         if written == "json":
-            options.write_plan(output, planned.to_json())
+            options.write_plan(output, planned.document)
         else:
             options.write_text(output, plan_view.rendered(written, planned) + "\n")
         form = "text" if written == form != "json" else form

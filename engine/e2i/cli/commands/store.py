@@ -20,22 +20,13 @@ from e2i.errors import Exit
 def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Check the tools and the stores. Shows version, mode, reachability, outbox and last failure."""
     from e2i import api
-    from e2i.cli import doctor_view
+    from e2i.cli.doctor import examine
+    from e2i.cli.doctor_view import show
 
     workspace = api.Workspace.open(store=store, profile=profile)
-    found = doctor_view.examine(workspace)
-    state = doctor_view.examine_state(workspace)
-    shared = doctor_view.examine_shared(workspace)
-    if as_json:
-        documents.show({"schema_version": 1, "tools": found, "state": state, "shared": shared})
-    else:
-        doctor_view.show(found, state, shared, workspace)
-    is_well = all(tool["reachable"] for tool in found if tool["installed"]) and not state["corruption"]
-    is_well = is_well and (shared is None or (shared["reachable"] and shared["writable"]))
-    refused = {service["code"] for tool in found for service in tool["services"] if not service["reachable"]}
-    if refused == {"tool-auth"}:
-        return Exit.BAD_INPUT  # all services are up; the configuration is wrong
-    return Exit.DONE if is_well else Exit.UNAVAILABLE
+    found = examine(workspace)
+    documents.show(found) if as_json else show(found, workspace)
+    return found.exit_code
 
 
 @click.command(cls=flags.Inert)

@@ -115,6 +115,7 @@ def _into_steps(
         if unit.inner is None:
             found.steps[unit.id] = found.steps.get(unit.id, False) or required
             continue
+        found.is_open |= not unit.inner.loaded.is_whole
         declared, wanted = unit.inner.loaded.spec.outputs, output(ref, one=is_one(here, name))
         for given in declared if wanted is None else [wanted]:
             for text in _texts(declared.get(given)):

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from e2i.documents import Values
 from e2i.spec import expressions, params
 from e2i.spec.expansion import dataflow
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode, shown
@@ -20,7 +21,7 @@ from e2i.spec.references import ROOTS, Reference
 from e2i.spec.values import Budget, ExpressionError, MissingError
 
 At = StepNode | SpecInstance
-Outputs = Mapping[str, Mapping[str, Any] | None]
+Outputs = Mapping[str, Values | None]
 """Results of finished nodes by id. None for a node without a result, which ``default`` treats as missing."""
 _Crossing = tuple[SpecInstance, str | None, bool]
 """A parameter (True) or an output of an included spec. None: all of its outputs."""
@@ -96,7 +97,7 @@ class Evaluation:
         template = expressions.parse(value)
         return expressions.evaluate(template, self._scope(at, template.references))
 
-    def _scope(self, at: At, references: Iterable[Reference]) -> dict[str, Any]:
+    def _scope(self, at: At, references: Iterable[Reference]) -> Values:
         """Returns the names that these references use, with their values."""
         instance = at.instance
         values = instance.params
@@ -120,7 +121,7 @@ class Evaluation:
                 steps[name] = there[0][1]
         return {"params": values, "env": self.env, "matrix": at.combination or {}, "run": self.run, "steps": steps}
 
-    def _given(self, instance: SpecInstance, reference: Reference) -> dict[str, Any]:
+    def _given(self, instance: SpecInstance, reference: Reference) -> Values:
         """Returns the parameters of an included spec that are only known in a run, as passed by the including step."""
         owner, found = instance.owner, {}
         for name in map(str, reference.path[:1] or instance.loaded.spec.params):
@@ -137,7 +138,7 @@ class Evaluation:
             found[name] = value
         return found
 
-    def _result(self, unit: StepNode, wanted: set[str] | None) -> Mapping[str, Any] | None:
+    def _result(self, unit: StepNode, wanted: set[str] | None) -> Values | None:
         """Returns the result of a step, or the wanted outputs of an included spec. None when there is no result."""
         if unit.inner is None:
             return self.outputs.get(unit.id)

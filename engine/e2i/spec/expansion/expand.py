@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from e2i.documents import Values
 from e2i.spec import expressions, fixes, params, suggest
 from e2i.spec.expansion import matrix
 from e2i.spec.expansion.evaluation import bounded
@@ -21,7 +22,7 @@ from e2i.spec.expressions import Template
 from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec
 from e2i.spec.models import StepSpec
-from e2i.spec.problems import Fixes, Problem
+from e2i.spec.problems import Code, Fixes, Problem
 from e2i.spec.references import Reference
 from e2i.spec.values import ExpressionError, MissingError, Secret
 
@@ -31,7 +32,7 @@ MAX_NODES = 200_000
 
 def expand(
     loaded: LoadedSpec,
-    values: Mapping[str, Any],
+    values: Values,
     env: Mapping[str, str],
     secrets: Collection[str] = (),
     *,
@@ -147,7 +148,7 @@ class _Expansion:
     def _give(self, unit: StepNode, inner: SpecInstance) -> None:
         """Passes the step's ``with`` to the spec that it includes, as far as the values are known."""
         spec, given = inner.loaded.spec, unit.step.with_
-        for name in given.keys() - spec.params.keys():
+        for name in given.keys() - spec.params.keys() - inner.loaded.unjudged:
             self._problem(
                 "unknown-parameter",
                 unit,
@@ -249,3 +250,34 @@ def _references(value: Any) -> list[Reference]:
         if isinstance(template, Template)
         for reference in template.references
     ]
+
+
+CODES = (
+    Code(
+        "bad-matrix",
+        "A matrix that cannot be expanded",
+        "Each name of a matrix has a list of values that is known before the run: from the spec, or from `params` or "
+        "`env`. The limit is 1,000 combinations.",
+        "Write a list, or refer to a parameter of type list.",
+        'steps:\n  a: {uses: debug.echo}\n  b: {uses: debug.echo, matrix: {n: "${{ steps.a.value }}"}}\n',
+        "params:\n  all: {type: list, default: [1, 2]}\n"
+        'steps:\n  b: {uses: debug.echo, matrix: {n: "${{ params.all }}"}}\n',
+    ),
+    Code(
+        "unused-exclude",
+        "An exclude that matches nothing",
+        "No combination of the matrix has these values, so the entry has no effect. A value may be mistyped. This is a "
+        "warning.",
+        "Correct the values, or remove the entry.",
+        "steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2], exclude: [{n: 3}]}}\n",
+        "steps:\n  a: {uses: debug.echo, matrix: {n: [1, 2], exclude: [{n: 2}]}}\n",
+    ),
+    Code(
+        "too-many-steps",
+        "More steps or included specs than a run can have",
+        "The limits are 200,000 steps, whatever policy allows, and 1,000 included specs. Each matrix combination is "
+        "counted, because a few lines could otherwise ask for any number.",
+        "Include fewer specs, or make the matrix smaller.",
+        example="matrix: {seed: […]} over an included spec of 1,000 steps, with 1,000 seeds",
+    ),
+)

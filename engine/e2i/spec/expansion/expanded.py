@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from e2i.documents import Values
 from e2i.spec.expansion import dataflow
 from e2i.spec.expansion.dataflow import Sources
 from e2i.spec.expansion.evaluation import Evaluation, Outputs
@@ -33,7 +34,7 @@ status.
 class KnownParams(Struct, frozen=True):
     """A step's parameters before the run, with ``Pending`` for values that are only known in the run."""
 
-    values: Mapping[str, Any]
+    values: Values
     """Parameters whose expression fails are left out."""
     errors: Mapping[str, ExpressionError] = {}
 
@@ -60,7 +61,7 @@ class Expanded(Struct, frozen=True, dict=True):
         return self.root.loaded
 
     @property
-    def params(self) -> Mapping[str, Any]:
+    def params(self) -> Values:
         """The values of the pipeline's parameters."""
         return self.root.params
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from e2i.documents import Values
 from e2i.spec import suggest
 from e2i.spec.models import IDENTIFIER
 
@@ -57,9 +58,7 @@ class Combinations(Struct, frozen=True):
     unused: list[Path] = field(default_factory=list)
 
 
-def expand(
-    matrix: Mapping[str, Any], fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]
-) -> Combinations:
+def expand(matrix: Values, fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]) -> Combinations:
     """Returns the combinations in order: names alphabetically, the last one varying fastest.
 
     ``fill_in(name, written)`` returns the value written for a name. ``is_open`` returns True for a value that is not
@@ -123,7 +122,7 @@ class _Combinations:
                 members[text] = members.get(text, 0) | stripe << index * period
             self._members[name] = members
 
-    def agreeing(self, entry: Mapping[str, Any]) -> int:
+    def agreeing(self, entry: Values) -> int:
         """Returns the remaining combinations that have the entry's values for the matrix's own names."""
         found = self.left
         for name, value in entry.items():
@@ -131,7 +130,7 @@ class _Combinations:
                 found &= self._members[name].get(key(value), 0)
         return found
 
-    def leave_out(self, entry: Mapping[str, Any]) -> bool:
+    def leave_out(self, entry: Values) -> bool:
         """Removes the matching combinations. Returns False when none matches."""
         found = self.agreeing(entry)
         self.left &= ~found
@@ -184,7 +183,7 @@ def key(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=repr)
 
 
-def _entries(matrix: Mapping[str, Any], which: str, fill_in: Callable[[str, Any], Any]) -> list[dict[str, Any]]:
+def _entries(matrix: Values, which: str, fill_in: Callable[[str, Any], Any]) -> list[dict[str, Any]]:
     if which not in matrix:
         return []
     entries = fill_in(which, matrix[which])

@@ -5,12 +5,12 @@ In: a spec, parameter values. Out: data for ``expanded``. This module looks noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, field
 
+from e2i.documents import Values
 from e2i.spec import expressions
 from e2i.spec.document import Document
 from e2i.spec.expansion import matrix
@@ -81,7 +81,7 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     id: str
     group: str
     """The id without the combination, which all combinations of a step have in common."""
-    combination: Mapping[str, Any] | None
+    combination: Values | None
     step: StepSpec
     options: StepOptions
     instance: SpecInstance
@@ -141,10 +141,15 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     @property
     def is_conditional(self) -> bool:
         """True when its ``when``, or that of an including step, may skip it."""
-        return any(node.step.when is not True for node in self.chain)
+        return any(node.step.when is not True and not _is_plain(node.step.when) for node in self.chain)
 
 
-def pairing(combination: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+def _is_plain(when: bool | str) -> bool:
+    """Returns True for a condition that is plain text, which is reported as a problem of its own."""
+    return isinstance(when, str) and not expressions.has_expression(when)
+
+
+def pairing(combination: Values, names: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the key by which a combination is looked up."""
     return tuple(matrix.key(combination[name]) for name in names)
 

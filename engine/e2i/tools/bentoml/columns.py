@@ -8,6 +8,7 @@ from typing import Any
 from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownModel, KnownTable
 from e2i.catalog.files import Files
 from e2i.estimators import columns
+from e2i.spec.problems import Code
 
 
 def package(given: Given, files: Files) -> Flow:
@@ -47,3 +48,31 @@ def _rows(rows: Any, features: tuple[str, ...]) -> list[ColumnProblem]:
 def _same(output: str, model: Any) -> dict[str, Known]:
     """Return the known model as known for the output derived from it."""
     return {output: model} if isinstance(model, KnownModel) else {}
+
+
+_SERVE = """steps:
+  data: {uses: dataset.hcp}
+  train:
+    uses: model.train
+    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand, region]}
+  other:
+    uses: model.train
+    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}
+  package: {uses: bentoml.package, with: {model: "${{ steps.train.model }}", name: hcp}}
+  serve: {uses: bentoml.serve, with: {bento: "${{ steps.package.bento }}"}}
+  smoke:
+    uses: bentoml.predict
+    with:
+      service: ${{ steps.serve.service }}
+      table: ${{ steps.data.journeys }}
+"""
+CODES = (
+    Code(
+        "wrong-model",
+        "A model other than the one served",
+        "The predictions of the service would be compared with those of a model trained on other features.",
+        "Compare with the model that was packaged.",
+        _SERVE + "      model: ${{ steps.other.model }}\n",
+        _SERVE + "      model: ${{ steps.train.model }}\n",
+    ),
+)

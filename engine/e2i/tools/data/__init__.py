@@ -168,7 +168,10 @@ class Fractions(BaseModel):
         total = self.train + self.validation + self.test
         if not math.isclose(total, 1.0, abs_tol=1e-9):
             shares = f"train {self.train:g}, validation {self.validation:g}, test {self.test:g}"
-            raise ValueError(f"{shares} add up to {total:g}, not 1")
+            unset = [name for name in type(self).model_fields if name not in self.model_fields_set]
+            defaults = " and ".join(f"{name} {getattr(self, name):g}" for name in unset)
+            added = f"; {defaults} {'is the default' if len(unset) == 1 else 'are the defaults'}: write all three"
+            raise ValueError(f"{shares} add up to {total:g}, not 1" + (added if unset else ""))
         return self
 
 

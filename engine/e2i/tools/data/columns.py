@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, known_from, settled
 from e2i.catalog.files import Files
+from e2i.spec.problems import Code
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, contract, filters, formats
 
@@ -110,3 +111,25 @@ def _times(table: KnownTable) -> str | None:
 
 
 _PUT = "paths are relative to the workspace's root; move the file there"
+
+CODES = (
+    Code(
+        "bad-column",
+        "A column whose type does not allow this use",
+        "A point in time needs a timestamp. A number needs a numeric column.",
+        "Use a column of the required type.",
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        '  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: time, by: brand}}\n',
+        "steps:\n  data: {uses: dataset.hcp}\n"
+        '  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: time, by: '
+        "observation_date}}\n",
+    ),
+    Code(
+        "no-such-file",
+        "A file that does not exist",
+        "A spec names files in the workspace. Their headers are read to check the steps that follow.",
+        "Correct the path, or create the file.",
+        "steps:\n  load: {uses: data.load, with: {path: data/hpc.csv}}\n",
+        "steps:\n  load: {uses: dataset.hcp}\n",
+    ),
+)

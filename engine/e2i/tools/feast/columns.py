@@ -24,6 +24,7 @@ from e2i.catalog.columns import (
     settled,
 )
 from e2i.catalog.files import Files
+from e2i.spec.problems import Code
 
 DECLARED = {"timestamp": "timestamp[us, tz=UTC]", "float64": "double"}
 """A feature's declared type → its certain Arrow type in a result. Integers are absent, because values may be missing.
@@ -232,3 +233,60 @@ def _list(names: Iterable[str]) -> str:
 
 
 _QUALIFY = "set full_feature_names: true, or leave one of them out"
+
+_APPLY = """steps:
+  data: {uses: dataset.hcp}
+  features:
+    uses: feast.apply
+    with:
+      project: hcp
+      entities: {hcp: {join_key: hcp_id}}
+      views:
+        history: {table: "${{ steps.data.history }}", entity: hcp, timestamp: event_timestamp, created: created}
+"""
+_JOIN = (
+    _APPLY
+    + """  join:
+    uses: feast.historical_features
+    with:
+      repo: ${{ steps.features.repo }}
+      table: ${{ steps.data.journeys }}
+      timestamp: observation_date
+"""
+)
+CODES = (
+    Code(
+        "unknown-view",
+        "A feature view that does not exist",
+        "The views of a repository are those passed to feast.apply in an upstream step.",
+        "Use a view listed in the hint.",
+        _JOIN + "      features: [histry]\n",
+        _JOIN + "      features: [history]\n",
+    ),
+    Code(
+        "unknown-feature",
+        "A feature that its view does not have",
+        "`view:feature` refers to a feature of a view, which is a column of the view's table.",
+        "Use a feature listed in the hint, or `view` alone for all of them.",
+        _JOIN + '      features: ["history:call"]\n',
+        _JOIN + "      features: [history]\n",
+    ),
+    Code(
+        "unknown-entity",
+        "An entity that is not declared",
+        "The entity of a view must be declared under `entities` of the same step.",
+        "Correct the name of the entity, or declare it.",
+        _APPLY.replace("entity: hcp", "entity: hpc"),
+        _APPLY,
+    ),
+    Code(
+        "duplicate-column",
+        "Two columns with the same name",
+        "The table would have the same column twice, and a reference to it would be ambiguous.",
+        "Rename one, keep only one of them, or request features with the name of their view.",
+        _JOIN.replace("journeys", "history").replace("observation_date", "event_timestamp")
+        + "      features: [history]\n",
+        _JOIN.replace("journeys", "history").replace("observation_date", "event_timestamp")
+        + "      features: [history]\n      keep: [hcp_id, event_timestamp]\n",
+    ),
+)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import WorkspaceFile
 from e2i.tools.data.filters import Filter
-from e2i.tools.great_expectations.suite import NAME, Expectations, path_of
+from e2i.tools.great_expectations.suite import NAME, Expectations, flattened, is_foreign, path_of
 
 
 class GreatExpectationsSettings(ToolSettings):
@@ -45,6 +46,16 @@ class ValidateParams(Params):
             description="Number of unexpected values to show per expectation. 0 keeps data out of reports.",
         ),
     ] = 5
+
+    @field_validator("suite", mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        """Refuse a whole suite in the form of Great Expectations, and name its expectations as the safe fix."""
+        if not isinstance(given, dict) or not isinstance(given.get("expectations"), list):
+            return given
+        said = "in a spec, a suite is the list of its expectations"
+        meant = [(flattened(item) or item) if is_foreign(item) else item for item in given["expectations"]]
+        raise PydanticCustomError("other_form", "{said}", {"said": said, "meant": meant})
 
 
 class Outcome(BaseModel):

@@ -11,6 +11,7 @@ from typing import Any
 from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, Path
 from e2i.catalog.files import Files
 from e2i.errors import BadInput, Refused
+from e2i.spec.problems import Code
 from e2i.spec.suggest import Names, nearest
 from e2i.tools.data import filters
 from e2i.tools.great_expectations.suite import FOLDER, Suite, path_of, read
@@ -93,3 +94,25 @@ def _absent(
                 inner = (*path, argument, index) if several else (*path, argument)
                 message = f'the table has no column "{name}"'
                 yield ColumnProblem(inner, "unknown-column", message, name, known)
+
+
+_VALIDATE = """steps:
+  data: {uses: dataset.hcp}
+  quality: {uses: great_expectations.validate, with: {table: "${{ steps.data.journeys }}", suite: """
+CODES = (
+    Code(
+        "no-such-suite",
+        "A suite that does not exist",
+        "`suite: NAME` refers to config/expectations/NAME.yaml.",
+        "Correct the name of the suite, or write the expectations in the spec.",
+        _VALIDATE + "e2i_clasification_suite}}\n",
+        _VALIDATE + "e2i_classification_suite}}\n",
+    ),
+    Code(
+        "bad-suite",
+        "A suite that cannot be read",
+        "The suite file is not a list of expectations.",
+        "Fix the file named in the hint.",
+        example='config/expectations/visits.yaml begins with "- type expect_column_to_exist", without the colon.',
+    ),
+)

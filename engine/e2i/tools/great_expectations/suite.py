@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from e2i.errors import BadInput, Refused
-from e2i.spec.suggest import hint
+from e2i.spec.suggest import certain, contains_words, hint
+from e2i.spec.validation import mistakes
 
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 FOLDER = "config/expectations"
@@ -89,13 +90,32 @@ class Expectation(BaseModel):
         """Return the arguments of the expectation's type."""
         return dict(self.model_extra or {})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, given: Any) -> Any:
+        """Refuse the form of Great Expectations' own files, and name the one of specs as its safe fix."""
+        if isinstance(given, str) and given in KINDS and not _needed(given):
+            raise PydanticCustomError("other_form", "an expectation is a mapping", {"meant": {"type": given}})
+        if not is_foreign(given):
+            return given
+        meant = flattened(given)
+        said = "in a spec, the arguments of an expectation are beside its `type`, not under `kwargs`"
+        raise PydanticCustomError("other_form", "{said}", {"said": said, "meant": meant})
+
+    @field_validator("type")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if reason := REFUSED_KINDS.get(name):
+            raise PydanticCustomError("refused", "{name} is refused: {reason}", {"name": name, "reason": reason})
+        if name not in KINDS:
+            meant = contains_words(name, KINDS) or certain(name, KINDS)
+            near = f'did you mean "{meant}"?' if meant else hint(name, KINDS)
+            said = f"there is no expectation {name!r}" + (f"; {near}" if near else "")
+            raise PydanticCustomError("unknown_name", "{said}", {"said": said, "meant": meant})
+        return name
+
     @model_validator(mode="after")
-    def _safe_and_known(self) -> Self:
-        if reason := REFUSED_KINDS.get(self.type):
-            raise PydanticCustomError("refused", "{name} is refused: {reason}", {"name": self.type, "reason": reason})
-        if self.type not in KINDS:
-            said = hint(self.type, KINDS)
-            raise ValueError(f"there is no expectation {self.type!r}" + (f"; {said}" if said else ""))
+    def _safe_and_complete(self) -> Self:
         for name, reason in REFUSED_ARGUMENTS.items():
             if name in self.arguments:
                 raise PydanticCustomError("refused", "{name} is refused: {reason}", {"name": name, "reason": reason})
@@ -118,6 +138,22 @@ class Suite(BaseModel):
     name: Annotated[str, Field(pattern=NAME, description="Name of the suite: the name of its file.")]
     description: Annotated[str | None, Field(description="Purpose of the suite.")] = None
     expectations: Annotated[Expectations, Field(description="The expectations, in the order of the report.")]
+
+
+def is_foreign(given: Any) -> bool:
+    """Return True for an expectation in the form of Great Expectations' own files."""
+    return isinstance(given, dict) and bool(given.keys() & {"expectation_type", "kwargs"})
+
+
+def flattened(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return an expectation of Great Expectations' own form in ours, or None when it says more than ours can."""
+    arguments, name = given.get("kwargs", {}), given.get("expectation_type", given.get("type"))
+    if not isinstance(arguments, dict) or not isinstance(name, str) or name not in KINDS:
+        return None
+    rest = {key: value for key, value in given.items() if key not in ("type", "expectation_type", "kwargs", "id")}
+    if rest.get("meta") in (None, {}):
+        rest.pop("meta", None)
+    return None if rest.keys() & arguments.keys() else {"type": name, **arguments, **rest}
 
 
 def _needed(kind: str) -> tuple[str, ...]:
@@ -154,11 +190,9 @@ def read(text: bytes, name: str) -> Suite:
     try:
         suite = Suite.model_validate(content.data)
     except ValidationError as error:
-        details = [
-            f"{'.'.join(str(part) for part in detail['loc']) or 'the suite'}: {detail['msg']}"
-            for detail in error.errors()
-        ]
-        kind = Refused if any(detail["type"] == "refused" for detail in error.errors()) else BadInput
+        found = mistakes(error, content.data)
+        details = [f"{'.'.join(map(str, detail['loc'])) or 'the suite'}: {detail['msg']}" for detail in found]
+        kind = Refused if any(detail["type"] == "refused" for detail in found) else BadInput
         raise kind(f"{path_of(name)}: {'; '.join(details[:10])}", code="bad-suite") from error
     if suite.name != name:
         raise BadInput(f"{path_of(name)} has the name {suite.name!r}", code="bad-suite", hint=f"write name: {name}")

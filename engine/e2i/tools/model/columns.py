@@ -7,12 +7,13 @@ from typing import Any
 
 from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
 from e2i.catalog.files import Files
-from e2i.estimators import columns
+from e2i.estimators import columns, hyperparameters
 from e2i.estimators.metrics import METRICS
 
 
 def train(given: Given, files: Files) -> Flow:
     model, problems = columns.learn(given, "table", "validation")
+    problems += hyperparameters.check(given, "params", task=model.task)
     parts = ("train",) if given["validation"] is None else ("train", "validation")
     names = tuple(f"{part}_{name}" for part in parts for name in _metrics(model.task))
     return Flow({"model": model, "metrics": KnownKeys(names)}, problems)

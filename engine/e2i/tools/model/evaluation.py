@@ -79,7 +79,7 @@ def judge(scorer: Scorer, frame: pd.DataFrame, model: Model, *, positive: Any = 
 
     from e2i.estimators import schema
 
-    classes = scorer.manifest["classes"]
+    classes: Sequence[Any] | None = scorer.manifest["classes"]
     labels = schema.labels(frame, model.target, classes)
     predicted = saved.predict(scorer, frame)
     constant = np.asarray(scorer.manifest["baseline"])
@@ -87,7 +87,7 @@ def judge(scorer: Scorer, frame: pd.DataFrame, model: Model, *, positive: Any = 
         constant = constant[0]
     if positive is not None:
         ordered = schema.ordered(tuple(classes) if classes else None, positive, model.target)
-        if list(ordered) != list(classes):
+        if list(ordered) != list(classes or ()):
             classes, labels, predicted, constant = ordered, 1 - labels, 1.0 - predicted, constant[::-1]
     return Judged(model.task, classes, labels, predicted, threshold, constant)
 

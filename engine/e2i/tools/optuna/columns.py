@@ -7,12 +7,14 @@ from typing import Any
 
 from e2i.catalog.columns import Flow, Given, KnownKeys, KnownTable
 from e2i.catalog.files import Files
-from e2i.estimators import columns
+from e2i.estimators import columns, hyperparameters
 from e2i.estimators.algorithms import ALGORITHMS
 
 
 def tune(given: Given, files: Files) -> Flow:
-    _, problems = columns.learn(given, "train", "validation")
+    model, problems = columns.learn(given, "train", "validation")
+    problems += hyperparameters.check(given, "space", "fixed", task=model.task)
+    problems += hyperparameters.hidden(given, "space", by="fixed")
     searched, fixed = _space(given), given["fixed"]
     if searched is None or not isinstance(fixed, Mapping):
         return Flow({}, problems)

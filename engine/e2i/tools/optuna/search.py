@@ -65,54 +65,82 @@ async def run(
     """
     study = _study(plan)
     space = {name: distribution(dimension) for name, dimension in plan.space.items()}
-    loop = asyncio.get_running_loop()
-    flying: deque[tuple[Any, Awaitable[Outcome]]] = deque()
-    fresh: list[Any] = []
-
-    async def land(most: int) -> None:
-        """Wait for the oldest trials in flight and report them to the study, until at most the given number is left."""
-        if not most:
-            await asyncio.gather(*(ending for _, ending in flying))
-        while len(flying) > most:
-            trial, ending = flying.popleft()
-            outcome = await ending
-            if outcome.reason is not None:
-                trial.set_user_attr("reason", outcome.reason)
-            study.tell(trial, outcome.value, state=outcome.state)
-            if trial.number >= len(recorded):
-                fresh.append(study.trials[trial.number])
-            if len(fresh) == plan.parallel:
-                await record(fresh[:])
-                fresh.clear()
-
-    def begin(asked: list[Any]) -> None:
-        for trial in asked:
-            if trial.number < len(recorded):
-                known: asyncio.Future[Outcome] = loop.create_future()
-                known.set_result(_replayed(trial, recorded[trial.number]))
-                flying.append((trial, known))
-            else:
-                flying.append((trial, loop.run_in_executor(pool, _evaluate, objective, trial)))
-        asked.clear()
-
     # A pruner compares a trial with the reported ones, and a trial's intermediate reports may influence a proposal.
     # With a pruner, therefore, nothing is reported or proposed while a trial is evaluated.
     others = plan.parallel - 1 if plan.pruner == "none" else 0
     asked: list[Any] = []
     with ThreadPoolExecutor(min(plan.parallel, threads), thread_name_prefix="trial") as pool:
+        flight = _Flight(study, objective, recorded, record, plan.parallel, pool)
         for number in range(plan.trials):
-            if len(flying) == plan.parallel:
-                await land(others)
+            if len(flight) == plan.parallel:
+                await flight.land(others)
             if number >= len(recorded) and not asked and expired():
                 break
             asked.append(study.ask(space))
-            if len(flying) + len(asked) == plan.parallel:
-                begin(asked)
-        begin(asked)
-        await land(0)
-    if fresh:
-        await record(fresh)
+            if len(flight) + len(asked) == plan.parallel:
+                flight.begin(asked)
+                asked = []
+        flight.begin(asked)
+        await flight.land(0)
+    await flight.record_rest()
     return [*recorded[: plan.trials], *study.trials[len(recorded) :]]
+
+
+class _Flight:
+    """The trials in flight, oldest first, and the finished ones that are not recorded yet."""
+
+    def __init__(
+        self,
+        study: Any,
+        objective: Objective,
+        recorded: Sequence[Any],
+        record: Callable[[list[Any]], Awaitable[None]],
+        parallel: int,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._study = study
+        self._objective = objective
+        self._recorded = recorded
+        self._record = record
+        self._parallel = parallel
+        self._pool = pool
+        self._flying: deque[tuple[Any, Awaitable[Outcome]]] = deque()
+        self._fresh: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    def begin(self, asked: Sequence[Any]) -> None:
+        """Begins to evaluate trials. The outcomes of recorded ones are known."""
+        loop = asyncio.get_running_loop()
+        for trial in asked:
+            if trial.number < len(self._recorded):
+                known: asyncio.Future[Outcome] = loop.create_future()
+                known.set_result(_replayed(trial, self._recorded[trial.number]))
+                self._flying.append((trial, known))
+            else:
+                self._flying.append((trial, loop.run_in_executor(self._pool, _evaluate, self._objective, trial)))
+
+    async def land(self, most: int) -> None:
+        """Waits for the oldest trials and reports them to the study, until at most the given number is in flight."""
+        if not most:
+            await asyncio.gather(*(ending for _, ending in self._flying))
+        while len(self._flying) > most:
+            trial, ending = self._flying.popleft()
+            outcome = await ending
+            if outcome.reason is not None:
+                trial.set_user_attr("reason", outcome.reason)
+            self._study.tell(trial, outcome.value, state=outcome.state)
+            if trial.number >= len(self._recorded):
+                self._fresh.append(self._study.trials[trial.number])
+            if len(self._fresh) == self._parallel:
+                await self.record_rest()
+
+    async def record_rest(self) -> None:
+        """Records the finished trials that are not recorded yet."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            await self._record(fresh)
 
 
 def distribution(dimension: Dimension) -> Any:

@@ -1,0 +1,59 @@
+"""The JSON Schemas of specs and of the documents that commands print. Each comes from the struct that is printed.
+
+In: a kind. Out: its schema, as ``schemas/KIND.v1.json`` holds it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from e2i.catalog.schema import pipeline_schema
+from e2i.documents import JsonSchema, json_schema
+
+
+def schema(kind: str) -> JsonSchema:
+    """Returns the JSON Schema of specs (``pipeline``) or of a kind of document."""
+    if kind == "pipeline":
+        return pipeline_schema()
+    document, title = _documents()[kind]
+    return json_schema(document, kind, f"e2i {title}, version 1")
+
+
+def _documents() -> dict[str, tuple[Any, str]]:
+    """Returns the printed documents by kind, with their titles. Imports most of the program."""
+    from e2i.cli.catalog_document import BriefCatalog, FullCatalog, Signatures
+    from e2i.cli.doctor import DoctorDocument
+    from e2i.cli.explain_view import ExplainDocument
+    from e2i.cli.fix_command import FixDocument
+    from e2i.cli.gc_command import PinnedDocument
+    from e2i.cli.sync_command import SyncDocument
+    from e2i.execution.events import Event
+    from e2i.planning.diff import SpecDiffDocument
+    from e2i.planning.model import PlanDocument
+    from e2i.records.differences import RunDiff
+    from e2i.records.provenance import ProvenanceDocument
+    from e2i.scaffold.project import InitDocument
+    from e2i.spec.problems import ProblemsDocument
+    from e2i.store.backup import BackupDocument, RestoreDocument
+    from e2i.store.collect import Freed
+    from e2i.store.past import RecordedRun, RunList
+
+    return {
+        "problems": (ProblemsDocument, "problems"),
+        "plan": (PlanDocument, "plan"),
+        "events": (Event, "event, one line of `e2i run --json`"),
+        "runs": (RunList, "list of runs"),
+        "run": (RecordedRun, "run"),
+        "comparison": (RunDiff, "comparison of two runs"),
+        "provenance": (ProvenanceDocument, "provenance"),
+        "doctor": (DoctorDocument, "doctor"),
+        "sync": (SyncDocument, "sync"),
+        "gc": ((Freed, PinnedDocument), "gc"),
+        "backup": (BackupDocument, "backup"),
+        "restore": (RestoreDocument, "restore"),
+        "init": (InitDocument, "init"),
+        "fix": (FixDocument, "fix"),
+        "diff": (SpecDiffDocument, "diff of two specs"),
+        "explain": (ExplainDocument, "explain"),
+        "catalog": ((BriefCatalog, FullCatalog, Signatures), "catalog"),
+    }

@@ -1,0 +1,68 @@
+"""The rows that a run writes to the run store, one struct each. ``past`` has the structs of what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from e2i.catalog.step_error import ErrorDocument
+from e2i.documents import JsonObject
+from e2i.store.past import RecordedAttempt
+
+Telemetry = tuple[str, JsonObject]
+"""The kind and the body of a telemetry entry."""
+
+
+class RunRow(Struct, frozen=True, kw_only=True):
+    """A row of the table ``runs``, column by column. Times are milliseconds since the epoch, documents are JSON."""
+
+    run: str
+    pipeline: str
+    status: str
+    started_ms: int
+    ended_ms: int | None = None
+    holder: str
+    """The identity of the process that executes the run."""
+    file: str
+    spec: str
+    profile: str
+    params: str
+    plan: str
+    outputs: str | None = None
+    host: str = ""
+    included: str = "{}"
+    options: str = "{}"
+    provenance: str = "{}"
+
+
+class StepEnd(Struct, frozen=True, kw_only=True):
+    """The end of a step. Times are milliseconds since the epoch."""
+
+    pipeline: str
+    status: str
+    started_ms: int | None = None
+    """None: as recorded by ``RunStore.start_step``."""
+    ended_ms: int
+    fingerprint: str | None
+    outputs: Mapping[str, Any] | None
+    error: ErrorDocument | None = None
+    attempts: int
+    note: str = ""
+    tries: Sequence[RecordedAttempt] = ()
+    """The finished attempts."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """A reusable result: the outputs and the telemetry of a finished step, with the inputs of its fingerprint."""
+
+    fingerprint: str
+    static_key: str
+    uses: str
+    components: JsonObject
+    outputs: JsonObject
+    telemetry: Sequence[Telemetry]
+    run: str
+    """The run that produced it."""
+    created_ms: int
