@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from e2i.cli import documents
+from e2i.cli import completion, documents
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import Exit
@@ -17,7 +17,7 @@ KINDS = (
 
 
 @click.command(cls=flags.Inert)
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completion.codes)
 @flags.json
 @guarded
 def explain(code: str | None, as_json: bool) -> Exit:
@@ -32,7 +32,7 @@ def explain(code: str | None, as_json: bool) -> Exit:
 
 
 @click.command(cls=flags.Inert)
-@click.argument("action", required=False)
+@click.argument("action", required=False, shell_complete=completion.actions)
 @flags.json
 @guarded
 def catalog(action: str | None, as_json: bool) -> Exit:
