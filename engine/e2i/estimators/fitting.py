@@ -62,7 +62,7 @@ class Library(Protocol):
 
 
 class Prepared(Struct, frozen=True, eq=False):
-    """Encoded tables for fitting one algorithm."""
+    """Encoded tables for fitting one algorithm. ``assumed`` is what to tell the user of a task that was not set."""
 
     algorithm: str
     schema: Schema
@@ -70,6 +70,7 @@ class Prepared(Struct, frozen=True, eq=False):
     validation: Encoded | None
     shared: Any
     example: list[dict[str, Any]]
+    assumed: str | None = None
 
 
 class Fitted(Struct, frozen=True, eq=False):
@@ -96,7 +97,8 @@ def prepare(
     rows = Encoded(derived.encode(train), derived.labels(train))
     held_out = None if validation is None else Encoded(derived.encode(validation), derived.labels(validation))
     shared = ALGORITHMS[algorithm].library().prepare(derived, rows, held_out, threads)
-    return Prepared(algorithm, derived, rows, held_out, shared, _example(train, derived))
+    assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
+    return Prepared(algorithm, derived, rows, held_out, shared, _example(train, derived), assumed)
 
 
 def fit(

@@ -39,6 +39,8 @@ LARGE = 32 << 20
 """
 
 CHUNK = 1 << 20
+NOTE_LIMIT = 500
+"""Maximum length of one note, in characters."""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -140,6 +142,8 @@ class WorkerContext:
         self._scanner = scanner
         """Return the scanner for the step's secrets, if it has any."""
         self._leak: StepError | None = None
+        self.notes: list[str] = []
+        """What the action tells the user about its result."""
         self._written = 0
         """Bytes of the tables that the step has stored."""
 
@@ -278,6 +282,9 @@ class WorkerContext:
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         self._emit({"progress": {"done": done, "total": total, "note": note}})
+
+    def note(self, text: str) -> None:
+        self.notes.append(text[:NOTE_LIMIT])
 
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)

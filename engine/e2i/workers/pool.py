@@ -242,7 +242,7 @@ class Pool:
             self._take_back(process)
             process.retire()
         reused, lost = ended.get("reused", False), ended.get("lost", "")
-        return Ended(call.info.step, seconds, ended["outputs"], failure, reused, lost, cut)
+        return Ended(call.info.step, seconds, ended["outputs"], failure, reused, lost, ended.get("note", ""), cut)
 
     def _watch(self) -> None:
         """End workers above their limit of memory or processes. Calls that take longer get their log from now on."""

@@ -157,7 +157,7 @@ class CallRunner:
                         return {"outputs": call["known"], "failure": None, "reused": True}
                     print(f"the effect of an earlier result is missing: {lost}", file=sys.stderr)
                 outputs = acting.act(call["uses"], call["params"], context)
-            return {"outputs": context.check(outputs), "failure": None, "lost": lost}
+            return {"outputs": context.check(outputs), "failure": None, "lost": lost, "note": "; ".join(context.notes)}
         except Exception as error:  # noqa: BLE001 - the outermost boundary
             traceback.print_exc()
             return _failed(error, call["uses"], masker)

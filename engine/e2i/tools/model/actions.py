@@ -43,6 +43,8 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
         exclude=params.exclude,
         threads=ctx.threads,
     )
+    if prepared.assumed:
+        ctx.note(prepared.assumed)
     stop = params.early_stopping
     default: WatchedMetric = "log_loss" if prepared.schema.task == "classification" else "rmse"
     watch = None if stop is None else EarlyStopping(stop.metric or default, stop.rounds)
