@@ -25,7 +25,8 @@ from e2i.tools.model.choice import choose
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.fitting import Encoded, Fitted
+    from e2i.estimators.fitting import Fitted
+    from e2i.estimators.library import Encoded
     from e2i.estimators.scoring import Matrix, Scorer
 
 
