@@ -144,6 +144,9 @@ class StepContext(Protocol):
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Reports the progress of the step to the user."""
 
+    def note(self, text: str) -> None:
+        """Tells the user what to know about the result, such as an assumption. Shown with the step, also later."""
+
     def key(self, *parts: str) -> str:
         """Returns an idempotency key: equal for every attempt of this step with equal inputs, different otherwise."""
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -18,52 +18,20 @@ from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators import algorithms, schema
 from e2i.estimators.algorithms import ALGORITHMS, Task
+from e2i.estimators.library import Encoded, Library, library
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Manifest, Matrix, Scorer
+    from e2i.estimators.scoring import Manifest, Scorer
 
 EXAMPLE_ROWS = 5
 
 
-class Encoded(Struct, frozen=True, eq=False):
-    """Rows in a library's form, with their labels."""
-
-    matrix: Any
-    labels: Matrix
-
-
-class Library(Protocol):
-    """Protocol of the modules of ``e2i.estimators`` that fit with one library. ``FILE`` is the saved file's name."""
-
-    FILE: str
-    LIBRARY: str
-
-    def prepare(self, schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Any:
-        """Return data that fits of equal rows can share; safe to use from several threads."""
-
-    def fit(
-        self,
-        algorithm: str,
-        schema: Schema,
-        data: Any,
-        params: Values,
-        *,
-        seed: int,
-        threads: int,
-        watch: Watch | None,
-    ) -> Any:
-        """Return the library's fitted model. Raises StepError when the library refuses the data or a parameter."""
-
-    def save(self, native: Any, path: Path) -> None:
-        """Write the model; equal models give equal bytes."""
-
-
 class Prepared(Struct, frozen=True, eq=False):
-    """Encoded tables for fitting one algorithm."""
+    """Encoded tables for fitting one algorithm. ``assumed`` is what to tell the user of a task that was not set."""
 
     algorithm: str
     schema: Schema
@@ -71,6 +39,7 @@ class Prepared(Struct, frozen=True, eq=False):
     validation: Encoded | None
     shared: Any
     example: list[JsonObject]
+    assumed: str | None = None
 
 
 class Fitted(Struct, frozen=True, eq=False):
@@ -96,8 +65,9 @@ def prepare(
     algorithms.check(algorithm, derived.task, {})
     rows = Encoded(derived.encode(train), derived.labels(train))
     held_out = None if validation is None else Encoded(derived.encode(validation), derived.labels(validation))
-    shared = ALGORITHMS[algorithm].library().prepare(derived, rows, held_out, threads)
-    return Prepared(algorithm, derived, rows, held_out, shared, _example(train, derived))
+    shared = library(ALGORITHMS[algorithm]).prepare(derived, rows, held_out, threads)
+    assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
+    return Prepared(algorithm, derived, rows, held_out, shared, _example(train, derived), assumed)
 
 
 def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: Watch | None = None) -> Fitted:
@@ -107,11 +77,11 @@ def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: W
     algorithm = algorithms.check(prepared.algorithm, prepared.schema.task, params)
     if watch is not None:
         _check_watch(prepared, watch)
-    library = algorithm.library()
-    native = library.fit(
+    module = library(algorithm)
+    native = module.fit(
         prepared.algorithm, prepared.schema, prepared.shared, params, seed=seed, threads=threads, watch=watch
     )
-    return Fitted(Scorer(_manifest(prepared, library, params, seed), native), prepared)
+    return Fitted(Scorer(_manifest(prepared, module, params, seed), native), prepared)
 
 
 def save(fitted: Fitted, folder: Path) -> Path:
@@ -119,7 +89,7 @@ def save(fitted: Fitted, folder: Path) -> Path:
     folder.mkdir(parents=True)
     manifest = fitted.scorer.manifest
     file = folder / manifest["file"]
-    ALGORITHMS[manifest["algorithm"]].library().save(fitted.scorer.native, file)
+    library(ALGORITHMS[manifest["algorithm"]]).save(fitted.scorer.native, file)
     manifest = {**manifest, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
@@ -145,20 +115,20 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
         )
 
 
-def _manifest(prepared: Prepared, library: Library, params: Values, seed: int) -> Manifest:
+def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) -> Manifest:
     from importlib.metadata import version
 
     derived = prepared.schema
     return {
         "schema_version": 1,
         "algorithm": prepared.algorithm,
-        "library": library.LIBRARY,
+        "library": module.LIBRARY,
         "task": derived.task,
         "target": derived.target,
         "classes": None if derived.classes is None else list(derived.classes),
         "encoding": derived.encoding,
         "features": list(derived.features),
-        "file": library.FILE,
+        "file": module.FILE,
         "requirements": [f"{name}=={version(name)}" for name in ALGORITHMS[prepared.algorithm].requirements],
         "example": prepared.example,
         "seed": seed,

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 500
 """Categories kept for one column, the most frequent first; the others count as missing."""
 
+FEW_VALUES = 20
+"""Distinct whole numbers up to which a target may be meant as classes."""
+
 ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat"}
 """numpy's names of types that have other names in Arrow."""
 
@@ -90,6 +93,24 @@ def infer_task(target: pd.Series[Any]) -> Task:
     if _kind(target) == "category" or target.nunique(dropna=True) <= 2:
         return "classification"
     return "regression"
+
+
+def assumed(schema: Schema, target: Matrix, algorithm: str) -> str | None:
+    """Return what to tell a user who set no task: regression was assumed for few whole numbers, which may be classes.
+
+    ``target`` is that of the training table, as ``Schema.labels`` returns it.
+    """
+    import numpy as np
+
+    if schema.task != "regression" or len(ALGORITHMS[algorithm].tasks) == 1:
+        return None
+    values = np.unique(target)
+    if len(values) > FEW_VALUES or (values != np.round(values)).any():
+        return None
+    return (
+        f"regression was assumed, but the target {schema.target!r} has only {len(values)} different whole numbers: "
+        "set `task: classification` or `task: regression`"
+    )
 
 
 def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> Matrix:

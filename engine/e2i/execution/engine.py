@@ -340,7 +340,8 @@ class Engine:
             if ended.reused:
                 return self._close(step, Status.REUSED, execution.decision)
             lost = execution.lost or self._masker.text(ended.lost)
-            return self._close(step, Status.SUCCEEDED, execution.decision, note=lost and f"effect-lost: {lost}")
+            notes = (lost and f"effect-lost: {lost}", self._masker.text(ended.note))
+            return self._close(step, Status.SUCCEEDED, execution.decision, note="; ".join(filter(None, notes)))
         options = node.options.retry
         idempotent = self._decider.planner.action(node).idempotent
         again = failure.unavailable or (failure.lost and idempotent and not self._starved_before(execution))

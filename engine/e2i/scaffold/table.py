@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from e2i.errors import BadInput, StepError
+from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.spec.suggest import hint
 from e2i.tools.data.files import read
 
@@ -56,7 +56,10 @@ class TableFacts(Struct, frozen=True):
 
 
 def examine(path: Path, shown: str, target: str) -> TableFacts:
-    """Return the facts of the table in a file. Raises BadInput when the file or the target cannot be used."""
+    """Return the facts of the table in a file.
+
+    Raises BadInput when the file or the target cannot be used, and ToolUnavailable without the libraries of tables.
+    """
     try:
         plain = read(path, shown, kind=None, columns=None, rows=ROWS, types={}, times=())
         texts = dict.fromkeys(_with_leading_zeros(path, plain), "string")
@@ -64,6 +67,9 @@ def examine(path: Path, shown: str, target: str) -> TableFacts:
         frame = read(path, shown, kind=None, columns=None, rows=ROWS, types=texts, times=times)
     except StepError as error:
         raise BadInput(error.message, code=error.code, hint=error.hint) from error
+    except ModuleNotFoundError as error:
+        hint_of_extra = 'pip install "e2i[data]"'
+        raise ToolUnavailable("data", f"reading {shown}: {error}", code="tool-missing", hint=hint_of_extra) from error
     names = [str(name) for name in frame.columns]
     if target not in names:
         raise BadInput(f'{shown} has no column "{target}"', code="unknown-column", hint=hint(target, names, most=40))
@@ -91,7 +97,7 @@ def _with_leading_zeros(path: Path, frame: pd.DataFrame) -> Iterator[str]:
     numbers = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
     if numbers:
         written = pd.read_csv(path, usecols=numbers, nrows=ROWS, dtype=str)
-        yield from (str(name) for name in numbers if written[name].str.match(r"0\d").fillna(False).any())
+        yield from (str(name) for name in numbers if written[name].str.match(r"0\d", na=False).any())
 
 
 def _is_time(column: pd.Series[Any]) -> bool:

@@ -44,6 +44,8 @@ LARGE = 32 << 20
 """
 
 CHUNK = 1 << 20
+NOTE_LIMIT = 500
+"""Maximum length of one note, in characters."""
 
 Emit = Callable[[Measurement | Progress], None]
 
@@ -151,6 +153,8 @@ class WorkerContext:
         self._scanner = scanner
         """Return the scanner for the step's secrets, if it has any."""
         self._leak: StepError | None = None
+        self.notes: list[str] = []
+        """What the action tells the user about its result."""
         self._written = 0
         """Bytes of the tables that the step has stored."""
 
@@ -289,6 +293,9 @@ class WorkerContext:
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         self._emit(Progress(int(done), int(total), str(note)))
+
+    def note(self, text: str) -> None:
+        self.notes.append(str(text)[:NOTE_LIMIT])
 
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)

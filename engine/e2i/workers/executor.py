@@ -94,6 +94,8 @@ class Ended(Struct, frozen=True):
     """True when the outputs are the earlier ones, because their effect exists."""
     lost: str = ""
     """What was missing of the effect of the earlier outputs, so that the action ran."""
+    note: str = ""
+    """What the action tells the user about the outputs."""
     cut: bool = False
     """True when its log exceeded the limit."""
 

@@ -89,6 +89,8 @@ class Outcome(Struct, frozen=True):
     """True when the outputs are the earlier ones, because their effect exists."""
     lost: str = ""
     """What was missing of the effect of the earlier outputs, so that the action ran."""
+    note: str = ""
+    """What the action tells the user about the outputs."""
 
 
 class Done(Struct, frozen=True, kw_only=True, tag_field="message", tag="done"):

@@ -250,7 +250,8 @@ class Pool:
         if done.spent:
             self._take_back(process)
             process.retire()
-        return Ended(call.info.step, done.seconds, outcome.outputs, failure, outcome.reused, outcome.lost, cut)
+        reused, lost, note = outcome.reused, outcome.lost, outcome.note
+        return Ended(call.info.step, done.seconds, outcome.outputs, failure, reused, lost, note, cut)
 
     def _watch(self) -> None:
         """End workers above their limit of memory or processes. Calls that take longer get their log from now on."""

@@ -154,7 +154,7 @@ class CallRunner:
                         return Outcome(call.known, reused=True)
                     print(f"the effect of an earlier result is missing: {lost}", file=sys.stderr)
                 outputs = acting.act(call.uses, call.params, context, registry)
-            return Outcome(context.check(outputs), lost=lost)
+            return Outcome(context.check(outputs), lost=lost, note="; ".join(context.notes))
         except Exception as error:  # noqa: BLE001 - the outermost boundary
             traceback.print_exc()
             return _failed(error, call.uses, masker, registry)

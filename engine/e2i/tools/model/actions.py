@@ -25,7 +25,8 @@ from e2i.tools.model.choice import choose
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.fitting import Encoded, Fitted
+    from e2i.estimators.fitting import Fitted
+    from e2i.estimators.library import Encoded
     from e2i.estimators.scoring import Matrix, Scorer
 
 
@@ -43,6 +44,8 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
         exclude=params.exclude,
         threads=ctx.threads,
     )
+    if prepared.assumed:
+        ctx.note(prepared.assumed)
     stop = params.early_stopping
     default: WatchedMetric = "log_loss" if prepared.schema.task == "classification" else "rmse"
     watch = None if stop is None else EarlyStopping(stop.metric or default, stop.rounds)

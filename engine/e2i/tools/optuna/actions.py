@@ -41,6 +41,8 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         exclude=params.exclude,
         threads=ctx.threads,
     )
+    if prepared.assumed:
+        ctx.note(prepared.assumed)
     space = params.space or ALGORITHMS[params.algorithm].space
     space = {name: dimension for name, dimension in space.items() if name not in params.fixed}
     algorithms.check(params.algorithm, prepared.schema.task, {**space, **params.fixed})
