@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+# `make schemas BIN=DIR` takes the programs of another environment, as it is.
+READY := $(if $(filter .venv/bin,$(BIN)),$(STAMP))
 SCHEMAS := pipeline problems plan events runs run comparison provenance doctor sync gc backup restore init fix diff explain catalog
 PAGES := actions commands codes
 JOBS ?= 2
@@ -14,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## builds .venv with everything; its commands are then in .venv/bin
+setup: $(READY) ## builds .venv with everything; its commands are then in .venv/bin
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "e2i needs Python 3.11, 3.12 or 3.13; say make PYTHON=python3.11"'

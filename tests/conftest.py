@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import compileall
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,21 @@ from hypothesis import HealthCheck, settings
 
 from context import LocalContext
 from e2i.workers.environment import QUIET
-from project import Project, until
+from project import ENGINE, Project, until
 
 os.environ.update(QUIET)
+# Without compiled modules each of the thousands of processes that the tests start would compile the program for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long an example takes depends on who else is at work; and whoever runs the tests again gets the same examples.
 settings.register_profile("e2i", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("e2i")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # before the processes of ``-n`` start
+        compileall.compile_dir(ENGINE, quiet=1)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -59,8 +59,10 @@ EXTERNAL = ("apply", "publish", "tune", "register", "promote", "package")
 
 
 def prepare(project: Project) -> None:
-    """Writes the pipeline into a project."""
+    """Writes the pipeline into a project, for one worker: the libraries of its tools are loaded once."""
     project.write("steps.py", STEPS)
+    file = project.root / "config" / "default.yaml"
+    project.write("config/default.yaml", f"{file.read_text()}workers: 1\n")
 
 
 def statuses(record: RunRecord, names: Iterable[str] = EXTERNAL) -> dict[str, str]:

@@ -127,6 +127,7 @@ def plan(
     workspace: Workspace | None = None,
 ) -> Plan:
     """Plans what a run would do now, and why. Writes nothing. Raises InvalidSpec, BadInput."""
+    from e2i.records import outdated
     from e2i.store.artifacts import ArtifactStore
     from e2i.store.database import FILE
     from e2i.store.history import NoHistory, Reader
@@ -137,13 +138,16 @@ def plan(
     expanded = route.valid(draft)
     with ExitStack() as stack:
         history: History = NoHistory()
+        reader = None
         if (workspace.store / FILE).exists():
-            history = stack.enter_context(Reader(workspace.store, ArtifactStore(workspace.store).is_intact))
+            history = reader = stack.enter_context(Reader(workspace.store, ArtifactStore(workspace.store).is_intact))
         if (shared := route.shared_store(workspace)) is not None:
             from e2i.store.shared import SharedResults
 
             history = SharedResults(history, shared, lambda result: True)
-        return replace(route.plan(expanded, history, workspace, options).plan(), warnings=draft.problems)
+        planned = route.plan(expanded, history, workspace, options).plan()
+        hints = tuple(outdated.hints(planned, reader.made_ms, workspace.settings.registry)) if reader else ()
+        return replace(planned, warnings=draft.problems, hints=hints)
 
 
 def diff(

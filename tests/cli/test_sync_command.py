@@ -84,11 +84,11 @@ def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project:
 
 
 def test_a_strict_run_with_a_deferred_step_has_it_too(project: Project) -> None:
-    project.write("config/default.yaml", "sinks: []\ntools: {mlflow: {tracking_uri: 'http://127.0.0.1:9'}}\n")
+    project.write("config/default.yaml", "sinks: []\nworkers: 1\ntools: {opik: {url: 'http://127.0.0.1:9/api'}}\n")
     project.write(
         "s.yaml",
-        "version: 1\nname: put_off\nsteps:\n  look:\n    uses: mlflow.load\n    on_unavailable: defer\n"
-        "    retry: {attempts: 1}\n    with: {name: m, version: 1}\n",
+        "version: 1\nname: put_off\nsteps:\n  look:\n    uses: opik.score\n    on_unavailable: defer\n"
+        "    retry: {attempts: 1}\n    with: {name: m, value: 1.0}\n",
     )
     for options, code in (((), 0), (("--strict",), 4)):
         done = project.cli("run", "s.yaml", "--json", *options)

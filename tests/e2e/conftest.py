@@ -1,7 +1,7 @@
 """Fixtures of the end-to-end tests: each shipped spec is run once, small, by its console script; all tests look at it.
 
-The flights run in a sandbox of their own. The three specs about HCPs share one store, as on a user's machine, and the
-first of them runs without any network. No test may change what another one looks at: a run that a test adds is told
+The flights run in a sandbox of their own, with one worker per core as shipped. The three specs about HCPs share one
+store, as on a user's machine, and one worker; the first of them runs without any network. No test may change what another one looks at: a run that a test adds is told
 from those below by its id.
 """
 
@@ -28,7 +28,7 @@ def flights_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 
 @pytest.fixture(scope="session")
 def hcp_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    return Sandbox.make(tmp_path_factory.mktemp("hcp"))
+    return Sandbox.make(tmp_path_factory.mktemp("hcp"), one_worker=True)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MLflowRun
 
-from e2e.sandbox import HERE, Sandbox
+from e2e.sandbox import HERE, ONE_WORKER, Sandbox
 
 SPEC = """
 version: 1
@@ -101,7 +101,7 @@ class Mortal(Sandbox):
         sandbox = cls(root)
         for folder in (sandbox.workspace, sandbox.home, sandbox.temporary):
             folder.mkdir(parents=True)
-        sandbox.configure()
+        sandbox.configure(ONE_WORKER)
         shutil.copytree(HERE / "deaths", sandbox.watch)
         (sandbox.watch / "deaths.json").write_text(json.dumps(deaths))
         (sandbox.workspace / "spec.yaml").write_text(SPEC)

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from e2e.conftest import FLIGHTS
-from e2e.sandbox import Run
+from e2e.sandbox import UNREPORTED, Run
 
 
 def studies(run: Run) -> dict[str, int]:
@@ -24,7 +24,7 @@ def load(run: Run, step: str) -> optuna.Study:
 @pytest.fixture(scope="module")
 def from_scratch(flights: Run, flights_again: Run) -> Run:
     """The flights once more, as far as the promoted model, with nothing reused."""
-    return flights.sandbox.run(*FLIGHTS, "--fresh", "--select", "+promote")
+    return flights.sandbox.run(*FLIGHTS, *UNREPORTED, "--fresh", "--select", "+promote")
 
 
 def test_the_study_holds_exactly_the_trials_asked_for_and_all_are_complete(route: Run) -> None:

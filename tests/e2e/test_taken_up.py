@@ -37,7 +37,7 @@ outputs: {version: "${{ steps.register.version.version }}"}
 @pytest.fixture
 def registers(project: Project) -> Project:
     """A project whose run waits in its last step but one, when the model is registered."""
-    project.write("config/default.yaml", "sinks: []\nflush: 60\n")
+    project.write("config/default.yaml", "sinks: []\nworkers: 1\nflush: 60\n")
     project.write("rows.py", ROWS)
     project.write("spec.yaml", SPEC.replace("LAST", project.hold()))
     return project

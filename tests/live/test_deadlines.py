@@ -134,16 +134,17 @@ def test_a_call_ends_within_its_deadline(case: str, tmp_path: Path) -> None:
     each_kind(check)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_registry_of_feast_ends_within_its_deadline(kind: str, tmp_path: Path) -> None:
-    load()
-    with unwell(kind, "postgresql") as port:
-        url = f"postgresql+psycopg://u:p@127.0.0.1:{port}/d"
-        feast = {"registry": {"type": "sql", "url": url}, "registry_deadline": SHORT}
-        ctx = LocalContext(tmp_path, settings=Settings(tools={"feast": feast}))
-        with in_time(2 * SHORT), pytest.raises(ToolUnavailable):  # reading what is there, then registering it
-            apply(ctx, log())
-        ctx.close()
+def test_a_registry_of_feast_ends_within_its_deadline(tmp_path: Path) -> None:
+    def check(kind: str) -> None:
+        with unwell(kind, "postgresql") as port:
+            url = f"postgresql+psycopg://u:p@127.0.0.1:{port}/d"
+            feast = {"registry": {"type": "sql", "url": url}, "registry_deadline": SHORT}
+            ctx = LocalContext(tmp_path / kind, settings=Settings(tools={"feast": feast}))
+            with in_time(2 * SHORT), pytest.raises(ToolUnavailable):  # reading what is there, then registering it
+                apply(ctx, log())
+            ctx.close()
+
+    each_kind(check)
 
 
 @pytest.mark.parametrize("store", ["redis", "postgresql"])
@@ -212,10 +213,12 @@ def test_files_of_a_run_end_within_their_deadline(kind: str, tmp_path: Path, mon
 CONFIGURATION = """
 sinks: []
 tools:
-  mlflow: {{tracking_uri: "http://127.0.0.1:{http}"}}
-  opik: {{url: "http://127.0.0.1:{http}/api", deadline: 5}}
-  optuna: {{storage: "postgresql://u:p@127.0.0.1:{postgresql}/d"}}
+  mlflow: {{tracking_uri: "http://127.0.0.1:{http}", deadline: 2}}
+  opik: {{url: "http://127.0.0.1:{http}/api", deadline: 2}}
+  optuna: {{storage: "postgresql://u:p@127.0.0.1:{postgresql}/d", deadline: 2}}
   feast:
+    deadline: 2
+    registry_deadline: 2
     registry: {{type: sql, url: "postgresql+psycopg://u:p@127.0.0.1:{postgresql}/d"}}
     online_store: {{type: redis, host: 127.0.0.1, port: {redis}}}
 """
@@ -228,7 +231,7 @@ def test_doctor_ends_within_the_longest_deadline(tmp_path: Path) -> None:
         project = Project(tmp_path / kind)
         with unwell(kind, "http") as http, unwell(kind, "postgresql") as postgresql, unwell(kind, "redis") as redis:
             project.write("config/default.yaml", CONFIGURATION.format(http=http, postgresql=postgresql, redis=redis))
-            with in_time(2 * 5.0):  # Feast has two services
+            with in_time(2 * 2.0):  # Feast has two services
                 found = examine(project.workspace)
         services = {f"{tool.tool} {one.service}": one for tool in found.tools for one in tool.services}
         assert sorted(services) == [

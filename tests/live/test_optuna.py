@@ -156,7 +156,9 @@ def test_a_run_whose_database_is_killed_defers_its_search_and_the_next_run_ends_
     postgres: Postgres, project: Project
 ) -> None:
     address = postgres.database()
-    project.write("config/default.yaml", f"sinks: []\ntools: {{optuna: {{storage: '{address}', deadline: 60}}}}\n")
+    project.write(
+        "config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{storage: '{address}', deadline: 60}}}}\n"
+    )
     optuna.storages.RDBStorage(address.replace("postgresql", "postgresql+psycopg"))
     with psycopg.connect(address) as connection:
         connection.execute(HELD)
@@ -188,7 +190,7 @@ def test_the_same_run_in_two_stores_at_once_searches_once(postgres: Postgres, tm
     address = postgres.database()
     projects = [Project(tmp_path / name) for name in ("one", "two")]
     for project in projects:
-        project.write("config/default.yaml", f"sinks: []\ntools: {{optuna: {{storage: '{address}'}}}}\n")
+        project.write("config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{storage: '{address}'}}}}\n")
         project.write("steps.py", STEPS)
         project.write("tuned.yaml", SPEC)
     processes = [project.start("run", "tuned.yaml", "--json") for project in projects]

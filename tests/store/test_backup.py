@@ -38,13 +38,23 @@ steps:
 TOOLS = ("mlflow/mlflow.db", "opik/traces.db", "optuna/studies.db", "feast/p/online/1.db", "feast/p/registry.db")
 
 
-@pytest.fixture
-def ran(project: Project) -> Project:
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which the pipeline ran once."""
+    project = Project(tmp_path_factory.mktemp("backup") / "project")
     project.write("make.py", MAKE)
     project.write("s.yaml", "version: 1\nname: s\nsteps:\n" + SPEC.split("steps:\n")[1].splitlines()[0] + "\n")
     assert project.cli("run", "s.yaml").returncode == 0
     project.write(".e2i/bentoml/bentos/b/1/bento.yaml", "b")
     project.write(".e2i/feast/p/feature_store.yaml", "f")
+    return project
+
+
+@pytest.fixture
+def ran(first: Project, project: Project) -> Project:
+    """A copy of it, whose files and links are as they were."""
+    shutil.rmtree(project.root)
+    shutil.copytree(first.root, project.root, symlinks=True)
     return project
 
 

@@ -18,6 +18,7 @@ from e2i.resilience.guard import Guard
 from e2i.telemetry.dispatcher import Dispatcher, deliver
 from e2i.telemetry.entries import Entry, Sink
 from e2i.telemetry.outbox import Outbox, Tally
+from telemetry.dead import dead_letters
 
 LONG = 60.0
 
@@ -142,10 +143,7 @@ def test_a_poisoned_entry_is_set_aside_alone(open_outbox: Callable[[], Outbox], 
     assert deliver(open_outbox, tracker.open, [guard()], now()) == {"opik": Tally(delivered=18, dead_lettered=2)}
     assert tracker.taken == [str(number) for number in range(20) if number not in (3, 17)]
     with open_outbox() as outbox:
-        assert [(letter.entry.key, letter.reason) for letter in outbox.dead_letters()] == [
-            ("3", "refused: ['3']"),
-            ("17", "KeyError: 'name'"),
-        ]
+        assert dead_letters(outbox) == [("3", "opik", "refused: ['3']"), ("17", "opik", "KeyError: 'name'")]
 
 
 def test_a_sink_that_cannot_be_opened_loses_nothing(open_outbox: Callable[[], Outbox]) -> None:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.telemetry.entries import Entry
-from e2i.telemetry.outbox import ALTERED, TABLES, Outbox, corruption, dead_lettered, is_reported, put
+from e2i.telemetry.outbox import ALTERED, TABLES, Outbox, corruption, dead_lettered, put, reported_to
+from telemetry.dead import dead_letters
 
 
 def entry(key: str, sink: str = "opik", run: str = "r1", **body: Any) -> Entry:
@@ -84,11 +85,9 @@ def test_what_is_set_aside_is_kept_with_its_reason_and_can_be_restored(outbox: O
     outbox.put([entry("a", value=1), entry("b"), entry("c", sink="mlflow")])
     outbox.dead_letter(outbox.take("opik", 1), "value refused")
     assert keys(outbox.take("opik")) == ["b"]
-    (letter,) = outbox.dead_letters()
-    assert (letter.entry.key, letter.entry.body, letter.reason) == ("a", {"value": 1}, "value refused")
-    assert outbox.dead_letters("mlflow") == []
+    assert dead_letters(outbox) == [("a", "opik", "value refused")]
     assert outbox.restore("opik") == 1
-    assert keys(outbox.take("opik")) == ["a", "b"]
+    assert [(item.key, item.body) for item in outbox.take("opik")] == [("a", {"value": 1}), ("b", {})]
 
 
 def test_entries_survive_the_death_of_the_process_that_put_them(tmp_path: Path) -> None:
@@ -179,9 +178,9 @@ def test_keys_of_settled_runs_are_forgotten_in_time_and_what_waits_is_not(
 def test_a_run_is_known_by_its_own_entries_only(outbox: Outbox) -> None:
     outbox.put([entry("20261123-1/a", run="20261123-1")])
     with sqlite3.connect(outbox.path) as database:
-        assert is_reported(database, "opik", "20261123-1")
-        assert not is_reported(database, "mlflow", "20261123-1")
-        assert not is_reported(database, "opik", "20261123")
+        assert reported_to(database, "opik", "20261123-1")
+        assert reported_to(database, "mlflow", "20261123-1") == []
+        assert reported_to(database, "opik", "20261123") == []
 
 
 def test_a_late_acknowledgement_does_not_touch_an_entry_that_has_taken_the_place(outbox: Outbox) -> None:
@@ -215,8 +214,8 @@ def test_an_entry_that_was_altered_is_never_given_and_is_kept_aside(outbox: Outb
     alter(outbox, column, value, "a")
     assert [(item.key, item.body) for item in outbox.take("opik", 1)] == [("b", {"value": 2})]
     assert (outbox.altered, outbox.depth()) == (1, {"opik": 2})
-    (letter,) = outbox.dead_letters()
-    assert (letter.entry.key, letter.entry.body, letter.reason) == ("a", {}, ALTERED)
+    ((key, _, reason),) = dead_letters(outbox)
+    assert (key, reason) == ("a", ALTERED)
     assert outbox.restore("opik") == 0
     assert keys(outbox.take("opik")) == ["b", "c"]
 

@@ -122,9 +122,8 @@ def test_a_log_that_is_cut_again_and_again_keeps_the_same_beginning(tmp_path: Pa
 
 
 # That no process is left, the fixture looks at.
-@pytest.mark.parametrize("deep", [False, True], ids=["children", "in sessions of their own"])
-def test_a_step_with_too_many_processes_ends_and_names_its_limit(project: Project, *, deep: bool) -> None:
-    record = project.run(spec("fork", "", count=1_500, deep=deep))
+def test_a_step_with_too_many_processes_ends_and_names_its_limit(project: Project) -> None:
+    record = project.run(spec("fork", "", count=1_500))
     error = record.steps["step"].error
     assert error is not None
     assert (error.code, "512" in error.message, "processes" in (error.hint or "")) == (
@@ -132,12 +131,27 @@ def test_a_step_with_too_many_processes_ends_and_names_its_limit(project: Projec
     )  # fmt: skip
 
 
-def test_a_step_may_say_how_many_processes_it_needs(project: Project) -> None:
-    error = project.run(spec("fork", "processes: 20", count=100)).steps["step"].error
+@pytest.mark.parametrize("deep", [False, True], ids=["children", "in sessions of their own"])
+def test_a_step_may_say_how_many_processes_it_needs(project: Project, *, deep: bool) -> None:
+    error = project.run(spec("fork", "processes: 20", count=100, deep=deep)).steps["step"].error
     assert error is not None and (error.code, "20" in error.message) == ("too-many-processes", True)
 
 
-@pytest.mark.parametrize("call", [{"function": "double", "times": 9}, {"function": "bomb", "most": 2_000}], ids=str)
+@pytest.mark.sweep
+def test_the_shipped_limit_counts_processes_in_sessions_of_their_own(project: Project) -> None:
+    error = project.run(spec("fork", "", count=1_500, deep=True)).steps["step"].error
+    assert error is not None and (error.code, "512" in error.message) == ("too-many-processes", True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"function": "double", "times": 9},
+        {"function": "bomb", "most": 600},
+        pytest.param({"function": "bomb", "most": 2_000}, marks=pytest.mark.sweep),
+    ],
+    ids=str,
+)
 def test_nothing_is_left_of_a_step_whose_processes_start_more(project: Project, call: dict[str, object]) -> None:
     given = dict(call)
     error = project.run(spec(str(given.pop("function")), "processes: 40", **given)).steps["step"].error

@@ -74,6 +74,8 @@ def show(plan: Plan, workspace: Workspace) -> None:
         click.echo(f"\n  params: {safe(shown)}")
     for item in plan.undecided:
         click.echo(f"\n  {click.style('undecided', fg='yellow')}: {safe(str(item))}")
+    for hint in plan.hints:
+        click.echo(f"\n  {click.style('hint', fg='yellow')}: {safe(hint)}")
     counts = ", ".join(f"{plan.summary[verdict]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
     label = f"compared with the store {workspace.store} (profile {workspace.settings.profile})"

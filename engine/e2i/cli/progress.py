@@ -29,6 +29,7 @@ from e2i.execution.events import (
     StepRetried,
     StepStarted,
     StepWaiting,
+    StepWarned,
     TelemetryWaiting,
     ToolDegraded,
 )
@@ -107,6 +108,8 @@ def describe(event: Event) -> Iterator[str]:
             yield f"  … {event.step}  waiting for run {event.by} (process {process}), which is running the same step"
         case StepRetried():
             yield f"  ↻ {event.step}  attempt {event.attempt} in {event.wait:.1f} s: {safe(event.error.message)}"
+        case StepWarned():
+            yield click.style(f"  ! {event.step}: {safe(event.message)}", fg="yellow")
         case RunStopping():
             running = ", ".join(event.running)
             now = f"waiting for {running}; press Ctrl-C again to stop now" if running else "no step is running"

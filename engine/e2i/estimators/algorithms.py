@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from msgspec import Struct
 
@@ -16,15 +15,12 @@ from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators.space import Dimension, FloatRange, IntRange
 
-if TYPE_CHECKING:
-    from e2i.estimators.fitting import Library
-
 AlgorithmName = Literal["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression", "Ridge", "Lasso"]
 Task = Literal["classification", "regression"]
 
 
 class Algorithm(Struct, frozen=True):
-    """One algorithm. ``module`` implements the ``Library`` protocol; ``encoding`` is one of ``scoring.encode``.
+    """One algorithm. ``module`` implements ``library.Library``; ``encoding`` is one of ``scoring.encode``.
 
     ``params`` are its hyperparameters, by their scikit-learn names. Anything else is refused, so that no parameter is
     silently ignored and none names a file. ``rounds`` is true when the algorithm trains in rounds, so that it supports
@@ -38,10 +34,6 @@ class Algorithm(Struct, frozen=True):
     params: frozenset[str]
     requirements: tuple[str, ...]
     rounds: bool = False
-
-    def library(self) -> Library:
-        """Return the module that fits the algorithm. The library is imported on first use."""
-        return cast("Library", import_module(self.module))
 
 
 def check(name: str, task: str, params: Values) -> Algorithm:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from e2i.documents import Values
 from e2i.errors import StepError
-from e2i.estimators.fitting import Encoded
+from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators import algorithms, leaks, schema, sketch
 from e2i.estimators.algorithms import ALGORITHMS, Task
+from e2i.estimators.library import Encoded, Library, library
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 
@@ -30,43 +31,6 @@ if TYPE_CHECKING:
 EXAMPLE_ROWS = 5
 SMALL = 2.0**-6
 """Standard deviation of a target below which boosters are trained on a multiple of it."""
-
-
-class Encoded(Struct, frozen=True, eq=False):
-    """Rows in a library's form, with their labels."""
-
-    matrix: Any
-    labels: Matrix
-
-    def divided(self, scale: float) -> Encoded:
-        """Return the rows with a target divided by ``scale``."""
-        return self if scale == 1.0 else Encoded(self.matrix, self.labels / scale)
-
-
-class Library(Protocol):
-    """Protocol of the modules of ``e2i.estimators`` that fit with one library. ``FILE`` is the saved file's name."""
-
-    FILE: str
-    LIBRARY: str
-
-    def prepare(self, schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Any:
-        """Return data that fits of equal rows can share; safe to use from several threads."""
-
-    def fit(
-        self,
-        algorithm: str,
-        schema: Schema,
-        data: Any,
-        params: Values,
-        *,
-        seed: int,
-        threads: int,
-        watch: Watch | None,
-    ) -> Any:
-        """Return the library's fitted model. Raises StepError when the library refuses the data or a parameter."""
-
-    def save(self, native: Any, path: Path) -> None:
-        """Write the model; equal models give equal bytes."""
 
 
 class Prepared(Struct, frozen=True, eq=False):
@@ -122,11 +86,10 @@ def prepare(
     rows = Encoded(derived.encode(train), derived.labels(train))
     held_out = None if validation is None else Encoded(derived.encode(validation), derived.labels(validation))
     scale = _scale(rows.labels) if ALGORITHMS[algorithm].rounds and derived.task == "regression" else 1.0
-    shared = (
-        ALGORITHMS[algorithm]
-        .library()
-        .prepare(derived, rows.divided(scale), held_out and held_out.divided(scale), threads)
-    )
+    encoded = rows.divided(scale), held_out and held_out.divided(scale)
+    shared = library(ALGORITHMS[algorithm]).prepare(derived, *encoded, threads)
+    assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
+    warnings = (*filter(None, [assumed]), *derived.warnings, *leaks.warnings(train, validation, derived, rows.labels))
     return Prepared(
         algorithm,
         derived,
@@ -137,7 +100,11 @@ def prepare(
         target_scale=scale,
         baseline=_baseline(rows.labels, derived),
         sketch=sketch.of(train, derived, rows.labels),
-        warnings=(*derived.warnings, *leaks.warnings(train, validation, derived, rows.labels)),
+        warnings=(
+            *filter(None, [assumed]),
+            *derived.warnings,
+            *leaks.warnings(train, validation, derived, rows.labels),
+        ),
     )
 
 
@@ -148,11 +115,11 @@ def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: W
     algorithm = algorithms.check(prepared.algorithm, prepared.schema.task, params)
     if watch is not None:
         _check_watch(prepared, watch)
-    library = algorithm.library()
-    native = library.fit(
+    module = library(algorithm)
+    native = module.fit(
         prepared.algorithm, prepared.schema, prepared.shared, params, seed=seed, threads=threads, watch=watch
     )
-    return Fitted(Scorer(_manifest(prepared, library, params, seed), native), prepared)
+    return Fitted(Scorer(_manifest(prepared, module, params, seed), native), prepared)
 
 
 def save(fitted: Fitted, folder: Path) -> Path:
@@ -162,7 +129,7 @@ def save(fitted: Fitted, folder: Path) -> Path:
     folder.mkdir(parents=True)
     manifest = fitted.scorer.manifest
     file = folder / manifest["file"]
-    ALGORITHMS[manifest["algorithm"]].library().save(fitted.scorer.native, file)
+    library(ALGORITHMS[manifest["algorithm"]]).save(fitted.scorer.native, file)
     sketch.save(fitted.prepared.sketch, folder)
     manifest = {**manifest, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
@@ -211,20 +178,20 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
         )
 
 
-def _manifest(prepared: Prepared, library: Library, params: Values, seed: int) -> Manifest:
+def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) -> Manifest:
     from importlib.metadata import version
 
     derived = prepared.schema
     return {
         "schema_version": 1,
         "algorithm": prepared.algorithm,
-        "library": library.LIBRARY,
+        "library": module.LIBRARY,
         "task": derived.task,
         "target": derived.target,
         "classes": None if derived.classes is None else list(derived.classes),
         "encoding": derived.encoding,
         "features": list(derived.features),
-        "file": library.FILE,
+        "file": module.FILE,
         "requirements": [f"{name}=={version(name)}" for name in ALGORITHMS[prepared.algorithm].requirements],
         "example": prepared.example,
         "seed": seed,

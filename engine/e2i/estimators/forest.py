@@ -8,7 +8,7 @@ from typing import Any
 from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import skops
-from e2i.estimators.fitting import Encoded
+from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 

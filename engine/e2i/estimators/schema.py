@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 10_000
 """Categories kept for one column by default, the most frequent first; the others count as missing."""
 MAX_CLASSES = 500
-FEW_INTEGERS = 20
-"""Different integers up to which a target may be classes."""
 ONE_HOT_BYTES = 1 << 30
 """Memory for the columns of one category feature in a linear model, which limits its categories too."""
 FINE = 1e4
 """Ratio of size to spread from which float32, with 7 digits, cannot tell values apart well."""
+
+FEW_VALUES = 20
+"""Distinct whole numbers up to which a target may be meant as classes."""
 
 ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat", "object": "bool", "boolean": "bool"}
 """pandas' names of types that have other names in Arrow."""
@@ -90,7 +91,6 @@ def learn(
         raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
     _refuse_missing(frame, target)
     known = ALGORITHMS[algorithm]
-    inferred = task is None and len(known.tasks) > 1
     task = task or (known.tasks[0] if len(known.tasks) == 1 else infer_task(frame[target]))
     classes = _classes(frame[target], target) if task == "classification" else None
     if positive is not None:
@@ -100,11 +100,6 @@ def learn(
     most = min(max_categories, max(2, ONE_HOT_BYTES // (8 * len(frame)))) if encoding == "one-hot" else max_categories
     described = [_feature(frame[name], encoding, most) for name in names]
     warnings = [*_dropped(frame, described), *_identifiers(frame, features)]
-    if inferred and task == "regression" and _looks_like_classes(frame[target]):
-        warnings.append(
-            f"the target {target!r} has {frame[target].nunique()} different integers and is taken for a number; set "
-            "`task: classification` if they are classes, or `task: regression` if not"
-        )
     return Schema(target, task, classes, tuple(described), encoding, tuple(warnings))
 
 
@@ -115,9 +110,22 @@ def infer_task(target: pd.Series[Any]) -> Task:
     return "regression"
 
 
-def _looks_like_classes(target: pd.Series[Any]) -> bool:
-    """Return True for integers of few different values."""
-    return target.nunique() <= FEW_INTEGERS and bool((target % 1 == 0).all())
+def assumed(schema: Schema, target: Matrix, algorithm: str) -> str | None:
+    """Return what to tell a user who set no task: regression was assumed for few whole numbers, which may be classes.
+
+    ``target`` is that of the training table, as ``Schema.labels`` returns it.
+    """
+    import numpy as np
+
+    if schema.task != "regression" or len(ALGORITHMS[algorithm].tasks) == 1:
+        return None
+    values = np.unique(target)
+    if len(values) > FEW_VALUES or (values != np.round(values)).any():
+        return None
+    return (
+        f"regression was assumed, but the target {schema.target!r} has only {len(values)} different whole numbers: "
+        "set `task: classification` or `task: regression`"
+    )
 
 
 def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> Matrix:

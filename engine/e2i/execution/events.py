@@ -67,6 +67,13 @@ class StepRetried(RunEvent, frozen=True, kw_only=True, tag="step.retried"):
     error: ErrorDocument
 
 
+class StepWarned(RunEvent, frozen=True, kw_only=True, tag="step.warning"):
+    """An action warns about the data or the result of a step that succeeds. Reused results keep their warnings."""
+
+    step: Step
+    message: Annotated[str, Meta(description="Description for people.")]
+
+
 class StepWaiting(RunEvent, frozen=True, kw_only=True, tag="step.waiting"):
     """Another run is executing the same step; its result will be reused."""
 
@@ -151,6 +158,7 @@ Event = (
     | StepStarted
     | StepProgress
     | StepRetried
+    | StepWarned
     | StepWaiting
     | StepFinished
     | SpecWarning

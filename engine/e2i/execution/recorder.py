@@ -9,7 +9,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from e2i.execution.events import (
     Stamped,
     StepFinished,
     StepStarted,
+    StepWarned,
     TelemetryWaiting,
     ToolDegraded,
 )
@@ -51,6 +52,7 @@ from e2i.telemetry.bodies import (
     Measurement,
     Metric,
     StartedRun,
+    Warned,
     measurement,
     recorded,
 )
@@ -241,6 +243,7 @@ class RunRecorder:
             )
             return [entry for body in (*measured, finished) for entry in self._telemetry.entries(body)]
 
+        warnings = self._warnings(fingerprint if status is Status.REUSED else None, execution, measured)
         end = StepEnd(
             pipeline=self._request.plan.name,
             status=status.value,
@@ -250,7 +253,7 @@ class RunRecorder:
             outputs=outputs,
             error=error,
             attempts=count,
-            note=note,
+            note="; ".join(filter(None, (note, *warnings))),
             tries=[
                 RecordedAttempt(
                     number=number,
@@ -265,8 +268,19 @@ class RunRecorder:
         self._run_store.finish_step(self._request.run, node.id, end, result, self._telemetry.due(entries))
         seconds = attempts[-1].seconds if attempts else 0.0
         self.records[node.id] = StepRecord(node.id, node.step.uses, status, count, seconds, outputs, error)
+        for message in warnings:
+            self.emit(partial(StepWarned, step=node.id, message=message))
         finished = partial(StepFinished, step=node.id, status=status, attempts=count)
         self.emit(partial(finished, seconds=round(seconds, 3), error=error, note=note))
+
+    def _warnings(
+        self, reused: str | None, execution: StepExecution | None, measured: Sequence[Measurement]
+    ) -> list[str]:
+        """Returns the warnings of the step, or those of the reused result, each once."""
+        if reused and not measured:
+            return self._run_store.warnings(reused)
+        bodies = (*measured, *(execution.measured if execution else ()))
+        return list(dict.fromkeys(body.message for body in bodies if isinstance(body, Warned)))
 
     def end(self, status: RunStatus, outputs: JsonObject) -> None:
         """Records the end of the run."""

@@ -227,6 +227,8 @@ class Plan(Struct, frozen=True, dict=True):
     """The operator's settings that affect what the run does and where its outputs go."""
     warnings: tuple[Problem, ...] = ()
     """Problems of the spec that do not prevent a run. They are not part of the plan's document."""
+    hints: tuple[str, ...] = ()
+    """What people should know about the verdicts. Not part of the plan's document."""
 
     @cached_property
     def digest(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from e2i.errors import BadInput, StepError
+from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.spec.suggest import hint
 from e2i.tools.data import LoadParams, formats
 from e2i.tools.data.files import read
@@ -57,7 +57,10 @@ class TableFacts(Struct, frozen=True):
 
 
 def examine(path: Path, shown: str, target: str) -> TableFacts:
-    """Return the facts of the table in a file. Raises BadInput when the file or the target cannot be used."""
+    """Return the facts of the table in a file.
+
+    Raises BadInput when the file or the target cannot be used, and ToolUnavailable without the libraries of tables.
+    """
     try:
         plain = _frame(path, shown)
         texts = dict.fromkeys(_with_leading_zeros(path, shown, plain), "string")
@@ -65,6 +68,9 @@ def examine(path: Path, shown: str, target: str) -> TableFacts:
         frame = _frame(path, shown, types=texts, parse_dates=times)
     except StepError as error:
         raise BadInput(error.message, code=error.code, hint=error.hint) from error
+    except ModuleNotFoundError as error:
+        hint_of_extra = 'pip install "e2i[data]"'
+        raise ToolUnavailable("data", f"reading {shown}: {error}", code="tool-missing", hint=hint_of_extra) from error
     names = [str(name) for name in frame.columns]
     if target not in names:
         raise BadInput(f'{shown} has no column "{target}"', code="unknown-column", hint=hint(target, names, most=40))

@@ -113,6 +113,12 @@ class Results:
         return str(row[0]) if row else None
 
     @guarded
+    def made_ms(self, fingerprint: str) -> int | None:
+        """Returns when the result was made."""
+        row = self._database.execute("SELECT created_ms FROM results WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        return int(row[0]) if row else None
+
+    @guarded
     def any_result(self, static_key: str) -> bool:
         return self._database.execute(ANY_RESULT, (static_key,)).fetchone() is not None
 

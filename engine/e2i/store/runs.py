@@ -55,6 +55,8 @@ CLAIMED = "SELECT run, step, holder, at_ms FROM claims WHERE fingerprint = ?"
 CLAIM = "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)"
 RELEASE = "DELETE FROM claims WHERE fingerprint = ? AND run = ?"
 
+WARNED = """SELECT 1 FROM results WHERE fingerprint = ? AND instr(telemetry, '"warning",{')"""
+
 GOOD = ("succeeded", "reused")
 
 
@@ -100,6 +102,13 @@ class RunStore(Results):
         """Returns the telemetry of a finished step."""
         row = self._result(fingerprint)
         return compact.loads(row["telemetry"], list[Telemetry]) if row else []
+
+    @guarded
+    def warnings(self, fingerprint: str) -> list[str]:
+        """Returns the warnings of a finished step, each once. Cheap for a step without any."""
+        if self._database.execute(WARNED, (fingerprint,)).fetchone() is None:
+            return []
+        return list(dict.fromkeys(body["message"] for kind, body in self.telemetry(fingerprint) if kind == "warning"))
 
     def resume(
         self, pipeline: str, plan: str, options: RecordedOptions, *, file: str, spec: str, included: Mapping[str, str]

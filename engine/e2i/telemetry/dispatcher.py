@@ -260,7 +260,7 @@ class Dispatcher:
                 self._abandon_sink()  # the server is checked again before anything more is sent to it
             if error.retry_after:
                 self._not_before = self._clock() + error.retry_after
-            return True, error.message
+            return True, _told(error)
         except sqlite3.DatabaseError as error:  # locked for long, corrupt, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
 
@@ -334,3 +334,8 @@ class Dispatcher:
             except ToolUnavailable:
                 self._sink = None
         self._outbox.release(self._lane, self._holder)
+
+
+def _told(error: ToolUnavailable) -> str:
+    """Returns why nothing is delivered; of a tool that is not installed also what installs it."""
+    return f"{error.message}; {error.hint}" if error.code == "tool-missing" and error.hint else error.message

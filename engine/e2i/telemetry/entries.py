@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from e2i.catalog.action import ToolSettings
-from e2i.catalog.artifacts import Stored
 from e2i.documents import JsonObject
 
 
@@ -73,7 +71,3 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Stops at once: a delivery that hangs in another thread writes nothing more."""
-
-
-OpenSink = Callable[[ToolSettings, Path, Callable[[Stored], Path]], Sink]
-"""``open_sink(settings, home, open_artifact)``, defined in the ``sink`` module of the tools in ``registry.SINKS``."""

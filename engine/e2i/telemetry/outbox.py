@@ -69,13 +69,6 @@ OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """
 
 
-class DeadLetter(Struct, frozen=True):
-    """An entry that its sink refused permanently, and the reason."""
-
-    entry: Entry
-    reason: str
-
-
 class Tally(Struct, frozen=True):
     """Delivery of the entries for one tracker."""
 
@@ -192,15 +185,6 @@ class Outbox:
         ).fetchone()
         return row[0], row[1] - row[0]
 
-    def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
-        """Returns the dead-lettered entries, in order; of one sink or of all."""
-        rows = self._database.execute(
-            f"SELECT sequence, {COVERED}, checksum, reason FROM outbox"
-            " WHERE state = 'dead-lettered' AND (?1 IS NULL OR sink = ?1) ORDER BY sequence",
-            (sink,),
-        )
-        return [DeadLetter(_to_entry(row[:-1]), row[-1]) for row in rows]
-
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """Returns True when ``holder`` is the only dispatcher of the sink. A dead holder's lease is taken over."""
         with transaction(self._database):
@@ -262,11 +246,6 @@ def dead_lettered(connection: sqlite3.Connection) -> list[str]:
     """Returns the changed entries that are not used any more, one sentence each."""
     rows = connection.execute("SELECT sink, key FROM outbox WHERE reason = ? ORDER BY sequence", (ALTERED,))
     return [f"the entry {key} of the outbox for {sink} was altered and was dead-lettered" for sink, key in rows]
-
-
-def is_reported(connection: sqlite3.Connection, sink: str, run: str) -> bool:
-    """Returns True when anything of the run was ever put for the sink, as far as keys are kept."""
-    return bool(reported_to(connection, sink, run))
 
 
 def reported_to(connection: sqlite3.Connection, sink: str, run: str) -> list[str | None]:

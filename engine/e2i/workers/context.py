@@ -45,6 +45,8 @@ LARGE = 32 << 20
 """
 
 CHUNK = 1 << 20
+WARNING_LIMIT = 1_000
+"""Maximum length of one warning, in characters."""
 
 Emit = Callable[[Measurement | Progress], None]
 
@@ -322,7 +324,7 @@ class WorkerContext:
         self._emit(Progress(int(done), int(total), str(note)))
 
     def warn(self, message: str) -> None:
-        self._record(Warned(step=self.info.step, message=message))
+        self._record(Warned(step=self.info.step, message=str(message)[:WARNING_LIMIT]))
 
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)

@@ -251,7 +251,8 @@ class Pool:
         if done.spent:
             self._take_back(process)
             process.retire()
-        return Ended(call.info.step, done.seconds, outcome.outputs, failure, outcome.reused, outcome.lost, cut)
+        reused, lost = outcome.reused, outcome.lost
+        return Ended(call.info.step, done.seconds, outcome.outputs, failure, reused, lost, cut)
 
     def _watch(self) -> None:
         """End workers above their limit of memory or processes. Calls that take longer get their log from now on."""

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from context import LocalContext
 from e2i.tools.dataset import HcpParams
 from e2i.tools.dataset.actions import hcp
-from e2i.tools.dataset.hcp import BRANDS, FEATURES, REGIONS, SPECIALTIES, make_tables
+from e2i.tools.dataset.columns import FEATURES
+from e2i.tools.dataset.hcp import BRANDS, REGIONS, SPECIALTIES, make_tables
 
 TABLES = make_tables(8_001, seed=3)
 

@@ -53,19 +53,22 @@ for i in range(8):
 """A worker and the dispatcher at the same time: register a model, deliver telemetry."""
 
 
-def test_processes_that_start_together_share_one_run_and_one_version(ctx: LocalContext, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.sweep)])
+def test_processes_that_start_together_share_one_run_and_one_version(
+    ctx: LocalContext, tmp_path: Path, count: int
+) -> None:
     model, _ = small_model(ctx)
     tests = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": f"{ENGINE}:{tests}"}
     processes = [
         subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path), model.model_dump_json(), str(number)], env=env)
-        for number in range(3)
+        for number in range(count)
     ]
-    assert [process.wait(LONGEST) for process in processes] == [0, 0, 0]
+    assert [process.wait(LONGEST) for process in processes] == [0] * count
     client = mlflow.MlflowClient(f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert {name: len(client.get_metric_history(run.info.run_id, name)) for name in run.data.metrics} == {
-        f"s{number}/m": 8 for number in range(3)
+        f"s{number}/m": 8 for number in range(count)
     }
     assert len(client.search_model_versions("name = 'shared'")) == 1
     assert len(client.search_logged_models([run.info.experiment_id])) == 1

@@ -143,7 +143,7 @@ def test_reweighting_is_said(ctx: LocalContext) -> None:
 def test_few_integers_as_a_target_are_named(ctx: LocalContext) -> None:
     frame = table(300).assign(amount=np.arange(300) % 3)
     fit(ctx, frame, target="amount")
-    assert any("has 3 different integers and is taken for a number" in warning for warning in ctx.warned)
+    assert any("has only 3 different whole numbers" in warning for warning in ctx.warned)
     ctx.warned.clear()
     fit(ctx, frame, target="amount", task="regression")
     assert ctx.warned == []

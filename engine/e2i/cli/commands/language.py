@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from e2i.cli import documents
+from e2i.cli import completion, documents, environment
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import Exit
@@ -24,7 +22,7 @@ KINDS = (
 
 
 @click.command(cls=flags.Inert)
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completion.codes)
 @flags.json
 @guarded
 def explain(code: str | None, as_json: bool) -> Exit:
@@ -39,7 +37,7 @@ def explain(code: str | None, as_json: bool) -> Exit:
 
 
 @click.command(cls=flags.Inert)
-@click.argument("action", required=False)
+@click.argument("action", required=False, shell_complete=completion.actions)
 @click.option("--signatures", is_flag=True, help="Show each action on one line: parameters, types, defaults, outputs.")
 @flags.profile
 @flags.json
@@ -48,7 +46,7 @@ def catalog(action: str | None, signatures: bool, profile: str | None, as_json: 
     """List the actions, or show one with its parameters and outputs."""
     from e2i.cli import catalog_view
 
-    registry = _registry(profile)
+    registry = environment.registry(profile)
     if signatures:
         found = catalog_view.signatures(action, registry)
         if as_json:
@@ -78,22 +76,12 @@ def schema(kind: str, profile: str | None, as_json: bool) -> Exit:
     from e2i.cli import schemas
 
     if kind == "pipeline":
-        registry = _registry(profile)
+        registry = environment.registry(profile)
         documents.show(pipeline_schema(registry))
         _report(registry)
     else:
         documents.show(schemas.schema(kind))
     return Exit.DONE
-
-
-def _registry(profile: str | None) -> Registry:
-    """Returns the tools of this environment."""
-    from e2i import settings
-    from e2i.policy import Origin
-    from e2i.workspace import project
-
-    root = project.root_of(None, Path.cwd(), Origin.HUMAN)
-    return settings.load(root / "config", profile, os.environ).registry
 
 
 def _report(registry: Registry) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from e2i.cli import documents
+from e2i.cli import completion, documents
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.cli.problems_view import safe
@@ -18,7 +18,7 @@ from e2i.errors import Exit
 
 
 @click.command(cls=flags.Inert)
-@click.argument("spec", required=False)
+@click.argument("spec", required=False, shell_complete=completion.files)
 @flags.params
 @flags.profile
 @flags.origin

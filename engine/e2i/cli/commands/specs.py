@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from e2i.cli import documents, problems_view
+from e2i.cli import completion, documents, problems_view
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import BadInput, Exit
@@ -16,7 +16,7 @@ from e2i.spec.problems import ProblemsDocument
 
 
 @click.command(cls=flags.Inert)
-@click.argument("specs", nargs=-1, required=True)
+@click.argument("specs", nargs=-1, required=True, shell_complete=completion.files)
 @flags.profile
 @flags.origin
 @click.option(
@@ -76,7 +76,7 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
 
 
 @click.command(cls=flags.Inert)
-@click.argument("spec")
+@click.argument("spec", shell_complete=completion.files)
 @flags.params
 @flags.profile
 @flags.origin
@@ -130,8 +130,8 @@ def plan(
 
 
 @click.command(cls=flags.Inert)
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", shell_complete=completion.files)
+@click.argument("after", shell_complete=completion.files)
 @flags.params
 @flags.profile
 @flags.store

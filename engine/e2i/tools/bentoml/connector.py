@@ -5,7 +5,6 @@ In: settings, guard, folder. Out: Bentos, the command that serves one, and a ser
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 import sys
@@ -73,20 +72,6 @@ class BentoMLService:
         """Return the digest, features and classes of the service's model."""
         return await self._post(url, "/metadata", {})
 
-    async def is_ready(self, url: str) -> bool:
-        """Return True when the service answers requests.
-
-        Always sends a request, and does not count for a breaker, because a starting service refuses connections at
-        first.
-        """
-        import httpx
-
-        try:
-            async with asyncio.timeout(self.settings.deadline):
-                return await _ready(_local(url), self.settings.deadline)
-        except (TimeoutError, httpx.HTTPError):
-            return False
-
     async def _post(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._service(_local(url)).acall(_post, url + path, body, self.settings.deadline)
 
@@ -139,10 +124,3 @@ async def _post(url: str, body: Mapping[str, Any], seconds: float) -> dict[str, 
     if not isinstance(document, dict):
         raise StepError(f"{url} did not answer with a JSON object", code="bad-answer")
     return document
-
-
-async def _ready(url: str, seconds: float) -> bool:
-    import httpx
-
-    async with httpx.AsyncClient(timeout=seconds, trust_env=False) as client:
-        return (await client.get(f"{url}/readyz")).status_code == 200

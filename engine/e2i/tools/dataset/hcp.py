@@ -25,11 +25,6 @@ SPECIALTIES = {
 }
 BRANDS = tuple(SPECIALTIES)
 REGIONS = ("Northeast", "Midwest", "South", "West")
-FEATURES = (
-    "tenure_years", "patients", "rx_volume", "rx_growth", "digital_score", "email_opens", "events_attended",
-    "competitor_share", "formulary_tier", "distance_km", "age", "panel_size", "new_patients", "switch_rate",
-    "adherence", "copay", "peer_adoption", "noise",
-)  # fmt: skip
 FIRST_QUARTER = "2024-01-01"
 
 Floats = npt.NDArray[np.float64]
@@ -85,7 +80,10 @@ def make_tables(
 
 
 def _features(rng: np.random.Generator, hcp: npt.NDArray[np.intp], hcps: int) -> dict[str, Floats]:
-    """Return ``FEATURES`` in that order. Constant traits are drawn once per HCP, the others each quarter near them."""
+    """Return ``columns.FEATURES`` in that order.
+
+    Constant traits are drawn once per HCP, the others each quarter near them.
+    """
     n = len(hcp)
     size = rng.gamma(4.0, 0.25, hcps)[hcp]  # relative size of the practice, 1 on average
     quarter = rng.gamma(8.0, 0.125, n)  # relative activity in the quarter, 1 on average

@@ -131,7 +131,7 @@ class FeastClient:
         def work() -> str | None:
             from e2i.tools.feast import published
 
-            return published.missing(self._versions().open(repo), views, start, end)
+            return published.unpublished(self._versions().open(repo), views, start, end)
 
         return await self._ask(work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy as np
 from e2i.tools.feast.definitions import View
 from e2i.tools.feast.offline import micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
-from e2i.tools.feast.retrieval import first_moment, source_of
 from e2i.tools.feast.versions import Opened
 
 KEYS = 50
@@ -20,7 +19,7 @@ KEYS = 50
 MICROSECONDS = 1_000_000
 
 
-def missing(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> str | None:
+def unpublished(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> str | None:
     """Return what is missing of the published values; None when they, or newer ones, are there.
 
     Raises StepError when a view is not registered as this version defines it.
@@ -76,3 +75,13 @@ def _equal(online: Any, stored: Any) -> bool:
         return True
     absent = [value is None or value != value for value in (online, stored)]
     return all(absent) or (not any(absent) and online == stored)
+
+
+def first_moment(view: View, start: datetime | None, until: datetime) -> datetime:
+    """Return the start of the window: the time from which rows are still valid at ``until``."""
+    return start or (until - timedelta(seconds=view.ttl) if view.ttl else datetime(1970, 1, 1, tzinfo=UTC))
+
+
+def source_of(opened: Opened, view: View) -> Any:
+    """Return Feast's source of the view's rows."""
+    return opened.store.get_feature_view(view.name).batch_source

@@ -14,6 +14,7 @@ from e2i.tools.feast import Published
 from e2i.tools.feast.definitions import Entity, View, labels
 from e2i.tools.feast.offline import ENTITY_TIME, exact_frame, micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
+from e2i.tools.feast.published import first_moment, source_of, unpublished
 from e2i.tools.feast.versions import Opened
 
 ROW = "e2i_row"
@@ -76,11 +77,6 @@ def materialize(
             opened.store.materialize(since, until, feature_views=[view.name])
     _check_published(opened, [name for name, count in published.items() if count.keys], start, until)
     return until, published
-
-
-def first_moment(view: View, start: datetime | None, until: datetime) -> datetime:
-    """Return the start of the window: the time from which rows are still valid at ``until``."""
-    return start or (until - timedelta(seconds=view.ttl) if view.ttl else datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def online_rows(
@@ -165,9 +161,7 @@ def _check_published(opened: Opened, views: Sequence[str], start: datetime | Non
 
     Feast's Redis store keeps the existing value when another with the same timestamp arrives.
     """
-    from e2i.tools.feast.published import missing
-
-    if opened.store.config.online_store.type != "sqlite" and (lost := missing(opened, views, start, until)):
+    if opened.store.config.online_store.type != "sqlite" and (lost := unpublished(opened, views, start, until)):
         raise StepError(
             f"not published: {lost}",
             code="not-published",
@@ -249,8 +243,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return None if value != value else value
-
-
-def source_of(opened: Opened, view: View) -> Any:
-    """Return Feast's source of the view's rows."""
-    return opened.store.get_feature_view(view.name).batch_source

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
 
-    from e2i.tools.mlflow.effects import Registered
     from e2i.tools.mlflow.filters import Condition
     from e2i.tools.mlflow.models import LoggedRef
+    from e2i.tools.mlflow.registered import Registered
     from e2i.tools.mlflow.runs import RunRef
     from e2i.tools.mlflow.tracking import Tracking
 

@@ -6,11 +6,9 @@ When MLflow is embedded, its database and files are read, and MLflow is not impo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
-
-from msgspec import Struct
 
 from e2i.catalog.context import Look
 from e2i.tools.mlflow import (
@@ -23,19 +21,12 @@ from e2i.tools.mlflow import (
     RegisterOutputs,
     RegisterParams,
 )
+from e2i.tools.mlflow.registered import Registered
 
 Missing = str | None
 VERSION = "SELECT storage_location, source, current_stage FROM model_versions WHERE name = ? AND version = ?"
 TAGS = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
 ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
-
-
-class Registered(Struct, frozen=True):
-    """The registry's record of one version: its tags, whether its files exist, and the model's aliases."""
-
-    tags: Mapping[str, str]
-    has_files: bool
-    aliases: Mapping[str, int]
 
 
 def register(params: RegisterParams, outputs: RegisterOutputs, look: Look) -> Missing | Coroutine[None, None, Missing]:

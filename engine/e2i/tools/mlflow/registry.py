@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from e2i.errors import StepError
 from e2i.tools.mlflow import DIGEST_TAG, KEY_TAG, LIVE_STAGES, STAGE_TAG
-from e2i.tools.mlflow.effects import Registered
 from e2i.tools.mlflow.filters import attribute, render, tag
 from e2i.tools.mlflow.models import LoggedRef
+from e2i.tools.mlflow.registered import Registered
 from e2i.tools.mlflow.runs import RunRef
 from e2i.tools.mlflow.tracking import Tracking
 

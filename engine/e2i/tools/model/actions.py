@@ -28,7 +28,8 @@ from e2i.tools.model.choice import choose
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.fitting import Encoded, Fitted, Prepared
+    from e2i.estimators.fitting import Fitted, Prepared
+    from e2i.estimators.library import Encoded
     from e2i.estimators.scoring import Matrix, Scorer
 
 REWEIGHTING = ("class_weight", "scale_pos_weight", "is_unbalance", "auto_class_weights")

@@ -1,0 +1,62 @@
+"""The interface of the modules that fit with one library.
+
+In: an algorithm. Out: its module, imported on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from msgspec import Struct
+
+from e2i.documents import Values
+from e2i.estimators.algorithms import Algorithm
+from e2i.estimators.rounds import Watch
+from e2i.estimators.schema import Schema
+
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Matrix
+
+
+class Encoded(Struct, frozen=True, eq=False):
+    """Rows in a library's form, with their labels."""
+
+    matrix: Any
+    labels: Matrix
+
+    def divided(self, scale: float) -> Encoded:
+        """Return the rows with a target divided by ``scale``."""
+        return self if scale == 1.0 else Encoded(self.matrix, self.labels / scale)
+
+
+class Library(Protocol):
+    """Protocol of the modules of ``e2i.estimators`` that fit with one library. ``FILE`` is the saved file's name."""
+
+    FILE: str
+    LIBRARY: str
+
+    def prepare(self, schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Any:
+        """Return data that fits of equal rows can share; safe to use from several threads."""
+
+    def fit(
+        self,
+        algorithm: str,
+        schema: Schema,
+        data: Any,
+        params: Values,
+        *,
+        seed: int,
+        threads: int,
+        watch: Watch | None,
+    ) -> Any:
+        """Return the library's fitted model. Raises StepError when the library refuses the data or a parameter."""
+
+    def save(self, native: Any, path: Path) -> None:
+        """Write the model; equal models give equal bytes."""
+
+
+def library(algorithm: Algorithm) -> Library:
+    """Return the module that fits the algorithm."""
+    return cast("Library", import_module(algorithm.module))
