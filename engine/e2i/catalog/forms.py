@@ -122,7 +122,7 @@ class _Reader:
         match schema.get("type"):
             case "array":
                 return f"[{self._type(schema.get('items', {}))}]"
-            case "object" if "digest" in schema.get("properties", {}):
+            case "object" if _is_artifact(schema):
                 kind = schema["properties"]["type"].get("const")
                 return kind if kind in ARTIFACTS else "artifact"
             case "object" if names := schema.get("properties"):
@@ -142,7 +142,7 @@ class _Reader:
             title = str(option.get("title"))
             if inner:
                 yield from self._nested(list(self._options(inner)), within)
-            elif option.get("properties") and "digest" not in option["properties"] and title not in within:
+            elif option.get("properties") and not _is_artifact(option) and title not in within:
                 fields = tuple(self.fields(option, (*within, title)))
                 yield Form(title, _sentence(option.get("description")), fields)
 
@@ -173,6 +173,11 @@ class _Reader:
 
 def _sentence(text: Any) -> str:
     return " ".join(str(text or "").split())
+
+
+def _is_artifact(schema: JsonSchema) -> bool:
+    """Returns whether it is the schema of an artifact's document."""
+    return schema.get("properties", {}).keys() >= {"type", "digest"}
 
 
 def _values(schema: JsonSchema) -> tuple[Any, ...]:

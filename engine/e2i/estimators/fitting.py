@@ -100,11 +100,7 @@ def prepare(
         target_scale=scale,
         baseline=_baseline(rows.labels, derived),
         sketch=sketch.of(train, derived, rows.labels),
-        warnings=(
-            *filter(None, [assumed]),
-            *derived.warnings,
-            *leaks.warnings(train, validation, derived, rows.labels),
-        ),
+        warnings=warnings,
     )
 
 
