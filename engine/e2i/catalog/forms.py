@@ -177,7 +177,7 @@ def _sentence(text: Any) -> str:
 
 def _is_artifact(schema: JsonSchema) -> bool:
     """Returns whether it is the schema of an artifact's document."""
-    return schema.get("properties", {}).keys() >= {"type", "digest"}
+    return {"type", "digest"} <= set(schema.get("properties", {}))
 
 
 def _values(schema: JsonSchema) -> tuple[Any, ...]:
