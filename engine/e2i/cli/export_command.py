@@ -7,9 +7,12 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored, Table
+from e2i.documents import JsonDocument
 from e2i.errors import BadInput, StepError
 from e2i.records import lookup, results
 from e2i.store.artifacts import ArtifactStore
@@ -18,7 +21,28 @@ MOST_SHOWN = 10
 """Rows of a table that ``e2i show --output`` prints."""
 
 
-def export(store: Path, run: str, output: str, path: Path, *, replace: bool, escape: bool) -> dict[str, Any]:
+class ExportDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i export --json`."""
+
+    run: Annotated[str, Meta(description="The run's id.")]
+    output: Annotated[str, Meta(description="The name of the result, as the user typed it.")]
+    path: Annotated[str, Meta(description="The file that was written, as the user typed it.")]
+    bytes: Annotated[int, Meta(ge=0, description="Its size.")]
+
+
+class ResultDocument(JsonDocument, frozen=True, kw_only=True):
+    """Output of `e2i show RUN --output NAME --json`."""
+
+    run: Annotated[str, Meta(description="The run's id.")]
+    output: Annotated[str, Meta(description="The name of the result, as the user typed it.")]
+    value: Annotated[Any, Meta(description="The value, or the document of an artifact.")]
+    head: Annotated[
+        tuple[tuple[str | None, ...], ...] | UnsetType,
+        Meta(description="The first rows of a table, as texts; a missing value is null."),
+    ] = UNSET
+
+
+def export(store: Path, run: str, output: str, path: Path, *, replace: bool, escape: bool) -> ExportDocument:
     """Writes the result to the path and returns what was written. Raises BadInput."""
     found = lookup.run(store, run)
     value = results.find(found.run, output)
@@ -43,21 +67,21 @@ def export(store: Path, run: str, output: str, path: Path, *, replace: bool, esc
         with contextlib.suppress(OSError):
             (folder / "made").unlink(missing_ok=True)
             folder.rmdir()
-    return {"run": found.run.id, "output": output, "path": str(path), "bytes": size}
+    return ExportDocument(run=found.run.id, output=output, path=str(path), bytes=size)
 
 
-def head(store: Path, run: str, output: str) -> dict[str, Any]:
+def head(store: Path, run: str, output: str) -> ResultDocument:
     """Returns a result for display: of a table its columns, its number of rows and the first ones. Raises BadInput."""
     found = lookup.run(store, run)
     value = results.find(found.run, output)
-    document: dict[str, Any] = {"run": found.run.id, "output": output, "value": value}
     artifact = _artifact(value)
-    if isinstance(artifact, Table):
-        rows = _rows(ArtifactStore(store), artifact).slice(0, MOST_SHOWN)
-        document["head"] = [
-            [str(cell) if cell.is_valid else None for cell in row] for row in zip(*rows.columns, strict=True)
-        ]
-    return document
+    if not isinstance(artifact, Table):
+        return ResultDocument(run=found.run.id, output=output, value=value)
+    rows = _rows(ArtifactStore(store), artifact).slice(0, MOST_SHOWN)
+    shown = tuple(
+        tuple(str(cell) if cell.is_valid else None for cell in row) for row in zip(*rows.columns, strict=True)
+    )
+    return ResultDocument(run=found.run.id, output=output, value=value, head=shown)
 
 
 def _make(value: Any, store: ArtifactStore, path: Path, made: Path, *, escape: bool) -> None:

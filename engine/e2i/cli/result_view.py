@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
+from e2i.cli.export_command import ResultDocument
 from e2i.cli.problems_view import safe
 
 WIDEST = 30
 """Characters of a cell that are shown."""
 
 
-def show(document: Mapping[str, Any]) -> None:
-    value = document["value"]
-    if "head" not in document:
+def show(document: ResultDocument) -> None:
+    value = document.value
+    if not isinstance(document.head, tuple):
         click.echo(safe(value) if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=True))
         return
     names = [column["name"] for column in value["columns"]]
     kinds = [column["type"] for column in value["columns"]]
-    cells = [["" if cell is None else cell for cell in row] for row in document["head"]]
+    cells = [["" if cell is None else cell for cell in row] for row in document.head]
     for line in _aligned([names, kinds, *cells]):
         click.echo(line)
-    shown = len(document["head"])
+    shown = len(document.head)
     left = f", the first {shown} shown" if shown < value["rows"] else ""
     click.echo(f"{value['rows']:,} rows, {len(names)} columns{left}")
 

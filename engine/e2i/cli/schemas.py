@@ -24,6 +24,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.cli.catalog_document import BriefCatalog, FullCatalog, Signatures
     from e2i.cli.doctor import DoctorDocument
     from e2i.cli.explain_view import ExplainDocument
+    from e2i.cli.export_command import ExportDocument, ResultDocument
     from e2i.cli.fix_command import FixDocument
     from e2i.cli.gc_command import PinnedDocument
     from e2i.cli.sync_command import SyncDocument
@@ -46,6 +47,8 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "run": (RecordedRun, "run"),
         "comparison": (RunDiff, "comparison of two runs"),
         "provenance": (ProvenanceDocument, "provenance"),
+        "result": (ResultDocument, "result of a run"),
+        "export": (ExportDocument, "export"),
         "doctor": (DoctorDocument, "doctor"),
         "sync": (SyncDocument, "sync"),
         "gc": ((Freed, PinnedDocument), "gc"),

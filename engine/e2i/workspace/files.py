@@ -27,8 +27,11 @@ class WorkspaceFiles(Struct, frozen=True):
         """Returns the file's bytes; None for a missing file. Raises OSError when it must not or cannot be read."""
         try:
             paths.resolve(self.roots, path)  # first, because an invalid path is an error, not a missing file
-            if paths.look(self.roots, path) == "missing":
+            found = paths.look(self.roots, path)
+            if found == "missing":
                 return None
+            if found == "directory":
+                raise IsADirectoryError(path)
             return os.fdopen(paths.open_file(self.roots, path), "rb")
         except (Refused, StepError) as error:
             raise OSError(str(error)) from error

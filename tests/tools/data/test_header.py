@@ -10,7 +10,7 @@ import pytest
 from context import LocalContext
 from e2i.errors import StepError
 from e2i.tools.data import LoadParams, actions, header
-from e2i.tools.data.dialect import UnclearError
+from e2i.tools.data.unclear import UnclearError
 from e2i.workspace.files import WorkspaceFiles
 from e2i.workspace.paths import Roots
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from e2i.catalog.registry import Registry
 
 KINDS = (
-    *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance"),
+    *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance", "result", "export"),
     *("doctor", "sync", "gc", "backup", "restore", "init", "fix", "diff", "explain", "catalog"),
 )
 """The kinds of schema. Spelled out so that offering them imports no schema."""

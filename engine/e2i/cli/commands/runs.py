@@ -167,10 +167,11 @@ def show(
 
 def _show_result(store: Path, run: str, output: str, as_json: bool) -> Exit:
     from e2i.cli import export_command, result_view
+    from e2i.documents import plain
 
     found = export_command.head(store, run, output)
     if as_json:
-        documents.show({"schema_version": 1, **found})
+        documents.show(plain(found))
     else:
         result_view.show(found)
     return Exit.DONE
@@ -193,14 +194,15 @@ def export(run: str, output: str, path: Path, replace: bool, escape: bool, store
     """
     from e2i import api
     from e2i.cli import export_command
+    from e2i.documents import plain
 
     found = export_command.export(
         api.Workspace.open(store=store).store, run, output, path, replace=replace, escape=escape
     )
     if as_json:
-        documents.show({"schema_version": 1, **found})
+        documents.show(plain(found))
     else:
-        click.echo(safe(found["path"]) if sys.stdout.isatty() else found["path"])
+        click.echo(safe(found.path) if sys.stdout.isatty() else found.path)
     return Exit.DONE
 
 

@@ -9,12 +9,13 @@ from e2i.catalog.files import Files
 from e2i.spec.problems import Code
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, contract, filters, formats
+from e2i.tools.data.declared import arrow_type
 
 
 def load(given: Given, files: Files) -> Flow:
     """Return the columns from the file's header, limited to ``columns``, in their declared types."""
     from e2i.tools.data import header  # and the modules that unpack and read files, needed by this action only
-    from e2i.tools.data.dialect import UnclearError
+    from e2i.tools.data.unclear import UnclearError
 
     path = given["path"]
     if not all(settled(value) for name, value in given.items() if name != "rows") or not isinstance(path, str):
@@ -51,9 +52,7 @@ def _promised(given: Given) -> Flow:
     if not isinstance(given["columns"], Mapping):
         return Flow()
     types = formats.declared(given)
-    known = {
-        name: None if types[name] == "timestamp" else contract.arrow_type(types[name]) for name in given["columns"]
-    }
+    known = {name: None if types[name] == "timestamp" else arrow_type(types[name]) for name in given["columns"]}
     return Flow({"table": KnownTable(known)})
 
 
@@ -71,7 +70,7 @@ def _mismatches(table: KnownTable, given: Given) -> Iterator[ColumnProblem]:
 
 
 def _type(declared: str, found: str | None) -> str | None:
-    return contract.arrow_type(declared) if found is None else contract.result(declared, found)
+    return arrow_type(declared) if found is None else contract.result(declared, found)
 
 
 def split(given: Given, files: Files) -> Flow:

@@ -10,24 +10,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
+from e2i.tools.data import texts
+from e2i.tools.data.declared import arrow_type, parsed_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TYPE = r"^(string|integer|number|boolean|date|timestamp|decimal\(([1-9]|[12]\d|3[0-8]), ?\d{1,2}\))$"
 """The types that a column may be declared to have."""
-TIME = "timestamp[us, tz=UTC]"
-ARROW = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool", "date": "date32[day]",
-         "timestamp": TIME}  # fmt: skip
 INTEGER = re.compile(r"u?int(8|16|32|64)")
-
-
-def arrow_type(declared: str) -> str:
-    """Return the Arrow type of a declared type."""
-    if declared.startswith("decimal"):
-        precision, scale = re.findall(r"\d+", declared)
-        return f"decimal128({precision}, {scale})"
-    return ARROW[declared]
 
 
 def result(declared: str, found: str) -> str | None:
@@ -58,8 +49,6 @@ def enforce(table: pa.Table, types: Mapping[str, str], shown: str) -> pa.Table:
     """Return the table of a typed file with its columns as declared. Raises StepError naming a column."""
     import pyarrow as pa
 
-    from e2i.tools.data import texts
-
     for name, declared in types.items():
         index = table.column_names.index(name)
         column = table[name]
@@ -75,7 +64,7 @@ def enforce(table: pa.Table, types: Mapping[str, str], shown: str) -> pa.Table:
             if pa.types.is_string(column.type):
                 column = texts.converted(column, declared, texts.Marks(), f"{shown}: column {name!r}")
             else:
-                column = column.cast(texts.parsed_type(declared))
+                column = column.cast(parsed_type(declared))
         except pa.ArrowInvalid as error:
             raise StepError(f"{shown}: column {name!r} is not {declared}: {error}", code="bad-value") from error
         table = table.set_column(index, name, column)

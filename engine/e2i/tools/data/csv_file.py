@@ -16,8 +16,10 @@ from msgspec import Struct, field
 
 from e2i.errors import StepError
 from e2i.tools.data import dialect, encodings, inference, streams, texts
-from e2i.tools.data.dialect import Layout, UnclearError
+from e2i.tools.data.declared import parsed_type
+from e2i.tools.data.dialect import Layout
 from e2i.tools.data.texts import Marks
+from e2i.tools.data.unclear import UnclearError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -165,9 +167,7 @@ def _options(asked: Asked, kinds: Mapping[str, str | None], left_out: LeftOut, b
         return "skip"
 
     trailing = [layout.names[-1]] if layout.trailing else []
-    types = {
-        name: pa.bool_() if kind == "boolean" else texts.parsed_type(kind or "string") for name, kind in kinds.items()
-    }
+    types = {name: pa.bool_() if kind == "boolean" else parsed_type(kind or "string") for name, kind in kinds.items()}
     return (
         pc.ReadOptions(column_names=list(layout.names), block_size=block),
         pc.ParseOptions(

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from e2i.tools.data import marks
 from e2i.tools.data.encodings import decoded
+from e2i.tools.data.unclear import UnclearError
 
 HEAD = 1 << 16
 """Bytes that are looked at."""
@@ -25,16 +26,6 @@ ROW_NAME = "row_name"
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 PART = re.compile(r"[+-]?\d+")
 DATE = re.compile(r"\s*\d{4}-\d{2}-\d{2}([T ][\d:.]+(Z|[+-][\d:]+)?)?\s*")
-
-
-class UnclearError(Exception):
-    """A file that has no reading, or more than one. The hint says what to state."""
-
-    def __init__(self, message: str, hint: str | None = None, code: str = "unreadable-file") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.code = code
 
 
 class Stated(Struct, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 
+from e2i.tools.data.unclear import UnclearError
+
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 UTF8 = ("utf-8", "utf-8-sig")
 
@@ -21,8 +23,6 @@ def decoded(head: bytes, encoding: str, shown: str, *, whole: bool) -> tuple[str
 
     Another encoding than the stated one is recognised only by its byte order mark.
     """
-    from e2i.tools.data.dialect import UnclearError
-
     notes = []
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise UnclearError(f"{shown} is UTF-32", "convert it to UTF-8")
@@ -44,8 +44,6 @@ def decoded(head: bytes, encoding: str, shown: str, *, whole: bool) -> tuple[str
 
 def invalid(shown: str, encoding: str, content: bytes, position: int, line: int = 1) -> Exception:
     """Return the error of a byte that the encoding does not have. ``line`` is that of the content's first byte."""
-    from e2i.tools.data.dialect import UnclearError
-
     line += content.count(b"\n", 0, position)
     return UnclearError(
         f"line {line} of {shown} has the byte 0x{content[position]:02x}, which is not {encoding} there",

@@ -9,7 +9,7 @@ from typing import Any
 
 from e2i.errors import StepError, ToolUnavailable
 from e2i.spec.suggest import few, hint
-from e2i.tools.data.dialect import UnclearError
+from e2i.tools.data.unclear import UnclearError
 
 
 def read(path: Path, given: Mapping[str, Any]) -> Any:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from e2i.errors import StepError
 from e2i.spec.suggest import few, hint, repeated
 from e2i.tools.data import contract, dialect, formats, streams
-from e2i.tools.data.dialect import Layout, UnclearError
+from e2i.tools.data.dialect import Layout
+from e2i.tools.data.unclear import UnclearError
 
 if TYPE_CHECKING:
     import pyarrow as pa

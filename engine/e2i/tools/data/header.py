@@ -19,6 +19,7 @@ from e2i.catalog import arrow_types
 from e2i.catalog.files import Files, charge
 from e2i.tools.data import files as reading
 from e2i.tools.data import formats, many, partitions
+from e2i.tools.data.unclear import UnclearError
 
 FOOTER = 12 << 20
 """Largest footer of a Parquet or Arrow file that is read here, in bytes. It takes many times that in memory."""
@@ -72,6 +73,9 @@ def _read(given: Mapping[str, Any], files: Files) -> Header | None:
             if kind in ("csv", "tsv"):
                 return _text(file, given, kind)
             return _arrow(file, kind) if kind in ("parquet", "feather") else None
+    except IsADirectoryError:
+        hint = "names that begin with a dot or an underscore are not data"
+        raise UnclearError(f"the folder {path} has no file with data", hint, code="no-such-file") from None
     except (OSError, EOFError, zlib.error, csv.Error):  # also a field longer than csv reads
         return None
 

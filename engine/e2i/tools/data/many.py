@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
-from e2i.tools.data import contract, files, formats, partitions, texts
-from e2i.tools.data.dialect import UnclearError
+from e2i.tools.data import files, formats, partitions, texts
+from e2i.tools.data.declared import arrow_type
+from e2i.tools.data.unclear import UnclearError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,7 +69,7 @@ def within(params: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
 
 def key_types(keys: Mapping[str, Sequence[str | None]], declared: Mapping[str, str]) -> dict[str, str]:
     """Return the Arrow type of each column that folders give."""
-    return {key: contract.arrow_type(declared.get(key, partitions.kind(values))) for key, values in keys.items()}
+    return {key: arrow_type(declared.get(key, partitions.kind(values))) for key, values in keys.items()}
 
 
 def _differs(name: str, table: pa.Table, first: str, expected: pa.Table) -> StepError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from e2i.tools.data.unclear import UnclearError
+
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 THOUSANDS_POINT = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?")
@@ -15,8 +17,6 @@ def found(
     cells: Mapping[str, list[str]], decimal: str | None, thousands: str | None, auto: bool, shown: str
 ) -> tuple[str, str | None, list[str]]:
     """Return decimal and thousands mark, and notes. What is stated is taken. Raises UnclearError."""
-    from e2i.tools.data.dialect import UnclearError
-
     if decimal is not None or thousands is not None or not auto:
         return decimal or ("," if thousands == "." else "."), thousands, []
     evidence = {name: _reading(values) for name, values in cells.items()}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from e2i.tools.data.dialect import UnclearError
+from e2i.tools.data.unclear import UnclearError
 
 MISSING = "__HIVE_DEFAULT_PARTITION__"
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")

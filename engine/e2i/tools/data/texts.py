@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from e2i.errors import StepError
+from e2i.tools.data.declared import parsed_type
 
 MARKERS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A", "n/a", "<NA>", "-nan", "-NaN")
 """Texts that are missing values among numbers, booleans and times. Among texts they are texts."""
@@ -32,22 +33,6 @@ class Marks(Struct, frozen=True):
     def missing(self) -> list[str]:
         """Missing values of columns that are not texts."""
         return list(dict.fromkeys([*self.nulls, *MARKERS]))
-
-
-def parsed_type(declared: str) -> Any:
-    """Return the Arrow type of a declared type, as an object."""
-    import pyarrow as pa
-
-    from e2i.tools.data.contract import arrow_type
-
-    if declared == "timestamp":
-        return pa.timestamp("us", "UTC")
-    if declared == "date":
-        return pa.date32()
-    if declared.startswith("decimal"):
-        precision, scale = arrow_type(declared).removeprefix("decimal128(").rstrip(")").split(", ")
-        return pa.decimal128(int(precision), int(scale))
-    return pa.type_for_alias(arrow_type(declared))
 
 
 def converted(column: Any, declared: str, marks: Marks, what: str) -> Any:
