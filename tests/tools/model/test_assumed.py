@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from context import LocalContext
+from e2i.execution.events import StepFinished
 from e2i.tools.model import TrainParams
 from e2i.tools.model.actions import train
 from project import Project
@@ -61,7 +62,7 @@ def test_it_is_in_the_events_the_record_and_the_commands(project: Project) -> No
     project.write("rows.py", ROWS)
     project.write("spec.yaml", SPEC)
     project.run(SPEC)
-    (note,) = [e.facts["note"] for e in project.events if e.name == "step.finished" and e.step == "train"]
+    (note,) = [e.note for e in project.events if isinstance(e, StepFinished) and e.step == "train"]
     assert note.startswith(SAID)
     assert SAID in project.cli("show", "last").stdout
     report = project.cli("report", "last").stdout.strip()
