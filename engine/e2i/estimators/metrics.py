@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from e2i.documents import JsonObject
 from e2i.errors import StepError
 from e2i.estimators.algorithms import Task
 
@@ -132,7 +133,7 @@ def _of_decisions(name: str) -> Callable[[Rows], float]:
     def compute(rows: Rows) -> float:
         from sklearn import metrics
 
-        average: dict[str, Any] = {} if rows.binary else {"average": "macro"}
+        average: JsonObject = {} if rows.binary else {"average": "macro"}
         return float(getattr(metrics, name)(rows.labels, rows.decided, zero_division=0.0, **average))
 
     return compute
