@@ -16,14 +16,14 @@ SPEC = "version: 1\nname: q\nparams: {seed: {type: integer, default: 5}}\nsteps:
 def test_program_machine_libraries_and_seed_are_reported(project: Project) -> None:
     project.write("x.csv", "x\n1\n")
     found = provenance.of(project.plan(SPEC), 5, SPEC, None)
-    assert (found["e2i"], found["python"], found["host"]) == (__version__, platform.python_version(), platform.node())
-    assert found["libraries"]["pandas"] == version("pandas")
-    assert (found["seed"], found["git"]) == (5, None)
-    assert found["cores"] == len(os.sched_getaffinity(0))
+    assert (found.e2i, found.python, found.host) == (__version__, platform.python_version(), platform.node())
+    assert (found.libraries or {})["pandas"] == version("pandas")
+    assert (found.seed, found.git) == (5, None)
+    assert found.cores == len(os.sched_getaffinity(0))
 
 
 def test_equal_specs_have_equal_digests(project: Project) -> None:
     project.write("x.csv", "x\n1\n")
     plan = project.plan(SPEC)
-    digests = [provenance.of(plan, 0, text, None)["spec"] for text in (SPEC, SPEC, SPEC + "# other\n")]
+    digests = [provenance.of(plan, 0, text, None).spec for text in (SPEC, SPEC, SPEC + "# other\n")]
     assert digests[0] == digests[1] != digests[2]

@@ -63,7 +63,7 @@ def spec(text: bytes) -> None:
     draft = route.examine(api.Source(text, "fuzz.yaml"), WORKSPACE, {})
     assert draft.is_valid == all(problem.severity != "error" for problem in draft.problems)
     for problem in draft.problems:
-        assert problem.folder.line >= 1 and problem.folder.column >= 1 and problem.code and problem.message
+        assert problem.location.line >= 1 and problem.location.column >= 1 and problem.code and problem.message
         json.dumps(problem.to_json(), ensure_ascii=False).encode("utf-8")
 
 

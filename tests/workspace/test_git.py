@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from e2i.errors import BadInput
+from e2i.store.past import GitState
 from e2i.workspace import git as git_module
 from e2i.workspace import revision
 from e2i.workspace.git import Repository, find_program
@@ -69,8 +70,8 @@ class Canary:
         with Question(self.root) as question:
             answer = question.answer("x.yaml")
         assert answer is not None
-        if answer.get("problem") is None:
-            assert answer["changed_files"] >= 1
+        if not answer.problem:
+            assert answer.changed_files and answer.changed_files >= 1
         then = Revision(self.root, "HEAD")
         for ask in (then.names, then.look, then.open):
             with pytest.MonkeyPatch.context() as patch:
@@ -220,7 +221,7 @@ def test_the_environment_names_no_other_repository_and_no_configuration(
         monkeypatch.setenv(name, str(canary.traces / f"ran.{name}"))
     canary.look()
     with Question(canary.root) as question:
-        assert (question.answer() or {})["changed"] == ["data.csv", "x.yaml"]
+        assert (question.answer() or GitState()).changed == ("data.csv", "x.yaml")
     assert Revision(canary.root, "HEAD").read("x.yaml") == SPEC.encode()
     assert canary.ran() == []
 
@@ -277,10 +278,10 @@ def test_a_git_of_the_repository_or_of_others_is_passed_over(canary: Canary, tmp
             Revision(canary.root, "HEAD").read("x.yaml")
 
 
-def state(root: Path) -> tuple[bool | None, list[str]]:
+def state(root: Path) -> tuple[object, list[str]]:
     with Question(root) as question:
-        answer = question.answer() or {}
-    return answer["dirty"], answer["changed"]
+        answer = question.answer() or GitState()
+    return answer.dirty, list(answer.changed or ())
 
 
 @pytest.mark.parametrize("where", ["own", "personal"])
@@ -380,7 +381,7 @@ def test_nothing_is_left_and_nothing_is_written(
 def test_where_no_scratch_file_can_be_made_it_is_said(canary: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", "/proc/nonexistent")
     with Question(canary.root) as question:
-        assert (question.answer() or {})["problem"].startswith("git cannot be run")
+        assert str((question.answer() or GitState()).problem).startswith("git cannot be run")
     with pytest.raises(BadInput, match="cannot read git revision"):
         Revision(canary.root, "HEAD").read("x.yaml")
 

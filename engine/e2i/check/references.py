@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
+from e2i.documents import JsonObject
 from e2i.spec import expressions, fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expansion.dataflow import MAX_HOPS
@@ -38,7 +39,7 @@ LONGEST_HINT = 120
 
 def unreadable(loaded: LoadedSpec) -> list[Problem | None]:
     """Returns the problems of expressions that cannot be parsed. None: it is a problem of a name in it."""
-    held: dict[str, Any] = {"outputs": loaded.spec.outputs}
+    held: JsonObject = {"outputs": loaded.spec.outputs}
     for section, name, step in loaded.spec.every_step():
         held.setdefault(section, {})[name] = {"with": step.with_, "when": step.when, "matrix": step.matrix}
     found: list[Problem | None] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from e2i.documents import Values
+from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
@@ -62,7 +62,7 @@ def fit(
         "logging_level": "Silent",
         **{name: value for name, value in params.items() if value is not None},
     }
-    watching: dict[str, Any] = {}
+    watching: JsonObject = {}
     if watch is not None:
         settings |= {"eval_metric": _metric(watch, schema), "use_best_model": False}
         watching = {"eval_set": data.validation, "callbacks": [_Watching(watch)]}

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from e2i.documents import Values
+from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
@@ -64,7 +64,7 @@ def fit(
         train = lightgbm.Dataset(
             data.train.matrix, data.train.labels, categorical_feature=schema.categorical, params=binning
         )
-        watching: dict[str, Any] = {}
+        watching: JsonObject = {}
         if watch is not None and data.validation is not None:
             held_out = train.create_valid(data.validation.matrix, data.validation.labels)
             watching = {"valid_sets": [held_out], "valid_names": ["validation"], "callbacks": [_callback(watch)]}

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from e2i.documents import Values
+from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
@@ -68,7 +68,7 @@ def fit(
     if schema.shape == "multiclass":
         settings["num_class"] = len(schema.classes or ())
     rounds = int(settings.pop("n_estimators", 100))
-    watching: dict[str, Any] = {}
+    watching: JsonObject = {}
     if watch is not None:
         settings["eval_metric"] = _metric(watch, schema)
         watching = {"evals": [(data.validation, "validation")], "callbacks": [_callback(watch)], "verbose_eval": False}

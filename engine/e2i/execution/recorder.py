@@ -18,7 +18,7 @@ from msgspec.structs import asdict, replace
 
 from e2i import compact
 from e2i.catalog.registry import tool_name
-from e2i.documents import JsonObject
+from e2i.documents import JsonObject, plain
 from e2i.execution import abandoned
 from e2i.execution.events import (
     Event,
@@ -143,7 +143,7 @@ class RunRecorder:
                 plan=compact.dumps(request.plan.to_json() if request.options.bound else request.plan.outline()),
                 included=_dump(request.included),
                 options=compact.dumps(request.options),
-                provenance=_dump(request.provenance),
+                provenance=_dump(plain(request.provenance)),
             )
         )
         self.emit(

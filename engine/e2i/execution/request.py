@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct, field
 
@@ -12,7 +11,7 @@ from e2i.check.policy import Authority
 from e2i.planning.build import Planner
 from e2i.planning.model import Plan
 from e2i.settings import Settings
-from e2i.store.past import RecordedOptions
+from e2i.store.past import RecordedOptions, RunOrigin
 from e2i.workspace.paths import Roots
 
 
@@ -41,5 +40,5 @@ class RunRequest(Struct, frozen=True):
     """Other options of the run: select, fresh, origin, bound. A resumed run keeps them."""
     resumed_because: str = ""
     """Why the resumed run had not finished, if the same command resumes it."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: RunOrigin = RunOrigin()
     """The origin of the results, for the records."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import UNSET, convert
 
-from e2i.documents import JsonObject
+from e2i.documents import JsonObject, Values
 from e2i.estimators.metrics import METRICS
 from e2i.planning.diff import SpecDiff
 from e2i.planning.fingerprint import difference, recorded
@@ -72,7 +72,7 @@ def _head(run: RecordedRun) -> ComparedRun:
     return ComparedRun(**shared, commit=run.provenance.repository.commit or None)
 
 
-def _pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Pair, ...]:
+def _pairs(before: Values, after: Values) -> tuple[Pair, ...]:
     names = dict.fromkeys((*before, *after))
     return tuple(
         Pair(name=name, before=before.get(name), after=after.get(name))

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from e2i import __version__
+from e2i.documents import JsonObject
 from e2i.records import lineage
 from e2i.records.lineage import File, Output, Step
 from e2i.records.past import PastRun
@@ -33,7 +34,7 @@ ENDS = {
 }
 """OpenLineage's names for the end of a run or a step. A skipped step has no events, unless it had an attempt."""
 
-Event = dict[str, Any]
+Event = JsonObject
 """An event, or a part of one, with the keys of OpenLineage."""
 
 

@@ -16,12 +16,13 @@ from urllib.parse import quote
 from msgspec import UNSET
 
 from e2i import __version__
+from e2i.documents import JsonObject
 from e2i.records import lineage
 from e2i.records.lineage import File, Output, Step
 from e2i.records.past import PastRun
 from e2i.store.past import RecordedRun, RecordedStep
 
-Node = dict[str, Any]
+Node = JsonObject
 """A node of the graph, with the keys of PROV-O and of e2i's own terms."""
 CONTEXT: Node = {
     "prov": "http://www.w3.org/ns/prov#",

@@ -11,13 +11,14 @@ from collections.abc import Callable, Generator
 from functools import cache, partial
 from typing import Any
 
+from e2i.documents import JsonObject
 from e2i.resilience.guard import in_time
 
 KEEPALIVE = {"keepalives_idle": 60}
 """Options for detecting connections that were silent for hours."""
 
 
-def engine_options(url: str, connecting: float, seconds: float) -> dict[str, Any]:
+def engine_options(url: str, connecting: float, seconds: float) -> JsonObject:
     """Returns options of ``sqlalchemy.create_engine`` that limit connecting and each exchange, in seconds.
 
     Empty for a database that is a file; other drivers than psycopg get the options that they support.

@@ -23,6 +23,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from e2i.documents import JsonObject
 from e2i.spec import scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
 from e2i.spec.problems import MOST, Code, Location, Problem, pointer
@@ -88,7 +89,7 @@ class _Composer:
         self.container: Any = None
         self.key: str | None = None
         self.stack: list[tuple[Any, str | None]] = []
-        self.anchors: dict[str, Any] = {}
+        self.anchors: JsonObject = {}
         self.sizes: dict[int, tuple[int, int]] = {}
         self.aliased = 0
         self.values = 0

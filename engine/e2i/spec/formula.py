@@ -18,7 +18,7 @@ from jinja2.tests import TESTS as JINJA_TESTS
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.documents import Values
+from e2i.documents import JsonObject, Values
 from e2i.spec import operators
 from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
 from e2i.spec.references import Reference, root
@@ -200,7 +200,7 @@ class _Evaluator:
                 return self.computed(node)
         raise _not_allowed(node)
 
-    def collected(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> list[Any] | dict[str, Any]:
+    def collected(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> list[Any] | JsonObject:
         if isinstance(node, nodes.Dict):
             return {pair.key.value: self.value(pair.value) for pair in node.items if isinstance(pair.key, nodes.Const)}
         return [self.value(item) for item in node.items]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import JsonObject
+from e2i.documents import JsonObject, Values
 from e2i.store.past import RecordedAttempt
 
 Telemetry = tuple[str, JsonObject]
@@ -46,7 +45,7 @@ class StepEnd(Struct, frozen=True, kw_only=True):
     """None: as recorded by ``RunStore.start_step``."""
     ended_ms: int
     fingerprint: str | None
-    outputs: Mapping[str, Any] | None
+    outputs: Values | None
     error: ErrorDocument | None = None
     attempts: int
     note: str = ""

@@ -16,15 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
+from e2i.documents import JsonObject
 from e2i.workspace import modules
 
 NAME = "<run_path>"
 """Module name of a step's own file, as ``runpy`` names it."""
 
 
-def run(root: Path, file: str, content: bytes) -> dict[str, Any]:
+def run(root: Path, file: str, content: bytes) -> JsonObject:
     """Return the names that a file defines."""
     module = ModuleType(NAME)
     module.__file__ = str(root / file)

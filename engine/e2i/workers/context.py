@@ -21,7 +21,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Column, Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
 from e2i.catalog.registry import BUILT_IN, Registry
-from e2i.documents import JsonObject
+from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk, names
@@ -195,7 +195,7 @@ class WorkerContext:
     def placed_content(self, text: str) -> bytes | None:
         return paths.written(self._worker.roots, text)
 
-    def run_file(self, text: str) -> Mapping[str, Any]:
+    def run_file(self, text: str) -> Values:
         from e2i.workers import code
 
         root = self._worker.roots.workspace

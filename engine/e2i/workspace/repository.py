@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from e2i.documents import JsonObject
+from msgspec.structs import replace
+
+from e2i.store.past import GitState
 from e2i.workspace.git import Asking, Repository
 
 DEADLINE = 5.0
@@ -55,33 +57,32 @@ class Question:
     ) -> None:
         self._stack.close()
 
-    def answer(self, file: str = "") -> JsonObject | None:
-        """Returns ``commit``, ``branch``, ``remote``, ``dirty``, the first ``changed`` files and their number, and
-        ``path``: the path of ``file`` in the repository. Returns None without git or a repository.
+    def answer(self, file: str = "") -> GitState | None:
+        """Returns the state of the repository, with the path of ``file`` in it. None without git or a repository.
 
-        ``dirty`` is about tracked files. None: unknown without a program that the repository configures, which is never
-        run. When git does not answer, ``problem`` has the reason and the others are missing.
+        When git does not answer, ``problem`` has the reason and the others are missing.
         """
         with self._stack:
             if self._problem:
-                return {"problem": self._problem}
+                return GitState(problem=self._problem)
             if self._git is None or self._repository is None:
                 return None
             return self._answer(self._git, self._repository, file)
 
-    def _answer(self, git: Asking, repository: Repository, file: str) -> JsonObject:
+    def _answer(self, git: Asking, repository: Repository, file: str) -> GitState:
         if (read := git.read()) is None:
-            return {"problem": f"git did not answer within {DEADLINE:g} s"}
+            return GitState(problem=f"git did not answer within {DEADLINE:g} s")
         text = read.decode("utf-8", "replace")
         if not text.startswith("# branch."):
-            return {"problem": "git cannot read this repository"}
+            return GitState(problem="git cannot read this repository")
         answer = parse(text)
-        if answer["dirty"] and self._is_uncertain(repository, text):
-            answer["dirty"] = None
+        unsure = bool(answer.dirty) and self._is_uncertain(repository, text)
         path, root = Path(os.path.abspath(file)), repository.root  # noqa: PTH100 - links are not followed
         inside = path.relative_to(root).as_posix() if file and path.is_relative_to(root) else None
         remote = repository.setting("remote origin", "url")
-        return {**answer, "remote": public(remote) if remote else None, "path": inside}
+        return replace(
+            answer, dirty=None if unsure else answer.dirty, remote=public(remote) if remote else None, path=inside
+        )
 
     def _is_uncertain(self, repository: Repository, text: str) -> bool:
         """Returns whether only filter programs could compare the changed files with git's content."""
@@ -97,18 +98,18 @@ class Question:
         return len(values) == len(names) and all(value not in ("unspecified", "unset") for value in values)
 
 
-def parse(text: str) -> JsonObject:
-    """Returns the output of ``git status --porcelain=v2 --branch -z`` as data."""
+def parse(text: str) -> GitState:
+    """Returns the state that ``git status --porcelain=v2 --branch -z`` prints."""
     headers = dict(line[2:].partition(" ")[::2] for line in text.split("\0") if line.startswith("# "))
     changed = [name for _, name in _changes(text)]
     commit, branch = headers.get("branch.oid"), headers.get("branch.head")
-    return {
-        "commit": None if commit == "(initial)" else commit,
-        "branch": None if branch == "(detached)" else branch,
-        "dirty": bool(changed),
-        "changed": sorted(changed)[:MOST],
-        "changed_files": len(changed),
-    }
+    return GitState(
+        commit=None if commit == "(initial)" else commit,
+        branch=None if branch == "(detached)" else branch,
+        dirty=bool(changed),
+        changed=tuple(sorted(changed)[:MOST]),
+        changed_files=len(changed),
+    )
 
 
 def public(url: str) -> str | None:

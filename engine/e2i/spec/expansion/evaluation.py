@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from e2i.documents import Values
+from e2i.documents import JsonObject, Values
 from e2i.spec import expressions, params
 from e2i.spec.expansion import dataflow
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode, shown
@@ -101,7 +101,7 @@ class Evaluation:
         """Returns the names that these references use, with their values."""
         instance = at.instance
         values = instance.params
-        steps: dict[str, Any] = {}
+        steps: JsonObject = {}
         wanted: dict[str, set[str] | None] = {}
         for reference in references:
             if reference.root == "params" and instance.owner:
@@ -143,7 +143,7 @@ class Evaluation:
         if unit.inner is None:
             return self.outputs.get(unit.id)
         declared = unit.inner.loaded.spec.outputs
-        found: dict[str, Any] = {}
+        found: JsonObject = {}
         for name in declared if wanted is None else wanted & declared.keys():
             try:
                 found[name] = self._crossing(unit.inner, name, declared[name], unit.inner)

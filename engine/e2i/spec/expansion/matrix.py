@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from e2i.documents import Values
+from e2i.documents import JsonObject, Values
 from e2i.spec import suggest
 from e2i.spec.models import IDENTIFIER
 
@@ -40,7 +40,7 @@ class BadMatrixError(ValueError):
 class Combination(Struct):
     """One combination of a matrix, for which the step runs once."""
 
-    values: dict[str, Any]
+    values: JsonObject
     names: tuple[str, ...]
     """Names whose values distinguish it from the other combinations, and by which combinations of two steps are
     paired.
@@ -144,7 +144,7 @@ def _require_few(combinations: int, values: int) -> None:
         raise BadMatrixError(f"its combinations hold {values:,} values together, more than {MAX_VALUES:,}", None, ())
 
 
-_Extending = list[tuple[dict[str, Any], int]]
+_Extending = list[tuple[JsonObject, int]]
 """Entries of ``include``, each with the combinations that it extends."""
 
 
@@ -183,7 +183,7 @@ def key(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=repr)
 
 
-def _entries(matrix: Values, which: str, fill_in: Callable[[str, Any], Any]) -> list[dict[str, Any]]:
+def _entries(matrix: Values, which: str, fill_in: Callable[[str, Any], Any]) -> list[JsonObject]:
     if which not in matrix:
         return []
     entries = fill_in(which, matrix[which])

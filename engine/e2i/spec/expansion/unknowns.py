@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from e2i.documents import JsonObject
 from e2i.spec import expressions
 from e2i.spec.expansion.nodes import Path, Pending
 from e2i.spec.load import LoadedSpec
@@ -48,7 +49,7 @@ def without_unreadable(loaded: LoadedSpec) -> LoadedSpec:
 
 
 def _readable(loaded: LoadedSpec, path: Path, step: StepSpec) -> StepSpec:
-    changed: dict[str, Any] = {}
+    changed: JsonObject = {}
     if not _can_be_read(loaded, (*path, "with"), step.with_):
         changed["with_"] = _filled(loaded, (*path, "with"), step.with_)
     if not _can_be_read(loaded, (*path, "when"), step.when):
