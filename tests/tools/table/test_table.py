@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from context import LocalContext
-from e2i.catalog import registry
 from e2i.catalog.artifacts import Table
 from e2i.catalog.columns import Flow, KnownTable
 from e2i.catalog.files import NO_FILES
+from e2i.catalog.registry import BUILT_IN
 from e2i.errors import StepError
 
 FLIGHTS = pd.DataFrame(
@@ -32,7 +32,7 @@ WEATHER = pd.DataFrame(
 
 
 def flow(action: str, **given: Any) -> Flow:
-    found, column_flow = registry.action(f"table.{action}"), registry.column_flow(f"table.{action}")
+    found, column_flow = BUILT_IN.action(f"table.{action}"), BUILT_IN.column_flow(f"table.{action}")
     assert found is not None and column_flow is not None
     known = {
         name: [known_of(item) for item in value] if isinstance(value, list) and isinstance(value[0], pd.DataFrame) else
@@ -61,7 +61,7 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
 
 def run(ctx: LocalContext, action: str, **given: Any) -> pd.DataFrame:
     """The result of an action, whose columns must be those that were known before."""
-    found = registry.action(f"table.{action}")
+    found = BUILT_IN.action(f"table.{action}")
     assert found is not None
     planned = flow(action, **given)
     assert not planned.problems, planned.problems
@@ -72,7 +72,7 @@ def run(ctx: LocalContext, action: str, **given: Any) -> pd.DataFrame:
         return [put(item) for item in value] if isinstance(value, list) else value
 
     params = found.params.model_validate({name: put(value) for name, value in given.items()})
-    table: Table = registry.function(f"table.{action}")(params, ctx).table
+    table: Table = BUILT_IN.function(f"table.{action}")(params, ctx).table
     known = planned.outputs["table"]
     assert isinstance(known, KnownTable)
     assert {column.name: column.type for column in table.columns} == known.columns
@@ -291,11 +291,11 @@ class TestRows:
         assert (problem.path, problem.code) == (("columns", "y"), code)
         if problem.at:
             assert problem.at[0] == expression and 0 <= problem.at[1] < len(expression)
-        action = registry.action("table.derive")
+        action = BUILT_IN.action("table.derive")
         assert action is not None
         params = action.params.model_validate({"table": ctx.table(stored(FLIGHTS)), "columns": {"y": expression}})
         with pytest.raises(StepError) as failed:
-            registry.function("table.derive")(params, ctx)
+            BUILT_IN.function("table.derive")(params, ctx)
         assert failed.value.code == code
 
     def test_dates(self, ctx: LocalContext) -> None:
@@ -369,7 +369,7 @@ def test_names_of_columns_are_never_sql(name: str, ctx: LocalContext) -> None:
     ],
 )
 def test_the_bytes_do_not_depend_on_threads(action: str, given: dict[str, Any], ctx: LocalContext) -> None:
-    found = registry.action(f"table.{action}")
+    found = BUILT_IN.action(f"table.{action}")
     assert found is not None
     stored_ = {
         key: ctx.table(stored(value)) if isinstance(value, pd.DataFrame) else value for key, value in given.items()
@@ -377,5 +377,5 @@ def test_the_bytes_do_not_depend_on_threads(action: str, given: dict[str, Any], 
     digests = set()
     for threads in (1, 8, 8):
         ctx.threads = threads
-        digests.add(registry.function(f"table.{action}")(found.params.model_validate(stored_), ctx).table.digest)
+        digests.add(BUILT_IN.function(f"table.{action}")(found.params.model_validate(stored_), ctx).table.digest)
     assert len(digests) == 1
