@@ -30,6 +30,7 @@ from e2i.tools.opik.identity import trace_id
 from live.servers import MLflow
 from live.wrong_answers import WRONG, Front
 from project import until
+from telemetry.dead import dead_letters
 from tools.opik.conftest import telemetry
 from tools.opik.stand_in import StandIn
 
@@ -145,7 +146,7 @@ def check(served: Served, store: Path, wrong: str, stage: str) -> None:
     served.front.answer(None)
     assert until(lambda: attempt(served, store, deadline=60.0, flush=60.0).left == 0)
     with Outbox(store / "state.db") as outbox:
-        assert outbox.dead_letters() == []
+        assert dead_letters(outbox) == []
     assert comparable(served, run) == comparable(served, undisturbed(served, store))
 
 
