@@ -50,6 +50,13 @@ VALID: dict[str, dict[str, Any]] = {
         "table": TABLE,
     },
     "optuna.tune": {**LEARN, "train": TABLE, "validation": TABLE, "space": {"a": {"low": 1}}, "fixed": {"b": 1}},
+    "python.call": {
+        "file": "steps.py",
+        "function": "f",
+        "arguments": {"rows": TABLE, "least": [1, {"a": None}]},
+        "outputs": {"rows": "integer", "table": ["id"], "typed": {"id": "string"}},
+        "reads": ["data/*.csv"],
+    },
     "shap.explain": {"model": MODEL, "table": TABLE, "background": None},
     "bentoml.package": {"model": MODEL},
     "bentoml.serve": {"bento": MODEL},

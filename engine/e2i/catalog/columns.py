@@ -68,6 +68,29 @@ class KnownTable(Struct, frozen=True, dict=True):
         return {made: source for made, source in self.made_from.items() if made in columns and source in columns}
 
 
+class Shape(Struct, frozen=True):
+    """One type that a value can have: ``string integer number boolean null list mapping table any``.
+
+    ``inside`` are the members known by name or index, ``rest`` the type of any other member (None: there is no other).
+    """
+
+    type: str
+    inside: Mapping[str | int, Shapes] = field(default_factory=dict)
+    rest: Shapes | None = None
+    optional: frozenset[str | int] = frozenset()
+    """Members that a mapping may lack."""
+    values: tuple[str | int | bool | None, ...] = ()
+    """The only values of this type that are allowed; empty: all."""
+    table: KnownTable | None = None
+    """What is known of a table."""
+    library: str | None = None
+    """The library whose frame a table is in Python: pandas, pyarrow or polars."""
+
+
+Shapes = tuple[Shape, ...]
+"""A union: a value has one of these types."""
+
+
 class KnownModel(Struct, frozen=True):
     """A model, or its service or registered version. None: not known."""
 
@@ -95,7 +118,7 @@ class KnownKeys(Struct, frozen=True):
     keys: tuple[str, ...]
 
 
-Known = KnownTable | KnownModel | KnownRepo | KnownKeys
+Known = KnownTable | KnownModel | KnownRepo | KnownKeys | Shapes
 Given = Mapping[str, Any]
 """A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 

@@ -129,6 +129,11 @@ class StepContext(Protocol):
         errors of ``held_file``, and those of the code.
         """
 
+    def confirm_files(self) -> None:
+        """Raises StepError (``input-changed-during-run``) when a data file that the step's fingerprint covers has
+        changed, for actions whose code opens such files by itself.
+        """
+
     def arrow(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
         """Returns the table's rows as they are stored, mapped from the file: they cost no memory until they are
         used.

@@ -16,6 +16,12 @@ class Files(Protocol):
     def names(self, folder: str) -> Sequence[str]:
         """Returns the sorted names of the files in a folder. Empty when there is no such folder."""
 
+    def matching(self, pattern: str) -> Sequence[str] | None:
+        """Returns the sorted paths of the files that match a pattern; None when there is no workspace to look in.
+
+        Raises OSError for too many.
+        """
+
 
 class _NoFiles:
     """A workspace that cannot be read."""
@@ -25,6 +31,9 @@ class _NoFiles:
 
     def names(self, folder: str) -> Sequence[str]:
         return ()
+
+    def matching(self, pattern: str) -> None:
+        return None
 
 
 NO_FILES: Final[Files] = _NoFiles()
@@ -45,6 +54,9 @@ class BoundedFiles:
 
     def names(self, folder: str) -> Sequence[str]:
         return self._files.names(folder)
+
+    def matching(self, pattern: str) -> Sequence[str] | None:
+        return self._files.matching(pattern)
 
 
 class _Charged(io.BufferedIOBase):

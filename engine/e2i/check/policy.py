@@ -81,6 +81,10 @@ class Authority(Struct, frozen=True):
                         yield Violation(
                             violation.code, f'"{_dotted(path)}": {violation.message}', ("with", *path), violation.hint
                         )
+                case marks.FilePattern() if isinstance(value, str):
+                    if violation := paths.check(value, self.rules, self.look):
+                        message = f'"{_dotted(path)}": {violation.message}'
+                        yield Violation(violation.code, message, ("with", *path), violation.hint)
                 case marks.WrittenFile() if isinstance(value, str):
                     if violation := paths.check_written(value, self.rules, self.look):
                         message = f'"{_dotted(path)}": {violation.message}'

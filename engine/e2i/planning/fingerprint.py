@@ -8,7 +8,7 @@ credentials.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from msgspec import Struct
 from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.marks import WorkspaceFile
+from e2i.catalog.marks import FilePattern, MayNameFiles, WorkspaceFile
 from e2i.planning.model import Reason, Why, canonical, digest
 from e2i.spec.expansion.nodes import SCALAR, plain, shown
 
@@ -32,20 +32,26 @@ class Environment(Struct, frozen=True):
     """Returns the digest of a workspace file, or None when there is none."""
     python: str
     """Major and minor version, such as ``3.11``."""
+    matching: Callable[[str], Collection[str]] = lambda pattern: ()
+    """Returns the workspace files that match a pattern."""
     modules: Callable[[str], Collection[str]] = lambda name: ()
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     server: Callable[[str], Mapping[str, Any]] = lambda tool: {}
     """Returns the identity of the server that a tool acts on. Empty when it is embedded."""
 
 
-def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environment) -> Components:
-    """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go."""
+def fixed(
+    uses: str, action: Action, raw: Any, seed: int, environment: Environment, paths: Collection[str] = ()
+) -> Components:
+    """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go, ``paths`` are
+    the values of parameters of the type ``path``.
+    """
     server = dict(environment.server(uses.partition(".")[0]))
     return {
         "action": uses,
         "version": action.version,
         "with": shown(raw),
-        "files": {name: environment.file(name) for name in sorted(_named(action, raw, environment))},
+        "files": {name: environment.file(name) for name in sorted(_named(action, raw, environment, paths))},
         "libraries": {name: environment.library(name) for name in sorted(action.libraries)},
         "python": environment.python,
         "seed": seed,
@@ -58,11 +64,13 @@ def settled(known: Components, params: Any) -> Components:
     return {**known, "params": reduced(plain(params))}
 
 
-def components(known: Components, action: Action, params: Any, environment: Environment) -> Components:
+def components(
+    known: Components, action: Action, params: Any, environment: Environment, paths: Collection[str] = ()
+) -> Components:
     """Returns all components: those that are ``fixed``, ``params`` as far as all inputs are known, and the digests of
     the files that only upstream steps name.
     """
-    later = _named(action, params, environment) - known["files"].keys()
+    later = _named(action, params, environment, paths) - known["files"].keys()
     found = {"found_files": {name: environment.file(name) for name in sorted(later)}} if later else {}
     return {**settled(known, params), **found}
 
@@ -140,14 +148,41 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
     return [f"{path} {' → '.join(texts)}" if show else path]
 
 
-def _named(action: Action, params: Any, environment: Environment) -> set[str]:
+def _named(action: Action, params: Any, environment: Environment, paths: Collection[str]) -> set[str]:
     """Returns the files that the parameters name, with the modules of those that are code."""
     named: set[str] = set()
-    for _, mark, text in marks.found(action.params, params) if marks.of(action.params) else ():
-        if isinstance(mark, WorkspaceFile) and isinstance(text, str):
-            path = mark.path(text)
-            named.update((path, *environment.modules(path)) if mark.code else (path,))
+    for _, mark, value in marks.found(action.params, params) if marks.of(action.params) else ():
+        match mark:
+            case WorkspaceFile() if isinstance(value, str):
+                path = mark.path(value)
+                named.update((path, *environment.modules(path)) if mark.code else (path,))
+            case FilePattern() if isinstance(value, str):
+                named.update(environment.matching(value))
+            case MayNameFiles() if paths:
+                found = {text for text in _texts(value) if _leads_from(text, paths)}
+                named.update(text for text in found if environment.file(text) is not None)
     return named
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yields every text in a value."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for item in value.values():
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)
+
+
+def _leads_from(text: str, paths: Collection[str]) -> bool:
+    """Returns whether a text is one of the paths, or leads on from a folder among them."""
+    if text in paths:
+        return True
+    folders = (text[:end] for end, character in enumerate(text) if character == "/")
+    return any(folder in paths or f"{folder}/" in paths for folder in folders)
 
 
 _FILES = ("files", "found_files")

@@ -186,10 +186,17 @@ class WorkerContext:
         self._held.enter_context(code.importing(root, contents, copies))
         return code.run(root, text, contents[text])
 
+    def confirm_files(self) -> None:
+        for name, planned in (self._files or {}).items():
+            if planned is not None and not name.endswith(modules.SUFFIXES):  # code is held
+                self._expect(name)
+                with os.fdopen(paths.open_file(self._worker.roots, name), "rb") as file:
+                    self._verify(name, hashlib.file_digest(file, "sha256").hexdigest())
+
     def _modules(self, file: str) -> Iterable[str]:
         """Return the files that the step may import."""
         if self._files is not None:
-            return self._files
+            return [name for name in self._files if name.endswith(modules.SUFFIXES)]
         return environment.of(self._worker.roots, self._worker.settings).modules(file)
 
     def _code(self, text: str) -> bytes:

@@ -44,6 +44,12 @@ def of(roots: Roots, settings: Settings) -> Environment:
         return code[name]
 
     @cache
+    def matching(pattern: str) -> tuple[str, ...]:
+        from e2i.workspace import matches  # for specs with patterns only
+
+        return tuple(matches.of(roots, pattern))
+
+    @cache
     def modules_of(name: str) -> tuple[str, ...]:
         from e2i.workspace import modules  # imports ``ast``, which most plans do not need
 
@@ -54,7 +60,9 @@ def of(roots: Roots, settings: Settings) -> Environment:
         return settings.tool(tool).identity()
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return Environment(library=installed, file=file, python=python, modules=modules_of, server=server)
+    return Environment(
+        library=installed, file=file, python=python, matching=matching, modules=modules_of, server=server
+    )
 
 
 @cache

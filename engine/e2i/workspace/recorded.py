@@ -27,6 +27,9 @@ class RecordedFiles(Struct, frozen=True):
     def names(self, folder: str) -> Sequence[str]:
         return sorted(posixpath.basename(path) for path in self.texts if (posixpath.dirname(path) or ".") == folder)
 
+    def matching(self, pattern: str) -> None:
+        return None
+
     def look(self, path: str) -> Found:
         """Returns the type of what was at a path."""
         return "file" if path in self.texts else "missing"
