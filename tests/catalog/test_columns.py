@@ -30,6 +30,8 @@ VALID: dict[str, dict[str, Any]] = {
         "exclude": [],
         "where": [{"column": "x", "op": "gt", "value": 1}],
     },
+    "data.profile": {"table": TABLE, "target": "y", "columns": ["x"]},
+    "data.diff": {"before": TABLE, "after": TABLE, "key": ["id", "at"], "exclude": ["z"]},
     "dataset.hcp": {"rows": 100},
     "dataset.nycflights13": {"rows": 100},
     "feast.apply": {"entities": {"e": {"join_key": "id"}}, "views": {"v": VIEW}},

@@ -129,6 +129,9 @@ class StepContext(Protocol):
         errors of ``held_file``, and those of the code.
         """
 
+    def read_code(self, text: str) -> bytes:
+        """Returns the content of a Python file of the workspace. Raises the errors of ``held_file``."""
+
     def confirm_files(self) -> None:
         """Raises StepError (``input-changed-during-run``) when a data file that the step's fingerprint covers has
         changed, for actions whose code opens such files by itself.

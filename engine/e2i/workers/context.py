@@ -180,8 +180,8 @@ class WorkerContext:
         from e2i.workers import code
 
         root = self._worker.roots.workspace
-        contents = {text: self._code(text)}
-        contents |= {name: self._code(name) for name in self._modules(text) if name != text}
+        contents = {text: self.read_code(text)}
+        contents |= {name: self.read_code(name) for name in self._modules(text) if name != text}
         copies = Path(tempfile.mkdtemp(dir=self.scratch, prefix="code-"))
         self._held.enter_context(code.importing(root, contents, copies))
         return code.run(root, text, contents[text])
@@ -199,8 +199,7 @@ class WorkerContext:
             return [name for name in self._files if name.endswith(modules.SUFFIXES)]
         return environment.of(self._worker.roots, self._worker.settings).modules(file)
 
-    def _code(self, text: str) -> bytes:
-        """Return the content of a file of code."""
+    def read_code(self, text: str) -> bytes:
         self._expect(text)
         content = paths.read(self._worker.roots, text, modules.LARGEST)
         self._verify(text, hashlib.sha256(content).hexdigest())

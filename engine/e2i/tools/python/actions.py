@@ -53,7 +53,7 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
 def _signature(params: CallParams, ctx: StepContext) -> Signature | None:
     """Return the function's signature, as the plan reads it; None when it cannot be read from the text."""
     try:
-        return read(ctx.held_file(params.file).read_bytes(), params.function)
+        return read(ctx.read_code(params.file), params.function)
     except (NoFunctionError, SyntaxError):  # running the file shows why
         return None
 
