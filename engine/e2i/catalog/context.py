@@ -6,7 +6,7 @@ In: nothing. Out: the ``StepContext`` protocol, which ``e2i.execution`` implemen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -132,9 +132,9 @@ class StepContext(Protocol):
     def read_code(self, text: str) -> bytes:
         """Returns the content of a Python file of the workspace. Raises the errors of ``held_file``."""
 
-    def confirm_files(self) -> None:
+    def confirm_files(self, patterns: Iterable[str] = ()) -> None:
         """Raises StepError (``input-changed-during-run``) when a data file that the step's fingerprint covers has
-        changed, for actions whose code opens such files by itself.
+        changed, or another file matches a pattern, for actions whose code opens such files by itself.
         """
 
     def arrow(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:

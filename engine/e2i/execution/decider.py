@@ -93,6 +93,8 @@ class Decider:
         if not self._changed.isdisjoint(planned.needs):
             self._changed.add(step)
         predicted_inputs = step not in self._changed
+        if self._writers and not predicted_inputs:
+            self.planner.match_again(node)
         if planned.verdict is Verdict.SKIP and (predicted_inputs or planned.reason.code not in BY_OUTPUTS):
             return Skip(planned.reason.detail)
         if missing := self._missing_inputs(step, node):
@@ -199,10 +201,15 @@ class Decider:
     def _look_again(self, files: Collection[str]) -> None:
         """Plans later steps with the present content of files that a step has just written."""
         facts = self.planner.facts
-        present = environment.of(self._request.roots, self._request.settings).file
+        present = environment.of(self._request.roots, self._request.settings)
         names = set(files)
+
+        def matching(pattern: str) -> list[str]:
+            return sorted({*facts.matching(pattern), *(name for name in present.matching(pattern) if name in names)})
+
         self.planner = replace(
-            self.planner, facts=replace(facts, file=lambda name: (present if name in names else facts.file)(name))
+            self.planner,
+            facts=replace(facts, file=lambda name: (present if name in names else facts).file(name), matching=matching),
         )
 
     def _is_asked(self, node: StepNode) -> bool:

@@ -132,6 +132,11 @@ class Planner(Struct, frozen=True, dict=True):
         verdict, reason, found = self._verdict(node, action, parts, digest, params, outputs)
         return Decision(verdict, reason, parts, digest, found, params)
 
+    def match_again(self, node: StepNode) -> None:
+        """Looks for the files that the patterns of a step match when it is decided next: others have been written."""
+        if any(isinstance(mark, marks.FilePattern) for _, mark in marks.of(self.action(node).params)):
+            self._fixed.pop(node.id, None)
+
     def _known_params(self, node: StepNode) -> Any:
         """Returns the parameters of a step, with ``Pending`` for values only known in a run. Raises ExpressionError."""
         known = self.expanded.known(node)

@@ -24,7 +24,7 @@ from e2i.spec import suggest
 from e2i.store import disk, names
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import frames, memory, services, tables
-from e2i.workspace import environment, modules, paths
+from e2i.workspace import environment, matches, modules, paths
 from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
@@ -186,8 +186,13 @@ class WorkerContext:
         self._held.enter_context(code.importing(root, contents, copies))
         return code.run(root, text, contents[text])
 
-    def confirm_files(self) -> None:
-        for name, planned in (self._files or {}).items():
+    def confirm_files(self, patterns: Iterable[str] = ()) -> None:
+        if self._files is None:
+            return
+        for name in (name for pattern in patterns for name in matches.of(self._worker.roots, pattern)):
+            if name not in self._files:
+                self._verify(name, "new")
+        for name, planned in self._files.items():
             if planned is not None and not name.endswith(modules.SUFFIXES):  # code is held
                 self._expect(name)
                 with os.fdopen(paths.open_file(self._worker.roots, name), "rb") as file:

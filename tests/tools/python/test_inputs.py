@@ -168,3 +168,33 @@ def test_large_data_that_is_read_is_not_taken_for_code(project: Project) -> None
     project.write("data/a.txt", "x" * (2 << 20))
     project.write("steps/code.py", "def f(): return 1\n")
     assert project.run(SPEC % ", reads: ['data/*']").outputs == {"text": 1}
+
+
+WRITTEN = """
+version: 1
+name: written
+steps:
+  data: {uses: dataset.hcp, with: {rows: 100}}
+  write: {uses: data.write, with: {table: "${{ steps.data.journeys }}", path: out/new.csv, mode: replace}}
+  a:
+    uses: python.call
+    needs: [write]
+    with: {file: steps/code.py, function: f, reads: ["out/*.csv"]}
+outputs: {files: "${{ steps.a.value }}"}
+"""
+
+
+def test_a_file_that_the_run_writes_is_among_those_that_are_read(project: Project) -> None:
+    project.write("out/old.csv", "a")
+    project.write("steps/code.py", "from pathlib import Path\ndef f(): return len(list(Path('out').glob('*.csv')))\n")
+    assert project.run(WRITTEN).outputs == {"files": 2}
+    record = project.run(WRITTEN)
+    assert record.steps["a"].status.value == "reused"
+    assert record.outputs == {"files": 2}
+
+
+def test_a_file_that_appears_while_others_are_read_has_no_result(project: Project) -> None:
+    project.write("data/a.txt", "one")
+    project.write("steps/code.py", "def f():\n    open('data/b.txt', 'w').close()\n    return 1\n")
+    error = project.run(SPEC % ", reads: ['data/*']").steps["a"].error
+    assert error is not None and "'data/b.txt' is new" in error["message"]

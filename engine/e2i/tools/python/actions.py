@@ -36,7 +36,7 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
             raise StepError(f"{params.file} has no function {params.function!r}", code="no-such-function")
         with _sharing(arguments):
             result = function(**arguments)
-        ctx.confirm_files()
+        ctx.confirm_files(params.reads)
     except (E2IError, MemoryError):  # memory has its own limit, which reports its value
         raise
     except (Exception, SystemExit) as error:  # the boundary to the user's own code
