@@ -198,3 +198,11 @@ def test_a_file_that_appears_while_others_are_read_has_no_result(project: Projec
     project.write("steps/code.py", "def f():\n    open('data/b.txt', 'w').close()\n    return 1\n")
     error = project.run(SPEC % ", reads: ['data/*']").steps["a"].error
     assert error is not None and "'data/b.txt' is new" in error["message"]
+
+
+def test_tables_by_name_are_kept_and_reused(project: Project) -> None:
+    project.write("steps/code.py", "import pandas as pd\ndef f(): return {'t': pd.DataFrame({'x': [1]}), 'n': 1}\n")
+    spec = (SPEC % "").replace("steps.a.value", "steps.a.outputs.t.rows")
+    assert project.run(spec).outputs == {"text": 1}
+    assert project.cli("gc", "--keep-days", "1").returncode == 0
+    assert again(project, spec) == "reuse"

@@ -85,6 +85,11 @@ def test_a_dataclass_and_a_typed_dict_name_their_outputs(ctx: LocalContext) -> N
     assert call(ctx, code).outputs == {"n": 1}
 
 
+def test_a_named_tuple_names_its_outputs(ctx: LocalContext) -> None:
+    head = "from typing import NamedTuple\nclass R(NamedTuple):\n    t: pa.Table\n    n: int = 1\n"
+    assert list(call(ctx, head + "def f() -> R:\n    return R(pa.table({'x': [1]}))\n").outputs) == ["t", "n"]
+
+
 def test_numbers_of_numpy_are_numbers(ctx: LocalContext) -> None:
     code = "import numpy as np\ndef f() -> dict[str, float]:\n    return {'a': np.float64(1.5), 'b': np.int64(2)}\n"
     assert call(ctx, code).value == {"a": 1.5, "b": 2}

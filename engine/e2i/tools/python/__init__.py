@@ -51,7 +51,7 @@ class CallParams(Params):
             description="Names and types of the results, which become `outputs.NAME`: string, integer, number, "
             "boolean, list, mapping, table, any; or the columns of a table, as a list or as a mapping to types. The "
             "function returns a mapping by these names; for one name also its value alone. Not needed for a function "
-            "whose returned TypedDict or dataclass is annotated."
+            "that is annotated with a TypedDict, NamedTuple or dataclass of its file."
         ),
     ] = Field(default_factory=dict)
     reads: Annotated[
@@ -70,7 +70,7 @@ class CallOutputs(Outputs):
         dict[str, Any],
         Field(
             description="Entries of a returned mapping, each a table or plain data, if `outputs` declares them, the "
-            "annotation names them (a TypedDict or dataclass), or one of them is a frame."
+            "annotation names them (a TypedDict, NamedTuple or dataclass), or one of them is a frame."
         ),
     ] = Field(default_factory=dict)
 

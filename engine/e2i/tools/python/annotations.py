@@ -34,7 +34,9 @@ class Annotations:
     """The annotations of one file."""
 
     def __init__(self, tree: ast.Module) -> None:
-        self._imported = dict(_imported(tree))
+        self._imported: dict[str, str] = {}
+        for name, of in _imported(tree):  # those of the module come before those inside functions
+            self._imported.setdefault(name, of)
         self._classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
     def shapes(self, annotation: ast.expr | None, depth: int = 0) -> Shapes:
@@ -56,7 +58,7 @@ class Annotations:
         return ANY
 
     def fields(self, annotation: ast.expr | None) -> Shape | None:
-        """Return the entries of a TypedDict or dataclass of the file; None for any other annotation."""
+        """Return the entries of a TypedDict, NamedTuple or dataclass of the file; None for any other annotation."""
         match annotation:
             case ast.Constant(value=str(text)):
                 return self.fields(_parsed(text))
@@ -110,11 +112,11 @@ class Annotations:
         return ANY if found is None else (found,)
 
     def _entries(self, node: ast.ClassDef, depth: int) -> Shape | None:
-        """Return the entries of a TypedDict or dataclass; None for other classes, and those with other bases."""
+        """Return the entries of a TypedDict, NamedTuple or dataclass; None for other classes and other bases."""
         bases = [self.name(base) for base in node.bases]
-        is_dict = bases == ["typing.TypedDict"]
+        is_dict, is_tuple = bases == ["typing.TypedDict"], bases == ["typing.NamedTuple"]
         decorators = [self.name(item.func if isinstance(item, ast.Call) else item) for item in node.decorator_list]
-        if not is_dict and (bases or "dataclasses.dataclass" not in decorators):
+        if not is_dict and not is_tuple and (bases or "dataclasses.dataclass" not in decorators):
             return None
         entries = {
             item.target.id: item.annotation

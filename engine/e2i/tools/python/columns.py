@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, Shapes
+from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, Shape, Shapes
 from e2i.catalog.files import Files
 from e2i.catalog.shapes import describe, mismatch
 from e2i.spec.suggest import certain, few
@@ -114,6 +114,9 @@ def _wrong_arguments(signature: Signature, arguments: Any, of: str) -> Iterator[
     if missing:
         message = f"{of} needs the argument{'s' if len(missing) > 1 else ''} {few(missing)}"
         yield ColumnProblem(("arguments",), "missing-action-parameter", message, hint="add it under arguments")
+    if any(shape.type == "list" and _holds_table(shape) for shape in signature.returned) and not signature.entries:
+        message = f"{of} returns tables in a list or tuple, where they have no names"
+        yield ColumnProblem(("function",), "wrong-type", message, hint="return them as a mapping by name")
     if signature.by_position:
         message = f"{of} takes {few(signature.by_position)} by position only, and a step passes arguments by name"
         yield ColumnProblem(("function",), "wrong-type", message, hint="remove the / from its parameters")
@@ -134,6 +137,11 @@ def _not_returned(
         elif not _overlap(shapes[name], entries.inside[name]):
             message = f'"{name}" of {of} is {describe(entries.inside[name])}, not {describe(shapes[name])}'
             yield ColumnProblem(path, "wrong-type", message)
+
+
+def _holds_table(shape: Shape) -> bool:
+    inner = (*(shape.rest or ()), *(item for shapes in shape.inside.values() for item in shapes))
+    return any(item.type == "table" for item in inner)
 
 
 def _overlap(one: Shapes, other: Shapes) -> bool:

@@ -52,6 +52,8 @@ def entries(result: Any, promise: Promise | None) -> Mapping[str, Any] | None:
     """
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         return {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    if isinstance(result, tuple) and hasattr(result, "_asdict") and (promise is None or promise.named):
+        return dict(result._asdict())
     names = [str(name) for name in promise.outputs.inside] if promise is not None and promise.named else []
     if isinstance(result, Mapping):
         by_name = bool(names) or (promise is not None and promise.named) or any(map(is_frame, result.values()))
@@ -177,7 +179,9 @@ def _plain(value: Any, what: str) -> Any:
     try:
         return json.loads(json.dumps(value, allow_nan=False, default=_number))
     except (TypeError, ValueError, RecursionError) as error:
-        hint = "turn the series into a frame by .to_frame()" if type(value).__name__ == "Series" else HINT
+        hint = "turn the series into a frame by .to_frame()" if _kind(value) == "Series" else HINT
+        if isinstance(value, list | tuple) and any(map(is_frame, value)):
+            hint = "return the frames as a mapping by name"
         raise StepError(
             f"returned {what}, which is neither a DataFrame nor plain data: {error}",
             code="bad-result",

@@ -33,7 +33,7 @@ class Signature(Struct, frozen=True):
     """Whether it takes further arguments by name, as ``**others``."""
     returned: Shapes
     entries: Shape | None
-    """The entries of the TypedDict or dataclass that it returns, as annotated."""
+    """The entries of the TypedDict, NamedTuple or dataclass that it returns, as annotated."""
 
 
 class NoFunctionError(Exception):
