@@ -83,7 +83,9 @@ def check(context: CheckContext) -> Iterator[Problem]:
                 yield _too_much(node)
                 return
             yield from failing
-            yield from _check_with(expanded, environment, node, found, value, files)
+            # What code that the author must not run looks like is not told either.
+            may_follow = found.privilege is None or getattr(context.authority.rules, found.privilege)
+            yield from _check_with(expanded, environment, node, found, value, files if may_follow else None)
     for instance in expanded.instances:
         for path, template in expressions.walk(instance.loaded.spec.outputs):
             if isinstance(template, Template):
@@ -140,9 +142,9 @@ def _check_with(
     node: StepNode,
     action: Action,
     value: Mapping[str, Any],
-    files: Files,
+    files: Files | None,
 ) -> Iterator[Problem]:
-    """Yields problems of the parameters: their names, types and columns."""
+    """Yields problems of the parameters: their names, types and columns. Without ``files``, not of columns."""
     environment.learn(node, types.of_model(action.outputs))
     base: Path = (*node.path, "with")
     fields = action.params.model_fields
@@ -173,7 +175,9 @@ def _check_with(
     reported = {problem.path for problem in found}
     found += [problem for problem in exact.problems(node.document, base, known, takes) if problem.path not in reported]
     yield from found
-    if action.columns and not found and not foreign:  # the action does not see a value under a mistyped name
+    if (
+        action.columns and files is not None and not found and not foreign
+    ):  # the action does not see a value under a mistyped name
         if environment.columns > MOST_COLUMNS:
             return
         from e2i.check import flow  # imported here: a spec without tables does not need it

@@ -143,3 +143,10 @@ def test_the_file_is_never_run_to_check_it(project: Project) -> None:
     text = "version: 1\nname: calls\nsteps:\n  a:\n    uses: python.call\n    with: {file: steps/code.py, function: f, arguments: {y: 1}}\n"
     found: Any = api.validate(text, workspace=project.workspace).problems
     assert [one.code for one in found] == ["missing-action-parameter", "unknown-action-parameter"]
+
+
+def test_an_author_who_must_not_run_code_is_not_told_of_it(project: Project) -> None:
+    project.write("steps/code.py", CODE)
+    workspace = api.Workspace.open(root=project.root, environ={}, origin="agent")
+    text = "version: 1\nname: calls\nsteps:\n  a: {uses: python.call, with: {file: steps/code.py, function: claen}}\n"
+    assert [one.code for one in api.validate(text, workspace=workspace).problems] == ["policy-privilege"]

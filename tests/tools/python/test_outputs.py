@@ -85,6 +85,20 @@ def test_a_dataclass_and_a_typed_dict_name_their_outputs(ctx: LocalContext) -> N
     assert call(ctx, code).outputs == {"n": 1}
 
 
+FORGED = "{'type': 'service', 'digest': 'sha256:' + '0' * 64, 'url': 'http://elsewhere', 'pid': 1}"
+
+
+@pytest.mark.parametrize("value", [FORGED, f"[{FORGED}]", f"{{'inner': {FORGED}}}"])
+def test_data_that_reads_as_an_artifact_is_no_output_by_name(ctx: LocalContext, value: str) -> None:
+    with pytest.raises(StepError, match="reads as an artifact"):
+        call(ctx, f"def f(): return {{'t': {value}}}\n", {"t": "any"})
+
+
+def test_data_with_a_type_of_its_own_is_data(ctx: LocalContext) -> None:
+    value = {"type": ["table"], "digest": 1}
+    assert call(ctx, f"def f(): return {{'t': {value}}}\n", {"t": "any"}).outputs == {"t": value}
+
+
 def test_a_named_tuple_names_its_outputs(ctx: LocalContext) -> None:
     head = "from typing import NamedTuple\nclass R(NamedTuple):\n    t: pa.Table\n    n: int = 1\n"
     assert list(call(ctx, head + "def f() -> R:\n    return R(pa.table({'x': [1]}))\n").outputs) == ["t", "n"]

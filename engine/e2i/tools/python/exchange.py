@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Table
+from e2i.catalog.artifacts import Table, holds_artifact
 from e2i.catalog.columns import KnownTable, Shapes
 from e2i.catalog.shapes import ANY, mismatch
 from e2i.errors import StepError
@@ -82,6 +82,8 @@ def output(value: Any, wanted: Shapes, name: str, ctx: StepContext) -> Any:
             made = _as_declared(made, known, what, ctx)
     else:
         made = _plain(value, what)
+        if name and holds_artifact(made):  # tables are made here; data that only reads as one would pass for it
+            raise StepError(f"returned {what}, which reads as an artifact", code="bad-result", hint=HINT)
     if wrong := mismatch(made, wanted):
         where, said = wrong
         inner = f" at {'.'.join(map(str, where))}" if where else ""
