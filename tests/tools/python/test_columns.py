@@ -23,6 +23,7 @@ def count(rows) -> dict[str, int]: ...
 def free(**others): ...
 def loose(x): ...
 def placed(x, /): ...
+def judge(model: dict, also: str = ""): ...
 def pair() -> tuple[pd.DataFrame, pd.DataFrame]: ...
 """
 
@@ -30,6 +31,9 @@ def pair() -> tuple[pd.DataFrame, pd.DataFrame]: ...
 def problems(project: Project, call: str, rest: str = "") -> list[Problem]:
     project.write("steps/code.py", CODE)
     text = f"version: 1\nname: calls\nsteps:\n  data: {{uses: dataset.hcp, with: {{rows: 100}}}}\n  a:\n    uses: python.call\n    with: {call}\n"
+    text += (
+        "  fit: {uses: model.train, with: {table: '${{ steps.data.journeys }}', target: target, features: [brand]}}\n"
+    )
     return list(api.validate(text + dedent(rest), workspace=project.workspace).problems)
 
 
@@ -74,6 +78,7 @@ def test_a_call_that_would_fail_is_a_problem(project: Project, call: str, code: 
         "{%s: free, arguments: {anything: 1}}",
         "{%s: loose, arguments: {x: [1, {a: b}]}}",
         "{%s: make, arguments: {least: 1}}",
+        "{%s: judge, arguments: {model: '${{ steps.fit.model }}'}}",
     ],
 )
 def test_a_call_that_may_work_is_not(project: Project, call: str) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from e2i.catalog.shapes import describe
@@ -160,6 +163,30 @@ def test_an_annotation_promises_outputs(returned: str, value: str, table: str, n
 @pytest.mark.parametrize("returned", ["Any", "dict", "dict[str, Any]", "dict[str, int | pd.DataFrame]", "object"])
 def test_an_annotation_that_leaves_it_open_promises_nothing(returned: str) -> None:
     assert promise.of({}, signature(f"def f() -> {returned}: ...")) is None
+
+
+def test_a_default_of_none_takes_null() -> None:
+    found = signature("def f(a: int = None, *, b: str = None, c: int = 1): ...").parameters
+    assert {name: describe(one.shapes) for name, one in found.items()} == {
+        "a": "an integer or null", "b": "a string or null", "c": "an integer"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x: " + "(" * 150 + "int" + ")" * 150 + "): ...",
+        "def f(x: " + ".".join(["a"] * 5_000) + "): ...",
+        "def f(x: " + " | ".join(["int"] * 3_000) + "): ...",
+        "x = \0\ndef f(): ...",
+        "".join(f"class C{n}(TypedDict):\n" + "".join(f"    f{i}: C{n + 1}\n" for i in range(10)) for n in range(20))
+        + "def f(x: C0): ...",
+    ],
+)
+def test_code_of_any_depth_is_read_in_bounded_time(code: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(SyntaxError):
+        read(("from typing import TypedDict\n" + code).encode(), "f")
+    assert time.process_time() - began < 5
 
 
 def test_recursive_classes_end() -> None:

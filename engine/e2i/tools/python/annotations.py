@@ -28,6 +28,8 @@ LISTS = ("list", "typing.List", "typing.Sequence", "typing.Iterable", "collectio
          "collections.abc.Iterable", "set", "frozenset")  # fmt: skip
 DEEPEST = 20
 """Limit on annotations inside each other."""
+MOST = 10_000
+"""Limit on annotations that are read for one function: classes may refer to each other many times."""
 
 
 class Annotations:
@@ -37,11 +39,13 @@ class Annotations:
         self._imported: dict[str, str] = {}
         for name, of in _imported(tree):  # those of the module come before those inside functions
             self._imported.setdefault(name, of)
+        self._left = MOST
         self._classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
     def shapes(self, annotation: ast.expr | None, depth: int = 0) -> Shapes:
         """Return the values that an annotation allows."""
-        if depth > DEEPEST:
+        self._left -= 1
+        if depth > DEEPEST or self._left < 0:
             return ANY
         match annotation:
             case ast.Constant(value=None):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from e2i.catalog.columns import Shape, Shapes
-from e2i.catalog.shapes import ANY
+from e2i.catalog.shapes import ANY, NULL
 from e2i.tools.python.annotations import Annotations
 
 DYNAMIC = ("globals", "locals", "vars", "exec", "eval", "setattr")
@@ -44,16 +44,19 @@ class NoFunctionError(Exception):
         self.known = known
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def read(code: bytes, name: str) -> Signature | None:
     """Return the signature of a function; None where it cannot be read from the text alone, such as of a decorated one.
 
     Raises NoFunctionError, and SyntaxError for a file that is not Python.
     """
     try:
-        tree = ast.parse(code)
-    except (ValueError, RecursionError, MemoryError):
+        return _read(ast.parse(code), name)
+    except (ValueError, RecursionError, MemoryError):  # code that is nested too deep, or holds null bytes
         return None
+
+
+def _read(tree: ast.Module, name: str) -> Signature | None:
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     bound = list(_bound(tree))
     if name not in bound and "*" not in bound and not _is_dynamic(tree):
@@ -69,8 +72,10 @@ def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, annotations: Annota
     positional = [*given.posonlyargs, *given.args]
     required = {item.arg for item in positional[: len(positional) - len(given.defaults)]}
     required |= {item.arg for item, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if value is None}
+    defaults = dict(zip((item.arg for item in reversed(positional)), reversed(given.defaults), strict=False))
+    defaults |= {item.arg: value for item, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if value}
     parameters = {
-        item.arg: Parameter(annotations.shapes(item.annotation) if item.annotation else ANY, item.arg in required)
+        item.arg: Parameter(_allowed(item, defaults.get(item.arg), annotations), item.arg in required)
         for item in (*given.args, *given.kwonlyargs)
     }
     return Signature(
@@ -80,6 +85,14 @@ def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, annotations: Annota
         returned=annotations.shapes(node.returns) if node.returns else ANY,
         entries=annotations.fields(node.returns),
     )
+
+
+def _allowed(item: ast.arg, default: ast.expr | None, annotations: Annotations) -> Shapes:
+    """Return the values that a parameter takes. Its default is one of them: ``least: int = None`` takes null."""
+    if item.annotation is None:
+        return ANY
+    is_null = isinstance(default, ast.Constant) and default.value is None
+    return (*annotations.shapes(item.annotation), *(NULL if is_null else ()))
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:
