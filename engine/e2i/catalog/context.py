@@ -134,7 +134,8 @@ class StepContext(Protocol):
 
     def confirm_files(self, patterns: Iterable[str] = ()) -> None:
         """Raises StepError (``input-changed-during-run``) when a data file that the step's fingerprint covers has
-        changed, or another file matches a pattern, for actions whose code opens such files by itself.
+        changed, or another file matches a pattern, for actions whose code opens such files by itself. Raises it
+        (``no-such-file``) when no file matches a pattern.
         """
 
     def arrow(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:

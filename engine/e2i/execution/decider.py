@@ -114,6 +114,8 @@ class Decider:
             decision = self.planner.decide(node, self.outputs)
         except ExpressionError as error:
             return Invalid(Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint))
+        except Refused as error:  # a pattern matches too many files
+            return Invalid(Failure(error.code, error.message, error.hint))
         return self._permit(planned, node, decision)
 
     def gave(self, step: str, outputs: Mapping[str, Any] | None) -> None:

@@ -187,11 +187,15 @@ class WorkerContext:
         return code.run(root, text, contents[text])
 
     def confirm_files(self, patterns: Iterable[str] = ()) -> None:
+        for pattern in patterns:
+            found = matches.of(self._worker.roots, pattern)
+            if not found:
+                raise StepError(f"no file matches {pattern!r}", code="no-such-file")
+            for name in found:
+                if self._files is not None and name not in self._files:
+                    self._verify(name, "new")
         if self._files is None:
             return
-        for name in (name for pattern in patterns for name in matches.of(self._worker.roots, pattern)):
-            if name not in self._files:
-                self._verify(name, "new")
         for name, planned in self._files.items():
             if planned is not None and not name.endswith(modules.SUFFIXES):  # code is held
                 self._expect(name)

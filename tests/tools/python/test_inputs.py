@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from e2i import api
 from e2i.planning.model import Verdict
+from e2i.workspace import matches
 from project import Project
 
 SPEC = """
@@ -206,3 +208,19 @@ def test_tables_by_name_are_kept_and_reused(project: Project) -> None:
     assert project.run(spec).outputs == {"text": 1}
     assert project.cli("gc", "--keep-days", "1").returncode == 0
     assert again(project, spec) == "reuse"
+
+
+def test_too_many_matches_are_a_problem_and_fail_a_step_whose_pattern_is_known_late(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matches, "MOST", 2)
+    for name in "abc":
+        project.write(f"data/{name}.txt", "one")
+    project.write("steps/code.py", "def f(): return 1\n")
+    found = api.validate(SPEC % ", reads: ['data/*']", workspace=project.workspace).problems
+    assert [one.code for one in found] == ["too-large"]
+    late = (SPEC % ", reads: ['${{ steps.echo.value }}']").replace(
+        "steps:", "steps:\n  echo: {uses: debug.echo, with: {value: 'data/*'}}"
+    )
+    error = project.run(late).steps["a"].error
+    assert error is not None and error["code"] == "too-large"

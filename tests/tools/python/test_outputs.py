@@ -165,3 +165,9 @@ def test_the_frame_of_a_caller_is_its_own(ctx: LocalContext) -> None:
     table = ctx.table(pd.DataFrame({"x": [1, 2]}))
     call(ctx, "def f(rows: pd.DataFrame):\n    rows['x'] = 0\n    return rows\n", rows=table)
     assert ctx.frame(table)["x"].tolist() == [1, 2]
+
+
+def test_a_pattern_that_is_known_late_and_matches_no_file_fails_the_step(ctx: LocalContext) -> None:
+    (ctx.workspace / "code.py").write_text("def f(): return 1\n")
+    with pytest.raises(StepError, match="no file matches 'data/\\*'"):
+        actions.call(CallParams(file="code.py", function="f", reads=("data/*",)), ctx)
