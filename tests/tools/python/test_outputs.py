@@ -22,6 +22,12 @@ def call(ctx: LocalContext, code: str, outputs: dict[str, Any] | None = None, **
     return actions.call(CallParams.model_validate(given), ctx)
 
 
+def test_a_table_of_that_name_is_the_output_table_too(ctx: LocalContext) -> None:
+    made = call(ctx, "def f(): return {'table': pa.table({'x': [1]}), 'n': 1}\n", {"table": ["x"], "n": "integer"})
+    assert made.table == made.outputs["table"]
+    assert call(ctx, "def f(): return {'table': 1}\n", {"table": "integer"}).table is None
+
+
 def test_a_mapping_of_frames_becomes_outputs_by_name(ctx: LocalContext) -> None:
     made = call(ctx, "def f():\n    return {'a': pd.DataFrame({'x': [1]}), 'b': pa.table({'y': [2, 3]}), 'n': 2}\n")
     assert made.outputs["n"] == 2

@@ -150,7 +150,7 @@ def test_a_typed_dict_or_dataclass_names_the_outputs() -> None:
         ("pd.DataFrame | None", "null", "a table or null", False),
         ("int | pa.Table", "an integer or null", "a table or null", False),
         ("dict[str, int]", "a mapping", "null", False),
-        ("dict[str, pd.DataFrame]", "null", "null", True),
+        ("dict[str, pd.DataFrame]", "null", "a table or null", True),
         ("tuple[int, str]", "a list", "null", False),
     ],
 )

@@ -65,7 +65,9 @@ class CallParams(Params):
 
 class CallOutputs(Outputs):
     value: Annotated[Any, Field(description="Returned plain data. null when it is in another output.")] = None
-    table: Annotated[Table | None, Field(description="Returned frame. null when it is in another output.")] = None
+    table: Annotated[
+        Table | None, Field(description="Returned frame, or the one named `table`. null when there is none.")
+    ] = None
     outputs: Annotated[
         dict[str, Any],
         Field(

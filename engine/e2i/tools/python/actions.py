@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
+from e2i.catalog.artifacts import Table
 from e2i.catalog.columns import Shape
 from e2i.catalog.context import StepContext
 from e2i.catalog.shapes import ANY, NULL
@@ -75,7 +76,9 @@ def _returned(result: Any, params: CallParams, promised: Promise | None, ctx: St
     try:
         found = exchange.entries(result, promised)
         if found is not None:
-            return CallOutputs(outputs=_named(found, promised, ctx))
+            named = _named(found, promised, ctx)
+            table = named.get(promise.TABLE)
+            return CallOutputs(outputs=named, table=table if isinstance(table, Table) else None)
         value, table = (promised.value, promised.table) if promised else (ANY, ANY)
         if exchange.is_frame(result):
             return CallOutputs(table=exchange.output(result, value if table == NULL else table, "", ctx))

@@ -17,6 +17,7 @@ from e2i.tools.python.signature import Signature
 ARROW = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool", "date": "date32[day]",
          "timestamp": "timestamp[us, tz=UTC]"}  # fmt: skip
 """The Arrow types of declared columns."""
+TABLE = "table"
 NONE = Shape("mapping")
 """A mapping without entries."""
 
@@ -34,14 +35,14 @@ def of(declared: Mapping[str, Any], signature: Signature | None) -> Promise | No
     """Return the promise; None where nothing is known before the function has returned."""
     if declared:
         entries: dict[str | int, Shapes] = {name: _declared(item) for name, item in declared.items()}
-        return Promise(NULL, NULL, Shape("mapping", entries), named=True)
+        return _by_name(Shape("mapping", entries))
     if signature is None:
         return None
     if signature.entries is not None:
-        return Promise(NULL, NULL, signature.entries, named=True)
+        return _by_name(signature.entries)
     returned = signature.returned
     if all(shape.type == "mapping" and _is_tables(shape.rest) for shape in returned):
-        return Promise(NULL, NULL, returned[0], named=True)
+        return _by_name(returned[0])
     if any(shape.type == "any" or (shape.type == "mapping" and _may_hold_tables(shape)) for shape in returned):
         return None
     tables = tuple(shape for shape in returned if shape.type == "table")
@@ -49,6 +50,14 @@ def of(declared: Mapping[str, Any], signature: Signature | None) -> Promise | No
     if tables and values:  # one of them is null
         tables, values = (*tables, *NULL), (*values, *NULL)
     return Promise(values or NULL, tables or NULL, NONE, named=False)
+
+
+def _by_name(entries: Shape) -> Promise:
+    """Return the promise of entries. A table that is named ``table`` is the output of that name as well."""
+    shapes = entries.inside.get(TABLE) or entries.rest or ()
+    tables = tuple(shape for shape in shapes if shape.type in ("table", "any"))
+    is_sure = tables == shapes and TABLE in entries.inside and TABLE not in entries.optional
+    return Promise(NULL, tables if tables and is_sure else (*tables, *NULL), entries, named=True)
 
 
 def _declared(declared: Any) -> Shapes:
