@@ -112,7 +112,7 @@ def test_a_default_under_a_missing_value_is_no_problem(project: Project) -> None
 
 def test_env_and_secrets_are_those_that_the_operator_lists(project: Project) -> None:
     steps = "steps: {a: {uses: python.call, with: {file: a.py, function: f, arguments: {a: '${{ env.REGION }}', b: '${{ secrets.TOKEN }}'}}}}\n"
-    project.write("a.py", "")
+    project.write("a.py", "def f(a, b): ...")
     assert [problem.code for problem in problems(project, HEAD + steps)] == ["unknown-env", "unknown-secret"]
     project.write("config/default.yaml", "sinks: []\nenv: {REGION: eu}\nsecrets: {TOKEN: MY_TOKEN}\n")
     assert problems(project, HEAD + steps) == []

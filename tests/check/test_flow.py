@@ -131,6 +131,7 @@ steps:
   b: {uses: model.evaluate, with: {model: "${{ steps.load.model }}", table: "${{ steps.a.table }}"}}
   c: {uses: model.train, with: {table: "${{ steps.a.table }}", target: anything}}
 """
+    project.write("steps.py", "def f(): ...")
     assert found(project, text) == []
 
 

@@ -98,7 +98,11 @@ def test_a_span_tells_for_whom_its_step_acted_and_what_it_measured(route: Run, t
     scores = {
         score["name"] if isinstance(score, dict) else score.name: score for score in spans["evaluate"].feedback_scores
     }
-    assert set(scores) == set(route.outputs("evaluate")["metrics"])
+    outputs = route.outputs("evaluate")
+    bounds = {f"{name}_{side}" for name in outputs["intervals"] for side in ("low", "high")}
+    baselines = {f"baseline_{name}" for name in ("accuracy", "brier", "log_loss")}
+    unseen = {name for name in scores if name.startswith("unseen_")}
+    assert set(scores) == set(outputs["metrics"]) | bounds | baselines | unseen
 
 
 def test_the_cells_of_a_matrix_are_below_one_span_of_their_step(comparison: Run, traces: Traces) -> None:

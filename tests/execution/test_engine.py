@@ -428,7 +428,7 @@ steps:
   a: {uses: python.call, with: {file: use.py, function: use, arguments: {token: '${{ secrets.TOKEN }}'}}}
   b: {uses: debug.echo}
 """
-    project.write("use.py", "")
+    project.write("use.py", "def use(token): ...")
     record = project.run(spec)
     assert record.steps["a"].error is not None
     assert (record.steps["a"].error.code, record.steps["a"].error.hint) == (

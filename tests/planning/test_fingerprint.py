@@ -84,7 +84,7 @@ def test_files_that_an_action_reads_are_inputs() -> None:
     params = {"file": "a.py", "function": "f"}
     seen = components("python.call", found, params, params, 0, AROUND)
     assert seen.files == {"a.py": DIGEST}
-    assert set(seen.libraries) == {"pandas", "numpy"}
+    assert set(seen.libraries) == {"pandas", "numpy", "pyarrow", "polars"}
 
 
 def test_a_file_counts_before_and_after_the_other_inputs_are_known() -> None:

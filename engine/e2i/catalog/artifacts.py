@@ -119,6 +119,14 @@ ARTIFACTS: dict[str, type[Artifact]] = {
 }
 
 
+def holds_artifact(value: Any) -> bool:
+    """Returns whether plain data contains what reads as an artifact."""
+    if isinstance(value, dict):
+        is_one = isinstance(kind := value.get("type"), str) and kind in ARTIFACTS and "digest" in value
+        return is_one or any(map(holds_artifact, value.values()))
+    return isinstance(value, list) and any(map(holds_artifact, value))
+
+
 def read_artifacts(value: Any) -> Any:
     """Returns plain data with every artifact document turned into its type. Raises pydantic's ValidationError."""
     if isinstance(value, dict):

@@ -113,6 +113,29 @@ class KnownTable(Struct, frozen=True, dict=True):
         return {name: min(moments) for name, moments in late.items() if moments}
 
 
+class Shape(Struct, frozen=True):
+    """One type that a value can have: ``string integer number boolean null list mapping table any``.
+
+    ``inside`` are the members known by name or index, ``rest`` the type of any other member (None: there is no other).
+    """
+
+    type: str
+    inside: Mapping[str | int, Shapes] = field(default_factory=dict)
+    rest: Shapes | None = None
+    optional: frozenset[str | int] = frozenset()
+    """Members that a mapping may lack."""
+    values: tuple[str | int | bool | None, ...] = ()
+    """The only values of this type that are allowed; empty: all."""
+    table: KnownTable | None = None
+    """What is known of a table."""
+    library: str | None = None
+    """The library whose frame a table is in Python: pandas, pyarrow or polars."""
+
+
+Shapes = tuple[Shape, ...]
+"""A union: a value has one of these types."""
+
+
 class KnownModel(Struct, frozen=True):
     """A model, or its service or registered version. None: not known."""
 
@@ -141,7 +164,7 @@ class KnownKeys(Struct, frozen=True):
     keys: tuple[str, ...]
 
 
-Known = KnownTable | KnownModel | KnownRepo | KnownKeys
+Known = KnownTable | KnownModel | KnownRepo | KnownKeys | Shapes
 Given = Values
 """A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 

@@ -139,6 +139,15 @@ class StepContext(Protocol):
         errors of ``held_file``, and those of the code.
         """
 
+    def read_code(self, text: str) -> bytes:
+        """Returns the content of a Python file of the workspace. Raises the errors of ``held_file``."""
+
+    def confirm_files(self, patterns: Iterable[str] = ()) -> None:
+        """Raises StepError (``input-changed-during-run``) when a data file that the step's fingerprint covers has
+        changed, or another file matches a pattern, for actions whose code opens such files by itself. Raises it
+        (``no-such-file``) when no file matches a pattern.
+        """
+
     def arrow(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
         """Returns the table's rows as they are stored, mapped from the file: they cost no memory until they are
         used.

@@ -19,6 +19,12 @@ class Files(Protocol):
     def matching(self, path: str) -> Sequence[str]:
         """Returns the sorted paths of the files that a folder or a pattern names; the path itself if it is neither."""
 
+    def glob(self, pattern: str) -> Sequence[str] | None:
+        """Returns the sorted paths of the files that match a pattern; None when there is no workspace to look in.
+
+        Raises OSError for too many.
+        """
+
 
 class _NoFiles:
     """A workspace that cannot be read."""
@@ -31,6 +37,9 @@ class _NoFiles:
 
     def matching(self, path: str) -> Sequence[str]:
         return (path,)
+
+    def glob(self, pattern: str) -> None:
+        return None
 
 
 NO_FILES: Final[Files] = _NoFiles()
@@ -54,6 +63,9 @@ class BoundedFiles:
 
     def matching(self, path: str) -> Sequence[str]:
         return self._files.matching(path)
+
+    def glob(self, pattern: str) -> Sequence[str] | None:
+        return self._files.glob(pattern)
 
 
 class _Charged(io.BufferedIOBase):

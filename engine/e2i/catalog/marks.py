@@ -36,6 +36,14 @@ class WorkspaceFile(Struct, frozen=True):
         return self.pattern.replace("{}", text)
 
 
+class FilePattern(Struct, frozen=True):
+    """The text is a pattern such as ``data/**/*.csv``: all files that match it are inputs, by their content."""
+
+
+class MayNameFiles(Struct, frozen=True):
+    """Texts inside the parameter that are values of the type ``path`` name files that the action may read."""
+
+
 class WrittenFile(Struct, frozen=True):
     """The text names a file of the workspace that the action writes. It is no input: its content does not count."""
 
@@ -61,7 +69,7 @@ class MayBeSecret(Struct, frozen=True):
     """The parameter, with everything inside it, accepts secrets, as far as the policy allows. No other does."""
 
 
-Mark = WorkspaceFile | WrittenFile | Code | Budget | Privilege | MayBeSecret
+Mark = WorkspaceFile | FilePattern | MayNameFiles | WrittenFile | Code | Budget | Privilege | MayBeSecret
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
 """A path relative to the workspace's root. That it stays inside is checked before the run, and when it is opened."""

@@ -71,7 +71,9 @@ def check(context: CheckContext) -> Iterator[Problem]:
                 yield _too_much(node)
                 return
             yield from failing
-            yield from parameters.check(expanded, environment, node, found, value, files)
+            # What code that the author must not run looks like is not told either.
+            may_follow = found.privilege is None or getattr(context.authority.rules, found.privilege)
+            yield from parameters.check(expanded, environment, node, found, value, files if may_follow else None)
     for instance in expanded.instances:
         for path, template in expressions.walk(instance.loaded.spec.outputs):
             if isinstance(template, Template):

@@ -87,6 +87,10 @@ class Authority(Struct, frozen=True):
                     if violation := paths.check(mark.path(value), self.rules, self.look, self.home, many=mark.many):
                         message = f'"{_dotted(path)}": {violation.message}'
                         yield Violation(violation.code, message, ("with", *path), violation.hint, violation.meant)
+                case marks.FilePattern() if isinstance(value, str):
+                    if violation := paths.check(value, self.rules, self.look, many=True):
+                        message = f'"{_dotted(path)}": {violation.message}'
+                        yield Violation(violation.code, message, ("with", *path), violation.hint)
                 case marks.WrittenFile() if isinstance(value, str):
                     if violation := paths.check_written(value, self.rules, self.look):
                         message = f'"{_dotted(path)}": {violation.message}'

@@ -22,7 +22,7 @@ from e2i.catalog.artifacts import ARTIFACTS, Artifact, Stored
 from e2i.spec.values import Secret
 
 if TYPE_CHECKING:
-    from e2i.catalog.columns import Known
+    from e2i.catalog.columns import Known, Shape
 
 Key = str | int
 
@@ -140,6 +140,8 @@ def with_known(given: Types, known: Known) -> Types:
     """Returns the same types with the known content added."""
     from e2i.catalog.columns import KnownKeys  # a spec without tables does not need it
 
+    if isinstance(known, tuple):
+        return union((_of_shape(shape),) for shape in known)
     if isinstance(known, KnownKeys):
         return tuple(
             replace(type_, inside=dict.fromkeys(known.keys, type_.rest), rest=None, optional=frozenset(known.keys))
@@ -148,6 +150,14 @@ def with_known(given: Types, known: Known) -> Types:
             for type_ in given
         )
     return tuple(replace(type_, known=known) if type_.name in ARTIFACTS else type_ for type_ in given)
+
+
+def _of_shape(shape: Shape) -> Type:
+    if shape.type in ARTIFACTS:
+        return replace(of_model(ARTIFACTS[shape.type]), known=shape.table)
+    inside = {key: tuple(map(_of_shape, item)) for key, item in shape.inside.items()}
+    rest = None if shape.rest is None else tuple(map(_of_shape, shape.rest))
+    return Type(shape.type, inside, rest, shape.optional)
 
 
 def or_null(given: Types) -> Types:

@@ -11,7 +11,7 @@ from typing import Any
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.catalog.lineage import Rows
 from e2i.estimators.algorithms import ALGORITHMS
-from e2i.spec.problems import Code
+from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import few
 
 
@@ -37,7 +37,7 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
         problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
-    problems += _trained_on(given[validation], (validation,), trained_on)
+    problems += _trained_on(given[validation], (validation,), trained_on, "warning")
     return KnownModel(target if isinstance(target, str) else None, chosen, _task(given), trained_on), problems
 
 
@@ -65,12 +65,15 @@ def uses(given: Given, *, target: bool = False) -> list[ColumnProblem]:
     return problems
 
 
-def _trained_on(table: Any, path: tuple[str, ...], trained_on: Rows) -> Iterator[ColumnProblem]:
+def _trained_on(
+    table: Any, path: tuple[str, ...], trained_on: Rows, severity: Severity = "error"
+) -> Iterator[ColumnProblem]:
     """Return a problem when rows that a model is judged by are rows that it is trained on."""
     if isinstance(table, KnownTable) and table.rows.overlap(trained_on):
         same = table.rows == trained_on
         message = f"{'the' if same else 'some'} rows of this table are those that the model is trained on"
-        yield ColumnProblem(path, "trained-on", message, hint="use another part of the same data.split")
+        hint = "use another part of the same data.split"
+        yield ColumnProblem(path, "trained-on", message, hint=hint, severity=severity)
 
 
 def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, ...] | None:

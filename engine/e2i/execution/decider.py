@@ -93,6 +93,8 @@ class Decider:
         if not self._changed.isdisjoint(planned.needs):
             self._changed.add(step)
         predicted_inputs = step not in self._changed
+        if self._writers and not predicted_inputs:
+            self.planner.match_again(node)
         if planned.verdict is Verdict.SKIP and (predicted_inputs or planned.reason.code not in BY_OUTPUTS):
             return Skip(planned.reason.detail)
         if missing := self._missing_inputs(step, node):
@@ -112,6 +114,8 @@ class Decider:
             decision = self.planner.decide(node, self.outputs)
         except ExpressionError as error:
             return Invalid(Failure("bad-expression", f"an expression cannot be evaluated: {error}", error.hint))
+        except Refused as error:  # a pattern matches too many files
+            return Invalid(Failure(error.code, error.message, error.hint))
         return self._permit(planned, node, decision)
 
     def gave(self, step: str, outputs: JsonObject | None) -> None:
@@ -204,12 +208,16 @@ class Decider:
         def is_written(name: str) -> bool:
             return any(name == file or name.startswith(f"{file}/") for file in files)
 
+        def globbed(pattern: str) -> list[str]:
+            return sorted({*facts.glob(pattern), *filter(is_written, present.glob(pattern))})
+
         self.planner = replace(
             self.planner,
             facts=replace(
                 facts,
                 file=lambda name: (present if is_written(name) else facts).file(name),
                 matching=lambda name: (present if is_written(name) else facts).matching(name),
+                glob=globbed,
             ),
         )
 

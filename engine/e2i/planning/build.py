@@ -7,6 +7,7 @@ is used twice: here for every step that can be decided before the run, and by th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, field
@@ -58,7 +59,7 @@ class Decision(Struct, frozen=True):
     """The resolved parameters with which to call the action."""
 
 
-class Planner(Struct, frozen=True):
+class Planner(Struct, frozen=True, dict=True):
     """Makes the decisions about the steps of one pipeline."""
 
     expanded: Expanded
@@ -121,16 +122,23 @@ class Planner(Struct, frozen=True):
         action = self.action(node)
         known = self._known_params(node)
         if node.id not in self._fixed:
-            self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, known, self.seed, self.facts)
+            self._fixed[node.id] = fingerprint.fixed(node.step.uses, action, known, self.seed, self.facts, self._paths)
         settled = node.is_plain or is_settled(known)
         params = known if settled else self.expanded.resolve(node.step.with_, node, outputs)
         fixed = self._fixed[node.id]
         parts = (
-            fingerprint.settled(fixed, params) if settled else fingerprint.components(fixed, action, params, self.facts)
+            fingerprint.settled(fixed, params)
+            if settled
+            else fingerprint.components(fixed, action, params, self.facts, self._paths)
         )
         digest = fingerprint.fingerprint(parts) if settled or is_settled(params) else None
         verdict, reason, found = self._verdict(node, action, parts, digest, params, outputs)
         return Decision(verdict, reason, parts, digest, found, params)
+
+    def match_again(self, node: StepNode) -> None:
+        """Looks for the files that the patterns of a step match when it is decided next: others have been written."""
+        if any(isinstance(mark, marks.FilePattern) for _, mark in marks.of(self.action(node).params)):
+            self._fixed.pop(node.id, None)
 
     def _known_params(self, node: StepNode) -> Any:
         """Returns the parameters of a step, with ``Pending`` for values only known in a run. Raises ExpressionError."""
@@ -138,6 +146,16 @@ class Planner(Struct, frozen=True):
         for error in known.errors.values():
             raise error
         return known.values
+
+    @cached_property
+    def _paths(self) -> frozenset[str]:
+        """Returns the values of all parameters of the type ``path``."""
+        return frozenset(
+            value
+            for instance in self.expanded.instances
+            for name, declared in instance.loaded.spec.params.items()
+            if declared.type == "path" and isinstance(value := instance.params.get(name), str)
+        )
 
     def static_key(self, step: str) -> str:
         """Returns a key that is equal for runs of a decided step that differ only in their inputs."""
@@ -213,8 +231,8 @@ class Planner(Struct, frozen=True):
         if reason is None:
             return None
         known, action = self._known_params(node), self.action(node)
-        fixed = fingerprint.fixed(node.step.uses, action, known, self.seed, self.facts)
-        parts = fingerprint.components(fixed, action, known, self.facts)
+        fixed = fingerprint.fixed(node.step.uses, action, known, self.seed, self.facts, self._paths)
+        parts = fingerprint.components(fixed, action, known, self.facts, self._paths)
         return Decision(Verdict.SKIP, reason, parts)
 
     def _conditional(
@@ -280,7 +298,7 @@ class Planner(Struct, frozen=True):
         if isinstance(known, Pending):  # not even the names are known
             known = dict.fromkeys(params.model_fields, known)
         for path, mark in marks.reached(params, known, Pending):
-            if isinstance(mark, marks.WorkspaceFile | marks.Code):
+            if isinstance(mark, marks.WorkspaceFile | marks.FilePattern | marks.Code):
                 value = _at(known, path)
                 kind: Literal["file", "code"] = "code" if marks.chooses_code(mark) else "file"
                 yield Undecided(step=node.id, parameter=".".join(map(str, path)), kind=kind, value=_shown(value))

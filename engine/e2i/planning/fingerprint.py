@@ -8,7 +8,7 @@ credentials.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec import UNSET, Struct, convert
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from e2i.catalog import marks
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.marks import WorkspaceFile
+from e2i.catalog.marks import FilePattern, MayNameFiles, WorkspaceFile
 from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import Values
 from e2i.planning.canonical import canonical, digest
@@ -35,6 +35,8 @@ class Environment(Struct, frozen=True):
     """Returns the digest of a workspace file, or None when there is none."""
     python: str
     """Major and minor version, such as ``3.11``."""
+    glob: Callable[[str], Collection[str]] = lambda pattern: ()
+    """Returns the workspace files that match a pattern."""
     modules: Callable[[str], Collection[str]] = lambda name: ()
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     matching: Callable[[str], Collection[str]] = lambda name: (name,)
@@ -45,14 +47,18 @@ class Environment(Struct, frozen=True):
     """The tools of the environment."""
 
 
-def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environment) -> Components:
-    """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go."""
+def fixed(
+    uses: str, action: Action, raw: Any, seed: int, environment: Environment, paths: Collection[str] = ()
+) -> Components:
+    """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go, ``paths`` are
+    the values of parameters of the type ``path``.
+    """
     server = dict(environment.server(uses.partition(".")[0]))
     return Components(
         action=uses,
         version=action.version,
         written=shown(raw),
-        files={name: environment.file(name) for name in sorted(_named(action, raw, environment))},
+        files={name: environment.file(name) for name in sorted(_named(action, raw, environment, paths))},
         libraries={name: environment.library(name) for name in sorted(action.libraries)},
         python=environment.python,
         seed=seed,
@@ -65,11 +71,13 @@ def settled(known: Components, params: Any) -> Components:
     return replace(known, params=reduced(plain(params)))
 
 
-def components(known: Components, action: Action, params: Any, environment: Environment) -> Components:
+def components(
+    known: Components, action: Action, params: Any, environment: Environment, paths: Collection[str] = ()
+) -> Components:
     """Returns all components: those that are ``fixed``, ``params`` as far as all inputs are known, and the digests of
     the files that only upstream steps name.
     """
-    later = _named(action, params, environment) - known.files.keys()
+    later = _named(action, params, environment, paths) - known.files.keys()
     found = {name: environment.file(name) for name in sorted(later)}
     return replace(settled(known, params), found_files=found or UNSET)
 
@@ -149,17 +157,47 @@ def changes(before: Any, now: Any, path: str = "", *, show: bool = True) -> list
     return [f"{path} {' → '.join(texts)}" if show else path]
 
 
-def _named(action: Action, params: Any, environment: Environment) -> set[str]:
+def _named(action: Action, params: Any, environment: Environment, paths: Collection[str]) -> set[str]:
     """Returns the files that the parameters name, with the modules of those that are code."""
     named: set[str] = set()
-    for _, mark, text in marks.found(action.params, params) if marks.of(action.params) else ():
-        if isinstance(mark, WorkspaceFile) and isinstance(text, str):
-            path = mark.path(text)
-            if mark.many:
-                named.update(environment.matching(path))
-            else:
-                named.update((path, *environment.modules(path)) if mark.code else (path,))
+    for _, mark, value in marks.found(action.params, params) if marks.of(action.params) else ():
+        match mark:
+            case WorkspaceFile() if isinstance(value, str):
+                path = mark.path(value)
+                if mark.many:
+                    named.update(environment.matching(path))
+                else:
+                    named.update((path, *environment.modules(path)) if mark.code else (path,))
+            case FilePattern() if isinstance(value, str):
+                named.update(environment.glob(value))
+            case MayNameFiles() if paths:
+                found = {text for text in _texts(value) if _leads_from(text, paths)}
+                named.update(text for text in found if environment.file(text) is not None)
     return named
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yields every text in a value."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for item in value.values():
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)
+
+
+def _leads_from(text: str, paths: Collection[str]) -> bool:
+    """Returns whether a text is one of the paths, or leads on from a folder among them."""
+    if text in paths:
+        return True
+    folders = (text[:end] for end, character in enumerate(text) if character == "/")
+    return any(folder in paths or f"{folder}/" in paths for folder in folders)
+
+
+_FILES = ("files", "found_files")
 
 
 def _server(parts: Components) -> str:

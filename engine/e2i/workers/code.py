@@ -28,6 +28,7 @@ def run(root: Path, file: str, content: bytes) -> JsonObject:
     """Return the names that a file defines."""
     module = ModuleType(NAME)
     module.__file__ = str(root / file)
+    module.__package__ = modules.package_of(file) or None
     sys.modules[NAME] = module
     try:
         exec(_compiled(content, str(root / file)), module.__dict__)

@@ -29,7 +29,7 @@ from e2i.store.artifacts import ArtifactStore
 from e2i.telemetry.bodies import Attachment, Child, Measurement, Metric, Param, Warned
 from e2i.workers import frames, memory, services, tables
 from e2i.workers.messages import Progress
-from e2i.workspace import environment, modules, paths
+from e2i.workspace import environment, matches, modules, paths
 from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
@@ -199,20 +199,35 @@ class WorkerContext:
         from e2i.workers import code
 
         root = self._worker.roots.workspace
-        contents = {text: self._code(text)}
-        contents |= {name: self._code(name) for name in self._modules(text) if name != text}
+        contents = {text: self.read_code(text)}
+        contents |= {name: self.read_code(name) for name in self._modules(text) if name != text}
         copies = Path(tempfile.mkdtemp(dir=self.scratch, prefix="code-"))
         self._held.enter_context(code.importing(root, contents, copies))
         return code.run(root, text, contents[text])
 
+    def confirm_files(self, patterns: Iterable[str] = ()) -> None:
+        for pattern in patterns:
+            found = matches.of(self._worker.roots, pattern)
+            if not found:
+                raise StepError(f"no file matches {pattern!r}", code="no-such-file")
+            for name in found:
+                if self._files is not None and name not in self._files:
+                    self._verify(name, "new")
+        if self._files is None:
+            return
+        for name, planned in self._files.items():
+            if planned is not None and not name.endswith(modules.SUFFIXES):  # code is held
+                self._expect(name)
+                with os.fdopen(paths.open_file(self._worker.roots, name), "rb") as file:
+                    self._verify(name, hashlib.file_digest(file, "sha256").hexdigest())
+
     def _modules(self, file: str) -> Iterable[str]:
         """Return the files that the step may import."""
         if self._files is not None:
-            return self._files
+            return [name for name in self._files if name.endswith(modules.SUFFIXES)]
         return environment.of(self._worker.roots, self._worker.settings).modules(file)
 
-    def _code(self, text: str) -> bytes:
-        """Return the content of a file of code."""
+    def read_code(self, text: str) -> bytes:
         self._expect(text)
         content = paths.read(self._worker.roots, text, modules.LARGEST)
         self._verify(text, hashlib.sha256(content).hexdigest())

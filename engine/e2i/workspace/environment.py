@@ -43,6 +43,12 @@ def of(roots: Roots, settings: Settings) -> Environment:
         return code[name]
 
     @cache
+    def glob(pattern: str) -> tuple[str, ...]:
+        from e2i.workspace import matches  # for specs with patterns only
+
+        return tuple(matches.of(roots, pattern))
+
+    @cache
     def modules_of(name: str) -> tuple[str, ...]:
         from e2i.workspace import modules  # imports ``ast``, which most plans do not need
 
@@ -66,6 +72,7 @@ def of(roots: Roots, settings: Settings) -> Environment:
         python=python,
         modules=modules_of,
         matching=matching,
+        glob=glob,
         server=server,
         registry=settings.registry,
     )

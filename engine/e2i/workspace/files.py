@@ -14,7 +14,7 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from e2i.errors import Refused, StepError
-from e2i.workspace import paths
+from e2i.workspace import matches, paths
 from e2i.workspace.paths import Roots
 
 
@@ -51,6 +51,13 @@ class WorkspaceFiles(Struct, frozen=True):
         except (Refused, OSError):
             return (path,)
 
+    def glob(self, pattern: str) -> Sequence[str]:
+        """Returns the paths of the files that match, sorted. Raises OSError when there are too many."""
+        try:
+            return matches.of(self.roots, pattern)
+        except Refused as error:
+            raise OSError(str(error)) from error
+
     def own(self, path: str) -> Path | None:
         """Returns the file of a path, links followed, if it is in the workspace itself and so may be written."""
         try:
@@ -77,3 +84,6 @@ class ChangedFiles(Struct, frozen=True):
 
     def matching(self, path: str) -> Sequence[str]:
         return self.files.matching(path)
+
+    def glob(self, pattern: str) -> Sequence[str]:
+        return self.files.glob(pattern)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 LARGEST = 1 << 20
 """Maximum bytes of a Python file that a step may run."""
+SUFFIXES = (".py", *EXTENSION_SUFFIXES)
+"""How the names of modules' files end."""
 MOST = 1_000
 """Maximum number of modules that are followed from one file."""
 OTHERS = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(__file__).resolve().parents[2])
@@ -56,11 +58,20 @@ def locate(root: Path, locations: tuple[str, ...], name: str) -> str | None:
     return namespace
 
 
+def package_of(file: str) -> str:
+    """Returns the package that a step's file is in, from which it may import by relative names: its folders.
+
+    Empty for a file in the workspace's root, and where a folder's name cannot be imported.
+    """
+    folders = file.split("/")[:-1]
+    return ".".join(folders) if all(map(str.isidentifier, folders)) else ""
+
+
 def imported(root: Path, file: str, read: Read) -> tuple[str, ...]:
     """Returns the files of all workspace modules that a Python file imports, directly or indirectly, sorted."""
     locations = folders(root)
     found: set[str] = set()
-    waiting: list[tuple[str, str]] = [(file, "")]
+    waiting: list[tuple[str, str]] = [(file, package_of(file))]
     seen: set[str] = set()
     while waiting and len(found) <= MOST:
         path, package = waiting.pop()
@@ -103,6 +114,13 @@ def _names(code: bytes, package: str) -> Iterator[str]:
                 if base:
                     yield base
                 yield from (f"{base}.{alias.name}" if base else alias.name for alias in names if alias.name != "*")
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[ast.Constant(value=str(text)), *_]):
-                if name in ("import_module", "__import__") and text and not text.startswith("."):
-                    yield text
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=positional, keywords=named):
+                values = [*positional[:1], *(item.value for item in named if item.arg == "name")]
+                if name not in ("import_module", "__import__"):
+                    continue
+                yield from (
+                    text
+                    for value in values
+                    if isinstance(value, ast.Constant) and isinstance(text := value.value, str)
+                    if text and not text.startswith(".")
+                )

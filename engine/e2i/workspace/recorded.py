@@ -30,6 +30,9 @@ class RecordedFiles(Struct, frozen=True):
     def matching(self, path: str) -> Sequence[str]:
         return (path,)
 
+    def glob(self, pattern: str) -> None:
+        return None
+
     def look(self, path: str) -> Found:
         """Returns the type of what was at a path."""
         return "file" if path in self.texts else "missing"

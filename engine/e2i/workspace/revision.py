@@ -54,6 +54,9 @@ class Revision(Struct, frozen=True):
         found = [name.removeprefix(inside) for mode, name in self._listed(inside or ".") if mode in KINDS]
         return sorted(name for name in found if "/" not in name)
 
+    def glob(self, pattern: str) -> None:
+        return None  # a revision is only read for specs
+
     def look(self, path: str) -> Found:
         """Returns the type of what is at a path."""
         mode = next((mode for mode, name in self._listed(path) if name == path), None)

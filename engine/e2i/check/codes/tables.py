@@ -115,6 +115,14 @@ CODES = (
         example="model.train on the result of a filter that matches nothing",
     ),
     Code(
+        "bad-key",
+        "A key that does not identify rows",
+        "`data.diff` compares rows with the same key. A value that is null or occurs twice in one table, or of types "
+        "that have no equal values, has no counterpart in the other.",
+        "Add columns to the key, remove duplicate rows, or give the key one type in both tables.",
+        example="{key: hcp_id}, where a table has two rows of one HCP",
+    ),
+    Code(
         "no-such-function",
         "A function that the file does not have",
         "`python.call` runs a function defined at the top level of the file.",

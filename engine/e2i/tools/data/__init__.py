@@ -17,6 +17,7 @@ from e2i.catalog.marks import Budget, Privilege, WorkspacePaths, WrittenPath
 from e2i.tools.data import encodings, formats
 from e2i.tools.data.contract import TYPE
 from e2i.tools.data.filters import Filter
+from e2i.tools.data.looking import DiffOutputs, DiffParams, ProfileOutputs, ProfileParams
 
 DeclaredType = Annotated[str, Field(pattern=TYPE)]
 Contract = Mapping[Annotated[str, Field(min_length=1)], DeclaredType]
@@ -337,7 +338,7 @@ class WriteOutputs(Outputs):
 
 TOOL = Tool(
     name="data",
-    summary="Reads and writes files of the workspace, splits tables without leakage, selects rows and columns.",
+    summary="Reads and writes files of the workspace, splits tables without leakage, selects, profiles, compares.",
     actions=(
         Action(
             "load",
@@ -374,6 +375,22 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("pyarrow",),
             verified=True,
+        ),
+        Action(
+            "profile",
+            "Describes each column of a table, its association with a target, and columns that may give it away.",
+            ProfileParams,
+            ProfileOutputs,
+            libraries=("pandas", "numpy", "pyarrow", "matplotlib"),
+            columns=True,
+        ),
+        Action(
+            "diff",
+            "Compares two tables by a key: rows that were added, removed or changed, columns, types.",
+            DiffParams,
+            DiffOutputs,
+            libraries=("numpy", "pyarrow", "matplotlib"),
+            columns=True,
         ),
     ),
     distribution="pandas",

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from e2i.catalog.artifacts import Report
 from e2i.errors import StepError
 from e2i.tools.data import (
     PARTS,
@@ -27,6 +28,7 @@ from e2i.tools.data import (
     splits,
     writing,
 )
+from e2i.tools.data.looking import Counts, DiffOutputs, DiffParams, ProfileOutputs, ProfileParams
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,6 +136,72 @@ def write(params: WriteParams, ctx: StepContext) -> WriteOutputs:
     if escaped:
         print(f"{params.path}: {escaped} texts that look like formulas were escaped")
     return WriteOutputs(file=FileFacts(path=params.path, digest=digest, bytes=size), escaped=escaped)
+
+
+def profile(params: ProfileParams, ctx: StepContext) -> ProfileOutputs:
+    """Describe the columns of a table, and write one HTML page with the plots."""
+    from e2i.tools.data import profile as profiles
+    from e2i.tools.data import profile_page
+
+    names = params.columns
+    if names is not None and params.target is not None and params.target not in names:
+        names = (*names, params.target)
+    filters.require_columns(params.table.names, [*(names or ()), *([params.target] if params.target else [])])
+    table = ctx.arrow(params.table, names)
+    found = profiles.of(table, params.target, params.rows, ctx.seed if params.seed is None else params.seed)
+    notes = tuple(profiles.notes(found))
+    page = ctx.scratch / "profile.html"
+    page.write_text(profile_page.render(found, notes, plots=params.plots), encoding="utf-8")
+    report = ctx.keep(page, Report, media_type="text/html", title="Profile")
+    suspects = tuple(name for name, facts in found.facts.items() if facts.suspect)
+    missing = sum(facts.nulls for facts in found.facts.values()) / max(found.rows * len(found.facts), 1)
+    for name, value in (("rows", found.rows), ("missing", missing), ("leak_suspects", len(suspects))):
+        ctx.metric(name, value)
+    ctx.attach("profile", report)
+    return ProfileOutputs(
+        columns=dict(found.facts),
+        rows=found.rows,
+        looked_at=found.looked_at,
+        keys=tuple(name for name, facts in found.facts.items() if facts.key),
+        suspects=suspects,
+        notes=notes,
+        report=report,
+    )
+
+
+def diff(params: DiffParams, ctx: StepContext) -> DiffOutputs:
+    """Compare two tables by a key. Raises StepError for a key that is absent, null or not unique."""
+    from e2i.tools.data import compare, diff_page
+
+    compare.require(params.before.names, params.after.names, params.keys, params.exclude)
+    found = compare.of(ctx.arrow(params.before), ctx.arrow(params.after), params.keys, params.exclude, params.tolerance)
+    changed = found.changed.num_rows
+    counts = Counts(
+        before=params.before.rows,
+        after=params.after.rows,
+        added=found.added.num_rows,
+        removed=found.removed.num_rows,
+        changed=changed,
+        same=found.matched - changed,
+    )
+    page = ctx.scratch / "diff.html"
+    page.write_text(diff_page.render(found, counts, params.keys, plots=params.plots), encoding="utf-8")
+    report = ctx.keep(page, Report, media_type="text/html", title="Difference")
+    for name in ("added", "removed", "changed"):
+        ctx.metric(name, getattr(counts, name))
+    ctx.attach("difference", report)
+    return DiffOutputs(
+        added=ctx.table(found.added),
+        removed=ctx.table(found.removed),
+        changed=ctx.table(found.changed),
+        equal=found.is_none,
+        counts=counts,
+        changes=dict(found.changes),
+        types=dict(found.types),
+        added_columns=found.added_columns,
+        removed_columns=found.removed_columns,
+        report=report,
+    )
 
 
 def _facts(rows: int, keys: pd.Series[Any] | None, strategy: str) -> PartFacts:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, known_from, settled
+from e2i.catalog.columns import (
+    ColumnProblem,
+    Flow,
+    Given,
+    Known,
+    KnownKeys,
+    KnownTable,
+    absent,
+    is_time,
+    known_from,
+    settled,
+)
 from e2i.catalog.files import Files
 from e2i.spec.problems import Code
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, contract, filters, formats
+from e2i.tools.data.compare import CHANGED, clashing, compared_columns
 from e2i.tools.data.declared import arrow_type
 
 
@@ -102,6 +114,45 @@ def select(given: Given, files: Files) -> Flow:
     if given["where"] in ((), []) and given["rows"] is None:
         return Flow({"table": kept}, problems)
     return Flow({"table": kept.chosen("")}, problems, parts=frozenset(["table"]))
+
+
+def profile(given: Given, files: Files) -> Flow:
+    """Return the names of the columns that are described."""
+    table, columns, target = given["table"], given["columns"], given["target"]
+    problems = [*absent(table, ("columns",), columns), *absent(table, ("target",), target)]
+    if not isinstance(table, KnownTable) or not settled([columns, target]) or problems:
+        return Flow({}, problems)
+    chosen = list(table.columns if columns is None else columns)
+    names = dict.fromkeys([*chosen, *([target] if target is not None else [])])
+    return Flow({"columns": KnownKeys(tuple(names))}, problems)
+
+
+def diff(given: Given, files: Files) -> Flow:
+    """Return the columns of the rows that were added, removed and changed."""
+    before, after, exclude = given["before"], given["after"], given["exclude"]
+    key = [given["key"]] if isinstance(given["key"], str) else given["key"]
+    problems = [*absent(before, ("key",), given["key"], "the table before")]
+    problems += absent(after, ("key",), given["key"], "the table after") if not problems else ()
+    outputs: dict[str, Known] = {}
+    outputs |= {"added": after} if isinstance(after, KnownTable) else {}
+    outputs |= {"removed": before} if isinstance(before, KnownTable) else {}
+    if problems or not settled([key, exclude]):
+        return Flow(outputs, problems)
+    if not isinstance(before, KnownTable) or not isinstance(after, KnownTable):
+        return Flow(outputs)
+    for index, name in enumerate(exclude):
+        if name not in before.columns and name not in after.columns:
+            problems += absent(after, ("exclude", index), name, "neither table; the table after")
+    compared = compared_columns(list(before.columns), list(after.columns), key, exclude)
+    if twice := clashing(key, compared):
+        message = f"the table of changes would have two columns named {few(twice)}"
+        hint = "exclude or rename one of them"
+        return Flow(outputs, [*problems, ColumnProblem(("key",), "duplicate-column", message, hint=hint)])
+    changed: dict[str, str | None] = {name: after.columns[name] for name in key}
+    changed[CHANGED] = "list<item: string>"
+    for name in compared:
+        changed |= {f"{name}_before": before.columns[name], f"{name}_after": after.columns[name]}
+    return Flow({**outputs, "changed": KnownTable(changed)}, problems)
 
 
 def _times(table: KnownTable) -> str | None:

@@ -1,9 +1,8 @@
-"""Call functions of the user's project. In: a file, a function, arguments. Out: its result, as data or a table."""
+"""Call functions of the user's project. In: a file, a function, arguments. Out: its result, as data and tables."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -11,9 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from e2i.catalog.artifacts import Table
+from e2i.catalog.columns import Shape
 from e2i.catalog.context import StepContext
+from e2i.catalog.shapes import ANY, NULL
 from e2i.errors import E2IError, StepError
-from e2i.tools.python import CallOutputs, CallParams
+from e2i.spec.suggest import few
+from e2i.tools.python import CallOutputs, CallParams, exchange, promise
+from e2i.tools.python.promise import Promise
+from e2i.tools.python.signature import NoFunctionError, Signature, read
 
 TRACE_LIMIT = 8_000
 """Maximum length of a traceback in an error, in characters."""
@@ -21,13 +25,19 @@ TRACE_LIMIT = 8_000
 
 def call(params: CallParams, ctx: StepContext) -> CallOutputs:
     """Call the function. Raises StepError, with the traceback from the user's own frame on, when it raises."""
-    arguments = {name: _given(value, ctx) for name, value in params.arguments.items()}
+    signature = _signature(params, ctx)
+    known = signature.parameters if signature else {}
+    arguments = {
+        name: exchange.argument(value, known[name].shapes if name in known else ANY, ctx)
+        for name, value in params.arguments.items()
+    }
     try:
         function = ctx.run_file(params.file).get(params.function)
         if not callable(function):
             raise StepError(f"{params.file} has no function {params.function!r}", code="no-such-function")
         with _sharing(arguments):
             result = function(**arguments)
+        ctx.confirm_files(params.reads)
     except (E2IError, MemoryError):  # memory has its own limit, which reports its value
         raise
     except (Exception, SystemExit) as error:  # the boundary to the user's own code
@@ -38,12 +48,15 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
             code="user-code-failed",
             details={"traceback": _end(trace)},
         ) from error
-    return _returned(result, params, ctx)
+    return _returned(result, params, promise.of(params.outputs, signature), ctx)
 
 
-def _given(value: Any, ctx: StepContext) -> Any:
-    """Return the argument for user code. Tables become frames, which share columns while ``_sharing`` is active."""
-    return ctx.frame(value).copy(deep=False) if isinstance(value, Table) else value
+def _signature(params: CallParams, ctx: StepContext) -> Signature | None:
+    """Return the function's signature, as the plan reads it; None when it cannot be read from the text."""
+    try:
+        return read(ctx.read_code(params.file), params.function)
+    except (NoFunctionError, SyntaxError):  # running the file shows why
+        return None
 
 
 @contextlib.contextmanager
@@ -58,18 +71,37 @@ def _sharing(arguments: Mapping[str, Any]) -> Iterator[None]:
         yield
 
 
-def _returned(result: Any, params: CallParams, ctx: StepContext) -> CallOutputs:
-    if type(result).__name__ == "DataFrame":
-        return CallOutputs(table=ctx.table(result))
+def _returned(result: Any, params: CallParams, promised: Promise | None, ctx: StepContext) -> CallOutputs:
+    """Return the outputs. Raises StepError, naming the function, for a result that is not as promised."""
     try:
-        return CallOutputs(value=json.loads(json.dumps(result, allow_nan=False)))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StepError(
-            f"{params.function} in {params.file} returned {type(result).__name__}, which is neither a DataFrame nor"
-            f" plain data: {error}",
-            code="bad-result",
-            hint="return a DataFrame, or lists, mappings, strings and numbers",
-        ) from error
+        found = exchange.entries(result, promised)
+        if found is not None:
+            named = _named(found, promised, ctx)
+            table = named.get(promise.TABLE)
+            return CallOutputs(outputs=named, table=table if isinstance(table, Table) else None)
+        value, table = (promised.value, promised.table) if promised else (ANY, ANY)
+        if exchange.is_frame(result):
+            return CallOutputs(table=exchange.output(result, value if table == NULL else table, "", ctx))
+        return CallOutputs(value=exchange.output(result, table if value == NULL else value, "", ctx))
+    except StepError as error:
+        raise StepError(f"{params.function} in {params.file} {error}", code=error.code, hint=error.hint) from error
+
+
+def _named(found: Mapping[str, Any], promised: Promise | None, ctx: StepContext) -> dict[str, Any]:
+    """Return the outputs by name. Raises StepError when names are missing, or there are others."""
+    shape = promised.outputs if promised else Shape("mapping", rest=ANY)
+    if odd := [name for name in found if not isinstance(name, str)]:
+        raise StepError(f"returned a mapping with the key {odd[0]!r}, not a text", code="bad-result")
+    lacking = [str(name) for name in shape.inside if name not in found and name not in shape.optional]
+    more = [name for name in found if name not in shape.inside and shape.rest is None]
+    if lacking or more:
+        what = f"no output {few(lacking)}" if lacking else f"also the output {few(more)}"
+        hint = f"return a mapping with exactly these names: {few([str(name) for name in shape.inside])}"
+        raise StepError(f"returned {what}", code="bad-result", hint=hint)
+    return {
+        name: exchange.output(item, shape.inside.get(name) or shape.rest or ANY, name, ctx)
+        for name, item in found.items()
+    }
 
 
 def _end(trace: str) -> str:
