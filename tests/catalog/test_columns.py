@@ -30,6 +30,8 @@ VALID: dict[str, dict[str, Any]] = {
         "exclude": [],
         "where": [{"column": "x", "op": "gt", "value": 1}],
     },
+    "database.read": {"columns": {"a": "integer", "t": "timestamp"}},
+    "database.write": {"table": TABLE, "key": ["id"]},
     "dataset.hcp": {"rows": 100},
     "dataset.nycflights13": {"rows": 100},
     "feast.apply": {"entities": {"e": {"join_key": "id"}}, "views": {"v": VIEW}},

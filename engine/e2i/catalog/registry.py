@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TOOLS: dict[str, str] = {
     "bentoml": "e2i.tools.bentoml",
     "data": "e2i.tools.data",
+    "database": "e2i.tools.database",
     "dataset": "e2i.tools.dataset",
     "debug": "e2i.tools.debug",
     "feast": "e2i.tools.feast",

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from e2i.catalog import marks, registry
-from e2i.catalog.action import Action
+from e2i.catalog.action import Action, Place
 from e2i.check import paths, provenance, secrecy
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
@@ -53,6 +53,8 @@ class Authority(Struct, frozen=True):
     """Returns the host of a tool's service, or None when the tool is embedded."""
     sinks: Sequence[str] = ()
     """The tools that every run reports to."""
+    places: Callable[[str], Mapping[str, Place]] = lambda tool: {}
+    """Returns the places in the settings of a tool, by name."""
 
     @property
     def rules(self) -> Rules:
@@ -85,6 +87,8 @@ class Authority(Struct, frozen=True):
                     if violation := paths.check_written(value, self.rules, self.look):
                         message = f'"{_dotted(path)}": {violation.message}'
                         yield Violation(violation.code, message, ("with", *path), violation.hint)
+                case marks.NamedPlace() if isinstance(value, str):
+                    yield from self._place(registry.tool_name(node.step.uses), mark, value, path)
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
                 case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
@@ -100,6 +104,29 @@ class Authority(Struct, frozen=True):
             elif not secrecy.is_allowed(self.rules.secrets, name):
                 message = f'the secret "{name}" may not be used by specs of origin {self.origin}'
                 yield Violation("policy-secret", message, where, _ask(f"{self.origin}.secrets"))
+
+    def _place(self, tool: str, mark: marks.NamedPlace, name: str, path: Path) -> Iterator[Violation]:
+        what, rule, where = mark.of.removesuffix("s"), getattr(self.rules, mark.of), ("with", *path)
+        places = self.places(tool)
+        allowed = [known for known in places if secrecy.is_allowed(rule, known)]
+        if not secrecy.is_allowed(rule, name):
+            message = f'the {what} "{name}" may not be used by specs of origin {self.origin}'
+            yield Violation(f"policy-{what}", message, where, _ask(f"{self.origin}.{mark.of}"))
+        elif (place := places.get(name)) is None:
+            meant = suggest.certain(name, allowed)
+            fixes = ({"op": "replace", "value": meant},) if meant else ()
+            hint = suggest.hint(name, allowed, most=12) or f"the operator names them under `tools: {tool}: {mark.of}:`"
+            yield Violation(f"unknown-{what}", f'the settings have no {what} "{name}"', where, hint, fixes)
+        elif mark.written and place.read_only:
+            message = f'the {what} "{name}" is only for reading'
+            hint = f"the operator sets read_only: false in `tools: {tool}:`"
+            yield Violation(f"policy-{what}", message, where, hint)
+        elif place.host is not None and not self.may_reach(place.host):
+            message = f'the {what} "{name}" is on {place.host}, which specs of origin {self.origin} may not reach'
+            yield Violation("policy-host", message, where, _ask(f"{self.origin}.hosts"))
+
+    def may_reach(self, host: str) -> bool:
+        return any(pattern == "*" or _matches(host, pattern) for pattern in self.rules.hosts)
 
     def _budget(self, what: str, asked: int, spent: int, path: Path) -> Iterator[Violation]:
         if spent + asked > getattr(self.rules.budgets, what):
@@ -222,7 +249,7 @@ def _host(tool: str, authority: Authority) -> Violation | None:
     if "*" in authority.rules.hosts:
         return None
     host = authority.host(tool)
-    if host is None or any(_matches(host, pattern) for pattern in authority.rules.hosts):
+    if host is None or authority.may_reach(host):
         return None
     message = f"{tool} is on the host {host}, and specs of origin {authority.origin} may not reach it"
     return Violation("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
@@ -267,7 +294,7 @@ def _dotted(path: Path) -> str:
 
 
 def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _ask(setting: str) -> str:

@@ -34,13 +34,14 @@ class Environment(Struct, frozen=True):
     """Major and minor version, such as ``3.11``."""
     modules: Callable[[str], Collection[str]] = lambda name: ()
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
-    server: Callable[[str], Mapping[str, Any]] = lambda tool: {}
-    """Returns the identity of the server that a tool acts on. Empty when it is embedded."""
+    server: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda tool, given: {}
+    """Returns the identity of the server that a step of a tool acts on, by its parameters. Empty when it is embedded.
+    """
 
 
 def fixed(uses: str, action: Action, raw: Any, seed: int, environment: Environment) -> Components:
     """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go."""
-    server = dict(environment.server(uses.partition(".")[0]))
+    server = dict(environment.server(uses.partition(".")[0], raw))
     return {
         "action": uses,
         "version": action.version,

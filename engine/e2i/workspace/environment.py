@@ -49,9 +49,10 @@ def of(roots: Roots, settings: Settings) -> Environment:
 
         return modules.imported(roots.workspace, name, read)
 
-    @cache
-    def server(tool: str) -> Mapping[str, Any]:
-        return settings.tool(tool).identity()
+    tool_settings = cache(settings.tool)
+
+    def server(tool: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        return tool_settings(tool).identity_of(given)
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Environment(library=installed, file=file, python=python, modules=modules_of, server=server)

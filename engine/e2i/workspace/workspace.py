@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from e2i import policy as policy_module
 from e2i import settings as settings_module
+from e2i.catalog.action import Place
 from e2i.check.policy import Authority
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
@@ -85,4 +86,7 @@ class Workspace(Struct, frozen=True):
             address = self.settings.tool(tool).address()
             return address[0] if address else None
 
-        return Authority(self.policy, self.origin, partial(look, self.roots), host, self.settings.sinks)
+        def places(tool: str) -> Mapping[str, Place]:
+            return self.settings.tool(tool).places()
+
+        return Authority(self.policy, self.origin, partial(look, self.roots), host, self.settings.sinks, places)

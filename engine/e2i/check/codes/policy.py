@@ -49,6 +49,38 @@ CODES = (
         example="MLFLOW_TRACKING_URI names a server elsewhere, and an agent wrote the spec.",
     ),
     Code(
+        "policy-connection",
+        "A database that specs may not use",
+        "A spec names a connection of the settings, never an address. config/policy.yaml lists the connections that "
+        "specs of each origin may use; specs written by a machine may use none unless it does. A connection is for "
+        "reading only, unless its settings say `read_only: false`.",
+        "Use an allowed connection, or ask the operator.",
+        example="connection: payroll, where agent.connections is [warehouse]",
+    ),
+    Code(
+        "unknown-connection",
+        "A database that the settings do not name",
+        "Connections are under `tools: database: connections:` in config/, also in the profile of the run.",
+        "Use a name from the hint, choose the profile that has it, or ask the operator.",
+        example="connection: warehose, where the settings name warehouse",
+    ),
+    Code(
+        "policy-location",
+        "A remote location that specs may not use",
+        "A spec names a location of the settings, never an address. config/policy.yaml lists the locations that specs "
+        "of each origin may use; specs written by a machine may use none unless it does. A location is for reading "
+        "only, unless its settings say `read_only: false`.",
+        "Use an allowed location, or ask the operator.",
+        example="location: backups, where agent.locations is [data]",
+    ),
+    Code(
+        "unknown-location",
+        "A remote location that the settings do not name",
+        "Locations are under `tools: remote: locations:` in config/, also in the profile of the run.",
+        "Use a name from the hint, choose the profile that has it, or ask the operator.",
+        example="location: dta, where the settings name data",
+    ),
+    Code(
         "bad-path",
         "A path that is not a file",
         "A URL, a folder, a device or a pipe cannot be read as a file, whatever the policy.",
