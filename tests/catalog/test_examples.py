@@ -14,6 +14,10 @@ REPOSITORY = Path(__file__).parents[2]
 PLACES = """
 tools:
   database: {connections: {warehouse: {url: "sqlite:///data/shop.db", read_only: false}}}
+  remote:
+    locations:
+      sales: {kind: https, root: "https://data.example.com/sales"}
+      results: {kind: s3, root: bucket/results, read_only: false}
 """
 TABLE = "hcp_id,observation_date,call_frequency,comment\nHCP000001,2024-01-01,3,none\n"
 

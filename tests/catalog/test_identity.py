@@ -65,6 +65,7 @@ def test_every_verified_action_has_a_check_and_can_be_repeated() -> None:
         "mlflow.promote",
         "mlflow.register",
         "optuna.tune",
+        "remote.put",
     ]
     for name in registry.names():
         found = registry.action(name)

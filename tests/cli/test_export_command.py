@@ -58,7 +58,9 @@ def test_a_table_becomes_a_file(ran: Project, tmp_path: Path, output: str, suffi
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize(("output", "value"), [("numbers.auc", 0.75), ("numbers.a.b", [1, None]), ("numbers.value.text", "é")])
+@pytest.mark.parametrize(
+    ("output", "value"), [("numbers.auc", 0.75), ("numbers.a.b", [1, None]), ("numbers.value.text", "é")]
+)
 def test_a_value_becomes_json(ran: Project, tmp_path: Path, output: str, value: object) -> None:
     result = call(ran, "export", "last", output, str(tmp_path / "v.json"))
     if output == "numbers.value.text":  # the output of the run goes before the step of that name
@@ -78,9 +80,16 @@ def test_a_file_is_replaced_only_on_request_and_formulas_are_escaped_on_request(
 
 @pytest.mark.parametrize(
     ("output", "name", "message"),
-    [("row", "t.csv", 'did you mean "rows"?'), ("rows", "t.xlsx", "unknown-format"), ("rows", "none/t.csv", "cannot write"), ("numbers.aucc", "t.json", "auc")],
+    [
+        ("row", "t.csv", 'did you mean "rows"?'),
+        ("rows", "t.xlsx", "unknown-format"),
+        ("rows", "none/t.csv", "cannot write"),
+        ("numbers.aucc", "t.json", "auc"),
+    ],
 )
-def test_what_cannot_be_exported_is_explained(ran: Project, tmp_path: Path, output: str, name: str, message: str) -> None:
+def test_what_cannot_be_exported_is_explained(
+    ran: Project, tmp_path: Path, output: str, name: str, message: str
+) -> None:
     result = call(ran, "export", "last", output, str(tmp_path / name))
     assert result.exit_code == 2 and message in result.output
     assert list(tmp_path.iterdir()) == []

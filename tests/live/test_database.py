@@ -181,6 +181,16 @@ def test_rows_are_delivered_once_and_again_when_they_are_gone(shop: Shop) -> Non
     assert "no table" in (effects.write(params, outputs, shop.ctx) or "")
 
 
+def test_columns_that_the_database_fills_may_be_left_out(shop: Shop) -> None:
+    shop.execute(
+        "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now(), v text, w text)"
+    )
+    with pytest.raises(StepError, match="no column w"):
+        shop.write(pa.table({"v": ["a"]}))
+    shop.write(pa.table({"w": ["b"], "v": ["a"]}))
+    assert shop.execute("SELECT id, v, w FROM t WHERE at IS NOT NULL") == [(1, "a", "b")]
+
+
 def test_two_at_once_deliver_once(shop: Shop, tmp_path: Path) -> None:
     others = [Shop(tmp_path / str(number), shop.url) for number in range(4)]
     rows = pa.table({"id": range(1000)})

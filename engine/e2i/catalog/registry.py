@@ -27,6 +27,7 @@ TOOLS: dict[str, str] = {
     "opik": "e2i.tools.opik",
     "optuna": "e2i.tools.optuna",
     "python": "e2i.tools.python",
+    "remote": "e2i.tools.remote",
     "shap": "e2i.tools.shap",
 }
 """Tool name → the module whose ``TOOL`` declares it."""

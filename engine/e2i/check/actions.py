@@ -307,6 +307,8 @@ def _parameter_problems(
         name = ".".join(map(str, location)) or node.step.uses
         if detail["type"] == "missing" and detail["loc"][0] in mistyped:
             continue
+        if not location and any(mistyped):  # parameters that contradict each other: one may be missing for its name
+            continue
         if detail["type"] == "missing":
             name = ".".join(map(str, detail["loc"]))
             message = f'{node.step.uses} needs the parameter "{name}"'

@@ -209,6 +209,14 @@ def test_an_upsert_replaces_rows_by_key(shop: LocalContext, file: Path) -> None:
         write(shop, pa.table({"id": [1], "v": ["x"]}), into="plain", mode="upsert", key=("id",))
 
 
+def test_columns_that_the_database_fills_may_be_left_out(shop: LocalContext, file: Path) -> None:
+    execute(file, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, w TEXT DEFAULT 'x', z TEXT)")
+    with pytest.raises(StepError, match="no column z"):
+        write(shop, pa.table({"v": ["a"]}))
+    write(shop, pa.table({"v": ["a"], "z": ["b"]}))
+    assert execute(file, "SELECT * FROM t") == [(1, "a", "x", "b")]
+
+
 def test_the_effect_is_verified_by_the_table_of_deliveries(shop: LocalContext, file: Path) -> None:
     params = WriteParams(table=shop.table(ROWS), connection="shop", into="t", mode="append")
     outputs = actions.write(params, shop)

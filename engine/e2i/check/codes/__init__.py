@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2i.check.codes import columns, commands, features, policy, reading, services, shape, tables, wiring
+from e2i.check.codes import columns, commands, features, places, policy, reading, services, shape, tables, wiring
 from e2i.check.codes.code import Code
 
 GROUPS: dict[str, tuple[Code, ...]] = {
@@ -13,6 +13,7 @@ GROUPS: dict[str, tuple[Code, ...]] = {
     "What is allowed": policy.CODES,
     "Commands and runs": commands.CODES,
     "While a step runs: tables, models, Python": tables.CODES,
+    "While a step runs: databases, remote locations": places.CODES,
     "While a step runs: feature stores": features.CODES,
     "While a step runs: trackers, studies, registries, services": services.CODES,
 }

@@ -17,9 +17,9 @@ CODES = (
     Code(
         "policy-privilege",
         "An operation that needs a permission",
-        "Three operations are allowed to people and refused to specs written by a machine, unless config/policy.yaml "
-        "allows them: running Python files of the workspace, moving a model to production, and keeping a service after "
-        "its run.",
+        "Some operations are allowed to people and refused to specs written by a machine, unless config/policy.yaml "
+        "allows them: running Python files of the workspace, moving a model to production, keeping a service after its "
+        "run, taking a remote file without a digest, writing texts that a spreadsheet would run.",
         "Leave the operation out and have a person do it, or ask the operator.",
         example="stage: production in an agent's mlflow.promote",
     ),

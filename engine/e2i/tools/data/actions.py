@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2i.catalog.artifacts import File
 from e2i.errors import StepError
 from e2i.tools.data import (
     PARTS,
@@ -34,12 +36,12 @@ if TYPE_CHECKING:
 
 def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Read a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
-    path = ctx.held_file(params.path)
+    path = ctx.held_file(params.path) if params.path else _named(params.stored, ctx)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     loaded = files.read(path, params)
     for note in loaded.notes:
-        print(f"{params.path}: {note}")  # in the step's log
+        print(f"{params.shown}: {note}")  # in the step's log
     return LoadOutputs(table=ctx.table(loaded.hand_over()), source_digest=f"sha256:{digest}", notes=loaded.notes)
 
 
@@ -124,6 +126,16 @@ def write(params: WriteParams, ctx: StepContext) -> WriteOutputs:
     if escaped:
         print(f"{params.path}: {escaped} texts that look like formulas were escaped")
     return WriteOutputs(file=FileFacts(path=params.path, digest=digest, bytes=size), escaped=escaped)
+
+
+def _named(file: File | None, ctx: StepContext) -> Path:
+    """Return a stored file under its own name, by whose suffix it is unpacked."""
+    assert file is not None  # the parameters have one
+    folder = ctx.scratch / "taken"
+    folder.mkdir()
+    path = folder / file.name
+    path.symlink_to(ctx.open(file).absolute())
+    return path
 
 
 def _facts(rows: int, keys: pd.Series[Any] | None, strategy: str) -> PartFacts:

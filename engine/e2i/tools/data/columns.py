@@ -16,6 +16,8 @@ def load(given: Given, files: Files) -> Flow:
     from e2i.tools.data.dialect import UnclearError
 
     path = given["path"]
+    if given.get("stored") is not None:
+        return _promised(given) if settled([given["columns"], given["types"], given["parse_dates"]]) else Flow()
     if not all(settled(value) for name, value in given.items() if name != "rows") or not isinstance(path, str):
         return Flow()
     try:

@@ -31,7 +31,7 @@ Name = Annotated[str, Field(min_length=1, max_length=500)]
 TableName = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^.\x00]+(\.[^.\x00]+)?$")]
 """A table, or a schema and a table with a dot between them. Every other character is part of the name."""
 Contract = Mapping[Name, Annotated[str, Field(pattern=TYPE)]]
-Scalar = bool | int | float | str | None
+Scalar = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str | None
 
 
 class Connection(BaseModel):

@@ -7,7 +7,7 @@ that is cut short has written nothing, and one that is repeated finds its key an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, json
@@ -58,7 +58,7 @@ def deliver(session: Session, delivery: Delivery, content: pa.Table) -> bool:
         return False
     present = session.columns(target)
     if present is not None:
-        _require_columns(target, present, names)
+        _require_columns(target, present, names, session.filled(target))
     session.stage(content, types, present)
     session.lock(target)
     if session.columns(target) != present:
@@ -112,9 +112,10 @@ def _is_delivered(session: Session, delivery: Delivery) -> bool:
     return delivery.id in (found if delivery.mode == "append" else found[:1])
 
 
-def _require_columns(target: Target, present: Mapping[str, str], names: list[str]) -> None:
+def _require_columns(target: Target, present: Mapping[str, str], names: list[str], filled: Collection[str]) -> None:
+    """Raise StepError unless the rows have the columns of the table, except for those that the database fills."""
     absent = [name for name in names if name not in present]
-    left = [name for name in present if name not in names]
+    left = [name for name in present if name not in names and name not in filled]
     if absent or left:
         which = [f"it has no column {few(absent)}"] if absent else []
         which += [f"the rows have no column {few(left)}"] if left else []
@@ -133,6 +134,8 @@ def _require_keys(content: pa.Table, key: tuple[str, ...]) -> None:
         if name not in content.column_names:
             raise StepError(f'the table has no column "{name}" of the key', code="unknown-column")
         if content[name].null_count:
-            raise StepError(f'the key "{name}" is missing in {content[name].null_count} rows', code="bad-key")
+            raise StepError(f'the key "{name}" is missing in {content[name].null_count} rows', code="ambiguous-key")
     if key and (extra := content.num_rows - content.group_by(list(key)).aggregate([]).num_rows):
-        raise StepError(f"{extra} rows have a key that another row has", code="bad-key", hint="use data.select first")
+        raise StepError(
+            f"{extra} rows have a key that another row has", code="ambiguous-key", hint="use data.select first"
+        )

@@ -6,7 +6,7 @@ A query is read through a cursor: PostgreSQL itself accepts only one SELECT ther
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -27,6 +27,10 @@ SAID = re.compile(r"(?:ERROR|FATAL):\s+(?P<text>[^\n]*)(?:\n.*?(?P<detail>(?:DET
 COLUMNS = """
 SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+FILLED = """
+SELECT attname::text FROM pg_attribute
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped AND (atthasdef OR attidentity <> '')
 """
 TYPES = {
     "int8": "smallint", "int16": "smallint", "uint8": "smallint", "int32": "integer", "uint16": "integer",
@@ -94,6 +98,9 @@ class PostgresSession:
 
     def columns(self, table: Target) -> Mapping[str, str] | None:
         return dict(self.run(COLUMNS, str(table))) or None
+
+    def filled(self, table: Target) -> Collection[str]:
+        return {name for (name,) in self.run(FILLED, str(table))}
 
     def types(self, content: pa.Table) -> Mapping[str, str]:
         return {field.name: _sql_type(field) for field in content.schema}

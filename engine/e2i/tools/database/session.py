@@ -5,7 +5,7 @@ In: a guard, a driver's functions. Out: their results, ``StepError`` or ``ToolUn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -56,6 +56,9 @@ class Session(Protocol):
 
     def columns(self, table: Target) -> Mapping[str, str] | None:
         """Return the columns of a table with their types in SQL; None when there is no such table."""
+
+    def filled(self, table: Target) -> Collection[str]:
+        """Return the columns that the database fills by itself: defaults, numbers of rows."""
 
     def types(self, content: pa.Table) -> Mapping[str, str]:
         """Return the SQL types that hold the columns faithfully. Raises StepError naming another column."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 FORBIDDEN = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"})
+FILLED = """
+SELECT name FROM pragma_table_info($1, $2) WHERE dflt_value IS NOT NULL OR (pk = 1 AND upper(type) = 'INTEGER')
+"""
 STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock."""
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -91,6 +94,9 @@ class SqliteSession:
     def columns(self, table: Target) -> Mapping[str, str] | None:
         found = self.run("SELECT name, upper(type) FROM pragma_table_info($1, $2)", table.name, table.schema or "main")
         return dict(found) or None
+
+    def filled(self, table: Target) -> Collection[str]:
+        return {name for (name,) in self.run(FILLED, table.name, table.schema or "main")}
 
     def types(self, content: pa.Table) -> Mapping[str, str]:
         return {field.name: _sql_type(field) for field in content.schema}
