@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from e2i.errors import AuthenticationFailed, StepError, ToolUnavailable
 from e2i.settings import Settings
 from e2i.tools.database import ReadParams, WriteParams, actions, effects
 from live.servers import Postgres
+from project import Project
 
 ROWS = pa.table(
     {
@@ -240,6 +242,15 @@ def test_a_server_that_hangs_misses_the_deadline(tmp_path: Path, postgres: Postg
         finally:
             os.kill(backend, signal.SIGCONT)
     assert hung.value.code == "deadline-missed" and time.monotonic() - started < 30
+
+
+def test_the_doctor_asks_each_server(project: Project, postgres: Postgres) -> None:
+    down = postgres.database().replace(str(postgres.port), "1")
+    places = {"up": {"url": postgres.database()}, "down": {"url": down}, "file": {"url": "sqlite:///x.db"}}
+    project.write("config/default.yaml", json.dumps({"sinks": [], "tools": {"database": {"connections": places}}}))
+    found = json.loads(project.cli("doctor", "--json").stdout)
+    (database,) = [tool for tool in found["tools"] if tool["tool"] == "database"]
+    assert {service["service"]: service["reachable"] for service in database["services"]} == {"up": True, "down": False}
 
 
 def test_wrong_credentials_are_no_outage(tmp_path: Path, postgres: Postgres) -> None:

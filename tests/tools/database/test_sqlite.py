@@ -124,6 +124,15 @@ def test_a_contract_chooses_columns_and_their_types(shop: LocalContext, file: Pa
         read(shop, query="SELECT * FROM raw", columns={"a": "integer"})
 
 
+def test_a_text_that_is_no_number_is_not_missing(shop: LocalContext, file: Path) -> None:
+    execute(file, "CREATE TABLE raw (a, s)", "INSERT INTO raw VALUES ('1', ''), ('NA', 'NA'), (NULL, NULL)")
+    assert read(shop, table="raw", columns={"s": "string"})["s"].to_pylist() == ["", "NA", None]
+    with pytest.raises(StepError, match="'a' has a text that is no integer"):
+        read(shop, table="raw", columns={"a": "integer"})
+    found = read(shop, query="SELECT nullif(a, 'NA') AS a FROM raw", columns={"a": "integer"})
+    assert found["a"].to_pylist() == [1, None, None]
+
+
 def test_columns_of_mixed_values_are_refused_by_name(shop: LocalContext, file: Path) -> None:
     execute(file, "CREATE TABLE raw (a, b)", "INSERT INTO raw VALUES (1, 'x'), (2.5, 3)")
     with pytest.raises(StepError, match="'b' has values of different types: int64 and string"):

@@ -210,6 +210,7 @@ TOOL = Tool(
     settings=Settings,
     distribution="adbc-driver-postgresql",
     extra="database",
+    outages=("adbc_driver_manager.OperationalError",),
     variables=variables.POSTGRES,
     credentials=variables.POSTGRES_CREDENTIALS,
     imports=("pyarrow",),

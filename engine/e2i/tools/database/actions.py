@@ -12,7 +12,7 @@ from e2i.tools.data import contract
 from e2i.tools.database import ReadOutputs, ReadParams, WriteOutputs, WriteParams
 from e2i.tools.database.connector import Databases
 from e2i.tools.database.delivery import Delivery, deliver
-from e2i.tools.database.session import Session, Target
+from e2i.tools.database.session import Session, Target, unfit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +64,11 @@ def _pieces(session: Session, params: ReadParams) -> Iterator[pa.Table]:
             for name, kind in declared.items()
             if name in promised or (not promised and _is_hidden(piece, name, kind))
         }
-        yield contract.enforce(piece, kept, params.connection)
+        typed = contract.enforce(piece, kept, params.connection)
+        for name, kind in kept.items():
+            if typed[name].null_count > piece[name].null_count:  # an empty text is no number that is missing
+                raise unfit(name, f"has a text that is no {kind}", "correct the type in `columns`, or NULLIF the text")
+        yield typed
 
 
 def _is_hidden(piece: pa.Table, name: str, declared: str) -> bool:
