@@ -51,6 +51,8 @@ def removed_column(good: Good, rng: Random) -> Mutants:
     """A column that is no longer kept or loaded, but used further down."""
     for pattern in (("steps", "*", "with", "keep", "*"), ("steps", "*", "with", "columns", "*")):
         for site in good.matching(*pattern):
+            if not str(site.path[-1]).isdigit():  # a contract: a mapping by name
+                continue
             name, own = good.value(site.path), site.path[:2]
             users = [other for other, used in _columns(good) if used == name and other.path[:2] != own]
             below = [user for user in users if str(own[1]) in good.upstream(str(user.path[1]))]
