@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -193,16 +193,14 @@ def test_columns_that_the_database_fills_may_be_left_out(shop: Shop) -> None:
     assert shop.execute("SELECT id, v, w FROM t WHERE at IS NOT NULL") == [(1, "a", "b")]
 
 
-def test_two_at_once_deliver_once(shop: Shop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_equal", [True, False])
+def test_those_who_deliver_at_once_deliver_once(shop: Shop, tmp_path: Path, is_equal: bool) -> None:
     others = [Shop(tmp_path / str(number), shop.url) for number in range(4)]
-    rows = pa.table({"id": range(1000)})
-    threads = [threading.Thread(target=other.write, args=(rows,)) for other in others]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert shop.write(rows).rows == 1000
-    assert shop.execute("SELECT count(*) FROM t") == [(1000,)]
+    rows = [pa.table({"id": range(1000), "by": [0 if is_equal else number] * 1000}) for number in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        assert [one.rows for one in threads.map(Shop.write, others, rows)] == [1000] * 4
+    assert shop.write(rows[0]).rows == 1000
+    assert shop.execute("SELECT count(*) FROM t") == [(1000 if is_equal else 4000,)]
     for other in others:
         other.ctx.close()
 

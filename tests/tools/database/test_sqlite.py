@@ -21,6 +21,8 @@ from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.settings import Settings
 from e2i.tools.database import ReadParams, WriteParams, actions, effects
 from e2i.tools.database.delivery import DELIVERIES
+from e2i.tools.database.session import Target
+from e2i.tools.database.sqlite import SqliteSession
 
 ROWS = pa.table(
     {
@@ -224,6 +226,24 @@ def test_columns_that_the_database_fills_may_be_left_out(shop: LocalContext, fil
         write(shop, pa.table({"v": ["a"]}))
     write(shop, pa.table({"v": ["a"], "z": ["b"]}))
     assert execute(file, "SELECT * FROM t") == [(1, "a", "x", "b")]
+
+
+def test_a_table_that_appears_meanwhile_is_written_as_it_is(
+    shop: LocalContext, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine, others = (
+        SqliteSession.lock,
+        iter(["CREATE TABLE t (id INTEGER, v INTEGER)", "ALTER TABLE t ADD w DEFAULT 7"]),
+    )
+
+    def late(self: SqliteSession, table: Target) -> None:
+        if statement := next(others, None):
+            execute(file, statement)
+        genuine(self, table)
+
+    monkeypatch.setattr(SqliteSession, "lock", late)
+    write(shop, pa.table({"id": [1], "v": [2]}))
+    assert execute(file, "SELECT * FROM t") == [(1, 2, 7)]
 
 
 def test_the_effect_is_verified_by_the_table_of_deliveries(shop: LocalContext, file: Path) -> None:

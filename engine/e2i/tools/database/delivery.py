@@ -19,6 +19,8 @@ from e2i.tools.database.session import STAGE, Session, Target, listed, quoted
 if TYPE_CHECKING:
     import pyarrow as pa
 
+TRIES = 3
+"""How often rows are staged for a table that changes meanwhile."""
 DELIVERIES = "e2i_deliveries"
 SHAPE = "target text, delivery text, mode text, row_count bigint, sequence bigint, PRIMARY KEY (target, delivery)"
 
@@ -56,15 +58,19 @@ def deliver(session: Session, delivery: Delivery, content: pa.Table) -> bool:
     _require_keys(content, delivery.key)
     if missing(session, delivery) is None:
         return False
-    present = session.columns(target)
-    if present is not None:
-        _require_columns(target, present, names, session.filled(target))
-    session.stage(content, types, present)
-    session.lock(target)
-    if session.columns(target) != present:
-        raise StepError(f"the table {target} changed while it was written", code="database-refused", hint="run again")
-    if missing(session, delivery) is None:  # by a process that held the lock until now
-        return False
+    for _ in range(TRIES):
+        present = session.columns(target)
+        if present is not None:
+            _require_columns(target, present, names, session.filled(target))
+        session.stage(content, types, present)
+        session.lock(target)
+        if missing(session, delivery) is None:  # by a process that held the lock until now
+            return False
+        if session.columns(target) == present:
+            break
+        session.undo()  # another delivery has just made the table: its columns count
+    else:
+        raise StepError(f"the table {target} changes while it is written", code="database-refused", hint="run again")
     log = target.beside(DELIVERIES)
     if session.columns(log) is None:
         session.run(f"CREATE TABLE IF NOT EXISTS {log} ({SHAPE})")

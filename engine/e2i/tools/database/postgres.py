@@ -126,6 +126,9 @@ class PostgresSession:
     def commit(self) -> None:
         self._calls(self._connection.commit)
 
+    def undo(self) -> None:
+        self._calls(self._connection.rollback)
+
     def close(self) -> None:
         self._connection.close()
 

@@ -79,6 +79,9 @@ class Session(Protocol):
 
     def commit(self) -> None: ...
 
+    def undo(self) -> None:
+        """End the transaction without an effect."""
+
     def close(self) -> None:
         """Close the connection. What was not committed is undone."""
 

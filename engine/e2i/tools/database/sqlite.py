@@ -103,6 +103,7 @@ class SqliteSession:
 
     def stage(self, content: pa.Table, types: Mapping[str, str], present: Mapping[str, str] | None) -> None:
         kinds = {name: (present or types)[name] for name in types}
+        self.run(f"DROP TABLE IF EXISTS temp.{STAGE}")
         self.run(f"CREATE TEMPORARY TABLE {STAGE} ({shape(kinds)})")
         places = ", ".join("?" for _ in types)
         for batch in content.to_batches(max_chunksize=BATCH):
@@ -128,6 +129,9 @@ class SqliteSession:
 
     def commit(self) -> None:
         self._call(self._connection.commit)
+
+    def undo(self) -> None:
+        self._call(self._connection.rollback)
 
     def close(self) -> None:
         self._connection.close()
