@@ -84,6 +84,14 @@ class Rules(_Part):
     hosts: Annotated[
         tuple[str, ...], Field(description="Hosts that the tools of a run may be on; `*` matches any text.")
     ] = ("*",)
+    connections: Annotated[
+        tuple[str, ...],
+        Field(description="Databases of the settings that steps may use, by name; `*` matches any text."),
+    ] = ("*",)
+    locations: Annotated[
+        tuple[str, ...],
+        Field(description="Locations of the settings that steps may use, by name; `*` matches any text."),
+    ] = ("*",)
     run_python: Annotated[bool, Field(description="Whether steps may run Python files of the workspace.")] = True
     secrets: Annotated[
         tuple[str, ...],
@@ -94,6 +102,9 @@ class Rules(_Part):
     write_formulas: Annotated[
         bool, Field(description="Whether a written text may be a formula to a spreadsheet, as in `=HYPERLINK(…)`.")
     ] = True
+    unpinned_downloads: Annotated[
+        bool, Field(description="Whether remote.get may take content that no `digest` in the spec pins.")
+    ] = True
     budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
 
 
@@ -101,11 +112,14 @@ AGENT: Values = {
     "write_roots": (),
     "hidden_files": False,
     "hosts": ("localhost", "127.0.0.1", "::1"),
+    "connections": (),
+    "locations": (),
     "run_python": False,
     "secrets": (),
     "promote_to_production": False,
     "keep_services": False,
     "write_formulas": False,
+    "unpinned_downloads": False,
     "budgets": {
         "bytes": 2**20,
         "values": 50_000,
@@ -121,8 +135,8 @@ AGENT: Values = {
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "scope_definer": ("data.*", "sql.*", "table.*", "dataset.*", "debug.*"),
-    "data_preparer": ("great_expectations.*", "feast.*", "data.*", "sql.*", "table.*", "dataset.*", "python.*",
-                      "debug.*"),
+    "data_preparer": ("great_expectations.*", "feast.*", "data.*", "database.read", "sql.*", "table.*", "dataset.*",
+                      "python.*", "debug.*"),
     "model_selector": ("model.*", "optuna.*", "mlflow.load", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
     "model_trainer": ("optuna.*", "model.*", "mlflow.register", "mlflow.load", "data.*", "sql.*", "table.*",
                       "feast.historical_features", "python.*", "debug.*"),

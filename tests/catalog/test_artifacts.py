@@ -41,4 +41,9 @@ def test_documents_come_back_as_they_were() -> None:
 def test_every_type_goes_by_its_own_name() -> None:
     for name, kind in ARTIFACTS.items():
         assert kind.model_fields["type"].default == name
-    assert {name for name, kind in ARTIFACTS.items() if issubclass(kind, Stored)} == {"table", "model", "report"}
+    assert {name for name, kind in ARTIFACTS.items() if issubclass(kind, Stored)} == {
+        "table",
+        "model",
+        "report",
+        "file",
+    }

@@ -42,6 +42,8 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "data.profile": {"table": TABLE, "target": "y", "columns": ["x"]},
     "data.diff": {"before": TABLE, "after": TABLE, "key": ["id", "at"], "exclude": ["z"]},
+    "database.read": {"columns": {"a": "integer", "t": "timestamp"}},
+    "database.write": {"table": TABLE, "key": ["id"]},
     "dataset.hcp": {"rows": 100},
     "dataset.nycflights13": {"rows": 100},
     "feast.apply": {"entities": {"e": {"join_key": "id"}}, "views": {"v": VIEW}},

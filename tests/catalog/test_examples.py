@@ -11,6 +11,14 @@ from e2i import api
 from e2i.catalog.registry import BUILT_IN
 
 REPOSITORY = Path(__file__).parents[2]
+PLACES = """
+tools:
+  database: {connections: {warehouse: {url: "sqlite:///data/shop.db", read_only: false}}}
+  remote:
+    locations:
+      sales: {kind: https, root: "https://data.example.com/sales"}
+      results: {kind: s3, root: bucket/results, read_only: false}
+"""
 TABLE = "hcp_id,observation_date,call_frequency,comment\nHCP000001,2024-01-01,3,none\n"
 
 
@@ -21,6 +29,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> api.Workspace:
     for name, text in {"data/hcp.csv": TABLE, "steps/clean.py": "def clean(table, least): return table\n"}.items():
         (root / name).parent.mkdir()
         (root / name).write_text(text)
+    (root / "config" / "default.yaml").write_text(PLACES)
     return api.Workspace.open(root=root, environ={})
 
 

@@ -35,6 +35,15 @@ def test_a_server_is_named_without_credentials(tool: str, settings: dict[str, An
     assert not Settings(tools={tool: settings}).tool(tool).is_embedded
 
 
+def test_a_step_that_names_a_connection_is_identified_by_that_one() -> None:
+    addresses = {"a": "postgresql://u:canary@db/x?sslmode=require", "b": "sqlite:///data/x.db"}
+    connections = {name: {"url": address} for name, address in addresses.items()}
+    settings = Settings(tools={"database": {"connections": connections}}).tool("database")
+    assert settings.identity_of({"connection": "a"}) == {"a": "postgresql://db/x"}
+    assert settings.identity_of({"connection": "b", "into": "t"}) == {"b": "sqlite:///data/x.db"}
+    assert settings.identity_of({}) == settings.identity() == {"a": "postgresql://db/x", "b": "sqlite:///data/x.db"}
+
+
 @pytest.mark.parametrize("other", [{"db": 1}, {"host": "cache2"}, {"port": 6380}])
 def test_another_database_of_a_server_is_another_place(other: dict[str, Any]) -> None:
     assert identity("feast", online_store=REDIS) != identity("feast", online_store={**REDIS, **other})
@@ -45,9 +54,11 @@ def test_effects_are_verified_of_these_actions() -> None:
     assert verified == [
         "bentoml.package",
         "data.write",
+        "database.write",
         "feast.apply",
         "feast.materialize",
         "mlflow.promote",
         "mlflow.register",
         "optuna.tune",
+        "remote.put",
     ]

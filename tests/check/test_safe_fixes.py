@@ -15,9 +15,11 @@ from e2i.spec.problems import Problem
 BAD = Path(__file__).parents[1] / "golden" / "bad"
 UNCOVERS = {
     "actions-of-other-tools": "with its path, the file can be looked for",
+    "data_diff_columns": "with its key, the other columns can be compared",
     "missing_suite": "with its suite, the columns can be compared",
     "operators-of-other-languages": "an expression that can be read has a type",
     "part_outside_the_workspace": "an included spec that is found needs a parameter",
+    "python_call_arguments": "with its function, the arguments can be compared",
     "tool_mistyped": "the parameters of a known action can be checked",
     "unknown_action": "the parameters of a known action can be checked",
     "unknown_root": "with a known root, the step can be looked for",

@@ -154,10 +154,22 @@ def plain(text: str) -> Any:
     return found.data
 
 
+PLACES = """
+  database: {connections: {warehouse: {url: "sqlite:///data/shop.db", read_only: false}}}
+  remote:
+    locations:
+      sales: {kind: https, root: "https://data.example.com/sales"}
+      results: {kind: s3, root: bucket/results, read_only: false}
+"""
+"""What the examples name, for the end of the shipped settings: their last key is ``tools``."""
+
+
 def specs(workspace: File) -> list[Good]:
     """All good specs, put into ``workspace`` with the files that they read."""
     shutil.copytree(ROOT / "config", workspace / "config", dirs_exist_ok=True)
     shutil.copytree(HERE / "workspace", workspace, dirs_exist_ok=True)
+    with (workspace / "config" / "default.yaml").open("a") as settings:
+        settings.write(PLACES)
     texts = {f"specs/{path.name}": path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.yaml"))}
     for path in sorted((ROOT / "tests/golden/good").glob("*.yaml")):
         texts[f"specs/golden_{path.name}"] = path.read_text("utf-8")

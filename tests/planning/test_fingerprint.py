@@ -135,7 +135,9 @@ def test_the_first_difference_of_interest_is_the_reason() -> None:
 
 def test_the_server_that_a_tool_acts_on_is_covered_and_named_when_it_is_another() -> None:
     def on(**server: Any) -> Components:
-        facts = Environment(library=AROUND.library, file=AROUND.file, python=AROUND.python, server=lambda tool: server)
+        facts = Environment(
+            library=AROUND.library, file=AROUND.file, python=AROUND.python, server=lambda tool, given: server
+        )
         return parts(facts=facts)
 
     embedded, one, other = on(), on(url="https://one", prefix=""), on(url="https://two", prefix="")

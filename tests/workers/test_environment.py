@@ -64,9 +64,11 @@ def test_each_tool_gets_what_its_own_client_reads_and_delivery_what_the_sinks_re
     values = {"PGPASSWORD": "pg", "OPIK_API_KEY": "opik", "OPIK_WORKSPACE": "w", "AWS_SECRET_ACCESS_KEY": "aws",
               "MLFLOW_TRACKING_TOKEN": "", "MY_TOKEN": "mine"}  # fmt: skip
     assert for_tool(values, "opik") == {"OPIK_API_KEY": "opik", "OPIK_WORKSPACE": "w"}
-    assert for_tool(values, "optuna") == for_tool(values, "feast") == {"PGPASSWORD": "pg"}
+    for name in ("optuna", "feast", "database"):
+        assert for_tool(values, name) == {"PGPASSWORD": "pg"}
+    assert for_tool(values, "remote") == {"AWS_SECRET_ACCESS_KEY": "aws"}
     assert for_tool(values, "mlflow") == {"PGPASSWORD": "pg", "AWS_SECRET_ACCESS_KEY": "aws"}
-    for name in set(BUILT_IN) - {"opik", "optuna", "feast", "mlflow"}:
+    for name in set(BUILT_IN) - {"opik", "optuna", "feast", "mlflow", "database", "remote"}:
         assert for_tool(values, name) == {}, name
     delivers = for_delivery(values, threads=1, store=Path("/store"), sinks=("opik",))
     assert delivers["OPIK_API_KEY"] == "opik" and "AWS_SECRET_ACCESS_KEY" not in delivers and "MY_TOKEN" not in delivers

@@ -5,7 +5,7 @@ In: models and names. Out: ``Tool`` and ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -28,6 +28,14 @@ class Outputs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+class Place(Struct, frozen=True):
+    """A service that the operator named in the settings, such as a database. Specs refer to it by that name."""
+
+    host: str | None
+    """None for a place on this machine's disk."""
+    read_only: bool = False
+
+
 class ToolSettings(BaseModel):
     """Base of a tool's settings: the location of the service in this environment, and how long to wait for it."""
 
@@ -44,6 +52,14 @@ class ToolSettings(BaseModel):
     def is_embedded(self) -> bool:
         """True when the tool's effects can be checked in the store's files, without the tool."""
         return not self.identity()
+
+    def places(self) -> Mapping[str, Place]:
+        """The places that specs may name in parameters of this tool, where the policy allows them."""
+        return {}
+
+    def identity_of(self, given: Values) -> Values:
+        """As ``identity``, of the server that a step with these parameters acts on."""
+        return self.identity()
 
     def identity(self) -> Values:
         """Identifies the server that the tool acts on: addresses, databases and prefixes, without credentials.

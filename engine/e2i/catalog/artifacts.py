@@ -62,6 +62,14 @@ class Report(Stored):
     entry: str = ""
 
 
+class File(Stored):
+    """A file as it is, such as one that was taken from a server. ``name`` has the suffix that tells its format."""
+
+    type: Literal["file"] = "file"
+    name: str
+    bytes: int
+
+
 class Study(Artifact):
     """An Optuna study in the study storage."""
 
@@ -111,6 +119,7 @@ ARTIFACTS: dict[str, type[Artifact]] = {
     "table": Table,
     "model": Model,
     "report": Report,
+    "file": File,
     "study": Study,
     "feature_repo": FeatureRepo,
     "model_version": ModelVersion,

@@ -61,15 +61,24 @@ class Budget(Struct, frozen=True):
 class Privilege(Struct, frozen=True):
     """This value of the parameter needs a permission that a policy may refuse."""
 
-    name: Literal["promote_to_production", "keep_services", "write_formulas"]
-    value: str | bool
+    name: Literal["promote_to_production", "keep_services", "write_formulas", "unpinned_downloads"]
+    value: str | bool | None
+
+
+class NamedPlace(Struct, frozen=True):
+    """The text is the name of a place in the tool's settings. A policy lists the places that specs may use."""
+
+    of: Literal["connections", "locations"]
+    """The policy's rule that lists them."""
+    written: bool = False
+    """True when the action writes to the place."""
 
 
 class MayBeSecret(Struct, frozen=True):
     """The parameter, with everything inside it, accepts secrets, as far as the policy allows. No other does."""
 
 
-Mark = WorkspaceFile | FilePattern | MayNameFiles | WrittenFile | Code | Budget | Privilege | MayBeSecret
+Mark = WorkspaceFile | FilePattern | MayNameFiles | WrittenFile | Code | Budget | Privilege | NamedPlace | MayBeSecret
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
 """A path relative to the workspace's root. That it stays inside is checked before the run, and when it is opened."""

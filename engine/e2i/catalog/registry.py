@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TOOLS: Final[Mapping[str, str]] = {
     "bentoml": "e2i.tools.bentoml",
     "data": "e2i.tools.data",
+    "database": "e2i.tools.database",
     "dataset": "e2i.tools.dataset",
     "debug": "e2i.tools.debug",
     "feast": "e2i.tools.feast",
@@ -30,6 +31,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "opik": "e2i.tools.opik",
     "optuna": "e2i.tools.optuna",
     "python": "e2i.tools.python",
+    "remote": "e2i.tools.remote",
     "shap": "e2i.tools.shap",
     "sql": "e2i.tools.sql",
     "table": "e2i.tools.table",

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from e2i.catalog import marks
-from e2i.catalog.action import Action
+from e2i.catalog.action import Action, Place
 from e2i.catalog.registry import BUILT_IN, Registry, tool_name
 from e2i.check import paths, provenance, secrecy
 from e2i.documents import Values
@@ -60,6 +60,8 @@ class Authority(Struct, frozen=True):
     """The tools that specs can use."""
     home: str = ""
     """The folder of the workspace."""
+    places: Callable[[str], Mapping[str, Place]] = lambda tool: {}
+    """Returns the places in the settings of a tool, by name."""
 
     @property
     def rules(self) -> Rules:
@@ -83,23 +85,28 @@ class Authority(Struct, frozen=True):
         yield from self._secrets(node, found, params)
         for path, mark, value in _marked(found, params):
             match mark:
-                case marks.WorkspaceFile() if isinstance(value, str):
-                    if violation := paths.check(mark.path(value), self.rules, self.look, self.home, many=mark.many):
-                        message = f'"{_dotted(path)}": {violation.message}'
-                        yield Violation(violation.code, message, ("with", *path), violation.hint, violation.meant)
-                case marks.FilePattern() if isinstance(value, str):
-                    if violation := paths.check(value, self.rules, self.look, many=True):
-                        message = f'"{_dotted(path)}": {violation.message}'
-                        yield Violation(violation.code, message, ("with", *path), violation.hint)
-                case marks.WrittenFile() if isinstance(value, str):
-                    if violation := paths.check_written(value, self.rules, self.look):
-                        message = f'"{_dotted(path)}": {violation.message}'
-                        yield Violation(violation.code, message, ("with", *path), violation.hint)
+                case marks.WorkspaceFile() | marks.FilePattern() | marks.WrittenFile() if isinstance(value, str):
+                    if problem := self._file(mark, value):
+                        message = f'"{_dotted(path)}": {problem.message}'
+                        yield Violation(problem.code, message, ("with", *path), problem.hint, problem.meant)
+                case marks.NamedPlace() if isinstance(value, str):
+                    yield from self._place(tool_name(node.step.uses), mark, value, path)
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
                 case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
+
+    def _file(
+        self, mark: marks.WorkspaceFile | marks.FilePattern | marks.WrittenFile, value: str
+    ) -> paths.PathProblem | None:
+        match mark:
+            case marks.WorkspaceFile():
+                return paths.check(mark.path(value), self.rules, self.look, self.home, many=mark.many)
+            case marks.FilePattern():
+                return paths.check(value, self.rules, self.look, many=True)
+            case marks.WrittenFile():
+                return paths.check_written(value, self.rules, self.look)
 
     def _secrets(self, node: StepNode, action: Action, params: Values) -> Iterator[Violation]:
         for path, name in secrecy.used(node, params):
@@ -110,6 +117,28 @@ class Authority(Struct, frozen=True):
             elif not secrecy.is_allowed(self.rules.secrets, name):
                 message = f'the secret "{name}" may not be used by specs of origin {self.origin}'
                 yield Violation("policy-secret", message, where, _ask(f"{self.origin}.secrets"))
+
+    def _place(self, tool: str, mark: marks.NamedPlace, name: str, path: Path) -> Iterator[Violation]:
+        what, rule, where = mark.of.removesuffix("s"), getattr(self.rules, mark.of), ("with", *path)
+        places = self.places(tool)
+        allowed = [known for known in places if secrecy.is_allowed(rule, known)]
+        if not secrecy.is_allowed(rule, name):
+            message = f'the {what} "{name}" may not be used by specs of origin {self.origin}'
+            yield Violation(f"policy-{what}", message, where, _ask(f"{self.origin}.{mark.of}"))
+        elif (place := places.get(name)) is None:
+            meant = suggest.certain(name, allowed)
+            hint = suggest.hint(name, allowed, most=12) or f"the operator names them under `tools: {tool}: {mark.of}:`"
+            yield Violation(f"unknown-{what}", f'the settings have no {what} "{name}"', where, hint, meant)
+        elif mark.written and place.read_only:
+            message = f'the {what} "{name}" is only for reading'
+            hint = f"the operator sets read_only: false in `tools: {tool}:`"
+            yield Violation(f"policy-{what}", message, where, hint)
+        elif place.host is not None and not self.may_reach(place.host):
+            message = f'the {what} "{name}" is on {place.host}, which specs of origin {self.origin} may not reach'
+            yield Violation("policy-host", message, where, _ask(f"{self.origin}.hosts"))
+
+    def may_reach(self, host: str) -> bool:
+        return any(pattern == "*" or _matches(host, pattern) for pattern in self.rules.hosts)
 
     def _budget(self, what: str, asked: int, spent: int, path: Path) -> Iterator[Violation]:
         if spent + asked > getattr(self.rules.budgets, what):
@@ -234,7 +263,7 @@ def _host(tool: str, authority: Authority) -> Violation | None:
     if "*" in authority.rules.hosts:
         return None
     host = authority.host(tool)
-    if host is None or any(_matches(host, pattern) for pattern in authority.rules.hosts):
+    if host is None or authority.may_reach(host):
         return None
     message = f"{tool} is on the host {host}, and specs of origin {authority.origin} may not reach it"
     return Violation("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
@@ -279,7 +308,7 @@ def _dotted(path: Path) -> str:
 
 
 def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _ask(setting: str) -> str:
@@ -346,5 +375,37 @@ CODES = (
         "Refer to the step that produces it: ${{ steps.ID.NAME }}.",
         f'steps:\n  a: {{uses: debug.echo, with: {{value: {{type: table, digest: "sha256:{"0" * 64}"}}}}}}\n',
         'steps:\n  d: {uses: dataset.hcp}\n  a: {uses: debug.echo, with: {value: "${{ steps.d.journeys }}"}}\n',
+    ),
+    Code(
+        "policy-connection",
+        "A database that specs may not use",
+        "A spec names a connection of the settings, never an address. config/policy.yaml lists the connections that "
+        "specs of each origin may use; specs written by a machine may use none unless it does. A connection is for "
+        "reading only, unless its settings say `read_only: false`.",
+        "Use an allowed connection, or ask the operator.",
+        example="connection: payroll, where agent.connections is [warehouse]",
+    ),
+    Code(
+        "unknown-connection",
+        "A database that the settings do not name",
+        "Connections are under `tools: database: connections:` in config/, also in the profile of the run.",
+        "Use a name from the hint, choose the profile that has it, or ask the operator.",
+        example="connection: warehose, where the settings name warehouse",
+    ),
+    Code(
+        "policy-location",
+        "A remote location that specs may not use",
+        "A spec names a location of the settings, never an address. config/policy.yaml lists the locations that specs "
+        "of each origin may use; specs written by a machine may use none unless it does. A location is for reading "
+        "only, unless its settings say `read_only: false`.",
+        "Use an allowed location, or ask the operator.",
+        example="location: backups, where agent.locations is [data]",
+    ),
+    Code(
+        "unknown-location",
+        "A remote location that the settings do not name",
+        "Locations are under `tools: remote: locations:` in config/, also in the profile of the run.",
+        "Use a name from the hint, choose the profile that has it, or ask the operator.",
+        example="location: dta, where the settings name data",
     ),
 )

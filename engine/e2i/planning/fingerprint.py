@@ -41,8 +41,9 @@ class Environment(Struct, frozen=True):
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     matching: Callable[[str], Collection[str]] = lambda name: (name,)
     """Returns the files that a folder or a pattern names."""
-    server: Callable[[str], Values] = lambda tool: {}
-    """Returns the identity of the server that a tool acts on. Empty when it is embedded."""
+    server: Callable[[str, Values], Values] = lambda tool, given: {}
+    """Returns the identity of the server that a step of a tool acts on, by its parameters. Empty when it is embedded.
+    """
     registry: Registry = BUILT_IN
     """The tools of the environment."""
 
@@ -53,7 +54,7 @@ def fixed(
     """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go, ``paths`` are
     the values of parameters of the type ``path``.
     """
-    server = dict(environment.server(uses.partition(".")[0]))
+    server = dict(environment.server(uses.partition(".")[0], raw))
     return Components(
         action=uses,
         version=action.version,

@@ -61,9 +61,10 @@ def of(roots: Roots, settings: Settings) -> Environment:
         except (Refused, OSError):  # the step itself reports it
             return (name,)
 
-    @cache
-    def server(tool: str) -> Values:
-        return settings.tool(tool).identity()
+    tool_settings = cache(settings.tool)
+
+    def server(tool: str, given: Values) -> Values:
+        return tool_settings(tool).identity_of(given)
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Environment(

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from e2i import policy as policy_module
 from e2i import settings as settings_module
+from e2i.catalog.action import Place
 from e2i.check.policy import Authority
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
@@ -81,7 +82,11 @@ class Workspace(Struct, frozen=True):
             address = self.settings.tool(tool).address()
             return address[0] if address else None
 
+        def places(tool: str) -> Mapping[str, Place]:
+            found: Mapping[str, Place] = self.settings.tool(tool).places()
+            return found
+
         settings, home = self.settings, str(self.root)
         return Authority(
-            self.policy, self.origin, partial(look, self.roots), host, settings.sinks, settings.registry, home
+            self.policy, self.origin, partial(look, self.roots), host, settings.sinks, settings.registry, home, places
         )

@@ -155,7 +155,7 @@ def test_a_module_that_the_plan_does_not_see_is_refused_not_stale(project: Proje
     )
     record = project.run(SPEC % "")
     error = record.steps["a"].error
-    assert error is not None and "is not part of the plan" in error["message"]
+    assert error is not None and "is not part of the plan" in error.message
 
 
 def test_a_file_that_changes_while_it_is_read_has_no_result(project: Project) -> None:
@@ -163,7 +163,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_result(project: Project) ->
     code = "def f(source):\n    open(source, 'w').write('two')\n    return 1\n"
     project.write("steps/code.py", code)
     error = project.run(SPEC % ARGUMENT).steps["a"].error
-    assert error is not None and error["code"] == "input-changed-during-run"
+    assert error is not None and error.code == "input-changed-during-run"
 
 
 def test_large_data_that_is_read_is_not_taken_for_code(project: Project) -> None:
@@ -199,7 +199,7 @@ def test_a_file_that_appears_while_others_are_read_has_no_result(project: Projec
     project.write("data/a.txt", "one")
     project.write("steps/code.py", "def f():\n    open('data/b.txt', 'w').close()\n    return 1\n")
     error = project.run(SPEC % ", reads: ['data/*']").steps["a"].error
-    assert error is not None and "'data/b.txt' is new" in error["message"]
+    assert error is not None and "'data/b.txt' is new" in error.message
 
 
 def test_tables_by_name_are_kept_and_reused(project: Project) -> None:
@@ -223,4 +223,4 @@ def test_too_many_matches_are_a_problem_and_fail_a_step_whose_pattern_is_known_l
         "steps:", "steps:\n  echo: {uses: debug.echo, with: {value: 'data/*'}}"
     )
     error = project.run(late).steps["a"].error
-    assert error is not None and error["code"] == "too-large"
+    assert error is not None and error.code == "too-large"

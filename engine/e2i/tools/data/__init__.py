@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool
-from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.artifacts import File, Model, Report, Table
 from e2i.catalog.marks import Budget, Privilege, WorkspacePaths, WrittenPath
 from e2i.tools.data import encodings, formats
 from e2i.tools.data.contract import TYPE
@@ -30,13 +30,14 @@ class LoadParams(Params):
     """Parameters of ``data.load``."""
 
     path: Annotated[
-        WorkspacePaths,
+        WorkspacePaths | None,
         Field(
             min_length=1,
             description="File in the workspace, relative to its root. Also a folder or a pattern such as "
-            "data/*.parquet: the files in it, sorted by path, must have the same columns.",
+            "data/*.parquet: the files in it, sorted by path, must have the same columns. Or set `stored`.",
         ),
-    ]
+    ] = None
+    stored: Annotated[File | None, Field(description="A stored file, such as `file` of remote.get.")] = None
     format: Annotated[
         Literal["csv", "tsv", "jsonl", "parquet", "feather", "excel"] | None,
         Field(
@@ -128,6 +129,17 @@ class LoadParams(Params):
         Field(description="`hive`: folders named KEY=VALUE give a column each. null: folders have no meaning."),
     ] = None
     sheet: Annotated[str | None, Field(min_length=1, description="Sheet of an Excel file; null: the only one.")] = None
+
+    @property
+    def shown(self) -> str:
+        """The name of the file, as messages have it."""
+        return self.path or (self.stored.name if self.stored else "")
+
+    @model_validator(mode="after")
+    def _one_file(self) -> Self:
+        if (self.path is None) == (self.stored is None):
+            raise ValueError("takes either `path` or `stored`")
+        return self
 
     @model_validator(mode="after")
     def _one_type_a_column(self) -> Self:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Report
+from e2i.catalog.artifacts import File, Report
 from e2i.errors import StepError
 from e2i.tools.data import (
     PARTS,
@@ -38,15 +39,15 @@ if TYPE_CHECKING:
 
 def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Read a workspace file. Raises StepError when it is absent, empty, unreadable or lacks a column."""
-    held = ctx.held_files(params.path)
+    held = ctx.held_files(params.path) if params.path else {params.shown: _named(params.stored, ctx)}
     digests = {}
     for name, path in held.items():
         with path.open("rb") as file:
             digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    digest = digests.get(params.path) or hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
-    loaded = files.read(next(iter(held.values())), params) if params.path in held else many.read(held, params)
+    digest = digests.get(params.shown) or hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    loaded = files.read(next(iter(held.values())), params) if params.shown in held else many.read(held, params)
     for note in loaded.notes:
-        print(f"{params.path}: {note}")  # in the step's log
+        print(f"{params.shown}: {note}")  # in the step's log
     return LoadOutputs(table=ctx.table(loaded.hand_over()), source_digest=f"sha256:{digest}", notes=loaded.notes)
 
 
@@ -202,6 +203,16 @@ def diff(params: DiffParams, ctx: StepContext) -> DiffOutputs:
         removed_columns=found.removed_columns,
         report=report,
     )
+
+
+def _named(file: File | None, ctx: StepContext) -> Path:
+    """Return a stored file under its own name, by whose suffix it is unpacked."""
+    assert file is not None  # the parameters have one
+    folder = ctx.scratch / "taken"
+    folder.mkdir()
+    path = folder / file.name
+    path.symlink_to(ctx.open(file).absolute())
+    return path
 
 
 def _facts(rows: int, keys: pd.Series[Any] | None, strategy: str) -> PartFacts:

@@ -30,6 +30,8 @@ def load(given: Given, files: Files) -> Flow:
     from e2i.tools.data.unclear import UnclearError
 
     path = given["path"]
+    if given.get("stored") is not None:
+        return _promised(given) if settled([given["columns"], given["types"], given["parse_dates"]]) else Flow()
     if not all(settled(value) for name, value in given.items() if name != "rows") or not isinstance(path, str):
         return Flow()
     try:
@@ -142,7 +144,8 @@ def diff(given: Given, files: Files) -> Flow:
         return Flow(outputs)
     for index, name in enumerate(exclude):
         if name not in before.columns and name not in after.columns:
-            problems += absent(after, ("exclude", index), name, "neither table; the table after")
+            message = f'neither table has a column "{name}"'
+            problems.append(ColumnProblem(("exclude", index), "unknown-column", message, name, after.names))
     compared = compared_columns(list(before.columns), list(after.columns), key, exclude)
     if twice := clashing(key, compared):
         message = f"the table of changes would have two columns named {few(twice)}"

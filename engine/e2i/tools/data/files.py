@@ -46,7 +46,7 @@ def read(path: Path, params: LoadParams) -> Loaded:
     """
     import pyarrow as pa
 
-    shown = params.path
+    shown = params.shown
     kind = params.format or formats.of(shown)
     if kind is None:
         raise StepError(
@@ -54,7 +54,7 @@ def read(path: Path, params: LoadParams) -> Loaded:
             code="unknown-format",
             hint=f"set `format`, or use one of the suffixes {', '.join(formats.SUFFIXES)}",
         )
-    given = {name: getattr(params, name) for name in type(params).model_fields}
+    given = {name: getattr(params, name) for name in type(params).model_fields} | {"path": shown}
     try:
         table, notes = _READERS[kind](path, kind, given)
     except UnclearError as error:
