@@ -28,7 +28,7 @@ from e2i.spec.models import StepOptions
 from e2i.spec.problems import MOST, Code, Fixes, Problem
 from e2i.spec.references import Reference
 from e2i.spec.scalars import show
-from e2i.spec.validation import mistakes
+from e2i.spec.validation import Detail, mistakes
 from e2i.spec.values import Secret
 from e2i.spec.wording import expected, wording
 
@@ -119,13 +119,20 @@ def _validated(
         found = [
             _problem(environment, node, action, detail)
             for detail in mistakes(error, known, lambda path, kind: _may_follow(path, kind, unsure))
-            if detail["type"] != "missing" or detail["loc"][0] not in mistyped
+            if not _is_of_name(detail, mistyped)
         ]
     reported = {problem.path for problem in found}
     for problem in exact.problems(node.document, base, known, takes):
         if problem.path not in reported:
             found.append(problem)
     return found
+
+
+def _is_of_name(detail: Detail, mistyped: Collection[str | None]) -> bool:
+    """Returns whether an error is that of a parameter under a wrong name: it is missing, or others contradict."""
+    if detail["type"] == "missing":
+        return detail["loc"][0] in mistyped
+    return not detail["loc"] and any(mistyped)
 
 
 def _may_follow(path: Path, kind: str, unsure: Collection[Path]) -> bool:
