@@ -66,8 +66,13 @@ def _text(content: pa.Table, path: Path, separator: str, escape: bool) -> int:
         if pa.types.is_duration(column.type) or pa.types.is_float16(column.type):
             column = column.cast(pa.int64() if pa.types.is_duration(column.type) else pa.float32())
         content = content.set_column(index, field.name, column)
+    options = pc.WriteOptions(delimiter=separator, quoting_style="needed")
+    if hasattr(options, "quoting_header") and not any(
+        set(name) & {separator, '"', "\n", "\r"} for name in content.column_names
+    ):
+        options.quoting_header = "none"  # "needed" quotes every name
     try:
-        pc.write_csv(content, path, pc.WriteOptions(delimiter=separator, quoting_style="needed"))
+        pc.write_csv(content, path, options)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise StepError(f"the table cannot be written as CSV: {error}", code="bad-table") from error
     return escaped
