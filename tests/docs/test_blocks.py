@@ -193,7 +193,7 @@ def run(command: str, workspace: Path) -> str:
         timeout=600,
         text=True,
     )
-    return done.stdout.replace(str(workspace), "/work")
+    return done.stdout.replace(str(workspace), "/project")
 
 
 def matches(shown: str, printed: str) -> bool:

@@ -20,6 +20,16 @@ FILES = {
     "data/hcp.csv": "hcp_id,observation_date,call_frequency,comment\nHCP000001,2024-01-01,3,none\n",
     "steps/clean.py": "def clean(table, least): return table\n",
 }
+PLACES = {
+    "database": {"connections": {"warehouse": {"url": "sqlite:///data/shop.db", "read_only": False}}},
+    "remote": {
+        "locations": {
+            "sales": {"kind": "https", "root": "https://data.example.com/sales"},
+            "results": {"kind": "s3", "root": "bucket/results", "read_only": False},
+        }
+    },
+}
+"""The places that examples name."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +42,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("rule", contract.RULES, ids=contract.name_of)
 @pytest.mark.parametrize("tool", sorted(BUILT_IN))
 def test_every_tool_keeps_to_the_contract(tool: str, rule: Rule, root: Path) -> None:
-    rule(Subject.of(tool, root, FILES))
+    rule(Subject.of(tool, root, FILES, PLACES if rule is contract.has_examples else None))
 
 
 class Bare(Params):

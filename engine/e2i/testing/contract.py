@@ -25,6 +25,7 @@ from e2i.catalog.columns import UNKNOWN
 from e2i.catalog.files import NO_FILES
 from e2i.catalog.registry import TOOLS, Registry
 from e2i.catalog.schema import pipeline_schema
+from e2i.documents import JsonObject
 from e2i.settings import Settings
 
 HEAVY = ("bentoml", "feast", "great_expectations", "matplotlib", "mlflow", "numpy", "opik", "optuna", "pandas",
@@ -40,12 +41,20 @@ class Subject(Struct, frozen=True):
     workspace: api.Workspace
 
     @classmethod
-    def of(cls, name: str, root: Path, files: Mapping[str, str] | None = None) -> Subject:
-        """Returns a tool of e2i, or an installed plug-in, by its name. ``files`` are those that its examples read."""
+    def of(
+        cls,
+        name: str,
+        root: Path,
+        files: Mapping[str, str] | None = None,
+        tools: Mapping[str, JsonObject] | None = None,
+    ) -> Subject:
+        """Returns a tool of e2i, or an installed plug-in, by its name. ``files`` are those that its examples read, and
+        ``tools`` the settings that they name.
+        """
         for path, text in (files or {}).items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, "utf-8")
-        settings = Settings(plugins=() if name in TOOLS else (name,))
+        settings = Settings(plugins=() if name in TOOLS else (name,), tools=dict(tools or {}))
         tool = settings.registry.tool(name)
         assert tool is not None, f"there is no tool {name}"
         return cls(tool, settings.registry, api.Workspace(root, root / ".e2i", settings))

@@ -23,7 +23,7 @@ NUMBER = {"tailnum": "distance", "origin": "distance", "carrier": "distance"}
 
 def column(good: Good, rng: Random) -> Mutants:
     """A slip in the name of a column in a query."""
-    for site in good.matching("steps", "*", "with", "query"):
+    for site in _queries(good):
         found = [match for match in QUALIFIED.finditer(good.raw(site)) if match[1] in RAW]
         for match in rng.sample(found, min(3, len(found))):
             if typed := slip(match[1], COLUMNS | RAW, rng):
@@ -110,6 +110,13 @@ def known_later(good: Good, rng: Random) -> Mutants:
 
 
 def _matches(good: Good, pattern: re.Pattern[str]) -> Iterator[tuple[Site, re.Match[str]]]:
-    for site in good.matching("steps", "*", "with", "query"):
+    for site in _queries(good):
         for match in pattern.finditer(good.raw(site)):
             yield site, match
+
+
+def _queries(good: Good) -> Iterator[Site]:
+    """Yields the queries over tables; those of a database are the database's own."""
+    for site in good.matching("steps", "*", "with", "query"):
+        if good.uses(str(site.path[1])) == "sql.query":
+            yield site

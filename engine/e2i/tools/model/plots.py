@@ -80,7 +80,8 @@ def _classes(axes: Any, rows: Judged) -> None:
     for name, labels, predicted in _curves(rows):
         _ranking(roc, recall, name, labels, predicted)
         points = calibration(labels, predicted)
-        heights = [[one.observed - one.low for one in points], [one.high - one.observed for one in points]]
+        below = [max(0.0, one.observed - one.low) for one in points]  # a rounding below 0 for a share of 0 or 1
+        heights = [below, [max(0.0, one.high - one.observed) for one in points]]
         predictions, shares = [one.predicted for one in points], [one.observed for one in points]
         bands.errorbar(predictions, shares, yerr=heights, marker="o", capsize=2, label=name)
         counts += [one.rows for one in points]
