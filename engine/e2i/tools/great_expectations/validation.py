@@ -11,7 +11,7 @@ from msgspec import Struct
 from e2i.errors import BadInput
 from e2i.spec import patterns
 from e2i.spec.suggest import hint
-from e2i.tools.great_expectations import Outcome, Statistics, data_docs
+from e2i.tools.great_expectations import Outcome, Statistics, data_docs, literals
 from e2i.tools.great_expectations.suite import Expectation, Suite
 from e2i.tools.great_expectations.values import plain
 
@@ -45,7 +45,7 @@ def validate(frame: pd.DataFrame, suite: Suite, samples: int) -> Validation:
     """
     gx = _library()
     checked = gx.ExpectationSuite(
-        name=suite.name, expectations=[_build(item, index) for index, item in enumerate(suite.expectations)]
+        name=suite.name, expectations=[_build(item, index, frame) for index, item in enumerate(suite.expectations)]
     )
     asset = _context(gx).data_sources.add_pandas("memory").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
@@ -82,7 +82,7 @@ def _context(gx: Any) -> Any:
     return gx.get_context(mode="ephemeral", project_config=config)
 
 
-def _build(item: Expectation, index: int) -> Any:
+def _build(item: Expectation, index: int, frame: pd.DataFrame) -> Any:
     """Return the library's own expectation. Raises BadInput for arguments that its type does not take."""
     from great_expectations.compatibility import pydantic
     from great_expectations.expectations.registry import get_expectation_impl
@@ -94,7 +94,8 @@ def _build(item: Expectation, index: int) -> Any:
             if isinstance(pattern, str):
                 patterns.search(pattern)
         if not unknown:
-            return kind(**item.arguments, severity=item.severity, notes=item.notes, meta={"index": index})
+            arguments = literals.fitted(item, index, frame)
+            return kind(**arguments, severity=item.severity, notes=item.notes, meta={"index": index})
     except (pydantic.ValidationError, TypeError, ValueError) as error:
         raise BadInput(f"expectation {index + 1}, {item.type}: {_reason(error)}", code="bad-expectation") from error
     raise BadInput(
