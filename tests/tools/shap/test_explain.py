@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 
 from context import LocalContext
+from e2i.catalog.columns import KnownModel, KnownTable
+from e2i.catalog.files import NO_FILES
 from e2i.errors import StepError
 from e2i.estimators import saved
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.tools.model import TrainParams
 from e2i.tools.model.actions import train
 from e2i.tools.shap import ExplainOutputs, ExplainParams
+from e2i.tools.shap import columns as shap_columns
 from e2i.tools.shap.actions import explain
 from learning import others, table
 
@@ -130,3 +133,17 @@ def test_values_that_do_not_add_up_end_the_step(ctx: LocalContext) -> None:
 def test_a_table_without_the_features_is_refused(ctx: LocalContext) -> None:
     with pytest.raises(StepError, match="lacks feature"):
         run(ctx, "XGBoost", "binary", table=ctx.table(pd.DataFrame({"a": [1.0], "b": [2.0]})))
+
+
+def test_a_feature_may_have_the_name_of_another_column(ctx: LocalContext) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.random((120, 3)), columns=["row", "expected_value", "margin"])
+    frame["y"] = frame["row"] + random.random(120)
+    table = ctx.table(frame)
+    model = train(TrainParams(table=table, target="y", params={"n_estimators": 5}), ctx).model
+    found = asyncio.run(explain(ExplainParams(model=model, table=table, rows=20, plots=False), ctx))
+    planned = {"model": KnownModel("y", ("row", "expected_value", "margin"), "regression"), "background": None}
+    known = shap_columns.explain({**planned, "table": None}, NO_FILES).outputs["values"]
+    assert isinstance(known, KnownTable)
+    names = ["row_", "row", "expected_value", "margin", "expected_value_", "margin_"]
+    assert list(known.columns) == [column.name for column in found.values.columns] == names

@@ -55,7 +55,8 @@ class ExplainOutputs(Outputs):
         Field(
             description="One row per explained row: `row` (its number in the table), one column per feature, "
             "`expected_value` and `margin`. The values of the features and the expected value add up to the "
-            "margin. More than two classes: one row per row and class, with the column `class`."
+            "margin. More than two classes: one row per row and class, with the column `class`. "
+            "Where a feature has one of these names, the other column has an underscore after it."
         ),
     ]
     expected_value: Annotated[

@@ -9,6 +9,7 @@ from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import saved
 from e2i.tools.shap import ExplainOutputs, ExplainParams
+from e2i.tools.shap.columns import beside
 from e2i.tools.shap.connector import SHAPExplainer
 
 if TYPE_CHECKING:
@@ -55,12 +56,13 @@ def _table(found: Explanation, chosen: Matrix) -> pd.DataFrame:
     """Return the values in long form: a row per explained row, and per class if there are more than two."""
     import pandas as pd
 
+    row, label, expected, margin = (beside(n, found.features) for n in ("row", "class", "expected_value", "margin"))
     parts = []
     for which in range(found.values.shape[2]):
-        columns: dict[str, Any] = {"row": chosen}
+        columns: dict[str, Any] = {row: chosen}
         if found.classes is not None:
-            columns["class"] = [found.classes[which]] * len(chosen)
+            columns[label] = [found.classes[which]] * len(chosen)
         part = pd.DataFrame(found.values[:, :, which], columns=found.features)
-        about = {"expected_value": found.expected[which], "margin": found.margin[:, which]}
+        about = {expected: found.expected[which], margin: found.margin[:, which]}
         parts.append(pd.concat([pd.DataFrame(columns), part, pd.DataFrame(about, index=part.index)], axis=1))
     return pd.concat(parts, ignore_index=True)
