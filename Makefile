@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m compileall -q engine
 	touch $(STAMP)
 
-run: setup ## the main job: 40,000 real flights through all seven tools, in .e2i
+run: setup ## the main job: 40,000 real flights through all tools, in .e2i
 	$(BIN)/e2i-run specs/flight_delays.yaml
 
 test: setup ## the default tests, JOBS=2 at a time

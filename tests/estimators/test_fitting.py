@@ -155,6 +155,35 @@ def test_a_tiny_target_is_learnt_like_a_large_one(algorithm: str, tmp_path: Path
     assert r2[0] > 0.5 and r2[1] == pytest.approx(r2[0], abs=0.02)
 
 
+@pytest.mark.parametrize("algorithm", ["CatBoost", "LightGBM", "XGBoost"])
+@pytest.mark.parametrize(("level", "spread"), [(20_240_000, 3), (1.7e9, 600), (1e12, 3), (0, 1e10)], ids=str)
+def test_a_target_far_from_zero_is_learnt(algorithm: str, level: float, spread: float, tmp_path: Path) -> None:
+    """Dates as numbers, seconds since the epoch: 32 bits do not tell them apart."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.random(600), "z": random.random(600)})
+    frame["y"] = level + spread * (frame["x"] + 0.1 * frame["z"])
+    prepared = fitting.prepare(frame[:450], frame[450:], "y", algorithm)
+    rounds = {"iterations" if algorithm == "CatBoost" else "n_estimators": 200}
+    model = fitting.fit(prepared, rounds, seed=1, threads=2)
+    loaded = scoring.load(fitting.save(model, tmp_path / "model"))
+    assert metrics.score("r2", frame["y"][450:].to_numpy(), loaded.predict(frame[450:])) > 0.95
+
+
+def test_numbers_for_a_feature_of_truth_values_are_refused() -> None:
+    frame = pd.DataFrame({"f": [True, False] * 50, "y": [1, 0] * 50})
+    model = fitting.fit(fitting.prepare(frame, None, "y", "XGBoost"), {"n_estimators": 2}, seed=1, threads=1)
+    assert np.isfinite(model.scorer.predict(pd.DataFrame({"f": [0, 1, 1]}))).all()
+    with pytest.raises(scoring.ScoringError, match="trained on true and false, and the table has other numbers"):
+        model.scorer.predict(pd.DataFrame({"f": [0, 1, 2]}))
+
+
+def test_a_feature_without_values_is_named() -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0), "nothing": np.full(40, np.nan), "y": np.arange(40.0) * 2.5})
+    assert any(
+        "without any value" in one and "nothing" in one for one in fitting.prepare(frame, None, "y", "XGBoost").warnings
+    )
+
+
 @pytest.mark.parametrize("algorithm", ["LightGBM", "Ridge", "XGBoost"])
 def test_many_categories_are_kept_and_dropped_ones_are_named(algorithm: str) -> None:
     random = np.random.default_rng(0)

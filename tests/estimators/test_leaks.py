@@ -112,3 +112,20 @@ def test_a_sketch_estimates_the_share_for_large_tables() -> None:
     table = np.concatenate([hashes[:10_000], random.integers(0, 2**63, 30_000, dtype=np.uint64)])
     assert sketch.share(known, table) == pytest.approx(0.25, abs=0.06)
     assert sketch.share(known, table[10_000:]) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_a_feature_that_knows_one_of_three_classes_is_named(kind: str) -> None:
+    random = np.random.default_rng(0)
+    target = random.integers(0, 3, 600)
+    leak = 2.5 * target + random.normal(0, 0.01, 600)
+    frame = pd.DataFrame({"a": random.normal(size=600), "leak": leak, "y": target})
+    if kind == "category":
+        frame["leak"] = [f"{'pqr'[label]}{row % 2}" for row, label in enumerate(target)]
+    found = fitting.prepare(frame, None, "y", "LightGBM", task="classification").warnings
+    assert len(found) == 1 and "feature 'leak' alone predicts" in found[0]
+
+
+def test_a_few_rows_are_not_suspected() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0, 1, 1]})
+    assert fitting.prepare(frame, None, "y", "XGBoost").warnings == ()

@@ -39,6 +39,7 @@ class Refusal(BaseHTTPRequestHandler):
     """Answers all but MLflow's health check with the server's status."""
 
     def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))  # else the connection is reset
         status = 200 if self.path == "/health" else self.server.status  # type: ignore[attr-defined]
         body = json.dumps({"error_code": "UNAUTHENTICATED", "message": "who are you?"}).encode()
         self.send_response(status)

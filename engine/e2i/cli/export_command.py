@@ -99,6 +99,12 @@ def _make(value: Any, store: ArtifactStore, path: Path, made: Path, *, escape: b
         writing.table(_rows(store, artifact), made, kind, "zstd", escape=escape)
     elif isinstance(artifact, Stored):
         writing.artifact(store.path(artifact.digest), made)
+    elif formats.written(path.name) not in (None, "json"):
+        raise BadInput(
+            f"{path} has the suffix of a table, and the result is a value",
+            code="unknown-format",
+            hint="use the suffix .json",
+        )
     else:
         made.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 

@@ -38,7 +38,8 @@ def show(record: RunRecord, options: str = "") -> None:
     for name, text in _links(record, options):
         click.echo(f"  {name:<10} {safe(text)}")
     if record.status != "succeeded":
-        click.echo(f"\nto resume, run the same command again (or --resume {record.run}); finished steps are reused")
+        cause = "correct the cause, then " if record.status == "failed" else "to resume, "
+        click.echo(f"\n{cause}run the same command again (or --resume {record.run}); finished steps are reused")
 
 
 def brief(value: Any, width: int = 200) -> str:

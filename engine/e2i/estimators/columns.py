@@ -72,7 +72,7 @@ def _trained_on(
     if isinstance(table, KnownTable) and table.rows.overlap(trained_on):
         same = table.rows == trained_on
         message = f"{'the' if same else 'some'} rows of this table are those that the model is trained on"
-        hint = "use another part of the same data.split"
+        hint = "train and judge on different parts of one data.split"
         yield ColumnProblem(path, "trained-on", message, hint=hint, severity=severity)
 
 

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from e2i.estimators.scoring import Manifest, Matrix, Scorer
 
 EXAMPLE_ROWS = 5
-SMALL = 2.0**-6
-"""Standard deviation of a target below which boosters are trained on a multiple of it."""
+SMALL, LARGE = 2.0**-6, 2.0**30
+"""Standard deviations of a target below and above which boosters are trained on a multiple of it."""
+FAR = 100.0
+"""Distance of a target from 0, in standard deviations, from which its mean is subtracted for boosters."""
 
 
 class Prepared(Struct, frozen=True, eq=False):
@@ -42,8 +44,9 @@ class Prepared(Struct, frozen=True, eq=False):
     validation: Encoded | None
     shared: Any
     example: list[JsonObject]
+    target_center: float = 0.0
     target_scale: float = 1.0
-    """The library is trained on the target divided by this, and its outputs are multiplied by it."""
+    """The library is trained on the target minus the center, divided by the scale. Its outputs are converted back."""
     baseline: tuple[float, ...] = ()
     """The best constant answer: the mean of the target, or the share of each class."""
     sketch: Any = None
@@ -85,8 +88,9 @@ def prepare(
     algorithms.check(algorithm, derived.task, {})
     rows = Encoded(derived.encode(train), derived.labels(train))
     held_out = None if validation is None else Encoded(derived.encode(validation), derived.labels(validation))
-    scale = _scale(rows.labels) if ALGORITHMS[algorithm].rounds and derived.task == "regression" else 1.0
-    encoded = rows.divided(scale), held_out and held_out.divided(scale)
+    is_scaled = ALGORITHMS[algorithm].rounds and derived.task == "regression"
+    center, scale = _standard(rows.labels) if is_scaled else (0.0, 1.0)
+    encoded = rows.standardised(center, scale), held_out and held_out.standardised(center, scale)
     shared = library(ALGORITHMS[algorithm]).prepare(derived, *encoded, threads)
     assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
     warnings = (*filter(None, [assumed]), *derived.warnings, *leaks.warnings(train, validation, derived, rows.labels))
@@ -97,6 +101,7 @@ def prepare(
         held_out,
         shared,
         _example(train, derived),
+        target_center=center,
         target_scale=scale,
         baseline=_baseline(rows.labels, derived),
         sketch=sketch.of(train, derived, rows.labels),
@@ -133,12 +138,18 @@ def save(fitted: Fitted, folder: Path) -> Path:
     return folder
 
 
-def _scale(labels: Matrix) -> float:
-    """Return a power of two, which divides exactly, near the spread of a target whose squared errors are so small that
-    XGBoost takes them for rounding (it ignores gains below 1e-6); 1 for any other target.
+def _standard(labels: Matrix) -> tuple[float, float]:
+    """Return a center and a scale for a target that boosters cannot learn as it is; 0 and 1 for any other.
+
+    Boosters compute in 32 bits, so values that hardly differ are one value to them. XGBoost takes errors whose squares
+    are below 1e-6 for rounding. The scale is a power of two, which divides exactly.
     """
-    spread = float(labels.std())
-    return 2.0 ** math.floor(math.log2(spread)) if 0.0 < spread < SMALL else 1.0
+    spread, middle = float(labels.std()), float(labels.mean())
+    if not 0.0 < spread < math.inf:
+        return 0.0, 1.0
+    center = float(round(middle)) if abs(middle) > FAR * spread else 0.0
+    is_odd = spread < SMALL or spread > LARGE
+    return center, 2.0 ** math.floor(math.log2(spread)) if is_odd or center else 1.0
 
 
 def _baseline(labels: Matrix, derived: Schema) -> tuple[float, ...]:
@@ -192,6 +203,7 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
         "example": prepared.example,
         "seed": seed,
         "params": dict(params),
+        "target_center": prepared.target_center,
         "target_scale": prepared.target_scale,
         "baseline": list(prepared.baseline),
     }

@@ -22,6 +22,8 @@ Interval = tuple[float, float]
 RESAMPLES = 1_000
 """Resamples for tables of up to ``WORK / RESAMPLES`` rows; larger tables, whose intervals are narrow, get fewer."""
 FEWEST = 200
+ROUNDING = 1e-4
+"""Relative difference between two metrics that is none: models compute in 32 bits."""
 WORK = 20_000_000
 BLOCK = 4_000_000
 """Weights in memory at once, 8 bytes each."""
@@ -78,7 +80,7 @@ def worse(measured: Mapping[str, float], constant: Mapping[str, float]) -> list[
         for name in ("log_loss", "brier", "accuracy", "rmse", "mae")
         if name in measured
         and name in constant
-        and (measured[name] < constant[name] if name == "accuracy" else measured[name] > constant[name])
+        and (constant[name] - measured[name]) * (1 if name == "accuracy" else -1) > ROUNDING * abs(constant[name])
     ]
 
 

@@ -23,6 +23,8 @@ SUSPECT_RANK = 0.995
 """Absolute rank correlation (Spearman) with a numeric target."""
 SHARED_ROWS = 0.02
 """Share of validation rows that are training rows too."""
+FEWEST = 30
+"""Rows below which a perfect order may be chance."""
 ROWS = 100_000
 """Rows that are looked at: every n-th of a larger table."""
 
@@ -47,6 +49,8 @@ def warnings(train: pd.DataFrame, validation: pd.DataFrame | None, schema: Schem
 
 def suspects(train: pd.DataFrame, schema: Schema, labels: Matrix) -> list[tuple[str, str]]:
     """Return each feature that predicts the target by itself, with the figure that shows it."""
+    if len(train) < FEWEST:
+        return []
     step = math.ceil(len(train) / ROWS)
     frame, target = train.iloc[::step], labels[::step]
     found = []
@@ -69,7 +73,9 @@ def _orders(frame: pd.DataFrame, feature: Feature, target: Matrix, schema: Schem
     values = encode(frame, [feature], "doubles")[:, 0]
     missing = np.isnan(values)
     if feature["kind"] == "category":
-        orders = [_cross_encoded(values, target)] if schema.shape != "multiclass" else []
+        orders = [_cross_encoded(values, target)]
+        if schema.shape == "multiclass":
+            orders = [_cross_classified(values, target, len(schema.classes or ()))]
     else:
         orders = [np.where(missing, np.nanmedian(values), values)] if not missing.all() else []
     return [*orders, missing.astype(np.float64)] if missing.any() and not missing.all() else orders
@@ -91,6 +97,15 @@ def _cross_encoded(codes: Matrix, target: Matrix) -> Matrix:
     return encoded
 
 
+def _cross_classified(codes: Matrix, target: Matrix, classes: int) -> Matrix:
+    """Return the most frequent class of each row's category among the rows of the other half."""
+    import numpy as np
+
+    shares = [_cross_encoded(codes, (target == label).astype(np.float64)) for label in range(classes)]
+    best: Matrix = np.argmax(shares, axis=0).astype(np.float64)
+    return best
+
+
 def _figure(values: Matrix, target: Matrix, schema: Schema) -> str | None:
     """Return the figure of an order that is suspicious: area under the ROC curve, or rank correlation."""
     import numpy as np
@@ -102,8 +117,13 @@ def _figure(values: Matrix, target: Matrix, schema: Schema) -> str | None:
             return None
         correlation = float(((ranks - ranks.mean()) * (_ranks(target) - ranks.mean())).mean() / spread)
         return f"rank correlation {abs(correlation):.4f}" if abs(correlation) > SUSPECT_RANK else None
-    areas = [_area(ranks, target == label) for label in range(len(schema.classes or ()))]
-    area = float(np.mean([max(area, 1 - area) for area in areas]))
+    labels = range(len(schema.classes or ()))
+    pairs = [(one, other) for one in labels for other in labels if one < other]
+    areas = []
+    for one, other in pairs:
+        inside = np.isin(target, (one, other))
+        areas.append(_area(_ranks(values[inside]), target[inside] == one))
+    area = min((max(area, 1 - area) for area in areas), default=0.5)  # each pair of classes is told apart
     return f"area under the ROC curve {area:.4f}" if area > SUSPECT_AUC else None
 
 

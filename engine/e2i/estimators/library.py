@@ -26,9 +26,9 @@ class Encoded(Struct, frozen=True, eq=False):
     matrix: Any
     labels: Matrix
 
-    def divided(self, scale: float) -> Encoded:
-        """Return the rows with a target divided by ``scale``."""
-        return self if scale == 1.0 else Encoded(self.matrix, self.labels / scale)
+    def standardised(self, center: float, scale: float) -> Encoded:
+        """Return the rows with ``center`` subtracted from the target, divided by ``scale``."""
+        return self if scale == 1.0 and not center else Encoded(self.matrix, (self.labels - center) / scale)
 
 
 class Library(Protocol):

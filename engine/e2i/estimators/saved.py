@@ -73,6 +73,9 @@ def unseen(scorer: Scorer, frame: pd.DataFrame) -> dict[str, float]:
 
 def report_unseen(scorer: Scorer, frame: pd.DataFrame, ctx: StepContext) -> None:
     """Record the shares of unseen values as metrics, and warn of them."""
+    empty = [name for name in scorer.features if len(frame) and frame[name].isna().all()]
+    if empty:
+        ctx.warn(f"features that are missing in every row: {', '.join(empty[:10])}")
     shares = unseen(scorer, frame)
     for name, share in shares.items():
         ctx.metric(f"unseen_{name}", share)

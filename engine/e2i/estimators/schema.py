@@ -99,7 +99,7 @@ def learn(
     names = _names(frame, target, features, exclude)
     most = min(max_categories, max(2, ONE_HOT_BYTES // (8 * len(frame)))) if encoding == "one-hot" else max_categories
     described = [_feature(frame[name], encoding, most) for name in names]
-    warnings = [*_dropped(frame, described), *_identifiers(frame, features)]
+    warnings = [*_dropped(frame, described), *_identifiers(frame, features), *_empty(frame, names)]
     return Schema(target, task, classes, tuple(described), encoding, tuple(warnings))
 
 
@@ -216,6 +216,12 @@ def _dropped(frame: pd.DataFrame, described: Sequence[Feature]) -> list[str]:
                     f"the others, {share:.1%} of the rows, count as missing (`max_categories` sets the limit)"
                 )
     return warnings
+
+
+def _empty(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return a warning for features without any value."""
+    empty = [name for name in names if frame[name].isna().all()]
+    return [f"features without any value, which no model can use: {', '.join(empty[:10])}"] if empty else []
 
 
 def _identifiers(frame: pd.DataFrame, features: Sequence[str] | None) -> list[str]:

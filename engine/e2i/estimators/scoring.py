@@ -58,8 +58,9 @@ class Manifest(TypedDict):
     seed: int
     params: dict[str, Any]
     """Parameters of the algorithm."""
+    target_center: float
     target_scale: float
-    """The library was trained on the target divided by this."""
+    """The library was trained on the target minus the center, divided by the scale."""
     baseline: list[float]
     """The mean of the training target, or the shares of its classes."""
     sha256: NotRequired[str]
@@ -114,7 +115,14 @@ class Scorer:
         """Return ``predict`` or ``margin`` of encoded rows, in float64."""
         shape = "regression" if self.manifest["classes"] is None else "binary" if self.binary else "multiclass"
         found = np.asarray(_OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64)
-        return found * self.scale if self.scale != 1.0 else found
+        if self.scale == 1.0 and not self.center:
+            return found
+        return found * self.scale + self.center
+
+    @property
+    def center(self) -> float:
+        """Return what is added to the library's outputs, after they are multiplied by ``scale``."""
+        return self.manifest["target_center"]
 
     @property
     def scale(self) -> float:
@@ -177,6 +185,12 @@ def _codes(column: pd.Series[Any], feature: Feature) -> Matrix:
 def _column(column: pd.Series[Any], feature: Feature) -> Matrix:
     """Return one feature as floats, NaN where missing or unknown. Raises ScoringError for values of another type."""
     name = feature["name"]
+    if (
+        feature["type"] == "bool"
+        and pd.api.types.is_numeric_dtype(column.dtype)
+        and not column.dropna().isin([0, 1]).all()
+    ):
+        raise ScoringError(f"feature {name!r} was trained on true and false, and the table has other numbers")
     if feature["kind"] == "category":
         strange = next((value for value in column.dropna().unique() if not isinstance(value, str)), None)
         if strange is not None:

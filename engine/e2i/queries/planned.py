@@ -77,7 +77,11 @@ def _bound(
         if table is not None and table.columns:
             connection.execute(_creation(name, table))
     statement = "SELECT json_serialize_plan(?::VARCHAR, optimize := false)"
-    document = json.loads(connection.execute(statement, [text.text]).fetchone()[0])
+    try:
+        document = json.loads(connection.execute(statement, [text.text]).fetchone()[0])
+    except ValueError:  # DuckDB writes an integer beyond 128 bits as no JSON
+        hint = "use a number of at most 38 digits"
+        return Planned((*found, Finding("query-refused", "the query has a number with too many digits", hint=hint)))
     is_typed = all(kind is not None for table in known.values() for kind in table.columns.values())
     if document["error"]:
         error = text.back(syntax.error(document, text.text))

@@ -12,7 +12,7 @@ from e2i.queries import functions, lock, planned, session, syntax
 from e2i.queries.syntax import Finding, Node, function_name, nodes, offset
 
 BEFORE, AFTER = "SELECT (\n", '\n) AS value FROM "table" AS t'
-ROWS = functions.AGGREGATES | functions.WINDOWS
+ROWS = functions.AGGREGATES | functions.WINDOWS | {"unnest", "unlist", "generate_series", "range"}
 PARTS = ("where_clause", "having", "qualify", "sample", "group_expressions", "group_sets", "modifiers")
 """Parts of a SELECT that an expression must not bring with it."""
 

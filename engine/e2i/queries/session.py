@@ -30,10 +30,14 @@ def opened(*, memory: str, threads: int, spill: Path | None) -> Any:
     """Returns a connection to an empty database in memory. It spills to the folder ``spill``, or nowhere."""
     import duckdb
 
-    place = {"temp_directory": str(spill)} if spill else {"temp_directory": "", "max_temp_directory_size": "0B"}
+    place = {"temp_directory": str(spill) if spill else "", "max_temp_directory_size": SPILL if spill else "0B"}
     connection = duckdb.connect(":memory:", config={**SETTINGS, **place, "memory_limit": memory, "threads": threads})
     connection.execute("SET TimeZone = 'UTC'; SET Calendar = 'gregorian'; SET lock_configuration = true")
     return connection
+
+
+SPILL = "50GB"
+"""Disk that one query may use for what does not fit in its memory."""
 
 
 @contextmanager

@@ -137,6 +137,11 @@ PARAMETERS = {
     "function": ("func", "callable", "entrypoint", "entry_point", "handler"),
     "arguments": ("args", "kwargs", "params", "op_kwargs", "inputs"),
     "fractions": ("sizes", "ratios", "proportions"),
+    "delimiter": ("sep", "separator"),
+    "nulls": ("na_values", "null_values"),
+    "skip": ("skiprows", "skip_rows"),
+    "how": ("join_type", "type"),
+    "query": ("sql", "statement"),
 }
 """Names of parameters in other tools, by our name."""
 

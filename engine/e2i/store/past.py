@@ -37,7 +37,7 @@ class RunHead(Element, frozen=True, kw_only=True):
     started_ms: Milliseconds
     ended_ms: Milliseconds | None
     paused_ms: Annotated[int, Meta(description="Time since the start during which the run was interrupted.")]
-    resumed_ms: Annotated[Milliseconds | None, Meta(description="When the run was last resumed. None: never.")]
+    resumed_ms: Annotated[Milliseconds | None, Meta(description="When the run was last resumed. null: never.")]
     file: Annotated[str, Meta(description="Path of the spec, as the user typed it.")]
     profile: Annotated[str, Meta(description="The profile of the run's settings.")]
 
@@ -58,12 +58,12 @@ class RunList(JsonDocument, frozen=True, kw_only=True):
 class GitState(Element, frozen=True, kw_only=True):
     """The git repository of the workspace when the run started."""
 
-    commit: Annotated[str | UnsetType | None, Meta(description="None: there is no commit yet.")] = UNSET
-    branch: Annotated[str | UnsetType | None, Meta(description="None: the head is detached.")] = UNSET
+    commit: Annotated[str | UnsetType | None, Meta(description="null: there is no commit yet.")] = UNSET
+    branch: Annotated[str | UnsetType | None, Meta(description="null: the head is detached.")] = UNSET
     dirty: Annotated[
         bool | UnsetType | None,
         Meta(
-            description="Whether tracked files differ from the commit. Null: unknown without running a filter program"
+            description="Whether tracked files differ from the commit. null: unknown without running a filter program"
             " that the repository configures, which is never run."
         ),
     ] = UNSET
@@ -87,7 +87,7 @@ class RunOrigin(Element, frozen=True, kw_only=True):
     ] = UNSET
     seed: Annotated[int | UnsetType, Meta(description="The seed of the run.")] = UNSET
     spec: Annotated[Digest | UnsetType | None, Meta(description="Of the spec's text.")] = UNSET
-    git: Annotated[GitState | UnsetType | None, Meta(description="None: no repository, or no git.")] = UNSET
+    git: Annotated[GitState | UnsetType | None, Meta(description="null: no repository, or no git.")] = UNSET
 
     @property
     def repository(self) -> GitState:

@@ -135,9 +135,37 @@ def test_a_category_read_as_numbers_is_refused(ctx: LocalContext, kind: str) -> 
         judge(ctx, model, given)
 
 
-def test_reweighting_is_said(ctx: LocalContext) -> None:
-    fit(ctx, algorithm="LogisticRegression", params={"class_weight": "balanced"})
-    assert any("class_weight changes the weights of the classes" in warning for warning in ctx.warned)
+@pytest.mark.parametrize(
+    ("algorithm", "params"),
+    [
+        ("LogisticRegression", {"class_weight": "balanced"}),
+        ("LightGBM", {"is_unbalance": True, "n_estimators": 3}),
+        ("XGBoost", {"scale_pos_weight": 9.0, "n_estimators": 3}),
+    ],
+)
+def test_reweighting_is_said(ctx: LocalContext, algorithm: str, params: dict[str, Any]) -> None:
+    fit(ctx, algorithm=algorithm, params=params)
+    assert any("changes the weights of the classes" in warning for warning in ctx.warned)
+
+
+def test_intervals_of_few_groups_are_doubted_and_of_one_refused(ctx: LocalContext) -> None:
+    model, rows = fit(ctx), table(90, seed=1)
+    ctx.warned.clear()
+    judge(ctx, model, rows.assign(day=np.arange(90) % 3), group="day")
+    assert ctx.warned == ["the intervals are drawn from 3 groups only, and are too narrow"]
+    with pytest.raises(StepError, match="all rows are of one group of 'day'"):
+        judge(ctx, model, rows.assign(day=1), group="day")
+
+
+def test_a_model_that_equals_the_constant_answer_does_not_lose_to_it(ctx: LocalContext) -> None:
+    rows = pd.DataFrame({"a": [1.0] * 40, "binary": [0, 0, 0, 1] * 10})
+    judge(ctx, fit(ctx, rows, params={"n_estimators": 1}), rows)
+    assert not any("is worse than" in warning for warning in ctx.warned)
+
+
+def test_features_that_are_missing_in_every_row_are_named(ctx: LocalContext) -> None:
+    judge(ctx, fit(ctx), table(50, seed=1).assign(a=np.nan, b=np.nan))
+    assert "features that are missing in every row: a, b" in ctx.warned
 
 
 def test_few_integers_as_a_target_are_named(ctx: LocalContext) -> None:

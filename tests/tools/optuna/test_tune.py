@@ -189,3 +189,17 @@ def test_trials_that_tie_and_proposals_without_knowledge_are_named(ctx: LocalCon
 def test_default_spaces_do_not_reweigh_the_classes() -> None:
     for name, known in ALGORITHMS.items():
         assert not {"class_weight", "scale_pos_weight", "is_unbalance", "auto_class_weights"} & set(known.space), name
+
+
+def test_a_validation_table_of_one_class_is_refused(ctx: LocalContext) -> None:
+    frame = table(200)
+    held_out = frame[frame["binary"] == 1]
+    params = TuneParams(
+        train=ctx.table(frame),
+        validation=ctx.table(held_out),
+        target="binary",
+        exclude=others("binary"),
+        metric="log_loss",
+    )
+    with pytest.raises(StepError, match="rows of one class, so no trial can be judged"):
+        asyncio.run(tune(params, ctx))

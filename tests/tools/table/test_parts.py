@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from e2i import api
+from e2i.catalog.columns import KnownTable
+from e2i.catalog.files import NO_FILES
+from e2i.catalog.registry import BUILT_IN
 
 SPEC = """version: 1
 name: history
@@ -48,3 +51,23 @@ SOME = "steps.some.table"
 def test_the_target_of_a_row_in_its_history(history: str, rows: str, leaks: bool) -> None:
     problems = api.validate(SPEC.format(history=history, rows=rows)).errors
     assert [problem.code for problem in problems] == (["target-leak"] if leaks else [])
+
+
+KEPT = {
+    "derive": {"columns": {"z": "x + 1"}},
+    "sort": {"by": ["x"], "descending": []},
+    "rename": {"columns": {"x": "z"}},
+    "fill": {"columns": {"x": 0}},
+    "cast": {"columns": {"x": "integer"}, "errors": "fail"},
+}
+
+
+@pytest.mark.parametrize("action", KEPT)
+def test_actions_that_keep_rows_are_known_to(action: str) -> None:
+    """So that a model is not judged on a copy of its training rows."""
+    table = KnownTable({"id": "string", "x": "double"}).from_origin("data.table").chosen("split", "train")
+    flow = BUILT_IN.column_flow(f"table.{action}")
+    assert flow is not None
+    found = flow({"table": table, **KEPT[action]}, NO_FILES)
+    assert found.problems == () or list(found.problems) == []
+    assert found.outputs["table"].rows == table.rows

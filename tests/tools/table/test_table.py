@@ -284,6 +284,8 @@ class TestRows:
             ("random()", "query-refused"),
             ("*", "query-refused"),
             ("$x", "query-refused"),
+            ("unnest([1, 2])", "query-refused"),
+            ("delay > 999999999999999999999999999999999999999999", "query-refused"),
         ],
     )  # fmt: skip
     def test_what_derive_refuses_with_its_place(self, expression: str, code: str, ctx: LocalContext) -> None:

@@ -307,6 +307,14 @@ CODES = (
         example="at_least: {roc_auc: 0.7, confidence: 0.95}, where the interval of roc_auc is 0.68 to 0.75",
     ),
     Code(
+        "one-group",
+        "A group column with one value",
+        "Rows of one group are drawn together for intervals, because they are alike. With one group, every draw is the "
+        "whole table.",
+        "Name a column with many values, such as the entity or the day, or leave `group` out.",
+        example="group: country, in a table of one country",
+    ),
+    Code(
         "unseen-values",
         "A category feature with no value that training has seen",
         "Values that training did not see count as missing. When all of them are, the table was read or coded in "

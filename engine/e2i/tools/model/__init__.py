@@ -213,8 +213,8 @@ class PredictOutputs(Outputs):
     table: Annotated[
         Table,
         Field(
-            description="The copied columns and `prediction`. Two classes: also `probability` of the last "
-            "class. More classes: also `probability_CLASS` for each class."
+            description="The copied columns and `prediction`. Two classes: also `probability` of the "
+            "positive class. More classes: also `probability_CLASS` for each class."
         ),
     ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import metrics, saved
+from e2i.estimators import metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.tools.model import (
     EvaluateOutputs,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from e2i.estimators.fitting import Fitted, Prepared
     from e2i.estimators.library import Encoded
     from e2i.estimators.scoring import Matrix, Scorer
-
-REWEIGHTING = ("class_weight", "scale_pos_weight", "is_unbalance", "auto_class_weights")
-"""Parameters that train on other shares of the classes than the table has."""
 
 
 def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
@@ -83,7 +80,7 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
     }
     found = evaluation.measure(rows, level=params.interval, **drawn)
     saved.report_unseen(scorer, frame, ctx)
-    for warning in (*evaluation.trained_on(params.model, scorer, frame, ctx), *found.warnings(rows)):
+    for warning in (*evaluation.trained_on(params.model, scorer, frame, ctx), *found.warnings(rows, drawn["groups"])):
         ctx.warn(warning)
     title = f"{params.model.algorithm}: {params.model.target}"
     folder = ctx.scratch / "evaluation"
@@ -141,14 +138,8 @@ def _judge(model: Any, params: SelectParams, ctx: StepContext) -> dict[str, floa
 
 def _warn(prepared: Prepared, params: Mapping[str, Any], ctx: StepContext) -> None:
     """Warn of what the training table and the parameters do to the figures."""
-    weights = [name for name in REWEIGHTING if params.get(name) not in (None, False, 1, 1.0, "None")]
-    for warning in prepared.warnings:
+    for warning in (*prepared.warnings, *reweighting.warnings(params, prepared.schema.classes)):
         ctx.warn(warning)
-    if weights and prepared.schema.classes is not None:
-        ctx.warn(
-            f"{', '.join(weights)} changes the weights of the classes: the model's probabilities are then not the "
-            "shares that occur, and log_loss and brier are worse"
-        )
 
 
 def _measure(fitted: Fitted, part: str, rows: Encoded) -> dict[str, float]:

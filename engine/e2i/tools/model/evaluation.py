@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SHARED_ROWS = 0.02
 """Share of training rows in an evaluation table from which it is reported."""
+FEW_GROUPS = 10
+"""Groups below which their bootstrap is known to give intervals that are too narrow."""
 BOUNDED = ("log_loss", "brier", "accuracy", "rmse", "mae")
 """Metrics whose value for a constant answer is a figure to beat."""
 
@@ -53,8 +55,16 @@ class Measured(Struct, frozen=True):
     baseline: dict[str, float]
     level: float | None
 
-    def warnings(self, rows: Judged) -> list[str]:
-        """Return a warning for each metric in which the model is worse than the constant answer."""
+    def warnings(self, rows: Judged, groups: Matrix | None = None) -> list[str]:
+        """Return a warning for each metric in which the model is worse than the constant answer, and one for intervals
+        of few groups.
+        """
+        found = self._lost(rows)
+        if groups is not None and self.intervals and int(groups.max()) + 1 < FEW_GROUPS:
+            found.append(f"the intervals are drawn from {int(groups.max()) + 1} groups only, and are too narrow")
+        return found
+
+    def _lost(self, rows: Judged) -> list[str]:
         constant = "the training mean" if rows.classes is None else "the training shares of the classes"
         return [
             f"{name} {self.metrics[name]:.4g} is worse than {self.baseline[name]:.4g}, which {constant} as the answer "
@@ -147,6 +157,13 @@ def groups(frame: pd.DataFrame, column: str) -> Matrix:
     if pd.api.types.is_datetime64_any_dtype(values):
         values = values.dt.floor("D")
     codes: Matrix = pd.factorize(values, use_na_sentinel=False)[0]
+    count = int(codes.max()) + 1
+    if count < 2:
+        raise StepError(
+            f"all rows are of one group of {column!r}, so nothing can be said of other groups",
+            code="one-group",
+            hint="name another column, or leave `group` out",
+        )
     return codes
 
 

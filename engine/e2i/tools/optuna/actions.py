@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog.artifacts import Study
 from e2i.catalog.context import ChildRun, StepContext
 from e2i.errors import StepError
-from e2i.estimators import algorithms, metrics
+from e2i.estimators import algorithms, metrics, reweighting
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.tools.optuna import Scalar, TuneOutputs, TuneParams, search
 from e2i.tools.optuna.connector import OptunaTuner
@@ -43,6 +43,15 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         max_categories=params.max_categories,
         threads=ctx.threads,
     )
+    held_out = prepared.validation
+    if prepared.schema.classes is not None and held_out is not None and len(set(held_out.labels.tolist())) < 2:
+        raise StepError(
+            f"the validation table has {len(held_out.labels)} rows of one class, so no trial can be judged",
+            code="bad-validation",
+            hint="check the split; a table for tuning needs rows of every class",
+        )
+    for warning in reweighting.warnings({**params.fixed, **(params.space or {})}, prepared.schema.classes):
+        ctx.warn(warning)
     space = params.space or ALGORITHMS[params.algorithm].space
     space = {name: dimension for name, dimension in space.items() if name not in params.fixed}
     algorithms.check(params.algorithm, prepared.schema.task, {**space, **params.fixed})

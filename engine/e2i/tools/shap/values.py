@@ -60,7 +60,7 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, th
             values, expected = _EXPLAINERS[manifest["library"]](scorer, encoded, threads)
     except ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
-    values, expected = values * scorer.scale, expected * scorer.scale
+    values, expected = values * scorer.scale, expected * scorer.scale + scorer.center
     margin = scorer.output(encoded, margin=True)
     if values.ndim == 2:
         values, margin = values[:, :, None], margin[:, None]

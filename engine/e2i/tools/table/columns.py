@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, settled
 from e2i.catalog.files import Files
 from e2i.queries import scalars
@@ -18,11 +20,14 @@ SOURCES = ("table", "left", "right", "tables")
 
 
 def join(given: Given, files: Files) -> Flow:
-    return _flow(given, combined.join)
+    """A left join that adds no rows has those of the left table."""
+    found = _flow(given, combined.join)
+    is_same = given.get("how") == "left" and given.get("expect") == "one"
+    return _same_rows(found, given["left"]) if is_same else found
 
 
 def asof(given: Given, files: Files) -> Flow:
-    return _flow(given, combined.asof)
+    return _same_rows(_flow(given, combined.asof), given["left"])
 
 
 def aggregate(given: Given, files: Files) -> Flow:
@@ -30,7 +35,7 @@ def aggregate(given: Given, files: Files) -> Flow:
 
 
 def window(given: Given, files: Files) -> Flow:
-    return _flow(given, grouped.window)
+    return _same_rows(_flow(given, grouped.window), given["table"])
 
 
 def derive(given: Given, files: Files) -> Flow:
@@ -42,11 +47,11 @@ def derive(given: Given, files: Files) -> Flow:
         wrong = list(_of_expressions(given["columns"], table))
     except ImportError:
         return Flow()
-    return Flow({}, wrong) if wrong else _flow(given, shaped.derive)
+    return Flow({}, wrong) if wrong else _same_rows(_flow(given, shaped.derive), given["table"])
 
 
 def dates(given: Given, files: Files) -> Flow:
-    return _flow(given, shaped.dates)
+    return _same_rows(_flow(given, shaped.dates), given["table"])
 
 
 def stack(given: Given, files: Files) -> Flow:
@@ -62,27 +67,27 @@ def pivot(given: Given, files: Files) -> Flow:
 
 
 def dedupe(given: Given, files: Files) -> Flow:
-    return _flow(given, grouped.dedupe)
+    return _some_rows(_flow(given, grouped.dedupe), given["table"])
 
 
 def sort(given: Given, files: Files) -> Flow:
-    return _flow(given, shaped.sort)
+    return _same_rows(_flow(given, shaped.sort), given["table"])
 
 
 def rename(given: Given, files: Files) -> Flow:
-    return _flow(given, shaped.rename)
+    return _same_rows(_flow(given, shaped.rename), given["table"])
 
 
 def cast(given: Given, files: Files) -> Flow:
-    return _flow(given, shaped.cast)
+    return _same_rows(_flow(given, shaped.cast), given["table"])
 
 
 def fill(given: Given, files: Files) -> Flow:
-    return _flow(given, shaped.fill)
+    return _same_rows(_flow(given, shaped.fill), given["table"])
 
 
 def sample(given: Given, files: Files) -> Flow:
-    return _flow(given, shaped.sample)
+    return _some_rows(_flow(given, shaped.sample), given["table"])
 
 
 def sources(given: Given) -> dict[str, Any]:
@@ -95,6 +100,19 @@ def sources(given: Given) -> dict[str, Any]:
         elif value is not None:
             found[name] = value
     return found
+
+
+def _same_rows(flow: Flow, source: Any) -> Flow:
+    """Return the flow of an action whose result has exactly the rows of the source."""
+    table = flow.outputs.get("table")
+    if not isinstance(table, KnownTable) or not isinstance(source, KnownTable):
+        return flow
+    return replace(flow, outputs={**flow.outputs, "table": replace(table, rows=source.rows)})
+
+
+def _some_rows(flow: Flow, source: Any) -> Flow:
+    """Return the flow of an action whose result has some rows of the source."""
+    return _same_rows(flow, source.chosen("") if isinstance(source, KnownTable) else source)
 
 
 def _flow(given: Given, generate: Generator) -> Flow:
