@@ -104,6 +104,10 @@ def check_written(text: str, rules: Rules, look: Look) -> PathProblem | None:
         return PathProblem("policy-path", f"{shown} is {where}", hint)
     if any(part.startswith(".") and part not in (".", "..") for part in path.split("/")):
         return PathProblem("policy-path", f"{shown} leads through a hidden name", "write to a file with another name")
+    if _within(path, ("config",)):
+        return PathProblem("policy-path", f"{shown} leads into the operator's settings", "write to another folder")
+    if set(text) & set("*?"):
+        return PathProblem("bad-path", f"{shown} is a pattern, not a file", "use the path of a file")
     match look(text):
         case "outside" | "hidden":
             return PathProblem(

@@ -13,23 +13,27 @@ from e2i.catalog import marks
 from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
+    from e2i.catalog.action import Action
     from e2i.check.context import CheckContext
     from e2i.spec.expansion.nodes import StepNode
 
 
 def check(context: CheckContext) -> Iterator[Problem]:
     """Yields a problem for each step that writes a file which an earlier one in the spec writes."""
+    writing = [(node, found) for node in context.expanded.nodes.values() if (found := _writer(context, node))]
+    if not writing:
+        return
     writers: dict[str, str] = {}
-    readers = _readers(context)
-    for node in context.expanded.nodes.values():
-        found = context.authority.registry.action(node.step.uses)
-        if found is None or not any(isinstance(mark, marks.WrittenFile) for _, mark in marks.of(found.params)):
-            continue
+    readers, programs = _readers(context), _programs(context)
+    for node, found in writing:
         for path, mark, text in marks.found(found.params, context.expanded.known(node).values):
             if not isinstance(mark, marks.WrittenFile) or not isinstance(text, str):
                 continue
             file = posixpath.normpath(text)
             where = (*node.path, "with", *path)
+            if file in programs:
+                message = f'step "{node.id}" writes {file}, which this run is made of'
+                yield node.document.problem("overwrites-input", where, message, "write the result to another file")
             if sources := sorted(readers.get(file, frozenset()) & _upstream(context, node)):
                 message = f'step "{node.id}" writes {file}, which step "{sources[0]}" reads before it'
                 yield node.document.problem("overwrites-input", where, message, "write the result to another file")
@@ -37,6 +41,13 @@ def check(context: CheckContext) -> Iterator[Problem]:
             if other != node.id:
                 message = f'step "{node.id}" writes {file}, which step "{other}" writes as well'
                 yield node.document.problem("written-twice", where, message, "write each result to a file of its own")
+
+
+def _writer(context: CheckContext, node: StepNode) -> Action | None:
+    """Returns the action of a step that writes files."""
+    found = context.authority.registry.action(node.step.uses)
+    is_writer = found is not None and any(isinstance(mark, marks.WrittenFile) for _, mark in marks.of(found.params))
+    return found if is_writer else None
 
 
 def _readers(context: CheckContext) -> dict[str, frozenset[str]]:
@@ -51,6 +62,17 @@ def _readers(context: CheckContext) -> dict[str, frozenset[str]]:
                 file = posixpath.normpath(mark.path(text))
                 found[file] = found.get(file, frozenset()) | {node.id}
     return found
+
+
+def _programs(context: CheckContext) -> frozenset[str]:
+    """Returns the files of the specs, and those of the Python code that steps run."""
+    found = {posixpath.normpath(node.document.file) for node in context.expanded.nodes.values()}
+    for node in context.expanded.nodes.values():
+        action = context.authority.registry.action(node.step.uses)
+        for _, mark, text in marks.found(action.params, context.expanded.known(node).values) if action else ():
+            if isinstance(mark, marks.WorkspaceFile) and mark.code and isinstance(text, str):
+                found.add(posixpath.normpath(mark.path(text)))
+    return frozenset(found)
 
 
 def _upstream(context: CheckContext, node: StepNode) -> set[str]:
