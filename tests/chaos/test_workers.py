@@ -222,7 +222,10 @@ def test_a_step_that_allocates_without_end_ends_alone_and_its_limit_is_named(poo
     eating, other = ended(pool, call("a", "eat", memory=200 * MB, chunk=chunk), call("b", "hold", size=1, seconds=0.5))
     assert eating.failure is not None
     assert (eating.failure.code, eating.failure.lost) == ("out-of-memory", False)
-    assert "200MB" in eating.failure.message and "used up to" in eating.failure.message
+    assert "200MB" in eating.failure.message
+    # One allocation of 10 GB may end between two measurements of the memory.
+    measured = "used up to" in eating.failure.message
+    assert measured or (chunk > 200 * MB and "before its memory was measured" in eating.failure.message)
     assert other.outputs["value"] == 1
     assert memory_of_this_process() - before < 50 * MB
 
