@@ -52,3 +52,10 @@ def test_values_are_given_or_default_or_missing() -> None:
     values, problems = parameter_values(found.spec, found.document, {"b": "x", "d": 1})
     assert values == {"c": None}
     assert [problem.code for problem in problems] == ["unknown-parameter", "missing-parameter", "bad-parameter"]
+
+
+def test_a_number_for_a_text_is_told_how_to_quote() -> None:
+    found, problems = load(HEAD + "params: {zip: {type: string}}\n" + STEPS, "s.yaml")
+    assert found is not None, problems
+    _, problems = parameter_values(found.spec, found.document, {"zip": 2116})
+    assert problems[0].hint == """pass it as a text: -p zip='"…"'"""

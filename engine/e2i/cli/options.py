@@ -29,6 +29,9 @@ def parameters(given: Iterable[str]) -> Values:
         if name in values:
             raise BadInput(f"-p {name} is set twice", code="bad-option")
         found, problems = document.read_value(value, f"-p {name}")
+        if problems and value.lstrip().startswith("#"):
+            message = f"-p {name}: the value is empty, since # starts a comment"
+            raise BadInput(message, code="bad-option", hint=f"""quote it: -p {name}='"{value}"'""")
         if problems:
             raise BadInput(f"-p {name}: {problems[0].message}", code="bad-option", hint=problems[0].hint)
         values[name] = found

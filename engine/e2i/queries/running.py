@@ -150,4 +150,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _hint(error: Exception) -> str | None:
-    return "use TRY_CAST, which returns null for such values" if "onversion" in type(error).__name__ else None
+    if "onversion" not in type(error).__name__:
+        return None
+    return 'use TRY_CAST, which returns null for such values (`errors: "null"` of table.cast)'

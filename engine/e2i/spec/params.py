@@ -45,10 +45,21 @@ def parameter_values(spec: PipelineSpec, document: Document, given: Values) -> t
         value, wrong = check_value(declared, value)
         if wrong:
             fix = () if name in given else fixes.instead(path, _meant(declared, value))
-            problems.append(document.problem("bad-parameter", path, f"{what} {wrong}", fixes=fix))
+            problems.append(
+                document.problem(
+                    "bad-parameter", path, f"{what} {wrong}", _quoting(name, declared, value, given), fixes=fix
+                )
+            )
         else:
             values[name] = value
     return values, problems
+
+
+def _quoting(name: str, declared: ParamSpec, value: Any, given: Values) -> str | None:
+    """Returns the hint for a text that was read as something else, as 02116 is read as a number."""
+    if name not in given or declared.type != "string" or not isinstance(value, (bool, int, float)):
+        return None
+    return f"""pass it as a text: -p {name}='"…"'"""
 
 
 def declaration_problems(spec: PipelineSpec, document: Document) -> Iterator[Problem]:

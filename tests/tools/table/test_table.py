@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -337,6 +338,27 @@ class TestRows:
         with pytest.raises(StepError, match="the query failed"):
             run(ctx, "cast", table=FLIGHTS, columns={"carrier": "number"})
         assert run(ctx, "cast", table=FLIGHTS, columns={"carrier": "number"}, errors="null")["carrier"].isna().all()
+
+    @pytest.mark.parametrize(
+        ("values", "right"),
+        [
+            ([1.0, -2.0, None], [1, -2, None]),
+            (["9007199254740993", " 7 ", None], [9007199254740993, 7, None]),
+            ([Decimal("2.00"), Decimal("-9.00")], [2, -9]),
+            ([1.5, 2.0], None),
+            (["1.5", "2"], None),
+            ([Decimal("2.50"), Decimal("1.00")], None),
+        ],
+    )
+    def test_a_fraction_is_no_integer(self, ctx: LocalContext, values: list[object], right: list[int] | None) -> None:
+        table = pd.DataFrame({"x": pd.Series(values, dtype=pd.ArrowDtype(pa.array(values).type))})
+        if right is None:
+            with pytest.raises(StepError, match="which is no integer"):
+                run(ctx, "cast", table=table, columns={"x": "integer"})
+            assert run(ctx, "cast", table=table, columns={"x": "integer"}, errors="null")["x"].isna().sum() == 1
+        else:
+            found = run(ctx, "cast", table=table, columns={"x": "integer"})["x"]
+            assert found.astype(object).where(found.notna(), None).tolist() == right
 
     def test_a_sample_keeps_keys_together_when_rows_are_added(self, ctx: LocalContext) -> None:
         many = pd.DataFrame({"k": np.arange(20_000) // 2, "x": np.arange(20_000)})

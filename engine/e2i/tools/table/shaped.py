@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Given
+from msgspec import structs
+
+from e2i.catalog.columns import ColumnProblem, Given, KnownTable
 from e2i.queries import types
 from e2i.queries.literals import literal
 from e2i.queries.syntax import quoted
-from e2i.tools.table.statement import Built, Tables, clashing, columns, failed, missing, numbered
+from e2i.tools.table.statement import Built, Check, Tables, clashing, columns, failed, missing, numbered
 
 KINDS = {
     "string": "VARCHAR",
@@ -109,8 +111,37 @@ def cast(given: Given, tables: Tables) -> Built:
     table = tables["table"]
     if wrong := failed(missing(table, given, "columns")):
         return wrong
-    word = "CAST" if given["errors"] == "fail" else "TRY_CAST"
-    return _replaced(given, tables, lambda name, kind: f"{word}({quoted(name)} AS {KINDS[kind]})")
+    strict = given["errors"] == "fail"
+    whole = [name for name, kind in given["columns"].items() if kind == "integer" and _may_have_a_fraction(table, name)]
+
+    def changed(name: str, kind: str) -> str:
+        value = f"{'CAST' if strict else 'TRY_CAST'}({quoted(name)} AS {KINDS[kind]})"
+        # DuckDB rounds 1.5 to 2: a value with a fraction is no integer here.
+        return value if strict or name not in whole else f"CASE WHEN {_has_a_fraction(name)} THEN NULL ELSE {value} END"
+
+    built = _replaced(given, tables, changed)
+    return structs.replace(built, checks=[_no_fraction(name) for name in whole]) if strict else built
+
+
+def _may_have_a_fraction(table: KnownTable, name: str) -> bool:
+    known = table.columns[name]
+    return known is not None and types.family(known) in ("number", "text")
+
+
+def _has_a_fraction(name: str) -> str:
+    number = f"TRY_CAST({quoted(name)} AS DOUBLE)"
+    return f"{number} IS DISTINCT FROM trunc({number})"
+
+
+def _no_fraction(name: str) -> Check:
+    column = quoted(name)
+    shown = name.replace("{", "{{").replace("}", "}}")
+    return Check(
+        f"SELECT CAST({column} AS VARCHAR) FROM {quoted('table')} WHERE {_has_a_fraction(name)} LIMIT 1",
+        f'column "{shown}" has the value {{0}}, which is no integer',
+        "query-failed",
+        'round the values with table.derive, or set `errors: "null"`',
+    )
 
 
 def fill(given: Given, tables: Tables) -> Built:

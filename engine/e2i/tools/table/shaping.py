@@ -97,7 +97,9 @@ class CastParams(Params):
     columns: Annotated[
         Mapping[Name, Kind],
         Field(
-            min_length=1, description="Column → type. `timestamp` is in UTC; `integer` has 64 bits, `number` is double."
+            min_length=1,
+            description="Column → type. `timestamp` is in UTC; `number` is double; `integer` has 64 bits and takes no "
+            "fraction: round it first with table.derive.",
         ),
     ]
     errors: Annotated[
