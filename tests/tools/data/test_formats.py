@@ -170,6 +170,27 @@ class TestJsonLines:
             load(ctx, "t.jsonl")
         assert raised.value.code == "unreadable-file"
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"a": 1.5}\n\n{"a": 9007199254740993}\n',
+            '{"a": 1.5}\n\n{"a": 99999999999999999999}\n',
+            '{"a": 1.5}\n\n{"a": ' + "9" * 5000 + "}\n",
+            '{"a": [1.5]}\n\n{"a": [-9007199254740993]}\n',
+            '{"a": {"b": [{"c": 1.5}]}}\n\n{"a": {"b": [{"c": 9007199254740993}]}}\n',
+        ],
+    )
+    def test_an_integer_that_a_double_cannot_hold_is_refused(self, ctx: LocalContext, text: str) -> None:
+        (ctx.workspace / "t.jsonl").write_text(text)
+        with pytest.raises(StepError, match=r"line 3: column 'a' has the integer -?[0-9]+, and is read as doubles"):
+            load(ctx, "t.jsonl")
+
+    def test_doubles_as_large_as_that_are_no_integers(self, ctx: LocalContext) -> None:
+        (ctx.workspace / "t.jsonl").write_text('{"a": 9007199254740992, "b": "9007199254740993"}\n{"a": 1e300}\n')
+        assert load(ctx, "t.jsonl")["a"].to_pylist() == [9007199254740992.0, 1e300]
+        (ctx.workspace / "t.jsonl").write_text('{"a": 9007199254740993}\n{"a": 1.5}\n')
+        assert load(ctx, "t.jsonl", columns={"a": "number"})["a"].to_pylist() == [9007199254740992.0, 1.5]
+
     def test_a_contract_reads_texts_as_times(self, ctx: LocalContext) -> None:
         (ctx.workspace / "t.jsonl").write_text('{"t": "2024-01-01", "n": "7"}\n')
         table = load(ctx, "t.jsonl", columns={"t": "timestamp", "n": "integer"})

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from e2i.errors import StepError
 from e2i.tools.data import streams
 
 MOST = (1 << 31) - 1
+EXACT = 1 << 53  # Every integer up to here is a double.
+LONG = re.compile(rb"[0-9]{16}")
 
 
 def read(path: Path, shown: str, types: Mapping[str, str]) -> Any:
     """Return the table of a file with one JSON object a line. Columns that a line lacks are null there.
 
-    Raises an error of pyarrow when a column has values of several types.
+    Raises an error of pyarrow when a column has values of several types, and StepError when an integer would change
+    since its column is read as doubles.
     """
     import pyarrow as pa
 
     content = _content(path)
     table = _parsed(content, None)
     schema = pa.schema([field.with_type(_without_times(field.type)) for field in table.schema])
-    return table if schema == table.schema else _parsed(content, schema)
+    table = table if schema == table.schema else _parsed(content, schema)
+    doubles = {name for name in table.column_names if types.get(name) != "number" and _beyond(table[name])}
+    if doubles:
+        _refuse_changed(content, doubles, shown)
+    return table
 
 
 def _content(path: Path) -> bytes:
@@ -55,3 +66,41 @@ def _without_times(kind: Any) -> Any:
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(_without_times(field.type)) for field in kind])
     return kind
+
+
+def _beyond(column: Any) -> bool:
+    """Return whether a column holds a double so large that it may stand for another integer."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(column.type):
+        return _beyond(pc.list_flatten(column))
+    if pa.types.is_struct(column.type):
+        return any(_beyond(pc.struct_field(column, [index])) for index in range(column.type.num_fields))
+    return pa.types.is_float64(column.type) and bool(pc.any(pc.greater_equal(pc.abs(column), float(EXACT))).as_py())
+
+
+def _refuse_changed(content: bytes, columns: set[str], shown: str) -> None:
+    """Raise StepError for the first integer in some columns that no double is equal to."""
+    for number, line in enumerate(content.splitlines(), 1):
+        if not LONG.search(line):
+            continue
+        row = json.loads(line, parse_int=Decimal)
+        for name in columns & row.keys():
+            for value in _integers(row[name]):
+                if value != float(value):
+                    raise StepError(
+                        f"{shown}, line {number}: column {name!r} has the integer {str(value)[:40]}, and is read as "
+                        "doubles, which cannot hold it",
+                        code="bad-value",
+                        hint="write such identifiers as texts, or set the type of the column to `number` to round them",
+                    )
+
+
+def _integers(value: Any) -> Iterator[Decimal]:
+    """Yield the integers of a JSON value."""
+    if isinstance(value, Decimal):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value if isinstance(value, list) else value.values():
+            yield from _integers(item)
