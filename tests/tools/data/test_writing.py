@@ -58,6 +58,14 @@ def test_json_has_objects_with_exact_values(ctx: LocalContext) -> None:
     assert row == {"n": 2**60 + 1, "d": "0.10", "t": "1970-01-01 00:00:00.000000001Z", "l": [1, None], "x": None}
 
 
+@pytest.mark.parametrize("values", [[1.0, float("inf")], [[1.0], [-float("inf")]], [{"x": float("inf")}, None]])
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
+def test_json_has_no_infinity(ctx: LocalContext, name: str, values: list[object]) -> None:
+    with pytest.raises(StepError, match="column 'a' has an infinite value"):
+        write(ctx, name, table=ctx.table(pa.table({"a": values})))
+    assert not (ctx.workspace / name).exists()
+
+
 def trip(ctx: LocalContext, table: pa.Table) -> pa.Table:
     """The table through load, select, a Python function that returns it, write and load."""
     pq.write_table(table, ctx.workspace / "in.parquet")

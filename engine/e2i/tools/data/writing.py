@@ -129,6 +129,12 @@ def _objects(content: pa.Table) -> Any:
     for field, column in zip(content.schema, content.columns, strict=True):
         if pa.types.is_binary(field.type) or pa.types.is_fixed_size_binary(field.type):
             raise _unfit(field, "JSON")
+        if _has_infinity(column):
+            raise StepError(
+                f"the table cannot be written as JSON: column {field.name!r} has an infinite value",
+                code="bad-table",
+                hint="replace it with table.derive, or write a Parquet file",
+            )
         if pa.types.is_timestamp(field.type) and field.type.unit == "ns":  # finer than Python's own times
             column = column.cast(pa.string())
         columns.append(column)
@@ -136,6 +142,18 @@ def _objects(content: pa.Table) -> Any:
     shown = pa.Table.from_arrays(columns, content.column_names)
     for batch in shown.to_batches(max_chunksize=ROWS):
         yield from map(encode, batch.to_pylist(maps_as_pydicts="strict"))
+
+
+def _has_infinity(column: Any) -> bool:
+    """Return whether a column holds an infinite value, which JSON cannot express."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return _has_infinity(pc.list_flatten(column))
+    if pa.types.is_struct(column.type):
+        return any(_has_infinity(pc.struct_field(column, [index])) for index in range(column.type.num_fields))
+    return pa.types.is_floating(column.type) and bool(pc.any(pc.is_inf(column)).as_py())
 
 
 def _unfit(field: Any, kind: str) -> StepError:
