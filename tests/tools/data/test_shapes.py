@@ -23,6 +23,10 @@ SEMI = "id;x;name\n1;0,5;ann\n2;1,25;bob\n"
 
 READ: dict[str, tuple[str | bytes, dict[str, Any], dict[str, Any]]] = {
     # name: content, parameters of data.load, options of pandas
+    "a spreadsheet's first line": ("sep=;\na;b\n1;2\n", {}, {"sep": ";", "skiprows": 1}),
+    "another first line": ("sep=|\r\na|b\r\n1|2,5\r\n", {}, {"sep": "|", "skiprows": 1, "decimal": ","}),
+    "one column of quoted texts": ('name\n"Doe, A"\n"Roe; B"\n', {}, {}),
+    "one column of lists": ('tags\na|b\nc\nd|e|f\n', {}, {}),
     "plain": (BASE, {}, {}),
     "no newline at the end": (BASE[:-1], {}, {}),
     "crlf": (BASE.replace("\n", "\r\n"), {}, {}),
@@ -111,7 +115,8 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "two separators": ("a,b;c,d\n1,2;3,4\n", {}, "can be read with comma or semicolon between fields"),
     "a comma that may be decimal": ('a,b\n"1,234",2\n', {}, 'the commas in column "a" may be decimal marks or separate thousands'),
     "points between thousands": ("a;b\n1.234.567;x\n12.000;y\n", {}, 'the points in column "a" may separate thousands'),
-    "a spreadsheet's first line": ("sep=;\na;b\n1;2\n", {}, "field 2 has no name in line 1"),
+    "a title": ("Report of 2024\nid;x\n1;2\n3;4\n", {}, "from line 2 on, lines have 2 fields separated by semicolon"),
+    "two titles": ("Report\n2024\n\nid\tx\n1\t2\n", {}, "from line 4 on, lines have 2 fields separated by tab"),
     "two kinds of quotes": ("a,b\n'x',2\n'y',3\n", {}, "can be read with"),
     "aligned columns": ("a   b\n1   2\n10  3\n", {}, "seems to have spaces between fields"),
     "latin-1": ("a,b\n1,x\n2,é\n".encode("latin-1"), {}, "line 3 of t.csv has the byte 0xe9"),

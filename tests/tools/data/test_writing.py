@@ -58,6 +58,13 @@ def test_json_has_objects_with_exact_values(ctx: LocalContext) -> None:
     assert row == {"n": 2**60 + 1, "d": "0.10", "t": "1970-01-01 00:00:00.000000001Z", "l": [1, None], "x": None}
 
 
+@pytest.mark.parametrize("values", [[1, None, 3], [None, "a\n\nb", None], [None, None, 0.5], [None, True]])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_a_null_row_of_one_column_is_not_lost(ctx: LocalContext, name: str, values: list[object]) -> None:
+    write(ctx, name, table=ctx.table(pa.table({"a": values})))
+    assert ctx.arrow(actions.load(LoadParams(path=name), ctx).table)["a"].to_pylist() == values
+
+
 @pytest.mark.parametrize("values", [[1.0, float("inf")], [[1.0], [-float("inf")]], [{"x": float("inf")}, None]])
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
 def test_json_has_no_infinity(ctx: LocalContext, name: str, values: list[object]) -> None:

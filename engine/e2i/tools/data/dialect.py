@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from e2i.tools.data import marks
 from e2i.tools.data.encodings import decoded
@@ -21,6 +21,8 @@ from e2i.tools.data.unclear import UnclearError
 HEAD = 1 << 16
 """Bytes that are looked at."""
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SPREADSHEET = re.compile(r"sep=([^\r\n])\r?\n")
+"""The first line of a file that a spreadsheet reads with another separator."""
 ROW_NAME = "row_name"
 """Name of a first column without one. It is read only when ``columns`` asks for it."""
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
@@ -97,6 +99,9 @@ class Row(Struct, frozen=True):
 def layout(head: bytes, stated: Stated, shown: str, *, whole: bool) -> Layout:
     """Return how the file is written. ``whole``: the head is the entire file. Raises UnclearError."""
     encoding, text, notes = decoded(head, stated.encoding, shown, whole=whole)
+    if stated.auto and not stated.skip and (named := SPREADSHEET.match(text)):
+        stated = structs.replace(stated, skip=1, delimiter=stated.delimiter or named[1])
+        notes.append(f"line 1 names the separator {SEPARATORS.get(named[1], repr(named[1]))}")
     start, line = _after_skipped(text, stated.skip)
     start, line, preface = _preface(text, start, line, stated, whole=whole)
     notes += preface
@@ -238,6 +243,7 @@ def _separator(
         return separator, mark or None, escape, readings[different[0]]
     rows = _parsed(text, start, line, usual, quote, stated, whole, shown)
     _refuse_spaces(rows, stated, shown)
+    _refuse_titles(rows, stated, shown)
     return usual, quote or None, stated.escape, rows
 
 
@@ -319,6 +325,24 @@ def _refuse_spaces(rows: Sequence[Row], stated: Stated, shown: str) -> None:
             "state `delimiter: ' '` for single spaces; convert a file with aligned columns",
             "unclear-dialect",
         )
+
+
+def _refuse_titles(rows: Sequence[Row], stated: Stated, shown: str) -> None:
+    """Refuse one column of lines that have several fields, all as many, below lines that have one."""
+    if stated.delimiter or any(len(row.fields) > 1 or row.quoted for row in rows):
+        return
+    for mark, name in SEPARATORS.items():
+        counts = [row.fields[0].count(mark) for row in rows if row.fields]
+        titles = next((index for index, count in enumerate(counts) if count), 0)
+        below = counts[titles:]
+        if titles and len(below) > 1 and len(set(below)) == 1:
+            skipped = rows[titles].line - 1
+            raise UnclearError(
+                f"{shown} seems to have a title above its header: from line {skipped + 1} on, lines have "
+                f"{below[0] + 1} fields separated by {name}",
+                f'state `skip: {skipped}` if so, or `delimiter: ","` for one column',
+                "unclear-dialect",
+            )
 
 
 def _is_header(rows: Sequence[Row], stated: Stated, shown: str) -> bool:

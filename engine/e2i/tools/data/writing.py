@@ -45,7 +45,7 @@ def artifact(stored: Path, path: Path) -> None:
 
 
 def _text(content: pa.Table, path: Path, separator: str, escape: bool) -> int:
-    """Write a CSV file. Null and the empty text are both empty."""
+    """Write a CSV file. Null and the empty text are both empty, or ``""`` where the line would be blank."""
     import pyarrow as pa
     import pyarrow.csv as pc
 
@@ -75,7 +75,21 @@ def _text(content: pa.Table, path: Path, separator: str, escape: bool) -> int:
         pc.write_csv(content, path, options)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise StepError(f"the table cannot be written as CSV: {error}", code="bad-table") from error
+    if content.num_columns == 1:
+        _fill_blank_lines(path)
     return escaped
+
+
+def _fill_blank_lines(path: Path) -> None:
+    """Write ``""`` in blank lines outside quotes: readers take a blank line for no row."""
+    whole = path.with_name(f"{path.name}.blank")
+    path.rename(whole)
+    quoted = False
+    with whole.open("rb") as source, path.open("wb") as target:
+        for line in source:
+            target.write(b'""\n' if line == b"\n" and not quoted else line)
+            quoted ^= line.count(b'"') % 2 == 1
+    whole.unlink()
 
 
 def _without_formulas(column: Any) -> tuple[Any, int]:
