@@ -47,7 +47,11 @@ def parameter_values(spec: PipelineSpec, document: Document, given: Values) -> t
             fix = () if name in given else fixes.instead(path, _meant(declared, value))
             problems.append(
                 document.problem(
-                    "bad-parameter", path, f"{what} {wrong}", _quoting(name, declared, value, given), fixes=fix
+                    "bad-parameter",
+                    path,
+                    f"{what} {wrong}",
+                    _quoting(name, declared, value, passed=name in given),
+                    fixes=fix,
                 )
             )
         else:
@@ -55,9 +59,9 @@ def parameter_values(spec: PipelineSpec, document: Document, given: Values) -> t
     return values, problems
 
 
-def _quoting(name: str, declared: ParamSpec, value: Any, given: Values) -> str | None:
+def _quoting(name: str, declared: ParamSpec, value: Any, *, passed: bool) -> str | None:
     """Returns the hint for a text that was read as something else, as 02116 is read as a number."""
-    if name not in given or declared.type != "string" or not isinstance(value, (bool, int, float)):
+    if not passed or declared.type != "string" or not isinstance(value, (bool, int, float)):
         return None
     return f"""pass it as a text: -p {name}='"…"'"""
 
