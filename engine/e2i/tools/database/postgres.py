@@ -130,7 +130,7 @@ class PostgresSession:
         self._calls(self._connection.rollback)
 
     def close(self) -> None:
-        self._connection.close()
+        self._calls.close(self._connection.close)
 
     def _check(self, name: str, kind: str, wanted: str) -> None:
         """Raise StepError when values of a column would not come back from the type that the table has."""

@@ -5,6 +5,8 @@ In: a guard, a driver's functions. Out: their results, ``StepError`` or ``ToolUn
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCH = 65_536
 """Rows that are read or staged in one call."""
+PATIENCE = 5.0
+"""Seconds that closing a connection waits for an abandoned call."""
 STAGE = "e2i_stage"
 """The temporary table that rows wait in."""
 
@@ -87,20 +91,25 @@ class Session(Protocol):
 
 
 class Calls:
-    """Calls of a driver that end in time. ``abandon`` ends a call that did not."""
+    """Calls of a driver that end in time. ``abandon`` ends a call that did not.
+
+    The thread of an abandoned call may still be inside the driver for a moment. No other call begins until it has
+    left: a driver in C that closes a connection in use ends the process.
+    """
 
     def __init__(self, guard: Guard, shown: str, seconds: float) -> None:
         self._guard = guard
         self._shown = shown
         self.seconds = seconds
         """Limit of one statement, which the database keeps by itself; the guard waits a little longer."""
+        self._running = threading.Lock()
         self.abandon: Callable[[], object] = lambda: None
         self.refusal: Callable[[Exception], str | None] = lambda error: None
         """Return what the database says in an exception of its driver; None for other exceptions."""
 
     def __call__(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:
-            return self._guard.call(function, *args, deadline=self.seconds + 2, **kwargs)
+            return self._guard.call(self._alone(function), *args, deadline=self.seconds + 2, **kwargs)
         except ToolUnavailable as error:
             if error.code == "deadline-missed":
                 self.abandon()
@@ -110,6 +119,22 @@ class Calls:
             if said is None:
                 raise
             raise self.refused(said) from error
+
+    def close(self, function: Callable[[], object]) -> None:
+        """Close the connection, unless an abandoned call does not end: then it stays open until that call ends."""
+        if self._running.acquire(timeout=PATIENCE):
+            try:
+                function()
+            finally:
+                self._running.release()
+
+    def _alone(self, function: Callable[..., T]) -> Callable[..., T]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> T:
+            with self._running:
+                return function(*args, **kwargs)
+
+        return call
 
     def refused(self, said: str) -> StepError:
         return StepError(f"{self._shown}: {said}", code="database-refused")

@@ -134,7 +134,7 @@ class SqliteSession:
         self._call(self._connection.rollback)
 
     def close(self) -> None:
-        self._connection.close()
+        self._calls.close(self._connection.close)
 
     def _call(self, function: Callable[..., T], *args: Any) -> T:
         self._ends = time.monotonic() + self._calls.seconds
