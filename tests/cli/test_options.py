@@ -32,6 +32,12 @@ def test_what_is_no_parameter_is_refused(given: list[str]) -> None:
         options.parameters(given)
 
 
+def test_a_value_that_is_a_comment_is_no_empty_file() -> None:
+    with pytest.raises(BadInput, match="-p n: the value is empty, since # starts a comment") as refused:
+        options.parameters(["n=#x"])
+    assert refused.value.hint == """quote it: -p n='"#x"'"""
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "x"}', '{"digest": 3, "schema_version": 1}', "\xff"])
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "plan.json"

@@ -20,11 +20,12 @@ from arrow_tables import same, tables
 from context import LocalContext
 from e2i.catalog.artifacts import Report
 from e2i.errors import Refused, StepError
-from e2i.tools.data import LoadParams, SelectParams, WriteParams, actions, effects
+from e2i.tools.data import LoadParams, SelectParams, WriteParams, actions, effects, nested
 from e2i.tools.python import CallParams
 from e2i.tools.python import actions as python
 
 ROWS = pa.table({"id": [1, None, 3], "name": ["ann", None, "=1+1"], "x": [0.1, 2.0, None], "flag": [True, None, False]})
+INFINITE = float("inf")
 IDENTITY = "def identity(table):\n    return table\n"
 
 
@@ -65,12 +66,29 @@ def test_a_null_row_of_one_column_is_not_lost(ctx: LocalContext, name: str, valu
     assert ctx.arrow(actions.load(LoadParams(path=name), ctx).table)["a"].to_pylist() == values
 
 
-@pytest.mark.parametrize("values", [[1.0, float("inf")], [[1.0], [-float("inf")]], [{"x": float("inf")}, None]])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1.0, INFINITE]),
+        pa.array([1.0, -INFINITE], pa.float32()),
+        pa.array([[1.0], None, [-INFINITE]]),
+        pa.array([[1.0, INFINITE], None], pa.list_(pa.float64(), 2)),
+        pa.array([{"x": [INFINITE]}, None]),
+        pa.array([[("a", INFINITE)], None], pa.map_(pa.string(), pa.float64())),
+        pa.array([1.0, INFINITE]).dictionary_encode(),
+    ],
+    ids=lambda column: str(column.type),
+)
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
-def test_json_has_no_infinity(ctx: LocalContext, name: str, values: list[object]) -> None:
+def test_json_has_no_infinity(ctx: LocalContext, name: str, column: pa.Array) -> None:
     with pytest.raises(StepError, match="column 'a' has an infinite value"):
-        write(ctx, name, table=ctx.table(pa.table({"a": values})))
+        write(ctx, name, table=ctx.table(pa.table({"a": column})))
     assert not (ctx.workspace / name).exists()
+
+
+def test_what_a_slice_leaves_out_is_not_looked_at() -> None:
+    maps = pa.array([[("a", float("inf"))], [("b", 1.0)]], pa.map_(pa.string(), pa.float64()))
+    assert [array.to_pylist() for array in nested.floats(pa.chunked_array([maps.slice(1)]))] == [[1.0]]
 
 
 def trip(ctx: LocalContext, table: pa.Table) -> pa.Table:

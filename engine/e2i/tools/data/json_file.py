@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2i.errors import StepError
-from e2i.tools.data import streams
+from e2i.tools.data import nested, streams
 
 MOST = (1 << 31) - 1
 EXACT = 1 << 53  # Every integer up to here is a double.
@@ -70,14 +70,9 @@ def _without_times(kind: Any) -> Any:
 
 def _beyond(column: Any) -> bool:
     """Return whether a column holds a double so large that it may stand for another integer."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_list(column.type):
-        return _beyond(pc.list_flatten(column))
-    if pa.types.is_struct(column.type):
-        return any(_beyond(pc.struct_field(column, [index])) for index in range(column.type.num_fields))
-    return pa.types.is_float64(column.type) and bool(pc.any(pc.greater_equal(pc.abs(column), float(EXACT))).as_py())
+    return any(pc.any(pc.greater_equal(pc.abs(array), float(EXACT))).as_py() for array in nested.floats(column))
 
 
 def _refuse_changed(content: bytes, columns: set[str], shown: str) -> None:

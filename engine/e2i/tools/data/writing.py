@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
+from e2i.tools.data import nested
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,14 +161,9 @@ def _objects(content: pa.Table) -> Any:
 
 def _has_infinity(column: Any) -> bool:
     """Return whether a column holds an infinite value, which JSON cannot express."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        return _has_infinity(pc.list_flatten(column))
-    if pa.types.is_struct(column.type):
-        return any(_has_infinity(pc.struct_field(column, [index])) for index in range(column.type.num_fields))
-    return pa.types.is_floating(column.type) and bool(pc.any(pc.is_inf(column)).as_py())
+    return any(pc.any(pc.is_inf(array)).as_py() for array in nested.floats(column))
 
 
 def _unfit(field: Any, kind: str) -> StepError:
