@@ -61,7 +61,7 @@ class Project:
         return path
 
     def hold(self) -> str:
-        """What a step has to say that is carried out until ``let_go``."""
+        """What a step has to say that is executed until ``let_go``."""
         self.write("hold.py", HOLD)
         return "uses: python.call, with: {file: hold.py, function: hold}"
 

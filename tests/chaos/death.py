@@ -1,6 +1,6 @@
 """A run that was disturbed goes in; it is judged, resumed, and judged again; every broken promise comes out as text.
 
-Finished is what a ``step.finished`` line was printed of. The promises: what is finished is durable and is not carried out
+Finished is what a ``step.finished`` line was printed of. The promises: what is finished is durable and is not executed
 again; at most the steps of one commit are durable and not reported; the run store is intact; the next run ends as an undisturbed
 one, with nobody's help.
 """
@@ -26,7 +26,7 @@ class Death:
     """One disturbed run of ``spec.yaml`` in a project, by what it printed.
 
     ``before``: the death that it resumed. ``together``: how many steps may become durable by one commit; two are one that
-    a worker carried out and one in the engine meanwhile.
+    a worker executed and one in the engine meanwhile.
     """
 
     def __init__(self, project: Project, printed: str, before: Death | None = None, *, together: int = 2) -> None:

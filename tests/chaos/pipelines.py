@@ -12,7 +12,7 @@ from project import Project
 
 ROOT = Path(__file__).parents[2]
 
-STEPS = '''"""Steps that write down, in a file of the workspace, that they were carried out."""
+STEPS = '''"""Steps that write down, in a file of the workspace, that they were executed."""
 import os
 import pathlib
 import time
@@ -117,14 +117,14 @@ def fan(width: int) -> str:
 
 
 def marked(count: int, seconds: float = 0) -> str:
-    """Steps side by side that write down that they were carried out."""
+    """Steps side by side that write down that they were executed."""
     call = "uses: python.call, with: {file: steps.py, function: note, arguments:"
     steps = (f"  s{i}: {{{call} {{name: s{i}, value: {i}, seconds: {seconds}}}}}}}\n" for i in range(count))
     return "version: 1\nname: marked\nsteps:\n" + "".join(steps)
 
 
 def marks(project: Project) -> Counter[str]:
-    """How often each step that writes it down was carried out."""
+    """How often each step that writes it down was executed."""
     file = project.root / "marks"
     return Counter(file.read_text().split()) if file.exists() else Counter()
 

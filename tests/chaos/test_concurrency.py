@@ -1,4 +1,4 @@
-"""The same spec, and different ones, many times at once in one store: each step is carried out once in all (F15)."""
+"""The same spec, and different ones, many times at once in one store: each step is executed once in all (F15)."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ steps:
 
 
 def running(project: Project, seconds: float, **options: object) -> subprocess.Popen[str]:
-    """A run whose first step is being carried out."""
+    """A run whose first step is being executed."""
     project.write("s.yaml", SLOW.replace("SECONDS", str(seconds)))
     process = project.start("run", "s.yaml", "--json", **options)  # type: ignore[arg-type]
-    assert until(lambda: is_carried_out(project))
+    assert until(lambda: is_executed(project))
     return process
 
 
-def is_carried_out(project: Project) -> bool:
+def is_executed(project: Project) -> bool:
     return any(project.store.glob("runs/*/logs/slow.log"))
 
 
@@ -130,7 +130,7 @@ def test_the_terminal_is_as_it_was(project: Project, number: signal.Signals, cod
             said += os.read(ours, 1 << 16)
         return said
 
-    assert until(lambda: b"\x1b[?25l" in shown() and is_carried_out(project))
+    assert until(lambda: b"\x1b[?25l" in shown() and is_executed(project))
     process.send_signal(number)
     if number == signal.SIGTSTP:
         assert until(

@@ -1,4 +1,4 @@
-"""Certain fixes, carried out: the problem is gone, and nothing else has changed."""
+"""Certain fixes, applied: the problem is gone, and nothing else has changed."""
 
 from __future__ import annotations
 

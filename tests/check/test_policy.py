@@ -156,7 +156,7 @@ def test_a_refused_run_writes_nothing(workspace: Open, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_only_a_run_knows_is_checked_before_the_step_is_carried_out(workspace: Open, tmp_path: Path) -> None:
+def test_what_only_a_run_knows_is_checked_before_the_step_is_executed(workspace: Open, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("a\n1\n")
     spec = pipeline(
         path={"uses": "debug.echo", "with": {"value": "../secret.csv"}},

@@ -1,4 +1,4 @@
-"""A real PostgreSQL: types, one SELECT that cannot write, rows delivered once whoever dies, and a server that is down."""
+"""A real PostgreSQL: types, one SELECT that cannot write, rows delivered once although processes die, and a server that is down."""
 
 from __future__ import annotations
 

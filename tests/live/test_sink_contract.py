@@ -1,4 +1,4 @@
-"""The contract of every sink: whatever a server answers, nothing is lost, nothing is there twice, nothing is set aside
+"""The contract of every sink: whatever a server answers, nothing is lost, nothing is there twice, nothing is given up
 that could have been delivered.
 
 Behind the front stand a real MLflow server, and the loopback speaker of Opik's routes.

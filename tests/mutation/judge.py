@@ -21,7 +21,7 @@ class Judgement:
     is_right: bool
     """An error of the right kind stands at the right line and column."""
     is_mended: bool
-    """The fixes that the problems carry, carried out, give a valid spec."""
+    """The fixes that the problems carry, applied, give a valid spec."""
     is_restored: bool
     """And it says what was meant."""
 

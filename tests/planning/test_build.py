@@ -108,7 +108,7 @@ def test_a_secret_is_in_the_plan_by_name_only() -> None:
 
 
 @pytest.mark.parametrize(("needs", "verdict"), [("", "reuse"), ("cache: false,", "run")])
-def test_a_service_is_started_only_for_a_step_that_is_carried_out(needs: str, verdict: str) -> None:
+def test_a_service_is_started_only_for_a_step_that_is_executed(needs: str, verdict: str) -> None:
     spec = expanded(
         f"""
 version: 1
@@ -145,7 +145,7 @@ steps:
     assert serve.reason.code.value == ("service-not-needed" if verdict == "reuse" else "service-needed")
 
 
-def test_what_reads_the_run_or_stands_under_finally_is_carried_out_every_time() -> None:
+def test_what_reads_the_run_or_stands_under_finally_is_executed_every_time() -> None:
     spec = """
 version: 1
 name: p

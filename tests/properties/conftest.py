@@ -1,4 +1,4 @@
-"""Fixtures of the properties: a project whose runs are carried out in this process."""
+"""Fixtures of the properties: a project whose runs are executed in this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setattr("e2i.execution.session.OnDemand", lambda size, open_executor: open_executor())
 
     def execute(call: StepCall, registry: Registry) -> Ended:
-        Inline.carried_out.append(call.info.step)
+        Inline.executed.append(call.info.step)
         return executed_here(call, registry)
 
     executed_here = inline.execute

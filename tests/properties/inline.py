@@ -1,4 +1,4 @@
-"""An executor in this process: a call comes in, its action is carried out at once, what it said comes out at the next poll.
+"""An executor in this process: a call comes in, its action is executed at once, what it said comes out at the next poll.
 
 For properties that need hundreds of runs. Everything but the worker processes is real: plan, engine, journal, store.
 """
@@ -23,9 +23,9 @@ from e2i.workspace.paths import Roots
 
 
 class Inline:
-    """Stands in for ``e2i.workers.pool.Pool``; ``carried_out`` are the steps of the last run, in order."""
+    """Stands in for ``e2i.workers.pool.Pool``; ``executed`` are the steps of the last run, in order."""
 
-    carried_out: list[str]
+    executed: list[str]
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Inline:
         read = partial(Settings.model_validate_json, settings)
         self._worker = Worker(ArtifactStore(store), read, roots, Lifelines(0, 0), registry)
         self._messages: list[Message] = []
-        type(self).carried_out = []
+        type(self).executed = []
 
     def free(self) -> int:
         return 1
@@ -55,7 +55,7 @@ class Inline:
         return 0
 
     def submit(self, call: StepCall) -> None:
-        self.carried_out.append(call.info.step)
+        self.executed.append(call.info.step)
         with tempfile.TemporaryDirectory() as scratch:
             context = WorkerContext(
                 self._worker,

@@ -23,7 +23,7 @@ from properties.restyling import restyled
 
 EDITS = 200
 RUNNABLE = 40
-"""Edits of specs that are then carried out; the others, of specs with real tools, are compared with the plan as a run is."""
+"""Edits of specs that are then executed; the others, of specs with real tools, are compared with the plan as a run is."""
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ def test_what_matters_is_always_refused_and_named(shipped: tuple[api.Workspace, 
     assert min(done.values()) >= 3, done
 
 
-def test_a_bound_run_is_carried_out_or_refused(project: Project) -> None:
-    """The same with runs, which are refused before anything is carried out."""
+def test_a_bound_run_is_executed_or_refused(project: Project) -> None:
+    """The same with runs, which are refused before anything is executed."""
     rng, accepted, refused = Random(3), 0, 0
     while accepted < RUNNABLE or refused < RUNNABLE:
         spec = pipeline(rng)

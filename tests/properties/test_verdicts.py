@@ -44,7 +44,7 @@ def test_what_the_plan_says_is_what_the_run_does(project: Project, seed: int) ->
         }
         assert not wrong, f"{name}: {json.dumps(spec, indent=1)}"
         assert {step.id for step in planned.steps} == set(record.steps)
-        assert set(Inline.carried_out) == {
+        assert set(Inline.executed) == {
             n for n, step in record.steps.items() if step.status.value in MEANS[Verdict.RUN]
         }
         done[name] += 1
@@ -67,7 +67,7 @@ def test_a_plan_after_the_run_has_nothing_to_do(project: Project, seed: int) -> 
     record = project.run(spec)
     after = project.plan(spec)
     moving: set[str] = set()
-    """Steps that are carried out again, and those that must wait to see what these give."""
+    """Steps that are executed again, and those that must wait to see what these give."""
     for step in after.steps:
         if step.verdict is Verdict.ALWAYS or record.steps[step.id].status.value == "failed" or moving & set(step.needs):
             moving.add(step.id)

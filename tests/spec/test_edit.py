@@ -167,7 +167,7 @@ def test_operations_in_different_places_are_made_at_once() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_carried_out_to_the_letter_is_not(operations: list[Operation]) -> None:
+def test_what_cannot_be_applied_exactly_is_not(operations: list[Operation]) -> None:
     assert edit.patch(read(TEXT), operations) is None
 
 

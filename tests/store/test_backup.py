@@ -107,7 +107,7 @@ def test_a_running_run_is_backed_up_and_resumed_from_the_copy(project: Project, 
     assert process.returncode == 0
     with Reader(tmp_path / "new", lambda digest: True) as reader:
         (run,) = reader.runs()
-    assert run.status == "interrupted", "whoever carries it out writes to the other store"
+    assert run.status == "interrupted", "the process that executes it writes to the other store"
     resumed = project.cli("run", "s.yaml", "--store", str(tmp_path / "new"), "--json")
     last = json.loads(resumed.stdout.splitlines()[-1])
     assert (resumed.returncode, last["run"], last["steps"]["make"]["status"]) == (0, run.id, "reused")

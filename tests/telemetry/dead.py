@@ -1,4 +1,4 @@
-"""What an outbox has set aside."""
+"""The deliveries that an outbox gave up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that a worker is given before it has ended the one before: each is carried out once, whatever becomes of it."""
+"""Calls that a worker is given before it has ended the one before: each is executed once, whatever becomes of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def leave_files_open():
 
 @pytest.fixture
 def open_pool(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Pool]]:
-    """Opens pools whose workers have carried out a call; whatever takes less than minutes is brief."""
+    """Opens pools whose workers have executed a call; whatever takes less than minutes is brief."""
     project.store.mkdir()
     project.write("steps.py", STEPS)
     monkeypatch.setattr(process, "BRIEF", 600.0)
@@ -101,7 +101,7 @@ def code(message: Ended) -> str | None:
     return message.failure.code if message.failure else None
 
 
-def test_brief_calls_are_given_ahead_and_each_is_carried_out_once(
+def test_brief_calls_are_given_ahead_and_each_is_executed_once(
     open_pool: Callable[[int], Pool], project: Project
 ) -> None:
     workers = open_pool(1)
@@ -126,7 +126,7 @@ def test_there_is_no_room_ahead_behind_a_call_that_takes_its_time(
     ended(workers, 1)
 
 
-def test_what_stands_behind_a_long_call_is_carried_out_by_another_worker(
+def test_what_stands_behind_a_long_call_is_executed_by_another_worker(
     open_pool: Callable[[int], Pool], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = open_pool(2)

@@ -1,4 +1,4 @@
-"""A call that was given ahead is carried out once: by the worker, or by another when it was taken back."""
+"""A call that was given ahead is executed once: by the worker, or by another when it was taken back."""
 
 from __future__ import annotations
 

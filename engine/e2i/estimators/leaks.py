@@ -125,7 +125,7 @@ def _figure(values: Matrix, target: Matrix, schema: Schema) -> str | None:
     for one, other in pairs:
         inside = np.isin(target, (one, other))
         areas.append(_area(_ranks(values[inside]), target[inside] == one))
-    area = min((max(area, 1 - area) for area in areas), default=0.5)  # each pair of classes is told apart
+    area = min((max(area, 1 - area) for area in areas), default=0.5)  # of each pair of classes
     return f"area under the ROC curve {area:.4f}" if area > SUSPECT_AUC else None
 
 
