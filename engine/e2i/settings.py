@@ -1,6 +1,7 @@
-"""Loads ``Settings``, the services and limits of one environment, from ``config/default.yaml`` and a profile.
+"""Loads ``Settings``, the services and limits of one environment, from ``config/`` and the environment.
 
-In: files, and the environment variables for ``${NAME}`` and ``${NAME:-default}``. Out: a frozen, validated value.
+In: ``default.yaml``, ``mlops.yaml`` (the blocks of ``tools:`` alone), a profile's file, the environment variables for
+``${NAME}`` and ``${NAME:-default}``, and the conventional variables of the tools. Out: a frozen, validated value.
 """
 
 # Annotations are evaluated here: as text, pydantic would compile each of them at every start.
@@ -24,6 +25,24 @@ from e2i.spec.document import Document
 from e2i.spec.models import Duration, Size
 
 PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+TOOLS_FILE = "mlops"
+"""Stem of the file in ``config/`` that has the tools' blocks at its top level."""
+NOT_PROFILES = ("default", "policy", TOOLS_FILE)
+"""Stems of files in ``config/`` that are no profiles."""
+ENVIRONMENTS = {"development": "dev", "staging": "staging", "production": "prod"}
+"""Values of ``ENVIRONMENT`` → the profiles that they imply."""
+VARIABLES: Mapping[tuple[str, str], str] = {
+    ("mlflow", "tracking_uri"): "MLFLOW_TRACKING_URI",
+    ("mlflow", "artifact_root"): "MLFLOW_ARTIFACT_ROOT",
+    ("opik", "url"): "OPIK_URL_OVERRIDE",
+    ("opik", "api_key"): "OPIK_API_KEY",
+    ("opik", "workspace"): "OPIK_WORKSPACE",
+    ("opik", "project_name"): "OPIK_PROJECT_NAME",
+    ("feast", "repo_path"): "FEAST_REPO_PATH",
+    ("optuna", "study_storage"): "OPTUNA_STORAGE",
+    ("bentoml", "home"): "BENTOML_HOME",
+}
+"""Setting of a tool → the variable that it is read from when no file sets it."""
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
@@ -109,6 +128,11 @@ class Settings(BaseModel):
         Field(description="Secrets that specs may use as `secrets.NAME`, each with its environment variable."),
     ] = {}
     tools: Annotated[Mapping[str, Values], Field(description="Each tool's own settings, by the tool's name.")] = {}
+    sources: Annotated[
+        Mapping[str, str],
+        Field(exclude=True, description="By tool, where its settings come from: files and environment variables."),
+    ] = {}
+    note: Annotated[str | None, Field(exclude=True, description="A remark on the choice of the profile.")] = None
     plugins: Annotated[
         listed.Plugins,
         Field(description="Tools of other installed distributions that specs may use, by name. No other is imported."),
@@ -165,27 +189,32 @@ class Settings(BaseModel):
 
 
 def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Settings:
-    """Loads ``folder/default.yaml`` with ``folder/PROFILE.yaml`` merged over it. Missing files mean defaults.
+    """Loads the settings in ``folder`` for a profile. Missing files mean defaults.
 
-    Raises BadInput for a profile without a file, a variable that is not set, or an unknown setting. Settings of a tool
-    are checked by ``Settings.check`` and ``Settings.tool``.
+    Without a profile it is that of ``E2I_PROFILE``, or else the one that ``ENVIRONMENT`` implies, if it has a file.
+    Raises BadInput for a named profile without a file, a variable that is not set, or an unknown setting. Settings of a
+    tool are checked by ``Settings.check`` and ``Settings.tool``.
     """
+    profile, note = _profile(folder, profile or environ.get("E2I_PROFILE") or None, environ)
     data: JsonObject = {}
-    for name in ["default"] if profile in (None, "default") else ["default", str(profile)]:
+    sources: dict[str, list[str]] = {}
+    for name in dict.fromkeys(["default", TOOLS_FILE, profile]):
         path = folder / f"{name}.yaml"
-        if (name == "default" or PROFILE.fullmatch(name)) and regular.is_there(path):
-            found = _read(path)
-            plugins = listed.read(found, lambda value: _substitute(value, environ, path))  # noqa: B023 - called at once
-            data = merge(data, {**_substitute(found.data, environ, path), **plugins})
-        elif name != "default":
-            known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in ("default", "policy"))
-            raise BadInput(
-                f"there is no profile {name!r}: {path} does not exist",
-                code="unknown-profile",
-                hint=f"profiles here: {', '.join(known) or 'none'}",
-            )
+        if not regular.is_there(path):
+            continue
+        found = _read(path)
+        plugins = listed.read(found, lambda value: _substitute(value, environ, path))  # noqa: B023 - called at once
+        read = {**_substitute(found.data, environ, path), **plugins}
+        read = {"tools": read} if name == TOOLS_FILE else read
+        data = merge(data, read)
+        if isinstance(read.get("tools"), dict):
+            for tool in read["tools"]:
+                sources.setdefault(str(tool), []).append(f"{folder.name}/{name}.yaml")
+    data = _from_variables(data, environ, sources)
     try:
-        settings = Settings.model_validate({**data, "profile": profile or "default"})
+        settings = Settings.model_validate(
+            {**data, "profile": profile, "note": note, "sources": {tool: ", ".join(s) for tool, s in sources.items()}}
+        )
     except ValidationError as error:
         raise BadInput(f"configuration in {folder}: {first_error(error)}", code="bad-settings") from error
     settings.check_secrets(environ)
@@ -195,6 +224,36 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
                 message = f"configuration in {folder}: {key}: there is no tool {name!r}"
                 raise BadInput(message, code="bad-settings", hint=suggest.hint(name, settings.registry, most=20))
     return settings
+
+
+def _profile(folder: Path, profile: str | None, environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """Returns the profile, and a note when ``ENVIRONMENT`` implies one that has no file."""
+    implied = environ.get("ENVIRONMENT", "").strip()
+    name = profile or ENVIRONMENTS.get(implied.lower(), "default")
+    has_file = PROFILE.fullmatch(name) and name not in NOT_PROFILES and regular.is_there(folder / f"{name}.yaml")
+    if name == "default" or has_file:
+        return name, None
+    if profile is None:
+        return "default", f"ENVIRONMENT is {implied}, but there is no {folder / name}.yaml: default settings"
+    known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in NOT_PROFILES)
+    raise BadInput(
+        f"there is no profile {profile!r}: {folder / profile}.yaml does not exist",
+        code="unknown-profile",
+        hint=f"profiles here: {', '.join(known) or 'none'}",
+    )
+
+
+def _from_variables(data: JsonObject, environ: Mapping[str, str], sources: dict[str, list[str]]) -> JsonObject:
+    """Adds the settings that no file sets and the tools' conventional variables do."""
+    for (tool, setting), variable in VARIABLES.items():
+        value = environ.get(variable, "").strip()
+        tools = data.get("tools") or {}
+        if not value or not isinstance(tools, dict) or not isinstance(tools.get(tool) or {}, dict):
+            continue
+        if setting not in (tools.get(tool) or {}):
+            data = merge(data, {"tools": {tool: {setting: value}}})
+            sources.setdefault(tool, []).append(variable)
+    return data
 
 
 def _credentials(value: Any, private: bool = False) -> Iterator[str]:

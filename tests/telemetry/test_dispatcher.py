@@ -177,7 +177,7 @@ def test_a_slow_sink_gets_on_with_smaller_batches(open_outbox: Callable[[], Outb
     put(open_outbox, [str(number) for number in range(400)])
     with open_outbox() as outbox:
         dispatcher = Dispatcher(outbox, tracker.open, guard(deadline=0.2))
-        problems = [dispatcher._pass(None)[1] for _ in range(2)]
+        problems = [dispatcher.attempt()[1] for _ in range(2)]
         assert [problem and problem.startswith("opik did not answer") for problem in problems] == [True, True]
         tracker.fast = 400
         dispatcher._guard = guard()  # it has as long as it needs for what is not too much for it
@@ -207,9 +207,9 @@ def test_two_couriers_do_not_deliver_the_same_sink(open_outbox: Callable[[], Out
         assert outbox.lease("opik", "another", lambda holder: True)
         outbox.release("opik", "another")
         first, second = Dispatcher(outbox, tracker.open, guard()), Dispatcher(outbox, tracker.open, guard())
-        assert first._pass(None) == (True, None)
+        assert first.attempt() == (True, None)
         put(open_outbox, ["b"])
-        assert second._pass(None) == (True, "another dispatcher delivers to opik")
+        assert second.attempt() == (True, "another dispatcher delivers to opik")
         assert first.run(now(), poll=0.01, flush=LONG) == Tally(delivered=2)
         put(open_outbox, ["c"])
         assert second.run(now(), poll=0.01, flush=LONG) == Tally(delivered=1)
@@ -223,11 +223,11 @@ def test_a_crash_between_delivery_and_acknowledgement_delivers_again(
         dispatcher = Dispatcher(outbox, tracker.open, guard())
         with monkeypatch.context() as patched:
             patched.setattr(outbox, "acknowledge", _locked)
-            waiting, problem = dispatcher._pass(None)
+            waiting, problem = dispatcher.attempt()
             assert waiting
             assert problem is not None
             assert problem.endswith("cannot be used: database is locked")
-        assert dispatcher._pass(None) == (True, None)
+        assert dispatcher.attempt() == (True, None)
         assert tracker.taken == ["a", "a"]
         assert outbox.depth() == {}
 

@@ -21,7 +21,7 @@ from e2i.resilience import asking, connections, retry
 from e2i.resilience.guard import Guard, MissedDeadlineError, in_time, without_accounts
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.telemetry.bodies import ENDS
-from e2i.telemetry.entries import Entry, Sink, keyed
+from e2i.telemetry.entries import Entry, Naming, Sink, keyed
 from e2i.telemetry.outbox import Outbox, Tally
 
 BATCH = 500
@@ -195,7 +195,7 @@ class Dispatcher:
             if left is not None and left <= 0:
                 problem = problem or f"the flush deadline of {flush:g} s has passed"
                 break
-            waiting, problem = self._pass(left)
+            waiting, problem = self.attempt(left)
             troubles = troubles + 1 if problem else 0
             if waiting and not problem:
                 continue
@@ -237,8 +237,8 @@ class Dispatcher:
             self._deliver(sink, list(entries), seconds)
         return bool(batch)
 
-    def _pass(self, deadline: float | None) -> tuple[bool, str | None]:
-        """Returns whether there was something to deliver, and why it could not be delivered."""
+    def attempt(self, deadline: float | None = None) -> tuple[bool, str | None]:
+        """Delivers one batch if it can. Returns whether there was one, and why it was not delivered."""
         name = self._guard.tool
         try:
             if not self._outbox.waiting(name, self._tracker.target)[0]:
@@ -285,8 +285,15 @@ class Dispatcher:
         else:
             self._outbox.acknowledge(entries)
             self._delivered += len(entries)
+            if any(entry.kind == "program.started" for entry in entries) and isinstance(sink, Naming):
+                self._name(sink, entries[0].run)
             if any(entry.kind in ENDS for entry in entries):
                 self._outbox.settle(self._guard.tool, entries[-1].run, target=self._tracker.target)
+
+    def _name(self, sink: Naming, run: str) -> None:
+        """Keeps the tracker's id of a run that a program began."""
+        if (remote := sink.id_of(run)) is not None:
+            self._outbox.name(self._guard.tool, self._tracker.target, run, remote)
 
     def _redeliver(self) -> int:
         """Queues again what the tracker accepted and has lost. Returns how many."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -71,3 +71,11 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Stops at once: a delivery that hangs in another thread writes nothing more."""
+
+
+@runtime_checkable
+class Naming(Protocol):
+    """A sink that gives ids of its own to the runs of programs."""
+
+    def id_of(self, run: str) -> str | None:
+        """Returns the tracker's id of a run whose start was delivered; None when it has none."""

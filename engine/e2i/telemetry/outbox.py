@@ -185,6 +185,13 @@ class Outbox:
         ).fetchone()
         return row[0], row[1] - row[0]
 
+    def waiting_of_run(self, sink: str, run: str) -> int:
+        """Returns how many entries of a run wait for a sink, whatever tracker they are for."""
+        row = self._database.execute(
+            f"SELECT count(*) FROM outbox WHERE {OF_RUN} AND state = 'waiting'", _of_run(sink, run)
+        ).fetchone()
+        return int(row[0])
+
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """Returns True when ``holder`` is the only dispatcher of the sink. A dead holder's lease is taken over."""
         with transaction(self._database):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from e2i.catalog.registry import BUILT_IN, Registry
 
-QUIET: dict[str, str] = {
-    # Telemetry. MLflow and BentoML read the word "true"; "1" does not stop them.
+NO_TELEMETRY: dict[str, str] = {
+    # MLflow and BentoML read the word "true"; "1" does not stop them.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "BENTOML_DO_NOT_TRACK": "true",
     "DO_NOT_TRACK": "true",
@@ -22,6 +22,10 @@ QUIET: dict[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""Variables that turn off what the tools would report to their makers."""
+QUIET: dict[str, str] = {
+    **NO_TELEMETRY,
     # Waiting threads of numeric libraries sleep. Spinning makes parallel steps 3 to 10 times slower.
     "OMP_WAIT_POLICY": "passive",
     # The value that glibc reaches by itself in a process that happens to free large arrays early. The memory of numpy's

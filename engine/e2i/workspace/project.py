@@ -1,6 +1,7 @@
 """Find the project folder for a command.
 
 In: the current directory, and a spec. Out: a folder. A project is a folder whose ``config/`` has settings or a policy.
+A search upwards ends at the root of a git repository and at the home folder, and skips folders of other users.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from e2i.policy import Origin
 
-MARKS = ("default.yaml", "policy.yaml")
+MARKS = ("default.yaml", "mlops.yaml", "policy.yaml")
 
 
 def root_of(spec: str | Path | None, here: Path, origin: Origin) -> Path:
@@ -29,7 +30,22 @@ def root_of(spec: str | Path | None, here: Path, origin: Origin) -> Path:
 
 
 def _nearest(folder: Path) -> Path | None:
-    return next((parent for parent in (folder, *folder.parents) if _is_project(parent)), None)
+    """Returns the nearest project upwards from a folder, the folder included; None when there is none."""
+    home = Path.home().resolve() if os.environ.get("HOME") else None
+    for parent in (folder, *folder.parents):
+        if _is_project(parent) and _has_same_owner(parent, folder):
+            return parent
+        if parent == home or os.path.lexists(parent / ".git"):
+            return None
+    return None
+
+
+def _has_same_owner(parent: Path, folder: Path) -> bool:
+    """Returns whether a project belongs to the owner of the folder: settings of other users are not applied."""
+    try:
+        return parent == folder or (parent / "config").stat().st_uid == folder.stat().st_uid
+    except OSError:
+        return False
 
 
 def _is_project(folder: Path) -> bool:

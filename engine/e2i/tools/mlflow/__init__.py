@@ -21,6 +21,9 @@ Stage = Literal["development", "staging", "shadow", "production", "archived"]
 """Stage of a model version. Every stage but ``archived`` is also an alias: ``models:/NAME@production``."""
 
 LIVE_STAGES: tuple[str, ...] = ("development", "staging", "shadow", "production")
+FIRST_STAGE = "development"
+"""Stage of a version when it is registered. Any number of versions are in it; each of the other live stages holds one.
+"""
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 """Name of a registered model. Slashes and percent signs could redirect a ``models:/`` address, so they are refused."""
@@ -66,9 +69,16 @@ class MLflowSettings(ToolSettings):
         str,
         Field(
             pattern=r"^[A-Za-z0-9_./ -]{0,64}$",
-            description="Prefix of experiment names, such as `team-a/`. The pipeline's name follows it.",
+            description="Prefix of experiment names, such as `team-a/`, for names that do not begin with it.",
         ),
     ] = ""
+    default_tags: Annotated[
+        Mapping[
+            Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_. /-]+$", max_length=250)],
+            Annotated[str, StringConstraints(max_length=5000)],
+        ],
+        Field(max_length=64, description="Tags of every run. Values may contain `${ENVIRONMENT}`."),
+    ] = {}
     log_trials_as_children: Annotated[
         bool,
         Field(
@@ -158,7 +168,10 @@ class PromoteParams(Params):
     version: Annotated[ModelVersion, Field(description="The version to move.")]
     stage: Annotated[Stage, Privilege("promote_to_production", "production"), Field(description="The target stage.")]
     archive_existing: Annotated[
-        bool, Field(description="Move the version that was in the stage before to `archived`.")
+        bool,
+        Field(
+            description="Move the version that was in the stage before to `archived`; false: to `development`."
+        ),
     ] = True
     if_better: Annotated[
         IfBetter | None,

@@ -49,7 +49,7 @@ class MLflowConnector:
         """Return the experiment's id. The settings' prefix is added to the name."""
         from e2i.tools.mlflow.runs import ensure_experiment
 
-        return await self._call(ensure_experiment, self.settings.experiment_prefix + name)
+        return await self._call(ensure_experiment, prefixed(self.settings.experiment_prefix, name))
 
     async def ensure_run(self, run: str, pipeline: str, started_ms: int) -> RunRef:
         """Return the MLflow run of an e2i run; create it if it does not exist.
@@ -191,7 +191,7 @@ class MLflowConnector:
 
     async def search_runs(self, experiment: str, *conditions: Condition, limit: int = 100) -> list[Run]:
         """Return runs of an experiment that meet all conditions, newest first."""
-        return await self._call(_search_runs, self.settings.experiment_prefix + experiment, conditions, limit)
+        return await self._call(_search_runs, prefixed(self.settings.experiment_prefix, experiment), conditions, limit)
 
     async def _call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function(tracking, …)`` behind the guard. The first call opens MLflow."""

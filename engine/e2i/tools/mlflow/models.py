@@ -60,7 +60,7 @@ def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: P
                 item.path == "MLmodel" for item in client.list_logged_model_artifacts(logged.model_id)
             ):
                 raise wrong_server("mlflow", "it does not have the files of the uploaded model", SETTING)
-            _link(tracking, run, str(logged.model_id))
+            link(tracking, run, str(logged.model_id))
             client.finalize_logged_model(logged.model_id, "READY")
     return LoggedRef(str(logged.model_id), str(logged.artifact_location))
 
@@ -158,7 +158,7 @@ def _create(tracking: Tracking, run: RunRef, model: Model, folder: Path, name: s
     )
 
 
-def _link(tracking: Tracking, run: RunRef, model_id: str) -> None:
+def link(tracking: Tracking, run: RunRef, model_id: str) -> None:
     """Show the model among the run's outputs, once: MLflow refuses the second time."""
     from mlflow.entities import LoggedModelOutput
 

@@ -1,7 +1,8 @@
 """Register versions of models and move them between stages. In: logged models. Out: versions and stages.
 
 A stage is an alias (``models:/NAME@production``) and the tag ``stage``, which also records archived versions. A version
-is in one stage at a time, and a stage has one version.
+is in one stage at a time. A new version is in development, where any number may be; its alias is the one that was
+moved there last. Each other live stage has one version.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from e2i.errors import StepError
-from e2i.tools.mlflow import DIGEST_TAG, KEY_TAG, LIVE_STAGES, STAGE_TAG
+from e2i.tools.mlflow import DIGEST_TAG, FIRST_STAGE, KEY_TAG, LIVE_STAGES, STAGE_TAG
 from e2i.tools.mlflow.filters import attribute, render, tag
 from e2i.tools.mlflow.models import LoggedRef
 from e2i.tools.mlflow.registered import Registered
@@ -48,7 +49,7 @@ def ensure_version(
             name,
             source=f"models:/{logged.id}" if tracking.is_server else logged.location,
             run_id=run.id,
-            tags={**(tags or {}), KEY_TAG: key, DIGEST_TAG: digest},
+            tags={**(tags or {}), STAGE_TAG: FIRST_STAGE, KEY_TAG: key, DIGEST_TAG: digest},
             description=description or None,
             model_id=logged.id,
         )
@@ -65,6 +66,8 @@ def set_stage(
     champion: int | None = None,
 ) -> int | None:
     """Move a version to a stage and return the version that was there before, if it was another. Safe to repeat.
+
+    The previous version is archived, or moved to development without ``archive_existing``.
 
     The previous version is recorded before the alias moves. A move with the same ``key``, finished or interrupted,
     therefore returns the same result when it is repeated.
@@ -87,8 +90,9 @@ def set_stage(
             previous = int(before) if before else None
         elif key:
             client.set_model_version_tag(name, str(version), MOVE_TAG, f"{key} {previous or ''}".rstrip())
-        if previous is not None and archive_existing and not current:
-            client.set_model_version_tag(name, str(previous), STAGE_TAG, "archived")
+        if previous is not None and stage != FIRST_STAGE and not current:
+            left = "archived" if archive_existing else FIRST_STAGE
+            client.set_model_version_tag(name, str(previous), STAGE_TAG, left)
         if stage != "archived" and aliases.get(stage) != version:
             client.set_registered_model_alias(name, stage, str(version))
         client.set_model_version_tag(name, str(version), STAGE_TAG, stage)
@@ -149,6 +153,10 @@ def has_files(tracking: Tracking, name: str, version: int) -> bool:
 
     location = tracking.client.get_model_version_download_uri(name, str(version))
     try:
+        found = mlflow.artifacts.list_artifacts(artifact_uri=location, tracking_uri=tracking.uri)
+        names = {item.path.rpartition("/")[2] for item in found}
+        if "code" not in names:  # a model of another flavour than e2i's
+            return "MLmodel" in names
         return bool(mlflow.artifacts.list_artifacts(artifact_uri=f"{location}/data/model", tracking_uri=tracking.uri))
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
@@ -157,12 +165,18 @@ def has_files(tracking: Tracking, name: str, version: int) -> bool:
 
 
 def version_in_stage(tracking: Tracking, name: str, stage: str) -> MLflowVersion | None:
-    """Return the version in a live stage, or None."""
+    """Return the version in a stage, the latest of development and of the archived ones; or None."""
     client = tracking.client
     if not client.search_registered_models(render(attribute("name", name)), max_results=1):
         return None
     held = client.get_registered_model(name).aliases.get(stage)
-    return None if held is None else client.get_model_version(name, str(held))
+    if held is not None:
+        return client.get_model_version(name, str(held))
+    if stage not in (FIRST_STAGE, "archived"):
+        return None
+    query = render(attribute("name", name), tag(STAGE_TAG, stage))
+    found = client.search_model_versions(query, max_results=1, order_by=["version_number DESC"])
+    return found[0] if found else None
 
 
 def latest_versions(tracking: Tracking, name: str, stages: tuple[str, ...] = ()) -> list[MLflowVersion]:

@@ -70,22 +70,36 @@ def check_artifact_root(tracking: Tracking, experiment: str, root: str) -> None:
 
 def find_run(tracking: Tracking, run: str) -> RunRef | None:
     """Return the MLflow run of the e2i run, in whatever experiment."""
-    experiments = [str(item.experiment_id) for item in _pages(tracking.client.search_experiments)]
-    return _search(tracking, experiments, run)
+    return find_tagged(tracking, RUN_TAG, run)
+
+
+def find_tagged(tracking: Tracking, name: str, value: str, experiments: list[str] | None = None) -> RunRef | None:
+    """Return the first run with that tag, in these experiments; None: in all."""
+    if experiments is None:
+        experiments = [str(item.experiment_id) for item in _pages(tracking.client.search_experiments)]
+    found = tracking.client.search_runs(
+        experiments, render(tag(name, value)), max_results=1, order_by=["attributes.start_time ASC"]
+    )
+    return RunRef(known(found[0].info.run_id), known(found[0].info.experiment_id)) if found else None
+
+
+def prefixed(prefix: str, name: str) -> str:
+    """Return the name of an experiment with the settings' prefix, which it may have already."""
+    return name if name.startswith(prefix) else prefix + name
 
 
 def ensure_run(tracking: Tracking, run: str, pipeline: str, started_ms: int) -> RunRef:
     """Return the MLflow run of the e2i run; create it in the pipeline's experiment if needed."""
-    experiment = ensure_experiment(tracking, tracking.experiment_prefix + pipeline)
+    experiment = ensure_experiment(tracking, prefixed(tracking.experiment_prefix, pipeline))
     with tracking.alone():
-        found = _search(tracking, [experiment], run)
+        found = find_tagged(tracking, RUN_TAG, run, [experiment])
         if found is not None:
             return found
         made = tracking.client.create_run(
             experiment,
             start_time=started_ms or None,
             run_name=run,
-            tags={RUN_TAG: run, "mlflow.source.name": pipeline, "mlflow.source.type": "PROJECT"},
+            tags={**tracking.tags, RUN_TAG: run, "mlflow.source.name": pipeline, "mlflow.source.type": "PROJECT"},
         )
     return RunRef(known(made.info.run_id), known(experiment))
 
@@ -185,13 +199,6 @@ def key_of(*parts: str, separator: str = "/") -> str:
     """Return a valid MLflow name of a metric, a parameter or a tag: each other character becomes ``_``."""
     text = FORBIDDEN.sub("_", separator.join(parts))[:250]
     return text if posixpath.normpath(text) == text and text[0] not in "/." else text.replace("/", "_").lstrip(".")
-
-
-def _search(tracking: Tracking, experiments: list[str], run: str) -> RunRef | None:
-    found = tracking.client.search_runs(
-        experiments, render(tag(RUN_TAG, run)), max_results=1, order_by=["attributes.start_time ASC"]
-    )
-    return RunRef(known(found[0].info.run_id), known(found[0].info.experiment_id)) if found else None
 
 
 def _artifact_uri(tracking: Tracking, experiment: str) -> str | None:

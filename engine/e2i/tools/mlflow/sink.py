@@ -28,7 +28,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Model, Report, Stored, read_artifacts
 from e2i.errors import StepError, ToolUnavailable
 from e2i.telemetry.entries import Entry, Sink
-from e2i.tools.mlflow import KEY_TAG, MLflowSettings
+from e2i.tools.mlflow import KEY_TAG, MLflowSettings, programs
 from e2i.tools.mlflow.models import ensure_logged_model
 from e2i.tools.mlflow.outages import translated
 from e2i.tools.mlflow.runs import (
@@ -90,10 +90,14 @@ class MLflowSink:
 
     @translated()
     def _deliver(self, entries: Sequence[Entry]) -> None:
-        run = self._run(entries)
+        is_of_program = programs.is_of_program(entries)
+        run = self._program(entries) if is_of_program else self._run(entries)
         if run is None:
             return
-        self._send(run, entries)
+        if is_of_program:
+            programs.deliver(self._tracking, self._open, run, entries)
+        else:
+            self._send(run, entries)
         if self._tracking.is_server and not exists(self._tracking, run):
             raise ToolUnavailable("mlflow", f"MLflow does not have the run {run.id}", code="history-lost")
 
@@ -120,6 +124,23 @@ class MLflowSink:
         """Raise ToolUnavailable when the server has lost the run, since no entry causes that."""
         if not exists(self._tracking, run):
             raise ToolUnavailable("mlflow", f"MLflow no longer has the run {run.id}", code="history-lost")
+
+    def id_of(self, run: str) -> str | None:
+        """Return MLflow's id of a program's run that was delivered."""
+        found = self._runs.get(run)
+        return found.id if found else None
+
+    def _program(self, entries: Sequence[Entry]) -> RunRef:
+        """Return the MLflow run of a program."""
+        name = entries[0].run
+        if name not in self._runs:
+            started = next((entry.body for entry in entries if entry.kind == "program.started"), None)
+            found = programs.ensure_run(self._tracking, name, started) if started else None
+            found = found or programs.find_run(self._tracking, name)
+            if found is None:
+                raise programs.unknown_run(name)
+            self._runs[name] = found
+        return self._runs[name]
 
     def _run(self, entries: Sequence[Entry]) -> RunRef | None:
         """Return the MLflow run; None when the only news is the end of an abandoned run that MLflow does not have."""

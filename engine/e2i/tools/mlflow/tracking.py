@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sqlite3
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -46,6 +47,8 @@ class Tracking(Struct, frozen=True):
     artifacts: str | None
     home: Path
     experiment_prefix: str
+    tags: Mapping[str, str] = {}
+    """The settings' tags of every run."""
     inode: int | None = None
     """Identity of the SQLite file when it was opened."""
 
@@ -97,7 +100,7 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         if not uri.startswith("http"):
             client.search_experiments(max_results=1)  # creates its tables
     own = None if uri.startswith("http") else str(artifacts)
-    return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix, _inode(uri))
+    return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix, settings.default_tags, _inode(uri))
 
 
 def open_client(settings: MLflowSettings, address: str) -> MlflowClient:

@@ -1,0 +1,33 @@
+"""The Python interface of the seven tools, for programs outside any run.
+
+Each class needs no argument: its settings come from ``config/`` of the workspace and the environment. What a program
+logs while a tool is down waits in the store's outbox and is delivered later, once. Each name is imported on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from e2i.errors import ToolUnavailable
+    from e2i.mlops.mistakes import BadCall
+    from e2i.mlops.mlflow import MLflowConfig, MLflowConnector, ModelStage, ModelVersion
+
+_MODULES = {
+    "BadCall": "e2i.mlops.mistakes",
+    "MLflowConfig": "e2i.mlops.mlflow",
+    "MLflowConnector": "e2i.mlops.mlflow",
+    "ModelStage": "e2i.mlops.mlflow",
+    "ModelVersion": "e2i.mlops.mlflow",
+    "ToolUnavailable": "e2i.errors",
+}
+"""Each name of the interface → the module that defines it."""
+
+__all__ = ["BadCall", "MLflowConfig", "MLflowConnector", "ModelStage", "ModelVersion", "ToolUnavailable"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'e2i.mlops' has no attribute {name!r}")

@@ -1,0 +1,121 @@
+"""``Program``: what the connectors of this process share for one workspace, profile and store.
+
+In: the current directory and the environment. Out: settings, guards, folders of the store, the outgoing telemetry.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from functools import cached_property
+from pathlib import Path
+
+from e2i.catalog.action import ToolSettings, without_credentials
+from e2i.mlops.outgoing import Outgoing
+from e2i.resilience.guard import Guard
+from e2i.settings import Settings
+from e2i.store import disk, ownership
+from e2i.store.artifacts import ArtifactStore
+from e2i.workers import environment
+from e2i.workers.context import guard_of
+from e2i.workspace.workspace import Workspace
+
+_programs: dict[tuple[Path, str, Path], Program] = {}
+_lock = threading.Lock()
+
+
+class Program:
+    """The environment of a program's connectors. Use ``program()``; one object for each workspace, profile and store.
+
+    Creates the store's folder, which must belong to this user alone (Refused otherwise).
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace.root
+        self.store = workspace.store
+        self.settings = workspace.settings
+        self.files = workspace.files
+        """The files of the workspace that a program's calls may name."""
+        self.roots = workspace.roots
+        ownership.check(self.store)
+        self.store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, value in environment.NO_TELEMETRY.items():
+            os.environ.setdefault(name, value)
+
+    @property
+    def environment(self) -> str:
+        """The name of the profile: ``dev``, ``staging``, ``prod``, ``default`` or another."""
+        return self.settings.profile
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """The store's files by content."""
+        return ArtifactStore(self.store)
+
+    @cached_property
+    def outgoing(self) -> Outgoing:
+        """The telemetry of this process on its way to the trackers."""
+        return Outgoing(self.store, self.artifacts, self.settings)
+
+    def guard(self, tool: str, config: ToolSettings) -> Guard:
+        """Return the guard of a tool's server: the store's shared breaker, the deadline of the settings."""
+        return guard_of(tool, self._settings_with(tool, config), self.store)
+
+    def home(self, tool: str) -> Path:
+        """Return the tool's folder in the store; created if missing."""
+        return disk.folder(self.store, tool)
+
+    def source(self, tool: str, config: ToolSettings) -> str:
+        """Return where a tool's settings come from: files, variables, the program itself, or the defaults."""
+        if config is not self.own(tool):
+            return "the program's own settings"
+        return self.settings.sources.get(tool, "built-in defaults")
+
+    def own(self, tool: str) -> ToolSettings:
+        """Return the settings of the tool in this environment; the same object each time."""
+        if tool not in self._own:
+            self._own[tool] = self.settings.tool(tool)
+        return self._own[tool]
+
+    @cached_property
+    def _own(self) -> dict[str, ToolSettings]:
+        return {}
+
+    def _settings_with(self, tool: str, config: ToolSettings) -> Settings:
+        if config is self.own(tool):
+            return self.settings
+        tools = {**self.settings.tools, tool: revealed(config)}
+        return self.settings.model_copy(update={"tools": tools})
+
+
+def revealed(config: ToolSettings) -> dict[str, object]:
+    """Return the settings that differ from the defaults, as in a file, with their secrets."""
+    from pydantic import SecretStr
+
+    found = {name: getattr(config, name) for name in config.model_fields_set}
+    return {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in found.items()}
+
+
+def program() -> Program:
+    """Return the program's environment here and now: by the current directory and the environment variables.
+
+    Raises BadInput for settings that are invalid, or a profile that does not exist.
+    """
+    workspace = Workspace.open()
+    key = (workspace.root, workspace.settings.profile, workspace.store)
+    with _lock:
+        known = _programs.get(key)
+        if known is None or known.settings.tools != workspace.settings.tools:
+            known = _programs[key] = Program(workspace)
+            if workspace.settings.note:
+                print(f"e2i: {workspace.settings.note}", file=sys.stderr)
+        return known
+
+
+def place(config: ToolSettings, home: Path) -> str:
+    """Return where a tool is, for display: its addresses without credentials, or its folder in the store."""
+    addresses = [str(value) for value in config.identity().values() if "://" in str(value)]
+    if not addresses and (found := config.address()):
+        addresses = [f"{found[0]}:{found[1]}"]
+    return ", ".join(map(without_credentials, addresses)) if addresses else f"embedded in {home}"
