@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from e2i.cli.progress import elsewhere
+from e2i.store.database import FILE
 from e2i.store.history import Waiting
+from e2i.telemetry.entries import Entry
+from e2i.telemetry.outbox import Outbox
 from project import Project, lines
 from tools.opik.stand_in import StandIn
 
@@ -107,3 +110,28 @@ def test_telemetry_that_is_refused_is_reported_at_the_end_of_the_run(project: Pr
     assert degraded["refused"] > 0
     staging.mood = "well"
     assert project.cli("sync", "--profile", "staging", "--refused").returncode == 0
+
+
+def test_the_runs_of_programs_are_printed_with_both_ids_once_they_are_delivered(project: Project) -> None:
+    """A program began two runs; the tracker has accepted one of them as it is."""
+    project.write("config/default.yaml", "sinks: [opik]\n")
+    local = "0123456789abcdef" * 2
+    started = {"pipeline": "p", "params": {}, "started_ms": 1_764_000_000_000}
+
+    def put(moment: int) -> None:
+        with Outbox(project.store / FILE) as outbox:
+            for run in (local, "f" * 32):
+                outbox.put([Entry(f"{run}/{moment}", "opik", run, "run.started", started)])
+            outbox.name("opik", "", local, "trace-7")
+
+    put(1)
+    synced = project.cli("sync")
+    assert (synced.returncode, synced.stdout) == (
+        0,
+        f"opik: 2 delivered, 0 waiting, 0 refused\n  {local} → trace-7\n",
+    ), synced.stderr
+    put(2)
+    (run,) = json.loads(project.cli("sync", "--json").stdout)["runs"]
+    assert (run["tool"], run["local"], run["remote"]) == ("opik", local, "trace-7")
+    assert run["tracker"] == "the embedded tracker of the store"
+    assert json.loads(project.cli("sync", "--json").stdout)["runs"] == []

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.telemetry.entries import Entry
+from e2i.telemetry.names import NamedRun
 from e2i.telemetry.outbox import ALTERED, TABLES, Outbox, corruption, dead_lettered, put, reported_to
 from telemetry.dead import dead_letters
 
@@ -262,3 +263,29 @@ def test_whatever_bit_flips_nothing_comes_out_that_was_not_put(tmp_path: Path, s
                     )
                     outbox.acknowledge(taken)
                 assert outbox.take(sink, 10) == []
+
+
+def test_the_ids_of_a_run_are_kept_in_the_order_in_which_the_tracker_gave_them(outbox: Outbox) -> None:
+    outbox.name("mlflow", "", "b" * 32, "1")
+    outbox.name("mlflow", "", "a" * 32, "2")
+    outbox.name("opik", "", "b" * 32, "3")
+    outbox.name("mlflow", "http://other", "b" * 32, "4")
+    outbox.name("mlflow", "", "b" * 32, "1")
+    assert outbox.remote("mlflow", "", "b" * 32) == "1"
+    assert outbox.remote("mlflow", "http://other", "b" * 32) == "4"
+    assert outbox.remote("mlflow", "http://other", "a" * 32) is None
+    assert [run.remote for run in outbox.local_names()] == ["1", "2", "3", "4"]
+    assert outbox.local_names("opik") == [NamedRun("opik", "", "b" * 32, "3")]
+
+
+def test_a_run_that_the_tracker_lost_and_has_again_has_its_latest_id(outbox: Outbox) -> None:
+    outbox.name("mlflow", "", "a" * 32, "1")
+    outbox.name("mlflow", "", "a" * 32, "2")
+    assert outbox.local_names() == [NamedRun("mlflow", "", "a" * 32, "2")]
+
+
+def test_a_run_is_unfinished_while_entries_of_it_wait_for_the_tracker(outbox: Outbox) -> None:
+    outbox.put([entry("a"), entry("b", run="r2"), entry("c", sink="mlflow", run="r3")])
+    assert outbox.unfinished("opik", "") == {"r1", "r2"}
+    outbox.acknowledge(outbox.take("opik", 1))
+    assert outbox.unfinished("opik", "") == {"r2"}

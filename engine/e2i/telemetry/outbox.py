@@ -19,10 +19,13 @@ from msgspec import Meta, Struct
 from e2i.documents import Count
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
+from e2i.telemetry import names
 from e2i.telemetry.bodies import ENDS
 from e2i.telemetry.entries import Entry
+from e2i.telemetry.names import NamedRun
 
-TABLES = """
+TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS outbox (
     sequence INTEGER PRIMARY KEY,
     sink TEXT NOT NULL,
@@ -39,6 +42,8 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
 CREATE TABLE IF NOT EXISTS outbox_dispatchers (sink TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
 """
+    + names.TABLE
+)
 """The outbox's tables, with ``CREATE … IF NOT EXISTS``, so that the engine may store them in its own database."""
 
 KEYS_KEPT = 100_000
@@ -191,6 +196,24 @@ class Outbox:
             f"SELECT count(*) FROM outbox WHERE {OF_RUN} AND state = 'waiting'", _of_run(sink, run)
         ).fetchone()
         return int(row[0])
+    def unfinished(self, sink: str, target: str) -> set[str]:
+        """Returns the runs of which entries wait for the tracker ``target``."""
+        rows = self._database.execute(
+            f"SELECT DISTINCT run FROM outbox WHERE {WAITING} AND sink = ? AND {MEANT}", (sink, target)
+        )
+        return {row[0] for row in rows}
+
+    def name(self, sink: str, target: str, local: str, remote: str) -> None:
+        """Keeps the id that a tracker gave to the run that a program calls ``local``. Safe to repeat."""
+        names.name(self._database, NamedRun(sink, target, local, remote))
+
+    def remote(self, sink: str, target: str, local: str) -> str | None:
+        """Returns the tracker's id of the run that a program calls ``local``, if the tracker has given one."""
+        return names.remote(self._database, sink, target, local)
+
+    def local_names(self, sink: str | None = None) -> list[NamedRun]:
+        """Returns the pairs of ids of a sink, or all, in the order in which the trackers gave theirs."""
+        return names.listed(self._database, sink)
 
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """Returns True when ``holder`` is the only dispatcher of the sink. A dead holder's lease is taken over."""

@@ -14,6 +14,7 @@ from e2i.catalog.context import Look
 from e2i.tools.mlflow import (
     DIGEST_TAG,
     KEY_TAG,
+    FIRST_STAGE,
     LIVE_STAGES,
     STAGE_TAG,
     PromoteOutputs,
@@ -65,6 +66,8 @@ def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missi
         stage = found.tags.get(STAGE_TAG)
         if params.stage == "archived":
             return None if stage == "archived" else f"version {version.version} of {version.name!r} is not archived"
+        if stage == params.stage == FIRST_STAGE:  # which holds any number of versions
+            return None
         later = LIVE_STAGES[LIVE_STAGES.index(params.stage) :]
         if any(found.aliases.get(name) == version.version for name in later):
             return None
