@@ -37,10 +37,10 @@ def guard(tool: str, deadline: float = SHORT) -> Guard:
 
 def mlflow(address: str, home: Path) -> Callable[[], Any]:
     from e2i.tools.mlflow import MLflowSettings
-    from e2i.tools.mlflow.connector import MLflowConnector
+    from e2i.tools.mlflow.connector import GuardedMLflow
 
     settings = MLflowSettings(tracking_uri=address, deadline=SHORT)
-    connector = MLflowConnector(settings, guard("mlflow"), home)
+    connector = GuardedMLflow(settings, guard("mlflow"), home)
     return lambda: asyncio.run(connector.get_or_create_experiment("x"))
 
 
@@ -188,7 +188,7 @@ def test_a_shared_store_ends_within_its_deadline(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_of_a_run_end_within_their_deadline(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from e2i.tools.mlflow import MLflowSettings
-    from e2i.tools.mlflow.connector import MLflowConnector
+    from e2i.tools.mlflow.connector import GuardedMLflow
 
     load()
     import boto3  # noqa: F401
@@ -199,7 +199,7 @@ def test_files_of_a_run_end_within_their_deadline(kind: str, tmp_path: Path, mon
     file.write_text("content")
     with unwell(kind, "http") as port:
         monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        connector = MLflowConnector(MLflowSettings(artifact_root="s3://bucket/x"), guard("mlflow"), tmp_path / "home")
+        connector = GuardedMLflow(MLflowSettings(artifact_root="s3://bucket/x"), guard("mlflow"), tmp_path / "home")
 
         async def ask() -> None:
             run = await connector.ensure_run("r", "p", 1)

@@ -150,7 +150,7 @@ tools:
 def test_a_wrong_password_of_a_database_opens_no_circuit(
     tmp_path: Path, locked_postgres: tuple[str, str], locked_redis: int
 ) -> None:
-    from e2i.tools.mlflow.connector import MLflowConnector
+    from e2i.tools.mlflow.connector import GuardedMLflow
     from e2i.tools.optuna import search
     from e2i.tools.optuna.connector import OptunaTuner
 
@@ -167,7 +167,7 @@ def test_a_wrong_password_of_a_database_opens_no_circuit(
     repo = apply(ctx, log())
     plan = search.Plan(space={}, trials=1, direction="maximize")
     calls = {
-        "mlflow": lambda: asyncio.run(ctx.connect(MLflowConnector).get_or_create_experiment("x")),
+        "mlflow": lambda: asyncio.run(ctx.connect(GuardedMLflow).get_or_create_experiment("x")),
         "optuna": lambda: asyncio.run(ctx.connect(OptunaTuner).optimize("s", lambda trial: 1.0, plan)),
         "feast": lambda: lookup(ctx, repo, "a"),
     }

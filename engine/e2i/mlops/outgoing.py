@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,9 +70,7 @@ class Outgoing:
         """Start the delivery to a tracker, unless it runs, and have it look at the outbox now."""
         self._lane(tool, config, guard).wake()
 
-    def flush(
-        self, tool: str, config: ToolSettings, guard: Guard, seconds: float, run: str | None = None
-    ) -> bool:
+    def flush(self, tool: str, config: ToolSettings, guard: Guard, seconds: float, run: str | None = None) -> bool:
         """Return True when nothing waits for the tracker, or nothing of ``run``; False after ``seconds``.
 
         Returns early when the tracker is known to be down.
@@ -121,9 +120,7 @@ class Outgoing:
 class _Lane:
     """The delivery to one tracker in a daemon thread."""
 
-    def __init__(
-        self, path: Path, open_sink: Callable[[str], object], tracker: Tracker, guard: Guard
-    ) -> None:
+    def __init__(self, path: Path, open_sink: Callable[[str], object], tracker: Tracker, guard: Guard) -> None:
         self._path = path
         self._open_sink = open_sink
         self._tracker = tracker
@@ -155,8 +152,11 @@ class _Lane:
                     looks = self._looks
                     self._urgent.set()
                     self.wake()
-                    self._looked.wait_for(lambda looks=looks: self._looks > looks, timeout=min(left, POLL))
+                    self._looked.wait_for(partial(self._has_looked_since, looks), timeout=min(left, POLL))
         return True
+
+    def _has_looked_since(self, looks: int) -> bool:
+        return self._looks > looks
 
     def _waits(self, outbox: Outbox, run: str | None) -> bool:
         if run is None:

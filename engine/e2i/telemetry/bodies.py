@@ -130,7 +130,7 @@ class _Stored(Struct):
     body: Measurement
 
 
-def recorded(body: Body) -> Recorded:
+def recorded(body: Struct) -> Recorded:
     """Returns the kind and the body as plain data."""
     content = plain(body)
     return content.pop("kind"), content

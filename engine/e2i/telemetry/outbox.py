@@ -196,6 +196,7 @@ class Outbox:
             f"SELECT count(*) FROM outbox WHERE {OF_RUN} AND state = 'waiting'", _of_run(sink, run)
         ).fetchone()
         return int(row[0])
+
     def unfinished(self, sink: str, target: str) -> set[str]:
         """Returns the runs of which entries wait for the tracker ``target``."""
         rows = self._database.execute(

@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from context import LocalContext
-from e2i.tools.mlflow.connector import MLflowConnector
+from e2i.tools.mlflow.connector import GuardedMLflow
 
 mlflow = pytest.importorskip("mlflow")
 
 
 def test_coroutines_at_the_same_time_write_each_to_its_own_run(ctx: LocalContext) -> None:
-    connector = ctx.connect(MLflowConnector)
+    connector = ctx.connect(GuardedMLflow)
     all_started = asyncio.Barrier(4)
 
     async def work(number: int) -> str:
@@ -36,7 +36,7 @@ def test_coroutines_at_the_same_time_write_each_to_its_own_run(ctx: LocalContext
 
 
 def test_a_run_whose_work_fails_or_is_cancelled_says_so(ctx: LocalContext) -> None:
-    connector = ctx.connect(MLflowConnector)
+    connector = ctx.connect(GuardedMLflow)
     statuses = {}
 
     async def fail(error: BaseException) -> None:

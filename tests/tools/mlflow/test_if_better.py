@@ -17,7 +17,7 @@ from e2i.catalog.artifacts import Model, ModelVersion, Table
 from e2i.errors import StepError
 from e2i.tools.mlflow import LoadParams, PromoteOutputs, PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import load, promote, register
-from e2i.tools.mlflow.connector import MLflowConnector
+from e2i.tools.mlflow.connector import GuardedMLflow
 from e2i.tools.model import TrainParams
 from e2i.tools.model.actions import train
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_compared_is_not_promoted(ctx: LocalContext, ask: dict[st
 def test_a_champion_that_came_while_it_was_compared_is_not_replaced(ctx: LocalContext) -> None:
     one, two, three = (registered(ctx, fitted(ctx, *features)) for features in (["b"], ["a"], ["a", "b"]))
     promoted(ctx, one, no_champion="promote")
-    mlflow = ctx.connect(MLflowConnector)
+    mlflow = ctx.connect(GuardedMLflow)
     asyncio.run(mlflow.transition_model_version_stage("m", two.version, "production"))
     with pytest.raises(StepError) as caught:
         asyncio.run(mlflow.transition_model_version_stage("m", three.version, "production", champion=one.version))

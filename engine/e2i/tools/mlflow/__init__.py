@@ -22,8 +22,9 @@ Stage = Literal["development", "staging", "shadow", "production", "archived"]
 
 LIVE_STAGES: tuple[str, ...] = ("development", "staging", "shadow", "production")
 FIRST_STAGE = "development"
-"""Stage of a version when it is registered. Any number of versions are in it; each of the other live stages holds one.
-"""
+"""Stage of a version when it is registered. Any number of versions are in it."""
+EXCLUSIVE_STAGES = ("staging", "shadow", "production")
+"""Stages that hold one version."""
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 """Name of a registered model. Slashes and percent signs could redirect a ``models:/`` address, so they are refused."""
@@ -169,9 +170,7 @@ class PromoteParams(Params):
     stage: Annotated[Stage, Privilege("promote_to_production", "production"), Field(description="The target stage.")]
     archive_existing: Annotated[
         bool,
-        Field(
-            description="Move the version that was in the stage before to `archived`; false: to `development`."
-        ),
+        Field(description="Move the version that was in the stage before to `archived`; false: to `development`."),
     ] = True
     if_better: Annotated[
         IfBetter | None,

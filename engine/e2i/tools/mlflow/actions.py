@@ -17,7 +17,7 @@ from e2i.tools.mlflow import (
     RegisterParams,
 )
 from e2i.tools.mlflow.comparing import Compared, compare, fetch
-from e2i.tools.mlflow.connector import MLflowConnector
+from e2i.tools.mlflow.connector import GuardedMLflow
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 async def register(params: RegisterParams, ctx: StepContext) -> RegisterOutputs:
     """Log the model to the run's MLflow run and register it, once for all attempts with equal inputs."""
-    mlflow = ctx.connect(MLflowConnector)
+    mlflow = ctx.connect(GuardedMLflow)
     run = await mlflow.ensure_run(ctx.info.run, ctx.info.pipeline, ctx.info.started_ms)
     logged = await mlflow.log_model(run, params.model, ctx.open(params.model))
     metrics = {name: value for name, value in params.metrics.items() if value is not None}
@@ -45,7 +45,7 @@ async def register(params: RegisterParams, ctx: StepContext) -> RegisterOutputs:
 
 async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
     """Move the version to the stage, where it becomes the only one; with ``if_better``, only if it is better."""
-    given, mlflow = params.version, ctx.connect(MLflowConnector)
+    given, mlflow = params.version, ctx.connect(GuardedMLflow)
     key = ctx.key("promote", given.name, str(given.version), params.stage)
     compared = None
     if params.if_better is not None:
@@ -80,7 +80,7 @@ def _promoted(
 
 async def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     """Download the version's files and verify that they are the registered model."""
-    mlflow = ctx.connect(MLflowConnector)
+    mlflow = ctx.connect(GuardedMLflow)
     try:
         version = await _find(mlflow, params)
     except StepError as error:
@@ -91,7 +91,7 @@ async def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
     return LoadOutputs(model=model, version=_reference(version, model.digest, params.stage))
 
 
-async def _find(mlflow: MLflowConnector, params: LoadParams) -> MLflowVersion:
+async def _find(mlflow: GuardedMLflow, params: LoadParams) -> MLflowVersion:
     if params.version is not None:
         return await mlflow.get_version(params.name, params.version)
     assert params.stage is not None

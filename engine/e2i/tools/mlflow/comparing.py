@@ -11,7 +11,7 @@ from e2i.catalog.artifacts import Model, ModelVersion
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.mlflow import DIGEST_TAG, IfBetter
-from e2i.tools.mlflow.connector import MLflowConnector
+from e2i.tools.mlflow.connector import GuardedMLflow
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
@@ -28,7 +28,7 @@ class Compared(Struct, frozen=True):
 
 
 async def compare(
-    mlflow: MLflowConnector, ctx: StepContext, candidate: ModelVersion, champion: int | None, ask: IfBetter
+    mlflow: GuardedMLflow, ctx: StepContext, candidate: ModelVersion, champion: int | None, ask: IfBetter
 ) -> Compared:
     """Evaluate both on the table. A candidate that is already the champion counts as better.
 
@@ -53,7 +53,7 @@ async def compare(
     return Compared(champion, candidate_value, champion_value, gain > 0 and gain >= ask.by)
 
 
-async def fetch(mlflow: MLflowConnector, ctx: StepContext, version: MLflowVersion) -> Model:
+async def fetch(mlflow: GuardedMLflow, ctx: StepContext, version: MLflowVersion) -> Model:
     """Download a version's files and verify that they are the registered model. Raises StepError."""
     from e2i.tools.mlflow.models import read_manifest
 
@@ -85,7 +85,7 @@ async def fetch(mlflow: MLflowConnector, ctx: StepContext, version: MLflowVersio
     return model
 
 
-async def _judge(mlflow: MLflowConnector, ctx: StepContext, name: str, version: int, ask: IfBetter) -> float:
+async def _judge(mlflow: GuardedMLflow, ctx: StepContext, name: str, version: int, ask: IfBetter) -> float:
     """Return the metric of a registered version on the table. Raises StepError when it is not defined there."""
     from e2i.estimators import metrics, saved, schema
 

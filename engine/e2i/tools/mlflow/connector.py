@@ -1,4 +1,4 @@
-"""``MLflowConnector``: the guarded MLflow client of the actions and the platform's agents.
+"""``GuardedMLflow``: the guarded MLflow client of the actions and the platform's agents.
 
 In: settings, guard, folder. Out: plain values and small references. Run ids are always explicit; no run is "active".
 """
@@ -6,14 +6,10 @@ In: settings, guard, folder. Out: plain values and small references. Run ids are
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
-
-from msgspec import Struct
 
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
@@ -34,7 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class MLflowConnector:
+class GuardedMLflow:
     """Client of MLflow. Every method may raise ToolUnavailable (down) and StepError (MLflow refuses)."""
 
     tool: ClassVar[str] = "mlflow"
@@ -47,9 +43,9 @@ class MLflowConnector:
 
     async def get_or_create_experiment(self, name: str) -> str:
         """Return the experiment's id. The settings' prefix is added to the name."""
-        from e2i.tools.mlflow.runs import ensure_experiment
+        from e2i.tools.mlflow.runs import ensure_experiment, prefixed
 
-        return await self._call(ensure_experiment, prefixed(self.settings.experiment_prefix, name))
+        return await self.call(ensure_experiment, prefixed(self.settings.experiment_prefix, name))
 
     async def ensure_run(self, run: str, pipeline: str, started_ms: int) -> RunRef:
         """Return the MLflow run of an e2i run; create it if it does not exist.
@@ -58,59 +54,22 @@ class MLflowConnector:
         """
         from e2i.tools.mlflow.runs import check_artifact_root, ensure_run
 
-        found = await self._call(ensure_run, run, pipeline, started_ms)
+        found = await self.call(ensure_run, run, pipeline, started_ms)
         if self.settings.artifact_root is not None:
-            await self._call(check_artifact_root, found.experiment, self.settings.artifact_root)
+            await self.call(check_artifact_root, found.experiment, self.settings.artifact_root)
         return found
-
-    @asynccontextmanager
-    async def start_run(
-        self, experiment: str, name: str, tags: Mapping[str, str] | None = None
-    ) -> AsyncIterator[ActiveRun]:
-        """Start a run that ends with the block: FINISHED, FAILED after an exception, KILLED when cancelled."""
-        from e2i.tools.mlflow.runs import RunRef
-
-        experiment_id = await self.get_or_create_experiment(experiment)
-        made = await self._call(_create_run, experiment_id, name, dict(tags or {}))
-        active = ActiveRun(self, RunRef(made, experiment_id))
-        status = "KILLED"
-        try:
-            yield active
-            status = "FINISHED"
-        except Exception:
-            status = "FAILED"
-            raise
-        finally:
-            await self._call(_terminate, made, status)
-
-    async def log_batch(
-        self,
-        run_id: str,
-        metrics: Mapping[str, float] | None = None,
-        params: Mapping[str, object] | None = None,
-        *,
-        step: int = 0,
-        at_ms: int | None = None,
-    ) -> None:
-        """Log metrics and parameters in one request. With ``at_ms`` set, logging the same again changes nothing."""
-        moment = int(time.time() * 1000) if at_ms is None else at_ms
-        await self._call(_log_batch, run_id, dict(metrics or {}), dict(params or {}), step, moment)
-
-    async def log_artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
-        """Copy a file to the run, below ``folder``."""
-        await self._transfer(_log_artifact, run_id, path, folder)
 
     async def log_model(self, run: RunRef, model: Model, folder: Path, name: str = "model") -> LoggedRef:
         """Log a fitted model to the run, once."""
         from e2i.tools.mlflow.models import ensure_logged_model
 
-        return await self._transfer(ensure_logged_model, run, model, folder, name)
+        return await self.transfer(ensure_logged_model, run, model, folder, name)
 
     async def log_model_metrics(self, run: RunRef, logged: LoggedRef, metrics: Mapping[str, float], at_ms: int) -> None:
         """Show metrics with a logged model, and in its run. Equal metrics are logged once."""
         from e2i.tools.mlflow.models import ensure_metrics
 
-        await self._call(ensure_metrics, run, logged, dict(metrics), at_ms)
+        await self.call(ensure_metrics, run, logged, dict(metrics), at_ms)
 
     async def register_model(
         self,
@@ -126,7 +85,7 @@ class MLflowConnector:
         """Return the version with the idempotency key ``key``: a new one, or an earlier attempt's."""
         from e2i.tools.mlflow.registry import ensure_version
 
-        return await self._call(
+        return await self.call(
             ensure_version, name, logged, run, key=key, digest=digest, description=description, tags=tags
         )
 
@@ -147,7 +106,7 @@ class MLflowConnector:
         """
         from e2i.tools.mlflow.registry import set_stage
 
-        return await self._call(
+        return await self.call(
             set_stage, name, version, stage, archive_existing=archive_existing, key=key, champion=champion
         )
 
@@ -155,13 +114,13 @@ class MLflowConnector:
         """Return the version that a move with ``key`` would replace, or did replace in an earlier attempt."""
         from e2i.tools.mlflow.registry import champion
 
-        return await self._call(champion, name, version, stage, key=key)
+        return await self.call(champion, name, version, stage, key=key)
 
     async def get_latest_versions(self, name: str, stages: Sequence[str] = ()) -> list[MLflowVersion]:
         """Return the version in each of the stages; without stages, the newest version."""
         from e2i.tools.mlflow.registry import latest_versions
 
-        return await self._call(latest_versions, name, tuple(stages))
+        return await self.call(latest_versions, name, tuple(stages))
 
     async def get_version_by_stage(self, name: str, stage: str) -> MLflowVersion | None:
         """Return the version in a live stage, or None."""
@@ -171,34 +130,36 @@ class MLflowConnector:
             raise StepError(
                 f"unknown live stage {stage!r}", code="unknown-stage", hint=f"use one of {', '.join(LIVE_STAGES)}"
             )
-        return await self._call(version_in_stage, name, stage)
+        return await self.call(version_in_stage, name, stage)
 
     async def get_version(self, name: str, version: int) -> MLflowVersion:
         """Return the version of that number."""
         from e2i.tools.mlflow.registry import find_version
 
-        return await self._call(find_version, name, version)
+        return await self.call(find_version, name, version)
 
     async def registered(self, name: str, version: int) -> Registered:
         """Return the registry's record of a version. Raises StepError when there is none."""
         from e2i.tools.mlflow.registry import registered
 
-        return await self._call(registered, name, version)
+        return await self.call(registered, name, version)
 
     async def load(self, name: str, version: int, folder: Path) -> Path:
         """Download the files of a version that e2i registered; return the model's folder below ``folder``."""
-        return await self._transfer(_download, name, version, folder)
+        return await self.transfer(_download, name, version, folder)
 
     async def search_runs(self, experiment: str, *conditions: Condition, limit: int = 100) -> list[Run]:
         """Return runs of an experiment that meet all conditions, newest first."""
-        return await self._call(_search_runs, prefixed(self.settings.experiment_prefix, experiment), conditions, limit)
+        from e2i.tools.mlflow.runs import prefixed
 
-    async def _call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.call(_search_runs, prefixed(self.settings.experiment_prefix, experiment), conditions, limit)
+
+    async def call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function(tracking, …)`` behind the guard. The first call opens MLflow."""
         return await self._within(self.settings.deadline, function, *args, **kwargs)
 
-    async def _transfer(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call as ``_call`` does, with the deadline for transferring files."""
+    async def transfer(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call as ``call`` does, with the deadline for transferring files."""
         return await self._within(self.settings.transfer_deadline, function, *args, **kwargs)
 
     async def _within(
@@ -216,57 +177,6 @@ class MLflowConnector:
         )
         self._tracking.check()
         return result
-
-
-class ActiveRun(Struct, frozen=True):
-    """A run inside ``async with connector.start_run(...)``."""
-
-    connector: MLflowConnector
-    run: RunRef
-
-    async def log_params(self, params: Mapping[str, object]) -> None:
-        await self.connector.log_batch(self.run.id, params=params)
-
-    async def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        await self.connector.log_batch(self.run.id, metrics, step=step)
-
-    async def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        await self.connector.log_artifact(self.run.id, path, folder)
-
-    async def log_model(self, model: Model, folder: Path, name: str = "model") -> LoggedRef:
-        return await self.connector.log_model(self.run, model, folder, name)
-
-
-def _create_run(tracking: Tracking, experiment: str, name: str, tags: dict[str, str]) -> str:
-    return str(tracking.client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-
-
-def _terminate(tracking: Tracking, run_id: str, status: str) -> None:
-    tracking.client.set_terminated(run_id, status)
-
-
-def _log_batch(
-    tracking: Tracking,
-    run_id: str,
-    metrics: Mapping[str, float],
-    params: Mapping[str, object],
-    step: int,
-    at_ms: int,
-) -> None:
-    from mlflow.entities import Metric, Param
-
-    from e2i.tools.mlflow.runs import key_of, log_batch
-
-    log_batch(
-        tracking,
-        run_id,
-        [Metric(key_of(name), value, at_ms, step) for name, value in metrics.items()],
-        [Param(key_of(name), str(value)) for name, value in params.items()],
-    )
-
-
-def _log_artifact(tracking: Tracking, run_id: str, path: Path, folder: str | None) -> None:
-    tracking.client.log_artifact(run_id, str(path), folder)
 
 
 def _download(tracking: Tracking, name: str, version: int, folder: Path) -> Path:

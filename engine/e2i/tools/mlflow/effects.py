@@ -13,8 +13,8 @@ from pathlib import Path
 from e2i.catalog.context import Look
 from e2i.tools.mlflow import (
     DIGEST_TAG,
-    KEY_TAG,
     FIRST_STAGE,
+    KEY_TAG,
     LIVE_STAGES,
     STAGE_TAG,
     PromoteOutputs,
@@ -81,9 +81,9 @@ def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missi
 
 
 async def _ask(look: Look, name: str, version: int, judge: Callable[[Registered | None], Missing]) -> Missing:
-    from e2i.tools.mlflow.connector import MLflowConnector
+    from e2i.tools.mlflow.connector import GuardedMLflow
 
-    found = await look.connect(MLflowConnector).registered(name, version)
+    found = await look.connect(GuardedMLflow).registered(name, version)
     return judge(found)
 
 

@@ -8,12 +8,14 @@ estimator, else cloudpickle (skops refuses types that it does not trust).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from e2i.catalog.artifacts import Model, Stored
 from e2i.errors import StepError
+from e2i.tools.mlflow.models import save_scoring
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "imblearn": "imbalanced-learn"}
 """Root module → distribution, where the names differ."""
@@ -50,12 +52,23 @@ def flavor_of(model: Any) -> str:
     )
 
 
-def save(model: Any, folder: Path, *, signature: Any = None, input_example: Any = None) -> str:
-    """Write the estimator to ``folder``, which must not exist, and return its flavour.
+def save(
+    model: Any,
+    folder: Path,
+    open_artifact: Callable[[Stored], Path],
+    signature: Any = None,
+    input_example: Any = None,
+) -> str:
+    """Write the estimator, or a model artifact of e2i, to ``folder``, which must not exist; return its flavour.
 
-    ``signature`` is MLflow's; None: inferred from ``input_example`` (rows as the model takes them), if there is one.
+    ``signature`` is MLflow's; None: inferred from ``input_example`` (rows as the model takes them), if there is one. A
+    model of e2i has both already.
     """
     from importlib import import_module
+
+    if isinstance(model, Model):
+        save_scoring(open_artifact(model), folder)
+        return "pyfunc"
 
     flavor = flavor_of(model)
     module = import_module(f"mlflow.{flavor}")
@@ -107,9 +120,7 @@ def _save_sklearn(module: Any, model: Any, folder: Path, about: dict[str, Any]) 
     predict = "predict" if hasattr(model, "predict") else "transform"
     about = {**about, "pyfunc_predict_fn": predict}
     try:
-        module.save_model(
-            model, str(folder), serialization_format="skops", skops_trusted_types=list(TRUSTED), **about
-        )
+        module.save_model(model, str(folder), serialization_format="skops", skops_trusted_types=list(TRUSTED), **about)
     except (MlflowException, TypeError, ValueError, AttributeError):  # skops has no form for it
         shutil.rmtree(folder, ignore_errors=True)
         module.save_model(model, str(folder), serialization_format="cloudpickle", **about)

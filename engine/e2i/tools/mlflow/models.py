@@ -28,6 +28,7 @@ from e2i.tools.mlflow.tracking import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
+    from mlflow.models import Model as Description
 
 MANIFEST = {"algorithm", "task", "target", "features", "requirements"}
 LOADER = "e2i_scoring"
@@ -81,34 +82,40 @@ def ensure_metrics(
 
 
 def save(folder: Path, scratch: Path, logged: LoggedModel) -> Path:
-    """Write the MLflow model folder into ``scratch``: files, scoring module, signature, requirements."""
-    import mlflow.pyfunc
+    """Write the MLflow model folder of a logged model into ``scratch``; return it."""
     from mlflow.models import Model as Description
 
+    about = Description(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        run_id=logged.source_run_id,
+        model_id=logged.model_id,
+    )
+    save_scoring(folder, scratch / "saved", about)
+    return scratch / "saved"
+
+
+def save_scoring(folder: Path, target: Path, about: Description | None = None) -> None:
+    """Write the MLflow model of a model folder of e2i: files, scoring module, signature, requirements."""
+    import mlflow.pyfunc
+
     manifest = read_manifest(folder)
-    data = scratch / "model"
-    shutil.copytree(folder, data, copy_function=shutil.copyfile)
-    loader = scratch / f"{LOADER}.py"
-    shutil.copyfile(scoring_file(), loader)
-    saved = scratch / "saved"
-    with _no_list_of_packages():
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _no_list_of_packages():
+        data = Path(scratch) / "model"
+        shutil.copytree(folder, data, copy_function=shutil.copyfile)
+        loader = Path(scratch) / f"{LOADER}.py"
+        shutil.copyfile(scoring_file(), loader)
         mlflow.pyfunc.save_model(
-            str(saved),
+            str(target),
             loader_module=LOADER,
             data_path=str(data),
             code_paths=[str(loader)],
-            mlflow_model=Description(
-                artifact_path=logged.artifact_location,
-                model_uuid=logged.model_id,
-                run_id=logged.source_run_id,
-                model_id=logged.model_id,
-            ),
+            mlflow_model=about,
             signature=signature_of(manifest),
             input_example=example_of(manifest),
             pip_requirements=list(manifest["requirements"]),
             metadata={"algorithm": manifest["algorithm"], "task": manifest["task"], "target": manifest["target"]},
         )
-    return saved
 
 
 def scoring_file() -> Path:

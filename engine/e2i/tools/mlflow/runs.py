@@ -37,15 +37,19 @@ class RunRef(Struct, frozen=True):
     experiment: str
 
 
-def ensure_experiment(tracking: Tracking, name: str) -> str:
-    """Return the id of the experiment of that name; create it if needed. Raises StepError when it was deleted."""
+def ensure_experiment(tracking: Tracking, name: str, tags: Mapping[str, str] | None = None) -> str:
+    """Return the id of the experiment of that name; create it, with tags, if needed.
+
+    Raises StepError when it was deleted.
+    """
     client = tracking.client
     found = client.get_experiment_by_name(name)
     if found is None:
         with tracking.alone():
             found = client.get_experiment_by_name(name)
             if found is None:
-                return known(client.create_experiment(name, _artifact_uri(tracking, name), tags={"platform": "e2i"}))
+                about = {**(tags or {}), "platform": "e2i"}
+                return known(client.create_experiment(name, _artifact_uri(tracking, name), tags=about))
     identity = known(found.experiment_id)
     if found.lifecycle_stage != "active":
         raise StepError(

@@ -49,6 +49,8 @@ class Tracking(Struct, frozen=True):
     experiment_prefix: str
     tags: Mapping[str, str] = {}
     """The settings' tags of every run."""
+    registry: str | None = None
+    """The URI of a registry of its own."""
     inode: int | None = None
     """Identity of the SQLite file when it was opened."""
 
@@ -100,7 +102,16 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         if not uri.startswith("http"):
             client.search_experiments(max_results=1)  # creates its tables
     own = None if uri.startswith("http") else str(artifacts)
-    return Tracking(client, uri, settings.artifact_root or own, home, settings.experiment_prefix, settings.default_tags, _inode(uri))
+    return Tracking(
+        client,
+        uri,
+        settings.artifact_root or own,
+        home,
+        settings.experiment_prefix,
+        settings.default_tags,
+        settings.registry_uri,
+        _inode(uri),
+    )
 
 
 def open_client(settings: MLflowSettings, address: str) -> MlflowClient:
