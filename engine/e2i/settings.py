@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from e2i import regular
 from e2i.catalog import credentials, listed
@@ -128,15 +128,23 @@ class Settings(BaseModel):
         Field(description="Secrets that specs may use as `secrets.NAME`, each with its environment variable."),
     ] = {}
     tools: Annotated[Mapping[str, Values], Field(description="Each tool's own settings, by the tool's name.")] = {}
-    sources: Annotated[
-        Mapping[str, str],
-        Field(exclude=True, description="By tool, where its settings come from: files and environment variables."),
-    ] = {}
-    note: Annotated[str | None, Field(exclude=True, description="A remark on the choice of the profile.")] = None
     plugins: Annotated[
         listed.Plugins,
         Field(description="Tools of other installed distributions that specs may use, by name. No other is imported."),
     ] = ()
+
+    _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _note: str | None = PrivateAttr(default=None)
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """By tool, where its settings come from: files of ``config/`` and environment variables. Empty in a worker."""
+        return self._sources
+
+    @property
+    def note(self) -> str | None:
+        """A remark on the choice of the profile."""
+        return self._note
 
     @cached_property
     def registry(self) -> Registry:
@@ -196,6 +204,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     tool are checked by ``Settings.check`` and ``Settings.tool``.
     """
     profile, note = _profile(folder, profile or environ.get("E2I_PROFILE") or None, environ)
+    environ = {"ENVIRONMENT": profile, **environ}
     data: JsonObject = {}
     sources: dict[str, list[str]] = {}
     for name in dict.fromkeys(["default", TOOLS_FILE, profile]):
@@ -210,13 +219,12 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
         if isinstance(read.get("tools"), dict):
             for tool in read["tools"]:
                 sources.setdefault(str(tool), []).append(f"{folder.name}/{name}.yaml")
-    data = _from_variables(data, environ, sources)
+    data = {**data, "tools": _from_variables(data.get("tools", {}), environ, sources)}
     try:
-        settings = Settings.model_validate(
-            {**data, "profile": profile, "note": note, "sources": {tool: ", ".join(s) for tool, s in sources.items()}}
-        )
+        settings = Settings.model_validate({**data, "profile": profile})
     except ValidationError as error:
         raise BadInput(f"configuration in {folder}: {first_error(error)}", code="bad-settings") from error
+    settings._note, settings._sources = note, {tool: ", ".join(found) for tool, found in sources.items()}
     settings.check_secrets(environ)
     for key, named in (("tools", settings.tools), ("sinks", settings.sinks)):
         for name in named:
@@ -243,17 +251,16 @@ def _profile(folder: Path, profile: str | None, environ: Mapping[str, str]) -> t
     )
 
 
-def _from_variables(data: JsonObject, environ: Mapping[str, str], sources: dict[str, list[str]]) -> JsonObject:
-    """Adds the settings that no file sets and the tools' conventional variables do."""
+def _from_variables(tools: Any, environ: Mapping[str, str], sources: dict[str, list[str]]) -> Any:
+    """Adds the settings of tools that no file sets and their conventional variables do."""
+    if not isinstance(tools, dict | None):
+        return tools
     for (tool, setting), variable in VARIABLES.items():
-        value = environ.get(variable, "").strip()
-        tools = data.get("tools") or {}
-        if not value or not isinstance(tools, dict) or not isinstance(tools.get(tool) or {}, dict):
-            continue
-        if setting not in (tools.get(tool) or {}):
-            data = merge(data, {"tools": {tool: {setting: value}}})
+        value, known = environ.get(variable, "").strip(), (tools or {}).get(tool) or {}
+        if value and isinstance(known, dict) and setting not in known:
+            tools = merge(tools or {}, {tool: {setting: value}})
             sources.setdefault(tool, []).append(variable)
-    return data
+    return tools
 
 
 def _credentials(value: Any, private: bool = False) -> Iterator[str]:
