@@ -57,6 +57,13 @@ class ToolSettings(BaseModel):
         """The places that specs may name in parameters of this tool, where the policy allows them."""
         return {}
 
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of the tool's services for display, without credentials. Empty when the tool is embedded."""
+        found = tuple(str(value) for value in self.identity().values() if "://" in str(value))
+        if not found and (address := self.address()):
+            return (f"{address[0]}:{address[1]}",)
+        return tuple(map(without_credentials, found))
+
     def identity_of(self, given: Values) -> Values:
         """As ``identity``, of the server that a step with these parameters acts on."""
         return self.identity()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from e2i.api import Workspace
+from e2i.cli import destinations
 from e2i.cli.doctor import DoctorDocument, ServiceState, ToolState
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
@@ -28,7 +29,7 @@ def show(found: DoctorDocument, workspace: Workspace) -> None:
         click.echo(f"state of the store: {click.style(safe(sentence), fg='red')}")
     for sentence in found.state.quarantined:
         click.echo(f"state of the store: {safe(sentence)}")
-    click.echo(click.style(safe(f"profile {workspace.settings.profile}, store {workspace.store}"), dim=True))
+    click.echo(click.style(safe(destinations.line(workspace)), dim=True))
 
 
 def _tool(tool: ToolState) -> Iterator[str]:

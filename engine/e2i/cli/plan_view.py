@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from e2i.api import Workspace
-from e2i.cli import documents
+from e2i.cli import destinations, documents
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
 from e2i.planning.model import Plan, PlanStep, Verdict
@@ -78,8 +78,8 @@ def show(plan: Plan, workspace: Workspace) -> None:
         click.echo(f"\n  {click.style('hint', fg='yellow')}: {safe(hint)}")
     counts = ", ".join(f"{plan.summary[verdict]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
-    label = f"compared with the store {workspace.store} (profile {workspace.settings.profile})"
-    click.echo(click.style(safe(label), dim=True))
+    click.echo(click.style(safe(f"compared with the store {workspace.store}"), dim=True))
+    click.echo(click.style(safe(destinations.line(workspace)), dim=True))
     click.echo(click.style(f"digest {plan.digest}", dim=True))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from e2i import api, route, startup
+from e2i.cli import destinations
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
@@ -72,9 +73,10 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool
 
 
 def _show_destinations(workspace: api.Workspace) -> None:
-    """Prints the workspace when it is not the current directory: it decides settings, policy and store."""
+    """Prints where the tools are; and the workspace, which decides settings, policy and store, if it is not here."""
     if workspace.root != Path.cwd():
         click.echo(f"workspace {safe(str(workspace.root))}", err=True)
+    click.echo(click.style(safe(destinations.line(workspace)), dim=True), err=True)
 
 
 def _begin(signals: Signals, engine: Engine) -> None:

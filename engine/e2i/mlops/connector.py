@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from e2i.catalog.action import ToolSettings
-from e2i.mlops.program import Program, place, program, revealed
+from e2i.mlops.program import Program, program, revealed
 from e2i.resilience.breaker import State
 from e2i.resilience.guard import Guard
 
@@ -54,8 +54,8 @@ class Connector(Generic[S]):
 
     def described(self) -> str:
         """Return one line: the tool, its address without credentials, and where the address comes from."""
-        where, source = place(self.config, self.home), self.program.source(self.tool, self.config)
-        return f"e2i: {self.tool} {where} (from {source})"
+        where = ", ".join(self.config.addresses()) or f"embedded in {self.home}"
+        return f"e2i: {self.tool} {where} (from {self.program.source(self.tool, self.config)})"
 
     @property
     def enabled(self) -> bool:

@@ -11,7 +11,7 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
-from e2i.catalog.action import ToolSettings, without_credentials
+from e2i.catalog.action import ToolSettings
 from e2i.mlops.outgoing import Outgoing
 from e2i.resilience.guard import Guard
 from e2i.settings import Settings
@@ -111,11 +111,3 @@ def program() -> Program:
             if workspace.settings.note:
                 print(f"e2i: {workspace.settings.note}", file=sys.stderr)
         return known
-
-
-def place(config: ToolSettings, home: Path) -> str:
-    """Return where a tool is, for display: its addresses without credentials, or its folder in the store."""
-    addresses = [str(value) for value in config.identity().values() if "://" in str(value)]
-    if not addresses and (found := config.address()):
-        addresses = [f"{found[0]}:{found[1]}"]
-    return ", ".join(map(without_credentials, addresses)) if addresses else f"embedded in {home}"
