@@ -31,7 +31,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.documents import JsonObject
+from e2i.documents import Values
 from e2i.resilience.breaker import Circuit, Contended, State, renew_lock_after_fork
 from e2i.resilience.processes import boot_id, process_alive, process_identity
 
@@ -71,14 +71,14 @@ class Record(Struct, frozen=True):
     circuit: Circuit
 
 
-def file_of(store: Path, tool: str, identity: JsonObject) -> Path:
+def file_of(store: Path, tool: str, identity: Values) -> Path:
     """Returns the file of a tool's breaker in a store; ``identity`` names the server, empty for an embedded tool.
 
     The same tool on another server has another breaker.
     """
     if not identity:
         return store / FOLDER / f"{tool}.json"
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=str)
+    text = json.dumps(dict(identity), sort_keys=True, separators=(",", ":"), default=str)
     return store / FOLDER / f"{tool}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
