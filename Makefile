@@ -78,6 +78,7 @@ bench: setup ## e2i against the hand-written scripts: checks and plans, steps, t
 	$(BIN)/python benchmarks/validate.py
 	$(BIN)/python benchmarks/steps.py --install
 	$(BIN)/python benchmarks/handover.py
+	$(BIN)/python benchmarks/breakers.py
 	$(BIN)/python benchmarks/scanning.py
 	$(BIN)/python benchmarks/queries.py
 	$(BIN)/python benchmarks/reading.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from click.testing import CliRunner, Result
 
 from e2i.catalog.questions import Question
 from e2i.cli import schemas
+from e2i.cli.doctor_view import INDENT
 from e2i.cli.main import e2i
+from e2i.resilience.breaker import CircuitOpen, Outcome
+from e2i.resilience.circuits import breaker_of
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.outbox import Outbox
 from project import Project
@@ -47,12 +51,43 @@ def tool(found: Any, name: str) -> Any:
 
 def test_a_tool_that_never_failed_and_waits_for_nothing_is_one_short_line(project: Project) -> None:
     found = document(project, "doctor", "doctor")
+    circuit = {
+        "server": None, "failure_threshold": 5, "recovery_timeout": 30.0, "half_open_requests": 3, "state": "closed",
+        "next_attempt": None, "failures": 0, "probes": 0, "ok": 0, "failed": 0, "ignored": 0, "rejected": 0,
+        "changes": 0,
+    }  # fmt: skip
     assert tool(found, "mlflow") == {
         "tool": "mlflow", "installed": tool(found, "mlflow")["installed"], "mode": "embedded", "reachable": True,
-        "services": [], "breaker": "closed", "next_attempt": None, "last_failure": None, "outbox": 0, "refused": 0,
+        "services": [], "breaker": "closed", "next_attempt": None, "circuits": [circuit], "last_failure": None, "outbox": 0,
+        "refused": 0,
     }  # fmt: skip
     assert found["shared"] is None
-    assert "breaker" not in reported(project, "doctor").stdout
+    assert "circuit" not in reported(project, "doctor").stdout
+
+
+def test_a_circuit_that_was_used_is_shown_with_its_settings_and_counts(project: Project) -> None:
+    given = "{failure_threshold: 2, recovery_timeout: 20, half_open_requests: 1}"
+    project.write("config/default.yaml", f"sinks: []\ntools: {{mlflow: {{circuit_breaker: {given}}}}}\n")
+    project.store.mkdir(mode=0o700)
+    breaker = breaker_of(project.store, "mlflow", project.workspace.settings.tool("mlflow"))
+    breaker.call(list)
+    shown = (
+        f"{INDENT} circuit closed (opens after 2 failures, 1 probe after 20 s): 1 ok, 0 failed, 0 ignored, 0 rejected"
+    )
+    assert shown in reported(project, "doctor").stdout
+    for _ in range(2):
+        breaker.settle(breaker.acquire().grant, Outcome.FAILED)
+    with pytest.raises(CircuitOpen):
+        breaker.call(list)
+    breaker.circuit  # noqa: B018 - writes the count of rejected calls
+    (circuit,) = tool(document(project, "doctor", "doctor"), "mlflow")["circuits"]
+    assert 0 < circuit.pop("next_attempt") <= 20
+    assert circuit == {
+        "server": None, "failure_threshold": 2, "recovery_timeout": 20.0, "half_open_requests": 1, "state": "open",
+        "failures": 0, "probes": 0, "ok": 1, "failed": 2, "ignored": 0, "rejected": 1, "changes": 1,
+    }  # fmt: skip
+    line = r"circuit open, next attempt in \d+\.\d s \(opens after 2 failures, 1 probe after 20 s\): 1 ok, 2 failed, 0 ignored, 1 rejected"
+    assert re.search(line, reported(project, "doctor").stdout)
 
 
 def test_the_last_failure_of_a_tool_is_reported_until_it_succeeds_again(project: Project) -> None:

@@ -20,13 +20,14 @@ from context import LocalContext
 from e2i.errors import AuthenticationFailed, Exit
 from e2i.execution import delivery
 from e2i.resilience.breaker import State
+from e2i.resilience.circuits import circuit_files
 from e2i.resilience.shared_state import peek
 from e2i.settings import Settings
 from e2i.store.database import FILE
 from e2i.store.runs import RunStore
 from e2i.telemetry.entries import Entry, target_of
 from e2i.telemetry.outbox import Outbox
-from e2i.workers.context import breaker_file, guard_of
+from e2i.workers.context import guard_of
 from live.servers import Postgres, Server
 from project import Project
 from tools.feast.feast_case import apply, log
@@ -95,7 +96,7 @@ def driver(address: str) -> str:
 
 
 def circuit_is_closed(store: Path, settings: Settings, tool: str) -> bool:
-    circuit = peek(breaker_file(store, settings.tool(tool), tool))
+    circuit = peek(circuit_files(store, tool, settings.tool(tool))[""])
     return circuit is None or (circuit.state is State.CLOSED and circuit.failed == 0)
 
 

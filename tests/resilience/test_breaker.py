@@ -87,7 +87,9 @@ def test_a_success_resets_the_count_of_failures(breaker: Breaker) -> None:  # B0
 
 
 @pytest.mark.parametrize("probes_fail", [False, True])
-def test_exactly_three_of_64_threads_probe(breaker: Breaker, clock: Clock, probes_fail: bool) -> None:  # B03, B05
+def test_exactly_three_of_64_threads_probe_in_one_process(
+    breaker: Breaker, clock: Clock, probes_fail: bool
+) -> None:  # B03, B05
     callers, rounds = 64, 15
     with ThreadPoolExecutor(callers) as pool:
         for _ in range(rounds):
@@ -141,7 +143,7 @@ class Race:
             raise ConnectionError
 
 
-def test_exactly_three_of_64_tasks_probe(breaker: Breaker, clock: Clock) -> None:  # B04
+def test_exactly_three_of_64_tasks_probe_in_one_process(breaker: Breaker, clock: Clock) -> None:  # B04
     half_open(breaker, clock)
 
     async def caller(gate: asyncio.Event) -> bool:
@@ -276,6 +278,38 @@ def test_a_listener_that_raises_changes_nothing(clock: Clock, caplog: pytest.Log
     assert caught.value is cause
     assert breaker.state is State.OPEN
     assert "a listener of the breaker of mlflow failed" in caplog.text
+
+
+def test_a_log_that_raises_changes_nothing(breaker: Breaker) -> None:  # B14
+    class Full(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("no space left on device")
+
+    handler, cause = Full(), ConnectionError("refused")
+    logger = logging.getLogger("e2i.resilience.breaker")
+    logger.addHandler(handler)
+    try:
+        for _ in range(5):
+            with pytest.raises(ConnectionError) as caught, breaker.acquire():
+                raise cause
+            assert caught.value is cause and cause.__context__ is None
+    finally:
+        logger.removeHandler(handler)
+    assert breaker.state is State.OPEN
+
+
+def test_a_fallback_that_raises_keeps_the_original_error_as_its_cause(breaker: Breaker) -> None:  # B14
+    def with_fallback() -> None:
+        try:
+            breaker.call(Backend())
+        except ConnectionError as error:
+            raise RuntimeError("the fallback is down too") from error
+
+    for _ in range(5):
+        with pytest.raises(RuntimeError) as caught:
+            with_fallback()
+        assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+    assert (breaker.state, breaker.circuit.failed) == (State.OPEN, 5)
 
 
 def test_a_rejection_takes_under_20_microseconds_and_says_nothing(

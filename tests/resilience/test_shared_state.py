@@ -208,55 +208,83 @@ def test_exactly_three_of_eight_processes_with_eight_threads_probe_a_thousand_ti
     race(file, 1_000)
 
 
-@pytest.mark.parametrize("rounds", [30, pytest.param(1_000, marks=pytest.mark.sweep)])
-def test_exactly_three_of_64_threads_probe(file: Path, clock: Clock, rounds: int) -> None:  # B03
+def rounds(few: int) -> Any:
+    """A parameter ``rounds``: few by default, a thousand in the sweeps."""
+    return pytest.mark.parametrize("rounds", [few, pytest.param(1_000, marks=pytest.mark.sweep)])
+
+
+def begin_round(one: Breaker, clock: Clock) -> bool:
+    """Brings a circuit to the instant when probes may pass. Returns whether its probes are to succeed."""
+    if one.circuit.state is State.CLOSED:
+        fail(one)
+    clock.ahead += 31
+    return one.circuit.generation % 3 > 0
+
+
+def end_round(one: Breaker, succeeds: bool) -> None:
+    """Checks the circuit after its three probes have ended."""
+    assert one.circuit.state is (State.CLOSED if succeeds else State.OPEN)
+    if not succeeds:
+        assert 29 < (rejected(one) or 0) <= 30
+
+
+@rounds(30)
+def test_exactly_three_of_64_threads_probe(file: Path, clock: Clock, rounds: int) -> None:  # B03, B05
     one = breaker(file, clock)
     with ThreadPoolExecutor(64) as pool:
         for _ in range(rounds):
-            fail(one)
-            clock.ahead += 31
+            succeeds = begin_round(one, clock)
             start, finish, left_out = threading.Barrier(64), threading.Event(), threading.Semaphore(0)
 
-            def call(start: Any = start, finish: Any = finish, left_out: Any = left_out) -> bool:
+            def call(start: Any = start, finish: Any = finish, left_out: Any = left_out, ok: bool = succeeds) -> bool:
                 start.wait()
                 try:
                     with one.acquire():
                         assert finish.wait(WITHIN)
-                        return True
+                        if not ok:
+                            raise ConnectionError
                 except CircuitOpen:
                     left_out.release()
                     return False
+                except ConnectionError:
+                    pass
+                return True
 
             calls = [pool.submit(call) for _ in range(64)]
             for _ in range(61):
                 assert left_out.acquire(timeout=WITHIN)
             finish.set()
             assert sum(ended.result(timeout=WITHIN) for ended in calls) == 3
-            assert one.circuit.state is State.CLOSED
+            end_round(one, succeeds)
 
 
-def test_exactly_three_of_64_tasks_probe(file: Path, clock: Clock) -> None:  # B04
+@rounds(30)
+def test_exactly_three_of_64_tasks_probe(file: Path, clock: Clock, rounds: int) -> None:  # B04, B05
     one = breaker(file, clock)
-    fail(one)
-    clock.ahead += 31
 
-    async def call(gate: asyncio.Event) -> bool:
+    async def call(gate: asyncio.Event, ok: bool) -> bool:
         try:
             with one.acquire():
                 await gate.wait()
-                return True
+                if not ok:
+                    raise ConnectionError
         except CircuitOpen:
             return False
+        except ConnectionError:
+            pass
+        return True
 
-    async def calls() -> int:
+    async def calls(ok: bool) -> int:
         gate = asyncio.Event()
-        tasks = [asyncio.create_task(call(gate)) for _ in range(64)]
+        tasks = [asyncio.create_task(call(gate, ok)) for _ in range(64)]
         await asyncio.sleep(0)
         gate.set()
         return sum(await asyncio.gather(*tasks))
 
-    assert asyncio.run(calls()) == 3
-    assert one.circuit.state is State.CLOSED
+    for _ in range(rounds):
+        succeeds = begin_round(one, clock)
+        assert asyncio.run(calls(succeeds)) == 3
+        end_round(one, succeeds)
 
 
 def test_everything_is_rejected_in_every_process_until_the_third_probe_ends(file: Path, clock: Clock) -> None:  # B06
@@ -354,6 +382,22 @@ def test_the_wall_clock_changes_nothing(file: Path, clock: Clock, monkeypatch: p
     for hour in (-3600, 3600):
         monkeypatch.setattr(time, "time", lambda hour=hour: now + hour)
         assert 29 < (rejected(breaker(file, clock)) or 0) <= 30
+
+
+def test_rejected_calls_are_known_to_others_although_nothing_else_changes(file: Path) -> None:  # B18
+    now = 0.0
+    state = SharedState(file, clock=lambda: now)
+    one = Breaker("mlflow", state=state)
+    fail(one)
+    counts = []
+    for _ in range(20):
+        assert rejected(one) is not None
+        now += 0.3
+        found = peek(file)
+        assert found is not None
+        counts.append(found.rejected)
+    assert counts[0] == 1
+    assert counts[-1] >= 17
 
 
 def test_what_was_open_before_the_machine_was_started_again_counts_as_recovered(file: Path) -> None:  # B11
@@ -696,7 +740,7 @@ def at_random(rng: random.Random) -> tuple[Any, int]:
             return "wait", rng.choice([1, 19, 20, 29, 30, 31])
 
 
-@pytest.mark.sweep
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_whatever_three_processes_do_holds_in_100_000_examples(seed: int) -> None:
     rng = random.Random(seed)

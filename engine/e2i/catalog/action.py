@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from e2i.documents import Values
 
@@ -36,6 +36,23 @@ class Place(Struct, frozen=True):
     read_only: bool = False
 
 
+class CircuitBreaker(BaseModel):
+    """When calls to a server that fails are rejected without being made, and for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    failure_threshold: Annotated[
+        int, Field(ge=1, le=1_000, description="Number of consecutive failures that open the circuit.")
+    ] = 5
+    recovery_timeout: Annotated[
+        float, Field(gt=0, le=3_600, description="Seconds for which an open circuit rejects all calls.")
+    ] = 30.0
+    half_open_requests: Annotated[
+        int,
+        Field(ge=1, le=50, description="Calls let through after that; all must succeed to close the circuit."),
+    ] = 3
+
+
 class ToolSettings(BaseModel):
     """Base of a tool's settings: the location of the service in this environment, and how long to wait for it."""
 
@@ -43,6 +60,10 @@ class ToolSettings(BaseModel):
 
     deadline: float = 30.0
     """Maximum seconds of one call to the tool."""
+    circuit_breaker: Annotated[
+        CircuitBreaker,
+        Field(default_factory=CircuitBreaker, description="When calls to the tool's server are rejected."),
+    ]
 
     def address(self) -> tuple[str, int] | None:
         """Host and port of the service in production mode. None when the tool is embedded."""
@@ -75,6 +96,10 @@ class ToolSettings(BaseModel):
         same server, so a plan can be bound to it.
         """
         return {}
+
+    def circuits(self) -> tuple[str, ...]:
+        """The servers in ``identity`` that have a circuit breaker of their own; none: the tool has one."""
+        return ()
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}

@@ -20,7 +20,8 @@ from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.documents import Count, Element, JsonDocument, plain
 from e2i.errors import E2IError, Exit, InvalidSpec, ToolUnavailable
-from e2i.resilience.breaker import Breaker, Circuit, Policy, State, since_boot
+from e2i.resilience.breaker import Breaker, Circuit, State, since_boot
+from e2i.resilience.circuits import circuit_files, policy_of
 from e2i.resilience.guard import Guard, without_accounts
 from e2i.resilience.shared_state import peek
 from e2i.store.database import FILE, StoreError
@@ -28,7 +29,6 @@ from e2i.store.history import Reader
 from e2i.store.past import LastFailure
 from e2i.store.shared import SharedState
 from e2i.workers import environment
-from e2i.workers.context import breaker_file
 from e2i.workers.masking import Masker
 from e2i.workspace.environment import installed
 
@@ -44,6 +44,26 @@ class ServiceState(Element, frozen=True, kw_only=True):
     hint: str | None
 
 
+class CircuitState(Element, frozen=True, kw_only=True):
+    """The circuit breaker of one server, shared by all processes of the store: its settings, its state, its counts."""
+
+    server: Annotated[str | None, Meta(description="Name of the server in the settings; null: the tool's only one.")]
+    failure_threshold: Annotated[int, Meta(ge=1, description="Consecutive failures that open the circuit.")]
+    recovery_timeout: Annotated[float, Meta(description="Seconds for which an open circuit rejects all calls.")]
+    half_open_requests: Annotated[int, Meta(ge=1, description="Calls let through then; all must succeed.")]
+    state: State
+    next_attempt: Annotated[
+        float | None, Meta(description="Seconds until the next call is allowed; None: allowed now.")
+    ]
+    failures: Annotated[Count, Meta(description="Consecutive failures of the closed circuit.")]
+    probes: Annotated[Count, Meta(description="Running calls of the half-open circuit.")]
+    ok: Annotated[Count, Meta(description="Calls that succeeded.")]
+    failed: Annotated[Count, Meta(description="Calls that failed because the server is down, or too slow.")]
+    ignored: Annotated[Count, Meta(description="Calls that say nothing of the server: cancelled, or invalid.")]
+    rejected: Annotated[Count, Meta(description="Calls that were not made because of the circuit.")]
+    changes: Annotated[Count, Meta(description="Changes of state.")]
+
+
 class ToolState(Element, frozen=True, kw_only=True):
     """One tool that needs a library."""
 
@@ -52,13 +72,11 @@ class ToolState(Element, frozen=True, kw_only=True):
     mode: Literal["embedded", "server"]
     reachable: Annotated[bool, Meta(description="Embedded: installed. A server: all its services answered.")]
     services: Annotated[list[ServiceState], Meta(description="Answer of each service; empty if embedded.")]
-    breaker: Annotated[
-        State,
-        Meta(description="State of the circuit breaker of this tool's server, shared by all processes of the store."),
-    ]
+    breaker: Annotated[State, Meta(description="State of its circuit breaker; of several, the worst.")]
     next_attempt: Annotated[
         float | None, Meta(description="Seconds until the next call is allowed; None: allowed now.")
     ]
+    circuits: Annotated[list[CircuitState], Meta(description="Its circuit breakers, one for each server.")]
     last_failure: Annotated[LastFailure | None, Meta(description="None: no failure in the latest 10,000 attempts.")]
     outbox: Annotated[Count, Meta(description="Entries that wait for delivery to the tool.")]
     refused: Annotated[Count, Meta(description="Dead-lettered entries: refused by the tool, or altered.")]
@@ -136,19 +154,47 @@ def _examine(tool: Tool, workspace: Workspace, past: _Past) -> ToolState:
     version = installed(tool.distribution or "")
     settings = workspace.settings.tool(tool.name)
     services = _services(tool, settings, workspace.settings.registry.module(tool.name)) if version else []
-    circuit = peek(breaker_file(workspace.store, settings, tool.name)) or Circuit()
+    circuits = _circuits(workspace, tool.name, settings)
+    worst = max(circuits, key=lambda one: (one.state is not State.CLOSED, one.next_attempt or 0.0), default=None)
     return ToolState(
         tool=tool.name,
         installed=version,
         mode="server" if services or settings.address() else "embedded",
         reachable=version is not None and all(service.reachable for service in services),
         services=services,
-        breaker=circuit.state,
-        next_attempt=circuit.wait(Policy(), since_boot()),
+        breaker=worst.state if worst else State.CLOSED,
+        next_attempt=worst.next_attempt if worst else None,
+        circuits=circuits,
         last_failure=past.failures.get(tool.name),
         outbox=past.waiting.get(tool.name, 0),
         refused=past.refused.get(tool.name, 0),
     )
+
+
+def _circuits(workspace: Workspace, tool: str, settings: ToolSettings) -> list[CircuitState]:
+    """Reads the circuit of each server of a tool, without changing it."""
+    given, policy, now = settings.circuit_breaker, policy_of(settings.circuit_breaker), since_boot()
+    found = []
+    for server, file in circuit_files(workspace.store, tool, settings).items():
+        circuit = peek(file) or Circuit()
+        found.append(
+            CircuitState(
+                server=server or None,
+                failure_threshold=given.failure_threshold,
+                recovery_timeout=given.recovery_timeout,
+                half_open_requests=given.half_open_requests,
+                state=circuit.state,
+                next_attempt=circuit.wait(policy, now),
+                failures=circuit.failures,
+                probes=len(circuit.leases),
+                ok=circuit.ok,
+                failed=circuit.failed,
+                ignored=circuit.ignored,
+                rejected=circuit.rejected,
+                changes=circuit.changes,
+            )
+        )
+    return found
 
 
 def _broken(name: str, problem: InvalidSpec) -> ToolState:
@@ -169,6 +215,7 @@ def _broken(name: str, problem: InvalidSpec) -> ToolState:
         services=[service],
         breaker=State.CLOSED,
         next_attempt=None,
+        circuits=[],
         last_failure=None,
         outbox=0,
         refused=0,

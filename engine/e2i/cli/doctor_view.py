@@ -9,7 +9,7 @@ import click
 
 from e2i.api import Workspace
 from e2i.cli import destinations
-from e2i.cli.doctor import DoctorDocument, ServiceState, ToolState
+from e2i.cli.doctor import CircuitState, DoctorDocument, ServiceState, ToolState
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
 from e2i.resilience.breaker import State
@@ -35,20 +35,27 @@ def show(found: DoctorDocument, workspace: Workspace) -> None:
 def _tool(tool: ToolState) -> Iterator[str]:
     version = tool.installed or click.style("not installed", fg="yellow")
     counts = ((tool.outbox, "waiting"), (tool.refused, "refused"))
-    text = [*_circuit(tool), *(f"{count} {what}" for count, what in counts if count)]
+    text = [f"{count} {what}" for count, what in counts if count]
     yield "  ".join([f"{tool.tool:<20} {version:<14} {tool.mode:<9} {_reachable(tool)}", *text])
     for service in tool.services:
         yield from _service(service)
+    for circuit in tool.circuits:
+        if circuit.ok or circuit.failed or circuit.ignored or circuit.state is not State.CLOSED:
+            yield _circuit(circuit)
     if tool.last_failure is not None and not tool.last_failure.succeeded_since:
         yield _failure(tool.last_failure)
 
 
-def _circuit(tool: ToolState) -> list[str]:
-    """Returns the state of the tool's circuit breaker, unless it is closed."""
-    if tool.breaker is State.CLOSED:
-        return []
-    when = "next attempt now" if tool.next_attempt is None else f"next attempt in {tool.next_attempt:.1f} s"
-    return [click.style(f"circuit {tool.breaker.value}, {when}", fg="yellow")]
+def _circuit(circuit: CircuitState) -> str:
+    """Returns the state of a circuit breaker, its settings, and what it has counted."""
+    when = "next attempt now" if circuit.next_attempt is None else f"next attempt in {circuit.next_attempt:.1f} s"
+    state = "closed" if circuit.state is State.CLOSED else f"{circuit.state.value}, {when}"
+    name = f"circuit of {safe(circuit.server)}" if circuit.server else "circuit"
+    probes = counted(circuit.half_open_requests, "probe")
+    rule = f"opens after {counted(circuit.failure_threshold, 'failure')}, {probes} after {circuit.recovery_timeout:g} s"
+    counts = f"{circuit.ok} ok, {circuit.failed} failed, {circuit.ignored} ignored, {circuit.rejected} rejected"
+    shown = click.style(f"{name} {state}", fg="yellow") if circuit.state is not State.CLOSED else f"{name} {state}"
+    return f"{INDENT} {shown} ({rule}): {counts}"
 
 
 def _service(service: ServiceState) -> Iterator[str]:

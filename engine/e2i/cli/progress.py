@@ -31,8 +31,10 @@ from e2i.execution.events import (
     StepWaiting,
     StepWarned,
     TelemetryWaiting,
+    ToolCircuit,
     ToolDegraded,
 )
+from e2i.resilience.breaker import State
 from e2i.spec import sizes
 from e2i.store.history import WaitingElsewhere
 
@@ -116,10 +118,22 @@ def describe(event: Event) -> Iterator[str]:
             yield click.style(f"stopping: {now}", fg="yellow")
         case SpecWarning() | ArtifactCorrupt() | LogCut() | StateCorrupt() | ToolDegraded() | TelemetryWaiting():
             yield click.style(f"  ! {_warning(event)}", fg="yellow")
+        case ToolCircuit():
+            yield from _circuit(event)
         case StepProgress() | RunFinished():
             return  # shown by the live table and by the summary
         case _:
             assert_never(event)
+
+
+def _circuit(event: ToolCircuit) -> Iterator[str]:
+    """Yields a line for a circuit that opens or closes. Probes that fail are no news."""
+    name = f"{event.tool} {safe(event.server)}" if event.server else event.tool
+    if event.state is State.CLOSED:
+        yield f"  ! {name}: circuit closed, it is called again"
+    elif event.state is State.OPEN and event.was is State.CLOSED:
+        wait = f", next attempt in {event.next_attempt:.1f} s" if event.next_attempt is not None else ""
+        yield click.style(f"  ! {name}: circuit open, it is not called{wait}", fg="yellow")
 
 
 def elsewhere(waiting: TelemetryWaiting | WaitingElsewhere) -> str:

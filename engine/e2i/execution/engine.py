@@ -16,6 +16,7 @@ from functools import cache, partial
 from e2i.catalog.context import RunInfo
 from e2i.catalog.variables import SHARED_CREDENTIALS
 from e2i.execution import secrets
+from e2i.execution.circuits import CircuitWatch
 from e2i.execution.decider import Decider, Execute, Invalid, Reused, Skip
 from e2i.execution.events import Listener, LogCut, RunFinished, RunStopping, StepProgress, StepRetried, StepWaiting
 from e2i.execution.ready_queue import Prefetch, ReadyQueue
@@ -100,6 +101,7 @@ class Engine:
         self._elsewhere: set[str] = set()
         """Steps whose work another run was found executing."""
         tools = {step.uses.partition(".")[0] for step in request.plan.steps} | {*request.settings.sinks}
+        self._circuits = CircuitWatch(request.store, request.settings, tools, clock)
         shared = (request.environ.get(name) or "" for name in SHARED_CREDENTIALS)
         self._masker = Masker(
             {
@@ -146,6 +148,7 @@ class Engine:
             with self._recorder.together():
                 self._execute_inline()
                 self._take(messages)
+                self._report_circuits()
                 self._decide_ready()
                 calls = self._start_waiting()
             for call in calls:
@@ -326,6 +329,10 @@ class Engine:
                 case Ended():
                     self._end(message)
 
+    def _report_circuits(self, *, now: bool = False) -> None:
+        for change in self._circuits.changes(now=now):
+            self._recorder.emit(change)
+
     def _end(self, ended: Ended) -> None:
         """Ends an attempt: closes the step, or schedules another attempt."""
         step, execution = ended.step, self._executions[ended.step]
@@ -426,6 +433,7 @@ class Engine:
         )
         finished = partial(RunFinished, status=status, steps=record.ends, outputs=outputs, degraded=record.degraded)
         with self._recorder.together():
+            self._report_circuits(now=True)
             self._recorder.emit(finished)
         return record
 

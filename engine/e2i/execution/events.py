@@ -13,6 +13,7 @@ from msgspec import Meta
 from e2i.catalog.step_error import ErrorDocument
 from e2i.documents import Count, Digest, JsonDocument, JsonObject, plain
 from e2i.execution.record import Attempts, FinalStatus, RunStatus, Seconds, StepEnd
+from e2i.resilience.breaker import State
 from e2i.spec.problems import ProblemDocument
 
 Step = Annotated[str, Meta(description="The step's id.")]
@@ -129,6 +130,16 @@ class ToolDegraded(RunEvent, frozen=True, kw_only=True, tag="tool.degraded"):
     problem: Annotated[str | None, Meta(description="The reason, if it is known.")]
 
 
+class ToolCircuit(RunEvent, frozen=True, kw_only=True, tag="tool.circuit"):
+    """The circuit breaker of a tool's server has changed its state, in any process of the store."""
+
+    tool: Tool
+    server: Annotated[str | None, Meta(description="Name of the server in the settings; null: the tool's only one.")]
+    state: Annotated[State, Meta(description="`open`: calls are rejected; `half-open`: probes are let through.")]
+    was: Annotated[State, Meta(description="The state before, as this run has reported it; `closed` at its start.")]
+    next_attempt: Annotated[float | None, Meta(description="Seconds until the next call is allowed; null: now.")]
+
+
 class TelemetryWaiting(RunEvent, frozen=True, kw_only=True, tag="telemetry.waiting"):
     """The outbox has entries for another tracker than the one in this run's settings."""
 
@@ -166,6 +177,7 @@ Event = (
     | LogCut
     | StateCorrupt
     | ToolDegraded
+    | ToolCircuit
     | TelemetryWaiting
     | RunStopping
     | RunFinished

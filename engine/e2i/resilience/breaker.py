@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -322,13 +323,15 @@ class Breaker:
             self._notify(before, after)
 
     def _notify(self, before: State, after: State) -> None:
-        log.warning("breaker of %s: %s, was %s", self.tool, after, before)
+        with suppress(Exception):  # an exception of a log handler or a listener must not affect the call
+            log.warning("breaker of %s: %s, was %s", self.tool, after, before)
         if self._listener is None:
             return
         try:
             self._listener(self.tool, before, after)
-        except Exception:  # an exception of a listener must not affect the call
-            log.exception("a listener of the breaker of %s failed", self.tool)
+        except Exception:  # as above
+            with suppress(Exception):
+                log.exception("a listener of the breaker of %s failed", self.tool)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.tool, self.policy, self._clock, self._state, self._listener)

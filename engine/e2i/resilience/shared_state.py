@@ -31,7 +31,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.documents import JsonObject
+from e2i.documents import Values
 from e2i.resilience.breaker import Circuit, Contended, State, renew_lock_after_fork
 from e2i.resilience.processes import boot_id, process_alive, process_identity
 
@@ -52,6 +52,8 @@ BUSY = 10.0
 
 Longer than a busy machine delays a process, because a fourth probe must not pass.
 """
+COUNTING = 1.0
+"""Seconds between two times that rejected calls are added to the file when nothing else changes it."""
 BLOCK = 2_048
 """Size of the file in bytes. It is written in one call, so that a killed process leaves no partial content."""
 SIZE = 16_384
@@ -71,14 +73,14 @@ class Record(Struct, frozen=True):
     circuit: Circuit
 
 
-def file_of(store: Path, tool: str, identity: JsonObject) -> Path:
+def file_of(store: Path, tool: str, identity: Values) -> Path:
     """Returns the file of a tool's breaker in a store; ``identity`` names the server, empty for an embedded tool.
 
     The same tool on another server has another breaker.
     """
     if not identity:
         return store / FOLDER / f"{tool}.json"
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=str)
+    text = json.dumps(dict(identity), sort_keys=True, separators=(",", ":"), default=str)
     return store / FOLDER / f"{tool}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
@@ -103,6 +105,8 @@ class SharedState:
         """Content of the file when this process last read or wrote it."""
         self._read_at = float("-inf")
         self._rejected = 0
+        """Number of rejected calls that the file does not have."""
+        self._counted_at = float("-inf")
         self._later: deque[Change] = deque(maxlen=KEPT)
         """Changes made to the circuit in memory only."""
         self._contended = (float("-inf"), float("-inf"))
@@ -147,9 +151,13 @@ class SharedState:
             time.sleep(TURN)
 
     def reject(self) -> None:
-        """Counts a rejected call; the file is updated with the next change."""
+        """Counts a rejected call. The file is updated with the next change, or once a second."""
         with self._lock:
             self._rejected += 1
+            if (now := self._clock()) - self._counted_at >= COUNTING:
+                self._counted_at = now
+                with contextlib.suppress(OSError):  # another process is changing the file, or it cannot be used
+                    self._change_file(lambda circuit: (circuit, None))
 
     def __reduce__(self) -> tuple[type[SharedState], tuple[Path]]:
         return SharedState, (self._file,)

@@ -92,37 +92,24 @@ class Worker:
 
 
 def guard_of(tool: str, settings: Settings, store: Path, *, patient: bool = True) -> Guard:
-    """Return a guard with the tool's declaration, this environment's deadline and the server's shared breaker.
+    """Return a guard with the tool's declaration, and this environment's deadline and circuit breaker.
 
     All processes of the store share the breaker. Unless ``patient``, an open circuit does not wait for its recovery
     time, because a user who runs a check may probe at once.
     """
-    from e2i.resilience.breaker import Breaker, Policy
+    from e2i.resilience.circuits import breaker_of
     from e2i.resilience.guard import Guard  # with asyncio, which most steps do not need
-    from e2i.resilience.shared_state import SharedState
 
     declared = settings.registry.tool(tool)
     assert declared is not None, tool
     configured = settings.tool(tool)
     return Guard(
         tool,
-        breaker=Breaker(
-            tool,
-            Policy() if patient else Policy(recovery=0.0),
-            state=SharedState(breaker_file(store, configured, tool)),
-        ),
+        breaker=breaker_of(store, tool, configured, patient=patient),
         deadline=configured.deadline,
         outages=declared.outages,
         extra=declared.extra,
     )
-
-
-def breaker_file(store: Path, settings: ToolSettings, tool: str) -> Path:
-    """Return the file of the breaker of a tool's server."""
-    from e2i.resilience.shared_state import file_of
-
-    address = settings.address()
-    return file_of(store, tool, {**settings.identity(), **({"address": list(address)} if address else {})})
 
 
 class WorkerContext:

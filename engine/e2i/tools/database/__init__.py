@@ -95,6 +95,9 @@ class Settings(ToolSettings):
         found = self.connections.get(name)
         return self.identity() if found is None else {name: found.shown}
 
+    def circuits(self) -> tuple[str, ...]:
+        return tuple(sorted(self.connections))
+
 
 class ReadParams(Params):
     """Parameters of ``database.read``."""

@@ -10,9 +10,8 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from e2i.errors import BadInput
-from e2i.resilience.breaker import Breaker
+from e2i.resilience.circuits import breaker_of
 from e2i.resilience.guard import Guard
-from e2i.resilience.shared_state import SharedState, file_of
 from e2i.spec import suggest
 from e2i.tools.database import Connection, Settings, postgres, sqlite
 from e2i.tools.database.session import Calls, Session
@@ -38,7 +37,7 @@ class Databases:
                 code="policy-connection",
                 hint="the operator sets read_only: false in `tools: database:`",
             )
-        calls = Calls(self._guarded(connection), f'database "{name}"', connection.statement_timeout)
+        calls = Calls(self._guarded(name, connection), f'database "{name}"', connection.statement_timeout)
         session: Session
         if connection.file is not None:
             session = sqlite.SqliteSession(Path(connection.file), calls, writes=writes)
@@ -56,9 +55,8 @@ class Databases:
             raise BadInput(f'the settings have no connection "{name}"', code="unknown-connection", hint=hint)
         return found
 
-    def _guarded(self, connection: Connection) -> Guard:
-        """Return a guard with the breaker of this database: another one that is down does not close it."""
-        file = file_of(self._home.parent, self.tool, {"url": connection.shown})
-        breaker = Breaker(self.tool, self._guard.breaker.policy, state=SharedState(file))
+    def _guarded(self, name: str, connection: Connection) -> Guard:
+        """Return a guard with the breaker of this database: another one that is down does not open it."""
+        breaker = breaker_of(self._home.parent, self.tool, self._settings, name)
         classify = postgres.is_outage if connection.file is None else sqlite.is_outage
         return replace(self._guard, breaker=breaker, classify=classify)

@@ -95,6 +95,9 @@ class Settings(ToolSettings):
         found = self.locations.get(name)
         return self.identity() if found is None else {name: found.shown}
 
+    def circuits(self) -> tuple[str, ...]:
+        return tuple(sorted(self.locations))
+
 
 class _Keyed(Params):
     """Parameters that name a file in a location."""

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from msgspec.structs import replace
 
 from e2i.errors import BadInput, ToolUnavailable
-from e2i.resilience.breaker import Breaker
+from e2i.resilience.circuits import breaker_of
 from e2i.resilience.guard import Guard
-from e2i.resilience.shared_state import SharedState, file_of
 from e2i.spec import suggest
 from e2i.tools.remote import Location, Settings
 
@@ -46,7 +45,7 @@ class Remote:
         location = self._location(name)
         kind: type[HttpsLocation | ObjectLocation] = HttpsLocation if location.kind == "https" else ObjectLocation
         store: Store = kind(location, self._settings.deadline)
-        self._call(location, store, store.fetch, key, path)
+        self._call(name, location, store, store.fetch, key, path)
 
     def digest(self, name: str, key: str) -> str | None:
         """Return the SHA-256 of the content of a key in an object store; None when there is none."""
@@ -68,15 +67,11 @@ class Remote:
 
         location = self._location(name)
         store = ObjectLocation(location, self._settings.deadline)
-        return self._call(location, store, method(store), *args)
+        return self._call(name, location, store, method(store), *args)
 
-    def _call(self, location: Location, store: Store, function: Callable[..., T], *args: Any) -> T:
-        file = file_of(self._home.parent, self.tool, {"root": location.shown})
-        guard = replace(
-            self._guard,
-            breaker=Breaker(self.tool, self._guard.breaker.policy, state=SharedState(file)),
-            classify=_is_outage,
-        )
+    def _call(self, name: str, location: Location, store: Store, function: Callable[..., T], *args: Any) -> T:
+        breaker = breaker_of(self._home.parent, self.tool, self._settings, name)
+        guard = replace(self._guard, breaker=breaker, classify=_is_outage)
         try:
             return guard.call(function, *args, deadline=location.timeout)
         except ToolUnavailable as error:

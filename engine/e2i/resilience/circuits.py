@@ -1,0 +1,46 @@
+"""Circuit breakers of a tool, as its settings describe them. In: settings, a store. Out: breakers and their files.
+
+A tool has one circuit for each server of its settings: a database that is down does not stop calls to another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2i.resilience.breaker import Breaker, Policy
+from e2i.resilience.shared_state import SharedState, file_of
+
+if TYPE_CHECKING:
+    from e2i.catalog.action import CircuitBreaker, ToolSettings
+
+
+def policy_of(settings: CircuitBreaker, *, patient: bool = True) -> Policy:
+    """Returns the thresholds of the settings. Unless ``patient``, an open circuit does not wait before its probes."""
+    return Policy(
+        failures=settings.failure_threshold,
+        recovery=settings.recovery_timeout if patient else 0.0,
+        probes=settings.half_open_requests,
+    )
+
+
+def circuit_files(store: Path, tool: str, settings: ToolSettings) -> Mapping[str, Path]:
+    """Returns the files of the tool's circuits in a store, by the name of the server; "" for a tool with one."""
+    if servers := settings.circuits():
+        return {server: _file_of(store, tool, settings, server) for server in servers}
+    return {"": _file_of(store, tool, settings, "")}
+
+
+def breaker_of(store: Path, tool: str, settings: ToolSettings, server: str = "", *, patient: bool = True) -> Breaker:
+    """Returns the breaker of a tool, or of one of its servers, shared by all processes of the store."""
+    state = SharedState(_file_of(store, tool, settings, server))
+    return Breaker(tool, policy_of(settings.circuit_breaker, patient=patient), state=state)
+
+
+def _file_of(store: Path, tool: str, settings: ToolSettings, server: str) -> Path:
+    identity = settings.identity()
+    if server:  # two names of one server share its circuit
+        return file_of(store, tool, {"server": identity[server]})
+    address = settings.address()
+    return file_of(store, tool, {**identity, **({"address": list(address)} if address else {})})
