@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self, get_args
 
 from msgspec import Meta, Struct
 
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     reason TEXT,
     checksum TEXT NOT NULL DEFAULT '',
     target TEXT DEFAULT NULL,
+    put_ms INTEGER DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     UNIQUE (sink, key)
 );
 CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
@@ -53,7 +54,11 @@ SETTLED = "null"
 ALTERED = "it was altered since it was written"
 """Reason of a dead-lettered entry whose checksum does not match: it is neither delivered nor read."""
 
-STATES = ("waiting", "delivered", "dead-lettered")
+DROPPED = "dropped by e2i outbox drop"
+"""Reason of an entry that a user gave up. Its key is kept like that of a delivered one, so that it does not return."""
+
+EntryState = Literal["waiting", "delivered", "dead-lettered"]
+STATES = get_args(EntryState)
 PRIMARY = 0xFF
 """Mask of the bits in an error's code that SQLite calls its primary result code."""
 COVERED = "sink, key, run, kind, body, target"
@@ -69,6 +74,14 @@ TAKE = (
 )
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
 DEAD_LETTER = "UPDATE outbox SET state = 'dead-lettered', reason = ? WHERE sequence = ?"
+RESTORE = (
+    "UPDATE outbox SET state = 'waiting', reason = NULL"
+    " WHERE sequence = ? AND key = ? AND state = 'dead-lettered' AND reason != ?"
+)
+DROP = (
+    f"UPDATE outbox SET state = 'delivered', reason = ?, body = '{SETTLED}', checksum = ''"
+    " WHERE sequence = ? AND key = ? AND state != 'delivered'"
+)
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """Condition for the entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves.
 """
@@ -169,14 +182,31 @@ class Outbox:
         """Removes entries from the queue and keeps them with the reason."""
         self._mark(f"{DEAD_LETTER} AND key = ? AND state = 'waiting'", list(entries), reason)
 
-    def restore(self, sink: str) -> int:
-        """Queues entries that a sink refused again, in their old order; returns how many."""
-        changed = self._database.execute(
-            "UPDATE outbox SET state = 'waiting', reason = NULL"
-            " WHERE state = 'dead-lettered' AND sink = ? AND reason != ?",
-            (sink, ALTERED),
-        )
-        return changed.rowcount
+    def undelivered(self, *, keys: Iterable[str] | None = None, sink: str | None = None) -> list[Entry]:
+        """Returns the waiting and the dead-lettered entries, of these keys and of that sink only, in order."""
+        return [_to_entry(row) for row in self._undelivered("true", keys, sink)]
+
+    def refused(self, *, keys: Iterable[str] | None = None, sink: str | None = None) -> list[Entry]:
+        """Returns the dead-lettered entries, of these keys and of that sink only, in order."""
+        return [_to_entry(row) for row in self._undelivered("state = 'dead-lettered'", keys, sink)]
+
+    def restore(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Queues dead-lettered entries again, in their old order, but none that was altered. Returns them."""
+        found = []
+        with transaction(self._database):
+            for entry in entries:
+                changed = self._database.execute(RESTORE, (entry.sequence, entry.key, ALTERED))
+                found += [entry] * changed.rowcount
+        return found
+
+    def drop(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Gives up entries that are not delivered. Returns them. Their keys are kept, so that they do not return."""
+        found = []
+        with transaction(self._database):
+            for entry in entries:
+                changed = self._database.execute(DROP, (DROPPED, entry.sequence, entry.key))
+                found += [entry] * changed.rowcount
+        return found
 
     def depth(self) -> dict[str, int]:
         """Returns how many entries wait, by sink, without zeros. Reads an index of the waiting entries only."""
@@ -228,6 +258,14 @@ class Outbox:
     def release(self, sink: str, holder: str) -> None:
         """Ends the holder's lease, if it has it."""
         self._database.execute("DELETE FROM outbox_dispatchers WHERE sink = ? AND holder = ?", (sink, holder))
+
+    def _undelivered(self, state: str, keys: Iterable[str] | None, sink: str | None) -> list[tuple[SqlValue, ...]]:
+        wanted = "true" if keys is None else "key IN (SELECT value FROM json_each(?2))"
+        return self._database.execute(
+            f"SELECT sequence, {COVERED}, checksum FROM outbox WHERE outbox.state != 'delivered' AND {state}"
+            f" AND coalesce(?1, sink) = sink AND {wanted} ORDER BY sequence",
+            (sink,) if keys is None else (sink, json.dumps(list(keys))),
+        ).fetchall()
 
     def _waiting(self, sink: str, target: str, limit: int) -> list[tuple[SqlValue, ...]]:
         return self._database.execute(TAKE, (sink, target, limit)).fetchall()
