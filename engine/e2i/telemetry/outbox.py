@@ -19,7 +19,8 @@ from msgspec import Meta, Struct
 from e2i.documents import Count
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
-from e2i.telemetry import names
+from e2i.telemetry import attempts, names
+from e2i.telemetry.attempts import Attempts, Poison
 from e2i.telemetry.bodies import ENDS
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.names import NamedRun
@@ -44,6 +45,7 @@ CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) W
 CREATE TABLE IF NOT EXISTS outbox_dispatchers (sink TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
 """
     + names.TABLE
+    + attempts.TABLE
 )
 """The outbox's tables, with ``CREATE … IF NOT EXISTS``, so that the engine may store them in its own database."""
 
@@ -70,7 +72,8 @@ MEANT = "(target IS NULL OR target = ?)"
 """Condition for entries of a tracker: an entry of an older version has no target and is delivered to any."""
 TAKE = (
     f"SELECT sequence, {COVERED}, checksum FROM outbox"
-    f" WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
+    f" WHERE {WAITING} AND sink = ? AND {MEANT} AND sequence NOT IN (SELECT value FROM json_each(?))"
+    " ORDER BY sequence LIMIT ?"
 )
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
 DEAD_LETTER = "UPDATE outbox SET state = 'dead-lettered', reason = ? WHERE sequence = ?"
@@ -133,15 +136,16 @@ class Outbox:
         with transaction(self._database):
             put(self._database, entries)
 
-    def take(self, sink: str, limit: int = 500, *, target: str = "") -> list[Entry]:
-        """Returns the oldest waiting entries of a sink for the tracker ``target``, in order.
+    def take(self, sink: str, limit: int = 500, *, target: str = "", but: Sequence[int] = ()) -> list[Entry]:
+        """Returns the oldest waiting entries of a sink for the tracker ``target``, in order, but not those with the
+        sequences ``but``.
 
         They stay in the queue until acknowledged or dead-lettered. Entries that were changed since they were written
         are dead-lettered at once and never returned.
         """
         quarantined = False
         while True:
-            rows = self._waiting(sink, target, limit)
+            rows = self._waiting(sink, target, limit, but)
             altered = [row for row in rows if not is_intact(row[1:])]
             if not altered:
                 return [_to_entry(row) for row in rows]
@@ -246,6 +250,21 @@ class Outbox:
         """Returns the pairs of ids of a sink, or all, in the order in which the trackers gave theirs."""
         return names.listed(self._database, sink)
 
+    def attempts(self, lane: str) -> Attempts:
+        """Returns the notes about deliveries to a tracker."""
+        return Attempts(self._database, lane)
+
+    def forgive(self) -> None:
+        """Does not count the open deliveries of a process that was ended on purpose."""
+        attempts.forgive(self._database)
+
+    def dead_letter_poison(self, poison: Poison) -> int:
+        """Dead-letters an entry that hangs or kills its sink. Returns 0 when it no longer waits."""
+        with transaction(self._database):
+            self._database.execute("DELETE FROM outbox_attempts WHERE first = ?1 AND last = ?1", (poison.sequence,))
+            values = (poison.reason, poison.sequence)
+            return self._database.execute(f"{DEAD_LETTER} AND state = 'waiting'", values).rowcount
+
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """Returns True when ``holder`` is the only dispatcher of the sink. A dead holder's lease is taken over."""
         with transaction(self._database):
@@ -267,8 +286,8 @@ class Outbox:
             (sink,) if keys is None else (sink, json.dumps(list(keys))),
         ).fetchall()
 
-    def _waiting(self, sink: str, target: str, limit: int) -> list[tuple[SqlValue, ...]]:
-        return self._database.execute(TAKE, (sink, target, limit)).fetchall()
+    def _waiting(self, sink: str, target: str, limit: int, but: Sequence[int]) -> list[tuple[SqlValue, ...]]:
+        return self._database.execute(TAKE, (sink, target, json.dumps(but), limit)).fetchall()
 
     def _set_altered_aside(self, altered: Sequence[tuple[SqlValue, ...]]) -> bool:
         """Removes these rows from the queue. False when an index of the table does not match them."""
