@@ -252,7 +252,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
         "author": ["init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"],
         "run": ["run"],
         "inspect": ["runs", "show", "export", "report", "provenance", "doctor"],
-        "operate": ["sync", "gc", "backup", "restore"],
+        "operate": ["sync", "outbox", "gc", "backup", "restore"],
     }
     assert sorted(name for names in headings.values() for name in names) == sorted(main.COMMANDS)
     assert "..." not in done.output.partition("Options:")[2], "a description is cut"

@@ -16,7 +16,7 @@ SPEC = "version: 1\nname: s\nsteps:\n  a: {uses: debug.echo, with: {value: 1}}\n
 COMMANDS = [
     ("run", "s.yaml"), ("plan", "s.yaml"), ("runs",), ("show", "last"), ("show", "last", "--step", "a"), ("diff", "last", "last"),
     ("provenance", "last.a"), ("report", "last"), ("gc",), ("gc", "--dry-run"), ("gc", "--pin", "last"), ("sync",),
-    ("sync", "--refused"), ("doctor",), ("run", "--resume", "last"),
+    ("sync", "--refused"), ("outbox", "list"), ("outbox", "retry"), ("doctor",), ("run", "--resume", "last"),
 ]  # fmt: skip
 ENTRIES = [
     "objects", "runs", "tmp", "mlflow", "opik", "optuna", "feast", "bentoml", "quarantine", "verified", "trash", "state.db",

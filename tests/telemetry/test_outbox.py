@@ -87,7 +87,7 @@ def test_what_is_set_aside_is_kept_with_its_reason_and_can_be_restored(outbox: O
     outbox.dead_letter(outbox.take("opik", 1), "value refused")
     assert keys(outbox.take("opik")) == ["b"]
     assert dead_letters(outbox) == [("a", "opik", "value refused")]
-    assert outbox.restore("opik") == 1
+    assert len(outbox.restore(outbox.refused(sink="opik"))) == 1
     assert [(item.key, item.body) for item in outbox.take("opik")] == [("a", {"value": 1}), ("b", {})]
 
 
@@ -217,7 +217,7 @@ def test_an_entry_that_was_altered_is_never_given_and_is_kept_aside(outbox: Outb
     assert (outbox.altered, outbox.depth()) == (1, {"opik": 2})
     ((key, _, reason),) = dead_letters(outbox)
     assert (key, reason) == ("a", ALTERED)
-    assert outbox.restore("opik") == 0
+    assert outbox.restore(outbox.refused(sink="opik")) == []
     assert keys(outbox.take("opik")) == ["b", "c"]
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     **dict.fromkeys(("explain", "catalog", "schema"), "language"),
     **dict.fromkeys(("run", "runs", "show", "export", "provenance", "report"), "runs"),
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
+    "outbox": "outbox",
 }
 """The module of each command."""
 ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
@@ -27,7 +28,7 @@ HEADINGS = {
     "Author": ("init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"),
     "Run": ("run",),
     "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),
-    "Operate": ("sync", "gc", "backup", "restore"),
+    "Operate": ("sync", "outbox", "gc", "backup", "restore"),
 }
 """The commands under each heading of ``e2i --help``, in the order in which they are listed."""
 

@@ -86,11 +86,20 @@ def _command(name: str) -> Iterator[str]:
     command = e2i.get_command(context, name)
     assert command is not None, name
     inner = click.Context(command, info_name=name, parent=context)
-    yield f"### e2i {name}\n"
+    yield from _usage(command, inner)
+
+
+def _usage(command: click.Command, inner: click.Context) -> Iterator[str]:
+    """Yields the section of a command; of a group also those of its commands."""
+    yield f"{'#' * (2 + len(inner.command_path.split()) - 1)} {inner.command_path}\n"
     yield f"```\n{' '.join([inner.command_path, *command.collect_usage_pieces(inner)])}\n```\n"
     yield f"{_text(command.help or '')}\n"
     records = (option.get_help_record(inner) for option in command.params if isinstance(option, click.Option))
-    yield "\n".join(f"- `{option}`: {_text(meaning)}" for option, meaning in filter(None, records)) + "\n"
+    if lines := [f"- `{option}`: {_text(meaning)}" for option, meaning in filter(None, records)]:
+        yield "\n".join(lines) + "\n"
+    if isinstance(command, click.Group):
+        for name, part in command.commands.items():
+            yield from _usage(part, click.Context(part, info_name=name, parent=inner))
 
 
 def codes() -> Iterator[str]:

@@ -38,6 +38,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.store.backup import BackupDocument, RestoreDocument
     from e2i.store.collect import Freed
     from e2i.store.past import RecordedRun, RunList
+    from e2i.telemetry.inspection import ChangedDocument, EntriesDocument, OutboxDocument
 
     return {
         "problems": (ProblemsDocument, "problems"),
@@ -51,6 +52,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "export": (ExportDocument, "export"),
         "doctor": (DoctorDocument, "doctor"),
         "sync": (SyncDocument, "sync"),
+        "outbox": ((OutboxDocument, EntriesDocument, ChangedDocument), "outbox"),
         "gc": ((Freed, PinnedDocument), "gc"),
         "backup": (BackupDocument, "backup"),
         "restore": (RestoreDocument, "restore"),

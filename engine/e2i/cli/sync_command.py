@@ -14,24 +14,17 @@ from e2i.catalog.registry import SINKS
 from e2i.cli import documents
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import elsewhere
-from e2i.documents import Element, JsonDocument
+from e2i.documents import JsonDocument
 from e2i.errors import Exit
 from e2i.execution.delivery import DeliveryProcess
 from e2i.store import ownership
 from e2i.store.database import FILE
 from e2i.store.history import Reader, WaitingElsewhere
-from e2i.telemetry.entries import named, target_of
+from e2i.telemetry import inspection
+from e2i.telemetry.entries import target_of
+from e2i.telemetry.inspection import RunIds
 from e2i.telemetry.outbox import Outbox, Tally
 from e2i.workers.environment import for_delivery
-
-
-class DeliveredRun(Element, frozen=True, kw_only=True):
-    """A run that a program began while its tracker was down, and that the tracker now has."""
-
-    tool: str
-    tracker: Annotated[str, Meta(description="Address of the tracker, without credentials.")]
-    local: Annotated[str, Meta(description="Id that the program got: 32 hexadecimal digits.")]
-    remote: Annotated[str, Meta(description="Id that the tracker gave.")]
 
 
 class SyncDocument(JsonDocument, frozen=True, kw_only=True):
@@ -39,7 +32,7 @@ class SyncDocument(JsonDocument, frozen=True, kw_only=True):
 
     sinks: dict[str, Tally]
     elsewhere: Annotated[list[WaitingElsewhere], Meta(description="Entries that wait for trackers of other profiles.")]
-    runs: Annotated[list[DeliveredRun], Meta(description="Runs of programs that this delivery completed.")]
+    runs: Annotated[list[RunIds], Meta(description="Runs of programs that this delivery completed.")]
 
 
 def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
@@ -52,11 +45,11 @@ def sync(workspace: Workspace, *, refused: bool, as_json: bool) -> Exit:
     ownership.check(workspace.store)
     tallies: dict[str, Tally] = {}
     others: list[WaitingElsewhere] = []
-    runs: list[DeliveredRun] = []
+    runs: list[RunIds] = []
     if (workspace.store / FILE).exists():
         with Outbox(workspace.store / FILE) as outbox:
-            for sink in SINKS if refused else ():
-                outbox.restore(sink)
+            if refused:
+                outbox.restore(outbox.refused())
             before = _unfinished(outbox, workspace)
         environ = for_delivery(os.environ, threads=1, store=workspace.store, sinks=SINKS)
         tallies = DeliveryProcess(workspace.store, workspace.settings, environ, patient=False).finish()
@@ -76,13 +69,9 @@ def _unfinished(outbox: Outbox, workspace: Workspace) -> set[tuple[str, str, str
     return {(sink, target, run) for sink, target in targets.items() for run in outbox.unfinished(sink, target)}
 
 
-def _delivered(outbox: Outbox, finished: Container[tuple[str, str, str]]) -> list[DeliveredRun]:
+def _delivered(outbox: Outbox, finished: Container[tuple[str, str, str]]) -> list[RunIds]:
     """Returns the finished ones that have two ids."""
-    return [
-        DeliveredRun(tool=run.sink, tracker=named(run.target), local=run.local, remote=run.remote)
-        for run in outbox.local_names()
-        if (run.sink, run.target, run.local) in finished
-    ]
+    return [inspection.ids(run) for run in outbox.local_names() if (run.sink, run.target, run.local) in finished]
 
 
 def _elsewhere(workspace: Workspace) -> list[WaitingElsewhere]:
@@ -96,7 +85,7 @@ def _elsewhere(workspace: Workspace) -> list[WaitingElsewhere]:
     ]
 
 
-def _show(tallies: dict[str, Tally], others: list[WaitingElsewhere], runs: list[DeliveredRun]) -> None:
+def _show(tallies: dict[str, Tally], others: list[WaitingElsewhere], runs: list[RunIds]) -> None:
     for name, tally in sorted(tallies.items()):
         problem = f": {safe(tally.problem)}" if tally.problem else ""
         click.echo(f"{name}: {tally.delivered} delivered, {tally.left} waiting, {tally.dead_lettered} refused{problem}")

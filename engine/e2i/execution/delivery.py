@@ -119,8 +119,12 @@ class DeliveryProcess:
 
     def kill(self) -> None:
         """Ends the process at once. Undelivered entries stay in the outbox."""
+        was_running = self._popen.poll() is None
         self._popen.kill()
         self._popen.communicate()
+        if was_running and (self._store / FILE).exists():
+            with contextlib.suppress(sqlite3.Error), Outbox(self._store / FILE, wait=0) as outbox:
+                outbox.forgive()
 
     def _waiting(self) -> dict[str, Tally]:
         """Returns the tallies when the process cannot report them any more."""

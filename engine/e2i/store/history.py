@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -26,6 +26,8 @@ from e2i.store.reading import is_whole, open_for_reading
 from e2i.store.rows import Result
 from e2i.telemetry import outbox
 from e2i.telemetry.entries import named
+
+T = TypeVar("T")
 
 RESULT = "SELECT * FROM results WHERE fingerprint = ?"
 ANY_RESULT = "SELECT 1 FROM results WHERE static_key = ? LIMIT 1"
@@ -230,6 +232,11 @@ class Reader(Results):
         """Returns the number of dead-lettered entries of the outbox for each sink."""
         rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'dead-lettered' GROUP BY sink")
         return {row[0]: row[1] for row in rows}
+
+    @guarded
+    def outbox(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Returns what ``read``, a function of ``e2i.telemetry.inspection``, finds in the outbox."""
+        return read(self._database)
 
     @guarded
     def last_failures(self, most: int = 10_000) -> dict[str, LastFailure]:

@@ -76,8 +76,13 @@ def _look(path: Path) -> sqlite3.Connection:
 
 
 def _with_tables(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """Returns the connection, or an empty store in memory while the file has no tables yet."""
+    """Returns the connection, or an empty store in memory while the file has no tables yet. Before the first run, it
+    may have an outbox.
+    """
     if known_version(database, path) == tables.SCHEMA_VERSION:
+        return database
+    if tables.has_outbox(database):
+        tables.create_temporary(database)
         return database
     database.close()
     empty = connect(":memory:", sqlite3.Connection)

@@ -74,3 +74,16 @@ def create(database: sqlite3.Connection) -> None:
         if statement.strip():
             database.execute(statement)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def create_temporary(database: sqlite3.Connection) -> None:
+    """Creates the tables, but not the outbox's, empty and for this connection only. It may be read-only."""
+    database.execute("PRAGMA temp_store = MEMORY")
+    for statement in TABLES.split(";\n"):
+        if statement.lstrip().startswith("CREATE TABLE"):
+            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+
+
+def has_outbox(database: sqlite3.Connection) -> bool:
+    """Returns whether there is an outbox, perhaps without the other tables: of a program, before the first run."""
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = 'outbox'").fetchone() is not None

@@ -170,7 +170,11 @@ class Dispatcher:
         self._left = threading.Event()
         self._holder = f"{process_identity()}#{uuid4().hex}"
         self._sink: Sink | None = None
+        self._attempts = outbox.attempts(self._lane)
+        self._is_holder = False
         self._size = BATCH
+        self._sent = BATCH
+        """Number of entries in the latest call of the sink."""
         self._delivered = 0
         self._dead_lettered = 0
         self._redelivered = 0
@@ -230,12 +234,27 @@ class Dispatcher:
 
         ``deadline`` (seconds) shortens that of each call to the sink.
         """
-        seconds = self._guard.deadline if deadline is None else min(deadline, self._guard.deadline)
-        batch = self._outbox.take(self._guard.tool, self._size, target=self._tracker.target)
-        for _, entries in groupby(batch, key=lambda entry: entry.run):
+        batch = self._take(doubtful := self._attempts.in_doubt())
+        if doubtful and not batch:  # no other entry can show whether the tracker answers
+            self._settle_doubt(can_hang=False)
+            doubtful, batch = [], self._take([])
+        for _, entries in groupby(batch[:1] if doubtful else batch, key=lambda entry: entry.run):
             sink = self._open(OPENING if deadline is None else min(deadline, OPENING))
-            self._deliver(sink, list(entries), seconds)
+            self._deliver(sink, list(entries), deadline)
+        if doubtful:
+            self._settle_doubt(can_hang=True)
         return bool(batch)
+
+    def _take(self, but: Sequence[int]) -> list[Entry]:
+        batch = self._outbox.take(self._guard.tool, self._size, target=self._tracker.target, but=but)
+        return batch[:1] if batch and self._attempts.one_by_one(batch[0].sequence) else batch
+
+    def _settle_doubt(self, *, can_hang: bool) -> None:
+        """Dead-letters the entries that are poison. Without ``can_hang`` only deaths count: no outage kills a sink."""
+        if not can_hang:
+            self._attempts.acquit()
+        for poison in self._attempts.confirm():
+            self._dead_lettered += self._outbox.dead_letter_poison(poison)
 
     def attempt(self, deadline: float | None = None) -> tuple[bool, str | None]:
         """Delivers one batch if it can. Returns whether there was one, and why it was not delivered."""
@@ -244,14 +263,18 @@ class Dispatcher:
             if not self._outbox.waiting(name, self._tracker.target)[0]:
                 return False, None
             if not self._outbox.lease(self._lane, self._holder, process_alive):
+                self._is_holder = False
                 return True, f"another dispatcher delivers to {name}"
+            if not self._is_holder:
+                self._is_holder = True
+                self._attempts.recover()
             delivered = self.deliver_once(deadline)
             self._size = min(BATCH, 2 * self._size)
             return delivered, None
         except ToolUnavailable as error:
             if error.code == "deadline-missed":
                 self._abandon_sink()
-                self._size = max(1, self._size // 2)
+                self._size = max(1, min(self._size, self._sent) // 2)
             elif error.code == "history-lost":
                 self._abandon_sink()
                 self._redeliver()
@@ -264,13 +287,20 @@ class Dispatcher:
         except sqlite3.DatabaseError as error:  # locked for long, corrupt, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
 
-    def _deliver(self, sink: Sink, entries: list[Entry], deadline: float) -> None:
+    def _deliver(self, sink: Sink, entries: list[Entry], deadline: float | None) -> None:
         """Delivers entries of one run. Refused entries are found by halving, so that only these are dead-lettered."""
+        seconds = self._guard.deadline if deadline is None else min(deadline, self._guard.deadline)
+        sent = (entries[0].sequence, entries[-1].sequence)
+        self._sent = len(entries)
+        self._attempts.begin(*sent)
         try:
-            self._guard.call(sink.deliver, entries, deadline=deadline)
-        except ToolUnavailable:
+            self._guard.call(sink.deliver, entries, deadline=seconds)
+        except ToolUnavailable as error:
+            hung = error.code == "deadline-missed" and seconds >= self._guard.deadline
+            self._attempts.failed(*sent, hung=hung)
             raise
         except Exception as error:  # the boundary to a tool's code: a defect there must not lose entries
+            self._attempts.answered(*sent)
             is_orphaned = isinstance(error, E2IError) and error.code == "run-unknown"
             if is_orphaned and self._redeliver():
                 raise ToolUnavailable(self._guard.tool, str(error), code="history-lost") from error
@@ -284,6 +314,7 @@ class Dispatcher:
             self._dead_lettered += len(entries)
         else:
             self._outbox.acknowledge(entries)
+            self._attempts.answered(*sent)
             self._delivered += len(entries)
             if any(entry.kind == "program.started" for entry in entries) and isinstance(sink, Naming):
                 self._name(sink, entries[0].run)

@@ -47,11 +47,13 @@ def keyed(key: str, target: str | None) -> str:
     return f"{key}@{hashlib.blake2b(target.encode(), digest_size=4).hexdigest()}" if target else key
 
 
-def named(target: str) -> str:
+def named(target: str | None) -> str:
     """Returns a tracker's name for display: its address, then whatever else distinguishes it."""
+    if target is None:
+        return "any tracker"
     if not target:
         return "the embedded tracker of the store"
-    identity: JsonObject = json.loads(target)
+    identity: dict[str, str | None] = json.loads(target)
     address = next((str(value) for value in identity.values() if "://" in str(value)), "")
     rest = [f"{name} {value}" for name, value in identity.items() if value and value != address]
     return f"{address} ({', '.join(rest)})" if rest else address

@@ -12,14 +12,15 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self, get_args
 
 from msgspec import Meta, Struct
 
 from e2i.documents import Count
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
-from e2i.telemetry import names
+from e2i.telemetry import attempts, names
+from e2i.telemetry.attempts import Attempts, Poison
 from e2i.telemetry.bodies import ENDS
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.names import NamedRun
@@ -37,12 +38,14 @@ CREATE TABLE IF NOT EXISTS outbox (
     reason TEXT,
     checksum TEXT NOT NULL DEFAULT '',
     target TEXT DEFAULT NULL,
+    put_ms INTEGER DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     UNIQUE (sink, key)
 );
 CREATE INDEX IF NOT EXISTS outbox_unfinished ON outbox (state, sink, sequence) WHERE state != 'delivered';
 CREATE TABLE IF NOT EXISTS outbox_dispatchers (sink TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
 """
     + names.TABLE
+    + attempts.TABLE
 )
 """The outbox's tables, with ``CREATE … IF NOT EXISTS``, so that the engine may store them in its own database."""
 
@@ -53,7 +56,11 @@ SETTLED = "null"
 ALTERED = "it was altered since it was written"
 """Reason of a dead-lettered entry whose checksum does not match: it is neither delivered nor read."""
 
-STATES = ("waiting", "delivered", "dead-lettered")
+DROPPED = "dropped by e2i outbox drop"
+"""Reason of an entry that a user gave up. Its key is kept like that of a delivered one, so that it does not return."""
+
+EntryState = Literal["waiting", "delivered", "dead-lettered"]
+STATES = get_args(EntryState)
 PRIMARY = 0xFF
 """Mask of the bits in an error's code that SQLite calls its primary result code."""
 COVERED = "sink, key, run, kind, body, target"
@@ -65,10 +72,19 @@ MEANT = "(target IS NULL OR target = ?)"
 """Condition for entries of a tracker: an entry of an older version has no target and is delivered to any."""
 TAKE = (
     f"SELECT sequence, {COVERED}, checksum FROM outbox"
-    f" WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
+    f" WHERE {WAITING} AND sink = ? AND {MEANT} AND sequence NOT IN (SELECT value FROM json_each(?))"
+    " ORDER BY sequence LIMIT ?"
 )
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
 DEAD_LETTER = "UPDATE outbox SET state = 'dead-lettered', reason = ? WHERE sequence = ?"
+RESTORE = (
+    "UPDATE outbox SET state = 'waiting', reason = NULL"
+    " WHERE sequence = ? AND key = ? AND state = 'dead-lettered' AND reason != ?"
+)
+DROP = (
+    f"UPDATE outbox SET state = 'delivered', reason = ?, body = '{SETTLED}', checksum = ''"
+    " WHERE sequence = ? AND key = ? AND state != 'delivered'"
+)
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """Condition for the entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves.
 """
@@ -120,15 +136,16 @@ class Outbox:
         with transaction(self._database):
             put(self._database, entries)
 
-    def take(self, sink: str, limit: int = 500, *, target: str = "") -> list[Entry]:
-        """Returns the oldest waiting entries of a sink for the tracker ``target``, in order.
+    def take(self, sink: str, limit: int = 500, *, target: str = "", but: Sequence[int] = ()) -> list[Entry]:
+        """Returns the oldest waiting entries of a sink for the tracker ``target``, in order, but not those with the
+        sequences ``but``.
 
         They stay in the queue until acknowledged or dead-lettered. Entries that were changed since they were written
         are dead-lettered at once and never returned.
         """
         quarantined = False
         while True:
-            rows = self._waiting(sink, target, limit)
+            rows = self._waiting(sink, target, limit, but)
             altered = [row for row in rows if not is_intact(row[1:])]
             if not altered:
                 return [_to_entry(row) for row in rows]
@@ -169,14 +186,31 @@ class Outbox:
         """Removes entries from the queue and keeps them with the reason."""
         self._mark(f"{DEAD_LETTER} AND key = ? AND state = 'waiting'", list(entries), reason)
 
-    def restore(self, sink: str) -> int:
-        """Queues entries that a sink refused again, in their old order; returns how many."""
-        changed = self._database.execute(
-            "UPDATE outbox SET state = 'waiting', reason = NULL"
-            " WHERE state = 'dead-lettered' AND sink = ? AND reason != ?",
-            (sink, ALTERED),
-        )
-        return changed.rowcount
+    def undelivered(self, *, keys: Iterable[str] | None = None, sink: str | None = None) -> list[Entry]:
+        """Returns the waiting and the dead-lettered entries, of these keys and of that sink only, in order."""
+        return [_to_entry(row) for row in self._undelivered("true", keys, sink)]
+
+    def refused(self, *, keys: Iterable[str] | None = None, sink: str | None = None) -> list[Entry]:
+        """Returns the dead-lettered entries, of these keys and of that sink only, in order."""
+        return [_to_entry(row) for row in self._undelivered("state = 'dead-lettered'", keys, sink)]
+
+    def restore(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Queues dead-lettered entries again, in their old order, but none that was altered. Returns them."""
+        found = []
+        with transaction(self._database):
+            for entry in entries:
+                changed = self._database.execute(RESTORE, (entry.sequence, entry.key, ALTERED))
+                found += [entry] * changed.rowcount
+        return found
+
+    def drop(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Gives up entries that are not delivered. Returns them. Their keys are kept, so that they do not return."""
+        found = []
+        with transaction(self._database):
+            for entry in entries:
+                changed = self._database.execute(DROP, (DROPPED, entry.sequence, entry.key))
+                found += [entry] * changed.rowcount
+        return found
 
     def depth(self) -> dict[str, int]:
         """Returns how many entries wait, by sink, without zeros. Reads an index of the waiting entries only."""
@@ -216,6 +250,21 @@ class Outbox:
         """Returns the pairs of ids of a sink, or all, in the order in which the trackers gave theirs."""
         return names.listed(self._database, sink)
 
+    def attempts(self, lane: str) -> Attempts:
+        """Returns the notes about deliveries to a tracker."""
+        return Attempts(self._database, lane)
+
+    def forgive(self) -> None:
+        """Does not count the open deliveries of a process that was ended on purpose."""
+        attempts.forgive(self._database)
+
+    def dead_letter_poison(self, poison: Poison) -> int:
+        """Dead-letters an entry that hangs or kills its sink. Returns 0 when it no longer waits."""
+        with transaction(self._database):
+            self._database.execute("DELETE FROM outbox_attempts WHERE first = ?1 AND last = ?1", (poison.sequence,))
+            values = (poison.reason, poison.sequence)
+            return self._database.execute(f"{DEAD_LETTER} AND state = 'waiting'", values).rowcount
+
     def lease(self, sink: str, holder: str, alive: Callable[[str], bool]) -> bool:
         """Returns True when ``holder`` is the only dispatcher of the sink. A dead holder's lease is taken over."""
         with transaction(self._database):
@@ -229,8 +278,16 @@ class Outbox:
         """Ends the holder's lease, if it has it."""
         self._database.execute("DELETE FROM outbox_dispatchers WHERE sink = ? AND holder = ?", (sink, holder))
 
-    def _waiting(self, sink: str, target: str, limit: int) -> list[tuple[SqlValue, ...]]:
-        return self._database.execute(TAKE, (sink, target, limit)).fetchall()
+    def _undelivered(self, state: str, keys: Iterable[str] | None, sink: str | None) -> list[tuple[SqlValue, ...]]:
+        wanted = "true" if keys is None else "key IN (SELECT value FROM json_each(?2))"
+        return self._database.execute(
+            f"SELECT sequence, {COVERED}, checksum FROM outbox WHERE outbox.state != 'delivered' AND {state}"
+            f" AND coalesce(?1, sink) = sink AND {wanted} ORDER BY sequence",
+            (sink,) if keys is None else (sink, json.dumps(list(keys))),
+        ).fetchall()
+
+    def _waiting(self, sink: str, target: str, limit: int, but: Sequence[int]) -> list[tuple[SqlValue, ...]]:
+        return self._database.execute(TAKE, (sink, target, json.dumps(but), limit)).fetchall()
 
     def _set_altered_aside(self, altered: Sequence[tuple[SqlValue, ...]]) -> bool:
         """Removes these rows from the queue. False when an index of the table does not match them."""

@@ -390,6 +390,13 @@ CODES = (
         example="e2i show 20261123, in a folder other than that of the run",
     ),
     Code(
+        "unknown-entry",
+        "An entry that is not in the outbox",
+        "`e2i outbox` was given a name that is neither the key of an entry nor the beginning of exactly one run's id.",
+        "`e2i outbox list` shows what is in the outbox, `e2i outbox show RUN` the keys of a run's entries.",
+        example="e2i outbox show 2026, where several runs of that year have entries",
+    ),
+    Code(
         "unknown-tool",
         "A tool that does not exist",
         "The settings or an option name a tool that the catalog does not have.",

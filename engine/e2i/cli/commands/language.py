@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     *("pipeline", "problems", "plan", "events", "runs", "run", "comparison", "provenance", "result", "export"),
-    *("doctor", "sync", "gc", "backup", "restore", "init", "fix", "diff", "explain", "catalog"),
+    *("doctor", "sync", "outbox", "gc", "backup", "restore", "init", "fix", "diff", "explain", "catalog"),
 )
 """The kinds of schema. Spelled out so that offering them imports no schema."""
 
