@@ -189,6 +189,7 @@ class _Lane:
                     self._looked.notify_all()
                 if waiting and not problem:
                     continue
+                dispatcher.release()
                 if troubles:  # new entries do not shorten the pause, a flush does
                     self._urgent.wait(retry.pause(troubles, initial=POLL, maximum=LONGEST_PAUSE))
                 else:

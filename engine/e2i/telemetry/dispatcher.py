@@ -212,6 +212,10 @@ class Dispatcher:
         left, elsewhere = self._outbox.waiting(self._guard.tool, self._tracker.target)
         return replace(self.tally(problem), left=left, elsewhere=elsewhere)
 
+    def release(self) -> None:
+        """Lets other processes deliver until the next attempt."""
+        self._outbox.release(self._lane, self._holder)
+
     def leave(self) -> None:
         """Abandons the thread: it ends after its current call, if any, and releases its lease."""
         self._left.set()

@@ -1,0 +1,21 @@
+"""A workspace for programs: an empty folder, no variables, and the servers of the live tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from e2i.settings import VARIABLES
+from live.conftest import cache, cluster, mlflow_server, objects, postgres, redis, s3, tracker
+
+__all__ = ["cache", "cluster", "mlflow_server", "objects", "postgres", "redis", "s3", "tracker"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in (*VARIABLES.values(), "ENVIRONMENT", "E2I_PROFILE", "E2I_STORE"):
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / ".git").mkdir()  # the search for a project ends here
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

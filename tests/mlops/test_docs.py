@@ -1,0 +1,46 @@
+"""Every block of docs/python.md runs: the blocks of a section one after another, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+RUN = """
+import ast, asyncio, inspect, sys
+code = compile(open(sys.argv[1]).read(), sys.argv[1], "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+async def main():
+    result = eval(code, {"__name__": "__main__"})
+    if inspect.iscoroutine(result):
+        await result
+asyncio.run(main())
+"""
+"""Runs a file that awaits outside of any function."""
+
+
+def sections() -> dict[str, str]:
+    """The Python code of each section, by its title."""
+    found: dict[str, str] = {}
+    for section in re.split(r"^(?=#{1,2} )", PAGE.read_text("utf-8"), flags=re.M):
+        blocks = re.findall(r"^```python\n(.*?)^```", section, flags=re.M | re.S)
+        if blocks:
+            found[section.partition("\n")[0].lstrip("# ")] = "\n".join(blocks)
+    return found
+
+
+@pytest.mark.parametrize("title", sections())
+def test_the_blocks_of_a_section_run(workspace: Path, title: str) -> None:
+    (workspace / "section.py").write_text(sections()[title])
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN, "section.py"],
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
