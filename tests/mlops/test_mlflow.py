@@ -336,6 +336,18 @@ def test_a_silent_tracker_holds_nothing_up_and_loses_nothing(
     assert not down.enabled or down.state != "closed"
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "models:/x/../../../../tmp/evil", "models:/x/%2e%2e/1", "runs:/x/model", "file:///etc", "/etc/passwd", "models:/x",
+        "runs:/" + "0" * 32 + "/../../x", "http://127.0.0.1/model", "models:/a/1\nX: 1", "s3://bucket/model",
+    ],
+)  # fmt: skip
+def test_an_address_that_leads_elsewhere_is_refused(workspace: Path, uri: str) -> None:
+    with pytest.raises(ValueError, match="not the address of a model"):
+        asyncio.run(MLflowConnector().download(uri, workspace))
+
+
 OUTAGE = """
 import asyncio
 from sklearn.linear_model import LogisticRegression

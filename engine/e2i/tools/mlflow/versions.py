@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,20 @@ from e2i.tools.mlflow.programs import ensure_run
 from e2i.tools.mlflow.registry import ensure_version
 from e2i.tools.mlflow.runs import RunRef
 from e2i.tools.mlflow.tracking import Tracking
+
+NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+FORMS = tuple(
+    map(
+        re.compile,
+        (
+            rf"(runs:/)([0-9a-f]{{32}}/{NAME})",
+            r"(models:/)(m-[0-9a-f]{32})",
+            rf"(models:/)({NAME}/[0-9]{{1,9}})",
+            rf"(models:/)({NAME}@{NAME})",
+        ),
+    )
+)
+"""Forms of a model's address. Names without slashes and percent signs cannot lead to another place."""
 
 
 def begin(tracking: Tracking, run: str, started: Mapping[str, Any]) -> tuple[str, str]:
@@ -51,13 +66,32 @@ def register(tracking: Tracking, run_id: str, name: str, path: str, key: str) ->
     return int(ensure_version(tracking, name, ref, run, key=key, digest=digest).version)
 
 
+def address(uri: str) -> str:
+    """Return a model's address, rebuilt from its parts. Raises StepError for one that is not an address of a model.
+
+    The forms: ``runs:/RUN/PATH``, ``models:/m-ID``, ``models:/NAME/VERSION`` and ``models:/NAME@ALIAS``.
+    """
+    for form in FORMS:
+        if found := form.fullmatch(uri):
+            return "".join(found.groups())
+    raise StepError(
+        f"{uri[:200]!r} is not the address of a model",
+        code="bad-address",
+        hint="write runs:/RUN/PATH, models:/m-ID, models:/NAME/VERSION or models:/NAME@ALIAS",
+    )
+
+
 def download(tracking: Tracking, uri: str, folder: Path) -> Path:
     """Download the model at one of MLflow's addresses to a folder; return the model's folder. Raises StepError."""
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
     try:
-        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+        found = Path(
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=address(uri), dst_path=str(folder), tracking_uri=tracking.uri
+            )
+        )
     except (MlflowException, OSError) as error:
         if isinstance(error, MlflowException) and error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"):
             raise
