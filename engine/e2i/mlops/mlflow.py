@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -121,6 +122,7 @@ class MLflowConnector(Connector[MLflowConfig]):
         """
         from e2i.tools.mlflow.versions import register
 
+        _check_name(model_name)
         try:
             await self._flush(run_id)
             version = await self._transfer(register, await self.remote_id(run_id), model_name, model_path, uuid4().hex)
@@ -367,6 +369,8 @@ class Run:
         from e2i.tools.mlflow import flavors
 
         name = _model_name(artifact_path)
+        if registered_model_name is not None:
+            _check_name(registered_model_name)
         flavor = ""
 
         def save(folder: Path) -> Path:
@@ -486,6 +490,12 @@ def _model_name(path: str) -> str:
     if not path or any(sign in path for sign in "/:.%\"'\\"):
         raise BadCall(f"{path!r} is not a name for a model", hint='a name without / : . % and quotes, such as "model"')
     return path
+
+
+def _check_name(name: str) -> None:
+    """Raise BadCall unless a registered model can have the name."""
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name):
+        raise BadCall(f"{name!r} is not a name for a registered model", hint="use letters, digits, _ . and -")
 
 
 def _copy(source: Path, target: Path) -> Path:
