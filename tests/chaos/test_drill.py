@@ -1,0 +1,237 @@
+"""The operator's drill: the flagship on real servers, each of which fails in turn. Each ends as docs/operations.md says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from live.conftest import cache, cluster, mlflow_server, postgres, redis, tracker
+from live.servers import MLflow, Postgres, Server
+from project import Project
+
+__all__ = ["cache", "cluster", "mlflow_server", "postgres", "redis", "tracker"]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+ROOT = Path(__file__).parents[2]
+SMALL = ("-p", "rows=4000", "-p", "trials=6", "-p", "parallel=2", "-p", "explain_rows=200", "-p", "least_auc=0.5")
+COMMAND = ("run", "hcp_conversion.yaml", "--profile", "prod", "--json", *SMALL)
+PUBLISH = """
+  publish:
+    agent: data_preparer
+    uses: feast.materialize
+    with: {repo: "${{ steps.features.repo }}"}
+"""
+"""What the flagship leaves out: features in the online store."""
+PASSWORD = "right-4711-password"
+HELD_SECONDS = 20.0
+"""How long a server stays down. The flagship's retries take less than that, so a step may fail or wait."""
+
+
+class Fleet:
+    """The flagship in a project whose profile ``prod`` leads to real servers."""
+
+    def __init__(self, project: Project, postgres: Postgres, redis: Server, mlflow: MLflow) -> None:
+        self.project, self.postgres, self.redis, self.mlflow = project, postgres, redis, mlflow
+        for folder in ("specs", "config/expectations"):
+            shutil.copytree(ROOT / folder, project.root / folder, dirs_exist_ok=True)
+        spec = (ROOT / "specs/hcp_conversion.yaml").read_text("utf-8")
+        project.write("hcp_conversion.yaml", spec.replace("\n  join:\n", f"{PUBLISH}\n  join:\n", 1))
+        self.registry, self.studies = (
+            postgres.database().replace("postgresql:", "postgresql+psycopg:") for _ in range(2)
+        )
+        self.configure()
+
+    def configure(self, **online: Any) -> None:
+        tools = {
+            "mlflow": {"tracking_uri": self.mlflow.uri, "deadline": 20},
+            "feast": {
+                "registry": {"type": "sql", "url": self.registry},
+                "online_store": {"type": "redis", "host": "127.0.0.1", "port": self.redis.port, **online},
+                "deadline": 10,
+            },
+            "optuna": {"storage": self.studies},
+        }
+        self.project.write("config/prod.yaml", yaml.safe_dump({"sinks": ["mlflow"], "flush": 20, "tools": tools}))
+
+    def run(self) -> tuple[int, dict[str, Any]]:
+        """Run it to its end; return the exit code and the last line."""
+        done = self.project.cli(*COMMAND)
+        return done.returncode, _last(done.stdout)
+
+    def during(self, action: Callable[[], None]) -> tuple[int, dict[str, Any]]:
+        """Run it, do something once it trains, and return how it ended."""
+        process = self.project.start(*COMMAND)
+        assert process.stdout is not None
+        seen: list[str] = []
+        for line in process.stdout:
+            seen.append(line)
+            if re.search(r'"step\.started".*"(tune|search)', line) or re.search(r'"step": ?"(tune|search)', line):
+                break
+        action()
+        out, _ = process.communicate(timeout=400)
+        return process.returncode, _last("".join(seen) + out)
+
+    def assert_whole(self) -> None:
+        """The servers have what one run leaves, once."""
+        client = self.mlflow.client()
+        versions = client.search_model_versions("name='hcp_conversion'")
+        assert len(versions) == 1
+        runs = client.search_runs([client.get_experiment_by_name("hcp_conversion").experiment_id])
+        pipelines = [run for run in runs if "e2i.run" in run.data.tags]
+        assert {run.info.status for run in pipelines} <= {"FINISHED", "FAILED", "KILLED"}
+        assert any(run.info.status == "FINISHED" for run in pipelines)
+        with psycopg.connect(self.studies.replace("+psycopg", "")) as connection:
+            row = connection.execute(
+                "SELECT count(*), count(DISTINCT number) FROM trials WHERE state = 'COMPLETE'"
+            ).fetchone()
+        assert row == (6, 6)
+
+
+def _last(output: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(output.splitlines()[-1]) if output.strip() else {}
+    return found
+
+
+@pytest.fixture
+def fleet(project: Project, postgres: Postgres, redis: Server, mlflow_server: MLflow) -> Iterator[Fleet]:
+    yield Fleet(project, postgres, redis, mlflow_server)
+    for server in (postgres, redis, mlflow_server):
+        server.start()
+
+
+def empty_tracker(mlflow: MLflow) -> None:
+    client = mlflow.client()
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id]):
+            client.delete_run(run.info.run_id)
+
+
+@pytest.mark.parametrize("name", ["mlflow", "redis", "postgres"])
+def test_a_server_that_dies_and_comes_back_costs_at_most_a_second_command(fleet: Fleet, name: str) -> None:
+    empty_tracker(fleet.mlflow)
+    server: Any = getattr(fleet, name)
+
+    def die_and_return() -> None:
+        server.kill()
+        time.sleep(HELD_SECONDS)
+        server.start()
+
+    code, last = fleet.during(die_and_return)
+    assert code in (0, 1, 4), last
+    for _ in range(3):
+        code, last = fleet.run()
+        if code == 0 and last["status"] == "succeeded":
+            break
+        time.sleep(10)
+    assert (code, last["status"]) == (0, "succeeded")
+    assert fleet.project.cli("sync", "--profile", "prod").returncode == 0
+    fleet.assert_whole()
+
+
+def test_a_terminated_run_is_closed_in_the_tracker_and_resumed_by_the_same_command(fleet: Fleet) -> None:
+    empty_tracker(fleet.mlflow)
+    process = fleet.project.start(*COMMAND)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if '"tune"' in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=200)
+    assert process.returncode == 143
+    client = fleet.mlflow.client()
+    experiment = client.get_experiment_by_name("hcp_conversion")
+    assert "RUNNING" not in {
+        run.info.status for run in client.search_runs([experiment.experiment_id]) if "e2i.run" in run.data.tags
+    }
+    code, last = fleet.run()
+    assert (code, last["status"]) == (0, "succeeded")
+    fleet.assert_whole()
+
+
+def test_a_full_disk_is_named_and_the_run_is_resumed_when_there_is_room(fleet: Fleet) -> None:
+    empty_tracker(fleet.mlflow)
+    fleet.project.store.mkdir(mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(fleet.project.store)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        code, last = fleet.run()
+        assert code == 4, last
+        subprocess.run(["mount", "-o", "remount,size=1g", str(fleet.project.store)], check=True)
+        code, last = fleet.run()
+        assert (code, last["status"]) == (0, "succeeded")
+        fleet.assert_whole()
+    finally:
+        subprocess.run(["umount", "--lazy", str(fleet.project.store)], check=True)
+
+
+def test_a_wrong_password_is_a_mistake_of_the_configuration(fleet: Fleet) -> None:
+    import redis
+
+    empty_tracker(fleet.mlflow)
+    client = redis.Redis(port=fleet.redis.port)
+    client.config_set("requirepass", PASSWORD)
+    try:
+        process = fleet.project.cli(*COMMAND)
+        errors = [line for line in process.stdout.splitlines() if "tool-auth" in line]
+        assert process.returncode in (1, 2), process.stdout[-2000:]
+        assert errors
+        fleet.configure(password=PASSWORD)
+        code, last = fleet.run()
+        assert (code, last["status"]) == (0, "succeeded")
+        fleet.assert_whole()
+    finally:
+        redis.Redis(port=fleet.redis.port, password=PASSWORD).config_set("requirepass", "")
+
+
+def test_an_emptied_online_store_is_filled_again(fleet: Fleet) -> None:
+    import redis
+
+    empty_tracker(fleet.mlflow)
+    assert fleet.run()[0] == 0
+    client = redis.Redis(port=fleet.redis.port)
+    before = client.dbsize()
+    assert before
+    client.flushall()
+    code, last = fleet.run()
+    assert (code, last["status"]) == (0, "succeeded")
+    assert client.dbsize() == before
+
+
+def test_two_machines_share_results_and_each_has_its_own_effects(
+    fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Two stores that share results: what is on this machine only, such as Bentos, is made on each."""
+    empty_tracker(fleet.mlflow)
+    shared = tmp_path_factory.mktemp("shared")
+    other = Project(tmp_path_factory.mktemp("other"))
+    for project in (fleet.project, other):
+        if project is other:
+            shutil.copytree(fleet.project.root, other.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".e2i"))
+        config = yaml.safe_load((project.root / "config/prod.yaml").read_text("utf-8"))
+        config["shared"] = {"url": f"file://{shared}"}
+        project.write("config/prod.yaml", yaml.safe_dump(config))
+    assert fleet.run()[0] == 0
+    second = Fleet.__new__(Fleet)
+    second.__dict__.update(fleet.__dict__)
+    second.project = other
+    code, last = second.run()
+    assert (code, last["status"]) == (0, "succeeded")
+    assert list((other.store / "bentoml").rglob("bento.yaml"))
+    fleet.assert_whole()
