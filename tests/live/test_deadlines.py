@@ -205,7 +205,7 @@ def test_files_of_a_run_end_within_their_deadline(kind: str, tmp_path: Path, mon
             run = await connector.ensure_run("r", "p", 1)
             connector.settings = connector.settings.model_copy(update={"transfer_deadline": SHORT})
             with in_time(SHORT), pytest.raises(ToolUnavailable):
-                await connector.log_artifact(run.id, file)
+                await connector.transfer(lambda tracking: tracking.client.log_artifact(run.id, str(file)))
 
         asyncio.run(ask())
 

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-KINDS = ("refusing", "silent", "never accepting", "dripping", "garbage")
+KINDS = ("refusing", "silent", "never accepting", "dripping", "dripping slowly", "garbage")
 
 OPENINGS = {
     "http": b"HTTP/1.1 200 OK\r\nX-Filler: ",
@@ -19,6 +19,8 @@ GARBAGE = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 
 """A TLS handshake, where none was asked for."""
 PAUSE = 0.1
 """Seconds between two bytes: shorter than any timeout of a client for a single read."""
+SECOND = 1.0
+"""The same for a server that drips slowly."""
 
 
 @contextlib.contextmanager
@@ -68,5 +70,5 @@ def _answer(connection: socket.socket, kind: str, protocol: str, over: threading
             connection.sendall(bytes([byte]))
             if over.wait(PAUSE / 4):
                 return
-        while not over.wait(PAUSE):
+        while not over.wait(PAUSE if kind == "dripping" else SECOND):
             connection.sendall(b"a")

@@ -38,10 +38,11 @@ LOCAL = ("sqlite3", "builtins")
 
 def is_denial(error: BaseException) -> bool:
     """Returns True when an exception, or a cause of it, means that the service refuses the credentials."""
-    return any(_is_denial(one) for one in _chain(error))
+    return any(_is_denial(one) for one in chain(error))
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yields an exception, then its cause, the cause of that, and so on."""
     seen: BaseException | None = error
     for _ in range(10):
         if seen is None:
@@ -56,14 +57,14 @@ def _is_denial(error: BaseException) -> bool:
     if type(error).__module__ in LOCAL and not isinstance(error, OSError):
         return False
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if kinds & CLASSES or _status(error) in STATUSES:
+    if kinds & CLASSES or status_of(error) in STATUSES:
         return True
     if str(getattr(error, "sqlstate", None) or "").startswith(SQLSTATES) or _s3_code(error) in CODES:
         return True
     return TEXTS.search(str(error)[:2000]) is not None
 
 
-def _status(error: Any) -> int | None:
+def status_of(error: Any) -> int | None:
     """Returns the HTTP status of the response behind an exception, as the clients store it."""
     asked = getattr(error, "get_http_status_code", None)
     response = getattr(error, "response", None)

@@ -9,9 +9,11 @@ import asyncio
 import contextvars
 import inspect
 import math
+import random
 import re
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -19,8 +21,10 @@ from typing import Any, TypeVar, cast
 from msgspec import Struct
 
 from e2i.errors import AuthenticationFailed, E2IError, ToolUnavailable
-from e2i.resilience.breaker import Breaker, CircuitOpen
+from e2i.resilience.attempts import Attempts, Retries
+from e2i.resilience.breaker import Breaker, CircuitOpen, State
 from e2i.resilience.denial import is_denial
+from e2i.resilience.transient import pause_before_retry
 
 T = TypeVar("T")
 MARGIN = 1.0
@@ -37,7 +41,8 @@ class Guard(Struct, frozen=True):
     ``deadline`` is in seconds; ``math.inf`` means none, and the call then runs in the caller's own thread. ``outages``
     are exception classes, or their dotted names (looked up in loaded modules: nothing is imported). ``classify``
     decides where the class of an exception is not enough, such as by a status code: True for an outage, False for the
-    caller's error, None to leave it to ``outages``. ``extra`` is the extra of e2i that installs the tool.
+    caller's error, None to leave it to ``outages``. ``extra`` is the extra of e2i that installs the tool. ``retries``
+    is for idempotent calls.
     """
 
     tool: str
@@ -46,19 +51,27 @@ class Guard(Struct, frozen=True):
     outages: tuple[str | type[BaseException], ...] = ()
     classify: Callable[[BaseException], bool | None] | None = None
     extra: str | None = None
+    retries: Retries = Retries()
 
-    def call(self, function: Callable[..., T], *args: Any, deadline: float | None = None, **kwargs: Any) -> T:
+    def call(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        deadline: float | None = None,
+        idempotent: bool = False,
+        **kwargs: Any,
+    ) -> T:
         """Calls ``function(*args, **kwargs)``. Raises ToolUnavailable (CircuitOpen without calling) or its own errors.
 
         With a deadline the call runs in a daemon thread with the caller's context variables: a hung client cannot hang
-        the step.
+        the step. An ``idempotent`` call is tried again after a transient failure, within the deadline and while the
+        circuit is closed. The breaker counts one result for all its attempts.
         """
         seconds = self.deadline if deadline is None else deadline
+        work = partial(function, *args, **kwargs)
         try:
-            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)):
-                if math.isinf(seconds):
-                    return function(*args, **kwargs)
-                return _in_thread(lambda: function(*args, **kwargs), seconds)
+            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)), self._attempts(seconds) as attempts:
+                return in_time(partial(attempts.run, work) if idempotent else work, seconds)
         except Exception as error:  # classified; anything but an outage is raised unchanged
             explained = self._explain(error, function, seconds)
             if explained is error:
@@ -70,22 +83,31 @@ class Guard(Struct, frozen=True):
         function: Callable[..., Awaitable[T]] | Callable[..., T],
         *args: Any,
         deadline: float | None = None,
+        idempotent: bool = False,
         **kwargs: Any,
     ) -> T:
         """As ``call``, without blocking the event loop: a coroutine function is awaited, any other runs in a thread."""
         seconds = self.deadline if deadline is None else deadline
+        work: Callable[[], Any] = partial(function, *args, **kwargs)
         try:
-            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)):
+            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)), self._attempts(seconds) as attempts:
+                running: Awaitable[T]
                 if inspect.iscoroutinefunction(function):
-                    work: Awaitable[T] = function(*args, **kwargs)
+                    running = attempts.arun(work) if idempotent else work()
                 else:
-                    work = _future(lambda: cast("T", function(*args, **kwargs)))
-                return await _within(work, seconds)
+                    running = _future(partial(attempts.run, work) if idempotent else work)
+                return await _within(running, seconds)
         except Exception as error:  # classified; anything but an outage is raised unchanged
             explained = self._explain(error, function, seconds)
             if explained is error:
                 raise
             raise explained from error
+
+    def _attempts(self, seconds: float) -> Attempts:
+        def pause_for(error: Exception) -> float | None:
+            return pause_before_retry(error) if self.breaker.state is State.CLOSED else None
+
+        return Attempts(self.retries, seconds, pause_for, clock=time.monotonic, random=random.random)
 
     def is_outage(self, error: BaseException) -> bool:
         """Returns True when the exception means that the tool is down, not that the request was invalid."""

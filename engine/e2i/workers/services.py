@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from e2i.catalog.artifacts import Service
-from e2i.errors import StepError, ToolUnavailable
+from e2i.errors import StepError
 
 READY_WITHIN = 90.0
 """Timeout of a service's first answer, in seconds."""
@@ -67,29 +66,16 @@ def start(
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, ready: str, log: Path) -> None:
-    until = time.monotonic() + READY_WITHIN
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
-            raise StepError(
-                f"the service ended with exit code {process.returncode}: {tail[0][:300]}",
-                code="service-ended",
-                hint=f"its log is {log}",
-            )
-        if _answers(port, ready):
+    from e2i.resilience.readiness import wait_until_ready  # needed only by steps that start a service
+
+    def check() -> None:
+        if process.poll() is None:
             return
-        time.sleep(0.05)
-    raise ToolUnavailable("service", f"the service did not answer {ready} within {READY_WITHIN:g} s", hint=f"see {log}")
+        tail = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
+        raise StepError(
+            f"the service ended with exit code {process.returncode}: {tail[0][:300]}",
+            code="service-ended",
+            hint=f"its log is {log}",
+        )
 
-
-def _answers(port: int, path: str) -> bool:
-    from http.client import HTTPConnection, HTTPException  # needed only by steps that start a service
-
-    connection = HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+    wait_until_ready("service", f"http://127.0.0.1:{port}{ready}", READY_WITHIN, check=check, hint=f"see {log}")

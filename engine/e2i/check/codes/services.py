@@ -106,6 +106,14 @@ CODES = (
         example="A server that accepts connections and sends nothing.",
     ),
     Code(
+        "not-ready",
+        "A service that did not become ready",
+        "A service that a step started was waited for, and did not answer within its time. While a service starts, "
+        "refused connections and answers such as 503 are no outage, and the circuit stays closed.",
+        "See the end of its log, which the hint names: a large model may need more time or memory.",
+        example="A model of several GB that is still being loaded.",
+    ),
+    Code(
         "undefined-metric",
         "A metric that is not defined on these rows",
         "Both versions are evaluated on one table, and the metric has no value there.",

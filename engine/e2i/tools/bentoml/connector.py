@@ -19,6 +19,7 @@ from e2i.catalog.artifacts import Bento, Model
 from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
+from e2i.resilience.transient import pause_of
 from e2i.tools.bentoml import BentoMLSettings
 from e2i.tools.bentoml.build import Recipe, ensure_bento, find_bento
 from e2i.tools.bentoml.ports import HOST, claim
@@ -73,7 +74,7 @@ class BentoMLService:
         return await self._post(url, "/metadata", {})
 
     async def _post(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._service(_local(url)).acall(_post, url + path, body, self.settings.deadline)
+        return await self._service(_local(url)).acall(_post, url + path, body, self.settings.deadline, idempotent=True)
 
     def _service(self, url: str) -> Guard:
         """Return the guard of one service. Each service is a separate server and ends with its run."""
@@ -114,7 +115,10 @@ async def _post(url: str, body: Mapping[str, Any], seconds: float) -> dict[str, 
     async with httpx.AsyncClient(timeout=seconds, trust_env=False) as client:
         answer = await client.post(url, json=body)
     if answer.status_code >= 500:
-        raise ToolUnavailable("bentoml", f"{url} answered {answer.status_code}: {answer.text[:300]}")
+        wanted = pause_of(answer.status_code, answer.headers)
+        raise ToolUnavailable(
+            "bentoml", f"{url} answered {answer.status_code}: {answer.text[:300]}", retry_after=wanted
+        )
     if answer.status_code >= 400:
         raise StepError(f"{url} refused the request: {answer.text[:500]}", code="service-refused")
     try:

@@ -194,7 +194,7 @@ class FeastClient:
         After an outage everything is opened again, because Feast keeps using a broken connection to PostgreSQL.
         """
         try:
-            return await self._guard.acall(work, *given, deadline=deadline)
+            return await self._guard.acall(work, *given, deadline=deadline, idempotent=True)
         except ToolUnavailable:
             self._known = None
             raise

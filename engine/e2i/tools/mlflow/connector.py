@@ -155,7 +155,10 @@ class GuardedMLflow:
         return await self.call(_search_runs, prefixed(self.settings.experiment_prefix, experiment), conditions, limit)
 
     async def call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call ``function(tracking, …)`` behind the guard. The first call opens MLflow."""
+        """Call ``function(tracking, …)`` behind the guard, again after a transient failure: it must be idempotent.
+
+        The first call opens MLflow.
+        """
         return await self._within(self.settings.deadline, function, *args, **kwargs)
 
     async def transfer(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -170,10 +173,10 @@ class GuardedMLflow:
 
         if self._tracking is None or self._tracking.is_lost:
             self._tracking = await self.guard.acall(
-                open_tracking, self.settings, self.home, deadline=self.settings.transfer_deadline
+                open_tracking, self.settings, self.home, deadline=self.settings.transfer_deadline, idempotent=True
             )
         result = await self.guard.acall(
-            partial(translated()(function), self._tracking, *args, **kwargs), deadline=seconds
+            partial(translated()(function), self._tracking, *args, **kwargs), deadline=seconds, idempotent=True
         )
         self._tracking.check()
         return result

@@ -89,7 +89,7 @@ class OptunaTuner:
 
     async def count_trials(self, name: str) -> int:
         """Return the number of finished trials of the study in the storage; 0 when there is no such study."""
-        return await self._guard.acall(self._count_trials, name)
+        return await self._guard.acall(self._count_trials, name, idempotent=True)
 
     def _count_trials(self, name: str) -> int:
         import optuna

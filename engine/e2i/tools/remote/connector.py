@@ -73,7 +73,7 @@ class Remote:
         breaker = breaker_of(self._home.parent, self.tool, self._settings, name)
         guard = replace(self._guard, breaker=breaker, classify=_is_outage)
         try:
-            return guard.call(function, *args, deadline=location.timeout)
+            return guard.call(function, *args, deadline=location.timeout, idempotent=True)
         except ToolUnavailable as error:
             if error.code == "deadline-missed":
                 store.abandon()

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
 from e2i.errors import AuthenticationFailed, StepError, ToolUnavailable
+from e2i.resilience.transient import pause_of
 from e2i.tools.remote import Location
 from e2i.tools.remote.addresses import resolved
 
@@ -132,7 +133,8 @@ def _require_content(response: http.client.HTTPResponse, location: Location, pat
     elif status in DENIED:
         raise AuthenticationFailed("remote", f"{location.host} refuses the credentials: HTTP {status} for {path}")
     elif status == 429 or status >= 500:
-        raise ToolUnavailable("remote", f"{location.host} answers HTTP {status} for {path}")
+        wanted = pause_of(status, dict(response.getheaders()))
+        raise ToolUnavailable("remote", f"{location.host} answers HTTP {status} for {path}", retry_after=wanted)
     elif status in (404, 410):
         raise StepError(f"there is no file {path} at {location.host}", code="no-such-file")
     else:

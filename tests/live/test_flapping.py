@@ -1,0 +1,30 @@
+"""Connections to real servers that are reset now and then: reads and keyed writes succeed, the circuit stays closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from live.test_silent import Bench, flowing
+
+CASES = (
+    "mlflow server",
+    "mlflow postgresql",
+    "mlflow artifacts in s3",
+    "optuna postgresql",
+    "feast registry in postgresql",
+    "feast online store in redis",
+    "remote.get of s3",
+    "bentoml",
+)
+"""Those whose calls are tried again. Telemetry is delivered again by its dispatcher; a database reads in one session,
+and Feast keeps a connection to PostgreSQL in a repository that it opens again with the next call."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_reset_connection_is_no_failure(case: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with flowing(Bench(request, tmp_path), case) as (tap, call):
+        for further in (0, 1, 2):
+            tap.cut(further)
+            call()
