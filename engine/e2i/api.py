@@ -38,9 +38,14 @@ if TYPE_CHECKING:
     from e2i.store.past import RecordedRun
 
 __all__ = [
-    "Source", "Spec", "Validation", "Workspace", "compare", "diff", "fix", "plan", "read_source", "recorded", "resume",
-    "run", "validate",
+    "Source", "Spec", "Validation", "Workspace", "compare", "complete", "diff", "fix", "plan", "read_source",
+    "recorded", "resume", "run", "validate",
 ]  # fmt: skip
+
+
+CHANGED = ("parameter-changed", "input-changed", "file-changed", "library-changed", "action-changed", "seed-changed",
+           "server-changed", "result-lost")  # fmt: skip
+"""Reasons for which a finished step does not stay finished. Values of ``planning.model.Why``."""
 
 
 class Validation(Struct, frozen=True):
@@ -223,8 +228,52 @@ def resume(
     The run of an agent stays one. Raises the errors of ``run``, BadInput when there is no such run, and Refused when
     its records were altered.
     """
-    workspace = workspace or Workspace.open()
-    past = recorded(run, workspace)
+    source, workspace, options = _resumption(recorded(run, workspace := workspace or Workspace.open()), workspace)
+    return route.run(source, workspace, options, listen=listen, on_engine=on_engine)
+
+
+def complete(
+    run: str,
+    *,
+    listen: Listener | None = None,
+    on_engine: Callable[[Engine], None] | None = None,
+    workspace: Workspace | None = None,
+) -> RunRecord:
+    """Executes the deferred steps of a recorded run, and the steps below them, under its own id.
+
+    Finished steps are reused, also those of a run with ``fresh``. Raises the errors of ``resume``, and Refused when a
+    finished step would not be reused, because something that it depends on has changed.
+    """
+    from e2i.planning.model import Verdict
+    from e2i.store.artifacts import ArtifactStore
+    from e2i.store.history import Reader
+
+    past = recorded(run, workspace := workspace or Workspace.open())
+    source, workspace, options = _resumption(past, workspace)
+    options = replace(options, fresh=False)
+    expanded = route.valid(route.examine(source, workspace, options.params))
+    with Reader(workspace.store, ArtifactStore(workspace.store).is_intact) as reader:
+        planned = route.plan(expanded, reader, workspace, options).plan()
+    done = {step.id for step in past.steps if step.status in ("succeeded", "reused")}
+    changed = [
+        f"{step.id} ({step.reason.code})"
+        for step in planned.steps
+        if step.id in done and step.verdict is Verdict.RUN and step.reason.code in CHANGED
+    ]
+    if changed:
+        raise Refused(
+            f"run {run} cannot be completed: steps that were finished would run again: {', '.join(changed)}",
+            code="inputs-changed",
+            hint=f"run it again: e2i run {past.file}; or resume it as it is now: e2i run --resume {run}",
+        )
+    return route.run(source, workspace, options, listen=listen, on_engine=on_engine)
+
+
+def _resumption(past: RecordedRun, workspace: Workspace) -> tuple[Source, Workspace, RunOptions]:
+    """Returns the spec, the workspace and the options of a recorded run. Raises Refused when its records were
+    altered.
+    """
+    run = past.id
     if past.corrupt:
         raise Refused(
             f"cannot resume run {run}: its records were altered since they were written: {', '.join(past.corrupt)}",
@@ -243,7 +292,7 @@ def resume(
         run,
     )
     workspace = replace(workspace, settings=settings, origin=origin)
-    return route.run(Source.recorded(past), workspace, asked, listen=listen, on_engine=on_engine)
+    return Source.recorded(past), workspace, asked
 
 
 def recorded(run: str, workspace: Workspace) -> RecordedRun:

@@ -113,6 +113,9 @@ class Settings(BaseModel):
     measurements: Annotated[
         int, Field(ge=0, description="Metrics, parameters, trials and attachments that one run may record.")
     ] = 200_000
+    outbox_limit: Annotated[
+        Size, Field(description="Size of waiting telemetry from which on values of metrics are thinned.")
+    ] = "2GB"
     sinks: Annotated[tuple[str, ...], Field(description="Tools that every run reports to, through the outbox.")] = (
         "mlflow",
         "opik",

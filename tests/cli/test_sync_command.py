@@ -75,7 +75,7 @@ def test_what_was_meant_for_an_address_that_the_same_profile_had_before_says_wha
     assert elsewhere(waiting.seen_from("default")).endswith(": e2i sync --profile staging")
     seen = waiting.seen_from("staging")
     assert (seen.tracker, seen.profile) == ("http://former/api", None)
-    assert "configure it again under `tools: opik:` in config/, then e2i sync" in elsewhere(seen)
+    assert elsewhere(seen) == "3 entries waiting for http://former/api: e2i sync --to http://former/api"
 
 
 def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:
@@ -135,3 +135,20 @@ def test_the_runs_of_programs_are_printed_with_both_ids_once_they_are_delivered(
     assert (run["tool"], run["local"], run["remote"]) == ("opik", local, "trace-7")
     assert run["tracker"] == "the embedded tracker of the store"
     assert json.loads(project.cli("sync", "--json").stdout)["runs"] == []
+
+
+def test_what_is_meant_for_an_address_of_no_profile_is_delivered_there_on_demand(
+    project: Project, staging: StandIn
+) -> None:
+    """As a program leaves it that brings settings of its own, or a profile whose address has changed."""
+    reported(project, staging)
+    project.cli("run", "s.yaml", "--profile", "staging", "--json")
+    (project.root / "config/staging.yaml").unlink()
+    staging.start()
+    wrong = project.cli("sync", "--to", "http://user:secret@127.0.0.1:9/api")
+    assert (wrong.returncode, staging.url in wrong.stderr, "secret" in wrong.stderr) == (2, True, False), wrong.stderr
+    done = project.cli("sync", "--to", staging.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("opik: 4 delivered, 0 waiting, 0 refused")
+    assert staging.requests["POST /api/v1/private/traces/batch"] >= 1
+    assert not (project.root / ".e2i" / "opik" / "traces.db").exists()

@@ -60,6 +60,8 @@ class ToolSettings(BaseModel):
 
     deadline: float = 30.0
     """Maximum seconds of one call to the tool."""
+    required: bool = False
+    """Whether a run that needs the tool does not start while the tool is down."""
     circuit_breaker: Annotated[
         CircuitBreaker,
         Field(default_factory=CircuitBreaker, description="When calls to the tool's server are rejected."),

@@ -37,16 +37,21 @@ WIDTH = 300
 
 def show_all(workspace: Workspace, *, as_json: bool) -> Exit:
     """Prints the entries of each tracker in numbers. Changes nothing."""
-    document = OutboxDocument(trackers=[])
+    limit = sizes.parse(workspace.settings.outbox_limit)
+    document = OutboxDocument(trackers=[], bytes=0, limit=limit, thinned=[])
     if (workspace.store / FILE).exists():
         with _reader(workspace.store) as reader:
-            document = OutboxDocument(trackers=reader.outbox(inspection.queues))
+            document = reader.outbox(partial(inspection.outbox, limit=limit))
     if as_json:
         documents.show(document)
         return Exit.DONE
     for queue in document.trackers:
         _show_queue(queue)
-    if not document.trackers:
+    for run in document.thinned:
+        click.echo(f"run {safe(run.run)}: {counted(run.metrics, 'value')} of metrics not recorded, the outbox was full")
+    if document.trackers:
+        click.echo(f"{sizes.text(document.bytes)} waiting, limit {sizes.text(limit)}")
+    else:
         click.echo("the outbox is empty")
     return Exit.DONE
 

@@ -141,7 +141,7 @@ def elsewhere(waiting: TelemetryWaiting | WaitingElsewhere) -> str:
     sync = (
         f"e2i sync --profile {waiting.profile}"
         if waiting.profile
-        else f"configure it again under `tools: {waiting.tool}:` in config/, then e2i sync"
+        else f"e2i sync --to {safe(waiting.tracker.partition(' (')[0])}"
     )
     return f"{counted(waiting.waiting, 'entry')} waiting for {safe(waiting.tracker)}: {sync}"
 

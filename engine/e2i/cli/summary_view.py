@@ -14,6 +14,7 @@ from e2i.catalog.artifacts import ARTIFACTS
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
 from e2i.execution.record import RunRecord
+from e2i.execution.state import Status
 
 COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow"}
 
@@ -37,6 +38,10 @@ def show(record: RunRecord, options: str = "") -> None:
     click.echo("\nwhere things are")
     for name, text in _links(record, options):
         click.echo(f"  {name:<10} {safe(text)}")
+    if missing := list(_missing(record, options)):
+        click.echo(click.style("\nwhat is missing", fg="yellow"))
+        for text in missing:
+            click.echo(f"  {safe(text)}")
     if record.status != "succeeded":
         cause = "correct the cause, then " if record.status == "failed" else "to resume, "
         click.echo(f"\n{cause}run the same command again (or --resume {record.run}); finished steps are reused")
@@ -88,6 +93,34 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
+def _missing(record: RunRecord, options: str) -> Iterator[str]:
+    """Yields what the run could not do because a tool was unavailable, what waits, and what to do about it."""
+    store = options.partition(" --profile ")[0]
+    deferred = [step for step in record.steps.values() if step.status is Status.DEFERRED]
+    for step in record.steps.values():
+        if step.error is not None and step.status in (Status.DEFERRED, Status.SKIPPED):
+            yield f"{step.id} was {step.status}: {step.error.message}"
+    if deferred:
+        yield f"→ e2i sync{options} executes what was deferred, and the steps below, when the tool is back"
+    for name, tally in sorted(record.telemetry.items()):
+        if tally.left:
+            problem = f": {tally.problem}" if tally.problem else ""
+            yield f"{counted(tally.left, 'entry')} for {name} waiting in the outbox{problem}"
+        if tally.dead_lettered:
+            yield f"{counted(tally.dead_lettered, 'entry')} refused by {name} and kept"
+        if tally.elsewhere:
+            yield f"{counted(tally.elsewhere, 'entry')} of other runs waiting for another {name} than this one"
+    tallies = record.telemetry.values()
+    if any(tally.left for tally in tallies):
+        yield f"→ e2i sync{options} delivers what waits; e2i outbox list{store} shows it"
+    if any(tally.dead_lettered for tally in tallies):
+        yield f"→ e2i outbox list{store} shows why; e2i outbox retry{store} queues it again"
+    if any(tally.elsewhere for tally in tallies):
+        yield f"→ e2i outbox list{store} shows for which address, and of which profile"
+    if record.thinned:
+        yield f"{counted(record.thinned, 'value')} of metrics not recorded: the outbox was full (outbox_limit)"
+
+
 def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
     store = record.store
     links = [
@@ -97,13 +130,6 @@ def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
     ]
     if (database := store / "mlflow" / "mlflow.db").exists():
         links.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
-    for name, tally in sorted(record.telemetry.items()):
-        if tally.left:
-            links.append((name, f"{counted(tally.left, 'entry')} waiting in the outbox: e2i sync{options}"))
-        if tally.dead_lettered:
-            links.append(
-                (name, f"{counted(tally.dead_lettered, 'entry')} refused and kept: e2i sync --refused{options}")
-            )
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):

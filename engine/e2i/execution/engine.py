@@ -153,6 +153,7 @@ class Engine:
                 calls = self._start_waiting()
             for call in calls:
                 self._executor.submit(call)
+            self._recorder.give_way()
             if self._state.is_over:
                 return self._finish()
             if self._executor.free() > 0 and not self._stopping:
@@ -430,6 +431,7 @@ class Engine:
             outputs=outputs,
             store=self._request.store,
             telemetry=tallies,
+            thinned=self._recorder.thinned,
         )
         finished = partial(RunFinished, status=status, steps=record.ends, outputs=outputs, degraded=record.degraded)
         with self._recorder.together():

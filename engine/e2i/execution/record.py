@@ -74,6 +74,8 @@ class RunRecord(Struct, frozen=True):
     store: Path
     telemetry: Mapping[str, Tally]
     """Delivered and waiting telemetry for each sink."""
+    thinned: int = 0
+    """Number of values of metrics that were not recorded because the outbox was full."""
 
     @property
     def refused(self) -> bool:
@@ -82,9 +84,11 @@ class RunRecord(Struct, frozen=True):
 
     @property
     def degraded(self) -> bool:
-        """Returns whether work is missing: a step was deferred, or telemetry was not delivered or refused."""
+        """Returns whether work is missing: a step was deferred, or telemetry was not delivered, refused or thinned."""
         deferred = any(step.status is Status.DEFERRED for step in self.steps.values())
-        return deferred or any(tally.left or tally.dead_lettered for tally in self.telemetry.values())
+        return (
+            deferred or self.thinned > 0 or any(tally.left or tally.dead_lettered for tally in self.telemetry.values())
+        )
 
     @property
     def seconds(self) -> float:

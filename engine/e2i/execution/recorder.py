@@ -39,6 +39,7 @@ from e2i.planning.build import Decision
 from e2i.planning.canonical import fields
 from e2i.planning.model import PlanStep, Why
 from e2i.resilience.processes import process_identity
+from e2i.spec import sizes
 from e2i.spec.expansion.nodes import StepNode
 from e2i.store.database import StoreError
 from e2i.store.past import RecordedAttempt
@@ -110,6 +111,7 @@ class RunRecorder:
             run_store,
             start_delivery,
             limit=request.settings.measurements,
+            size_limit=sizes.parse(request.settings.outbox_limit),
             target=lambda sink: target_of(request.settings.tool(sink)),
         )
 
@@ -182,6 +184,10 @@ class RunRecorder:
                 self._report_flood()
             return
         if isinstance(body, Metric):
+            if self._telemetry.thin(step, body.name):
+                if self.thinned == 1:
+                    self._report_full(f"the outbox has reached its limit of {self._limit}: metrics are thinned")
+                return
             body = replace(body, at_ms=self._now_ms())
         body = replace(body, step=step)
         execution.measured.append(body)
@@ -308,6 +314,9 @@ class RunRecorder:
         Returns the tally for each sink.
         """
         tallies = self._telemetry.finish(hurried)
+        if self.thinned:
+            left_out = f"{self.thinned:,} values of metrics were not recorded, the outbox was full ({self._limit})"
+            self._report_full(left_out)
         for tool, tally in sorted(tallies.items()):
             problem = tally.problem
             if tally.redelivered:
@@ -347,6 +356,24 @@ class RunRecorder:
                 profile=self._request.settings.profile,
             )
         )
+
+    @property
+    def thinned(self) -> int:
+        """Returns how many values of metrics were not recorded because the outbox was full."""
+        return self._telemetry.quota.thinned
+
+    def give_way(self) -> None:
+        """Waits a moment outside of a transaction when values have met a full outbox, so that the delivery gets on."""
+        if (seconds := self._telemetry.quota.pause()) > 0:
+            time.sleep(seconds)
+
+    @property
+    def _limit(self) -> str:
+        return sizes.text(sizes.parse(self._request.settings.outbox_limit))
+
+    def _report_full(self, problem: str) -> None:
+        for tool in self._request.settings.sinks:
+            self.emit(partial(ToolDegraded, tool=tool, problem=problem))
 
     def _report_flood(self) -> None:
         settings = self._request.settings

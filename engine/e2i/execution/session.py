@@ -25,6 +25,7 @@ from e2i.execution.relay import EventRelay
 from e2i.execution.request import RunRequest
 from e2i.execution.telemetry import FinishDelivery
 from e2i.planning import binding
+from e2i.planning.model import Verdict
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.past import RecordedOptions
 from e2i.store.runs import RunStore
@@ -39,6 +40,7 @@ from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from e2i.planning.build import History, Planner
+    from e2i.planning.model import Plan
     from e2i.spec.expansion.expanded import Expanded
     from e2i.spec.problems import Problem
     from e2i.store.shared import SharedStore
@@ -98,6 +100,7 @@ class Session:
         planned = planner.plan()
         if options.bound_to is not None:
             binding.check(planned, options.bound_to)
+        self._require(planned)
         executor = self._executor()
         included = _included_texts(planner.expanded)
         recorded = RecordedOptions(
@@ -135,6 +138,16 @@ class Session:
         if on_engine is not None:
             on_engine(engine)
         return engine.execute()
+
+    def _require(self, planned: Plan) -> None:
+        """Raises ToolUnavailable when a required tool of the plan, or a required tracker, cannot be used."""
+        used = {step.uses.partition(".")[0] for step in planned.steps if step.verdict is not Verdict.SKIP}
+        tools = {*used, *self._settings.sinks}
+        required = [name for name in tools if self._settings.tools.get(name, {}).get("required")]
+        if required:  # rare, and importing the means to ask takes time
+            from e2i.execution import reaching
+
+            reaching.require(required, self._settings)
 
     def _executor(self) -> Executor:
         """Returns the executor: worker processes, started when the first step needs them."""

@@ -22,6 +22,7 @@ from e2i.store.runs import RunStore
 from e2i.telemetry.bodies import ENDS, Body, Child, Measurement, StartedRun, recorded
 from e2i.telemetry.entries import Entry, keyed
 from e2i.telemetry.outbox import Tally
+from e2i.telemetry.quota import Quota
 
 BODY_LIMIT = 20_000
 """Maximum number of characters of a step's inputs or outputs in telemetry."""
@@ -43,9 +44,12 @@ class Telemetry:
         start_delivery: Callable[[], FinishDelivery],
         *,
         limit: int,
+        size_limit: int = 2_000_000_000,
         target: Callable[[str], str] = lambda sink: "",
     ) -> None:
-        """``target`` returns the tracker of a sink in the settings."""
+        """``limit``: number of measurements. ``size_limit``: bytes that may wait in the outbox. ``target`` returns the
+        tracker of a sink in the settings.
+        """
         self._run = run
         self._started_ms = started_ms
         self._sinks = sinks
@@ -54,6 +58,7 @@ class Telemetry:
         self._start_delivery = start_delivery
         self._finish_delivery: FinishDelivery | None = None
         self._capacity = limit
+        self.quota = Quota(size_limit, run_store.outbox_size)
         self.refused = 0
         """Number of measurements that exceeded the limit."""
         self._involved: list[str] = []
@@ -107,6 +112,13 @@ class Telemetry:
             return True
         self.refused += 1
         return False
+
+    def thin(self, step: str, metric: str) -> bool:
+        """Returns whether the next value of a metric is not recorded, because the outbox is full. Counts it then."""
+        if not self._sinks or self.quota.admits(step, metric):
+            return False
+        self._run_store.thin(self._run)
+        return True
 
     def begin_attempt(self, step: str) -> None:
         """Starts a new attempt: what the step reports from now on is not a repetition."""

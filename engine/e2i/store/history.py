@@ -19,8 +19,9 @@ from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.catalog.step_error import ErrorDocument
 from e2i.documents import Element, JsonObject
 from e2i.resilience import checksum
-from e2i.store import assembly, tables
+from e2i.store import assembly, deferred, tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
+from e2i.store.deferred import Deferred
 from e2i.store.past import KeptResult, LastFailure, ListedRun, RecordedRun
 from e2i.store.reading import is_whole, open_for_reading
 from e2i.store.rows import Result
@@ -232,6 +233,11 @@ class Reader(Results):
         """Returns the number of dead-lettered entries of the outbox for each sink."""
         rows = self._database.execute("SELECT sink, count(*) FROM outbox WHERE state = 'dead-lettered' GROUP BY sink")
         return {row[0]: row[1] for row in rows}
+
+    @guarded
+    def deferred(self) -> list[Deferred]:
+        """Returns the runs whose deferred steps are still to be done, oldest first."""
+        return deferred.find(self._database)
 
     @guarded
     def outbox(self, read: Callable[[sqlite3.Connection], T]) -> T:

@@ -30,7 +30,7 @@ from e2i.store.history import Results
 from e2i.store.past import RecordedAttempt, RecordedOptions
 from e2i.store.rows import Result, RunRow, StepEnd, Telemetry
 from e2i.store.unfinished import Unfinished
-from e2i.telemetry import outbox
+from e2i.telemetry import outbox, quota
 from e2i.telemetry.entries import Entry
 
 RUN = RunRow.__struct_fields__
@@ -243,6 +243,16 @@ class RunStore(Results):
     def reported_to(self, sink: str, run: str) -> list[str | None]:
         """Returns the trackers of a sink that know the run, or will."""
         return outbox.reported_to(self._database, sink, run)
+
+    @guarded
+    def outbox_size(self) -> int:
+        """Returns the bytes of the waiting entries of the outbox, those of the open transaction included."""
+        return quota.size(self._database)
+
+    def thin(self, run: str) -> None:
+        """Counts one value of a metric that was not recorded because the outbox was full."""
+        with self._transaction():
+            quota.thin(self._database, run)
 
     @guarded
     def end_waits(self) -> list[tuple[str, str | None]]:

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from e2i.documents import Count, Element, JsonDocument, JsonObject
 from e2i.resilience.checksum import is_intact
-from e2i.telemetry import names
+from e2i.telemetry import names, quota
 from e2i.telemetry.entries import Entry, named
 from e2i.telemetry.names import NamedRun
 from e2i.telemetry.outbox import COVERED, DROPPED, EntryState
@@ -61,10 +61,20 @@ class Queue(Element, frozen=True, kw_only=True):
     reasons: Annotated[list[Reason], Meta(description="Why entries are dead-lettered, the most frequent first.")]
 
 
+class ThinnedRun(Element, frozen=True, kw_only=True):
+    """A run that met a full outbox."""
+
+    run: str
+    metrics: Annotated[int, Meta(ge=1, description="Number of values of metrics that were not recorded.")]
+
+
 class OutboxDocument(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i outbox list --json`."""
 
     trackers: list[Queue]
+    bytes: Annotated[Count, Meta(description="Size of the waiting entries.")]
+    limit: Annotated[int, Meta(ge=0, description="Size from which on values of metrics are thinned.")]
+    thinned: Annotated[list[ThinnedRun], Meta(description="Runs of which values were not recorded for that reason.")]
 
 
 class RunIds(Element, frozen=True, kw_only=True):
@@ -97,8 +107,17 @@ class EntriesDocument(JsonDocument, frozen=True, kw_only=True):
     entries: list[OutboxEntry]
 
 
-def queues(connection: sqlite3.Connection) -> list[Queue]:
-    """Returns the entries of each tracker in numbers. Reads all of them."""
+def outbox(connection: sqlite3.Connection, limit: int) -> OutboxDocument:
+    """Returns all entries in numbers. Reads all of them."""
+    return OutboxDocument(
+        trackers=_queues(connection),
+        bytes=quota.size(connection),
+        limit=limit,
+        thinned=[ThinnedRun(run=found.run, metrics=found.metrics) for found in quota.thinned(connection)],
+    )
+
+
+def _queues(connection: sqlite3.Connection) -> list[Queue]:
     return [
         Queue(
             tool=sink,

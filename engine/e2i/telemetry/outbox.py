@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from e2i.documents import Count
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
-from e2i.telemetry import attempts, names
+from e2i.telemetry import attempts, names, quota
 from e2i.telemetry.attempts import Attempts, Poison
 from e2i.telemetry.bodies import ENDS
 from e2i.telemetry.entries import Entry
@@ -46,8 +46,12 @@ CREATE TABLE IF NOT EXISTS outbox_dispatchers (sink TEXT PRIMARY KEY, holder TEX
 """
     + names.TABLE
     + attempts.TABLE
+    + quota.TABLE
 )
 """The outbox's tables, with ``CREATE … IF NOT EXISTS``, so that the engine may store them in its own database."""
+
+NAMES = ("outbox", "outbox_dispatchers", "outbox_names", "outbox_attempts", "outbox_size", "outbox_thinned")
+"""All of them."""
 
 KEYS_KEPT = 100_000
 """Number of recent keys that are kept after their run has ended."""
@@ -117,7 +121,10 @@ class Outbox:
         self._database.text_factory = legible
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(TABLES)
+        if self._database.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN {NAMES}").fetchone()[0] < len(
+            NAMES
+        ):
+            self._database.executescript(TABLES)
 
     def __enter__(self) -> Self:
         return self
@@ -216,6 +223,14 @@ class Outbox:
         """Returns how many entries wait, by sink, without zeros. Reads an index of the waiting entries only."""
         rows = self._database.execute(f"SELECT sink, count(*) FROM outbox WHERE {WAITING} GROUP BY sink ORDER BY sink")
         return dict(rows.fetchall())
+
+    def size(self) -> int:
+        """Returns the bytes of all waiting entries, whatever they are for."""
+        return quota.size(self._database)
+
+    def thin(self, run: str) -> None:
+        """Counts one value of a metric of a run that was not recorded because the outbox was full."""
+        quota.thin(self._database, run)
 
     def waiting(self, sink: str, target: str) -> tuple[int, int]:
         """Returns how many entries of a sink wait for the tracker ``target``, and how many for others."""

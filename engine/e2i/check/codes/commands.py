@@ -390,6 +390,23 @@ CODES = (
         example="e2i show 20261123, in a folder other than that of the run",
     ),
     Code(
+        "inputs-changed",
+        "A run whose deferred steps can no longer be added to it",
+        "`e2i sync` executes the deferred steps of earlier runs when their tool is back, but only as parts of the same "
+        "run: no finished step runs again. A file, a library, the settings or a result of this run has changed since.",
+        "Run the spec again. The steps whose inputs are the same are reused.",
+        example="A registration was deferred on Monday, and the training data was replaced on Tuesday.",
+    ),
+    Code(
+        "tool-required",
+        "A required tool that cannot be used",
+        "The settings of the tool have `required: true`, and the tool is down, is not installed or refuses the "
+        "credentials. The run was not started: no step has run.",
+        "See `e2i doctor`. Start the tool, or set `required: false`: then telemetry waits in the outbox, and "
+        "`on_unavailable` decides about steps.",
+        example="tools: {mlflow: {tracking_uri: http://mlflow:5000, required: true}}, and nothing answers there",
+    ),
+    Code(
         "unknown-entry",
         "An entry that is not in the outbox",
         "`e2i outbox` was given a name that is neither the key of an entry nor the beginning of exactly one run's id.",

@@ -31,16 +31,23 @@ def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
 
 @click.command(cls=flags.Inert)
 @click.option("--refused", is_flag=True, help="Also retry entries that a tracker refused.")
+@click.option(
+    "--to",
+    "address",
+    metavar="ADDRESS",
+    help="Deliver only the entries meant for this address, which no profile has. It may hold credentials.",
+)
 @flags.profile
 @flags.store
 @flags.json
 @guarded
-def sync(refused: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
-    """Deliver the entries in the outbox to their trackers."""
+def sync(refused: bool, address: str | None, profile: str | None, store: Path | None, as_json: bool) -> Exit:
+    """Deliver the entries in the outbox, and execute deferred steps whose tool is back."""
     from e2i import api
     from e2i.cli import sync_command
 
-    return sync_command.sync(api.Workspace.open(store=store, profile=profile), refused=refused, as_json=as_json)
+    workspace = api.Workspace.open(store=store, profile=profile)
+    return sync_command.sync(workspace, refused=refused, address=address, as_json=as_json)
 
 
 @click.command(cls=flags.Inert)
