@@ -15,7 +15,7 @@ from e2i.errors import StepError
 from e2i.estimators import algorithms, metrics, reweighting
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.tools.optuna import Scalar, TuneOutputs, TuneParams, search
-from e2i.tools.optuna.connector import OptunaTuner
+from e2i.tools.optuna.connector import GuardedOptuna
 from e2i.tools.optuna.objective import Objective
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         seed=seed,
     )
     name = _name(params, ctx.key("study"))
-    tuner = ctx.connect(OptunaTuner)
+    tuner = ctx.connect(GuardedOptuna)
     with threadpool_limits(
         limits=1, user_api="blas"
     ):  # trials share the cores, and sums keep their order on any machine

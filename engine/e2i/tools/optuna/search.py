@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +19,17 @@ from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
+from e2i.tools.optuna import samplers
 
 STARTUP = 10
 """Random trials that Optuna's TPE begins with."""
 Objective = Callable[[Any], float]
 """Takes an optuna Trial, returns its value. Raises StepError when the trial fails, optuna.TrialPruned when pruned."""
+
+
+Sampler = Literal["tpe", "random", "qmc", "grid", "cmaes"]
+"""``grid`` tries each combination of a finite space once; ``cmaes`` (CMA-ES) suits numbers."""
+Pruner = Literal["none", "median", "hyperband", "successive_halving"]
 
 
 class Plan(Struct, frozen=True):
@@ -33,8 +38,8 @@ class Plan(Struct, frozen=True):
     space: Mapping[str, Dimension]
     trials: int
     direction: Literal["maximize", "minimize"]
-    sampler: Literal["tpe", "random", "qmc"] = "tpe"
-    pruner: Literal["none", "median"] = "none"
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "none"
     parallel: int = 1
     seed: int = 0
 
@@ -55,28 +60,31 @@ async def run(
     expired: Callable[[], bool],
     *,
     threads: int,
+    replay: bool = True,
 ) -> list[Any]:
     """Return the finished trials (optuna FrozenTrial), at most ``plan.trials``, in order.
 
     ``recorded`` are the trials of an earlier attempt; they are reported to the study, not evaluated. ``record``
     receives new ones, ``plan.parallel`` at a time. No trial is proposed once ``expired``. Up to ``threads`` trials are
     evaluated at once; the result does not depend on it. Raises StepError when the recorded trials belong to another
-    search.
+    search; without ``replay`` they are what the sampler knows, whoever proposed them, and StepError means that their
+    parameters have other types. The trials of a finite grid may be fewer.
     """
-    study = _study(plan)
     space = {name: distribution(dimension) for name, dimension in plan.space.items()}
+    first = 0 if replay else len(recorded)
+    study = samplers.study(plan, space, recorded[:first])
     # A pruner compares a trial with the reported ones, and a trial's intermediate reports may influence a proposal.
     # With a pruner, therefore, nothing is reported or proposed while a trial is evaluated.
     others = plan.parallel - 1 if plan.pruner == "none" else 0
     asked: list[Any] = []
     with ThreadPoolExecutor(min(plan.parallel, threads), thread_name_prefix="trial") as pool:
         flight = _Flight(study, objective, recorded, record, plan.parallel, pool)
-        for number in range(plan.trials):
+        for number in range(first, samplers.trials(plan, space)):
             if len(flight) == plan.parallel:
                 await flight.land(others)
             if number >= len(recorded) and not asked and expired():
                 break
-            asked.append(study.ask(space))
+            asked.append(_ask(study, space))
             if len(flight) + len(asked) == plan.parallel:
                 flight.begin(asked)
                 asked = []
@@ -158,25 +166,15 @@ def distribution(dimension: Dimension) -> Any:
             assert_never(dimension)
 
 
-def _study(plan: Plan) -> Any:
-    """Return an empty study in memory. Proposals are spread away from those in flight (the constant liar of TPE)."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    match plan.sampler:
-        case "tpe":
-            sampler = optuna.samplers.TPESampler(seed=plan.seed, constant_liar=plan.parallel > 1)
-        case "random":
-            sampler = optuna.samplers.RandomSampler(seed=plan.seed)
-        case "qmc":
-            sampler = optuna.samplers.QMCSampler(
-                seed=plan.seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
-            )
-        case _:
-            assert_never(plan.sampler)
-    pruner = optuna.pruners.MedianPruner() if plan.pruner == "median" else optuna.pruners.NopPruner()
-    return optuna.create_study(direction=plan.direction, sampler=sampler, pruner=pruner)
+def _ask(study: Any, space: Mapping[str, Any]) -> Any:
+    try:
+        return study.ask(space)
+    except ValueError as error:
+        raise StepError(
+            f"the study was made with another search space: {error}",
+            code="study-changed",
+            hint="set another name of the study, or the space that it was made with",
+        ) from error
 
 
 def _evaluate(objective: Objective, trial: Any) -> Outcome:
@@ -208,4 +206,5 @@ def _replayed(trial: Any, earlier: Any) -> Outcome:
         )
     for index, value in earlier.intermediate_values.items():
         trial.report(value, index)
+        trial.should_prune()  # some pruners remember what they decided
     return Outcome(earlier.state, earlier.value if earlier.state == TrialState.COMPLETE else None)

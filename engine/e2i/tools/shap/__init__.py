@@ -14,8 +14,8 @@ from e2i.catalog.artifacts import Model, Report, Table
 from e2i.catalog.marks import Budget
 
 
-class Settings(ToolSettings):
-    """Settings of explanations."""
+class SHAPSettings(ToolSettings):
+    """SHAPSettings of explanations."""
 
     deadline: Annotated[float, Field(gt=0, description="Timeout of one explanation, in seconds.")] = 3600.0
 
@@ -81,7 +81,7 @@ TOOL = Tool(
             columns=True,
         ),
     ),
-    settings=Settings,
+    settings=SHAPSettings,
     distribution="shap",
     extra="shap",
     imports=("pandas", "xgboost", "matplotlib.backends.backend_agg", "matplotlib.figure"),

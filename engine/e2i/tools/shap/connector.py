@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from e2i.resilience.guard import Guard
-from e2i.tools.shap import Settings, values
+from e2i.tools.shap import SHAPSettings, values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from e2i.tools.shap.values import Explanation
 
 
-class SHAPExplainer:
+class GuardedShap:
     """Explains models opened by ``e2i.estimators.scoring.load``."""
 
     tool: ClassVar[str] = "shap"
 
-    def __init__(self, settings: Settings, guard: Guard, home: Path) -> None:
+    def __init__(self, settings: SHAPSettings, guard: Guard, home: Path) -> None:
         self._guard = guard
 
     async def explain(
