@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -35,10 +37,10 @@ def study(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> Any:
             sampler = optuna.samplers.RandomSampler(seed=seed)
         case "qmc":
             sampler = optuna.samplers.QMCSampler(
-                seed=plan.seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+                seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
             )
         case "grid":
-            sampler = _grid(space, seed)
+            sampler = _grid(space, plan.seed, known)
         case "cmaes":
             sampler = _cmaes(seed)
         case _:
@@ -49,11 +51,13 @@ def study(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> Any:
     return made
 
 
-def trials(plan: Plan, space: Mapping[str, Any]) -> int:
+def trials(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> int:
     """Return the number of trials that a search ends with: a grid ends when each combination was tried."""
     if plan.sampler != "grid":
         return plan.trials
-    return min(plan.trials, math.prod(len(values) for values in _values(space).values()))
+    values = _values(space)
+    tried = {_key(trial.params, space) for trial in known if _is_of(trial.params, values)}
+    return min(plan.trials, len(known) + math.prod(map(len, values.values())) - len(tried))
 
 
 def _pruner(plan: Plan) -> Any:
@@ -72,37 +76,75 @@ def _pruner(plan: Plan) -> Any:
             assert_never(plan.pruner)
 
 
-def _grid(space: Mapping[str, Any], seed: int) -> Any:
-    from optuna.samplers import GridSampler
+def _grid(space: Mapping[str, Any], seed: int, known: Sequence[Any]) -> Any:
+    from optuna.samplers import BaseSampler
 
-    class Grid(GridSampler):
-        """Ends no study: the search counts the combinations itself."""
+    combinations = list(itertools.product(*_values(space).values()))
+    random.Random(seed).shuffle(combinations)
+    tried = {_key(trial.params, space) for trial in known}
+    listed = (dict(zip(space, values, strict=True)) for values in combinations)
+    untried = (params for params in listed if _key(params, space) not in tried)
 
-        def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
-            return
+    class Grid(BaseSampler):
+        """Proposes each combination once, whoever tried the others. Optuna's own takes seed and number for that."""
 
-    return Grid(_values(space), seed=seed)
+        def __init__(self) -> None:
+            self.chosen: dict[int, Mapping[str, Any]] = {}
+
+        def before_trial(self, study: Any, trial: Any) -> None:
+            self.chosen[trial.number] = next(untried)
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            return self.chosen[trial.number][param_name]
+
+    return Grid()
+
+
+def _key(params: Mapping[str, Any], space: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(repr(params.get(name)) for name in space)
+
+
+def _is_of(params: Mapping[str, Any], values: Mapping[str, Sequence[Any]]) -> bool:
+    return all(name in params and params[name] in listed for name, listed in values.items())
 
 
 def _values(space: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return the values of each parameter of a finite space. Raises StepError for a range without steps."""
     found: dict[str, list[Any]] = {}
+    size = 1
     for name, dimension in space.items():
-        if hasattr(dimension, "choices"):
-            found[name] = list(dimension.choices)
-            continue
-        if dimension.step is None:
+        listed = _listed(name, dimension)
+        size *= len(listed)
+        if size > LARGEST_GRID:
             raise StepError(
-                f"a grid needs a finite number of values, and {name!r} is a range of numbers without a step",
+                f"the grid has more than {LARGEST_GRID:,} combinations",
                 code="bad-space",
-                hint=f"list the values of {name!r}, give it a `step`, or choose another sampler",
+                hint="set larger steps, or choose another sampler",
             )
-        count = round((dimension.high - dimension.low) / dimension.step) + 1
-        if count > LARGEST_GRID:
-            raise StepError(f"the grid of {name!r} has {count:,} values", code="bad-space", hint="set a larger `step`")
-        kind = type(dimension.low)
-        found[name] = [kind(dimension.low + number * dimension.step) for number in range(count)]
+        found[name] = list(listed)
     return found
+
+
+def _listed(name: str, dimension: Any) -> Sequence[Any]:
+    if hasattr(dimension, "choices"):
+        choices: Sequence[Any] = dimension.choices
+        return choices
+    if dimension.step is None:
+        raise StepError(
+            f"a grid needs a finite number of values, and {name!r} is a range of numbers without a step",
+            code="bad-space",
+            hint=f"list the values of {name!r}, give it a `step`, or choose another sampler",
+        )
+    if isinstance(dimension.low, int):
+        return range(dimension.low, dimension.high + 1, dimension.step)
+    count = math.floor((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
+    return [float(dimension.low + number * dimension.step) for number in range(min(count, LARGEST_GRID + 1))]
 
 
 def _cmaes(seed: int) -> Any:

@@ -9,13 +9,15 @@ the same result as an uninterrupted one.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.errors import StepError
 from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
@@ -56,7 +58,7 @@ async def run(
     plan: Plan,
     objective: Objective,
     recorded: Sequence[Any],
-    record: Callable[[list[Any]], Awaitable[None]],
+    record: Callable[[Sequence[Any]], Awaitable[None]],
     expired: Callable[[], bool],
     *,
     threads: int,
@@ -79,7 +81,7 @@ async def run(
     asked: list[Any] = []
     with ThreadPoolExecutor(min(plan.parallel, threads), thread_name_prefix="trial") as pool:
         flight = _Flight(study, objective, recorded, record, plan.parallel, pool)
-        for number in range(first, samplers.trials(plan, space)):
+        for number in range(first, samplers.trials(plan, space, recorded[:first])):
             if len(flight) == plan.parallel:
                 await flight.land(others)
             if number >= len(recorded) and not asked and expired():
@@ -94,6 +96,43 @@ async def run(
     return [*recorded[: plan.trials], *study.trials[len(recorded) :]]
 
 
+async def resume(
+    plan: Plan,
+    objective: Objective,
+    recorded: Sequence[Any],
+    record: Callable[[Sequence[Any]], Awaitable[None]],
+    expired: Callable[[], bool],
+) -> list[Any]:
+    """Extend a study one trial at a time, whoever made its recorded trials; return them and the new ones, in order.
+
+    When this search would have made them, it ends as an uninterrupted one. Otherwise the sampler knows them. Raises
+    StepError when their parameters have other types.
+    """
+    one_by_one = replace(plan, parallel=1)  # so nothing new is evaluated before all recorded trials are compared
+    try:
+        return await run(one_by_one, objective, recorded, record, expired, threads=1)
+    except StepError as error:
+        if error.code != "study-changed":
+            raise
+    return await run(one_by_one, objective, recorded, record, expired, threads=1, replay=False)
+
+
+def best(trials: Sequence[Any], direction: str, *, hint: str) -> Any:
+    """Return the best completed trial, the first of equals. Raises StepError when there is none."""
+    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    if not completed:
+        reasons = Counter(trial.user_attrs.get("reason", trial.state.name.lower()) for trial in trials)
+        listed = "; ".join(f"{reason} ({count} of {len(trials)})" for reason, count in reasons.most_common(3))
+        raise StepError(
+            f"no trial was completed: {listed or 'none was started before the timeout'}",
+            code="no-completed-trial",
+            hint=hint,
+            details={"reasons": dict(reasons)},
+        )
+    sign = -1.0 if direction == "maximize" else 1.0
+    return min(completed, key=lambda trial: sign * trial.value)
+
+
 class _Flight:
     """The trials in flight, oldest first, and the finished ones that are not recorded yet."""
 
@@ -102,7 +141,7 @@ class _Flight:
         study: Any,
         objective: Objective,
         recorded: Sequence[Any],
-        record: Callable[[list[Any]], Awaitable[None]],
+        record: Callable[[Sequence[Any]], Awaitable[None]],
         parallel: int,
         pool: ThreadPoolExecutor,
     ) -> None:
@@ -127,7 +166,9 @@ class _Flight:
                 known.set_result(_replayed(trial, self._recorded[trial.number]))
                 self._flying.append((trial, known))
             else:
-                self._flying.append((trial, loop.run_in_executor(self._pool, _evaluate, self._objective, trial)))
+                context = contextvars.copy_context()
+                ending = loop.run_in_executor(self._pool, context.run, _evaluate, self._objective, trial)
+                self._flying.append((trial, ending))
 
     async def land(self, most: int) -> None:
         """Waits for the oldest trials and reports them to the study, until at most the given number is in flight."""
