@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import cache
 from typing import Any, TypeVar, get_args
 from uuid import uuid4
 
 from msgspec import Struct
 
+from e2i import startup
 from e2i.errors import StepError
 from e2i.estimators import live
 from e2i.estimators.algorithms import ALGORITHMS
@@ -31,6 +34,8 @@ T = TypeVar("T")
 Report = Callable[[Any, str], Awaitable[None]]
 """Takes a finished trial (optuna FrozenTrial) and the name of its metric."""
 SEEDS = 2**31
+CELLS_PER_THREAD = 500_000
+"""Values of a table for which another thread pays off; on a busy machine too many cost more than they save."""
 
 
 class Request(Struct, frozen=True, eq=False):
@@ -93,6 +98,7 @@ async def optimize(tuner: GuardedOptuna, request: Request, report: Report | None
 async def _optimize(
     tuner: GuardedOptuna, request: Request, report: Report | None, stopped: Callable[[], bool]
 ) -> Best:
+    _load()
     ends = None if request.timeout is None else time.monotonic() + _seconds(request.timeout)
 
     def expired() -> bool:
@@ -127,10 +133,20 @@ async def _optimize(
                 for trial in fresh:
                     await report(trial, metric)
 
-        cores = len(os.sched_getaffinity(0))
-        objective = LiveObjective(recipe, data, metric, cores, prune)
+        objective = LiveObjective(recipe, data, metric, _threads(data.train.shape), prune)
         found = await search.resume(_with_seed(plan, seed), objective, recorded, record, expired)
     return _best(name, found, direction, recipe)
+
+
+@cache
+def _load() -> None:
+    """Import the libraries once. A collection of garbage meanwhile would hold up the program for half a second."""
+    with startup.without_collection():
+        import optuna
+        import optuna.storages
+        import sklearn.metrics
+        import sqlalchemy.orm  # noqa: F401
+    gc.freeze()
 
 
 def _recipe(request: Request, metric: str) -> Recipe:
@@ -165,6 +181,11 @@ def _plan(request: Request, recipe: Recipe, direction: Any) -> search.Plan:
         pruner=pruner,
         seed=recipe.seed,
     )
+
+
+def _threads(shape: tuple[int, int]) -> int:
+    """Return the number of threads of a fit: one for little data, where more only wait for each other."""
+    return max(1, min(len(os.sched_getaffinity(0)), shape[0] * shape[1] // CELLS_PER_THREAD))
 
 
 def _with_seed(plan: search.Plan, seed: int) -> search.Plan:

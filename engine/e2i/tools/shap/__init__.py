@@ -18,6 +18,15 @@ class SHAPSettings(ToolSettings):
     """SHAPSettings of explanations."""
 
     deadline: Annotated[float, Field(gt=0, description="Timeout of one explanation, in seconds.")] = 3600.0
+    background_rows: Annotated[
+        int,
+        Field(
+            ge=2,
+            le=10_000,
+            description="Rows that absent features are averaged over, for live models without an explainer of their own.",
+        ),
+    ] = 100
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the choice of these rows.")] = 0
 
 
 class ExplainParams(Params):
