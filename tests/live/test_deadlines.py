@@ -45,8 +45,7 @@ def mlflow(address: str, home: Path) -> Callable[[], Any]:
 
 
 def optuna(address: str, home: Path) -> Callable[[], Any]:
-    from e2i.tools.optuna import OptunaSettings
-    from e2i.tools.optuna import search
+    from e2i.tools.optuna import OptunaSettings, search
     from e2i.tools.optuna.connector import GuardedOptuna
 
     settings = OptunaSettings.model_validate({"study_storage": address, "deadline": SHORT})

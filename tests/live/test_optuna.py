@@ -157,7 +157,8 @@ def test_a_run_whose_database_is_killed_defers_its_search_and_the_next_run_ends_
 ) -> None:
     address = postgres.database()
     project.write(
-        "config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{study_storage: '{address}', deadline: 60}}}}\n"
+        "config/default.yaml",
+        f"sinks: []\nworkers: 1\ntools: {{optuna: {{study_storage: '{address}', deadline: 60}}}}\n",
     )
     optuna.storages.RDBStorage(address.replace("postgresql", "postgresql+psycopg"))
     with psycopg.connect(address) as connection:
@@ -190,7 +191,9 @@ def test_the_same_run_in_two_stores_at_once_searches_once(postgres: Postgres, tm
     address = postgres.database()
     projects = [Project(tmp_path / name) for name in ("one", "two")]
     for project in projects:
-        project.write("config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{study_storage: '{address}'}}}}\n")
+        project.write(
+            "config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{study_storage: '{address}'}}}}\n"
+        )
         project.write("steps.py", STEPS)
         project.write("tuned.yaml", SPEC)
     processes = [project.start("run", "tuned.yaml", "--json") for project in projects]

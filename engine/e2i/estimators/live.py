@@ -174,10 +174,11 @@ def watched(estimator: Any, watch: Watch, shape: str) -> tuple[Any, Values]:
                 "callbacks": [catboost.Watching(watch)]
             }
         case _:
+            able = ", ".join(name for name, known in ALGORITHMS.items() if known.rounds)
             raise StepError(
                 f"{type(estimator).__name__} does not train in rounds, so its trials cannot be pruned",
                 code="no-rounds",
-                hint=f"leave `pruner` out, or use {', '.join(name for name, known in ALGORITHMS.items() if known.rounds)}",
+                hint=f"leave `pruner` out, or use {able}",
             )
 
 

@@ -20,7 +20,9 @@ PLAN = search.Plan(space={}, trials=3, direction="maximize")
 
 
 def tuner(home: Path, settings: OptunaSettings | None = None) -> GuardedOptuna:
-    return GuardedOptuna(settings or OptunaSettings(busy=0.2), Guard("optuna", Breaker("optuna"), outages=TOOL.outages), home)
+    return GuardedOptuna(
+        settings or OptunaSettings(busy=0.2), Guard("optuna", Breaker("optuna"), outages=TOOL.outages), home
+    )
 
 
 def test_a_locked_storage_says_that_it_is_locked(tmp_path: Path) -> None:

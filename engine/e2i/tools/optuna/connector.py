@@ -85,7 +85,9 @@ class GuardedOptuna:
         """Add finished trials to a study; also to its copy in the store, when it is ``mirrored`` there."""
         await self._guard.acall(self._add_trials, name, trials, mirrored)
 
-    async def claim_study(self, name: str, direction: str, about: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    async def claim_study(
+        self, name: str, direction: str, about: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Return the finished trials of a study that a program named, and what it was begun with; create it if needed.
 
         Requires the lock of the study. ``about`` describes the search, and is kept in a new study. Running trials may

@@ -85,7 +85,7 @@ def _grid(space: Mapping[str, Any], seed: int, known: Sequence[Any]) -> Any:
     listed = (dict(zip(space, values, strict=True)) for values in combinations)
     untried = (params for params in listed if _key(params, space) not in tried)
 
-    class Grid(BaseSampler):
+    class Grid(BaseSampler):  # type: ignore[misc]  # optuna has no types here
         """Proposes each combination once, whoever tried the others. Optuna's own takes seed and number for that."""
 
         def __init__(self) -> None:

@@ -101,7 +101,8 @@ class LiveObjective(Struct, frozen=True, eq=False):
         watch = None
         if self.prune:
             watch = Pruning(trial, watched_metric(self.metric, data.shape))
-            estimator, arguments = live.watched(estimator, watch, data.shape)
+            estimator, watching = live.watched(estimator, watch, data.shape)
+            arguments = dict(watching)
             held_out = data.places if by_position or data.classes is None else data.classes[data.places]
             arguments["eval_set"] = [(data.validation, held_out)]
         fitted = live.fit(estimator, data.train, labels, arguments)
@@ -122,11 +123,10 @@ def read(train: Any, labels: Any, validation: Any, held_out: Any, task: Task, ow
         )
     found = arrays.labels(labels, "y_train", len(rows))
     held_found = arrays.labels(held_out, "y_val", len(held_rows))
-    tables = (train, validation) if own else (rows, held_rows)
+    table, held_table = (train, validation) if own else (rows, held_rows)
     if task == "regression":
-        return Data(
-            *tables, labels, arrays.numbers(found, "y_train"), arrays.numbers(held_found, "y_val"), classes=None
-        )
+        target, held_target = arrays.numbers(found, "y_train"), arrays.numbers(held_found, "y_val")
+        return Data(table, held_table, labels, target, held_target, None)
     classes = arrays.classes_of(found, "y_train")
     places = arrays.positions(held_found, classes, "y_val")
     if len(set(places.tolist())) < 2:
@@ -135,7 +135,7 @@ def read(train: Any, labels: Any, validation: Any, held_out: Any, task: Task, ow
             code="bad-validation",
             hint="check the split",
         )
-    return Data(*tables, labels, arrays.positions(found, classes, "y_train"), places, classes)
+    return Data(table, held_table, labels, arrays.positions(found, classes, "y_train"), places, classes)
 
 
 def prepared(estimator: Any, table: Any) -> Any:

@@ -63,7 +63,9 @@ class Best(dict[str, Any]):
     ``seed`` is the one of the sampler and of every fit.
     """
 
-    def __init__(self, params: Mapping[str, Any], *, value: float, study_name: str, trials: Sequence[Any], recipe: Recipe):
+    def __init__(
+        self, params: Mapping[str, Any], *, value: float, study_name: str, trials: Sequence[Any], recipe: Recipe
+    ):
         super().__init__(params)
         self.value = value
         self.study_name = study_name
@@ -95,9 +97,7 @@ async def optimize(tuner: GuardedOptuna, request: Request, report: Report | None
         raise
 
 
-async def _optimize(
-    tuner: GuardedOptuna, request: Request, report: Report | None, stopped: Callable[[], bool]
-) -> Best:
+async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | None, stopped: Callable[[], bool]) -> Best:
     _load()
     ends = None if request.timeout is None else time.monotonic() + _seconds(request.timeout)
 
@@ -142,9 +142,6 @@ async def _optimize(
 def _load() -> None:
     """Import the libraries once. A collection of garbage meanwhile would hold up the program for half a second."""
     with startup.without_collection():
-        import optuna
-        import optuna.storages
-        import sklearn.metrics
         import sqlalchemy.orm  # noqa: F401
     gc.freeze()
 

@@ -23,7 +23,7 @@ class SHAPSettings(ToolSettings):
         Field(
             ge=2,
             le=10_000,
-            description="Rows that absent features are averaged over, for live models without an explainer of their own.",
+            description="Rows that absent features are averaged over, for models without an explainer of their own.",
         ),
     ] = 100
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the choice of these rows.")] = 0

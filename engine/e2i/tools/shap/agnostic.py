@@ -41,15 +41,15 @@ def explain(model: Any, table: Any, background: Any, rows: int, seed: int) -> Ra
         return predict(coding.decode(mixed))
 
     masker = shap.maskers.Independent(others, max_samples=len(others))
-    state = np.random.get_state()  # noqa: NPY002 - shap draws from the global generator
+    state = np.random.get_state()
     try:
         if matrix.shape[1] <= EXACT:
-            found = shap.ExactExplainer(outputs, masker)(matrix)
+            found = shap.ExactExplainer(outputs, masker)(matrix, silent=True)
         else:
             explainer = shap.PermutationExplainer(outputs, masker, seed=seed)
             found = explainer(matrix, max_evals=PERMUTATIONS * (2 * matrix.shape[1] + 1), silent=True)
     finally:
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)
     return Raw(np.asarray(found.values), np.atleast_1d(outputs(others).mean(axis=0)), outputs(matrix))
 
 

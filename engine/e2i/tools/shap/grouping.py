@@ -89,7 +89,7 @@ def _across(union: Any) -> list[int] | None:
     placed: dict[int, int] = {}
     for name, step, _ in union.transformers_:
         columns = list(union._transformer_to_input_indices.get(name, ()))
-        if isinstance(step, str) and step == "drop" or not columns:
+        if (isinstance(step, str) and step == "drop") or not columns:
             continue
         made = _sources(step, len(columns))
         where = union.output_indices_[name]

@@ -27,7 +27,9 @@ class Options(Struct, frozen=True):
     seed: int = 0
 
 
-def explain(model: Any, table: Any, options: Options, *, hint: str | None = None, instance: int | None = None) -> Explanation:
+def explain(
+    model: Any, table: Any, options: Options, *, hint: str | None = None, instance: int | None = None
+) -> Explanation:
     """Return SHAP values of every row of ``table``, or of the row ``instance`` alone; the others are its background.
 
     Raises StepError when table and model do not match, when ``hint`` is another algorithm, and when the values do not
@@ -70,7 +72,15 @@ def interactions(model: Any, table: Any, options: Options) -> Any:
             hint="use compute_shap_values, or a model of trees",
         )
     summed: Any = grouping.summed(grouping.summed(found, sources, rows.shape[1], 1), sources, rows.shape[1], 2)
-    expected = _explained(whole, rows, rows, options).values
+    expected = _shaped(model, [], _explained(whole, rows, rows, options)).values
+    if summed.ndim == expected.ndim:
+        expected = expected[:, :, 0]
+    if summed[:, :, 0].shape != expected.shape:
+        raise StepError(
+            "shap does not tell the classes of this booster apart",
+            code="no-interactions",
+            hint="pass the library's classifier instead of its booster",
+        )
     gap = float(np.abs(summed.sum(axis=2) - expected).max())
     if not gap <= (allowed := 1e-3 * max(1.0, float(np.abs(expected).max()))):
         raise StepError(

@@ -59,15 +59,17 @@ def interactions(model: Any, table: Any) -> Any:
             found = model.get_feature_importance(_pool(model, table), type="ShapInteractionValues")[..., :-1, :-1]
             return found if found.ndim == 3 else np.moveaxis(found, 1, -1)
         case "lightgbm":
-            return _positive(np.asarray(_trees_of(model).shap_interaction_values(table)), model)
+            if any(str(kind) == "category" for kind in getattr(table, "dtypes", ())):
+                raise StepError(
+                    "interactions of LightGBM are computed for numbers only, and `X` has categories",
+                    code="no-interactions",
+                    hint="use compute_shap_values",
+                )
+            return _positive(np.asarray(_trees_of(model).shap_interaction_values(_numbers(table))), model)
         case "sklearn" if _has_trees(model):
             rows = _numbers(table)
-            parts = _boosted_classes(model)
-            if parts is not None:
-                return np.stack(
-                    [sum(rate * np.asarray(one.shap_interaction_values(rows)) for one in trees) for trees, rate in parts],
-                    axis=-1,
-                )
+            if (rounds := _rounds_of_classes(model)) is not None:
+                return _added(rounds, lambda tree: _trees_of(tree).shap_interaction_values(rows)) * model.learning_rate
             return _positive(np.asarray(_trees_of(model).shap_interaction_values(rows)), model)
         case _:
             return None
@@ -202,54 +204,46 @@ def _trees(model: Any, table: Any) -> Raw:
     import numpy as np
 
     rows = _numbers(table)
-    given = as_fitted(model, table)
-    margin = np.asarray(_margin(model)(given), dtype=np.float64)
-    parts = _boosted_classes(model)
-    if parts is not None:
-        values = np.stack(
-            [sum(rate * np.asarray(one.shap_values(rows, check_additivity=False)) for one in trees) for trees, rate in parts],
-            axis=-1,
-        )
-        grown = sum(model.learning_rate * _grown(model.estimators_[number], rows) for number in range(len(model.estimators_)))
-        start = (margin - grown).mean(axis=0)  # the same for each row
-        means = [sum(rate * float(np.ravel(one.expected_value)[0]) for one in trees) for trees, rate in parts]
-        return Raw(values, start + np.array(means), margin)
+    margin = np.asarray(_margin(model, as_fitted(model, table)), dtype=np.float64)
+    if (rounds := _rounds_of_classes(model)) is not None:
+        values = _added(rounds, lambda tree: _trees_of(tree).shap_values(rows, check_additivity=False))
+        means = _added(rounds, lambda tree: float(np.ravel(_trees_of(tree).expected_value)[0]))
+        grown = _added(rounds, lambda tree: tree.predict(rows))
+        start = (margin - model.learning_rate * grown).mean(axis=0)  # the same for each row
+        return Raw(model.learning_rate * values, start + model.learning_rate * means, margin)
     explainer = _trees_of(model)
     found = np.asarray(explainer.shap_values(rows, check_additivity=False))
     return Raw(found, np.atleast_1d(explainer.expected_value), margin)
 
 
-def _grown(trees: Any, rows: Any) -> Any:
-    """Return the predictions of one round of trees, a column for each class."""
-    import numpy as np
-
-    return np.column_stack([tree.predict(rows) for tree in trees])
-
-
-def _margin(model: Any) -> Callable[[Any], Any]:
+def _margin(model: Any, table: Any) -> Any:
     if "GradientBoosting" in type(model).__name__ and hasattr(model, "decision_function"):
-        return getattr(model, "decision_function")  # noqa: B009 - the model has no type
-    return model.predict_proba if hasattr(model, "predict_proba") else model.predict
+        return model.decision_function(table)
+    return model.predict_proba(table) if hasattr(model, "predict_proba") else model.predict(table)
 
 
 def _trees_of(model: Any) -> Any:
     import shap
 
-    return shap.TreeExplainer(getattr(model, "booster_", model))
+    return shap.TreeExplainer(model)
 
 
-def _boosted_classes(model: Any) -> list[tuple[list[Any], float]] | None:
-    """Return the trees of each class and the learning rate, for gradient boosting of more than two classes, whose
-    trees shap reads one by one only; None for another model.
+def _rounds_of_classes(model: Any) -> Any:
+    """Return the trees (rounds, classes) of gradient boosting for more than two classes, which shap does not read as a
+    whole; None for another model.
     """
-    import shap
-
     if type(model).__name__ != "GradientBoostingClassifier" or model.estimators_.shape[1] == 1:
         return None
-    return [
-        ([shap.TreeExplainer(tree) for tree in model.estimators_[:, place]], model.learning_rate)
-        for place in range(model.estimators_.shape[1])
-    ]
+    return model.estimators_
+
+
+def _added(rounds: Any, of_tree: Callable[[Any], Any]) -> Any:
+    """Return the sum over the rounds of what ``of_tree`` returns, with the classes as the last axis."""
+    import numpy as np
+
+    return np.stack(
+        [sum(np.asarray(of_tree(tree)) for tree in rounds[:, place]) for place in range(rounds.shape[1])], -1
+    )
 
 
 def _linear(model: Any, table: Any, background: Any) -> Raw | None:
