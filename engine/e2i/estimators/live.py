@@ -182,6 +182,15 @@ def watched(estimator: Any, watch: Watch, shape: str) -> tuple[Any, Values]:
             )
 
 
+def validation_argument(estimator: Any, table: Any, labels: Any) -> Values:
+    """Return the argument of ``fit`` that holds validation rows, for the estimators of ``watched``."""
+    import inspect
+
+    if "eval_X" in inspect.signature(estimator.fit).parameters:  # LightGBM from 4.7
+        return {"eval_X": (table,), "eval_y": (labels,)}
+    return {"eval_set": [(table, labels)]}
+
+
 def measure(estimator: Any, metric: str, table: Any, places: Matrix, classes: Matrix | None) -> float:
     """Return a metric of a fitted estimator; NaN where it is not defined.
 

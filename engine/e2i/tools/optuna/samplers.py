@@ -27,6 +27,7 @@ def study(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> Any:
     """
     import optuna
 
+    _check_same_kinds(space, known)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     seed = plan.seed + len(known)  # a sampler that begins again must not repeat its first proposals
@@ -49,6 +50,22 @@ def study(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> Any:
     made = optuna.create_study(study_name="search", direction=plan.direction, sampler=sampler, pruner=_pruner(plan))
     made.add_trials(known)
     return made
+
+
+def _check_same_kinds(space: Mapping[str, Any], known: Sequence[Any]) -> None:
+    """Raise StepError when a study cannot hold the new trials: it keeps one type, and one list of choices, a name."""
+    from optuna.distributions import check_distribution_compatibility
+
+    earlier = {name: found for trial in known for name, found in trial.distributions.items()}
+    for name in space.keys() & earlier.keys():
+        try:
+            check_distribution_compatibility(earlier[name], space[name])
+        except ValueError as error:
+            raise StepError(
+                f"the study has trials of another search space, in which {name!r} is {earlier[name]}",
+                code="study-changed",
+                hint="set another name of the study, or the space that it was begun with",
+            ) from error
 
 
 def trials(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> int:

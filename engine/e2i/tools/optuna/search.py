@@ -86,7 +86,7 @@ async def run(
                 await flight.land(others)
             if number >= len(recorded) and not asked and expired():
                 break
-            asked.append(_ask(study, space))
+            asked.append(study.ask(space))
             if len(flight) + len(asked) == plan.parallel:
                 flight.begin(asked)
                 asked = []
@@ -205,17 +205,6 @@ def distribution(dimension: Dimension) -> Any:
             return CategoricalDistribution(choices)
         case _:
             assert_never(dimension)
-
-
-def _ask(study: Any, space: Mapping[str, Any]) -> Any:
-    try:
-        return study.ask(space)
-    except ValueError as error:
-        raise StepError(
-            f"the study was made with another search space: {error}",
-            code="study-changed",
-            hint="set another name of the study, or the space that it was made with",
-        ) from error
 
 
 def _evaluate(objective: Objective, trial: Any) -> Outcome:

@@ -104,7 +104,7 @@ class LiveObjective(Struct, frozen=True, eq=False):
             estimator, watching = live.watched(estimator, watch, data.shape)
             arguments = dict(watching)
             held_out = data.places if by_position or data.classes is None else data.classes[data.places]
-            arguments["eval_set"] = [(data.validation, held_out)]
+            arguments |= live.validation_argument(estimator, data.validation, held_out)
         fitted = live.fit(estimator, data.train, labels, arguments)
         if watch is not None and watch.pruned:
             raise optuna.TrialPruned
