@@ -110,7 +110,7 @@ def test_settings_survive_the_way_to_a_worker(tmp_path: Path) -> None:
 def test_the_credentials_of_tools_are_known_whatever_holds_them() -> None:
     known = settings.Settings(
         tools={
-            "optuna": {"storage": "postgresql+psycopg://u:k9Xq%2FmZvT@host/db"},
+            "optuna": {"study_storage": "postgresql+psycopg://u:k9Xq%2FmZvT@host/db"},
             "feast": {"online": {"address": "redis://:tR7wPz3Qb8@host", "password": "Yb5hQn8Wd2"}},
             "opik": {"url": "https://host/api?token=Jd4Kp9Zt6x", "api_key": "Hs6Gv2Mc9q", "workspace": "mine"},
             "mlflow": {"tracking_uri": "http://mlflow:postgres@host"},

@@ -27,7 +27,7 @@ def identity(tool: str, **settings: Any) -> dict[str, Any]:
             {"registry": {"type": "sql", "url": "postgresql+psycopg://u:canary@db/r"}},
             {"registry": "postgresql://db/r"},
         ),
-        ("optuna", {"storage": "postgresql://u:canary@db:5432/o"}, {"storage": "postgresql://db/o"}),
+        ("optuna", {"study_storage": "postgresql://u:canary@db:5432/o"}, {"study_storage": "postgresql://db/o"}),
     ],
 )
 def test_a_server_is_named_without_credentials(tool: str, settings: dict[str, Any], named: dict[str, Any]) -> None:

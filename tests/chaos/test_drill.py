@@ -59,7 +59,7 @@ class Fleet:
                 "online_store": {"type": "redis", "host": "127.0.0.1", "port": self.redis.port, **online},
                 "deadline": 10,
             },
-            "optuna": {"storage": self.studies},
+            "optuna": {"study_storage": self.studies},
         }
         self.project.write("config/prod.yaml", yaml.safe_dump({"sinks": ["mlflow"], "flush": 20, "tools": tools}))
 

@@ -56,7 +56,7 @@ outputs:
 CLIENT, STORE = "mlflow.tracking.client", "e2i.store.runs"
 SOME = [
     (STORE, "RunStore.finish_step", "after", 3),
-    ("e2i.tools.optuna.connector", "OptunaTuner._add_trials", "before", 2),
+    ("e2i.tools.optuna.connector", "GuardedOptuna._add_trials", "before", 2),
     (CLIENT, "MlflowClient.create_run", "after", 3),
     (CLIENT, "MlflowClient.create_model_version", "after", 1),
     (STORE, "RunStore.finish_run", "before", 1),
@@ -69,7 +69,7 @@ MANY = [
     (STORE, "RunStore.finish_step", "after", 8),
     (STORE, "RunStore.finish_run", "after", 1),
     ("e2i.tools.optuna.mirror", "Mirror.add", "after", 1),
-    ("e2i.tools.optuna.connector", "OptunaTuner._add_trials", "after", 3),
+    ("e2i.tools.optuna.connector", "GuardedOptuna._add_trials", "after", 3),
     (CLIENT, "MlflowClient.create_run", "after", 1),
     (CLIENT, "MlflowClient.create_run", "before", 4),
     (CLIENT, "MlflowClient.log_batch", "after", 2),

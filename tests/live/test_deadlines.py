@@ -45,13 +45,12 @@ def mlflow(address: str, home: Path) -> Callable[[], Any]:
 
 
 def optuna(address: str, home: Path) -> Callable[[], Any]:
-    from e2i.tools.optuna import Settings as OptunaSettings
-    from e2i.tools.optuna import search
-    from e2i.tools.optuna.connector import OptunaTuner
+    from e2i.tools.optuna import OptunaSettings, search
+    from e2i.tools.optuna.connector import GuardedOptuna
 
-    settings = OptunaSettings.model_validate({"storage": address, "deadline": SHORT})
+    settings = OptunaSettings.model_validate({"study_storage": address, "deadline": SHORT})
     plan = search.Plan(space={}, trials=1, direction="maximize")
-    tuner = OptunaTuner(settings, guard("optuna"), home)
+    tuner = GuardedOptuna(settings, guard("optuna"), home)
     return lambda: asyncio.run(tuner.optimize("s", lambda trial: 1.0, plan))
 
 
@@ -215,7 +214,7 @@ sinks: []
 tools:
   mlflow: {{tracking_uri: "http://127.0.0.1:{http}", deadline: 2}}
   opik: {{url: "http://127.0.0.1:{http}/api", deadline: 2}}
-  optuna: {{storage: "postgresql://u:p@127.0.0.1:{postgresql}/d", deadline: 2}}
+  optuna: {{study_storage: "postgresql://u:p@127.0.0.1:{postgresql}/d", deadline: 2}}
   feast:
     deadline: 2
     registry_deadline: 2

@@ -111,7 +111,7 @@ sinks: []
 tools:
   mlflow: {{tracking_uri: "http://127.0.0.1:{http}", deadline: 60}}
   opik: {{url: "http://127.0.0.1:{http}/api", api_key: wrong-key, deadline: 60}}
-  optuna: {{storage: "{wrong}", deadline: 60}}
+  optuna: {{study_storage: "{wrong}", deadline: 60}}
   feast:
     registry_deadline: 60
     registry: {{type: sql, url: "{driver(wrong)}"}}
@@ -135,7 +135,7 @@ def test_doctor_says_what_it_found_where_the_password_is_right(
 sinks: []
 tools:
   mlflow: {{tracking_uri: "{right}", deadline: 60}}
-  optuna: {{storage: "{right}", deadline: 60}}
+  optuna: {{study_storage: "{right}", deadline: 60}}
   feast:
     registry_deadline: 60
     registry: {{type: sql, url: "{driver(right)}"}}
@@ -153,14 +153,14 @@ def test_a_wrong_password_of_a_database_opens_no_circuit(
 ) -> None:
     from e2i.tools.mlflow.connector import GuardedMLflow
     from e2i.tools.optuna import search
-    from e2i.tools.optuna.connector import OptunaTuner
+    from e2i.tools.optuna.connector import GuardedOptuna
 
     _, wrong = locked_postgres
     online = {"type": "redis", "host": "127.0.0.1", "port": locked_redis, "password": "wrong"}
     settings = Settings(
         tools={
             "mlflow": {"tracking_uri": wrong, "deadline": 60},
-            "optuna": {"storage": wrong, "deadline": 60},
+            "optuna": {"study_storage": wrong, "deadline": 60},
             "feast": {"online_store": online, "deadline": 60},
         }
     )
@@ -169,7 +169,7 @@ def test_a_wrong_password_of_a_database_opens_no_circuit(
     plan = search.Plan(space={}, trials=1, direction="maximize")
     calls = {
         "mlflow": lambda: asyncio.run(ctx.connect(GuardedMLflow).get_or_create_experiment("x")),
-        "optuna": lambda: asyncio.run(ctx.connect(OptunaTuner).optimize("s", lambda trial: 1.0, plan)),
+        "optuna": lambda: asyncio.run(ctx.connect(GuardedOptuna).optimize("s", lambda trial: 1.0, plan)),
         "feast": lambda: lookup(ctx, repo, "a"),
     }
     for tool, call in calls.items():

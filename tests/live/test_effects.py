@@ -46,7 +46,7 @@ class Servers:
         return {
             "mlflow": {"tracking_uri": self.mlflow, "deadline": 60, **mlflow},
             "feast": {"registry": registry, "online_store": self.online, "deadline": 60},
-            "optuna": {"storage": self.studies.replace("+psycopg", "")},
+            "optuna": {"study_storage": self.studies.replace("+psycopg", "")},
         }
 
     def assert_there(self, project: Project, record: RunRecord) -> None:

@@ -15,9 +15,9 @@ from e2i import settings as e2i_settings
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
-from e2i.tools.optuna import TOOL, Settings, TuneOutputs, TuneParams, search
+from e2i.tools.optuna import TOOL, OptunaSettings, TuneOutputs, TuneParams, search
 from e2i.tools.optuna.actions import tune
-from e2i.tools.optuna.connector import OptunaTuner
+from e2i.tools.optuna.connector import GuardedOptuna
 from learning import others, table
 from live.servers import Postgres
 from project import Project, lines, until
@@ -57,10 +57,10 @@ CREATE TRIGGER held BEFORE INSERT OR UPDATE ON trials FOR EACH ROW WHEN (NEW.num
 """Lets no search go beyond its tenth trial."""
 
 
-def tuner(home: Path, storage: str) -> OptunaTuner:
+def tuner(home: Path, storage: str) -> GuardedOptuna:
     """That of a store of its own."""
-    settings = Settings.model_validate({"storage": storage})
-    return OptunaTuner(settings, Guard("optuna", Breaker("optuna"), outages=TOOL.outages), home)
+    settings = OptunaSettings.model_validate({"study_storage": storage})
+    return GuardedOptuna(settings, Guard("optuna", Breaker("optuna"), outages=TOOL.outages), home)
 
 
 def stored(address: str, name: str) -> optuna.Study:
@@ -74,7 +74,7 @@ def names(address: str) -> list[str]:
 def test_a_search_gives_what_it_gives_in_a_file_of_the_store(postgres: Postgres, tmp_path: Path) -> None:
     address = postgres.database()
     found: list[TuneOutputs] = []
-    for name, tools in (("file", {}), ("server", {"optuna": {"storage": address}})):
+    for name, tools in (("file", {}), ("server", {"optuna": {"study_storage": address}})):
         ctx = LocalContext(tmp_path / name, settings=e2i_settings.Settings(tools=tools))
         frame = table(200)
         params = TuneParams(
@@ -157,7 +157,8 @@ def test_a_run_whose_database_is_killed_defers_its_search_and_the_next_run_ends_
 ) -> None:
     address = postgres.database()
     project.write(
-        "config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{storage: '{address}', deadline: 60}}}}\n"
+        "config/default.yaml",
+        f"sinks: []\nworkers: 1\ntools: {{optuna: {{study_storage: '{address}', deadline: 60}}}}\n",
     )
     optuna.storages.RDBStorage(address.replace("postgresql", "postgresql+psycopg"))
     with psycopg.connect(address) as connection:
@@ -190,7 +191,9 @@ def test_the_same_run_in_two_stores_at_once_searches_once(postgres: Postgres, tm
     address = postgres.database()
     projects = [Project(tmp_path / name) for name in ("one", "two")]
     for project in projects:
-        project.write("config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{storage: '{address}'}}}}\n")
+        project.write(
+            "config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{optuna: {{study_storage: '{address}'}}}}\n"
+        )
         project.write("steps.py", STEPS)
         project.write("tuned.yaml", SPEC)
     processes = [project.start("run", "tuned.yaml", "--json") for project in projects]

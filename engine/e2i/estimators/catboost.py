@@ -11,7 +11,7 @@ from msgspec import Struct
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators.library import Encoded
-from e2i.estimators.rounds import Watch
+from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
 LIBRARY = "catboost"
@@ -64,8 +64,8 @@ def fit(
     }
     watching: JsonObject = {}
     if watch is not None:
-        settings |= {"eval_metric": _metric(watch, schema), "use_best_model": False}
-        watching = {"eval_set": data.validation, "callbacks": [_Watching(watch)]}
+        settings |= {"eval_metric": metric_name(watch.metric, schema.shape), "use_best_model": False}
+        watching = {"eval_set": data.validation, "callbacks": [Watching(watch)]}
     try:
         model = catboost.CatBoost(settings).fit(data.train, **watching)
         if watch is not None and watch.keep is not None and watch.keep < model.tree_count_:
@@ -86,12 +86,13 @@ def save(native: Any, path: Path) -> None:
     native.save_model(str(path))
 
 
-def _metric(watch: Watch, schema: Schema) -> str:
-    log_loss = "MultiClass" if schema.shape == "multiclass" else "Logloss"
-    return {"log_loss": log_loss, "roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE"}[watch.metric]
+def metric_name(metric: WatchedMetric, shape: str) -> str:
+    """Return CatBoost's name of a metric."""
+    log_loss = "MultiClass" if shape == "multiclass" else "Logloss"
+    return {"log_loss": log_loss, "roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE"}[metric]
 
 
-class _Watching:
+class Watching:
     """Implement CatBoost's callback; return True to continue."""
 
     def __init__(self, watch: Watch) -> None:

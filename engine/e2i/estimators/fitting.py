@@ -20,7 +20,7 @@ from e2i.errors import StepError
 from e2i.estimators import algorithms, leaks, schema, sketch
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.library import Encoded, Library, library
-from e2i.estimators.rounds import Watch
+from e2i.estimators.rounds import USABLE, Watch
 from e2i.estimators.schema import Schema
 
 if TYPE_CHECKING:
@@ -176,12 +176,12 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
             code="bad-validation",
             hint="check the split; a table for early stopping needs rows of every class",
         )
-    usable = {"regression": ("rmse", "mae"), "binary": ("log_loss", "roc_auc"), "multiclass": ("log_loss",)}
-    if watch.metric not in usable[prepared.schema.shape]:
+    usable = USABLE[prepared.schema.shape]
+    if watch.metric not in usable:
         raise StepError(
             f"{watch.metric} is not computed round by round for this target",
             code="wrong-metric",
-            hint=f"choose {' or '.join(usable[prepared.schema.shape])}",
+            hint=f"choose {' or '.join(usable)}",
         )
 
 

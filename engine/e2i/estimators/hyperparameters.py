@@ -84,7 +84,7 @@ def check(given: Values, *parameters: str, task: str | None) -> Iterator[ColumnP
         for key in chosen:
             if key not in known:
                 message = f'{name} has no hyperparameter "{key}"'
-                meant = _meant(key, known)
+                meant = known_as(key, known)
                 listed = None if nearest(key, known) else f"{name} has {few(sorted(known), most=25)}"
                 hint = f'it is called "{meant}" here' if meant else listed
                 path, code = (parameter, key), "unknown-hyperparameter"
@@ -107,7 +107,7 @@ def hidden(given: Values, parameter: str, by: str) -> Iterator[ColumnProblem]:
             )
 
 
-def _meant(key: str, known: Collection[str]) -> str:
+def known_as(key: str, known: Collection[str]) -> str:
     """Return the hyperparameter that a library also calls by this name, or an empty text."""
     found = [name for name in known if key in ALIASES.get(name, ())]
     return found[0] if len(found) == 1 else ""

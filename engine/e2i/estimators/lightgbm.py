@@ -11,7 +11,7 @@ from msgspec import Struct
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators.library import Encoded
-from e2i.estimators.rounds import Watch
+from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
 LIBRARY = "lightgbm"
@@ -53,7 +53,7 @@ def fit(
         "deterministic": True,
         "force_col_wise": True,
         "subsample_freq": 1,
-        "metric": "none" if watch is None else _metric(watch, schema),
+        "metric": "none" if watch is None else metric_name(watch.metric, schema.shape),
         **{name: value for name, value in params.items() if value is not None},
     }
     if schema.shape == "multiclass":
@@ -67,7 +67,7 @@ def fit(
         watching: JsonObject = {}
         if watch is not None and data.validation is not None:
             held_out = train.create_valid(data.validation.matrix, data.validation.labels)
-            watching = {"valid_sets": [held_out], "valid_names": ["validation"], "callbacks": [_callback(watch)]}
+            watching = {"valid_sets": [held_out], "valid_names": ["validation"], "callbacks": [callback(watch)]}
         model = lightgbm.train(settings, train, rounds, **watching)
     except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
         raise StepError(f"LightGBM: {error}", code="fit-failed") from error
@@ -82,12 +82,14 @@ def save(native: Any, path: Path) -> None:
     path.write_text(re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", text), encoding="utf-8")
 
 
-def _metric(watch: Watch, schema: Schema) -> str:
-    log_loss = "multi_logloss" if schema.shape == "multiclass" else "binary_logloss"
-    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "l1"}[watch.metric]
+def metric_name(metric: WatchedMetric, shape: str) -> str:
+    """Return LightGBM's name of a metric."""
+    log_loss = "multi_logloss" if shape == "multiclass" else "binary_logloss"
+    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "l1"}[metric]
 
 
-def _callback(watch: Watch) -> Any:
+def callback(watch: Watch) -> Any:
+    """Return LightGBM's callback that asks ``watch`` after each round. It needs one validation set and one metric."""
     from lightgbm.callback import EarlyStopException
 
     def watching(env: Any) -> None:

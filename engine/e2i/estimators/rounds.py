@@ -13,6 +13,14 @@ WatchedMetric = Literal["log_loss", "roc_auc", "rmse", "mae"]
 """Metrics that the boosting libraries compute round by round themselves."""
 
 
+USABLE: dict[str, tuple[WatchedMetric, ...]] = {
+    "regression": ("rmse", "mae"),
+    "binary": ("log_loss", "roc_auc"),
+    "multiclass": ("log_loss",),
+}
+"""For each shape of a target, the metrics that all boosting libraries compute alike round by round."""
+
+
 class Watch(Protocol):
     """Receives the validation metric after each round (from 0)."""
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
 from e2i.estimators.library import Encoded
-from e2i.estimators.rounds import Watch
+from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
 LIBRARY = "xgboost"
@@ -70,8 +70,8 @@ def fit(
     rounds = int(settings.pop("n_estimators", 100))
     watching: JsonObject = {}
     if watch is not None:
-        settings["eval_metric"] = _metric(watch, schema)
-        watching = {"evals": [(data.validation, "validation")], "callbacks": [_callback(watch)], "verbose_eval": False}
+        settings["eval_metric"] = metric_name(watch.metric, schema.shape)
+        watching = {"evals": [(data.validation, "validation")], "callbacks": [callback(watch)], "verbose_eval": False}
     try:
         booster = xgboost.train(settings, data.train, rounds, **watching)
     except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
@@ -86,17 +86,19 @@ def save(native: Any, path: Path) -> None:
     native.save_model(str(path))
 
 
-def _metric(watch: Watch, schema: Schema) -> str:
-    log_loss = "mlogloss" if schema.shape == "multiclass" else "logloss"
-    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "mae"}[watch.metric]
+def metric_name(metric: WatchedMetric, shape: str) -> str:
+    """Return XGBoost's name of a metric."""
+    log_loss = "mlogloss" if shape == "multiclass" else "logloss"
+    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "mae"}[metric]
 
 
-def _callback(watch: Watch) -> Any:
+def callback(watch: Watch) -> Any:
+    """Return XGBoost's callback that asks ``watch`` after each round. It needs one validation set and one metric."""
     from xgboost.callback import TrainingCallback
 
     class Watching(TrainingCallback):  # type: ignore[misc]  # xgboost has no types
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            (values,) = evals_log["validation"].values()
+            ((values,),) = (measured.values() for measured in evals_log.values())
             return watch.stop(epoch, float(values[-1]))
 
     return Watching()

@@ -1,4 +1,4 @@
-"""OptunaTuner with its storage locked, removed or dead."""
+"""GuardedOptuna with its storage locked, removed or dead."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import pytest
 from e2i.errors import ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
-from e2i.tools.optuna import TOOL, Settings, search
-from e2i.tools.optuna.connector import OptunaTuner
+from e2i.tools.optuna import TOOL, OptunaSettings, search
+from e2i.tools.optuna.connector import GuardedOptuna
 
 PLAN = search.Plan(space={}, trials=3, direction="maximize")
 
 
-def tuner(home: Path, settings: Settings | None = None) -> OptunaTuner:
-    return OptunaTuner(settings or Settings(busy=0.2), Guard("optuna", Breaker("optuna"), outages=TOOL.outages), home)
+def tuner(home: Path, settings: OptunaSettings | None = None) -> GuardedOptuna:
+    return GuardedOptuna(
+        settings or OptunaSettings(busy=0.2), Guard("optuna", Breaker("optuna"), outages=TOOL.outages), home
+    )
 
 
 def test_a_locked_storage_says_that_it_is_locked(tmp_path: Path) -> None:
@@ -70,14 +72,14 @@ def test_a_half_written_trial_does_not_count(tmp_path: Path) -> None:
 
 
 def test_a_dead_server_is_unavailable(tmp_path: Path) -> None:
-    settings = Settings.model_validate({"storage": "postgresql://e2i:secret@127.0.0.1:1/studies"})
+    settings = OptunaSettings.model_validate({"study_storage": "postgresql://e2i:secret@127.0.0.1:1/studies"})
     with pytest.raises(ToolUnavailable, match=r"(?i)connection") as caught:
         asyncio.run(tuner(tmp_path, settings).open_study("s", "maximize"))
     assert "secret" not in str(caught.value)
 
 
 def test_a_missing_driver_is_named(tmp_path: Path) -> None:
-    settings = Settings.model_validate({"storage": "postgresql+psycopg2://127.0.0.1:1/studies"})
+    settings = OptunaSettings.model_validate({"study_storage": "postgresql+psycopg2://127.0.0.1:1/studies"})
     if find_spec("psycopg2"):
         pytest.skip("psycopg2 is installed")
     with pytest.raises(ToolUnavailable, match="driver") as caught:
@@ -87,7 +89,7 @@ def test_a_missing_driver_is_named(tmp_path: Path) -> None:
 
 def test_a_storage_outside_the_store_is_refused() -> None:
     with pytest.raises(ValueError, match="storage"):
-        Settings.model_validate({"storage": "sqlite:///../../x.db"})
+        OptunaSettings.model_validate({"study_storage": "sqlite:///../../x.db"})
 
 
 def test_no_batch_is_begun_after_the_timeout(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -24,33 +25,68 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Scalar = bool | int | float | str | None
 
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<file>[^?]+)")
+_DATABASE = re.compile(r"(?:sqlite|postgresql|mysql|mariadb|oracle|mssql)(?:\+\w+)?://")
+
 FILE = "studies.db"
 """File name of the embedded study storage, in the tool's home."""
 
 
-class Settings(ToolSettings):
+class OptunaSettings(ToolSettings):
     """Settings of the study storage."""
 
-    storage: Annotated[
+    study_storage: Annotated[
         SecretStr | None,
-        Field(description="Address of a PostgreSQL database, `postgresql://…`; null: a SQLite file in the store."),
+        Field(
+            description="Address of the relational database of studies, as Optuna takes it, such as `postgresql://…`; "
+            "null: a SQLite file in the store."
+        ),
+    ] = None
+    mlflow_tracking_uri: Annotated[
+        str | None,
+        Field(
+            description="MLflow server that the trials of a program belong to. A trial is a nested run of the open "
+            "run, so another server than that of the run is refused. null: whichever the open run has."
+        ),
     ] = None
     busy: Annotated[
         float, Field(gt=0, le=600, description="Seconds to wait while another process has locked the SQLite file.")
     ] = 15.0
 
     def address(self) -> tuple[str, int] | None:
-        return host_and_port(self.storage.get_secret_value()) if self.storage else None
+        if self.study_storage is None or self.study_file is not None:
+            return None
+        return host_and_port(self.study_storage.get_secret_value())
+
+    @property
+    def study_file(self) -> Path | None:
+        """File of the configured storage when it is SQLite; None for a server, and for the store's own file."""
+        if self.study_storage is None or not (found := _SQLITE.match(self.study_storage.get_secret_value())):
+            return None
+        return Path(found["file"])
 
     def identity(self) -> Mapping[str, Any]:
-        return {"storage": without_credentials(self.storage.get_secret_value())} if self.storage else {}
+        if self.study_storage is None:
+            return {}
+        return {"study_storage": without_credentials(self.study_storage.get_secret_value())}
 
-    @field_validator("storage")
+    @field_validator("study_storage", "mlflow_tracking_uri", mode="before")
     @classmethod
-    def _is_a_server(cls, storage: SecretStr | None) -> SecretStr | None:
-        if storage is not None and not re.match(r"postgresql(\+psycopg2?)?://", storage.get_secret_value()):
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("study_storage")
+    @classmethod
+    def _is_a_database(cls, storage: SecretStr | None) -> SecretStr | None:
+        if storage is None:
+            return None
+        address = storage.get_secret_value()
+        in_memory = address.startswith("sqlite") and (not _SQLITE.match(address) or ":memory:" in address)
+        if in_memory or not _DATABASE.match(address):
             raise ValueError(
-                "must begin with postgresql://; leave `storage` out to use the embedded SQLite file in the store"
+                "must be the address of a relational database that keeps studies, such as "
+                "postgresql://user@host/studies or sqlite:////folder/studies.db; leave `study_storage` out to use the "
+                "embedded SQLite file in the store"
             )
         return storage
 
@@ -169,7 +205,7 @@ TOOL = Tool(
             version=2,
         ),
     ),
-    settings=Settings,
+    settings=OptunaSettings,
     distribution="optuna",
     extra="optuna",
     outages=(

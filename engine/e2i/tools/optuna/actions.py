@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from e2i.errors import StepError
 from e2i.estimators import algorithms, metrics, reweighting
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.tools.optuna import Scalar, TuneOutputs, TuneParams, search
-from e2i.tools.optuna.connector import OptunaTuner
+from e2i.tools.optuna.connector import GuardedOptuna
 from e2i.tools.optuna.objective import Objective
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         seed=seed,
     )
     name = _name(params, ctx.key("study"))
-    tuner = ctx.connect(OptunaTuner)
+    tuner = ctx.connect(GuardedOptuna)
     with threadpool_limits(
         limits=1, user_api="blas"
     ):  # trials share the cores, and sums keep their order on any machine
@@ -80,7 +79,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         )
     for trial in trials:
         ctx.child(_child(trial, metric))
-    best = _best(trials, plan.direction)
+    best = search.best(trials, plan.direction, hint="check `space` and `fixed`, or raise `timeout`")
     for warning in (*prepared.warnings, *_warnings(trials, plan)):
         ctx.warn(warning)
     ctx.metric(f"best_{metric}", best.value)
@@ -99,22 +98,6 @@ def _name(params: TuneParams, key: str) -> str:
     """Return the study's name: readable, a valid file name, and unique for each different input."""
     title = params.study or f"{params.target}-{params.algorithm}"
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', title)[:100]}-{key[:10]}"
-
-
-def _best(trials: Sequence[Any], direction: str) -> Any:
-    """Return the best completed trial, the first of equals. Raises StepError when there is none."""
-    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    if not completed:
-        reasons = Counter(trial.user_attrs.get("reason", trial.state.name.lower()) for trial in trials)
-        listed = "; ".join(f"{reason} ({count} of {len(trials)})" for reason, count in reasons.most_common(3))
-        raise StepError(
-            f"no trial was completed: {listed or 'none was started before the timeout'}",
-            code="no-completed-trial",
-            hint="check `space` and `fixed`, or raise `timeout`",
-            details={"reasons": dict(reasons)},
-        )
-    sign = -1.0 if direction == "maximize" else 1.0
-    return min(completed, key=lambda trial: sign * trial.value)
 
 
 def _warnings(trials: Sequence[Any], plan: search.Plan) -> Iterator[str]:

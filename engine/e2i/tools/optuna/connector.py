@@ -8,35 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import fcntl
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, ClassVar
 
-from e2i.errors import ToolUnavailable
+from e2i.errors import StepError
 from e2i.resilience.guard import Guard
-from e2i.resilience.postgres import engine_options
-from e2i.tools.optuna import FILE, Settings, search
+from e2i.tools.optuna import OptunaSettings, search
 from e2i.tools.optuna.mirror import Mirror
-from e2i.tools.optuna.turns import CONNECTING, FileTurn, ServerTurn, Turn, with_driver
+from e2i.tools.optuna.storage import StudyStorage
+from e2i.tools.optuna.turns import ServerTurn, Turn
 
 POLL_SECONDS = 0.2
 
 
-class OptunaTuner:
+class GuardedOptuna:
     """Studies in Optuna's storage."""
 
     tool: ClassVar[str] = "optuna"
 
-    def __init__(self, settings: Settings, guard: Guard, home: Path) -> None:
-        self._settings = settings
+    def __init__(self, settings: OptunaSettings, guard: Guard, home: Path) -> None:
+        self._storage = StudyStorage(settings, home)
         self._guard = guard
         self._home = home
-        self._opened: tuple[Any, int | None] | None = None
         self._turns: dict[str, Turn] = {}
         """The studies that this client holds the lock of."""
 
@@ -55,12 +53,12 @@ class OptunaTuner:
         number of finished trials. Raises ToolUnavailable when the storage fails; trials recorded by then are kept.
         """
         ends = None if timeout is None else time.monotonic() + timeout
-        async with self._alone_with(name):
+        async with self.alone_with(name):
             recorded = await self.open_study(name, plan.direction)
             done = len(recorded)
             progress(done)
 
-            async def record(trials: list[Any]) -> None:
+            async def record(trials: Sequence[Any]) -> None:
                 nonlocal done
                 await self.add_trials(name, trials)
                 done += len(trials)
@@ -83,36 +81,73 @@ class OptunaTuner:
         """
         return await self._guard.acall(self._open_study, name, direction)
 
-    async def add_trials(self, name: str, trials: list[Any]) -> None:
-        """Add finished trials to a study."""
-        await self._guard.acall(self._add_trials, name, trials)
+    async def add_trials(self, name: str, trials: Sequence[Any], *, mirrored: bool = True) -> None:
+        """Add finished trials to a study; also to its copy in the store, when it is ``mirrored`` there."""
+        await self._guard.acall(self._add_trials, name, trials, mirrored)
+
+    async def claim_study(
+        self, name: str, direction: str, about: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the finished trials of a study that a program named, and what it was begun with; create it if needed.
+
+        Requires the lock of the study. ``about`` describes the search, and is kept in a new study. Running trials may
+        be those of other clients of Optuna; they are left alone and do not count. The storage is the only copy. Raises
+        StepError when the study has another direction.
+        """
+        return await self._guard.acall(self._claim_study, name, direction, about)
 
     async def count_trials(self, name: str) -> int:
         """Return the number of finished trials of the study in the storage; 0 when there is no such study."""
-        return await self._guard.acall(self._count_trials, name, idempotent=True)
+        return len(await self.finished_trials(name))
 
-    def _count_trials(self, name: str) -> int:
+    async def finished_trials(self, name: str) -> list[Any]:
+        """Return the finished trials of the study in the storage, in order; none when there is no such study."""
+        return await self._guard.acall(self._finished_trials, name, idempotent=True)
+
+    @asynccontextmanager
+    async def alone_with(self, name: str, expired: Callable[[], bool] = lambda: False) -> AsyncIterator[bool]:
+        """Wait for the lock of the study, so that no trial is run twice. False: ``expired`` before it was free.
+
+        The lock excludes other processes of this store, or of this file, and other stores on the same PostgreSQL.
+        """
+        with closing(self._storage.file_turn(name)) as turn:
+            if not await _taken(lambda: asyncio.to_thread(turn.take), expired):
+                yield False
+                return
+            if self._storage.server is None:
+                yield True
+                return
+            with closing(self._storage.server_turn(f"study/{name}")) as turn_of_all:
+                if not await _taken(lambda: self._guard.acall(self._take, turn_of_all), expired):
+                    yield False
+                    return
+                self._turns[name] = turn_of_all
+                try:
+                    yield True
+                finally:
+                    del self._turns[name]
+
+    def _finished_trials(self, name: str) -> list[Any]:
         import optuna
 
-        with self._explained():
+        with self._storage.explained():
             try:
-                study = optuna.load_study(study_name=name, storage=self._storage())
+                study = optuna.load_study(study_name=name, storage=self._storage.optuna())
             except KeyError:
-                return 0
-            trials = study.get_trials(deepcopy=False)
-            return len([trial for trial in trials if trial.state.is_finished() and not _was_left(trial)])
+                return []
+            return _finished(study)
 
     def _open_study(self, name: str, direction: str) -> list[Any]:
         import optuna
         from optuna.trial import TrialState
 
-        with self._explained():
+        with self._storage.explained():
             study = optuna.create_study(
-                study_name=name, storage=self._storage(), direction=direction, load_if_exists=True
+                study_name=name, storage=self._storage.optuna(), direction=direction, load_if_exists=True
             )
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
                 study.tell(trial.number, state=TrialState.FAIL)
-            found = [trial for trial in study.trials if not _was_left(trial)]
+            found = _finished(study)
             mirror = self._mirror(name)
             kept = mirror.trials()
             if len(kept) < len(found):  # written by an earlier version, or by another store
@@ -120,120 +155,61 @@ class OptunaTuner:
             elif lost := kept[len(found) :]:
                 print(f"{len(lost)} trials lost from the study storage are restored", file=sys.stderr)
                 study.add_trials(lost)
-                found = [trial for trial in study.trials if not _was_left(trial)]
+                found = _finished(study)
             return [_numbered(number, trial) for number, trial in enumerate(found)]
 
-    def _add_trials(self, name: str, trials: list[Any]) -> None:
+    def _claim_study(self, name: str, direction: str, about: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         import optuna
 
-        with self._explained():
+        with self._storage.explained():
+            study = optuna.create_study(
+                study_name=name, storage=self._storage.optuna(), direction=direction, load_if_exists=True
+            )
+            directions = [found.name.lower() for found in study.directions]
+            if directions != [direction]:
+                raise StepError(
+                    f"the study {name!r} exists and is to {' and '.join(directions)}, not to {direction}",
+                    code="study-changed",
+                    hint="set `study_name` to a new name, or None for a new study",
+                )
+            known = study.user_attrs
+            for key, value in about.items():
+                if key not in known:
+                    study.set_user_attr(key, value)
+            begun = {key: known.get(key, value) for key, value in about.items()}
+            return [_numbered(number, trial) for number, trial in enumerate(_finished(study))], begun
+
+    def _add_trials(self, name: str, trials: Sequence[Any], mirrored: bool) -> None:
+        import optuna
+
+        with self._storage.explained():
             if name in self._turns:
                 self._turns[name].check()
-            self._mirror(name).add(trials)
-            study = optuna.load_study(study_name=name, storage=self._storage())
+            if mirrored:
+                self._mirror(name).add(trials)
+            study = optuna.load_study(study_name=name, storage=self._storage.optuna())
             study.add_trials(trials)
 
     def _mirror(self, name: str) -> Mirror:
         return Mirror(self._home / "trials" / f"{name}.jsonl")
 
-    def _storage(self) -> Any:
-        """Return the storage, opened once. Raises ToolUnavailable when its file was removed or replaced since."""
-        if self._opened is None:
-            self._opened = self._open()
-        storage, opened_inode = self._opened
-        if opened_inode != self._inode():
-            self._opened = None
-            raise ToolUnavailable(
-                self.tool,
-                f"the study storage {FILE} was removed or replaced while it was in use",
-                code="storage-lost",
-                hint="run again: the trials are restored and the search resumes; do not clean the store meanwhile",
-            )
-        return storage
-
-    def _open(self) -> tuple[Any, int | None]:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if (url := self._server()) is not None:
-            seconds = self._settings.deadline
-            about: dict[str, Any] = {"pool_pre_ping": True, **engine_options(url, min(CONNECTING, seconds), seconds)}
-            with closing(self._server_turn(url, "tables")) as turn:  # two stores must not create the tables at once
-                turn.wait()
-                return optuna.storages.RDBStorage(url, engine_kwargs=about), None
-        with _locked(self._home / "studies.lock"):  # nor two processes
-            about = {"connect_args": {"timeout": self._settings.busy}}
-            storage = optuna.storages.RDBStorage(f"sqlite:///{self._home / FILE}", engine_kwargs=about)
-        return storage, self._inode()
-
-    def _server(self) -> str | None:
-        """Return the address of the database server, with its driver; None: studies are in a file of the store."""
-        if self._settings.storage is None:
-            return None
-        return with_driver(self._settings.storage.get_secret_value())
-
-    def _server_turn(self, url: str, name: str) -> ServerTurn:
-        try:
-            return ServerTurn(url, name, self._settings.deadline)
-        except ImportError as error:
-            raise ToolUnavailable(
-                self.tool,
-                "the driver of the study storage's database is not installed",
-                code="tool-missing",
-                hint='pip install "e2i[servers]"',
-            ) from error
-
-    def _inode(self) -> int | None:
-        if self._settings.storage is not None:
-            return None
-        path = self._home / FILE
-        return path.stat().st_ino if path.exists() else -1
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Convert Optuna's errors: it reports a locked or dead database as invalid data."""
-        import optuna
-        import sqlalchemy.exc
-
-        try:
-            yield
-        except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.DBAPIError) as error:
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            text = str(cause).strip().splitlines()
-            raise ToolUnavailable(
-                self.tool,
-                f"the study storage cannot be used: {type(cause).__name__}: {text[0][:200] if text else ''}",
-                code="storage-unavailable",
-                hint=f"check that the database is running, or that no process has locked {FILE}; recorded "
-                "trials are kept",
-            ) from error
-
-    @asynccontextmanager
-    async def _alone_with(self, name: str) -> AsyncIterator[None]:
-        """Wait for the lock of the study, so that no trial is run twice.
-
-        The lock excludes other processes of this store, and other stores on the same server.
-        """
-        with closing(FileTurn(self._home / "locks", name)) as turn:
-            while not turn.take():
-                await asyncio.sleep(POLL_SECONDS)
-            if (url := self._server()) is None:
-                yield
-                return
-            with closing(self._server_turn(url, f"study/{name}")) as turn_of_all:
-                while not await self._guard.acall(self._take, turn_of_all):
-                    await asyncio.sleep(POLL_SECONDS)
-                self._turns[name] = turn_of_all
-                try:
-                    yield
-                finally:
-                    del self._turns[name]
-
     def _take(self, turn: ServerTurn) -> bool:
-        with self._explained():
+        with self._storage.explained():
             return turn.take()
+
+
+async def _taken(take: Callable[[], Any], expired: Callable[[], bool]) -> bool:
+    """Try until the lock is taken; return False once ``expired``."""
+    while not await take():
+        if expired():
+            return False
+        await asyncio.sleep(POLL_SECONDS)
+    return True
+
+
+def _finished(study: Any) -> list[Any]:
+    """Return the trials that count: ended, and not left by a process that was killed."""
+    return [trial for trial in study.trials if trial.state.is_finished() and not _was_left(trial)]
 
 
 def _was_left(trial: Any) -> bool:
@@ -247,10 +223,3 @@ def _numbered(number: int, trial: Any) -> Any:
         trial = copy.copy(trial)
         trial.number = number
     return trial
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

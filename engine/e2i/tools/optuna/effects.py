@@ -26,9 +26,9 @@ def tune(params: TuneParams, outputs: TuneOutputs, look: Look) -> str | Coroutin
 
 
 async def _ask(outputs: TuneOutputs, look: Look) -> str | None:
-    from e2i.tools.optuna.connector import OptunaTuner
+    from e2i.tools.optuna.connector import GuardedOptuna
 
-    return _missing(outputs, await look.connect(OptunaTuner).count_trials(outputs.study.name))
+    return _missing(outputs, await look.connect(GuardedOptuna).count_trials(outputs.study.name))
 
 
 def _missing(outputs: TuneOutputs, found: int) -> str | None:

@@ -9,22 +9,29 @@ the same result as an uninterrupted one.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
-import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.errors import StepError
 from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange
+from e2i.tools.optuna import samplers
 
 STARTUP = 10
 """Random trials that Optuna's TPE begins with."""
 Objective = Callable[[Any], float]
 """Takes an optuna Trial, returns its value. Raises StepError when the trial fails, optuna.TrialPruned when pruned."""
+
+
+Sampler = Literal["tpe", "random", "qmc", "grid", "cmaes"]
+"""``grid`` tries each combination of a finite space once; ``cmaes`` (CMA-ES) suits numbers."""
+Pruner = Literal["none", "median", "hyperband", "successive_halving"]
 
 
 class Plan(Struct, frozen=True):
@@ -33,8 +40,8 @@ class Plan(Struct, frozen=True):
     space: Mapping[str, Dimension]
     trials: int
     direction: Literal["maximize", "minimize"]
-    sampler: Literal["tpe", "random", "qmc"] = "tpe"
-    pruner: Literal["none", "median"] = "none"
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "none"
     parallel: int = 1
     seed: int = 0
 
@@ -51,27 +58,30 @@ async def run(
     plan: Plan,
     objective: Objective,
     recorded: Sequence[Any],
-    record: Callable[[list[Any]], Awaitable[None]],
+    record: Callable[[Sequence[Any]], Awaitable[None]],
     expired: Callable[[], bool],
     *,
     threads: int,
+    replay: bool = True,
 ) -> list[Any]:
     """Return the finished trials (optuna FrozenTrial), at most ``plan.trials``, in order.
 
     ``recorded`` are the trials of an earlier attempt; they are reported to the study, not evaluated. ``record``
     receives new ones, ``plan.parallel`` at a time. No trial is proposed once ``expired``. Up to ``threads`` trials are
     evaluated at once; the result does not depend on it. Raises StepError when the recorded trials belong to another
-    search.
+    search; without ``replay`` they are what the sampler knows, whoever proposed them, and StepError means that their
+    parameters have other types. The trials of a finite grid may be fewer.
     """
-    study = _study(plan)
     space = {name: distribution(dimension) for name, dimension in plan.space.items()}
+    first = 0 if replay else len(recorded)
+    study = samplers.study(plan, space, recorded[:first])
     # A pruner compares a trial with the reported ones, and a trial's intermediate reports may influence a proposal.
     # With a pruner, therefore, nothing is reported or proposed while a trial is evaluated.
     others = plan.parallel - 1 if plan.pruner == "none" else 0
     asked: list[Any] = []
     with ThreadPoolExecutor(min(plan.parallel, threads), thread_name_prefix="trial") as pool:
         flight = _Flight(study, objective, recorded, record, plan.parallel, pool)
-        for number in range(plan.trials):
+        for number in range(first, samplers.trials(plan, space, recorded[:first])):
             if len(flight) == plan.parallel:
                 await flight.land(others)
             if number >= len(recorded) and not asked and expired():
@@ -86,6 +96,43 @@ async def run(
     return [*recorded[: plan.trials], *study.trials[len(recorded) :]]
 
 
+async def resume(
+    plan: Plan,
+    objective: Objective,
+    recorded: Sequence[Any],
+    record: Callable[[Sequence[Any]], Awaitable[None]],
+    expired: Callable[[], bool],
+) -> list[Any]:
+    """Extend a study one trial at a time, whoever made its recorded trials; return them and the new ones, in order.
+
+    When this search would have made them, it ends as an uninterrupted one. Otherwise the sampler knows them. Raises
+    StepError when their parameters have other types.
+    """
+    one_by_one = replace(plan, parallel=1)  # so nothing new is evaluated before all recorded trials are compared
+    try:
+        return await run(one_by_one, objective, recorded, record, expired, threads=1)
+    except StepError as error:
+        if error.code != "study-changed":
+            raise
+    return await run(one_by_one, objective, recorded, record, expired, threads=1, replay=False)
+
+
+def best(trials: Sequence[Any], direction: str, *, hint: str) -> Any:
+    """Return the best completed trial, the first of equals. Raises StepError when there is none."""
+    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    if not completed:
+        reasons = Counter(trial.user_attrs.get("reason", trial.state.name.lower()) for trial in trials)
+        listed = "; ".join(f"{reason} ({count} of {len(trials)})" for reason, count in reasons.most_common(3))
+        raise StepError(
+            f"no trial was completed: {listed or 'none was started before the timeout'}",
+            code="no-completed-trial",
+            hint=hint,
+            details={"reasons": dict(reasons)},
+        )
+    sign = -1.0 if direction == "maximize" else 1.0
+    return min(completed, key=lambda trial: sign * trial.value)
+
+
 class _Flight:
     """The trials in flight, oldest first, and the finished ones that are not recorded yet."""
 
@@ -94,7 +141,7 @@ class _Flight:
         study: Any,
         objective: Objective,
         recorded: Sequence[Any],
-        record: Callable[[list[Any]], Awaitable[None]],
+        record: Callable[[Sequence[Any]], Awaitable[None]],
         parallel: int,
         pool: ThreadPoolExecutor,
     ) -> None:
@@ -119,7 +166,9 @@ class _Flight:
                 known.set_result(_replayed(trial, self._recorded[trial.number]))
                 self._flying.append((trial, known))
             else:
-                self._flying.append((trial, loop.run_in_executor(self._pool, _evaluate, self._objective, trial)))
+                context = contextvars.copy_context()
+                ending = loop.run_in_executor(self._pool, context.run, _evaluate, self._objective, trial)
+                self._flying.append((trial, ending))
 
     async def land(self, most: int) -> None:
         """Waits for the oldest trials and reports them to the study, until at most the given number is in flight."""
@@ -158,27 +207,6 @@ def distribution(dimension: Dimension) -> Any:
             assert_never(dimension)
 
 
-def _study(plan: Plan) -> Any:
-    """Return an empty study in memory. Proposals are spread away from those in flight (the constant liar of TPE)."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    match plan.sampler:
-        case "tpe":
-            sampler = optuna.samplers.TPESampler(seed=plan.seed, constant_liar=plan.parallel > 1)
-        case "random":
-            sampler = optuna.samplers.RandomSampler(seed=plan.seed)
-        case "qmc":
-            sampler = optuna.samplers.QMCSampler(
-                seed=plan.seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
-            )
-        case _:
-            assert_never(plan.sampler)
-    pruner = optuna.pruners.MedianPruner() if plan.pruner == "median" else optuna.pruners.NopPruner()
-    return optuna.create_study(direction=plan.direction, sampler=sampler, pruner=pruner)
-
-
 def _evaluate(objective: Objective, trial: Any) -> Outcome:
     import optuna
     from optuna.trial import TrialState
@@ -208,4 +236,5 @@ def _replayed(trial: Any, earlier: Any) -> Outcome:
         )
     for index, value in earlier.intermediate_values.items():
         trial.report(value, index)
+        trial.should_prune()  # some pruners remember what they decided
     return Outcome(earlier.state, earlier.value if earlier.state == TrialState.COMPLETE else None)

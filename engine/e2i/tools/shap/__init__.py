@@ -14,10 +14,19 @@ from e2i.catalog.artifacts import Model, Report, Table
 from e2i.catalog.marks import Budget
 
 
-class Settings(ToolSettings):
-    """Settings of explanations."""
+class SHAPSettings(ToolSettings):
+    """SHAPSettings of explanations."""
 
     deadline: Annotated[float, Field(gt=0, description="Timeout of one explanation, in seconds.")] = 3600.0
+    background_rows: Annotated[
+        int,
+        Field(
+            ge=2,
+            le=10_000,
+            description="Rows that absent features are averaged over, for models without an explainer of their own.",
+        ),
+    ] = 100
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the choice of these rows.")] = 0
 
 
 class ExplainParams(Params):
@@ -81,7 +90,7 @@ TOOL = Tool(
             columns=True,
         ),
     ),
-    settings=Settings,
+    settings=SHAPSettings,
     distribution="shap",
     extra="shap",
     imports=("pandas", "xgboost", "matplotlib.backends.backend_agg", "matplotlib.figure"),

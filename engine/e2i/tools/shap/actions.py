@@ -10,7 +10,7 @@ from e2i.errors import StepError
 from e2i.estimators import saved
 from e2i.tools.shap import ExplainOutputs, ExplainParams
 from e2i.tools.shap.columns import beside
-from e2i.tools.shap.connector import SHAPExplainer
+from e2i.tools.shap.connector import GuardedShap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
     chosen = _sample(len(frame), params.rows, ctx.seed if params.seed is None else params.seed)
     sample = frame.iloc[chosen]
     background = frame if params.background is None else ctx.frame(params.background)
-    found = await ctx.connect(SHAPExplainer).explain(scorer, sample, background, threads=ctx.threads)
+    found = await ctx.connect(GuardedShap).explain(scorer, sample, background, threads=ctx.threads)
     title = f"Explanation of {params.model.target} ({params.model.algorithm})"
     folder = plots.write(ctx.scratch / "shap", title, found, sample, plots=params.plots)
     report = ctx.keep(folder, Report, media_type="text/html", title=title, entry=plots.ENTRY)

@@ -1,12 +1,12 @@
-"""The SHAP client of the platform's agents. In: a loaded model and rows. Out: SHAP values."""
+"""The guarded explainer. In: a loaded model, or a live one, and rows. Out: SHAP values."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from e2i.resilience.guard import Guard
-from e2i.tools.shap import Settings, values
+from e2i.tools.shap import SHAPSettings, values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from e2i.tools.shap.values import Explanation
 
 
-class SHAPExplainer:
-    """Explains models opened by ``e2i.estimators.scoring.load``."""
+class GuardedShap:
+    """Explains models opened by ``e2i.estimators.scoring.load``, and live models of any library."""
 
     tool: ClassVar[str] = "shap"
 
-    def __init__(self, settings: Settings, guard: Guard, home: Path) -> None:
+    def __init__(self, settings: SHAPSettings, guard: Guard, home: Path) -> None:
+        self._settings = settings
         self._guard = guard
 
     async def explain(
@@ -29,8 +30,21 @@ class SHAPExplainer:
         """Return SHAP values of every row, shape (n, p, k). Raises StepError when they miss the model's margin."""
         return await self._guard.acall(values.explain, scorer, frame, background, threads=threads)
 
-    async def explain_instance(
-        self, scorer: Scorer, frame: pd.DataFrame, row: int, background: pd.DataFrame
+    def explain_live(
+        self, model: Any, table: Any, *, hint: str | None = None, instance: int | None = None
     ) -> Explanation:
-        """Return SHAP values of one row of ``frame``. A row is never its own background: its values would all be 0."""
-        return await self.explain(scorer, frame.iloc[[row]], background)
+        """Return SHAP values of a live model, of every row or of one. Raises StepError as ``live.explain`` does."""
+        from e2i.tools.shap import live
+
+        return self._guard.call(live.explain, model, table, self._options(), hint=hint, instance=instance)
+
+    def interactions(self, model: Any, table: Any) -> Any:
+        """Return interaction values of a live model of trees. Raises StepError as ``live.interactions`` does."""
+        from e2i.tools.shap import live
+
+        return self._guard.call(live.interactions, model, table, self._options())
+
+    def _options(self) -> Any:
+        from e2i.tools.shap.live import Options
+
+        return Options(self._settings.background_rows, self._settings.seed)

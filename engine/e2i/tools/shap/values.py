@@ -6,7 +6,7 @@ linear models use shap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -34,12 +34,36 @@ class Explanation(Struct, frozen=True, eq=False):
     @property
     def importance(self) -> dict[str, float]:
         """Return each feature's share of the mean absolute value over rows and classes, largest first."""
-        import numpy as np
+        return importance(self.values, self.features)
 
-        sizes = np.abs(self.values).mean(axis=(0, 2))
-        shares = sizes / (sizes.sum() or 1.0)
-        ranked = sorted(zip(self.features, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
-        return dict(ranked)
+
+def importance(values: Any, names: Sequence[str]) -> dict[str, float]:
+    """Return each feature's share of the mean absolute value over rows and classes, largest first; they sum to 1.
+
+    ``values`` have the shape (rows, features) or (rows, features, classes). Raises StepError for another shape, other
+    names than features, and values that are no numbers. Values that are all 0 give equal shares.
+    """
+    import numpy as np
+
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim not in (2, 3) or not found.size:
+        raise StepError(
+            f"the SHAP values have the shape {found.shape}, not (rows, features) or (rows, features, classes)",
+            code="bad-values",
+            hint="pass the first result of compute_shap_values",
+        )
+    listed = [str(name) for name in names]
+    if len(listed) != found.shape[1] or len(set(listed)) != len(listed):
+        raise StepError(
+            f"the SHAP values have {found.shape[1]} features, and there are {len(set(listed))} different names",
+            code="bad-values",
+        )
+    if not np.isfinite(found).all():
+        raise StepError("the SHAP values hold values that are no numbers", code="bad-values")
+    sizes = np.abs(found).mean(axis=0 if found.ndim == 2 else (0, 2))
+    shares = sizes / sizes.sum() if sizes.any() else np.full(len(listed), 1.0 / len(listed))
+    ranked = sorted(zip(listed, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    return dict(ranked)
 
 
 def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, threads: int) -> Explanation:
@@ -67,12 +91,13 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, th
     if scorer.binary and values.shape[2] == 2:  # shap returns both classes of a forest; the second is the positive
         values, expected, margin = values[:, :, 1:], expected[1:], margin.reshape(-1, 1)
     classes = None if manifest["classes"] is None or scorer.binary else list(manifest["classes"])
-    found = Explanation(scorer.features, classes, values, np.atleast_1d(expected), margin)
-    _check(found, manifest["algorithm"])
-    return found
+    return additive(
+        Explanation(scorer.features, classes, values, np.atleast_1d(expected), margin), manifest["algorithm"]
+    )
 
 
-def _check(found: Explanation, algorithm: str) -> None:
+def additive(found: Explanation, algorithm: str) -> Explanation:
+    """Return the explanation. Raises StepError when its values do not add up to the margin."""
     import numpy as np
 
     gap = float(np.abs(found.values.sum(axis=1) + found.expected - found.margin).max())
@@ -83,6 +108,7 @@ def _check(found: Explanation, algorithm: str) -> None:
             code="not-additive",
             hint="do not use them; this is a defect of the library's version, please report it with the model",
         )
+    return found
 
 
 def _xgboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:

@@ -1,0 +1,113 @@
+"""``OptunaTuner``: Optuna for programs. In: live tables, an algorithm and a search space. Out: the best parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from e2i.mlops.connector import Connector
+from e2i.mlops.mistakes import BadCall, mistakes
+from e2i.mlops.mlflow import Run, current_run
+from e2i.mlops.tracing import traced
+from e2i.tools.optuna import OptunaSettings as OptunaConfig
+from e2i.tools.optuna.connector import GuardedOptuna
+from e2i.tools.optuna.tuning import Best, Request, optimize
+
+__all__ = ["Best", "OptunaConfig", "OptunaTuner"]
+
+
+class _Default(str):
+    """A default that can be told from the same text given by a caller."""
+
+    __slots__ = ()
+
+
+MAXIMIZE = _Default("maximize")
+
+
+class OptunaTuner(Connector[OptunaConfig]):
+    """Optuna: studies of hyperparameters, in the store or in a database."""
+
+    tool = "optuna"
+
+    def open(self) -> None:
+        self.client = GuardedOptuna(self.config, self.guard, self.home)
+
+    @traced
+    async def optimize(
+        self,
+        algorithm: str | Callable[..., Any],
+        search_space: Mapping[str, Any],
+        X_train: Any,  # noqa: N803 - names of the interface
+        y_train: Any,
+        X_val: Any,  # noqa: N803
+        y_val: Any,
+        n_trials: int = 50,
+        metric: str = "auc",
+        direction: str = MAXIMIZE,
+        timeout: float | None = None,
+        study_name: str | None = None,
+        sampler: str = "tpe",
+        pruner: str | None = None,
+        seed: int | None = None,
+        treatment: Any = None,
+    ) -> Best:
+        """Search hyperparameters; return the best, with ``value``, ``study_name``, ``trials`` and ``fit``.
+
+        ``algorithm`` is a name of the registry, such as ``XGBoost``, or a callable that makes an estimator of
+        parameters. ``search_space`` maps each parameter to ``[a, b]`` (one of a list), ``(1, 9)`` (integers),
+        ``(0.1, 0.9)`` (numbers), ``{"low":, "high":, "log": True}`` or ``{"type": "int", "low":, "high":, "step":}``.
+        Tables have the shape (rows, features): frames of pandas and Polars, tables of Arrow, arrays. Labels may be of
+        any type; of two classes the last in order is the positive one. ``metric`` is one of the catalogue, ``auc`` is
+        ``roc_auc``; a regression is tuned by rmse, mae, r2 or mape. ``direction`` must be the metric's; left out, it
+        is. ``sampler``: tpe, random, qmc, grid, cmaes. ``pruner``: median, hyperband or successive_halving, for
+        algorithms that train in rounds. After ``timeout`` seconds no new trial starts.
+
+        A named study is resumed to ``n_trials`` in all, also by several processes at once; None begins a new one. Equal
+        arguments with a ``seed`` give equal parameters. Each trial is a nested run of the MLflow run that is open. A
+        trial that fails is recorded with its reason. Raises ValueError for a wrong argument and when every trial
+        fails, ToolUnavailable when the database of studies is down: trials that ended by then are kept.
+        """
+        if treatment is not None:
+            raise BadCall("`treatment` is not available yet: causal algorithms come with a later version")
+        run = current_run.get()
+        self._check_tracker(run)
+        request = Request(
+            algorithm=algorithm,
+            search_space=search_space,
+            train=(X_train, y_train),
+            validation=(X_val, y_val),
+            n_trials=n_trials,
+            metric=metric,
+            direction=None if direction is MAXIMIZE else direction,
+            timeout=timeout,
+            study_name=study_name,
+            sampler=sampler,
+            pruner=pruner,
+            seed=seed,
+        )
+        with mistakes():
+            return await optimize(self.client, request, None if run is None else _reporter(run))
+
+    def _check_tracker(self, run: Run | None) -> None:
+        """Raise BadCall when trials are to go to another server than the run that they belong to."""
+        wanted, used = self.config.mlflow_tracking_uri, getattr(run, "tracking_uri", None)
+        if wanted and used and wanted.rstrip("/") != used.rstrip("/"):
+            raise BadCall(
+                f"`mlflow_tracking_uri` of optuna is {wanted}, and the open run is on {used}",
+                hint="a trial is a nested run of the open run: set both to one address, or leave the first out",
+            )
+
+
+def _reporter(run: Run) -> Callable[[Any, str], Any]:
+    async def report(trial: Any, metric: str) -> None:
+        await run.log_child(
+            name=f"trial-{trial.number:04d}",
+            params={name: "null" if value is None else value for name, value in trial.params.items()},
+            metrics={} if trial.value is None else {metric: trial.value},
+            status="failed" if trial.state.name == "FAIL" else "finished",
+            started_ms=int(trial.datetime_start.timestamp() * 1000),
+            ended_ms=int(trial.datetime_complete.timestamp() * 1000),
+        )
+
+    return report

@@ -1,0 +1,95 @@
+"""``SHAPExplainer``: SHAP for programs. In: a fitted model and rows. Out: SHAP values, importances, interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Model
+from e2i.mlops.connector import Connector
+from e2i.mlops.mistakes import mistakes
+from e2i.mlops.tracing import traced
+from e2i.tools.shap import SHAPSettings as SHAPConfig
+from e2i.tools.shap.connector import GuardedShap
+
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Matrix
+    from e2i.tools.shap.values import Explanation
+
+__all__ = ["SHAPConfig", "SHAPExplainer"]
+
+
+class SHAPExplainer(Connector[SHAPConfig]):
+    """SHAP: explanations of fitted models.
+
+    A model is a live estimator of XGBoost, LightGBM, CatBoost or scikit-learn, also a pipeline, a model that e2i
+    trained, or a function of rows. A table has the shape (rows, features): a frame of pandas or Polars, a table of
+    Arrow, an array. Every method raises ValueError for a model or a table that cannot be explained, and
+    ToolUnavailable after the settings' deadline.
+    """
+
+    tool = "shap"
+
+    def open(self) -> None:
+        self.client = GuardedShap(self.config, self.guard, self.home)
+
+    @traced
+    def compute_shap_values(
+        self,
+        model: Any,
+        X: Any,  # noqa: N803 - the libraries' own name
+        algorithm: str | None = None,
+    ) -> tuple[Matrix, float | Matrix]:
+        """Return SHAP values and the expected value; both add up to the model's margin, which is checked.
+
+        The shape is (rows, features), and the expected value a number: of two classes, those of the positive one. More
+        classes: (rows, features, classes), and an array of one expected value each. The margin is in log-odds for
+        boosted trees and logistic regression, a probability for forests and for models that are only asked for
+        predictions; those are explained against a seeded choice of the rows. ``algorithm`` is checked: another model
+        than it says raises ValueError.
+        """
+        found = self._explained(model, X, hint=algorithm)
+        if found.values.shape[2] == 1:
+            return found.values[:, :, 0], float(found.expected[0])
+        return found.values, found.expected
+
+    @traced
+    def compute_feature_importance(self, shap_values: Any, feature_names: Sequence[str]) -> dict[str, float]:
+        """Return each feature's share of the mean absolute SHAP values, largest first. The shares sum to 1."""
+        from e2i.tools.shap.values import importance
+
+        with mistakes():
+            return importance(shap_values[0] if isinstance(shap_values, tuple) else shap_values, feature_names)
+
+    @traced
+    def compute_interactions(self, model: Any, X: Any) -> Matrix:  # noqa: N803
+        """Return interaction values of trees (rows, features, features); they sum to the SHAP values.
+
+        More classes: (rows, features, features, classes). The cost grows with the square of the features: explain few
+        rows.
+        """
+        with mistakes():
+            found: Matrix = self.client.interactions(self._loaded(model), X)
+            return found
+
+    @traced
+    def explain_instance(self, model: Any, X: Any, instance_idx: int) -> dict[str, float]:  # noqa: N803
+        """Return the SHAP value of each feature in one row of ``X``; the other rows are its background.
+
+        More than two classes: the values of the class with the highest margin.
+        """
+        found = self._explained(model, X, instance=instance_idx)
+        place = int(found.margin[0].argmax())
+        return dict(zip(found.features, found.values[0, :, place].tolist(), strict=True))
+
+    def _explained(self, model: Any, table: Any, **options: Any) -> Explanation:
+        with mistakes():
+            return self.client.explain_live(self._loaded(model), table, **options)
+
+    def _loaded(self, model: Any) -> Any:
+        """Return a model of the store as its library's object; a live model as it is."""
+        if not isinstance(model, Model):
+            return model
+        from e2i.estimators.scoring import load
+
+        return load(self.program.artifacts.path(model.digest))
