@@ -80,7 +80,8 @@ class Project:
             )
         address = str(source.dict(config_provider=source._config_provider)["connection_string"])
         if asset is not None:
-            name = f"{asset.schema_name}.{asset.table_name}" if asset.schema_name else str(asset.table_name)
+            schema = asset._effective_schema_name
+            name = f"{schema}.{asset.table_name}" if schema else str(asset.table_name)
         return Database(source.name, _address(source.name, address, self._root), self._seconds), name
 
     def _context(self) -> Any:
