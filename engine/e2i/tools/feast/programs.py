@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,20 @@ class Repository:
         self._settings = settings
         self._existing = None if settings.repo_path is None else (workspace / settings.repo_path).resolve()
         self._root = self._existing or home / PROJECT
+        self._exchange = threading.RLock()
+        """Held while the online store is used: Feast has one connection to it."""
+        self._store = self._connect()
 
-    @cached_property
-    def _store(self) -> sdk.FeatureStore:
+    def _connect(self) -> sdk.FeatureStore:
         if self._existing is not None:
             return existing.connect(self._existing, self._settings)
         self._root.mkdir(parents=True, exist_ok=True)
         configuration = repository.configuration(self._settings, Path(), PROJECT)
         if configuration["online_store"]["type"] == "redis":
             configuration["online_store"]["skip_dedup"] = True  # `push` decides which row is the newest, and is alone
-        store = connect(self._settings, self._root, configuration)
-        repository.point_feast_at(self._root, self._settings, Path(), PROJECT)
+        with self._locked():
+            store = connect(self._settings, self._root, configuration)
+            repository.point_feast_at(self._root, self._settings, Path(), PROJECT)
         return store
 
     def current(self) -> sdk.FeatureStore:
@@ -144,7 +147,8 @@ class Repository:
         rows: Sequence[Mapping[str, Any]],
     ) -> list[dict[str, Any]]:
         """Return keys and features of each row; None for values that are not in the online store."""
-        return retrieval.read_online(self._store, columns, names, rows)
+        with self._exchange:
+            return retrieval.read_online(self._store, columns, names, rows)
 
     def statistics(self, view: str, reference: object) -> dict[str, dict[str, Any]]:
         """Return feature → figures over all its rows; with a reference (a frame, or the name of a view) also drift."""
@@ -195,7 +199,8 @@ class Repository:
             raise existing.no_repository(self._root) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            with self._exchange:
+                yield
         finally:
             os.close(handle)
 

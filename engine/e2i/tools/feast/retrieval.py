@@ -123,7 +123,7 @@ def checked_keys(types: Mapping[str, str | None], entities: Sequence[Mapping[str
                 raise StepError(
                     f"join key {key!r} is {entity[key]!r:.100}, but its entity is {kind}",
                     code="join-key-type",
-                    hint="quote it in YAML to make it text" if kind == "string" else "use an integer",
+                    hint="use text (in YAML, in quotes)" if kind == "string" else "use an integer",
                 )
     return [{key: entity[key] for key in types} for entity in entities]
 

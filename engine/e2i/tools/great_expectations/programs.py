@@ -65,7 +65,10 @@ class Files(Protocol):
         """Return the rows of a file. Raises Refused for one outside the workspace, StepError for one without rows."""
 
     def tables(self, folder: str) -> Mapping[str, str]:
-        """Return the data files of a folder: name without ending → path."""
+        """Return the data files of a folder: name without ending → name."""
+
+    def read_table(self, folder: str, name: str) -> pa.Table:
+        """Return the rows of a file of such a folder."""
 
 
 class Validations:
@@ -164,7 +167,7 @@ class Validations:
                     known = f"its tables: {', '.join(sorted(tables)[:20]) or 'none'}"
                     message = f"datasource {source!r} has no table {name!r}, and there is no such file"
                     raise BadInput(message, code="unknown-table", hint=hint(name, list(tables)) or known)
-                return _frame(self._files.read(tables[name]))
+                return _frame(self._files.read_table(folder, tables[name]))
             case SqliteSource(path=path):
                 return self._database(source, (self._workspace / path).resolve()), name
             case PostgresqlSource(url=url):

@@ -23,6 +23,15 @@ def suite_of(name: str, expectations: Iterable[Mapping[str, Any]]) -> Suite:
     return read(text_of(name, expectations), name)
 
 
+def check(text: bytes, name: str) -> None:
+    """Raise BadInput or Refused for the content of a suite's file that no table could be validated against."""
+    from e2i.tools.great_expectations.validation import built, library
+
+    suite = read(text, name)
+    library()
+    built(suite, lambda _column: None)
+
+
 def text_of(name: str, expectations: Iterable[Mapping[str, Any]]) -> bytes:
     """Return the content of the suite's file, as specs read it."""
     items = [_flat(item, index) for index, item in enumerate(expectations)]
