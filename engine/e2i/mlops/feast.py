@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from e2i.errors import ToolUnavailable
@@ -46,9 +47,9 @@ class FeastClient(Connector[FeastConfig]):
     ) -> None:
         """Register a feature of a group (a feature view), which is made when it is missing, as is its entity.
 
-        ``entity`` is the column with the key. ``dtype`` is int32, int64, float32, float64, bool, string or timestamp, or
-        a type that Python, NumPy, pandas or Feast has for one of these. Registering it again changes nothing but the
-        description. A feature keeps its dtype, a group its entity.
+        ``entity`` is the column with the key. ``dtype`` is int32, int64, float32, float64, bool, string or timestamp,
+        or a type that Python, NumPy, pandas or Feast has for one of these. Registering it again changes nothing but
+        the description. A feature keeps its dtype, a group its entity.
         """
         self._changing(lambda repo: repo.register(feature_name, feature_group, entity, dtype, description))
 
@@ -85,7 +86,7 @@ class FeastClient(Connector[FeastConfig]):
         rows: list[dict[str, Any]] = []
         for first in range(0, len(keys), KEYS_PER_READ):
             part = keys[first : first + KEYS_PER_READ]
-            rows += self._ask(lambda repo, part=part: repo.online(columns, names, part), self.config.deadline)
+            rows += self._ask(partial(_online, columns, names, part), self.config.deadline)
         labels = [*dict.fromkeys(key for needed in columns.values() for key in needed), *names.values()]
         return {label: [row[label] for row in rows] for label in labels}
 
@@ -94,8 +95,8 @@ class FeastClient(Connector[FeastConfig]):
         """Return figures of each feature over all rows of a view.
 
         By feature: count (rows), nulls, distinct, mean, deviation, min, max, quantiles and histogram. With a
-        ``reference`` (a frame or an Arrow table with such features, or the name of another view) also ``drift``: psi (the
-        population stability index over ten bins of the reference), ks and ks_p_value (Kolmogorov–Smirnov).
+        ``reference`` (a frame or an Arrow table with such features, or the name of another view) also ``drift``: psi
+        (the population stability index over ten bins of the reference), ks and ks_p_value (Kolmogorov–Smirnov).
         """
         return self._reading(lambda repo: repo.statistics(feature_view, reference))
 
@@ -143,3 +144,12 @@ class FeastClient(Connector[FeastConfig]):
         from e2i.tools.feast.programs import Repository
 
         return Repository(self.config, self.home, self.program.workspace)
+
+
+def _online(
+    columns: Mapping[str, Sequence[str]],
+    names: Mapping[tuple[str, str], str],
+    rows: Sequence[Mapping[str, Any]],
+    repository: Repository,
+) -> list[dict[str, Any]]:
+    return repository.online(columns, names, rows)

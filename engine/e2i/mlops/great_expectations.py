@@ -39,8 +39,8 @@ class GEValidator(Connector[GEConfig]):
     ) -> GEValidationResult:
         """Validate data against a suite.
 
-        ``data_source``: a frame, an Arrow table, a file of the workspace (csv, tsv, jsonl, parquet, feather, excel), or a
-        table of the configured datasource; PostgreSQL and SQLite compute the expectations themselves.
+        ``data_source``: a frame, an Arrow table, a file of the workspace (csv, tsv, jsonl, parquet, feather, excel), or
+        a table of the configured datasource; PostgreSQL and SQLite compute the expectations themselves.
         ``split_filter`` keeps the rows whose column ``split`` has this value, ``batch_parameters`` those whose columns
         have these values. Rows are never changed.
 

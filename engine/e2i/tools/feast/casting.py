@@ -29,9 +29,7 @@ def exact(frame: pd.DataFrame, types: Mapping[str, FeatureType], required: tuple
     names = [str(name) for name in frame.columns]
     for name in types:
         if name not in names:
-            raise StepError(
-                f"the frame has no column {name!r}", code="missing-column", hint=hint(name, names, most=20)
-            )
+            raise StepError(f"the frame has no column {name!r}", code="missing-column", hint=hint(name, names, most=20))
     columns = {name: _column(frame, name, kind) for name, kind in types.items()}
     for name in required:
         if columns[name].null_count:
@@ -107,8 +105,8 @@ def _number(array: Any, name: str, kind: FeatureType) -> Any:
     if pa.types.is_integer(found.type) and pa.types.is_floating(array.type):
         limit = float(2 ** (found.type.bit_width - 1))
         same = pc.and_(same, pc.and_(pc.greater_equal(array, -limit), pc.less(array, limit)))
-    if pa.types.is_integer(found.type) and pa.types.is_integer(array.type):
-        same = pc.and_(same, pc.equal(pc.less(found, 0), pc.less(array, 0)))
+    if array.type == pa.uint64():  # a cast that wraps around comes back equal
+        same = pc.and_(same, pc.less(array, pa.scalar(2**63, pa.uint64())))
     if pa.types.is_floating(found.type) and pa.types.is_integer(array.type):
         same = pc.and_(same, pc.less(pc.abs(found.cast(pa.float64())), float(2**63)))
     if kind == "bool":
@@ -125,7 +123,7 @@ def _of_objects(values: pd.Series[Any], name: str, kind: FeatureType) -> Any:
     for row, value in enumerate(values):
         if value is None or value is pd.NA or value != value:
             found.append(None)
-        elif isinstance(value, Decimal | int | float | np.number):
+        elif isinstance(value, Decimal | int | float | np.integer | np.floating):
             whole = value == value // 1
             number = int(value) if whole else float(value)
             if number != value or (whole and abs(int(value)) >= 2**63):

@@ -21,7 +21,7 @@ HARMLESS_BESIDE = {"feature_services", "saved_datasets", "permissions", "request
 """Sections of an existing registry that cannot contain code either."""
 CLASSES = ("type", "registry_type", "registry_store_type", "provider")
 """Keys of ``feature_store.yaml`` whose value may be the name of a class."""
-TRUST = "set `trusted: true` in the settings of feast if you trust whoever writes this repository"
+TRUST = "set `trusted: true` in the settings of feast if you trust everyone who writes to this repository"
 
 
 def connect(root: Path, settings: FeastSettings) -> sdk.FeatureStore:

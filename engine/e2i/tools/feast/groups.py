@@ -33,7 +33,7 @@ class Group(Struct, frozen=True):
     @property
     def pending(self) -> bool:
         """True while the entity has no type."""
-        return self.view.tags.get(PENDING) == "pending"
+        return bool(self.view.tags.get(PENDING) == "pending")
 
 
 def known(store: sdk.FeatureStore) -> list[str]:
@@ -60,7 +60,10 @@ def find(store: sdk.FeatureStore, name: str) -> Group:
 
 
 def resolve(store: sdk.FeatureStore, references: Sequence[str]) -> tuple[dict[str, Group], dict[str, tuple[str, ...]]]:
-    """Return the views, and view → requested features, of ``view:feature``, ``view:*`` and ``view``. Raises StepError."""
+    """Return the views, and view → requested features, of ``view:feature``, ``view:*`` and ``view``.
+
+    Raises StepError for an unknown view or feature.
+    """
     groups: dict[str, Group] = {}
     asked: dict[str, list[str]] = {}
     for reference in [references] if isinstance(references, str) else references:
@@ -89,4 +92,6 @@ def _on_demand(store: sdk.FeatureStore, view: Any, features: Mapping[str, Featur
     """Return an on-demand view: its keys are those of the views that it is computed from."""
     sources = [find(store, projection.name) for projection in view.source_feature_view_projections.values()]
     requested = [field.name for source in view.source_request_sources.values() for field in source.schema]
-    return Group(view, {key: kind for source in sources for key, kind in source.keys.items()}, features, tuple(requested))
+    return Group(
+        view, {key: kind for source in sources for key, kind in source.keys.items()}, features, tuple(requested)
+    )

@@ -98,9 +98,7 @@ def _aligned(path: Path, schema: pa.Schema) -> pa.Table:
     """Return the rows of a file with these columns, null where the file has none."""
     present = set(pq.read_schema(path).names)
     found = pq.read_table(path, columns=[name for name in schema.names if name in present])
-    columns = [
-        found[field.name] if field.name in present else pa.nulls(found.num_rows, field.type) for field in schema
-    ]
+    columns = [found[field.name] if field.name in present else pa.nulls(found.num_rows, field.type) for field in schema]
     return pa.table(columns, schema=schema)
 
 

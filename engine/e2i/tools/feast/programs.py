@@ -4,7 +4,7 @@ The repository is the store's own, or an existing one (``repo_path``), which is 
 place that knows what is registered, so several programs see the same features at once.
 
 The own repository keeps the rows of a view as a folder of files (``parts``), joins them by ``AsofOfflineStore``, and
-has no ttl. Whoever changes a repository holds its file lock, so nothing that two processes register or push is lost.
+has no ttl. A change holds the repository's file lock, so nothing that two processes register or push is lost.
 """
 
 from __future__ import annotations
@@ -92,10 +92,9 @@ class Repository:
             else:
                 self._extend(store, found, entity, feature, kind, description)
 
-    def push(self, view: str, frame: pd.DataFrame) -> int:
+    def push(self, view: str, given: object) -> int:
         """Write rows offline, and each key's newest row online; return the number of rows."""
-        if not isinstance(frame, pd.DataFrame):
-            frame = _frame_of(frame)
+        frame = _frame_of(given)
         with self._locked():
             store = self.current()
             group = groups.find(store, view)
@@ -111,10 +110,9 @@ class Repository:
             self._publish(store, group, table)
         return len(frame)
 
-    def historical(self, frame: pd.DataFrame, references: Sequence[str], full_feature_names: bool) -> pd.DataFrame:
+    def historical(self, given: object, references: Sequence[str], full_feature_names: bool) -> pd.DataFrame:
         """Return the frame with the features of each row, as they were known at its ``event_timestamp``."""
-        if not isinstance(frame, pd.DataFrame):
-            frame = _frame_of(frame)
+        frame = _frame_of(given)
         store = self.current()
         found, asked = groups.resolve(store, references)
         names = labels(asked, full_feature_names)
@@ -130,7 +128,7 @@ class Repository:
         return joined
 
     def online_request(
-        self, rows: Sequence[Mapping[str, Any]], references: Sequence[str]
+        self, rows: Sequence[Mapping[str, Any]] | pd.DataFrame, references: Sequence[str]
     ) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, str], str], list[dict[str, Any]]]:
         """Return the columns that each view needs, the label of each feature, and the checked keys of each row."""
         found, asked = groups.resolve(self.current(), references)
@@ -182,6 +180,7 @@ class Repository:
             until = _moment(end) if end is not None else datetime.now(UTC)
             if end is None and self._existing is None:
                 until = max([until, *(self._last_moment(store, group) for group in views)])
+            self._prepare(store, views)
             for group in views:
                 ttl = group.view.ttl
                 start = until - ttl if ttl else EPOCH
@@ -209,9 +208,10 @@ class Repository:
     ) -> None:
         """Register a view with its first feature, and its entity when that is not known."""
         known = next((item for item in store.list_entities(allow_cache=True) if item.name == entity), None)
-        pending = known is None
         if known is None:
-            known = sdk.Entity(name=entity, join_keys=[entity], value_type=sdk.ValueType.STRING)
+            tags = {PENDING: "pending"}
+            known = sdk.Entity(name=entity, join_keys=[entity], value_type=sdk.ValueType.STRING, tags=tags)
+        pending = known.tags.get(PENDING) == "pending"
         if feature in (known.join_key, ENTITY_TIME):
             raise _reserved(feature)
         key = FEAST_TYPES["int64"] if known.value_type == sdk.ValueType.INT64 else FEAST_TYPES["string"]
@@ -279,7 +279,9 @@ class Repository:
             parts.declare(path, schema)
             return
         held = pq.read_table(path) if path.is_file() else schema.empty_table()
-        columns = [held[f.name].cast(f.type) if f.name in held.column_names else pa.nulls(len(held), f.type) for f in schema]
+        columns = [
+            held[f.name].cast(f.type) if f.name in held.column_names else pa.nulls(len(held), f.type) for f in schema
+        ]
         with replacing(path) as file:
             pq.write_table(pa.table(columns, schema=schema), file)
 
@@ -295,14 +297,17 @@ class Repository:
         entity = store.get_entity(entity_name, allow_registry_cache=True)
         kind = next(iter(keys.values()))
         entity.value_type = sdk.ValueType.INT64 if kind == "int64" else sdk.ValueType.STRING
+        entity.tags = {**entity.tags, PENDING: "typed"}
+        views = []
         for name in groups.known(store):
             other = groups.find(store, name)
             if other.pending and list(other.view.entities) == [entity_name]:
                 view = other.view
                 view.entity_columns = [sdk.Field(name=key, dtype=FEAST_TYPES[kind or "string"]) for key in other.keys]
                 view.tags = {**view.tags, PENDING: "typed"}
-                self._apply(store, view, view.features)
-        store.apply([entity])
+                self._declare(store, view)
+                views.append(view)
+        store.apply([entity, *views])
         return groups.find(store, group.name)
 
     def _columns(self, group: Group) -> dict[str, FeatureType]:
@@ -315,7 +320,7 @@ class Repository:
                 code="bad-feature",
                 hint="write it by Feast itself",
             )
-        return {name: kind for name, kind in known.items() if kind is not None}  # type: ignore[misc]
+        return {name: kind for name, kind in known.items() if kind is not None}
 
     def _time(self, group: Group) -> str:
         return str(group.view.batch_source.timestamp_field)
@@ -326,7 +331,9 @@ class Repository:
             parts.append(source_path(store.config, group.view.batch_source), table)
             return
         provider = store._get_provider()
-        described = provider.get_table_column_names_and_types_from_data_source(store.config, group.view.batch_source)
+        described = list(
+            provider.get_table_column_names_and_types_from_data_source(store.config, group.view.batch_source)
+        )
         frame, created = exact_frame(table), group.view.batch_source.created_timestamp_column
         for name, _ in described:
             if name not in frame.columns:
@@ -342,15 +349,27 @@ class Repository:
     def _publish(self, store: sdk.FeatureStore, group: Group, pushed: pa.Table) -> None:
         """Write each pushed key's newest row online: of all its rows, so that older ones replace nothing."""
         keys, time = list(group.keys), self._time(group)
+        created = group.view.batch_source.created_timestamp_column or None
+        self._prepare(store, [group])
         if isinstance(group.view.batch_source, sdk.FileSource):
             wanted = pushed.select(keys).group_by(keys).aggregate([])
-            columns = [*keys, time, *group.features]
+            columns = [*keys, time, *group.features, *([created] if created else [])]
             rows = _of_keys(self._source_rows(store, group, columns), wanted, keys)
         else:
-            rows = pushed
-        newest = rows.take(newest_of_each_key(exact_frame(rows.select(keys)), micros(rows[time]), keys=keys))
+            rows = pushed.append_column(created, pushed[time]) if created else pushed
+        known = micros(rows[created]) if created else None
+        newest = rows.take(
+            newest_of_each_key(exact_frame(rows.select(keys)), micros(rows[time]), keys=keys, created=known)
+        )
         for first in range(0, newest.num_rows, ROWS_PER_WRITE):
             store._get_provider().ingest_df(group.view, exact_frame(newest.slice(first, ROWS_PER_WRITE)))
+
+    def _prepare(self, store: sdk.FeatureStore, views: Sequence[Group]) -> None:
+        """Make the tables of an online store of ours that was emptied."""
+        if self._existing is None:
+            store._get_provider().online_store.update(
+                store.config, [], [group.view for group in views], [], [], partial=True
+            )
 
     def _source_rows(self, store: sdk.FeatureStore, group: Group, columns: Sequence[str]) -> pa.Table:
         path = source_path(store.config, group.view.batch_source)
@@ -408,6 +427,8 @@ def _beside(frame: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
 
 
 def _frame_of(given: object) -> pd.DataFrame:
+    if isinstance(given, pd.DataFrame):
+        return given
     if hasattr(given, "__arrow_c_stream__"):
         return exact_frame(pa.table(given))
     if isinstance(given, Mapping):
@@ -421,7 +442,7 @@ def _frame_of(given: object) -> pd.DataFrame:
 
 def _table_of(given: object, types: Mapping[str, FeatureType]) -> pa.Table:
     """Return the features of a reference, as far as it has them, in their types where they fit."""
-    frame = given if isinstance(given, pd.DataFrame) else _frame_of(given)
+    frame = _frame_of(given)
     present = {name: kind for name, kind in types.items() if name in frame.columns}
     return casting.exact(frame, present, ())
 
@@ -438,7 +459,7 @@ def _moment(given: object) -> datetime:
         found = pd.Timestamp(given) if isinstance(given, str | date | datetime) else None
     except ValueError:
         found = None
-    if found is None or found is pd.NaT:
+    if found is None or pd.isna(found):
         raise BadInput(f"{given!r:.80} is no time", code="bad-time", hint="write a datetime, or 2024-01-01T12:00:00Z")
     moment: datetime = (found.tz_localize("UTC") if found.tzinfo is None else found).to_pydatetime()
     return moment

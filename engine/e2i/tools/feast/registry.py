@@ -112,6 +112,4 @@ def refuse_code_in_database(
 def refusal(name: str, found: set[str], hint: str | None = None) -> Refused:
     """Return the error for a registry that contains what is not loaded."""
     plain = "e2i loads only registries of plain feature views over files, because the others can contain pickled code"
-    return Refused(
-        f"{name} contains {', '.join(sorted(found))}", code="feature-registry-refused", hint=hint or plain
-    )
+    return Refused(f"{name} contains {', '.join(sorted(found))}", code="feature-registry-refused", hint=hint or plain)

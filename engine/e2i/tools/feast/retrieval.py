@@ -213,7 +213,7 @@ def _moments(times: pd.Series[Any], column: str) -> pd.Series[Any]:
 
 
 def _typed(keys: pd.Series[Any], column: str, kind: str | None) -> pd.Series[Any]:
-    """Return join keys in the entity's type, including nulls. A type that is neither int64 nor string is not checked."""
+    """Return join keys in the entity's type, including nulls. Other types are not checked."""
     present = keys.dropna()
     if kind == "int64":
         fits = pd.api.types.is_numeric_dtype(keys) and bool((present % 1 == 0).all())

@@ -1,7 +1,7 @@
 """Describe the values of features, and how far they drifted. In: columns. Out: figures, as JSON.
 
-PSI: population stability index, Σ (p − q) · ln(p / q) over ten bins of equal frequency in the reference (over the values
-themselves for text and truth values); below 0.1 is usually called stable, above 0.25 drifted. KS: the two-sample
+PSI: population stability index, Σ (p − q) · ln(p / q) over ten bins of equal frequency in the reference (for text and
+truth values, over the values themselves); below 0.1 is usually called stable, above 0.25 drifted. KS: the two-sample
 Kolmogorov–Smirnov statistic and its asymptotic p-value, for numbers and times.
 """
 
@@ -27,8 +27,8 @@ Numbers = npt.NDArray[np.float64]
 def describe(column: pa.ChunkedArray) -> dict[str, Any]:
     """Return count (rows), nulls, mean, deviation, min, max, quantiles, distinct and histogram of a feature.
 
-    Mean, deviation (of the sample) and quantiles are None for text. A histogram of numbers has ``edges`` and ``counts``;
-    of text, ``values`` and ``counts``. Times are in seconds since 1970, UTC.
+    Mean, deviation (of the sample) and quantiles are None for text. A histogram of numbers has ``edges`` and
+    ``counts``; of text, ``values`` and ``counts``. Times are in seconds since 1970, UTC.
     """
     present = column.drop_null()
     found: dict[str, Any] = {
@@ -58,7 +58,7 @@ def describe(column: pa.ChunkedArray) -> dict[str, Any]:
 
 def drift(column: pa.ChunkedArray, reference: pa.ChunkedArray) -> dict[str, float | None]:
     """Return ``psi``, ``ks`` and ``ks_p_value`` of a feature against a reference; None without values on both sides."""
-    nothing = {"psi": None, "ks": None, "ks_p_value": None}
+    nothing: dict[str, float | None] = {"psi": None, "ks": None, "ks_p_value": None}
     if _is_text(column.type) or pa.types.is_boolean(column.type):
         now, before = column.drop_null().to_pylist(), reference.drop_null().to_pylist()
         if not now or not before:
@@ -70,7 +70,9 @@ def drift(column: pa.ChunkedArray, reference: pa.ChunkedArray) -> dict[str, floa
     if not len(values) or not len(base):
         return nothing
     inner = np.unique(np.quantile(base, np.linspace(0, 1, BINS + 1)[1:-1]))
-    counts = [np.bincount(np.searchsorted(inner, side, side="left"), minlength=len(inner) + 1) for side in (values, base)]
+    counts = [
+        np.bincount(np.searchsorted(inner, side, side="left"), minlength=len(inner) + 1) for side in (values, base)
+    ]
     statistic, p_value = kolmogorov_smirnov(values, base)
     return {"psi": psi(counts[0].astype(float), counts[1].astype(float)), "ks": statistic, "ks_p_value": p_value}
 
@@ -119,10 +121,18 @@ class _Counted:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind))
+    return not (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_timestamp(kind)
+    )
 
 
 def _counts(present: pa.ChunkedArray) -> dict[str, list[Any]]:
     pairs = [(item["values"], item["counts"]) for item in pc.value_counts(present).to_pylist()]
     pairs.sort(key=lambda pair: (-pair[1], str(pair[0])))
-    return {"values": [str(value) for value, _ in pairs[:MOST_VALUES]], "counts": [count for _, count in pairs[:MOST_VALUES]]}
+    return {
+        "values": [str(value) for value, _ in pairs[:MOST_VALUES]],
+        "counts": [count for _, count in pairs[:MOST_VALUES]],
+    }

@@ -65,10 +65,11 @@ class Project:
         if found.type == "pickle":
             raise Refused(f"asset {asset!r} is a pickle, which executes code when it is read", code="pickle-refused")
         data = found.get_batch(found.build_batch_request()).data
-        frame = getattr(data, "dataframe", None)
+        frame: Any = getattr(data, "dataframe", None)
         if type(frame).__module__.partition(".")[0] != "pandas":
             raise BadInput(f"asset {asset!r} is neither a file nor a table of a database", code="unknown-table")
-        return frame
+        held: pd.DataFrame = frame
+        return held
 
     def _table(self, source: Any, asset: Any, name: str) -> tuple[Database, str]:
         """Return the database of a SQL datasource, and the table that an asset stands for."""

@@ -142,8 +142,8 @@ def _rows(database: Database, engine: Any, text: str, equal: Mapping[str, Any]) 
     """Return the query of the rows to check, and their table. Raises BadInput when there are none."""
     import sqlalchemy
 
-    schema, dot, name = text.partition(".")
-    schema, name = (schema, name) if dot else (None, text)
+    before, dot, after = text.partition(".")
+    schema, name = (before, after) if dot else (None, text)
     present = names(engine, schema)
     if name not in present:
         raise BadInput(
