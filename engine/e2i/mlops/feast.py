@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from e2i.errors import ToolUnavailable
+from e2i.mlops import loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import mistakes
 from e2i.mlops.tracing import traced
@@ -140,7 +141,7 @@ class FeastClient(Connector[FeastConfig]):
         return known
 
     def _open(self) -> Repository:
-        import e2i.tools.feast.sdk  # noqa: F401 - reports a Feast that is not installed
+        loading.once(self.tool, _library)
         from e2i.tools.feast.programs import Repository
 
         return Repository(self.config, self.home, self.program.workspace)
@@ -153,3 +154,7 @@ def _online(
     repository: Repository,
 ) -> list[dict[str, Any]]:
     return repository.online(columns, names, rows)
+
+
+def _library() -> None:
+    import e2i.tools.feast.programs  # noqa: F401 - with Feast

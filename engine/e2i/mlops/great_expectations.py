@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2i.mlops import loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.files import DataFiles
 from e2i.mlops.mistakes import BadCall, mistakes
@@ -49,7 +50,7 @@ class GEValidator(Connector[GEConfig]):
         """
         equal = {**({} if split_filter is None else {SPLIT: split_filter}), **(batch_parameters or {})}
         with mistakes():
-            return await self.guard.acall(self._validations.validate, data_source, suite_name, equal)
+            return await self.guard.acall(self._validate, data_source, suite_name, equal)
 
     @traced
     def create_suite(self, suite_name: str, expectations: Iterable[Mapping[str, Any]]) -> Path:
@@ -59,15 +60,31 @@ class GEValidator(Connector[GEConfig]):
         replaced, at once and as a whole. Raises BadCall for an expectation that does not exist, lacks an argument, or
         would execute code.
         """
-        from e2i.tools.great_expectations import writing
-
         with mistakes():
             if isinstance(expectations, Mapping | str):
                 raise BadCall("expectations are a list", hint='write [{"type": …, "kwargs": {…}}]')
+            from e2i.tools.great_expectations import writing
+
             text = writing.text_of(suite_name, list(expectations))
-            self.guard.call(writing.check, text, suite_name)
+            self.guard.call(self._check, text, suite_name)
             return self.guard.call(self._validations.create_suite, suite_name, text)
+
+    def _validate(self, data: object, suite_name: str, equal: Mapping[str, Any]) -> GEValidationResult:
+        loading.once(self.tool, _library)
+        return self._validations.validate(data, suite_name, equal)
+
+    def _check(self, text: bytes, suite_name: str) -> None:
+        from e2i.tools.great_expectations import writing
+
+        loading.once(self.tool, _library)
+        writing.check(text, suite_name)
 
     def get_default_suite(self, problem_type: str) -> str:
         """Return the name of the default suite of a problem type; ``e2i_default_suite`` for an unknown one."""
         return self.config.default_suites.get(problem_type, DEFAULT_SUITE)
+
+
+def _library() -> None:
+    from e2i.tools.great_expectations import data_docs, validation  # noqa: F401 - with all that they need
+
+    validation.context(validation.library())

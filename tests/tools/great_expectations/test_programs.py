@@ -126,7 +126,7 @@ def test_an_unknown_column_of_the_suite_is_named(validations: Any, source: Any) 
     made.create_suite(
         "other", writing.text_of("other", [{"type": "expect_column_values_to_be_unique", "column": "txt"}])
     )
-    with pytest.raises(BadInput, match="expectation 1, .*no column 'txt'") as caught:
+    with pytest.raises(BadInput, match=r"expectation 1, .*no column 'txt'") as caught:
         made.validate(source, "other", {})
     assert caught.value.hint == 'did you mean "text"?'
 

@@ -187,6 +187,7 @@ def _batch(memory: Any, engine: Any, chosen: Any, table: Any) -> Any:
     The library makes a datasource's engine by itself, from an address, and knows no query with parameters. So its
     datasource is one of nothing, whose engine is replaced by one that has our connections and our rows.
     """
+    from great_expectations.core.batch import BatchMarkers
     from great_expectations.execution_engine import SqlAlchemyExecutionEngine
     from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
 
@@ -194,7 +195,7 @@ def _batch(memory: Any, engine: Any, chosen: Any, table: Any) -> Any:
         """An engine whose only data are the chosen rows."""
 
         def get_batch_data_and_markers(self, batch_spec: Any) -> tuple[Any, Any]:
-            _, markers = super().get_batch_data_and_markers(batch_spec)
+            markers = BatchMarkers({"ge_load_time": None})
             data = SqlAlchemyBatchData(
                 execution_engine=self,
                 selectable=chosen,
@@ -206,7 +207,7 @@ def _batch(memory: Any, engine: Any, chosen: Any, table: Any) -> Any:
 
     source = memory.data_sources.add_sqlite("database", connection_string="sqlite://")
     asset = source.add_query_asset("table", query="SELECT 1")
-    source._execution_engine = ChosenRows(engine=engine)
+    source._execution_engine = ChosenRows(engine=engine, create_temp_table=False)
     source._cached_execution_engine_kwargs = source.dict(
         exclude=source._get_exec_engine_excludes(), config_provider=source._config_provider, exclude_unset=False
     )
