@@ -101,6 +101,23 @@ def without_collection() -> Iterator[None]:
         gc.enable()
 
 
+def load_without_pauses(load: Callable[[], object]) -> None:
+    """Calls ``load``, which imports libraries, in a thread of a program whose event loop must not wait.
+
+    A collection of garbage stops all threads, for up to 0.4 s when a large library has just been imported. So there is
+    none meanwhile, and none of the objects that exist then is looked at again; each is still freed when nothing refers
+    to it.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        load()
+        gc.freeze()
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def exit_now(code: int) -> None:
     """Ends the process without freeing each object: the operating system reclaims all of them anyway."""
     for stream in (sys.stdout, sys.stderr):

@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from e2i.errors import ToolUnavailable
+    from e2i.mlops.feast import FeastClient, FeastConfig
+    from e2i.mlops.great_expectations import GEConfig, GEValidationResult, GEValidator
     from e2i.mlops.mistakes import BadCall
     from e2i.mlops.mlflow import MLflowConfig, MLflowConnector, ModelStage, ModelVersion
 
 _MODULES = {
     "BadCall": "e2i.mlops.mistakes",
+    "FeastClient": "e2i.mlops.feast",
+    "FeastConfig": "e2i.mlops.feast",
+    "GEConfig": "e2i.mlops.great_expectations",
+    "GEValidationResult": "e2i.mlops.great_expectations",
+    "GEValidator": "e2i.mlops.great_expectations",
     "MLflowConfig": "e2i.mlops.mlflow",
     "MLflowConnector": "e2i.mlops.mlflow",
     "ModelStage": "e2i.mlops.mlflow",
@@ -24,7 +31,19 @@ _MODULES = {
 }
 """Each name of the interface → the module that defines it."""
 
-__all__ = ["BadCall", "MLflowConfig", "MLflowConnector", "ModelStage", "ModelVersion", "ToolUnavailable"]
+__all__ = [
+    "BadCall",
+    "FeastClient",
+    "FeastConfig",
+    "GEConfig",
+    "GEValidationResult",
+    "GEValidator",
+    "MLflowConfig",
+    "MLflowConnector",
+    "ModelStage",
+    "ModelVersion",
+    "ToolUnavailable",
+]
 
 
 def __getattr__(name: str) -> Any:

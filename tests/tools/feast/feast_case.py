@@ -11,7 +11,7 @@ import pandas as pd
 from context import LocalContext
 from e2i.catalog.artifacts import FeatureRepo, Table
 from e2i.tools.feast import ApplyParams, HistoricalFeaturesParams, actions
-from e2i.tools.feast.connector import FeastClient
+from e2i.tools.feast.connector import GuardedFeast
 
 T = TypeVar("T")
 
@@ -59,5 +59,5 @@ def join(ctx: LocalContext, repo: FeatureRepo, rows: pd.DataFrame, *features: st
     return ctx.frame(run(actions.historical_features(params, ctx)).table)
 
 
-def client(ctx: LocalContext) -> FeastClient:
-    return ctx.connect(FeastClient)
+def client(ctx: LocalContext) -> GuardedFeast:
+    return ctx.connect(GuardedFeast)

@@ -105,13 +105,6 @@ def test_more_keys_than_one_read_takes_come_back_in_order(ctx: LocalContext) -> 
     assert [row["calls"] for row in lookup(ctx, repo, *frame["hcp_id"])] == list(range(number))
 
 
-def test_a_pushed_row_is_served_at_once(ctx: LocalContext) -> None:
-    repo = apply(ctx, log())
-    new = pd.DataFrame({"hcp_id": ["a"], "event_timestamp": [at("2024-06-01")], "calls": [42.0]})
-    assert run(client(ctx).push(repo, "history", new)) == 1
-    assert lookup(ctx, repo, "a") == [{"hcp_id": "a", "calls": 42.0}]
-
-
 def test_whole_numbers_with_nulls_among_them_are_served_as_whole_numbers(ctx: LocalContext) -> None:
     frame = log().assign(visits=pd.array([1, 2, None], dtype="Int64"), small=pd.array([None, 1, 2], dtype="Int32"))
     repo = apply(ctx, frame)
@@ -153,20 +146,3 @@ def test_a_store_that_does_not_answer_is_unavailable_after_the_deadline(tmp_path
     assert caught.value.code == "deadline-missed"
     holder.close()
     ctx.close()
-
-
-def test_statistics_are_feasts_own(ctx: LocalContext) -> None:
-    repo = apply(ctx, log())
-    found = run(client(ctx).get_feature_statistics(repo, "history", ["calls"]))
-    assert [(item["feature_name"], item["row_count"], item["max_val"]) for item in found] == [("calls", 3, 5.0)]
-
-
-def test_a_feature_can_be_added_to_a_view_from_its_table(ctx: LocalContext) -> None:
-    repo = apply(ctx, log().assign(visits=[1, 2, 3]), features=("calls",))
-    extended = run(client(ctx).register_feature(repo, "history", "visits"))
-    assert extended.views == {"history": ("calls", "visits")}
-    assert repo.views == {"history": ("calls",)}
-    then = pd.DataFrame({"hcp_id": ["a"], "when": [at("2024-05-01")]})
-    assert join(ctx, extended, then, "history:visits")["visits"].tolist() == [2]
-    with pytest.raises(StepError, match="not an unused column"):
-        run(client(ctx).register_feature(repo, "history", "nothing"))

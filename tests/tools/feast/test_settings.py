@@ -39,7 +39,9 @@ def test_nothing_but_the_named_stores_and_plain_hosts_is_accepted(settings: dict
 def test_a_redis_store_is_given_to_feast_with_the_deadline_as_its_time_outs() -> None:
     from e2i.tools.feast.repository import configuration
 
-    document = configuration(FeastSettings.model_validate({"online_store": REDIS, "deadline": 2}), "0" * 64, "e2i")
+    document = configuration(
+        FeastSettings.model_validate({"online_store": REDIS, "deadline": 2}), Path("version"), "e2i"
+    )
     assert document["online_store"] == {
         "type": "redis",
         "connection_string": (
@@ -51,7 +53,9 @@ def test_a_redis_store_is_given_to_feast_with_the_deadline_as_its_time_outs() ->
 def test_a_postgres_store_is_given_to_feast_by_its_fields() -> None:
     from e2i.tools.feast.repository import configuration
 
-    online = configuration(FeastSettings.model_validate({"online_store": POSTGRES}), "0" * 64, "e2i")["online_store"]
+    online = configuration(FeastSettings.model_validate({"online_store": POSTGRES}), Path("version"), "e2i")[
+        "online_store"
+    ]
     assert online == {**POSTGRES, "port": 5432, "db_schema": "public"}
 
 

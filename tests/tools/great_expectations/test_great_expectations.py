@@ -214,6 +214,12 @@ class TestGate:
             run(ctx, pd.DataFrame({"a": [1]}), [{**item, "row_condition": "a.to_pickle('pwn') is None"}])
         assert not Path("pwn").exists()
 
+    def test_a_row_condition_of_comparisons_chooses_rows_and_is_shown(self, ctx: LocalContext) -> None:
+        item = {"type": "expect_column_values_to_be_between", "column": "a", "max_value": 1}
+        frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
+        out = run(ctx, frame, [{**item, "row_condition": 'b == "x" or b in ["w"]', "condition_parser": "pandas"}])
+        assert (out.success, out.results[0].element_count) == (True, 1)
+
     def test_a_suite_name_that_is_a_path_is_refused(self, ctx: LocalContext) -> None:
         with pytest.raises(ValidationError):
             run(ctx, pd.DataFrame({"a": [1]}), "../expectations/flights")

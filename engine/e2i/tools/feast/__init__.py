@@ -104,6 +104,27 @@ class FeastSettings(ToolSettings):
         Literal["asof", "file"],
         Field(description="Engine of historical joins: e2i's sorted as-of join, or Feast's own file store (Dask)"),
     ] = "asof"
+    offline_deadline: Annotated[
+        float,
+        Field(gt=0, description="Timeout of a program's historical join, push, materialization or statistics, seconds"),
+    ] = 3_600.0
+    repo_path: Annotated[
+        str | None,
+        Field(
+            description="Existing Feast repository (a folder with feature_store.yaml) that programs use as it is; "
+            "default: the store's own"
+        ),
+    ] = None
+    trusted: Annotated[
+        bool,
+        Field(description="Whether to load Python code that the registry of `repo_path` contains or names"),
+    ] = False
+
+    @field_validator("repo_path", mode="before")
+    @classmethod
+    def _unset(cls, given: Any) -> Any:
+        """Read an empty text, as of an environment variable that is not set, as none."""
+        return None if given == "" else given
 
     def address(self) -> tuple[str, int] | None:
         store = self.online_store

@@ -1,4 +1,4 @@
-"""Run the Feast actions with ``FeastClient``, one function per action. In: parameters. Out: outputs."""
+"""Run the Feast actions with ``GuardedFeast``, one function per action. In: parameters. Out: outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from e2i.tools.feast import (
     OnlineFeaturesParams,
     Value,
 )
-from e2i.tools.feast.connector import FeastClient
+from e2i.tools.feast.connector import GuardedFeast
 from e2i.tools.feast.definitions import define, labels
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def apply(params: ApplyParams, ctx: StepContext) -> ApplyOutputs:
     """Register entities and feature views over tables."""
     definition = define(params.project, params.entities, params.views, params.tags)
     tables = {name: ctx.arrow(view.table) for name, view in params.views.items()}
-    repo = await ctx.connect(FeastClient).apply(definition, tables)
+    repo = await ctx.connect(GuardedFeast).apply(definition, tables)
     return ApplyOutputs(repo=repo, features=sum(len(features) for features in repo.views.values()))
 
 
@@ -45,7 +45,7 @@ async def historical_features(params: HistoricalFeaturesParams, ctx: StepContext
             code="missing-column",
             hint=f"columns: {', '.join(params.table.names[:20])}",
         )
-    values = await ctx.connect(FeastClient).get_historical_features(
+    values = await ctx.connect(GuardedFeast).get_historical_features(
         params.repo,
         frame,
         params.features,
@@ -63,7 +63,7 @@ async def historical_features(params: HistoricalFeaturesParams, ctx: StepContext
 
 async def materialize(params: MaterializeParams, ctx: StepContext) -> MaterializeOutputs:
     """Publish the newest feature values to the online store."""
-    until, views = await ctx.connect(FeastClient).materialize(params.repo, params.views, params.start, params.end)
+    until, views = await ctx.connect(GuardedFeast).materialize(params.repo, params.views, params.start, params.end)
     return MaterializeOutputs(until=until.astimezone(UTC).isoformat(), views=views)
 
 
@@ -72,7 +72,7 @@ async def online_features(params: OnlineFeaturesParams, ctx: StepContext) -> Onl
     import pyarrow as pa
 
     entities = params.entities or _distinct_keys(params, ctx)
-    rows = await ctx.connect(FeastClient).get_online_features(
+    rows = await ctx.connect(GuardedFeast).get_online_features(
         params.repo, params.features, entities, full_feature_names=params.full_feature_names
     )
     keys = {key for found in params.repo.join_keys.values() for key in found}

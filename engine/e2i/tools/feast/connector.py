@@ -1,4 +1,4 @@
-"""``FeastClient``, the platform's client of Feast. In: definitions, rows and keys. Out: feature values."""
+"""``GuardedFeast``, Feast behind the guard, for actions. In: definitions, rows and keys. Out: feature values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEYS_PER_READ = 50
 """Maximum number of online keys in one call, so that the deadline does not depend on the number of keys."""
 
 
-class FeastClient:
+class GuardedFeast:
     """Guarded client of Feast.
 
     Work over files (apply, historical join, materialization) has no deadline of its own; the step's timeout applies. An
@@ -48,21 +48,6 @@ class FeastClient:
 
         def work() -> FeatureRepo:
             return self._versions().apply(definition, tables)
-
-        return await self._ask(work)
-
-    async def register_feature(self, repo: FeatureRepo, view: str, feature: str) -> FeatureRepo:
-        """Return a new version in which ``view`` also has ``feature``, a column of the view's table.
-
-        Feast registers views, not single features, so this registers the whole definition again. Raises StepError.
-        """
-
-        def work() -> FeatureRepo:
-            from e2i.tools.feast import repository
-
-            opened = self._versions().open(repo)
-            extended = repository.with_feature(opened.root, opened.definition, view, feature)
-            return self._versions().ensure(extended)
 
         return await self._ask(work)
 
@@ -158,35 +143,10 @@ class FeastClient:
         rows: list[dict[str, Any]] = []
         for first in range(0, len(wanted), KEYS_PER_READ):
             part = wanted[first : first + KEYS_PER_READ]
-            rows += await self._ask(retrieval.read_online, opened, names, part, deadline=self._settings.deadline)
-        return rows
-
-    async def push(self, repo: FeatureRepo, view: str, frame: pd.DataFrame) -> int:
-        """Write rows (keys, timestamps, features) directly to the online store; return how many. Raises StepError."""
-
-        def work() -> int:
-            from e2i.tools.feast import retrieval
-
-            return retrieval.push(self._versions().open(repo), view, frame)
-
-        return await self._ask(work)
-
-    async def get_feature_statistics(
-        self,
-        repo: FeatureRepo,
-        view: str,
-        features: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-    ) -> list[dict[str, Any]]:
-        """Return counts, nulls, quantiles and histograms of each feature over whole days, by Feast's monitoring."""
-
-        def work() -> list[dict[str, Any]]:
-            from e2i.tools.feast import retrieval
-
-            return retrieval.statistics(self._versions().open(repo), view, features, start, end)
-
-        return await self._ask(work)
+            rows += await self._ask(
+                retrieval.read_online, opened.store, repo.join_keys, names, part, deadline=self._settings.deadline
+            )
+        return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
     async def _ask(self, work: Callable[..., T], *given: Any, deadline: float = math.inf) -> T:
         """Return the result of ``work``, run through the guard.
@@ -205,3 +165,8 @@ class FeastClient:
 
             self._known = Versions(self._settings, self._home)
         return self._known
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON: times as ISO 8601 text."""
+    return value.isoformat() if isinstance(value, datetime) else value

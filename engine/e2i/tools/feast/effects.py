@@ -40,15 +40,15 @@ def materialize(
 
 
 async def _ask_apply(outputs: ApplyOutputs, look: Look) -> Missing:
-    from e2i.tools.feast.connector import FeastClient
+    from e2i.tools.feast.connector import GuardedFeast
 
-    return await look.connect(FeastClient).missing_definitions(outputs.repo)
+    return await look.connect(GuardedFeast).missing_definitions(outputs.repo)
 
 
 async def _ask_materialize(params: MaterializeParams, outputs: MaterializeOutputs, look: Look) -> Missing:
-    from e2i.tools.feast.connector import FeastClient
+    from e2i.tools.feast.connector import GuardedFeast
 
-    client, until = look.connect(FeastClient), datetime.fromisoformat(outputs.until)
+    client, until = look.connect(GuardedFeast), datetime.fromisoformat(outputs.until)
     views = [view for view, published in outputs.views.items() if published.keys]
     return await client.missing_values(params.repo, views, params.start, until)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from e2i.tools.feast import sdk
+from e2i.tools.feast import parts, sdk
 from e2i.tools.feast.point_in_time import Times, newest_known, newest_of_each_key
 
 ENTITY_TIME = "event_timestamp"
@@ -145,11 +146,28 @@ class AsofOfflineStore(sdk.OfflineStore):  # type: ignore[misc]  # Feast is not 
 
         return ArrowJob(compute, False, feature_name_columns)
 
+    @staticmethod
+    def offline_write_batch(
+        config: sdk.RepoConfig,
+        feature_view: sdk.FeatureView,
+        table: pa.Table,
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Append rows to a view whose source is a folder."""
+        parts.append(source_path(config, feature_view.batch_source), table)
+        if progress is not None:
+            progress(table.num_rows)
+
+
+def source_path(config: sdk.RepoConfig, source: Any) -> Path:
+    """Return the file or folder of a source; a relative path is relative to the repository."""
+    return Path(sdk.FileSource.get_uri_for_file_path(config.repo_path, source.path))
+
 
 def read_source(config: sdk.RepoConfig, source: Any, columns: Sequence[str]) -> pa.Table:
-    """Read columns of a file source; a relative path is relative to the repository."""
-    path = sdk.FileSource.get_uri_for_file_path(config.repo_path, source.path)
-    return pq.read_table(path, columns=list(dict.fromkeys(columns)))
+    """Read columns of a file source, or of a folder of files."""
+    path, wanted = source_path(config, source), list(dict.fromkeys(columns))
+    return parts.read(path, wanted) if path.is_dir() else pq.read_table(path, columns=wanted)
 
 
 def within(table: pa.Table, column: str, start: datetime | None, end: datetime | None) -> pa.Table:

@@ -9,7 +9,7 @@ files and refuse to load anything else.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy
@@ -67,7 +67,7 @@ def parse(data: bytes, name: str) -> sdk.RegistryProto:
 
 
 def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
-    """Raise Refused when loading the registry would run code that it contains or names."""
+    """Raise Refused for anything but plain views over files, and for code that loading the registry would run."""
     found = {descriptor.name for descriptor, _ in registry.ListFields()} - HARMLESS
     sources = list(registry.data_sources)
     for view in registry.feature_views:
@@ -82,11 +82,13 @@ def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
     if any(record.feature_view_type != "feature_view" for record in registry.feature_view_version_history.records):
         found.add("an earlier version of another type of view")
     if found:
-        raise _refusal(name, found)
+        raise refusal(name, found)
 
 
-def refuse_code_in_database(url: str, options: Mapping[str, Any]) -> None:
-    """Run the same check on a SQL registry before Feast opens it; ``options`` are the engine's. Raises Refused."""
+def refuse_code_in_database(
+    url: str, options: Mapping[str, Any], check: Callable[[sdk.RegistryProto, str], None] = refuse_code
+) -> None:
+    """Run a check on a SQL registry before Feast opens it; ``options`` are the engine's. Raises Refused."""
     engine = sqlalchemy.create_engine(url, **options)
     registry = sdk.RegistryProto()
     try:
@@ -94,7 +96,7 @@ def refuse_code_in_database(url: str, options: Mapping[str, Any]) -> None:
             present = set(sqlalchemy.inspect(connection).get_table_names())
             for name in sorted(TABLES_WITH_CODE & present):
                 if connection.execute(sqlalchemy.text(f"SELECT 1 FROM {name} LIMIT 1")).first():
-                    raise _refusal("the Feast SQL registry", {name})
+                    raise refusal("the Feast SQL registry", {name})
             for name, column, parts in (
                 ("feature_views", "feature_view_proto", registry.feature_views),
                 ("data_sources", "data_source_proto", registry.data_sources),
@@ -104,12 +106,10 @@ def refuse_code_in_database(url: str, options: Mapping[str, Any]) -> None:
                         parts.add().ParseFromString(bytes(row[0]))
     finally:
         engine.dispose()
-    refuse_code(registry, "the Feast SQL registry")
+    check(registry, "the Feast SQL registry")
 
 
-def _refusal(name: str, found: set[str]) -> Refused:
-    return Refused(
-        f"{name} contains {', '.join(sorted(found))}",
-        code="feature-registry-refused",
-        hint="e2i loads only registries of plain feature views over files, because the others can contain pickled code",
-    )
+def refusal(name: str, found: set[str], hint: str | None = None) -> Refused:
+    """Return the error for a registry that contains what is not loaded."""
+    plain = "e2i loads only registries of plain feature views over files, because the others can contain pickled code"
+    return Refused(f"{name} contains {', '.join(sorted(found))}", code="feature-registry-refused", hint=hint or plain)

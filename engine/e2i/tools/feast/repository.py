@@ -43,7 +43,7 @@ from e2i.tools.feast import (
     SqliteOnlineStore,
     SqlRegistry,
 )
-from e2i.tools.feast.definitions import Definition, View, feature_type
+from e2i.tools.feast.definitions import Definition, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,29 +117,15 @@ def write_source(root: Path, view: View, table: pa.Table) -> None:
         pq.write_table(keyed, file, compression="zstd")
 
 
-def with_feature(root: Path, definition: Definition, view_name: str, feature: str) -> Definition:
-    """Return the definition with one more feature, a column of the view's stored rows. Raises StepError."""
-    view = definition.view(view_name)
-    schema = pq.read_schema(root / source_file(view))
-    if feature not in schema.names or feature in view.casts():
-        raise StepError(
-            f"{feature!r} cannot become a feature of view {view_name}: it is not an unused column of its table",
-            code="bad-feature",
-            hint=f"unused columns: {', '.join(sorted(set(schema.names) - set(view.casts()))) or 'none'}",
-        )
-    type_ = feature_type(view_name, feature, str(schema.field(feature).type))
-    extended = view.model_copy(update={"features": {**view.features, feature: type_}})
-    views = tuple(extended if item.name == view_name else item for item in definition.views)
-    return definition.model_copy(update={"views": views})
+def configuration(settings: FeastSettings, folder: Path, project: str) -> dict[str, Any]:
+    """Return Feast's configuration of one version, relative to the project's folder. All classes are named here.
 
-
-def configuration(settings: FeastSettings, digest: str, project: str) -> dict[str, Any]:
-    """Return Feast's configuration of one version, relative to the project's folder. All classes are named here."""
-    version = version_folder(Path(), digest)
+    ``folder`` is the version's, relative to the project's.
+    """
     registry: dict[str, Any] = {
         "registry_type": "file",
         "registry_store_type": "e2i.tools.feast.registry.SafeRegistryStore",
-        "path": str(version / "registry.db"),
+        "path": str(folder / "registry.db"),
         "cache_ttl_seconds": 0,
     }
     if isinstance(settings.registry, SqlRegistry):
@@ -154,7 +140,7 @@ def configuration(settings: FeastSettings, digest: str, project: str) -> dict[st
         "project": project,
         "provider": "local",
         "registry": registry,
-        "online_store": _online_store(settings, version),
+        "online_store": _online_store(settings, folder),
         "offline_store": {"type": engine},
         # Otherwise Feast reads every row and keeps an arbitrary one of those with equal times.
         "materialization": {"pull_latest_features": True, "online_write_batch_size": 10_000},
@@ -178,11 +164,11 @@ def locked(root: Path) -> Iterator[None]:
         yield
 
 
-def point_feast_at(root: Path, settings: FeastSettings, digest: str, project: str) -> None:
+def point_feast_at(root: Path, settings: FeastSettings, folder: Path, project: str) -> None:
     """Write ``feature_store.yaml`` for Feast's own client, in embedded mode. Reading it does not need e2i."""
     if isinstance(settings.registry, SqlRegistry) or not isinstance(settings.online_store, SqliteOnlineStore):
         return
-    document = configuration(settings.model_copy(update={"offline_store": "file"}), digest, project)
+    document = configuration(settings.model_copy(update={"offline_store": "file"}), folder, project)
     document["registry"] = {"registry_type": "file", "path": document["registry"]["path"]}
     with replacing(root / "feature_store.yaml") as file:
         file.write(yaml.safe_dump(document, sort_keys=False).encode())
@@ -201,10 +187,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         new.replace(path)
 
 
-def _online_store(settings: FeastSettings, version: Path) -> dict[str, Any]:
+def _online_store(settings: FeastSettings, folder: Path) -> dict[str, Any]:
     match settings.online_store:
         case SqliteOnlineStore():
-            return {"type": "sqlite", "path": str(version / "online.db")}
+            return {"type": "sqlite", "path": str(folder / "online.db")}
         case RedisOnlineStore() as redis:
             options: Mapping[str, object] = {
                 "db": redis.db,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from e2i.errors import StepError
-from e2i.tools.feast import Published
+from e2i.tools.feast import Published, sdk
 from e2i.tools.feast.definitions import Entity, View, labels
 from e2i.tools.feast.offline import ENTITY_TIME, exact_frame, micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
@@ -19,6 +19,8 @@ from e2i.tools.feast.versions import Opened
 
 ROW = "e2i_row"
 """Column with the row's number: Feast keeps neither order nor duplicates."""
+EXACT_FLOAT = 2**53
+"""Integers up to this one are floats without a loss."""
 KEY_TYPES = {"int64": int, "string": str}
 
 
@@ -30,16 +32,30 @@ def historical(
     created_cutoff: bool,
     full_feature_names: bool,
 ) -> pd.DataFrame:
-    """See ``FeastClient.get_historical_features``.
-
-    Feast is queried once for each distinct key and time. Rows that it drops (past the ttl, in its file store) are
-    returned as nulls, and each duplicate row gets its values.
-    """
+    """See ``GuardedFeast.get_historical_features``."""
     asked = opened.definition.resolve(references)
     names = labels(asked, full_feature_names)
     opened.check(asked)
-    entities = _entities(opened, asked)
-    keys = list(entities)
+    keys = {key: entity.type for key, entity in _entities(opened, asked).items()}
+    return joined(opened.store, frame, keys, names, timestamp, created_cutoff=created_cutoff)
+
+
+def joined(
+    store: sdk.FeatureStore,
+    frame: pd.DataFrame,
+    keys: Mapping[str, str | None],
+    names: Mapping[tuple[str, str], str],
+    timestamp: str,
+    *,
+    created_cutoff: bool = False,
+    others: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return the features of each row of a frame, with its index. ``keys`` has the type of each join key.
+
+    ``names`` has the label of each (view, feature), ``others`` the columns that on-demand features are computed from.
+    Feast is queried once for each distinct row. Rows that it drops (past the ttl, in its file store) are returned as
+    nulls, and each duplicate row gets its values. Raises StepError.
+    """
     clash = [label for label in names.values() if label in {*keys, ENTITY_TIME, ROW}]
     if clash:
         raise StepError(
@@ -47,25 +63,28 @@ def historical(
             code="feature-name-collision",
             hint="set full_feature_names: true",
         )
-    questions = frame[_present(frame, [*keys, timestamp])].set_axis([*keys, ENTITY_TIME], axis=1)
+    columns = [*keys, *others, ENTITY_TIME]
+    questions = frame[_present(frame, [*keys, *others, timestamp])].set_axis(columns, axis=1)
     questions[ENTITY_TIME] = _moments(questions[ENTITY_TIME], timestamp)
-    groups = questions.groupby([*keys, ENTITY_TIME], sort=False, dropna=False).ngroup().to_numpy()
+    groups = questions.groupby(columns, sort=False, dropna=False).ngroup().to_numpy()
     questions = questions.assign(**{ROW: groups}).drop_duplicates(ROW)
-    for key, entity in entities.items():
-        questions[key] = _typed(questions[key], entity)
-    answers: pd.DataFrame = opened.store.get_historical_features(
+    for key, kind in keys.items():
+        questions[key] = _typed(questions[key], key, kind)
+    full = any(label != feature for (_, feature), label in names.items())
+    job = store.get_historical_features(
         entity_df=questions,
         features=[f"{view}:{feature}" for view, feature in names],
-        full_feature_names=full_feature_names,
-        filter_by_created_timestamp=created_cutoff,
-    ).to_df()
+        full_feature_names=full,
+        **({"filter_by_created_timestamp": True} if created_cutoff else {}),
+    )
+    answers = _usual(exact_frame(job.to_arrow()))
     return answers.set_index(ROW)[list(names.values())].reindex(groups).set_axis(frame.index)
 
 
 def materialize(
     opened: Opened, views: Sequence[str] | None, start: datetime | None, end: datetime | None
 ) -> tuple[datetime, dict[str, Published]]:
-    """See ``FeastClient.materialize``."""
+    """See ``GuardedFeast.materialize``."""
     chosen = [opened.definition.view(name) for name in views or [view.name for view in opened.definition.views]]
     opened.check(view.name for view in chosen)
     until = end or max(_last_moment(opened, view) for view in chosen)
@@ -86,74 +105,54 @@ def online_rows(
     asked = opened.definition.resolve(references)
     names = labels(asked, full_feature_names)
     opened.check(asked)
-    keys = _entities(opened, asked)
+    return names, checked_keys({key: entity.type for key, entity in _entities(opened, asked).items()}, entities)
+
+
+def checked_keys(types: Mapping[str, str | None], entities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the keys of each entity. Raises StepError for one that is missing, or of another type than ``types``."""
     for entity in entities:
-        missing = [key for key in keys if key not in entity]
+        missing = [key for key in types if key not in entity]
         if missing:
             raise StepError(
                 f"an entity has no {missing[0]!r}: {dict(entity)!r:.200}",
                 code="missing-join-key",
-                hint=f"join keys of these features: {', '.join(keys)}",
+                hint=f"join keys of these features: {', '.join(types)}",
             )
-        wrong = [key for key, kind in keys.items() if not isinstance(entity[key], (KEY_TYPES[kind.type], type(None)))]
-        if wrong:
-            raise StepError(
-                f"join key {wrong[0]!r} is {entity[wrong[0]]!r:.100}, but its entity is {keys[wrong[0]].type}",
-                code="join-key-type",
-                hint="quote it in YAML to make it text" if keys[wrong[0]].type == "string" else "use an integer",
-            )
-    return names, [{key: entity[key] for key in keys} for entity in entities]
+        for key, kind in types.items():
+            if kind in KEY_TYPES and not isinstance(entity[key], (KEY_TYPES[kind], type(None))):
+                raise StepError(
+                    f"join key {key!r} is {entity[key]!r:.100}, but its entity is {kind}",
+                    code="join-key-type",
+                    hint="use text (in YAML, in quotes)" if kind == "string" else "use an integer",
+                )
+    return [{key: entity[key] for key in types} for entity in entities]
 
 
 def read_online(
-    opened: Opened, names: Mapping[tuple[str, str], str], rows: Sequence[Mapping[str, Any]]
+    store: sdk.FeatureStore,
+    join_keys: Mapping[str, Sequence[str]],
+    names: Mapping[tuple[str, str], str],
+    rows: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Return keys and features of each row, None where there is none. A view whose key is null has no value."""
+    """Return keys and features of each row, None where there is none. A view whose key is null has no value.
+
+    ``join_keys`` has the columns that Feast needs for each view.
+    """
     answers: list[dict[str, Any]] = [{**row, **dict.fromkeys(names.values())} for row in rows]
     for view in dict.fromkeys(view for view, _ in names):
-        keys = opened.definition.view(view).join_keys
+        keys = join_keys[view]
         known = [answer for answer in answers if all(answer[key] is not None for key in keys)]
         if not known:
             continue
         wanted = {feature: label for (owner, feature), label in names.items() if owner == view}
-        found = opened.store.get_online_features(
+        found = store.get_online_features(
             features=[f"{view}:{feature}" for feature in wanted],
             entity_rows=[{key: answer[key] for key in keys} for answer in known],
         ).to_dict()
         for feature, label in wanted.items():
             for answer, value in zip(known, found[feature], strict=True):
-                answer[label] = _plain(value)
+                answer[label] = None if value is None or (isinstance(value, float) and value != value) else value
     return answers
-
-
-def push(opened: Opened, view: str, frame: pd.DataFrame) -> int:
-    """See ``FeastClient.push``."""
-    wanted = opened.definition.view(view)
-    opened.check([view])
-    columns = _present(frame, list(wanted.casts()))
-    opened.store.write_to_online_store(view, frame[columns].reset_index(drop=True))
-    return len(frame)
-
-
-def statistics(
-    opened: Opened, view: str, features: Sequence[str] | None, start: datetime | None, end: datetime | None
-) -> list[dict[str, Any]]:
-    """See ``FeastClient.get_feature_statistics``."""
-    from feast.monitoring.monitoring_service import MonitoringService
-
-    opened.definition.resolve([f"{view}:{feature}" for feature in features or ["*"]])
-    opened.check([view])
-    first = start or datetime(1970, 1, 1, tzinfo=UTC)
-    last = end or _last_moment(opened, opened.definition.view(view))
-    answer = MonitoringService(opened.store).compute_transient(
-        project=opened.definition.project,
-        feature_view_name=view,
-        feature_names=list(features) if features else None,
-        start_date=first.date(),
-        end_date=last.date(),
-    )
-    metrics: list[dict[str, Any]] = answer["metrics"]
-    return metrics
 
 
 def _check_published(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> None:
@@ -174,6 +173,15 @@ def _entities(opened: Opened, views: Mapping[str, object]) -> dict[str, Entity]:
     """Return join key → entity of the views, sorted by key."""
     found = {entity.join_key: entity for name in views for entity in opened.definition.view(name).entities}
     return dict(sorted(found.items()))
+
+
+def _usual(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return integers with nulls as floats, which libraries take, unless a float would change one of them."""
+    whole = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.Int64Dtype | pd.Int32Dtype)]
+    small = [name for name in whole if not (frame[name].abs() > EXACT_FLOAT).any()]
+    truths = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.BooleanDtype)]
+    usual = frame.astype({**dict.fromkeys(small, "float64"), **dict.fromkeys(truths, object)})
+    return usual.assign(**{str(name): usual[name].where(usual[name].notna(), None) for name in truths})
 
 
 def _present(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -204,22 +212,22 @@ def _moments(times: pd.Series[Any], column: str) -> pd.Series[Any]:
     return pd.to_datetime(times, utc=True).dt.as_unit("us")
 
 
-def _typed(keys: pd.Series[Any], entity: Entity) -> pd.Series[Any]:
-    """Return join keys in the entity's type, including nulls."""
+def _typed(keys: pd.Series[Any], column: str, kind: str | None) -> pd.Series[Any]:
+    """Return join keys in the entity's type, including nulls. Other types are not checked."""
     present = keys.dropna()
-    if entity.type == "int64":
+    if kind == "int64":
         fits = pd.api.types.is_numeric_dtype(keys) and bool((present % 1 == 0).all())
     else:
-        fits = pd.api.types.infer_dtype(present.astype(object)) in ("string", "empty")
+        fits = kind != "string" or pd.api.types.infer_dtype(present.astype(object)) in ("string", "empty")
     if not fits and len(present):
         raise StepError(
-            f"join key {entity.join_key!r} of the table is {keys.dtype}, but entity {entity.name} is {entity.type}",
+            f"join key {column!r} of the table is {keys.dtype}, but its entity is {kind}",
             code="join-key-type",
             hint="set the entity's `type`, or change the column's type when the table is loaded",
         )
-    if entity.type == "int64":
+    if kind == "int64":
         return keys.astype("Int64" if keys.isna().any() else "int64")
-    return keys.astype(object)
+    return keys.astype(object) if kind == "string" else keys
 
 
 def _last_moment(opened: Opened, view: View) -> datetime:
@@ -236,10 +244,3 @@ def _count(opened: Opened, view: View, start: datetime, end: datetime) -> Publis
     keys = exact_frame(table.select(list(view.join_keys)))
     newest = newest_of_each_key(keys, micros(table[view.timestamp]), keys=view.join_keys)
     return Published(rows=table.num_rows, keys=int(np.size(newest)))
-
-
-def _plain(value: Any) -> Any:
-    """Return a feature's value as JSON: times as ISO 8601 text, NaN as None."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return None if value != value else value

@@ -102,7 +102,8 @@ class Versions:
         with repository.locked(root):
             if not self._intact(repo):
                 self._register(root, definition)
-            repository.point_feast_at(root, self._settings, repo.digest, repo.project)
+            folder = repository.version_folder(Path(), repo.digest)
+            repository.point_feast_at(root, self._settings, folder, repo.project)
         return repo
 
     @property
@@ -138,24 +139,29 @@ class Versions:
         repository.write_definition(root, definition)
 
     def _connect(self, root: Path, definition: Definition) -> sdk.FeatureStore:
-        if isinstance(self._settings.registry, SqlRegistry):
-            url = self._settings.registry.url.get_secret_value()
-            refuse_code_in_database(url, repository.registry_options(self._settings))
-        config = repository.configuration(self._settings, definition.digest(), definition.project)
-        try:
-            store = sdk.FeatureStore(repo_path=str(root), config=sdk.RepoConfig(repo_path=root, **config))
-            _ = store.registry
-            if not isinstance(self._settings.online_store, SqliteOnlineStore):
-                _bound_writes(store, self._settings.write_deadline)
-        except sdk.FeastModuleImportError as error:
-            kind = self._settings.online_store.type
-            raise ToolUnavailable(
-                "feast",
-                f"Feast's {kind} store cannot be imported: {error.__cause__ or error}",
-                code="tool-missing",
-                hint=f'pip install "feast[{kind}]"',
-            ) from error
-        return store
+        folder = repository.version_folder(Path(), definition.digest())
+        return connect(self._settings, root, repository.configuration(self._settings, folder, definition.project))
+
+
+def connect(settings: FeastSettings, root: Path, configuration: Mapping[str, Any]) -> sdk.FeatureStore:
+    """Open Feast on a repository of ours. Raises Refused when its registry has code."""
+    if isinstance(settings.registry, SqlRegistry):
+        url = settings.registry.url.get_secret_value()
+        refuse_code_in_database(url, repository.registry_options(settings))
+    try:
+        store = sdk.FeatureStore(repo_path=str(root), config=sdk.RepoConfig(repo_path=root, **configuration))
+        _ = store.registry
+        if not isinstance(settings.online_store, SqliteOnlineStore):
+            _bound_writes(store, settings.write_deadline)
+    except sdk.FeastModuleImportError as error:
+        kind = settings.online_store.type
+        raise ToolUnavailable(
+            "feast",
+            f"Feast's {kind} store cannot be imported: {error.__cause__ or error}",
+            code="tool-missing",
+            hint=f'pip install "feast[{kind}]"',
+        ) from error
+    return store
 
 
 def _bound_writes(store: sdk.FeatureStore, seconds: float) -> None:

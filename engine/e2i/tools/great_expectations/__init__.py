@@ -5,9 +5,10 @@ In: a table and a suite. Out: results and data docs. Declarations only; ``action
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
@@ -17,10 +18,84 @@ from e2i.tools.data.filters import Filter
 from e2i.tools.great_expectations.suite import NAME, Expectations, flattened, is_foreign, path_of
 
 
+class _Source(BaseModel):
+    """Base of the sources of tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class FolderSource(_Source):
+    """A folder of data files: a table is a file's name without its ending."""
+
+    type: Literal["folder"]
+    path: Annotated[str, Field(min_length=1, description="Folder, relative to the workspace")]
+
+
+class SqliteSource(_Source):
+    """A SQLite database, which is only read."""
+
+    type: Literal["sqlite"]
+    path: Annotated[str, Field(min_length=1, description="File, relative to the workspace")]
+
+
+class PostgresqlSource(_Source):
+    """A PostgreSQL database, which is only read. The expectations are computed there."""
+
+    type: Literal["postgresql"]
+    url: Annotated[SecretStr, Field(description="Address, such as postgresql://user:password@host/database")]
+
+    @field_validator("url")
+    @classmethod
+    def _postgresql(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgresql+", "postgres://")):
+            raise ValueError("write an address that begins with postgresql://")
+        return value
+
+
+Source = FolderSource | SqliteSource | PostgresqlSource
+
+
 class GreatExpectationsSettings(ToolSettings):
-    """Time limit of a validation. The library runs inside the worker, so there is no service that can be down."""
+    """Time limits of a validation, and the suites and tables that programs validate by name.
+
+    The library runs inside the worker or the program. The only service that can be down is a database of
+    ``datasources``.
+    """
 
     deadline: Annotated[float, Field(gt=0, description="Timeout of one validation, in seconds.")] = 3_600.0
+    source_deadline: Annotated[
+        float,
+        Field(gt=0, description="Timeout of connecting to a database of `datasources`, or of one query, in seconds."),
+    ] = 60.0
+    context_root: Annotated[
+        str | None,
+        Field(description="Folder of an existing Great Expectations project, whose suites and datasources are used."),
+    ] = None
+    datasource_name: Annotated[
+        str | None, Field(description="Datasource whose tables are validated by name; default: the only one.")
+    ] = None
+    datasources: Annotated[
+        Mapping[str, Annotated[Source, Field(discriminator="type")]],
+        Field(description="Sources of tables by name: folders, SQLite and PostgreSQL databases."),
+    ] = {}
+    default_suites: Annotated[
+        Mapping[str, Annotated[str, Field(pattern=NAME)]],
+        Field(description="Problem type → name of the suite that is its default."),
+    ] = {"classification": "e2i_classification_suite", "regression": "e2i_regression_suite"}
+
+    @field_validator("context_root", "datasource_name", mode="before")
+    @classmethod
+    def _unset(cls, given: Any) -> Any:
+        """Read an empty text, as of an environment variable that is not set, as none."""
+        return None if given == "" else given
+
+    @model_validator(mode="after")
+    def _known_source(self) -> GreatExpectationsSettings:
+        name = self.datasource_name
+        if name is not None and self.context_root is None and name not in self.datasources:
+            known = ", ".join(self.datasources) or "none"
+            raise ValueError(f"datasource_name {name!r} is none of `datasources`: {known}")
+        return self
 
 
 class ValidateParams(Params):

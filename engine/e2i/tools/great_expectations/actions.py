@@ -8,7 +8,7 @@ from e2i.catalog.artifacts import Report
 from e2i.errors import BadInput, StepError
 from e2i.tools.data import filters
 from e2i.tools.great_expectations import Outcome, ValidateOutputs, ValidateParams
-from e2i.tools.great_expectations.connector import GEValidator
+from e2i.tools.great_expectations.connector import GuardedGE
 from e2i.tools.great_expectations.suite import Suite, load, path_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
             code="empty-table",
             hint="check the steps that produce the table, or relax `where`",
         )
-    validation = await ctx.connect(GEValidator).validate(frame, suite, samples=params.samples)
+    validation = await ctx.connect(GuardedGE).validate(frame, suite, samples=params.samples)
 
     folder = ctx.scratch / "data_docs"
     folder.mkdir()

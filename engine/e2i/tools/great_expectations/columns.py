@@ -14,6 +14,7 @@ from e2i.errors import BadInput, Refused
 from e2i.spec.problems import Code
 from e2i.spec.suggest import Names, nearest
 from e2i.tools.data import filters
+from e2i.tools.great_expectations import conditions
 from e2i.tools.great_expectations.suite import FOLDER, Suite, path_of, read
 
 ARGUMENTS = ("column", "column_A", "column_B", "column_list")
@@ -61,7 +62,7 @@ def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[ColumnProblem]:
     """Return a problem for each column that a suite in a file names and the table lacks."""
     known = _names(table)
     for expectation in suite.expectations:
-        item = {"type": expectation.type, "severity": expectation.severity, **expectation.arguments}
+        item = {"type": expectation.type, "severity": expectation.severity, **(expectation.model_extra or {})}
         for problem in _absent(table, item, (), fail_on, known):
             near = nearest(problem.name, problem.known)
             meant = (
@@ -94,6 +95,18 @@ def _absent(
                 inner = (*path, argument, index) if several else (*path, argument)
                 message = f'the table has no column "{name}"'
                 yield ColumnProblem(inner, "unknown-column", message, name, known)
+    for name in _of_condition(item.get("row_condition")):
+        if name not in table.columns:
+            message = f'the table has no column "{name}", which row_condition compares'
+            yield ColumnProblem((*path, "row_condition"), "unknown-column", message, name, known)
+
+
+def _of_condition(given: Any) -> list[str]:
+    """Return the columns of a row condition; none for one that cannot be read, which is reported elsewhere."""
+    try:
+        return [] if given is None else list(conditions.columns(conditions.read(given)))
+    except conditions.NoConditionError:
+        return []
 
 
 _VALIDATE = """steps:

@@ -1,4 +1,4 @@
-"""The client of Great Expectations for the platform's agents. In: frames and suites. Out: validations."""
+"""Great Expectations behind the guard, for actions. In: frames and suites. Out: validations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from e2i.resilience.guard import Guard
 
 
-class GEValidator:
+class GuardedGE:
     """Validates frames in memory. Every call has its own library context, so calls may overlap."""
 
     tool: ClassVar[str] = "great_expectations"

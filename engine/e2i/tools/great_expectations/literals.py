@@ -33,14 +33,26 @@ OF_VALUES = (
 """Expectations whose bounds and sets are values of their column, not counts or lengths."""
 
 Convert = Callable[[Any], Any]
+ConversionOf = Callable[[str], Convert | None]
+"""Column → the function that gives a value the column's type; None when the value has it already."""
 
 
-def fitted(item: Expectation, index: int, frame: pd.DataFrame) -> Mapping[str, Any]:
+def of_frame(frame: pd.DataFrame) -> ConversionOf:
+    """Return the conversions of a frame's columns."""
+    return lambda column: _conversion(frame[column]) if column in frame.columns else None
+
+
+def of_types(types: Mapping[str, type]) -> ConversionOf:
+    """Return the conversions of columns that have these types in Python."""
+    return lambda column: _OF_DATABASE.get(types.get(column, object))
+
+
+def fitted(item: Expectation, index: int, conversion: ConversionOf) -> Mapping[str, Any]:
     """Return the arguments with values of the column's type. Raises BadInput for a value that has no such form."""
     column = item.arguments.get("column")
-    if item.type not in OF_VALUES or column not in frame.columns:
+    if item.type not in OF_VALUES or not isinstance(column, str):
         return item.arguments
-    convert = _conversion(frame[column])
+    convert = conversion(column)
     if convert is None:
         return item.arguments
     found = dict(item.arguments)
@@ -99,4 +111,9 @@ _OF_OBJECTS: Mapping[type, Convert] = {
     date: _day,
     time: lambda value: value if isinstance(value, time) else time.fromisoformat(str(value)),
     Decimal: lambda value: Decimal(str(value)),
+}
+_OF_DATABASE: Mapping[type, Convert] = {
+    date: _day,
+    time: lambda value: value if isinstance(value, time) else time.fromisoformat(str(value)),
+    datetime: lambda value: value if isinstance(value, datetime) else datetime.fromisoformat(str(value)),
 }

@@ -1,11 +1,12 @@
 """Read an expectation suite as data. In: a YAML file or an inline list. Out: a checked ``Suite``.
 
 Nothing here needs Great Expectations, so a suite in a spec is checked before anything runs. Anything in a suite that
-could execute code is refused: row conditions that pandas evaluates, SQL, references that the library resolves.
+could execute code is refused: row conditions that are more than comparisons, SQL, references that the library resolves.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,9 +17,12 @@ from pydantic_core import PydanticCustomError
 from e2i.errors import BadInput, Refused
 from e2i.spec.suggest import certain, contains_words, hint
 from e2i.spec.validation import mistakes
+from e2i.tools.great_expectations import conditions
+from e2i.tools.great_expectations.conditions import Condition, NoConditionError
 
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 FOLDER = "config/expectations"
+SHIPPED = Path(__file__).parent / "suites"
 LONGEST_TEXT = 2_000
 """Maximum length of one text in a suite, such as a regular expression, in characters."""
 
@@ -58,8 +62,6 @@ REFUSED_KINDS = {
     "expect_table_row_count_to_equal_other_table": "it reads another table",
 }
 REFUSED_ARGUMENTS = {
-    "row_condition": "it is evaluated as code; filter the table with `where`",
-    "condition_parser": "it belongs to row_condition; filter the table with `where`",
     "unexpected_rows_query": "it runs SQL",
     "windows": "it reads the results of other runs",
     "batch_id": "the step sets it",
@@ -70,6 +72,9 @@ REFUSED_ARGUMENTS = {
     "rendered_content": "the step sets it",
     "result_format": "the step sets it; see `samples`",
 }
+
+CONDITION = ("row_condition", "condition_parser")
+"""Arguments that choose rows."""
 
 
 class Expectation(BaseModel):
@@ -87,8 +92,14 @@ class Expectation(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the expectation's type."""
-        return dict(self.model_extra or {})
+        """Return the arguments of the expectation's type, without the condition."""
+        return {name: value for name, value in (self.model_extra or {}).items() if name not in CONDITION}
+
+    @property
+    def condition(self) -> Condition | None:
+        """Return which rows are checked; None for all."""
+        given = (self.model_extra or {}).get("row_condition")
+        return None if given is None else conditions.read(given)
 
     @model_validator(mode="before")
     @classmethod
@@ -113,6 +124,18 @@ class Expectation(BaseModel):
             said = f"there is no expectation {name!r}" + (f"; {near}" if near else "")
             raise PydanticCustomError("unknown_name", "{said}", {"said": said, "meant": meant})
         return name
+
+    @model_validator(mode="after")
+    def _condition_is_data(self) -> Self:
+        given = self.model_extra or {}
+        try:
+            held = self.condition
+        except NoConditionError as error:
+            said = f"row_condition is refused: it is evaluated as code; {error}"
+            raise PydanticCustomError("refused", "{said}", {"said": said}) from error
+        if held is None and given.get("condition_parser") is not None:
+            raise PydanticCustomError("refused", "condition_parser is refused: it belongs to row_condition")
+        return self
 
     @model_validator(mode="after")
     def _safe_and_complete(self) -> Self:
@@ -147,13 +170,18 @@ def is_foreign(given: Any) -> bool:
 
 def flattened(given: dict[str, Any]) -> dict[str, Any] | None:
     """Return an expectation of Great Expectations' own form in ours, or None when it says more than ours can."""
-    arguments, name = given.get("kwargs", {}), given.get("expectation_type", given.get("type"))
+    arguments, name = given.get("kwargs", {}), canonical(given.get("expectation_type", given.get("type")))
     if not isinstance(arguments, dict) or not isinstance(name, str) or name not in KINDS:
         return None
     rest = {key: value for key, value in given.items() if key not in ("type", "expectation_type", "kwargs", "id")}
     if rest.get("meta") in (None, {}):
         rest.pop("meta", None)
     return None if rest.keys() & arguments.keys() else {"type": name, **arguments, **rest}
+
+
+def canonical(name: Any) -> Any:
+    """Return the library's spelling of a name: older versions wrote ``expect_column_pair_values_A_to_be_…``."""
+    return name.lower() if isinstance(name, str) and name.lower() in KINDS else name
 
 
 def _needed(kind: str) -> tuple[str, ...]:
@@ -197,6 +225,12 @@ def read(text: bytes, name: str) -> Suite:
     if suite.name != name:
         raise BadInput(f"{path_of(name)} has the name {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
     return suite
+
+
+def shipped(name: str) -> Suite | None:
+    """Return the suite of that name that e2i ships; None when there is none."""
+    file = SHIPPED / f"{name}.yaml"
+    return read(file.read_bytes(), name) if re.fullmatch(NAME, name) and file.is_file() else None
 
 
 def _parts(value: Any) -> Iterator[Any]:

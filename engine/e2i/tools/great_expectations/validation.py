@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from msgspec import Struct
 from e2i.errors import BadInput
 from e2i.spec import patterns
 from e2i.spec.suggest import hint
-from e2i.tools.great_expectations import Outcome, Statistics, data_docs, literals
+from e2i.tools.great_expectations import Outcome, Statistics, conditions, data_docs, literals
 from e2i.tools.great_expectations.suite import Expectation, Suite
 from e2i.tools.great_expectations.values import plain
 
@@ -43,20 +43,37 @@ def validate(frame: pd.DataFrame, suite: Suite, samples: int) -> Validation:
     Raises BadInput naming every expectation with invalid arguments. Leaves no files: the library's context is in
     memory, for this call only.
     """
-    gx = _library()
-    checked = gx.ExpectationSuite(
-        name=suite.name, expectations=[_build(item, index, frame) for index, item in enumerate(suite.expectations)]
-    )
-    asset = _context(gx).data_sources.add_pandas("memory").add_dataframe_asset("table")
-    batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
-    found = batch.validate(checked, result_format={"result_format": "SUMMARY", "partial_unexpected_count": samples})
-    # The library groups results by column, so each result has its position in the suite attached.
-    results = sorted(found.results, key=lambda result: int(result.expectation_config.meta["index"]))
+    results = results_of(frame, suite, samples)
     outcomes = tuple(_outcome(item, result) for item, result in zip(suite.expectations, results, strict=True))
     return Validation(suite.name, outcomes, data_docs.render(suite, results))
 
 
-def _library() -> Any:
+def results_of(frame: pd.DataFrame, suite: Suite, samples: int) -> list[Any]:
+    """Return the library's results, in the order of the suite. Raises the errors of ``validate``."""
+    gx = library()
+    checked = built(suite, literals.of_frame(frame))
+    memory = context(gx)  # held until the end: a datasource refers to its context weakly
+    asset = memory.data_sources.add_pandas("memory").add_dataframe_asset("table")
+    batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
+    return run(batch, checked, samples)
+
+
+def built(suite: Suite, conversion: literals.ConversionOf) -> Any:
+    """Return the library's suite. Raises BadInput naming an expectation with invalid arguments."""
+    import great_expectations as gx
+
+    items = [_build(item, index, conversion) for index, item in enumerate(suite.expectations)]
+    return gx.ExpectationSuite(name=suite.name, expectations=items)
+
+
+def run(batch: Any, checked: Any, samples: int) -> list[Any]:
+    """Return the library's results of a suite for a batch, in the order of the suite."""
+    found = batch.validate(checked, result_format={"result_format": "SUMMARY", "partial_unexpected_count": samples})
+    # The library groups results by column, so each result has its position in the suite attached.
+    return sorted(found.results, key=lambda result: int(result.expectation_config.meta["index"]))
+
+
+def library() -> Any:
     """Suppress the output of Great Expectations."""
     import great_expectations as gx
 
@@ -66,7 +83,7 @@ def _library() -> Any:
     return gx
 
 
-def _context(gx: Any) -> Any:
+def context(gx: Any) -> Any:
     """Return a context in memory: no folder for a site, no progress bars, no telemetry to the library's authors."""
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -79,23 +96,41 @@ def _context(gx: Any) -> Any:
         progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
         analytics_enabled=False,
     )
-    return gx.get_context(mode="ephemeral", project_config=config)
+    return opened(lambda: gx.data_context.EphemeralDataContext(project_config=config))
 
 
-def _build(item: Expectation, index: int, frame: pd.DataFrame) -> Any:
+def opened(make: Callable[[], Any]) -> Any:
+    """Return a new context that is not the current one of a program that uses the library by itself.
+
+    The library needs some current context, though it asks it nothing here.
+    """
+    from great_expectations.data_context.data_context.context_factory import project_manager
+    from great_expectations.exceptions.exceptions import DataContextRequiredError
+
+    made = make()
+    try:
+        project_manager.get_current_project()
+    except DataContextRequiredError:
+        project_manager.set_project(made)
+    return made
+
+
+def _build(item: Expectation, index: int, conversion: literals.ConversionOf) -> Any:
     """Return the library's own expectation. Raises BadInput for arguments that its type does not take."""
     from great_expectations.compatibility import pydantic
     from great_expectations.expectations.registry import get_expectation_impl
 
     kind = get_expectation_impl(item.type)
-    unknown = sorted(set(item.arguments) - set(kind.__fields__))
+    condition = item.condition
+    chosen = {} if condition is None else {"row_condition": conditions.library_form(condition)}
+    unknown = sorted({*item.arguments, *chosen} - set(kind.__fields__))
     try:
         for pattern in (item.arguments.get("regex"), *(item.arguments.get("regex_list") or ())):
             if isinstance(pattern, str):
                 patterns.search(pattern)
         if not unknown:
-            arguments = literals.fitted(item, index, frame)
-            return kind(**arguments, severity=item.severity, notes=item.notes, meta={"index": index})
+            arguments = literals.fitted(item, index, conversion)
+            return kind(**arguments, **chosen, severity=item.severity, notes=item.notes, meta={"index": index})
     except (pydantic.ValidationError, TypeError, ValueError) as error:
         raise BadInput(f"expectation {index + 1}, {item.type}: {_reason(error)}", code="bad-expectation") from error
     raise BadInput(
@@ -125,7 +160,7 @@ def _outcome(item: Expectation, result: Any) -> Outcome:
         columns=columns_of(item),
         severity=item.severity,
         success=bool(result.success),
-        broken=_broken(result.exception_info),
+        broken=broken(result.exception_info),
         element_count=found.get("element_count"),
         missing_count=found.get("missing_count"),
         unexpected_count=found.get("unexpected_count"),
@@ -143,7 +178,7 @@ def columns_of(item: Expectation) -> tuple[str, ...]:
     return tuple(str(name) for name in [*named, *listed] if name is not None)
 
 
-def _broken(info: Mapping[str, Any] | None) -> str | None:
+def broken(info: Mapping[str, Any] | None) -> str | None:
     """Return why an expectation could not be checked. The library reports it only here, flat or by metric."""
     reports = [info, *(item for item in (info or {}).values() if isinstance(item, Mapping))]
     for report in reports:

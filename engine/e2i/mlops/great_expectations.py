@@ -1,0 +1,90 @@
+"""``GEValidator``: Great Expectations for programs. In: data and suites. Out: validation results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i.mlops import loading
+from e2i.mlops.connector import Connector
+from e2i.mlops.files import DataFiles
+from e2i.mlops.mistakes import BadCall, mistakes
+from e2i.mlops.tracing import traced
+from e2i.tools.great_expectations import GreatExpectationsSettings as GEConfig
+from e2i.tools.great_expectations.programs import DEFAULT_SUITE, SPLIT, GEValidationResult, Validations
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["GEConfig", "GEValidationResult", "GEValidator"]
+
+
+class GEValidator(Connector[GEConfig]):
+    """Great Expectations: validates data against suites of expectations."""
+
+    tool = "great_expectations"
+
+    def open(self) -> None:
+        files = DataFiles(self.program.roots, self.home)
+        self._validations = Validations(self.config, self.program.workspace, files)
+
+    @traced
+    async def validate(
+        self,
+        data_source: pd.DataFrame | pa.Table | str | Path,
+        suite_name: str,
+        split_filter: str | None = None,
+        batch_parameters: Mapping[str, Any] | None = None,
+    ) -> GEValidationResult:
+        """Validate data against a suite.
+
+        ``data_source``: a frame, an Arrow table, a file of the workspace (csv, tsv, jsonl, parquet, feather, excel), or
+        a table of the configured datasource; PostgreSQL and SQLite compute the expectations themselves.
+        ``split_filter`` keeps the rows whose column ``split`` has this value, ``batch_parameters`` those whose columns
+        have these values. Rows are never changed.
+
+        Raises BadCall (a ValueError) for an unknown suite, file, table, expectation, argument or column, and when there
+        are no rows; ToolUnavailable when the database does not answer or the settings' ``deadline`` passes.
+        """
+        equal = {**({} if split_filter is None else {SPLIT: split_filter}), **(batch_parameters or {})}
+        with mistakes():
+            return await self.guard.acall(self._validate, data_source, suite_name, equal)
+
+    @traced
+    def create_suite(self, suite_name: str, expectations: Iterable[Mapping[str, Any]]) -> Path:
+        """Write a suite to ``config/expectations/`` of the workspace, and return its file. Specs can use it too.
+
+        An expectation is ``{"type": …, "kwargs": {…}}``, or has its arguments beside ``type``. A suite of that name is
+        replaced, at once and as a whole. Raises BadCall for an expectation that does not exist, lacks an argument, or
+        would execute code.
+        """
+        with mistakes():
+            if isinstance(expectations, Mapping | str):
+                raise BadCall("expectations are a list", hint='write [{"type": …, "kwargs": {…}}]')
+            from e2i.tools.great_expectations import writing
+
+            text = writing.text_of(suite_name, list(expectations))
+            self.guard.call(self._check, text, suite_name)
+            return self.guard.call(self._validations.create_suite, suite_name, text)
+
+    def _validate(self, data: object, suite_name: str, equal: Mapping[str, Any]) -> GEValidationResult:
+        loading.once(self.tool, _library)
+        return self._validations.validate(data, suite_name, equal)
+
+    def _check(self, text: bytes, suite_name: str) -> None:
+        from e2i.tools.great_expectations import writing
+
+        loading.once(self.tool, _library)
+        writing.check(text, suite_name)
+
+    def get_default_suite(self, problem_type: str) -> str:
+        """Return the name of the default suite of a problem type; ``e2i_default_suite`` for an unknown one."""
+        return self.config.default_suites.get(problem_type, DEFAULT_SUITE)
+
+
+def _library() -> None:
+    from e2i.tools.great_expectations import data_docs, validation  # noqa: F401 - with all that they need
+
+    validation.context(validation.library())
