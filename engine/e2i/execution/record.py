@@ -76,11 +76,6 @@ class RunRecord(Struct, frozen=True):
     """Delivered and waiting telemetry for each sink."""
 
     @property
-    def refused(self) -> bool:
-        """Returns whether the policy refused a step."""
-        return any(step.error is not None and step.error.code.startswith("policy-") for step in self.steps.values())
-
-    @property
     def degraded(self) -> bool:
         """Returns whether work is missing: a step was deferred, or telemetry was not delivered or refused."""
         deferred = any(step.status is Status.DEFERRED for step in self.steps.values())

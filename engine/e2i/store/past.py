@@ -28,6 +28,17 @@ Planned = Annotated[str, Meta(description="The verdict of the plan.", extra_json
 ReasonCode = Annotated[str, Meta(description="Reason code, for programs.", extra_json_schema={"enum": [*Why]})]
 
 
+class RunError(Element, frozen=True, kw_only=True):
+    """The error of one step of a run."""
+
+    step: Annotated[str, Meta(description="The step's id.")]
+    uses: Annotated[str, Meta(description="The action; the tool is the part before the dot.")]
+    status: StepStatus
+    code: Annotated[str, Meta(description="What kind of error: `e2i explain CODE`.")]
+    message: Annotated[str, Meta(description="Description for people.")]
+    outage: Annotated[bool, Meta(description="Whether the tool was unavailable and may be back later.")]
+
+
 class RunHead(Element, frozen=True, kw_only=True):
     """The fields that every document has for a run."""
 
@@ -40,11 +51,16 @@ class RunHead(Element, frozen=True, kw_only=True):
     resumed_ms: Annotated[Milliseconds | None, Meta(description="When the run was last resumed. null: never.")]
     file: Annotated[str, Meta(description="Path of the spec, as the user typed it.")]
     profile: Annotated[str, Meta(description="The profile of the run's settings.")]
+    errors: Annotated[
+        tuple[RunError, ...], Meta(description="Errors of its steps: failed, deferred, or skipped with their tool.")
+    ] = ()
 
 
 class ListedRun(RunHead, frozen=True, kw_only=True):
     """A run in the list."""
 
+    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
+    outputs: Annotated[JsonObject | None, Meta(description="The pipeline's outputs, once the run has ended.")]
     host: Annotated[str, Meta(description="The machine; empty for runs of early versions.")]
     steps: Annotated[dict[str, int], Meta(description="Number of steps in each status.")]
 
