@@ -71,8 +71,8 @@ class _Running:
         self._began = time.monotonic()
         self._ends = self._began + hook.deadline
         self._attempts = 0
-        self._problem: str | None = f"it did not end within {hook.deadline:g} s"
-        self._seconds = hook.deadline
+        self._problem: str | None = None
+        self._seconds = 0.0
         self._target = _Webhook(hook, body, key) if hook.webhook else _Command(hook, body, folder, environ)
         self._thread = threading.Thread(target=self._notify, daemon=True, name=hook.name)
         self._thread.start()
@@ -80,11 +80,16 @@ class _Running:
     def result(self) -> HookResult:
         """Waits for the end of the hook, at most until its deadline."""
         self._thread.join(max(0.0, self._ends - time.monotonic()))
-        if self._thread.is_alive():
-            self._target.end()
-        return HookResult(
-            hook=self._hook.name, attempts=self._attempts, seconds=round(self._seconds, 3), problem=self._problem
+        in_time = not self._thread.is_alive()
+        result = HookResult(
+            hook=self._hook.name,
+            attempts=self._attempts,
+            seconds=round(self._seconds if in_time else self._hook.deadline, 3),
+            problem=self._problem if in_time else f"it did not end within {self._hook.deadline:g} s",
         )
+        if not in_time:
+            self._target.end()
+        return result
 
     def _notify(self) -> None:
         problem: str | None = None

@@ -106,8 +106,8 @@ def listed(
         file=row["file"],
         profile=row["profile"],
         host=row["host"],
-        params=_readable(row["params"]) or {},
-        outputs=_readable(row["outputs"]),
+        params=_data(row["params"], lenient=True) or {},
+        outputs=_data(row["outputs"], lenient=True),
         steps=dict(steps),
         errors=tuple(_errors_of(row, errors)),
     )
@@ -219,16 +219,14 @@ def _corrupt(run: sqlite3.Row, steps: Sequence[sqlite3.Row], attempts: Sequence[
     yield from (f"attempt {row['attempt']} of step {row['step']}" for row in attempts if not is_intact(row))
 
 
-def _data(text: str | None) -> JsonObject | None:
+def _data(text: str | None, *, lenient: bool = False) -> JsonObject | None:
+    """Returns the object in a column. ``lenient``: None for a corrupt one."""
+    if lenient:
+        try:
+            return _data(text)
+        except (ValueError, TypeError):
+            return None
     return compact.loads(text, JsonObject) if text and text != "null" else None
-
-
-def _readable(text: str | None) -> JsonObject | None:
-    """Returns the object in a column of a list of runs; None for a corrupt row."""
-    try:
-        return _data(text)
-    except (ValueError, TypeError):
-        return None
 
 
 def _error(text: str | None) -> ErrorDocument | None:

@@ -51,16 +51,21 @@ class RunHead(Element, frozen=True, kw_only=True):
     resumed_ms: Annotated[Milliseconds | None, Meta(description="When the run was last resumed. null: never.")]
     file: Annotated[str, Meta(description="Path of the spec, as the user typed it.")]
     profile: Annotated[str, Meta(description="The profile of the run's settings.")]
+
+
+class RunOutcome(RunHead, frozen=True, kw_only=True):
+    """A run with what it received and what came of it."""
+
+    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
+    outputs: Annotated[JsonObject | None, Meta(description="The pipeline's outputs, once the run has ended.")]
     errors: Annotated[
         tuple[RunError, ...], Meta(description="Errors of its steps: failed, deferred, or skipped with their tool.")
     ] = ()
 
 
-class ListedRun(RunHead, frozen=True, kw_only=True):
+class ListedRun(RunOutcome, frozen=True, kw_only=True):
     """A run in the list."""
 
-    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
-    outputs: Annotated[JsonObject | None, Meta(description="The pipeline's outputs, once the run has ended.")]
     host: Annotated[str, Meta(description="The machine; empty for runs of early versions.")]
     steps: Annotated[dict[str, int], Meta(description="Number of steps in each status.")]
 
@@ -196,14 +201,12 @@ class RecordedStep(Element, frozen=True, kw_only=True):
     error: ErrorDocument | None = None
 
 
-class RecordedRun(RunHead, frozen=True, kw_only=True):
+class RecordedRun(RunOutcome, frozen=True, kw_only=True):
     """Output of `e2i show RUN --json`: everything recorded of a run."""
 
     schema_version: Version = 1
     spec: Annotated[str, Meta(description="The text of the spec.")]
-    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
     plan: RecordedPlan
-    outputs: Annotated[JsonObject | None, Meta(description="The pipeline's outputs, once the run has ended.")]
     host: Annotated[str, Meta(description="The machine; empty for runs of early versions.")]
     included: Annotated[dict[str, str], Meta(description="The texts of the included specs, by name.")]
     options: RecordedOptions
