@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from e2i.catalog import credentials
 from e2i.spec.models import Duration, Size
 
 When = Literal["succeeded", "failed", "degraded", "always"]
@@ -15,6 +16,8 @@ HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of an HTTP header (RFC 9110)."""
 WEBHOOK_DEADLINE = 5.0
 COMMAND_DEADLINE = 10.0
+PRIVATE_PATH = 16
+"""Length from which the path of a URL may be a key."""
 
 
 class Hook(BaseModel):
@@ -105,6 +108,17 @@ class Hook(BaseModel):
             return f"webhook {parts.scheme}://{parts.netloc}"
         assert self.command is not None
         return f"command {self.command[0].rpartition('/')[2]}"
+
+    @property
+    def private(self) -> list[str]:
+        """Texts that are shown to nobody: a webhook's URL, and the headers that hold credentials."""
+        found = []
+        if self.webhook is not None:
+            parts = urlsplit(self.webhook)
+            path = parts.path + (f"?{parts.query}" if parts.query else "")
+            found = [self.webhook, *([path] if len(path) >= PRIVATE_PATH else [])]
+        keys = [value for name, value in self.headers.items() if credentials.is_credential(name)]
+        return [*found, *keys, *(key.split()[-1] for key in keys if key.split())]
 
 
 class Log(BaseModel):

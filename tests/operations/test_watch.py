@@ -398,3 +398,39 @@ def test_a_store_that_is_busy_or_full_is_tried_again_and_a_wrong_spec_is_not(pro
     project.write("s.yaml", "version: 1\nname: odd\nsteps: {a: {uses: debug.ecko}}\n")
     ran = project.cli("run", "s.yaml", "--json", "--retry-run", "3")
     assert ran.returncode == 2 and "run.retried" not in ran.stdout
+
+
+def test_a_fresh_run_that_is_tried_again_keeps_its_finished_steps(project: Project, port: int) -> None:
+    configure(project, MLFLOW_DOWN.replace("PORT", str(port)) + QUICK)
+    project.write("count.py", COUNT)
+    project.write("s.yaml", FLAKY)
+    ran = project.cli("run", "s.yaml", "--fresh", "--retry-run", "1")
+    assert ran.returncode == 4
+    assert (project.root / "counted").read_text() == "x"
+
+
+def test_a_signal_ends_a_hook_that_takes_long(project: Project) -> None:
+    configure(project, "on_finish: [{command: [/bin/sh, -c, 'echo $$ > pid; sleep 200'], deadline: 200}]\n")
+    project.write("s.yaml", OK)
+    with project.start("run", "s.yaml", "--json") as process:
+        assert until(lambda: (project.root / "pid").exists())
+        process.send_signal(signal.SIGTERM)
+        with Stopwatch() as watch:
+            out, _ = process.communicate(timeout=60)
+    hook, last = lines(out)[-2:]
+    assert (process.returncode, last["status"], hook["problem"]) == (0, "succeeded", "it was stopped by a signal")
+    assert watch.seconds < 5
+
+
+def test_runs_at_a_time_share_the_log_and_the_totals(project: Project) -> None:
+    configure(project, "log: {file: op.log, max_bytes: 2KB, keep: 50}\nmetrics_file: e2i.prom\n")
+    for number in range(6):
+        project.write(f"s{number}.yaml", OK.replace("name: fine", f"name: p{number}"))
+    running = [project.start("run", f"s{number}.yaml") for number in range(6)]
+    for process in running:
+        process.communicate()
+        assert process.returncode == 0
+    found = "".join(path.read_text() for path in project.root.glob("op.log*") if path.suffix != ".lock")
+    assert found.count("run.finished") == 6
+    text = metrics(project)
+    assert [openmetrics_text.value(text, "e2i_runs_total", pipeline=f"p{number}") for number in range(6)] == [1] * 6

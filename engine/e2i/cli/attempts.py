@@ -56,7 +56,8 @@ class Attempts:
                 strict=self._strict,
                 interrupted=self._signals.exit_code,
             ),
-            lambda end: not self._signals.stopped and self._retries.follows(end),
+            lambda end: not self._signals.received and self._retries.follows(end),
+            lambda: self._signals.received,
         )
 
     def __enter__(self) -> Self:
@@ -106,9 +107,9 @@ class Attempts:
         seconds = self._retries.next()
         self._watch.retried(self._retries.attempt, self._retries.attempts, seconds)
         ends = time.monotonic() + seconds
-        while not self._signals.stopped and (left := ends - time.monotonic()) > 0:
+        while not self._signals.received and (left := ends - time.monotonic()) > 0:
             time.sleep(min(LOOK, left))
-        return not self._signals.stopped
+        return not self._signals.received
 
 
 def _reporter(as_json: bool) -> Reporter:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +28,8 @@ BACKOFF = 0.5
 """Seconds before the second attempt of a webhook, at least half of it by chance."""
 DYING = 0.5
 """Seconds before its deadline at which a command gets SIGTERM, then SIGKILL; a quarter of a shorter deadline."""
+LOOK = 0.1
+"""Seconds between two checks whether the user wants no longer to wait."""
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which a webhook is tried once more."""
 
@@ -52,15 +54,21 @@ class _Failed(Exception):
 
 
 def notify(
-    hooks: Sequence[Hook], body: bytes, key: str, *, folder: Path, environ: Mapping[str, str]
+    hooks: Sequence[Hook],
+    body: bytes,
+    key: str,
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    hurried: Callable[[], bool] = lambda: False,
 ) -> list[HookResult]:
-    """Notifies all hooks. Returns within the longest of their deadlines.
+    """Notifies all hooks. Returns within the longest of their deadlines, or soon after ``hurried`` returns True.
 
     ``key``: the same for every delivery of this notification. ``folder``: where commands are executed. ``environ``: the
     variables of which commands receive some.
     """
     running = [_Running(hook, body, key, folder, environ) for hook in hooks]
-    return [one.result() for one in running]
+    return [one.result(hurried) for one in running]
 
 
 class _Running:
@@ -77,19 +85,17 @@ class _Running:
         self._thread = threading.Thread(target=self._notify, daemon=True, name=hook.name)
         self._thread.start()
 
-    def result(self) -> HookResult:
+    def result(self, hurried: Callable[[], bool]) -> HookResult:
         """Waits for the end of the hook, at most until its deadline."""
-        self._thread.join(max(0.0, self._ends - time.monotonic()))
-        in_time = not self._thread.is_alive()
-        result = HookResult(
-            hook=self._hook.name,
-            attempts=self._attempts,
-            seconds=round(self._seconds if in_time else self._hook.deadline, 3),
-            problem=self._problem if in_time else f"it did not end within {self._hook.deadline:g} s",
-        )
-        if not in_time:
+        while self._thread.is_alive() and (left := self._ends - time.monotonic()) > 0 and not hurried():
+            self._thread.join(min(LOOK, left))
+        if not self._thread.is_alive():
+            seconds, problem = self._seconds, self._problem
+        else:
+            seconds = time.monotonic() - self._began
+            problem = "it was stopped by a signal" if hurried() else f"it did not end within {self._hook.deadline:g} s"
             self._target.end()
-        return result
+        return HookResult(hook=self._hook.name, attempts=self._attempts, seconds=round(seconds, 3), problem=problem)
 
     def _notify(self) -> None:
         problem: str | None = None
@@ -157,10 +163,13 @@ class _Command:
         self._arguments = hook.command
         self._body = body
         self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
         self._environ = {name: environ[name] for name in ("PATH", "HOME", *hook.env) if name in environ}
 
     def end(self) -> None:
-        """Nothing to do: ``send`` ends the command before its deadline."""
+        """Ends the command, if it runs."""
+        if self._process is not None:
+            _end(self._process)
 
     def send(self, seconds: float) -> None:
         """Raises _Failed unless the exit code is 0. All of its processes are ended in time for the deadline."""
@@ -168,7 +177,7 @@ class _Command:
         try:
             os.write(document, self._body)
             os.lseek(document, 0, os.SEEK_SET)
-            process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 self._arguments,
                 stdin=document,
                 stdout=subprocess.DEVNULL,

@@ -51,11 +51,8 @@ def write(workspace: Workspace, path: Path, end: Notification | None = None, *, 
     else:
         counted = Totals()  # nothing ran yet: reading metrics creates no store
     content = openmetrics.text([*_runs(counted), *_outbox(store), *_breakers(workspace), *_size(store, counted)])
-    before = os.umask(0o022)  # readable for the collector, whatever the mask of the run is
-    try:
-        regular.write(path, content.encode())
-    finally:
-        os.umask(before)
+    regular.write(path, content.encode())
+    path.chmod(0o644)  # a collector is another user, whatever the mask of the run is
 
 
 def _runs(found: Totals) -> Iterator[Family]:

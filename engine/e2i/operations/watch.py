@@ -49,8 +49,12 @@ class RunWatch:
         self,
         exit_code_of: Callable[[RunFinished], Exit] = _exit_code,
         follows: Callable[[RunFinished | E2IError], bool] = lambda end: False,
+        signals: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``follows`` returns whether another attempt follows: then nobody is notified yet."""
+        """``follows`` returns whether another attempt follows: then nobody is notified yet. ``signals`` returns the
+        number of signals to stop so far: another one ends the hooks.
+        """
+        self._signals = signals
         self._exit_code_of = exit_code_of
         self._follows = follows
         self._began = time.monotonic()
@@ -143,7 +147,15 @@ class RunWatch:
             from e2i.operations.body import body_of
 
             body = body_of(document, masker_of(workspace))
-            for result in hooks_module.notify(hooks, body, document.key, folder=workspace.root, environ=os.environ):
+            before = self._signals()
+            for result in hooks_module.notify(
+                hooks,
+                body,
+                document.key,
+                folder=workspace.root,
+                environ=os.environ,
+                hurried=lambda: self._signals() > before,
+            ):
                 finished = partial(HookFinished, hook=result.hook, attempts=result.attempts, seconds=result.seconds)
                 self._notice(partial(finished, delivered=result.problem is None, problem=result.problem))
 
@@ -200,15 +212,13 @@ def masker_of(workspace: Workspace) -> Masker:
     """Returns a masker of everything in settings and environment that may be a secret."""
     settings = workspace.settings
     tools = {*settings.tools, *settings.sinks}
-    own = [text for hook in settings.on_finish for text in (hook.webhook, *hook.headers.values()) if text]
-    words = [word for text in own for word in text.split() if len(word) >= 8]
+    hooks = [text for hook in settings.on_finish for text in hook.private]
     return Masker(
         {
             *secrets.values(settings.secrets, os.environ),
             *settings.credentials(tools),
             *credentials(os.environ, tools, settings.registry),
-            *own,
-            *words,
+            *hooks,
         }
     )
 

@@ -72,6 +72,8 @@ class Planner(Struct, frozen=True, dict=True):
     """The environment whose settings the run will use."""
     environment: Values = field(default_factory=dict)
     """The operator's settings that affect what the run does and where its outputs go."""
+    resumes: str | None = None
+    """The run that is resumed, if one is."""
     predicted: dict[str, Decision] = field(default_factory=dict)
     """Decisions of ``plan`` that a run need not repeat: those to reuse a result."""
     _fixed: dict[str, Components] = field(default_factory=dict)
@@ -170,6 +172,8 @@ class Planner(Struct, frozen=True, dict=True):
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None
         if self.fresh:
+            if (kept := self._kept(digest)) is not None:
+                return Verdict.REUSE, Reason(Why.UNCHANGED, "finished in this run before it was resumed"), kept
             return Verdict.RUN, Reason(Why.FRESH, "requested by --fresh"), None
         if digest is None:
             if self.history.any_result(self.static_key(node.id)):
@@ -181,6 +185,12 @@ class Planner(Struct, frozen=True, dict=True):
             looked = "; its effect is verified during the run" if action.verified else ""
             return Verdict.REUSE, Reason(Why.UNCHANGED, f"a finished result exists{looked}"), found
         return Verdict.RUN, fingerprint.difference(parts, self._last(node)), None
+
+    def _kept(self, digest: str | None) -> JsonObject | None:
+        """Returns the outputs that the resumed run itself has finished: a fresh run ignores only those of others."""
+        if digest is None or self.resumes is None or self.history.made_since(digest, 0) != self.resumes:
+            return None
+        return self.history.outputs(digest)
 
     def _always(self, node: StepNode, action: Action, params: Any) -> Reason | None:
         """Returns the reason why the step runs regardless of past results, if there is one."""
