@@ -123,10 +123,7 @@ def describe(event: Event) -> Iterator[str]:
             yield click.style(f"  ! {_warning(event)}", fg="yellow")
         case ToolCircuit():
             yield from _circuit(event)
-        case RunRetried():
-            again = f"attempt {event.attempt} of {event.attempts} in {event.wait:.1f} s"
-            yield click.style(f"  ↻ {event.run or 'run'}  {again}: {safe(event.reason)}", fg="yellow")
-        case HookFinished() | SettingFailed():
+        case RunRetried() | HookFinished() | SettingFailed():
             yield from _operated(event)
         case StepProgress() | RunFinished():
             return  # shown by the live table and by the summary
@@ -144,9 +141,13 @@ def _circuit(event: ToolCircuit) -> Iterator[str]:
         yield click.style(f"  ! {name}: circuit open, it is not called{wait}", fg="yellow")
 
 
-def _operated(event: HookFinished | SettingFailed) -> Iterator[str]:
-    """Yields a line for a hook, the log or the metrics file that failed; nothing for a hook that was notified."""
+def _operated(event: RunRetried | HookFinished | SettingFailed) -> Iterator[str]:
+    """Yields a line for another attempt of the run, and for a hook, the log or the metrics file that failed."""
     match event:
+        case RunRetried():
+            again = f"attempt {event.attempt} of {event.attempts} in {event.wait:.1f} s"
+            yield click.style(f"  ↻ {event.run or 'run'}  {again}: {safe(event.reason)}", fg="yellow")
+            return
         case HookFinished(delivered=True):
             return
         case HookFinished():

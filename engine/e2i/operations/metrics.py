@@ -20,10 +20,10 @@ from e2i.operations.notification import Notification
 from e2i.operations.openmetrics import Family, Sample
 from e2i.operations.totals import Totals
 from e2i.resilience.breaker import Circuit, State
+from e2i.resilience.circuits import circuit_files
 from e2i.resilience.shared_state import FOLDER, peek
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
-from e2i.workers.context import breaker_file
 from e2i.workspace.workspace import Workspace
 
 MEASURING = 2.0
@@ -115,7 +115,7 @@ def _outbox(store: Path) -> Iterator[Family]:
 
 
 def _breakers(workspace: Workspace) -> Iterator[Family]:
-    """Yields the state of the circuit of each tool that has one."""
+    """Yields the states of the circuits of each tool that has any; ``server`` is empty for a tool with one."""
     try:
         files = os.listdir(workspace.store / FOLDER)  # noqa: PTH208 - names are enough
     except OSError:
@@ -124,8 +124,10 @@ def _breakers(workspace: Workspace) -> Iterator[Family]:
     for name in sorted(workspace.settings.registry):
         if not any(file.startswith((f"{name}.", f"{name}-")) for file in files):
             continue
-        circuit = peek(breaker_file(workspace.store, workspace.settings.tool(name), name)) or Circuit()
-        samples += [Sample(circuit.state is state, {"tool": name, "state": state.value}) for state in State]
+        for server, file in circuit_files(workspace.store, name, workspace.settings.tool(name)).items():
+            circuit = peek(file) or Circuit()
+            labels = {"tool": name, "server": server}
+            samples += [Sample(circuit.state is state, {**labels, "state": state.value}) for state in State]
     yield Family(
         "e2i_breaker_state",
         "gauge",

@@ -18,9 +18,10 @@ from msgspec.structs import fields
 from e2i.alerting import Log
 from e2i.catalog.step_error import ErrorDocument
 from e2i.documents import JsonDocument, plain
-from e2i.execution.events import Event, HookFinished, RunFinished, StepFinished, ToolDegraded
+from e2i.execution.events import Event, HookFinished, RunFinished, StepFinished, ToolCircuit, ToolDegraded
 from e2i.execution.state import Status
 from e2i.operations.logfile import LogFile
+from e2i.resilience.breaker import State
 from e2i.spec import sizes
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -106,6 +107,8 @@ def level_of(event: Event) -> Level:
             return "warning"
         case HookFinished(delivered=False):
             return "warning"
+        case ToolCircuit(state=State.CLOSED):
+            return "info"
         case ToolDegraded(refused=refused) if refused:
             return "error"
     return LEVEL.get(str(event.__struct_config__.tag), "info")
