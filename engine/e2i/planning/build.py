@@ -172,8 +172,9 @@ class Planner(Struct, frozen=True, dict=True):
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None
         if self.fresh:
-            if (kept := self._kept(digest)) is not None:
-                return Verdict.REUSE, Reason(Why.UNCHANGED, "finished in this run before it was resumed"), kept
+            own = self.history.outputs(digest) if digest is not None and self._made(digest) else None
+            if own is not None:
+                return Verdict.REUSE, Reason(Why.UNCHANGED, "finished in this run before it was resumed"), own
             return Verdict.RUN, Reason(Why.FRESH, "requested by --fresh"), None
         if digest is None:
             if self.history.any_result(self.static_key(node.id)):
@@ -186,11 +187,9 @@ class Planner(Struct, frozen=True, dict=True):
             return Verdict.REUSE, Reason(Why.UNCHANGED, f"a finished result exists{looked}"), found
         return Verdict.RUN, fingerprint.difference(parts, self._last(node)), None
 
-    def _kept(self, digest: str | None) -> JsonObject | None:
-        """Returns the outputs that the resumed run itself has finished: a fresh run ignores only those of others."""
-        if digest is None or self.resumes is None or self.history.made_since(digest, 0) != self.resumes:
-            return None
-        return self.history.outputs(digest)
+    def _made(self, digest: str) -> bool:
+        """Returns whether the resumed run itself has made that result: a fresh run ignores only those of others."""
+        return self.resumes is not None and self.history.made_since(digest, 0) == self.resumes
 
     def _always(self, node: StepNode, action: Action, params: Any) -> Reason | None:
         """Returns the reason why the step runs regardless of past results, if there is one."""
