@@ -5,7 +5,6 @@ In: a function that begins the run. Out: the record of the last attempt.
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -47,7 +46,7 @@ class Attempts:
         self._strict = shown.strict
         self._reporter = _reporter(shown.as_json)
         self._signals = Signals(self._reporter)
-        self._retries = RunRetries(shown.retries, workspace.settings.retry_run, random.random, strict=shown.strict)
+        self._retries = RunRetries(shown.retries, workspace.settings.retry_run, _chance, strict=shown.strict)
         self._watch = RunWatch(
             lambda end: exit_code(
                 end.status,
@@ -120,3 +119,9 @@ def _reporter(as_json: bool) -> Reporter:
     from e2i.cli.screen import Screen  # importing Rich takes as long as a run of a thousand finished steps
 
     return Screen()
+
+
+def _chance() -> float:
+    import random  # few runs need it, and its import takes time
+
+    return random.random()
