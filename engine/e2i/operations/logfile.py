@@ -7,6 +7,7 @@ and nobody rotates.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -24,36 +25,55 @@ MODE = 0o600
 
 
 class LogFile:
-    """The log of a store, opened for each line: another process may have rotated it."""
+    """The log of a store. It stays open until another process has rotated it."""
 
     def __init__(self, path: Path, *, most: int, keep: int) -> None:
         """``most``: bytes above which the file is rotated. ``keep``: number of rotated files."""
         self._path = path
         self._most = most
         self._keep = keep
+        self._process = os.getpid()
+        self._log = self._lock = -1
+        """Descriptors, once they are opened."""
 
     def append(self, line: str) -> None:
         """Appends one line. Raises OSError."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         with self._locked() as alone:
-            handle = self._open()
-            try:
-                found = os.fstat(handle)
-                if not stat.S_ISREG(found.st_mode):
-                    raise OSError(errno.EINVAL, "it is not a regular file", str(self._path))
-                if alone and found.st_size and found.st_size + len(data) > self._most:
-                    self._rotate()
-                    os.close(handle)
-                    handle = self._open()
-                    os.fchmod(handle, stat.S_IMODE(found.st_mode))  # whoever may read the log may read the next one
-                os.write(handle, data)  # one call: appended as a whole
-            finally:
-                os.close(handle)
+            found = self._open()
+            if alone and found.st_size and found.st_size + len(data) > self._most:
+                self._rotate()
+                self._open()
+                os.fchmod(self._log, stat.S_IMODE(found.st_mode))  # whoever may read the log may read the next one
+            os.write(self._log, data)  # one call: appended as a whole
 
-    def _open(self) -> int:
-        return os.open(
-            self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, MODE
-        )
+    def close(self) -> None:
+        """Closes the files; the next line opens them again."""
+        for handle in (self._log, self._lock):
+            if handle >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(handle)
+        self._log = self._lock = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _open(self) -> os.stat_result:
+        """Opens the file of the path, unless it is open. Returns its state."""
+        if self._log >= 0:
+            found = os.fstat(self._log)
+            with contextlib.suppress(FileNotFoundError):
+                named = self._path.stat()
+                if (named.st_dev, named.st_ino) == (found.st_dev, found.st_ino):
+                    return found
+            os.close(self._log)
+            self._log = -1
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        self._log = os.open(self._path, flags, MODE)
+        found = os.fstat(self._log)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(self._path))
+        return found
 
     def _rotate(self) -> None:
         """Renames the files, oldest first. Without kept ones the file is removed."""
@@ -71,20 +91,25 @@ class LogFile:
     @contextmanager
     def _locked(self) -> Iterator[bool]:
         """Yields whether the lock was acquired. It is released when its process exits."""
-        name = self._path.with_name(f"{self._path.name}.lock")
-        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
+        if self._process != os.getpid():  # a forked process would share the lock of its parent
+            self.close()
+            self._process = os.getpid()
+        if self._lock < 0:
+            name = self._path.with_name(f"{self._path.name}.lock")
+            self._lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
+        got, ends = self._try(), time.monotonic() + PATIENCE
+        while not got and time.monotonic() < ends:
+            time.sleep(TURN)
+            got = self._try()
         try:
-            ends = time.monotonic() + PATIENCE
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if time.monotonic() > ends:
-                        yield False
-                        return
-                    time.sleep(TURN)
-                else:
-                    yield True
-                    return
+            yield got
         finally:
-            os.close(lock)
+            if got:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
