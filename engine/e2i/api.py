@@ -6,8 +6,8 @@ A spec is a path, YAML text or a mapping. The commands are a thin layer over the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
     from e2i.execution.record import RunRecord
+    from e2i.operations.watch import RunWatch
     from e2i.planning.build import History
     from e2i.planning.diff import SpecDiff
     from e2i.planning.model import Plan, PlanDocument
@@ -203,17 +204,20 @@ def run(
     run_id: str | None = None,
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
+    watch: RunWatch | None = None,
     workspace: Workspace | None = None,
 ) -> RunRecord:
     """Runs a spec. ``bound_to`` is the document of an approved plan: any other plan is refused.
 
     Resumes the latest unfinished run of the same plan (``e2i.store.unfinished``), under its id, unless ``fresh`` or a
     ``run_id`` is passed. ``listen`` receives every event. ``on_engine`` receives the engine before it starts (to stop
-    it from a signal handler). Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
+    it from a signal handler). ``watch`` notifies the operator of several attempts together; default: of each run.
+    Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id)
-    return route.run(route.read(spec, workspace), workspace, options, listen=listen, on_engine=on_engine)
+    with _watched(watch, workspace, listen) as emit:
+        return route.run(route.read(spec, workspace), workspace, options, listen=emit, on_engine=on_engine)
 
 
 def resume(
@@ -221,6 +225,7 @@ def resume(
     *,
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
+    watch: RunWatch | None = None,
     workspace: Workspace | None = None,
 ) -> RunRecord:
     """Resumes a recorded run under its own id, with its own spec, included specs, parameters, profile and options.
@@ -228,8 +233,10 @@ def resume(
     The run of an agent stays one. Raises the errors of ``run``, BadInput when there is no such run, and Refused when
     its records were altered.
     """
-    source, workspace, options = _resumption(recorded(run, workspace := workspace or Workspace.open()), workspace)
-    return route.run(source, workspace, options, listen=listen, on_engine=on_engine)
+    workspace = workspace or Workspace.open()
+    source, workspace, options = _resumption(recorded(run, workspace), workspace)
+    with _watched(watch, workspace, listen) as emit:
+        return route.run(source, workspace, options, listen=emit, on_engine=on_engine)
 
 
 def complete(
@@ -248,7 +255,8 @@ def complete(
     from e2i.store.artifacts import ArtifactStore
     from e2i.store.history import Reader
 
-    past = recorded(run, workspace := workspace or Workspace.open())
+    workspace = workspace or Workspace.open()
+    past = recorded(run, workspace)
     source, workspace, options = _resumption(past, workspace)
     options = replace(options, fresh=False)
     expanded = route.valid(route.examine(source, workspace, options.params))
@@ -266,7 +274,8 @@ def complete(
             code="inputs-changed",
             hint=f"run it again: e2i run {past.file}; or resume it as it is now: e2i run --resume {run}",
         )
-    return route.run(source, workspace, options, listen=listen, on_engine=on_engine)
+    with _watched(None, workspace, listen) as emit:
+        return route.run(source, workspace, options, listen=emit, on_engine=on_engine)
 
 
 def _resumption(past: RecordedRun, workspace: Workspace) -> tuple[Source, Workspace, RunOptions]:
@@ -307,6 +316,19 @@ def recorded(run: str, workspace: Workspace) -> RecordedRun:
     raise BadInput(
         f"there is no run {run!r} in the store {workspace.store}", code="unknown-run", hint="`e2i runs` lists them"
     )
+
+
+@contextmanager
+def _watched(watch: RunWatch | None, workspace: Workspace, listen: Listener | None) -> Iterator[Listener | None]:
+    """Yields the listener of a run that the operator is notified of, if the settings ask for that."""
+    settings = workspace.settings
+    if watch is None and not (settings.on_finish or settings.metrics_file or settings.log.file):
+        yield listen
+        return
+    from e2i.operations.watch import RunWatch
+
+    with (watch or RunWatch()).attempt(workspace, listen or (lambda event: None)) as emit:
+        yield emit
 
 
 def _approved(plan: PlanDocument | JsonObject | None) -> PlanDocument | None:

@@ -148,7 +148,9 @@ def plan(expanded: Expanded, history: History, workspace: Workspace, options: Ru
         selected = graph.select(graph.build(graph.waits(expanded)), options.select, labels)
     facts = environment.of(workspace.roots, workspace.settings)
     operated = operator.of(workspace, expanded, os.environ)
-    return Planner(expanded, history, facts, options.fresh, selected, workspace.settings.profile, operated)
+    return Planner(
+        expanded, history, facts, options.fresh, selected, workspace.settings.profile, operated, options.run_id
+    )
 
 
 def run(

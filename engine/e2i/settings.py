@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from e2i import regular
+from e2i.alerting import Hook, Log, RunRetry
 from e2i.catalog import credentials, listed
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.registry import SINKS, Registry
@@ -135,6 +136,20 @@ class Settings(BaseModel):
         listed.Plugins,
         Field(description="Tools of other installed distributions that specs may use, by name. No other is imported."),
     ] = ()
+
+    on_finish: Annotated[
+        tuple[Hook, ...],
+        Field(exclude=True, description="Webhooks and commands that are notified of the end of a run."),
+    ] = ()
+    """Not part of the settings that worker processes receive, as headers hold keys."""
+    metrics_file: Annotated[
+        str | None,
+        Field(min_length=1, description="OpenMetrics file, written at the end of each run; null: none."),
+    ] = None
+    log: Annotated[Log, Field(description="The log of all runs and commands of the store.")] = Log()
+    retry_run: Annotated[RunRetry, Field(description="Waits between the attempts of `e2i run --retry-run N`.")] = (
+        RunRetry()
+    )
 
     _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _note: str | None = PrivateAttr(default=None)

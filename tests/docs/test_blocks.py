@@ -53,6 +53,7 @@ VARIABLES = {
     "OPTUNA_STORAGE": "postgresql://optuna@db.example.com/optuna",
     "FEAST_REGISTRY": "postgresql+psycopg://feast@db.example.com/feast",
     "REDIS_HOST": "redis.example.com",
+    "ALERT_TOKEN": "token",
 }
 """What the settings in the documentation read from the environment."""
 MASKS = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from e2i.documents import Element
 
@@ -16,3 +16,7 @@ class ErrorDocument(Element, frozen=True):
     message: Annotated[str, Meta(description="Description for people.")]
     hint: Annotated[str | None, Meta(description="What to do about it.")] = None
     details: Annotated[Any, Meta(description="Data of the action about the error, such as failed checks.")] = None
+    outage: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="True if the tool was unavailable and may be back later, else absent."),
+    ] = UNSET

@@ -6,16 +6,18 @@ import contextlib
 import json
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored, Table
-from e2i.documents import JsonDocument
+from e2i.documents import JsonDocument, JsonObject
 from e2i.errors import BadInput, StepError
 from e2i.records import lookup, results
 from e2i.store.artifacts import ArtifactStore
+from e2i.store.past import RunError, RunStatus
 
 MOST_SHOWN = 10
 """Rows of a table that ``e2i show --output`` prints."""
@@ -34,6 +36,9 @@ class ResultDocument(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i show RUN --output NAME --json`."""
 
     run: Annotated[str, Meta(description="The run's id.")]
+    status: RunStatus
+    params: Annotated[JsonObject, Meta(description="The value of every parameter of the run.")]
+    errors: Annotated[tuple[RunError, ...], Meta(description="Errors of the run's steps.")]
     output: Annotated[str, Meta(description="The name of the result, as the user typed it.")]
     value: Annotated[Any, Meta(description="The value, or the document of an artifact.")]
     head: Annotated[
@@ -74,14 +79,16 @@ def head(store: Path, run: str, output: str) -> ResultDocument:
     """Returns a result for display: of a table its columns, its number of rows and the first ones. Raises BadInput."""
     found = lookup.run(store, run)
     value = results.find(found.run, output)
+    past = found.run
+    shown = partial(
+        ResultDocument, run=past.id, status=past.status, params=past.params, errors=past.errors, output=output
+    )
     artifact = _artifact(value)
     if not isinstance(artifact, Table):
-        return ResultDocument(run=found.run.id, output=output, value=value)
+        return shown(value=value)
     rows = _rows(ArtifactStore(store), artifact).slice(0, MOST_SHOWN)
-    shown = tuple(
-        tuple(str(cell) if cell.is_valid else None for cell in row) for row in zip(*rows.columns, strict=True)
-    )
-    return ResultDocument(run=found.run.id, output=output, value=value, head=shown)
+    cells = zip(*rows.columns, strict=True)
+    return shown(value=value, head=tuple(tuple(str(cell) if cell.is_valid else None for cell in row) for row in cells))
 
 
 def _make(value: Any, store: ArtifactStore, path: Path, made: Path, *, escape: bool) -> None:

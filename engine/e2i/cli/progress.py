@@ -18,10 +18,13 @@ from e2i.cli.wording import counted
 from e2i.execution.events import (
     ArtifactCorrupt,
     Event,
+    HookFinished,
     LogCut,
     RunFinished,
+    RunRetried,
     RunStarted,
     RunStopping,
+    SettingFailed,
     SpecWarning,
     StateCorrupt,
     StepFinished,
@@ -120,6 +123,8 @@ def describe(event: Event) -> Iterator[str]:
             yield click.style(f"  ! {_warning(event)}", fg="yellow")
         case ToolCircuit():
             yield from _circuit(event)
+        case RunRetried() | HookFinished() | SettingFailed():
+            yield from _operated(event)
         case StepProgress() | RunFinished():
             return  # shown by the live table and by the summary
         case _:
@@ -134,6 +139,24 @@ def _circuit(event: ToolCircuit) -> Iterator[str]:
     elif event.state is State.OPEN and event.was is State.CLOSED:
         wait = f", next attempt in {event.next_attempt:.1f} s" if event.next_attempt is not None else ""
         yield click.style(f"  ! {name}: circuit open, it is not called{wait}", fg="yellow")
+
+
+def _operated(event: RunRetried | HookFinished | SettingFailed) -> Iterator[str]:
+    """Yields a line for another attempt of the run, and for a hook, the log or the metrics file that failed."""
+    match event:
+        case RunRetried():
+            again = f"attempt {event.attempt} of {event.attempts} in {event.wait:.1f} s"
+            yield click.style(f"  ↻ {event.run or 'run'}  {again}: {safe(event.reason)}", fg="yellow")
+            return
+        case HookFinished(delivered=True):
+            return
+        case HookFinished():
+            text = f"{event.hook} was not notified: {event.problem}"
+        case SettingFailed():
+            text = f"{event.setting}: {event.problem}"
+        case _:
+            assert_never(event)
+    yield click.style(f"  ! {safe(text)}", fg="yellow")
 
 
 def elsewhere(waiting: TelemetryWaiting | WaitingElsewhere) -> str:

@@ -6,21 +6,18 @@ In: a spec and options. Out: printed text and an exit code.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
 import click
 
-from e2i import api, route, startup
+from e2i import api, route
 from e2i.cli import destinations
+from e2i.cli.attempts import Attempts, Shown
 from e2i.cli.problems_view import safe
-from e2i.cli.progress import JsonLines, Lines, Reporter
-from e2i.cli.signals import Signals
 from e2i.documents import Values
 from e2i.errors import BadInput, Exit
-from e2i.execution.engine import Engine
 from e2i.execution.record import RunRecord
 from e2i.planning.model import PlanDocument
 from e2i.store.past import RecordedRun
@@ -35,27 +32,17 @@ def run(
     select: Collection[str],
     fresh: bool,
     bound_to: PlanDocument | None,
-    strict: bool,
-    as_json: bool,
+    shown: Shown,
 ) -> Exit:
     """Runs the spec and prints its progress. ``e2i.cli.signals`` describes the effect of signals."""
     _show_destinations(workspace)
-    with _reporter(as_json) as reporter:
-        signals = Signals(reporter)
-        record = api.run(
-            spec,
-            params,
-            select=select,
-            fresh=fresh,
-            bound_to=bound_to,
-            listen=reporter.emit,
-            on_engine=partial(_begin, signals),
-            workspace=workspace,
-        )
-    return _show(record, workspace, signals, as_json, strict)
+    with Attempts(workspace, shown) as attempts:
+        begin = partial(api.run, spec, params, select=select, fresh=fresh, bound_to=bound_to)
+        record = attempts.execute(begin)
+    return _show(record, workspace, attempts.exit_code(record), as_json=shown.as_json)
 
 
-def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool, as_json: bool) -> Exit:
+def resume(run: str, spec: str | None, workspace: api.Workspace, shown: Shown) -> Exit:
     """Resumes a recorded run as it was started. A changed ``spec`` is reported and not used."""
     from e2i.records import lookup
 
@@ -66,10 +53,9 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, *, strict: bool
         click.echo(f"resuming run {run} with its recorded spec; changed since: {', '.join(changed)}", err=True)
     if past.profile != workspace.settings.profile:
         click.echo(f"resuming with profile {past.profile}", err=True)
-    with _reporter(as_json) as reporter:
-        signals = Signals(reporter)
-        record = api.resume(run, listen=reporter.emit, on_engine=partial(_begin, signals), workspace=workspace)
-    return _show(record, workspace, signals, as_json, strict)
+    with Attempts(workspace, shown) as attempts:
+        record = attempts.execute(partial(api.resume, run))
+    return _show(record, workspace, attempts.exit_code(record), as_json=shown.as_json)
 
 
 def _show_destinations(workspace: api.Workspace) -> None:
@@ -79,25 +65,13 @@ def _show_destinations(workspace: api.Workspace) -> None:
     click.echo(click.style(safe(destinations.line(workspace)), dim=True), err=True)
 
 
-def _begin(signals: Signals, engine: Engine) -> None:
-    """Prepares for execution: the spec is checked and planned."""
-    signals.attach(engine)
-    startup.settle()
-
-
-def _show(record: RunRecord, workspace: api.Workspace, signals: Signals, as_json: bool, strict: bool) -> Exit:
-    """Prints the summary for people. Returns the exit code; with ``strict``, deferred work counts as an outage."""
+def _show(record: RunRecord, workspace: api.Workspace, code: Exit, *, as_json: bool) -> Exit:
+    """Prints the summary for people. Returns the exit code."""
     if not as_json:
         from e2i.cli import summary_view
 
         summary_view.show(record, _options(workspace))
-    match record.status:
-        case "succeeded":
-            return Exit.UNAVAILABLE if strict and record.degraded else Exit.DONE
-        case "failed":
-            return Exit.REFUSED if record.refused else Exit.STEP_FAILED
-        case _:
-            return signals.exit_code
+    return code
 
 
 def _options(workspace: api.Workspace) -> str:
@@ -109,16 +83,6 @@ def _options(workspace: api.Workspace) -> str:
     store = "" if workspace.store == Path(default).resolve() else f" --store {shlex.quote(str(workspace.store))}"
     profile = workspace.settings.profile
     return store + ("" if profile == "default" else f" --profile {profile}")
-
-
-def _reporter(as_json: bool) -> Reporter:
-    if as_json:
-        return JsonLines()
-    if not sys.stderr.isatty():
-        return Lines()
-    from e2i.cli.screen import Screen  # importing Rich takes as long as a run of a thousand finished steps
-
-    return Screen()
 
 
 def _changed(spec: str, past: RecordedRun, workspace: api.Workspace) -> list[str]:

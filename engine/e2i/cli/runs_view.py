@@ -27,8 +27,14 @@ def show(found: Sequence[ListedRun], now_ms: int) -> None:
         status = click.style(f"{run.status:<11}", fg=COLOURS.get(run.status))
         click.echo(
             f"{safe(run.id):<{longest}}  {status}  {moment(run.started_ms)}  {took(run, now_ms):>9}  "
-            f"{safe(run.pipeline):<{width}}  {counts(run.steps)}".rstrip()
+            f"{safe(run.pipeline):<{width}}  {counts(run.steps)}{_codes(run)}".rstrip()
         )
+
+
+def _codes(run: ListedRun) -> str:
+    """Returns the errors of the run, each code with its first step."""
+    steps = {error.code: error.step for error in reversed(run.errors)}
+    return "".join(f"  {safe(step)} {click.style(f'[{code}]', dim=True)}" for code, step in reversed(steps.items()))
 
 
 def counts(statuses: Mapping[str, int]) -> str:

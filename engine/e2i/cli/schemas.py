@@ -29,6 +29,8 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.cli.gc_command import PinnedDocument
     from e2i.cli.sync_command import SyncDocument
     from e2i.execution.events import Event
+    from e2i.operations.notification import Notification
+    from e2i.operations.oplog import LogLine
     from e2i.planning.diff import SpecDiffDocument
     from e2i.planning.model import PlanDocument
     from e2i.records.differences import RunDiff
@@ -44,6 +46,8 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "problems": (ProblemsDocument, "problems"),
         "plan": (PlanDocument, "plan"),
         "events": (Event, "event, one line of `e2i run --json`"),
+        "notification": (Notification, "notification of the end of a run, for hooks"),
+        "log": (LogLine, "line of the log"),
         "runs": (RunList, "list of runs"),
         "run": (RecordedRun, "run"),
         "comparison": (RunDiff, "comparison of two runs"),

@@ -55,6 +55,8 @@ class Screen:
         match event:
             case RunStarted():
                 self._steps, self._trackers = event.steps, event.trackers
+                self._done, self._stopping = 0, False
+                self._running.clear()
             case StepStarted():
                 self._is_tracked = bool(self._trackers)
                 self._running[event.step] = _Running(time.monotonic(), event.uses)

@@ -31,6 +31,8 @@ class Signals:
         self._reporter = reporter
         self.exit_code = Exit.INTERRUPTED
         """The exit code of an interrupted run."""
+        self.received = 0
+        """Number of signals that asked the run to stop."""
 
     def attach(self, engine: Engine) -> None:
         """Lets signals stop this engine from now on. A signal that the parent ignores, as ``nohup`` does, stays
@@ -39,6 +41,7 @@ class Signals:
 
         def stop(number: int, frame: FrameType | None) -> None:
             self.exit_code = EXITS[signal.Signals(number)]
+            self.received += 1
             engine.stop()
             if number != signal.SIGINT:
                 engine.stop()  # these signals leave no time to finish steps

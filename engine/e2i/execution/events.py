@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -149,6 +149,32 @@ class TelemetryWaiting(RunEvent, frozen=True, kw_only=True, tag="telemetry.waiti
     profile: Annotated[str | None, Meta(description="The profile whose `e2i sync` delivers them, if it is known.")]
 
 
+class RunRetried(RunEvent, frozen=True, kw_only=True, tag="run.retried"):
+    """The run did not succeed, and is resumed after a wait (`--retry-run`)."""
+
+    attempt: Annotated[int, Meta(ge=2, description="Number of the next attempt.")]
+    attempts: Annotated[int, Meta(ge=2, description="The largest number of attempts.")]
+    wait: Annotated[float, Meta(ge=0, description="Seconds until the next attempt.")]
+    reason: Annotated[str, Meta(description="The error codes, each with its step.")]
+
+
+class HookFinished(RunEvent, frozen=True, kw_only=True, tag="hook.finished"):
+    """A hook of the settings (`on_finish`) was notified of the end of the run, or could not be."""
+
+    hook: Annotated[str, Meta(description="The webhook's host, or the name of the command.")]
+    delivered: Annotated[bool, Meta(description="Whether the webhook accepted it, or the command succeeded.")]
+    attempts: Attempts
+    seconds: Annotated[float, Meta(ge=0, description="Duration of all attempts.")]
+    problem: Annotated[str | None, Meta(description="Why it was not delivered.")]
+
+
+class SettingFailed(RunEvent, frozen=True, kw_only=True, tag="setting.failed"):
+    """The log or the metrics file of the settings cannot be written. The run is not affected."""
+
+    setting: Annotated[Literal["log", "metrics_file"], Meta(description="The setting.")]
+    problem: Annotated[str, Meta(description="Why, with the path.")]
+
+
 class RunStopping(RunEvent, frozen=True, kw_only=True, tag="run.stopping"):
     """The run was asked to stop."""
 
@@ -179,6 +205,9 @@ Event = (
     | ToolDegraded
     | ToolCircuit
     | TelemetryWaiting
+    | RunRetried
+    | HookFinished
+    | SettingFailed
     | RunStopping
     | RunFinished
 )

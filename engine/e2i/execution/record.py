@@ -78,11 +78,6 @@ class RunRecord(Struct, frozen=True):
     """Number of values of metrics that were not recorded because the outbox was full."""
 
     @property
-    def refused(self) -> bool:
-        """Returns whether the policy refused a step."""
-        return any(step.error is not None and step.error.code.startswith("policy-") for step in self.steps.values())
-
-    @property
     def degraded(self) -> bool:
         """Returns whether work is missing: a step was deferred, or telemetry was not delivered, refused or thinned."""
         deferred = any(step.status is Status.DEFERRED for step in self.steps.values())

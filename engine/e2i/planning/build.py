@@ -72,6 +72,8 @@ class Planner(Struct, frozen=True, dict=True):
     """The environment whose settings the run will use."""
     environment: Values = field(default_factory=dict)
     """The operator's settings that affect what the run does and where its outputs go."""
+    resumes: str | None = None
+    """The run that is resumed, if one is."""
     predicted: dict[str, Decision] = field(default_factory=dict)
     """Decisions of ``plan`` that a run need not repeat: those to reuse a result."""
     _fixed: dict[str, Components] = field(default_factory=dict)
@@ -170,6 +172,9 @@ class Planner(Struct, frozen=True, dict=True):
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None
         if self.fresh:
+            own = self.history.outputs(digest) if digest is not None and self._made(digest) else None
+            if own is not None:
+                return Verdict.REUSE, Reason(Why.UNCHANGED, "finished in this run before it was resumed"), own
             return Verdict.RUN, Reason(Why.FRESH, "requested by --fresh"), None
         if digest is None:
             if self.history.any_result(self.static_key(node.id)):
@@ -181,6 +186,10 @@ class Planner(Struct, frozen=True, dict=True):
             looked = "; its effect is verified during the run" if action.verified else ""
             return Verdict.REUSE, Reason(Why.UNCHANGED, f"a finished result exists{looked}"), found
         return Verdict.RUN, fingerprint.difference(parts, self._last(node)), None
+
+    def _made(self, digest: str) -> bool:
+        """Returns whether the resumed run itself has made that result: a fresh run ignores only those of others."""
+        return self.resumes is not None and self.history.made_since(digest, 0) == self.resumes
 
     def _always(self, node: StepNode, action: Action, params: Any) -> Reason | None:
         """Returns the reason why the step runs regardless of past results, if there is one."""

@@ -5,6 +5,7 @@ In: rows. Out: structs of ``past``. JSON that does not have the type of its stru
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -24,8 +25,10 @@ from e2i.store.past import (
     RecordedPlan,
     RecordedRun,
     RecordedStep,
+    RunError,
     RunOrigin,
     RunStatus,
+    StepStatus,
 )
 from e2i.store.rows import Result, Telemetry
 
@@ -58,6 +61,9 @@ def recorded(row: sqlite3.Row, steps: Sequence[sqlite3.Row], attempts: Sequence[
     rows = {step["step"]: step for step in steps}
     tries = _by_step(attempts)
     over = status != "running"
+    found = tuple(
+        _step(row["run"], step, rows.get(step.id), tuple(tries.get(step.id, ())), over=over) for step in plan.steps
+    )
     return RecordedRun(
         id=row["run"],
         pipeline=row["pipeline"],
@@ -76,15 +82,18 @@ def recorded(row: sqlite3.Row, steps: Sequence[sqlite3.Row], attempts: Sequence[
         included=compact.loads(row["included"] or "{}", dict[str, str]),
         options=compact.loads(row["options"] or "{}", RecordedOptions),
         provenance=compact.loads(row["provenance"] or "{}", RunOrigin),
-        steps=tuple(
-            _step(row["run"], step, rows.get(step.id), tuple(tries.get(step.id, ())), over=over) for step in plan.steps
-        ),
+        steps=found,
+        errors=tuple(_run_error(step.id, step.uses, step.status, step.error) for step in found if step.error),
         corrupt=tuple(_corrupt(row, steps, attempts)),
     )
 
 
-def listed(row: sqlite3.Row, status: RunStatus, steps: Mapping[str, int]) -> ListedRun:
-    """Returns the run of a row for the list. ``steps``: their number in each status."""
+def listed(
+    row: sqlite3.Row, status: RunStatus, steps: Mapping[str, int], errors: Sequence[sqlite3.Row] = ()
+) -> ListedRun:
+    """Returns the run of a row for the list. ``steps``: their number in each status; ``errors``: rows of steps that
+    have an error.
+    """
     pauses = pauses_of(row["provenance"])
     return ListedRun(
         id=row["run"],
@@ -97,7 +106,10 @@ def listed(row: sqlite3.Row, status: RunStatus, steps: Mapping[str, int]) -> Lis
         file=row["file"],
         profile=row["profile"],
         host=row["host"],
+        params=_data(row["params"], lenient=True) or {},
+        outputs=_data(row["outputs"], lenient=True),
         steps=dict(steps),
+        errors=tuple(_errors_of(row, errors)),
     )
 
 
@@ -167,6 +179,23 @@ def _step(
     )
 
 
+def _errors_of(run: sqlite3.Row, rows: Sequence[sqlite3.Row]) -> Iterator[RunError]:
+    """Yields the errors of a run's steps; a corrupt row has none."""
+    if not rows:
+        return
+    with contextlib.suppress(ValueError, TypeError):
+        uses = actions(run)
+        for row in rows:
+            if (error := _error(row["error"])) is not None:
+                yield _run_error(row["step"], uses.get(row["step"], ""), row["status"], error)
+
+
+def _run_error(step: str, uses: str, status: StepStatus, error: ErrorDocument) -> RunError:
+    return RunError(
+        step=step, uses=uses, status=status, code=error.code, message=error.message, outage=error.outage is True
+    )
+
+
 def _by_step(rows: Sequence[sqlite3.Row]) -> dict[str, list[RecordedAttempt]]:
     """Returns the attempts by step."""
     found: dict[str, list[RecordedAttempt]] = {}
@@ -190,7 +219,13 @@ def _corrupt(run: sqlite3.Row, steps: Sequence[sqlite3.Row], attempts: Sequence[
     yield from (f"attempt {row['attempt']} of step {row['step']}" for row in attempts if not is_intact(row))
 
 
-def _data(text: str | None) -> JsonObject | None:
+def _data(text: str | None, *, lenient: bool = False) -> JsonObject | None:
+    """Returns the object in a column. ``lenient``: None for a corrupt one."""
+    if lenient:
+        try:
+            return _data(text)
+        except (ValueError, TypeError):
+            return None
     return compact.loads(text, JsonObject) if text and text != "null" else None
 
 

@@ -22,7 +22,7 @@ from e2i.resilience import checksum
 from e2i.store import assembly, deferred, tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
 from e2i.store.deferred import Deferred
-from e2i.store.past import KeptResult, LastFailure, ListedRun, RecordedRun
+from e2i.store.past import KeptResult, LastFailure, ListedRun, RecordedRun, RunStatus
 from e2i.store.reading import is_whole, open_for_reading
 from e2i.store.rows import Result
 from e2i.telemetry import outbox
@@ -177,7 +177,8 @@ class Reader(Results):
     def runs(self, limit: int = 50, pipeline: str | None = None, status: str | None = None) -> list[ListedRun]:
         """Returns the latest runs, newest first. ``steps`` counts the steps in each status, pending ones included."""
         rows = self._database.execute(
-            "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, host, holder, provenance FROM runs"
+            "SELECT run, pipeline, status, started_ms, ended_ms, file, profile, host, holder, provenance, params,"
+            " outputs, plan FROM runs"
             " WHERE typeof(started_ms) = 'integer' AND typeof(ended_ms) IN ('integer', 'null')"  # else corrupt
             " AND coalesce(?, pipeline) = pipeline AND coalesce(?, status) IN (status, 'interrupted')"
             " ORDER BY started_ms DESC, rowid DESC",
@@ -185,7 +186,7 @@ class Reader(Results):
         )
         described = ((row, assembly.status_of(row)) for row in rows)
         found = itertools.islice(((row, now) for row, now in described if status in (None, now)), limit)
-        return [assembly.listed(row, now, self._counts(row["run"], now)) for row, now in list(found)]
+        return [self._listed(row, now) for row, now in list(found)]
 
     @guarded
     def named(self, text: str, most: int = 10) -> list[str]:
@@ -310,6 +311,15 @@ class Reader(Results):
         """Returns the action of each step of a run, if its plan can be read."""
         row = self._database.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
         return assembly.actions(row) if row is not None and checksum.is_intact(row) else {}
+
+    def _listed(self, row: sqlite3.Row, status: RunStatus) -> ListedRun:
+        return assembly.listed(row, status, self._counts(row["run"], status), self._errors(row["run"]))
+
+    def _errors(self, run: str) -> list[sqlite3.Row]:
+        """Returns the rows of a run's steps that have an error."""
+        return self._database.execute(
+            "SELECT step, status, error FROM steps WHERE run = ? AND error IS NOT NULL ORDER BY ended_ms, step", (run,)
+        ).fetchall()
 
     def _counts(self, run: str, status: str) -> dict[str, int]:
         """Returns the number of steps in each status, for a run in that status."""

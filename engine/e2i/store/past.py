@@ -28,6 +28,17 @@ Planned = Annotated[str, Meta(description="The verdict of the plan.", extra_json
 ReasonCode = Annotated[str, Meta(description="Reason code, for programs.", extra_json_schema={"enum": [*Why]})]
 
 
+class RunError(Element, frozen=True, kw_only=True):
+    """The error of one step of a run."""
+
+    step: Annotated[str, Meta(description="The step's id.")]
+    uses: Annotated[str, Meta(description="The action; the tool is the part before the dot.")]
+    status: StepStatus
+    code: Annotated[str, Meta(description="What kind of error: `e2i explain CODE`.")]
+    message: Annotated[str, Meta(description="Description for people.")]
+    outage: Annotated[bool, Meta(description="Whether the tool was unavailable and may be back later.")]
+
+
 class RunHead(Element, frozen=True, kw_only=True):
     """The fields that every document has for a run."""
 
@@ -42,7 +53,17 @@ class RunHead(Element, frozen=True, kw_only=True):
     profile: Annotated[str, Meta(description="The profile of the run's settings.")]
 
 
-class ListedRun(RunHead, frozen=True, kw_only=True):
+class RunOutcome(RunHead, frozen=True, kw_only=True):
+    """A run with what it received and what came of it."""
+
+    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
+    outputs: Annotated[JsonObject | None, Meta(description="The pipeline's outputs, once the run has ended.")]
+    errors: Annotated[
+        tuple[RunError, ...], Meta(description="Errors of its steps: failed, deferred, or skipped with their tool.")
+    ] = ()
+
+
+class ListedRun(RunOutcome, frozen=True, kw_only=True):
     """A run in the list."""
 
     host: Annotated[str, Meta(description="The machine; empty for runs of early versions.")]
@@ -180,14 +201,12 @@ class RecordedStep(Element, frozen=True, kw_only=True):
     error: ErrorDocument | None = None
 
 
-class RecordedRun(RunHead, frozen=True, kw_only=True):
+class RecordedRun(RunOutcome, frozen=True, kw_only=True):
     """Output of `e2i show RUN --json`: everything recorded of a run."""
 
     schema_version: Version = 1
     spec: Annotated[str, Meta(description="The text of the spec.")]
-    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
     plan: RecordedPlan
-    outputs: Annotated[JsonObject | None, Meta(description="The pipeline's outputs, once the run has ended.")]
     host: Annotated[str, Meta(description="The machine; empty for runs of early versions.")]
     included: Annotated[dict[str, str], Meta(description="The texts of the included specs, by name.")]
     options: RecordedOptions

@@ -123,7 +123,7 @@ def failure(error: Exception, uses: str, registry: Registry, mask: Callable[[str
     if isinstance(error, E2IError):
         details = getattr(error, "details", None)
         unavailable = isinstance(error, ToolUnavailable) and error.is_outage
-        return Failure(error.code, mask(error.message)[:MESSAGE_LIMIT], error.hint, details, unavailable)
+        return Failure(error.code, mask(error.message)[:MESSAGE_LIMIT], error.hint, details, unavailable=unavailable)
     if isinstance(error, ModuleNotFoundError):
         return Failure("tool-missing", f"{uses}: {error}", _installing(tool_name(uses), registry))
     if isinstance(error, MemoryError):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 
 from e2i.catalog.context import RunInfo
 from e2i.catalog.step_error import ErrorDocument
@@ -64,7 +64,7 @@ class Failure(ErrorDocument, frozen=True):
     @property
     def document(self) -> ErrorDocument:
         """Returns the error without the facts that only the engine needs."""
-        return ErrorDocument(self.code, self.message, self.hint, self.details)
+        return ErrorDocument(self.code, self.message, self.hint, self.details, True if self.unavailable else UNSET)
 
 
 class Measured(Struct, frozen=True):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import DecodeError, Struct, convert
+from msgspec import UNSET, DecodeError, Struct, convert
 from msgspec.json import Decoder
 from msgspec.structs import asdict
 
@@ -134,7 +134,8 @@ def _plain(value: Any) -> JsonObject:
     if not isinstance(value, Struct):
         raise TypeError(f"{type(value).__name__} is not plain data")
     config = value.__struct_config__
-    return asdict(value) if config.tag_field is None else {config.tag_field: config.tag, **asdict(value)}
+    given = {name: item for name, item in asdict(value).items() if item is not UNSET}
+    return given if config.tag_field is None else {config.tag_field: config.tag, **given}
 
 
 def _text(value: Any) -> Any:

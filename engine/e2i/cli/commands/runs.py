@@ -33,6 +33,14 @@ from e2i.errors import Exit
     help="Run only if the plan equals this one.",
 )
 @click.option("--resume", metavar="RUN", help="Resume this run with the spec and options that it was started with.")
+@click.option(
+    "--retry-run",
+    "retries",
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="N",
+    help="Resume the run up to N times after an outage or a failure of the machine.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 4 if a step was deferred or telemetry was not delivered.")
 @flags.json
 @guarded
@@ -47,6 +55,7 @@ def run(
     dry_run: bool,
     plan_file: Path | None,
     resume: str | None,
+    retries: int,
     strict: bool,
     as_json: bool,
 ) -> Exit:
@@ -60,8 +69,9 @@ def run(
         own = {"-p": params, "--select": select, "--fresh": fresh, "--plan": plan_file, "--dry-run": dry_run}
         options.refuse_beside("--resume", own)
         from e2i.cli import run_command
+        from e2i.cli.attempts import Shown
 
-        return run_command.resume(resume, spec, workspace, strict=strict, as_json=as_json)
+        return run_command.resume(resume, spec, workspace, Shown(as_json, strict, retries))
     if spec is None:
         raise click.UsageError("Missing argument 'SPEC'. Pass a spec or --resume RUN.")
     given = options.parameters(params)
@@ -72,6 +82,7 @@ def run(
         plan_view.show_as("json" if as_json else "text", planned, workspace)
         return Exit.DONE
     from e2i.cli import run_command
+    from e2i.cli.attempts import Shown
 
     return run_command.run(
         spec,
@@ -80,8 +91,7 @@ def run(
         select=select,
         fresh=fresh,
         bound_to=options.plan_document(plan_file) if plan_file else None,
-        strict=strict,
-        as_json=as_json,
+        shown=Shown(as_json, strict, retries),
     )
 
 

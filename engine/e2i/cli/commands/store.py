@@ -9,21 +9,28 @@ import click
 from e2i.cli import documents
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
+from e2i.cli.logged import logged
 from e2i.errors import Exit
 
 
 @click.command(cls=flags.Inert)
+@click.option("--metrics", is_flag=True, help="Also write the metrics file of the settings, with the store's size.")
 @flags.profile
 @flags.store
 @flags.json
 @guarded
-def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
+@logged
+def doctor(metrics: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Check the tools and the stores. Shows version, mode, reachability, outbox and last failure."""
     from e2i import api
     from e2i.cli.doctor import examine
     from e2i.cli.doctor_view import show
 
     workspace = api.Workspace.open(store=store, profile=profile)
+    if metrics:
+        from e2i.cli import metrics_command
+
+        metrics_command.write(workspace)
     found = examine(workspace)
     documents.show(found) if as_json else show(found, workspace)
     return found.exit_code
@@ -41,13 +48,20 @@ def doctor(profile: str | None, store: Path | None, as_json: bool) -> Exit:
 @flags.store
 @flags.json
 @guarded
+@logged
 def sync(refused: bool, address: str | None, profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Deliver the entries in the outbox, and execute deferred steps whose tool is back."""
     from e2i import api
     from e2i.cli import sync_command
 
     workspace = api.Workspace.open(store=store, profile=profile)
-    return sync_command.sync(workspace, refused=refused, address=address, as_json=as_json)
+    try:
+        return sync_command.sync(workspace, refused=refused, address=address, as_json=as_json)
+    finally:
+        if workspace.settings.metrics_file:
+            from e2i.cli import metrics_command
+
+            metrics_command.refresh(workspace)
 
 
 @click.command(cls=flags.Inert)
@@ -59,6 +73,7 @@ def sync(refused: bool, address: str | None, profile: str | None, store: Path | 
 @flags.store
 @flags.json
 @guarded
+@logged
 def gc(
     keep_days: float | None,
     max_size: str | None,
@@ -86,6 +101,7 @@ def gc(
 @flags.store
 @flags.json
 @guarded
+@logged
 def backup(folder: Path, store: Path | None, as_json: bool) -> Exit:
     """Copy the store to a new folder DIR, also during runs."""
     from e2i import api
@@ -99,6 +115,7 @@ def backup(folder: Path, store: Path | None, as_json: bool) -> Exit:
 @flags.store
 @flags.json
 @guarded
+@logged
 def restore(folder: Path, store: Path | None, as_json: bool) -> Exit:
     """Create a store from the backup in DIR and verify every file. There must be no store yet."""
     from e2i import api
