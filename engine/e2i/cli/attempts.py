@@ -12,9 +12,12 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+import click
 from msgspec import Struct
 
 from e2i import api, startup
+from e2i.cli import destinations
+from e2i.cli.problems_view import safe
 from e2i.cli.progress import JsonLines, Lines, Reporter
 from e2i.cli.signals import Signals
 from e2i.errors import E2IError, Exit
@@ -44,6 +47,7 @@ class Attempts:
     def __init__(self, workspace: api.Workspace, shown: Shown) -> None:
         self._workspace = workspace
         self._strict = shown.strict
+        self._is_begun = shown.as_json
         self._reporter = _reporter(shown.as_json)
         self._signals = Signals(self._reporter)
         self._retries = RunRetries(shown.retries, workspace.settings.retry_run, _chance, strict=shown.strict)
@@ -97,7 +101,10 @@ class Attempts:
             attempt = begin if run is None else partial(api.resume, run)
 
     def _begin(self, engine: Engine) -> None:
-        """Prepares for execution: the spec is checked and planned."""
+        """Prepares for execution: the spec is checked and planned. Prints where the tools are, once, for people."""
+        if not self._is_begun:
+            self._is_begun = True
+            click.echo(click.style(safe(destinations.line(self._workspace)), dim=True), err=True)
         self._signals.attach(engine)
         startup.settle()
 

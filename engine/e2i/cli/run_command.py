@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from e2i import api, route
-from e2i.cli import destinations
 from e2i.cli.attempts import Attempts, Shown
 from e2i.cli.problems_view import safe
 from e2i.documents import Values
@@ -35,7 +34,7 @@ def run(
     shown: Shown,
 ) -> Exit:
     """Runs the spec and prints its progress. ``e2i.cli.signals`` describes the effect of signals."""
-    _show_destinations(workspace)
+    _show_workspace(workspace)
     with Attempts(workspace, shown) as attempts:
         begin = partial(api.run, spec, params, select=select, fresh=fresh, bound_to=bound_to)
         record = attempts.execute(begin)
@@ -46,7 +45,7 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, shown: Shown) -
     """Resumes a recorded run as it was started. A changed ``spec`` is reported and not used."""
     from e2i.records import lookup
 
-    _show_destinations(workspace)
+    _show_workspace(workspace)
     run = lookup.id_of(workspace.store, run)
     past = api.recorded(run, workspace)
     if spec is not None and (changed := _changed(spec, past, workspace)):
@@ -58,11 +57,10 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, shown: Shown) -
     return _show(record, workspace, attempts.exit_code(record), as_json=shown.as_json)
 
 
-def _show_destinations(workspace: api.Workspace) -> None:
-    """Prints where the tools are; and the workspace, which decides settings, policy and store, if it is not here."""
+def _show_workspace(workspace: api.Workspace) -> None:
+    """Prints the workspace when it is not the current directory: it decides settings, policy and store."""
     if workspace.root != Path.cwd():
         click.echo(f"workspace {safe(str(workspace.root))}", err=True)
-    click.echo(click.style(safe(destinations.line(workspace)), dim=True), err=True)
 
 
 def _show(record: RunRecord, workspace: api.Workspace, code: Exit, *, as_json: bool) -> Exit:
