@@ -154,10 +154,20 @@ def test_what_gc_prints_fits_its_schema(project: Project, option: tuple[str, ...
 
 
 def test_what_sync_prints_fits_its_schema(project: Project) -> None:
-    assert document(project, "sync", "sync") == {"schema_version": 1, "sinks": {}, "elsewhere": []}
+    nothing: dict[str, Any] = {"schema_version": 1, "sinks": {}, "elsewhere": [], "completed": [], "runs": []}
+    assert document(project, "sync", "sync") == nothing
     project.write("config/default.yaml", "sinks: [opik]\nflush: 200\n")
     project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
     assert document(project, "sync", "sync")["sinks"]["opik"]["left"] == 0
+
+
+def test_what_outbox_list_prints_fits_its_schema(project: Project) -> None:
+    project.write("config/default.yaml", "sinks: [opik]\nflush: 200\n")
+    project.run("version: 1\nname: q\nsteps: {a: {uses: debug.echo}}\n")
+    (queue,) = document(project, "outbox", "outbox", "list")["trackers"]
+    assert (queue["tool"], queue["waiting"], queue["delivered"] > 0) == ("opik", 0, True)
+    document(project, "outbox", "outbox", "show", "last")
+    document(project, "outbox", "outbox", "retry")
 
 
 def test_no_password_of_an_address_is_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,3 +152,27 @@ def test_what_is_meant_for_an_address_of_no_profile_is_delivered_there_on_demand
     assert done.stdout.startswith("opik: 4 delivered, 0 waiting, 0 refused")
     assert staging.requests["POST /api/v1/private/traces/batch"] >= 1
     assert not (project.root / ".e2i" / "opik" / "traces.db").exists()
+
+
+def test_nothing_of_a_staging_run_reaches_the_embedded_trackers_of_the_default_profile(project: Project) -> None:
+    project.write("s.yaml", SPEC)
+    project.write("config/default.yaml", "sinks: [mlflow, opik]\nflush: 1\n")
+    project.write(
+        "config/staging.yaml",
+        "tools: {mlflow: {tracking_uri: 'http://127.0.0.1:9'}, opik: {url: 'http://127.0.0.1:9/api'}}\n",
+    )
+    ran = project.cli("run", "s.yaml", "--profile", "staging", "--json")
+    assert (ran.returncode, lines(ran.stdout)[-1]["degraded"]) == (0, True), ran.stderr
+    for _ in range(2):
+        synced = project.cli("sync", "--json")
+        document = json.loads(synced.stdout)
+        assert (synced.returncode, document["sinks"]["mlflow"]["delivered"]) == (4, 0), synced.stderr
+        found = {item["tool"]: (item["tracker"], item["profile"], item["waiting"]) for item in document["elsewhere"]}
+        assert found == {
+            "mlflow": ("http://127.0.0.1:9", "staging", 4),
+            "opik": ("http://127.0.0.1:9/api (project e2i, workspace default)", "staging", 4),
+        }
+    assert not (project.store / "mlflow" / "mlflow.db").exists()
+    assert not (project.store / "opik" / "traces.db").exists()
+    back = json.loads(project.cli("sync", "--profile", "staging", "--json").stdout)
+    assert (back["elsewhere"], back["sinks"]["mlflow"]["left"], back["sinks"]["opik"]["left"]) == ([], 4, 4)

@@ -174,8 +174,10 @@ def test_a_corrupt_log_of_a_killed_process_gives_no_wrong_result(tmp_path: Path,
 def test_corruption_found_on_the_way_is_quarantined_by_the_next_run(full: Path, tmp_path: Path) -> None:
     content = bytearray((full / FILE).read_bytes())
     size = int.from_bytes(content[16:18])
-    for page in range(2, len(content) // size):
-        content[page * size : page * size + 100] = b"\xff" * 100
+    with closing(sqlite3.connect(full / FILE)) as database:  # the schema itself is read when the file is opened
+        roots = [row[0] for row in database.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 1")]
+    for page in roots:
+        content[(page - 1) * size : (page - 1) * size + 100] = b"\xff" * 100
     (tmp_path / FILE).write_bytes(content)
     run_store = RunStore(tmp_path, there)  # the log was closed cleanly: nothing is suspected
     with pytest.raises(StoreError, match="corrupt"):

@@ -15,6 +15,7 @@ from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience import retry
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
+from e2i.telemetry.attempts import witness
 from e2i.telemetry.dispatcher import Dispatcher, deliver
 from e2i.telemetry.entries import Entry, Sink
 from e2i.telemetry.outbox import Outbox, Tally
@@ -27,6 +28,7 @@ DYING = """
 import os, pathlib, sys, threading
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
+from e2i.telemetry.attempts import witness
 from e2i.telemetry.dispatcher import deliver
 from e2i.telemetry.outbox import Outbox
 
@@ -204,5 +206,28 @@ def test_a_delivery_that_was_ended_on_purpose_is_no_strike(open_outbox: Callable
             attempts.begin(1, 1)
             outbox.forgive()
             attempts.recover()
-            assert attempts.in_doubt() == []
-            assert attempts.confirm() == []
+            assert (attempts.in_doubt(), attempts.poison()) == (set(), [])
+
+
+def waiting(*kinds: str, run: str = "r1", first: int = 1) -> list[Entry]:
+    return [Entry(f"{run}/{n}", "opik", run, kind, {}, n) for n, kind in enumerate(kinds, first)]
+
+
+def test_an_entry_goes_ahead_of_a_doubtful_one_only_where_their_order_does_not_matter() -> None:
+    one = waiting("run.started", "metric", "step.finished", "metric", "run.finished")
+    assert witness(one, {1}) is None, "nothing is known of a run before its start"
+    assert witness(one, {2}) == one[3], "a measurement, not the end of a step"
+    assert witness(one, {2, 4}) is None
+    other = waiting("run.started", "metric", run="r2", first=6)
+    assert witness([*one, *other], {1}) == other[0]
+
+
+def test_a_death_is_a_strike_at_once_and_leaves_the_order_as_it_is(open_outbox: Callable[[], Outbox]) -> None:
+    put(open_outbox, "opik", 2)
+    with open_outbox() as outbox:
+        attempts = outbox.attempts("opik")
+        for strikes in range(1, 4):
+            attempts.begin(1, 1)
+            attempts.recover()
+            assert attempts.in_doubt() == set()
+            assert len(attempts.poison()) == (strikes == 3)

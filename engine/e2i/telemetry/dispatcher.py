@@ -20,6 +20,7 @@ from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
 from e2i.resilience.guard import Guard, MissedDeadlineError, in_time, without_accounts
 from e2i.resilience.processes import process_alive, process_identity
+from e2i.telemetry.attempts import witness
 from e2i.telemetry.bodies import ENDS
 from e2i.telemetry.entries import Entry, Naming, Sink, keyed
 from e2i.telemetry.outbox import Outbox, Tally
@@ -238,27 +239,31 @@ class Dispatcher:
 
         ``deadline`` (seconds) shortens that of each call to the sink.
         """
-        batch = self._take(doubtful := self._attempts.in_doubt())
-        if doubtful and not batch:  # no other entry can show whether the tracker answers
-            self._settle_doubt(can_hang=False)
-            doubtful, batch = [], self._take([])
-        for _, entries in groupby(batch[:1] if doubtful else batch, key=lambda entry: entry.run):
-            sink = self._open(OPENING if deadline is None else min(deadline, OPENING))
-            self._deliver(sink, list(entries), deadline)
-        if doubtful:
-            self._settle_doubt(can_hang=True)
+        for poison in self._attempts.poison():
+            self._dead_lettered += self._outbox.dead_letter_poison(poison)
+        if doubtful := self._attempts.in_doubt():
+            return self._call_witness(doubtful, deadline)
+        batch = self._take(self._size)
+        if batch and self._attempts.one_by_one(batch[0].sequence):
+            batch = batch[:1]
+        for _, entries in groupby(batch, key=lambda entry: entry.run):
+            self._send(list(entries), deadline)
         return bool(batch)
 
-    def _take(self, but: Sequence[int]) -> list[Entry]:
-        batch = self._outbox.take(self._guard.tool, self._size, target=self._tracker.target, but=but)
-        return batch[:1] if batch and self._attempts.one_by_one(batch[0].sequence) else batch
-
-    def _settle_doubt(self, *, can_hang: bool) -> None:
-        """Dead-letters the entries that are poison. Without ``can_hang`` only deaths count: no outage kills a sink."""
-        if not can_hang:
+    def _call_witness(self, doubtful: set[int], deadline: float | None) -> bool:
+        """Sends an entry that can show whether the tracker answers while others hang; then these have a strike."""
+        if (found := witness(self._take(BATCH), doubtful)) is None:
             self._attempts.acquit()
-        for poison in self._attempts.confirm():
-            self._dead_lettered += self._outbox.dead_letter_poison(poison)
+        else:
+            self._send([found], deadline)
+            self._attempts.confirm()
+        return True
+
+    def _take(self, limit: int) -> list[Entry]:
+        return self._outbox.take(self._guard.tool, limit, target=self._tracker.target)
+
+    def _send(self, entries: list[Entry], deadline: float | None) -> None:
+        self._deliver(self._open(OPENING if deadline is None else min(deadline, OPENING)), entries, deadline)
 
     def attempt(self, deadline: float | None = None) -> tuple[bool, str | None]:
         """Delivers one batch if it can. Returns whether there was one, and why it was not delivered."""

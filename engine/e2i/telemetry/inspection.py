@@ -26,7 +26,7 @@ BY_TRACKER = f"""
 SELECT outbox.sink, outbox.target, max(runs.profile),
     count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'delivered' AND reason IS NULL),
     count(*) FILTER (WHERE state = 'dead-lettered'), count(*) FILTER (WHERE reason = '{DROPPED}'),
-    coalesce(sum(length(CAST(body AS BLOB))) FILTER (WHERE state != 'delivered'), 0),
+    coalesce(sum({quota.SIZE.format("outbox")}) FILTER (WHERE state != 'delivered'), 0),
     min(put_ms) FILTER (WHERE state != 'delivered')
 FROM outbox LEFT JOIN runs USING (run) GROUP BY 1, 2 ORDER BY 1, 2
 """

@@ -76,8 +76,7 @@ MEANT = "(target IS NULL OR target = ?)"
 """Condition for entries of a tracker: an entry of an older version has no target and is delivered to any."""
 TAKE = (
     f"SELECT sequence, {COVERED}, checksum FROM outbox"
-    f" WHERE {WAITING} AND sink = ? AND {MEANT} AND sequence NOT IN (SELECT value FROM json_each(?))"
-    " ORDER BY sequence LIMIT ?"
+    f" WHERE {WAITING} AND sink = ? AND {MEANT} ORDER BY sequence LIMIT ?"
 )
 DELIVERED = "UPDATE outbox SET state = 'delivered', reason = NULL WHERE sequence = ? AND key = ? AND state = 'waiting'"
 DEAD_LETTER = "UPDATE outbox SET state = 'dead-lettered', reason = ? WHERE sequence = ?"
@@ -143,16 +142,15 @@ class Outbox:
         with transaction(self._database):
             put(self._database, entries)
 
-    def take(self, sink: str, limit: int = 500, *, target: str = "", but: Sequence[int] = ()) -> list[Entry]:
-        """Returns the oldest waiting entries of a sink for the tracker ``target``, in order, but not those with the
-        sequences ``but``.
+    def take(self, sink: str, limit: int = 500, *, target: str = "") -> list[Entry]:
+        """Returns the oldest waiting entries of a sink for the tracker ``target``, in order.
 
         They stay in the queue until acknowledged or dead-lettered. Entries that were changed since they were written
         are dead-lettered at once and never returned.
         """
         quarantined = False
         while True:
-            rows = self._waiting(sink, target, limit, but)
+            rows = self._waiting(sink, target, limit)
             altered = [row for row in rows if not is_intact(row[1:])]
             if not altered:
                 return [_to_entry(row) for row in rows]
@@ -301,8 +299,8 @@ class Outbox:
             (sink,) if keys is None else (sink, json.dumps(list(keys))),
         ).fetchall()
 
-    def _waiting(self, sink: str, target: str, limit: int, but: Sequence[int]) -> list[tuple[SqlValue, ...]]:
-        return self._database.execute(TAKE, (sink, target, json.dumps(but), limit)).fetchall()
+    def _waiting(self, sink: str, target: str, limit: int) -> list[tuple[SqlValue, ...]]:
+        return self._database.execute(TAKE, (sink, target, limit)).fetchall()
 
     def _set_altered_aside(self, altered: Sequence[tuple[SqlValue, ...]]) -> bool:
         """Removes these rows from the queue. False when an index of the table does not match them."""

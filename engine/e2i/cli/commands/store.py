@@ -50,7 +50,11 @@ def doctor(metrics: bool, profile: str | None, store: Path | None, as_json: bool
 @guarded
 @logged
 def sync(refused: bool, address: str | None, profile: str | None, store: Path | None, as_json: bool) -> Exit:
-    """Deliver the entries in the outbox, and execute deferred steps whose tool is back."""
+    """Deliver what waits in the outbox. Executes deferred steps.
+
+    Each entry goes to the tracker that it is meant for. Steps of earlier runs that were deferred are executed when
+    their tool is back, and then the steps below them.
+    """
     from e2i import api
     from e2i.cli import sync_command
 
