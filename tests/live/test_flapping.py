@@ -15,11 +15,11 @@ CASES = (
     "optuna postgresql",
     "feast registry in postgresql",
     "feast online store in redis",
+    "feast online store in postgresql",
     "remote.get of s3",
     "bentoml",
 )
-"""Those whose calls are tried again. Telemetry is delivered again by its dispatcher; a database reads in one session,
-and Feast keeps a connection to PostgreSQL in a repository that it opens again with the next call."""
+"""Those whose calls are tried again. Telemetry is delivered again by its dispatcher; a database reads in one session."""
 
 
 @pytest.mark.parametrize("case", CASES)
