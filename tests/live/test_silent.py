@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -110,26 +111,28 @@ def feast_registry(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     return server.port, make
 
 
-def feast_online(bench: Bench, server: Server, online: dict[str, Any]) -> tuple[int, Callable[[int], Call]]:
+def feast_online(
+    bench: Bench, server: Server, online: dict[str, Any], *, writes: bool = False
+) -> tuple[int, Callable[[int], Call]]:
     def make(port: int) -> Call:
         feast = {"online_store": {**online, "port": port}, "deadline": DEADLINE, "write_deadline": DEADLINE}
         ctx = bench.step(Settings(tools={"feast": feast}))
         repo = apply(ctx, log())
         made_to_succeed(lambda: publish(ctx, repo))
-        return lambda: lookup(ctx, repo, "a")
+        return lambda: publish(ctx, repo) if writes else lookup(ctx, repo, "a")
 
     return server.port, make
 
 
-def feast_redis(bench: Bench) -> tuple[int, Callable[[int], Call]]:
-    return feast_online(bench, bench.server("redis"), {"type": "redis", "host": "127.0.0.1"})
+def feast_redis(bench: Bench, *, writes: bool = False) -> tuple[int, Callable[[int], Call]]:
+    return feast_online(bench, bench.server("redis"), {"type": "redis", "host": "127.0.0.1"}, writes=writes)
 
 
-def feast_postgres(bench: Bench) -> tuple[int, Callable[[int], Call]]:
+def feast_postgres(bench: Bench, *, writes: bool = False) -> tuple[int, Callable[[int], Call]]:
     server: Postgres = bench.server("postgres")
     database = urlsplit(server.database()).path.strip("/")
     account = {"database": database, "user": "e2i", "password": "none", "sslmode": "disable"}
-    return feast_online(bench, server, {"type": "postgres", "host": "127.0.0.1", **account})
+    return feast_online(bench, server, {"type": "postgres", "host": "127.0.0.1", **account}, writes=writes)
 
 
 def database_read(bench: Bench) -> tuple[int, Callable[[int], Call]]:
@@ -276,6 +279,8 @@ CASES: dict[str, Callable[[Bench], tuple[int, Callable[[int], Call]]]] = {
     "feast registry in postgresql": feast_registry,
     "feast online store in redis": feast_redis,
     "feast online store in postgresql": feast_postgres,
+    "feast.materialize to redis": partial(feast_redis, writes=True),
+    "feast.materialize to postgresql": partial(feast_postgres, writes=True),
     "database.read of postgresql": database_read,
     "remote.get of s3": remote_get,
     "shared store in s3": shared_results,
