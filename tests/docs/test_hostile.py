@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "hostile.md").read_text("utf-8")
 LINES = {row[1]: row[0] for row in re.finditer(r"^\| ([A-Z]\d\d) \|.*$", TEXT, re.MULTILINE)}
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)))
-ROWS = {f"F{number:02}" for number in range(1, 54, 2)} | {
+ROWS = {f"F{number:02}" for number in range(1, 54, 2)} | {f"B{number:02}" for number in range(1, 21)} | {
     "K02", "K04", "K06", "K07", "L08", "L11", "L12", "M05", "P23"
 }  # fmt: skip
 ELSEWHERE = {"F29", "F35", "F41", "F43"}

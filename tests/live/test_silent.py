@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,11 @@ Call = Callable[[], object]
 
 
 class Bench:
-    """What a case is made with: servers by name, each started when it is asked for, and a folder."""
+    """What a case is made with: servers by name, each started when it is asked for, a folder, a deadline for calls."""
 
-    def __init__(self, request: pytest.FixtureRequest, home: Path) -> None:
+    def __init__(self, request: pytest.FixtureRequest, home: Path, deadline: float = DEADLINE) -> None:
         self.home = home
+        self.deadline = deadline
         self._request = request
 
     def server(self, name: str) -> Any:
@@ -64,8 +66,8 @@ def mlflow_with(bench: Bench, port: int, url: str) -> Call:
     from e2i.tools.mlflow import MLflowSettings
     from e2i.tools.mlflow.connector import GuardedMLflow
 
-    settings = MLflowSettings(tracking_uri=redirected(url, port), deadline=DEADLINE)
-    client = GuardedMLflow(settings, guard("mlflow", DEADLINE), bench.home)
+    settings = MLflowSettings(tracking_uri=redirected(url, port), deadline=bench.deadline)
+    client = GuardedMLflow(settings, guard("mlflow", bench.deadline), bench.home)
     return lambda: asyncio.run(client.get_or_create_experiment("x"))
 
 
@@ -80,16 +82,15 @@ def mlflow_database(bench: Bench) -> tuple[int, Callable[[int], Call]]:
 
 
 def optuna_storage(bench: Bench) -> tuple[int, Callable[[int], Call]]:
-    from e2i.tools.optuna import Settings as OptunaSettings
-    from e2i.tools.optuna import search
-    from e2i.tools.optuna.connector import OptunaTuner
+    from e2i.tools.optuna import OptunaSettings, search
+    from e2i.tools.optuna.connector import GuardedOptuna
 
     server: Postgres = bench.server("postgres")
 
     def make(port: int) -> Call:
         address = redirected(server.database(), port)
-        settings = OptunaSettings.model_validate({"storage": address, "deadline": DEADLINE})
-        tuner = OptunaTuner(settings, guard("optuna", DEADLINE), bench.home)
+        settings = OptunaSettings.model_validate({"study_storage": address, "deadline": bench.deadline})
+        tuner = GuardedOptuna(settings, guard("optuna", bench.deadline), bench.home)
         plan = search.Plan(space={}, trials=1, direction="maximize")
         made_to_succeed(lambda: asyncio.run(tuner.optimize("s", lambda trial: 1.0, plan)))
         return lambda: asyncio.run(tuner.count_trials("s"))
@@ -102,7 +103,7 @@ def feast_registry(bench: Bench) -> tuple[int, Callable[[int], Call]]:
 
     def make(port: int) -> Call:
         url = redirected(server.database(), port).replace("postgresql:", "postgresql+psycopg:")
-        feast = {"registry": {"type": "sql", "url": url}, "registry_deadline": DEADLINE}
+        feast = {"registry": {"type": "sql", "url": url}, "registry_deadline": bench.deadline}
         ctx = bench.step(Settings(tools={"feast": feast}))
         changed = iter(range(1, 100))
         return lambda: apply(ctx, log().assign(calls=float(next(changed))))
@@ -110,26 +111,28 @@ def feast_registry(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     return server.port, make
 
 
-def feast_online(bench: Bench, server: Server, online: dict[str, Any]) -> tuple[int, Callable[[int], Call]]:
+def feast_online(
+    bench: Bench, server: Server, online: dict[str, Any], *, writes: bool = False
+) -> tuple[int, Callable[[int], Call]]:
     def make(port: int) -> Call:
-        feast = {"online_store": {**online, "port": port}, "deadline": DEADLINE, "write_deadline": DEADLINE}
+        feast = {"online_store": {**online, "port": port}, "deadline": bench.deadline, "write_deadline": bench.deadline}
         ctx = bench.step(Settings(tools={"feast": feast}))
         repo = apply(ctx, log())
         made_to_succeed(lambda: publish(ctx, repo))
-        return lambda: lookup(ctx, repo, "a")
+        return lambda: publish(ctx, repo) if writes else lookup(ctx, repo, "a")
 
     return server.port, make
 
 
-def feast_redis(bench: Bench) -> tuple[int, Callable[[int], Call]]:
-    return feast_online(bench, bench.server("redis"), {"type": "redis", "host": "127.0.0.1"})
+def feast_redis(bench: Bench, *, writes: bool = False) -> tuple[int, Callable[[int], Call]]:
+    return feast_online(bench, bench.server("redis"), {"type": "redis", "host": "127.0.0.1"}, writes=writes)
 
 
-def feast_postgres(bench: Bench) -> tuple[int, Callable[[int], Call]]:
+def feast_postgres(bench: Bench, *, writes: bool = False) -> tuple[int, Callable[[int], Call]]:
     server: Postgres = bench.server("postgres")
     database = urlsplit(server.database()).path.strip("/")
     account = {"database": database, "user": "e2i", "password": "none", "sslmode": "disable"}
-    return feast_online(bench, server, {"type": "postgres", "host": "127.0.0.1", **account})
+    return feast_online(bench, server, {"type": "postgres", "host": "127.0.0.1", **account}, writes=writes)
 
 
 def database_read(bench: Bench) -> tuple[int, Callable[[int], Call]]:
@@ -138,7 +141,7 @@ def database_read(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     server: Postgres = bench.server("postgres")
 
     def make(port: int) -> Call:
-        shop = {"url": redirected(server.database(), port), "statement_timeout": DEADLINE}
+        shop = {"url": redirected(server.database(), port), "statement_timeout": bench.deadline}
         ctx = bench.step(Settings(tools={"database": {"connections": {"shop": shop}}}))
         return lambda: actions.read(ReadParams(connection="shop", query="SELECT 1 AS x"), ctx)
 
@@ -159,8 +162,8 @@ def artifact_root(bench: Bench) -> tuple[int, Callable[[int], Call]]:
         monkeypatch = bench.server("monkeypatch")
         for name, value in s3.environ.items():
             monkeypatch.setenv(name, redirected(value, port) if value == s3.url else value)
-        settings = MLflowSettings(artifact_root=f"s3://{bucket}/x", transfer_deadline=DEADLINE)
-        client = GuardedMLflow(settings, guard("mlflow", DEADLINE), bench.home / "mlflow")
+        settings = MLflowSettings(artifact_root=f"s3://{bucket}/x", transfer_deadline=bench.deadline)
+        client = GuardedMLflow(settings, guard("mlflow", bench.deadline), bench.home / "mlflow")
 
         def put(tracking: Tracking, run: str) -> None:
             tracking.client.log_artifact(run, str(file))
@@ -183,7 +186,7 @@ def shared_results(bench: Bench) -> tuple[int, Callable[[int], Call]]:
             "endpoint_override": f"127.0.0.1:{port}", "scheme": "http", "region": "us-east-1", "access_key": "tests",
             "secret_key": "tests-secret",
         }  # fmt: skip
-        store = SharedStore(Shared(url=f"s3://{bucket}/e2i", deadline=DEADLINE, options=options), "human")
+        store = SharedStore(Shared(url=f"s3://{bucket}/e2i", deadline=bench.deadline, options=options), "human")
 
         def ask() -> None:
             store.problem = None
@@ -205,8 +208,14 @@ def remote_get(bench: Bench) -> tuple[int, Callable[[int], Call]]:
 
     def make(port: int) -> Call:
         account = {"access_key": "tests", "secret_key": "tests-secret", "region": "us-east-1", "private": True}
-        place = {"kind": "s3", "root": bucket, "endpoint": f"http://127.0.0.1:{port}", "timeout": DEADLINE, **account}
-        ctx = bench.step(Settings(tools={"remote": {"deadline": DEADLINE, "locations": {"here": place}}}))
+        place = {
+            "kind": "s3",
+            "root": bucket,
+            "endpoint": f"http://127.0.0.1:{port}",
+            "timeout": bench.deadline,
+            **account,
+        }
+        ctx = bench.step(Settings(tools={"remote": {"deadline": bench.deadline, "locations": {"here": place}}}))
         return lambda: actions.get(GetParams(location="here", key="a.txt"), ctx)
 
     return s3.port, make
@@ -221,7 +230,7 @@ def bentoml_service(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     bench.finally_(server.shutdown)
 
     def make(port: int) -> Call:
-        service = BentoMLService(BentoMLSettings(deadline=DEADLINE), guard("bentoml", DEADLINE), bench.home)
+        service = BentoMLService(BentoMLSettings(deadline=bench.deadline), guard("bentoml", bench.deadline), bench.home)
         return lambda: asyncio.run(service.predict(f"http://127.0.0.1:{port}", [{"a": 1}]))
 
     return server.server_port, make
@@ -253,9 +262,9 @@ def opik_server(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     keys = iter(range(100))
 
     def make(port: int) -> Call:
-        settings = OpikSettings(url=redirected(server.url, port), deadline=DEADLINE)
+        settings = OpikSettings(url=redirected(server.url, port), deadline=bench.deadline)
         sink = open_sink(settings, bench.home, lambda artifact: bench.home)
-        guarded = guard("opik", DEADLINE)
+        guarded = guard("opik", bench.deadline)
 
         def deliver() -> None:
             body = {"pipeline": "p", "params": {}, "spec": "", "started_ms": 1, "profile": "default"}
@@ -276,6 +285,8 @@ CASES: dict[str, Callable[[Bench], tuple[int, Callable[[int], Call]]]] = {
     "feast registry in postgresql": feast_registry,
     "feast online store in redis": feast_redis,
     "feast online store in postgresql": feast_postgres,
+    "feast.materialize to redis": partial(feast_redis, writes=True),
+    "feast.materialize to postgresql": partial(feast_postgres, writes=True),
     "database.read of postgresql": database_read,
     "remote.get of s3": remote_get,
     "shared store in s3": shared_results,
@@ -288,6 +299,10 @@ ALLOWED = {"database.read of postgresql": DEADLINE + 2}
 @contextmanager
 def flowing(bench: Bench, case: str) -> Iterator[tuple[Faucet, Call]]:
     """The call of a case through a faucet, after it has succeeded once, however long the imports took."""
+    import boto3  # noqa: F401
+    import fsspec.implementations.arrow
+    import pyarrow.fs  # noqa: F401
+
     load()
     target, make = CASES[case](bench)
     with faucet(target) as tap:
@@ -307,8 +322,12 @@ def made_to_succeed(call: Call) -> Call:
     return call
 
 
-@pytest.mark.parametrize("flow", ["silent", "dripping"])
-@pytest.mark.parametrize("case", CASES)
+SAMPLE = ("mlflow server", "optuna postgresql", "feast online store in redis", "remote.get of s3", "bentoml")
+"""One case of each protocol that is dripped in the default tests; the others drip in the slow ones."""
+DRIPPING = [pytest.param(case, "dripping", marks=() if case in SAMPLE else pytest.mark.slow) for case in CASES]
+
+
+@pytest.mark.parametrize(("case", "flow"), [*((case, "silent") for case in CASES), *DRIPPING])
 def test_a_server_that_stops_answering_is_unavailable_within_the_deadline(
     case: str, flow: Any, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -152,7 +152,7 @@ def connect(settings: FeastSettings, root: Path, configuration: Mapping[str, Any
         store = sdk.FeatureStore(repo_path=str(root), config=sdk.RepoConfig(repo_path=root, **configuration))
         _ = store.registry
         if not isinstance(settings.online_store, SqliteOnlineStore):
-            _bound_writes(store, settings.write_deadline)
+            _bound_calls(store, settings.write_deadline)
     except sdk.FeastModuleImportError as error:
         kind = settings.online_store.type
         raise ToolUnavailable(
@@ -164,14 +164,23 @@ def connect(settings: FeastSettings, root: Path, configuration: Mapping[str, Any
     return store
 
 
-def _bound_writes(store: sdk.FeatureStore, seconds: float) -> None:
-    """Set a separate deadline for each call of the store that changes an online store on a server.
+def _bound_calls(store: sdk.FeatureStore, seconds: float) -> None:
+    """Prepare the calls of a store's online store on a server.
 
-    Feast makes these calls within long work over files, which has no deadline.
+    Those that change it get a separate deadline, because Feast makes them within long work over files, which has none.
     """
     online = store._get_provider().online_store
+    online.online_read = partial(_connected, online, online.online_read)
     for name in ("online_write_batch", "update", "teardown"):
-        setattr(online, name, partial(_bounded, getattr(online, name), seconds))
+        setattr(online, name, partial(_bounded, partial(_connected, online, getattr(online, name)), seconds))
+
+
+def _connected(online: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a method of an online store without a connection to PostgreSQL that has ended: Feast would use it again."""
+    connection = getattr(online, "_conn", None)
+    if connection is not None and connection.closed:
+        online._conn = None
+    return function(*args, **kwargs)
 
 
 def _bounded(function: Callable[..., Any], seconds: float, *args: Any, **kwargs: Any) -> Any:
