@@ -27,6 +27,7 @@ from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes
 from e2i.mlops.tracing import traced
 from e2i.spec import suggest
+from e2i.store import use
 from e2i.telemetry import programs
 from e2i.telemetry.bodies import recorded
 from e2i.telemetry.entries import Entry, keyed, target_of
@@ -205,10 +206,17 @@ class MLflowConnector(Connector[MLflowConfig]):
 
     async def record(self, run: str, body: programs.ProgramBody, number: int) -> None:
         """Put one entry of a run into the outbox, and have it delivered."""
-        kind, content = recorded(body)
-        entry = Entry(keyed(f"{run}/{number}", self.target), self.tool, run, kind, content, target=self.target)
-        await self.program.outgoing.aput([entry])
+        await self.program.outgoing.aput([self._entry(run, body, number)])
         self.program.outgoing.deliver(self.tool, self.config, self.guard)
+
+    def put(self, run: str, body: programs.ProgramBody, number: int) -> None:
+        """Do the same as ``record``, from a thread."""
+        self.program.outgoing.put([self._entry(run, body, number)])
+        self.program.outgoing.deliver(self.tool, self.config, self.guard)
+
+    def _entry(self, run: str, body: programs.ProgramBody, number: int) -> Entry:
+        kind, content = recorded(body)
+        return Entry(keyed(f"{run}/{number}", self.target), self.tool, run, kind, content, target=self.target)
 
     async def flush(self, run: str, seconds: float | None = None) -> bool:
         """Wait until MLflow has all of a run, at most ``seconds`` (None: the deadline), and not while it is down."""
@@ -347,9 +355,10 @@ class Run:
         source = Path(path)
         if not source.exists():
             raise BadCall(f"there is no file {str(path)!r}", code="no-such-file")
-        digest = await asyncio.to_thread(self._keep, lambda folder: _copy(source, folder / source.name))
-        await self._record(
-            programs.ProgramFiles(digest=digest, name=source.resolve().name, folder=_folder(artifact_path))
+        name, folder = source.resolve().name, _folder(artifact_path)
+        await self._store(
+            lambda scratch: _copy(source, scratch / name),
+            lambda digest: programs.ProgramFiles(digest=digest, name=name, folder=folder),
         )
 
     @traced
@@ -372,20 +381,20 @@ class Run:
         if registered_model_name is not None:
             _check_name(registered_model_name)
         flavor = ""
+        held = self._connector.program.artifacts
 
-        def save(folder: Path) -> Path:
+        def save(scratch: Path) -> Path:
             nonlocal flavor
-            held = self._connector.program.artifacts
             flavor = flavors.save(
-                model, folder / "model", lambda artifact: held.path(artifact.digest), signature, input_example
+                model, scratch / "model", lambda artifact: held.path(artifact.digest), signature, input_example
             )
-            return folder / "model"
+            return scratch / "model"
+
+        def body(digest: str) -> programs.ProgramModel:
+            return programs.ProgramModel(digest=digest, name=name, flavor=flavor, registered=registered_model_name)
 
         with mistakes():
-            digest = await asyncio.to_thread(self._keep, save)
-        await self._record(
-            programs.ProgramModel(digest=digest, name=name, flavor=flavor, registered=registered_model_name)
-        )
+            await self._store(save, body)
         await self._connector.flush(self._local, self._connector.config.transfer_deadline)
         return f"runs:/{self.run_id}/{name}"
 
@@ -411,18 +420,29 @@ class Run:
         )
 
     async def _record(self, body: programs.ProgramBody) -> None:
-        if self._count and not self._is_open and not isinstance(body, programs.ProgramFinished):
-            raise BadCall("this run has ended", hint="log inside its `async with`, or start another run")
-        self._count += 1
-        await self._connector.record(self._local, body, self._count)
+        await self._connector.record(self._local, body, self._next(body))
 
-    def _keep(self, write: Callable[[Path], Path]) -> str:
-        """Return the digest of what ``write`` puts into a scratch folder, stored by its content."""
+    def _next(self, body: programs.ProgramBody | None = None) -> int:
+        """Return the number of the next entry. Raises BadCall outside the run's block."""
+        if not self._is_open and not isinstance(body, programs.ProgramStarted | programs.ProgramFinished):
+            state = "has ended" if self._count else "has not begun"
+            raise BadCall(f"this run {state}", hint="log inside its `async with`")
+        self._count += 1
+        return self._count
+
+    async def _store(self, write: Callable[[Path], Path], body: Callable[[str], programs.ProgramBody]) -> None:
+        """Keep what ``write`` puts into a scratch folder by its content, and record it."""
+        number = self._next()
+        await asyncio.to_thread(self._keep, write, body, number)
+
+    def _keep(self, write: Callable[[Path], Path], body: Callable[[str], programs.ProgramBody], number: int) -> None:
         program = self._connector.program
         scratch = program.store / "tmp"
-        scratch.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            return program.artifacts.put(write(Path(folder)))
+        with use.in_use(program.store):  # until the entry is there, a collection would remove the content
+            scratch.mkdir(mode=0o700, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                digest = program.artifacts.put(write(Path(folder)))
+            self._connector.put(self._local, body(digest), number)
 
 
 def _reset(token: Token[Run | None]) -> None:
