@@ -300,6 +300,7 @@ ALLOWED = {"database.read of postgresql": DEADLINE + 2}
 def flowing(bench: Bench, case: str) -> Iterator[tuple[Faucet, Call]]:
     """The call of a case through a faucet, after it has succeeded once, however long the imports took."""
     import boto3  # noqa: F401
+    import fsspec.implementations.arrow  # noqa: F401
     import pyarrow.fs  # noqa: F401
 
     load()
