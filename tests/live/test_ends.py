@@ -32,7 +32,7 @@ def test_the_end_of_a_run_says_that_its_telemetry_was_refused(mlflow_server: MLf
     ran = project.cli("run", "s.yaml")
     assert ran.returncode == 0
     assert "! mlflow: " in ran.stderr and " refused" in ran.stderr
-    assert "succeeded, degraded" in ran.stdout and "refused and kept: e2i sync --refused" in ran.stdout
+    assert "succeeded, degraded" in ran.stdout and "refused by mlflow and kept" in ran.stdout
     note = json.loads((project.root / "note.json").read_text())
     (waiting,) = note["telemetry"]
     assert (note["degraded"], waiting["tool"], waiting["waiting"]) == (True, "mlflow", 0)
