@@ -26,7 +26,7 @@ from e2i.estimators import live
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS
 from e2i.spec import suggest
-from e2i.tools.optuna import search, spaces, trials
+from e2i.tools.optuna import making, search, spaces, trials
 from e2i.tools.optuna.connector import GuardedOptuna
 from e2i.tools.optuna.trials import LiveObjective, Make, Recipe
 
@@ -154,7 +154,7 @@ def _recipe(request: Request, metric: str) -> Recipe:
     if callable(request.algorithm):
         return Recipe(request.algorithm, task, seed)
     name = live.named(request.algorithm)
-    live.check(name, task, request.search_space if isinstance(request.search_space, Mapping) else {})
+    making.check(name, task, request.search_space if isinstance(request.search_space, Mapping) else {})
     return Recipe(name, task, seed)
 
 

@@ -102,9 +102,16 @@ def feature_count(model: Any) -> int | None:
 
 def as_fitted(model: Any, table: Any) -> Any:
     """Return the table as scikit-learn expects it: with names only if the model was fitted with names."""
-    if live.library_of(model) != "sklearn" or not hasattr(table, "columns") or hasattr(model, "named_steps"):
+    if live.library_of(model) != "sklearn" or hasattr(model, "named_steps"):
         return table
-    return table if hasattr(model, "feature_names_in_") else table.to_numpy()
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return table.to_numpy() if hasattr(table, "columns") else table
+    if hasattr(table, "columns"):
+        return table
+    import pandas as pd
+
+    return pd.DataFrame(table, columns=names)
 
 
 def is_regressor(model: Any) -> bool:
