@@ -331,6 +331,46 @@ def test_a_model_of_the_store_is_explained(explainer: SHAPExplainer, tmp_path: P
         assert set(explainer.explain_instance(model, frame, 0)) == set(features)
 
 
+def test_several_targets_are_explained_each(explainer: SHAPExplainer) -> None:
+    both = np.column_stack([target("amount"), -target("amount")])
+    for model in (
+        ensemble.RandomForestRegressor(5),
+        linear_model.LinearRegression(),
+        xgboost.XGBRegressor(n_estimators=5),
+    ):
+        values, expected = explainer.compute_shap_values(model.fit(table(), both), table()[:9])
+        assert values.shape == (9, 4, 2)
+        assert np.abs(values.sum(axis=1) + expected - model.predict(table()[:9])).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("model", "inverse"),
+    [
+        (ensemble.HistGradientBoostingRegressor(max_iter=5, loss="poisson"), np.log),
+        (xgboost.XGBRegressor(n_estimators=5, objective="count:poisson"), np.log),
+        (xgboost.XGBRegressor(n_estimators=5, booster="gblinear"), np.asarray),
+        (xgboost.XGBRegressor(n_estimators=5, booster="dart", rate_drop=0.5), np.asarray),
+        (lightgbm.LGBMRegressor(n_estimators=5, verbosity=-1, linear_tree=True), np.asarray),
+        (linear_model.PoissonRegressor(), np.asarray),
+        (ensemble.GradientBoostingRegressor(n_estimators=5, init=linear_model.Ridge()), np.asarray),
+    ],
+)
+def test_values_add_up_whatever_links_the_margin_and_the_prediction(
+    model: Any, inverse: Any, explainer: SHAPExplainer
+) -> None:
+    model.fit(table(), target("amount").clip(0.1))
+    values, expected = explainer.compute_shap_values(model, table()[:90])
+    assert np.abs(values.sum(axis=1) + expected - inverse(model.predict(table()[:90]))).max() < 1e-3
+
+
+@pytest.mark.parametrize("family", ["xgboost", "lightgbm", "catboost", "forest", "histogram"])
+def test_missing_values_are_explained(family: str, explainer: SHAPExplainer) -> None:
+    frame = table().mask(np.random.default_rng(2).random((ROWS, 4)) < 0.2)
+    model = TREES[family](True).fit(frame, target("binary"))
+    values, expected = explainer.compute_shap_values(model, frame)
+    assert np.abs(values.sum(axis=1) + expected - margin_of(model, frame)).max() < 1e-4
+
+
 @pytest.mark.parametrize("family", ["xgboost", "forest"])
 def test_one_row_is_explained_as_it_is_among_all(family: str, explainer: SHAPExplainer) -> None:
     model = TREES[family](True).fit(table(), target("binary"))

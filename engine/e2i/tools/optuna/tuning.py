@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from functools import cache
 from typing import Any, TypeVar, get_args
 from uuid import uuid4
@@ -141,7 +142,7 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
 @cache
 def _load() -> None:
     """Import the libraries once. A collection of garbage meanwhile would hold up the program for half a second."""
-    with startup.without_collection():
+    with startup.without_collection() if gc.isenabled() else nullcontext():
         import sqlalchemy.orm  # noqa: F401
     gc.freeze()
 
