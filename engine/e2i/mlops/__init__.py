@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from e2i.mlops.great_expectations import GEConfig, GEValidationResult, GEValidator
     from e2i.mlops.mistakes import BadCall
     from e2i.mlops.mlflow import MLflowConfig, MLflowConnector, ModelStage, ModelVersion
+    from e2i.mlops.optuna import OptunaConfig, OptunaTuner
+    from e2i.mlops.shap import SHAPConfig, SHAPExplainer
 
 _MODULES = {
     "BadCall": "e2i.mlops.mistakes",
@@ -27,6 +29,10 @@ _MODULES = {
     "MLflowConnector": "e2i.mlops.mlflow",
     "ModelStage": "e2i.mlops.mlflow",
     "ModelVersion": "e2i.mlops.mlflow",
+    "OptunaConfig": "e2i.mlops.optuna",
+    "OptunaTuner": "e2i.mlops.optuna",
+    "SHAPConfig": "e2i.mlops.shap",
+    "SHAPExplainer": "e2i.mlops.shap",
     "ToolUnavailable": "e2i.errors",
 }
 """Each name of the interface → the module that defines it."""
@@ -42,6 +48,10 @@ __all__ = [
     "MLflowConnector",
     "ModelStage",
     "ModelVersion",
+    "OptunaConfig",
+    "OptunaTuner",
+    "SHAPConfig",
+    "SHAPExplainer",
     "ToolUnavailable",
 ]
 

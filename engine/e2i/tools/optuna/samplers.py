@@ -103,7 +103,7 @@ def _grid(space: Mapping[str, Any], seed: int, known: Sequence[Any]) -> Any:
     untried = (params for params in listed if _key(params, space) not in tried)
 
     class Grid(BaseSampler):  # type: ignore[misc]  # optuna has no types here
-        """Proposes each combination once, whoever tried the others. Optuna's own takes seed and number for that."""
+        """Proposes each combination once, also after the trials of another search, which Optuna's own does not."""
 
         def __init__(self) -> None:
             self.chosen: dict[int, Mapping[str, Any]] = {}

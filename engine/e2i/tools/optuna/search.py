@@ -69,8 +69,8 @@ async def run(
     ``recorded`` are the trials of an earlier attempt; they are reported to the study, not evaluated. ``record``
     receives new ones, ``plan.parallel`` at a time. No trial is proposed once ``expired``. Up to ``threads`` trials are
     evaluated at once; the result does not depend on it. Raises StepError when the recorded trials belong to another
-    search; without ``replay`` they are what the sampler knows, whoever proposed them, and StepError means that their
-    parameters have other types. The trials of a finite grid may be fewer.
+    search. Without ``replay`` they may: the sampler knows them, and StepError means that their parameters have other
+    types. The trials of a finite grid may be fewer.
     """
     space = {name: distribution(dimension) for name, dimension in plan.space.items()}
     first = 0 if replay else len(recorded)
@@ -103,7 +103,7 @@ async def resume(
     record: Callable[[Sequence[Any]], Awaitable[None]],
     expired: Callable[[], bool],
 ) -> list[Any]:
-    """Extend a study one trial at a time, whoever made its recorded trials; return them and the new ones, in order.
+    """Extend a study one trial at a time, also one that another search began; return them and the new ones, in order.
 
     When this search would have made them, it ends as an uninterrupted one. Otherwise the sampler knows them. Raises
     StepError when their parameters have other types.

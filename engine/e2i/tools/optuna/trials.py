@@ -14,6 +14,7 @@ from e2i.estimators import arrays, live
 from e2i.estimators.algorithms import Task
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import USABLE, WatchedMetric
+from e2i.tools.optuna import making
 from e2i.tools.optuna.objective import Pruning
 
 Make = Callable[..., Any]
@@ -33,7 +34,7 @@ class Recipe(Struct, frozen=True):
 
     def make(self, params: Values, threads: int | None = None) -> Any:
         if isinstance(self.algorithm, str):
-            return live.make(self.algorithm, self.task, params, self.seed, threads)
+            return making.make(self.algorithm, self.task, params, self.seed, threads)
         return self.algorithm(**params)
 
     def fit(self, params: Values, table: Any, labels: Any, arguments: Values) -> Any:
@@ -48,7 +49,7 @@ class Recipe(Struct, frozen=True):
             estimator = live.with_labels(estimator, arrays.classes_of(found, "y"))
         else:
             found = arrays.numbers(found, "y")
-        return live.fit(estimator, rows, found, arguments)
+        return making.fit(estimator, rows, found, arguments)
 
 
 class Data(Struct, frozen=True, eq=False):
@@ -101,11 +102,11 @@ class LiveObjective(Struct, frozen=True, eq=False):
         watch = None
         if self.prune:
             watch = Pruning(trial, watched_metric(self.metric, data.shape))
-            estimator, watching = live.watched(estimator, watch, data.shape)
+            estimator, watching = making.watched(estimator, watch, data.shape)
             arguments = dict(watching)
             held_out = data.places if by_position or data.classes is None else data.classes[data.places]
-            arguments |= live.validation_argument(estimator, data.validation, held_out)
-        fitted = live.fit(estimator, data.train, labels, arguments)
+            arguments |= making.validation_argument(estimator, data.validation, held_out)
+        fitted = making.fit(estimator, data.train, labels, arguments)
         if watch is not None and watch.pruned:
             raise optuna.TrialPruned
         return live.measure(fitted, self.metric, data.validation, data.places, data.classes)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from functools import cache
 from typing import Any, TypeVar, get_args
 from uuid import uuid4
@@ -26,7 +27,7 @@ from e2i.estimators import live
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS
 from e2i.spec import suggest
-from e2i.tools.optuna import search, spaces, trials
+from e2i.tools.optuna import making, search, spaces, trials
 from e2i.tools.optuna.connector import GuardedOptuna
 from e2i.tools.optuna.trials import LiveObjective, Make, Recipe
 
@@ -141,7 +142,7 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
 @cache
 def _load() -> None:
     """Import the libraries once. A collection of garbage meanwhile would hold up the program for half a second."""
-    with startup.without_collection():
+    with startup.without_collection() if gc.isenabled() else nullcontext():
         import sqlalchemy.orm  # noqa: F401
     gc.freeze()
 
@@ -154,7 +155,7 @@ def _recipe(request: Request, metric: str) -> Recipe:
     if callable(request.algorithm):
         return Recipe(request.algorithm, task, seed)
     name = live.named(request.algorithm)
-    live.check(name, task, request.search_space if isinstance(request.search_space, Mapping) else {})
+    making.check(name, task, request.search_space if isinstance(request.search_space, Mapping) else {})
     return Recipe(name, task, seed)
 
 

@@ -58,7 +58,7 @@ def _sources(step: Any, width: int) -> list[int] | None:
     from sklearn.feature_selection import SelectorMixin
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OneHotEncoder
+    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
     if step is None or step == "passthrough":
         return list(range(width))
@@ -70,7 +70,11 @@ def _sources(step: Any, width: int) -> list[int] | None:
         return [column for column, count in enumerate(step._n_features_outs) for _ in range(count)]
     if isinstance(step, SelectorMixin):
         return [int(column) for column in step.get_support(indices=True)]
-    plain = isinstance(step, OneToOneFeatureMixin) or (isinstance(step, SimpleImputer) and not step.add_indicator)
+    plain = (
+        isinstance(step, OneToOneFeatureMixin)
+        or (isinstance(step, SimpleImputer) and not step.add_indicator)
+        or (isinstance(step, FunctionTransformer) and step.func is None)
+    )
     return list(range(width)) if plain else None
 
 

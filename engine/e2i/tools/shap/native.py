@@ -6,6 +6,7 @@ classifiers of forests in probabilities, boosted ones in log-odds. A linear mode
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,8 @@ def explain(model: Any, table: Any, background: Any) -> Raw | None:
     try:
         return explainer(model, table, background)
     except Exception as error:  # errors of LightGBM and CatBoost are no ValueErrors
+        if "not implemented for linear trees" in str(error):  # of LightGBM
+            return None
         if type(error).__name__ in ("LightGBMError", "CatBoostError", "XGBoostError"):
             raise StepError(f"{type(model).__name__}: {str(error).splitlines()[0]}", code="bad-features") from error
         raise
@@ -47,6 +50,8 @@ def interactions(model: Any, table: Any) -> Any:
     match live.library_of(model):
         case "xgboost":
             booster = _booster(model)
+            if json.loads(booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear":
+                return None
             found = booster.predict(
                 _matrix(booster, model, table),
                 pred_interactions=True,
@@ -102,16 +107,26 @@ def feature_count(model: Any) -> int | None:
 
 def as_fitted(model: Any, table: Any) -> Any:
     """Return the table as scikit-learn expects it: with names only if the model was fitted with names."""
-    if live.library_of(model) != "sklearn" or not hasattr(table, "columns") or hasattr(model, "named_steps"):
+    if live.library_of(model) != "sklearn" or hasattr(model, "named_steps"):
         return table
-    return table if hasattr(model, "feature_names_in_") else table.to_numpy()
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return table.to_numpy() if hasattr(table, "columns") else table
+    if hasattr(table, "columns"):
+        return table
+    import pandas as pd
+
+    return pd.DataFrame(table, columns=names)
 
 
 def is_regressor(model: Any) -> bool:
     """Return True for a model of scikit-learn's interface that predicts numbers."""
+    from sklearn import base
+
     from e2i.tools.shap.hints import final
 
-    return getattr(final(model), "_estimator_type", None) == "regressor"
+    last = final(model)
+    return hasattr(last, "get_params") and hasattr(last, "fit") and bool(base.is_regressor(last))
 
 
 def _xgboost(model: Any, table: Any, background: Any) -> Raw:
@@ -219,6 +234,10 @@ def _trees(model: Any, table: Any) -> Raw:
 def _margin(model: Any, table: Any) -> Any:
     if "GradientBoosting" in type(model).__name__ and hasattr(model, "decision_function"):
         return model.decision_function(table)
+    if type(model).__name__ == "HistGradientBoostingRegressor" and model.loss in ("poisson", "gamma"):
+        import numpy as np
+
+        return np.log(model.predict(table))  # its trees add up to the logarithm
     return model.predict_proba(table) if hasattr(model, "predict_proba") else model.predict(table)
 
 
