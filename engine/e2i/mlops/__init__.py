@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from e2i.mlops.great_expectations import GEConfig, GEValidationResult, GEValidator
     from e2i.mlops.mistakes import BadCall
     from e2i.mlops.mlflow import MLflowConfig, MLflowConnector, ModelStage, ModelVersion
+    from e2i.mlops.opik import OpikConfig, OpikConnector, Span
 
 _MODULES = {
     "BadCall": "e2i.mlops.mistakes",
@@ -27,6 +28,9 @@ _MODULES = {
     "MLflowConnector": "e2i.mlops.mlflow",
     "ModelStage": "e2i.mlops.mlflow",
     "ModelVersion": "e2i.mlops.mlflow",
+    "OpikConfig": "e2i.mlops.opik",
+    "OpikConnector": "e2i.mlops.opik",
+    "Span": "e2i.mlops.opik",
     "ToolUnavailable": "e2i.errors",
 }
 """Each name of the interface → the module that defines it."""
@@ -42,6 +46,9 @@ __all__ = [
     "MLflowConnector",
     "ModelStage",
     "ModelVersion",
+    "OpikConfig",
+    "OpikConnector",
+    "Span",
     "ToolUnavailable",
 ]
 
