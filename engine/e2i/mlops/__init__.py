@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from e2i.mlops.great_expectations import GEConfig, GEValidationResult, GEValidator
     from e2i.mlops.mistakes import BadCall
     from e2i.mlops.mlflow import MLflowConfig, MLflowConnector, ModelStage, ModelVersion
+    from e2i.mlops.opik import OpikConfig, OpikConnector, Span
     from e2i.mlops.optuna import OptunaConfig, OptunaTuner
     from e2i.mlops.shap import SHAPConfig, SHAPExplainer
 
@@ -29,10 +30,13 @@ _MODULES = {
     "MLflowConnector": "e2i.mlops.mlflow",
     "ModelStage": "e2i.mlops.mlflow",
     "ModelVersion": "e2i.mlops.mlflow",
+    "OpikConfig": "e2i.mlops.opik",
+    "OpikConnector": "e2i.mlops.opik",
     "OptunaConfig": "e2i.mlops.optuna",
     "OptunaTuner": "e2i.mlops.optuna",
     "SHAPConfig": "e2i.mlops.shap",
     "SHAPExplainer": "e2i.mlops.shap",
+    "Span": "e2i.mlops.opik",
     "ToolUnavailable": "e2i.errors",
 }
 """Each name of the interface → the module that defines it."""
@@ -48,10 +52,13 @@ __all__ = [
     "MLflowConnector",
     "ModelStage",
     "ModelVersion",
+    "OpikConfig",
+    "OpikConnector",
     "OptunaConfig",
     "OptunaTuner",
     "SHAPConfig",
     "SHAPExplainer",
+    "Span",
     "ToolUnavailable",
 ]
 

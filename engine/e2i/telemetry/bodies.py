@@ -120,7 +120,7 @@ Measurement = Param | Metric | Child | Attachment | Warned
 Body = Measurement | StartedRun | FinishedStep | FinishedRun | AbandonedRun
 Recorded = tuple[str, JsonObject]
 """The kind and the body of a measurement, as they are stored."""
-ENDS = ("run.finished", "run.abandoned", "program.finished")
+ENDS = ("run.finished", "run.abandoned", "program.finished", "opik.finished")
 """Kinds after which a run sends nothing, unless it is resumed."""
 
 

@@ -22,6 +22,7 @@ NO_TELEMETRY: dict[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
 }
 """Variables that turn off what the tools would report to their makers."""
 QUIET: dict[str, str] = {

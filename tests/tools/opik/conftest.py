@@ -13,7 +13,7 @@ from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
 from e2i.telemetry.entries import Entry
 from e2i.tools.opik import TOOL, OpikSettings
-from e2i.tools.opik.connector import OpikConnector
+from e2i.tools.opik.connector import GuardedOpik
 from tools.opik.stand_in import StandIn
 
 STARTED = 1_790_000_000_000
@@ -52,12 +52,12 @@ def server(tmp_path: Path) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def connect(tmp_path: Path) -> Callable[..., OpikConnector]:
+def connect(tmp_path: Path) -> Callable[..., GuardedOpik]:
     """Makes a connector: embedded in ``tmp_path``/home, or with the settings given."""
 
-    def make(home: Path = tmp_path / "home", deadline: float = 20.0, **settings: Any) -> OpikConnector:
+    def make(home: Path = tmp_path / "home", deadline: float = 20.0, **settings: Any) -> GuardedOpik:
         guard = Guard("opik", breaker=Breaker("opik"), deadline=deadline, outages=TOOL.outages, extra=TOOL.extra)
-        return OpikConnector(OpikSettings(**settings), guard, home)
+        return GuardedOpik(OpikSettings(**settings), guard, home)
 
     return make
 

@@ -9,9 +9,11 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl
 
-from e2i.tools.opik.client import read_body
+from e2i.tools.opik.local_answers import Answer
 from e2i.tools.opik.local_backend import LocalBackend
+from e2i.tools.opik.request_bodies import read_body
 
 Mood = Literal["well", "failing", "silent", "refusing", "unauthorized", "cutting"]
 
@@ -58,23 +60,25 @@ class StandIn:
         self.stop()
         self._held.close()
 
-    def answer(self, method: str, path: str, content: bytes, encoding: str | None) -> tuple[int, str, bytes] | None:
+    def answer(self, method: str, path: str, content: bytes, encoding: str | None) -> Answer | None:
+        path, _, query = path.partition("?")
         self.requests[f"{method} {path}"] += 1
         match self.mood:
             case "failing":
-                return 500, "application/json", b'{"errors":["out of memory"]}'
+                return Answer(500, b'{"errors":["out of memory"]}')
             case "refusing":
-                return 400, "application/json", b'{"errors":["no such field"]}'
+                return Answer(400, b'{"errors":["no such field"]}')
             case "unauthorized":
-                return 401, "application/json", b'{"errors":["bad key"]}'
+                return Answer(401, b'{"errors":["bad key"]}')
             case "silent":
                 self._stopped.wait(30)
                 return None
-        answer = self.backend.answer(method, path.removeprefix("/api/"), read_body(content, encoding))
+        body = dict(parse_qsl(query)) if method == "GET" else read_body(content, encoding)
+        answer = self.backend.answer(method, path.removeprefix("/api/"), body)
         if self.mood == "cutting" and self._chance.random() < 0.5:
             self.cuts += 1
             return None
-        return answer.status, answer.media_type, answer.content
+        return answer
 
 
 class _Server(ThreadingHTTPServer):
@@ -89,19 +93,18 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         def _answer(self) -> None:
             stand_in.keys.add(self.headers.get("authorization"))
             content = self.rfile.read(int(self.headers.get("content-length") or 0))
-            reported = stand_in.answer(
-                self.command, self.path.partition("?")[0], content, self.headers.get("content-encoding")
-            )
+            reported = stand_in.answer(self.command, self.path, content, self.headers.get("content-encoding"))
             if reported is None:
                 self.close_connection = True
                 return
-            status, media_type, body = reported
-            self.send_response(status)
-            self.send_header("content-type", media_type)
-            if status != 204:
-                self.send_header("content-length", str(len(body)))
+            self.send_response(reported.status)
+            self.send_header("content-type", reported.media_type)
+            if reported.location:
+                self.send_header("location", reported.location)
+            if reported.status != 204:
+                self.send_header("content-length", str(len(reported.content)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(reported.content)
 
         do_GET = do_POST = do_PUT = do_PATCH = _answer  # noqa: N815 - the names that http.server looks for
 

@@ -85,9 +85,9 @@ def test_a_bad_filter_and_an_unknown_endpoint_are_named(backend: LocalBackend) -
     put(backend, trace())
     bad = backend.answer("POST", "v1/private/traces/search", {"filters": [{"field": "name", "operator": "~"}]})
     assert (bad.status, json.loads(bad.content)) == (400, {"errors": ["unknown operator '~' for 'name'"]})
-    unknown = backend.answer("POST", "v1/private/datasets", {})
+    unknown = backend.answer("POST", "v1/private/prompts", {})
     assert unknown.status == 404
-    assert b"embedded Opik does not offer POST datasets" in unknown.content
+    assert b"embedded Opik does not offer POST prompts" in unknown.content
 
 
 def test_threads_write_at_the_same_time(backend: LocalBackend) -> None:

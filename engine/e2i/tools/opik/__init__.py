@@ -32,10 +32,16 @@ class OpikSettings(ToolSettings):
         Field(description="API key of the server. Write ${OPIK_API_KEY:-} and set the environment variable."),
     ] = None
     workspace: Annotated[str, Field(min_length=1, max_length=150, description="Workspace on the server.")] = "default"
-    project: Annotated[str, Field(min_length=1, max_length=150, description="Project of the traces.")] = "e2i"
+    project_name: Annotated[str, Field(min_length=1, max_length=150, description="Project of the traces.")] = "e2i"
+    environment: Annotated[
+        str | None,
+        Field(min_length=1, max_length=150, description="Environment that traces are marked with; null: the profile."),
+    ] = None
     sampling_rate: Annotated[
         float,
-        Field(ge=0, le=1, description="Fraction of runs that are traced. The decision for one run never changes."),
+        Field(
+            ge=0, le=1, description="Fraction of traces that are recorded. The decision for one trace never changes."
+        ),
     ] = 1.0
 
     @field_validator("url")
@@ -49,7 +55,7 @@ class OpikSettings(ToolSettings):
     def identity(self) -> Mapping[str, Any]:
         if self.url is None:
             return {}
-        return {"url": without_credentials(self.url), "workspace": self.workspace, "project": self.project}
+        return {"url": without_credentials(self.url), "workspace": self.workspace, "project": self.project_name}
 
 
 class ScoreParams(Params):

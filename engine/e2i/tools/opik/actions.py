@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2i.catalog.context import StepContext
 from e2i.tools.opik import OpikSettings, ScoreOutputs, ScoreParams
-from e2i.tools.opik.connector import OpikConnector
+from e2i.tools.opik.connector import GuardedOpik
 from e2i.tools.opik.identity import trace_id
 
 
@@ -13,7 +13,6 @@ async def score(params: ScoreParams, ctx: StepContext) -> ScoreOutputs:
     settings = ctx.settings("opik")
     assert isinstance(settings, OpikSettings)
     trace = trace_id(ctx.info.run)
-    opik = ctx.connect(OpikConnector)
-    await opik.log_feedback(trace, params.name, params.value, reason=params.reason)
-    await opik.flush()
-    return ScoreOutputs(trace=trace, project=settings.project)
+    opik = ctx.connect(GuardedOpik)
+    await opik.score(trace, params.name, params.value, reason=params.reason)
+    return ScoreOutputs(trace=trace, project=settings.project_name)

@@ -25,6 +25,21 @@ def span_id(run: str, *path: str) -> str:
     return uuid7(_named_ms(run), "span", run, *path)
 
 
+def adopted(given: str, kind: str) -> str:
+    """Return the Opik id for an id made elsewhere. ``kind`` is ``trace`` or ``span``.
+
+    A UUID of version 7 is kept. Opik accepts no others, so any other text is mapped to one, the same always; a run's id
+    is mapped to the id of its trace.
+    """
+    try:
+        known = UUID(given)
+    except ValueError:
+        known = None
+    if known is not None and known.version == 7:
+        return str(known)
+    return trace_id(given) if kind == "trace" else uuid7(_named_ms(given), kind, given)
+
+
 def is_sampled(trace: str, rate: float) -> bool:
     """Return True when the trace of that id is in the kept fraction ``rate`` (0 to 1). Depends on the id only."""
     return int.from_bytes(_hash(("sample", trace))[:8], "big") < rate * 2**64

@@ -1,7 +1,7 @@
 """Embedded backend of Opik's REST API. In: requests. Out: responses. Data is stored in one SQLite file.
 
-The SDK uses it when no server is configured: writing, reading by id, and searching. One object serves any number of
-threads, and several processes may use one file.
+The SDK uses it when no server is configured: writing, reading by id, searching and evaluations. One object serves any
+number of threads, and several processes may use one file.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from msgspec import Struct
-
+from e2i.tools.opik import local_evaluations, local_experiments
+from e2i.tools.opik.local_answers import Answer, RejectedError, as_json
 from e2i.tools.opik.local_filters import BadFilter, matches
 
 TABLES = """
@@ -39,25 +40,11 @@ CREATE TABLE IF NOT EXISTS scores (
 
 LARGEST_BATCH = 1000
 LONGEST_PAGE = 2000
+VERSION = "2.0.0"
+"""Version for clients: of a server that knows neither versions of datasets nor parallel uploads."""
 DEFAULT_PROJECT = "Default Project"
 
 Document = dict[str, Any]
-
-
-class Answer(Struct, frozen=True):
-    """An HTTP response with a JSON body, or lines of JSON."""
-
-    status: int
-    content: bytes = b""
-    media_type: str = "application/json"
-
-
-class RejectedError(Exception):
-    """The request is refused with an HTTP status, as the server would."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.answer = _json({"errors": [message]}, status)
 
 
 def utc_now() -> datetime:
@@ -74,10 +61,12 @@ class LocalBackend:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._database() as database:
             database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(TABLES)
+            database.executescript(TABLES + local_experiments.TABLES)
 
     def answer(self, method: str, path: str, body: Any) -> Answer:
-        """Return the response to one request. ``path`` begins after ``/api/``; ``body`` is the JSON body, or None."""
+        """Return the response to one request. ``path`` begins after ``/api/``; ``body`` is the JSON body, of a GET
+        request its query, or None.
+        """
         path = path.removeprefix("v1/private/").strip("/")
         try:
             with self._database() as database:
@@ -85,12 +74,10 @@ class LocalBackend:
         except RejectedError as error:
             return error.answer
         except sqlite3.OperationalError as error:
-            return _json({"errors": [f"{self.path.name}: {error}"]}, 503)
+            return as_json({"errors": [f"{self.path.name}: {error}"]}, 503)
 
     def _route(self, database: sqlite3.Connection, method: str, path: str, body: Any) -> Answer:
         match method, path.split("/"):
-            case "GET", ["is-alive", *_]:
-                return _json({"message": "Healthy Server", "healthy": True})
             case "POST", ["traces" | "spans" as kind, "batch"]:
                 for document in _batch(body, kind):
                     self._write(database, kind, document)
@@ -108,12 +95,31 @@ class LocalBackend:
                 self._write(database, kind, {**_stored(database, kind, identity), **_without_nones(body)}, replace=True)
                 return Answer(204)
             case "GET", ["traces" | "spans" as kind, identity]:
-                return _json(self._read(database, kind, _stored(database, kind, identity)))
+                return as_json(self._read(database, kind, _stored(database, kind, identity)))
+        return self._route_further(database, method, path, body)
+
+    def _route_further(self, database: sqlite3.Connection, method: str, path: str, body: Any) -> Answer:
+        """Return the response about anything but traces and spans."""
+        match method, path.split("/"):
+            case "GET", ["is-alive", *_]:
+                return as_json({"message": "Healthy Server", "healthy": True, "version": VERSION})
             case "POST", ["projects", "retrieve"]:
-                return _json(_project(database, "name", body.get("name")))
+                return as_json(_project(database, "name", body.get("name")))
             case "GET", ["projects", identity]:
-                return _json(_project(database, "id", identity))
+                return as_json(_project(database, "id", identity))
+            case _, [("datasets" | "experiments"), *_] as parts:
+                now, trace_of = self._now().isoformat(), partial(self._trace, database)
+                found = local_evaluations.answer(database, method, parts, body, now, trace_of)
+                if found is not None:
+                    return found
         raise RejectedError(404, f"embedded Opik does not offer {method} {path}; configure a server to use it")
+
+    def _trace(self, database: sqlite3.Connection, identity: str) -> Document | None:
+        """Return a trace with its scores; None when there is none."""
+        try:
+            return self._read(database, "traces", _stored(database, "traces", identity))
+        except RejectedError:
+            return None
 
     def _write(self, database: sqlite3.Connection, kind: str, sent: Document, *, replace: bool = False) -> None:
         """Store a trace or a span, replacing the one with its id unless that was updated later."""
@@ -255,7 +261,3 @@ def _project(database: sqlite3.Connection, column: str, value: Any) -> Document:
 
 def _without_nones(document: Document) -> Document:
     return {name: value for name, value in document.items() if value is not None}
-
-
-def _json(value: Any, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value).encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from e2i.tools.opik.local_backend import LocalBackend
@@ -38,6 +39,17 @@ def write(
             answer = backend.answer(method, path, json.loads(json.dumps({name: batch}, default=_plain)))
             if answer.status >= 400:
                 raise refusal(answer.status, answer.content.decode())
+
+
+def find_trace(backend: LocalBackend, identity: str) -> Document | None:
+    """Return the trace of that id; None when there is none. Raises as ``write``."""
+    answer = backend.answer("GET", f"traces/{identity}", None)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return None
+    if answer.status >= 400:
+        raise refusal(answer.status, answer.content.decode())
+    found: Document = json.loads(answer.content)
+    return found
 
 
 def _plain(value: Any) -> str:

@@ -1,139 +1,181 @@
-"""Record an agent's work while it runs. In: calls of the agent. Out: the documents of a trace and its spans."""
+"""A span of a program while it is open. In: what the program observes. Out: the span's document in Opik's form."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import traceback
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from e2i.tools.opik.identity import uuid7
+from e2i.tools.opik.costs import Tokens
+from e2i.tools.opik.jsonable import bounded, jsonable
 
 Document = dict[str, Any]
 SpanType = Literal["general", "tool", "llm", "guardrail"]
-Status = Literal["ok", "error"]
+STATUSES: Mapping[str, Literal["ok", "error"]] = {
+    "ok": "ok", "success": "ok", "succeeded": "ok", "completed": "ok", "finished": "ok", "unset": "ok",
+    "error": "error", "failed": "error", "failure": "error", "cancelled": "error", "timeout": "error",
+}  # fmt: skip
+"""What ``set_status`` accepts, and what it means to Opik, which knows errors only."""
+LONGEST_TRACEBACK = 16_000
+MOST_EVENTS = 1_000
+"""Number of events that a span keeps; later ones are counted."""
 
 
-class Recorder:
-    """Source of the time and new ids, and receiver of observations when they end."""
+class Trace:
+    """A trace as this process knows it."""
+
+    def __init__(self, identity: str, *, is_sampled: bool, joined: bool = False) -> None:
+        self.id = identity
+        self.is_sampled = is_sampled
+        self.joined = joined
+        """True when it began elsewhere. Its document is then written only if Opik does not have it."""
+        self.root: Span | None = None
+        """The span that it began with in this process."""
+        self.announced = False
+        """True when a document of the trace is on its way, perhaps one without an end."""
+
+
+class Recording(Protocol):
+    """Source of the time, and receiver of the scores that are given to a span."""
+
+    now: Callable[[], datetime]
+    project_name: str
+
+    def metric(self, span: Span, name: str, value: float) -> None:
+        """Records a number for a span."""
+
+
+class Span:
+    """One piece of work of an agent. ``input`` and ``output`` may be set to anything; times are UTC.
+
+    What is set after its end is lost. Usable from any thread.
+    """
 
     def __init__(
         self,
-        project: str,
-        keep: Callable[[str, Document], None],
-        now: Callable[[], datetime],
-        entropy: Callable[[], str],
+        recorder: Recording,
+        name: str,
+        trace: Trace,
+        identity: str,
+        *,
+        parent: str | None = None,
+        type: SpanType = "general",  # noqa: A002 - Opik's own word
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self.project = project
-        self.keep = keep
-        self.now = now
-        self._entropy = entropy
-
-    def fresh_id(self) -> str:
-        return uuid7(int(self.now().timestamp() * 1000), self._entropy())
-
-
-class Observation:
-    """A trace or a span while it is open. Times are UTC. Values set after its end are lost."""
-
-    def __init__(self, recorder: Recorder, name: str, *, identity: str | None = None, **facts: Any) -> None:
-        self._recorder = recorder
-        self.id = identity or recorder.fresh_id()
-        self.document: Document = {
-            "id": self.id,
-            "name": name,
-            "project_name": recorder.project,
-            "start_time": recorder.now(),
-            "metadata": dict(facts.pop("metadata", None) or {}),
-            "source": "sdk",
-            **{key: value for key, value in facts.items() if value is not None},
-        }
+        self.recorder = recorder
+        self.trace = trace
+        self.project_name = recorder.project_name
+        self.name = name
+        self.span_id = identity
+        self.parent_span_id = parent
+        self.type = type
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.input: Any = None
+        self.output: Any = None
+        self.started = recorder.now()
+        self.ended: datetime | None = None
+        self.announced = False
+        """True when a document of the span is on its way, perhaps one without an end."""
+        self._events: list[Document] = []
+        self._omitted = 0
+        self._error: Document | None = None
+        trace.root = trace.root or self
 
     @property
     def trace_id(self) -> str:
-        return str(self.document.get("trace_id", self.id))
+        """The id of its trace in Opik."""
+        return self.trace.id
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """Add to the metadata. ``value`` is any JSON value."""
-        self.document["metadata"][key] = value
-
-    def set_output(self, **output: Any) -> None:
-        self.document["output"] = output
+        """Adds to the metadata. Values that JSON does not have are kept as text."""
+        self.metadata[key] = value
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None) -> None:
-        """Add an event to the metadata's ``events``: Opik has no events of its own."""
-        event = {"name": name, "at": self._recorder.now().isoformat(), "attributes": dict(attributes or {})}
-        self.document["metadata"].setdefault("events", []).append(event)
+        """Adds an event with its time to the metadata's ``events``: Opik has no events of its own."""
+        if len(self._events) >= MOST_EVENTS:
+            self._omitted += 1
+            return
+        self._events.append({"name": name, "at": self.recorder.now().isoformat(), "attributes": dict(attributes or {})})
 
-    def set_status(self, status: Status, message: str | None = None) -> None:
-        """Set the status: ``error`` marks the observation as failed, ``ok`` resets that."""
-        self.document.pop("error_info", None)
-        if status == "error":
-            self.document["error_info"] = {"exception_type": "error", "message": message or "", "traceback": ""}
+    def set_status(self, status: str, message: str | None = None) -> None:
+        """Sets the status: ``ok``, or ``error`` with a message. An exception that ends the span sets ``error``.
 
-    @asynccontextmanager
-    async def span(
-        self,
-        name: str,
-        *,
-        type: SpanType = "general",  # noqa: A002 - Opik's own word
-        input: Mapping[str, Any] | None = None,  # noqa: A002 - Opik's own word
-        **metadata: Any,
-    ) -> AsyncIterator[Span]:
-        """Open a span below this observation. It is kept when it ends, with the error if it ends by one."""
-        below = Span(
-            self._recorder,
-            name,
-            type=type,
-            input=None if input is None else dict(input),
-            metadata=metadata,
-            trace_id=self.trace_id,
-            parent_span_id=self.id if isinstance(self, Span) else None,
-        )
-        async with ended("spans", below, self._recorder):
-            yield below
+        Raises ValueError for a status that is neither (nor one of the usual words for them).
+        """
+        meaning = STATUSES.get(str(status).strip().lower())
+        if meaning is None:
+            raise ValueError(f"unknown status {status!r} of a span; choose from: ok, error")
+        self.metadata["status"] = meaning
+        self._error = _error("error", message or "") if meaning == "error" else None
 
+    def log_metric(self, name: str, value: float) -> None:
+        """Records a number for this span, as a score of the category ``metric``."""
+        self.recorder.metric(self, name, value)
 
-class Span(Observation):
-    """A span while it is open."""
+    def fail(self, error: BaseException) -> None:
+        """Records the exception that ends the span."""
+        self.metadata["status"] = "error"
+        lines = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+        self._error = _error(type(error).__name__, str(error), lines)
 
-    def track_llm(
-        self,
-        *,
-        model: str,
-        provider: str,
-        prompt_tokens: int,
-        completion_tokens: int,
-        total_cost: float | None = None,
-    ) -> None:
-        """Mark this as the span of a call to a language model. ``total_cost`` is in US dollars."""
-        usage = {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
+    def document(self, **facts: Any) -> Document:
+        """Returns the span as it is now, as Opik's REST API takes it. It is JSON. ``facts`` are added."""
+        now = self.recorder.now()
+        metadata = {**self.metadata, **({"events": list(self._events)} if self._events else {})}
+        if self._omitted:
+            metadata["events_omitted"] = self._omitted
+        document = {
+            "id": self.span_id,
+            "trace_id": self.trace.id,
+            "parent_span_id": self.parent_span_id,
+            "name": self.name,
+            "type": self.type,
+            "start_time": written(self.started),
+            "end_time": written(self.ended) if self.ended else None,
+            "last_updated_at": written(now),
+            "input": _mapping("input", self.input),
+            "output": _mapping("output", self.output),
+            "metadata": bounded(jsonable(metadata)),
+            "error_info": self._error,
+            "source": "sdk",
+            **facts,
         }
-        self.document.update(type="llm", model=model, provider=provider, usage=usage)
-        if total_cost is not None:
-            self.document["total_estimated_cost"] = total_cost
+        return {name: value for name, value in document.items() if value is not None}
 
 
-class Trace(Observation):
-    """A trace while it is open."""
+class LLMSpan(Span):
+    """A call to a language model."""
+
+    model: str = ""
+    provider: str | None = None
+    tokens: Tokens | None = None
+
+    def log_tokens(self, input_tokens: int, output_tokens: int) -> None:
+        """Records the tokens of the call; a second call replaces the first. Raises ValueError for negative numbers."""
+        for name, count in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
+            if isinstance(count, bool) or int(count) != count or count < 0:
+                raise ValueError(f"{name} must be a whole number of at least 0, not {count!r}")
+        self.tokens = Tokens(int(input_tokens), int(output_tokens))
 
 
-@asynccontextmanager
-async def ended(kind: Literal["traces", "spans"], observation: Observation, recorder: Recorder) -> AsyncIterator[None]:
-    """End the observation, record an error if there was one (and raise it again), and pass the observation on."""
-    try:
-        yield
-    except BaseException as error:  # recorded and raised again: cancellation is an end as well
-        observation.set_status("error", f"{error}")
-        observation.document["error_info"]["exception_type"] = type(error).__name__
-        raise
-    finally:
-        observation.document["end_time"] = recorder.now()
-        recorder.keep(kind, observation.document)
+def written(moment: datetime) -> str:
+    """Returns a time as Opik's SDK writes it."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def utc_now() -> datetime:
+    """Returns the time now."""
     return datetime.now(UTC)
+
+
+def _error(kind: str, message: str, lines: str = "") -> Document:
+    return {"exception_type": kind, "message": message[:2000], "traceback": lines}
+
+
+def _mapping(name: str, value: Any) -> Document | None:
+    """Returns an input or output as the mapping that Opik shows; another value is put below its name."""
+    if value is None:
+        return None
+    plain = jsonable(value)
+    return bounded(plain if isinstance(plain, dict) else {name: plain})

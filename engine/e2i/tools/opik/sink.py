@@ -1,4 +1,6 @@
-"""Log a run to Opik as a trace with spans and scores. In: telemetry entries of a run. Out: the trace in Opik.
+"""Deliver telemetry to Opik. In: entries of a run, or of a program's trace. Out: the trace in Opik.
+
+A run becomes a trace with spans and scores. A program's entries are documents already (``documents``).
 
 Each delivery returns after the response of the server, or of the embedded backend, so a delivered entry has been
 accepted. The entries sent so far are kept in the tool's home, because a span needs all of them.
@@ -19,7 +21,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
 from e2i.errors import ToolUnavailable
 from e2i.telemetry.entries import Entry, Sink, target_of
-from e2i.tools.opik import OpikSettings
+from e2i.tools.opik import OpikSettings, documents
 from e2i.tools.opik.identity import is_sampled
 from e2i.tools.opik.spans import build
 from e2i.tools.opik.writing import Document
@@ -40,13 +42,16 @@ def open_sink(settings: ToolSettings, home: Path, open_artifact: Callable[[Store
         from e2i.tools.opik.local_backend import LocalBackend
 
         database = home / "traces.db"
-        return OpikSink(settings, partial(local_writing.write, LocalBackend(database)), memory, database)
+        backend = LocalBackend(database)
+        find = partial(local_writing.find_trace, backend)
+        return OpikSink(settings, partial(local_writing.write, backend), find, memory, database)
     from e2i.tools.opik import writing
     from e2i.tools.opik.client import open_http, open_rest
 
     connection = open_http(settings, home)
-    write = partial(writing.write, open_rest(settings, home, connection))
-    return OpikSink(settings, write, memory, end=connection.close)
+    rest = open_rest(settings, home, connection)
+    write, find = partial(writing.write, rest), partial(writing.find_trace, rest)
+    return OpikSink(settings, write, find, memory, end=connection.close)
 
 
 class OpikSink:
@@ -56,12 +61,14 @@ class OpikSink:
         self,
         settings: OpikSettings,
         write: Callable[..., None],
+        find: Callable[[str], Document | None],
         memory: Memory,
         embedded: Path | None = None,
         end: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._write = write
+        self._find = find
         self._memory = memory
         self._embedded = embedded
         self._end = end
@@ -72,12 +79,32 @@ class OpikSink:
         if _inode(self._embedded) != self._inode:
             message = "the traces were removed or replaced while they were in use"
             raise ToolUnavailable("opik", message, code="history-lost")
+        ready = [entry for entry in entries if entry.kind in documents.KINDS]
+        if ready:
+            self._deliver_documents(ready)
+        of_run = [entry for entry in entries if entry.kind not in documents.KINDS]
+        if of_run:
+            self._deliver_run(of_run)
+
+    def _deliver_documents(self, entries: Sequence[Entry]) -> None:
+        """Write the documents of a program. Their ids are fixed, so a repeated delivery changes nothing."""
+        found = documents.latest(entries)
+        traces = [self._joined(noted) if noted.joined else noted.document for noted in found.pop("traces")]
+        rest = {resource: documents.plain(noted) for resource, noted in found.items()}
+        self._write(traces=[trace for trace in traces if trace is not None], **rest)
+
+    def _joined(self, noted: documents.Noted) -> Document | None:
+        """Return what to write for a trace that began elsewhere; None: Opik has it."""
+        held = self._find(str(noted.document["id"]))
+        return noted.document if held is None else documents.merged(noted.document, held)
+
+    def _deliver_run(self, entries: Sequence[Entry]) -> None:
         before = self._memory.entries(entries[0].run)
         known = {entry.key for entry in before}
         news = [entry for entry in entries if entry.key not in known]
-        traced = build([*before, *news], self._settings.project)
+        traced = build([*before, *news], self._settings.project_name)
         if is_sampled(traced.trace["id"], self._settings.sampling_rate):
-            already = build(before, self._settings.project) if before and news else None
+            already = build(before, self._settings.project_name) if before and news else None
             self._write(
                 traces=[traced.trace] if already is None or already.trace != traced.trace else [],
                 spans=_changed(traced.spans, already.spans if already else {}),

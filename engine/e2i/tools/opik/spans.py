@@ -8,7 +8,6 @@ step's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +17,7 @@ from msgspec import Struct, field
 from e2i.telemetry.entries import Entry
 from e2i.tools.opik import LARGEST_SCORE
 from e2i.tools.opik.identity import span_id, trace_id
-
-LARGEST = 32_000
-"""Maximum length of the JSON of a span's input, output or metadata, in characters. Longer JSON is cut and marked."""
+from e2i.tools.opik.jsonable import LARGEST, bounded
 
 Document = dict[str, Any]
 
@@ -135,9 +132,9 @@ class _Builder:
             parent_span_id=None if group is None else self._id("group", group),
             start_time=_time(_start(done, self.began)),
             end_time=_time(_end(done, self.began)),
-            input=_bounded(done.get("inputs") or {}),
-            output=_bounded(done.get("outputs") or {}),
-            metadata=_bounded({**metadata, **{name: value for name, value in known.items() if value}}),
+            input=bounded(done.get("inputs") or {}),
+            output=bounded(done.get("outputs") or {}),
+            metadata=bounded({**metadata, **{name: value for name, value in known.items() if value}}),
             tags=[done["status"]],
             error_info=_error(done.get("error"), done["status"]),
         )
@@ -179,9 +176,9 @@ class _Builder:
             "name": started.get("pipeline", self.run),
             "start_time": _time(self.began),
             "end_time": _time(ended["ended_ms"]) if ended else None,
-            "input": _bounded(dict(started.get("params") or {})),
+            "input": bounded(dict(started.get("params") or {})),
             "output": {"status": status} if ended else None,
-            "metadata": _bounded({name: value for name, value in metadata.items() if value}),
+            "metadata": bounded({name: value for name, value in metadata.items() if value}),
             "tags": [status],
             "error_info": _error(
                 {"message": "; ".join(_described(s, e) for s, e in failed.items()), "code": "run-failed"}, status
@@ -200,8 +197,8 @@ class _Builder:
             parent_span_id=parent,
             start_time=_time(child["started_ms"]),
             end_time=_time(child["ended_ms"]),
-            input=_bounded(dict(child.get("params") or {})),
-            output=_bounded(dict(child.get("metrics") or {})),
+            input=bounded(dict(child.get("params") or {})),
+            output=bounded(dict(child.get("metrics") or {})),
             tags=[child["status"]],
             error_info=_error(None, child["status"]),
         )
@@ -262,18 +259,6 @@ def _error(error: Any, status: str) -> Document | None:
 
 def _described(step: str, error: Any) -> str:
     return f"{step}: {error.get('message', error) if isinstance(error, Mapping) else error}"
-
-
-def _bounded(value: Document) -> Document:
-    """Return the mapping; if its JSON is too long, each of its values as text with an equal share of the limit."""
-    if len(json.dumps(value)) <= LARGEST:
-        return value
-    share = max(LARGEST // len(value), 40)
-    kept: Document = {}
-    for name, item in list(value.items())[: LARGEST // 40]:
-        text = json.dumps(item)
-        kept[name[:200]] = item if len(text) <= share else f"{text[:share]}… ({len(text)} characters)"
-    return kept
 
 
 def _without_nones(document: Document) -> Document:

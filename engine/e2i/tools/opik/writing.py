@@ -6,6 +6,7 @@ between two flushes (after a server error, for instance) do not appear in any fl
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -73,6 +74,19 @@ def write(
             )
         _confirm(traces, rest.traces.get_trace_by_id)
         _confirm(spans, rest.spans.get_span_by_id)
+
+
+def find_trace(rest: OpikApi, identity: str) -> Document | None:
+    """Return the trace of that id; None when there is none. Raises ToolUnavailable."""
+    try:
+        with telling_outages():
+            found = rest.traces.get_trace_by_id(identity)
+    except ToolUnavailable as error:
+        if error.code != "not-there":
+            raise
+        return None
+    held: Document = json.loads(found.json(exclude_none=True))
+    return held
 
 
 def _send(

@@ -1,0 +1,220 @@
+"""``OpikConnector``: traces, metrics, feedback and evaluations of agents. In: an agent's work. Out: traces in Opik.
+
+What is observed goes into the store's outbox when a span ends, and from there to Opik in the background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar, cast
+
+from msgspec.structs import replace
+
+from e2i.errors import E2IError
+from e2i.mlops.connector import Connector
+from e2i.mlops.mistakes import mistakes
+from e2i.mlops.tracing import Opening, current, traced
+from e2i.telemetry.entries import Entry
+from e2i.tools.opik import OpikSettings as OpikConfig
+from e2i.tools.opik import bridge, global_client
+from e2i.tools.opik.documents import Noted
+from e2i.tools.opik.observation import LLMSpan, Span
+from e2i.tools.opik.outages import is_outage
+from e2i.tools.opik.recorder import Recorder
+from e2i.tools.opik.writer import Writer
+
+__all__ = ["LLMSpan", "OpikConfig", "OpikConnector", "Span"]
+
+log = logging.getLogger(__name__)
+Client = TypeVar("Client")
+Metric = str | Callable[[Mapping[str, Any], Any], float] | Any
+"""The name of one of Opik's metrics, an Opik metric object, or a function of a case and its output."""
+PAUSE = 30.0
+"""Seconds for which the ends of traces do not wait for Opik after it did not take one."""
+
+
+class OpikConnector(Connector[OpikConfig]):
+    """Opik for agents. Outages never raise out of tracing; a wrong argument raises ValueError."""
+
+    tool: ClassVar[str] = "opik"
+
+    def open(self) -> None:
+        """Point the SDK's own clients of this process to the same place, and begin to take spans."""
+        self.guard = replace(self.guard, classify=is_outage)
+        self._writer = Writer(self._put)
+        environment = self.config.environment or self.program.environment
+        self._recorder = Recorder(self.config, environment, self._writer.submit)
+        self._not_before = 0.0
+        global_client.point(self.config, self.home, self._take, self._settle)
+
+    def trace_agent(
+        self,
+        agent_name: str,
+        operation: str,
+        trace_id: str | None = None,
+        parent_span_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Opening[Span]:
+        """Trace a block of an agent's work: ``async with`` or ``with`` it to open the span ``agent_name.operation``.
+
+        Inside another block, the span is below that one's. ``trace_id`` and ``parent_span_id`` join a trace and a span
+        that were made elsewhere; ids of any form are accepted. Raises ValueError for an empty name.
+        """
+        for name, value in (("agent_name", agent_name), ("operation", operation)):
+            if not isinstance(value, str) or not value.strip():
+                raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise ValueError(f"metadata must be a mapping, not a {type(metadata).__name__}")
+        facts = {**(metadata or {}), "agent_name": agent_name, "operation": operation}
+        given = (_text(trace_id), _text(parent_span_id))
+
+        def begin() -> Span:
+            trace, parent = given if any(given) or current.get() is not None else bridge.outer() or given
+            return self._recorder.begin(
+                f"{agent_name}.{operation}", self._above(), trace_id=trace, parent_span_id=parent, metadata=facts
+            )
+
+        return Opening(begin, self)
+
+    def trace_llm_call(
+        self,
+        model: str,
+        parent_span: Span | None = None,
+        prompt_template: str | None = None,
+        provider: str | None = None,
+    ) -> Opening[LLMSpan]:
+        """Trace a call to a language model below ``parent_span`` (None: the open span). Use ``log_tokens`` inside.
+
+        The cost is added where the price of the model is known.
+        """
+        if not isinstance(model, str) or not model.strip():
+            raise ValueError(f"model must be the name of a model, not {model!r}")
+        if parent_span is not None and not isinstance(parent_span, Span):
+            raise ValueError("parent_span must be a span: what `async with trace_agent(…) as span` gives")
+        metadata = {} if prompt_template is None else {"prompt_template": prompt_template}
+
+        def begin() -> LLMSpan:
+            above = parent_span or self._above()
+            span = cast("LLMSpan", self._recorder.begin("llm_call", above, type="llm", metadata=metadata))
+            span.model, span.provider = model, provider
+            return span
+
+        return Opening(begin, self)
+
+    def log_metric(self, name: str, value: float, span: Span | None = None) -> None:
+        """Record a number, on a span, or on the trace that is open here. Raises ValueError without either."""
+        if span is not None:
+            if not isinstance(span, Span):
+                raise ValueError("span must be a span: what `async with trace_agent(…) as span` gives")
+            span.log_metric(name, value)
+            return
+        above = self._above()
+        if above is None:
+            raise ValueError(f"no trace is open for the metric {name!r}: pass a span, or call it inside trace_agent")
+        self._recorder.metric(above, name, value, on_trace=True)
+
+    def log_feedback(
+        self, trace_id: str, score: float, feedback_type: str = "quality", reason: str | None = None
+    ) -> None:
+        """Record a judgement of a trace, as a score named ``feedback_type``. It replaces one of the same name."""
+        self._recorder.feedback(_text(trace_id) or "", feedback_type, score, reason)
+
+    @traced
+    async def evaluate_agent(
+        self,
+        agent_name: str,
+        test_cases: Sequence[Mapping[str, Any]],
+        metrics: Sequence[Metric],
+        task: Callable[[Mapping[str, Any]], Any] | None = None,
+    ) -> dict[str, float]:
+        """Return the mean of each metric, by name, over the test cases; kept as an experiment in Opik.
+
+        A case has ``input``, ``expected_output`` (for Opik's metrics: the reference) and, without a ``task``,
+        ``output``. ``task(case)``, plain or async, returns a mapping with ``output``. A metric is a name (of those that
+        need no language model), an object of Opik, or a function of the case and its output. Raises ValueError for a
+        wrong case or metric, ToolUnavailable when Opik is down, and what the task raises.
+        """
+        from e2i.tools.opik import evaluation
+
+        with mistakes():
+            asked = evaluation.Evaluation(agent_name, test_cases, metrics, task)
+            runner = evaluation.Runner(self.config, self.home, self.guard, self._recorder.environment)
+            evaluated = await runner.run(asked)
+        if (span := current.get()) is not None:
+            span.set_attribute("experiment", evaluated.experiment)
+        return evaluated.means
+
+    def track_anthropic(self, client: Client) -> Client:
+        """Return the client, which from now on traces its calls. Raises ToolUnavailable without Anthropic's SDK."""
+        from e2i.tools.opik import integrations
+
+        return integrations.track(client, "anthropic", self.config)
+
+    def track_openai(self, client: Client) -> Client:
+        """Return the client, which from now on traces its calls. Raises ToolUnavailable without OpenAI's SDK."""
+        from e2i.tools.opik import integrations
+
+        return integrations.track(client, "openai", self.config)
+
+    def leave(self, span: Span, *, hurried: bool) -> None:
+        """Wait until the span is durable and, at the end of the outermost one, delivered if Opik is up.
+
+        Does not wait in a thread whose event loop is running.
+        """
+        if not span.trace.is_sampled or _in_loop():
+            return
+        self._writer.written().result()
+        if span.trace.root is span and not hurried:
+            self._settle()
+
+    async def aleave(self, span: Span, *, hurried: bool) -> None:
+        """Do the same without blocking the event loop."""
+        if not span.trace.is_sampled:
+            return
+        await asyncio.wrap_future(self._writer.written())
+        if span.trace.root is span and not hurried:
+            await asyncio.to_thread(self._settle)
+
+    def _take(self, noted: Sequence[Noted]) -> None:
+        self._recorder.take(noted)
+        self._writer.written().result()
+
+    def _settle(self) -> None:
+        """Wait until Opik has everything, within the deadline; not at all when it lately did not take something."""
+        if time.monotonic() < self._not_before:
+            return
+        try:
+            done = self.program.outgoing.flush(
+                "opik", self.config, self.guard, self.config.deadline, self._recorder.run
+            )
+        except (OSError, sqlite3.Error, E2IError) as error:
+            log.warning("Opik gets the rest later: %s: %s", type(error).__name__, error)
+            return
+        if not done:
+            self._not_before = time.monotonic() + PAUSE
+
+    def _above(self) -> Span | None:
+        """Return the span that is open here, if it goes to the same Opik."""
+        above = current.get()
+        return above if above is not None and above.recorder is self._recorder else None
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        self.program.outgoing.put(entries)
+        self.program.outgoing.deliver("opik", self.config, self.guard)
+
+
+def _text(identity: object) -> str | None:
+    """Return an id as text; None for none."""
+    return None if identity is None or not str(identity).strip() else str(identity).strip()
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
