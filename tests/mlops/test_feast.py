@@ -113,6 +113,20 @@ def test_a_correction_of_the_same_time_is_served_and_joined(client: FeastClient)
     assert client.get_online_features([{"hcp_id": "a"}], ["journeys:calls"])["calls"] == [7]
 
 
+def test_keys_may_be_whole_numbers(client: FeastClient) -> None:
+    client.register_feature("visits", "numbers", "patient", "int32")
+    client.register_feature("seen", "numbers", "patient", "bool")
+    moment = at("2025-01-01")
+    client.push("numbers", pd.DataFrame({"patient": [1, 2], "event_timestamp": moment, "visits": [3.0, None], "seen": True}))
+    online = client.get_online_features([{"patient": 2}, {"patient": 1}], ["numbers"])
+    assert online == {"patient": [2, 1], "visits": [None, 3], "seen": [True, True]}
+    asked = pd.DataFrame({"patient": [2, 1, 7], "event_timestamp": moment})
+    found = client.get_historical_features(asked, ["numbers:visits"])
+    assert found.visits.isna().tolist() == [True, False, True] and found.visits[1] == 3
+    with pytest.raises(ValueError, match="'patient' is 'x', but its entity is int64"):
+        client.get_online_features([{"patient": "x"}], ["numbers"])
+
+
 def test_many_keys_come_back_in_order(client: FeastClient) -> None:
     fill(client)
     many = pd.DataFrame(
@@ -135,7 +149,7 @@ def test_materialize_publishes_what_is_there(client: FeastClient) -> None:
     [
         (
             lambda it: it.register_feature("x", "journeys", "hcp_id", "flaot"),
-            r'no dtype \'flaot\' \(did you mean "float',
+            r"no dtype 'flaot' \(choose from: bool, float32, float64",
         ),
         (lambda it: it.push("journey", rows()), r'no feature view \'journey\' \(did you mean "journeys"'),
         (

@@ -69,7 +69,7 @@ class Repository:
     def current(self) -> sdk.FeatureStore:
         """Return Feast, with what other processes have registered meanwhile."""
         store = self._store
-        store.refresh_registry()
+        groups.refresh(store)
         if self._existing is not None:
             existing.check(store, self._settings)
         return store
@@ -308,6 +308,7 @@ class Repository:
                 self._declare(store, view)
                 views.append(view)
         store.apply([entity, *views])
+        groups.refresh(store)
         return groups.find(store, group.name)
 
     def _columns(self, group: Group) -> dict[str, FeatureType]:
