@@ -117,7 +117,9 @@ def test_keys_may_be_whole_numbers(client: FeastClient) -> None:
     client.register_feature("visits", "numbers", "patient", "int32")
     client.register_feature("seen", "numbers", "patient", "bool")
     moment = at("2025-01-01")
-    client.push("numbers", pd.DataFrame({"patient": [1, 2], "event_timestamp": moment, "visits": [3.0, None], "seen": True}))
+    client.push(
+        "numbers", pd.DataFrame({"patient": [1, 2], "event_timestamp": moment, "visits": [3.0, None], "seen": True})
+    )
     online = client.get_online_features([{"patient": 2}, {"patient": 1}], ["numbers"])
     assert online == {"patient": [2, 1], "visits": [None, 3], "seen": [True, True]}
     asked = pd.DataFrame({"patient": [2, 1, 7], "event_timestamp": moment})
