@@ -201,6 +201,15 @@ def test_another_program_sees_what_is_registered(workspace: Path) -> None:
     assert FeastClient().get_online_features([{"hcp_id": "a"}], ["journeys:late"]) == {"hcp_id": ["a"], "late": [None]}
 
 
+def test_what_is_registered_in_a_database_is_seen_at_once(workspace: Path, postgres: Postgres) -> None:
+    registry = {"type": "sql", "url": postgres.database().replace("postgresql:", "postgresql+psycopg:")}
+    one = FeastClient(FeastConfig.model_validate({"registry": registry, "registry_deadline": 30}))
+    other = FeastClient(FeastConfig.model_validate({"registry": registry, "registry_deadline": 31}))
+    for number in range(20):
+        (one, other)[number % 2].register_feature(f"f{number}", "many", "key", "int64")
+        assert len(other.get_online_features([{"key": "a"}], ["many"])) == 1 + number + 1
+
+
 def test_a_dead_online_store_is_unavailable_until_it_is_back_and_loses_nothing(
     workspace: Path, postgres: Postgres, redis: Server
 ) -> None:

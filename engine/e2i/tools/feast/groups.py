@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -35,16 +34,6 @@ class Group(Struct, frozen=True):
     def pending(self) -> bool:
         """True while the entity has no type."""
         return bool(self.view.tags.get(PENDING) == "pending")
-
-
-def refresh(store: sdk.FeatureStore) -> None:
-    """Read the registry again. Raises what the database raises: Feast itself would go on with what it read before."""
-    registry = store.registry
-    if isinstance(registry, sdk.CachingRegistry):
-        registry.cached_registry_proto = registry.proto()
-        registry.cached_registry_proto_created = datetime.now(UTC)
-    else:
-        store.refresh_registry()
 
 
 def known(store: sdk.FeatureStore) -> list[str]:
