@@ -113,6 +113,22 @@ def test_a_correction_of_the_same_time_is_served_and_joined(client: FeastClient)
     assert client.get_online_features([{"hcp_id": "a"}], ["journeys:calls"])["calls"] == [7]
 
 
+def test_keys_may_be_whole_numbers(client: FeastClient) -> None:
+    client.register_feature("visits", "numbers", "patient", "int32")
+    client.register_feature("seen", "numbers", "patient", "bool")
+    moment = at("2025-01-01")
+    client.push(
+        "numbers", pd.DataFrame({"patient": [1, 2], "event_timestamp": moment, "visits": [3.0, None], "seen": True})
+    )
+    online = client.get_online_features([{"patient": 2}, {"patient": 1}], ["numbers"])
+    assert online == {"patient": [2, 1], "visits": [None, 3], "seen": [True, True]}
+    asked = pd.DataFrame({"patient": [2, 1, 7], "event_timestamp": moment})
+    found = client.get_historical_features(asked, ["numbers:visits"])
+    assert found.visits.isna().tolist() == [True, False, True] and found.visits[1] == 3
+    with pytest.raises(ValueError, match="'patient' is 'x', but its entity is int64"):
+        client.get_online_features([{"patient": "x"}], ["numbers"])
+
+
 def test_many_keys_come_back_in_order(client: FeastClient) -> None:
     fill(client)
     many = pd.DataFrame(
@@ -135,7 +151,7 @@ def test_materialize_publishes_what_is_there(client: FeastClient) -> None:
     [
         (
             lambda it: it.register_feature("x", "journeys", "hcp_id", "flaot"),
-            r'no dtype \'flaot\' \(did you mean "float',
+            r"no dtype 'flaot' \(choose from: bool, float32, float64",
         ),
         (lambda it: it.push("journey", rows()), r'no feature view \'journey\' \(did you mean "journeys"'),
         (
@@ -183,6 +199,15 @@ def test_another_program_sees_what_is_registered(workspace: Path) -> None:
     assert other is not FeastClient()
     other.register_feature("late", "journeys", "hcp_id", "bool")
     assert FeastClient().get_online_features([{"hcp_id": "a"}], ["journeys:late"]) == {"hcp_id": ["a"], "late": [None]}
+
+
+def test_what_is_registered_in_a_database_is_seen_at_once(workspace: Path, postgres: Postgres) -> None:
+    registry = {"type": "sql", "url": postgres.database().replace("postgresql:", "postgresql+psycopg:")}
+    one = FeastClient(FeastConfig.model_validate({"registry": registry, "registry_deadline": 30}))
+    other = FeastClient(FeastConfig.model_validate({"registry": registry, "registry_deadline": 31}))
+    for number in range(20):
+        (one, other)[number % 2].register_feature(f"f{number}", "many", "key", "int64")
+        assert len(other.get_online_features([{"key": "a"}], ["many"])) == 1 + number + 1
 
 
 def test_a_dead_online_store_is_unavailable_until_it_is_back_and_loses_nothing(

@@ -17,6 +17,7 @@ import yaml
 
 import e2i
 from e2i.mlops import BadCall, GEConfig, GEValidationResult, GEValidator, ToolUnavailable
+from e2i.tools.great_expectations import asking
 from live.servers import Postgres
 
 pytest.importorskip("great_expectations")
@@ -274,4 +275,12 @@ def test_the_address_of_a_database_is_said_without_its_password(
     validator = GEValidator(config({"type": "postgresql", "url": "postgresql://u:hush-hush@127.0.0.1:1/x"}))
     with pytest.raises(ToolUnavailable) as caught:
         asyncio.run(validator.validate("journeys", "e2i_default_suite"))
-    assert "hush-hush" not in capsys.readouterr().err + str(caught.value) + repr(validator.config)
+    printed = capsys.readouterr().err
+    assert "great_expectations postgresql://127.0.0.1:1/x" in printed
+    assert "hush-hush" not in printed + str(caught.value) + repr(validator.config)
+
+
+def test_doctor_asks_each_database(workspace: Path, postgres: Postgres) -> None:
+    (question,) = asking.questions(config({"type": "postgresql", "url": postgres.address("postgres")}))
+    assert (question.of, question.ask()) == ("warehouse", "select 1")
+    assert asking.questions(config({"type": "sqlite", "path": "x.db"})) == []

@@ -228,6 +228,24 @@ def test_the_type_of_an_entity_comes_from_the_first_rows_of_any_of_its_groups(
     assert [row["other"] for row in served(own, *plain, features=("second",))] == [True, False]
 
 
+def test_a_registration_that_fails_is_not_remembered(own: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(own)
+    with monkeypatch.context() as patch:
+        patch.setattr(own.current(), "apply", lambda _: (_ for _ in ()).throw(ConnectionError("down")))
+        with pytest.raises(ConnectionError):
+            own.register("late", "group", "hcp_id", "bool", None)
+    with pytest.raises(StepError, match="no feature 'late'"):
+        served(own, "a", features=("group:late",))
+    own.register("late", "group", "hcp_id", "int64", None)
+    assert served(own, "a", features=("group:late",)) == [{"hcp_id": "a", "late": None}]
+
+
+def test_registries_at_one_address_in_memory_are_told_apart(own: Repository) -> None:
+    for number in range(30):  # Feast keeps the views of a registry by its address and version
+        own.register(f"f{number}", f"group{number % 3}", "hcp_id", "int64", None)
+        assert len(own.current().list_all_feature_views(allow_cache=True)) == min(number + 1, 3)
+
+
 def test_before_the_first_push_there_are_no_values(own: Repository) -> None:
     register(own)
     assert own.historical(entities(), ["group"], False)[["calls", "tenure"]].isna().all(axis=None)

@@ -130,6 +130,9 @@ class FeastSettings(ToolSettings):
         store = self.online_store
         return None if isinstance(store, SqliteOnlineStore) else (store.host, store.port)
 
+    def addresses(self) -> tuple[str, ...]:
+        return super().addresses() if self.repo_path is None else (self.repo_path,)
+
     def identity(self) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         if isinstance(self.registry, SqlRegistry):

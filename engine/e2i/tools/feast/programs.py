@@ -30,6 +30,7 @@ from e2i.tools.feast.dtypes import NAME, feature_type
 from e2i.tools.feast.groups import PENDING, Group
 from e2i.tools.feast.offline import ENTITY_TIME, MICROSECONDS, exact_frame, micros, source_path
 from e2i.tools.feast.point_in_time import newest_of_each_key
+from e2i.tools.feast.registry import refresh
 from e2i.tools.feast.repository import ARROW, replacing
 from e2i.tools.feast.versions import FEAST_TYPES, connect
 
@@ -69,7 +70,7 @@ class Repository:
     def current(self) -> sdk.FeatureStore:
         """Return Feast, with what other processes have registered meanwhile."""
         store = self._store
-        store.refresh_registry()
+        refresh(store)
         if self._existing is not None:
             existing.check(store, self._settings)
         return store
@@ -260,12 +261,10 @@ class Repository:
         fields = [field for field in view.features if field.name != feature]
         position = next((index for index, field in enumerate(view.features) if field.name == feature), len(fields))
         fields.insert(position, _field(feature, kind, description))
-        self._apply(store, view, fields)
-
-    def _apply(self, store: sdk.FeatureStore, view: Any, fields: Sequence[Any]) -> None:
-        view.features = list(fields)
-        self._declare(store, view)
-        store.apply([view])
+        changed = _own(view)
+        changed.features = fields
+        self._declare(store, changed)
+        store.apply([changed])
 
     def _declare(self, store: sdk.FeatureStore, view: Any) -> None:
         """Write the columns of a view that programs made, so that Feast finds them before there are rows."""
@@ -294,7 +293,7 @@ class Repository:
     def _settle(self, store: sdk.FeatureStore, group: Group, keys: Mapping[str, FeatureType | None]) -> Group:
         """Give the entity the type of its first rows, in each view that has had none."""
         entity_name = group.view.entities[0]
-        entity = store.get_entity(entity_name, allow_registry_cache=True)
+        entity = _own(store.get_entity(entity_name, allow_registry_cache=True))
         kind = next(iter(keys.values()))
         entity.value_type = sdk.ValueType.INT64 if kind == "int64" else sdk.ValueType.STRING
         entity.tags = {**entity.tags, PENDING: "typed"}
@@ -302,12 +301,13 @@ class Repository:
         for name in groups.known(store):
             other = groups.find(store, name)
             if other.pending and list(other.view.entities) == [entity_name]:
-                view = other.view
+                view = _own(other.view)
                 view.entity_columns = [sdk.Field(name=key, dtype=FEAST_TYPES[kind or "string"]) for key in other.keys]
                 view.tags = {**view.tags, PENDING: "typed"}
                 self._declare(store, view)
                 views.append(view)
         store.apply([entity, *views])
+        refresh(store)
         return groups.find(store, group.name)
 
     def _columns(self, group: Group) -> dict[str, FeatureType]:
@@ -395,6 +395,11 @@ class Repository:
     def _last_moment(self, store: sdk.FeatureStore, group: Group) -> datetime:
         times = micros(self._source_rows(store, group, [self._time(group)])[self._time(group)])
         return EPOCH + timedelta(microseconds=int(times.max())) if len(times) else EPOCH
+
+
+def _own(registered: Any) -> Any:
+    """Return a copy to change: Feast keeps what it reads from a registry, and would show changes that failed."""
+    return type(registered).from_proto(registered.to_proto())
 
 
 def _keys(view: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
@@ -50,6 +51,23 @@ class SafeRegistryStore(sdk.FileRegistryStore):  # type: ignore[misc]  # Feast i
         registry_proto.last_updated.GetCurrentTime()
         with replacing(self._filepath) as file:
             file.write(registry_proto.SerializeToString())
+
+
+def refresh(store: sdk.FeatureStore) -> None:
+    """Read the registry again. Raises what its database raises.
+
+    Feast's own refresh of a SQL registry goes on with what it read before when that fails. It also confuses two
+    registries, without a version, that are at one address in memory one after the other, because what it reads from a
+    registry is kept by its address and its version.
+    """
+    registry = store.registry
+    if not isinstance(registry, sdk.CachingRegistry):
+        store.refresh_registry()
+        return
+    found = registry.proto()
+    found.version_id = str(uuid.uuid4())
+    registry.cached_registry_proto = found
+    registry.cached_registry_proto_created = datetime.now(UTC)
 
 
 def parse(data: bytes, name: str) -> sdk.RegistryProto:

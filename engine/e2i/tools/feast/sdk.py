@@ -62,6 +62,7 @@ with _without_typeguard(), _without_metrics_files():
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType, feature_store, types
     from feast.errors import FeastModuleImportError, FeatureViewNotFoundException
     from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
+    from feast.infra.registry.caching_registry import CachingRegistry
     from feast.infra.registry.file import FileRegistryStore
     from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
     from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
@@ -72,6 +73,7 @@ feature_store.__dict__["print"] = lambda *_args, **_options: None
 logging.getLogger("feast").setLevel(logging.ERROR)
 
 __all__ = [
+    "CachingRegistry",
     "DataSourceProto",
     "DecodeError",
     "Entity",

@@ -17,7 +17,7 @@ from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.resilience.guard import in_time
 from e2i.tools.feast import FeastSettings, FileRegistry, SqliteOnlineStore, SqlRegistry, repository, sdk
 from e2i.tools.feast.definitions import Definition, View
-from e2i.tools.feast.registry import refuse_code_in_database
+from e2i.tools.feast.registry import refresh, refuse_code_in_database
 
 DEFINITION_TAG = "e2i.definition"
 """Tag of a registered view with the digest of its definition."""
@@ -86,7 +86,7 @@ class Versions:
             known = Opened(definition, root, self._connect(root, definition))
             self._opened[repo.digest] = known
         elif not self._embedded:
-            known.store.refresh_registry()
+            refresh(known.store)
         return known
 
     def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:

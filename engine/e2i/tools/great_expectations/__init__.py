@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings, without_credentials
 from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import WorkspaceFile
 from e2i.tools.data.filters import Filter
@@ -88,6 +88,13 @@ class GreatExpectationsSettings(ToolSettings):
     def _unset(cls, given: Any) -> Any:
         """Read an empty text, as of an environment variable that is not set, as none."""
         return None if given == "" else given
+
+    def identity(self) -> Mapping[str, Any]:
+        return {
+            f"datasources.{name}": without_credentials(source.url.get_secret_value())
+            for name, source in sorted(self.datasources.items())
+            if isinstance(source, PostgresqlSource)
+        }
 
     @model_validator(mode="after")
     def _known_source(self) -> GreatExpectationsSettings:
@@ -196,5 +203,6 @@ TOOL = Tool(
     settings=GreatExpectationsSettings,
     distribution="great-expectations",
     extra="great_expectations",
+    outages=("psycopg.OperationalError", "sqlalchemy.exc.OperationalError"),
     imports=("great_expectations",),
 )
