@@ -23,6 +23,7 @@ from e2i.workspace.workspace import Workspace
 
 _programs: dict[tuple[Path, str, Path], Program] = {}
 _lock = threading.Lock()
+_published: dict[str, str] = {}
 
 
 class Program:
@@ -102,7 +103,8 @@ def program() -> Program:
 
     Raises BadInput for settings that are invalid, or a profile that does not exist.
     """
-    workspace = Workspace.open()
+    environ = {name: value for name, value in os.environ.items() if _published.get(name) != value}
+    workspace = Workspace.open(environ=environ)
     key = (workspace.root, workspace.settings.profile, workspace.store)
     with _lock:
         known = _programs.get(key)
@@ -111,3 +113,11 @@ def program() -> Program:
             if workspace.settings.note:
                 print(f"e2i: {workspace.settings.note}", file=sys.stderr)
         return known
+
+
+def publish(variable: str, value: str) -> None:
+    """Set an environment variable that points this process's own client of a tool to a connector's server.
+
+    It is no setting: connectors that are created later do not read it.
+    """
+    os.environ[variable] = _published[variable] = value

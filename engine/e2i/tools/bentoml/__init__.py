@@ -52,6 +52,13 @@ class BentoMLSettings(ToolSettings):
     build_deadline: Annotated[float, Field(gt=0, le=3600, description="Timeout of building a Bento, in seconds.")] = (
         120.0
     )
+    home: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="BentoML's home, for programs; null: the folder in the store, which runs always use.",
+        ),
+    ] = None
     ready_deadline: Annotated[
         float,
         Field(gt=0, le=3600, description="Timeout of starting, changing or ending an endpoint, in seconds."),

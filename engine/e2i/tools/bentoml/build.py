@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,12 +60,18 @@ def open_store(home: Path) -> None:
     os.environ["BENTOML_HOME"] = wanted
 
 
-def ensure_bento(home: Path, contents: Contents, recipe: Recipe) -> Bento:
+def ensure_bento(
+    home: Path,
+    contents: Contents,
+    recipe: Recipe,
+    how: Callable[[Path, str, str, Contents, Recipe], None] | None = None,
+) -> Bento:
     """Return the Bento of that content and recipe. Raises StepError when other content uses its version.
 
-    A Bento is complete once its marker file is written. An incomplete or deleted Bento is built again.
+    A Bento is complete once its marker file is written. An incomplete or deleted Bento is built again, by ``how``
+    (None: ``build``).
     """
-    open_store(home)
+    home.mkdir(parents=True, exist_ok=True)
     digest = _digest(contents, recipe)
     tag = f"{recipe.name}:{recipe.version or digest[7:23]}"
     mark = mark_of(home, tag)
@@ -79,7 +85,7 @@ def ensure_bento(home: Path, contents: Contents, recipe: Recipe) -> Bento:
                     hint="leave `version` out, or set another one",
                 )
         else:
-            _build(home, tag, digest, contents, recipe)
+            (how or build)(home, tag, digest, contents, recipe)
             mark.parent.mkdir(exist_ok=True)
             with mark.with_suffix(".new").open("w", encoding="utf-8") as file:
                 json.dump({"schema_version": 1, "digest": digest}, file)
@@ -103,7 +109,9 @@ def find_bento(home: Path, tag: str) -> bentoml.Bento:
         ) from error
 
 
-def _build(home: Path, tag: str, digest: str, contents: Contents, recipe: Recipe) -> None:
+def build(home: Path, tag: str, digest: str, contents: Contents, recipe: Recipe) -> None:
+    """Build the Bento in this process. Raises StepError."""
+    open_store(home)
     import bentoml
     from bentoml.exceptions import BentoMLException
 

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
 from e2i.tools.bentoml import BentoMLSettings
 from e2i.tools.bentoml.build import Recipe, ensure_bento, find_bento
+from e2i.tools.bentoml.builder import build_apart
 from e2i.tools.bentoml.contents import Contents
 from e2i.tools.bentoml.endpoints import Endpoint, Endpoints
 from e2i.tools.bentoml.ports import HOST, claim
@@ -50,25 +52,35 @@ class Command(Struct, frozen=True):
 class GuardedBentoML:
     """Client of BentoML. Every method may raise ToolUnavailable (down) and StepError (refused).
 
-    Endpoints are in the folder ``endpoints`` of ``home``; their processes inherit ``environ``.
+    Endpoints are in the folder ``endpoints`` of ``home``; their processes inherit ``environ``. Bentos are in
+    ``bentos``, BentoML's home; None: ``home`` too.
     """
 
     tool: ClassVar[str] = "bentoml"
 
     def __init__(
-        self, settings: BentoMLSettings, guard: Guard, home: Path, environ: Mapping[str, str] | None = None
+        self,
+        settings: BentoMLSettings,
+        guard: Guard,
+        home: Path,
+        environ: Mapping[str, str] | None = None,
+        bentos: Path | None = None,
     ) -> None:
         self.settings = settings
         self.guard = guard
-        self.home = home
-        self.endpoints = Endpoints(home / "endpoints", home, environ or {})
+        self.home = bentos or home
+        self.environ = environ
+        self.endpoints = Endpoints(home / "endpoints", self.home, environ or {})
         self._services: dict[str, Guard] = {}
 
     async def package(self, contents: Callable[[], Contents], recipe: Recipe) -> Bento:
-        """Return the Bento of those contents and that recipe; build it if it does not exist."""
-        return await self.guard.acall(
-            lambda: ensure_bento(self.home, contents(), recipe), deadline=self.settings.build_deadline
-        )
+        """Return the Bento of those contents and that recipe; build it if it does not exist.
+
+        With ``environ`` it is built in another process.
+        """
+        seconds = self.settings.build_deadline
+        how = None if self.environ is None else partial(build_apart, self.environ, seconds)
+        return await self.guard.acall(lambda: ensure_bento(self.home, contents(), recipe, how), deadline=seconds + 1)
 
     async def command(self, tag: str, port: int = 0, *, supervised: bool = False) -> Command:
         """Return the command that serves a Bento. Raises ToolUnavailable, naming the process, when the port is in use.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -13,10 +12,10 @@ from typing import Any
 
 import yaml
 from msgspec import UNSET, Struct, UnsetType, to_builtins
+from msgspec.structs import replace
 
 from e2i.errors import StepError
 
-log = logging.getLogger(__name__)
 REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+")
 LIBRARIES = {
     "xgboost": ("xgboost", "scikit-learn"),
@@ -59,6 +58,8 @@ class Contents(Struct, frozen=True):
     features: tuple[Feature, ...] | None = None
     model: str = ""
     """The digest of the model."""
+    notes: tuple[str, ...] = ()
+    """What its user should know: stages that are code."""
 
     def serving(self) -> bytes:
         """Return ``serving.json``, by which the service loads the model. Equal for equal content."""
@@ -92,10 +93,10 @@ def of_mlflow(model: Path, preprocessing: Path | None = None) -> Contents:
     for _, own, requirements in described:
         files |= own
         needed |= set(requirements)
-    features = _features(preprocessing or model)
-    contents = Contents(tuple(stage for stage, _, _ in described), files, _exact(sorted(needed)), features)
-    digest = hashlib.sha256(contents.serving()).hexdigest()
-    return Contents(contents.stages, files, contents.requirements, features, f"sha256:{digest}")
+    stages = tuple(stage for stage, _, _ in described)
+    notes = tuple(note for stage in stages if (note := _note(stage)))
+    contents = Contents(stages, files, _exact(sorted(needed)), _features(preprocessing or model), notes=notes)
+    return replace(contents, model=f"sha256:{hashlib.sha256(contents.serving()).hexdigest()}")
 
 
 def _described(folder: Path, name: str) -> tuple[Stage, dict[str, Path], tuple[str, ...]]:
@@ -118,13 +119,6 @@ def _described(folder: Path, name: str) -> tuple[Stage, dict[str, Path], tuple[s
                 hint="log it with the flavour of its library, or as a Python function (mlflow.pyfunc)",
             )
         stage = Stage(name, "pyfunc")
-    if stage.flavour in ("pickle", "pyfunc"):
-        log.warning(
-            "the %s is code: its flavour has no other form than %s, and the service runs it. Package it only if you "
-            "trust who logged it; the service checks that its files are the ones packaged now",
-            name,
-            "a pickle" if stage.flavour == "pickle" else "a Python function",
-        )
     files = {f"{name}/{path.relative_to(folder)}": path for path in _chosen(folder, stage)}
     if isinstance(stage.file, str) and f"{name}/{stage.file}" not in files:
         raise StepError(f"the model lacks its file {stage.file}", code="bad-model")
@@ -148,11 +142,23 @@ def _native(flavours: Mapping[str, Any], name: str) -> Stage | None:
         if found.get("serialization_format") != "skops":
             return Stage(name, "pickle", file, code=code)
         trusted = tuple(sorted(map(str, found.get("skops_trusted_types") or ())))
-        foreign = [kind for kind in trusted if not TRUSTED.fullmatch(kind)]
-        if foreign:
-            log.warning("the %s holds types of other libraries, which the service runs: %s", name, ", ".join(foreign))
         return Stage(name, "skops", file, trusted=trusted, code=code)
     return None
+
+
+def _note(stage: Stage) -> str | None:
+    """Return what the user of a stage should know: that loading it runs code of whoever logged it."""
+    trusted = stage.trusted if isinstance(stage.trusted, tuple) else ()
+    foreign = [kind for kind in trusted if not TRUSTED.fullmatch(kind)]
+    form = {"pickle": "a pickle", "pyfunc": "a Python function"}.get(stage.flavour)
+    if foreign:
+        form = f"types of other libraries ({', '.join(foreign[:3])})"
+    if form is None:
+        return None
+    return (
+        f"the {stage.folder} is {form}: loading it runs code of whoever logged it. The service checks that its files "
+        "are the ones packaged now; package it only if you trust them"
+    )
 
 
 def _chosen(folder: Path, stage: Stage) -> Iterator[Path]:

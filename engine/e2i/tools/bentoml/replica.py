@@ -5,17 +5,14 @@ Run as ``python -P -s replica.py TAG SOCKET ROUTER CORES MEMORY`` by the endpoin
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
 import socket
 import sys
 
 from e2i import startup
 from e2i.tools.bentoml import server
-
-PR_SET_PDEATHSIG = 1
+from e2i.tools.bentoml.parent import follow
 
 
 def main(tag: str, descriptor: int, router: int, cores: str, memory: int) -> None:
@@ -28,14 +25,6 @@ def main(tag: str, descriptor: int, router: int, cores: str, memory: int) -> Non
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     with socket.socket(fileno=descriptor) as listener:
         server.serve(tag, listener)
-
-
-def follow(router: int) -> None:
-    """End with the router, however it ends, also if it has ended already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != router:
-        sys.exit(1)
 
 
 if __name__ == "__main__":
