@@ -102,7 +102,7 @@ def of_mlflow(model: Path, preprocessing: Path | None = None) -> Contents:
 def _described(folder: Path, name: str) -> tuple[Stage, dict[str, Path], tuple[str, ...]]:
     """Return the stage that a folder of MLflow's is, its files, and what loading it needs."""
     flavours = _description(folder).get("flavors")
-    if not isinstance(flavours, dict):
+    if not isinstance(flavours, dict) or not flavours:
         raise StepError(f"{folder.name} is not a model of MLflow: its MLmodel has no flavours", code="bad-model")
     function = flavours.get("python_function") or {}
     data = folder / str(function.get("data") or "data")
