@@ -8,7 +8,8 @@ CODES = (
     Code(
         "bad-address",
         "An address that is not allowed",
-        "A served model is only called on this machine, or at an address in the settings. MLflow is not called on a link-local address.",
+        "A served model is only called on this machine, or at an address in the settings. MLflow is not called on a "
+        "link-local address.",
         "Refer to the step that serves the model. Set MLflow's own host in the settings.",
         example="MLFLOW_TRACKING_URI=http://169.254.169.254",
     ),
@@ -18,6 +19,13 @@ CODES = (
         "A served model responds with JSON that has one prediction for each row.",
         "See the service's log. Another program may be listening on its port.",
         example="A proxy that answers with an HTML page.",
+    ),
+    Code(
+        "bad-argument",
+        "An argument of an endpoint that is not valid",
+        "Names, numbers of replicas, shares and resources are checked before anything is started.",
+        "Pass what the hint shows.",
+        example='deploy(tag, "conversion", resources={"cpu": "many"})',
     ),
     Code(
         "bad-attachment",
@@ -178,6 +186,13 @@ CODES = (
         "The tables were created by another version of MLflow, and are not upgraded automatically.",
         "Back it up, then run `mlflow db upgrade URI`.",
         example="A store that was used before MLflow was upgraded.",
+    ),
+    Code(
+        "missing-library",
+        "A library that a served model needs",
+        "The model's flavour is read by a library that is not installed here, so its version cannot be stated.",
+        "Install the library that the message names.",
+        example="A model of CatBoost, packaged where only XGBoost is installed",
     ),
     Code(
         "model-changed",

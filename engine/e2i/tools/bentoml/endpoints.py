@@ -195,7 +195,7 @@ class Endpoints:
 
 def _reported(folder: Path) -> int:
     """Return the last generation that the router saw, so that none is used twice."""
-    status = records.status(folder)
+    status = records.last_status(folder)
     return status.generation if status is not None else 0
 
 

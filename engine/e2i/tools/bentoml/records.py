@@ -70,8 +70,23 @@ def wanted(folder: Path) -> Wanted | None:
 
 
 def status(folder: Path) -> Status | None:
-    """Return what the router last reported; None when it reported nothing."""
+    """Return what the router reports; None when it reported nothing yet, or does not exist."""
+    found = last_status(folder)
+    return found if found is not None and started(found.pid) == found.started else None
+
+
+def last_status(folder: Path) -> Status | None:
+    """Return what the router, or an earlier one, last reported."""
     return _read(folder / STATUS, Status)
+
+
+def started(pid: int) -> int | None:
+    """Return when a process was started, in ticks since boot; None when it does not exist, or has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return None if fields[0] == "Z" else int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def write(folder: Path, record: Wanted | Status) -> None:

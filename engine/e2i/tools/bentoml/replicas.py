@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import socket
 import sys
 import time
@@ -19,6 +20,8 @@ from e2i.tools.bentoml import replica as script
 from e2i.tools.bentoml.resources import Resources
 
 HOST = "127.0.0.1"
+ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception)\b")
+"""The line of a traceback that names the error."""
 READY_WITHIN = 90.0
 """Seconds until a replica must answer for the first time; it is then started again."""
 SHORTEST, LONGEST = 0.25, 30.0
@@ -139,7 +142,8 @@ class Replica:
 
     def _explain(self, code: int | None) -> str:
         lines = self.log.read_text("utf-8", "replace").strip().splitlines() if self.log.exists() else []
-        last = lines[-1][:300] if lines else "no output"
+        error = next((line for line in reversed(lines) if ERROR.match(line)), lines[-1] if lines else "no output")
+        last = error[:300]
         if code is None:
             return f"{self.key.tag} did not answer within {READY_WITHIN:g} s: {last}"
         return f"{self.key.tag} ended with exit code {code}: {last}"

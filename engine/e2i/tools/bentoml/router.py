@@ -93,7 +93,7 @@ class Router:
             detail=failure,
             url=self.url,
             pid=os.getpid(),
-            started=started(os.getpid()) or 0,
+            started=records.started(os.getpid()) or 0,
             shares=shares,
         )
         if now != self._published:
@@ -110,17 +110,9 @@ def _keys(wanted: Wanted) -> dict[Key, float]:
     }
 
 
-def started(pid: int) -> int | None:
-    """Return when a process was started, in ticks since boot; None when there is none."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def _last_port(folder: Path) -> int:
     """Return the port that the endpoint had before: its address stays, if it is still free."""
-    before = records.status(folder)
+    before = records.last_status(folder)
     return int(before.url.rpartition(":")[2]) if before is not None else 0
 
 
