@@ -81,8 +81,11 @@ class Endpoints:
         if isinstance(percent, bool) or not 0 <= percent <= 100:
             raise _bad(f"traffic_percentage: {percent!r} is not a number from 0 to 100", None)
 
+        if self.wanted(name) is None:
+            raise self._unknown(name)
+
         def change(before: Wanted | None) -> Wanted:
-            if before is None:
+            if before is None:  # ended meanwhile
                 raise self._unknown(name)
             tag = self.newest(before) if to is None else self.bento(to)
             history = before.history if tag in before.history else (*before.history, tag)
