@@ -147,7 +147,7 @@ def _native(flavours: Mapping[str, Any], name: str) -> Stage | None:
 
 
 def _note(stage: Stage) -> str | None:
-    """Return what the user of a stage should know: that loading it runs code of whoever logged it."""
+    """Return what the user of a stage should know: that loading it runs code from its author."""
     trusted = stage.trusted if isinstance(stage.trusted, tuple) else ()
     foreign = [kind for kind in trusted if not TRUSTED.fullmatch(kind)]
     form = {"pickle": "a pickle", "pyfunc": "a Python function"}.get(stage.flavour)
@@ -156,7 +156,7 @@ def _note(stage: Stage) -> str | None:
     if form is None:
         return None
     return (
-        f"the {stage.folder} is {form}: loading it runs code of whoever logged it. The service checks that its files "
+        f"the {stage.folder} is {form}: loading it runs code from its author. The service checks that its files "
         "are the ones packaged now; package it only if you trust them"
     )
 

@@ -34,7 +34,7 @@ MOST_REPLICAS = 64
 ENDS_WITHIN = 50.0
 """Seconds after which the processes of an endpoint that is to end are killed: the requests under way, and a margin."""
 KEPT_LOG = 4 << 20
-"""Bytes of a router's log above which it is begun anew."""
+"""Maximum size in bytes of a router's log: the next router removes a larger one."""
 
 
 class Endpoint(Struct, frozen=True):

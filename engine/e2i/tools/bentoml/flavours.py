@@ -96,13 +96,11 @@ class Served:
 
     def table(self, rows: Sequence[Any]) -> Any:
         """Return the rows as the first stage takes them: a frame if it knows names of columns, else an array."""
-        names = self.names
-        if isinstance(rows[0], Mapping):
-            names = names or list(rows[0])
-            rows = [_by_name(number, row, names) for number, row in enumerate(rows)]
+        names = self.names or list(next((row for row in rows if isinstance(row, Mapping)), ()))
+        rows = [_by_name(number, row, names) if isinstance(row, Mapping) else row for number, row in enumerate(rows)]
         width = len(names) or len(rows[0])
         for number, row in enumerate(rows):
-            if isinstance(row, Mapping) or len(row) != width:
+            if len(row) != width:
                 raise ServingError(
                     f"row {number} has {len(row)} values; the model has {width} features: {', '.join(names[:20])}"
                 )
@@ -115,9 +113,7 @@ class Served:
         return frame.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _by_name(number: int, row: Any, names: Sequence[str]) -> list[Any]:
-    if not isinstance(row, Mapping):
-        raise ServingError(f"row {number} is a list, and the first row is a mapping; use one form")
+def _by_name(number: int, row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     absent = [name for name in names if name not in row]
     if absent:
         raise ServingError(f"row {number} lacks {', '.join(absent[:10])}; use null for a missing value")

@@ -26,7 +26,7 @@ OF_CONNECTION = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
      "transfer-encoding", "upgrade", "content-length", "expect")
 )  # fmt: skip
-"""Headers that hold for one connection, or that are written anew."""
+"""Headers that hold for one connection, or that are written again."""
 KEY = "E2I-Key"
 """Header of a request: requests of one key are answered by one Bento while the shares stay."""
 BENTO = "E2I-Bento"

@@ -35,7 +35,7 @@ DRAIN = 30.0
 
 
 class Key(Struct, frozen=True):
-    """Tells groups of replicas apart: one with another key is started anew."""
+    """Identifies a group of replicas: for another key, new processes are started."""
 
     tag: str
     replicas: int
