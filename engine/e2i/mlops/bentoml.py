@@ -77,7 +77,7 @@ class BentoMLService(Connector[BentoMLConfig]):
         """
         recipe = Recipe(_name(name, model_uri), _version(version), {MODEL_URI: model_uri})
         tracker = MLflowConnector()
-        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="package-", dir=self.home))
+        scratch = await asyncio.to_thread(_scratch, self.program.store)
         try:
             with mistakes():
                 model = await tracker.download(model_uri, scratch / "model")
@@ -128,9 +128,7 @@ class BentoMLService(Connector[BentoMLConfig]):
         and for an address that is neither on this machine nor in the settings, ToolUnavailable when nothing answers.
         """
         with mistakes():
-            url = self.client.checked(endpoint_url)
-            rows = await asyncio.to_thread(_rows, features)
-            answer = await self.client.ask(url, rows)
+            answer = await self.client.ask(endpoint_url, await asyncio.to_thread(_rows, features))
         return await asyncio.to_thread(_array, answer.predictions)
 
     @traced
@@ -141,6 +139,13 @@ class BentoMLService(Connector[BentoMLConfig]):
         """
         with mistakes():
             await self.client.undeploy(endpoint_name)
+
+
+def _scratch(store: Path) -> Path:
+    """Return an empty folder among the store's temporary files, which `e2i gc` removes after a program was killed."""
+    parent = store / "tmp"
+    parent.mkdir(mode=0o700, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="package-", dir=parent))
 
 
 def _name(name: str | None, uri: str) -> str:

@@ -1,6 +1,6 @@
 """``GuardedBentoML``: the guarded BentoML client of the actions and of programs.
 
-In: settings, guard, folder. Out: Bentos, the command that serves one, endpoints, and a service's predictions.
+In: settings, guard, folder. Out: Bentos, the command that serves one, endpoints here or on BentoCloud, predictions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -23,17 +23,18 @@ from e2i.catalog.artifacts import Bento
 from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
-from e2i.tools.bentoml import BentoMLSettings
+from e2i.tools.bentoml import BentoMLSettings, Cloud
+from e2i.tools.bentoml import cloud as cloud_module
 from e2i.tools.bentoml.build import Recipe, ensure_bento, find_bento
 from e2i.tools.bentoml.builder import build_apart
+from e2i.tools.bentoml.cloud import Account, Deploy, Find, Move, Undeploy, What
 from e2i.tools.bentoml.contents import Contents
-from e2i.tools.bentoml.endpoints import Endpoint, Endpoints
+from e2i.tools.bentoml.endpoints import Endpoint, Endpoints, check_share
 from e2i.tools.bentoml.ports import HOST, claim
 from e2i.tools.bentoml.predicting import Answer, ask, post
 from e2i.tools.bentoml.records import Wanted
 from e2i.tools.bentoml.resources import Resources
 
-T = TypeVar("T")
 LOCAL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 LOOKS = 0.05
 """Seconds between two looks at an endpoint that is not ready."""
@@ -72,6 +73,7 @@ class GuardedBentoML:
         self.environ = environ
         self.endpoints = Endpoints(home / "endpoints", self.home, environ or {})
         self._services: dict[str, Guard] = {}
+        self._cloud_urls: set[str] = set()
 
     async def package(self, contents: Callable[[], Contents], recipe: Recipe) -> Bento:
         """Return the Bento of those contents and that recipe; build it if it does not exist.
@@ -95,43 +97,72 @@ class GuardedBentoML:
         An endpoint that exists keeps its address; its old replicas answer until then. When the new ones do not start,
         the old state stays.
         """
+        if self.settings.cloud is not None:
+            tag = await self.guard.acall(self.endpoints.checked, tag, name, replicas)
+            return await self._change_cloud(self.settings.cloud, Deploy(tag, name, replicas, resources, environment))
         before, after = await self.guard.acall(self.endpoints.deploy, tag, name, replicas, resources, environment)
         return await self._settled(before, after)
 
     async def move(self, name: str, percent: float, to: str | None) -> Endpoint:
         """Move that percentage of the endpoint's requests to the newest, or the named, Bento."""
+        if self.settings.cloud is not None:
+            check_share(percent)
+            to = to if to is None else await self.guard.acall(self.endpoints.bento, to)
+            move = Move(name, percent, to, await self.guard.acall(self.endpoints.made))
+            return await self._change_cloud(self.settings.cloud, move)
         before, after = await self.guard.acall(self.endpoints.move, name, percent, to)
         return await self._settled(before, after)
 
     async def undeploy(self, name: str) -> None:
         """End all processes of the endpoint."""
+        if self.settings.cloud is not None:
+            await self._ask_cloud(self.settings.cloud, Undeploy(name))
+            return
         await self.guard.acall(self.endpoints.stop, name, deadline=self.settings.ready_deadline)
 
-    async def ask(self, url: str, rows: Sequence[Any], headers: Mapping[str, str] | None = None) -> Answer:
-        """Return the service's predictions, one for each row of features."""
-        return await self._call(url, ask, url, rows, self.settings.deadline, headers)
+    async def ask(self, url: str, rows: Sequence[Any]) -> Answer:
+        """Return the service's predictions, one for each row of features.
+
+        Raises Refused for an address that is neither on this machine, nor configured, nor the cloud's: a spec may
+        contain any address for a service, and a request would reach it with the rows.
+        """
+        plain, headers = await self._checked(url)
+        return await self._service(plain).acall(ask, plain, rows, self.settings.deadline, headers)
 
     async def metadata(self, url: str) -> dict[str, Any]:
         """Return the digest, features and classes of the service's model."""
-        return await self._call(url, post, f"{self.checked(url)}/metadata", {}, self.settings.deadline)
+        plain, headers = await self._checked(url)
+        return await self._service(plain).acall(post, f"{plain}/metadata", {}, self.settings.deadline, headers)
 
-    def checked(self, url: str) -> str:
-        """Return the address without a final slash. Raises Refused when it is neither on this machine nor configured.
-
-        A spec may contain any address for a service, and a request would reach it with the rows.
-        """
-        plain = url.rstrip("/")
-        configured = [urlsplit(known.rstrip("/")) for known in self.settings.endpoints]
-        if LOCAL.fullmatch(plain) or urlsplit(plain) in configured:
-            return plain
+    async def _checked(self, url: str) -> tuple[str, dict[str, str]]:
+        """Return the address without a final slash, and the headers for it: the token for the cloud's own only."""
+        plain, cloud = str(url).rstrip("/"), self.settings.cloud
+        if LOCAL.fullmatch(plain) and plain not in self._cloud_urls:
+            return plain, {}
+        if cloud is not None and plain not in self._cloud_urls and await self._ask_cloud(cloud, Find(plain)):
+            self._cloud_urls.add(plain)
+        if cloud is not None and plain in self._cloud_urls:
+            return plain, {"Authorization": f"Bearer {cloud.api_token.get_secret_value()}"}
+        if urlsplit(plain) in [urlsplit(known.rstrip("/")) for known in self.settings.endpoints]:
+            return plain, {}
         raise Refused(
             f"not a service of this machine, and not configured: {url[:80]!r}",
             code="bad-address",
             hint=f"http://{HOST}:PORT, or add it to tools.bentoml.endpoints in config/",
         )
 
-    async def _call(self, url: str, function: Callable[..., T], *args: Any) -> T:
-        return await self._service(self.checked(url)).acall(function, *args)
+    async def _change_cloud(self, cloud: Cloud, what: Deploy | Move) -> Endpoint:
+        endpoint = await self._ask_cloud(cloud, what)
+        assert endpoint is not None, what
+        self._cloud_urls.add(endpoint.url)
+        return endpoint
+
+    async def _ask_cloud(self, cloud: Cloud, what: What) -> Endpoint | None:
+        seconds = self.settings.ready_deadline
+        account = Account.of(cloud, seconds)
+        return await self.guard.acall(
+            cloud_module.ask, account, what, self.environ or {}, self.home, deadline=seconds + 10
+        )
 
     def _service(self, url: str) -> Guard:
         """Return the guard of one service. Each service is a separate server and ends with its run."""

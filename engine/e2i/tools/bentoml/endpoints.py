@@ -58,9 +58,7 @@ class Endpoints:
         self, tag: str, name: str, replicas: int, resources: Resources, environment: str
     ) -> tuple[Wanted | None, Wanted]:
         """Want all requests of the endpoint to go to that Bento. Returns what was wanted before, and what is now."""
-        if not 1 <= replicas <= MOST_REPLICAS or isinstance(replicas, bool):
-            raise _bad(f"replicas: {replicas!r} is not a number from 1 to {MOST_REPLICAS}", None)
-        tag = self.bento(tag)
+        tag = self.checked(tag, name, replicas)
 
         def change(before: Wanted | None) -> Wanted:
             history = tuple(known for known in (before.history if before else ()) if known != tag)
@@ -75,6 +73,13 @@ class Endpoints:
             )
 
         return self._change(name, change)
+
+    def checked(self, tag: str, name: str, replicas: int) -> str:
+        """Return the whole tag of the Bento. Raises StepError when an argument of a deployment is not valid."""
+        if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= MOST_REPLICAS:
+            raise _bad(f"replicas: {replicas!r} is not a number from 1 to {MOST_REPLICAS}", None)
+        self._folder(name)
+        return self.bento(tag)
 
     def move(self, name: str, percent: float, to: str | None) -> tuple[Wanted | None, Wanted]:
         """Want that share of the requests to go to the newest, or the named, Bento. The others share the rest."""
@@ -149,6 +154,12 @@ class Endpoints:
             found |= self._made(name)
         return max(found, key=lambda tag: found[tag], default=wanted.history[-1])
 
+    def made(self) -> dict[str, tuple[str, ...]]:
+        """Return the tags of the Bentos of each name, the newest last."""
+        names = sorted(path.name for path in (self.home / "bentos").glob("*") if path.is_dir())
+        found = {name: self._made(name) for name in names}
+        return {name: tuple(sorted(tags, key=tags.__getitem__)) for name, tags in found.items()}
+
     def _made(self, name: str) -> dict[str, datetime]:
         """Return when each Bento of that name was made."""
         found = {}
@@ -194,6 +205,12 @@ class Endpoints:
             _spawn_router(folder, lock, self.environ)
         finally:
             os.close(lock)
+
+
+def check_share(percent: float) -> None:
+    """Raise StepError for what is no percentage."""
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
+        raise _bad(f"traffic_percentage: {percent!r} is not a number from 0 to 100", None)
 
 
 def _reported(folder: Path) -> int:
@@ -250,8 +267,8 @@ def _remove(folder: Path) -> None:
     """End the endpoint and forget it. The locked files stay: another process may be waiting for them."""
     (folder / records.WANTED).unlink(missing_ok=True)
     _end(folder / records.ALIVE)
-    for path in (folder / records.STATUS, *folder.glob("replica-*.log")):
-        path.unlink(missing_ok=True)
+    (folder / records.STATUS).unlink(missing_ok=True)
+    records.tidy(folder)
 
 
 def _end(alive: Path) -> None:

@@ -8,6 +8,7 @@ process id, tells whether an endpoint runs.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,6 +100,14 @@ def write(folder: Path, record: Wanted | Status) -> None:
             file.flush()
             os.fsync(file.fileno())
     new.replace(folder / name)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed replicas left in the endpoint's folder. No replica may exist."""
+    for path in folder.glob("replica-*.log"):
+        path.unlink(missing_ok=True)
+    for path in folder.glob("metrics-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

@@ -118,7 +118,7 @@ class Replica:
             listener.bind((HOST, 0))
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-s", script.__file__, key.tag, str(listener.fileno()), str(os.getpid())),
-                *(",".join(map(str, cores)), str(key.resources.memory or 0)),
+                *(",".join(map(str, cores)), str(key.resources.memory or 0), str(self.log.parent)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

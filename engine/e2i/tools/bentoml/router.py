@@ -51,6 +51,7 @@ class Router:
 
     async def run(self) -> None:
         """Follow the records until the endpoint is to end; then end all of it."""
+        records.tidy(self.folder)
         listener = _listen(_last_port(self.folder))
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
         runner = web.ServerRunner(web.Server(self.proxy.handle), shutdown_timeout=ENDING)

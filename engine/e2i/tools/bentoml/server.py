@@ -24,15 +24,14 @@ def main(tag: str, port: int) -> None:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
-        serve(tag, listener)
+        serve(tag, listener, os.environ["BENTOML_HOME"])
 
 
-def serve(tag: str, listener: socket.socket) -> None:
-    """Serve on a bound socket until SIGTERM or SIGINT."""
+def serve(tag: str, listener: socket.socket, folder: str) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT. The metrics are in files below ``folder`` meanwhile."""
     # Uvicorn shuts down on a signal and then raises it again, which would skip the cleanup here.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    home = os.environ["BENTOML_HOME"]
-    with tempfile.TemporaryDirectory(prefix="metrics-", dir=home) as metrics:
+    with tempfile.TemporaryDirectory(prefix="metrics-", dir=folder) as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read when bentoml imports prometheus_client
         with startup.without_collection():
             import bentoml
