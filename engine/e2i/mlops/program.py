@@ -11,6 +11,8 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import BaseModel, SecretStr
+
 from e2i.catalog.action import ToolSettings
 from e2i.mlops.outgoing import Outgoing
 from e2i.resilience.guard import Guard
@@ -90,12 +92,15 @@ class Program:
         return self.settings.model_copy(update={"tools": tools})
 
 
-def revealed(config: ToolSettings) -> dict[str, object]:
+def revealed(config: BaseModel) -> dict[str, object]:
     """Return the settings that differ from the defaults, as in a file, with their secrets."""
-    from pydantic import SecretStr
+    return {name: _revealed(getattr(config, name)) for name in config.model_fields_set}
 
-    found = {name: getattr(config, name) for name in config.model_fields_set}
-    return {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in found.items()}
+
+def _revealed(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return revealed(value) if isinstance(value, BaseModel) else value
 
 
 def program() -> Program:
