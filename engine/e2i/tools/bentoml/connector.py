@@ -127,12 +127,14 @@ class GuardedBentoML:
         contain any address for a service, and a request would reach it with the rows.
         """
         plain, headers = await self._checked(url)
-        return await self._service(plain).acall(ask, plain, rows, self.settings.deadline, headers)
+        return await self._service(plain).acall(ask, plain, rows, self.settings.deadline, headers, idempotent=True)
 
     async def metadata(self, url: str) -> dict[str, Any]:
         """Return the digest, features and classes of the service's model."""
         plain, headers = await self._checked(url)
-        return await self._service(plain).acall(post, f"{plain}/metadata", {}, self.settings.deadline, headers)
+        return await self._service(plain).acall(
+            post, f"{plain}/metadata", {}, self.settings.deadline, headers, idempotent=True
+        )
 
     async def _checked(self, url: str) -> tuple[str, dict[str, str]]:
         """Return the address without a final slash, and the headers for it: the token for the cloud's own only."""

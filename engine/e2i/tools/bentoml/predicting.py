@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from e2i.errors import StepError, ToolUnavailable
+from e2i.resilience.transient import pause_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,8 @@ def post(url: str, body: Mapping[str, Any], seconds: float, headers: Mapping[str
                 raise StepError(f"{url} answers with more than {MOST_BYTES >> 20} MiB", code="bad-answer")
     text = content.decode("utf-8", "replace")
     if answer.status_code >= 500 or answer.status_code == 429:
-        raise ToolUnavailable("bentoml", f"{url} answered {answer.status_code}: {text[:300]}")
+        wanted = pause_of(answer.status_code, answer.headers)
+        raise ToolUnavailable("bentoml", f"{url} answered {answer.status_code}: {text[:300]}", retry_after=wanted)
     if answer.status_code >= 400:
         raise StepError(f"{url} refused the request: {text[:500]}", code="service-refused")
     return _object(url, text)
