@@ -161,6 +161,30 @@ def test_a_request_whose_replica_is_lost_goes_to_another() -> None:
     run(work)
 
 
+def test_a_request_whose_replica_is_lost_amid_its_answer_goes_to_another() -> None:
+    async def work() -> None:
+        async def half(request: web.BaseRequest) -> web.StreamResponse:
+            response = web.StreamResponse()
+            response.content_length = 8
+            await response.prepare(request)
+            await response.write(b"half")
+            assert request.transport is not None
+            await asyncio.sleep(0.05)
+            request.transport.abort()
+            return response
+
+        async with (
+            serving(half) as gone,
+            serving(echo) as replica,
+            routed((Group("hcp:v1", gone, replica), 100.0)) as (http, url),
+        ):
+            for _ in range(6):
+                async with http.post(f"{url}/predict", data=b"rows") as answer:
+                    assert (answer.status, await answer.read()) == (200, b"rows")
+
+    run(work)
+
+
 def test_a_request_waits_for_a_replica_that_is_started_again() -> None:
     async def work() -> None:
         async with serving(echo) as replica:

@@ -1,7 +1,7 @@
 """Pass requests on to the replicas of an endpoint. In: requests. Out: the answers of the Bento whose turn it is.
 
-A request whose replica ends before it answers goes to another one. Bodies up to ``KEPT`` bytes are kept for that;
-longer ones are passed on as they arrive. Answers are passed on as they arrive.
+A request whose replica ends before it has answered goes to another one. Bodies up to ``KEPT`` bytes, and answers whose
+announced length is up to ``WHOLE``, are kept for that; others are passed on as they arrive.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from yarl import URL
 from e2i.tools.bentoml.replicas import Group, Replica
 
 KEPT = 8 << 20
+WHOLE = 1 << 20
 TRIES = 5
 WAITS = 20.0
 """Seconds that a request waits for a replica, such as while the only one is started again."""
@@ -31,7 +32,13 @@ KEY = "E2I-Key"
 """Header of a request: requests of one key are answered by one Bento while the shares stay."""
 BENTO = "E2I-Bento"
 """Header of an answer: the Bento that answered."""
-LOST = (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
+LOST = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientOSError,
+    aiohttp.ClientPayloadError,
+    ConnectionError,
+)
 
 
 class Split:
@@ -126,12 +133,14 @@ class Proxy:
                 data=body or None,
                 allow_redirects=False,
             ) as answer:
+                length = answer.content_length if request.method != "HEAD" else None
+                whole = await answer.read() if length is not None and length <= WHOLE else b""
                 headers = _passed(answer.headers)
                 headers[BENTO] = replica.key.tag
                 response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
-                if answer.content_length is not None and request.method != "HEAD":
-                    response.content_length = answer.content_length
+                response.content_length = length
                 await response.prepare(request)
+                await response.write(whole)
                 async for piece in answer.content.iter_any():
                     await response.write(piece)
                 await response.write_eof()
