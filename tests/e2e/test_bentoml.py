@@ -81,7 +81,7 @@ def test_a_kept_service_survives_the_run_and_answers_what_xgboost_answers(kept: 
     folder, test = flights.path(flights.outputs("train")["model"]), flights.frame("split", "test").head(200)
     features = [feature["name"] for feature in native_model.read_manifest(folder)["features"]]
     answer = httpx.post(f"{service['url']}/predict", json={"input": plain(test[features])}, timeout=ENDS_WITHIN)
-    served = np.asarray(answer.raise_for_status().json()["output"])
+    served = np.asarray(answer.raise_for_status().json()["probabilities"])[:, 1]
     assert np.abs(served - native_model.predict(folder, test)).max() <= 1e-6
 
 

@@ -66,10 +66,10 @@ def opik(address: str, home: Path) -> Callable[[], Any]:
 
 def bentoml(address: str, home: Path) -> Callable[[], Any]:
     from e2i.tools.bentoml import BentoMLSettings
-    from e2i.tools.bentoml.connector import BentoMLService
+    from e2i.tools.bentoml.connector import GuardedBentoML
 
-    service = BentoMLService(BentoMLSettings(deadline=SHORT), guard("bentoml"), home)
-    return lambda: asyncio.run(service.predict(address, [{"a": 1}]))
+    service = GuardedBentoML(BentoMLSettings(deadline=SHORT), guard("bentoml"), home)
+    return lambda: asyncio.run(service.ask(address, [{"a": 1}]))
 
 
 CASES: dict[str, tuple[str, str, Callable[[str, Path], Callable[[], Any]], float]] = {

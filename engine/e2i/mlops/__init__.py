@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from e2i.errors import ToolUnavailable
+    from e2i.mlops.bentoml import BentoMLConfig, BentoMLService, Endpoint
     from e2i.mlops.feast import FeastClient, FeastConfig
     from e2i.mlops.great_expectations import GEConfig, GEValidationResult, GEValidator
     from e2i.mlops.mistakes import BadCall
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "BadCall": "e2i.mlops.mistakes",
+    "BentoMLConfig": "e2i.mlops.bentoml",
+    "BentoMLService": "e2i.mlops.bentoml",
+    "Endpoint": "e2i.mlops.bentoml",
     "FeastClient": "e2i.mlops.feast",
     "FeastConfig": "e2i.mlops.feast",
     "GEConfig": "e2i.mlops.great_expectations",
@@ -43,6 +47,9 @@ _MODULES = {
 
 __all__ = [
     "BadCall",
+    "BentoMLConfig",
+    "BentoMLService",
+    "Endpoint",
     "FeastClient",
     "FeastConfig",
     "GEConfig",

@@ -25,6 +25,7 @@ from msgspec import Struct
 from e2i.errors import ToolUnavailable
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes
+from e2i.mlops.program import publish
 from e2i.mlops.tracing import traced
 from e2i.spec import suggest
 from e2i.store import use
@@ -461,6 +462,7 @@ def _pointed(function: Callable[Concatenate[Tracking, P], T]) -> Callable[Concat
         if mlflow.get_tracking_uri() != tracking.uri:
             mlflow.set_tracking_uri(tracking.uri)
             mlflow.set_registry_uri(tracking.registry or tracking.uri)
+            publish("MLFLOW_TRACKING_URI", tracking.uri)  # as MLflow itself has done
         return function(tracking, *args, **kwargs)
 
     call.__name__ = function.__name__  # for messages

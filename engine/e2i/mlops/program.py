@@ -11,6 +11,8 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import BaseModel, SecretStr
+
 from e2i.catalog.action import ToolSettings
 from e2i.mlops.outgoing import Outgoing
 from e2i.resilience.guard import Guard
@@ -23,6 +25,7 @@ from e2i.workspace.workspace import Workspace
 
 _programs: dict[tuple[Path, str, Path], Program] = {}
 _lock = threading.Lock()
+_published: dict[str, str] = {}
 
 
 class Program:
@@ -89,12 +92,15 @@ class Program:
         return self.settings.model_copy(update={"tools": tools})
 
 
-def revealed(config: ToolSettings) -> dict[str, object]:
+def revealed(config: BaseModel) -> dict[str, object]:
     """Return the settings that differ from the defaults, as in a file, with their secrets."""
-    from pydantic import SecretStr
+    return {name: _revealed(getattr(config, name)) for name in config.model_fields_set}
 
-    found = {name: getattr(config, name) for name in config.model_fields_set}
-    return {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in found.items()}
+
+def _revealed(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return revealed(value) if isinstance(value, BaseModel) else value
 
 
 def program() -> Program:
@@ -102,7 +108,8 @@ def program() -> Program:
 
     Raises BadInput for settings that are invalid, or a profile that does not exist.
     """
-    workspace = Workspace.open()
+    environ = {name: value for name, value in os.environ.items() if _published.get(name) != value}
+    workspace = Workspace.open(environ=environ)
     key = (workspace.root, workspace.settings.profile, workspace.store)
     with _lock:
         known = _programs.get(key)
@@ -111,3 +118,11 @@ def program() -> Program:
             if workspace.settings.note:
                 print(f"e2i: {workspace.settings.note}", file=sys.stderr)
         return known
+
+
+def publish(variable: str, value: str) -> None:
+    """Set an environment variable that points this process's own client of a tool to a connector's server.
+
+    It is no setting: connectors that are created later do not read it.
+    """
+    os.environ[variable] = _published[variable] = value

@@ -162,9 +162,10 @@ def answers(url: str) -> bool:
 def test_rows_may_be_lists_or_mappings(served: Any) -> None:
     url = served[3].url + "/predict"
     rows = [[12, None, "Kisqali"], {"brand": "Kisqali", "calls": 12, "score": None}, [12, None, "never seen"]]
-    answer = httpx.post(url, json={"input": rows}).json()["output"]
-    assert answer[0] == answer[1] and len(answer) == 3
-    assert httpx.post(url, json={"input": []}).json() == {"output": []}
+    answer = httpx.post(url, json={"input": rows}).json()
+    for part in (answer["predictions"], answer["probabilities"]):
+        assert part[0] == part[1] and len(part) == 3
+    assert httpx.post(url, json={"input": []}).json() == {"predictions": [], "probabilities": None}
     for bad, reason in (([[1]], "3 features"), ([{"calls": 1}], "lacks score, brand"), ([["x", 1, "y"]], "calls")):
         refused = httpx.post(url, json={"input": bad})
         assert refused.status_code == 400 and reason in refused.text
@@ -230,7 +231,7 @@ def test_an_interrupted_build_is_done_again(studio: LocalContext, monkeypatch: p
 def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: Any) -> None:
     bento = studio.home("bentoml") / "bentos" / served[2].tag.replace(":", "/")
     sources = sorted(path.name for path in (bento / "src").iterdir() if path.suffix == ".py")
-    assert len(sources) == 2 and sources[1] == "scoring.py"
+    assert len(sources) == 3 and {"flavours.py", "scoring.py"} < set(sources)
     assert not any("import e2i" in path.read_text() or "from e2i" in path.read_text() for path in bento.rglob("*.py"))
     assert all(item.count("==") == 1 for item in (bento / "env/python/requirements.txt").read_text().split())
     assert not [path for path in studio.home("bentoml").rglob("*") if path.suffix in (".pkl", ".pickle")]
@@ -248,7 +249,7 @@ def test_a_store_that_was_moved_still_serves_its_bentos(studio: LocalContext, se
         text=True,
         timeout=LONGEST,
     )
-    assert "output" in json.loads(done.stdout.strip().splitlines()[-1]), done.stderr[-500:]
+    assert "predictions" in json.loads(done.stdout.strip().splitlines()[-1]), done.stderr[-500:]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ CODES = (
     Code(
         "bad-address",
         "An address that is not allowed",
-        "A served model is only called on this machine. MLflow is not called on a link-local address.",
+        "A served model is only called on this machine, or at an address in the settings. MLflow is not called on a "
+        "link-local address.",
         "Refer to the step that serves the model. Set MLflow's own host in the settings.",
         example="MLFLOW_TRACKING_URI=http://169.254.169.254",
     ),
@@ -18,6 +19,13 @@ CODES = (
         "A served model responds with JSON that has one prediction for each row.",
         "See the service's log. Another program may be listening on its port.",
         example="A proxy that answers with an HTML page.",
+    ),
+    Code(
+        "bad-argument",
+        "An argument of an endpoint that is not valid",
+        "Names, numbers of replicas, shares and resources are checked before anything is started.",
+        "Pass what the hint shows.",
+        example='deploy(tag, "conversion", resources={"cpu": "many"})',
     ),
     Code(
         "bad-attachment",
@@ -46,6 +54,21 @@ CODES = (
         "BentoML fixes its folder when a process first imports it. That was before the folder of this store was set.",
         "Set BENTOML_HOME as the hint shows before bentoml is imported.",
         example="A notebook that imports bentoml and then calls e2i.run.",
+    ),
+    Code(
+        "endpoint-changed",
+        "An endpoint that another program changed meanwhile",
+        "Two programs changed one endpoint at the same time. The later change holds.",
+        "Look at what answers now, and repeat the change if it is still wanted.",
+        example="Two programs that deploy to the endpoint `conversion` at the same moment",
+    ),
+    Code(
+        "endpoint-failed",
+        "An endpoint whose new replicas do not start",
+        "A process ended, or did not answer in time, before it was ready. The message has the last line of its log. "
+        "What answered before answers on.",
+        "Fix the cause in the message: the model's libraries, or limits in `resources` that are too small.",
+        example='resources: {memory: "64Mi"}, which is less than the libraries need',
     ),
     Code(
         "experiment-deleted",
@@ -165,6 +188,13 @@ CODES = (
         example="A store that was used before MLflow was upgraded.",
     ),
     Code(
+        "missing-library",
+        "A library that a served model needs",
+        "The model's flavour is read by a library that is not installed here, so its version cannot be stated.",
+        "Install the library that the message names.",
+        example="A model of CatBoost, packaged where only XGBoost is installed",
+    ),
+    Code(
         "model-changed",
         "A registered model whose files have changed",
         "The files of the version no longer match the digest that they were registered with. They are not loaded.",
@@ -240,6 +270,13 @@ CODES = (
         "An upstream step packaged the Bento, but it was removed since.",
         "Run the step that packages it again, with --fresh.",
         example="bentoml delete was run on the store's home.",
+    ),
+    Code(
+        "unknown-endpoint",
+        "An endpoint that does not exist",
+        "No endpoint of this store has that name.",
+        "Use a name in the hint, or deploy a Bento to it first.",
+        example="update_traffic of an endpoint in another store",
     ),
     Code(
         "unknown-stage",

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import Bento, Model, Service, Table
@@ -19,14 +28,47 @@ Scalar = bool | int | FiniteFloat | str | None
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
 
 
+class Cloud(BaseModel):
+    """BentoCloud, where Bentos are deployed instead of on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    endpoint: Annotated[
+        str, Field(pattern=r"^https?://[^\s/?#@]+/?$", description="Address of BentoCloud, without a path.")
+    ] = "https://cloud.bentoml.com"
+    api_token: Annotated[SecretStr, Field(min_length=1, description="Token of the account; best read from a variable.")]
+    cluster: Annotated[str | None, Field(description="Cluster of the deployments; null: the account's own.")] = None
+    instance_type: Annotated[
+        str | None, Field(description="Kind of machine of a replica; null: the one that fits `resources`.")
+    ] = None
+
+
 class BentoMLSettings(ToolSettings):
-    """Time limits of BentoML. Its store is inside e2i's store. Services listen on the loopback address only."""
+    """Time limits of BentoML, and where Bentos are deployed. Its store is inside e2i's store."""
 
     deadline: Annotated[float, Field(gt=0, le=600, description="Timeout of one request to a service, in seconds.")] = (
         10.0
     )
     build_deadline: Annotated[float, Field(gt=0, le=3600, description="Timeout of building a Bento, in seconds.")] = (
         120.0
+    )
+    home: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="BentoML's home, for programs; null: the folder in the store, which runs always use.",
+        ),
+    ] = None
+    ready_deadline: Annotated[
+        float,
+        Field(gt=0, le=3600, description="Timeout of starting, changing or ending an endpoint, in seconds."),
+    ] = 120.0
+    endpoints: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$")], ...],
+        Field(description="Addresses of services on other machines that may be asked for predictions."),
+    ] = ()
+    cloud: Annotated[Cloud | None, Field(description="BentoCloud; null: endpoints are processes on this machine.")] = (
+        None
     )
 
 
@@ -142,7 +184,7 @@ TOOL = Tool(
             params=PackageParams,
             outputs=PackageOutputs,
             effect=Effect.EXTERNAL,
-            version=2,  # 2: the service accepts this machine's host names only
+            version=3,  # 2: accepts this machine's host names only; 3: answers with predictions and probabilities
             libraries=("bentoml",),
             columns=True,
             verified=True,

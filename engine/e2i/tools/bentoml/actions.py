@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Model
@@ -17,7 +16,9 @@ from e2i.tools.bentoml import (
     ServeParams,
 )
 from e2i.tools.bentoml.build import Recipe
-from e2i.tools.bentoml.connector import BentoMLService
+from e2i.tools.bentoml.connector import GuardedBentoML
+from e2i.tools.bentoml.contents import of_model
+from e2i.tools.bentoml.predicting import Answer, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +30,16 @@ async def package(params: PackageParams, ctx: StepContext) -> PackageOutputs:
     recipe = Recipe(
         params.name, params.version, dict(params.labels), params.workers, params.timeout, params.concurrency
     )
-    bento = await ctx.connect(BentoMLService).package_model(params.model, ctx.open(params.model), recipe)
+    bento = await ctx.connect(GuardedBentoML).package(
+        lambda: of_model(ctx.open(params.model), params.model.digest), recipe
+    )
     return PackageOutputs(bento=bento)
 
 
 async def serve(params: ServeParams, ctx: StepContext) -> ServeOutputs:
     """Start the service and wait until it is ready."""
     bento = params.bento
-    command = await ctx.connect(BentoMLService).command(bento.tag, params.port, supervised=params.keep)
+    command = await ctx.connect(GuardedBentoML).command(bento.tag, params.port, supervised=params.keep)
     with command.claimed:
         service = ctx.serve(
             command.argv, port=command.port, ready="/readyz", env=command.env, digest=bento.digest, keep=params.keep
@@ -46,13 +49,11 @@ async def serve(params: ServeParams, ctx: StepContext) -> ServeOutputs:
 
 async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
     """Call the service. With a model, raise StepError when the predictions differ from the model's own."""
-    import numpy as np
-
-    client, url = ctx.connect(BentoMLService), params.service.url
+    client, url = ctx.connect(GuardedBentoML), params.service.url
     known = await client.metadata(url)
     features = [feature["name"] for feature in known["features"]]
     frame = _rows(params, ctx, features)
-    output = np.asarray(await client.predict(url, _plain(frame)), dtype=np.float64)
+    output = _output(await client.ask(url, plain(frame)))
     difference = None
     if params.model is not None:
         difference = _difference(output, _local(params.model, ctx, frame))
@@ -81,19 +82,14 @@ def _rows(params: PredictParams, ctx: StepContext, features: list[str]) -> pd.Da
     return frame[features]
 
 
-def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as JSON values: missing values become null, decimals become floats."""
+def _output(answer: Answer) -> np.ndarray[Any, Any]:
+    """Return the probability of the second of two classes, those of all of more classes, or a regression's numbers."""
+    import numpy as np
 
-    def plain(value: Any) -> Any:
-        value = value.item() if hasattr(value, "item") else value
-        return float(value) if isinstance(value, Decimal) else value
-
-    present = frame.astype(object).where(frame.notna(), None)
-    names = list(present.columns)
-    return [
-        {name: plain(value) for name, value in zip(names, row, strict=True)}
-        for row in present.itertuples(index=False, name=None)
-    ]
+    if answer.probabilities is None:
+        return np.asarray(answer.predictions, dtype=np.float64)
+    shares = np.asarray(answer.probabilities, dtype=np.float64)
+    return shares[:, 1] if shares.shape[1] == 2 else shares
 
 
 def _local(model: Model, ctx: StepContext, frame: pd.DataFrame) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""Build a Bento, once for equal content. In: a fitted model and a recipe for serving it. Out: the Bento."""
+"""Build a Bento, once for equal content. In: what it is to serve, and a recipe for it. Out: the Bento."""
 
 from __future__ import annotations
 
@@ -6,34 +6,37 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import yaml
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from e2i.catalog.artifacts import Bento, Model
+from e2i.catalog.artifacts import Bento
 from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
+from e2i.tools.bentoml.contents import Contents
 from e2i.tools.bentoml.effects import is_there, mark_of
 
 if TYPE_CHECKING:
     import bentoml
 
 TEMPLATE = Path(__file__).with_name("template.py")
-REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+")
+FLAVOURS = Path(__file__).with_name("flavours.py")
+MODEL_URI = "model_uri"
+"""Label of a Bento: the address in MLflow that its model came from. One content may have several."""
 
 
 class Recipe(Struct, frozen=True):
-    """Options for serving a model."""
+    """Options of a service."""
 
     name: str
     version: str | None = None
@@ -57,14 +60,19 @@ def open_store(home: Path) -> None:
     os.environ["BENTOML_HOME"] = wanted
 
 
-def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bento:
-    """Return the Bento of that model and recipe. Raises StepError when other content uses its version.
+def ensure_bento(
+    home: Path,
+    contents: Contents,
+    recipe: Recipe,
+    how: Callable[[Path, str, str, Contents, Recipe], None] | None = None,
+) -> Bento:
+    """Return the Bento of that content and recipe. Raises StepError when other content uses its version.
 
-    A Bento is complete once its marker file is written. An incomplete or deleted Bento is built again.
+    A Bento is complete once its marker file is written. An incomplete or deleted Bento is built again, by ``how``
+    (None: ``build``).
     """
-    open_store(home)
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    digest = _digest(model, recipe, manifest)
+    home.mkdir(parents=True, exist_ok=True)
+    digest = _digest(contents, recipe)
     tag = f"{recipe.name}:{recipe.version or digest[7:23]}"
     mark = mark_of(home, tag)
     with exclusive(home / "lock"):
@@ -77,14 +85,14 @@ def ensure_bento(home: Path, model: Model, folder: Path, recipe: Recipe) -> Bent
                     hint="leave `version` out, or set another one",
                 )
         else:
-            _build(home, tag, digest, model, folder, recipe, manifest)
+            (how or build)(home, tag, digest, contents, recipe)
             mark.parent.mkdir(exist_ok=True)
             with mark.with_suffix(".new").open("w", encoding="utf-8") as file:
                 json.dump({"schema_version": 1, "digest": digest}, file)
                 file.flush()
                 os.fsync(file.fileno())
             mark.with_suffix(".new").replace(mark)
-    return Bento(digest=digest, tag=tag, model=model.digest)
+    return Bento(digest=digest, tag=tag, model=contents.model)
 
 
 def find_bento(home: Path, tag: str) -> bentoml.Bento:
@@ -101,9 +109,9 @@ def find_bento(home: Path, tag: str) -> bentoml.Bento:
         ) from error
 
 
-def _build(
-    home: Path, tag: str, digest: str, model: Model, folder: Path, recipe: Recipe, manifest: Mapping[str, Any]
-) -> None:
+def build(home: Path, tag: str, digest: str, contents: Contents, recipe: Recipe) -> None:
+    """Build the Bento in this process. Raises StepError."""
+    open_store(home)
     import bentoml
     from bentoml.exceptions import BentoMLException
 
@@ -111,20 +119,22 @@ def _build(
     try:
         _drop(home, tag)
         with bentoml.models.create(tag, labels={"platform": "e2i"}) as stored:
-            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                target = Path(stored.path_of(str(file.relative_to(folder))))
+            for relative, file in contents.files.items():
+                target = Path(stored.path_of(relative))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
+            Path(stored.path_of("serving.json")).write_bytes(contents.serving())
         with tempfile.TemporaryDirectory(dir=home) as context:
             # BentoML imports a service by its module name, so each Bento's module needs a unique name.
             module = f"e2i_service_{digest[7:23]}"
             shutil.copyfile(TEMPLATE, Path(context) / f"{module}.py")
-            shutil.copyfile(_scoring(), Path(context) / "scoring.py")
+            for source in _sources():
+                shutil.copyfile(source, Path(context) / source.name)
             config = {
                 **asdict(recipe),
                 "version": number,
                 "digest": digest,
-                "model": model.digest,
+                "model": contents.model,
                 "model_tag": tag,
             }
             (Path(context) / "service.json").write_text(json.dumps(config, indent=1, sort_keys=True), "utf-8")
@@ -132,45 +142,44 @@ def _build(
                 f"{module}:ModelService",
                 name=name,
                 version=number,
-                labels={**recipe.labels, "platform": "e2i", "model": model.digest[7:23]},
+                labels={**recipe.labels, "platform": "e2i", "model": contents.model[7:23]},
                 build_ctx=context,
-                include=[f"{module}.py", "scoring.py", "service.json"],
+                include=[f"{module}.py", *(source.name for source in _sources()), "service.json"],
                 models=[tag],
-                python={"packages": _requirements(manifest), "lock_packages": False},
+                python={"packages": list(contents.requirements), "lock_packages": False},
             )
     except BentoMLException as error:
         raise StepError(f"BentoML could not build {tag}: {str(error)[:500]}", code="bento-failed") from error
 
 
 def _drop(home: Path, tag: str) -> None:
-    """Remove the remains of an interrupted build."""
+    """Remove the remains of an interrupted build, and nothing that others made."""
+    path = tag.replace(":", "/")
+    for file in (home / "bentos" / path / "bento.yaml", home / "models" / path / "model.yaml"):
+        if file.is_file() and (yaml.safe_load(file.read_text("utf-8")).get("labels") or {}).get("platform") != "e2i":
+            raise StepError(
+                f"{tag} exists, and e2i did not make it", code="bento-exists", hint="set another `version` or name"
+            )
     for store in ("bentos", "models"):
         with contextlib.suppress(OSError):
             removal.remove(home, store, *tag.split(":"))
 
 
-def _digest(model: Model, recipe: Recipe, manifest: Mapping[str, Any]) -> str:
-    """Return ``sha256:…`` of the whole content of the Bento except its version."""
+def _digest(contents: Contents, recipe: Recipe) -> str:
+    """Return ``sha256:…`` of the whole content of the Bento, except its version and the address of its model."""
+    labels = {name: value for name, value in recipe.labels.items() if name != MODEL_URI}
     content = {
-        "model": model.digest,
-        "recipe": {**asdict(recipe), "labels": dict(recipe.labels), "version": None},
-        "requirements": _requirements(manifest),
-        "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in (TEMPLATE, _scoring())],
+        "serving": hashlib.sha256(contents.serving()).hexdigest(),
+        "recipe": {**asdict(recipe), "labels": labels, "version": None},
+        "requirements": list(contents.requirements),
+        "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in (TEMPLATE, *_sources())],
         "bentoml": version("bentoml"),
     }
     return f"sha256:{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}"
 
 
-def _requirements(manifest: Mapping[str, Any]) -> list[str]:
-    """Require exact versions: other forms of a requirement would run commands in a container's build."""
-    given = [str(item) for item in manifest["requirements"]]
-    if not all(REQUIREMENT.fullmatch(item) for item in given):
-        raise StepError(f"the model's requirements are not exact versions: {given}", code="bad-model")
-    named = {item.partition("==")[0] for item in given}
-    return sorted(given + [f"{name}=={version(name)}" for name in ("numpy", "pandas") if name not in named])
-
-
-def _scoring() -> Path:
+def _sources() -> tuple[Path, ...]:
+    """Return the modules that are copied into each Bento beside the template."""
     spec = find_spec("e2i.estimators.scoring")
     assert spec is not None and spec.origin is not None
-    return Path(spec.origin)
+    return Path(spec.origin), FLAVOURS

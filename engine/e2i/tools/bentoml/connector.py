@@ -1,30 +1,43 @@
-"""``BentoMLService``: the guarded BentoML client of the actions and the platform's agents.
+"""``GuardedBentoML``: the guarded BentoML client of the actions and of programs.
 
-In: settings, guard, folder. Out: Bentos, the command that serves one, and a service's predictions.
+In: settings, guard, folder. Out: Bentos, the command that serves one, endpoints here or on BentoCloud, predictions.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.catalog.artifacts import Bento, Model
+from e2i.catalog.artifacts import Bento
 from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
-from e2i.resilience.transient import pause_of
-from e2i.tools.bentoml import BentoMLSettings
+from e2i.tools.bentoml import BentoMLSettings, Cloud
+from e2i.tools.bentoml import cloud as cloud_module
 from e2i.tools.bentoml.build import Recipe, ensure_bento, find_bento
+from e2i.tools.bentoml.builder import build_apart
+from e2i.tools.bentoml.cloud import Account, Deploy, Find, Move, Undeploy, What
+from e2i.tools.bentoml.contents import Contents
+from e2i.tools.bentoml.endpoints import Endpoint, Endpoints, check_share
 from e2i.tools.bentoml.ports import HOST, claim
+from e2i.tools.bentoml.predicting import Answer, ask, post
+from e2i.tools.bentoml.records import Wanted
+from e2i.tools.bentoml.resources import Resources
 
 LOCAL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
+LOOKS = 0.05
+"""Seconds between two looks at an endpoint that is not ready."""
 
 
 class Command(Struct, frozen=True):
@@ -37,22 +50,39 @@ class Command(Struct, frozen=True):
     """Return the socket that reserves the port. Close it once the service listens."""
 
 
-class BentoMLService:
-    """Client of BentoML. Every method may raise ToolUnavailable (down) and StepError (refused)."""
+class GuardedBentoML:
+    """Client of BentoML. Every method may raise ToolUnavailable (down) and StepError (refused).
+
+    Endpoints are in the folder ``endpoints`` of ``home``; their processes inherit ``environ``. Bentos are in
+    ``bentos``, BentoML's home; None: ``home`` too.
+    """
 
     tool: ClassVar[str] = "bentoml"
 
-    def __init__(self, settings: BentoMLSettings, guard: Guard, home: Path) -> None:
+    def __init__(
+        self,
+        settings: BentoMLSettings,
+        guard: Guard,
+        home: Path,
+        environ: Mapping[str, str] | None = None,
+        bentos: Path | None = None,
+    ) -> None:
         self.settings = settings
         self.guard = guard
-        self.home = home
+        self.home = bentos or home
+        self.environ = environ
+        self.endpoints = Endpoints(home / "endpoints", self.home, environ or {})
         self._services: dict[str, Guard] = {}
+        self._cloud_urls: set[str] = set()
 
-    async def package_model(self, model: Model, folder: Path, recipe: Recipe) -> Bento:
-        """Return the Bento of that model and recipe; build it if it does not exist."""
-        return await self.guard.acall(
-            ensure_bento, self.home, model, folder, recipe, deadline=self.settings.build_deadline
-        )
+    async def package(self, contents: Callable[[], Contents], recipe: Recipe) -> Bento:
+        """Return the Bento of those contents and that recipe; build it if it does not exist.
+
+        With ``environ`` it is built in another process.
+        """
+        seconds = self.settings.build_deadline
+        how = None if self.environ is None else partial(build_apart, self.environ, seconds)
+        return await self.guard.acall(lambda: ensure_bento(self.home, contents(), recipe, how), deadline=seconds + 1)
 
     async def command(self, tag: str, port: int = 0, *, supervised: bool = False) -> Command:
         """Return the command that serves a Bento. Raises ToolUnavailable, naming the process, when the port is in use.
@@ -61,26 +91,112 @@ class BentoMLService:
         """
         return await self.guard.acall(_command, self.home, tag, port, supervised, deadline=self.settings.build_deadline)
 
-    async def predict(self, url: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """Return the service's predictions, one for each row of features."""
-        answer = await self._post(url, "/predict", {"input": [dict(row) for row in rows]})
-        output = answer.get("output")
-        if not isinstance(output, list) or len(output) != len(rows):
-            raise StepError(f"{url} did not return one prediction for each row", code="bad-answer")
-        return output
+    async def deploy(self, tag: str, name: str, replicas: int, resources: Resources, environment: str) -> Endpoint:
+        """Deploy the Bento to the endpoint, and return when all its replicas answer.
+
+        An endpoint that exists keeps its address; its old replicas answer until then. When the new ones do not start,
+        the old state stays.
+        """
+        if self.settings.cloud is not None:
+            tag = await self.guard.acall(self.endpoints.checked, tag, name, replicas)
+            return await self._change_cloud(self.settings.cloud, Deploy(tag, name, replicas, resources, environment))
+        before, after = await self.guard.acall(self.endpoints.deploy, tag, name, replicas, resources, environment)
+        return await self._settled(before, after)
+
+    async def move(self, name: str, percent: float, to: str | None) -> Endpoint:
+        """Move that percentage of the endpoint's requests to the newest, or the named, Bento."""
+        if self.settings.cloud is not None:
+            check_share(percent)
+            to = to if to is None else await self.guard.acall(self.endpoints.bento, to)
+            move = Move(name, percent, to, await self.guard.acall(self.endpoints.made))
+            return await self._change_cloud(self.settings.cloud, move)
+        before, after = await self.guard.acall(self.endpoints.move, name, percent, to)
+        return await self._settled(before, after)
+
+    async def undeploy(self, name: str) -> None:
+        """End all processes of the endpoint."""
+        if self.settings.cloud is not None:
+            await self._ask_cloud(self.settings.cloud, Undeploy(name))
+            return
+        await self.guard.acall(self.endpoints.stop, name, deadline=self.settings.ready_deadline)
+
+    async def ask(self, url: str, rows: Sequence[Any]) -> Answer:
+        """Return the service's predictions, one for each row of features.
+
+        Raises Refused for an address that is neither on this machine, nor configured, nor the cloud's: a spec may
+        contain any address for a service, and a request would reach it with the rows.
+        """
+        plain, headers = await self._checked(url)
+        return await self._service(plain).acall(ask, plain, rows, self.settings.deadline, headers, idempotent=True)
 
     async def metadata(self, url: str) -> dict[str, Any]:
         """Return the digest, features and classes of the service's model."""
-        return await self._post(url, "/metadata", {})
+        plain, headers = await self._checked(url)
+        return await self._service(plain).acall(
+            post, f"{plain}/metadata", {}, self.settings.deadline, headers, idempotent=True
+        )
 
-    async def _post(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._service(_local(url)).acall(_post, url + path, body, self.settings.deadline, idempotent=True)
+    async def _checked(self, url: str) -> tuple[str, dict[str, str]]:
+        """Return the address without a final slash, and the headers for it: the token for the cloud's own only."""
+        plain, cloud = str(url).rstrip("/"), self.settings.cloud
+        if LOCAL.fullmatch(plain) and plain not in self._cloud_urls:
+            return plain, {}
+        if cloud is not None and plain not in self._cloud_urls and await self._ask_cloud(cloud, Find(plain)):
+            self._cloud_urls.add(plain)
+        if cloud is not None and plain in self._cloud_urls:
+            return plain, {"Authorization": f"Bearer {cloud.api_token.get_secret_value()}"}
+        if urlsplit(plain) in [urlsplit(known.rstrip("/")) for known in self.settings.endpoints]:
+            return plain, {}
+        raise Refused(
+            f"not a service of this machine, and not configured: {url[:80]!r}",
+            code="bad-address",
+            hint=f"http://{HOST}:PORT, or add it to tools.bentoml.endpoints in config/",
+        )
+
+    async def _change_cloud(self, cloud: Cloud, what: Deploy | Move) -> Endpoint:
+        endpoint = await self._ask_cloud(cloud, what)
+        assert endpoint is not None, what
+        self._cloud_urls.add(endpoint.url)
+        return endpoint
+
+    async def _ask_cloud(self, cloud: Cloud, what: What) -> Endpoint | None:
+        seconds = self.settings.ready_deadline
+        account = Account.of(cloud, seconds)
+        return await self.guard.acall(
+            cloud_module.ask, account, what, self.environ or {}, self.home, deadline=seconds + 10
+        )
 
     def _service(self, url: str) -> Guard:
         """Return the guard of one service. Each service is a separate server and ends with its run."""
         if url not in self._services:
             self._services[url] = replace(self.guard, breaker=Breaker(self.tool, self.guard.breaker.policy))
         return self._services[url]
+
+    async def _settled(self, before: Wanted | None, after: Wanted) -> Endpoint:
+        """Return the endpoint once it is what is wanted. Undoes the change when it cannot be."""
+        until = time.monotonic() + self.settings.ready_deadline
+        failure = f"it was not ready within {self.settings.ready_deadline:g} s"
+        while time.monotonic() < until:
+            status = await asyncio.to_thread(self.endpoints.look, after.name)
+            if status is not None and status.generation > after.generation:
+                raise StepError(
+                    f"the endpoint {after.name} was changed by another program meanwhile", code="endpoint-changed"
+                )
+            if status is not None and status.generation == after.generation:
+                if status.state == "ready":
+                    return Endpoint(after.name, status.url, after.shares[-1].tag, after.replicas)
+                if status.state == "failed":
+                    failure = status.detail
+                    break
+            await asyncio.sleep(LOOKS)
+        await asyncio.to_thread(self.endpoints.undo, before, after)
+        kept = f"{before.shares[-1].tag} answers as before" if before else "nothing is left of it"
+        raise ToolUnavailable(
+            "bentoml",
+            f"the endpoint {after.name} did not start: {failure}",
+            code="endpoint-failed",
+            hint=f"{kept}; the log is {self.endpoints.root / after.name / 'log'}",
+        )
 
 
 def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
@@ -100,31 +216,3 @@ def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
         {"BENTOML_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "true", "E2I_SERVICE_HOSTS": ""},
         claimed,
     )
-
-
-def _local(url: str) -> str:
-    """Require an address on this machine: a spec may contain any address for a service."""
-    if not LOCAL.fullmatch(url):
-        raise Refused(f"not a service of this machine: {url[:80]!r}", code="bad-address", hint=f"http://{HOST}:PORT")
-    return url
-
-
-async def _post(url: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    import httpx
-
-    async with httpx.AsyncClient(timeout=seconds, trust_env=False) as client:
-        answer = await client.post(url, json=body)
-    if answer.status_code >= 500:
-        wanted = pause_of(answer.status_code, answer.headers)
-        raise ToolUnavailable(
-            "bentoml", f"{url} answered {answer.status_code}: {answer.text[:300]}", retry_after=wanted
-        )
-    if answer.status_code >= 400:
-        raise StepError(f"{url} refused the request: {answer.text[:500]}", code="service-refused")
-    try:
-        document = answer.json()
-    except ValueError as error:
-        raise StepError(f"{url} did not answer with JSON", code="bad-answer") from error
-    if not isinstance(document, dict):
-        raise StepError(f"{url} did not answer with a JSON object", code="bad-answer")
-    return document

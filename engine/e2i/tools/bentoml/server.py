@@ -2,7 +2,8 @@
 
 Run as ``python -P -s server.py TAG PORT`` with BENTOML_HOME set. Does what a worker of ``bentoml serve`` does, without
 the supervisor: one process instead of two, ready in two thirds of the time. The engine's guardian ends the process and
-nothing restarts it. Services that stay, or that need several workers, therefore use ``bentoml serve``.
+nothing restarts it. Services that stay, or that need several workers, therefore use ``bentoml serve``. A replica of an
+endpoint (``replica.py``) serves in the same way, on a socket that its router hands to it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ HOST = "127.0.0.1"
 
 def main(tag: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
-    # Uvicorn shuts down on a signal and then raises it again, which would skip the cleanup here.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    home = os.environ["BENTOML_HOME"]
-    with socket.socket() as listener, tempfile.TemporaryDirectory(prefix="metrics-", dir=home) as metrics:
+    with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
+        serve(tag, listener, os.environ["BENTOML_HOME"])
+
+
+def serve(tag: str, listener: socket.socket, folder: str) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT. The metrics are in files below ``folder`` meanwhile."""
+    # Uvicorn shuts down on a signal and then raises it again, which would skip the cleanup here.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="metrics-", dir=folder) as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read when bentoml imports prometheus_client
         with startup.without_collection():
             import bentoml

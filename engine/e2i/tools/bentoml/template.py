@@ -2,8 +2,8 @@
 
 Web pages cannot call the service through a user's browser: only requests to this machine's host names are answered,
 only from the same site, and only with JSON. E2I_SERVICE_HOSTS names other hosts, for a deployed Bento. This file is
-copied unchanged into each Bento, beside ``scoring.py`` and ``service.json``, and imports nothing of e2i. It contains no
-text of a spec: Bentos differ in data only.
+copied unchanged into each Bento, beside ``scoring.py``, ``flavours.py`` and ``service.json``, and imports nothing of
+e2i. It contains no text of a spec: Bentos differ in data only.
 """
 
 from __future__ import annotations
@@ -87,13 +87,9 @@ class ModelService:
     files = bentoml.models.BentoModel(CONFIG["model_tag"])
 
     def __init__(self) -> None:
-        spec = importlib.util.spec_from_file_location("e2i_scoring", HERE / "scoring.py")
-        assert spec is not None and spec.loader is not None
-        scoring = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(scoring)
-        self.scorer = scoring.load(self.files.path)
-        self.refusal = scoring.ScoringError
-        self.features: list[str] = [feature["name"] for feature in self.scorer.manifest["features"]]
+        flavours = _module("flavours")
+        self.model = flavours.load(self.files.path, _module("scoring"))
+        self.refusal = flavours.ServingError
 
     @bentoml.api  # type: ignore[untyped-decorator]  # BentoML's types are not followed
     def predict(
@@ -102,47 +98,40 @@ class ModelService:
     ) -> dict[str, Any]:
         """Return predictions for rows, given by feature name or in the order of the features. Missing values are null.
 
-        The output has one entry per row: a number, or one number per class for more than two classes.
+        ``predictions`` has one entry per row, as the model's own ``predict`` gives them: a class, or a number.
+        ``probabilities`` has one number per class for each row; it is null for a model that has none.
         """
-        import pandas as pd
-
         if len(input) > MAX_ROWS:
             raise InvalidArgument(f"{len(input)} rows; at most {MAX_ROWS} in one request")
         if not input:
-            return {"output": []}
-        rows = [self.row(number, item) for number, item in enumerate(input)]
+            return {"predictions": [], "probabilities": None}
         try:
-            output = self.scorer.predict(pd.DataFrame(rows, columns=self.features))
+            predictions, probabilities = self.model.predict(input)
         except self.refusal as error:
             raise InvalidArgument(str(error)) from error
-        return {"output": output.tolist()}
+        return {"predictions": predictions, "probabilities": probabilities}
 
     @bentoml.api  # type: ignore[untyped-decorator]  # BentoML's types are not followed
     def metadata(self) -> dict[str, Any]:
-        """Return the model's digest, features and classes, and the version of the Bento."""
-        known = self.scorer.manifest
+        """Return the model's digest, features and classes, the version of the Bento, and its environment."""
         return {
             "name": CONFIG["name"],
             "version": CONFIG["version"],
             "digest": CONFIG["digest"],
             "model": CONFIG["model"],
-            **{key: known[key] for key in ("algorithm", "task", "target", "classes")},
-            "features": [{key: feature[key] for key in ("name", "kind", "type")} for feature in known["features"]],
+            "environment": os.environ.get("E2I_ENVIRONMENT"),
+            "classes": self.model.classes,
+            **self.model.described(),
         }
 
-    def row(self, number: int, values: list[Any] | dict[str, Any]) -> list[Any]:
-        """Return one row in the order of the features."""
-        if isinstance(values, dict):
-            absent = [name for name in self.features if name not in values]
-            if absent:
-                raise InvalidArgument(f"row {number} lacks {', '.join(absent[:10])}; use null for a missing value")
-            return [values[name] for name in self.features]
-        if len(values) != len(self.features):
-            raise InvalidArgument(
-                f"row {number} has {len(values)} values; the model has {len(self.features)} "
-                f"features: {', '.join(self.features[:20])}"
-            )
-        return values
+
+def _module(name: str) -> Any:
+    """Return the module of that file beside this one. Several Bentos have files of the same name."""
+    spec = importlib.util.spec_from_file_location(f"e2i_{name}", HERE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 ModelService.add_asgi_middleware(LocalOnly)  # type: ignore[attr-defined]  # the decorator makes a service of it

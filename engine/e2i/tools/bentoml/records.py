@@ -1,0 +1,117 @@
+"""What is recorded of an endpoint: what it should be, and what it is. In: an endpoint's folder. Out: structs.
+
+A program writes ``endpoint.json``; the endpoint's router follows it, and writes ``status.json``. Both are replaced
+atomically. ``alive`` is locked by the router and its replicas for as long as any of them exists: the lock, not a
+process id, tells whether an endpoint runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from e2i.tools.bentoml.resources import Resources
+
+WANTED = "endpoint.json"
+STATUS = "status.json"
+ALIVE = "alive"
+T = TypeVar("T")
+
+
+class Share(Struct, frozen=True):
+    """A Bento, and the percentage of the requests that it answers."""
+
+    tag: str
+    percent: float
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What an endpoint should be."""
+
+    schema_version: int = 1
+    name: str
+    generation: int = 0
+    """Incremented with every change."""
+    replicas: int
+    """Number of processes for each Bento that answers requests."""
+    resources: Resources
+    environment: str
+    home: str
+    """BentoML's home, which has the Bentos."""
+    shares: tuple[Share, ...]
+    history: tuple[str, ...] = ()
+    """The Bentos that were ever deployed to the endpoint, the last one at the end."""
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """What an endpoint is."""
+
+    schema_version: int = 1
+    generation: int
+    """The last change that the router has seen."""
+    state: str
+    """``starting``, ``ready`` (all replicas of that change answer) or ``failed`` (one ended before it was ready)."""
+    detail: str = ""
+    url: str
+    pid: int
+    started: int
+    """When the router's process was started, in the kernel's ticks: with ``pid`` it identifies the process."""
+    shares: tuple[Share, ...] = ()
+    """What answers requests now."""
+
+
+def wanted(folder: Path) -> Wanted | None:
+    """Return what the endpoint should be; None when it should not exist."""
+    return _read(folder / WANTED, Wanted)
+
+
+def status(folder: Path) -> Status | None:
+    """Return what the router reports; None when it reported nothing yet, or does not exist."""
+    found = last_status(folder)
+    return found if found is not None and started(found.pid) == found.started else None
+
+
+def last_status(folder: Path) -> Status | None:
+    """Return what the router, or an earlier one, last reported."""
+    return _read(folder / STATUS, Status)
+
+
+def started(pid: int) -> int | None:
+    """Return when a process was started, in ticks since boot; None when it does not exist, or has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return None if fields[0] == "Z" else int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def write(folder: Path, record: Wanted | Status) -> None:
+    """Replace the record, durably for what a program wants."""
+    name = WANTED if isinstance(record, Wanted) else STATUS
+    new = folder / f".{name}.{os.getpid()}"
+    with new.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(record), indent=1))
+        if isinstance(record, Wanted):
+            file.flush()
+            os.fsync(file.fileno())
+    new.replace(folder / name)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed replicas left in the endpoint's folder. No replica may exist."""
+    for path in folder.glob("replica-*.log"):
+        path.unlink(missing_ok=True)
+    for path in folder.glob("metrics-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
